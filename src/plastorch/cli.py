@@ -1,0 +1,346 @@
+"""The command line: ``plastorch list | run | report | data | bench``."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from plastorch.engine.errors import InputError
+
+T = TypeVar("T")
+
+USAGE = """usage: plastorch COMMAND ...
+
+commands:
+  list                      every experiment: paper, data, expected figure, cost
+  run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, a table of claims
+  report [RUNS]             RUNS/index.html: a gallery, and a page per run
+  data status | get NAME    which data sets are at hand, and where
+  bench [GROUP]             speed against peers, interleaved in one process
+
+plastorch COMMAND --help says more; plastorch run EXPERIMENT --help lists its settings."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of every experiment.
+
+    Args:
+        seed: of everything random.
+        out: folder of all runs.
+        data: data root; default PLASTORCH_DATA, else the user's cache folder.
+        device: auto, cpu, or cuda[:N].
+        quick: smoke run of at most a minute, never a source of figures.
+        resume: run folder to go on with; its own settings apply.
+        strict: exit with status 1 if a claim that the experiment asserts does not hold.
+    """
+
+    seed: int = 0
+    out: Path = Path("runs")
+    data: Path | None = None
+    device: str = "auto"
+    quick: bool = False
+    resume: Path | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; expected 0 or more")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status (0 done, 1 claim fails, 2 bad input, 130 stopped)."""
+    from plastorch.engine.loop import Interrupted
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(USAGE)
+            return 0
+        if arguments[0] not in COMMANDS:
+            raise InputError(f"COMMAND is {arguments[0]!r}; {_nearest(arguments[0], COMMANDS)}")
+        return COMMANDS[arguments[0]](arguments[1:])
+    except InputError as error:
+        print(f"plastorch: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+    except Interrupted as stop:
+        print(f"plastorch: stopped; {stop}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("plastorch: stopped", file=sys.stderr)
+        return 130
+
+
+def run(arguments: list[str]) -> int:
+    """``plastorch run EXPERIMENT``."""
+    from plastorch.experiments import EXPERIMENTS, find
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: plastorch run EXPERIMENT [OPTIONS]\n\nexperiments:")
+        print("\n".join(f"  {name}" for name in EXPERIMENTS))
+        return 0
+    experiment = find(arguments[0])
+    options, config = _parse_run(experiment.config, experiment.name, arguments[1:])
+    if options.resume is None:
+        return _run(experiment, options, config)
+    folder, settings = _resumed(experiment.name, options.resume)
+    fields = {field.name for field in dataclasses.fields(experiment.config)}
+    lost = fields - settings.keys()
+    if lost:
+        raise InputError(f"{folder.path}/config.json lacks {sorted(lost)[0]!r}")
+    config = experiment.config(**{name: settings[name] for name in fields})
+    options = dataclasses.replace(
+        options,
+        seed=settings["seed"],
+        quick=settings["quick"],
+        data=options.data or (Path(settings["data"]) if settings.get("data") else None),
+        device=options.device if "--device" in arguments else settings["device"],
+    )
+    return _run(experiment, options, config, folder)
+
+
+def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) -> int:
+    import torch
+
+    from plastorch.engine.device import keep_freed_memory, select_device
+    from plastorch.engine.loop import Interrupted
+    from plastorch.engine.run import RunFolder
+    from plastorch.experiments.session import Session
+    from plastorch.report import write_report
+
+    keep_freed_memory()
+    device = select_device(options.device)
+    if folder is None:
+        settings = {
+            **dataclasses.asdict(config),
+            "seed": options.seed,
+            "quick": options.quick,
+            "data": str(options.data.resolve()) if options.data else None,
+            "device": options.device,
+            "threads": torch.get_num_threads(),
+        }
+        folder = RunFolder.create(options.out, experiment.name, settings)
+    else:
+        torch.set_num_threads(folder.config["threads"])
+    console = Console(stderr=True)
+    session = Session(
+        folder, options.seed, device, options.data, options.quick, lambda t: _notice(console, t)
+    )
+    console.print(f"{experiment.name}: run folder {folder.path}", highlight=False)
+    try:
+        result = experiment.measure(config, session)
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(
+            f"go on with: plastorch run {experiment.name} --resume {folder.path}"
+        ) from None
+    except InputError:
+        folder.discard_if_empty()
+        raise
+    page = write_report(folder.path)
+    _show(result)
+    print(f"report: {page.resolve()}")
+    fails = any(claim["holds"] is False for claim in result["claims"])
+    return 1 if fails and options.strict else 0
+
+
+def list_experiments(arguments: list[str]) -> int:
+    """``plastorch list``."""
+    from plastorch.data import CATALOGUE, data_root
+    from plastorch.data.images import find_set
+    from plastorch.experiments import EXPERIMENTS
+
+    @dataclass(frozen=True)
+    class Options:
+        """Every experiment: paper, data, expected figure, cost on two cores, data at hand.
+
+        Args:
+            data: data root; default PLASTORCH_DATA, else the user's cache folder.
+        """
+
+        data: Path | None = None
+
+    options = _parse(Options, "plastorch list", arguments)
+    root = data_root(options.data)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("experiment", "expected", "cost", "data", "at hand"):
+        table.add_column(heading, overflow="fold")
+    for experiment in EXPERIMENTS.values():
+        here = "yes" if find_set(CATALOGUE[experiment.data], root) else "no"
+        if experiment.data == "mnist" and here == "no":
+            here = "6,000 digits"
+        table.add_row(experiment.name, experiment.expected, experiment.cost, experiment.data, here)
+    Console().print(table)
+    for paper in dict.fromkeys(experiment.paper for experiment in EXPERIMENTS.values()):
+        names = [e.name for e in EXPERIMENTS.values() if e.paper == paper]
+        print(f"\n{', '.join(names)}:\n  {paper}")
+    return 0
+
+
+def report(arguments: list[str]) -> int:
+    """``plastorch report [RUNS]``."""
+    from plastorch.report import write_gallery
+
+    def options(runs: tyro.conf.Positional[Path] = Path("runs")) -> Path:
+        """Writes RUNS/index.html, a gallery, and the page of every run.
+
+        Args:
+            runs: folder of all runs.
+        """
+        return runs
+
+    print(f"gallery: {write_gallery(_parse(options, 'plastorch report', arguments)).resolve()}")
+    return 0
+
+
+def data(arguments: list[str]) -> int:
+    """``plastorch data status | get NAME``."""
+    from plastorch.data import data_root, download_images, image_set_status
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(
+            "usage: plastorch data status [--data DIR]\n       plastorch data get NAME [--data DIR]"
+        )
+        return 0
+
+    def status(data: Path | None = None) -> int:
+        """Which data sets are at hand, where, with checksums.
+
+        Args:
+            data: data root; default PLASTORCH_DATA, else the user's cache folder.
+        """
+        print(f"data root: {data_root(data)}")
+        for row in image_set_status(data):
+            print(f"\n{row.name}: {'at hand' if row.present else 'not at hand'}, {row.where}")
+            for file in row.files:
+                print(f"  {file.name}  {file.size:,}  {file.check}")
+            if not row.present:
+                print(f"  {row.download}")
+        return 0
+
+    def get(name: tyro.conf.Positional[str], data: Path | None = None) -> int:
+        """Downloads a data set from its official site into the data root.
+
+        Args:
+            name: of the data set, as plastorch data status lists it.
+            data: data root; default PLASTORCH_DATA, else the user's cache folder.
+        """
+        print(f"{name}: {download_images(name, data)}")
+        return 0
+
+    verbs = {"status": status, "get": get}
+    if arguments[0] not in verbs:
+        raise InputError(f"data is given {arguments[0]!r}; {_nearest(arguments[0], verbs)}")
+    return _parse(verbs[arguments[0]], f"plastorch data {arguments[0]}", arguments[1:])
+
+
+def bench(arguments: list[str]) -> int:
+    """``plastorch bench [GROUP]``."""
+    from plastorch.bench import run_group
+
+    def options(
+        group: tyro.conf.Positional[Literal["softhebb"]] = "softhebb", out: Path | None = None
+    ) -> int:
+        """Speed against peers, interleaved in one process; ratio = peer / ours, medians.
+
+        Args:
+            group: what to measure.
+            out: file for the rows; default benchmarks/results/bench-GROUP.json.
+        """
+        run_group(group, out or Path(f"benchmarks/results/bench-{group}.json"), print)
+        return 0
+
+    return _parse(options, "plastorch bench", arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": list_experiments,
+    "run": run,
+    "report": report,
+    "data": data,
+    "bench": bench,
+}
+
+
+def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
+    def both(options: RunOptions, settings: Any) -> tuple[RunOptions, T]:
+        return options, settings
+
+    both.__annotations__["settings"] = config
+    both.__doc__ = f"Runs {name}: progress, a run folder, a table of claims and a report page."
+    return _parse(both, f"plastorch run {name}", arguments)
+
+
+def _parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
+    """Parses with tyro; its boxed errors become one line."""
+    words = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(words):
+            return tyro.cli(target, prog=prog, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(f"{_unboxed(words.getvalue())}; see {prog} --help") from None
+
+
+def _unboxed(text: str) -> str:
+    """tyro's error box as one line: what is wrong, and the option that may have been meant."""
+    lines = [re.sub(r"[│╭╮╰╯─]", "", line).strip() for line in text.splitlines()[1:]]
+    lines = [line for line in lines if line and not line.startswith("For full help")]
+    hint = next((i for i, line in enumerate(lines) if "meant" in line), None)
+    stop = next((i for i, line in enumerate(lines) if line.startswith("Argument helptext")), None)
+    if hint is not None:
+        return f"{' '.join(lines[:hint])}; did you mean {lines[hint + 1]}?"
+    return " ".join(lines[:stop]).replace(" .", ".").rstrip(".")
+
+
+def _resumed(name: str, path: Path) -> tuple[Any, dict[str, Any]]:
+    from plastorch.engine.run import RunFolder
+
+    folder = RunFolder(path)
+    settings = folder.config
+    if settings["experiment"] != name:
+        raise InputError(
+            f"resume is {str(path)!r}, a run of {settings['experiment']}; expected one of {name}"
+        )
+    return folder, settings
+
+
+def _show(result: dict[str, Any]) -> None:
+    """Headline and claims of a finished run."""
+    accuracy = result["metrics"].get("test_accuracy")
+    if accuracy is not None:
+        print(f"test accuracy {accuracy:.2%}, {result['wall_s']:.0f} s, seed {result['seed']}")
+    if not result["claims"]:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("claim", "from", "target", "measured", "holds"):
+        table.add_column(heading, overflow="fold")
+    words = {True: "yes", False: "NO", None: "not asserted"}
+    for claim in result["claims"]:
+        figures = f"{claim['target']:.4g}", f"{claim['measured']:.4g}"
+        table.add_row(claim["statement"], claim["origin"], *figures, words[claim["holds"]])
+    Console().print(table)
+
+
+def _notice(console: Console, text: str) -> None:
+    console.print(f"[bold yellow]NOTE[/] {text}", highlight=False)
+
+
+def _nearest(word: str, choices: Any) -> str:
+    near = difflib.get_close_matches(word, choices, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"expected one of {', '.join(choices)}{hint}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

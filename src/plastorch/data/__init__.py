@@ -1,0 +1,22 @@
+"""Data sets, offline first: the data root, then the official site, then the package."""
+
+from plastorch.data.augment import crop_and_flip, resized_crop_and_flip
+from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.images import download_images, load_images
+from plastorch.data.imageset import ImageSet
+from plastorch.data.root import cache_root, data_root
+from plastorch.data.status import FileStatus, SetStatus, image_set_status
+
+__all__ = [
+    "CATALOGUE",
+    "FileStatus",
+    "ImageSet",
+    "SetStatus",
+    "cache_root",
+    "crop_and_flip",
+    "data_root",
+    "download_images",
+    "image_set_status",
+    "load_images",
+    "resized_crop_and_flip",
+]

@@ -1,0 +1,153 @@
+"""Augmentations of a whole batch at once, on the batch's device.
+
+Their random numbers are drawn on the CPU, so a seed means the same crops on every device.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from plastorch.engine.errors import InputError
+
+_ATTEMPTS = 10  # torchvision's RandomResizedCrop tries as often before it takes the centre
+
+
+def crop_and_flip(
+    images: Tensor, padding: int = 4, generator: torch.Generator | None = None
+) -> Tensor:
+    """Pads by reflection, crops at random to the original size, flips half of the images.
+
+    Args:
+        images: [N, C, H, W], uint8 or float, on any device.
+        padding: Pixels on each side.
+        generator: On the CPU; None for torch's own.
+
+    Returns:
+        float32 [N, C, H, W], on the scale of the values that came in.
+
+    Raises:
+        InputError: The images are not 4-dimensional, or too small for the padding.
+
+    Example:
+        >>> batch = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+        >>> crop_and_flip(batch, 4, torch.Generator().manual_seed(0)).shape
+        torch.Size([8, 3, 32, 32])
+    """
+    count, channels, height, width = _checked_shape(images)
+    if not 0 <= padding < min(height, width):
+        raise InputError(f"padding: {padding} found; expected 0 to {min(height, width) - 1}")
+    top, left, flip = _draw_crops(count, padding, generator)
+    rows = _reflect(torch.arange(height) + top[:, None] - padding, height)
+    columns = _reflect(torch.arange(width) + left[:, None] - padding, width)
+    columns = torch.where(flip[:, None], columns.flip(1), columns)
+    # one gather over flattened pixels: five times as fast as indexing the axes one by one
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, height * width)
+    pixels = pixels.to(images.device).expand(-1, channels, -1)
+    return images.flatten(2).gather(2, pixels).view(images.shape).float()
+
+
+def resized_crop_and_flip(
+    images: Tensor,
+    size: int,
+    aspect: Tensor | None = None,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Random-resized-crop and flip of images that may have been squashed to a square.
+
+    The box is drawn as torchvision's ``RandomResizedCrop`` draws it, in the geometry of the
+    original image, then mapped to the squashed one; sampling is bilinear.
+
+    Args:
+        images: [N, C, H, W], uint8 or float, on any device.
+        size: Side of the square that comes out, in pixels.
+        aspect: [N], width / height of each original image; None if the images are not squashed.
+        scale: Bounds of the box's area as a share of the image's, drawn uniformly.
+        ratio: Bounds of the box's width / height, drawn uniformly in its logarithm.
+        generator: On the CPU; None for torch's own.
+
+    Returns:
+        float32 [N, C, size, size], on the scale of the values that came in.
+
+    Raises:
+        InputError: A bad shape, size, or pair of bounds.
+
+    Example:
+        >>> batch = torch.rand(8, 3, 160, 160)
+        >>> resized_crop_and_flip(batch, 96).shape
+        torch.Size([8, 3, 96, 96])
+    """
+    count, channels, height, width = _checked_shape(images)
+    if size < 1:
+        raise InputError(f"size: {size} found; expected a positive number of pixels")
+    aspect = torch.full((count,), width / height) if aspect is None else aspect.float().cpu()
+    if aspect.shape != (count,) or not bool((aspect > 0).all()):
+        raise InputError(
+            f"aspect: shape {tuple(aspect.shape)}; expected {count} positive numbers, one per image"
+        )
+    left, top, across, down = _draw_boxes(aspect, scale, ratio, generator).unbind(1)
+    mirror = 1 - 2 * _draw_flips(count, generator).float()
+    transform = torch.zeros(count, 2, 3)
+    transform[:, 0, 0], transform[:, 0, 2] = across * mirror, 2 * left + across - 1
+    transform[:, 1, 1], transform[:, 1, 2] = down, 2 * top + down - 1
+    grid = functional.affine_grid(
+        transform.to(images.device), [count, channels, size, size], align_corners=False
+    )
+    return functional.grid_sample(
+        images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def _draw_boxes(
+    aspect: Tensor,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Boxes [N, 4]: left, top, width, height as shares of the image's width and height."""
+    for name, (low, high), most in (("scale", scale, 1.0), ("ratio", ratio, math.inf)):
+        if not 0 < low <= high <= most:
+            raise InputError(f"{name}: ({low}, {high}) found; expected 0 < low <= high <= {most}")
+    area, shape, x, y = torch.rand(4, len(aspect), _ATTEMPTS, generator=generator)
+    area = scale[0] + (scale[1] - scale[0]) * area
+    log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
+    shape = torch.exp(log_low + (log_high - log_low) * shape) / aspect[:, None]
+    across, down = torch.sqrt(area * shape), torch.sqrt(area / shape)
+    fits = (across <= 1) & (down <= 1)
+    drawn = torch.stack([x * (1 - across), y * (1 - down), across, down], dim=-1)
+    first = fits.float().argmax(1)  # the first attempt that fits
+    drawn = drawn[torch.arange(len(aspect)), first]
+    return torch.where(fits.any(1)[:, None], drawn, _central_boxes(aspect, ratio))
+
+
+def _central_boxes(aspect: Tensor, ratio: tuple[float, float]) -> Tensor:
+    """The largest central box whose shape is within the bounds, when no drawn box fits."""
+    shape = aspect.clamp(*ratio) / aspect
+    across, down = shape.clamp(max=1), (1 / shape).clamp(max=1)
+    return torch.stack([(1 - across) / 2, (1 - down) / 2, across, down], dim=-1)
+
+
+def _draw_crops(
+    count: int, padding: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    top, left = torch.randint(0, 2 * padding + 1, (2, count), generator=generator)
+    return top, left, _draw_flips(count, generator)
+
+
+def _draw_flips(count: int, generator: torch.Generator | None) -> Tensor:
+    return torch.rand(count, generator=generator) < 0.5
+
+
+def _reflect(index: Tensor, length: int) -> Tensor:
+    """Folds indices beyond the edges back inside, without repeating the edge pixel."""
+    return length - 1 - (length - 1 - index.abs()).abs()
+
+
+def _checked_shape(images: Tensor) -> tuple[int, int, int, int]:
+    if images.ndim != 4:
+        raise InputError(f"images: shape {tuple(images.shape)} found; expected [N, C, H, W]")
+    count, channels, height, width = images.shape
+    return count, channels, height, width

@@ -1,0 +1,149 @@
+"""A labelled image set in memory (or mapped from disk), as every experiment receives it."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Training and test images with labels, and where they came from.
+
+    Attributes:
+        name: The set's name, such as ``"MNIST"``.
+        train_images: uint8 [N, C, H, W].
+        train_labels: int64 [N], in ``range(len(classes))``.
+        test_images: uint8 [M, C, H, W].
+        test_labels: int64 [M].
+        classes: Class names, by label.
+        source: Where the images came from, in words.
+        sha256: Digest of the training and test image and label bytes.
+        unlabelled_images: uint8 [U, C, H, W], STL-10 only.
+        notice: Not empty when this is not the full official set: text for the user's eyes.
+        aspect: float32 [N], original width / height of each training image when images were
+            squashed to a square; see :func:`plastorch.data.resized_crop_and_flip`.
+
+    Raises:
+        InputError: No images, unequal counts or image sizes, or a label without a class.
+
+    Example:
+        >>> images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> s = ImageSet("toy", images, labels, images, labels, ("a", "b"), "made up", "")
+        >>> len(s.validation_split(0.5, seed=0).test_labels)
+        2
+    """
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...]
+    source: str
+    sha256: str
+    unlabelled_images: Tensor | None = None
+    notice: str = ""
+    aspect: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self._check_part("training", self.train_images, self.train_labels)
+        self._check_part("test", self.test_images, self.test_labels)
+        train, test = tuple(self.train_images.shape[1:]), tuple(self.test_images.shape[1:])
+        if train != test:
+            raise InputError(
+                f"{self.name} ({self.source}): training images are {train}, test images {test}; "
+                "expected one (channels, height, width)"
+            )
+
+    def _check_part(self, part: str, images: Tensor, labels: Tensor) -> None:
+        where = f"{self.name} ({self.source})"
+        if images.ndim != 4 or len(images) == 0:
+            raise InputError(
+                f"{where}: {part} images have shape {tuple(images.shape)}; "
+                "expected at least one image as [N, C, H, W]"
+            )
+        if len(images) != len(labels):
+            raise InputError(
+                f"{where}: {len(images):,} {part} images but {len(labels):,} labels; "
+                "expected as many labels as images"
+            )
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise InputError(
+                f"{where}: {part} label {low if low < 0 else high} found; "
+                f"expected 0 to {len(self.classes) - 1}"
+            )
+
+    def validation_split(self, fraction: float, seed: int) -> "ImageSet":
+        """Splits the training part by class, to choose hyper-parameters without the test set.
+
+        The images are copied, so the training part has to fit in memory.
+
+        Args:
+            fraction: The share of each class to hold out, in (0, 1); at least one image, and at
+                least one stays.
+            seed: Decides which images.
+
+        Returns:
+            A set whose test part is the held-out part of *this* set's training part.
+
+        Raises:
+            InputError: The fraction is outside (0, 1), or a class has a single image.
+        """
+        if not 0 < fraction < 1:
+            raise InputError(f"fraction: {fraction} found; expected a number between 0 and 1")
+        held = _stratified_choice(self.train_labels, self.classes, fraction, seed)
+        kept, held = torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
+        parts = [t[i] for i in (kept, held) for t in (self.train_images, self.train_labels)]
+        return replace(
+            self,
+            train_images=parts[0],
+            train_labels=parts[1],
+            test_images=parts[2],
+            test_labels=parts[3],
+            source=f"{self.source}; {fraction:g} of the training part held out, seed {seed}",
+            sha256=fingerprint(*parts),
+            aspect=None if self.aspect is None else self.aspect[kept],
+        )
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Returns the SHA-256 of the tensors' bytes, one after the other.
+
+    Args:
+        *tensors: Of any shape; each is read in row-major order.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Example:
+        >>> fingerprint(torch.zeros(0))[:8]
+        'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        for start in range(0, len(tensor), 4096):  # a mapped file may be larger than memory
+            digest.update(tensor[start : start + 4096].flatten().numpy().data)
+    return digest.hexdigest()
+
+
+def _stratified_choice(
+    labels: Tensor, classes: tuple[str, ...], fraction: float, seed: int
+) -> Tensor:
+    """A mask of the held-out images: the same share of every class that occurs."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label, name in enumerate(classes):
+        members = torch.nonzero(labels == label).flatten()
+        if len(members) == 0:
+            continue
+        if len(members) == 1:
+            raise InputError(f"class {name!r} has 1 training image; a split needs 2")
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        chosen[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return chosen

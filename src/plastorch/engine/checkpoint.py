@@ -1,0 +1,151 @@
+"""Checkpoints: tensors as safetensors, the rest as JSON, each written aside and then renamed.
+
+A folder holds ``latest.json`` and the tensors file that it names. The name changes with every
+checkpoint, and ``latest.json`` is replaced last, so that whatever moment a process is killed at,
+``latest.json`` and the file it names belong together.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError
+
+LATEST = "latest.json"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file under a temporary name, forces it to disk and renames it.
+
+    Raises:
+        InputError: if the folder can't be written or the disk is full; an older file stays whole.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"can't write {path}: {error.strerror}") from None
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors as safetensors, atomically.
+
+    Raises:
+        InputError: if the folder can't be written or the disk is full; an older file stays whole.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"can't write {path}: {error}") from None
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads a safetensors file; nothing in it is ever executed.
+
+    Raises:
+        InputError: if the file is missing, truncated, or something else, such as a pickle.
+    """
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; expected a safetensors file") from None
+    except (OSError, SafetensorError) as error:
+        size = path.stat().st_size if path.is_file() else 0
+        raise InputError(
+            f"{path} ({size} bytes) is damaged or not a safetensors file: {error}"
+        ) from None
+
+
+def save_checkpoint(folder: Path, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+    """Replaces the checkpoint of a folder.
+
+    Args:
+        folder: made if it isn't there.
+        tensors: by name.
+        progress: anything that JSON can hold.
+
+    Raises:
+        InputError: if it can't be written; the checkpoint before stays whole.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't write {folder}: {error.strerror}") from None
+    number = 1 + (_latest(folder)["number"] if (folder / LATEST).exists() else 0)
+    name = f"state-{number}.safetensors"
+    save_tensors(folder / name, tensors)
+    latest = {"number": number, "tensors": name, "progress": progress}
+    write_atomically(folder / LATEST, json.dumps(latest, indent=1).encode())
+    for stale in folder.glob("state-*.safetensors*"):
+        if stale.name != name:
+            stale.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The tensors and progress of a folder's checkpoint, or None if it has none.
+
+    Raises:
+        InputError: if the checkpoint is damaged.
+    """
+    if not (folder / LATEST).exists():
+        return None
+    latest = _latest(folder)
+    return load_tensors(folder / latest["tensors"]), latest["progress"]
+
+
+def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """Copies tensors into a module in place, keeping its memory formats.
+
+    Args:
+        module: the module.
+        tensors: one for each entry of its ``state_dict``.
+        source: where they come from, for messages.
+
+    Raises:
+        InputError: if names or shapes differ, or a value is not finite; the module is unchanged.
+    """
+    own = module.state_dict()
+    if own.keys() != tensors.keys():
+        odd = sorted(own.keys() ^ tensors.keys())[0]
+        side = "lacks" if odd in own else "has an unknown"
+        raise InputError(f"{source} {side} tensor {odd!r}: it belongs to another architecture")
+    for name, value in own.items():
+        found = tensors[name]
+        if found.shape != value.shape:
+            raise InputError(
+                f"{source}: tensor {name!r} has shape {tuple(found.shape)}; expected "
+                f"{tuple(value.shape)}: it belongs to another architecture"
+            )
+        if not torch.isfinite(found).all():
+            raise InputError(f"{source}: tensor {name!r} holds NaN or infinite values")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(tensors[name])
+
+
+def _latest(folder: Path) -> dict[str, Any]:
+    path = folder / LATEST
+    try:
+        latest: dict[str, Any] = json.loads(path.read_text())
+        name, known = latest["tensors"], {"number", "tensors", "progress"} <= latest.keys()
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged; expected the JSON of a checkpoint") from None
+    if not known or Path(name).name != name:
+        raise InputError(f"{path} is damaged; expected the JSON of a checkpoint")
+    return latest

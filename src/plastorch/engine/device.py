@@ -1,0 +1,91 @@
+"""The machine: which device, how fast its matrix products can go, how much memory was used."""
+
+import contextlib
+import ctypes
+import resource
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from plastorch.engine.errors import InputError
+
+
+def select_device(name: str) -> torch.device:
+    """The device of that name; "auto" takes a CUDA GPU if there is one, else the CPU.
+
+    Args:
+        name: "auto", or anything that ``torch.device`` takes.
+
+    Raises:
+        InputError: if the name is unknown or the device isn't there.
+
+    Example:
+        >>> select_device("cpu")
+        device(type='cpu')
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device is {name!r}; expected auto, cpu or cuda[:N] ({reason})") from None
+    return device
+
+
+def generator(*path: int) -> torch.Generator:
+    """A CPU generator seeded by a path of numbers, such as (seed, phase, epoch).
+
+    Equal paths give equal streams, others independent ones, so that training can go on from any
+    position without a stored generator state.
+
+    Example:
+        >>> torch.equal(torch.rand(2, generator=generator(0, 1)), torch.rand(2))
+        False
+    """
+    seed = int(np.random.SeedSequence(path).generate_state(1, np.uint64)[0] >> 1)
+    return torch.Generator().manual_seed(seed)
+
+
+@contextlib.contextmanager
+def fast_matmul() -> Iterator[None]:
+    """Lets float32 matrix products take the fastest kernel that keeps float32 accuracy.
+
+    On CPUs where the default library leaves half the speed unused, torch's "medium" setting calls
+    another one that computes in float32 as well. On CPUs where that setting would mean bfloat16, a
+    test product shows it, and the setting is left alone.
+    """
+    before = torch.get_float32_matmul_precision()
+    a = torch.linspace(-1, 1, 256 * 256).view(256, 256)
+    exact, scale = a.double() @ a.double(), (a.abs() @ a.abs()).max()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        if ((a @ a).double() - exact).abs().max() > 1e-5 * scale:
+            torch.set_float32_matmul_precision(before)
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks instead of returning them after every operation.
+
+    Training frees and asks for the same megabytes thousands of times; without this each round trip
+    costs page faults. Does nothing where the C library has no such setting.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def peak_memory_gb() -> float:
+    """The largest resident size of this process so far, in GB (10⁹ bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -1,0 +1,185 @@
+"""Runs the phases of a training: progress bar, log, checkpoints, and going on after a stop."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor, nn
+
+from plastorch.engine.checkpoint import load_checkpoint, restore, save_checkpoint
+from plastorch.engine.run import Record, RunFolder
+
+
+class Phase(Protocol):
+    """A part of a training, done in steps; what it learns lives in the model."""
+
+    name: str
+    position: int
+    total: int
+
+    def step(self) -> list[Record]:
+        """Does the step at ``position``, moves it on, returns what there is to log."""
+
+
+class ResumablePhase(Phase, Protocol):
+    """A phase that can go on from a checkpoint."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the phase needs beside the model and its position."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what ``state_dict`` gave."""
+
+
+class Interrupted(Exception):
+    """The user stopped the run; its folder can be resumed."""
+
+
+class Loop:
+    """Drives phases one after the other and remembers, in the run folder, how far they came.
+
+    Made on a folder with a checkpoint, it puts the model back and skips what was done; the numbers
+    that follow are those of a run that was never stopped.
+
+    Args:
+        run: the run folder.
+        model: whose ``state_dict`` is kept.
+        interval_s: seconds between checkpoints.
+
+    Raises:
+        InputError: if the checkpoint is damaged or of another architecture.
+    """
+
+    def __init__(self, run: RunFolder, model: nn.Module, interval_s: float = 20.0) -> None:
+        self.run_folder, self.model, self.interval_s = run, model, interval_s
+        self.seconds: dict[str, float] = {}
+        self._done: list[str] = []
+        self._current: tuple[str, int, dict[str, Tensor]] | None = None
+        self._stop = False
+        found = load_checkpoint(run.checkpoint)
+        if found is None:
+            run.truncate_log(0)
+            return
+        tensors, progress = found
+        restore(model, _under(tensors, "model."), run.checkpoint)
+        self.seconds, self._done = progress["seconds"], progress["done"]
+        run.truncate_log(progress["log_size"])
+        if progress["phase"] is not None:
+            self._current = (progress["phase"], progress["position"], _under(tensors, "phase."))
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds spent in all phases, over all sittings."""
+        return sum(self.seconds.values())
+
+    def run(self, phase: ResumablePhase) -> None:
+        """Runs a phase to its end, with checkpoints; skips it if it was done before.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, once the checkpoint is written.
+            InputError: if the checkpoint doesn't fit the phase or can't be written.
+        """
+        if phase.name in self._done:
+            return
+        if self._current is not None and self._current[0] == phase.name:
+            _, phase.position, state = self._current
+            phase.load_state_dict(state)
+        saved = time.monotonic()
+        for _ in self._steps(phase):
+            if self._stop or time.monotonic() - saved > self.interval_s:
+                self._save(phase)
+                saved = time.monotonic()
+            if self._stop:
+                raise Interrupted
+        self._done.append(phase.name)
+        self._save(None)
+
+    def recompute(self, phase: Phase) -> None:
+        """Runs a phase whose outcome is not kept: it starts anew in each sitting.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM.
+        """
+        for _ in self._steps(phase):
+            if self._stop:
+                raise Interrupted
+
+    def _steps(self, phase: Phase) -> Iterator[None]:
+        columns = (
+            TextColumn("{task.description:>12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[live]}"),
+        )
+        before = self.seconds.get(phase.name, 0.0)
+        start = time.monotonic()
+        with self._catching_stops(), Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(phase.name, total=phase.total, live="")
+            while phase.position < phase.total:
+                records = phase.step()
+                self.run_folder.log(records)
+                self.seconds[phase.name] = before + time.monotonic() - start
+                if records:
+                    progress.update(task, live=_live(records[-1]))
+                progress.update(task, completed=phase.position)
+                yield
+
+    def _save(self, phase: ResumablePhase | None) -> None:
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if phase is not None:
+            tensors |= {f"phase.{name}": value for name, value in phase.state_dict().items()}
+        progress = {
+            "done": self._done,
+            "phase": phase.name if phase else None,
+            "position": phase.position if phase else 0,
+            "seconds": self.seconds,
+            "log_size": self.run_folder.log_size(),
+        }
+        save_checkpoint(self.run_folder.checkpoint, tensors, progress)
+
+    @contextlib.contextmanager
+    def _catching_stops(self) -> Iterator[None]:
+        """Turns the first Ctrl-C or SIGTERM into a stop after the step; a second acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self._stop = True
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
+        before = {which: signal.signal(which, stop) for which in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _live(record: Record) -> str:
+    if "test_accuracy" in record:
+        return f"test accuracy {float(record['test_accuracy']):.2%}"
+    if "radius_mean" in record:
+        return f"layer {int(record['layer']) + 1}: mean norm {float(record['radius_mean']):.2f}"
+    return ""

@@ -1,0 +1,68 @@
+"""Every experiment by name."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from plastorch.engine.errors import InputError
+from plastorch.experiments import softhebb
+from plastorch.experiments.session import Session
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment as the command line lists and runs it.
+
+    Args:
+        name: what the user types.
+        paper: authors, year and arXiv number.
+        data: name of its data set.
+        expected: the figure to expect, in words.
+        cost: rough time on two cores, in words.
+        config: frozen dataclass of its settings; all have defaults.
+        measure: runs it; takes the configuration and a session, returns its result.
+    """
+
+    name: str
+    paper: str
+    data: str
+    expected: str
+    cost: str
+    config: type[Any]
+    measure: Callable[[Any, Session], dict[str, Any]]
+
+
+EXPERIMENTS = {
+    name: Experiment(name, softhebb.PAPER, data, expected, cost, config, softhebb.measure)
+    for name, data, expected, cost, config in (
+        ("softhebb-mnist", "mnist", "99.4 % test accuracy", "7 min", softhebb.MnistConfig),
+        ("softhebb-cifar10", "cifar10", "80.3 % test accuracy", "9 min", softhebb.Cifar10Config),
+        ("softhebb-cifar100", "cifar100", "56.0 % test accuracy", "9 min", softhebb.Cifar100Config),
+        ("softhebb-stl10", "stl10", "76.2 % test accuracy", "days; a GPU", softhebb.Stl10Config),
+        (
+            "softhebb-imagenet",
+            "imagenet",
+            "27.3 % test accuracy",
+            "weeks; GPUs",
+            softhebb.ImageNetConfig,
+        ),
+    )
+}
+
+
+def find(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        InputError: if there is none; the message suggests the nearest name.
+
+    Example:
+        >>> find("softhebb-mnist").data
+        'mnist'
+    """
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+    hint = f"did you mean {near[0]}?" if near else "plastorch list shows all"
+    raise InputError(f"EXPERIMENT is {name!r}; expected the name of an experiment; {hint}")

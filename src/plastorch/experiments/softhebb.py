@@ -1,0 +1,402 @@
+"""Deep SoftHebb on images: blocks learn without labels, then a linear readout is trained.
+
+Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without Feedback*, ICLR 2023.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from plastorch.data import ImageSet, crop_and_flip, load_images, resized_crop_and_flip
+from plastorch.engine.device import fast_matmul, generator, peak_memory_gb
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Claim, result
+from plastorch.experiments.session import Session
+from plastorch.hebbian.backprop import BackpropTraining, classify
+from plastorch.hebbian.layers import check_positive
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
+from plastorch.hebbian.readout import (
+    FeatureExtraction,
+    ReadoutTraining,
+    accuracy,
+    augmented,
+    cached,
+    confusion,
+    predict,
+)
+from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining, Mode
+
+PAPER = "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883"
+
+RULES = {
+    "soft": "SoftHebb",
+    "hard": "hard winner-take-all",
+    "random": "random weights",
+    "backprop": "end-to-end backprop",
+}
+PUBLISHED: dict[str, dict[str, tuple[float | None, ...]]] = {
+    "mnist": {"soft": (None, None, 99.4)},
+    "cifar10": {
+        "soft": (71.10, 77.70, 80.31),
+        "hard": (62.69, 60.08, 60.29),
+        "random": (63.99, 68.64, 64.62),
+        "backprop": (72.42, 82.49, 83.97),
+    },
+    "cifar100": {
+        "soft": (43.00, 52.31, 56.0),
+        "hard": (34.34, 33.49, 21.6),
+        "random": (34.59, 38.76, 38.25),
+        "backprop": (44.76, 52.11, 57.19),
+    },
+    "stl10": {
+        "soft": (65.4, 70.11, 73.1, 76.23),
+        "hard": (57.92, 58.4, 54.31, 54.84),
+        "random": (62.55, 65.69, 68.12, 68.19),
+        "backprop": (67.5, 69.64, 72.93, 74.51),
+    },
+    "imagenette": {
+        "soft": (61.03, 71.29, 75.69, 78.76, 80.98),
+        "hard": (56.77, 60.79, 60.66, 59.60, 61.2),
+        "random": (61.0, 67.31, 68.12, 74.2, 74.1),
+        "backprop": (61.91, 72.32, 76.48, 81.5, 85.3),
+    },
+    "imagenet": {"soft": (None, None, None, None, 27.3)},
+}
+"""Test accuracy in % by data set, rule and depth (1, 2, ...): the paper's tables."""
+QUICK_MACS = 1.2e12
+"""Multiply-accumulates of one forward pass over all images of a smoke run."""
+
+
+@dataclass(frozen=True)
+class SoftHebbConfig:
+    """Settings of a deep SoftHebb run; the defaults are the paper's.
+
+    Args:
+        depth: plastic layers.
+        width: growth of the channels from layer to layer, or scale of all layers.
+        rule: soft is SoftHebb; hard, random and backprop are baselines.
+        architecture: of the baselines: SoftHebb's own, or the one that the paper's code used.
+        mode: train blocks one after the other, or all on the same mini-batches.
+        precision: of matrix products; updates, norms and the readout stay in fp32.
+        batch_size: images per Hebbian update.
+        unsupervised_epochs: passes of the blocks over the images.
+        readout_epochs: passes of the readout (or of backprop) over the labelled images.
+        readout_batch_size: rows per update of the readout.
+        statistics_pass: for rule random: gather batch statistics before the readout.
+        validation: this share of the training set is held out and tested on instead of the test
+            set; for choosing settings.
+    """
+
+    depth: int = 3
+    width: Width = "4x"
+    rule: Rule = "soft"
+    architecture: Architecture = "matched"
+    mode: Mode = "successive"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    batch_size: int = 10
+    unsupervised_epochs: int = 1
+    readout_epochs: int = 50
+    readout_batch_size: int = 64
+    statistics_pass: bool = True
+    validation: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive(
+            batch_size=self.batch_size,
+            unsupervised_epochs=self.unsupervised_epochs,
+            readout_epochs=self.readout_epochs,
+            readout_batch_size=self.readout_batch_size,
+        )
+        if not 0 <= self.validation < 1:
+            raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
+        preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "cifar10"
+
+
+@dataclass(frozen=True)
+class MnistConfig(SoftHebbConfig):
+    """Settings of softhebb-mnist."""
+
+    dataset: Literal["mnist", "fashion-mnist"] = "mnist"
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return self.dataset
+
+
+@dataclass(frozen=True)
+class Cifar10Config(SoftHebbConfig):
+    """Settings of softhebb-cifar10."""
+
+
+@dataclass(frozen=True)
+class Cifar100Config(SoftHebbConfig):
+    """Settings of softhebb-cifar100."""
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "cifar100"
+
+
+@dataclass(frozen=True)
+class Stl10Config(SoftHebbConfig):
+    """Settings of softhebb-stl10: 100,000 unlabelled images, 5,000 labelled, augmented readout."""
+
+    depth: int = 4
+    batch_size: int = 32
+    readout_epochs: int = 100
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "stl10"
+
+
+@dataclass(frozen=True)
+class ImageNetConfig(SoftHebbConfig):
+    """Settings of softhebb-imagenet; ``dataset`` may be its ten-class subset."""
+
+    depth: int = 5
+    readout_epochs: int = 200
+    readout_batch_size: int = 32
+    dataset: Literal["imagenet", "imagenette"] = "imagenet"
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return self.dataset
+
+
+def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
+    """Trains and tests a network; writes arrays and result into the run folder.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data, images or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    images = load_images(config.preset_data, session.data)
+    if config.validation:
+        images = images.validation_split(config.validation, session.seed)
+    spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
+    channels, side = images.train_images.shape[1:3]
+    net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
+    if session.quick:
+        config, images = _quick(config, images, net)
+    if images.notice:
+        session.tell(images.notice)
+    net.to(session.device)
+    loop = Loop(session.run, net)
+    started = _result(config, session, images)
+    session.run.write_result(started)
+    with fast_matmul():
+        train = _train_end_to_end if config.rule == "backprop" else _train_locally
+        predicted = train(config, session, images, net, loop).cpu()
+    session.run.write_arrays(
+        {
+            "confusion": confusion(predicted, images.test_labels, len(images.classes)),
+            "filters": blocks_of(net)[0].conv.weight.detach().cpu(),
+        }
+    )
+    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | _metrics(net, loop)
+    claims = _claims(config, images, session.quick, metrics["test_accuracy"])
+    finished = started | {
+        "metrics": metrics,
+        "claims": [asdict(claim) for claim in claims],
+        "wall_s": round(loop.wall_s, 2),
+        "complete": True,
+    }
+    session.run.write_result(finished)
+    return finished
+
+
+def _train_locally(
+    config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
+) -> Tensor:
+    """Blocks by their local rule, then the readout; returns the classes of the test images."""
+    augment = _augmentation(config, images, net.image_size)
+    test = FeatureExtraction(net, images.test_images)
+    train = FeatureExtraction(net, images.train_images)
+    with _precision(config, session):
+        if config.rule != "random" or config.statistics_pass:
+            unlabelled, unlabelled_augment = _unlabelled(config, session, images, augment)
+            training = HebbianTraining(
+                net,
+                unlabelled,
+                config.batch_size,
+                config.unsupervised_epochs,
+                config.mode,
+                session.seed,
+                plastic=config.rule != "random",
+                augment=unlabelled_augment,
+            )
+            loop.run(training)
+        for extraction in (test,) if augment else (test, train):
+            loop.recompute(extraction)
+    if augment:
+        source = augmented(net, images.train_images, augment, _precision(config, session))
+    else:
+        source = cached(train.features)
+    readout = ReadoutTraining(
+        net.readout,
+        source,
+        images.train_labels,
+        test.features,
+        images.test_labels,
+        config.readout_epochs,
+        config.readout_batch_size,
+        net.spec.dropout,
+        seed=session.seed,
+    )
+    loop.run(readout)
+    return predict(net.readout, test.features)
+
+
+def _train_end_to_end(
+    config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
+) -> Tensor:
+    """The backprop baseline; returns the classes of the test images."""
+    with _precision(config, session):
+        training = BackpropTraining(
+            net,
+            images.train_images,
+            images.train_labels,
+            images.test_images,
+            images.test_labels,
+            config.readout_epochs,
+            config.readout_batch_size,
+            seed=session.seed,
+            augment=_augmentation(config, images, net.image_size),
+        )
+        loop.run(training)
+        return classify(net, images.test_images)
+
+
+def _augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment | None:
+    """The paper's augmentation of labelled images, where it has one."""
+    if config.preset_data == "stl10":
+        return lambda batch, rows, random: crop_and_flip(batch, 4, random)
+    if config.preset_data in ("imagenet", "imagenette"):
+        return lambda batch, rows, random: resized_crop_and_flip(
+            batch, side, None if images.aspect is None else images.aspect[rows], generator=random
+        )
+    return None
+
+
+def _unlabelled(
+    config: SoftHebbConfig, session: Session, images: ImageSet, augment: Augment | None
+) -> tuple[Tensor, Augment | None]:
+    """The images that the blocks learn from, and how they are augmented."""
+    if images.unlabelled_images is not None:
+        return images.unlabelled_images, None
+    if config.preset_data != "imagenet":
+        return images.train_images, None
+    tenth = torch.randperm(len(images.train_images), generator=generator(session.seed, 6))
+    rows = tenth[: max(1, len(tenth) // 10)]
+    return images.train_images[rows], None if augment is None else (
+        lambda batch, of, random: augment(batch, rows[of], random)
+    )
+
+
+def _precision(config: SoftHebbConfig, session: Session) -> torch.autocast:
+    bf16 = config.precision == "bf16"
+    # No cache: it would keep serving the bf16 copies of weights that have changed since.
+    return torch.autocast(session.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
+
+
+def _quick(
+    config: SoftHebbConfig, images: ImageSet, net: SoftHebbNet
+) -> tuple[SoftHebbConfig, ImageSet]:
+    """The same with few images and epochs: a minute on two cores, whatever the network."""
+    count = int(min(2000, max(20, QUICK_MACS / net.macs / 2)))
+    cut = replace(
+        images,
+        train_images=images.train_images[:count],
+        train_labels=images.train_labels[:count],
+        test_images=images.test_images[: count // 2],
+        test_labels=images.test_labels[: count // 2],
+        unlabelled_images=None,
+        aspect=None if images.aspect is None else images.aspect[:count],
+        notice=f"smoke run on the first {count} training and {count // 2} test images",
+    )
+    return replace(config, readout_epochs=min(10, config.readout_epochs)), cut
+
+
+def _result(config: SoftHebbConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+    data = {
+        "name": images.name,
+        "n_train": len(images.train_labels),
+        "n_test": len(images.test_labels),
+        "source": images.source,
+        "sha256": images.sha256,
+        "classes": list(images.classes),
+        "notice": images.notice,
+    }
+    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    return result(f"softhebb-{_experiment(config)}", PAPER, settings, data, session.device)
+
+
+def _experiment(config: SoftHebbConfig) -> str:
+    family = {"fashion-mnist": "mnist", "imagenette": "imagenet"}
+    return family.get(config.preset_data, config.preset_data)
+
+
+def _metrics(net: SoftHebbNet, loop: Loop) -> dict[str, float]:
+    metrics = {f"{phase}_s": round(seconds, 2) for phase, seconds in loop.seconds.items()}
+    for number, block in enumerate(blocks_of(net), start=1):
+        radius = block.conv.radius()
+        metrics[f"radius_mean_layer{number}"] = float(radius.mean())
+        metrics[f"r1_share_layer{number}"] = float(
+            ((radius - 1).abs() < R1_TOLERANCE).float().mean()
+        )
+    return metrics | {"peak_memory_gb": round(peak_memory_gb(), 3)}
+
+
+def _claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: float) -> list[Claim]:
+    """What the paper says of this network; not asserted on other data than the paper's."""
+    if images.notice and not quick and config.rule == "soft" and not config.validation:
+        statement = "learns real digits from the 5,000 in the package: at least 95 %"
+        return [Claim("subset", statement, 0.95, measured, measured >= 0.95, "ours")]
+    asserted = not (quick or images.notice or config.validation)
+    depth = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
+    claims = []
+    target = _published(config.preset_data, config.rule, config.depth)
+    if target and config.width == "4x":
+        exact = config.preset_data == "mnist"
+        tolerance = 0.0005 if exact else 0.01
+        like = config.rule in ("soft", "random") or config.architecture == "published"
+        statement = (
+            f"{RULES[config.rule]}, {depth}: the paper's accuracy, "
+            f"{'to one decimal' if exact else 'less 1 point at most'}"
+        )
+        holds = measured >= target - tolerance if asserted and like else None
+        claims.append(Claim("accuracy", statement, target, measured, holds, "paper"))
+    soft = _published(config.preset_data, "soft", config.depth)
+    if config.rule in ("hard", "random") and soft:
+        statement = f"{RULES[config.rule]}, {depth}: below the SoftHebb network of that depth"
+        holds = measured < soft if asserted else None
+        claims.append(Claim("below-softhebb", statement, soft, measured, holds, "paper"))
+    return claims
+
+
+def _published(data: str, rule: str, depth: int) -> float | None:
+    """A figure of the paper's table as a fraction, or None if it has none."""
+    row = PUBLISHED.get(data, {}).get(rule, ())
+    percent = row[depth - 1] if depth <= len(row) else None
+    return None if percent is None else percent / 100

@@ -1,0 +1,131 @@
+"""The baseline that SoftHebb is measured against: the same stack trained end to end."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.device import generator
+from plastorch.engine.run import Record
+from plastorch.hebbian.layers import check_positive
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.optim import readout_rate
+from plastorch.hebbian.readout import accuracy, check_labels, load_moments, moments
+from plastorch.hebbian.train import Augment
+
+
+class BackpropTraining:
+    """Trains all weights of a network by cross-entropy, Adam and paper B's readout schedule.
+
+    One :meth:`step` is one mini-batch. Convolutions start as ``nn.Conv2d`` does.
+
+    Args:
+        net: the network, usually with ``activation="relu"`` blocks; trained in place.
+        images: uint8 [N, C, H, W].
+        labels: int64 [N].
+        test_images: uint8 [M, C, H, W].
+        test_labels: int64 [M].
+        epochs: passes over the training set.
+        batch_size: images per update.
+        learning_rate: of the first epoch.
+        seed: of initial convolutions, order and dropout.
+        augment: images [B, C, H, W], their rows and a generator in, images in [0, 255] out.
+    """
+
+    name = "backprop"
+
+    def __init__(
+        self,
+        net: SoftHebbNet,
+        images: Tensor,
+        labels: Tensor,
+        test_images: Tensor,
+        test_labels: Tensor,
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+        augment: Augment | None = None,
+    ) -> None:
+        check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        check_labels(labels, net.readout.out_features)
+        self.net, self.device = net, net.readout.weight.device
+        self.images, self.labels = images, labels.to(self.device)
+        self.test_images, self.test_labels = test_images, test_labels.to(self.device)
+        self.batch_size, self.learning_rate, self.seed = batch_size, learning_rate, seed
+        self.augment = augment
+        self.steps_per_epoch = -(-len(images) // batch_size)
+        self.position, self.total, self.epochs = 0, self.steps_per_epoch * epochs, epochs
+        self.totals = torch.zeros(2, dtype=torch.float64)
+        self._start_like_torch()
+        self.optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
+
+    def step(self) -> list[Record]:
+        """Learns from one mini-batch; returns a record at the end of each epoch."""
+        epoch, number = divmod(self.position, self.steps_per_epoch)
+        if number == 0:
+            self.totals.zero_()
+        order = torch.randperm(len(self.images), generator=generator(self.seed, 3, epoch))
+        rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+        rate = readout_rate(self.learning_rate, epoch, self.epochs)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self._update(rows)
+        self.position += 1
+        if number + 1 < self.steps_per_epoch:
+            return []
+        loss, correct = (self.totals / len(self.images)).tolist()
+        return [
+            {
+                "phase": self.name,
+                "epoch": epoch + 1,
+                "loss": loss,
+                "train_accuracy": correct,
+                "test_accuracy": accuracy(classify(self.net, self.test_images), self.test_labels),
+                "learning_rate": rate,
+            }
+        ]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Adam's moments and the sums of the epoch under way."""
+        return {"totals": self.totals, **moments(self.optimizer)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        state = dict(state)
+        self.totals = state.pop("totals")
+        load_moments(self.optimizer, state)
+
+    def _update(self, rows: Tensor) -> None:
+        random = generator(self.seed, 4, self.position)
+        images = self.images[rows.to(self.images.device)].to(self.device)
+        if self.augment is not None:
+            images = self.augment(images, rows, random) / 255
+        labels = self.labels[rows.to(self.device)]
+        self.net.train()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(random.initial_seed())
+            logits = self.net(images).float()
+        loss = F.cross_entropy(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        correct = (logits.argmax(dim=1) == labels).sum()
+        self.totals += torch.stack([loss.detach() * len(labels), correct]).double().cpu()
+
+    def _start_like_torch(self) -> None:
+        """Uniform on ±1/sqrt(fan-in), the default of ``nn.Conv2d``; weights that take gradients."""
+        random = generator(self.seed, 5)
+        with torch.no_grad():
+            for block in blocks_of(self.net):
+                weight = block.conv.weight
+                bound = weight[0].numel() ** -0.5
+                weight.copy_(torch.rand(weight.shape, generator=random) * 2 * bound - bound)
+        self.net.requires_grad_(True)
+
+
+@torch.no_grad()
+def classify(net: SoftHebbNet, images: Tensor, batch_size: int = 200) -> Tensor:
+    """Classes [N] that a network in eval mode gives to uint8 images [N, C, H, W]."""
+    net.eval()
+    device = net.readout.weight.device
+    parts = [net(part.to(device)).argmax(dim=1) for part in torch.split(images, batch_size)]
+    return torch.cat(parts)

@@ -1,0 +1,303 @@
+"""Deep SoftHebb: blocks of normalisation, plastic convolution, Triangle and pooling, and a readout.
+
+Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError
+from plastorch.hebbian.layers import (
+    HebbianStep,
+    SoftHebbConv2d,
+    at_least_float32,
+    check_positive,
+)
+from plastorch.hebbian.rule import Competition, triangle
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pooling layer; average pooling counts its zero padding, as the paper's code does."""
+
+    kind: Literal["max", "avg"]
+    kernel_size: int
+    stride: int
+    padding: int = 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Pools images [B, K, H, W]."""
+        pool = F.max_pool2d if self.kind == "max" else F.avg_pool2d
+        return pool(x, self.kernel_size, self.stride, self.padding)
+
+    def output_size(self, side: int) -> int:
+        """The side of the pooled map."""
+        return (side + 2 * self.padding - self.kernel_size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One block, as the paper's tables list it.
+
+    Args:
+        out_channels: neurons K.
+        kernel_size: side of the receptive field.
+        padding: pixels added around the map, reflected.
+        learning_rate: largest weight change per mini-batch (before the norm-dependent factor).
+        inverse_temperature: t of the competition.
+        triangle_power: exponent of Triangle.
+        pool: pooling after Triangle.
+        rate_power: q of the norm-dependent learning rate.
+        competition: rule of the block.
+        initial_radius: R of the initial weights.
+        groups: groups of channels.
+        pre_triangle: compete on relu(u - mean) instead of u.
+        batch_norm: normalise the block's input; without it the initial weights are positive.
+        activation: Triangle, or ReLU in the end-to-end baseline.
+    """
+
+    out_channels: int
+    kernel_size: int
+    padding: int
+    learning_rate: float
+    inverse_temperature: float
+    triangle_power: float
+    pool: Pool
+    rate_power: float = 0.5
+    competition: Competition = "softkrotov"
+    initial_radius: float = 25.0
+    groups: int = 1
+    pre_triangle: bool = False
+    batch_norm: bool = True
+    activation: Literal["triangle", "relu"] = "triangle"
+
+    def __post_init__(self) -> None:
+        check_positive(learning_rate=self.learning_rate, triangle_power=self.triangle_power)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The blocks of a network, the dropout of its readout, and how pixels are scaled.
+
+    Args:
+        name: of the preset.
+        blocks: first to last.
+        dropout: probability with which the readout's inputs are dropped in its training.
+        pixel_mean: subtracted from pixels in [0, 1], per channel; None for nothing.
+        pixel_std: what they are divided by then.
+    """
+
+    name: str
+    blocks: tuple[BlockSpec, ...]
+    dropout: float = 0.5
+    pixel_mean: tuple[float, ...] | None = None
+    pixel_std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise InputError("blocks is empty; expected at least one BlockSpec")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
+
+    def with_competition(self, competition: Competition) -> "NetworkSpec":
+        """The same network with another rule in every block."""
+        blocks = tuple(replace(block, competition=competition) for block in self.blocks)
+        return replace(self, blocks=blocks)
+
+
+class BatchStatistics(nn.BatchNorm2d):
+    """Batch normalisation without affine parameters, accurate in channels-last layout too.
+
+    torch's training kernel for channels-last is only accurate to 2e-5; mean and variance taken
+    apart are to 2e-7, at the same speed.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images of the shape of ``x``, normalised by batch or (in eval mode) running values."""
+        if not self.training:
+            return super().forward(x)
+        count = x.numel() // x.shape[1]
+        if count < 2:
+            raise InputError(
+                f"x has shape {tuple(x.shape)}: one value per channel; batch statistics need at "
+                "least two, so a larger batch or image"
+            )
+        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+        self._update_running(mean.detach(), variance.detach() * (count / (count - 1)))
+        scale = torch.rsqrt(variance + self.eps)
+        return (x - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+
+    @torch.no_grad()
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
+        momentum = self.momentum or 0.0
+        for running, value in ((self.running_mean, mean), (self.running_var, variance)):
+            assert running is not None
+            running.lerp_(value.to(running.dtype), momentum)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+
+
+class SoftHebbBlock(nn.Module):
+    """Normalise, convolve, Triangle, pool: one layer of paper B.
+
+    Args:
+        in_channels: channels of its input.
+        spec: its settings.
+    """
+
+    def __init__(self, in_channels: int, spec: BlockSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.norm = BatchStatistics(in_channels) if spec.batch_norm else nn.Identity()
+        self.conv = SoftHebbConv2d(
+            in_channels,
+            spec.out_channels,
+            spec.kernel_size,
+            padding=spec.padding,
+            groups=spec.groups,
+            competition=spec.competition,
+            inverse_temperature=spec.inverse_temperature,
+            initial_radius=spec.initial_radius,
+            initial_distribution="normal" if spec.batch_norm else "positive",
+            pre_triangle=spec.pre_triangle,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [B, K, H', W'] of images or features [B, C, H, W]; no learning."""
+        return self.activate(at_least_float32(self.conv(self.norm(x))))
+
+    def learn(self, x: Tensor) -> HebbianStep:
+        """The Hebbian step of this block on its input; see :meth:`SoftHebbConv2d.learn`."""
+        step: HebbianStep = self.conv.learn(self.norm(x))
+        return step
+
+    def activate(self, u: Tensor) -> Tensor:
+        """Activation and pooling of pre-activations [B, K, H, W]."""
+        spec = self.spec
+        if spec.activation == "relu":
+            return spec.pool(F.relu(u))
+        if spec.pool.kind == "avg":
+            return spec.pool(triangle(u, spec.triangle_power))
+        # The maximum commutes with a monotone power: pooling first leaves fewer powers to take.
+        pooled = spec.pool(triangle(u))
+        return pooled if spec.triangle_power == 1 else pooled.pow(spec.triangle_power)
+
+
+class SoftHebbNet(nn.Module):
+    """A stack of blocks that learn without labels, feedback or error signals, and a linear readout.
+
+    Args:
+        spec: blocks and scaling; ``preset`` makes the published ones.
+        in_channels: of the images.
+        image_size: side of the (square) images in pixels.
+        classes: outputs of the readout.
+        generator: source of the initial weights; torch's global one if None.
+
+    Raises:
+        InputError: if the images are too small for the blocks.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> net = SoftHebbNet(preset("cifar10", depth=1), in_channels=3, image_size=32, classes=10)
+        >>> images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+        >>> net.features(images).shape, net(images).shape
+        (torch.Size([2, 24576]), torch.Size([2, 10]))
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        in_channels: int,
+        image_size: int,
+        classes: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive(in_channels=in_channels, image_size=image_size, classes=classes)
+        self.spec, self.in_channels, self.image_size = spec, in_channels, image_size
+        self.blocks = nn.ModuleList()
+        self.macs = 0
+        """Multiply-accumulates of the convolutions in one forward pass of one image."""
+        channels, side = in_channels, image_size
+        for number, block_spec in enumerate(spec.blocks, start=1):
+            block = SoftHebbBlock(channels, block_spec)
+            convolved, pooled = _sides_after(block, side, number, image_size)
+            self.macs += block.conv.weight.numel() * convolved**2
+            side = pooled
+            block.conv.reset_parameters(generator)
+            self.blocks.append(block)
+            channels = block_spec.out_channels
+        self.feature_shape = (channels, side, side)
+        self.readout = nn.Linear(channels * side * side, classes)
+        bound = self.readout.in_features**-0.5
+        with torch.no_grad():
+            self.readout.weight.uniform_(-bound, bound, generator=generator)
+            self.readout.bias.uniform_(-bound, bound, generator=generator)
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Network input of images: uint8 scaled to [0, 1], then the spec's mean and deviation."""
+        if images.dim() != 4 or tuple(images.shape[1:]) != (
+            self.in_channels,
+            self.image_size,
+            self.image_size,
+        ):
+            raise InputError(
+                f"images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, "
+                f"{self.image_size}, {self.image_size})"
+            )
+        dtype = self.readout.weight.dtype
+        x = images.to(dtype, memory_format=torch.channels_last)
+        if images.dtype == torch.uint8:
+            x = x / 255
+        if self.spec.pixel_mean is None or self.spec.pixel_std is None:
+            return x
+        mean = torch.tensor(self.spec.pixel_mean, dtype=dtype, device=x.device)
+        std = torch.tensor(self.spec.pixel_std, dtype=dtype, device=x.device)
+        return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the readout sees.
+
+        Args:
+            images: uint8, or floats in [0, 1], [B, C, H, W].
+
+        Returns:
+            Features of the last block [B, features], flattened as channels, height, width.
+        """
+        x = self.pixels(images)
+        for block in self.blocks:
+            x = block(x)
+        return x.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (logits) [B, classes] of images [B, C, H, W]."""
+        dropped = F.dropout(self.features(images), self.spec.dropout, self.training)
+        logits: Tensor = self.readout(dropped)
+        return logits
+
+
+def blocks_of(net: SoftHebbNet) -> list[SoftHebbBlock]:
+    """The blocks of a network, typed."""
+    return cast(list[SoftHebbBlock], list(net.blocks))
+
+
+def _sides_after(block: SoftHebbBlock, side: int, number: int, image_size: int) -> tuple[int, int]:
+    """Sides of a block's convolved and pooled map, or an error that says where it got too small."""
+    spec = block.spec
+    convolved = min(block.conv.output_size(side, side))
+    pooled = spec.pool.output_size(convolved)
+    if convolved < 1 or pooled < 1 or spec.padding >= side:
+        raise InputError(
+            f"image_size is {image_size}: block {number} gets a map of {side} x {side} pixels, "
+            f"smaller than its receptive field and pooling need (kernel {spec.kernel_size}, "
+            f"padding {spec.padding}, pool {spec.pool.kernel_size}); expected larger images or a "
+            "shallower network"
+        )
+    return convolved, pooled

@@ -1,0 +1,291 @@
+"""Readouts of frozen features: a linear layer trained with dropout, or labels given to neurons."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import Record
+from plastorch.hebbian.layers import check_positive
+from plastorch.hebbian.networks import SoftHebbNet
+from plastorch.hebbian.optim import readout_rate
+from plastorch.hebbian.train import Augment
+
+FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
+"""Rows of the training set and a generator in, float32 features [B, F] out."""
+
+
+class FeatureExtraction:
+    """Computes the features of frozen blocks once, into a cache in half precision.
+
+    Half precision halves the cache (CIFAR-10: 3 GB); features beyond its range, as untrained
+    networks may have, make it start again in single precision.
+
+    Args:
+        net: the network; set to eval mode.
+        images: uint8 [N, C, H, W].
+        batch_size: images per step.
+    """
+
+    name = "features"
+
+    def __init__(self, net: SoftHebbNet, images: Tensor, batch_size: int = 200) -> None:
+        self.net, self.images, self.batch_size = net, images, batch_size
+        self.position, self.total = 0, -(-len(images) // batch_size)
+        self.features = self._cache(torch.float16)
+
+    @torch.no_grad()
+    def step(self) -> list[Record]:
+        """Computes the features of one batch."""
+        self.net.eval()
+        rows = slice(self.position * self.batch_size, (self.position + 1) * self.batch_size)
+        features = self.net.features(self.images[rows].to(self.net.readout.weight.device))
+        if not self.position:
+            check_finite(features)
+        limit = torch.finfo(self.features.dtype).max
+        if self.features.dtype == torch.float16 and features.abs().max() > limit:
+            self.position, self.features = 0, self._cache(torch.float32)
+            return []
+        self.features[rows] = features
+        self.position += 1
+        return []
+
+    def _cache(self, dtype: torch.dtype) -> Tensor:
+        shape = (len(self.images), self.net.readout.in_features)
+        return torch.empty(shape, dtype=dtype, device=self.net.readout.weight.device)
+
+
+class ReadoutTraining:
+    """Trains a linear readout on features with dropout, Adam and paper B's schedule.
+
+    One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out, and the
+    dropout mask of p = 0.5 comes from random bits, because a generic random mask would cost more
+    than all the rest together.
+
+    Args:
+        readout: the layer to train, in place.
+        source: gives features of training rows; :func:`cached` or :func:`augmented`.
+        labels: int64 [N].
+        test_features: [M, F], any float type.
+        test_labels: int64 [M].
+        epochs: passes over the training set.
+        batch_size: rows per update.
+        dropout: probability of dropping a feature.
+        learning_rate: of the first epoch.
+        seed: of order and dropout.
+
+    Raises:
+        InputError: if a size is not positive or a label is out of range.
+    """
+
+    name = "readout"
+
+    def __init__(
+        self,
+        readout: nn.Linear,
+        source: FeatureSource,
+        labels: Tensor,
+        test_features: Tensor,
+        test_labels: Tensor,
+        epochs: int = 50,
+        batch_size: int = 64,
+        dropout: float = 0.5,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+    ) -> None:
+        check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        check_labels(labels, readout.out_features)
+        device = readout.weight.device
+        self.readout, self.source, self.labels = readout, source, labels.to(device)
+        self.test_features, self.test_labels = test_features, test_labels.to(device)
+        self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
+        self.learning_rate, self.position, self.total = learning_rate, 0, epochs
+        self.mask = DropoutMask(dropout, device)
+        self.optimizer = torch.optim.Adam(readout.parameters(), lr=learning_rate, fused=True)
+
+    def step(self) -> list[Record]:
+        """Trains for one epoch; returns its losses and accuracies."""
+        random = generator(self.seed, 2, self.position)
+        order = torch.randperm(len(self.labels), generator=random)
+        rate = readout_rate(self.learning_rate, self.position, self.total)
+        self.optimizer.param_groups[0]["lr"] = rate
+        totals = torch.zeros(2, dtype=torch.float64)
+        for rows in torch.split(order, self.batch_size):
+            totals += self._update(self.source(rows, random), self.labels[rows], random)
+        self.position += 1
+        loss, correct = (totals / len(order)).tolist()
+        test_accuracy = accuracy(predict(self.readout, self.test_features), self.test_labels)
+        return [
+            {
+                "phase": self.name,
+                "epoch": self.position,
+                "loss": loss,
+                "train_accuracy": correct,
+                "test_accuracy": test_accuracy,
+                "learning_rate": rate,
+            }
+        ]
+
+    @torch.no_grad()
+    def _update(self, features: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
+        """One Adam step; returns the batch's summed loss and number of right answers."""
+        if self.dropout:
+            features.mul_(self.mask(features.shape, random))
+        logits = self.readout(features)
+        log_probability = F.log_softmax(logits, dim=1)
+        error = log_probability.exp()
+        error[torch.arange(len(labels)), labels] -= 1
+        error /= len(labels)
+        self.readout.weight.grad = error.T @ features
+        self.readout.bias.grad = error.sum(dim=0)
+        self.optimizer.step()
+        loss = F.nll_loss(log_probability, labels, reduction="sum")
+        return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double().cpu()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The optimiser's moments; the readout's weights belong to the network."""
+        return moments(self.optimizer)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        load_moments(self.optimizer, state)
+
+
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's per-parameter state, named "PARAMETER.KEY"."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{key}": value for i, of in state.items() for key, value in of.items()}
+
+
+def load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Puts back what :func:`moments` gave."""
+    full = optimizer.state_dict()
+    for name, value in tensors.items():
+        i, key = name.split(".")
+        full["state"].setdefault(int(i), {})[key] = value
+    optimizer.load_state_dict(full)
+
+
+class DropoutMask:
+    """Random masks that keep with probability 1 - p and scale what is kept by 1 / (1 - p).
+
+    Args:
+        probability: p, of dropping.
+        device: where the masks are wanted.
+
+    Example:
+        >>> DropoutMask(0.5, "cpu")((2, 8), torch.Generator()).unique()
+        tensor([0., 2.])
+    """
+
+    def __init__(self, probability: float, device: torch.device | str) -> None:
+        if not 0 <= probability < 1:
+            raise InputError(f"dropout is {probability}; expected at least 0 and below 1")
+        self.probability, self.device = probability, device
+        bits = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
+        self.table = (2 * bits).float().to(device)
+
+    def __call__(self, shape: tuple[int, ...], random: torch.Generator) -> Tensor:
+        """A float32 mask [B, F]."""
+        count = torch.Size(shape).numel()
+        if self.probability != 0.5:
+            kept = torch.rand(count, generator=random) >= self.probability
+            return kept.view(shape).to(self.device) / (1 - self.probability)
+        words = torch.empty(-(-count // 64), dtype=torch.int64)
+        words.random_(-(2**63), None, generator=random)  # all 64 bits
+        octets = words.view(torch.uint8).to(self.device).int()
+        return self.table.index_select(0, octets).view(-1)[:count].view(shape)
+
+
+def cached(features: Tensor) -> FeatureSource:
+    """Features from a cache [N, F]."""
+    return lambda rows, random: features[rows.to(features.device)].float()
+
+
+def augmented(
+    net: SoftHebbNet, images: Tensor, augment: Augment, precision: AbstractContextManager[object]
+) -> FeatureSource:
+    """Features of freshly augmented images.
+
+    Args:
+        net: the frozen network.
+        images: uint8 [N, C, H, W].
+        augment: makes them vary.
+        precision: context in which the features are computed.
+    """
+
+    @torch.no_grad()
+    def source(rows: Tensor, random: torch.Generator) -> Tensor:
+        batch = images[rows.to(images.device)].to(net.readout.weight.device)
+        with precision:
+            return net.eval().features(augment(batch, rows, random) / 255).float()
+
+    return source
+
+
+@torch.no_grad()
+def predict(readout: nn.Linear, features: Tensor, batch_size: int = 1000) -> Tensor:
+    """Classes [N] that a readout gives to features [N, F]."""
+    parts = [readout(part.float()).argmax(dim=1) for part in torch.split(features, batch_size)]
+    return torch.cat(parts)
+
+
+def accuracy(predicted: Tensor, labels: Tensor) -> float:
+    """Share of right answers, in [0, 1]."""
+    return float((predicted == labels).double().mean())
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Counts [classes, classes]: true classes in rows, predicted ones in columns.
+
+    Example:
+        >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2)
+        tensor([[1, 1],
+                [0, 1]])
+    """
+    counts = torch.bincount(labels.cpu() * classes + predicted.cpu(), minlength=classes**2)
+    return counts.view(classes, classes)
+
+
+def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Gives each neuron the class that it wins most often; paper A's readout without training.
+
+    A neuron that never wins takes the class to which it responds most in sum.
+
+    Args:
+        activation: y or any response [N, K].
+        labels: int64 [N].
+        classes: how many.
+
+    Returns:
+        One class per neuron [K]; predict with ``assigned[activation.argmax(dim=1)]``.
+
+    Example:
+        >>> assign_labels(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([1, 0]), 2)
+        tensor([1, 0])
+    """
+    check_labels(labels, classes)
+    neurons = activation.shape[1]
+    winners = activation.argmax(dim=1)
+    wins = torch.bincount(winners * classes + labels, minlength=neurons * classes)
+    wins = wins.view(neurons, classes)
+    response = activation.new_zeros(classes, neurons).index_add_(0, labels, activation)
+    return torch.where(wins.any(dim=1), wins.argmax(dim=1), response.argmax(dim=0))
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Raises InputError if a label is not one of 0 .. classes - 1."""
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"labels lie in {int(labels.min())}..{int(labels.max())}; expected 0..{classes - 1}"
+        )
+
+
+def check_finite(features: Tensor) -> None:
+    """Raises InputError if features are NaN or infinite."""
+    if not torch.isfinite(features).all():
+        raise InputError("features hold NaN or infinite values; expected finite weights and images")

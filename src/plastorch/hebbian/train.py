@@ -1,0 +1,160 @@
+"""How paper B trains its blocks: one pass over unlabelled images, no feedback between layers."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import Record
+from plastorch.hebbian.layers import HebbianStep, check_positive
+from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
+from plastorch.hebbian.optim import set_gradients
+from plastorch.hebbian.rule import norm_dependent_rate
+
+Mode = Literal["successive", "consecutive"]
+Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+"""Images [B, C, H, W], their rows and a generator in; images in [0, 255] out."""
+R1_TOLERANCE = 1e-2
+"""How close to 1 the norm of a converged convolutional neuron is (paper B's "R1 features")."""
+
+
+class HebbianTraining:
+    """Unsupervised training of a network's blocks, one mini-batch per :meth:`step`.
+
+    ``successive``: block by block, those before the learning one frozen in eval mode.
+    ``consecutive``: all blocks learn on the same mini-batches, each from that pass's activations.
+    The position is all there is to restore beside the network: image order follows from the seed.
+
+    Args:
+        net: the network; its weights are changed in place.
+        images: uint8 [N, C, H, W], on any device.
+        batch_size: images per mini-batch.
+        epochs: passes over the images (per block, in ``successive`` mode).
+        mode: see above.
+        seed: of the image order.
+        plastic: False leaves the weights alone and only gathers batch statistics (the random
+            baseline needs them).
+        augment: images [B, C, H, W], their rows and a generator in; images in [0, 255] out.
+        log_every: mini-batches between two log entries.
+
+    Raises:
+        InputError: for empty images, non-positive sizes or weights that can't compete.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
+        >>> images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
+        >>> training = HebbianTraining(net, images)
+        >>> while training.position < training.total:
+        ...     records = training.step()
+    """
+
+    name = "unsupervised"
+
+    def __init__(
+        self,
+        net: SoftHebbNet,
+        images: Tensor,
+        batch_size: int = 10,
+        epochs: int = 1,
+        mode: Mode = "successive",
+        seed: int = 0,
+        plastic: bool = True,
+        augment: Augment | None = None,
+        log_every: int = 50,
+    ) -> None:
+        check_positive(images=len(images), batch_size=batch_size, epochs=epochs)
+        self.net, self.images, self.batch_size, self.seed = net, images, batch_size, seed
+        self.plastic, self.augment, self.log_every = plastic, augment, log_every
+        self.blocks = blocks_of(net)
+        check_weights(self.blocks)
+        everything = tuple(range(len(self.blocks)))
+        self.stages = (
+            [(i,) for i in everything] if mode == "successive" and plastic else [everything]
+        )
+        self.steps_per_epoch = -(-len(images) // batch_size)
+        self.steps_per_stage = self.steps_per_epoch * epochs
+        self.position, self.total = 0, self.steps_per_stage * len(self.stages)
+        self._order: tuple[int, Tensor] | None = None
+        self.optimizer = torch.optim.SGD(
+            [
+                {"params": list(b.conv.parameters()), "lr": b.spec.learning_rate}
+                for b in self.blocks
+            ],
+            lr=0.0,
+        )
+
+    @torch.no_grad()
+    def step(self) -> list[Record]:
+        """Learns from one mini-batch; returns what there is to log, a record per learning block."""
+        active = self.stages[self.position // self.steps_per_stage]
+        x = self.net.pixels(self._batch())
+        self.net.eval()
+        self.optimizer.zero_grad()
+        steps: dict[int, HebbianStep] = {}
+        for i, block in enumerate(self.blocks[: active[-1] + 1]):
+            if i not in active or not self.plastic:
+                x = block.train(i in active)(x)
+                continue
+            steps[i] = block.train().learn(x)
+            if i < active[-1]:
+                x = block.activate(steps[i].output)
+        log = (self.position + 1) % self.log_every == 0 or self.position % self.steps_per_stage == 0
+        for i, step in steps.items():
+            set_gradients(self.blocks[i].conv, step, self.blocks[i].spec.rate_power)
+        self.optimizer.step()
+        self.position += 1
+        return [self._record(i, step) for i, step in steps.items()] if log else []
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing beyond the network and the position."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+
+    def _batch(self) -> Tensor:
+        epoch, step = divmod(self.position, self.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            order = torch.randperm(len(self.images), generator=generator(self.seed, 1, epoch))
+            self._order = (epoch, order.to(self.images.device))
+        rows = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        batch = self.images[rows].to(self.net.readout.weight.device)
+        if self.augment is None:
+            return batch
+        return self.augment(batch, rows.cpu(), generator(self.seed, 7, self.position)) / 255
+
+    def _record(self, layer: int, step: HebbianStep) -> Record:
+        block = self.blocks[layer]
+        radius = block.conv.radius().double()
+        rate = block.spec.learning_rate * norm_dependent_rate(radius, block.spec.rate_power)
+        distance = (radius - 1).abs()
+        return {
+            "phase": self.name,
+            "layer": layer,
+            "step": self.position,
+            "examples": self.position * self.batch_size,
+            "radius_mean": float(radius.mean()),
+            "radius_std": float(radius.std(correction=0)),
+            "radius_distance": float(distance.mean()),
+            "r1_neurons": int((distance < R1_TOLERANCE).sum()),
+            "neurons": radius.numel(),
+            "rate_mean": float(rate.mean()),
+            "winner_probability": float(step.post.abs().amax(dim=1).mean()),
+        }
+
+
+def check_weights(blocks: list[SoftHebbBlock]) -> None:
+    """Raises InputError if a neuron's weights are all zero or not finite: it couldn't compete."""
+    for number, block in enumerate(blocks, start=1):
+        radius = block.conv.radius()
+        bad = ~(torch.isfinite(radius) & (radius > 0))
+        if bad.any():
+            neuron = int(bad.nonzero()[0])
+            raise InputError(
+                f"weight of block {number}, neuron {neuron} has norm {float(radius[neuron])}; "
+                "expected a finite norm above 0"
+            )

@@ -1,0 +1,149 @@
+"""Paper and ink of the figures: colours for light and dark pages, bare axes, PNG bytes.
+
+Sizes are chosen for a phone: a figure is 4.8 inches (346 points) wide, so on a page 350 pixels
+wide one point is about one pixel and 11-point text stays readable.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 4.8
+DPI = 220
+TEXT, SMALL = 12.0, 10.5
+DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure as hex strings; `paper` equals the page's card colour."""
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    series: tuple[str, ...]
+    shade: tuple[str, str]
+
+    def line(self, index: int) -> dict[str, Any]:
+        """Colour and dash of the line number `index`, told apart without colour too.
+
+        Example:
+            >>> LIGHT.line(1)["linestyle"]
+            '--'
+        """
+        return {
+            "color": self.series[index % len(self.series)],
+            "linestyle": DASHES[index % len(DASHES)],
+        }
+
+
+LIGHT = Theme(
+    paper="#ffffff",
+    ink="#1b1f24",
+    muted="#59616b",
+    grid="#e4e6e8",
+    series=("#1f5fbf", "#bf5209", "#0b7a6b", "#7a3cc2", "#8a6d00", "#a8326e"),
+    shade=("#f4f6f9", "#123f86"),
+)
+DARK = Theme(
+    paper="#1b1f26",
+    ink="#e8eaed",
+    muted="#a7afba",
+    grid="#343a44",
+    series=("#7fb3ff", "#ffb070", "#5fd6c1", "#c9abff", "#e6c84f", "#ff9ac4"),
+    shade=("#232833", "#9cc5ff"),
+)
+
+
+def new_figure(height: float, theme: Theme) -> "Figure":
+    """An empty figure `height` inches high, made without pyplot and its global state.
+
+    Example:
+        >>> new_figure(3.0, LIGHT).get_size_inches().tolist()
+        [4.8, 3.0]
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height), facecolor=theme.paper, layout="constrained")
+
+
+def new_axes(figure: "Figure", theme: Theme, rows: int = 1) -> "list[Axes]":
+    """Axes stacked in one column, sharing x, in the theme's colours.
+
+    Args:
+        figure: the figure to put them on.
+        theme: colours.
+        rows: number of panels.
+
+    Returns:
+        The axes, top first.
+
+    Example:
+        >>> len(new_axes(new_figure(3.0, LIGHT), LIGHT, rows=2))
+        2
+    """
+    stack: list[Axes] = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
+    for axes in stack:
+        axes.set_facecolor(theme.paper)
+        axes.grid(color=theme.grid, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(theme.muted)
+        axes.tick_params(colors=theme.muted, labelsize=SMALL, length=0, which="both")
+    return stack
+
+
+def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
+    """Name the x axis, and what is drawn in a left-aligned title (a turned y label reads badly).
+
+    Example:
+        >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
+        >>> label(axes, LIGHT, x="epoch")
+        >>> axes.get_xlabel()
+        'epoch'
+    """
+    if x:
+        axes.set_xlabel(x, color=theme.muted, fontsize=SMALL, parse_math=False)
+    if title:
+        axes.set_title(title, loc="left", color=theme.ink, fontsize=TEXT, parse_math=False)
+
+
+def legend(axes: "Axes", theme: Theme) -> None:
+    """Put the legend in rows of three above the axes, where it hides no line.
+
+    Example:
+        >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
+        >>> _ = axes.plot([1], [1], label="layer 1")
+        >>> legend(axes, LIGHT)
+    """
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=3,
+        frameon=False,
+        fontsize=TEXT,
+        labelcolor=theme.ink,
+        handlelength=2.2,
+        columnspacing=1.2,
+    )
+
+
+def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
+    """The figure as PNG bytes, without software or date in them.
+
+    Example:
+        >>> to_png(new_figure(1.0, LIGHT))[1:4]
+        b'PNG'
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A class name in a script the font lacks is drawn as boxes; the page has it as text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()

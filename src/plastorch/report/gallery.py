@@ -1,0 +1,170 @@
+"""The gallery: every run of a folder on one page, grouped by experiment."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from statistics import fmean, stdev
+from typing import Any
+from urllib.parse import quote
+
+from plastorch.report import parts
+from plastorch.report.words import NBSP, date, headline, measure, number, percent, plain, verdict
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A readable run: its folder relative to the gallery, and its result."""
+
+    folder: PurePath
+    result: dict[str, Any]
+
+
+def gallery(
+    entries: Sequence[Entry], unreadable: Sequence[tuple[PurePath, str]], runs: Path
+) -> str:
+    """HTML of the gallery's main part.
+
+    Args:
+        entries: readable runs.
+        unreadable: folder and reason of the others.
+        runs: the folder that holds them, to see which have a thumbnail.
+
+    Returns:
+        HTML.
+
+    Example:
+        >>> "0 runs of 0 experiments" in gallery([], [], Path("runs"))
+        True
+    """
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.result["experiment"]].append(entry)
+    counts = f"{_count(len(entries), 'run')} of {_count(len(groups), 'experiment')}"
+    if unreadable:
+        counts += f", {len(unreadable)} that cannot be read"
+    return "\n".join(
+        [
+            f'<header><h1>plastorch runs</h1><p class="lead">{counts}.</p></header>',
+            *(_experiment(name, groups[name], runs) for name in sorted(groups)),
+            _unreadable(unreadable),
+        ]
+    )
+
+
+def seed_means(entries: Sequence[Entry]) -> list[str]:
+    """Mean ± sd of the headline for each configuration that was run with several seeds.
+
+    Only complete runs count that are no smoke runs; of the same seed the latest does.
+
+    Args:
+        entries: runs of one experiment.
+
+    Returns:
+        One line of HTML per configuration; it says what sets it apart from the others.
+
+    Example:
+        >>> base = {"config": {}, "data": {}, "complete": True, "quick": False}
+        >>> runs = [Entry(PurePath(f"e/{s}"), base | {"seed": s, "metrics": {"reward": s}})
+        ...         for s in (1, 3)]
+        >>> seed_means(runs)[0].split(",")[0]
+        '<strong>2 ± 1.414</strong> reward'
+    """
+    settings: dict[str, dict[Any, Entry]] = defaultdict(dict)
+    for entry in sorted(entries, key=lambda entry: entry.folder.name):
+        if entry.result["complete"] and not entry.result["quick"]:
+            settings[_setting(entry.result)][entry.result.get("seed")] = entry
+    varying = _varying([json.loads(setting) for setting in settings])
+    lines = []
+    for setting, seeds in settings.items():
+        heads = [head for e in seeds.values() if (head := headline(e.result["metrics"]))]
+        if len(heads) > 1:
+            name = heads[0][0]
+            values = [value for _, value in heads]
+            apart = {key: json.loads(setting).get(key) for key in varying}
+            lines.append(_mean_line(name, values, sorted(seeds, key=str), apart))
+    return lines
+
+
+def _setting(result: dict[str, Any]) -> str:
+    """What two runs must share for their mean to make sense."""
+    config = {key: value for key, value in result["config"].items() if key != "seed"}
+    data = {f"data {key}": result["data"].get(key) for key in ("name", "n_train", "n_test")}
+    return json.dumps(config | data, sort_keys=True, default=str)
+
+
+def _varying(settings: Sequence[dict[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    return [key for key in keys if len({json.dumps(s.get(key)) for s in settings}) > 1]
+
+
+def _mean_line(name: str, values: list[float], seeds: list[Any], apart: dict[str, Any]) -> str:
+    mean, spread = fmean(values), stdev(values)
+    figure = f"{number(mean)} ± {number(spread)}"
+    if "accuracy" in name:
+        figure = f"{100 * mean:.2f} ± {percent(spread)}"
+    which = "".join(f", {plain(key)} {value}" for key, value in apart.items())
+    listed = ", ".join(map(str, seeds))
+    return (
+        f"<strong>{parts.text(figure)}</strong> {parts.text(plain(name))}, mean ± sd of seeds "
+        f"{parts.text(listed)}{parts.text(which)}"
+    )
+
+
+def _experiment(name: str, entries: Sequence[Entry], runs: Path) -> str:
+    newest = sorted(entries, key=lambda entry: entry.folder.name, reverse=True)
+    means = "".join(f"<li>{line}</li>" for line in seed_means(entries))
+    cards = "\n".join(_card(entry, runs) for entry in newest)
+    return (
+        f'<section><div class="group"><h2>{parts.text(name)}</h2>'
+        f'<p class="muted">{parts.text(newest[0].result.get("paper") or "")}</p>'
+        + (f'<ul class="means">{means}</ul>' if means else "")
+        + f'</div><div class="runs">{cards}</div></section>'
+    )
+
+
+def _card(entry: Entry, runs: Path) -> str:
+    result = entry.result
+    best = headline(result["metrics"])
+    value = measure(*best) if best else "–"
+    name = plain(best[0]) if best else "no result yet"
+    picture = '<div class="blank"></div>'
+    if (runs / entry.folder / "figures" / "thumbnail.png").is_file():
+        source = _url(entry.folder / "figures" / "thumbnail.png")
+        picture = f'<img src="{source}" alt="">'
+    return (
+        f'<a class="run card" href="{_url(entry.folder / "report.html")}">{picture}<div>'
+        f'<b>{parts.text(value)}</b><span class="muted">{parts.text(name)}</span>'
+        f'<span class="muted">seed{NBSP}{parts.text(result.get("seed", "?"))} · '
+        f"{parts.text(date(entry.folder.name))}</span>"
+        f'<div class="marks">{_claims_mark(result["claims"])}{parts.status_marks(result)}</div>'
+        "</div></a>"
+    )
+
+
+def _claims_mark(claims: Sequence[dict[str, Any]]) -> str:
+    asserted = [claim["holds"] for claim in claims if claim["holds"] is not None]
+    if not asserted:
+        return parts.mark("open", verdict(claims))
+    kind = "good" if all(asserted) else "bad"
+    return parts.mark(kind, f"{sum(asserted)}/{len(asserted)} claims hold")
+
+
+def _unreadable(unreadable: Sequence[tuple[PurePath, str]]) -> str:
+    if not unreadable:
+        return ""
+    items = "".join(
+        f'<li><code>{parts.text(folder)}</code><p class="muted">{parts.text(reason)}</p></li>'
+        for folder, reason in unreadable
+    )
+    return f'<h2>Cannot be read</h2><div class="unreadable card"><ul>{items}</ul></div>'
+
+
+def _url(path: PurePath) -> str:
+    # "./" keeps a folder called "javascript:" a folder
+    return parts.text("./" + quote(path.as_posix()))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,195 @@
+"""Reads a run folder, and says which file is damaged and what was expected in it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plastorch.engine.errors import InputError
+
+Row = Mapping[str, Any]
+"""One line of metrics.jsonl."""
+
+_RESULT_FIELDS: dict[str, type] = {
+    "experiment": str,
+    "config": dict,
+    "data": dict,
+    "metrics": dict,
+    "claims": list,
+    "complete": bool,
+    "quick": bool,
+}
+_CLAIM_FIELDS = ("id", "statement", "target", "measured", "holds", "origin")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run folder holds: the result, the rows of metrics.jsonl and the arrays for figures."""
+
+    path: Path
+    result: dict[str, Any]
+    rows: list[Row]
+    arrays: dict[str, NDArray[Any]]
+
+
+def load_run(path: Path) -> RunData:
+    """Read a run folder; only result.json has to be there.
+
+    Args:
+        path: the folder `RUNS/EXPERIMENT/STAMP-seedN`.
+
+    Returns:
+        The result, the metrics rows in file order and the named arrays.
+
+    Raises:
+        InputError: a file is missing or damaged.
+
+    Example:
+        >>> load_run(Path("no/such/run"))
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: no/such/run: expected a run folder, found no directory
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: expected a run folder, found no directory")
+    result = load_result(path)
+    return RunData(
+        path, result, _load_rows(path / "metrics.jsonl"), _load_arrays(path / "arrays.safetensors")
+    )
+
+
+def load_result(path: Path) -> dict[str, Any]:
+    """Read and check `result.json` of the run folder `path`.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        The result as a dict.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or lacks a field.
+
+    Example:
+        >>> load_result(Path("no/such/run"))
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: no/such/run/result.json: expected a file, found none
+    """
+    file = path / "result.json"
+    if not file.is_file():
+        raise InputError(f"{file}: expected a file, found none")
+    try:
+        result = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{file}: expected one JSON object, found broken JSON ({error})") from None
+    if not isinstance(result, dict):
+        raise InputError(f"{file}: expected one JSON object, found {type(result).__name__}")
+    for name, kind in _RESULT_FIELDS.items():
+        if not isinstance(result.get(name), kind):
+            found = repr(result[name])[:60] if name in result else "no such field"
+            raise InputError(f"{file}: field {name!r}: expected {kind.__name__}, found {found}")
+    _check_values(file, result)
+    return result
+
+
+def series(rows: Iterable[Row], phase: str, x: str, fields: Sequence[str]) -> list[Row]:
+    """Rows of one phase with all the fields as numbers, sorted by `x`.
+
+    A resumed run may log the same step twice: the later line wins.
+
+    Args:
+        rows: lines of metrics.jsonl.
+        phase: value of the field "phase".
+        x: the field that orders the rows, such as "epoch".
+        fields: the other fields a row must have.
+
+    Returns:
+        The rows, `x` strictly increasing.
+
+    Example:
+        >>> log = [{"phase": "a", "step": 2, "y": 1.0}, {"phase": "a", "step": 2, "y": 3.0}]
+        >>> [row["y"] for row in series(log, "a", "step", ["y"])]
+        [3.0]
+    """
+    latest = {
+        row[x]: row
+        for row in rows
+        if row.get("phase") == phase and all(is_number(row.get(name)) for name in (x, *fields))
+    }
+    return [latest[key] for key in sorted(latest)]
+
+
+def is_number(value: object) -> bool:
+    """True for ints and floats, not for booleans.
+
+    Example:
+        >>> is_number(0.5), is_number(True), is_number("1")
+        (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_values(file: Path, result: dict[str, Any]) -> None:
+    optional = {
+        "wall_s": (result.get("wall_s"), int | float),
+        "versions": (result.get("versions"), dict),
+        "data.classes": (result["data"].get("classes"), list),
+    }
+    for name, (value, kind) in optional.items():
+        if not isinstance(value, kind | None):
+            wanted = getattr(kind, "__name__", "number")
+            raise InputError(f"{file}: field {name!r}: expected {wanted}, found {value!r}")
+    for name, value in result["metrics"].items():
+        if not is_number(value):
+            raise InputError(f"{file}: metric {name!r}: expected a number, found {value!r}")
+    for claim in result["claims"]:
+        missing = [n for n in _CLAIM_FIELDS if not isinstance(claim, dict) or n not in claim]
+        if missing:
+            raise InputError(f"{file}: a claim needs {', '.join(_CLAIM_FIELDS)}; found {claim!r}")
+        if not isinstance(claim["holds"], bool | None):
+            raise InputError(
+                f"{file}: claim {claim['id']!r}: holds must be true, false or null, "
+                f"found {claim['holds']!r}"
+            )
+
+
+def _load_rows(file: Path) -> list[Row]:
+    if not file.is_file():
+        return []
+    lines = [line for line in file.read_bytes().splitlines() if line.strip()]
+    rows: list[Row] = []
+    for index, line in enumerate(lines):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if index == len(lines) - 1:  # a killed run leaves half a line behind
+                break
+            row = None
+        if not isinstance(row, dict):
+            raise InputError(f"{file}: entry {index + 1}: expected a JSON object, found {line!r}")
+        rows.append(row)
+    return rows
+
+
+def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
+    if not file.is_file():
+        return {}
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: expected a safetensors file ({error})") from None
+    confusion, filters = arrays.get("confusion"), arrays.get("filters")
+    if confusion is not None and (confusion.ndim != 2 or np.diff(confusion.shape).any()):
+        raise InputError(f"{file}: confusion: expected a square matrix, found {confusion.shape}")
+    if filters is not None and filters.ndim != 4:
+        raise InputError(f"{file}: filters: expected shape [K, C, kh, kw], found {filters.shape}")
+    return arrays

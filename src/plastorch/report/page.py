@@ -1,0 +1,221 @@
+"""A run folder becomes report.html; a folder of runs becomes index.html."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from plastorch.engine.errors import InputError
+from plastorch.report import figures, parts
+from plastorch.report.canvas import DARK, LIGHT, to_png
+from plastorch.report.gallery import Entry, gallery
+from plastorch.report.load import RunData, load_result, load_run
+from plastorch.report.panels import Panel, accuracy_course, has_filters, panels
+from plastorch.report.words import date, duration, headline, measure, number, plain, verdict
+
+_SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
+
+
+def write_report(run: Path) -> Path:
+    """Draw a run's figures and write its page, one file that needs nothing else.
+
+    Args:
+        run: the run folder `RUNS/EXPERIMENT/STAMP-seedN`; gets `figures/*.png` and `report.html`.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        InputError: a file of the folder is missing or damaged.
+
+    Example:
+        >>> write_report(Path("no/such/run"))
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: no/such/run: expected a run folder, found no directory
+    """
+    run = Path(run)
+    data = load_run(run)
+    (run / "figures").mkdir(exist_ok=True)
+    drawn = [_draw(run, panel) for panel in panels(data)]
+    _write_thumbnail(data)
+    title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
+    page = parts.document(title, _body(data, drawn))
+    return _replace(run / "report.html", page.encode("utf-8", "replace"))
+
+
+def write_gallery(runs: Path) -> Path:
+    """Write every report that is missing or out of date, then `runs/index.html`.
+
+    A run that cannot be read is listed with the reason.
+
+    Args:
+        runs: the folder that holds `EXPERIMENT/STAMP-seedN` folders.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        InputError: there is no such folder, or no run in it.
+
+    Example:
+        >>> write_gallery(Path("no/such/folder"))
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: no/such/folder: expected a folder of runs, found none
+    """
+    runs = Path(runs)
+    if not runs.is_dir():
+        raise InputError(f"{runs}: expected a folder of runs, found none")
+    folders = [p for p in runs.glob("*/*/") if any((p / name).is_file() for name in _SOURCES)]
+    if not folders:
+        raise InputError(f"{runs}: expected EXPERIMENT/STAMP-seedN folders inside, found no run")
+    entries, unreadable = [], []
+    for folder in sorted(folders):
+        try:
+            if _out_of_date(folder):
+                write_report(folder)
+            entries.append(Entry(folder.relative_to(runs), load_result(folder)))
+        except InputError as error:
+            unreadable.append((folder.relative_to(runs), str(error)))
+    page = parts.document("plastorch runs", gallery(entries, unreadable, runs))
+    return _replace(runs / "index.html", page.encode("utf-8", "replace"))
+
+
+def _out_of_date(run: Path) -> bool:
+    report = run / "report.html"
+    if not report.is_file():
+        return True
+    written = [(run / name).stat().st_mtime_ns for name in _SOURCES if (run / name).is_file()]
+    return report.stat().st_mtime_ns < max(written)
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    """Write beside and rename, so that a reader never sees half a file."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_bytes(content)
+    return part.replace(path)
+
+
+def _draw(run: Path, panel: Panel) -> str:
+    light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
+    _replace(run / "figures" / f"{panel.name}.png", light)
+    return parts.picture(panel.title, panel.caption, panel.alt, light, dark)
+
+
+def _write_thumbnail(run: RunData) -> None:
+    filters = run.arrays["filters"] if has_filters(run) else None
+    accuracy = accuracy_course(run)
+    if filters is not None or len(accuracy) > 1:
+        png = to_png(figures.thumbnail(filters, accuracy))
+        _replace(run.path / "figures" / "thumbnail.png", png)
+
+
+def _body(run: RunData, drawn: list[str]) -> str:
+    result, name = run.result, run.path.resolve().name
+    phases = {n: s for n, s in result["metrics"].items() if n.endswith("_s") and n != "wall_s"}
+    sections = [
+        _header(result),
+        _banners(run.path, result),
+        _hero(name, result),
+        _claims(result),
+        _figures(drawn),
+        f"<h2>Where the time went</h2>{parts.phase_times(phases)}" if phases else "",
+        _fine_print(result),
+        f"<footer>Drawn from the files of the run {parts.text(name)}.</footer>",
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _header(result: Mapping[str, Any]) -> str:
+    marks = parts.status_marks(result)
+    if result["complete"]:
+        marks = parts.mark("good", "complete") + marks
+    return (
+        f'<header><div class="eyebrow">{marks}</div>'
+        f"<h1>{parts.text(result['experiment'])}</h1>"
+        f'<p class="lead">{parts.text(result.get("paper") or "")}</p></header>'
+    )
+
+
+def _banners(path: Path, result: Mapping[str, Any]) -> str:
+    notes = []
+    if result["data"].get("notice"):
+        notes.append(parts.banner("Not the full data.", result["data"]["notice"]))
+    if result["quick"]:
+        notes.append(
+            parts.banner(
+                "Smoke run, never a source of figures.",
+                "It was made with --quick, to see that everything works.",
+            )
+        )
+    if not result["complete"]:
+        command = ["plastorch", "run", result["experiment"], "--resume", str(path)]
+        notes.append(
+            parts.banner(
+                "This run has not finished.",
+                "It is still running or was interrupted. To go on where it stopped:",
+                shlex.join(command),
+            )
+        )
+    return "".join(notes)
+
+
+def _hero(folder: str, result: Mapping[str, Any]) -> str:
+    data, metrics = result["data"], result["metrics"]
+    best = headline(metrics)
+    value = measure(*best) if best else "–"
+    name = plain(best[0]) if best else "no result yet"
+    where = f" on {data['name']}" if data.get("name") and best else ""
+    sizes = [
+        f"{number(data[key])} {words}"
+        for key, words in (("n_train", "training"), ("n_test", "test"))
+        if data.get(key) is not None
+    ]
+    memory = metrics.get("peak_memory_gb")
+    pairs = [
+        ("Seed", str(result.get("seed", "–"))),
+        ("Wall time", duration(result.get("wall_s") or None)),
+        ("Device", str(result.get("device") or "–")),
+        ("Peak memory", "–" if memory is None else f"{memory:.2f} GB"),
+        ("Examples", ", ".join(sizes) or "–"),
+        ("Started", date(folder)),
+    ]
+    return (
+        f'<section class="hero card" aria-label="Result"><div class="score">'
+        f"<strong>{parts.text(value)}</strong><span>{parts.text(name + where)}</span></div>"
+        f"{parts.facts(pairs)}</section>"
+    )
+
+
+def _claims(result: Mapping[str, Any]) -> str:
+    claims = result["claims"]
+    if not claims:
+        return ""
+    return (
+        f'<h2>Claims</h2><p class="muted verdict">{verdict(claims).capitalize()}.</p>'
+        f"{parts.claims_table(claims)}"
+    )
+
+
+def _figures(drawn: list[str]) -> str:
+    """Two columns, the first half on the left; on a phone one follows the other."""
+    if not drawn:
+        return ""
+    half = (len(drawn) + 1) // 2
+    columns = "".join(
+        f'<div class="stack">{"".join(column)}</div>' for column in (drawn[:half], drawn[half:])
+    )
+    return f'<h2>Figures</h2><div class="figures">{columns}</div>'
+
+
+def _fine_print(result: Mapping[str, Any]) -> str:
+    tables = {
+        "All measured numbers": result["metrics"],
+        "Configuration": result["config"],
+        "Data": {name: value for name, value in result["data"].items() if value is not None},
+        "Versions": result.get("versions") or {},
+    }
+    body = "".join(parts.folded(title, values) for title, values in tables.items())
+    return f"<h2>Fine print</h2>{body}"

@@ -1,0 +1,123 @@
+"""Numbers, times and names in plain words, the same on every page."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+NBSP, THIN = "\u00a0", "\u202f"
+_NOT_A_HEADLINE = re.compile(r"(_s|_gb|_mb)$")
+
+
+def number(value: object) -> str:
+    """A number to four significant digits, thousands set apart.
+
+    Example:
+        >>> number(0.123456), number(None), number(True)
+        ('0.1235', '–', 'true')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", THIN)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def percent(fraction: float) -> str:
+    """A fraction in per cent with two decimals.
+
+    Example:
+        >>> percent(0.8012).replace(NBSP, " ")
+        '80.12 %'
+    """
+    return f"{100 * fraction:.2f}{NBSP}%"
+
+
+def measure(name: str, value: Any) -> str:
+    """A named figure: what is called an accuracy is a fraction and reads as per cent.
+
+    Example:
+        >>> measure("loss", 0.5), measure("test_accuracy", 0.5).replace(NBSP, " ")
+        ('0.5', '50.00 %')
+    """
+    is_fraction = isinstance(value, int | float) and -1 <= value <= 1
+    return percent(value) if is_fraction and "accuracy" in name.lower() else number(value)
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in the two units that matter.
+
+    Example:
+        >>> [duration(s).replace(NBSP, " ") for s in (0.25, 42, 185, 4321)]
+        ['0.25 s', '42.0 s', '3 min 05 s', '1 h 12 min']
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.2f}{NBSP}s" if seconds < 10 else f"{seconds:.1f}{NBSP}s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}{NBSP}min {int(seconds % 60):02d}{NBSP}s"
+    return f"{int(seconds // 3600)}{NBSP}h {int(seconds % 3600 // 60):02d}{NBSP}min"
+
+
+def plain(name: str) -> str:
+    """A field name as words.
+
+    Example:
+        >>> plain("test_accuracy")
+        'test accuracy'
+    """
+    return name.replace("_", " ")
+
+
+def date(stamp: str) -> str:
+    """The date and time in a run folder's name; the name itself when there is none in it.
+
+    Example:
+        >>> date("20260131-174502-seed0"), date("first-try")
+        ('31 Jan 2026, 17:45', 'first-try')
+    """
+    digits = re.match(r"(\d{4})-?(\d\d)-?(\d\d)[-T_]?(\d\d)[-:]?(\d\d)", stamp)
+    try:
+        when = datetime(*map(int, digits.groups())) if digits else None  # type: ignore[arg-type]
+    except ValueError:
+        when = None
+    return f"{when.day} {when:%b %Y, %H:%M}" if when else stamp
+
+
+def headline(metrics: Mapping[str, float]) -> tuple[str, float] | None:
+    """The metric that stands for the run: test accuracy, else the first that is no cost.
+
+    Args:
+        metrics: name to number.
+
+    Returns:
+        Name and value, or None when nothing has been measured.
+
+    Example:
+        >>> headline({"train_s": 3.0, "reward": 200.0, "loss": 0.1})
+        ('reward', 200.0)
+    """
+    if "test_accuracy" in metrics:
+        return "test_accuracy", metrics["test_accuracy"]
+    return next((item for item in metrics.items() if not _NOT_A_HEADLINE.search(item[0])), None)
+
+
+def verdict(claims: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the asserted claims hold.
+
+    Example:
+        >>> verdict([{"holds": True}, {"holds": False}, {"holds": None}])
+        '1 of 2 asserted claims hold; 1 is not asserted here'
+    """
+    asserted = [claim["holds"] for claim in claims if claim["holds"] is not None]
+    if not claims:
+        return "no claims yet"
+    if not asserted:
+        return "no claim is asserted"
+    rest = len(claims) - len(asserted)
+    unsaid = f"; {rest} {'is' if rest == 1 else 'are'} not asserted here" if rest else ""
+    return f"{sum(asserted)} of {len(asserted)} asserted claims hold{unsaid}"

@@ -1,0 +1,143 @@
+"""The pages in a real browser: headless Chromium, driven by Playwright, without a network."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from plastorch.report import write_gallery
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+SCREENS = {"laptop": (1280, 800, 1), "phone": (390, 844, 2)}
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>" + "long" * 40
+
+READ_TEXTS = """() => {
+  const rgba = c => c.match(/[\\d.]+/g).map(Number);
+  const light = c => { const [r, g, b] = rgba(c).map(v => { v /= 255;
+    return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 });
+    return .2126 * r + .7152 * g + .0722 * b };
+  const back = e => { for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor;
+    if ((rgba(c)[3] ?? 1) > 0) return c } return 'rgb(255, 255, 255)' };
+  return [...document.querySelectorAll('body *')]
+    .filter(e => e.checkVisibility()
+      && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => { const s = getComputedStyle(e), a = light(s.color), b = light(back(e));
+      return { text: e.textContent.slice(0, 30), size: parseFloat(s.fontSize),
+               contrast: (Math.max(a, b) + .05) / (Math.min(a, b) + .05) } }) }"""
+
+
+@pytest.fixture(scope="module")
+def runs(make_run, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("all runs")
+    make_run(folder)
+    make_run(folder, stamp="20260131-180000", seed=1, accuracy=0.79, layers=1)
+    make_run(folder, experiment="softhebb-mnist", channels=1, quick=True, epochs=2, layers=5,
+             notice="A small sample stood in for the data.")  # fmt: skip
+    make_run(folder, experiment="interrupted", complete=False)
+    make_run(folder, experiment=EVIL[:60], layers=1, epochs=2, notice=EVIL,
+             changes={"paper": EVIL, "device": EVIL, "config": {EVIL: EVIL}})  # fmt: skip
+    broken = make_run(folder, experiment="broken", layers=1, epochs=1)
+    (broken / "result.json").write_text("{")
+    write_gallery(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, path: Path, screen: str, scheme: str) -> Iterator[playwright.Page]:
+    """The page, which on leaving has neither complained nor asked for anything but files."""
+    width, height, scale = SCREENS[screen]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=scale,
+        color_scheme=scheme,
+    )
+    page = context.new_page()
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: requests.append(request.url))
+    try:
+        page.goto(path.as_uri(), wait_until="load")
+        yield page
+    finally:
+        context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
+def pages(runs: Path) -> list[Path]:
+    return [runs / "index.html", *sorted(runs.glob("*/*/report.html"))]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_fits_and_can_be_read(browser, runs, screen, scheme):
+    assert len(pages(runs)) == 6
+    for path in pages(runs):
+        with opened(browser, path, screen, scheme) as page:
+            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            overflow = page.evaluate(
+                "(e => e.scrollWidth - e.clientWidth)(document.scrollingElement)"
+            )
+            assert overflow <= 0, path
+            widths = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth)")
+            assert all(widths), path
+            texts = page.evaluate(READ_TEXTS)
+            assert texts and min(text["size"] for text in texts) >= 12
+            faint = [text for text in texts if text["contrast"] < 4.5]
+            assert faint == [], path
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_claims_are_seen(browser, runs, screen):
+    report = next(runs.glob("softhebb-cifar10/*-seed0/report.html"))
+    with opened(browser, report, screen, "light") as page:
+        table = page.get_by_role("table").first
+        assert table.is_visible()
+        rows = table.locator("tbody tr")
+        assert rows.count() == 4
+        for index in range(4):
+            box, mark = rows.nth(index).bounding_box(), rows.nth(index).locator(".mark")
+            assert mark.is_visible() and mark.locator("svg").is_visible()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= SCREENS[screen][0]
+        assert "does not hold" in rows.nth(2).inner_text()
+        assert page.get_by_text("80.12", exact=False).first.is_visible()
+
+
+def test_dark_pages_show_the_dark_figures(browser, runs):
+    report = next(runs.glob("softhebb-cifar10/*-seed0/report.html"))
+    pictures = {}
+    for scheme in ("light", "dark"):
+        with opened(browser, report, "phone", scheme) as page:
+            pictures[scheme] = page.evaluate("document.images[0].currentSrc")
+            sizes = page.evaluate("[...document.images].map(i => i.naturalWidth / i.width)")
+            assert min(sizes) >= 2  # a pixel of the picture for each of the screen
+    assert pictures["light"] != pictures["dark"]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_gallery_opens_the_report(browser, runs, screen):
+    with opened(browser, runs / "index.html", screen, "light") as page:
+        page.locator("a[href*=softhebb-cifar10][href*=seed0]").click()
+        page.wait_for_load_state("load")
+        assert page.url.endswith("/20260131-174502-seed0/report.html")
+        assert page.locator("h1").inner_text() == "softhebb-cifar10"
+        page.go_back()
+        assert page.get_by_role("heading", name="Cannot be read").is_visible()
