@@ -1,5 +1,7 @@
 """Brain-inspired plasticity for PyTorch."""
 
+from typing import TYPE_CHECKING
+
 from plastorch.hebbian import (
     SoftHebbConv2d,
     SoftHebbLinear,
@@ -7,4 +9,16 @@ from plastorch.hebbian import (
     Triangle,
 )
 
-__all__ = ["SoftHebbConv2d", "SoftHebbLinear", "SoftHebbNet", "Triangle"]
+if TYPE_CHECKING:
+    from plastorch.hebbian import SoftHebbClassifier
+
+__all__ = ["SoftHebbClassifier", "SoftHebbConv2d", "SoftHebbLinear", "SoftHebbNet", "Triangle"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports the estimator when it is asked for: scikit-learn takes most of a second."""
+    if name == "SoftHebbClassifier":
+        from plastorch.hebbian import SoftHebbClassifier
+
+        return SoftHebbClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

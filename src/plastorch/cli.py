@@ -272,7 +272,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
-    def both(options: RunOptions, settings: Any) -> tuple[RunOptions, T]:
+    def both(options: RunOptions, settings: Any) -> Any:
         return options, settings
 
     both.__annotations__["settings"] = config
@@ -294,13 +294,15 @@ def _parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
 
 def _unboxed(text: str) -> str:
     """tyro's error box as one line: what is wrong, and the option that may have been meant."""
-    lines = [re.sub(r"[│╭╮╰╯─]", "", line).strip() for line in text.splitlines()[1:]]
+    boxed = [line for line in text.splitlines() if line.startswith("│")]
+    lines = [re.sub(r"[│─]", "", line).strip() for line in boxed]
     lines = [line for line in lines if line and not line.startswith("For full help")]
     hint = next((i for i, line in enumerate(lines) if "meant" in line), None)
     stop = next((i for i, line in enumerate(lines) if line.startswith("Argument helptext")), None)
     if hint is not None:
-        return f"{' '.join(lines[:hint])}; did you mean {lines[hint + 1]}?"
-    return " ".join(lines[:stop]).replace(" .", ".").rstrip(".")
+        return f"{' '.join(lines[:hint])}; did you mean {lines[hint + 1].split()[0]}?"
+    message = " ".join(lines[:stop]).replace(" .", ".").rstrip(".")
+    return re.sub(r"^Error parsing (options|settings): ", "", message)
 
 
 def _resumed(name: str, path: Path) -> tuple[Any, dict[str, Any]]:

@@ -5,6 +5,7 @@ checkpoint, and ``latest.json`` is replaced last, so that whatever moment a proc
 ``latest.json`` and the file it names belong together.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError
@@ -34,7 +35,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise InputError(f"can't write {path}: {error.strerror}") from None
 
 
@@ -44,15 +46,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     Raises:
         InputError: if the folder can't be written or the disk is full; an older file stays whole.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"can't write {path}: {error}") from None
+    write_atomically(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -143,9 +137,10 @@ def _latest(folder: Path) -> dict[str, Any]:
     path = folder / LATEST
     try:
         latest: dict[str, Any] = json.loads(path.read_text())
-        name, known = latest["tensors"], {"number", "tensors", "progress"} <= latest.keys()
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is damaged; expected the JSON of a checkpoint") from None
-    if not known or Path(name).name != name:
+        whole = {"number", "tensors", "progress"} <= latest.keys()
+        whole = whole and Path(latest["tensors"]).name == latest["tensors"]
+    except (OSError, ValueError, AttributeError, TypeError):
+        whole = False
+    if not whole:
         raise InputError(f"{path} is damaged; expected the JSON of a checkpoint")
     return latest

@@ -46,7 +46,8 @@ def generator(*path: int) -> torch.Generator:
         >>> torch.equal(torch.rand(2, generator=generator(0, 1)), torch.rand(2))
         False
     """
-    seed = int(np.random.SeedSequence(path).generate_state(1, np.uint64)[0] >> 1)
+    sequence = np.random.SeedSequence(path[0], spawn_key=path[1:])
+    seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
     return torch.Generator().manual_seed(seed)
 
 

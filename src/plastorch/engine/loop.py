@@ -57,14 +57,16 @@ class Loop:
     Args:
         run: the run folder.
         model: whose ``state_dict`` is kept.
-        interval_s: seconds between checkpoints.
 
     Raises:
         InputError: if the checkpoint is damaged or of another architecture.
     """
 
-    def __init__(self, run: RunFolder, model: nn.Module, interval_s: float = 20.0) -> None:
-        self.run_folder, self.model, self.interval_s = run, model, interval_s
+    interval_s = 20.0
+    """Seconds between checkpoints."""
+
+    def __init__(self, run: RunFolder, model: nn.Module) -> None:
+        self.run_folder, self.model = run, model
         self.seconds: dict[str, float] = {}
         self._done: list[str] = []
         self._current: tuple[str, int, dict[str, Tensor]] | None = None

@@ -1,7 +1,6 @@
 """The run folder: configuration, metrics, claims and result of one run of an experiment."""
 
 import json
-import math
 import os
 import platform
 import time
@@ -176,7 +175,7 @@ def result(
         "config": config,
         "data": data,
         "seed": config["seed"],
-        "metrics": {name: _finite(value) for name, value in (metrics or {}).items()},
+        "metrics": metrics or {},
         "claims": [asdict(claim) for claim in claims or []],
         "wall_s": round(wall_s, 2),
         "device": describe(device),
@@ -209,7 +208,3 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -86,6 +86,7 @@ class SoftHebbConfig:
         unsupervised_epochs: passes of the blocks over the images.
         readout_epochs: passes of the readout (or of backprop) over the labelled images.
         readout_batch_size: rows per update of the readout.
+        readout_learning_rate: of its first epoch.
         statistics_pass: for rule random: gather batch statistics before the readout.
         validation: this share of the training set is held out and tested on instead of the test
             set; for choosing settings.
@@ -101,6 +102,7 @@ class SoftHebbConfig:
     unsupervised_epochs: int = 1
     readout_epochs: int = 50
     readout_batch_size: int = 64
+    readout_learning_rate: float = 1e-3
     statistics_pass: bool = True
     validation: float = 0.0
 
@@ -110,6 +112,7 @@ class SoftHebbConfig:
             unsupervised_epochs=self.unsupervised_epochs,
             readout_epochs=self.readout_epochs,
             readout_batch_size=self.readout_batch_size,
+            readout_learning_rate=self.readout_learning_rate,
         )
         if not 0 <= self.validation < 1:
             raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
@@ -262,7 +265,8 @@ def _train_locally(
         config.readout_epochs,
         config.readout_batch_size,
         net.spec.dropout,
-        seed=session.seed,
+        config.readout_learning_rate,
+        session.seed,
     )
     loop.run(readout)
     return predict(net.readout, test.features)
@@ -281,7 +285,8 @@ def _train_end_to_end(
             images.test_labels,
             config.readout_epochs,
             config.readout_batch_size,
-            seed=session.seed,
+            config.readout_learning_rate,
+            session.seed,
             augment=_augmentation(config, images, net.image_size),
         )
         loop.run(training)

@@ -1,7 +1,9 @@
 """SoftHebb: layers and deep networks that learn without labels, feedback or error signals.
 
-Papers: Moraitis et al. 2022, arXiv 2107.05747 (shallow); Journé et al. 2023, arXiv 2209.11883 (deep).
+Papers: Moraitis et al. 2022, arXiv 2107.05747 (shallow); Journé et al., arXiv 2209.11883 (deep).
 """
+
+from typing import TYPE_CHECKING
 
 from plastorch.hebbian.layers import HebbianStep, SoftHebbConv2d, SoftHebbLinear, Triangle
 from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
@@ -9,12 +11,16 @@ from plastorch.hebbian.optim import set_gradients
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.train import HebbianTraining
 
+if TYPE_CHECKING:
+    from plastorch.hebbian.estimator import SoftHebbClassifier
+
 __all__ = [
     "BlockSpec",
     "HebbianStep",
     "HebbianTraining",
     "NetworkSpec",
     "Pool",
+    "SoftHebbClassifier",
     "SoftHebbConv2d",
     "SoftHebbLinear",
     "SoftHebbNet",
@@ -22,3 +28,12 @@ __all__ = [
     "preset",
     "set_gradients",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Imports the estimator when it is asked for: scikit-learn takes most of a second."""
+    if name == "SoftHebbClassifier":
+        from plastorch.hebbian.estimator import SoftHebbClassifier
+
+        return SoftHebbClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -82,7 +82,8 @@ class SoftHebbLayer(nn.Module):
 
     def _step(self, pre: Tensor, weight: Tensor, teacher: Tensor | None) -> HebbianStep:
         """One step on rows: ``pre`` [..., N, n], ``weight`` [..., K, n]."""
-        u = at_least_float32(pre @ weight.mT)
+        pre, weight = at_least_float32(pre), at_least_float32(weight)
+        u = at_least_float32(pre @ weight.mT)  # half precision under autocast
         if self.pre_triangle:
             u = triangle(u, dim=-1)
         if self.bias is None:
@@ -97,7 +98,7 @@ class SoftHebbLayer(nn.Module):
         return HebbianStep(
             output,
             post,
-            hebbian_update(pre, u, post, at_least_float32(weight)),
+            hebbian_update(pre, u, post, weight),
             None if bias is None else prior_update(post, bias, self.inverse_temperature),
         )
 

@@ -1,0 +1,120 @@
+"""The peer of our SoftHebb: the same equations in everyday PyTorch, as the paper's code runs them.
+
+Nothing here is tuned, and nothing is slowed down: planar (NCHW) tensors, torch's own layers, the
+update as a convolution whose kernel is the whole activation map, features anew in every epoch.
+"""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
+
+
+class PeerBlock(nn.Module):
+    """Batch norm, reflect pad, convolution with ``softkrotov`` plasticity, Triangle, pooling.
+
+    Args:
+        block: ours, whose settings and state it copies; ungrouped, without ``pre_triangle``.
+    """
+
+    weight: Tensor
+
+    def __init__(self, block: SoftHebbBlock) -> None:
+        super().__init__()
+        self.spec = spec = block.spec
+        dtype = block.conv.weight.dtype
+        self.norm = nn.BatchNorm2d(block.conv.in_channels, affine=False, dtype=dtype)
+        self.norm.load_state_dict(block.norm.state_dict())
+        self.register_buffer("weight", block.conv.weight.detach().clone().contiguous())
+        pool = nn.MaxPool2d if spec.pool.kind == "max" else nn.AvgPool2d
+        self.pool = pool(spec.pool.kernel_size, spec.pool.stride, spec.pool.padding)
+        self.rate = self._rate()
+
+    def respond(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The padded input that plasticity sees, and the pre-activations u [B, K, H, W]."""
+        side = self.spec.padding
+        x = F.pad(self.norm(x), (side, side, side, side), mode="reflect")
+        return x, F.conv2d(x, self.weight)
+
+    def delta(self, x: Tensor, u: Tensor) -> Tensor:
+        """The update, scaled to a largest entry of 1, of padded inputs and pre-activations."""
+        rows = u.transpose(0, 1).flatten(1)  # [K, positions]
+        y = -F.softmax(self.spec.inverse_temperature * rows, dim=0)
+        winner, position = rows.argmax(dim=0), torch.arange(rows.shape[1])
+        y[winner, position] = -y[winner, position]
+        post = y.view(len(y), len(u), *u.shape[2:]).transpose(0, 1)
+        yx = F.conv2d(x.transpose(0, 1), post.transpose(0, 1)).transpose(0, 1)
+        yu = (post * u).sum(dim=(0, 2, 3))
+        raw: Tensor = yx - yu.view(-1, 1, 1, 1) * self.weight
+        return raw / (raw.abs().max() + 1e-30)
+
+    def activate(self, u: Tensor) -> Tensor:
+        """Triangle and pooling."""
+        centred = F.relu(u - u.mean(dim=1, keepdim=True))
+        pooled: Tensor = self.pool(torch.pow(centred, self.spec.triangle_power))
+        return pooled
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [B, K, H', W'] of images or features [B, C, H, W]."""
+        return self.activate(self.respond(x)[1])
+
+    def learn(self, x: Tensor) -> Tensor:
+        """Features, and a step along the update."""
+        padded, u = self.respond(x)
+        step = self.delta(padded, u)
+        features = self.activate(u)
+        self.weight += self.rate * step
+        self.rate = self._rate()
+        return features
+
+    def _rate(self) -> Tensor:
+        radius = self.weight.flatten(1).norm(dim=1)
+        factor: Tensor = ((radius - 1).abs() + 1e-10) ** self.spec.rate_power
+        return self.spec.learning_rate * factor.view(-1, 1, 1, 1)
+
+
+class PeerNet(nn.Module):
+    """The stack of blocks, dropout and a linear readout.
+
+    Args:
+        net: ours, whose settings and state it copies.
+    """
+
+    def __init__(self, net: SoftHebbNet) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(PeerBlock(block) for block in blocks_of(net))
+        self.dropout = nn.Dropout(net.spec.dropout)
+        self.readout = deepcopy(net.readout)
+        self.optimizer = torch.optim.Adam(self.readout.parameters(), lr=1e-3)
+
+    @torch.no_grad()
+    def train_step(self, images: Tensor) -> Tensor:
+        """All blocks learn from images [B, C, H, W] in [0, 1]; the unused class scores."""
+        self.train()
+        x = images
+        for block in self.blocks:
+            assert isinstance(block, PeerBlock)
+            x = block.learn(x)
+        scores: Tensor = self.readout(self.dropout(x.flatten(1)))
+        return scores
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """What the readout sees [B, features] of images [B, C, H, W] in [0, 1]; blocks frozen."""
+        self.blocks.eval()
+        x = images
+        for block in self.blocks:
+            x = block(x)
+        return x.flatten(1)
+
+    def readout_step(self, images: Tensor, labels: Tensor) -> None:
+        """One update of the readout by autograd, features of the frozen blocks computed anew."""
+        features = self.features(images)
+        self.dropout.train()
+        loss = F.cross_entropy(self.readout(self.dropout(features)), labels)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()

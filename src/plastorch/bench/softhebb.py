@@ -1,0 +1,204 @@
+"""Speed of deep SoftHebb (paper B's three CIFAR-10 layers) against its equations in plain torch."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import cycle
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.bench.peer import PeerBlock, PeerNet
+from plastorch.bench.timing import Row, interleaved, row
+from plastorch.data import load_images
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.errors import InputError
+from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
+from plastorch.hebbian.presets import preset
+from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.rule import normalise
+from plastorch.hebbian.train import HebbianTraining
+
+PEER = "plain PyTorch, fp32, NCHW"
+CLASSES, BATCH, READOUT_BATCH = 10, 10, 64
+EPOCHS, TRAIN_IMAGES, ALL_IMAGES = 50, 50_000, 60_000
+ENOUGH_MEMORY = 6e9
+"""Bytes that a cache of all features, 2.5 GB, leaves room to work in."""
+TIE = 1e-5
+"""Relative lead of a winner below which rounding may choose another one."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is measured.
+
+    Args:
+        spec: the network.
+        learn: mini-batches that it learns from before anything is timed.
+        steps: timed training steps.
+        frozen: timed forward passes of the frozen network.
+        frozen_batch: images of each.
+        epochs: timed epochs of our readout, and as many steps of the peer's.
+        cache: rows of our feature cache.
+    """
+
+    spec: NetworkSpec
+    learn: int = 100
+    steps: int = 40
+    frozen: int = 7
+    frozen_batch: int = 200
+    epochs: int = 4
+    cache: int = TRAIN_IMAGES
+
+
+def benchmark_images() -> tuple[Tensor, dict[str, object]]:
+    """CIFAR-10's training images, uint8 [N, 3, 32, 32], or generated ones, and which they are."""
+    try:
+        images = load_images("cifar10", download=False)
+        if images.train_images.shape[1:] == (3, 32, 32) and not images.notice:
+            return images.train_images, {"name": images.name, "source": images.source}
+    except InputError:
+        pass
+    return natural_like(2000, 32), {"name": "generated", "source": "noise with a 1/f spectrum"}
+
+
+def natural_like(count: int, side: int) -> Tensor:
+    """Images uint8 [count, 3, side, side] whose amplitudes fall with frequency as photographs' do.
+
+    Example:
+        >>> natural_like(2, 16).shape
+        torch.Size([2, 3, 16, 16])
+    """
+    random, total, size = generator(0), torch.zeros(count, 3, side, side), 2
+    while size <= side:
+        octave = torch.randn(count, 3, size, size, generator=random)
+        total += F.interpolate(octave, (side, side), mode="bilinear") / size
+        size *= 2
+    return (128 + 110 * total).clamp(0, 255).to(torch.uint8)
+
+
+def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
+    """Measures row by row.
+
+    Args:
+        images: uint8 [N, C, H, W], square.
+        amount: how much.
+
+    Yields:
+        Rows ``train-step``, ``train-step-bf16``, ``features``, ``features-bf16``, ``readout``.
+    """
+    net = SoftHebbNet(amount.spec, images.shape[1], images.shape[2], CLASSES, generator(0, 0))
+    training = HebbianTraining(net, images, BATCH, mode="consecutive", epochs=1000)
+    with fast_matmul():
+        for _ in range(amount.learn):
+            training.step()
+    yield _train_row("train-step", net, images, amount.steps, equal=updates_agree(net, images))
+    yield _train_row("train-step-bf16", net, images, amount.steps)
+    batch = images[: amount.frozen_batch]
+    yield _features_row("features", net, batch, amount.frozen, equal=features_agree(net, batch))
+    yield _features_row("features-bf16", net, batch, amount.frozen)
+    yield _readout_row(net, images, amount)
+
+
+def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
+    """Whether the scaled updates of all layers are the peer's, to rounding, from the same state.
+
+    Rounding may turn a tie, and with it the update; so a mini-batch without near-ties is sought.
+    """
+    for batch in torch.split(images[: tries * BATCH], BATCH):
+        peer, copy = PeerNet(net).train(), deepcopy(net).train()
+        theirs, ours, agree, lead = batch / 255, copy.pixels(batch), True, 1.0
+        for peer_block, block in zip(peer.blocks, blocks_of(copy), strict=True):
+            assert isinstance(peer_block, PeerBlock)
+            padded, u = peer_block.respond(theirs)
+            first, second = u.topk(2, dim=1).values.unbind(dim=1)
+            lead = min(lead, float(((first - second) / first.abs()).min()))
+            with fast_matmul():
+                step = block.learn(ours)
+            delta = normalise(step.weight_update)
+            agree &= torch.allclose(delta, peer_block.delta(padded, u), rtol=1e-4, atol=1e-5)
+            theirs, ours = peer_block.activate(u), block.activate(step.output)
+        if lead > TIE:
+            return agree
+    return False
+
+
+@torch.no_grad()
+def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
+    """Whether our features are the peer's, to rounding."""
+    theirs = PeerNet(net).features(images / 255)
+    with fast_matmul():
+        ours = net.eval().features(images)
+    return torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(theirs.max()))
+
+
+def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more: object) -> Row:
+    """One mini-batch of unsupervised learning in all layers; both sides start where ``net`` is."""
+    training = HebbianTraining(deepcopy(net), images, BATCH, mode="consecutive", epochs=1000)
+    peer, bf16 = PeerNet(net), name.endswith("bf16")
+    batches = cycle(torch.split(images[: 50 * BATCH] / 255, BATCH))
+    seconds = interleaved(
+        training.step, lambda: peer.train_step(next(batches)), rounds, lambda: _as_we_run(bf16)
+    )
+    return row(name, seconds[0], f"{PEER}; batch {BATCH}", seconds[1], **more)
+
+
+def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **more: object) -> Row:
+    """Features of one batch, weights frozen."""
+    ours, peer, pixels = deepcopy(net).eval(), PeerNet(net), batch / 255
+    seconds = interleaved(
+        torch.no_grad()(lambda: ours.features(batch)),
+        lambda: peer.features(pixels),
+        rounds,
+        lambda: _as_we_run(name.endswith("bf16")),
+    )
+    return row(name, seconds[0], f"{PEER}, frozen; {len(batch)} images", seconds[1], **more)
+
+
+def _readout_row(net: SoftHebbNet, images: Tensor, amount: Amount) -> Row:
+    """50 epochs of readout, features included, composed of measured parts on both sides."""
+    peer, labels = PeerNet(net), torch.arange(len(images)) % CLASSES
+    pixels, few = images[:READOUT_BATCH] / 255, labels[:READOUT_BATCH]
+    extraction = FeatureExtraction(deepcopy(net), images, amount.frozen_batch)
+    extract_s, early_s = interleaved(
+        extraction.step, lambda: peer.readout_step(pixels, few), amount.epochs, fast_matmul
+    )
+    known = extraction.features[: extraction.position * amount.frozen_batch]
+    rows = torch.arange(amount.cache) % len(known)
+    readout = ReadoutTraining(
+        deepcopy(net.readout), cached(known[rows]), labels[rows], known[:1], labels[:1], EPOCHS
+    )
+    del extraction
+    epoch_s, late_s = interleaved(
+        readout.step, lambda: peer.readout_step(pixels, few), amount.epochs, fast_matmul
+    )
+    steps = -(-TRAIN_IMAGES // READOUT_BATCH) * EPOCHS
+    ours_s = (
+        ALL_IMAGES / amount.frozen_batch * extract_s
+        + EPOCHS * TRAIN_IMAGES / amount.cache * epoch_s
+    )
+    composed = (
+        f"ours: {ALL_IMAGES:,} images' features once at {extract_s / amount.frozen_batch:.3g} s "
+        f"each, and {EPOCHS} epochs on them at {epoch_s:.3g} s per {amount.cache:,} rows; peer: "
+        f"{steps:,} steps of {READOUT_BATCH} images at {(early_s + late_s) / 2:.3g} s, features "
+        "anew in each; test accuracies left out on both sides"
+    )
+    peer_s = steps * (early_s + late_s) / 2
+    return row("readout", ours_s, f"{PEER}, frozen, Adam", peer_s, composed=composed)
+
+
+def _as_we_run(bf16: bool) -> AbstractContextManager[object]:
+    """The context of our experiments."""
+    stack = ExitStack()
+    stack.enter_context(fast_matmul())
+    stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False))
+    return stack
+
+
+def full_amount() -> Amount:
+    """What ``plastorch bench softhebb`` measures; a smaller feature cache where memory is short."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Amount(preset("cifar10"), cache=TRAIN_IMAGES if memory > ENOUGH_MEMORY else 5000)

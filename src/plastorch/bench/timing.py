@@ -1,0 +1,145 @@
+"""Fair timing: two sides in turns in one process, CPU time of one thread, medians."""
+
+import contextlib
+import gc
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from plastorch.engine.checkpoint import write_atomically
+from plastorch.engine.device import peak_memory_gb
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import describe, versions
+
+Row = dict[str, Any]
+WARM_UP = 2
+
+
+@contextlib.contextmanager
+def one_quiet_thread() -> Iterator[None]:
+    """One torch thread and no garbage collection inside; both as before afterwards."""
+    threads, collected = torch.get_num_threads(), gc.isenabled()
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if collected:
+            gc.enable()
+
+
+def interleaved(
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    rounds: int,
+    around_ours: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> tuple[float, float]:
+    """Runs ours, peer, ours, peer ... and times each call.
+
+    Args:
+        ours: our side.
+        peer: the other.
+        rounds: timed calls per side, after some that aren't timed.
+        around_ours: makes the context that ours runs in; entering it isn't timed.
+
+    Returns:
+        Median CPU seconds per call: ours, peer.
+
+    Example:
+        >>> interleaved(lambda: sum(range(99)), lambda: sum(range(9999)), 3)[0] >= 0
+        True
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(WARM_UP + rounds):
+        with around_ours():
+            seconds[0].append(_cpu_seconds(ours))
+        seconds[1].append(_cpu_seconds(peer))
+    return median(seconds[0][WARM_UP:]), median(seconds[1][WARM_UP:])
+
+
+def row(name: str, ours_s: float, peer: str, peer_s: float, **more: object) -> Row:
+    """One line of a result file.
+
+    Args:
+        name: of what was measured.
+        ours_s: our seconds.
+        peer: the other side in words.
+        peer_s: its seconds.
+        more: further fields.
+
+    Returns:
+        The fields, with ratio = peer / ours and the peak memory of this process so far.
+    """
+    figures = {"ours_s": ours_s, "peer": peer, "peer_s": peer_s, "ratio": round(peer_s / ours_s, 3)}
+    return {"name": name, **figures, "peak_mb": round(peak_memory_gb() * 1000), **more}
+
+
+def line(row: Row) -> str:
+    """A row in words.
+
+    Example:
+        >>> line({"name": "step", "ours_s": 0.01, "peer_s": 0.02, "ratio": 2.0, "peak_mb": 9})
+        'step            ours    10.00 ms   peer    20.00 ms   ratio   2.00   peak 9 MB'
+    """
+    words = (
+        f"{row['name']:<15} ours {_duration(row['ours_s'])}   peer {_duration(row['peer_s'])}"
+        f"   ratio {row['ratio']:6.2f}   peak {row['peak_mb']} MB"
+    )
+    return words if row.get("equal", True) else f"{words}   NOT EQUAL"
+
+
+def prepare(out: Path) -> None:
+    """Makes the folder of a result file.
+
+    Raises:
+        InputError: if the file can't be written there.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
+    except OSError as error:
+        raise InputError(f"out is {str(out)!r}: can't write there: {error.strerror}") from None
+    if out.is_dir():
+        raise InputError(f"out is {str(out)!r}, a folder; expected a file name")
+
+
+def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) -> None:
+    """Writes a result file, with the machine, versions and date; call it as the rows were timed.
+
+    Raises:
+        InputError: if it can't be written.
+    """
+    machine = {
+        "cpu": describe(torch.device("cpu")),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    contents = {
+        "group": group,
+        "machine": machine,
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "data": data,
+        "rows": rows,
+    }
+    write_atomically(out, json.dumps(contents, indent=1).encode() + b"\n")
+
+
+def _cpu_seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:8.1f} s " if seconds >= 10 else f"{seconds * 1000:8.2f} ms"

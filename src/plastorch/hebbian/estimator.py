@@ -1,0 +1,463 @@
+"""Deep SoftHebb as a scikit-learn estimator: blocks that learn without labels, a linear readout.
+
+Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from numbers import Integral, Real
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor
+
+from plastorch.engine.device import fast_matmul, generator, select_device
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Phase
+from plastorch.hebbian.networks import SoftHebbNet
+from plastorch.hebbian.presets import Data, Width, preset
+from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.train import HebbianTraining, Mode
+
+Precision = Literal["fp32", "bf16"]
+Channels = Literal["auto", "first", "last"]
+MOST_CHANNELS = 4
+"""Up to so many entries, an axis can be that of the channels when ``channels`` is "auto"."""
+BATCH = 200
+"""Images whose features are computed at once."""
+
+
+class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Deep SoftHebb (paper B) on arrays of images.
+
+    :meth:`fit` is the paper's training: the blocks learn from the images alone, then a linear
+    readout from their features and the labels. Images are square, uint8 or floats in [0, 1], as
+    N x H x W x C, N x C x H x W or (grey) N x H x W.
+
+    Args:
+        preset: whose published network: mnist, fashion-mnist, cifar10, cifar100, stl10, imagenette
+            or imagenet; see :func:`plastorch.hebbian.preset`.
+        depth: plastic layers.
+        width: growth of the channels from layer to layer ("1x", "2x", "4x"), or scale of all layers
+            of the "4x" network ("quarter", "half", "double").
+        mode: "successive" trains block after block, "consecutive" all on the same mini-batches.
+        precision: of matrix products, "fp32" or "bf16"; updates and readout stay in fp32.
+        batch_size: images per Hebbian update.
+        unsupervised_epochs: passes of the blocks over the images in :meth:`fit`.
+        readout_epochs: passes of the readout over the features in :meth:`fit`.
+        readout_batch_size: rows per update of the readout.
+        readout_learning_rate: of the readout's first epoch.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        random_state: seed of weights, image order and dropout: a whole number, a RandomState, or
+            None to take numpy's global one. A number is the seed of ``plastorch run`` too.
+        channels: where 4-D arrays have their channels: "first", "last", or "auto", which takes the
+            one axis of the two with 1 to 4 entries.
+
+    Attributes:
+        net_: the :class:`SoftHebbNet`.
+        image_shape_: (channels, height, width) of the images.
+        n_features_in_: numbers per image.
+        classes_: sorted classes, once they are known.
+
+    Example:
+        >>> images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+        >>> labels = np.repeat(["cat", "dog"], 10)
+        >>> model = SoftHebbClassifier(depth=1, width="quarter", readout_epochs=2)
+        >>> model.fit(images, labels).predict_proba(images).shape
+        (20, 2)
+    """
+
+    def __init__(
+        self,
+        preset: Data = "cifar10",
+        depth: int = 3,
+        width: Width = "4x",
+        mode: Mode = "successive",
+        precision: Precision = "fp32",
+        batch_size: int = 10,
+        unsupervised_epochs: int = 1,
+        readout_epochs: int = 50,
+        readout_batch_size: int = 64,
+        readout_learning_rate: float = 1e-3,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        channels: Channels = "auto",
+    ) -> None:
+        self.preset = preset
+        self.depth = depth
+        self.width = width
+        self.mode = mode
+        self.precision = precision
+        self.batch_size = batch_size
+        self.unsupervised_epochs = unsupervised_epochs
+        self.readout_epochs = readout_epochs
+        self.readout_batch_size = readout_batch_size
+        self.readout_learning_rate = readout_learning_rate
+        self.device = device
+        self.random_state = random_state
+        self.channels = channels
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Trains a new network: the blocks on the images, then the readout on their features.
+
+        Args:
+            X: images [N, H, W, C], [N, C, H, W] or [N, H, W].
+            y: classes [N] of any sortable type, at least two different ones.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: if images, labels or a constructor argument are unusable.
+        """
+        self._check_arguments()
+        images = _as_images(X, self.channels)
+        labels = _as_labels(y, len(images))
+        classes = _sorted_classes(labels, "y")
+        self._start(images, classes)
+        self._learn(images, self.unsupervised_epochs)
+        self._read_out(images, _codes(labels, classes), self.readout_epochs)
+        self._calls = 1
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> Self:
+        """Learns online from one more batch of images, with or without labels.
+
+        The blocks make one pass over the batch, without labels. With labels, the readout then makes
+        one pass over the batch's features at ``readout_learning_rate``, its Adam moments kept from
+        call to call. The number of epochs doesn't matter here: call again to learn more. After
+        :meth:`fit` the fitted network goes on learning. The first call makes the weights and
+        the image order that :meth:`fit` would make; call and seed decide the order in later ones.
+
+        A batch without labels moves the features but leaves the readout as it was, so end with some
+        labelled batches.
+
+        Args:
+            X: images as in :meth:`fit`, any number from 1.
+            y: classes [N], each one of the known classes.
+            classes: all classes that will ever occur; needed in or before the first call with
+                labels, unless :meth:`fit` came before.
+
+        Returns:
+            The estimator; it predicts from the first call with labels on.
+
+        Raises:
+            InputError: if images, labels, classes or a constructor argument are unusable; what was
+                learned before is left as it was.
+        """
+        self._check_arguments()
+        images = _as_images(X, self.channels)
+        known = self._known_classes(classes)
+        codes = None if y is None else _codes(_as_labels(y, len(images)), known)
+        if not hasattr(self, "net_"):
+            self._start(images, known)
+        self._check_shape(images)
+        if known is not None and not hasattr(self, "classes_"):
+            self._set_classes(known)
+        self._learn(images, 1)
+        if codes is not None:
+            self._read_out(images, codes, 1)
+        self._calls += 1
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """What the readout sees: features of the last block.
+
+        Args:
+            X: images as in :meth:`fit`.
+
+        Returns:
+            Features [N, F], F running over channels, height and width.
+
+        Raises:
+            InputError: if the images are unusable or of another shape than the fitted ones.
+            NotFittedError: before the first images were learned from.
+        """
+        check_is_fitted(self, "net_")
+        return self._over_batches(X, self.net_.readout.in_features, lambda features: features)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probability of each class.
+
+        Args:
+            X: images as in :meth:`fit`.
+
+        Returns:
+            Probabilities [N, classes], in the order of ``classes_``.
+
+        Raises:
+            InputError: if the images are unusable or of another shape than the fitted ones.
+            NotFittedError: before the first labels were learned from.
+        """
+        check_is_fitted(self, "net_")
+        if not self._moments:
+            raise NotFittedError(
+                "This SoftHebbClassifier has seen images, but no labels yet: call 'fit', or "
+                "'partial_fit' with y, before predicting"
+            )
+        readout = self.net_.readout
+        return self._over_batches(X, readout.out_features, lambda f: readout(f).softmax(dim=1))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each image.
+
+        Args:
+            X: images as in :meth:`fit`.
+
+        Returns:
+            Classes [N].
+
+        Raises:
+            InputError: if the images are unusable or of another shape than the fitted ones.
+            NotFittedError: before the first labels were learned from.
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        predicted: NDArray[Any] = self.classes_[best]
+        return predicted
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _start(self, images: Tensor, classes: NDArray[Any] | None) -> None:
+        """A new network; without classes, its readout is a placeholder of one output."""
+        spec = preset(self.preset, self.depth, self.width)
+        channels, side = images.shape[1], images.shape[2]
+        if spec.pixel_mean is not None and len(spec.pixel_mean) != channels:
+            raise InputError(
+                f"X has images of {channels} channels; expected {len(spec.pixel_mean)} for preset "
+                f"{self.preset!r}, which scales each of them"
+            )
+        seed, count = _seed(self.random_state), 1 if classes is None else len(classes)
+        net = SoftHebbNet(spec, channels, side, count, generator(seed, 0))
+        self.net_ = net.to(select_device(self.device))
+        self.image_shape_ = (channels, side, side)
+        self.n_features_in_ = channels * side**2
+        self._seed, self._calls, self._moments = seed, 0, dict[str, Tensor]()
+        if classes is not None:
+            self.classes_ = classes
+
+    def _set_classes(self, classes: NDArray[Any]) -> None:
+        """Puts the readout that :meth:`fit` would start with in the placeholder's place."""
+        net, count = self.net_, len(classes)
+        same = SoftHebbNet(
+            net.spec, net.in_channels, net.image_size, count, generator(self._seed, 0)
+        )
+        net.readout = same.readout.to(net.readout.weight.device)
+        self.classes_ = classes
+
+    def _learn(self, images: Tensor, epochs: int) -> None:
+        """Hebbian passes of the blocks."""
+        seed = self._call_seed()
+        with fast_matmul(), self._autocast():
+            _run(HebbianTraining(self.net_, images, self.batch_size, epochs, self.mode, seed))
+
+    def _read_out(self, images: Tensor, labels: Tensor, epochs: int) -> None:
+        """Passes of the readout over the features, which are computed once."""
+        extraction = FeatureExtraction(self.net_, images, BATCH)
+        with fast_matmul(), self._autocast():
+            _run(extraction)
+        training = ReadoutTraining(
+            self.net_.readout,
+            cached(extraction.features),
+            labels,
+            extraction.features[:0],
+            labels[:0],
+            epochs,
+            self.readout_batch_size,
+            self.net_.spec.dropout,
+            self.readout_learning_rate,
+            self._call_seed(),
+        )
+        training.load_state_dict(self._moments)
+        with fast_matmul():
+            _run(training)
+        self._moments = training.state_dict()
+
+    def _call_seed(self) -> int:
+        """The seed itself in the first call, then one that follows from seed and call."""
+        return generator(self._seed, 8, self._calls).initial_seed() if self._calls else self._seed
+
+    def _autocast(self) -> torch.autocast:
+        kind, bf16 = self.net_.readout.weight.device.type, self.precision == "bf16"
+        # No cache: it would keep serving the bf16 copies of weights that have changed since.
+        return torch.autocast(kind, torch.bfloat16, enabled=bf16, cache_enabled=False)
+
+    @torch.no_grad()
+    def _over_batches(
+        self, X: ArrayLike, width: int, function: Callable[[Tensor], Tensor]
+    ) -> NDArray[np.float32]:
+        """Rows [N, width] that a function makes of the float32 features of images."""
+        images = _as_images(X, self.channels)
+        self._check_shape(images)
+        net = self.net_.eval()
+        result = torch.empty(len(images), width)
+        parts = zip(torch.split(images, BATCH), torch.split(result, BATCH), strict=True)
+        with fast_matmul():
+            for batch, rows in parts:
+                with self._autocast():
+                    features = net.features(batch.to(net.readout.weight.device))
+                rows.copy_(function(features.float()))
+        return result.numpy()
+
+    def _check_shape(self, images: Tensor) -> None:
+        found = tuple(images.shape[1:])
+        if found != self.image_shape_:
+            raise InputError(
+                f"X has images of shape {found} (channels, height, width); expected "
+                f"{self.image_shape_} as in the images before"
+            )
+
+    def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any] | None:
+        known: NDArray[Any] | None = getattr(self, "classes_", None)
+        if classes is None:
+            return known
+        given = _sorted_classes(np.asarray(classes), "classes")
+        if known is not None and not np.array_equal(known, given):
+            raise InputError(f"classes is {given}; expected None or those before, {known}")
+        return given
+
+    def _check_arguments(self) -> None:
+        counts = ("depth", "batch_size", "unsupervised_epochs", "readout_epochs")
+        for name in (*counts, "readout_batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        rate = self.readout_learning_rate
+        if not isinstance(rate, Real) or not 0 < rate < np.inf:
+            raise InputError(f"readout_learning_rate is {rate!r}; expected a number above 0")
+        choices = {"mode": Mode, "precision": Precision, "channels": Channels}
+        for name, choice in choices.items():
+            value, allowed = getattr(self, name), get_args(choice)
+            if value not in allowed:
+                raise InputError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
+        preset(self.preset, self.depth, self.width)
+        select_device(self.device)
+
+
+def _run(phase: Phase) -> None:
+    while phase.position < phase.total:
+        phase.step()
+
+
+def _seed(random_state: int | np.random.RandomState | None) -> int:
+    """A whole number is the seed; anything else gives a drawn one."""
+    try:
+        random = check_random_state(random_state)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"random_state is {random_state!r}; expected a whole number from 0 to 2**32 - 1, a "
+            "RandomState or None"
+        ) from None
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(random.randint(2**31 - 1))
+
+
+def _as_images(X: ArrayLike, channels: Channels) -> Tensor:
+    """Images of any accepted layout and type as uint8 or float32 [N, C, H, W]; X is left alone."""
+    with _as_input_error("X"):
+        array = np.asarray(X)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InputError(f"X has type {array.dtype}; expected uint8, or floats in [0, 1]")
+    if array.ndim not in (3, 4) or array.size == 0:
+        raise InputError(
+            f"X has shape {array.shape}; expected at least one image, as N x H x W x C, "
+            "N x C x H x W or N x H x W"
+        )
+    shape = array.shape
+    if array.ndim == 3:
+        array = array[:, np.newaxis]
+    elif _channels_last(shape, channels):
+        array = np.moveaxis(array, 3, 1)
+    if array.shape[2] != array.shape[3]:
+        raise InputError(
+            f"X has shape {shape}, images of {array.shape[2]} x {array.shape[3]} pixels; expected "
+            "square images (of one image, pass X[None])"
+        )
+    if array.dtype.kind == "f":
+        _check_pixels(array)
+    # torch takes no read-only arrays, so they are copied.
+    number = np.uint8 if array.dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.require(array, number, ["C", "W"]))
+
+
+def _channels_last(shape: tuple[int, ...], channels: Channels) -> bool:
+    if channels != "auto":
+        return channels == "last"
+    first, last = shape[1] <= MOST_CHANNELS, shape[3] <= MOST_CHANNELS
+    if first == last:
+        problem = "both axis 1 and axis 3" if first else "neither axis 1 nor axis 3"
+        raise InputError(
+            f"X has shape {shape}: {problem} can be the channels (1 to {MOST_CHANNELS}); expected "
+            "channels='first' or channels='last' to say so"
+        )
+    return last
+
+
+def _check_pixels(array: NDArray[Any]) -> None:
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise InputError("X holds NaN or infinite values; expected uint8, or floats in [0, 1]")
+    if low < 0 or high > 1:
+        raise InputError(f"X ranges from {low:g} to {high:g}; expected uint8, or floats in [0, 1]")
+
+
+def _as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
+    with _as_input_error("y"):
+        labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
+    if labels.shape != (count,):
+        raise InputError(f"y has shape {labels.shape}; expected ({count},), one class per image")
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == labels.round())).all():
+        raise InputError(
+            "y holds fractions, NaN or infinite values; expected classes "
+            "(Unknown label type: continuous)"
+        )
+    return labels
+
+
+def _sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
+    with _as_input_error(argument):
+        classes = np.unique(labels)
+    if len(classes) == 0:
+        raise InputError(f"{argument} is empty; expected at least 2 classes")
+    if len(classes) == 1:
+        raise InputError(f"{argument} holds 1 class, {classes[0]!r}; expected at least 2")
+    return classes
+
+
+def _codes(labels: NDArray[Any], classes: NDArray[Any] | None) -> Tensor:
+    """Positions of labels in the sorted classes."""
+    if classes is None:
+        raise InputError(
+            "classes is None in the first call with y; expected all classes that will occur"
+        )
+    with _as_input_error("y"):
+        unknown = np.setdiff1d(labels, classes)
+    if len(unknown):
+        raise InputError(f"y holds {unknown[0]!r}; expected only the known classes, {classes}")
+    return torch.from_numpy(np.searchsorted(classes, labels))
+
+
+@contextlib.contextmanager
+def _as_input_error(argument: str) -> Iterator[None]:
+    """What numpy can't make an array of, or can't sort, is bad input."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{argument} can't be used: {error}") from None

@@ -1,0 +1,81 @@
+import contextlib
+import gc
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from plastorch.bench.timing import (
+    WARM_UP,
+    interleaved,
+    line,
+    one_quiet_thread,
+    prepare,
+    row,
+    write_rows,
+)
+from plastorch.engine.errors import InputError
+
+
+def test_sides_take_turns_and_only_ours_is_inside_the_context() -> None:
+    calls: list[str] = []
+
+    @contextlib.contextmanager
+    def context() -> Iterator[None]:
+        calls.append("in")
+        yield
+        calls.append("out")
+
+    interleaved(lambda: calls.append("ours"), lambda: calls.append("peer"), 3, context)
+    assert calls == ["in", "ours", "out", "peer"] * (WARM_UP + 3)
+
+
+def test_medians_leave_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    durations = {"ours": iter([90, 90, 1, 9, 2]), "peer": iter([90, 90, 5, 4, 100])}
+
+    def spend(side: str) -> None:
+        clock[0] += next(durations[side])
+
+    monkeypatch.setattr("time.process_time", lambda: clock[0])
+    assert interleaved(lambda: spend("ours"), lambda: spend("peer"), 3) == (2, 5)
+
+
+def test_one_quiet_thread_puts_everything_back() -> None:
+    threads, collecting = torch.get_num_threads(), gc.isenabled()
+    with pytest.raises(ZeroDivisionError), one_quiet_thread():
+        assert torch.get_num_threads() == 1 and not gc.isenabled()
+        raise ZeroDivisionError
+    assert torch.get_num_threads() == threads and gc.isenabled() == collecting
+
+
+def test_row_and_file(tmp_path: Path) -> None:
+    figures = row("step", 0.5, "other", 1.0, equal=True)
+    assert list(figures) == ["name", "ours_s", "peer", "peer_s", "ratio", "peak_mb", "equal"]
+    assert figures["ratio"] == 2.0 and figures["peak_mb"] > 10
+    assert "2.00" in line(figures) and "NOT EQUAL" not in line(figures)
+    assert "NOT EQUAL" in line(row("step", 0.5, "other", 1.0, equal=False))
+    out = tmp_path / "made" / "bench.json"
+    prepare(out)
+    write_rows(out, "softhebb", {"name": "toy"}, [figures])
+    contents = json.loads(out.read_text())
+    assert list(contents) == ["group", "machine", "versions", "date", "data", "rows"]
+    assert contents["rows"] == [figures] and contents["data"] == {"name": "toy"}
+    assert contents["machine"].keys() == {"cpu", "cores", "threads"}
+    assert contents["versions"]["torch"] == torch.__version__
+
+
+def test_prepare_leaves_an_older_file_and_nothing_else(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    out.write_text("older")
+    prepare(out)
+    assert out.read_text() == "older" and list(tmp_path.iterdir()) == [out]
+
+
+def test_unwritable_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "bench.json", tmp_path):
+        with pytest.raises(InputError, match="out is"):
+            prepare(out)

@@ -1,0 +1,168 @@
+"""The loop: same bits after any stop, whether by kill -9, Ctrl-C or SIGTERM."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Interrupted, Loop
+from plastorch.engine.run import Record, RunFolder
+
+# A run of all phases, as an experiment does it, with a checkpoint after every step.
+TRAINING = """
+import sys, torch
+from pathlib import Path
+from plastorch.data import load_images
+from plastorch.engine.checkpoint import save_tensors
+from plastorch.engine.device import generator
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import RunFolder
+from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
+from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+torch.set_num_threads(1)
+Loop.interval_s = 0.0
+folder = RunFolder(Path(sys.argv[1]))
+images = load_images("mnist", download=False)
+x, y = images.train_images[:200], images.train_labels[:200]
+net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator(0))
+loop = Loop(folder, net)
+training = HebbianTraining(net, x, mode="successive", log_every=3)
+features = FeatureExtraction(net, x, batch_size=50)
+loop.run(training)
+loop.recompute(features)
+loop.run(ReadoutTraining(net.readout, cached(features.features), y, features.features, y, 12, 32))
+save_tensors(folder.path / "final.safetensors", net.state_dict())
+"""
+
+
+def start(folder: Path) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(folder)], stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    assert start(folder).wait() == 0
+    return folder
+
+
+@pytest.mark.parametrize("lines", [(1, 8), (12, 16), (20,)], ids=str)
+def test_killed_runs_end_with_the_same_bits(
+    tmp_path: Path, uninterrupted: Path, lines: tuple[int, ...]
+) -> None:
+    """kill -9 as soon as the log has so many lines, then again, then to the end."""
+    for count in lines:
+        process = start(tmp_path)
+        log = tmp_path / "metrics.jsonl"
+        while process.poll() is None and (
+            not log.exists() or log.read_bytes().count(b"\n") < count
+        ):
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert start(tmp_path).wait() == 0
+    for name in ("final.safetensors", "metrics.jsonl"):
+        assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("sum", torch.zeros(1))
+
+
+class Adding:
+    """Adds its position to a module's sum; may raise a signal at a step."""
+
+    name = "adding"
+
+    def __init__(self, module: Counting, total: int, signal_at: int = -1) -> None:
+        self.module, self.position, self.total = module, 0, total
+        self.signal_at, self.number = signal_at, signal.SIGINT
+
+    def step(self) -> list[Record]:
+        if self.position == self.signal_at:
+            os.kill(os.getpid(), self.number)
+        self.module.sum += self.position
+        self.position += 1
+        return [{"phase": self.name, "step": self.position}]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        assert state == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_step_and_can_be_resumed(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder, module = RunFolder(tmp_path), Counting()
+    phase = Adding(module, 10, signal_at=4)
+    phase.number = number
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        Loop(folder, module).run(phase)
+    assert phase.position == 5
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    fresh = Counting()
+    loop = Loop(folder, fresh)
+    assert float(fresh.sum) == sum(range(5))
+    rest = Adding(fresh, 10)
+    loop.run(rest)
+    assert float(fresh.sum) == sum(range(10))
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert steps == list(range(1, 11))
+    again = Adding(fresh, 10)
+    Loop(folder, fresh).run(again)
+    assert again.position == 0 and float(fresh.sum) == sum(range(10))
+
+
+def test_a_recomputed_phase_stops_too_and_starts_anew(tmp_path: Path) -> None:
+    folder, module = RunFolder(tmp_path), Counting()
+    loop = Loop(folder, module)
+    with pytest.raises(Interrupted):
+        loop.recompute(Adding(module, 10, signal_at=4))
+    assert not (tmp_path / "checkpoint").exists()
+    phase = Adding(module, 3)
+    Loop(folder, module).recompute(phase)
+    assert phase.position == 3
+
+
+def test_log_lines_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
+    folder, module = RunFolder(tmp_path), Counting()
+    Loop(folder, module).run(Adding(module, 2))
+    folder.log([{"phase": "later", "step": 1}])
+    Loop(folder, module)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_seconds_add_up_over_sittings(tmp_path: Path) -> None:
+    folder, module = RunFolder(tmp_path), Counting()
+    with pytest.raises(Interrupted):
+        Loop(folder, module).run(Adding(module, 10, signal_at=4))
+    loop = Loop(folder, module)
+    before = loop.wall_s
+    loop.run(Adding(module, 10))
+    assert loop.wall_s > before > 0
+
+
+def test_checkpoint_of_another_architecture(tmp_path: Path) -> None:
+    folder, module = RunFolder(tmp_path), Counting()
+    Loop(folder, module).run(Adding(module, 2))
+    with pytest.raises(InputError, match="another architecture"):
+        Loop(folder, nn.Linear(2, 2))

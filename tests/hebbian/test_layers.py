@@ -1,0 +1,239 @@
+"""Layers against torch's own convolutions and gradients, and their errors."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, Triangle, set_gradients
+from plastorch.hebbian.rule import compete
+
+CONVOLUTIONS = [
+    {"kernel_size": 3},
+    {"kernel_size": (3, 5), "padding": (1, 2)},
+    {"kernel_size": (1, 4), "stride": (2, 1), "padding": (0, 3)},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+    {"kernel_size": (2, 3), "dilation": (3, 2), "padding": 2, "stride": (1, 3)},
+    {"kernel_size": 3, "groups": 2, "padding": 1},
+    {"kernel_size": (3, 2), "groups": 2, "stride": 2, "dilation": (2, 1), "padding": 1},
+]
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(3, 4, 11, 9, generator=torch.Generator().manual_seed(0)).double()
+
+
+@pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_update_is_autograds_weight_gradient(
+    images: Tensor, options: dict, mode: str, bias: bool
+) -> None:
+    """raw = dW of sum(u y) minus (sum y u) W, with torch's own convolution and autograd."""
+    layer = SoftHebbConv2d(
+        4, 6, **options, padding_mode=mode, bias=bias, inverse_temperature=0.7, dtype=torch.float64
+    )
+    twin = torch.nn.Conv2d(4, 6, **options, padding_mode=mode, bias=False, dtype=torch.float64)
+    twin.weight.data = layer.weight.data.clone()
+    u = twin(images)
+    biased = u if layer.bias is None else u + layer.bias.view(-1, 1, 1)
+    y = torch.cat(
+        [
+            compete(part.detach().movedim(1, -1), "softkrotov", 0.7).movedim(-1, 1)
+            for part in biased.chunk(layer.groups, dim=1)
+        ],
+        dim=1,
+    )
+    (u * y).sum().backward()
+    decay = (y * u.detach()).sum(dim=(0, 2, 3)).view(-1, 1, 1, 1)
+    expected = twin.weight.grad - decay * layer.weight
+    step = layer.learn(images)
+    torch.testing.assert_close(step.output, biased.detach())
+    torch.testing.assert_close(layer(images), biased.detach())
+    torch.testing.assert_close(step.post, y)
+    torch.testing.assert_close(step.weight_update, expected)
+    assert tuple(step.output.shape[2:]) == layer.output_size(11, 9)
+
+
+def test_linear_layer_is_a_one_by_one_convolution() -> None:
+    x = torch.randn(5, 7, dtype=torch.float64)
+    linear = SoftHebbLinear(7, 4, competition="softkrotov", dtype=torch.float64)
+    conv = SoftHebbConv2d(7, 4, 1, dtype=torch.float64)
+    conv.weight.copy_(linear.weight.view(4, 7, 1, 1))
+    a, b = linear.learn(x), conv.learn(x.view(5, 7, 1, 1))
+    torch.testing.assert_close(a.weight_update, b.weight_update.flatten(1))
+
+
+def test_learning_leaves_weights_to_the_optimiser(images: Tensor) -> None:
+    layer = SoftHebbConv2d(4, 6, 3, dtype=torch.float64)
+    before = layer.weight.clone()
+    set_gradients(layer, layer.learn(images), rate_power=0.5)
+    assert torch.equal(layer.weight, before)
+    torch.optim.SGD(layer.parameters(), lr=0.01).step()
+    moved = (layer.weight - before).abs().flatten(1).amax(1)
+    rate = ((before.flatten(1).norm(dim=1) - 1).abs() + 1e-10) ** 0.5
+    assert float((moved / rate).max()) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.AdamW])
+def test_any_torch_optimiser_takes_the_gradients(optimiser: type, images: Tensor) -> None:
+    layer = SoftHebbConv2d(4, 6, 3, dtype=torch.float64)
+    before = layer.weight.clone()
+    step = layer.learn(images)
+    update = step.weight_update.clone()
+    set_gradients(layer, step)
+    optimiser(layer.parameters(), lr=1e-4).step()
+    clear = update.abs() > 1e-3 * update.abs().max()
+    assert torch.equal((layer.weight - before).sign()[clear], update.sign()[clear])
+
+
+def test_teacher_replaces_the_competition() -> None:
+    x, teacher = torch.randn(4, 3).double(), torch.eye(2).double()[[0, 1, 1, 0]]
+    layer = SoftHebbLinear(3, 2, dtype=torch.float64)
+    step = layer.learn(x, teacher)
+    u = x @ layer.weight.T
+    expected = teacher.T @ x - (teacher * u).sum(0).unsqueeze(1) * layer.weight
+    torch.testing.assert_close(step.weight_update, expected)
+    conv = SoftHebbConv2d(3, 2, 1, dtype=torch.float64)
+    conv.weight.copy_(layer.weight.view(2, 3, 1, 1))
+    step = conv.learn(x.view(4, 3, 1, 1), teacher.view(4, 2, 1, 1))
+    torch.testing.assert_close(step.weight_update.flatten(1), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
+def test_half_precision_inputs_update_in_float32(dtype: torch.dtype, weights: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer = SoftHebbConv2d(4, 6, 3, padding=1, initial_radius=2.0, dtype=weights)
+    exact = SoftHebbConv2d(4, 6, 3, padding=1, initial_radius=2.0)
+    exact.weight.copy_(layer.weight)
+    x = torch.randn(2, 4, 6, 6).to(dtype)
+    step, wanted = layer.learn(x), exact.learn(x.float())
+    assert step.weight_update.dtype == torch.float32
+    assert layer.radius().dtype == torch.float32
+    scale = wanted.weight_update.abs().max()
+    tolerance = 1e-5 if weights == torch.float32 else 0.1
+    assert (step.weight_update - wanted.weight_update).abs().max() < tolerance * scale
+    set_gradients(layer, step, 0.5)
+    assert layer.weight.grad is not None and layer.weight.grad.dtype == weights
+
+
+def test_autocast_keeps_elementwise_work_in_float32(images: Tensor) -> None:
+    layer, x = SoftHebbConv2d(4, 6, 3), images.float()
+    wanted = layer.learn(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        step = layer.learn(x)
+    assert step.output.dtype == step.post.dtype == step.weight_update.dtype == torch.float32
+    torch.testing.assert_close(step.output, wanted.output, rtol=0.05, atol=0.5)
+
+
+def test_soft_and_hard_rules_drive_norms_to_one() -> None:
+    """Spec 1.4: norms converge to 1 where the winner's contribution dominates."""
+    random = torch.Generator().manual_seed(0)
+    for rule in ("soft", "hard"):
+        torch.manual_seed(1)
+        layer = SoftHebbLinear(
+            8, 4, competition=rule, initial_radius=3.0, initial_distribution="normal"
+        )
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.05)
+        for _ in range(2000):
+            set_gradients(layer, layer.learn(torch.randn(32, 8, generator=random)), 0.5)
+            optimizer.step()
+        assert float((layer.radius() - 1).abs().max()) < 0.02
+
+
+def test_initial_weights_follow_the_generator() -> None:
+    layer = SoftHebbConv2d(3, 8, 5)
+    layer.reset_parameters(torch.Generator().manual_seed(3))
+    first = layer.weight.clone()
+    layer.reset_parameters(torch.Generator().manual_seed(3))
+    assert torch.equal(first, layer.weight)
+    assert float(layer.radius().mean()) == pytest.approx(25, rel=0.15)
+    prior = SoftHebbLinear(3, 8, bias=True, inverse_temperature=2.0).bias
+    torch.testing.assert_close(torch.exp(2 * prior), torch.full((8,), 1 / 8))
+
+
+BAD_ARGUMENTS = [
+    ({"kernel_size": 0}, "kernel_size is 0"),
+    ({"kernel_size": 3, "stride": 0}, "stride is 0"),
+    ({"kernel_size": 3, "padding": -1}, "padding is"),
+    ({"kernel_size": 3, "groups": 3}, "groups is 3"),
+    ({"kernel_size": 3, "padding_mode": "circular"}, "padding_mode is 'circular'"),
+    ({"kernel_size": 3, "competition": "loud"}, "competition is 'loud'"),
+    ({"kernel_size": 3, "inverse_temperature": 0}, "inverse_temperature is 0"),
+    ({"kernel_size": 3, "initial_radius": 0}, "initial_radius is 0"),
+    ({"kernel_size": 3, "groups": 2, "pre_triangle": True}, "pre_triangle with groups 2"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_ARGUMENTS)
+def test_bad_arguments_are_named(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SoftHebbConv2d(4, 6, **options)
+
+
+BAD_INPUTS = [
+    (torch.zeros(2, 3, 8, 8), r"\(2, 3, 8, 8\); expected \(B, 4, H, W\)"),
+    (torch.zeros(4, 8, 8), r"expected \(B, 4, H, W\)"),
+    (torch.zeros(1, 4, 2, 8), "2 x 8 pixels"),
+]
+
+
+@pytest.mark.parametrize(("x", "message"), BAD_INPUTS)
+def test_bad_images_are_named(x: Tensor, message: str) -> None:
+    layer = SoftHebbConv2d(4, 6, 3)
+    for method in (layer, layer.learn):
+        with pytest.raises(InputError, match=message):
+            method(x)
+
+
+def test_reflect_padding_needs_a_larger_image() -> None:
+    layer = SoftHebbConv2d(1, 2, 5, padding=2)
+    with pytest.raises(InputError, match="receptive field"):
+        layer(torch.zeros(1, 1, 2, 2))
+    assert SoftHebbConv2d(1, 2, 5, padding=2, padding_mode="zeros")(
+        torch.zeros(1, 1, 2, 2)
+    ).shape == (1, 2, 2, 2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_non_finite_input_changes_nothing(value: float) -> None:
+    layer = SoftHebbLinear(3, 2)
+    x = torch.rand(4, 3)
+    x[1, 2] = value
+    with pytest.raises(InputError, match="NaN or infinite"):
+        set_gradients(layer, layer.learn(x))
+    assert layer.weight.grad is None
+
+
+def test_linear_checks_its_input() -> None:
+    for x in (torch.zeros(4, 2), torch.zeros(3)):
+        with pytest.raises(InputError, match=r"expected \(N, 3\)"):
+            SoftHebbLinear(3, 2)(x)
+    with pytest.raises(InputError, match="out_features is 0"):
+        SoftHebbLinear(3, 0)
+
+
+def test_zero_weights_do_not_make_nan() -> None:
+    layer = SoftHebbLinear(3, 2)
+    layer.weight.zero_()
+    set_gradients(layer, layer.learn(torch.rand(4, 3)), 0.5)
+    assert layer.weight.grad is not None and torch.isfinite(layer.weight.grad).all()
+
+
+def test_triangle_module_and_its_error() -> None:
+    u = torch.randn(2, 5, 3, 3)
+    expected = F.relu(u - u.mean(1, keepdim=True)) ** 0.7
+    torch.testing.assert_close(Triangle(0.7)(u), expected)
+    with pytest.raises(InputError, match="power is 0"):
+        Triangle(0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 13), (11, 8)])
+def test_output_size_is_torchs(height: int, width: int) -> None:
+    options = {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 0), "dilation": (1, 2)}
+    layer = SoftHebbConv2d(2, 4, **options)
+    wanted = torch.nn.Conv2d(2, 4, **options)(torch.zeros(1, 2, height, width)).shape[2:]
+    assert layer.output_size(height, width) == tuple(wanted)

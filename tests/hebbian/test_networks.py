@@ -1,0 +1,157 @@
+"""Blocks, networks and presets."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from plastorch.engine.errors import InputError
+from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbNet, preset
+from plastorch.hebbian.networks import BatchStatistics, SoftHebbBlock, blocks_of
+
+MAX, AVG = Pool("max", 4, 2, 1), Pool("avg", 2, 2)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_batch_statistics_are_torchs_batch_norm(layout: torch.memory_format) -> None:
+    ours, torchs = BatchStatistics(3).double(), nn.BatchNorm2d(3, affine=False).double()
+    for _ in range(3):
+        x = (torch.randn(4, 3, 6, 5).double() * 3 + 1).contiguous(memory_format=layout)
+        torch.testing.assert_close(ours(x), torchs(x))
+    torch.testing.assert_close(ours.state_dict(), torchs.state_dict())
+    torch.testing.assert_close(ours.eval()(x), torchs.eval()(x))
+
+
+def test_batch_statistics_need_two_values() -> None:
+    with pytest.raises(InputError, match="at least two"):
+        BatchStatistics(3)(torch.zeros(1, 3, 1, 1))
+    assert BatchStatistics(3)(torch.zeros(1, 3, 2, 1)).shape == (1, 3, 2, 1)
+
+
+@pytest.mark.parametrize("pool", [MAX, AVG])
+@pytest.mark.parametrize("power", [0.7, 1.0, 1.4])
+def test_block_is_the_papers_order(pool: Pool, power: float) -> None:
+    block = SoftHebbBlock(3, BlockSpec(8, 5, 2, 0.1, 1.0, power, pool)).double().train()
+    x = torch.randn(2, 3, 12, 12).double()
+    mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+    normal = (x - mean.view(-1, 1, 1)) / (variance + 1e-5).sqrt().view(-1, 1, 1)
+    u = F.conv2d(F.pad(normal, (2, 2, 2, 2), mode="reflect"), block.conv.weight)
+    y = F.relu(u - u.mean(1, keepdim=True)) ** power
+    expected = F.max_pool2d(y, 4, 2, 1) if pool is MAX else F.avg_pool2d(y, 2, 2)
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "depth", "side", "channels", "features", "macs"),
+    [
+        ("cifar10", 1, 32, 3, 24576, 7.4),
+        ("cifar10", 2, 32, 3, 24576, 7.4 + 84.9),
+        ("cifar10", 3, 32, 3, 24576, 7.4 + 84.9 + 339.7),
+        ("mnist", 3, 28, 1, None, None),
+        ("stl10", 4, 96, 3, 221184, 66 + 764 + 3058 + 12231),
+        ("imagenet", 5, 160, 3, 307200, 92 + 531 + 2123 + 8494 + 33974),
+    ],
+)
+def test_published_sizes(
+    data: str, depth: int, side: int, channels: int, features: int | None, macs: float | None
+) -> None:
+    with torch.device("meta"):
+        net = SoftHebbNet(preset(data, depth), channels, side, 10)
+    if features is not None:
+        assert net.readout.in_features == features
+        assert net.macs / 1e6 == pytest.approx(macs, rel=5e-3)
+    assert len(net.blocks) == depth
+
+
+@pytest.mark.parametrize("data", ["cifar10", "stl10", "imagenette", "imagenet", "mnist"])
+@pytest.mark.parametrize("rule", ["soft", "hard", "random", "backprop"])
+def test_every_depth_and_width_builds(data: str, rule: str) -> None:
+    side = {"cifar10": 32, "stl10": 96, "mnist": 28}.get(data, 160)
+    for depth in range(1, {"cifar10": 4, "stl10": 5, "mnist": 4}.get(data, 6)):
+        for width in ("1x", "2x", "4x", "quarter", "half", "double"):
+            with torch.device("meta"):
+                SoftHebbNet(preset(data, depth, width, rule), 3, side, 10)
+
+
+@pytest.mark.parametrize("rule", ["hard", "backprop"])
+def test_published_baselines_of_cifar(rule: str) -> None:
+    maps = {"hard": (1536, 2, 2), "backprop": (1536, 4, 4)}
+    for depth in (1, 2, 3):
+        spec = preset("cifar10", depth, rule=rule, architecture="published")
+        with torch.device("meta"):
+            net = SoftHebbNet(spec, 3, 32, 10)
+    assert net.feature_shape == maps[rule]
+
+
+def test_widths() -> None:
+    channels = {
+        "1x": [96, 96, 96],
+        "2x": [96, 192, 384],
+        "4x": [96, 384, 1536],
+        "quarter": [24, 96, 384],
+        "half": [48, 192, 768],
+        "double": [192, 768, 3072],
+    }
+    for width, wanted in channels.items():
+        assert [b.out_channels for b in preset("cifar10", width=width).blocks] == wanted
+
+
+BAD_PRESETS = [
+    ({"data": "cifar11"}, "preset is 'cifar11'"),
+    ({"data": "cifar10", "depth": 4}, "depth is 4"),
+    ({"data": "cifar10", "width": "3x"}, "width is '3x'"),
+    ({"data": "cifar10", "rule": "loud"}, "rule is 'loud'"),
+    ({"data": "cifar10", "architecture": "own"}, "architecture is 'own'"),
+    (
+        {"data": "stl10", "rule": "hard", "architecture": "published"},
+        "architecture is 'published' for hard on stl10",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_PRESETS)
+def test_unknown_presets_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        preset(**arguments)
+
+
+def test_images_too_small_for_the_depth() -> None:
+    with pytest.raises(InputError, match="image_size is 4: block 3 gets a map of 1 x 1"):
+        SoftHebbNet(preset("cifar10"), 3, 4, 10)
+
+
+def test_settings_out_of_range() -> None:
+    block = preset("cifar10").blocks[0]
+    with pytest.raises(InputError, match="learning_rate is 0"):
+        replace(block, learning_rate=0)
+    with pytest.raises(InputError, match="blocks is empty"):
+        NetworkSpec("none", ())
+    with pytest.raises(InputError, match="dropout is 1"):
+        NetworkSpec("all", (block,), dropout=1)
+
+
+def test_pixels_are_scaled_and_shifted() -> None:
+    spec = replace(preset("cifar10", 1), pixel_mean=(0.5, 0.4, 0.3), pixel_std=(0.1, 0.2, 0.3))
+    net = SoftHebbNet(spec, 3, 8, 2)
+    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    x = images.float() / 255
+    mean, std = torch.tensor(spec.pixel_mean), torch.tensor(spec.pixel_std)
+    expected = (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+    torch.testing.assert_close(net.pixels(images), expected)
+    torch.testing.assert_close(net.pixels(x), expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 32, 32), (2, 3, 28, 28), (3, 32, 32)])
+def test_other_images_than_the_networks_are_named(shape: tuple[int, ...]) -> None:
+    net = SoftHebbNet(preset("cifar10", 1), 3, 32, 10)
+    with pytest.raises(InputError, match="expected \\(B, 3, 32, 32\\)"):
+        net(torch.zeros(shape))
+
+
+def test_features_and_logits_agree_in_eval_mode() -> None:
+    net = SoftHebbNet(preset("cifar10", 2, "quarter"), 3, 16, 10).eval()
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    torch.testing.assert_close(net(images), net.readout(net.features(images)))
+    assert len(blocks_of(net)) == 2

@@ -1,0 +1,187 @@
+"""Readouts against torch's own modules and autograd."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.hebbian import SoftHebbNet, preset
+from plastorch.hebbian.networks import blocks_of
+from plastorch.hebbian.optim import readout_rate
+from plastorch.hebbian.readout import (
+    DropoutMask,
+    FeatureExtraction,
+    ReadoutTraining,
+    assign_labels,
+    augmented,
+    cached,
+    confusion,
+    predict,
+)
+
+
+def problem(n: int = 60, features: int = 16, classes: int = 3) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, classes, (n,), generator=random)
+    centres = torch.randn(classes, features, generator=random)
+    return centres[labels] + 0.3 * torch.randn(n, features, generator=random), labels
+
+
+def train(training: ReadoutTraining) -> list:
+    return [training.step()[0] for _ in range(training.total - training.position)]
+
+
+def test_training_equals_autograd_with_torchs_modules() -> None:
+    """Same order and masks, but nn.Linear, cross-entropy, autograd and unfused Adam."""
+    x, labels = problem()
+    torch.manual_seed(1)
+    ours, theirs = nn.Linear(16, 3), nn.Linear(16, 3)
+    theirs.load_state_dict(ours.state_dict())
+    records = train(ReadoutTraining(ours, cached(x), labels, x, labels, 20, 8, 0.5, 0.01, seed=4))
+    optimizer = torch.optim.Adam(theirs.parameters())
+    mask = DropoutMask(0.5, "cpu")
+    for epoch in range(20):
+        random = generator(4, 2, epoch)
+        order = torch.randperm(60, generator=random)
+        optimizer.param_groups[0]["lr"] = readout_rate(0.01, epoch, 20)
+        loss_sum = 0.0
+        for rows in order.split(8):
+            loss = F.cross_entropy(theirs(x[rows] * mask((len(rows), 16), random)), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss_sum += float(loss.detach()) * len(rows)
+        assert records[epoch]["loss"] == pytest.approx(loss_sum / 60, rel=1e-4)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=1e-4, atol=1e-5)
+    assert records[-1]["test_accuracy"] == float((theirs(x).argmax(1) == labels).double().mean())
+    assert records[-1]["test_accuracy"] > 0.95
+
+
+def test_resumed_training_has_the_same_bits() -> None:
+    x, labels = problem()
+
+    def fresh() -> ReadoutTraining:
+        torch.manual_seed(1)
+        return ReadoutTraining(nn.Linear(16, 3), cached(x), labels, x, labels, 6, 8)
+
+    whole = fresh()
+    expected = train(whole)
+    part = fresh()
+    records = [part.step()[0] for _ in range(3)]
+    resumed = fresh()
+    resumed.readout.load_state_dict(part.readout.state_dict())
+    resumed.position = 3
+    resumed.load_state_dict({k: v.clone() for k, v in part.state_dict().items()})
+    records += train(resumed)
+    assert records == expected
+    assert torch.equal(whole.readout.weight, resumed.readout.weight)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.4, 0.5, 0.9])
+def test_dropout_mask_statistics(p: float) -> None:
+    mask = DropoutMask(p, "cpu")((501, 803), torch.Generator().manual_seed(0))
+    kept = mask > 0
+    assert mask.shape == (501, 803)
+    assert torch.allclose(mask[kept], torch.tensor(1 / (1 - p)))
+    error = 5 * (p * (1 - p) / mask.numel()) ** 0.5
+    assert float(kept.double().mean()) == pytest.approx(1 - p, abs=error + 1e-12)
+    for neighbours in (kept[:, :-1] ^ kept[:, 1:], kept[:-1] ^ kept[1:]):
+        wanted, n = 2 * p * (1 - p), neighbours.numel()
+        assert float(neighbours.double().mean()) == pytest.approx(wanted, abs=5 / n**0.5)
+
+
+def test_dropout_mask_uses_every_bit() -> None:
+    """Each of the 64 positions of a word is kept half of the time, the sign bit too."""
+    mask = DropoutMask(0.5, "cpu")((64000,), torch.Generator().manual_seed(0)).view(-1, 64)
+    assert torch.allclose(mask.mean(0), torch.ones(64), atol=0.2)
+
+
+def small_net() -> SoftHebbNet:
+    return SoftHebbNet(preset("mnist", 1, "quarter"), 1, 28, 10, generator(0))
+
+
+def test_features_are_extracted_in_half_precision() -> None:
+    net, images = small_net(), torch.randint(0, 256, (25, 1, 28, 28), dtype=torch.uint8)
+    extraction = FeatureExtraction(net, images, batch_size=10)
+    assert extraction.total == 3
+    for _ in range(3):
+        extraction.step()
+    assert extraction.features.dtype == torch.float16
+    expected = net.eval().features(images)
+    torch.testing.assert_close(extraction.features.float(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_features_beyond_half_precision_are_kept_in_single() -> None:
+    net, images = small_net(), torch.randint(0, 256, (25, 1, 28, 28), dtype=torch.uint8)
+    with torch.no_grad():
+        blocks_of(net)[0].conv.weight.mul_(1e7)
+    extraction = FeatureExtraction(net, images, batch_size=10)
+    while extraction.position < extraction.total:
+        extraction.step()
+    assert extraction.features.dtype == torch.float32
+    torch.testing.assert_close(extraction.features, net.features(images))
+
+
+def test_non_finite_features_are_named() -> None:
+    net, images = small_net(), torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    with torch.no_grad():
+        blocks_of(net)[0].conv.weight[0] = float("nan")
+    with pytest.raises(InputError, match="NaN or infinite"):
+        FeatureExtraction(net, images).step()
+
+
+def test_augmented_source_recomputes_features() -> None:
+    net, images = small_net(), torch.randint(0, 256, (9, 1, 28, 28), dtype=torch.uint8)
+    source = augmented(
+        net, images, lambda batch, rows, random: batch.flip(-1).float(), torch.no_grad()
+    )
+    rows = torch.tensor([4, 2])
+    expected = net.eval().features(images[rows].flip(-1))
+    torch.testing.assert_close(source(rows, torch.Generator()), expected)
+
+
+def test_label_assignment_is_a_count_of_wins() -> None:
+    random = torch.Generator().manual_seed(0)
+    activation = torch.rand(200, 12, generator=random)
+    activation[:, 11] = -1  # never wins
+    labels = torch.randint(0, 4, (200,), generator=random)
+    winners = activation.argmax(1)
+    expected = []
+    for neuron in range(12):
+        wins = np.bincount(labels[winners == neuron].numpy(), minlength=4)
+        sums = [float(activation[labels == c, neuron].sum()) for c in range(4)]
+        expected.append(int(wins.argmax()) if wins.any() else int(np.argmax(sums)))
+    assert assign_labels(activation, labels, 4).tolist() == expected
+
+
+def test_predict_and_confusion() -> None:
+    x, labels = problem()
+    readout = nn.Linear(16, 3)
+    predicted = predict(readout, x.half(), batch_size=7)
+    assert torch.equal(predicted, readout(x.half().float()).argmax(1))
+    table = confusion(predicted, labels, 3)
+    for true in range(3):
+        for guess in range(3):
+            count = int(((labels == true) & (predicted == guess)).sum())
+            assert int(table[true, guess]) == count
+
+
+BAD = [
+    ({"epochs": 0}, "epochs is 0"),
+    ({"learning_rate": 0.0}, "learning_rate is 0"),
+    ({"learning_rate": -1.0}, "learning_rate is -1"),
+    ({"dropout": 1.0}, "dropout is 1"),
+    ({"labels": torch.tensor([0, 3])}, "labels lie in 0..3; expected 0..2"),
+    ({"labels": torch.tensor([0, -1])}, "labels lie in -1..0"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_settings_are_named(options: dict, message: str) -> None:
+    x, labels = problem(2)
+    given = {"labels": labels, "test_features": x, "test_labels": labels} | options
+    with pytest.raises(InputError, match=message):
+        ReadoutTraining(nn.Linear(16, 3), cached(x), **given)
