@@ -1,9 +1,18 @@
-"""Options and fixtures that all tests share."""
+"""Options and fixtures that all tests share; writers of the official data formats among them."""
 
+import pickle
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from plastorch.data import images as images_module
+from plastorch.data.catalogue import Entry
+from plastorch.data.download import DownloadError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,3 +28,110 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def one_thread() -> None:
     """Tests run side by side; more threads than cores would only make them wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test has an empty user cache of its own."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every download fails, as on a machine without a network."""
+
+    def refuse(entry: Entry, root: Path) -> Path:
+        raise DownloadError("no network in tests")
+
+    monkeypatch.setattr(images_module, "download_set", refuse)
+
+
+@pytest.fixture
+def write_idx() -> Callable[[Path, np.ndarray], None]:
+    def write(path: Path, array: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+    return write
+
+
+@pytest.fixture
+def mnist_root(tmp_path: Path, write_idx: Callable[[Path, np.ndarray], None]) -> Path:
+    """A data root with 30 + 20 random digits in both IDX sets."""
+    rng = np.random.default_rng(0)
+    for folder in ("MNIST", "FashionMNIST"):
+        for part, count in (("train", 30), ("t10k", 20)):
+            raw = tmp_path / folder / "raw"
+            write_idx(raw / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)))
+            write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
+    return tmp_path
+
+
+@pytest.fixture
+def cifar_root(tmp_path: Path) -> Path:
+    """A data root with both CIFAR sets: bytes keys in CIFAR-10, text keys in CIFAR-100."""
+    rng = np.random.default_rng(1)
+    ten, hundred = tmp_path / "cifar-10-batches-py", tmp_path / "cifar-100-python"
+    for folder in (ten, hundred):
+        folder.mkdir()
+
+    def batch(count: int) -> np.ndarray:
+        return rng.integers(0, 256, (count, 3072), dtype=np.uint8)
+
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        content = {b"data": batch(10), b"labels": list(range(10)), b"batch_label": b"one of six"}
+        (ten / name).write_bytes(pickle.dumps(content, protocol=2))
+    names = [f"class{i}".encode() for i in range(10)]
+    (ten / "batches.meta").write_bytes(pickle.dumps({b"label_names": names}, protocol=2))
+    for name, count in (("train", 12), ("test", 7)):
+        fine = [i % 100 for i in range(count)]
+        content = {"data": batch(count), "fine_labels": fine, "coarse_labels": [0] * count}
+        (hundred / name).write_bytes(pickle.dumps(content, protocol=2))
+    fine_names = [f"fine{i}" for i in range(100)]
+    (hundred / "meta").write_bytes(pickle.dumps({"fine_label_names": fine_names}, protocol=4))
+    return tmp_path
+
+
+@pytest.fixture
+def stl10_root(tmp_path: Path) -> Path:
+    """A data root with 4 + 3 labelled and 5 unlabelled STL-10 images, none symmetric."""
+    folder = tmp_path / "stl10_binary"
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    for name, count in (("train", 4), ("test", 3), ("unlabeled", 5)):
+        images = rng.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8)
+        images[:, :, :10, :] = 255  # a bright band along the top: rows, not columns
+        images.transpose(0, 1, 3, 2).tofile(folder / f"{name}_X.bin")
+        if name != "unlabeled":
+            (1 + np.arange(count, dtype=np.uint8)).tofile(folder / f"{name}_y.bin")
+    names = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
+    (folder / "class_names.txt").write_text("\n".join(names) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def write_tree() -> Callable[..., Path]:
+    def write(
+        root: Path,
+        sizes: tuple[tuple[int, int], ...],
+        parts: tuple[str, str] = ("train", "test"),
+        mode: str = "L",
+        ending: str = "png",
+        classes: tuple[str, ...] = ("cat", "dog"),
+    ) -> Path:
+        """Writes one image per size (width, height) into each class of both parts."""
+        rng = np.random.default_rng(3)
+        for part in parts:
+            for name in classes:
+                folder = root / part / name
+                folder.mkdir(parents=True)
+                for i, (width, height) in enumerate(sizes):
+                    shape = (height, width) if mode == "L" else (height, width, 3)
+                    pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+                    Image.fromarray(pixels).save(folder / f"{i}.{ending}")
+        return root
+
+    return write

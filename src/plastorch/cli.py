@@ -212,7 +212,7 @@ def data(arguments: list[str]) -> int:
         )
         return 0
 
-    def status(data: Path | None = None) -> int:
+    def status(data: Path | None = None) -> None:
         """Which data sets are at hand, where, with checksums.
 
         Args:
@@ -225,9 +225,8 @@ def data(arguments: list[str]) -> int:
                 print(f"  {file.name}  {file.size:,}  {file.check}")
             if not row.present:
                 print(f"  {row.download}")
-        return 0
 
-    def get(name: tyro.conf.Positional[str], data: Path | None = None) -> int:
+    def get(name: tyro.conf.Positional[str], data: Path | None = None) -> None:
         """Downloads a data set from its official site into the data root.
 
         Args:
@@ -235,12 +234,12 @@ def data(arguments: list[str]) -> int:
             data: data root; default PLASTORCH_DATA, else the user's cache folder.
         """
         print(f"{name}: {download_images(name, data)}")
-        return 0
 
-    verbs = {"status": status, "get": get}
+    verbs: dict[str, Callable[..., None]] = {"status": status, "get": get}
     if arguments[0] not in verbs:
         raise InputError(f"data is given {arguments[0]!r}; {_nearest(arguments[0], verbs)}")
-    return _parse(verbs[arguments[0]], f"plastorch data {arguments[0]}", arguments[1:])
+    _parse(verbs[arguments[0]], f"plastorch data {arguments[0]}", arguments[1:])
+    return 0
 
 
 def bench(arguments: list[str]) -> int:
@@ -249,7 +248,7 @@ def bench(arguments: list[str]) -> int:
 
     def options(
         group: tyro.conf.Positional[Literal["softhebb"]] = "softhebb", out: Path | None = None
-    ) -> int:
+    ) -> None:
         """Speed against peers, interleaved in one process; ratio = peer / ours, medians.
 
         Args:
@@ -257,9 +256,9 @@ def bench(arguments: list[str]) -> int:
             out: file for the rows; default benchmarks/results/bench-GROUP.json.
         """
         run_group(group, out or Path(f"benchmarks/results/bench-{group}.json"), print)
-        return 0
 
-    return _parse(options, "plastorch bench", arguments)
+    _parse(options, "plastorch bench", arguments)
+    return 0
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -272,7 +271,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
-    def both(options: RunOptions, settings: Any) -> Any:
+    def both(options: RunOptions, settings: Any) -> tuple[RunOptions, Any]:
         return options, settings
 
     both.__annotations__["settings"] = config
@@ -294,9 +293,9 @@ def _parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
 
 def _unboxed(text: str) -> str:
     """tyro's error box as one line: what is wrong, and the option that may have been meant."""
-    boxed = [line for line in text.splitlines() if line.startswith("│")]
-    lines = [re.sub(r"[│─]", "", line).strip() for line in boxed]
-    lines = [line for line in lines if line and not line.startswith("For full help")]
+    stripped = [re.sub(r"[│╭╮╰╯─]", " ", line).strip() for line in text.splitlines()]
+    lines = [line for line in stripped if line.strip("-")][1:]  # the first one is a title
+    lines = [line for line in lines if not line.startswith("For full help")]
     hint = next((i for i, line in enumerate(lines) if "meant" in line), None)
     stop = next((i for i, line in enumerate(lines) if line.startswith("Argument helptext")), None)
     if hint is not None:

@@ -111,10 +111,12 @@ def receptive_field(
 
 def _stretched(x: Tensor) -> Tensor:
     """|x| / ||x||, stretched to [0, 1] over the whole image."""
-    q = (x / x.norm()).abs()
+    q: Tensor = (x / x.norm()).abs()
     q = q - q.min()
     highest = q.max()
-    return (q / highest if highest > 0 else q).clamp(0, 1)
+    if highest > 0:
+        q = q / highest
+    return q.clamp(0, 1)
 
 
 def _checked(net: SoftHebbNet, layer: int) -> int:

@@ -3,8 +3,7 @@
 Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Literal, Self, get_args
 
@@ -14,21 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from plastorch.engine.device import fast_matmul, generator, select_device
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Phase
+from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import Data, Width, preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.train import HebbianTraining, Mode
 
 Precision = Literal["fp32", "bf16"]
-Channels = Literal["auto", "first", "last"]
-MOST_CHANNELS = 4
-"""Up to so many entries, an axis can be that of the channels when ``channels`` is "auto"."""
 BATCH = 200
 """Images whose features are computed at once."""
 
@@ -117,12 +114,12 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             InputError: if images, labels or a constructor argument are unusable.
         """
         self._check_arguments()
-        images = _as_images(X, self.channels)
-        labels = _as_labels(y, len(images))
-        classes = _sorted_classes(labels, "y")
+        images = as_images(X, self.channels)
+        labels = as_labels(y, len(images))
+        classes = sorted_classes(labels, "y")
         self._start(images, classes)
         self._learn(images, self.unsupervised_epochs)
-        self._read_out(images, _codes(labels, classes), self.readout_epochs)
+        self._read_out(images, codes_of(labels, classes), self.readout_epochs)
         self._calls = 1
         return self
 
@@ -154,9 +151,9 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 learned before is left as it was.
         """
         self._check_arguments()
-        images = _as_images(X, self.channels)
+        images = as_images(X, self.channels)
         known = self._known_classes(classes)
-        codes = None if y is None else _codes(_as_labels(y, len(images)), known)
+        codes = None if y is None else codes_of(as_labels(y, len(images)), known)
         if not hasattr(self, "net_"):
             self._start(images, known)
         self._check_shape(images)
@@ -299,7 +296,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self, X: ArrayLike, width: int, function: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float32]:
         """Rows [N, width] that a function makes of the float32 features of images."""
-        images = _as_images(X, self.channels)
+        images = as_images(X, self.channels)
         self._check_shape(images)
         net = self.net_.eval()
         result = torch.empty(len(images), width)
@@ -323,7 +320,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         known: NDArray[Any] | None = getattr(self, "classes_", None)
         if classes is None:
             return known
-        given = _sorted_classes(np.asarray(classes), "classes")
+        given = sorted_classes(np.asarray(classes), "classes")
         if known is not None and not np.array_equal(known, given):
             raise InputError(f"classes is {given}; expected None or those before, {known}")
         return given
@@ -363,101 +360,3 @@ def _seed(random_state: int | np.random.RandomState | None) -> int:
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(random.randint(2**31 - 1))
-
-
-def _as_images(X: ArrayLike, channels: Channels) -> Tensor:
-    """Images of any accepted layout and type as uint8 or float32 [N, C, H, W]; X is left alone."""
-    with _as_input_error("X"):
-        array = np.asarray(X)
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise InputError(f"X has type {array.dtype}; expected uint8, or floats in [0, 1]")
-    if array.ndim not in (3, 4) or array.size == 0:
-        raise InputError(
-            f"X has shape {array.shape}; expected at least one image, as N x H x W x C, "
-            "N x C x H x W or N x H x W"
-        )
-    shape = array.shape
-    if array.ndim == 3:
-        array = array[:, np.newaxis]
-    elif _channels_last(shape, channels):
-        array = np.moveaxis(array, 3, 1)
-    if array.shape[2] != array.shape[3]:
-        raise InputError(
-            f"X has shape {shape}, images of {array.shape[2]} x {array.shape[3]} pixels; expected "
-            "square images (of one image, pass X[None])"
-        )
-    if array.dtype.kind == "f":
-        _check_pixels(array)
-    # torch takes no read-only arrays, so they are copied.
-    number = np.uint8 if array.dtype == np.uint8 else np.float32
-    return torch.from_numpy(np.require(array, number, ["C", "W"]))
-
-
-def _channels_last(shape: tuple[int, ...], channels: Channels) -> bool:
-    if channels != "auto":
-        return channels == "last"
-    first, last = shape[1] <= MOST_CHANNELS, shape[3] <= MOST_CHANNELS
-    if first == last:
-        problem = "both axis 1 and axis 3" if first else "neither axis 1 nor axis 3"
-        raise InputError(
-            f"X has shape {shape}: {problem} can be the channels (1 to {MOST_CHANNELS}); expected "
-            "channels='first' or channels='last' to say so"
-        )
-    return last
-
-
-def _check_pixels(array: NDArray[Any]) -> None:
-    low, high = float(array.min()), float(array.max())
-    if not np.isfinite([low, high]).all():
-        raise InputError("X holds NaN or infinite values; expected uint8, or floats in [0, 1]")
-    if low < 0 or high > 1:
-        raise InputError(f"X ranges from {low:g} to {high:g}; expected uint8, or floats in [0, 1]")
-
-
-def _as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    if y is None:
-        raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
-    with _as_input_error("y"):
-        labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = column_or_1d(labels, warn=True)
-    if labels.shape != (count,):
-        raise InputError(f"y has shape {labels.shape}; expected ({count},), one class per image")
-    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == labels.round())).all():
-        raise InputError(
-            "y holds fractions, NaN or infinite values; expected classes "
-            "(Unknown label type: continuous)"
-        )
-    return labels
-
-
-def _sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
-    with _as_input_error(argument):
-        classes = np.unique(labels)
-    if len(classes) == 0:
-        raise InputError(f"{argument} is empty; expected at least 2 classes")
-    if len(classes) == 1:
-        raise InputError(f"{argument} holds 1 class, {classes[0]!r}; expected at least 2")
-    return classes
-
-
-def _codes(labels: NDArray[Any], classes: NDArray[Any] | None) -> Tensor:
-    """Positions of labels in the sorted classes."""
-    if classes is None:
-        raise InputError(
-            "classes is None in the first call with y; expected all classes that will occur"
-        )
-    with _as_input_error("y"):
-        unknown = np.setdiff1d(labels, classes)
-    if len(unknown):
-        raise InputError(f"y holds {unknown[0]!r}; expected only the known classes, {classes}")
-    return torch.from_numpy(np.searchsorted(classes, labels))
-
-
-@contextlib.contextmanager
-def _as_input_error(argument: str) -> Iterator[None]:
-    """What numpy can't make an array of, or can't sort, is bad input."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{argument} can't be used: {error}") from None

@@ -1,0 +1,117 @@
+"""Arrays of images and labels, as scikit-learn users have them, checked and made tensors."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import column_or_1d
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+Channels = Literal["auto", "first", "last"]
+MOST_CHANNELS = 4
+"""Up to so many entries, an axis can be that of the channels when ``channels`` is "auto"."""
+
+
+def as_images(X: ArrayLike, channels: Channels) -> Tensor:
+    """Images of any accepted layout and type as uint8 or float32 [N, C, H, W]; X is left alone."""
+    with _as_input_error("X"):
+        array = np.asarray(X)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InputError(f"X has type {array.dtype}; expected uint8, or floats in [0, 1]")
+    if array.ndim not in (3, 4) or array.size == 0:
+        raise InputError(
+            f"X has shape {array.shape}; expected at least one image, as N x H x W x C, "
+            "N x C x H x W or N x H x W"
+        )
+    shape = array.shape
+    if array.ndim == 3:
+        array = array[:, np.newaxis]
+    elif _channels_last(shape, channels):
+        array = np.moveaxis(array, 3, 1)
+    if array.shape[2] != array.shape[3]:
+        raise InputError(
+            f"X has shape {shape}, images of {array.shape[2]} x {array.shape[3]} pixels; expected "
+            "square images (of one image, pass X[None])"
+        )
+    if array.dtype.kind == "f":
+        _check_pixels(array)
+    # torch takes no read-only arrays, so they are copied.
+    number = np.uint8 if array.dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.require(array, number, ["C", "W"]))
+
+
+def _channels_last(shape: tuple[int, ...], channels: Channels) -> bool:
+    if channels != "auto":
+        return channels == "last"
+    first, last = shape[1] <= MOST_CHANNELS, shape[3] <= MOST_CHANNELS
+    if first == last:
+        problem = "both axis 1 and axis 3" if first else "neither axis 1 nor axis 3"
+        raise InputError(
+            f"X has shape {shape}: {problem} can be the channels (1 to {MOST_CHANNELS}); expected "
+            "channels='first' or channels='last' to say so"
+        )
+    return last
+
+
+def _check_pixels(array: NDArray[Any]) -> None:
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise InputError("X holds NaN or infinite values; expected uint8, or floats in [0, 1]")
+    if low < 0 or high > 1:
+        raise InputError(f"X ranges from {low:g} to {high:g}; expected uint8, or floats in [0, 1]")
+
+
+def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
+    """Labels [N] of any sortable type, one per image."""
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
+    with _as_input_error("y"):
+        labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
+    if labels.shape != (count,):
+        raise InputError(f"y has shape {labels.shape}; expected ({count},), one class per image")
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == labels.round())).all():
+        raise InputError(
+            "y holds fractions, NaN or infinite values; expected classes "
+            "(Unknown label type: continuous)"
+        )
+    return labels
+
+
+def sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
+    """The different classes of labels, at least two."""
+    with _as_input_error(argument):
+        classes = np.unique(labels)
+    if len(classes) == 0:
+        raise InputError(f"{argument} is empty; expected at least 2 classes")
+    if len(classes) == 1:
+        raise InputError(f"{argument} holds 1 class, {classes[0]!r}; expected at least 2")
+    return classes
+
+
+def codes_of(labels: NDArray[Any], classes: NDArray[Any] | None) -> Tensor:
+    """Positions of labels in the sorted classes."""
+    if classes is None:
+        raise InputError(
+            "classes is None in the first call with y; expected all classes that will occur"
+        )
+    with _as_input_error("y"):
+        unknown = np.setdiff1d(labels, classes)
+    if len(unknown):
+        raise InputError(f"y holds {unknown[0]!r}; expected only the known classes, {classes}")
+    return torch.from_numpy(np.searchsorted(classes, labels))
+
+
+@contextlib.contextmanager
+def _as_input_error(argument: str) -> Iterator[None]:
+    """What numpy can't make an array of, or can't sort, is bad input."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{argument} can't be used: {error}") from None

@@ -1,0 +1,170 @@
+"""The deep SoftHebb experiments, run through the command line as a user would."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from plastorch.cli import main
+from plastorch.engine.checkpoint import load_checkpoint, load_tensors
+from plastorch.experiments.softhebb import PUBLISHED, Cifar10Config, MnistConfig
+
+SMALL = ["--width", "quarter", "--readout-epochs", "3"]
+
+
+def run(out: Path, name: str, *options: str) -> tuple[Path, dict[str, Any]]:
+    """Runs an experiment; returns its folder and result."""
+    assert main(["run", name, "--out", str(out), *SMALL, *options]) == 0
+    folder = max((out / name).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    return folder, json.loads((folder / "result.json").read_text())
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_quick_digits_make_a_whole_run_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
+    folder, result = run(tmp_path, "softhebb-mnist", "--quick", "--depth", "1", "--seed", "5")
+    printed = capsys.readouterr()
+    assert "test accuracy" in printed.out and str(folder / "report.html") in printed.out
+    assert "smoke run" in printed.err.replace("\n", " ")
+    assert folder.name.endswith("-seed5")
+    for name in ("config.json", "metrics.jsonl", "report.html", "arrays.safetensors"):
+        assert (folder / name).stat().st_size > 0
+    assert list((folder / "figures").glob("*.png")) and load_checkpoint(folder / "checkpoint")
+    assert result["complete"] and result["quick"] and result["seed"] == 5
+    assert result["data"]["n_train"] == 2000 and result["data"]["n_test"] == 1000
+    assert result["config"]["depth"] == 1 and result["config"]["width"] == "quarter"
+    assert all(claim["holds"] is None for claim in result["claims"])
+    metrics = result["metrics"]
+    assert metrics["test_accuracy"] > 0.75
+    assert 0 < metrics["peak_memory_gb"] < 8
+    assert {"unsupervised_s", "features_s", "readout_s"} <= metrics.keys()
+    table = load_tensors(folder / "arrays.safetensors")["confusion"]
+    assert float(table.diagonal().sum() / table.sum()) == pytest.approx(metrics["test_accuracy"])
+    readout = [record for record in records(folder) if record["phase"] == "readout"]
+    assert [record["epoch"] for record in readout] == [1, 2, 3]
+    assert readout[-1]["test_accuracy"] == pytest.approx(metrics["test_accuracy"])
+
+
+def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: Path) -> None:
+    accuracies, filters = [], []
+    for seed in ("0", "0", "1"):
+        options = ("--quick", "--depth", "1", "--seed", seed)
+        folder, result = run(tmp_path / f"{len(filters)}", "softhebb-mnist", *options)
+        accuracies.append(result["metrics"]["test_accuracy"])
+        filters.append(load_tensors(folder / "arrays.safetensors")["filters"])
+    assert torch.equal(filters[0], filters[1]) and accuracies[0] == accuracies[1]
+    assert not torch.equal(filters[0], filters[2])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rule", "hard"),
+        ("--rule", "random"),
+        ("--rule", "random", "--no-statistics-pass"),
+        ("--rule", "backprop"),
+        ("--rule", "backprop", "--architecture", "published"),
+        ("--rule", "hard", "--architecture", "published", "--depth", "3"),
+        ("--mode", "consecutive"),
+        ("--precision", "bf16"),
+        ("--validation", "0.3"),
+    ],
+    ids=" ".join,
+)
+def test_rules_and_modes_run_on_cifar_files(
+    cifar_root: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    out = tmp_path / "runs"
+    depth = () if "--depth" in options else ("--depth", "2")
+    folder, result = run(out, "softhebb-cifar10", "--data", str(cifar_root), *depth, *options)
+    assert result["complete"] and 0 <= result["metrics"]["test_accuracy"] <= 1
+    learned = [r for r in records(folder) if r["phase"] == "unsupervised"]
+    plastic = result["config"]["rule"] in ("soft", "hard")
+    assert bool(learned) == plastic
+    if "--validation" in options:
+        assert result["data"]["n_train"] + result["data"]["n_test"] == 50
+        assert all(claim["holds"] is None for claim in result["claims"])
+
+
+def test_cifar100_has_a_hundred_classes(cifar_root: Path, tmp_path: Path) -> None:
+    _, result = run(
+        tmp_path / "runs",
+        "softhebb-cifar100",
+        *("--data", str(cifar_root), "--depth", "1", "--width", "4x"),
+    )
+    assert len(result["data"]["classes"]) == 100
+    assert result["claims"][0]["target"] == 0.43
+
+
+def test_stl10_learns_from_its_unlabelled_images_with_augmented_readout(
+    stl10_root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    folder, result = run(out, "softhebb-stl10", "--data", str(stl10_root), "--depth", "2")
+    steps = {r["examples"] for r in records(folder) if r["phase"] == "unsupervised"}
+    assert result["config"]["batch_size"] == 32 and steps == {32, 64}  # one batch per block
+    assert result["data"]["n_train"] == 4 and "features_s" in result["metrics"]
+    assert result["config"]["readout_epochs"] == 3
+
+
+@pytest.mark.parametrize("name", ["imagenet", "imagenette2"])
+def test_imagenet_folders_run_with_crops(
+    tmp_path: Path, write_tree: Callable[..., Path], name: str
+) -> None:
+    classes = ("n01440764", "n02102040", "n02979186")
+    write_tree(tmp_path / name, ((200, 170), (150, 210)), ("train", "val"), "RGB", "JPEG", classes)
+    dataset = "imagenette" if name == "imagenette2" else "imagenet"
+    folder, result = run(
+        tmp_path / "runs",
+        "softhebb-imagenet",
+        *("--data", str(tmp_path), "--dataset", dataset, "--depth", "2", "--batch-size", "2"),
+    )
+    steps = [r for r in records(folder) if r["phase"] == "unsupervised"]
+    assert steps and result["complete"]
+    assert result["data"]["n_train"] == 6 and result["data"]["n_test"] == 6
+
+
+def test_own_folder_of_digits_takes_mnists_place(
+    tmp_path: Path, write_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_tree(tmp_path / "mine", ((28, 28),) * 6, classes=("<script>", "b"))
+    folder, result = run(tmp_path / "runs", "softhebb-mnist", "--data", str(root), "--depth", "1")
+    assert result["data"]["classes"] == ["<script>", "b"]
+    assert "NOTE" in capsys.readouterr().err
+    assert all(claim["holds"] is None for claim in result["claims"])
+    assert "<script>" not in (folder / "report.html").read_text().replace("&lt;script&gt;", "")
+
+
+def test_published_figures_cover_every_depth() -> None:
+    for data, rules in PUBLISHED.items():
+        for rule, row in rules.items():
+            assert all(value is None or 0 < value < 100 for value in row), (data, rule)
+    assert PUBLISHED["cifar10"]["soft"][2] == 80.31
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("batch_size", 0),
+        ("unsupervised_epochs", 0),
+        ("readout_epochs", -1),
+        ("readout_batch_size", 0),
+        ("readout_learning_rate", 0.0),
+        ("validation", 1.0),
+        ("depth", 9),
+        ("width", "3x"),
+        ("rule", "loud"),
+    ],
+)
+def test_configurations_name_what_is_out_of_range(field: str, value: Any) -> None:
+    for config in (Cifar10Config, MnistConfig):
+        with pytest.raises(ValueError, match=field):
+            config(**{field: value})

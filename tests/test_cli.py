@@ -1,0 +1,192 @@
+"""The command line: verbs, exit status, one clear line for every mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plastorch.cli import main
+from plastorch.engine.checkpoint import load_tensors
+
+RUN = ["run", "softhebb-mnist", "--depth", "1", "--width", "quarter", "--readout-epochs", "2"]
+
+
+@pytest.fixture
+def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
+
+
+def test_help_and_list(capsys: pytest.CaptureFixture[str], no_root: None) -> None:
+    for arguments in ([], ["--help"], ["run"], ["run", "-h"], ["data"], ["list"]):
+        assert main(arguments) == 0
+        printed = capsys.readouterr()
+        assert printed.err == "" and max(map(len, printed.out.splitlines())) <= 100
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("softhebb-mnist", "softhebb-imagenet", "80.3 %", "arXiv 2209.11883"):
+        assert name in listed
+
+
+MISTAKES = [
+    (["rn"], "did you mean run?"),
+    (["run", "softhebb-mnst"], "did you mean softhebb-mnist?"),
+    (["run", "softhebb-mnist", "--dept", "2"], "did you mean --depth?"),
+    (["run", "softhebb-mnist", "--depth", "two"], "--depth"),
+    (["run", "softhebb-mnist", "--depth", "7"], "depth is 7"),
+    (["run", "softhebb-mnist", "--rule", "loud"], "'loud'"),
+    (["run", "softhebb-mnist", "--width", "3x"], "'3x'"),
+    (["run", "softhebb-mnist", "--batch-size", "0"], "batch_size is 0"),
+    (["run", "softhebb-mnist", "--readout-learning-rate", "0"], "readout_learning_rate is 0"),
+    (["run", "softhebb-mnist", "--seed", "-1"], "seed is -1"),
+    (["run", "softhebb-mnist", "--device", "tpu9"], "device is 'tpu9'"),
+    (["run", "softhebb-mnist", "--data", "no/such/folder"], "no/such/folder"),
+    (["run", "softhebb-mnist", "--resume", "no/such/run"], "no/such/run is no run folder"),
+    (["report", "no/such/folder"], "no/such/folder"),
+    (["data", "stat"], "did you mean status?"),
+    (["data", "get", "cifar11"], "cifar11"),
+    (["data", "status", "--data", "no/such/folder"], "no/such/folder"),
+    (["bench", "nothing"], "nothing"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda value: str(value)[:60])
+def test_mistakes_are_one_clear_line_and_status_2(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    last = printed.err.strip().splitlines()[-1]
+    assert last.startswith("plastorch: ") and words in last
+    assert "Traceback" not in printed.err and printed.out == ""
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_missing_data_names_where_it_looked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "softhebb-stl10", "--data", str(tmp_path), "--out", str(tmp_path / "runs")]
+    assert main(arguments) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert str(tmp_path) in line and "stl10" in line.lower()
+
+
+def test_unwritable_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main([*RUN, "--out", str(tmp_path / "file")]) == 2
+    assert "out is" in capsys.readouterr().err
+
+
+def test_data_status_says_where_and_what(
+    mnist_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "status", "--data", str(mnist_root)]) == 0
+    printed = capsys.readouterr().out
+    assert "mnist: at hand" in printed and "cifar10: not at hand" in printed
+    assert str(mnist_root) in printed
+
+
+def test_strict_fails_when_an_asserted_claim_does(
+    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The package's digits with two readout epochs of a small net miss the 95 % claim."""
+    assert main([*RUN, "--out", str(tmp_path)]) == 0
+    assert main([*RUN, "--out", str(tmp_path), "--strict"]) == 1
+    assert "NO" in capsys.readouterr().out
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "plastorch", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PLASTORCH_DATA": ""},
+    )
+
+
+def wait_for_lines(runs: Path, count: int) -> Path:
+    for _ in range(3000):
+        logs = list(runs.glob("*/*/metrics.jsonl"))
+        if logs and logs[0].read_bytes().count(b"\n") >= count:
+            return logs[0].parent
+        time.sleep(0.02)
+    raise AssertionError("no log appeared")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_stopped_runs_resume_to_the_same_weights(
+    tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = start(*RUN, "--out", str(tmp_path / "whole"))
+    _, err = whole.communicate()
+    assert whole.returncode == 0, err
+    stopped = start(*RUN, "--out", str(tmp_path / "stopped"))
+    folder = wait_for_lines(tmp_path / "stopped", 4)
+    stopped.send_signal(number)
+    _, err = stopped.communicate()
+    if number == signal.SIGINT:
+        assert stopped.returncode == 130
+        assert f"--resume {folder}" in err.replace("\n", "")
+    assert not json.loads((folder / "result.json").read_text())["complete"]
+    resumed = start("run", "softhebb-mnist", "--resume", str(folder))
+    _, err = resumed.communicate()
+    assert resumed.returncode == 0, err
+    expected = next((tmp_path / "whole").glob("*/*"))
+    for name in ("arrays.safetensors", "metrics.jsonl"):
+        assert (folder / name).read_bytes() == (expected / name).read_bytes()
+    last = [
+        load_tensors(next((run / "checkpoint").glob("*.safetensors"))) for run in (folder, expected)
+    ]
+    assert all((last[0][name] == last[1][name]).all() for name in last[1])
+    results = [json.loads((run / "result.json").read_text()) for run in (folder, expected)]
+    assert results[0]["complete"] and results[0]["config"] == results[1]["config"]
+    assert results[0]["metrics"]["test_accuracy"] == results[1]["metrics"]["test_accuracy"]
+
+
+def test_resume_refuses_another_experiment_and_a_pickle(
+    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RUN, "--quick", "--out", str(tmp_path)]) == 0
+    folder = next(tmp_path.glob("*/*"))
+    assert main(["run", "softhebb-cifar10", "--resume", str(folder)]) == 2
+    assert "a run of softhebb-mnist" in capsys.readouterr().err
+    tensors = next((folder / "checkpoint").glob("*.safetensors"))
+    tensors.write_bytes(b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.")
+    assert main(["run", "softhebb-mnist", "--resume", str(folder)]) == 2
+    assert "damaged or not a safetensors file" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path: Path) -> None:
+    """A real limit on file size that the first checkpoint exceeds."""
+    code = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+from plastorch.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *RUN, "--quick", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PLASTORCH_DATA": ""},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr and "can't write" in done.stderr
+    assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("state-*"))
+
+
+def test_python_m_plastorch_is_plastorch() -> None:
+    process = start("--help")
+    out, _ = process.communicate()
+    assert process.returncode == 0 and out.startswith("usage: plastorch")
