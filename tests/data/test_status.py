@@ -44,7 +44,7 @@ def test_trees_count_class_folders(tmp_path, write_tree):
 def test_a_present_set_can_be_loaded(mnist_root):
     for name, row in _rows(mnist_root).items():
         if row.present:
-            assert load_images(name, mnist_root).source == f"data root: {row.where}"
+            assert load_images(name, mnist_root).source.startswith("data root: ")
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100", "stl10"])

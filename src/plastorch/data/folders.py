@@ -124,7 +124,7 @@ def read_trees(
         test_images=_mapped_array(cache / "test.npy"),
         test_labels=test.labels,
         classes=train.classes,
-        source=f"data root: {folder}",
+        source=str(folder),
         sha256=json.loads((cache / "info.json").read_text())["sha256"],
         notice=notice,
         aspect=None if side is None else torch.from_numpy(np.load(cache / "aspect.npy")),

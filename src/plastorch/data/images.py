@@ -54,7 +54,9 @@ def load_images(
         raise InputError(f"image_size: {image_size} found; expected a positive number of pixels")
     root = data_root(data)
     if folder := find_set(entry, root):
-        return read_set(entry, folder, image_size)
+        # Without the user's own path: results are passed on.
+        where = f"data root: {folder.relative_to(root)}"
+        return replace(read_set(entry, folder, image_size), source=where)
     if _is_own_tree(root):
         return _read_own_tree(entry, root, image_size)
     reason = "download not allowed"
@@ -123,7 +125,8 @@ def _read_own_tree(entry: Entry, root: Path, image_size: int | None) -> ImageSet
         f"YOUR OWN IMAGES in {root} stand in for {entry.title}: "
         f"published figures for {entry.title} do not apply to them."
     )
-    return read_trees(title, root, _OWN_TEST_NAMES, image_size, notice=notice)
+    images = read_trees(title, root, _OWN_TEST_NAMES, image_size, notice=notice)
+    return replace(images, source="own folder")
 
 
 def _embedded_digits(missing: str) -> ImageSet:

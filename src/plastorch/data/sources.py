@@ -137,6 +137,6 @@ def _image_set(
         test_images=test_images,
         test_labels=test_labels,
         classes=classes,
-        source=f"data root: {folder}",
+        source=str(folder),
         sha256=fingerprint(*parts),
     )

@@ -1,0 +1,99 @@
+"""The committed results: whole, on the official data, consistent, and quoted right in the README."""
+
+import itertools
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+OFFICIAL = {"CIFAR-10": (50_000, 10_000), "MNIST": (60_000, 10_000)}
+
+
+def results(experiment: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((RESULTS / experiment).glob("*.json"))]
+
+
+def accuracies(experiment: str, **settings: Any) -> list[float]:
+    """Test accuracies of the runs with these settings, one per seed."""
+    return [
+        result["metrics"]["test_accuracy"]
+        for result in results(experiment)
+        if all(result["config"][name] == value for name, value in settings.items())
+    ]
+
+
+@pytest.mark.parametrize("experiment", ["softhebb-cifar10", "softhebb-mnist"])
+def test_results_are_whole_runs_on_official_data(experiment: str) -> None:
+    found = results(experiment)
+    assert found
+    for result in found:
+        assert result["complete"] and not result["quick"] and not result["data"]["notice"]
+        assert result["experiment"] == experiment and result["config"]["validation"] == 0
+        data = result["data"]
+        assert (data["n_train"], data["n_test"]) == OFFICIAL[data["name"]]
+        assert result["metrics"]["peak_memory_gb"] <= 8
+    assert len({result["data"]["sha256"] for result in found}) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_softhebb_beats_hard_and_random_at_every_depth(depth: int) -> None:
+    soft, hard, random = (
+        statistics.mean(accuracies("softhebb-cifar10", depth=depth, rule=rule))
+        for rule in ("soft", "hard", "random")
+    )
+    assert soft > hard and soft > random
+
+
+def test_softhebb_gets_better_with_depth() -> None:
+    means = [
+        statistics.mean(accuracies("softhebb-cifar10", depth=depth, rule="soft"))
+        for depth in (1, 2, 3)
+    ]
+    assert all(shallow < deep for shallow, deep in itertools.pairwise(means))
+    for mean, published in zip(means, (0.711, 0.777, 0.8031), strict=True):
+        assert abs(mean - published) < 0.01
+
+
+def test_bf16_costs_at_most_three_tenths_of_a_point() -> None:
+    full = accuracies("softhebb-cifar10", depth=3, rule="soft", precision="fp32")
+    half = accuracies("softhebb-cifar10", depth=3, rule="soft", precision="bf16")
+    assert statistics.mean(half) > statistics.mean(full) - 0.003
+
+
+def test_every_figure_of_the_readmes_tables_is_in_a_result() -> None:
+    """Each percentage is one run's accuracy, or mean ± sd of the seeds of one setting."""
+    quoted = re.findall(r"(\d\d\.\d\d)(?: ± (\d\.\d\d))? %", (ROOT / "README.md").read_text())
+    assert quoted
+    known = set()
+    for experiment in ("softhebb-cifar10", "softhebb-mnist"):
+        settings: dict[str, list[float]] = {}
+        for result in results(experiment):
+            config = {k: v for k, v in result["config"].items() if k != "seed"}
+            key = json.dumps(config, sort_keys=True)
+            settings.setdefault(key, []).append(100 * result["metrics"]["test_accuracy"])
+        for values in settings.values():
+            known |= {(f"{value:.2f}", "") for value in values}
+            if len(values) > 1:
+                sd = statistics.stdev(values)
+                known.add((f"{statistics.mean(values):.2f}", f"{sd:.2f}"))
+    assert set(quoted) <= known, set(quoted) - known
+
+
+def test_speed_rows_reach_their_goals() -> None:
+    rows = json.loads((RESULTS / "bench-softhebb.json").read_text())["rows"]
+    ratio = {row["name"]: row["ratio"] for row in rows}
+    goals = {
+        "train-step": 1.8,
+        "train-step-bf16": 2.5,
+        "features": 1.3,
+        "features-bf16": 2.2,
+        "readout": 15,
+    }
+    assert {name for name, goal in goals.items() if ratio[name] < goal} == set()
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"], rel=0.1)
