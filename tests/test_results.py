@@ -1,4 +1,4 @@
-"""The committed results: whole, on the official data, consistent, and quoted right in the README."""
+"""The committed results: whole, on official data, consistent, and quoted right in the README."""
 
 import itertools
 import json

@@ -113,7 +113,7 @@ class BatchStatistics(nn.BatchNorm2d):
     """Batch normalisation without affine parameters, accurate in channels-last layout too.
 
     torch's training kernel for channels-last is only accurate to 2e-5; mean and variance taken
-    apart are to 2e-7, at the same speed.
+    apart, in two passes, are to 2e-7, and faster than its ``var_mean``.
     """
 
     def __init__(self, channels: int) -> None:
@@ -129,10 +129,11 @@ class BatchStatistics(nn.BatchNorm2d):
                 f"x has shape {tuple(x.shape)}: one value per channel; batch statistics need at "
                 "least two, so a larger batch or image"
             )
-        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        self._update_running(mean.detach(), variance.detach() * (count / (count - 1)))
-        scale = torch.rsqrt(variance + self.eps)
-        return (x - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+        mean = x.mean(dim=(0, 2, 3), keepdim=True)
+        centred = x - mean
+        variance = centred.square().mean(dim=(0, 2, 3), keepdim=True)
+        self._update_running(mean.flatten(), variance.flatten() * (count / (count - 1)))
+        return centred * torch.rsqrt(variance + self.eps)
 
     @torch.no_grad()
     def _update_running(self, mean: Tensor, variance: Tensor) -> None:

@@ -203,7 +203,7 @@ class DropoutMask:
 
 def cached(features: Tensor) -> FeatureSource:
     """Features from a cache [N, F]."""
-    return lambda rows, random: features[rows.to(features.device)].float()
+    return lambda rows, random: features.index_select(0, rows.to(features.device)).float()
 
 
 def augmented(

@@ -181,5 +181,5 @@ def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
         >>> triangle(torch.tensor([[1.0, 3.0]]))
         tensor([[0., 1.]])
     """
-    centred = F.relu(u - u.mean(dim=dim, keepdim=True).detach())
+    centred = (u - u.mean(dim=dim, keepdim=True).detach()).relu_()
     return centred if power == 1 else centred.pow(power)
