@@ -72,7 +72,9 @@ def test_every_depth_and_width_builds(data: str, rule: str) -> None:
     for depth in range(1, {"cifar10": 4, "stl10": 5, "mnist": 4}.get(data, 6)):
         for width in ("1x", "2x", "4x", "quarter", "half", "double"):
             with torch.device("meta"):
-                SoftHebbNet(preset(data, depth, width, rule), 3, side, 10)
+                net = SoftHebbNet(preset(data, depth, width, rule), 3, side, 10)
+            assert len(net.blocks) == depth
+            assert net.readout.in_features == torch.Size(net.feature_shape).numel() > 0
 
 
 @pytest.mark.parametrize("rule", ["hard", "backprop"])
