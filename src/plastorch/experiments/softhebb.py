@@ -202,7 +202,7 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
     if session.quick:
-        config, images = _quick(config, images, net)
+        config, images = _quick(config, images, net, session.seed)
     if images.notice:
         session.tell(images.notice)
     net.to(session.device)
@@ -327,21 +327,25 @@ def _precision(config: SoftHebbConfig, session: Session) -> torch.autocast:
 
 
 def _quick(
-    config: SoftHebbConfig, images: ImageSet, net: SoftHebbNet
+    config: SoftHebbConfig, images: ImageSet, net: SoftHebbNet, seed: int
 ) -> tuple[SoftHebbConfig, ImageSet]:
     """The same with few images and epochs: a minute on two cores, whatever the network."""
-    count = int(min(2000, max(20, QUICK_MACS / net.macs / 2)))
+    count = int(min(2000, max(10, QUICK_MACS / net.macs / 2)))
+    random = generator(seed, 9)
+    train = torch.randperm(len(images.train_labels), generator=random)[:count]
+    test = torch.randperm(len(images.test_labels), generator=random)[: count // 2]
     cut = replace(
         images,
-        train_images=images.train_images[:count],
-        train_labels=images.train_labels[:count],
-        test_images=images.test_images[: count // 2],
-        test_labels=images.test_labels[: count // 2],
+        train_images=images.train_images[train],
+        train_labels=images.train_labels[train],
+        test_images=images.test_images[test],
+        test_labels=images.test_labels[test],
         unlabelled_images=None,
-        aspect=None if images.aspect is None else images.aspect[:count],
-        notice=f"smoke run on the first {count} training and {count // 2} test images",
+        aspect=None if images.aspect is None else images.aspect[train],
+        notice=f"smoke run on {len(train)} training and {len(test)} test images",
     )
-    return replace(config, readout_epochs=min(10, config.readout_epochs)), cut
+    epochs = 2 if _augmentation(config, images, net.image_size) else 10
+    return replace(config, readout_epochs=min(epochs, config.readout_epochs)), cut
 
 
 def _result(config: SoftHebbConfig, session: Session, images: ImageSet) -> dict[str, Any]:
