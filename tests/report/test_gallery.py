@@ -7,7 +7,7 @@ import pytest
 
 from plastorch.engine.errors import InputError
 from plastorch.report import write_gallery
-from plastorch.report.gallery import Entry, seed_means
+from plastorch.report.gallery import Entry, _experiment, seed_means
 
 SMALL = {"layers": 1, "epochs": 2}
 
@@ -101,3 +101,13 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="found no run"):
         write_gallery(tmp_path)
     assert not (tmp_path / "index.html").exists()
+
+
+def test_cards_say_what_sets_their_settings_apart(tmp_path):
+    runs = [
+        entry(0, 0.8, config={"seed": 0, "depth": 3, "rule": "soft"}, claims=[]),
+        entry(1, 0.6, config={"seed": 1, "depth": 3, "rule": "hard"}, claims=[]),
+    ]
+    page = _experiment("e", runs, tmp_path)
+    assert "rule soft" in page and "rule hard" in page and "depth" not in page
+    assert "rule" not in _experiment("e", runs[:1], tmp_path)

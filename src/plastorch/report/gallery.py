@@ -104,7 +104,7 @@ def _mean_line(name: str, values: list[float], seeds: list[Any], apart: dict[str
     figure = f"{number(mean)} ± {number(spread)}"
     if "accuracy" in name:
         figure = f"{100 * mean:.2f} ± {percent(spread)}"
-    which = "".join(f", {plain(key)} {value}" for key, value in apart.items())
+    which = "".join(f", {words}" for words in _apart(apart))
     listed = ", ".join(map(str, seeds))
     return (
         f"<strong>{parts.text(figure)}</strong> {parts.text(plain(name))}, mean ± sd of seeds "
@@ -112,10 +112,19 @@ def _mean_line(name: str, values: list[float], seeds: list[Any], apart: dict[str
     )
 
 
+def _apart(settings: dict[str, Any]) -> list[str]:
+    return [f"{plain(key)} {value}" for key, value in settings.items()]
+
+
 def _experiment(name: str, entries: Sequence[Entry], runs: Path) -> str:
     newest = sorted(entries, key=lambda entry: entry.folder.name, reverse=True)
     means = "".join(f"<li>{line}</li>" for line in seed_means(entries))
-    cards = "\n".join(_card(entry, runs) for entry in newest)
+    settings = [json.loads(_setting(entry.result)) for entry in newest]
+    varying = _varying(settings)
+    cards = "\n".join(
+        _card(entry, runs, _apart({key: setting.get(key) for key in varying}))
+        for entry, setting in zip(newest, settings, strict=True)
+    )
     return (
         f'<section><div class="group"><h2>{parts.text(name)}</h2>'
         f'<p class="muted">{parts.text(newest[0].result.get("paper") or "")}</p>'
@@ -124,7 +133,7 @@ def _experiment(name: str, entries: Sequence[Entry], runs: Path) -> str:
     )
 
 
-def _card(entry: Entry, runs: Path) -> str:
+def _card(entry: Entry, runs: Path, apart: Sequence[str]) -> str:
     result = entry.result
     best = headline(result["metrics"])
     value = measure(*best) if best else "–"
@@ -138,7 +147,8 @@ def _card(entry: Entry, runs: Path) -> str:
         f'<b>{parts.text(value)}</b><span class="muted">{parts.text(name)}</span>'
         f'<span class="muted">seed{NBSP}{parts.text(result.get("seed", "?"))} · '
         f"{parts.text(date(entry.folder.name))}</span>"
-        f'<div class="marks">{_claims_mark(result["claims"])}{parts.status_marks(result)}</div>'
+        + (f'<span class="muted">{parts.text(" · ".join(apart))}</span>' if apart else "")
+        + f'<div class="marks">{_claims_mark(result["claims"])}{parts.status_marks(result)}</div>'
         "</div></a>"
     )
 
