@@ -37,8 +37,11 @@ def test_no_free_download(tmp_path):
 
 @pytest.mark.parametrize("status", [200, 403])
 def test_any_answer_counts(status):
+    asked = []
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self):
+            asked.append(self.path)
             self.send_response(status)
             self.end_headers()
 
@@ -48,6 +51,7 @@ def test_any_answer_counts(status):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         download._require_answer(f"http://127.0.0.1:{server.server_port}/")
+    assert asked == ["/"]
 
 
 def test_a_refused_connection_is_told_at_once():

@@ -56,6 +56,7 @@ class BackpropTraining:
         self.steps_per_epoch = -(-len(images) // batch_size)
         self.position, self.total, self.epochs = 0, self.steps_per_epoch * epochs, epochs
         self.totals = torch.zeros(2, dtype=torch.float64)
+        self._order: tuple[int, Tensor] | None = None
         self._start_like_torch()
         self.optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
 
@@ -64,8 +65,10 @@ class BackpropTraining:
         epoch, number = divmod(self.position, self.steps_per_epoch)
         if number == 0:
             self.totals.zero_()
-        order = torch.randperm(len(self.images), generator=generator(self.seed, 3, epoch))
-        rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+        if self._order is None or self._order[0] != epoch:
+            random = generator(self.seed, 3, epoch)
+            self._order = (epoch, torch.randperm(len(self.images), generator=random))
+        rows = self._order[1][number * self.batch_size : (number + 1) * self.batch_size]
         rate = readout_rate(self.learning_rate, epoch, self.epochs)
         self.optimizer.param_groups[0]["lr"] = rate
         self._update(rows)
