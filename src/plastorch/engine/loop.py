@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -42,6 +42,32 @@ class ResumablePhase(Phase, Protocol):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Takes what ``state_dict`` gave."""
+
+
+class Jobs:
+    """A phase of jobs that don't depend on each other: nothing to keep but the position.
+
+    Args:
+        name: of the phase.
+        jobs: each returns what there is to log; ``phase`` and ``step`` are added to it.
+    """
+
+    def __init__(self, name: str, jobs: Sequence[Callable[[], Sequence[Record]]]) -> None:
+        self.name, self.jobs = name, jobs
+        self.position, self.total = 0, len(jobs)
+
+    def step(self) -> list[Record]:
+        """Does the next job."""
+        found = self.jobs[self.position]()
+        self.position += 1
+        return [{"phase": self.name, "step": self.position, **record} for record in found]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
 
 
 class Interrupted(Exception):

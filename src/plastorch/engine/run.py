@@ -111,6 +111,12 @@ class RunFolder:
             except OSError as error:
                 raise InputError(f"can't write {self._metrics}: {error.strerror}") from None
 
+    def records(self) -> list[Record]:
+        """All lines of ``metrics.jsonl``."""
+        if not self._metrics.exists():
+            return []
+        return [json.loads(line) for line in self._metrics.read_text().splitlines()]
+
     def log_size(self) -> int:
         """Bytes of ``metrics.jsonl``, forced to disk."""
         if not self._metrics.exists():

@@ -1,0 +1,331 @@
+"""Shallow SoftHebb: one layer that competes and a readout of its activations, and a backprop twin.
+
+Paper A: Moraitis et al., Neuromorph. Comput. Eng. 2 (2022) 044017, arXiv 2107.05747.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import Record
+from plastorch.hebbian.layers import SoftHebbLinear, check_positive
+from plastorch.hebbian.optim import linear_decay, set_gradients
+from plastorch.hebbian.readout import (
+    accuracy,
+    assign_labels,
+    check_labels,
+    load_moments,
+    moments,
+)
+from plastorch.hebbian.rule import Competition
+
+
+class ShallowSoftHebb(nn.Module):
+    """A hidden SoftHebb layer and a linear readout: u = W x / ||x||, softmax(s u) -> classes.
+
+    Inputs of unit length make u a cosine similarity once the weights have length 1, as paper A's
+    theory has it.
+
+    Args:
+        in_features: pixels n.
+        neurons: hidden neurons K.
+        classes: outputs of the readout.
+        competition: of the hidden layer's plasticity.
+        inverse_temperature: t of that competition.
+        readout_inverse_temperature: s of the activations that the readout sees.
+        initial_radius: R of the initial weights. Above 1 it shares out the work: a neuron that
+            wins shrinks towards 1 and leaves the next win to others.
+        generator: source of the initial weights; torch's global one if None.
+
+    Example:
+        >>> ShallowSoftHebb(784, 100)(torch.rand(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        neurons: int,
+        classes: int = 10,
+        competition: Competition = "soft",
+        inverse_temperature: float = 100.0,
+        readout_inverse_temperature: float = 50.0,
+        initial_radius: float = 3.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive(classes=classes, readout_inverse_temperature=readout_inverse_temperature)
+        self.readout_inverse_temperature = readout_inverse_temperature
+        self.hidden = SoftHebbLinear(
+            in_features,
+            neurons,
+            competition=competition,
+            inverse_temperature=inverse_temperature,
+            initial_radius=initial_radius,
+        )
+        self.hidden.reset_parameters(generator)
+        self.readout = _linear(neurons, classes, generator)
+
+    def activation(self, images: Tensor) -> Tensor:
+        """What the readout sees: softmax(s u) [B, K] of images [B, ...] in [0, 1]."""
+        u: Tensor = self.hidden(unit_length(images))
+        return F.softmax(self.readout_inverse_temperature * u, dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (logits) [B, classes]."""
+        logits: Tensor = self.readout(self.activation(images))
+        return logits
+
+
+class BackpropMlp(nn.Module):
+    """The baseline of the same size, trained end to end: Linear, ReLU, Linear.
+
+    Args:
+        in_features: pixels n.
+        neurons: hidden neurons K.
+        classes: outputs.
+        generator: source of the initial weights; torch's global one if None.
+
+    Example:
+        >>> BackpropMlp(784, 100)(torch.rand(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        neurons: int,
+        classes: int = 10,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.hidden = _linear(in_features, neurons, generator)
+        self.readout = _linear(neurons, classes, generator)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (logits) [B, classes] of images [B, ...] in [0, 1]."""
+        logits: Tensor = self.readout(F.relu(self.hidden(images.flatten(1))))
+        return logits
+
+
+class OnlineTraining:
+    """Hidden layer and readout learn on the same mini-batches, and are tested now and then.
+
+    A SoftHebb layer learns without labels, by its rule, at a rate that falls linearly to 0; its
+    readout by Adam on cross-entropy. A backprop network learns as a whole by Adam. Tests come at
+    growing intervals within the first pass, then once per pass.
+
+    Args:
+        net: trained in place: one of this module, or another one whose last layer is ``readout``.
+        images: uint8 [N, ...].
+        labels: int64 [N].
+        test_images: uint8 [M, ...].
+        test_labels: int64 [M].
+        batch_size: images per update.
+        epochs: passes over the images.
+        hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
+        adam_rate: Adam's learning rate.
+        learn_readout: False leaves the readout as it is: paper A's post-hoc protocol.
+        seed: of the image order.
+        name: of the phase.
+
+    Raises:
+        InputError: for numbers that are not positive, or labels that do not fit.
+
+    Example:
+        >>> images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
+        >>> labels = torch.arange(64) % 10
+        >>> training = OnlineTraining(ShallowSoftHebb(784, 20), images, labels, images, labels)
+        >>> [record["step"] for record in training.step()]
+        [1]
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        test_images: Tensor,
+        test_labels: Tensor,
+        batch_size: int = 32,
+        epochs: int = 1,
+        hebbian_rate: float = 0.1,
+        adam_rate: float = 1e-3,
+        learn_readout: bool = True,
+        seed: int = 0,
+        name: str = "online",
+    ) -> None:
+        check_positive(batch_size=batch_size, epochs=epochs, hebbian_rate=hebbian_rate)
+        check_positive(adam_rate=adam_rate, images=len(images))
+        readout = cast(nn.Linear, net.readout)
+        check_labels(labels, readout.out_features)
+        self.net, self.name, self.seed = net, name, seed
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.test_images, self.test_labels = test_images, test_labels
+        self.hebbian_rate, self.learn_readout = hebbian_rate, learn_readout
+        self.steps_per_epoch = -(-len(images) // batch_size)
+        self.position, self.total = 0, self.steps_per_epoch * epochs
+        self.tests = _growing(self.steps_per_epoch)
+        self._order: tuple[int, Tensor] | None = None
+        readout.requires_grad_(learn_readout)
+        learning = [p for p in net.parameters() if p.requires_grad]
+        self.adam = torch.optim.Adam(learning, lr=adam_rate, fused=True) if learning else None
+        self.sgd = None
+        if isinstance(net, ShallowSoftHebb):
+            self.sgd = torch.optim.SGD(net.hidden.parameters(), lr=hebbian_rate)
+
+    def step(self) -> list[Record]:
+        """Learns from one mini-batch; returns a record after a test."""
+        rows = self._rows().to(self.images.device)
+        x, labels = self.images[rows] / 255, self.labels[rows]
+        if self.adam is not None:
+            loss = F.cross_entropy(self.net(x), labels)
+            self.adam.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+        if self.sgd is not None:
+            hidden = cast(SoftHebbLinear, self.net.hidden)
+            set_gradients(hidden, hidden.learn(unit_length(x)))
+            rate = linear_decay(self.hebbian_rate, self.position, self.total)
+            self.sgd.param_groups[0]["lr"] = rate
+            self.sgd.step()
+        if self.adam is not None:
+            self.adam.step()
+        self.position += 1
+        epoch, number = divmod(self.position, self.steps_per_epoch)
+        return [self._tested()] if number == 0 or (epoch == 0 and number in self.tests) else []
+
+    def _tested(self) -> Record:
+        loss, right = cross_entropy(self.net, self.test_images, self.test_labels)
+        return {
+            "phase": self.name,
+            "step": self.position,
+            "cross_entropy": loss,
+            "test_accuracy": right,
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Adam's moments."""
+        return moments(self.adam) if self.adam else {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        if self.adam:
+            load_moments(self.adam, state)
+
+    def _rows(self) -> Tensor:
+        epoch, step = divmod(self.position, self.steps_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            random = generator(self.seed, 1, epoch)
+            self._order = (epoch, torch.randperm(len(self.images), generator=random))
+        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
+
+def unit_length(images: Tensor) -> Tensor:
+    """Images [B, ...] as rows of length 1 [B, n]; a black image stays 0."""
+    return F.normalize(images.flatten(1), dim=1)
+
+
+@torch.no_grad()
+def activations(net: ShallowSoftHebb, images: Tensor, batch_size: int = 2000) -> Tensor:
+    """Activations [N, K] of uint8 images [N, ...], a cache for readouts.
+
+    In half precision: a probability below 6e-8 becomes 0.
+    """
+    parts = [net.activation(part / 255).half() for part in torch.split(images, batch_size)]
+    return torch.cat(parts)
+
+
+def label_assignment_accuracy(
+    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, classes: int
+) -> float:
+    """Accuracy without a trained readout: each neuron answers the class it wins most often.
+
+    Args:
+        train: activations of the labelled images [N, K].
+        train_labels: int64 [N].
+        test: activations [M, K].
+        test_labels: int64 [M].
+        classes: how many.
+
+    Example:
+        >>> y = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+        >>> label_assignment_accuracy(y, torch.tensor([1, 0]), y, torch.tensor([1, 0]), 2)
+        1.0
+    """
+    assigned = assign_labels(train.float(), train_labels, classes)
+    return accuracy(assigned[test.argmax(dim=1)], test_labels)
+
+
+@torch.no_grad()
+def teacher_clamped_accuracy(
+    train: Tensor,
+    train_labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+    classes: int,
+    learning_rate: float = 0.045,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> float:
+    """Accuracy of a SoftHebb output layer whose activations were clamped to the labels.
+
+    Paper B's code, Hebbian classifier: y := one-hot label in the same rule, one pass, a rate that
+    falls linearly to 0, R = 35; the answer is the neuron with the largest u.
+
+    Args:
+        train: activations of the labelled images [N, K].
+        train_labels: int64 [N].
+        test: activations [M, K].
+        test_labels: int64 [M].
+        classes: how many.
+        learning_rate: at the start.
+        batch_size: images per update.
+        seed: of weights and order.
+    """
+    check_labels(train_labels, classes)
+    layer = SoftHebbLinear(train.shape[1], classes, initial_radius=35.0)
+    layer.reset_parameters(generator(seed, 2))
+    optimizer = torch.optim.SGD(layer.parameters(), lr=learning_rate)
+    teacher = F.one_hot(train_labels, classes).float()
+    order = torch.randperm(len(train), generator=generator(seed, 3))
+    batches = torch.split(order, batch_size)
+    for step, rows in enumerate(batches):
+        x = F.normalize(train[rows].float(), dim=1)
+        set_gradients(layer, layer.learn(x, teacher[rows]))
+        optimizer.param_groups[0]["lr"] = linear_decay(learning_rate, step, len(batches))
+        optimizer.step()
+    answers = [layer(part.float()).argmax(dim=1) for part in torch.split(test, 2000)]
+    return accuracy(torch.cat(answers), test_labels)
+
+
+@torch.no_grad()
+def cross_entropy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy in nats, and accuracy, of a network on uint8 images [N, ...].
+
+    Raises:
+        InputError: for no images, or another number of labels.
+    """
+    if len(images) != len(labels) or not len(images):
+        raise InputError(f"images are {len(images)}, labels {len(labels)}; expected as many, not 0")
+    logits = torch.cat([net(part / 255) for part in torch.split(images, 2000)])
+    return float(F.cross_entropy(logits, labels)), accuracy(logits.argmax(dim=1), labels)
+
+
+def _linear(in_features: int, out_features: int, generator: torch.Generator | None) -> nn.Linear:
+    """``nn.Linear``, its default initial values drawn from a generator."""
+    layer = nn.Linear(in_features, out_features)
+    bound = in_features**-0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def _growing(steps: int, count: int = 50) -> set[int]:
+    """Up to ``count`` whole numbers from 1 to ``steps``, evenly spaced on a log scale."""
+    exponents = torch.linspace(0, 1, count, dtype=torch.float64)
+    return set((float(steps) ** exponents).round().long().tolist())
