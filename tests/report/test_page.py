@@ -58,7 +58,7 @@ def test_figures_have_words_and_files(page, full):
     assert len(images) == len(page.all("figcaption")) == 6
     assert all(len(image["alt"]) > 20 for image in images)
     files = sorted(path.stem for path in (full / "figures").iterdir())
-    assert files == ["confusion", "learning-curve", "receptive-fields", "settled-neurons",
+    assert files == ["confusion", "convergence", "learning-curve", "receptive-fields",
                      "thumbnail", "weight-norms", "winner-probability"]  # fmt: skip
     with Image.open(full / "figures" / "weight-norms.png") as image:
         image.verify()

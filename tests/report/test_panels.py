@@ -20,7 +20,7 @@ def test_a_full_run_has_all_figures(make_run, tmp_path):
         "receptive-fields",
         "confusion",
         "weight-norms",
-        "settled-neurons",
+        "convergence",
         "winner-probability",
     ]
 
@@ -28,7 +28,7 @@ def test_a_full_run_has_all_figures(make_run, tmp_path):
 def test_an_interrupted_run_has_what_it_logged(make_run, tmp_path):
     assert names(load_run(make_run(tmp_path, complete=False))) == [
         "weight-norms",
-        "settled-neurons",
+        "convergence",
         "winner-probability",
     ]
 
@@ -36,7 +36,7 @@ def test_an_interrupted_run_has_what_it_logged(make_run, tmp_path):
 def test_captions_tell_the_last_values(make_run, tmp_path):
     found = {panel.name: panel for panel in panels(load_run(make_run(tmp_path, layers=1)))}
     assert "79.60\u00a0%" in found["learning-curve"].caption
-    assert "95 of 96" in found["settled-neurons"].caption
+    assert "95 of 96" in found["convergence"].caption
     assert "96 neurons" in found["receptive-fields"].caption
     assert all(panel.alt for panel in found.values())
 

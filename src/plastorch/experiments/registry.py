@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments import softhebb
+from plastorch.experiments import bayes, softhebb
 from plastorch.experiments.session import Session
 
 
@@ -49,6 +49,15 @@ EXPERIMENTS = {
         ),
     )
 }
+EXPERIMENTS["softhebb-bayes"] = Experiment(
+    "softhebb-bayes",
+    bayes.PAPER,
+    "mnist",
+    "every claim of the abstract as a row",
+    "1 h",
+    bayes.BayesConfig,
+    bayes.measure,
+)
 
 
 def find(name: str) -> Experiment:

@@ -14,6 +14,7 @@ from plastorch.engine.device import fast_matmul, generator, peak_memory_gb
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
+from plastorch.experiments.analyses import Analyses, some_images
 from plastorch.experiments.session import Session
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.layers import check_positive
@@ -28,6 +29,7 @@ from plastorch.hebbian.readout import (
     confusion,
     predict,
 )
+from plastorch.hebbian.sweeps import SWEPT, Setting, Sweep
 from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining, Mode
 
 PAPER = "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883"
@@ -90,6 +92,8 @@ class SoftHebbConfig:
         statistics_pass: for rule random: gather batch statistics before the readout.
         validation: this share of the training set is held out and tested on instead of the test
             set; for choosing settings.
+        sweep: after training, train many such networks on up to 10,000 images, over temperatures
+            or over initial radii, to see how accuracy depends on them.
     """
 
     depth: int = 3
@@ -105,6 +109,7 @@ class SoftHebbConfig:
     readout_learning_rate: float = 1e-3
     statistics_pass: bool = True
     validation: float = 0.0
+    sweep: Literal["none", "temperature", "radius"] = "none"
 
     def __post_init__(self) -> None:
         check_positive(
@@ -212,12 +217,12 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     with fast_matmul():
         train = _train_end_to_end if config.rule == "backprop" else _train_locally
         predicted = train(config, session, images, net, loop).cpu()
-    session.run.write_arrays(
-        {
-            "confusion": confusion(predicted, images.test_labels, len(images.classes)),
-            "filters": blocks_of(net)[0].conv.weight.detach().cpu(),
-        }
-    )
+        if config.sweep != "none":
+            loop.run(_sweep(config.sweep, config, session, images))
+        analyses = Analyses(net, images, session.seed, fields=config.rule != "random")
+        loop.recompute(analyses)
+    table = confusion(predicted, images.test_labels, len(images.classes))
+    session.run.write_arrays({"confusion": table} | analyses.arrays)
     metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | _metrics(net, loop)
     claims = _claims(config, images, session.quick, metrics["test_accuracy"])
     finished = started | {
@@ -317,6 +322,19 @@ def _unlabelled(
     rows = tenth[: max(1, len(tenth) // 10)]
     return images.train_images[rows], None if augment is None else (
         lambda batch, of, random: augment(batch, rows[of], random)
+    )
+
+
+def _sweep(setting: Setting, config: SoftHebbConfig, session: Session, images: ImageSet) -> Sweep:
+    """The networks of the run's depth and width, trained by the soft rules on some images."""
+    spec = preset(config.preset_data, config.depth, config.width)
+    return Sweep(
+        setting,
+        spec,
+        some_images(images, session.seed),
+        SWEPT[setting][:: 5 if session.quick else 1],
+        seeds=[session.seed],
+        device=session.device,
     )
 
 

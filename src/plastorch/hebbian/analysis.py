@@ -1,11 +1,15 @@
-"""What a trained network has learned: receptive fields by gradient ascent."""
+"""What a neuron of any layer responds to: receptive fields by gradient ascent."""
+
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.layers import check_positive
+from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import triangle
 
 
@@ -22,7 +26,7 @@ def receptive_side(net: SoftHebbNet, layer: int) -> int:
         >>> [receptive_side(net, layer) for layer in (1, 2, 3, 4)]
         [5, 12, 26, 54]
     """
-    blocks = blocks_of(net)[: _checked(net, layer)]
+    blocks = blocks_until(net, layer)
     side = blocks[-1].spec.kernel_size
     for block in reversed(blocks[:-1]):
         pool = block.spec.pool
@@ -30,30 +34,97 @@ def receptive_side(net: SoftHebbNet, layer: int) -> int:
     return side
 
 
-def unpadded_response(net: SoftHebbNet, images: Tensor, layer: int) -> Tensor:
+def unpadded_response(
+    net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor | None = None
+) -> Tensor:
     """Pre-activations of a layer with all convolution and pooling padding removed, in eval mode.
 
     Args:
         net: the network.
         images: network input [B, C, H, W], at least :func:`receptive_side` pixels wide.
         layer: counted from 1.
+        neurons: indices [n] of the neurons wanted; all of the layer if None.
 
     Returns:
-        u [B, K, H', W'].
+        u [B, n, H', W'].
     """
     net.eval()
-    blocks = blocks_of(net)[: _checked(net, layer)]
+    *before, last = blocks_until(net, layer)
     x = images
-    for block in blocks:
-        conv = block.conv
-        # Contiguous, so that equal maxima of a flat image are pooled from the first position.
-        u = F.conv2d(block.norm(x), conv.weight.contiguous(), conv.bias, groups=conv.groups)
-        u = triangle(u) if conv.pre_triangle else u
-        if block is not blocks[-1]:
-            pool = F.max_pool2d if block.spec.pool.kind == "max" else F.avg_pool2d
+    for block in before:
+        u = block_response(block, block.norm(x))
+        if block.spec.activation == "relu":
+            activation = F.relu(u)
+        else:
             activation = triangle(u, block.spec.triangle_power)
-            x = pool(activation, block.spec.pool.kernel_size, block.spec.pool.stride)
-    return u
+        pool = F.max_pool2d if block.spec.pool.kind == "max" else F.avg_pool2d
+        x = pool(activation, block.spec.pool.kernel_size, block.spec.pool.stride)
+    return block_response(last, last.norm(x), neurons)
+
+
+def block_response(block: SoftHebbBlock, x: Tensor, neurons: Tensor | None = None) -> Tensor:
+    """Pre-activations of some neurons of a block, at the cost of those alone where it can be.
+
+    Args:
+        block: of a network.
+        x: the convolution's input [B, C, H, W]: normalised, and padded if it shall be.
+        neurons: indices [n]; all if None.
+
+    Returns:
+        u [B, n, H', W'].
+    """
+    conv = block.conv
+    competing = neurons is None or conv.pre_triangle or conv.groups > 1
+    # Contiguous, so that equal maxima of a flat image are pooled from the first position.
+    weight = (conv.weight if competing else conv.weight[neurons]).contiguous()
+    u = F.conv2d(x, weight, groups=conv.groups)
+    u = triangle(u) if conv.pre_triangle else u
+    return u[:, neurons] if competing and neurons is not None else u
+
+
+def receptive_fields(
+    net: SoftHebbNet,
+    layer: int,
+    neurons: Sequence[int],
+    steps: int = 500,
+    step_size: float = 1e-3,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The images that drive neurons, by gradient ascent from a black start, all neurons at once.
+
+    Paper B (section on receptive fields): each step adds the gradient, then rescales each image:
+    q = |x| / ||x||, stretched to [0, 1] over the whole image.
+
+    Args:
+        net: a trained network.
+        layer: counted from 1.
+        neurons: of that layer, counted from 0.
+        steps: of ascent.
+        step_size: on the raw gradient.
+        generator: of a start of noise 1e-5 strong; a start of exactly 0 if None.
+
+    Returns:
+        One image per neuron [n, C, side, side] in [0, 1], side from :func:`receptive_side`.
+
+    Raises:
+        InputError: if the layer or a neuron does not exist, or steps or step size are not positive.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> net = SoftHebbNet(preset("cifar10", depth=2), 3, 32, classes=10)
+        >>> receptive_fields(net, layer=2, neurons=[3, 100], steps=2).shape
+        torch.Size([2, 3, 12, 12])
+    """
+    check_positive(steps=steps, step_size=step_size)
+    chosen = checked_neurons(net, layer, neurons)
+    side = receptive_side(net, layer)
+    x = torch.zeros(len(chosen), net.in_channels, side, side).to(net.readout.weight)
+    if generator is not None:
+        noise = torch.stack([_in_ball(x[0], 1e-5, generator) for _ in chosen])
+        x = (x + noise).clamp(0, 1)
+    for _ in range(steps):
+        x = _stretched(x + step_size * _gradient(net, x, layer, chosen))
+    return x
 
 
 def receptive_field(
@@ -64,24 +135,10 @@ def receptive_field(
     step_size: float = 1e-3,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, float]:
-    """The image that drives a neuron, by gradient ascent from a grey start.
-
-    Paper B (section on receptive fields): each step adds the gradient, then rescales the image:
-    q = |x| / ||x||, stretched to [0, 1] over the whole image.
-
-    Args:
-        net: a trained network.
-        layer: counted from 1.
-        neuron: of that layer, counted from 0.
-        steps: of ascent.
-        step_size: on the raw gradient.
-        generator: of a start of noise 1e-5 strong; a start of exactly 0 if None.
+    """The image that drives one neuron, and how much; see :func:`receptive_fields`.
 
     Returns:
         The image [C, side, side] in [0, 1], and the neuron's pre-activation for it.
-
-    Raises:
-        InputError: if the layer or the neuron does not exist.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -90,36 +147,110 @@ def receptive_field(
         >>> image.shape
         torch.Size([3, 5, 5])
     """
-    side, neurons = receptive_side(net, layer), blocks_of(net)[layer - 1].spec.out_channels
-    if not 0 <= neuron < neurons:
-        raise InputError(f"neuron is {neuron}; expected 0..{neurons - 1} in layer {layer}")
-    weight = net.readout.weight
-    x = torch.zeros(1, net.in_channels, side, side, dtype=weight.dtype, device=weight.device)
-    if generator is not None:
-        noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        radius = torch.rand(1, generator=generator, dtype=torch.float64) ** (1 / x.numel())
-        x = (x + (1e-5 * radius * noise / noise.norm()).to(x)).clamp(0, 1)
-    for _ in range(steps):
-        x.requires_grad_(True)
-        response = unpadded_response(net, x, layer)[0, neuron, 0, 0]
-        (gradient,) = torch.autograd.grad(response, x)
-        x = _stretched(x.detach() + step_size * gradient)
+    x = receptive_fields(net, layer, [neuron], steps, step_size, generator)
+    chosen = checked_neurons(net, layer, [neuron])
     with torch.no_grad():
-        response = unpadded_response(net, x, layer)[0, neuron, 0, 0]
-    return x[0], float(response)
+        response = unpadded_response(net, net.standardised(x), layer, chosen)
+    return x[0], float(response[0, 0, 0, 0])
+
+
+def smooth_receptive_fields(
+    net: SoftHebbNet,
+    layer: int,
+    neurons: Sequence[int],
+    blur: float | None = None,
+    steps: int = 20,
+    step_size: float = 0.05,
+) -> Tensor:
+    """The smooth images that drive neurons: for looking at, where the published ascent sparkles.
+
+    :func:`receptive_fields` starts from black, so its first rescaling turns the image into the
+    absolute gradient and dark parts look like bright ones; and nothing keeps it from the finest
+    pixel patterns. Here the start is grey, pixels stay in [0, 1] by clipping, and each gradient is
+    blurred and scaled to a largest entry of 1: the step that is steepest among smooth ones.
+
+    Args:
+        net: a trained network.
+        layer: counted from 1.
+        neurons: of that layer, counted from 0.
+        blur: standard deviation of the blur in pixels; half the number of the layer if None.
+        steps: of ascent.
+        step_size: largest change of a pixel in a step.
+
+    Returns:
+        One image per neuron [n, C, side, side] in [0, 1]; grey is what does not matter.
+
+    Raises:
+        InputError: if the layer or a neuron does not exist, or another argument is not positive.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> net = SoftHebbNet(preset("cifar10", depth=2), 3, 32, classes=10)
+        >>> smooth_receptive_fields(net, layer=2, neurons=[3, 100], steps=2).shape
+        torch.Size([2, 3, 12, 12])
+    """
+    blur = layer / 2 if blur is None else blur
+    chosen, side = checked_neurons(net, layer, neurons), receptive_side(net, layer)
+    check_positive(blur=blur, steps=steps, step_size=step_size)
+    x = torch.full((len(chosen), net.in_channels, side, side), 0.5).to(net.readout.weight)
+    for _ in range(steps):
+        gradient = _blurred(_gradient(net, x, layer, chosen), blur)
+        largest = gradient.abs().amax((1, 2, 3), keepdim=True)
+        tiny = torch.finfo(x.dtype).tiny
+        x = (x + step_size * gradient / largest.clamp_min(tiny)).clamp(0, 1)
+    return x
+
+
+def blocks_until(net: SoftHebbNet, layer: int) -> list[SoftHebbBlock]:
+    """The blocks up to a layer, counted from 1; InputError if there is no such layer."""
+    if not 1 <= layer <= len(net.blocks):
+        raise InputError(f"layer is {layer}; expected 1..{len(net.blocks)}")
+    return blocks_of(net)[:layer]
+
+
+def checked_neurons(net: SoftHebbNet, layer: int, neurons: Sequence[int]) -> Tensor:
+    """Neurons of a layer as indices [n] on the network's device; InputError if one isn't there."""
+    last = blocks_until(net, layer)[-1].spec.out_channels - 1
+    if not len(neurons):
+        raise InputError("neurons is empty; expected at least one index")
+    wrong = [neuron for neuron in neurons if not 0 <= neuron <= last]
+    if wrong:
+        raise InputError(f"neurons holds {wrong[0]}; expected 0..{last} in layer {layer}")
+    return torch.tensor(list(neurons), device=net.readout.weight.device)
+
+
+def _gradient(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) -> Tensor:
+    """How each neuron's response grows with its own image; images don't mix in eval mode."""
+    x = images.detach().requires_grad_(True)
+    response = unpadded_response(net, net.standardised(x), layer, neurons)
+    gradient: Tensor = torch.autograd.grad(response[:, :, 0, 0].diagonal().sum(), x)[0]
+    return gradient
+
+
+def _in_ball(like: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+    """A point drawn evenly from the ball of that radius, in the shape of an image."""
+    noise = torch.randn(like.shape, generator=generator, dtype=torch.float64)
+    share = torch.rand(1, generator=generator, dtype=torch.float64) ** (1 / like.numel())
+    point: Tensor = radius * share * noise / noise.norm()
+    return point.to(like)
 
 
 def _stretched(x: Tensor) -> Tensor:
-    """|x| / ||x||, stretched to [0, 1] over the whole image."""
-    q: Tensor = (x / x.norm()).abs()
-    q = q - q.min()
-    highest = q.max()
-    if highest > 0:
-        q = q / highest
-    return q.clamp(0, 1)
+    """|x| / ||x||, stretched to [0, 1] over each whole image."""
+    axes = (1, 2, 3)
+    norm = torch.linalg.vector_norm(x, dim=axes, keepdim=True)
+    q: Tensor = (x / norm.clamp_min(torch.finfo(x.dtype).tiny)).abs()
+    q = q - q.amin(axes, keepdim=True)
+    highest = q.amax(axes, keepdim=True)
+    return (q / torch.where(highest > 0, highest, torch.ones_like(highest))).clamp(0, 1)
 
 
-def _checked(net: SoftHebbNet, layer: int) -> int:
-    if not 1 <= layer <= len(net.blocks):
-        raise InputError(f"layer is {layer}; expected 1..{len(net.blocks)}")
-    return layer
+def _blurred(images: Tensor, deviation: float) -> Tensor:
+    """Images [n, C, H, W] convolved with a Gaussian of that standard deviation in pixels."""
+    reach = math.ceil(3 * deviation)
+    offsets = torch.arange(-reach, reach + 1).to(images)
+    kernel = torch.softmax(-(offsets**2) / (2 * deviation**2), dim=0)
+    planes = images.flatten(0, 1).unsqueeze(1)
+    planes = F.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(reach, 0))
+    smooth: Tensor = F.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, reach))
+    return smooth.view(images.shape)

@@ -253,14 +253,15 @@ class SoftHebbNet(nn.Module):
                 f"images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, "
                 f"{self.image_size}, {self.image_size})"
             )
-        dtype = self.readout.weight.dtype
-        x = images.to(dtype, memory_format=torch.channels_last)
-        if images.dtype == torch.uint8:
-            x = x / 255
+        x = images.to(self.readout.weight.dtype, memory_format=torch.channels_last)
+        return self.standardised(x / 255 if images.dtype == torch.uint8 else x)
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Floats in [0, 1], of any height and width, with the spec's mean and deviation."""
         if self.spec.pixel_mean is None or self.spec.pixel_std is None:
             return x
-        mean = torch.tensor(self.spec.pixel_mean, dtype=dtype, device=x.device)
-        std = torch.tensor(self.spec.pixel_std, dtype=dtype, device=x.device)
+        mean = torch.tensor(self.spec.pixel_mean, dtype=x.dtype, device=x.device)
+        std = torch.tensor(self.spec.pixel_std, dtype=x.dtype, device=x.device)
         return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
     def features(self, images: Tensor) -> Tensor:

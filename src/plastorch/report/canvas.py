@@ -73,13 +73,14 @@ def new_figure(height: float, theme: Theme) -> "Figure":
     return Figure(figsize=(WIDTH, height), facecolor=theme.paper, layout="constrained")
 
 
-def new_axes(figure: "Figure", theme: Theme, rows: int = 1) -> "list[Axes]":
-    """Axes stacked in one column, sharing x, in the theme's colours.
+def new_axes(figure: "Figure", theme: Theme, rows: int = 1, share_x: bool = True) -> "list[Axes]":
+    """Axes stacked in one column in the theme's colours.
 
     Args:
         figure: the figure to put them on.
         theme: colours.
         rows: number of panels.
+        share_x: one horizontal axis for all of them.
 
     Returns:
         The axes, top first.
@@ -88,7 +89,7 @@ def new_axes(figure: "Figure", theme: Theme, rows: int = 1) -> "list[Axes]":
         >>> len(new_axes(new_figure(3.0, LIGHT), LIGHT, rows=2))
         2
     """
-    stack: list[Axes] = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
+    stack: list[Axes] = list(figure.subplots(rows, 1, sharex=share_x, squeeze=False)[:, 0])
     for axes in stack:
         axes.set_facecolor(theme.paper)
         axes.grid(color=theme.grid, linewidth=0.8)

@@ -19,6 +19,7 @@ from plastorch.report.canvas import (
     new_figure,
 )
 from plastorch.report.load import Row
+from plastorch.report.tiles import arrange, bare_image, stretched, tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def learning_curve(rows: Sequence[Row], theme: Theme = LIGHT) -> "Figure":
     epochs = column(rows, "epoch")
     for index, name in enumerate(("test", "train")):
         percent = 100 * column(rows, f"{name}_accuracy")
-        _plot(axes, epochs, percent, theme, index, name)
+        plot(axes, epochs, percent, theme, index, name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter("{x:g} %")
     label(axes, theme, x="epoch of the readout")
@@ -83,39 +84,14 @@ def weight_norms(layers: Layers, theme: Theme = LIGHT) -> "Figure":
     for axes, (layer, rows) in zip(stack, layers.items(), strict=True):
         examples = column(rows, "examples")
         mean, spread = column(rows, "radius_mean"), column(rows, "radius_std")
-        _plot(axes, examples, mean, theme, 0)
+        plot(axes, examples, mean, theme, 0)
         axes.fill_between(
             examples, mean - spread, mean + spread, color=theme.series[0], alpha=0.2, linewidth=0
         )
         axes.axhline(1, color=theme.ink, linestyle=(0, (4, 3)), linewidth=1.1)
         axes.set_ylim(bottom=0)
         label(axes, theme, title=f"layer {layer + 1}: radius r")
-    _examples_axis(stack[-1], layers, theme)
-    return figure
-
-
-def settled_share(layers: Layers, theme: Theme = LIGHT) -> "Figure":
-    """Share of neurons with r ≈ 1 ("R1" neurons), in per cent, one line per layer.
-
-    Args:
-        layers: per layer, metrics with "examples", "r1_neurons" and "neurons".
-        theme: colours.
-
-    Returns:
-        A figure with one axes and one line per layer.
-
-    Example:
-        >>> rows = [{"examples": 10, "r1_neurons": 3, "neurons": 12}]
-        >>> settled_share({0: rows}).axes[0].lines[0].get_ydata().tolist()
-        [25.0]
-    """
-    shares = {
-        layer: 100 * column(rows, "r1_neurons") / column(rows, "neurons")
-        for layer, rows in layers.items()
-    }
-    figure = _layer_lines(layers, shares, theme)
-    figure.axes[0].set_ylim(-3, 103)
-    figure.axes[0].yaxis.set_major_formatter("{x:g} %")
+    examples_axis(stack[-1], _examples(layers), theme)
     return figure
 
 
@@ -161,7 +137,7 @@ def field_curves(
     figure = new_figure(0.7 + 1.55 * len(fields), theme)
     stack = new_axes(figure, theme, rows=len(fields))
     for axes, name in zip(stack, fields, strict=True):
-        _plot(axes, column(rows, x), column(rows, name), theme, 0)
+        plot(axes, column(rows, x), column(rows, name), theme, 0)
         label(axes, theme, title=name.replace("_", " "))
     label(stack[-1], theme, x=x)
     return figure
@@ -184,14 +160,13 @@ def receptive_fields(filters: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
         >>> len(receptive_fields(np.ones((4, 3, 5, 5))).axes[0].images)
         1
     """
-    return _bare_image(mosaic(filters), WIDTH, theme)
+    return bare_image(mosaic(filters), WIDTH, theme)
 
 
 def mosaic(filters: NDArray[Any], limit: int = MAX_TILES) -> NDArray[np.float64]:
-    """Tiles of `receptive_fields` as one RGBA picture, most structured filter first.
+    """Tiles of `receptive_fields` as one RGBA picture, in the order of the filters.
 
-    Filters are sorted by their spatial standard deviation, averaged over channels. Of more than
-    `limit` filters an even sample of that order is shown.
+    Of more than `limit` filters an even sample is shown.
 
     Args:
         filters: [K, C, kh, kw] with C = 1 or 3.
@@ -209,19 +184,9 @@ def mosaic(filters: NDArray[Any], limit: int = MAX_TILES) -> NDArray[np.float64]
     """
     if filters.ndim != 4 or filters.shape[1] not in (1, 3) or not len(filters):
         raise InputError(f"filters: expected [K, 1 or 3, kh, kw], found {filters.shape}")
-    filters = np.where(np.isfinite(filters), filters, np.nan)  # a diverged neuron is a grey tile
-    spread = filters.std(axis=(2, 3)).mean(axis=1)
-    order = np.argsort(-spread, kind="stable")
-    picks = np.linspace(0, len(order) - 1, min(len(order), limit)).round().astype(int)
-    tiles = [_tile(filters[index]) for index in order[picks]]
-    columns = min(len(tiles), math.ceil(math.sqrt(1.5 * len(tiles))))
-    height, width, gap = tiles[0].shape[0], tiles[0].shape[1], 2
-    lines = math.ceil(len(tiles) / columns)
-    picture = np.zeros((lines * (height + gap) - gap, columns * (width + gap) - gap, 4))
-    for place, tile in enumerate(tiles):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
-        picture[top : top + height, left : left + width] = tile
-    return picture
+    picks = np.linspace(0, len(filters) - 1, min(len(filters), limit)).round().astype(int)
+    tiles = [tile(stretched(kernel)) for kernel in filters[picks]]
+    return arrange(tiles, columns=min(len(tiles), math.ceil(math.sqrt(1.5 * len(tiles)))))
 
 
 def confusion(matrix: NDArray[Any], classes: Sequence[str], theme: Theme = LIGHT) -> "Figure":
@@ -285,7 +250,7 @@ def thumbnail(
         [0.1, 0.5]
     """
     if filters is not None:
-        figure = _bare_image(mosaic(filters, limit=_FEW_TILES), 1.6, theme)
+        figure = bare_image(mosaic(filters, limit=_FEW_TILES), 1.6, theme)
     else:
         figure = new_figure(1.07, theme)
         figure.set_size_inches(1.6, 1.07)
@@ -306,7 +271,7 @@ def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
     return np.array([row[name] for row in rows], dtype=np.float64)
 
 
-def _plot(
+def plot(
     axes: "Axes",
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -314,6 +279,14 @@ def _plot(
     index: int,
     name: str = "",
 ) -> None:
+    """Draw line number `index`, with markers if it has few points.
+
+    Example:
+        >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
+        >>> plot(axes, np.array([1.0, 2.0]), np.array([3.0, 4.0]), LIGHT, 0)
+        >>> axes.lines[0].get_marker()
+        'o'
+    """
     marker = "o" if len(x) <= _FEW_POINTS else ""
     axes.plot(x, y, linewidth=2, marker=marker, markersize=4, label=name, **theme.line(index))
 
@@ -325,17 +298,27 @@ def _layer_lines(
     (axes,) = new_axes(figure, theme)
     for index, (layer, rows) in enumerate(layers.items()):
         name = f"layer {layer + 1}"
-        _plot(axes, column(rows, "examples"), values[layer], theme, index, name)
-    _examples_axis(axes, layers, theme)
+        plot(axes, column(rows, "examples"), values[layer], theme, index, name)
+    examples_axis(axes, _examples(layers), theme)
     legend(axes, theme)
     return figure
 
 
-def _examples_axis(axes: "Axes", layers: Layers, theme: Theme) -> None:
-    """Log scale where the examples span a decade: most of the learning is in the first steps."""
+def _examples(layers: Layers) -> NDArray[np.float64]:
+    return np.concatenate([column(rows, "examples") for rows in layers.values()])
+
+
+def examples_axis(axes: "Axes", examples: NDArray[np.float64], theme: Theme) -> None:
+    """Log scale where the examples span a decade: most of the learning is in the first steps.
+
+    Example:
+        >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
+        >>> examples_axis(axes, np.array([10.0, 1000.0]), LIGHT)
+        >>> axes.get_xscale()
+        'log'
+    """
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-    examples = np.concatenate([column(rows, "examples") for rows in layers.values()])
     span = examples.max() / max(examples.min(), 1e-9)
     if 10 <= span < 1e9:
         axes.set_xscale("log")
@@ -345,28 +328,6 @@ def _examples_axis(axes: "Axes", layers: Layers, theme: Theme) -> None:
     label(axes, theme, x="training examples seen")
 
 
-def _tile(kernel: NDArray[Any]) -> NDArray[np.float64]:
-    """[C, kh, kw] to [h, w, 4], scaled to [0, 1] and enlarged to 24 pixels or so."""
-    kernel = kernel.astype(np.float64)
-    low, high = kernel.min(), kernel.max()
-    scaled = (kernel - low) / (high - low) if high > low else np.full_like(kernel, 0.5)
-    colour = np.broadcast_to(scaled, (3, *kernel.shape[1:])).transpose(1, 2, 0)
-    opaque = np.concatenate([colour, np.ones((*colour.shape[:2], 1))], axis=2)
-    enlarge = math.ceil(24 / max(kernel.shape[1:]))
-    return opaque.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
-
-
-def _bare_image(picture: NDArray[np.float64], width: float, theme: Theme) -> "Figure":
-    figure = new_figure(1.0, theme)
-    figure.set_layout_engine("none")
-    figure.set_facecolor(theme.grid)  # black or white tiles keep their edges
-    figure.set_size_inches(width, width * picture.shape[0] / picture.shape[1])
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.imshow(picture, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    return figure
-
-
 def _name_cells(
     axes: "Axes",
     matrix: NDArray[Any],
@@ -374,7 +335,7 @@ def _name_cells(
     classes: Sequence[str],
     theme: Theme,
 ) -> None:
-    names = [_short(name) for name in classes]
+    names = [short(name) for name in classes]
     places = range(len(names))
     if max(map(len, names)) > 3:
         axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
@@ -391,6 +352,12 @@ def _name_cells(
         )
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A class name in at most twelve characters.
+
+    Example:
+        >>> short("long-tailed macaque")
+        'long-tailed…'
+    """
     name = " ".join(name.split())
     return name if len(name) <= 12 else name[:11] + "…"

@@ -1,32 +1,19 @@
 """Which figures a run has the data for, and what they say in plain words."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plastorch.report import figures
-from plastorch.report.canvas import Theme
+from plastorch.report.bayes import bayes_panels, is_bayes_phase
 from plastorch.report.load import Row, RunData, is_number, series
+from plastorch.report.neurons import embedding, fields, patches
+from plastorch.report.panel import Panel as Panel
+from plastorch.report.sweeps import convergence, sweep
 from plastorch.report.words import NBSP, number, percent, plain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _COUNTERS = ("epoch", "step", "examples")
 _MAX_FIELDS = 6
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One figure of a page: file stem, heading, caption, alternative text, and how to draw it."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    draw: Callable[[Theme], "Figure"]
 
 
 def panels(run: RunData) -> list[Panel]:
@@ -46,12 +33,17 @@ def panels(run: RunData) -> list[Panel]:
     known = [
         _learning_curve(run),
         _receptive_fields(run),
+        fields(run),
+        patches(run),
         _confusion(run),
+        embedding(run),
         _weight_norms(run),
-        _settled_share(run),
+        convergence(run),
         _winner_probability(run),
+        sweep(run, "temperature"),
+        sweep(run, "radius"),
     ]
-    return [panel for panel in known if panel] + _other_phases(run)
+    return [panel for panel in known if panel] + bayes_panels(run) + _other_phases(run)
 
 
 def accuracy_course(run: RunData) -> list[float]:
@@ -168,21 +160,6 @@ def _weight_norms(run: RunData) -> Panel | None:
     )
 
 
-def _settled_share(run: RunData) -> Panel | None:
-    layers = _layers(run, "r1_neurons", "neurons")
-    if not layers or any(row["neurons"] <= 0 for rows in layers.values() for row in rows):
-        return None
-    ends = _ends(layers, lambda row: f"{number(row['r1_neurons'])} of {number(row['neurons'])}")
-    return Panel(
-        name="settled-neurons",
-        title="Neurons that have settled",
-        caption="Share of each layer's neurons whose weight vector has reached length 1 and so "
-        f"hardly changes any more (R1 neurons). At the end, {ends}.",
-        alt=f"Line plot of the share of settled neurons per layer; at the end {ends}.",
-        draw=lambda theme: figures.settled_share(layers, theme),
-    )
-
-
 def _winner_probability(run: RunData) -> Panel | None:
     layers = _layers(run, "winner_probability")
     if not layers:
@@ -207,7 +184,9 @@ def _other_phases(run: RunData) -> list[Panel]:
     """Plain curves for phases without a figure of their own; a phase with layers has none."""
     drawn = {"readout"} if _readout(run) else set()
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
-    found = [_curves(run, phase) for phase in names if phase not in drawn]
+    found = [
+        _curves(run, phase) for phase in names if phase not in drawn and not is_bayes_phase(phase)
+    ]
     panels = [panel for panel in found if panel]
     return [
         Panel(f"curves-{index}", p.title, p.caption, p.alt, p.draw)

@@ -1,0 +1,53 @@
+"""How learning without labels comes to rest, from the log of its training."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FIELDS = ("examples", "r1_neurons", "neurons", "radius_distance", "rate_mean")
+
+
+class Convergence(NamedTuple):
+    """The course of one layer, a value per entry of the log."""
+
+    examples: NDArray[np.float64]
+    """Training examples seen."""
+    r1_share: NDArray[np.float64]
+    """Share of neurons whose radius r is close to 1: the paper's R1 features."""
+    distance: NDArray[np.float64]
+    """Mean of |r - 1|."""
+    rate: NDArray[np.float64]
+    """Mean learning rate of the neurons, which falls with their |r - 1|."""
+
+
+def convergence(rows: Iterable[Mapping[str, Any]]) -> dict[int, Convergence]:
+    """Per layer, how many neurons have reached r = 1, how far the others are, and how fast they go.
+
+    Paper B (section on the learning rate).
+
+    Args:
+        rows: entries of the log, such as ``HebbianTraining.step`` returns; those of other phases
+            are left out. Where examples come twice, as after a resumed run, the later one counts.
+
+    Returns:
+        By layer, counted from 0 as in the log, in the order of the examples.
+
+    Example:
+        >>> row = {"phase": "unsupervised", "layer": 0, "examples": 10, "r1_neurons": 3,
+        ...        "neurons": 12, "radius_distance": 4.0, "rate_mean": 0.1}
+        >>> convergence([row])[0].r1_share
+        array([0.25])
+    """
+    found: dict[int, dict[float, list[float]]] = {}
+    for row in rows:
+        if row.get("phase") == "unsupervised" and all(name in row for name in ("layer", *FIELDS)):
+            values = [float(row[name]) for name in FIELDS]
+            found.setdefault(int(row["layer"]), {})[values[0]] = values
+    courses = {}
+    for layer in sorted(found):
+        ordered = np.array([found[layer][examples] for examples in sorted(found[layer])])
+        examples, settled, neurons, distance, rate = ordered.T
+        courses[layer] = Convergence(examples, settled / neurons, distance, rate)
+    return courses

@@ -1,0 +1,48 @@
+"""Features of many dimensions as points of a plane."""
+
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.hebbian.layers import check_positive
+
+PERPLEXITY = 30.0
+
+
+def embedding(features: Tensor, seed: int = 0, components: int = 50) -> Tensor:
+    """Points of the plane for features: principal components, then t-SNE of perplexity 30.
+
+    Paper B (section on embeddings) shows principal components under UMAP; t-SNE is its neighbour
+    in scikit-learn.
+
+    Args:
+        features: [N, F], any float type.
+        seed: of both methods; equal seeds give equal points.
+        components: principal components kept.
+
+    Returns:
+        float32 [N, 2].
+
+    Raises:
+        InputError: if there are fewer than 3 samples, or features are not finite.
+
+    Example:
+        >>> import torch
+        >>> embedding(torch.rand(12, 40)).shape
+        torch.Size([12, 2])
+    """
+    import torch
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    check_positive(components=components)
+    if features.dim() != 2 or len(features) < 3 or not features.shape[1]:
+        raise InputError(f"features have shape {tuple(features.shape)}; expected [N, F] with N > 2")
+    if not torch.isfinite(features).all():
+        raise InputError("features hold NaN or infinite values; expected finite ones")
+    rows = features.float().cpu().numpy()
+    kept = min(components, *rows.shape)
+    reduced = PCA(kept, svd_solver="randomized", random_state=seed).fit_transform(rows)
+    perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
+    init = "pca" if kept > 1 else "random"
+    points = TSNE(2, perplexity=perplexity, init=init, random_state=seed).fit_transform(reduced)
+    return torch.from_numpy(points).float()

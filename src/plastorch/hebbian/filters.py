@@ -1,0 +1,70 @@
+"""Kernels of neurons: which ones to show, and in which order."""
+
+import torch
+from torch import Tensor
+
+from plastorch.hebbian.analysis import blocks_until
+from plastorch.hebbian.layers import check_positive
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+
+
+def select_neurons(
+    net: SoftHebbNet, layer: int, count: int, generator: torch.Generator | None = None
+) -> list[int]:
+    """Random neurons of a layer, those with the most structured kernels first.
+
+    Args:
+        net: the network.
+        layer: counted from 1.
+        count: how many; all of them if the layer has fewer.
+        generator: of the choice; torch's global one if None.
+
+    Returns:
+        Their indices, by falling :func:`structure` of their kernels.
+
+    Raises:
+        InputError: if the layer does not exist or the count is not positive.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
+        >>> len(select_neurons(net, layer=1, count=72))
+        72
+    """
+    check_positive(count=count)
+    weight = blocks_until(net, layer)[-1].conv.weight.detach()
+    chosen = torch.randperm(len(weight), generator=generator)[:count]
+    order = structure(weight[chosen.to(weight.device)]).argsort(descending=True, stable=True)
+    return [int(neuron) for neuron in chosen[order.cpu()]]
+
+
+def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
+    """Weights of first-layer neurons, the most structured first; the paper draws them 15 x 8.
+
+    Args:
+        net: the network.
+        count: how many, an even sample of that order; all of them if the layer has fewer.
+
+    Returns:
+        Weights [n, C, k, k], as they are.
+
+    Raises:
+        InputError: if the count is not positive.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
+        >>> first_layer_filters(net, count=24).shape
+        torch.Size([24, 3, 5, 5])
+    """
+    check_positive(count=count)
+    weight = blocks_of(net)[0].conv.weight.detach().contiguous()
+    order = structure(weight).argsort(descending=True, stable=True)
+    picks = torch.linspace(0, len(order) - 1, min(len(order), count), dtype=torch.float64)
+    return weight[order[picks.round().long().to(order.device)]]
+
+
+def structure(kernels: Tensor) -> Tensor:
+    """How patterned kernels [K, C, kh, kw] are: mean over channels of the spatial deviation [K]."""
+    spread = kernels.flatten(2).std(dim=2, correction=0).mean(dim=1)
+    return spread.nan_to_num(nan=-1.0, posinf=-1.0)  # a diverged neuron comes last

@@ -1,0 +1,232 @@
+"""How a network depends on one setting: temperature of the competition, radius of the start."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import Record
+from plastorch.hebbian.layers import check_positive
+from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
+from plastorch.hebbian.readout import check_finite, check_labels
+from plastorch.hebbian.rule import Competition
+from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
+
+Setting = Literal["temperature", "radius"]
+SWEPT: dict[Setting, tuple[float, ...]] = {
+    "temperature": tuple(10.0 ** (exponent / 2) for exponent in range(-6, 5)),
+    "radius": tuple(1.25**exponent for exponent in range(-10, 17, 2)),
+}
+"""Values by default: T = 1/t from 0.001, which acts like hard, to 100; the paper's R."""
+RIDGE = 0.03
+"""Penalty of the ridge classifier, per sample."""
+MAX_FEATURES = 2048
+RULES: tuple[Competition, ...] = ("softkrotov", "soft")
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """What the networks of a sweep learn from and are tested on.
+
+    Args:
+        train: uint8 [N, C, side, side].
+        train_labels: int64 [N].
+        test: uint8 [M, C, side, side].
+        test_labels: int64 [M].
+        classes: how many.
+    """
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+    classes: int
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test"):
+            images, labels = getattr(self, name), getattr(self, f"{name}_labels")
+            if images.dtype != torch.uint8 or images.dim() != 4 or not len(images):
+                raise InputError(
+                    f"{name} is {images.dtype} {tuple(images.shape)}; expected uint8 images "
+                    "[N, C, side, side], N > 0"
+                )
+            if len(labels) != len(images):
+                raise InputError(f"{name}_labels has length {len(labels)}; expected {len(images)}")
+            check_labels(labels, self.classes)
+
+
+class Sweep:
+    """Trains a network for each rule, value and seed, one per :meth:`step`.
+
+    Each learns one epoch without labels, all blocks on the same mini-batches. Its accuracy is that
+    of a ridge classifier on standardised features, which are averaged over squares of the map
+    until at most 2048 are left: below the paper's readout, but it takes a second, and neither the
+    scale of the features nor the number of training steps changes it.
+
+    Args:
+        setting: what is swept, the same in all blocks.
+        spec: the network apart from that.
+        data: to learn from.
+        values: of the setting; those of :data:`SWEPT` if None.
+        rules: of the competition.
+        seeds: of weights and order.
+        device: where to compute.
+
+    Raises:
+        InputError: if a value is not positive, or there is nothing to sweep.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        spec: NetworkSpec,
+        data: LabelledImages,
+        values: Sequence[float] | None = None,
+        rules: Sequence[Competition] = RULES,
+        seeds: Sequence[int] = (0,),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        values = SWEPT[setting] if values is None else values
+        for value in values:
+            check_positive(**{setting: value})
+        self.setting, self.spec, self.data, self.device = setting, spec, data, device
+        self.points = list(itertools.product(rules, values, seeds))
+        check_positive(points=len(self.points))
+        self.name, self.position, self.total = f"{setting}-sweep", 0, len(self.points)
+
+    def step(self) -> list[Record]:
+        """Trains and tests the network of one point."""
+        rule, value, seed = self.points[self.position]
+        net = self._network(rule, value, seed)
+        training = HebbianTraining(net, self.data.train, mode="consecutive", seed=seed)
+        while training.position < training.total:
+            training.step()
+        radius = torch.cat([block.conv.radius() for block in blocks_of(net)])
+        self.position += 1
+        record: Record = {"phase": self.name, self.setting: value, "competition": rule}
+        return [
+            record
+            | {
+                "seed": seed,
+                "test_accuracy": self._accuracy(net),
+                "r1_share": float(((radius - 1).abs() < R1_TOLERANCE).double().mean()),
+            }
+        ]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: each point starts from its seed."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+
+    def _network(self, rule: Competition, value: float, seed: int) -> SoftHebbNet:
+        if self.setting == "temperature":
+            change = {"inverse_temperature": 1 / value}
+        else:
+            change = {"initial_radius": value}
+        blocks = tuple(replace(block, **change) for block in self.spec.blocks)  # type: ignore[arg-type]
+        spec = replace(self.spec, blocks=blocks).with_competition(rule)
+        channels, side = self.data.train.shape[1:3]
+        net = SoftHebbNet(spec, channels, side, self.data.classes, generator(seed, 0))
+        return net.to(self.device)
+
+    def _accuracy(self, net: SoftHebbNet) -> float:
+        from sklearn.linear_model import RidgeClassifier
+
+        train, test = (
+            _pooled_features(net, images) for images in (self.data.train, self.data.test)
+        )
+        mean, deviation = train.mean(dim=0), train.std(dim=0, correction=0).clamp_min(1e-6)
+        train, test = ((features - mean) / deviation for features in (train, test))
+        readout = RidgeClassifier(alpha=RIDGE * len(train), solver="cholesky")
+        readout.fit(train.numpy(), self.data.train_labels.numpy())
+        return float(readout.score(test.numpy(), self.data.test_labels.numpy()))
+
+
+def temperature_sweep(
+    spec: NetworkSpec,
+    data: LabelledImages,
+    temperatures: Sequence[float] = SWEPT["temperature"],
+    rules: Sequence[Competition] = RULES,
+    seeds: Sequence[int] = (0,),
+) -> list[Record]:
+    """Accuracy and share of R1 neurons against the temperature T = 1/t of all blocks.
+
+    Paper B (appendix on temperature); see :class:`Sweep` for how each point is trained.
+
+    Args:
+        spec: the network.
+        data: to learn from.
+        temperatures: values of T.
+        rules: of the competition.
+        seeds: of weights and order.
+
+    Returns:
+        A record per point with "temperature", "competition", "seed", "test_accuracy", "r1_share".
+
+    Raises:
+        InputError: if a temperature is not positive.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
+        >>> data = LabelledImages(images, torch.arange(20) % 2, images, torch.arange(20) % 2, 2)
+        >>> points = temperature_sweep(preset("cifar10", 1), data, [1.0], rules=["soft"])
+        >>> sorted(points[0])[1:]
+        ['phase', 'r1_share', 'seed', 'temperature', 'test_accuracy']
+    """
+    return _all_points(Sweep("temperature", spec, data, temperatures, rules, seeds))
+
+
+def radius_sweep(
+    spec: NetworkSpec,
+    data: LabelledImages,
+    radii: Sequence[float] = SWEPT["radius"],
+    rules: Sequence[Competition] = RULES,
+    seeds: Sequence[int] = (0,),
+) -> list[Record]:
+    """Accuracy and share of R1 neurons against the radius R of the initial weights of all blocks.
+
+    Paper B (appendix on initialisation); as :func:`temperature_sweep`, with "radius" in place of
+    "temperature".
+
+    Args:
+        spec: the network.
+        data: to learn from.
+        radii: values of R.
+        rules: of the competition.
+        seeds: of weights and order.
+
+    Returns:
+        A record per point.
+
+    Raises:
+        InputError: if a radius is not positive.
+    """
+    return _all_points(Sweep("radius", spec, data, radii, rules, seeds))
+
+
+@torch.no_grad()
+def _pooled_features(net: SoftHebbNet, images: Tensor, batch_size: int = 100) -> Tensor:
+    """Features [N, F] of the last block, averaged over so large squares that F is small."""
+    channels, side, _ = net.eval().feature_shape
+    side = max(1, min(side, math.isqrt(MAX_FEATURES // channels)))
+    device, rows = net.readout.weight.device, []
+    for batch in torch.split(images, batch_size):
+        maps = net.features(batch.to(device)).view(-1, *net.feature_shape)
+        rows.append(F.adaptive_avg_pool2d(maps, side).flatten(1).float().cpu())
+    features = torch.cat(rows)
+    check_finite(features)
+    return features
+
+
+def _all_points(sweep: Sweep) -> list[Record]:
+    return [record for _ in range(sweep.total) for record in sweep.step()]

@@ -1,0 +1,21 @@
+"""One figure of a report page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from plastorch.report.canvas import Theme
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of a page: file stem, heading, caption, alternative text, and how to draw it."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[[Theme], "Figure"]

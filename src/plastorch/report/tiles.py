@@ -1,0 +1,78 @@
+"""Small pictures side by side: kernels, receptive fields and patches as tiles of one picture."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plastorch.report.canvas import Theme, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Picture = NDArray[np.float64]
+"""[H, W, 4], RGBA in [0, 1]."""
+
+GAP = 2
+_TILE_PIXELS = 24
+
+
+def stretched(kernel: NDArray[Any]) -> NDArray[np.float64]:
+    """Values from the smallest to the largest, scaled to [0, 1]; all 0.5 if that can't be done.
+
+    Example:
+        >>> stretched(np.array([2.0, 4.0])).tolist()
+        [0.0, 1.0]
+    """
+    kernel = np.where(np.isfinite(kernel), kernel, np.nan).astype(np.float64)
+    low, high = kernel.min(), kernel.max()  # a diverged neuron is a grey tile
+    return (kernel - low) / (high - low) if high > low else np.full_like(kernel, 0.5)
+
+
+def tile(image: NDArray[Any]) -> Picture:
+    """An image [1 or 3, h, w] in [0, 1] as a picture enlarged to 24 pixels or so.
+
+    Example:
+        >>> tile(np.ones((1, 5, 5))).shape
+        (25, 25, 4)
+    """
+    colour = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
+    opaque = np.concatenate([colour, np.ones((*colour.shape[:2], 1))], axis=2)
+    enlarge = math.ceil(_TILE_PIXELS / max(image.shape[1:]))
+    return opaque.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+
+
+def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
+    """Tiles of one size in rows of so many; the gaps are transparent.
+
+    Example:
+        >>> arrange([np.ones((4, 4, 4))] * 3, columns=2).shape
+        (10, 10, 4)
+    """
+    height, width = tiles[0].shape[:2]
+    lines = math.ceil(len(tiles) / columns)
+    picture = np.zeros((lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4))
+    for place, each in enumerate(tiles):
+        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
+        picture[top : top + height, left : left + width] = each
+    return picture
+
+
+def bare_image(picture: Picture, width: float, theme: Theme) -> "Figure":
+    """A picture that fills a figure so many inches wide.
+
+    Example:
+        >>> from plastorch.report.canvas import LIGHT
+        >>> bare_image(np.ones((10, 20, 4)), 4.8, LIGHT).get_size_inches().tolist()
+        [4.8, 2.4]
+    """
+    figure = new_figure(1.0, theme)
+    figure.set_layout_engine("none")
+    figure.set_facecolor(theme.grid)  # black or white tiles keep their edges
+    figure.set_size_inches(width, width * picture.shape[0] / picture.shape[1])
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.imshow(picture, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    return figure
