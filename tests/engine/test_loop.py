@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted, Loop
+from plastorch.engine.loop import Interrupted, Jobs, Loop
 from plastorch.engine.run import Record, RunFolder
 
 # A run of all phases, as an experiment does it, with a checkpoint after every step.
@@ -141,6 +143,80 @@ def test_a_recomputed_phase_stops_too_and_starts_anew(tmp_path: Path) -> None:
     phase = Adding(module, 3)
     Loop(folder, module).recompute(phase)
     assert phase.position == 3
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def jobs(done: list[int], stops: dict[int, Callable[[], object]], count: int = 5) -> Jobs:
+    """Job i notes that it ran, logs i records, and before that does what ``stops`` has for it."""
+
+    def job(i: int) -> list[Record]:
+        stops.pop(i, lambda: None)()
+        done.append(i)
+        return [{"job": i, "part": part} for part in range(i)]
+
+    return Jobs("many", [partial(job, i) for i in range(count)])
+
+
+def test_jobs_run_in_order_and_their_records_tell_phase_and_step() -> None:
+    done: list[int] = []
+    phase = jobs(done, {})
+    assert (phase.name, phase.position, phase.total) == ("many", 0, 5)
+    records = []
+    for position in range(1, 6):
+        found = phase.step()
+        assert phase.position == position
+        assert found == [
+            {"phase": "many", "step": position, "job": position - 1, "part": part}
+            for part in range(position - 1)
+        ]
+        records += found
+    assert done == list(range(5)) and len(records) == 10
+    assert phase.state_dict() == {}
+
+
+def test_no_jobs_are_no_work(tmp_path: Path) -> None:
+    phase = Jobs("none", [])
+    Loop(RunFolder(tmp_path), Counting()).run(phase)
+    assert phase.position == phase.total == 0
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("stopped", [[0], [2], [4], [1, 3]], ids=str)
+def test_interrupted_jobs_go_on_without_repeating_any(tmp_path: Path, stopped: list[int]) -> None:
+    """A signal during a job lets it end; the next sitting starts with the one after it."""
+    whole, done = tmp_path / "whole", []
+    whole.mkdir()
+    Loop(RunFolder(whole), Counting()).run(jobs([], {}))
+    stops = {i: partial(signal.raise_signal, signal.SIGINT) for i in stopped}
+    for i in stopped:
+        with pytest.raises(Interrupted):
+            Loop(RunFolder(tmp_path), Counting()).run(jobs(done, stops))
+        assert done == list(range(i + 1))
+    Loop(RunFolder(tmp_path), Counting()).run(jobs(done, stops))
+    assert done == list(range(5))
+    assert lines(tmp_path) == lines(whole)
+
+
+@pytest.mark.parametrize(("interval", "lost"), [(0.0, 0), (1e9, 3)])
+def test_jobs_after_the_last_checkpoint_are_done_again_but_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: float, lost: int
+) -> None:
+    monkeypatch.setattr(Loop, "interval_s", interval)
+
+    def die() -> None:
+        raise RuntimeError("killed")
+
+    done: list[int] = []
+    with pytest.raises(RuntimeError, match="killed"):
+        Loop(RunFolder(tmp_path), Counting()).run(jobs(done, {3: die}))
+    Loop(RunFolder(tmp_path), Counting()).run(jobs(done, {}))
+    assert done == [0, 1, 2, *range(3 - lost, 5)]
+    assert [(line["job"], line["part"]) for line in lines(tmp_path)] == [
+        (i, part) for i in range(5) for part in range(i)
+    ]
 
 
 def test_log_lines_after_the_checkpoint_are_forgotten(tmp_path: Path) -> None:

@@ -43,6 +43,20 @@ def test_an_empty_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert (run.path / "config.json").exists()
 
 
+def test_records_are_what_was_logged(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.records() == []
+    first = [{"phase": "a", "step": 1, "accuracy": 0.1 + 0.2}, {"phase": "a", "name": "L∞\u2028"}]
+    run.log(first)
+    size = run.log_size()
+    run.log([])
+    assert run.records() == first
+    run.log([{"phase": "b", "step": 2}])
+    assert run.records() == [*first, {"phase": "b", "step": 2}]
+    run.truncate_log(size)
+    assert RunFolder(tmp_path).records() == first
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiment": 3}', "nonsense"])
 def test_damaged_config_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match="no run folder"):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
 from plastorch.engine.device import fast_matmul, generator, peak_memory_gb
+from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.bayes_claims import accuracy_curve, claims, metrics
@@ -22,6 +23,7 @@ from plastorch.experiments.session import Session
 from plastorch.hebbian.attacks import (
     Norm,
     attacked_accuracy,
+    import_foolbox,
     interpolate,
     noise_accuracy,
     transferred_accuracy,
@@ -33,6 +35,7 @@ from plastorch.hebbian.bayes import (
     learn_causes,
     untrained,
 )
+from plastorch.hebbian.filters import structure
 from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.shallow import (
     BackpropMlp,
@@ -51,6 +54,8 @@ STRENGTHS: dict[Norm, tuple[float, ...]] = {
     "linf": tuple(i / 255 for i in (8, 16, 32, 48, 64, 96, 128)),
     "l2": (0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
 }
+TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
+"""Inverse ones of the competition and of what the readout sees: best on held-out images."""
 INTERPOLATION_STRENGTHS = tuple(i / 2 for i in range(1, 25))
 PART = 250
 """Images that are attacked between two chances to stop."""
@@ -93,6 +98,8 @@ class BayesConfig:
     restarts: int = 2
 
     def __post_init__(self) -> None:
+        if self.dataset not in TEMPERATURES:
+            raise InputError(f"dataset is {self.dataset!r}; expected one of {list(TEMPERATURES)}")
         check_positive(**{name: v for name, v in asdict(self).items() if name != "dataset"})
 
 
@@ -101,11 +108,12 @@ class Judge(nn.Module):
 
     Args:
         channels: of the images.
-        side: of the images, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: outputs.
     """
 
-    def __init__(self, channels: int, side: int, classes: int) -> None:
+    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.Conv2d(channels, 16, 5, padding=2),
@@ -116,7 +124,7 @@ class Judge(nn.Module):
             nn.MaxPool2d(2),
             nn.Flatten(),
         )
-        self.readout = nn.Linear(32 * (side // 4) ** 2, classes)
+        self.readout = nn.Linear(32 * (height // 4) * (width // 4), classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores (logits) [B, classes]."""
@@ -135,14 +143,15 @@ class Networks(nn.Module):
 
     def __init__(self, config: BayesConfig, images: ImageSet, seed: int) -> None:
         super().__init__()
-        channels, side = images.train_images.shape[1:3]
-        size = channels * side * side, config.neurons, len(images.classes)
+        channels, height, width = images.train_images.shape[1:]
+        size = channels * height * width, config.neurons, len(images.classes)
+        t, s = TEMPERATURES[config.dataset]
 
         def all_kinds() -> nn.ModuleDict:
             return nn.ModuleDict(
                 {
-                    "soft": ShallowSoftHebb(*size, generator=generator(seed, 0)),
-                    "hard": ShallowSoftHebb(*size, "hard", generator=generator(seed, 0)),
+                    "soft": ShallowSoftHebb(*size, "soft", t, s, generator=generator(seed, 0)),
+                    "hard": ShallowSoftHebb(*size, "hard", t, s, generator=generator(seed, 0)),
                     "backprop": BackpropMlp(*size, generator=generator(seed, 1)),
                 }
             )
@@ -150,7 +159,7 @@ class Networks(nn.Module):
         self.once, self.again, self.long = all_kinds(), all_kinds(), all_kinds()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator(seed, 2).initial_seed())
-            self.judge = Judge(channels, side, len(images.classes))
+            self.judge = Judge(channels, height, width, len(images.classes))
 
 
 def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
@@ -167,6 +176,7 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
         InputError: if data or a checkpoint to resume are unusable, or foolbox is missing.
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
+    import_foolbox()  # the attacks come last: a missing library should not cost the training
     images = load_images(config.dataset, session.data)
     if session.quick:
         config, images = _quick(config, images, session.seed)
@@ -188,7 +198,8 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
     session.run.write_arrays(arrays | _arrays(nets, images, records))
     measured = metrics(records)
     seconds = {f"{phase.replace('-', '_')}_s": round(s, 2) for phase, s in loop.seconds.items()}
-    found = claims(measured, asserted=not (session.quick or images.notice))
+    ordinary = config == BayesConfig(dataset=config.dataset)
+    found = claims(measured, asserted=ordinary and not (session.quick or images.notice))
     finished = started | {
         "metrics": measured | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
         "claims": [asdict(claim) for claim in found],
@@ -356,6 +367,8 @@ def _interpolation(
     for kind in KINDS:
         sure &= nets.long[kind](x).argmax(dim=1) == labels[: len(x)]
     rows = sure.nonzero().flatten()[: max(1, config.attacked_images // 5)]
+    if not len(rows):  # networks that agree on no image have nothing to compare
+        return []
     x, source = x[rows], labels[rows]
     target = (source + shift[rows]) % len(images.classes)
     means = torch.stack(
@@ -403,10 +416,11 @@ def _interpolation(
 def _arrays(nets: Networks, images: ImageSet, records: list[Record]) -> dict[str, Tensor]:
     """What the report draws: weights of the soft network as pictures, and accuracy by strength."""
     net = cast(ShallowSoftHebb, nets.long["soft"])
-    shape = images.train_images.shape[1:]
-    arrays = {"filters": net.hidden.weight.detach().view(-1, *shape).cpu()}
+    weight = net.hidden.weight.detach().view(-1, *images.train_images.shape[1:])
+    order = structure(weight).argsort(descending=True, stable=True)
+    arrays = {"filters": weight[order].cpu()}
     rows = [record for record in records if record["phase"] == "robustness"]
-    for attack, kind in {(str(row["attack"]), str(row["network"])) for row in rows}:
+    for attack, kind in dict.fromkeys((str(row["attack"]), str(row["network"])) for row in rows):
         curve = accuracy_curve(rows, attack, kind)
         arrays[f"accuracy_{attack}_{kind}"] = torch.tensor([list(curve), list(curve.values())])
     return arrays

@@ -45,7 +45,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
             prefix = "between" if phase == "interpolation" else name
             suffix = f"_{name}" if phase == "interpolation" else ""
             found |= {f"{prefix}_{k}{suffix}": v for k, v in numbers.items()}
-    for attack, network in {(r["attack"], r["network"]) for r in phases["robustness"]}:
+    for attack, network in dict.fromkeys((r["attack"], r["network"]) for r in phases["robustness"]):
         curve = accuracy_curve(phases["robustness"], str(attack), str(network))
         name = f"{attack}_{network}".replace("-", "_")
         found[f"area_{name}"] = area_under_curve(list(curve), list(curve.values()))
@@ -100,7 +100,7 @@ def claims(found: dict[str, float], asserted: bool) -> list[Claim]:
 
     Args:
         found: what :func:`metrics` gave.
-        asserted: False where the run is no evidence: smoke runs and reduced data.
+        asserted: False where the run is no evidence: smoke runs, reduced data, other settings.
     """
     rows: list[Claim] = []
 
@@ -113,7 +113,7 @@ def claims(found: dict[str, float], asserted: bool) -> list[Claim]:
         origin: Literal["paper", "ours"] = "paper",
     ) -> None:
         value = found[measured]
-        holds = value >= target if above else value <= target
+        holds = value > target if above else value < target  # a tie shows no difference
         rows.append(Claim(name, statement, target, value, holds if asserted else None, origin))
 
     worlds = "known causes, median over worlds where all are found:"

@@ -260,7 +260,7 @@ def _pgd(
     source: nn.Module, norm: Norm, strength: float, steps: int, random_start: bool, targeted: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Moves images away from their classes, or towards them if targeted; ``source`` is frozen."""
-    foolbox = _foolbox()
+    foolbox = import_foolbox()
     attack_class = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}[norm]
     pgd = attack_class(abs_stepsize=strength / 30, steps=steps, random_start=random_start)
     criteria = foolbox.criteria
@@ -278,7 +278,12 @@ def _pgd(
     return run
 
 
-def _foolbox() -> Any:
+def import_foolbox() -> Any:
+    """The optional dependency that attacks need.
+
+    Raises:
+        InputError: if it is missing.
+    """
     try:
         with warnings.catch_warnings():
             # foolbox 3.3 imports from a namespace that SciPy has deprecated.

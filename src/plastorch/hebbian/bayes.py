@@ -157,12 +157,16 @@ def learn_causes(
     Returns:
         The trained layer, as :func:`untrained` makes it.
 
+    Raises:
+        InputError: for numbers that are not positive.
+
     Example:
         >>> causes = HiddenCauses.draw(2, 8, 12.0, seed=0)
         >>> compare(learn_causes(causes, samples=5000), causes, samples=1000).found
         True
     """
     check_positive(samples=samples, batch_size=batch_size, learning_rate=learning_rate)
+    check_positive(prior_rate=prior_rate)
     layer = untrained(causes, initial_radius, seed)
     x, _ = causes.sample(samples, seed)
     groups: list[dict[str, Any]] = [{"params": [p]} for p in (layer.weight, layer.bias)]
@@ -198,6 +202,7 @@ def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 
         >>> float(equilibrium_scores(causes).square().mean().sqrt()) < 1.5
         True
     """
+    check_positive(samples=samples)
     x, _ = causes.sample(samples, seed)
     y, w = causes.posterior(x), causes.means
     u = x @ w.T
@@ -229,7 +234,7 @@ def compare(
         See :class:`Inference`.
 
     Raises:
-        InputError: if the layer has no bias or not one neuron per cause.
+        InputError: if the layer has no bias or not one neuron per cause, or for no samples.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -239,15 +244,16 @@ def compare(
             f"{'no bias' if layer.bias is None else 'a bias'}; expected "
             f"{tuple(causes.means.shape)} and a bias"
         )
+    check_positive(samples=samples)
     x, cause = causes.sample(samples, seed)
-    direction = F.normalize(layer.weight, dim=1)
+    direction = F.normalize(layer.weight.double(), dim=1)
     _, neuron = linear_sum_assignment(-(causes.means @ direction.T).numpy())
     direction = direction[neuron]
     t = layer.inverse_temperature
-    log_prior = (t * layer.bias[neuron]).log_softmax(dim=0)
+    log_prior = (t * layer.bias[neuron].double()).log_softmax(dim=0)
     model = HiddenCauses(direction, log_prior, causes.concentration)
     truth, posterior = causes.log_joint(x), causes.posterior(x)
-    activation = (t * layer(x))[:, neuron].log_softmax(dim=1)
+    activation = (t * layer(x).double())[:, neuron].log_softmax(dim=1)
     rows = torch.arange(samples)
     return Inference(
         kl=float((truth.logsumexp(dim=1) - model.log_joint(x).logsumexp(dim=1)).mean()),

@@ -160,9 +160,12 @@ class OnlineTraining:
         name: str = "online",
     ) -> None:
         check_positive(batch_size=batch_size, epochs=epochs, hebbian_rate=hebbian_rate)
-        check_positive(adam_rate=adam_rate, images=len(images))
+        check_positive(adam_rate=adam_rate)
+        _check_counts(images=images, labels=labels)
+        _check_counts(test_images=test_images, test_labels=test_labels)
         readout = cast(nn.Linear, net.readout)
-        check_labels(labels, readout.out_features)
+        for given in (labels, test_labels):
+            check_labels(given, readout.out_features)
         self.net, self.name, self.seed = net, name, seed
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.test_images, self.test_labels = test_images, test_labels
@@ -251,11 +254,16 @@ def label_assignment_accuracy(
         test_labels: int64 [M].
         classes: how many.
 
+    Raises:
+        InputError: for labels that do not fit, or no activations.
+
     Example:
         >>> y = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
         >>> label_assignment_accuracy(y, torch.tensor([1, 0]), y, torch.tensor([1, 0]), 2)
         1.0
     """
+    _check_counts(train=train, train_labels=train_labels)
+    _check_counts(test=test, test_labels=test_labels)
     assigned = assign_labels(train.float(), train_labels, classes)
     return accuracy(assigned[test.argmax(dim=1)], test_labels)
 
@@ -285,7 +293,13 @@ def teacher_clamped_accuracy(
         learning_rate: at the start.
         batch_size: images per update.
         seed: of weights and order.
+
+    Raises:
+        InputError: for numbers that are not positive, labels that do not fit, or no activations.
     """
+    check_positive(learning_rate=learning_rate, batch_size=batch_size)
+    _check_counts(train=train, train_labels=train_labels)
+    _check_counts(test=test, test_labels=test_labels)
     check_labels(train_labels, classes)
     layer = SoftHebbLinear(train.shape[1], classes, initial_radius=35.0)
     layer.reset_parameters(generator(seed, 2))
@@ -309,10 +323,16 @@ def cross_entropy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float
     Raises:
         InputError: for no images, or another number of labels.
     """
-    if len(images) != len(labels) or not len(images):
-        raise InputError(f"images are {len(images)}, labels {len(labels)}; expected as many, not 0")
+    _check_counts(images=images, labels=labels)
     logits = torch.cat([net(part / 255) for part in torch.split(images, 2000)])
     return float(F.cross_entropy(logits, labels)), accuracy(logits.argmax(dim=1), labels)
+
+
+def _check_counts(**pair: Tensor) -> None:
+    """Raises InputError unless inputs and labels, given by name, are as many and not 0."""
+    (inputs, x), (labels, y) = pair.items()
+    if len(x) != len(y) or not len(x):
+        raise InputError(f"{inputs} are {len(x)}, {labels} {len(y)}; expected as many, not 0")
 
 
 def _linear(in_features: int, out_features: int, generator: torch.Generator | None) -> nn.Linear:

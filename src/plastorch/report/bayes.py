@@ -125,17 +125,17 @@ def draw_between(
         >>> len(figure.axes)
         2
     """
-    if images.shape[1:] != start.shape or probability.shape != (2, *images.shape[:2]):
+    if not _fit(start, images, probability) or len(classes) != len(start):
         raise InputError(
-            f"images between classes: {images.shape} and {probability.shape} found; expected "
-            f"[S, *{start.shape}] and [2, S, {len(start)}]"
+            f"images between classes: {start.shape}, {images.shape}, {probability.shape} and "
+            f"{len(classes)} classes found; expected [N, C, h, w], [S, N, C, h, w], [2, S, N] and N"
         )
     picks = np.linspace(0, len(images) - 1, min(STRIP_COLUMNS - 1, len(images))).round().astype(int)
     rows = [
         arrange([tile(start[n]), *(tile(images[s, n]) for s in picks)], columns=STRIP_COLUMNS)
         for n in range(len(start))
     ]
-    height, title, foot = WIDTH * rows[0].shape[0] / rows[0].shape[1], 0.26, 0.2
+    height, title, foot = WIDTH * rows[0].shape[0] / rows[0].shape[1], 0.26, 0.36
     total = len(rows) * (height + title + foot)
     figure = new_figure(total, theme)
     figure.set_layout_engine("none")
@@ -146,9 +146,9 @@ def draw_between(
         axes.set(xticks=[], yticks=[], facecolor=theme.grid)
         axes.spines[:].set_visible(False)
         label(axes, theme, title=f"{short(classes[n][0])} → {short(classes[n][1])}")
-        width = picture.shape[1] / (len(picks) + 1)
+        width = picture.shape[1] / STRIP_COLUMNS
         for place, s in enumerate(picks, start=1):
-            text = f"{100 * probability[1, s, n]:.0f} %"
+            text = "\n".join(f"{100 * p:.0f} %" for p in probability[:, s, n])
             axes.text(
                 (place + 0.5) * width,
                 picture.shape[0] * 1.03,
@@ -181,12 +181,14 @@ def is_bayes_phase(phase: str) -> bool:
         (True, False)
     """
     alone = ("judge", "theory", "readouts", "robustness", "interpolation")
-    return phase in alone or phase.split("-")[0] in ("once", "again", "long")
+    when, _, kind = phase.partition("-")
+    return phase in alone or (when in ("once", "again", "long") and kind in NAMES)
 
 
 def _courses(run: RunData, when: str, field: str) -> dict[str, Sequence[Row]]:
     found = {kind: series(run.rows, f"{when}-{kind}", "step", [field]) for kind in NAMES}
-    return {kind: rows for kind, rows in found.items() if rows}
+    positive = {kind: [row for row in rows if row["step"] > 0] for kind, rows in found.items()}
+    return {kind: rows for kind, rows in positive.items() if rows}
 
 
 def _speed(run: RunData) -> Panel | None:
@@ -230,8 +232,9 @@ def _robustness(run: RunData) -> Panel | None:
     for attack in ATTACKS:
         names = {network: f"accuracy_{attack}_{network}" for network in NAMES}
         curves = {n: run.arrays[name] for n, name in names.items() if name in run.arrays}
-        if curves:
-            attacks[attack] = curves
+        found = {n: curve for n, curve in curves.items() if curve.ndim == 2 and len(curve) == 2}
+        if found:
+            attacks[attack] = found
     if not attacks:
         return None
     return Panel(
@@ -253,12 +256,22 @@ def _between(run: RunData, kind: str) -> Panel | None:
         return None
     start, pairs, images, probability = (array for array in arrays if array is not None)
     known = [str(name) for name in run.result["data"].get("classes") or []]
+    named = pairs.dtype.kind in "iu" and bool(np.isin(pairs, range(len(known))).all())
+    if not _fit(start, images, probability) or pairs.shape != (2, len(start)) or not named:
+        return None
     classes = [(known[a], known[b]) for a, b in pairs.T.tolist()]
     return Panel(
         name=f"between-{kind}",
         title=f"From one class to another: attacks on {NAMES[kind]}",
         caption="Each row starts with a test image; attacks of growing strength push it towards "
-        "another class. Under each picture: the probability that the network gives to that class.",
+        "another class. Under each picture: the probabilities that the network gives to the first "
+        "class and, below, to the second.",
         alt=f"Rows of images, each turned into another class by attacks on {NAMES[kind]}.",
         draw=lambda theme: draw_between(start, images, probability, classes, theme),
     )
+
+
+def _fit(start: NDArray[Any], images: NDArray[Any], probability: NDArray[Any]) -> bool:
+    """Whether arrays are what :func:`draw_between` takes, and not empty."""
+    fits = images.shape[1:] == start.shape and probability.shape == (2, *images.shape[:2])
+    return fits and start.ndim == 4 and start.shape[1] in (1, 3) and images.size > 0

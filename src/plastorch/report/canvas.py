@@ -128,7 +128,7 @@ def legend(axes: "Axes", theme: Theme) -> None:
         bbox_to_anchor=(-0.02, 1.0),
         ncols=3,
         frameon=False,
-        fontsize=TEXT,
+        fontsize=SMALL,
         labelcolor=theme.ink,
         handlelength=2.2,
         columnspacing=1.2,
