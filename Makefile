@@ -1,9 +1,10 @@
-# make demo: see a network learn.  make test: see the tests pass.  Both are quick when repeated.
+# make demo: see a network learn.  make test: see the tests pass.  make docs: build the site.
+# All are quick when repeated.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/plastorch run softhebb-mnist
@@ -18,8 +19,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: docs/_build/.built
+	@echo "The site: file://$(CURDIR)/docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) docs/_build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,3 +38,8 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@ $(VENV)/.installed
+
+# The pages run the package's code, so they are made anew, as a whole, when any of it changed.
+docs/_build/.built: $(VENV)/.installed-docs $(wildcard docs/*.*) $(shell find src benchmarks -name '*.py' -o -name '*.json')
+	$(BIN)/python -m sphinx -E -W --keep-going -q docs docs/_build/html
+	@touch $@

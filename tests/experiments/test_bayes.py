@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from plastorch.cli import main
 from plastorch.data import ImageSet, load_images
@@ -22,7 +20,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted, Jobs
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import bayes
-from plastorch.experiments.bayes import BayesConfig, Networks, measure, softened
+from plastorch.experiments.bayes import BayesConfig, Networks, measure
 from plastorch.experiments.bayes_claims import ATTACKS
 from plastorch.experiments.session import Session
 from plastorch.hebbian.shallow import OnlineTraining
@@ -382,27 +380,3 @@ def test_temperatures_are_those_of_the_images(digits: ImageSet) -> None:
             found = net.hidden.inverse_temperature, net.readout_inverse_temperature
             assert found == bayes.TEMPERATURES[dataset]
             assert net.hidden.competition == kind
-
-
-def test_softened_networks_have_gradients_where_the_networks_own_vanished(
-    digits: ImageSet,
-) -> None:
-    nets = Networks(BayesConfig(neurons=20), digits, seed=0)
-    x = digits.test_images[:20] / 255
-    soft, backprop = nets.once["soft"], nets.once["backprop"]
-    torch.testing.assert_close(softened(backprop)(x), backprop(x) / bayes.SOFTER)
-    u = x.flatten(1) / x.flatten(1).norm(dim=1, keepdim=True) @ soft.hidden.weight.T
-    expected = soft.readout((soft.readout_inverse_temperature / bayes.SOFTER * u).softmax(dim=1))
-    torch.testing.assert_close(softened(soft)(x), expected)
-
-    def alive(net: nn.Module, answers: torch.Tensor) -> int:
-        images = x.clone().requires_grad_()
-        F.cross_entropy(net(images), answers).backward()
-        return int(images.grad.flatten(1).any(dim=1).sum())
-
-    with torch.no_grad():  # so sure of their answers that exponentials underflow
-        soft.hidden.weight.mul_(100)
-        backprop.readout.weight.mul_(6000)
-    for net in (soft, backprop):
-        answers = net(x).argmax(dim=1)
-        assert alive(net, answers) < 12 < alive(softened(net), answers)

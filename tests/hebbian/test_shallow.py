@@ -19,6 +19,7 @@ from plastorch.hebbian.shallow import (
     activations,
     cross_entropy,
     label_assignment_accuracy,
+    softened,
     teacher_clamped_accuracy,
     unit_length,
 )
@@ -433,3 +434,28 @@ def test_bad_numbers_are_named() -> None:
             ShallowSoftHebb(**({"in_features": 4, "neurons": 3} | {name: 0}))
     with pytest.raises(InputError, match="competition is 'loud'"):
         ShallowSoftHebb(4, 3, competition="loud")
+
+
+def test_softened_networks_have_gradients_where_the_networks_own_vanished(
+    digits: Labelled,
+) -> None:
+    x = digits[0][:20] / 255
+    soft, backprop = (network(kind, neurons=20) for kind in ("soft", "backprop"))
+    torch.testing.assert_close(softened(backprop)(x), backprop(x) / 5)
+    u = x.flatten(1) / x.flatten(1).norm(dim=1, keepdim=True) @ soft.hidden.weight.T
+    expected = soft.readout((soft.readout_inverse_temperature / 5 * u).softmax(dim=1))
+    torch.testing.assert_close(softened(soft)(x), expected)
+    with pytest.raises(InputError, match="factor"):
+        softened(soft, 0.0)
+
+    def alive(net: nn.Module, answers: Tensor) -> int:
+        images = x.clone().requires_grad_()
+        F.cross_entropy(net(images), answers).backward()
+        return int(images.grad.flatten(1).any(dim=1).sum())
+
+    with torch.no_grad():  # so sure of their answers that exponentials underflow
+        soft.hidden.weight.mul_(250)
+        backprop.readout.weight.mul_(6000)
+    for net in (soft, backprop):
+        answers = net(x).argmax(dim=1)
+        assert alive(net, answers) < 12 < alive(softened(net), answers)

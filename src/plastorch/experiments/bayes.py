@@ -43,6 +43,7 @@ from plastorch.hebbian.shallow import (
     ShallowSoftHebb,
     activations,
     label_assignment_accuracy,
+    softened,
     teacher_clamped_accuracy,
 )
 
@@ -59,8 +60,6 @@ TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
 INTERPOLATION_STRENGTHS = tuple(i / 2 for i in range(1, 25))
 PART = 250
 """Images that are attacked between two chances to stop."""
-SOFTER = 5.0
-"""Divides temperature-like factors where an attack needs gradients that have not vanished."""
 
 Job = Callable[[], list[Record]]
 
@@ -331,29 +330,6 @@ def _robustness(config: BayesConfig, nets: Networks, images: ImageSet, seed: int
             jobs += [partial(attacked, kind, norm, x, labels) for kind in KINDS]
             jobs.append(partial(transferred, norm, x, labels))
     return jobs
-
-
-def softened(net: nn.Module) -> nn.Module:
-    """The same decisions or nearly so, with gradients where the network's own have vanished."""
-    return _Softened(net)
-
-
-class _Softened(nn.Module):
-    """Logits divided, and the hidden softmax of a SoftHebb network at a higher temperature."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> Tensor:
-        net = self.net
-        if not isinstance(net, ShallowSoftHebb):
-            logits: Tensor = net(images) / SOFTER
-            return logits
-        u = net.hidden(F.normalize(images.flatten(1), dim=1))
-        softer = F.softmax(net.readout_inverse_temperature / SOFTER * u, dim=1)
-        softened: Tensor = net.readout(softer)
-        return softened
 
 
 def _interpolation(

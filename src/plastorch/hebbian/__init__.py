@@ -37,3 +37,8 @@ def __getattr__(name: str) -> object:
 
         return SoftHebbClassifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, the estimator included."""
+    return __all__

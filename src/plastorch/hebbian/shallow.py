@@ -112,6 +112,42 @@ class BackpropMlp(nn.Module):
         return logits
 
 
+class _Softened(nn.Module):
+    """A network whose softmax functions are far from saturated."""
+
+    def __init__(self, net: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.net, self.factor = net, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not isinstance(self.net, ShallowSoftHebb):
+            logits: Tensor = self.net(images) / self.factor
+            return logits
+        u = self.net.hidden(unit_length(images))
+        y = F.softmax(self.net.readout_inverse_temperature / self.factor * u, dim=1)
+        scores: Tensor = self.net.readout(y)
+        return scores
+
+
+def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
+    """About the same decisions, with gradients where the network's own have vanished.
+
+    A saturated softmax hides its gradient from an attack, which then flatters the network. The
+    hidden softmax of a SoftHebb network gets a higher temperature; logits of others are divided.
+
+    Args:
+        net: gives logits; shared, not copied.
+        factor: divides the inverse temperature, or the logits.
+
+    Example:
+        >>> net = ShallowSoftHebb(784, 100)
+        >>> softened(net)(torch.rand(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+    check_positive(factor=factor)
+    return _Softened(net, factor)
+
+
 class OnlineTraining:
     """Hidden layer and readout learn on the same mini-batches, and are tested now and then.
 

@@ -62,7 +62,7 @@ def draw_courses(
         axes.yaxis.set_major_formatter("{x:g} %")
     else:
         axes.set_ylim(bottom=0)
-        label(axes, theme, title="nats")
+        axes.yaxis.set_major_formatter("{x:g} nats")
     label(axes, theme, x="mini-batches seen")
     legend(axes, theme)
     return figure

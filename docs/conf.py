@@ -1,0 +1,53 @@
+"""The documentation site, read by Sphinx."""
+
+import os
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxTranslator
+
+project = "plastorch"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
+html_show_copyright = html_show_sphinx = html_copy_source = False
+myst_enable_extensions = ["dollarmath"]
+
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+nb_render_image_options = {"width": "480px"}  # 4.8 inches, as the figures are made
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # signatures stay short; "Args" says what is what
+
+# For the cells: the digits inside the package, whatever other data is at hand; and one thread,
+# which is as fast for small networks, and much faster where other work keeps a core busy.
+os.environ |= {"PLASTORCH_DATA": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+
+
+def inline_math(translator: SphinxTranslator, node: nodes.math) -> None:
+    """A formula in a line, as MathML: browsers draw it themselves, without a network."""
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block_math(translator: SphinxTranslator, node: nodes.math_block) -> None:
+    """A formula in a line of its own."""
+    formula = convert(node.astext(), display="block")
+    translator.body.append(f'<div class="formula">{formula}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> None:
+    """Registers how formulas are drawn; ``html_math_renderer`` then names it."""
+    app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+
+
+html_math_renderer = "mathml"
