@@ -66,9 +66,17 @@ def accuracy_curve(rows: Sequence[Record], attack: str, network: str) -> dict[fl
 
 
 def steps_to(rows: Sequence[Record], accuracy: float) -> float:
-    """Mini-batches after which a network's test accuracy first reached a value; inf if never."""
-    reached = (float(row["step"]) for row in rows if float(row["test_accuracy"]) >= accuracy)
-    return next(reached, float("inf"))
+    """Mini-batches until a network's test accuracy first reached a value; inf if it never did.
+
+    Tests are some mini-batches apart; between two of them, accuracy is taken to grow evenly.
+    """
+    step = right = 0.0
+    for row in rows:
+        before, wrong = step, right
+        step, right = float(row["step"]), float(row["test_accuracy"])
+        if right >= accuracy:
+            return before + (step - before) * (accuracy - wrong) / (right - wrong)
+    return float("inf")
 
 
 def _course(name: str, rows: Sequence[Record]) -> dict[str, float]:

@@ -54,7 +54,7 @@ EXPERIMENTS["softhebb-bayes"] = Experiment(
     bayes.PAPER,
     "mnist",
     "every claim of the abstract as a row",
-    "1 h",
+    "15 min",
     bayes.BayesConfig,
     bayes.measure,
 )
