@@ -27,13 +27,13 @@ def accuracies(experiment: str, **settings: Any) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("experiment", ["softhebb-cifar10", "softhebb-mnist"])
+@pytest.mark.parametrize("experiment", ["softhebb-bayes", "softhebb-cifar10", "softhebb-mnist"])
 def test_results_are_whole_runs_on_official_data(experiment: str) -> None:
-    found = results(experiment)
+    found = [result for result in results(experiment) if result["data"]["name"] in OFFICIAL]
     assert found
     for result in found:
         assert result["complete"] and not result["quick"] and not result["data"]["notice"]
-        assert result["experiment"] == experiment and result["config"]["validation"] == 0
+        assert result["experiment"] == experiment and not result["config"].get("validation")
         data = result["data"]
         assert (data["n_train"], data["n_test"]) == OFFICIAL[data["name"]]
         assert result["metrics"]["peak_memory_gb"] <= 8
@@ -65,17 +65,27 @@ def test_bf16_costs_at_most_three_tenths_of_a_point() -> None:
     assert statistics.mean(half) > statistics.mean(full) - 0.003
 
 
+def test_shallow_softhebb_is_more_robust_on_every_seed() -> None:
+    runs = [run for run in results("softhebb-bayes") if run["data"]["name"] == "MNIST"]
+    assert {run["config"]["seed"] for run in runs} == {0, 1, 2}
+    for run in runs:
+        robust = [c["holds"] for c in run["claims"] if c["id"].startswith("robust-")]
+        assert robust == [True] * 5
+
+
 def test_every_figure_of_the_readmes_tables_is_in_a_result() -> None:
-    """Each percentage is one run's accuracy, or mean ± sd of the seeds of one setting."""
+    """Each percentage is one run's metric, or its mean ± sd over the seeds of one setting."""
     quoted = re.findall(r"(\d\d\.\d\d)(?: ± (\d\.\d\d))? %", (ROOT / "README.md").read_text())
     assert quoted
     known = set()
-    for experiment in ("softhebb-cifar10", "softhebb-mnist"):
+    for experiment in ("softhebb-bayes", "softhebb-cifar10", "softhebb-mnist"):
         settings: dict[str, list[float]] = {}
         for result in results(experiment):
             config = {k: v for k, v in result["config"].items() if k != "seed"}
-            key = json.dumps(config, sort_keys=True)
-            settings.setdefault(key, []).append(100 * result["metrics"]["test_accuracy"])
+            for name, value in result["metrics"].items():
+                if name.startswith("area_") or name.endswith("_accuracy"):
+                    key = name + json.dumps(config, sort_keys=True)
+                    settings.setdefault(key, []).append(100 * value)
         for values in settings.values():
             known |= {(f"{value:.2f}", "") for value in values}
             if len(values) > 1:

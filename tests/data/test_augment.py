@@ -1,3 +1,7 @@
+import itertools
+import math
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +12,7 @@ from torch.nn import functional
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.functional import resized_crop
 
-from plastorch.data import augment, crop_and_flip, resized_crop_and_flip
+from plastorch.data import augment, crop_and_flip, jittered, resized_crop_and_flip
 from plastorch.engine.errors import InputError
 
 
@@ -35,6 +39,68 @@ def test_crops_equal_a_naive_loop(count, height, width, padding, seed, bytes_in)
         padded = functional.pad(images[i : i + 1].float(), (padding,) * 4, mode="reflect")[0]
         crop = padded[:, top[i] : top[i] + height, left[i] : left[i] + width]
         assert torch.equal(ours[i], crop.flip(2) if flip[i] else crop)
+
+
+def _sampled(image, y, x):
+    """The value of an image [C, H, W] between its pixels; 0 outside."""
+    _, height, width = image.shape
+    total = torch.zeros(len(image))
+    for row in (math.floor(y), math.floor(y) + 1):
+        for column in (math.floor(x), math.floor(x) + 1):
+            if 0 <= row < height and 0 <= column < width:
+                total += (1 - abs(y - row)) * (1 - abs(x - column)) * image[:, row, column]
+    return total
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    degrees=st.floats(0, 179),
+    scale=st.floats(0, 0.9),
+    shift=st.floats(0, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_jittered_images_equal_a_naive_loop(height, width, degrees, scale, shift, seed):
+    images = torch.rand(2, 2, height, width, generator=_seeded(seed + 1))
+    ours = jittered(images, degrees, scale, shift, _seeded(seed))
+    draws = (2 * torch.rand(4, 2, generator=_seeded(seed)) - 1).double()
+    middle = (height - 1) / 2, (width - 1) / 2
+    for image, made, (turn, size, right, down) in zip(images, ours, draws.T.tolist(), strict=True):
+        angle, size = math.radians(degrees) * turn, 1 + scale * size
+        for row, column in itertools.product(range(height), range(width)):
+            y, x = row - middle[0], column - middle[1]
+            from_y = size * (math.cos(angle) * y + math.sin(angle) * x) + shift * down + middle[0]
+            from_x = size * (math.cos(angle) * x - math.sin(angle) * y) + shift * right + middle[1]
+            expected = _sampled(image, from_y, from_x)
+            torch.testing.assert_close(made[:, row, column], expected, atol=1e-4, rtol=0)
+
+
+def test_jitter_is_bounded_and_keeps_the_type():
+    images = torch.randint(0, 256, (50, 1, 9, 9), dtype=torch.uint8)
+    assert torch.equal(jittered(images, 0, 0, 0), images)
+    point = torch.zeros(500, 1, 15, 15)
+    point[:, :, 7, 7] = 1
+    seen = jittered(point, 12, 0.1, 1.5, _seeded(3)).amax(0)[0] > 0
+    assert 4 <= int(seen.nonzero().min()) and int(seen.nonzero().max()) <= 10
+    assert jittered(images).dtype == torch.uint8 and jittered(images.float()).dtype == torch.float
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"degrees": -1.0}, "degrees: -1.0 found; expected at least 0 and below 180"),
+        ({"degrees": 180.0}, "degrees: 180.0 found"),
+        ({"scale": 1.0}, "scale: 1.0 found; expected at least 0 and below 1"),
+        ({"shift": -0.5}, "shift: -0.5 found; expected at least 0"),
+        ({"shift": float("nan")}, "shift: nan found"),
+    ],
+)
+def test_wrong_bounds_of_jitter_are_named(given, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        jittered(torch.zeros(1, 1, 4, 4), **given)
+    with pytest.raises(InputError, match="images: shape"):
+        jittered(torch.zeros(28, 28))
 
 
 def test_crop_positions_and_flips_are_uniform():

@@ -125,6 +125,32 @@ def test_features_beyond_half_precision_are_kept_in_single() -> None:
     torch.testing.assert_close(extraction.features, net.features(images))
 
 
+def test_a_narrow_cache_keeps_two_bits_of_mantissa() -> None:
+    net, images = small_net(), torch.randint(0, 256, (25, 1, 28, 28), dtype=torch.uint8)
+    extraction = FeatureExtraction(net, images, batch_size=10, dtype=torch.float8_e5m2)
+    while extraction.position < extraction.total:
+        extraction.step()
+    assert extraction.features.element_size() == 1
+    found = cached(extraction.features)(torch.arange(25), torch.Generator())
+    expected = net.eval().features(images)
+    torch.testing.assert_close(found, expected, rtol=1 / 8, atol=2**-16)
+    assert found.sum() == pytest.approx(float(expected.sum().detach()), rel=0.01)
+
+
+def test_each_image_shows_each_of_its_views_equally_often() -> None:
+    """Views are told apart by their value: image i, view v has the feature 10 i + v."""
+    count, views = 7, 5
+    image, view = torch.meshgrid(torch.arange(count), torch.arange(views), indexing="ij")
+    features = (10 * image + view).T.reshape(-1, 1).half()
+    rows = torch.randint(count, (20_000,), generator=torch.Generator().manual_seed(1))
+    found = cached(features, views)(rows, torch.Generator().manual_seed(2))[:, 0].long()
+    assert torch.equal(found // 10, rows)
+    shares = torch.bincount(rows * views + found % 10, minlength=count * views) / len(rows)
+    expected = 1 / (count * views)
+    deviation = (expected * (1 - expected) / len(rows)) ** 0.5
+    assert float((shares - expected).abs().max()) < 5 * deviation
+
+
 def test_non_finite_features_are_named() -> None:
     net, images = small_net(), torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
     with torch.no_grad():

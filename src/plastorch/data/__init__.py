@@ -1,6 +1,6 @@
 """Data sets, offline first: the data root, then the official site, then the package."""
 
-from plastorch.data.augment import crop_and_flip, resized_crop_and_flip
+from plastorch.data.augment import crop_and_flip, jittered, resized_crop_and_flip
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.images import download_images, load_images
 from plastorch.data.imageset import ImageSet
@@ -17,6 +17,7 @@ __all__ = [
     "data_root",
     "download_images",
     "image_set_status",
+    "jittered",
     "load_images",
     "resized_crop_and_flip",
 ]

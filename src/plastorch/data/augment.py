@@ -14,6 +14,54 @@ from plastorch.engine.errors import InputError
 _ATTEMPTS = 10  # torchvision's RandomResizedCrop tries as often before it takes the centre
 
 
+def jittered(
+    images: Tensor,
+    degrees: float = 12.0,
+    scale: float = 0.1,
+    shift: float = 1.5,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Turns, scales and moves each image a little, at random; what comes in from outside is 0.
+
+    Args:
+        images: [N, C, H, W], uint8 or float, on any device.
+        degrees: Largest angle.
+        scale: Largest change of the size, as a share of it, below 1.
+        shift: Largest move along each axis, in pixels.
+        generator: On the CPU; None for torch's own.
+
+    Returns:
+        [N, C, H, W], in the type of the images; sampling is bilinear.
+
+    Raises:
+        InputError: The images are not 4-dimensional, or a bound is negative or too large.
+
+    Example:
+        >>> digits = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8)
+        >>> jittered(digits).shape
+        torch.Size([8, 1, 28, 28])
+    """
+    count, _, height, width = _checked_shape(images)
+    for name, value, most in (("degrees", degrees, 180.0), ("scale", scale, 1.0)):
+        if not 0 <= value < most:
+            raise InputError(f"{name}: {value} found; expected at least 0 and below {most:g}")
+    if not 0 <= shift < math.inf:
+        raise InputError(f"shift: {shift} found; expected at least 0")
+    turn, size, x, y = 2 * torch.rand(4, count, generator=generator) - 1
+    angle, size = math.radians(degrees) * turn, 1 + scale * size
+    transform = torch.empty(count, 2, 3)
+    # The grid spans -1 to 1 whatever the image's shape, so an angle needs its aspect.
+    transform[:, 0, 0] = transform[:, 1, 1] = size * angle.cos()
+    transform[:, 0, 1] = -size * angle.sin() * height / width
+    transform[:, 1, 0] = size * angle.sin() * width / height
+    transform[:, 0, 2], transform[:, 1, 2] = 2 * shift * x / width, 2 * shift * y / height
+    grid = functional.affine_grid(
+        transform.to(images.device), list(images.shape), align_corners=False
+    )
+    moved = functional.grid_sample(images.float(), grid, align_corners=False)
+    return moved if images.is_floating_point() else moved.round().to(images.dtype)
+
+
 def crop_and_flip(
     images: Tensor, padding: int = 4, generator: torch.Generator | None = None
 ) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from plastorch.data import ImageSet, crop_and_flip, load_images, resized_crop_and_flip
+from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
 from plastorch.engine.device import fast_matmul, generator, peak_memory_gb
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
@@ -69,6 +69,8 @@ PUBLISHED: dict[str, dict[str, tuple[float | None, ...]]] = {
     "imagenet": {"soft": (None, None, None, None, 27.3)},
 }
 """Test accuracy in % by data set, rule and depth (1, 2, ...): the paper's tables."""
+VIEWS = 9
+"""Of each training digit, for the readout; the network's features of them are kept."""
 QUICK_MACS = 0.9e12
 """Multiply-accumulates of one forward pass over all images of a smoke run."""
 
@@ -134,6 +136,8 @@ class MnistConfig(SoftHebbConfig):
     """Settings of softhebb-mnist."""
 
     depth: int = 2
+    mode: Mode = "consecutive"
+    readout_epochs: int = 100
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
 
     @property
@@ -241,7 +245,11 @@ def _train_locally(
     """Blocks by their local rule, then the readout; returns the classes of the test images."""
     augment = _augmentation(config, images, net.image_size)
     test = FeatureExtraction(net, images.test_images)
-    train = FeatureExtraction(net, images.train_images)
+    if config.preset_data == "mnist":
+        views = _views(images.train_images, session.seed)
+        train = FeatureExtraction(net, views, dtype=torch.float8_e5m2)
+    else:
+        train = FeatureExtraction(net, images.train_images)
     with _precision(config, session):
         if config.rule != "random" or config.statistics_pass:
             unlabelled, unlabelled_augment = _unlabelled(config, session, images, augment)
@@ -261,7 +269,7 @@ def _train_locally(
     if augment:
         source = augmented(net, images.train_images, augment, _precision(config, session))
     else:
-        source = cached(train.features)
+        source = cached(train.features, len(train.images) // len(images.train_images))
     readout = ReadoutTraining(
         net.readout,
         source,
@@ -282,6 +290,9 @@ def _train_end_to_end(
     config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
 ) -> Tensor:
     """The backprop baseline; returns the classes of the test images."""
+    augment = _augmentation(config, images, net.image_size)
+    if config.preset_data == "mnist":
+        augment = _jitter
     with _precision(config, session):
         training = BackpropTraining(
             net,
@@ -293,7 +304,7 @@ def _train_end_to_end(
             config.readout_batch_size,
             config.readout_learning_rate,
             session.seed,
-            augment=_augmentation(config, images, net.image_size),
+            augment=augment,
         )
         loop.run(training)
         return classify(net, images.test_images)
@@ -308,6 +319,16 @@ def _augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augmen
             batch, side, None if images.aspect is None else images.aspect[rows], generator=random
         )
     return None
+
+
+def _views(images: Tensor, seed: int) -> Tensor:
+    """Digits as they are, and turned, scaled and moved a little; N of each view in turn."""
+    others = (jittered(images, generator=generator(seed, 13, view)) for view in range(1, VIEWS))
+    return torch.cat([images, *others])
+
+
+def _jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
+    return jittered(batch.float(), generator=random)
 
 
 def _unlabelled(

@@ -29,14 +29,22 @@ class FeatureExtraction:
         net: the network; set to eval mode.
         images: uint8 [N, C, H, W].
         batch_size: images per step.
+        dtype: of the cache; ``torch.float8_e5m2`` halves it again, for features that are only
+            trained on.
     """
 
     name = "features"
 
-    def __init__(self, net: SoftHebbNet, images: Tensor, batch_size: int = 200) -> None:
+    def __init__(
+        self,
+        net: SoftHebbNet,
+        images: Tensor,
+        batch_size: int = 200,
+        dtype: torch.dtype = torch.float16,
+    ) -> None:
         self.net, self.images, self.batch_size = net, images, batch_size
         self.position, self.total = 0, -(-len(images) // batch_size)
-        self.features = self._cache(torch.float16)
+        self.features = self._cache(dtype)
 
     @torch.no_grad()
     def step(self) -> list[Record]:
@@ -47,7 +55,7 @@ class FeatureExtraction:
         if not self.position:
             check_finite(features)
         limit = torch.finfo(self.features.dtype).max
-        if self.features.dtype == torch.float16 and features.abs().max() > limit:
+        if self.features.dtype != torch.float32 and features.abs().max() > limit:
             self.position, self.features = 0, self._cache(torch.float32)
             return []
         self.features[rows] = features
@@ -201,9 +209,25 @@ class DropoutMask:
         return self.table.index_select(0, octets).view(-1)[:count].view(shape)
 
 
-def cached(features: Tensor) -> FeatureSource:
-    """Features from a cache [N, F]."""
-    return lambda rows, random: features.index_select(0, rows.to(features.device)).float()
+def cached(features: Tensor, views: int = 1) -> FeatureSource:
+    """Features from a cache [views * N, F]: of N images, then of their second views, and so on.
+
+    Each time, each image shows one of its views, drawn at random.
+
+    Example:
+        >>> cached(torch.eye(2).half())(torch.tensor([1, 0]), torch.Generator())
+        tensor([[0., 1.],
+                [1., 0.]])
+    """
+    octets, dtype, count = features.view(torch.uint8), features.dtype, len(features) // views
+
+    def source(rows: Tensor, random: torch.Generator) -> Tensor:
+        if views > 1:
+            rows = rows + count * torch.randint(views, rows.shape, generator=random)
+        # As bytes: torch has no index_select for some of the narrow types on some devices.
+        return octets.index_select(0, rows.to(octets.device)).view(dtype).float()
+
+    return source
 
 
 def augmented(
