@@ -36,7 +36,7 @@ class Experiment:
 EXPERIMENTS = {
     name: Experiment(name, softhebb.PAPER, data, expected, cost, config, softhebb.measure)
     for name, data, expected, cost, config in (
-        ("softhebb-mnist", "mnist", "99.2 % (paper: 99.4 %)", "7 min", softhebb.MnistConfig),
+        ("softhebb-mnist", "mnist", "99.4 % test accuracy", "20 min, 12 GB", softhebb.MnistConfig),
         ("softhebb-cifar10", "cifar10", "80.3 % test accuracy", "8 min", softhebb.Cifar10Config),
         ("softhebb-cifar100", "cifar100", "56.0 % test accuracy", "9 min", softhebb.Cifar100Config),
         ("softhebb-stl10", "stl10", "76.2 % test accuracy", "days; a GPU", softhebb.Stl10Config),
