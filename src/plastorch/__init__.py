@@ -8,11 +8,20 @@ from plastorch.hebbian import (
     SoftHebbNet,
     Triangle,
 )
+from plastorch.stp import STPN, STPNCell
 
 if TYPE_CHECKING:
     from plastorch.hebbian import SoftHebbClassifier
 
-__all__ = ["SoftHebbClassifier", "SoftHebbConv2d", "SoftHebbLinear", "SoftHebbNet", "Triangle"]
+__all__ = [
+    "STPN",
+    "STPNCell",
+    "SoftHebbClassifier",
+    "SoftHebbConv2d",
+    "SoftHebbLinear",
+    "SoftHebbNet",
+    "Triangle",
+]
 
 
 def __getattr__(name: str) -> object:

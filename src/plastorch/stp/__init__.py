@@ -1,0 +1,10 @@
+"""Short-term plasticity neurons: recurrent units whose synapses have a decaying state.
+
+Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
+Forget*, ICML 2022, arXiv 2206.14048.
+"""
+
+from plastorch.stp.layers import STPN, STPNCell
+from plastorch.stp.rule import Dynamics, Parameters, STPNState, step, unroll
+
+__all__ = ["STPN", "Dynamics", "Parameters", "STPNCell", "STPNState", "step", "unroll"]

@@ -1,0 +1,22 @@
+"""What short-term plasticity neurons are compared with, each in a file of its own.
+
+All take sequences [T, B, I] and return activities [T, B, H] and the last state; ``energy`` gives
+that of each neuron's synapses at each step.
+"""
+
+from plastorch.stp.baselines.fast_weights import FastWeights, FastWeightsState
+from plastorch.stp.baselines.hebbff import HebbFF
+from plastorch.stp.baselines.modulated import ModulatedPlasticity, ModulatedState
+from plastorch.stp.baselines.squashed import Squashed
+from plastorch.stp.baselines.static import LSTM, RNN
+
+__all__ = [
+    "LSTM",
+    "RNN",
+    "FastWeights",
+    "FastWeightsState",
+    "HebbFF",
+    "ModulatedPlasticity",
+    "ModulatedState",
+    "Squashed",
+]

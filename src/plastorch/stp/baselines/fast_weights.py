@@ -1,0 +1,96 @@
+"""Fast weights: Ba, Hinton, Mnih, Leibo, Ionescu, NeurIPS 2016, arXiv 1610.06258."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.stp.energy import synaptic_energy
+
+
+class FastWeightsState(NamedTuple):
+    """What the network carries from step to step."""
+
+    h: Tensor
+    """Activity [B, H]."""
+    A: Tensor
+    """Fast weights [B, H, H]."""
+
+
+class FastWeights(nn.Module):
+    """A = λ A + η h(t-1) h(t-1)'; s = tanh(LN(p)), then S times s = tanh(LN(p + A s)).
+
+    p = W [x; h(t-1)] + b; one layer norm for all.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        decay: λ.
+        rate: η.
+        inner_steps: S.
+        faithful: what the code of the STPN paper computes: A is updated again after the step, with
+            the new activity, and the layer norm's gain and shift start at random.
+
+    Example:
+        >>> FastWeights(3, 5)(torch.randn(7, 2, 3))[0].shape
+        torch.Size([7, 2, 5])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        decay: float = 0.9,
+        rate: float = 0.5,
+        inner_steps: int = 1,
+        faithful: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hidden_size, self.decay, self.rate = hidden_size, decay, rate
+        self.inner_steps, self.faithful = inner_steps, faithful
+        self.linear = nn.Linear(input_size + hidden_size, hidden_size)
+        self.layer_norm = nn.LayerNorm(hidden_size)
+        bound = hidden_size**-0.5
+        trained = self.parameters() if faithful else self.linear.parameters()
+        for parameter in trained:
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(
+        self, x: Tensor, state: FastWeightsState | None = None
+    ) -> tuple[Tensor, FastWeightsState]:
+        """Activities [T, B, H] and the last state, of sequences [T, B, I]."""
+        output, _, state = self._unroll(x, state, False)
+        return output, state
+
+    @torch.no_grad()
+    def energy(self, x: Tensor, state: FastWeightsState | None = None) -> Tensor:
+        """Energy of each neuron [T, B, H], over slow and, in each inner step, fast weights."""
+        return self._unroll(x, state, True)[1]
+
+    def _unroll(
+        self, x: Tensor, state: FastWeightsState | None, count: bool
+    ) -> tuple[Tensor, Tensor, FastWeightsState]:
+        if state is None:
+            zeros = x.new_zeros
+            batch, size = x.shape[1], self.hidden_size
+            state = FastWeightsState(zeros(batch, size), zeros(batch, size, size))
+        h, fast = state
+        outputs, energies = [], []
+        for input_ in x:
+            fast = self._updated(fast, h)
+            pre = torch.cat([input_, h], dim=-1)
+            p = self.linear(pre)
+            h = torch.tanh(self.layer_norm(p))
+            energy = synaptic_energy(self.linear.weight, pre) if count else p
+            for _ in range(self.inner_steps):
+                if count:
+                    energy = energy + synaptic_energy(fast, h)
+                h = torch.tanh(self.layer_norm(p + (fast @ h.unsqueeze(-1)).squeeze(-1)))
+            if self.faithful:
+                fast = self._updated(fast, h).clamp(-1000, 1000)
+            outputs.append(h)
+            energies.append(energy)
+        return torch.stack(outputs), torch.stack(energies), FastWeightsState(h, fast)
+
+    def _updated(self, fast: Tensor, h: Tensor) -> Tensor:
+        return self.decay * fast + self.rate * h.unsqueeze(-1) * h.unsqueeze(-2)

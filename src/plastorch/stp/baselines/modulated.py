@@ -1,0 +1,75 @@
+"""Neuromodulated plasticity: Miconi, Rawal, Clune, Stanley, *Backpropamine*, ICLR 2019."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.stp.energy import synaptic_energy
+
+
+class ModulatedState(NamedTuple):
+    """What the network carries from step to step."""
+
+    h: Tensor
+    """Activity [B, H]."""
+    hebb: Tensor
+    """Hebbian trace of the recurrent synapses [B, H, H]."""
+
+
+class ModulatedPlasticity(nn.Module):
+    """h = tanh(V x + c + (W + α Hb) h(t-1)); Hb = clamp(Hb + m h h(t-1)', ±1); m = tanh(M h + d).
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        clamp: bound of the trace.
+
+    Example:
+        >>> ModulatedPlasticity(3, 5)(torch.randn(7, 2, 3))[0].shape
+        torch.Size([7, 2, 5])
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, clamp: float = 1.0) -> None:
+        super().__init__()
+        self.hidden_size, self.clamp = hidden_size, clamp
+        self.input = nn.Linear(input_size, hidden_size)
+        self.weight = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
+        self.alpha = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
+        self.modulator = nn.Linear(hidden_size, 1)
+
+    def forward(
+        self, x: Tensor, state: ModulatedState | None = None
+    ) -> tuple[Tensor, ModulatedState]:
+        """Activities [T, B, H] and the last state, of sequences [T, B, I]."""
+        output, _, state = self._unroll(x, state, False)
+        return output, state
+
+    @torch.no_grad()
+    def energy(self, x: Tensor, state: ModulatedState | None = None) -> Tensor:
+        """Energy of each neuron [T, B, H]; the modulator is not counted."""
+        return self._unroll(x, state, True)[1]
+
+    def _unroll(
+        self, x: Tensor, state: ModulatedState | None, count: bool
+    ) -> tuple[Tensor, Tensor, ModulatedState]:
+        if state is None:
+            zeros = x.new_zeros
+            batch, size = x.shape[1], self.hidden_size
+            state = ModulatedState(zeros(batch, size), zeros(batch, size, size))
+        h, hebb = state
+        outputs, energies = [], []
+        for input_, drive in zip(x, self.input(x), strict=True):
+            before = h
+            recurrent = self.weight + self.alpha * hebb
+            h = torch.tanh(drive + (recurrent @ before.unsqueeze(-1)).squeeze(-1))
+            modulation = torch.tanh(self.modulator(h)).unsqueeze(-1)
+            change = modulation * h.unsqueeze(-1) * before.unsqueeze(-2)
+            hebb = (hebb + change).clamp(-self.clamp, self.clamp)
+            outputs.append(h)
+            if count:
+                of_input = synaptic_energy(self.input.weight, input_)
+                energies.append(of_input + synaptic_energy(recurrent, before))
+        output = torch.stack(outputs)
+        energy = torch.stack(energies) if count else output
+        return output, energy, ModulatedState(h, hebb)

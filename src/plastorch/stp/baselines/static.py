@@ -1,0 +1,130 @@
+"""Recurrent networks without plasticity: torch's own, with one bias; an RNN of unit-norm rows."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError
+from plastorch.stp.energy import synaptic_energy
+from plastorch.stp.rule import EPSILON
+
+
+class RNN(nn.RNN):
+    """Elman network, h = tanh(W [x; h] + b), with one bias.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        norm: "none"; "neuron" divides each neuron's weights by their norm, as short-term
+            plasticity neurons do; "input" divides those that leave each input, as the weight norm
+            of the paper's code does, which counts energy with an L1 norm there.
+
+    Raises:
+        InputError: for an unknown norm.
+
+    Example:
+        >>> RNN(3, 5)(torch.randn(7, 2, 3))[0].shape
+        torch.Size([7, 2, 5])
+    """
+
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        norm: Literal["none", "neuron", "input"] = "none",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        if norm not in ("none", "neuron", "input"):
+            raise InputError(f"norm is {norm!r}; expected one of none, neuron, input")
+        self.norm = norm
+        _keep_one_bias(self)
+
+    def efficacy(self, order: float = 2) -> Tensor:
+        """W [H, I + H] as the network uses it."""
+        weight = _weight(self)
+        if self.norm == "none":
+            return weight
+        dim = 1 if self.norm == "neuron" else 0
+        norm = torch.linalg.vector_norm(weight, ord=order, dim=dim, keepdim=True)
+        normalised: Tensor = weight / (norm + EPSILON)
+        return normalised
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Activities [T, B, H] and the last one [B, H], of sequences [T, B, I]."""
+        state = None if state is None else state.unsqueeze(0)
+        if self.norm == "none":
+            output, h = super().forward(x, state)
+            return output, h[0]
+        efficacy = self.efficacy()
+        of_input, of_hidden = efficacy[:, : self.input_size], efficacy[:, self.input_size :]
+        state = x.new_zeros(1, x.shape[1], self.hidden_size) if state is None else state
+        parameters = [of_input, of_hidden, self.bias_ih_l0, self.bias_hh_l0]
+        output, h = torch.rnn_tanh(x, state, parameters, True, 1, 0.0, False, False, False)
+        return output, h[0]
+
+    @torch.no_grad()
+    def energy(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        """Energy of each neuron [T, B, H]."""
+        output, _ = self(x, state)
+        efficacy = self.efficacy(order=1 if self.norm == "input" else 2)
+        return synaptic_energy(efficacy, _presynaptic(x, output, state))
+
+
+class LSTM(nn.LSTM):
+    """Long short-term memory with one bias.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+
+    Example:
+        >>> LSTM(3, 5)(torch.randn(7, 2, 3))[0].shape
+        torch.Size([7, 2, 5])
+    """
+
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        _keep_one_bias(self)
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Activities [T, B, H] and the last (h, c), each [B, H], of sequences [T, B, I]."""
+        before = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
+        output, (h, c) = super().forward(x, before)
+        return output, (h[0], c[0])
+
+    @torch.no_grad()
+    def energy(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Energy of each gate's units [T, B, 4 H]; gates in the order i, f, g, o."""
+        output, _ = self(x, state)
+        h = None if state is None else state[0]
+        return synaptic_energy(_weight(self), _presynaptic(x, output, h))
+
+
+def _keep_one_bias(network: RNN | LSTM) -> None:
+    """torch's networks add two; the second is set to 0 and not trained."""
+    nn.init.zeros_(network.bias_hh_l0)
+    network.bias_hh_l0.requires_grad_(False)
+
+
+def _weight(network: RNN | LSTM) -> Tensor:
+    """[W of inputs; W of activities]."""
+    return torch.cat([network.weight_ih_l0, network.weight_hh_l0], dim=1)
+
+
+def _presynaptic(x: Tensor, output: Tensor, h: Tensor | None) -> Tensor:
+    """[x; h(t-1)] of all steps."""
+    first = torch.zeros_like(output[0]) if h is None else h
+    return torch.cat([x, torch.cat([first.unsqueeze(0), output[:-1]])], dim=-1)

@@ -1,0 +1,55 @@
+"""Energy of synapses as conductances and signals as voltages: P = V² |G|.
+
+Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, section on energy. Biases, readouts and
+the change of synapses are not counted.
+"""
+
+import torch
+from torch import Tensor
+
+from plastorch.stp.rule import Dynamics, Parameters, STPNState, step
+
+
+def synaptic_energy(efficacy: Tensor, pre: Tensor) -> Tensor:
+    """Energy of each neuron's synapses in a step: sum over j of |G_ij| z_j².
+
+    Args:
+        efficacy: G [H, K], or of each sample [B, H, K].
+        pre: z [B, K]; with G [H, K] of any number of samples and steps [..., K].
+
+    Returns:
+        [B, H], or [..., H].
+
+    Example:
+        >>> synaptic_energy(torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 3.0]]))
+        tensor([[19.]])
+    """
+    squared = pre.square()
+    if efficacy.dim() == 2:
+        return squared @ efficacy.abs().mT
+    return (efficacy.abs() @ squared.unsqueeze(-1)).squeeze(-1)
+
+
+@torch.no_grad()
+def unit_energy(
+    x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
+) -> tuple[Tensor, Tensor]:
+    """Energy of each neuron of a short-term plasticity unit, at each step, and its activity.
+
+    The efficacy counted is the one that the response uses, from before the step's update.
+
+    Args:
+        x: inputs [T, B, I].
+        state: before the first step.
+        parameters: of the unit.
+        dynamics: how it computes.
+
+    Returns:
+        Energies and activities [T, B, H].
+    """
+    energies, outputs = [], []
+    for input_ in x:
+        state, response = step(input_, state, parameters, dynamics)
+        energies.append(synaptic_energy(response.efficacy, response.pre))
+        outputs.append(state.h)
+    return torch.stack(energies), torch.stack(outputs)

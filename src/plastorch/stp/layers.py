@@ -1,0 +1,385 @@
+"""Short-term plasticity neurons as modules: used like ``nn.LSTMCell`` and ``nn.LSTM``."""
+
+from math import inf
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from plastorch.engine.errors import InputError
+from plastorch.stp.energy import unit_energy
+from plastorch.stp.rule import (
+    Activation,
+    Dynamics,
+    Norm,
+    Parameters,
+    Plastic,
+    Presynaptic,
+    STPNState,
+)
+from plastorch.stp.sequence import run_sequence
+
+Plasticity = Literal["recurrent", "feedforward"]
+
+
+class STPNCell(nn.Module):
+    """One step of short-term plasticity neurons, used like ``nn.LSTMCell``.
+
+    G = W + F; h = tanh(G z / |G| + b); F = Λ F / |G| + Γ h z, with z = [x; h(t-1)]. Garcia
+    Rodriguez et al., ICML 2022, arXiv 2206.14048, equations of STPNr (and, with
+    ``plasticity="feedforward"``, of STPNf, where z = x).
+
+    Args:
+        input_size: I, features of the input.
+        hidden_size: H, neurons.
+        plasticity: "recurrent" neurons see their own activity too, "feedforward" ones the input.
+        norm: what is divided by |G|: "pre", response and memory; "post", the response, and the
+            memory once it has been updated; "efficacy", the response only; "none".
+        clamp: bound of the absolute value of F.
+        scalar: one Λ and one Γ for all synapses.
+        presynaptic: Δ takes the activity that came in, "previous", or that went out, "current".
+        plastic: synapses that have a short-term state: "all", from the "input", or from "hidden".
+        bias: learn b.
+        activation: "tanh", "sigmoid", "relu" or "identity".
+        device: where the parameters live.
+        dtype: their type.
+
+    Raises:
+        InputError: for sizes or a clamp that are not positive, or an unknown name.
+
+    Example:
+        >>> cell = STPNCell(10, 20)
+        >>> h, state = cell(torch.randn(3, 10))
+        >>> h.shape, state.F.shape
+        (torch.Size([3, 20]), torch.Size([3, 20, 30]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        plasticity: Plasticity = "recurrent",
+        norm: Norm = "pre",
+        clamp: float = inf,
+        scalar: bool = False,
+        presynaptic: Presynaptic = "previous",
+        plastic: Plastic = "all",
+        bias: bool = True,
+        activation: Activation = "tanh",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise InputError(f"{name} is {size}; expected 1 or more")
+        if plasticity not in ("recurrent", "feedforward"):
+            raise InputError(
+                f"plasticity is {plasticity!r}; expected one of recurrent, feedforward"
+            )
+        recurrent = plasticity == "recurrent"
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.dynamics = Dynamics(recurrent, norm, clamp, presynaptic, plastic, activation)
+        width = input_size + hidden_size if recurrent else input_size
+        columns = range(width)[self.dynamics.columns(input_size, width)]
+        self.memory_size = (hidden_size, len(columns))
+        """Shape of F of one sample."""
+
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        self.weight = empty(hidden_size, width)
+        self.bias = empty(hidden_size) if bias else None
+        self.weight_lambda = empty(*((1,) if scalar else self.memory_size))
+        self.weight_gamma = empty(*((1,) if scalar else self.memory_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """W, b ~ U(-s, s), Λ ~ U(0, 1), Γ ~ U(-s/1000, s/1000); s = 1/sqrt(H), or 1/sqrt(I) if
+        the unit is feed-forward."""
+        fan = self.hidden_size if self.dynamics.recurrent else self.input_size
+        bound = fan**-0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.uniform_(self.bias, -bound, bound)
+        nn.init.uniform_(self.weight_lambda, 0, 1)
+        nn.init.uniform_(self.weight_gamma, -bound / 1000, bound / 1000)
+
+    @property
+    def slow(self) -> Parameters:
+        """The parameters as the functions of :mod:`plastorch.stp.rule` take them."""
+        return Parameters(self.weight, self.bias, self.weight_lambda, self.weight_gamma)
+
+    def initial_state(self, batch_size: int) -> STPNState:
+        """Silent neurons and empty memories."""
+        zeros = self.weight.new_zeros
+        return STPNState(zeros(batch_size, self.hidden_size), zeros(batch_size, *self.memory_size))
+
+    def forward(self, x: Tensor, state: STPNState | None = None) -> tuple[Tensor, STPNState]:
+        """One step.
+
+        Args:
+            x: inputs [B, I], or [I] of a single sample.
+            state: from the step before, as returned; silent and empty if None.
+
+        Returns:
+            Activities [B, H], and the state (h, F) with shapes [B, H] and [B, H, Kp]; without B if
+            ``x`` has none.
+
+        Raises:
+            InputError: if shapes, devices or types don't fit, or inputs are not finite.
+        """
+        if x.dim() not in (1, 2):
+            raise InputError(f"x has shape {tuple(x.shape)}; expected (B, {self.input_size})")
+        single = x.dim() == 1
+        if single:
+            x, state = x.unsqueeze(0), _batched(state)
+        check_input(x, self.weight, self.input_size)
+        output, state = self.run(x.unsqueeze(0), state)
+        return (output[0, 0], _unbatched(state)) if single else (output[0], state)
+
+    def run(
+        self, x: Tensor, state: STPNState | None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, STPNState]:
+        """A sequence [T, B, I] whose form was checked; see :class:`STPN`."""
+        state = self.initial_state(x.shape[1]) if state is None else self.checked(state, x.shape[1])
+        return run_sequence(x, state, self.slow, self.dynamics, lengths)
+
+    def checked(self, state: STPNState, batch_size: int) -> STPNState:
+        """The state, if it fits.
+
+        Raises:
+            InputError: if it is of another shape, device or type.
+        """
+        if not isinstance(state, tuple) or len(state) != 2:
+            raise InputError(f"state is a {type(state).__name__}; expected the pair (h, F)")
+        shapes = {
+            "h": (batch_size, self.hidden_size),
+            "F": (batch_size, *self.memory_size),
+        }
+        for (name, shape), tensor in zip(shapes.items(), state, strict=True):
+            if tuple(tensor.shape) != shape:
+                raise InputError(f"state.{name} has shape {tuple(tensor.shape)}; expected {shape}")
+            check_same(f"state.{name}", tensor, self.weight)
+        return STPNState(*state)
+
+    def extra_repr(self) -> str:
+        d = self.dynamics
+        kind = "recurrent" if d.recurrent else "feedforward"
+        return f"{self.input_size}, {self.hidden_size}, plasticity={kind!r}, norm={d.norm!r}"
+
+
+class STPN(nn.Module):
+    """Layers of short-term plasticity neurons over sequences, used like ``nn.LSTM``.
+
+    Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048; the equations are in :class:`STPNCell`.
+    On CPUs a sequence runs compiled, and its backward pass keeps about as much as an RNN's.
+
+    Args:
+        input_size: I, features of the input.
+        hidden_size: H, neurons of each layer.
+        batch_first: sequences are [B, T, ...] instead of [T, B, ...]; states are as ever.
+        plasticity: see :class:`STPNCell`, like all that follow.
+        norm: what is divided by the norm of the synapses.
+        clamp: bound of the absolute value of F.
+        scalar: one Λ and one Γ for all synapses.
+        presynaptic: "previous" or "current".
+        plastic: "all", "input" or "hidden".
+        bias: learn b.
+        activation: "tanh", "sigmoid", "relu" or "identity".
+        num_layers: layers one above the other.
+        device: where the parameters live.
+        dtype: their type.
+
+    Raises:
+        InputError: as :class:`STPNCell`, or for ``num_layers`` below 1.
+
+    Example:
+        >>> layer = STPN(10, 20, batch_first=True)
+        >>> output, state = layer(torch.randn(3, 7, 10))
+        >>> output.shape, state.h.shape, state.F.shape
+        (torch.Size([3, 7, 20]), torch.Size([3, 20]), torch.Size([3, 20, 30]))
+        >>> output, state = layer(torch.randn(3, 7, 10), state.detach())
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        batch_first: bool = False,
+        plasticity: Plasticity = "recurrent",
+        norm: Norm = "pre",
+        clamp: float = inf,
+        scalar: bool = False,
+        presynaptic: Presynaptic = "previous",
+        plastic: Plastic = "all",
+        bias: bool = True,
+        activation: Activation = "tanh",
+        num_layers: int = 1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise InputError(f"num_layers is {num_layers}; expected 1 or more")
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.batch_first, self.num_layers = batch_first, num_layers
+        self.cells = nn.ModuleList(
+            STPNCell(
+                hidden_size if above else input_size,
+                hidden_size,
+                plasticity,
+                norm,
+                clamp,
+                scalar,
+                presynaptic,
+                plastic,
+                bias,
+                activation,
+                device,
+                dtype,
+            )
+            for above in range(num_layers)
+        )
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: STPNState | tuple[STPNState, ...] | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, STPNState | tuple[STPNState, ...]]:
+        """All steps of all layers.
+
+        Args:
+            x: sequences [T, B, I] ([B, T, I] with ``batch_first``), a single one [T, I], or packed
+                ones.
+            state: before the first step, as returned; silent and empty if None.
+            lengths: steps of each sample [B], in any order, for padded sequences; the output is 0
+                after them, and the state returned is that of a sample's last step.
+
+        Returns:
+            Activities of the last layer in the form of ``x``, and the state (h, F): [B, H] and
+            [B, H, Kp]. With more than one layer, a tuple of their states.
+
+        Raises:
+            InputError: if shapes, devices or types don't fit, a sequence is empty, or inputs are
+                not finite.
+        """
+        if isinstance(x, PackedSequence):
+            return self._packed(x, state, lengths)
+        if x.dim() not in (2, 3):
+            order = "(B, T, " if self.batch_first else "(T, B, "
+            raise InputError(f"x has shape {tuple(x.shape)}; expected {order}{self.input_size})")
+        single = x.dim() == 2
+        if single:
+            x = x.unsqueeze(1)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        steps, batch_size = x.shape[:2]
+        first = self.cells[0]
+        assert isinstance(first, STPNCell)
+        check_input(x, first.weight, self.input_size)
+        if lengths is not None:
+            lengths = _checked_lengths(lengths, steps, batch_size)
+        states = self._states(state, single)
+        after = []
+        for cell, before in zip(self.cells, states, strict=True):
+            assert isinstance(cell, STPNCell)
+            x, new = cell.run(x, before, lengths)
+            after.append(_unbatched(new) if single else new)
+        if single:
+            x = x.squeeze(1)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, after[0] if self.num_layers == 1 else tuple(after)
+
+    @torch.no_grad()
+    def energy(self, x: Tensor, state: STPNState | tuple[STPNState, ...] | None = None) -> Tensor:
+        """Energy of each neuron's synapses at each step: sum over j of |G_ij| z_j².
+
+        Garcia Rodriguez et al., ICML 2022, section on energy; see :mod:`plastorch.stp.energy`.
+
+        Args:
+            x: sequences, as :meth:`forward` takes them, but not packed.
+            state: before the first step.
+
+        Returns:
+            [T, B, H] ([B, T, H] with ``batch_first``), the neurons of all layers side by side.
+        """
+        x = x.transpose(0, 1) if self.batch_first else x
+        energies = []
+        for cell, before in zip(self.cells, self._states(state, False), strict=True):
+            assert isinstance(cell, STPNCell)
+            before = cell.initial_state(x.shape[1]) if before is None else before
+            energy, x = unit_energy(x, before, cell.slow, cell.dynamics)
+            energies.append(energy)
+        energy = torch.cat(energies, dim=-1)
+        return energy.transpose(0, 1) if self.batch_first else energy
+
+    def _packed(
+        self,
+        x: PackedSequence,
+        state: STPNState | tuple[STPNState, ...] | None,
+        lengths: Tensor | None,
+    ) -> tuple[PackedSequence, STPNState | tuple[STPNState, ...]]:
+        if lengths is not None:
+            raise InputError("lengths are given beside a packed sequence, which has its own")
+        padded, lengths = pad_packed_sequence(x, batch_first=self.batch_first)
+        output, state = self(padded, state, lengths)
+        packed = pack_padded_sequence(
+            output, lengths, batch_first=self.batch_first, enforce_sorted=False
+        )
+        return packed, state
+
+    def _states(
+        self, state: STPNState | tuple[STPNState, ...] | None, single: bool
+    ) -> list[STPNState | None]:
+        """The state of each layer, with a batch dimension."""
+        if state is None:
+            return [None] * self.num_layers
+        states: Any = (state,) if self.num_layers == 1 else state
+        if len(states) != self.num_layers:
+            raise InputError(f"state is of {len(states)} layers; expected {self.num_layers}")
+        return [_batched(each) if single else each for each in states]
+
+
+def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:
+    """Raises InputError if inputs [..., I] are empty, not finite, or don't fit the weights."""
+    if x.shape[-1] != input_size:
+        raise InputError(f"x has shape {tuple(x.shape)}; expected {input_size} features, at last")
+    if x.numel() == 0:
+        raise InputError(f"x has shape {tuple(x.shape)}; expected one step and sample or more")
+    check_same("x", x, weight)
+    if not x.is_meta and not torch.compiler.is_compiling() and not torch.isfinite(x).all():
+        raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
+
+
+def check_same(name: str, tensor: Tensor, weight: Tensor) -> None:
+    """Raises InputError if a tensor is on another device or of another type than the weights."""
+    if tensor.device != weight.device:
+        raise InputError(f"{name} is on {tensor.device}; expected {weight.device}, of the weights")
+    if tensor.dtype != weight.dtype:
+        raise InputError(f"{name} is {tensor.dtype}; expected {weight.dtype}, of the weights")
+
+
+def _checked_lengths(lengths: Tensor, steps: int, batch_size: int) -> Tensor:
+    if lengths.shape != (batch_size,) or lengths.is_floating_point():
+        raise InputError(
+            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
+            f"({batch_size},) whole numbers"
+        )
+    lengths = lengths.to("cpu", torch.int64)
+    if lengths.min() < 1 or lengths.max() > steps:
+        raise InputError(
+            f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
+        )
+    return lengths
+
+
+def _batched(state: STPNState | None) -> STPNState | None:
+    return None if state is None else STPNState(*(tensor.unsqueeze(0) for tensor in state))
+
+
+def _unbatched(state: STPNState) -> STPNState:
+    return STPNState(state.h.squeeze(0), state.F.squeeze(0))

@@ -1,0 +1,206 @@
+"""A whole sequence of a short-term plasticity unit, by the fastest way there is on its device."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
+
+SCRATCH_BYTES = 1 << 18
+"""Memories of one sample that the backward pass computes again at a time: they fit a cache."""
+WORK_PER_THREAD = 1 << 17
+"""Updates of a synapse that are worth a thread."""
+
+
+def run_sequence(
+    x: Tensor,
+    state: STPNState,
+    parameters: Parameters,
+    dynamics: Dynamics,
+    lengths: Tensor | None = None,
+) -> tuple[Tensor, STPNState]:
+    """What :func:`plastorch.stp.rule.unroll` does: compiled on a CPU, in torch elsewhere.
+
+    The compiled way keeps three numbers per neuron and step for the backward pass, and the
+    synapses only every few steps. Second derivatives go through torch.
+
+    Args:
+        x: inputs [T, B, I].
+        state: before the first step.
+        parameters: of the unit.
+        dynamics: how it computes.
+        lengths: steps of each sample [B], or None.
+
+    Returns:
+        Activities [T, B, H] and the last state.
+    """
+    bound = saturation(x.dtype)
+    x = x.clamp(-bound, bound)
+    plain = (dynamics.rule, dynamics.decay) == ("hebb", "with")
+    if x.device.type != "cpu" or not plain or torch.compiler.is_compiling():
+        return unroll(x, state, parameters, dynamics, lengths)
+    weight, bias, decay, rate = parameters
+    synapses = state.F.shape[1:]
+    bias = x.new_zeros(len(weight)) if bias is None else bias
+    if dynamics.plastic == "hidden":  # plastic columns first
+        weight = weight.roll(-x.shape[-1], dims=1)
+    tensors = (x, *state, weight, bias, decay.expand(synapses), rate.expand(synapses))
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    wide = [tensor.to(dtype).contiguous() for tensor in tensors]
+    if lengths is None:
+        lengths = torch.full((x.shape[1],), len(x))
+    output, memory = _Sequence.apply(lengths, dynamics, *wide)  # type: ignore[no-untyped-call]
+    h = output[lengths - 1, torch.arange(len(lengths))]
+    return output.to(x.dtype), STPNState(h.to(x.dtype), memory.to(x.dtype))
+
+
+class _Sequence(torch.autograd.Function):
+    """Activities and last memory; differentiable in all tensors."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, lengths: Tensor, dynamics: Dynamics, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.lengths, ctx.dynamics = lengths, dynamics
+        output, memory, *kept = _forward(tensors, lengths, dynamics, any(ctx.needs_input_grad))
+        ctx.save_for_backward(*tensors, output, *kept)
+        return output, memory
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        tensors, kept = ctx.saved_tensors[:7], ctx.saved_tensors[7:]
+        of_tensors: Sequence[Tensor | None]
+        if torch.is_grad_enabled():
+            of_tensors = _differentiable(tensors, gradients, ctx.lengths, ctx.dynamics)
+        else:
+            of_tensors = _backward(tensors, kept, gradients, ctx.lengths, ctx.dynamics)
+        return None, None, *of_tensors
+
+
+def _forward(
+    tensors: tuple[Tensor, ...], lengths: Tensor, dynamics: Dynamics, keep: bool
+) -> tuple[Tensor, ...]:
+    """Activities, last memory, norms, drives and, to go back from, the memory of each block."""
+    from plastorch.stp import kernels
+
+    x, h, memory, *parameters = tensors
+    memory = memory.clone()
+    output, norms, drives = x.new_empty(3, *x.shape[:2], h.shape[1])
+    block = _block(len(x), memory)
+    kept = x.new_empty(ceil(len(x) / block) if keep else 0, *memory.shape)
+    arrays = [tensor.detach().numpy() for tensor in (x, h, memory, *parameters)]
+    results = [tensor.numpy() for tensor in (output, norms, drives, kept)]
+    settings = _settings(x, h, lengths, dynamics, block)
+
+    def run(begin: int, end: int) -> None:
+        kernels.forward(*arrays, *settings, begin, end, *results)
+
+    _in_threads(run, x.shape[1], len(x) * memory.numel())
+    return output, memory, norms, drives, kept
+
+
+def _backward(
+    tensors: tuple[Tensor, ...],
+    kept: tuple[Tensor, ...],
+    gradients: tuple[Tensor, ...],
+    lengths: Tensor,
+    dynamics: Dynamics,
+) -> list[Tensor]:
+    """Gradients of all tensors, from those of the activities and the last memory."""
+    from plastorch.stp import kernels
+
+    x, h, memory, *parameters = tensors
+    d_output, d_memory = (
+        gradients[0].contiguous(),
+        gradients[1].clone(memory_format=torch.contiguous_format),
+    )
+    d_x, d_h = torch.empty_like(x), torch.empty_like(h)
+    arrays = [tensor.detach().numpy() for tensor in (x, h, *parameters)]
+    saved = [tensor.numpy() for tensor in (*kept, d_output)]
+    results = [tensor.numpy() for tensor in (d_x, d_h, d_memory)]
+    settings = _settings(x, h, lengths, dynamics, _block(len(x), memory))
+    shares = []
+
+    def run(begin: int, end: int) -> None:
+        share = [torch.zeros_like(parameter) for parameter in parameters]
+        shares.append(share)
+        sums = [tensor.numpy() for tensor in share]
+        kernels.backward(*arrays, *settings, begin, end, *saved, *results, *sums)
+
+    _in_threads(run, x.shape[1], len(x) * memory.numel())
+    of_parameters = [torch.stack(parts).sum(0) for parts in zip(*shares, strict=True)]
+    return [d_x, d_h, d_memory, *of_parameters]
+
+
+def _differentiable(
+    tensors: tuple[Tensor, ...],
+    gradients: tuple[Tensor, ...],
+    lengths: Tensor,
+    dynamics: Dynamics,
+) -> list[Tensor | None]:
+    """The same gradients with a history of their own."""
+    x, h, memory, weight, *others = tensors
+    if dynamics.plastic == "hidden":
+        weight = weight.roll(x.shape[-1], dims=1)
+    parameters = Parameters(weight, *others)
+    output, state = unroll(x, STPNState(h, memory), parameters, dynamics, lengths)
+    wanted = [tensor for tensor in tensors if tensor.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            (output, state.F), wanted, gradients, create_graph=True, materialize_grads=True
+        )
+    )
+    return [next(found) if tensor.requires_grad else None for tensor in tensors]
+
+
+def _settings(
+    x: Tensor, h: Tensor, lengths: Tensor, dynamics: Dynamics, block: int
+) -> tuple[Any, ...]:
+    """The kernels' arguments from ``lengths`` to ``block``."""
+    from plastorch.stp import kernels
+
+    number = np.float64 if x.dtype == torch.float64 else np.float32
+    bound = saturation(x.dtype)
+    return (
+        lengths.numpy(),
+        *((h.shape[-1], 0) if dynamics.plastic == "hidden" else (0, x.shape[-1])),
+        kernels.NORM[dynamics.norm],
+        kernels.ACTIVATION[dynamics.activation],
+        dynamics.recurrent and dynamics.presynaptic == "current",
+        number(min(dynamics.clamp, bound)),
+        dynamics.clamp < bound,
+        number(bound),
+        block,
+    )
+
+
+def _block(steps: int, memory: Tensor) -> int:
+    """Steps from one kept memory to the next: as many as fit the scratch, at least sqrt(T)."""
+    fitting = SCRATCH_BYTES // (memory[0].numel() * memory.element_size())
+    return min(steps, max(ceil(sqrt(steps)), fitting))
+
+
+def _in_threads(run: Callable[[int, int], None], samples: int, work: int) -> None:
+    """Calls ``run(begin, end)`` for shares of the samples, on as many threads as torch may use."""
+    shares = max(1, min(torch.get_num_threads(), samples, work // WORK_PER_THREAD))
+    bounds = [samples * share // shares for share in range(shares + 1)]
+    others = [
+        _pool(os.getpid(), shares).submit(run, begin, end) for begin, end in pairwise(bounds[1:])
+    ]
+    run(bounds[0], bounds[1])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Threads don't survive a fork, so each process has its own."""
+    return ThreadPoolExecutor(threads - 1, "stpn")

@@ -1,0 +1,236 @@
+"""The modules: as ``nn.LSTM`` users expect them, and clear about bad input."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import plastorch
+from plastorch.engine.errors import InputError
+from plastorch.stp import STPN, STPNCell, STPNState, unroll
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def test_names_are_public() -> None:
+    assert plastorch.STPN is STPN and plastorch.STPNCell is STPNCell
+
+
+def test_layer_is_cells_in_a_row() -> None:
+    layer = STPN(4, 3, num_layers=2)
+    x = torch.randn(5, 2, 4)
+    output, states = layer(x)
+    for cell, state in zip(layer.cells, states, strict=True):
+        assert isinstance(cell, STPNCell)
+        x, expected = unroll(x, cell.initial_state(2), cell.slow, cell.dynamics)
+        torch.testing.assert_close(state, expected)
+    torch.testing.assert_close(output, x)
+
+
+def test_cell_is_one_step_of_a_layer() -> None:
+    layer = STPN(4, 3)
+    cell = layer.cells[0]
+    assert isinstance(cell, STPNCell)
+    x = torch.randn(2, 2, 4)
+    output, last = layer(x)
+    h, state = cell(x[0])
+    torch.testing.assert_close(h, output[0])
+    h, state = cell(x[1], state)
+    torch.testing.assert_close((h, state), (output[1], last))
+
+
+def test_batch_first_and_single_sequences_are_the_same_numbers() -> None:
+    layer = STPN(4, 3)
+    x = torch.randn(5, 2, 4)
+    output, state = layer(x)
+    single, its_state = layer(x[:, 1])
+    torch.testing.assert_close((single, its_state.F), (output[:, 1], state.F[1]))
+    again, _ = layer(x[:, 1], STPNState(state.h[1], state.F[1]))
+    torch.testing.assert_close(again, layer(x, state)[0][:, 1])
+    layer.batch_first = True
+    torch.testing.assert_close(layer(x.transpose(0, 1))[0], output.transpose(0, 1))
+    torch.testing.assert_close(layer.energy(x.transpose(0, 1)).shape, torch.Size([2, 5, 3]))
+
+
+def test_going_on_from_a_state_is_going_on() -> None:
+    layer = STPN(4, 3, num_layers=2)
+    x = torch.randn(6, 2, 4)
+    whole, last = layer(x)
+    first, state = layer(x[:2])
+    second, end = layer(x[2:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    torch.testing.assert_close(end, last)
+
+
+def test_truncated_backpropagation_stops_at_the_state() -> None:
+    layer = STPN(4, 3)
+    first = torch.randn(2, 1, 4, requires_grad=True)
+    _, state = layer(first)
+    layer(torch.randn(2, 1, 4), state.detach())[0].sum().backward()
+    assert first.grad is None
+    layer(torch.randn(2, 1, 4), layer(first)[1])[0].sum().backward()
+    assert first.grad is not None and first.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_packed_sequences(num_layers: int, batch_first: bool) -> None:
+    layer = STPN(4, 3, num_layers=num_layers, batch_first=batch_first)
+    x, lengths = torch.randn(5, 3, 4), torch.tensor([2, 5, 3])
+    packed = pack_padded_sequence(
+        x.transpose(0, 1) if batch_first else x, lengths, batch_first, enforce_sorted=False
+    )
+    output, state = layer(packed)
+    padded, found = pad_packed_sequence(output, batch_first)
+    assert torch.equal(found, lengths)
+    states = [state] if num_layers == 1 else state
+    for sample, length in enumerate(lengths.tolist()):
+        alone = x[:length, sample : sample + 1]
+        expected, last = layer(alone.transpose(0, 1) if batch_first else alone)
+        row = padded[sample, :length] if batch_first else padded[:length, sample]
+        torch.testing.assert_close(row, expected.flatten(0, 1))
+        lasts = [last] if num_layers == 1 else last
+        for one, other in zip(states, lasts, strict=True):
+            torch.testing.assert_close(one.F[sample], other.F[0])
+            torch.testing.assert_close(one.h[sample], other.h[0])
+
+
+def test_lengths_may_come_in_any_order() -> None:
+    layer = STPN(4, 3)
+    x, lengths = torch.randn(5, 3, 4), torch.tensor([2, 5, 3])
+    output, state = layer(x, lengths=lengths)
+    packed, packed_state = layer(pack_padded_sequence(x, lengths, enforce_sorted=False))
+    torch.testing.assert_close(output, pad_packed_sequence(packed)[0])
+    torch.testing.assert_close(state, packed_state)
+
+
+def test_state_dict_and_copies_carry_everything() -> None:
+    layer, other = STPN(4, 3, num_layers=2), STPN(4, 3, num_layers=2)
+    x = torch.randn(5, 2, 4)
+    other.load_state_dict(layer.state_dict())
+    for twin in (other, copy.deepcopy(layer)):
+        assert torch.equal(twin(x)[0], layer(x)[0])
+
+
+def test_parameters_start_as_published() -> None:
+    torch.manual_seed(0)
+    layer = STPN(400, 100)
+    weight, bias, decay, rate = (tensor.detach() for tensor in layer.cells[0].slow)
+    for tensor, low, high in (
+        (weight, -0.1, 0.1),
+        (bias, -0.1, 0.1),
+        (decay, 0.0, 1.0),
+        (rate, -1e-4, 1e-4),
+    ):
+        assert low <= tensor.min() and tensor.max() <= high
+        if tensor.numel() > 1000:
+            mean, sd = (low + high) / 2, (high - low) / 12**0.5
+            assert abs(float(tensor.mean()) - mean) < 4 * sd / tensor.numel() ** 0.5
+            assert float(tensor.std()) == pytest.approx(sd, rel=0.02)
+    feedforward = STPN(400, 100, plasticity="feedforward")
+    assert float(feedforward.cells[0].weight.detach().abs().max()) <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [({}, 1595), ({"hidden_size": 20, "scalar": True}, 1162), ({"bias": False}, 1584)],
+)
+def test_number_of_parameters(settings: dict[str, object], count: int) -> None:
+    """The paper's retrieval units."""
+    layer = STPN(37, **({"hidden_size": 11} | settings))  # type: ignore[arg-type]
+    assert sum(parameter.numel() for parameter in layer.parameters()) == count
+
+
+def test_meta_device_has_shapes_only() -> None:
+    layer = STPN(4, 3, device="meta")
+    output, state = layer(torch.empty(5, 2, 4, device="meta"))
+    assert output.shape == (5, 2, 3) and state.F.shape == (2, 3, 7) and output.is_meta
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_export(strict: bool) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = STPN(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            output: Tensor = self.layer(x)[0]
+            return output
+
+    model, x = Model(), torch.randn(5, 2, 4)
+    exported = torch.export.export(model, (x,), strict=strict).module()
+    x = torch.randn(5, 2, 4)
+    torch.testing.assert_close(exported(x), model(x))
+
+
+def test_half_precision_runs() -> None:
+    output, state = STPN(4, 3, dtype=torch.bfloat16)(torch.randn(5, 2, 4, dtype=torch.bfloat16))
+    assert output.dtype == state.F.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"input_size": 0}, "input_size is 0"),
+        ({"hidden_size": -1}, "hidden_size is -1"),
+        ({"num_layers": 0}, "num_layers is 0"),
+        ({"plasticity": "both"}, "plasticity is 'both'"),
+        ({"norm": "max"}, "norm is 'max'"),
+        ({"clamp": -1.0}, "clamp is -1.0"),
+    ],
+)
+def test_bad_settings(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        STPN(**({"input_size": 4, "hidden_size": 3} | settings))  # type: ignore[arg-type]
+
+
+def state_of(h: tuple[int, ...], memory: tuple[int, ...], **kind: object) -> STPNState:
+    return STPNState(torch.zeros(h, **kind), torch.zeros(memory, **kind))  # type: ignore[call-overload]
+
+
+GOOD = torch.zeros(5, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("x", "state", "lengths", "words"),
+    [
+        (torch.zeros(5, 2, 6), None, None, r"x has shape \(5, 2, 6\); expected 4 features"),
+        (torch.zeros(4), None, None, r"x has shape \(4,\)"),
+        (torch.zeros(0, 2, 4), None, None, r"\(0, 2, 4\); expected one step"),
+        (torch.zeros(5, 0, 4), None, None, r"\(5, 0, 4\); expected one step"),
+        (torch.full((5, 2, 4), torch.nan), None, None, r"not finite, in shape \(5, 2, 4\)"),
+        (torch.full((5, 2, 4), torch.inf), None, None, "not finite"),
+        (GOOD.double(), None, None, "x is torch.float64; expected torch.float32"),
+        (GOOD.to("meta"), None, None, "x is on meta; expected cpu"),
+        (GOOD, state_of((3, 3), (3, 3, 7)), None, r"state.h has shape \(3, 3\); expected \(2, 3\)"),
+        (GOOD, state_of((2, 3), (2, 3, 4)), None, r"state.F has shape \(2, 3, 4\)"),
+        (GOOD, state_of((2, 3), (2, 3, 7), dtype=torch.float64), None, "state.h is torch.float64"),
+        (GOOD, state_of((2, 3), (2, 3, 7), device="meta"), None, "state.h is on meta"),
+        (GOOD, torch.zeros(2, 3), None, "state is a Tensor"),
+        (GOOD, None, torch.tensor([5, 0]), "lengths are from 0 to 5; expected 1 to 5"),
+        (GOOD, None, torch.tensor([6, 1]), "lengths are from 1 to 6"),
+        (GOOD, None, torch.tensor([5]), r"lengths have shape \(1,\)"),
+        (GOOD, None, torch.tensor([5.0, 1.0]), "whole numbers"),
+    ],
+)
+def test_bad_input(x: Tensor, state: object, lengths: Tensor | None, words: str) -> None:
+    layer = STPN(4, 3)
+    with pytest.raises(InputError, match=words):
+        layer(x, state, lengths)  # type: ignore[arg-type]
+
+
+def test_bad_input_of_cells_and_stacks() -> None:
+    with pytest.raises(InputError, match=r"x has shape \(1, 2, 4\); expected \(B, 4\)"):
+        STPNCell(4, 3)(torch.zeros(1, 2, 4))
+    stack = STPN(4, 3, num_layers=2)
+    with pytest.raises(InputError, match="state is of 3 layers; expected 2"):
+        stack(GOOD, (None, None, None))
+    packed = pack_padded_sequence(GOOD, torch.tensor([5, 2]))
+    with pytest.raises(InputError, match="lengths are given beside a packed sequence"):
+        stack(packed, None, torch.tensor([5, 2]))
