@@ -8,7 +8,6 @@ from torch import Tensor
 
 import plastorch.bench.softhebb as softhebb
 from plastorch.bench import run_group
-from plastorch.bench.peer import PeerNet
 from plastorch.bench.softhebb import (
     Amount,
     benchmark_images,
@@ -17,6 +16,7 @@ from plastorch.bench.softhebb import (
     natural_like,
     updates_agree,
 )
+from plastorch.bench.softhebb_peer import PeerNet
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
@@ -62,7 +62,7 @@ def test_no_work_before_bad_arguments(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"out is .*bench\.json"):
         run_group("softhebb", tmp_path / "file" / "bench.json", print)
-    with pytest.raises(InputError, match="group is 'stdp'"):
+    with pytest.raises(InputError, match="group is 'stdp'; expected one of softhebb, stpn"):
         run_group("stdp", tmp_path / "bench.json", print)
 
 

@@ -10,25 +10,26 @@ def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
     """Measures a group, tells each row and writes them all to a file.
 
     Args:
-        group: "softhebb".
+        group: "softhebb" or "stpn".
         out: file for the rows, JSON; its folder is made.
         tell: takes a line per row.
 
     Raises:
         InputError: for an unknown group, or, before any work, if ``out`` can't be written.
     """
-    from plastorch.bench.softhebb import benchmark_images, full_amount, measure
+    from plastorch.bench import softhebb, stpn
     from plastorch.bench.timing import line, one_quiet_thread, prepare, write_rows
     from plastorch.engine.device import keep_freed_memory
 
-    if group != "softhebb":
-        raise InputError(f"group is {group!r}; expected softhebb")
+    groups = {"softhebb": softhebb.rows, "stpn": stpn.rows}
+    if group not in groups:
+        raise InputError(f"group is {group!r}; expected one of {', '.join(groups)}")
     prepare(out)
     keep_freed_memory()
-    images, data = benchmark_images()
+    data, measured = groups[group]()
     rows = []
     with one_quiet_thread():
-        for row in measure(images, full_amount()):
+        for row in measured:
             rows.append(row)
             tell(line(row))
         write_rows(out, group, data, rows)

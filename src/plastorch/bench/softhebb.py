@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.bench.peer import PeerBlock, PeerNet
+from plastorch.bench.softhebb_peer import PeerBlock, PeerNet
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import load_images
 from plastorch.engine.device import fast_matmul, generator
@@ -52,6 +52,12 @@ class Amount:
     frozen_batch: int = 200
     epochs: int = 4
     cache: int = TRAIN_IMAGES
+
+
+def rows() -> tuple[dict[str, object], Iterator[Row]]:
+    """Which images are used, and the rows of the group as they are measured."""
+    images, data = benchmark_images()
+    return data, measure(images, full_amount())
 
 
 def benchmark_images() -> tuple[Tensor, dict[str, object]]:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.bench.peer import PeerBlock, PeerNet
+from plastorch.bench.softhebb_peer import PeerBlock, PeerNet
 from plastorch.engine.device import generator
 from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import normalise
