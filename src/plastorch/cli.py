@@ -175,10 +175,10 @@ def list_experiments(arguments: list[str]) -> int:
     for heading in ("experiment", "expected", "cost", "data", "at hand"):
         table.add_column(heading, overflow="fold")
     for experiment in EXPERIMENTS.values():
-        here = "yes" if find_set(CATALOGUE[experiment.data], root) else "no"
-        if experiment.data == "mnist" and here == "no":
-            here = "6,000 digits"
-        table.add_row(experiment.name, experiment.expected, experiment.cost, experiment.data, here)
+        here, name = "yes", experiment.data or "generated"
+        if experiment.data and not find_set(CATALOGUE[experiment.data], root):
+            here = "6,000 digits" if experiment.data == "mnist" else "no"
+        table.add_row(experiment.name, experiment.expected, experiment.cost, name, here)
     Console().print(table)
     for paper in dict.fromkeys(experiment.paper for experiment in EXPERIMENTS.values()):
         names = [e.name for e in EXPERIMENTS.values() if e.paper == paper]

@@ -144,3 +144,18 @@ def _latest(folder: Path) -> dict[str, Any]:
     if not whole:
         raise InputError(f"{path} is damaged; expected the JSON of a checkpoint")
     return latest
+
+
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's per-parameter state, named "PARAMETER.KEY"."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{key}": value for i, of in state.items() for key, value in of.items()}
+
+
+def load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Puts back what :func:`moments` gave."""
+    full = optimizer.state_dict()
+    for name, value in tensors.items():
+        i, key = name.split(".")
+        full["state"].setdefault(int(i), {})[key] = value
+    optimizer.load_state_dict(full)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments import bayes, softhebb
+from plastorch.experiments import bayes, softhebb, stpn_art
 from plastorch.experiments.session import Session
 
 
@@ -17,7 +17,7 @@ class Experiment:
     Args:
         name: what the user types.
         paper: authors, year and arXiv number.
-        data: name of its data set.
+        data: name of its data set, or None if it makes its own.
         expected: the figure to expect, in words.
         cost: rough time on two cores, in words.
         config: frozen dataclass of its settings; all have defaults.
@@ -26,7 +26,7 @@ class Experiment:
 
     name: str
     paper: str
-    data: str
+    data: str | None
     expected: str
     cost: str
     config: type[Any]
@@ -57,6 +57,15 @@ EXPERIMENTS["softhebb-bayes"] = Experiment(
     "15 min",
     bayes.BayesConfig,
     bayes.measure,
+)
+EXPERIMENTS["stpn-art"] = Experiment(
+    "stpn-art",
+    stpn_art.PAPER,
+    None,
+    "STPN above nine models of its size",
+    "2 h",
+    stpn_art.ArtConfig,
+    stpn_art.measure,
 )
 
 

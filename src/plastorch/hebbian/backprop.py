@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.run import Record
 from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import readout_rate
-from plastorch.hebbian.readout import accuracy, check_labels, load_moments, moments
+from plastorch.hebbian.readout import accuracy, check_labels
 from plastorch.hebbian.train import Augment
 
 

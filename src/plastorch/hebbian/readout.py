@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
@@ -161,21 +162,6 @@ class ReadoutTraining:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Takes what :meth:`state_dict` gave."""
         load_moments(self.optimizer, state)
-
-
-def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's per-parameter state, named "PARAMETER.KEY"."""
-    state = optimizer.state_dict()["state"]
-    return {f"{i}.{key}": value for i, of in state.items() for key, value in of.items()}
-
-
-def load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts back what :func:`moments` gave."""
-    full = optimizer.state_dict()
-    for name, value in tensors.items():
-        i, key = name.split(".")
-        full["state"].setdefault(int(i), {})[key] = value
-    optimizer.load_state_dict(full)
 
 
 class DropoutMask:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
@@ -18,8 +19,6 @@ from plastorch.hebbian.readout import (
     accuracy,
     assign_labels,
     check_labels,
-    load_moments,
-    moments,
 )
 from plastorch.hebbian.rule import Competition
 

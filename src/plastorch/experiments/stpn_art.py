@@ -1,0 +1,253 @@
+"""Associative retrieval by short-term plasticity neurons and all they are compared with.
+
+Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
+Forget*, ICML 2022.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import nn
+
+from plastorch.data.retrieval import SYMBOLS, Retrieval, one_hot, retrieval_sets
+from plastorch.engine.device import generator, peak_memory_gb
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Claim, result
+from plastorch.experiments.session import Session
+from plastorch.stp import STPN
+from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
+from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
+
+PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
+Variant = Literal["corrected", "faithful"]
+
+
+class Model(NamedTuple):
+    """A model of the comparison."""
+
+    hidden_size: int
+    """The paper's: all models have about as many parameters."""
+    make: Callable[[int, bool], nn.Module]
+    """The core of a hidden size, faithful to the paper's code or not."""
+
+
+def _stpn(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
+    presynaptic: Any = "current" if faithful else "previous"
+    return STPN(SYMBOLS, size, scalar=scalar, presynaptic=presynaptic)
+
+
+def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
+    """The paper's code leaves out the bias, does not rescale F, and squashes it."""
+    if not faithful:
+        return STPN(SYMBOLS, size, plasticity="feedforward", scalar=scalar)
+    unit = STPN(SYMBOLS, size, plasticity="feedforward", norm="efficacy", scalar=scalar, bias=False)
+    return Squashed(unit)
+
+
+def _hebbff(size: int, faithful: bool) -> nn.Module:
+    return Squashed(HebbFF(SYMBOLS, size, True)) if faithful else HebbFF(SYMBOLS, size)
+
+
+MODELS = {
+    "stpn": Model(11, _stpn),
+    "stpn-scalar": Model(20, lambda size, faithful: _stpn(size, faithful, True)),
+    "stpnf": Model(13, _stpnf),
+    "stpnf-scalar": Model(26, lambda size, faithful: _stpnf(size, faithful, True)),
+    "hebbff": Model(26, _hebbff),
+    "rnn": Model(20, lambda size, faithful: RNN(SYMBOLS, size)),
+    "rnn-normalised": Model(20, lambda size, faithful: RNN(SYMBOLS, size, "neuron")),
+    "lstm": Model(9, lambda size, faithful: LSTM(SYMBOLS, size)),
+    "fast-weights": Model(20, lambda size, faithful: FastWeights(SYMBOLS, size, faithful=faithful)),
+    "modulated": Model(17, lambda size, faithful: ModulatedPlasticity(SYMBOLS, size)),
+}
+"""The paper's nine, and an RNN with rows of norm 1: how much energy normalisation saves alone."""
+
+
+@dataclass(frozen=True)
+class ArtConfig:
+    """Settings of stpn-art; the defaults are the paper's.
+
+    Args:
+        models: which ones learn, one after the other.
+        variant: "faithful" computes what the paper's code does, "corrected" what the models' papers
+            say.
+        pairs: of key and value in a sequence.
+        epochs: passes over the sequences.
+        batch_size: sequences per update.
+        learning_rate: of Adam.
+        train_sequences: to learn from.
+    """
+
+    models: tuple[str, ...] = tuple(MODELS)
+    variant: Variant = "corrected"
+    pairs: int = 3
+    epochs: int = 200
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    train_sequences: int = 100_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(self.models))  # a resumed run gives a list
+        unknown = [name for name in self.models if name not in MODELS]
+        if unknown or not self.models:
+            raise InputError(f"models are {list(self.models)}; expected some of {list(MODELS)}")
+        if self.variant not in ("corrected", "faithful"):
+            raise InputError(f"variant is {self.variant!r}; expected corrected or faithful")
+        if not 1 <= self.pairs <= 26:
+            raise InputError(f"pairs is {self.pairs}; expected 1 to 26")
+        for name in ("epochs", "batch_size", "learning_rate", "train_sequences"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
+
+
+def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then tests them.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a checkpoint to resume is unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    sizes = (config.train_sequences, 10_000, 20_000)
+    if session.quick:
+        config, sizes = replace(config, epochs=2), (2000, 500, 500)
+        session.tell("smoke run of 2 epochs on 2,000 training and 500 test sequences")
+    sets = retrieval_sets(session.seed, sizes, config.pairs)
+    nets = networks(config, session.seed).to(session.device)
+    loop = Loop(session.run, nets)
+    started = _result(config, session, sets)
+    session.run.write_result(started)
+    train, validation, test = ([tensor.to(session.device) for tensor in part] for part in sets)
+    metrics: dict[str, float] = {}
+    for name, net in nets.items():
+        assert isinstance(net, AnswerNet)
+        loop.run(
+            AnswerTraining(
+                name,
+                net,
+                one_hot,
+                (train[0], train[1]),
+                (validation[0], validation[1]),
+                config.epochs,
+                config.batch_size,
+                config.learning_rate,
+            )
+        )
+        field = name.replace("-", "_")
+        metrics[f"{field}_accuracy"] = answer_accuracy(net, one_hot, test[0], test[1])
+        metrics[f"{field}_energy"] = mean_energy(net, one_hot, test[0])
+        trained = (p.numel() for p in net.parameters() if p.requires_grad)
+        metrics[f"{field}_parameters"] = sum(trained)
+    first = next(iter(nets)).replace("-", "_")
+    head = {"test_accuracy": metrics[f"{first}_accuracy"]}
+    seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
+    finished = started | {
+        "metrics": head | metrics | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
+        "claims": [asdict(claim) for claim in claims(config, metrics, session.quick)],
+        "wall_s": round(loop.wall_s, 2),
+        "complete": True,
+    }
+    session.run.write_result(finished)
+    return finished
+
+
+def networks(config: ArtConfig, seed: int) -> nn.ModuleDict:
+    """The models, each with initial weights of its own."""
+    nets = nn.ModuleDict()
+    for place, (name, model) in enumerate(MODELS.items()):
+        if name in config.models:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(generator(seed, place).initial_seed())
+                core = model.make(model.hidden_size, config.variant == "faithful")
+                nets[name] = AnswerNet(core, model.hidden_size, SYMBOLS)
+    return nets
+
+
+def claims(config: ArtConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
+    """What the paper's abstract says, as far as the models that were trained can tell."""
+
+    def of(kind: str) -> dict[str, float]:
+        ends = {name: f"{name.replace('-', '_')}_{kind}" for name in MODELS}
+        return {name: metrics[end] for name, end in ends.items() if end in metrics}
+
+    accuracy, energy = of("accuracy"), of("energy")
+    ordinary = replace(config, pairs=3, variant="corrected") == ArtConfig() and not quick
+    found = []
+    if len(accuracy) > 1 and "stpn" in accuracy:
+        stpn, best = accuracy.pop("stpn"), max(accuracy, key=lambda name: accuracy[name])
+        found.append(
+            Claim(
+                "accuracy-best",
+                f"STPN answers better than each model of its size; the next is {best}",
+                accuracy[best],
+                stpn,
+                stpn > accuracy[best] if ordinary else None,
+                "paper",
+            )
+        )
+        found.append(
+            Claim(
+                "accuracy-solved",
+                "STPN solves the task: 99 of 100 answers are right",
+                0.99,
+                stpn,
+                stpn >= 0.99 if ordinary and config.pairs == 3 else None,
+                "ours",
+            )
+        )
+    if len(energy) > 1 and "stpn" in energy:
+        stpn = energy.pop("stpn")
+        alone = energy.pop("rnn-normalised", None)
+        if energy:
+            least = min(energy, key=lambda name: energy[name])
+            found.append(
+                Claim(
+                    "energy-lowest",
+                    f"STPN's synapses need the least energy of the paper's models; then {least}",
+                    energy[least],
+                    stpn,
+                    stpn < energy[least] if ordinary else None,
+                    "paper",
+                )
+            )
+        if alone is not None:
+            found.append(
+                Claim(
+                    "energy-plasticity",
+                    "plasticity saves energy beside normalisation: more is needed by an RNN with "
+                    "rows of norm 1",
+                    alone,
+                    stpn,
+                    stpn < alone if ordinary else None,
+                    "ours",
+                )
+            )
+    return found
+
+
+def _result(config: ArtConfig, session: Session, sets: list[Retrieval]) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for part in sets:
+        for tensor in part:
+            digest.update(tensor.numpy().tobytes())
+    train, _, test = sets
+    data = {
+        "name": "associative retrieval",
+        "n_train": len(train.answers),
+        "n_test": len(test.answers),
+        "source": "generated as the paper's code does",
+        "sha256": digest.hexdigest(),
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("stpn-art", PAPER, settings, data, session.device)

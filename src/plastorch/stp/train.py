@@ -1,0 +1,134 @@
+"""Backpropagation through time on sequences that ask for one answer, at their end."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.run import Record
+
+ENERGY_SAMPLES = 2000
+"""Sequences whose energy is followed during training."""
+
+
+class AnswerNet(nn.Module):
+    """A recurrent core, and a linear readout of its last activity.
+
+    Args:
+        core: takes [T, B, I], returns activities [T, B, H] and a state; has ``energy``.
+        hidden_size: H.
+        answers: O.
+
+    Example:
+        >>> from plastorch.stp import STPN
+        >>> AnswerNet(STPN(4, 3), 3, 5)(torch.randn(7, 2, 4)).shape
+        torch.Size([2, 5])
+    """
+
+    def __init__(self, core: nn.Module, hidden_size: int, answers: int) -> None:
+        super().__init__()
+        self.core = core
+        self.readout = nn.Linear(hidden_size, answers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [B, O] of sequences [T, B, I]."""
+        output, _ = self.core(x)
+        scores: Tensor = self.readout(output[-1])
+        return scores
+
+
+class AnswerTraining:
+    """A phase of the run: epochs over the same mini-batches in the same order, by Adam.
+
+    The last mini-batch of an epoch is left out if it is not full.
+
+    Args:
+        name: of the phase.
+        net: what learns.
+        encode: makes the network's input [T, B, I] of sequences [B, T].
+        train: sequences [N, T] and answers [N].
+        validation: the same, for what is logged.
+        epochs: how many.
+        batch_size: sequences per update.
+        learning_rate: of Adam.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        net: AnswerNet,
+        encode: Callable[[Tensor], Tensor],
+        train: tuple[Tensor, Tensor],
+        validation: tuple[Tensor, Tensor],
+        epochs: int,
+        batch_size: int,
+        learning_rate: float,
+    ) -> None:
+        self.name, self.net, self.encode = name, net, encode
+        self.train, self.validation = train, validation
+        self.position, self.total = 0, epochs
+        self.batch_size = min(batch_size, len(train[0]))
+        trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(trained, learning_rate)
+
+    def step(self) -> list[Record]:
+        """An epoch."""
+        sequences, answers = self.train
+        updates = len(sequences) // self.batch_size
+        loss_sum, right = torch.zeros((), device=answers.device), torch.zeros_like(answers[0])
+        for first in range(0, updates * self.batch_size, self.batch_size):
+            rows = slice(first, first + self.batch_size)
+            scores = self.net(self.encode(sequences[rows]))
+            loss = F.cross_entropy(scores, answers[rows])
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            loss_sum += loss.detach()
+            right += (scores.argmax(1) == answers[rows]).sum()
+        self.position += 1
+        accuracy = answer_accuracy(self.net, self.encode, *self.validation)
+        some = self.validation[0][:ENERGY_SAMPLES]
+        return [
+            {
+                "phase": self.name,
+                "epoch": self.position,
+                "loss": float(loss_sum) / updates,
+                "train_accuracy": int(right) / (updates * self.batch_size),
+                "validation_accuracy": accuracy,
+                "energy": mean_energy(self.net, self.encode, some),
+            }
+        ]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Adam's moments."""
+        return moments(self.optimizer)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        load_moments(self.optimizer, state)
+
+
+@torch.no_grad()
+def answer_accuracy(
+    net: AnswerNet,
+    encode: Callable[[Tensor], Tensor],
+    sequences: Tensor,
+    answers: Tensor,
+    batch_size: int = 2000,
+) -> float:
+    """Share of right answers."""
+    batches = zip(torch.split(sequences, batch_size), torch.split(answers, batch_size), strict=True)
+    right = sum(int((net(encode(s)).argmax(1) == a).sum()) for s, a in batches)
+    return right / len(answers)
+
+
+@torch.no_grad()
+def mean_energy(
+    net: AnswerNet, encode: Callable[[Tensor], Tensor], sequences: Tensor, batch_size: int = 2000
+) -> float:
+    """Energy of a step, summed over neurons, mean over steps and sequences."""
+    energy: Callable[[Tensor], Tensor] = net.core.energy  # type: ignore[assignment]
+    parts = torch.split(sequences, batch_size)
+    return sum(float(energy(encode(part)).sum()) for part in parts) / sequences.numel()
