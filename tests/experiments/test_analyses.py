@@ -32,7 +32,7 @@ def test_a_run_keeps_and_draws_its_analyses(tmp_path: Path) -> None:
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     assert shapes == {
         "confusion": (10, 10),
-        "filters": (48, 1, 5, 5),
+        "filters": (24, 1, 5, 5),
         "receptive_fields_layer1": (24, 1, 5, 5),
         "receptive_fields_layer2": (24, 1, 12, 12),
         "top_patches_layer1": (4, 10, 1, 5, 5),

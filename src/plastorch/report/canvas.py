@@ -39,7 +39,7 @@ class Theme:
         """
         return {
             "color": self.series[index % len(self.series)],
-            "linestyle": DASHES[index % len(DASHES)],
+            "linestyle": DASHES[(index + index // len(self.series)) % len(DASHES)],
         }
 
 

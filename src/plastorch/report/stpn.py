@@ -1,0 +1,117 @@
+"""Figures of the short-term plasticity experiments: a line per model, in the course of training."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from plastorch.report.canvas import LIGHT, Theme, label, legend, new_axes, new_figure
+from plastorch.report.load import Row, RunData, series
+from plastorch.report.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "stpn": "STPN",
+    "stpn-pre": "STPN, norm pre",
+    "stpn-scalar": "STPN, one Λ, Γ",
+    "stpnf": "STPNf",
+    "stpnf-scalar": "STPNf, one Λ, Γ",
+    "hebbff": "HebbFF",
+    "rnn": "RNN",
+    "rnn-normalised": "RNN, norm 1",
+    "lstm": "LSTM",
+    "fast-weights": "fast weights",
+    "modulated": "modulated",
+}
+"""Of the models; a phase of the log that is called by one of them is its training."""
+
+
+def draw_models(
+    courses: Mapping[str, Sequence[Row]], x: str, field: str, theme: Theme = LIGHT
+) -> "Figure":
+    """A field of the log in the course of training, one line per model.
+
+    Args:
+        courses: per model, rows with ``x`` and the field.
+        x: what counts the course, such as "epoch".
+        field: what is drawn; an accuracy in per cent.
+        theme: colours.
+
+    Returns:
+        A figure with one axes.
+
+    Example:
+        >>> rows = [{"epoch": 1, "validation_accuracy": 0.5}]
+        >>> figure = draw_models({"stpn": rows}, "epoch", "validation_accuracy")
+        >>> figure.axes[0].lines[0].get_ydata().tolist()
+        [50.0]
+    """
+    figure = new_figure(3.4 + 0.2 * len(courses) / 3, theme)
+    (axes,) = new_axes(figure, theme)
+    percent = field.endswith("accuracy")
+    for index, (model, rows) in enumerate(courses.items()):
+        values = [(100 if percent else 1) * row[field] for row in rows]
+        where = [row[x] for row in rows]
+        axes.plot(where, values, linewidth=2, label=NAMES.get(model, model), **theme.line(index))
+    if percent:
+        axes.yaxis.set_major_formatter("{x:g} %")
+    label(axes, theme, x=x)
+    legend(axes, theme)
+    return figure
+
+
+def stpn_panels(run: RunData) -> list[Panel]:
+    """The figures of a run of several recurrent models that it has data for.
+
+    Example:
+        >>> from pathlib import Path
+        >>> stpn_panels(RunData(Path("run"), {}, [], {}))
+        []
+    """
+    found = [
+        _course(
+            run,
+            "epoch",
+            "validation_accuracy",
+            "Who learns to associate",
+            "Share of right answers on sequences held out, after each pass over the training "
+            "sequences; all models have about as many parameters.",
+        ),
+        _course(
+            run,
+            "epoch",
+            "energy",
+            "Energy of the synapses",
+            "Efficacy times squared signal, summed over all synapses, mean over steps and "
+            "sequences. Biases, readouts and the change of synapses are not counted.",
+        ),
+    ]
+    return [panel for panel in found if panel]
+
+
+def is_stpn_phase(phase: str) -> bool:
+    """Whether a phase of the log is drawn here, so that it needs no plain curves.
+
+    Example:
+        >>> is_stpn_phase("fast-weights"), is_stpn_phase("readout")
+        (True, False)
+    """
+    return phase in NAMES
+
+
+def _course(run: RunData, x: str, field: str, title: str, caption: str) -> Panel | None:
+    rows = {model: series(run.rows, model, x, [field]) for model in NAMES}
+    courses = {model: found for model, found in rows.items() if found}
+    if not courses:
+        return None
+    factor, unit = (100, " %") if field.endswith("accuracy") else (1, "")
+    ends = "; ".join(
+        f"{NAMES[model]} {factor * found[-1][field]:.3g}{unit}" for model, found in courses.items()
+    )
+    return Panel(
+        name=field.replace("_", "-"),
+        title=title,
+        caption=f"{caption} At the end: {ends}.",
+        alt=f"Line plot against {x}, one line per model; at the end {ends}.",
+        draw=lambda theme: draw_models(courses, x, field, theme),
+    )
