@@ -1,0 +1,1 @@
+"""Reinforcement learning: a maze and advantage actor-critic, for any recurrent network."""

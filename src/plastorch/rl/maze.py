@@ -1,0 +1,256 @@
+"""A maze with a hidden reward, for any number of agents at once.
+
+Each agent looks for a cell that stays the same for an episode; whenever it gets there it is
+rewarded and put down elsewhere. Finding the cell once and remembering where it is pays for the
+rest.
+
+Papers: Miconi, Rawal, Clune, Stanley, *Backpropamine*, ICLR 2019; Garcia Rodriguez et al., ICML
+2022, arXiv 2206.14048.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+ACTIONS = 4
+"""Up, down, left, right."""
+OBSERVATION = 17
+"""Numbers that an agent sees."""
+
+
+class MazeState(NamedTuple):
+    """Where B agents are and what happened last; cells are places in the list of free ones."""
+
+    position: Tensor
+    """Cell of each agent [B]."""
+    goal: Tensor
+    """Cell of each agent's reward [B]."""
+    reward: Tensor
+    """Reward of the step before [B]."""
+    action: Tensor
+    """Action of the step before [B]."""
+    time: int
+    """Steps since the start."""
+
+
+def walls(size: int) -> Tensor:
+    """The maze [size, size], True where there is a wall: all round, and pillars between paths.
+
+    Pillars stand where row and column are even, but not in the centre.
+
+    Args:
+        size: cells along a side, walls included; odd.
+
+    Returns:
+        [size, size].
+
+    Raises:
+        InputError: if the size is even or below 5.
+
+    Example:
+        >>> walls(7).int()
+        tensor([[1, 1, 1, 1, 1, 1, 1],
+                [1, 0, 0, 0, 0, 0, 1],
+                [1, 0, 1, 0, 1, 0, 1],
+                [1, 0, 0, 0, 0, 0, 1],
+                [1, 0, 1, 0, 1, 0, 1],
+                [1, 0, 0, 0, 0, 0, 1],
+                [1, 1, 1, 1, 1, 1, 1]], dtype=torch.int32)
+    """
+    if size < 5 or size % 2 == 0:
+        raise InputError(f"size is {size}; expected an odd number from 5")
+    maze = torch.ones(size, size, dtype=torch.bool)
+    maze[1:-1, 1:-1] = False
+    maze[::2, ::2] = True
+    maze[size // 2, size // 2] = False
+    return maze
+
+
+def free_cells(maze: Tensor) -> Tensor:
+    """Row and column of every cell without a wall, row by row, the centre last: [N, 2].
+
+    Example:
+        >>> free_cells(walls(5))[-2:]
+        tensor([[3, 3],
+                [2, 2]])
+    """
+    centre = torch.tensor(maze.shape) // 2
+    cells = (~maze).nonzero()
+    others = (cells != centre).any(1)
+    return torch.cat([cells[others], cells[~others]])
+
+
+class Maze:
+    """The rules of the game, as tables that all agents look things up in.
+
+    Agents start in the centre. The 17 numbers an agent sees: 0-8, walls of the 3x3 cells around it,
+    row by row; 9, always 0; 10, always 1; 11, time over length of the episode; 12, reward of the
+    step before; 13-16, action of the step before, one-hot, at first "up".
+
+    Args:
+        size: cells along a side, walls included; odd.
+        steps: T, length of an episode.
+        reward: for reaching the goal.
+        wall_penalty: for walking into a wall.
+        faithful: the paper's code draws the cell where the k-th rewarded agent goes on among those
+            that are not the goal of agent k of all agents; else none goes on at its own goal.
+        device: where the tables and states live.
+
+    Raises:
+        InputError: for a size that :func:`walls` does not take, or less than one step.
+
+    Example:
+        >>> maze = Maze(5)
+        >>> state = maze.start(torch.tensor([0, 7]))
+        >>> maze.observe(state).shape
+        torch.Size([2, 17])
+        >>> up = maze.step(state, torch.tensor([0, 0]), torch.tensor([3, 3]))
+        >>> maze.step(up, torch.tensor([2, 2]), torch.tensor([3, 3])).reward
+        tensor([10.,  0.])
+    """
+
+    def __init__(
+        self,
+        size: int = 13,
+        steps: int = 200,
+        reward: float = 10.0,
+        wall_penalty: float = 0.0,
+        faithful: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if steps < 1:
+            raise InputError(f"steps is {steps}; expected 1 or more")
+        self.steps, self.reward, self.wall_penalty = steps, reward, wall_penalty
+        self.faithful, self.device = faithful, torch.device(device)
+        self.walls = walls(size)
+        cells = free_cells(self.walls)
+        self.cells = len(cells)
+        """Free cells N."""
+        self.moves = _moves(self.walls, cells).to(device)
+        """Where each action leads from each cell [N, 4]; back to itself at a wall."""
+        self.views = _views(self.walls, cells).to(device)
+        """What an agent sees in each cell, without what changes in time [N, 17]."""
+        self._one_hot = torch.eye(ACTIONS, device=device)
+
+    def start(self, goal: Tensor) -> MazeState:
+        """Agents in the centre, at time 0.
+
+        Args:
+            goal: cell of each agent's reward [B], below N.
+
+        Returns:
+            The state.
+        """
+        position = torch.full_like(goal, self.cells - 1)
+        return MazeState(position, goal, torch.zeros(goal.shape, device=goal.device), 0 * goal, 0)
+
+    def observe(self, state: MazeState) -> Tensor:
+        """What the agents see [B, 17]."""
+        seen = self.views.index_select(0, state.position)
+        seen[:, 11] = state.time / self.steps
+        seen[:, 12] = state.reward
+        seen[:, 13:] = self._one_hot.index_select(0, state.action)
+        return seen
+
+    def step(self, state: MazeState, action: Tensor, draw: Tensor) -> MazeState:
+        """Agents move; those that reach their goal, or stay on it, are rewarded and go elsewhere.
+
+        Args:
+            state: before.
+            action: of each agent [B]: 0 up, 1 down, 2 left, 3 right.
+            draw: random number of each agent [B], below N - 1: which of the cells that are not the
+                goal a rewarded agent goes to. If ``faithful``, the first rewarded agent takes the
+                first number, and so on.
+
+        Returns:
+            The state after.
+        """
+        position = self.moves.view(-1)[state.position * ACTIONS + action]
+        reached = position == state.goal
+        reward = reached * self.reward
+        if self.wall_penalty:
+            reward = reward - (position == state.position) * self.wall_penalty
+        goal = state.goal
+        if self.faithful:
+            rank = (reached.cumsum(0) - 1).clamp(min=0)
+            draw, goal = draw[rank], goal[rank]
+        elsewhere = draw + (draw >= goal)  # place in the list with the goal among the N - 1 without
+        position = torch.where(reached, elsewhere, position)
+        return MazeState(position, state.goal, reward, action, state.time + 1)
+
+
+def distances(maze: Maze) -> Tensor:
+    """Steps of the shortest path between any two free cells [N, N], by breadth-first search.
+
+    Example:
+        >>> int(distances(Maze(5)).max())
+        4
+    """
+    cells = torch.arange(maze.cells)
+    found = torch.where(cells == cells.unsqueeze(1), 0, maze.cells)
+    for _ in range(maze.cells):
+        nearest = torch.minimum(found, found[maze.moves.cpu()].amin(1) + 1)
+        if torch.equal(nearest, found):
+            break
+        found = nearest
+    return found
+
+
+def shortest_path_reward(maze: Maze) -> float:
+    """Reward of an episode spent on shortest paths to the goal, each from a random other cell.
+
+    For each goal T over the mean distance, then the mean over goals.
+
+    Example:
+        >>> round(shortest_path_reward(Maze(13)))
+        271
+    """
+    length = distances(maze).double().sum(1) / (maze.cells - 1)
+    return maze.reward * maze.steps * float((1 / length).mean())
+
+
+def random_reward(maze: Maze) -> float:
+    """Mean reward of an episode of random actions, from the course of an agent's probabilities.
+
+    Exact without a wall penalty; if ``faithful``, for many agents, of which a rewarded one goes on
+    anywhere, its goal included.
+
+    Example:
+        >>> round(random_reward(Maze(13)), 2), round(random_reward(Maze(13, faithful=True)), 2)
+        (5.48, 5.52)
+    """
+    n = maze.cells
+    walk = torch.zeros(n, n, dtype=torch.float64)
+    walk.scatter_add_(1, maze.moves.cpu(), torch.full((n, ACTIONS), 1 / ACTIONS).double())
+    chance = torch.zeros(n, n, dtype=torch.float64)  # of each position, for each goal
+    chance[:, -1] = 1
+    visits = 0.0
+    for _ in range(maze.steps):
+        chance = chance @ walk
+        reached = chance.diagonal().clone()
+        visits += float(reached.sum())
+        chance.fill_diagonal_(0)
+        chance += reached.unsqueeze(1) / (n if maze.faithful else n - 1)
+        if not maze.faithful:
+            chance.fill_diagonal_(0)
+    return maze.reward * visits / n
+
+
+def _moves(maze: Tensor, cells: Tensor) -> Tensor:
+    place = torch.full(maze.shape, -1)
+    place[cells[:, 0], cells[:, 1]] = torch.arange(len(cells))
+    ways = torch.tensor([[-1, 0], [1, 0], [0, -1], [0, 1]])
+    row, column = (cells.unsqueeze(1) + ways).unbind(-1)
+    there = place[row, column]
+    return torch.where(there < 0, torch.arange(len(cells)).unsqueeze(1), there)
+
+
+def _views(maze: Tensor, cells: Tensor) -> Tensor:
+    around = maze.unfold(0, 3, 1).unfold(1, 3, 1)  # of the cell one down, one right
+    views = torch.zeros(len(cells), OBSERVATION)
+    views[:, :9] = around[cells[:, 0] - 1, cells[:, 1] - 1].reshape(-1, 9).float()
+    views[:, 10] = 1
+    return views
