@@ -112,13 +112,14 @@ def run(arguments: list[str]) -> int:
 def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) -> int:
     import torch
 
-    from plastorch.engine.device import keep_freed_memory, select_device
+    from plastorch.engine.device import flush_denormals, keep_freed_memory, select_device
     from plastorch.engine.loop import Interrupted
     from plastorch.engine.run import RunFolder
     from plastorch.experiments.session import Session
     from plastorch.report import write_report
 
     keep_freed_memory()
+    flush_denormals()
     device = select_device(options.device)
     if folder is None:
         settings = {
