@@ -138,15 +138,16 @@ def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) 
         folder, options.seed, device, options.data, options.quick, lambda t: _notice(console, t)
     )
     console.print(f"{experiment.name}: run folder {folder.path}", highlight=False)
-    try:
-        result = experiment.measure(config, session)
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(
-            f"go on with: plastorch run {experiment.name} --resume {folder.path}"
-        ) from None
-    except InputError:
-        folder.discard_if_empty()
-        raise
+    with folder.alone():
+        try:
+            result = experiment.measure(config, session)
+        except (Interrupted, KeyboardInterrupt):
+            raise Interrupted(
+                f"go on with: plastorch run {experiment.name} --resume {folder.path}"
+            ) from None
+        except InputError:
+            folder.discard_if_empty()
+            raise
     page = write_report(folder.path)
     _show(result)
     print(f"report: {page.resolve()}")

@@ -43,6 +43,15 @@ def test_an_empty_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert (run.path / "config.json").exists()
 
 
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "experiment", {"seed": 0})
+    used = pytest.raises(InputError, match="in use by another process")
+    with run.alone(), used, RunFolder(run.path).alone():
+        pytest.fail("two at a time")
+    with RunFolder(run.path).alone():
+        pass
+
+
 def test_records_are_what_was_logged(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.records() == []

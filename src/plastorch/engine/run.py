@@ -1,9 +1,11 @@
 """The run folder: configuration, metrics, claims and result of one run of an experiment."""
 
+import contextlib
 import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,6 +79,23 @@ class RunFolder:
             write_atomically(path / "config.json", json.dumps(full, indent=1).encode())
             return run
         raise InputError(f"out is {str(out)!r}: too many runs of {experiment} in one second")
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from running in this folder at the same time.
+
+        Raises:
+            InputError: if one is doing so, for instance one that was told to stop and ends its
+                last step.
+        """
+        import fcntl
+
+        with open(self.path / "config.json", "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"{self.path} is in use by another process") from None
+            yield
 
     def discard_if_empty(self) -> None:
         """Removes a folder in which nothing but its configuration was written."""
