@@ -1,0 +1,67 @@
+"""Continual familiarity detection: was this item seen exactly R steps ago?
+
+Task: Tyulmankov, Yang, Abbott, *Meta-learning synaptic plasticity*, Neuron 110, 2022; in the form
+of Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+
+class FamiliarityStream(NamedTuple):
+    """Items one after the other, and which of them are repeats."""
+
+    items: Tensor
+    """-1 or 1, float32 [T, d]."""
+    repeats: Tensor
+    """Whether the item is the one of R steps before, bool [T]."""
+
+    def to(self, device: torch.device) -> "FamiliarityStream":
+        """The same on a device."""
+        return FamiliarityStream(self.items.to(device), self.repeats.to(device))
+
+
+def familiarity_stream(
+    steps: int, repeat: int, features: int, random: torch.Generator
+) -> FamiliarityStream:
+    """Items of random signs; from step R on, every other draw repeats the item of R steps before.
+
+    No draw repeats a repeat, so that two items of three are new in the long run. Items are many
+    signs long: with few, a new item can equal an old one by chance, and still counts as new.
+
+    Args:
+        steps: T.
+        repeat: R, steps from an item to its repeat.
+        features: d, signs of an item.
+        random: where the draws come from.
+
+    Returns:
+        The stream.
+
+    Raises:
+        InputError: for a number below 1.
+
+    Example:
+        >>> items, repeats = familiarity_stream(9, 3, 50, torch.Generator().manual_seed(1))
+        >>> repeats.long()
+        tensor([0, 0, 0, 0, 1, 0, 1, 0, 0])
+        >>> torch.equal(items[[4, 6]], items[[1, 3]])
+        True
+    """
+    for name, value in (("steps", steps), ("repeat", repeat), ("features", features)):
+        if value < 1:
+            raise InputError(f"{name} is {value}; expected 1 or more")
+    # Column r holds steps r, r + R, r + 2 R ...: each draws on the one above.
+    rows = -(-steps // repeat)
+    drawn = torch.rand(rows, repeat, generator=random) < 0.5
+    drawn[0] = False
+    row = torch.arange(rows).unsqueeze(1)
+    last_not_drawn = torch.where(drawn, 0, row).cummax(dim=0).values
+    # Of draws without a break, the first repeats, the second can't, the third repeats ...
+    repeats = (drawn & ((row - last_not_drawn) % 2 == 1)).flatten()[:steps]
+    signs = 2.0 * torch.randint(0, 2, (steps, features), generator=random) - 1
+    return FamiliarityStream(signs[torch.arange(steps) - repeat * repeats], repeats)

@@ -1,0 +1,269 @@
+"""Advantage actor-critic through whole episodes, by backpropagation through time.
+
+Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, with the objective of Miconi et al.,
+*Backpropamine*, ICLR 2019.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.device import generator
+from plastorch.engine.run import Record
+from plastorch.rl.maze import ACTIONS, Maze
+
+DISCOUNT = 0.9
+CONCENTRATION = 0.03
+"""Weight of the squared probabilities, which stands in for an entropy bonus."""
+VALUE_WEIGHT = 0.1
+GRADIENT_NORM = 4.0
+"""Where gradients are clipped."""
+LOG_EVERY = 10
+"""Iterations between two records."""
+ENERGY_AGENTS = 32
+"""Agents whose energy is followed during training."""
+CPU_AGENTS = 64
+"""Agents whose episode a CPU keeps at a time to go back through: plastic synapses take space."""
+
+
+class ActorCritic(nn.Module):
+    """A recurrent core with two linear readouts: scores of actions, and the value of the state.
+
+    Args:
+        core: takes [T, B, I] and a state, returns activities [T, B, H] and the next state.
+        hidden_size: H.
+        actions: A.
+
+    Example:
+        >>> scores, values, state = ActorCritic(nn.RNN(17, 8), 8)(torch.randn(3, 2, 17))
+        >>> scores.shape, values.shape
+        (torch.Size([3, 2, 4]), torch.Size([3, 2]))
+    """
+
+    def __init__(self, core: nn.Module, hidden_size: int, actions: int = ACTIONS) -> None:
+        super().__init__()
+        self.core = core
+        self.actor = nn.Linear(hidden_size, actions)
+        self.critic = nn.Linear(hidden_size, 1)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
+        """Scores [T, B, A] and values [T, B] of inputs [T, B, I], and the state after them."""
+        activity, state = self.core(x, state)
+        return self.actor(activity), self.critic(activity).squeeze(-1), state
+
+
+class Episode(NamedTuple):
+    """What B agents saw, made of it, did and got in T steps."""
+
+    observations: Tensor
+    """[T, B, 17]."""
+    scores: Tensor
+    """[T, B, 4]."""
+    values: Tensor
+    """[T, B]."""
+    actions: Tensor
+    """[T, B]."""
+    rewards: Tensor
+    """[T, B]."""
+
+
+@torch.no_grad()
+def play(net: ActorCritic, maze: Maze, agents: int, random: torch.Generator) -> Episode:
+    """An episode in which agents draw each action with the probability that the network gives it.
+
+    Args:
+        net: of all agents.
+        maze: where they are.
+        agents: B.
+        random: generator on the CPU.
+
+    Returns:
+        The episode, without gradients.
+
+    Example:
+        >>> net, random = ActorCritic(nn.RNN(17, 8), 8), torch.Generator()
+        >>> play(net, Maze(5, steps=20), 2, random).scores.shape
+        torch.Size([20, 2, 4])
+    """
+
+    def integers(bound: int, *shape: int) -> Tensor:
+        return torch.randint(bound, shape, generator=random).to(maze.device)
+
+    steps = maze.steps
+    state = maze.start(integers(maze.cells, agents))
+    elsewhere = integers(maze.cells - 1, steps, agents)
+    # Scores minus the logarithm of exponential noise are largest with softmax probabilities.
+    exponential = torch.empty(steps, agents, ACTIONS).exponential_(generator=random)
+    luck = -exponential.log().to(maze.device)
+    course, memory = [], None
+    for t in range(steps):
+        seen = maze.observe(state)
+        scores, values, memory = net(seen.unsqueeze(0), memory)
+        action = (scores[0] + luck[t]).argmax(-1)
+        state = maze.step(state, action, elsewhere[t])
+        course.append((seen, scores[0], values[0], action, state.reward))
+    return Episode(*(torch.stack(parts) for parts in zip(*course, strict=True)))
+
+
+def returns(rewards: Tensor, discount: float = DISCOUNT) -> Tensor:
+    """R(t) = r(t) + discount R(t+1), 0 after the end: [T, ...] to [T, ...].
+
+    Example:
+        >>> returns(torch.tensor([1.0, 0.0, 4.0]), 0.5)
+        tensor([2., 2., 4.])
+    """
+    found = rewards.clone()
+    for t in range(len(rewards) - 2, -1, -1):
+        found[t] += discount * found[t + 1]
+    return found
+
+
+def a2c_loss(
+    scores: Tensor,
+    values: Tensor,
+    actions: Tensor,
+    rewards: Tensor,
+    faithful: bool = False,
+    discount: float = DISCOUNT,
+    concentration: float = CONCENTRATION,
+    value_weight: float = VALUE_WEIGHT,
+) -> Tensor:
+    """Mean over steps and agents of c Σ y² - log y(a) A + w A², with advantage A = R - v.
+
+    Garcia Rodriguez et al., ICML 2022, objective of the maze; y are the probabilities of actions,
+    and the policy's term has no gradient through A.
+
+    Args:
+        scores: of actions [T, B, A].
+        values: v [T, B].
+        actions: a, what was done [T, B].
+        rewards: r [T, B].
+        faithful: as in the paper's code, v is the value of the first agent for all.
+        discount: of later rewards in R.
+        concentration: c.
+        value_weight: w.
+
+    Returns:
+        The loss, a number.
+
+    Example:
+        >>> scores, nothing = torch.zeros(2, 3, 4), torch.zeros(2, 3)
+        >>> a2c_loss(scores, nothing, nothing.long(), nothing)
+        tensor(0.0075)
+    """
+    advantage = returns(rewards, discount) - (values[:, :1] if faithful else values)
+    log_probability = scores.log_softmax(-1)
+    done = log_probability.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    squared = log_probability.exp().square().sum(-1)
+    policy = done * advantage.detach()
+    return (concentration * squared - policy + value_weight * advantage.square()).mean()
+
+
+def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) -> None:
+    """Adds the loss's gradients to those of the network.
+
+    Gradients of scores and values come from the episode as it was played; the core computes it
+    again to go back through it, on a CPU a few agents at a time.
+
+    Args:
+        net: that played.
+        episode: as it was.
+        faithful: see :func:`a2c_loss`.
+    """
+    outputs = episode.scores.clone().requires_grad_(), episode.values.clone().requires_grad_()
+    loss = a2c_loss(*outputs, episode.actions, episode.rewards, faithful)
+    gradients = torch.autograd.grad(loss, outputs)
+    seen = episode.observations
+    at_once = CPU_AGENTS if seen.device.type == "cpu" else seen.shape[1]
+    parts = (torch.split(tensor, at_once, 1) for tensor in (seen, *gradients))
+    for x, of_scores, of_values in zip(*parts, strict=True):
+        scores, values, _ = net(x)
+        torch.autograd.backward((scores, values), (of_scores, of_values))
+
+
+class ActorCriticTraining:
+    """A phase of the run: each iteration is an episode of all agents and one update, by Adam.
+
+    A record, every tenth iteration and after the last, has ``reward``, of an episode, mean over
+    agents and over the iterations since the record before, and ``energy_per_neuron``, of a step,
+    mean over some agents of the iteration.
+
+    Args:
+        name: of the phase.
+        net: what learns; its core has ``energy``.
+        maze: where it plays.
+        agents: that play at once.
+        iterations: how many.
+        path: of numbers that seeds episodes; see :func:`plastorch.engine.device.generator`.
+        learning_rate: of Adam.
+        warm_up: first iterations, which are played and logged but change nothing.
+        faithful: see :func:`a2c_loss`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        net: ActorCritic,
+        maze: Maze,
+        agents: int,
+        iterations: int,
+        path: tuple[int, ...],
+        learning_rate: float = 1e-4,
+        warm_up: int = 101,
+        faithful: bool = False,
+    ) -> None:
+        self.name, self.net, self.maze = name, net, maze
+        self.agents, self.path = agents, path
+        self.warm_up, self.faithful = warm_up, faithful
+        self.position, self.total = 0, iterations
+        self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=1e-4)
+        self.reward = torch.zeros((), device=maze.device)
+        """Mean over agents, sum over the iterations since the last record."""
+
+    def step(self) -> list[Record]:
+        """An iteration."""
+        random = generator(*self.path, self.position)
+        episode = play(self.net, self.maze, self.agents, random)
+        if self.position >= self.warm_up:
+            self.optimizer.zero_grad()
+            backpropagate(self.net, episode, self.faithful)
+            nn.utils.clip_grad_norm_(self.trained, GRADIENT_NORM)
+            self.optimizer.step()
+        self.reward += episode.rewards.sum(0).mean()
+        self.position += 1
+        return self._record(episode) if self._logs() else []
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Adam's moments, and the rewards since the last record."""
+        return {"reward": self.reward, **moments(self.optimizer)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        self.reward = state.pop("reward").to(self.reward.device)
+        load_moments(self.optimizer, state)
+
+    def _logs(self) -> bool:
+        return self.position % LOG_EVERY == 0 or self.position == self.total
+
+    def _record(self, episode: Episode) -> list[Record]:
+        since = self.position - (self.position - 1) // LOG_EVERY * LOG_EVERY
+        reward, self.reward = float(self.reward) / since, torch.zeros_like(self.reward)
+        energy = mean_energy(self.net, episode.observations[:, :ENERGY_AGENTS])
+        return [
+            {
+                "phase": self.name,
+                "iteration": self.position,
+                "reward": reward,
+                "energy_per_neuron": energy,
+            }
+        ]
+
+
+def mean_energy(net: ActorCritic, observations: Tensor) -> float:
+    """Energy of a step and neuron (of an LSTM, gate), mean over agents and steps [T, B, 17]."""
+    energy: Callable[[Tensor], Tensor] = net.core.energy  # type: ignore[assignment]
+    return float(energy(observations).mean())

@@ -1,0 +1,175 @@
+"""Backpropagation through time on endless streams that ask for an answer at every step."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.data.familiarity import FamiliarityStream
+from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.run import Record
+from plastorch.stp.layers import STPN
+
+LOG_EVERY = 10
+"""Updates from one line of the log, and one validation, to the next."""
+
+
+class FamiliarityNet(nn.Module):
+    """A recurrent core, and a readout that says at each step how familiar the item is.
+
+    Weights and bias of the readout start as in the code of Garcia Rodriguez et al., ICML 2022:
+    normal, with deviations 1/sqrt(H) and 1.
+
+    Args:
+        core: takes [T, 1, d], returns activities [T, 1, H] and a state.
+        hidden_size: H.
+
+    Example:
+        >>> FamiliarityNet(STPN(100, 27), 27)(torch.randn(7, 100)).shape
+        torch.Size([7])
+    """
+
+    def __init__(self, core: nn.Module, hidden_size: int) -> None:
+        super().__init__()
+        self.core = core
+        self.readout = nn.Linear(hidden_size, 1)
+        nn.init.normal_(self.readout.weight, std=hidden_size**-0.5)
+        nn.init.normal_(self.readout.bias)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Log-odds [T] that items [T, d] are repeats."""
+        output, _ = self.core(items.unsqueeze(1))
+        scores: Tensor = self.readout(output)
+        return scores.flatten()
+
+
+class HebbFF(STPN):
+    """h = σ((W + A) x + b); A = λ A + η h x', with one λ and one η, of either sign, for all.
+
+    Tyulmankov et al., Neuron 110, 2022. Unlike :class:`plastorch.stp.baselines.HebbFF`, λ is a
+    parameter itself, which :meth:`bound` keeps in [0, 1]. It starts at 0.99, η at -5/d.
+
+    Args:
+        input_size: d.
+        hidden_size: H.
+
+    Example:
+        >>> HebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
+        torch.Size([7, 2, 5])
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            plasticity="feedforward",
+            norm="none",
+            scalar=True,
+            activation="sigmoid",
+        )
+        nn.init.constant_(self.get_parameter("cells.0.weight_lambda"), 0.99)
+        nn.init.constant_(self.get_parameter("cells.0.weight_gamma"), -5 / input_size)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Puts λ back into [0, 1]."""
+        self.get_parameter("cells.0.weight_lambda").clamp_(0, 1)
+
+
+class FamiliarityTraining:
+    """A phase of the run: one update per stream, through all its steps, by Adam.
+
+    Args:
+        name: of the phase.
+        net: what learns.
+        stream: of an update, by its number from 0.
+        updates: how many.
+        learning_rate: of Adam.
+        validation: a stream for what is logged, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        net: FamiliarityNet,
+        stream: Callable[[int], FamiliarityStream],
+        updates: int,
+        learning_rate: float,
+        validation: FamiliarityStream | None = None,
+    ) -> None:
+        self.name, self.net, self.stream, self.validation = name, net, stream, validation
+        self.position, self.total = 0, updates
+        self.optimizer = torch.optim.Adam(net.parameters(), learning_rate)
+
+    def step(self) -> list[Record]:
+        """An update."""
+        items, repeats = self.stream(self.position)
+        scores = self.net(items)
+        loss = F.binary_cross_entropy_with_logits(scores, repeats.to(scores.dtype))
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if isinstance(self.net.core, HebbFF):
+            self.net.core.bound()
+        self.position += 1
+        if self.position % LOG_EVERY and self.position < self.total:
+            return []
+        record: Record = {
+            "phase": self.name,
+            "step": self.position,
+            "loss": float(loss.detach()),
+            "train_accuracy": rates(scores, repeats).accuracy,
+        }
+        if self.validation is not None:
+            record["validation_accuracy"] = rates_on(self.net, self.validation).accuracy
+        return [record]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Adam's moments."""
+        return moments(self.optimizer)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        load_moments(self.optimizer, state)
+
+
+class Rates(NamedTuple):
+    """How well repeats are told from new items; shares in [0, 1]."""
+
+    accuracy: float
+    """Of all items, those told right."""
+    true_positive_rate: float
+    """Of repeats, those found."""
+    false_positive_rate: float
+    """Of new items, those taken for repeats."""
+
+
+def rates(scores: Tensor, repeats: Tensor) -> Rates:
+    """How well log-odds above 0 mark repeats.
+
+    Args:
+        scores: [T].
+        repeats: bool [T].
+
+    Returns:
+        Three shares; one of no items is 0.
+
+    Example:
+        >>> scores = torch.tensor([2.0, -1.0, 3.0, -2.0])
+        >>> rates(scores, torch.tensor([True, True, False, False]))
+        Rates(accuracy=0.5, true_positive_rate=0.5, false_positive_rate=0.5)
+    """
+    found = scores > 0
+    right = int((found == repeats).sum())
+    shares = (
+        int((found & of).sum()) / max(1, int(of.sum())) for of in (repeats, repeats.logical_not())
+    )
+    return Rates(right / len(scores), *shares)
+
+
+@torch.no_grad()
+def rates_on(net: FamiliarityNet, stream: FamiliarityStream) -> Rates:
+    """How well a network does on a stream."""
+    return rates(net(stream.items), stream.repeats)
