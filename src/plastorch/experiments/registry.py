@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments import bayes, softhebb, stpn_art
+from plastorch.experiments import bayes, softhebb, stpn_art, stpn_familiarity, stpn_maze
 from plastorch.experiments.session import Session
 
 
@@ -54,7 +54,7 @@ EXPERIMENTS["softhebb-bayes"] = Experiment(
     bayes.PAPER,
     "mnist",
     "every claim of the abstract as a row",
-    "15 min",
+    "25 min",
     bayes.BayesConfig,
     bayes.measure,
 )
@@ -66,6 +66,24 @@ EXPERIMENTS["stpn-art"] = Experiment(
     "2 h",
     stpn_art.ArtConfig,
     stpn_art.measure,
+)
+EXPERIMENTS["stpn-maze"] = Experiment(
+    "stpn-maze",
+    stpn_maze.PAPER,
+    None,
+    "STPN above three models of its size",
+    "6 days",
+    stpn_maze.MazeConfig,
+    stpn_maze.measure,
+)
+EXPERIMENTS["stpn-familiarity"] = Experiment(
+    "stpn-familiarity",
+    stpn_art.PAPER,
+    None,
+    "STPN tells repeats better than an LSTM",
+    "30 min",
+    stpn_familiarity.FamiliarityConfig,
+    stpn_familiarity.measure,
 )
 
 

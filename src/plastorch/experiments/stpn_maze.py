@@ -1,0 +1,282 @@
+"""Exploration of a maze by short-term plasticity neurons and all they are compared with.
+
+Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
+Forget*, ICML 2022.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import nn
+
+from plastorch.engine.device import generator, peak_memory_gb
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Claim, result
+from plastorch.experiments.session import Session
+from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
+from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
+from plastorch.stp import STPN
+from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
+
+PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
+EVALUATIONS = 4
+"""Episodes of all agents that a trained model is judged by."""
+Variant = Literal["corrected", "faithful"]
+
+
+class Model(NamedTuple):
+    """A model of the comparison."""
+
+    hidden_size: int
+    """The paper's: the main models have about as many parameters, the others a third of them."""
+    make: Callable[[int, bool], nn.Module]
+    """The core of a hidden size, faithful to the paper's code or not."""
+    gates: int = 1
+    """Rows of weights per neuron."""
+
+
+def _rnn(size: int, faithful: bool) -> nn.Module:
+    """Starts with weak, positive recurrent weights."""
+    core = RNN(OBSERVATION, size)
+    bound = OBSERVATION**-0.5
+    nn.init.uniform_(core.weight_ih_l0, -bound, bound)
+    nn.init.uniform_(core.bias_ih_l0, -bound, bound)
+    nn.init.uniform_(core.weight_hh_l0, 0, 0.01)
+    return core
+
+
+def _lstm(size: int, faithful: bool) -> nn.Module:
+    """Has two biases, as torch's own."""
+    core = LSTM(OBSERVATION, size)
+    nn.init.uniform_(core.bias_hh_l0.requires_grad_(), -(size**-0.5), size**-0.5)
+    return core
+
+
+def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
+    """The paper's code leaves out the bias and does not rescale F."""
+    norm: Any = "efficacy" if faithful else "pre"
+    return STPN(
+        OBSERVATION, size, plasticity="feedforward", norm=norm, scalar=scalar, bias=not faithful
+    )
+
+
+MAIN = {
+    "stpn": Model(55, lambda size, faithful: STPN(OBSERVATION, size, norm="post", clamp=1.0)),
+    "rnn": Model(100, _rnn),
+    "lstm": Model(47, _lstm, gates=4),
+    "modulated": Model(73, lambda size, faithful: ModulatedPlasticity(OBSERVATION, size)),
+}
+"""The paper's comparison."""
+MODELS = MAIN | {
+    "stpn-pre": Model(30, lambda size, faithful: STPN(OBSERVATION, size)),
+    "stpn-scalar": Model(55, lambda size, faithful: STPN(OBSERVATION, size, scalar=True)),
+    "stpnf": Model(76, _stpnf),
+    "stpnf-scalar": Model(181, lambda size, faithful: _stpnf(size, faithful, True)),
+    "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful)),
+}
+"""With the paper's ablations."""
+
+
+@dataclass(frozen=True)
+class MazeConfig:
+    """Settings of stpn-maze; the defaults are the paper's.
+
+    Args:
+        models: which ones learn, one after the other.
+        variant: "faithful" computes what the paper's code does: the value of the first agent is the
+            baseline of all, and rewarded agents may go on at their goal; "corrected" does neither.
+        size: cells along a side of the maze, walls included.
+        steps: length of an episode.
+        agents: that play at once.
+        iterations: episodes of all agents, each an update.
+        warm_up: first iterations, which update nothing.
+        learning_rate: of Adam.
+    """
+
+    models: tuple[str, ...] = tuple(MAIN)
+    variant: Variant = "corrected"
+    size: int = 13
+    steps: int = 200
+    agents: int = 512
+    iterations: int = 50_000
+    warm_up: int = 101
+    learning_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(self.models))  # a resumed run gives a list
+        unknown = [name for name in self.models if name not in MODELS]
+        if unknown or not self.models:
+            raise InputError(f"models are {list(self.models)}; expected some of {list(MODELS)}")
+        if self.variant not in ("corrected", "faithful"):
+            raise InputError(f"variant is {self.variant!r}; expected corrected or faithful")
+        walls(self.size)
+        for name in ("steps", "agents", "iterations", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
+        if self.warm_up < 0:
+            raise InputError(f"warm_up is {self.warm_up}; expected 0 or more")
+
+    @property
+    def faithful(self) -> bool:
+        """Whether to compute what the paper's code does."""
+        return self.variant == "faithful"
+
+
+def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then lets them play on without learning.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a checkpoint to resume is unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    if session.quick:
+        config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
+        session.tell("smoke run of 20 iterations of 16 agents and 50 steps")
+    maze = Maze(config.size, config.steps, faithful=config.faithful, device=session.device)
+    nets = networks(config, session.seed).to(session.device)
+    loop = Loop(session.run, nets)
+    started = _result(config, session, maze)
+    session.run.write_result(started)
+    metrics: dict[str, float] = {}
+    for place, (name, model) in enumerate(MODELS.items()):
+        if name in nets:
+            net, path = nets[name], (session.seed, place)
+            assert isinstance(net, ActorCritic)
+            loop.run(
+                ActorCriticTraining(
+                    name,
+                    net,
+                    maze,
+                    config.agents,
+                    config.iterations,
+                    (*path, 0),
+                    config.learning_rate,
+                    config.warm_up,
+                    config.faithful,
+                )
+            )
+            found = evaluate(net, model, maze, config.agents, (*path, 1))
+            metrics |= {f"{name.replace('-', '_')}_{kind}": value for kind, value in found.items()}
+    levels = {
+        "random_reward": random_reward(maze),
+        "shortest_path_reward": shortest_path_reward(maze),
+    }
+    metrics |= levels
+    seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
+    finished = started | {
+        "metrics": metrics | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
+        "claims": [asdict(claim) for claim in claims(config, metrics, session.quick)],
+        "wall_s": round(loop.wall_s, 2),
+        "complete": True,
+    }
+    session.run.write_result(finished)
+    return finished
+
+
+def networks(config: MazeConfig, seed: int) -> nn.ModuleDict:
+    """The models, each with initial weights of its own."""
+    nets = nn.ModuleDict()
+    for place, (name, model) in enumerate(MODELS.items()):
+        if name in config.models:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(generator(seed, place).initial_seed())
+                core = model.make(model.hidden_size, config.faithful)
+                nets[name] = ActorCritic(core, model.hidden_size)
+    return nets
+
+
+def evaluate(
+    net: ActorCritic, model: Model, maze: Maze, agents: int, path: tuple[int, ...]
+) -> dict[str, float]:
+    """What a trained model gains and what it costs.
+
+    Args:
+        net: the model.
+        model: its sizes.
+        maze: where it plays.
+        agents: that play at once, in each of some episodes.
+        path: of numbers that seeds the episodes.
+
+    Returns:
+        Reward of an episode; energy of a step, of the whole network and per neuron (per gate of an
+        LSTM, as in the paper); trained parameters.
+    """
+    rewards, energies = [], []
+    for number in range(EVALUATIONS):
+        episode = play(net, maze, agents, generator(*path, number))
+        rewards.append(float(episode.rewards.sum(0).mean()))
+        energies.append(mean_energy(net, episode.observations))
+    energy = sum(energies) / EVALUATIONS
+    return {
+        "reward": sum(rewards) / EVALUATIONS,
+        "energy": energy * model.hidden_size * model.gates,
+        "energy_per_neuron": energy,
+        "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+    }
+
+
+def claims(config: MazeConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
+    """What the paper's abstract says, as far as the models that were trained can tell."""
+    if "stpn" not in config.models:
+        return []
+    paper = replace(config, variant="corrected", models=tuple(MAIN)) == MazeConfig()
+    ordinary = paper and set(MAIN) <= set(config.models) and not quick
+    reward, energy = metrics["stpn_reward"], metrics["stpn_energy"]
+    found = []
+    rivals = [name for name in MAIN if name in config.models and name != "stpn"]
+    if rivals:
+        best = max(rivals, key=lambda name: metrics[f"{name}_reward"])
+        least = min(rivals, key=lambda name: metrics[f"{name}_energy"])
+        most_reward, least_energy = metrics[f"{best}_reward"], metrics[f"{least}_energy"]
+        found = [
+            Claim(
+                "reward-best",
+                f"STPN gains more reward than each model of its size; the next is {best}",
+                most_reward,
+                reward,
+                reward > most_reward if ordinary else None,
+                "paper",
+            ),
+            Claim(
+                "energy-lowest",
+                f"STPN's synapses need the least energy of the models of its size; then {least}",
+                least_energy,
+                energy,
+                energy < least_energy if ordinary else None,
+                "paper",
+            ),
+        ]
+    chance = metrics["random_reward"]
+    above = Claim(
+        "reward-above-random",
+        "STPN gains more reward than random actions",
+        chance,
+        reward,
+        reward > chance if ordinary else None,
+        "ours",
+    )
+    return [*found, above]
+
+
+def _result(config: MazeConfig, session: Session, maze: Maze) -> dict[str, Any]:
+    data = {
+        "name": f"maze {config.size}x{config.size}",
+        "n_train": config.agents * config.iterations,
+        "n_test": config.agents * EVALUATIONS,
+        "source": "generated; counted are episodes",
+        "sha256": hashlib.sha256(maze.walls.numpy().tobytes()).hexdigest(),
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("stpn-maze", PAPER, settings, data, session.device)
