@@ -1,11 +1,13 @@
-"""The documentation's page of code cells: they run, each figure is made, and the prose is true."""
+"""The documentation's pages of code cells: they run, each figure is made, and the prose is true."""
 
 import ast
 import re
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -27,16 +29,27 @@ class Page(NamedTuple):
     """Per cell, whether it describes a picture, and the value of its last line."""
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page, its cells run in order as Sphinx runs them: in its folder, with no data at hand."""
-    text = (DOCS / "softhebb.md").read_text()
+def executed(name: str, data: Path) -> Iterator[Page]:
+    """A page, its cells run in order as Sphinx runs them: in its folder, with no data at hand."""
+    text = (DOCS / name).read_text()
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLASTORCH_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("PLASTORCH_DATA", str(data))
         patch.chdir(DOCS)
         shown = [("alt:" in head, run(code, names)) for head, code in CELL.findall(text)]
         yield Page(CELL.sub("", text), names, shown)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """SoftHebb in ten minutes."""
+    yield from executed("softhebb.md", tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def stpn_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """STPN for LSTM users."""
+    yield from executed("stpn.md", tmp_path_factory.mktemp("data"))
 
 
 def run(code: str, names: dict[str, Any]) -> object:
@@ -47,12 +60,16 @@ def run(code: str, names: dict[str, Any]) -> object:
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
 
 
-def test_each_cell_that_describes_a_picture_shows_one_and_no_other(page: Page) -> None:
+@pytest.mark.parametrize(("name", "count"), [("page", 10), ("stpn_page", 2)])
+def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
+    name: str, count: int, request: pytest.FixtureRequest
+) -> None:
+    page: Page = request.getfixturevalue(name)
     assert [described for described, _ in page.shown] == [
         isinstance(value, Figure) for _, value in page.shown
     ]
     figures = [value for _, value in page.shown if isinstance(value, Figure)]
-    assert len(figures) == 10
+    assert len(figures) == count
     for figure in figures:
         assert len(to_png(figure, dpi=50)) > 2000  # a blank one takes less
 
@@ -81,6 +98,42 @@ def test_deep_features_are_useful_before_neurons_settle(page: Page) -> None:
     assert 0 < ((radius - 1).abs() < 0.01).double().mean() < 0.5
 
 
-def test_prose_quotes_no_measured_figure(page: Page) -> None:
+def test_packed_and_padded_sequences_are_the_same(stpn_page: Page) -> None:
+    assert [value for _, value in stpn_page.shown if isinstance(value, bool)] == [True]
+
+
+def test_stpn_is_smaller_and_learns_earlier(stpn_page: Page) -> None:
+    stpn, lstm = (stpn_page.names[f"{name}_course"] for name in ("stpn", "lstm"))
+    solved = [next((n for n, right in course if right > 95), inf) for course in (stpn, lstm)]
+    assert solved[0] < 0.5 * solved[1] and stpn[-1][1] > 99
+    assert stpn_page.names["weights"][1] < stpn_page.names["weights"][0]
+
+
+def test_synapses_bind_and_neurons_alone_do_not(stpn_page: Page) -> None:
+    """Without the state of its synapses the network is where knowing both values alone leads."""
+    kept, unbound = stpn_page.names["kept"], stpn_page.names["unbound"] / 100
+    assert kept["both kept"] > 0.99
+    for name in ("synapses erased", "synapses of another sequence"):
+        assert abs(kept[name] - unbound) < 0.06
+    assert max(kept[f"neurons {which}"] for which in ("erased", "of another sequence")) < 0.9
+
+
+def test_traces_are_where_the_page_shows_them(stpn_page: Page) -> None:
+    names = stpn_page.names
+    symbols, memories = names["SYMBOLS"], names["memories"]
+    for step, memory in enumerate(memories, start=1):
+        came = set(names["sequence"][:step])
+        filled = {symbols[column] for column in range(len(symbols)) if memory[:, column].any()}
+        assert filled == came
+    assert names["answer"] == "4"
+    lengths = np.linalg.norm(names["stpn"].cells[0].weight.detach().numpy() + memories[0], axis=1)
+    first = symbols.index(names["sequence"][0])
+    early, late = (np.linalg.norm(memories[step][:, first]) for step in (0, 3))
+    assert lengths.mean() < 1 and early < late
+
+
+@pytest.mark.parametrize("name", ["page", "stpn_page"])
+def test_prose_quotes_no_measured_figure(name: str, request: pytest.FixtureRequest) -> None:
     """Numbers come from cells, so that they can't go stale."""
+    page: Page = request.getfixturevalue(name)
     assert not re.findall(r"\d[\d.]*\s*(?:%|per cent|nats|seconds)", page.prose)
