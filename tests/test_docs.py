@@ -106,7 +106,7 @@ def test_stpn_is_smaller_and_learns_earlier(stpn_page: Page) -> None:
     stpn, lstm = (stpn_page.names[f"{name}_course"] for name in ("stpn", "lstm"))
     solved = [next((n for n, right in course if right > 95), inf) for course in (stpn, lstm)]
     assert solved[0] < 0.5 * solved[1] and stpn[-1][1] > 99
-    assert stpn_page.names["weights"][1] < stpn_page.names["weights"][0]
+    assert stpn_page.names["sizes"][1] < stpn_page.names["sizes"][0]
 
 
 def test_synapses_bind_and_neurons_alone_do_not(stpn_page: Page) -> None:

@@ -31,7 +31,7 @@ def test_a_character_model_learns_more_than_how_often_characters_are(
     core: str, character_model: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Held-out text costs fewer bits than by the frequencies of its own characters."""
-    characters = 24_000
+    characters = 12_000
     bits = character_model.main(core, characters, 3)
     held_out = character_model.TEXT[characters * 9 // 10 : characters]
     counts = Counter(held_out).values()

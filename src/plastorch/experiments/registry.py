@@ -81,7 +81,7 @@ EXPERIMENTS["stpn-familiarity"] = Experiment(
     stpn_art.PAPER,
     None,
     "STPN tells repeats better than an LSTM",
-    "30 min",
+    "20 min",
     stpn_familiarity.FamiliarityConfig,
     stpn_familiarity.measure,
 )

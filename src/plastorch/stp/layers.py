@@ -26,15 +26,15 @@ Plasticity = Literal["recurrent", "feedforward"]
 class STPNCell(nn.Module):
     """One step of short-term plasticity neurons, used like ``nn.LSTMCell``.
 
-    G = W + F; h = tanh(G z / |G| + b); F = Λ F / |G| + Γ h z, with z = [x; h(t-1)]. Garcia
-    Rodriguez et al., ICML 2022, arXiv 2206.14048, equations of STPNr (and, with
+    ``G = W + F; h = tanh(G z / |G| + b); F = Λ F / |G| + Γ h z``, with ``z = [x; h(t-1)]``.
+    Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, equations of STPNr (and, with
     ``plasticity="feedforward"``, of STPNf, where z = x).
 
     Args:
         input_size: I, features of the input.
         hidden_size: H, neurons.
         plasticity: "recurrent" neurons see their own activity too, "feedforward" ones the input.
-        norm: what is divided by |G|: "pre", response and memory; "post", the response, and the
+        norm: what is divided by ``|G|``: "pre", response and memory; "post", the response, and the
             memory once it has been updated; "efficacy", the response only; "none".
         clamp: bound of the absolute value of F.
         scalar: one Λ and one Γ for all synapses.
@@ -296,7 +296,7 @@ class STPN(nn.Module):
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: STPNState | tuple[STPNState, ...] | None = None) -> Tensor:
-        """Energy of each neuron's synapses at each step: sum over j of |G_ij| z_j².
+        """Energy of each neuron's synapses at each step: sum over j of ``|G_ij| z_j²``.
 
         Garcia Rodriguez et al., ICML 2022, section on energy; see :mod:`plastorch.stp.energy`.
 
