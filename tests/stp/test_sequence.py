@@ -1,6 +1,7 @@
 """The compiled sequence against the same equations in torch operations, values and gradients."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -150,6 +151,23 @@ def test_backward_keeps_little(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.append(sum(sizes.values()))
         del outputs
     assert kept[0] <= kept[1] / 4
+
+
+def test_without_gradients_no_memory_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, blocks = sequence._forward, []
+
+    def watched(*arguments: Any) -> Any:
+        results = forward(*arguments)
+        blocks.append(len(results[-1]))
+        return results
+
+    monkeypatch.setattr(sequence, "_forward", watched)
+    tensors = make(Dynamics())
+    x, h, memory, *parameters = tensors
+    run_sequence(x, STPNState(h, memory), Parameters(*parameters), Dynamics())
+    with torch.no_grad():
+        run_sequence(x, STPNState(h, memory), Parameters(*parameters), Dynamics())
+    assert blocks[0] > 0 and blocks[1] == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

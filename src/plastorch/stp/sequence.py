@@ -57,7 +57,8 @@ def run_sequence(
     wide = [tensor.to(dtype).contiguous() for tensor in tensors]
     if lengths is None:
         lengths = torch.full((x.shape[1],), len(x))
-    output, memory = _Sequence.apply(lengths, dynamics, *wide)  # type: ignore[no-untyped-call]
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wide)
+    output, memory = _Sequence.apply(lengths, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
     h = output[lengths - 1, torch.arange(len(lengths))]
     return output.to(x.dtype), STPNState(h.to(x.dtype), memory.to(x.dtype))
 
@@ -67,11 +68,12 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, lengths: Tensor, dynamics: Dynamics, *tensors: Tensor
+        ctx: Any, lengths: Tensor, dynamics: Dynamics, keep: bool, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.lengths, ctx.dynamics = lengths, dynamics
-        output, memory, *kept = _forward(tensors, lengths, dynamics, any(ctx.needs_input_grad))
-        ctx.save_for_backward(*tensors, output, *kept)
+        output, memory, *kept = _forward(tensors, lengths, dynamics, keep)
+        if keep:
+            ctx.save_for_backward(*tensors, output, *kept)
         return output, memory
 
     @staticmethod
@@ -82,7 +84,7 @@ class _Sequence(torch.autograd.Function):
             of_tensors = _differentiable(tensors, gradients, ctx.lengths, ctx.dynamics)
         else:
             of_tensors = _backward(tensors, kept, gradients, ctx.lengths, ctx.dynamics)
-        return None, None, *of_tensors
+        return None, None, None, *of_tensors
 
 
 def _forward(
