@@ -25,6 +25,65 @@ NAMES = {
 }
 """Of the models; a phase of the log that is called by one of them is its training."""
 
+TESTS = "generalisation-"
+"""What the phase of a model's test starts with, instead of its training."""
+FIGURES = (
+    (
+        "",
+        "epoch",
+        "validation_accuracy",
+        "Who learns to associate",
+        "Share of right answers on sequences held out, after each pass over the training "
+        "sequences; all models have about as many parameters.",
+    ),
+    (
+        "",
+        "epoch",
+        "energy",
+        "Energy of the synapses",
+        "Efficacy times squared signal, summed over all synapses, mean over steps and sequences. "
+        "Biases, readouts and the change of synapses are not counted.",
+    ),
+    (
+        "",
+        "iteration",
+        "reward",
+        "Reward of an episode",
+        "Mean over agents, and over the iterations since the point before.",
+    ),
+    (
+        "",
+        "iteration",
+        "energy_per_neuron",
+        "Energy of the synapses",
+        "Efficacy times squared signal, summed over a neuron's synapses (of an LSTM, a gate's), "
+        "mean over steps, agents and neurons.",
+    ),
+    (
+        "",
+        "step",
+        "train_accuracy",
+        "Accuracy on the training stream",
+        "Share of items told right, during the update.",
+    ),
+    (
+        "",
+        "step",
+        "validation_accuracy",
+        "Accuracy on another stream",
+        "Share of items told right in a stream that no model learns from.",
+    ),
+    (
+        TESTS,
+        "repeat",
+        "accuracy",
+        "Repeats after other times",
+        "Share of items told right in new streams, against the steps from an item to its repeat; "
+        "models learned one number of steps only.",
+    ),
+)
+"""Phases' prefix, what counts their course, field, title and caption."""
+
 
 def draw_models(
     courses: Mapping[str, Sequence[Row]], x: str, field: str, theme: Theme = LIGHT
@@ -68,24 +127,7 @@ def stpn_panels(run: RunData) -> list[Panel]:
         >>> stpn_panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    found = [
-        _course(
-            run,
-            "epoch",
-            "validation_accuracy",
-            "Who learns to associate",
-            "Share of right answers on sequences held out, after each pass over the training "
-            "sequences; all models have about as many parameters.",
-        ),
-        _course(
-            run,
-            "epoch",
-            "energy",
-            "Energy of the synapses",
-            "Efficacy times squared signal, summed over all synapses, mean over steps and "
-            "sequences. Biases, readouts and the change of synapses are not counted.",
-        ),
-    ]
+    found = [_course(run, *figure) for figure in FIGURES]
     return [panel for panel in found if panel]
 
 
@@ -96,11 +138,13 @@ def is_stpn_phase(phase: str) -> bool:
         >>> is_stpn_phase("fast-weights"), is_stpn_phase("readout")
         (True, False)
     """
-    return phase in NAMES
+    return phase.removeprefix(TESTS) in NAMES
 
 
-def _course(run: RunData, x: str, field: str, title: str, caption: str) -> Panel | None:
-    rows = {model: series(run.rows, model, x, [field]) for model in NAMES}
+def _course(
+    run: RunData, prefix: str, x: str, field: str, title: str, caption: str
+) -> Panel | None:
+    rows = {model: series(run.rows, prefix + model, x, [field]) for model in NAMES}
     courses = {model: found for model, found in rows.items() if found}
     if not courses:
         return None
@@ -109,7 +153,7 @@ def _course(run: RunData, x: str, field: str, title: str, caption: str) -> Panel
         f"{NAMES[model]} {factor * found[-1][field]:.3g}{unit}" for model, found in courses.items()
     )
     return Panel(
-        name=field.replace("_", "-"),
+        name=(prefix + field).replace("_", "-"),
         title=title,
         caption=f"{caption} At the end: {ends}.",
         alt=f"Line plot against {x}, one line per model; at the end {ends}.",
