@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
@@ -14,8 +15,9 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import stpn_art
+from plastorch.experiments.comparison import networks
 from plastorch.experiments.session import Session
-from plastorch.experiments.stpn_art import MODELS, ArtConfig, claims, measure, networks
+from plastorch.experiments.stpn_art import MODELS, ArtConfig, claims, measure
 from plastorch.stp.train import AnswerTraining
 
 SMALL = ArtConfig(models=("stpn", "lstm", "fast-weights"), train_sequences=300)
@@ -32,6 +34,10 @@ PARAMETERS = {
     "modulated": 1908,
 }
 """As published."""
+
+
+def models_of(config: ArtConfig, seed: int) -> nn.ModuleDict:
+    return networks(config.models, MODELS, (seed,), config.network)
 
 
 def session(path: Path) -> Session:
@@ -101,14 +107,14 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 def test_faithful_and_corrected_models_have_the_same_size() -> None:
     for variant in ("faithful", "corrected"):
-        for name, net in networks(ArtConfig(variant=variant), 0).items():  # type: ignore[arg-type]
+        for name, net in models_of(ArtConfig(variant=variant), 0).items():  # type: ignore[arg-type]
             count = sum(p.numel() for p in net.parameters() if p.requires_grad)
             unused = {"stpnf": 13, "stpnf-scalar": 26}.get(name, 0) * (variant == "faithful")
             assert count + unused == PARAMETERS[name]
 
 
 def test_a_model_starts_the_same_whichever_others_learn() -> None:
-    alone, among = networks(replace(SMALL, models=("lstm",)), 3), networks(SMALL, 3)
+    alone, among = models_of(replace(SMALL, models=("lstm",)), 3), models_of(SMALL, 3)
     for one, other in zip(alone["lstm"].parameters(), among["lstm"].parameters(), strict=True):
         assert torch.equal(one, other)
     assert "rnn" not in among

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder
+from plastorch.experiments.comparison import networks
 from plastorch.experiments.session import Session
 from plastorch.experiments.stpn_familiarity import (
     MODELS,
@@ -21,7 +23,7 @@ from plastorch.experiments.stpn_familiarity import (
     FamiliarityConfig,
     claims,
     measure,
-    networks,
+    network,
 )
 from plastorch.stp.familiarity import FamiliarityTraining
 
@@ -35,6 +37,10 @@ PARAMETERS = {
     "lstm": 10354,
 }
 """As published."""
+
+
+def models_of(config: FamiliarityConfig, seed: int) -> nn.ModuleDict:
+    return networks(config.models, MODELS, (seed, 0), network)
 
 
 def session(path: Path, seed: int = 0) -> Session:
@@ -120,7 +126,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 
 def test_units_start_as_in_the_papers_code() -> None:
-    nets = networks(FamiliarityConfig(), 0)
+    nets = models_of(FamiliarityConfig(), 0)
     for name, bound in (
         ("stpn", 0.001 / math.sqrt(27)),
         ("stpnf", 0.001 / math.sqrt(34)),
@@ -141,7 +147,7 @@ def test_units_start_as_in_the_papers_code() -> None:
 
 
 def test_a_model_starts_the_same_whichever_others_learn() -> None:
-    alone, among = networks(replace(SMALL, models=("lstm",)), 3), networks(SMALL, 3)
+    alone, among = models_of(replace(SMALL, models=("lstm",)), 3), models_of(SMALL, 3)
     for one, other in zip(alone["lstm"].parameters(), among["lstm"].parameters(), strict=True):
         assert torch.equal(one, other)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
@@ -15,8 +16,9 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import stpn_maze
+from plastorch.experiments.comparison import networks
 from plastorch.experiments.session import Session
-from plastorch.experiments.stpn_maze import MAIN, MODELS, MazeConfig, claims, measure, networks
+from plastorch.experiments.stpn_maze import MAIN, MODELS, MazeConfig, claims, measure
 from plastorch.rl.a2c import ActorCriticTraining
 
 TINY = MazeConfig(size=5, steps=6, agents=3, iterations=12, warm_up=2, learning_rate=1e-2)
@@ -32,6 +34,10 @@ PARAMETERS = {
     "hebbff": 4170,
 }
 """As published."""
+
+
+def models_of(config: MazeConfig, seed: int) -> nn.ModuleDict:
+    return networks(config.models, MODELS, (seed,), config.network)
 
 
 def session(path: Path, seed: int = 0, quick: bool = False) -> Session:
@@ -106,7 +112,7 @@ def test_seeds_differ(tmp_path: Path) -> None:
 
 
 def test_recurrent_weights_of_the_rnn_start_weak_and_positive() -> None:
-    core = networks(TINY, 0)["rnn"].core
+    core = models_of(TINY, 0)["rnn"].core
     recurrent = core.weight_hh_l0.detach()
     assert float(recurrent.min()) >= 0 and 0.0099 < float(recurrent.max()) <= 0.01
     for weight in (core.weight_ih_l0, core.bias_ih_l0):
@@ -115,7 +121,7 @@ def test_recurrent_weights_of_the_rnn_start_weak_and_positive() -> None:
 
 
 def test_a_model_starts_the_same_whichever_others_learn() -> None:
-    alone, among = networks(replace(TINY, models=("lstm",)), 3), networks(TINY, 3)
+    alone, among = models_of(replace(TINY, models=("lstm",)), 3), models_of(TINY, 3)
     for one, other in zip(alone["lstm"].parameters(), among["lstm"].parameters(), strict=True):
         assert torch.equal(one, other)
     assert "hebbff" not in among

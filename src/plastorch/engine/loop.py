@@ -206,8 +206,11 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _live(record: Record) -> str:
-    if "test_accuracy" in record:
-        return f"test accuracy {float(record['test_accuracy']):.2%}"
+    for name in ("test_accuracy", "validation_accuracy", "train_accuracy"):
+        if name in record:
+            return f"{name.replace('_', ' ')} {float(record[name]):.2%}"
+    if "reward" in record:
+        return f"reward {float(record['reward']):.1f}"
     if "radius_mean" in record:
         return f"layer {int(record['layer']) + 1}: mean norm {float(record['radius_mean']):.2f}"
     return ""

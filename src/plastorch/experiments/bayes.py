@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
-from plastorch.engine.device import fast_matmul, generator, peak_memory_gb
-from plastorch.engine.errors import InputError
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.bayes_claims import accuracy_curve, claims, metrics
@@ -36,7 +36,6 @@ from plastorch.hebbian.bayes import (
     untrained,
 )
 from plastorch.hebbian.filters import structure
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.shallow import (
     BackpropMlp,
     OnlineTraining,
@@ -196,17 +195,9 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
     records = session.run.records()
     session.run.write_arrays(arrays | _arrays(nets, images, records))
     measured = metrics(records)
-    seconds = {f"{phase.replace('-', '_')}_s": round(s, 2) for phase, s in loop.seconds.items()}
     ordinary = config == BayesConfig(dataset=config.dataset)
     found = claims(measured, asserted=ordinary and not (session.quick or images.notice))
-    finished = started | {
-        "metrics": measured | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
-        "claims": [asdict(claim) for claim in found],
-        "wall_s": round(loop.wall_s, 2),
-        "complete": True,
-    }
-    session.run.write_result(finished)
-    return finished
+    return session.finish(started, loop, measured, found)
 
 
 def _theory(config: BayesConfig, seed: int) -> list[Job]:

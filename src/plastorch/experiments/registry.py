@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments import bayes, softhebb, stpn_art, stpn_familiarity, stpn_maze
+from plastorch.experiments import bayes, comparison, softhebb, stpn_art, stpn_familiarity, stpn_maze
 from plastorch.experiments.session import Session
 
 
@@ -60,7 +60,7 @@ EXPERIMENTS["softhebb-bayes"] = Experiment(
 )
 EXPERIMENTS["stpn-art"] = Experiment(
     "stpn-art",
-    stpn_art.PAPER,
+    comparison.PAPER,
     None,
     "STPN above nine models of its size",
     "2 h",
@@ -69,7 +69,7 @@ EXPERIMENTS["stpn-art"] = Experiment(
 )
 EXPERIMENTS["stpn-maze"] = Experiment(
     "stpn-maze",
-    stpn_maze.PAPER,
+    comparison.PAPER,
     None,
     "STPN above three models of its size",
     "6 days",
@@ -78,7 +78,7 @@ EXPERIMENTS["stpn-maze"] = Experiment(
 )
 EXPERIMENTS["stpn-familiarity"] = Experiment(
     "stpn-familiarity",
-    stpn_art.PAPER,
+    comparison.PAPER,
     None,
     "STPN tells repeats better than an LSTM",
     "20 min",

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
-from plastorch.engine.device import fast_matmul, generator, peak_memory_gb
-from plastorch.engine.errors import InputError
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
 from plastorch.experiments.analyses import Analyses, some_images
 from plastorch.experiments.session import Session
 from plastorch.hebbian.backprop import BackpropTraining, classify
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.readout import (
@@ -227,16 +226,9 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
         loop.recompute(analyses)
     table = confusion(predicted, images.test_labels, len(images.classes))
     session.run.write_arrays({"confusion": table} | analyses.arrays)
-    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | _metrics(net, loop)
+    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | _radii(net)
     claims = _claims(config, images, session.quick, metrics["test_accuracy"])
-    finished = started | {
-        "metrics": metrics,
-        "claims": [asdict(claim) for claim in claims],
-        "wall_s": round(loop.wall_s, 2),
-        "complete": True,
-    }
-    session.run.write_result(finished)
-    return finished
+    return session.finish(started, loop, metrics, claims)
 
 
 def _train_locally(
@@ -406,15 +398,15 @@ def _experiment(config: SoftHebbConfig) -> str:
     return family.get(config.preset_data, config.preset_data)
 
 
-def _metrics(net: SoftHebbNet, loop: Loop) -> dict[str, float]:
-    metrics = {f"{phase}_s": round(seconds, 2) for phase, seconds in loop.seconds.items()}
+def _radii(net: SoftHebbNet) -> dict[str, float]:
+    metrics = {}
     for number, block in enumerate(blocks_of(net), start=1):
         radius = block.conv.radius()
         metrics[f"radius_mean_layer{number}"] = float(radius.mean())
         metrics[f"r1_share_layer{number}"] = float(
             ((radius - 1).abs() < R1_TOLERANCE).float().mean()
         )
-    return metrics | {"peak_memory_gb": round(peak_memory_gb(), 3)}
+    return metrics
 
 
 def _claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: float) -> list[Claim]:

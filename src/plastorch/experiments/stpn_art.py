@@ -9,20 +9,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import nn
 
 from plastorch.data.retrieval import SYMBOLS, Retrieval, one_hot, retrieval_sets
-from plastorch.engine.device import generator, peak_memory_gb
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
+from plastorch.experiments.comparison import PAPER, checked_models, field, networks
 from plastorch.experiments.session import Session
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
 
-PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
 Variant = Literal["corrected", "faithful"]
 
 
@@ -91,17 +89,23 @@ class ArtConfig:
     train_sequences: int = 100_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", tuple(self.models))  # a resumed run gives a list
-        unknown = [name for name in self.models if name not in MODELS]
-        if unknown or not self.models:
-            raise InputError(f"models are {list(self.models)}; expected some of {list(MODELS)}")
+        object.__setattr__(self, "models", checked_models(self.models, MODELS))
         if self.variant not in ("corrected", "faithful"):
             raise InputError(f"variant is {self.variant!r}; expected corrected or faithful")
         if not 1 <= self.pairs <= 26:
             raise InputError(f"pairs is {self.pairs}; expected 1 to 26")
-        for name in ("epochs", "batch_size", "learning_rate", "train_sequences"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
+        check_positive(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            train_sequences=self.train_sequences,
+        )
+
+    def network(self, name: str) -> AnswerNet:
+        """A model of that name."""
+        model = MODELS[name]
+        core = model.make(model.hidden_size, self.variant == "faithful")
+        return AnswerNet(core, model.hidden_size, SYMBOLS)
 
 
 def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
         config, sizes = replace(config, epochs=2), (2000, 500, 500)
         session.tell("smoke run of 2 epochs on 2,000 training and 500 test sequences")
     sets = retrieval_sets(session.seed, sizes, config.pairs)
-    nets = networks(config, session.seed).to(session.device)
+    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
     loop = Loop(session.run, nets)
     started = _result(config, session, sets)
     session.run.write_result(started)
@@ -143,41 +147,19 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
                 config.learning_rate,
             )
         )
-        field = name.replace("-", "_")
-        metrics[f"{field}_accuracy"] = answer_accuracy(net, one_hot, test[0], test[1])
-        metrics[f"{field}_energy"] = mean_energy(net, one_hot, test[0])
+        metrics[field(name, "accuracy")] = answer_accuracy(net, one_hot, test[0], test[1])
+        metrics[field(name, "energy")] = mean_energy(net, one_hot, test[0])
         trained = (p.numel() for p in net.parameters() if p.requires_grad)
-        metrics[f"{field}_parameters"] = sum(trained)
-    first = next(iter(nets)).replace("-", "_")
-    head = {"test_accuracy": metrics[f"{first}_accuracy"]}
-    seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
-    finished = started | {
-        "metrics": head | metrics | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
-        "claims": [asdict(claim) for claim in claims(config, metrics, session.quick)],
-        "wall_s": round(loop.wall_s, 2),
-        "complete": True,
-    }
-    session.run.write_result(finished)
-    return finished
-
-
-def networks(config: ArtConfig, seed: int) -> nn.ModuleDict:
-    """The models, each with initial weights of its own."""
-    nets = nn.ModuleDict()
-    for place, (name, model) in enumerate(MODELS.items()):
-        if name in config.models:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(generator(seed, place).initial_seed())
-                core = model.make(model.hidden_size, config.variant == "faithful")
-                nets[name] = AnswerNet(core, model.hidden_size, SYMBOLS)
-    return nets
+        metrics[field(name, "parameters")] = sum(trained)
+    head = {"test_accuracy": metrics[field(next(iter(nets)), "accuracy")]}
+    return session.finish(started, loop, head | metrics, claims(config, metrics, session.quick))
 
 
 def claims(config: ArtConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
     """What the paper's abstract says, as far as the models that were trained can tell."""
 
     def of(kind: str) -> dict[str, float]:
-        ends = {name: f"{name.replace('-', '_')}_{kind}" for name in MODELS}
+        ends = {name: field(name, kind) for name in MODELS}
         return {name: metrics[end] for name, end in ends.items() if end in metrics}
 
     accuracy, energy = of("accuracy"), of("energy")

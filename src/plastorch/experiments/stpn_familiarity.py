@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import nn
 
 from plastorch.data.familiarity import FamiliarityStream, familiarity_stream
-from plastorch.engine.device import generator, peak_memory_gb
-from plastorch.engine.errors import InputError
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
+from plastorch.experiments.comparison import PAPER, checked_models, field, networks
 from plastorch.experiments.session import Session
-from plastorch.experiments.stpn_art import PAPER
 from plastorch.stp import STPN
 from plastorch.stp.familiarity import FamiliarityNet, FamiliarityTraining, HebbFF, rates_on
 
@@ -87,10 +86,7 @@ class FamiliarityConfig:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", tuple(self.models))  # a resumed run gives a list
-        unknown = [name for name in self.models if name not in MODELS]
-        if unknown or not self.models:
-            raise InputError(f"models are {list(self.models)}; expected some of {list(MODELS)}")
+        object.__setattr__(self, "models", checked_models(self.models, MODELS))
         if self.mode not in ("dat", "inf"):
             raise InputError(f"mode is {self.mode!r}; expected dat or inf")
         if self.repeat not in TESTED:
@@ -102,10 +98,7 @@ class FamiliarityConfig:
                 f"updates is None; expected a number: none is published for mode {self.mode} "
                 f"and repeat {self.repeat}"
             )
-        for name in ("updates", "learning_rate"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} is {value}; expected more than 0")
+        check_positive(updates=self.length, learning_rate=self.learning_rate)
 
     @property
     def length(self) -> int:
@@ -133,7 +126,7 @@ def measure(config: FamiliarityConfig, session: Session) -> dict[str, Any]:
         session.tell(f"smoke run of {updates} updates on streams of {steps} items")
     draw = partial(_drawn, config, session)
     tests = {repeat: draw(repeat, 1, repeat) for repeat in TESTED}
-    nets = networks(config, session.seed).to(session.device)
+    nets = networks(config.models, MODELS, (session.seed, 0), network).to(session.device)
     loop = Loop(session.run, nets)
     started = _result(config, session, tests[config.repeat])
     session.run.write_result(started)
@@ -144,34 +137,18 @@ def measure(config: FamiliarityConfig, session: Session) -> dict[str, Any]:
         loop.run(Jobs(f"generalisation-{name}", jobs))
     measured = metrics(config, session.run.records())
     sizes = {
-        f"{_field(name)}_parameters": sum(p.numel() for p in net.parameters())
+        field(name, "parameters"): sum(p.numel() for p in net.parameters())
         for name, net in nets.items()
     }
     novel = 1 - float(tests[config.repeat].repeats.double().mean())
-    seconds = {f"{_field(name)}_s": round(s, 2) for name, s in loop.seconds.items()}
-    finished = started | {
-        "metrics": measured
-        | sizes
-        | {"novel_share": novel}
-        | seconds
-        | {"peak_memory_gb": round(peak_memory_gb(), 3)},
-        "claims": [asdict(claim) for claim in claims(config, measured, novel, session.quick)],
-        "wall_s": round(loop.wall_s, 2),
-        "complete": True,
-    }
-    session.run.write_result(finished)
-    return finished
+    found = claims(config, measured, novel, session.quick)
+    return session.finish(started, loop, measured | sizes | {"novel_share": novel}, found)
 
 
-def networks(config: FamiliarityConfig, seed: int) -> nn.ModuleDict:
-    """The models, each with initial weights of its own."""
-    nets = nn.ModuleDict()
-    for place, (name, model) in enumerate(MODELS.items()):
-        if name in config.models:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(generator(seed, 0, place).initial_seed())
-                nets[name] = FamiliarityNet(model.make(model.hidden_size), model.hidden_size)
-    return nets
+def network(name: str) -> FamiliarityNet:
+    """A model of that name."""
+    model = MODELS[name]
+    return FamiliarityNet(model.make(model.hidden_size), model.hidden_size)
 
 
 def metrics(config: FamiliarityConfig, records: list[Record]) -> dict[str, float]:
@@ -185,7 +162,7 @@ def metrics(config: FamiliarityConfig, records: list[Record]) -> dict[str, float
         )
         found.setdefault("test_accuracy", float(row["accuracy"]))
         for kind in ("accuracy", "true_positive_rate", "false_positive_rate"):
-            found[f"{_field(name)}_{kind}"] = float(row[kind])
+            found[field(name, kind)] = float(row[kind])
     return found
 
 
@@ -256,11 +233,6 @@ def _training(
 
 def _test(net: FamiliarityNet, repeat: int, stream: FamiliarityStream) -> list[Record]:
     return [{"repeat": repeat, **rates_on(net, stream)._asdict()}]
-
-
-def _field(name: str) -> str:
-    """The name as metrics have it."""
-    return name.replace("-", "_")
 
 
 def _result(config: FamiliarityConfig, session: Session, test: FamiliarityStream) -> dict[str, Any]:

@@ -9,20 +9,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import nn
 
-from plastorch.engine.device import generator, peak_memory_gb
-from plastorch.engine.errors import InputError
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
+from plastorch.experiments.comparison import PAPER, checked_models, field, networks
 from plastorch.experiments.session import Session
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
 
-PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
 EVALUATIONS = 4
 """Episodes of all agents that a trained model is judged by."""
 Variant = Literal["corrected", "faithful"]
@@ -107,16 +106,16 @@ class MazeConfig:
     learning_rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", tuple(self.models))  # a resumed run gives a list
-        unknown = [name for name in self.models if name not in MODELS]
-        if unknown or not self.models:
-            raise InputError(f"models are {list(self.models)}; expected some of {list(MODELS)}")
+        object.__setattr__(self, "models", checked_models(self.models, MODELS))
         if self.variant not in ("corrected", "faithful"):
             raise InputError(f"variant is {self.variant!r}; expected corrected or faithful")
         walls(self.size)
-        for name in ("steps", "agents", "iterations", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
+        check_positive(
+            steps=self.steps,
+            agents=self.agents,
+            iterations=self.iterations,
+            learning_rate=self.learning_rate,
+        )
         if self.warm_up < 0:
             raise InputError(f"warm_up is {self.warm_up}; expected 0 or more")
 
@@ -124,6 +123,11 @@ class MazeConfig:
     def faithful(self) -> bool:
         """Whether to compute what the paper's code does."""
         return self.variant == "faithful"
+
+    def network(self, name: str) -> ActorCritic:
+        """A model of that name."""
+        model = MODELS[name]
+        return ActorCritic(model.make(model.hidden_size, self.faithful), model.hidden_size)
 
 
 def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
         config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
         session.tell("smoke run of 20 iterations of 16 agents and 50 steps")
     maze = Maze(config.size, config.steps, faithful=config.faithful, device=session.device)
-    nets = networks(config, session.seed).to(session.device)
+    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
     loop = Loop(session.run, nets)
     started = _result(config, session, maze)
     session.run.write_result(started)
@@ -167,33 +171,10 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
                 )
             )
             found = evaluate(net, model, maze, config.agents, (*path, 1))
-            metrics |= {f"{name.replace('-', '_')}_{kind}": value for kind, value in found.items()}
-    levels = {
-        "random_reward": random_reward(maze),
-        "shortest_path_reward": shortest_path_reward(maze),
-    }
-    metrics |= levels
-    seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
-    finished = started | {
-        "metrics": metrics | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
-        "claims": [asdict(claim) for claim in claims(config, metrics, session.quick)],
-        "wall_s": round(loop.wall_s, 2),
-        "complete": True,
-    }
-    session.run.write_result(finished)
-    return finished
-
-
-def networks(config: MazeConfig, seed: int) -> nn.ModuleDict:
-    """The models, each with initial weights of its own."""
-    nets = nn.ModuleDict()
-    for place, (name, model) in enumerate(MODELS.items()):
-        if name in config.models:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(generator(seed, place).initial_seed())
-                core = model.make(model.hidden_size, config.faithful)
-                nets[name] = ActorCritic(core, model.hidden_size)
-    return nets
+            metrics |= {field(name, kind): value for kind, value in found.items()}
+    metrics["random_reward"] = random_reward(maze)
+    metrics["shortest_path_reward"] = shortest_path_reward(maze)
+    return session.finish(started, loop, metrics, claims(config, metrics, session.quick))
 
 
 def evaluate(

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
-from plastorch.hebbian.layers import check_positive
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import triangle
 

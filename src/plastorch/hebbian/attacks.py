@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
-from plastorch.hebbian.layers import check_positive
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.readout import accuracy
 
 Norm = Literal["linf", "l2"]

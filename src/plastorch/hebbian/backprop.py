@@ -6,8 +6,8 @@ from torch import Tensor
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
+from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.readout import accuracy, check_labels

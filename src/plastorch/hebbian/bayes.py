@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
-from plastorch.hebbian.layers import SoftHebbLinear, check_positive
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay, set_gradients
 from plastorch.hebbian.rule import hebbian_update
 

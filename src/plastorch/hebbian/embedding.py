@@ -2,8 +2,7 @@
 
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
-from plastorch.hebbian.layers import check_positive
+from plastorch.engine.errors import InputError, check_positive
 
 PERPLEXITY = 30.0
 

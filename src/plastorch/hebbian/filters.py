@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from plastorch.engine.errors import check_positive
 from plastorch.hebbian.analysis import blocks_until
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 
 

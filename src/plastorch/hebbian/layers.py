@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.rule import Competition, compete, hebbian_update, prior_update, triangle
 
 Pair = int | tuple[int, int]
@@ -422,13 +422,6 @@ class Triangle(nn.Module):
 
     def extra_repr(self) -> str:
         return f"power={self.power}"
-
-
-def check_positive(**arguments: float) -> None:
-    """Raises InputError naming the first argument that is not above 0."""
-    for name, value in arguments.items():
-        if not value > 0:
-            raise InputError(f"{name} is {value}; expected more than 0")
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -10,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.layers import (
     HebbianStep,
     SoftHebbConv2d,
     at_least_float32,
-    check_positive,
 )
 from plastorch.hebbian.rule import Competition, triangle
 

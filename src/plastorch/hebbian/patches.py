@@ -7,14 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.analysis import (
     block_response,
     blocks_until,
     checked_neurons,
     receptive_side,
 )
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import SoftHebbNet
 
 

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.train import Augment

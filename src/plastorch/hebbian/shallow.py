@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.layers import SoftHebbLinear, check_positive
+from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay, set_gradients
 from plastorch.hebbian.readout import (
     accuracy,

@@ -11,9 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.layers import check_positive
 from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import check_finite, check_labels
 from plastorch.hebbian.rule import Competition

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.layers import HebbianStep, check_positive
+from plastorch.hebbian.layers import HebbianStep
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import set_gradients
 from plastorch.hebbian.rule import norm_dependent_rate

@@ -1,0 +1,64 @@
+"""What experiments share that train several recurrent models one after the other."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+
+PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
+
+
+def checked_models(models: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The names of a run's models; a resumed run gives a list.
+
+    Raises:
+        InputError: for an unknown name, or none.
+
+    Example:
+        >>> checked_models(["lstm"], ["stpn", "lstm"])
+        ('lstm',)
+    """
+    models, known = tuple(models), list(known)
+    if not models or not set(models) <= set(known):
+        raise InputError(f"models are {list(models)}; expected some of {known}")
+    return models
+
+
+def networks(
+    models: Iterable[str],
+    known: Iterable[str],
+    path: tuple[int, ...],
+    make: Callable[[str], nn.Module],
+) -> nn.ModuleDict:
+    """A run's models, each with initial weights of its own, whichever others there are.
+
+    Args:
+        models: their names.
+        known: all names, in the order in which models learn.
+        path: of numbers that seeds initial weights.
+        make: a model of a name, its weights drawn by torch's global generator.
+
+    Example:
+        >>> list(networks(["b"], ["a", "b"], (0,), lambda name: nn.Linear(1, 1)))
+        ['b']
+    """
+    nets = nn.ModuleDict()
+    for place, name in enumerate(known):
+        if name in models:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(generator(*path, place).initial_seed())
+                nets[name] = make(name)
+    return nets
+
+
+def field(name: str, kind: str) -> str:
+    """What a figure of a model is called among the metrics.
+
+    Example:
+        >>> field("fast-weights", "energy")
+        'fast_weights_energy'
+    """
+    return f"{name.replace('-', '_')}_{kind}"
