@@ -190,3 +190,11 @@ def test_python_m_plastorch_is_plastorch() -> None:
     process = start("--help")
     out, _ = process.communicate()
     assert process.returncode == 0 and out.startswith("usage: plastorch")
+
+
+@pytest.mark.parametrize("group", ["softhebb", "stpn"])
+def test_every_bench_group_can_be_asked_for(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr("plastorch.bench.run_group", lambda *arguments: asked.append(arguments))
+    assert main(["bench", group]) == 0
+    assert asked == [(group, Path(f"benchmarks/results/bench-{group}.json"), print)]

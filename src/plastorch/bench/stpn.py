@@ -1,6 +1,7 @@
 """Speed of short-term plasticity neurons against their equations in plain torch, and an LSTM."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -31,8 +32,8 @@ SIZES = (
     Size("train-step-h64", 64, 20, 20),
     Size("train-step-h128", 128, 20, 8),
     Size("train-step-h11-t9", 11, 9, 40),
-    Size("train-step-h64-t31", 64, 31, 10),
-    Size("train-step-h128-t200", 128, 200, 2),
+    Size("train-step-h128-t31", 128, 31, 5),
+    Size("train-step-h64-t200", 64, 200, 3),
 )
 AGAINST_LSTM = Size("train-step-lstm-h64", 64, 20, 20)
 
@@ -102,13 +103,16 @@ def _trainer(core: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
 
 
 def gradients_agree(layer: STPN, peer: nn.Module, x: Tensor) -> bool:
-    """Whether the parameters' gradients of both sides are the same, to 1e-5 of the largest."""
+    """Whether both sides' gradients of some samples are the same, to 1e-9 of the largest.
+
+    In double precision: over many steps, rounding in single precision grows beyond 1e-5.
+    """
     gradients = []
-    for core in (layer, peer):
-        loss = core(x)[0].square().sum()
+    for core in (deepcopy(layer).double(), deepcopy(peer).double()):
+        loss = core(x[:, :16].double())[0].square().sum()
         gradients.append(torch.autograd.grad(loss, list(core.parameters())))
     return all(
-        torch.allclose(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
+        torch.allclose(one, other, rtol=0, atol=1e-9 * float(other.abs().max()))
         for one, other in zip(*gradients, strict=True)
     )
 
