@@ -85,5 +85,5 @@ def test_a_sweep_is_logged_and_drawn(cifar_root: Path, tmp_path: Path, setting: 
     assert len(points) == 6 and {row["competition"] for row in points} == {"softkrotov", "soft"}
     assert len({row[setting] for row in points}) == 3
     assert f"{setting}-sweep" in figures(folder)
-    assert result["metrics"][f"{setting}-sweep_s"] > 0
+    assert result["metrics"][f"{setting}_sweep_s"] > 0
     assert result["config"]["sweep"] == setting

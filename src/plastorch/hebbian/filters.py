@@ -65,6 +65,25 @@ def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
 
 
 def structure(kernels: Tensor) -> Tensor:
-    """How patterned kernels [K, C, kh, kw] are: mean over channels of the spatial deviation [K]."""
-    spread = kernels.flatten(2).std(dim=2, correction=0).mean(dim=1)
-    return spread.nan_to_num(nan=-1.0, posinf=-1.0)  # a diverged neuron comes last
+    """How patterned kernels are, whatever their length: 1 - Geary's C over neighbouring pixels.
+
+    Noise gives about 0, edges and plain colours up to 1. The spatial deviation, by which the
+    paper's code sorts, grows with a neuron's norm, and so puts those first that learned least.
+
+    Args:
+        kernels: [K, C, kh, kw].
+
+    Returns:
+        [K]; a diverged neuron, or one without any variance, has -1 and comes last.
+
+    Example:
+        >>> edge, stripes = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+        >>> edge[..., :2], stripes[..., ::2] = -1, -1
+        >>> structure(torch.cat([edge, stripes])).round(decimals=2)
+        tensor([0.6700, 0.0000])
+    """
+    centred = kernels.double() - kernels.double().mean(dim=(1, 2, 3), keepdim=True)
+    steps = [centred.diff(dim=dim).square().flatten(1) for dim in (2, 3)]
+    rough = torch.cat(steps, dim=1).sum(1) / max(1, sum(step.shape[1] for step in steps))
+    score = 1 - rough / (2 * centred.square().mean(dim=(1, 2, 3)))
+    return score.nan_to_num(nan=-1.0, neginf=-1.0).to(kernels.dtype)

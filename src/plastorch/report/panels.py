@@ -111,7 +111,7 @@ def _receptive_fields(run: RunData) -> Panel | None:
         title="Receptive fields",
         caption=f"What the {number(count)} neurons of the first layer look for. Each tile is one "
         f"neuron's {height} × {width} weights, stretched from the smallest to the largest; those "
-        f"with the strongest pattern come first.{sample}",
+        f"with the clearest pattern come first.{sample}",
         alt=f"Grid of small pictures, the {height} by {width} weights of the first-layer neurons.",
         draw=lambda theme: figures.receptive_fields(filters, theme),
     )
