@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from plastorch.data import images as images_module
 from plastorch.data.catalogue import Entry
 from plastorch.data.download import DownloadError
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("plastorch", deadline=None)
+settings.load_profile("plastorch")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,7 +20,7 @@ def _seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     count=st.integers(0, 5),
     height=st.integers(3, 9),
@@ -52,7 +52,7 @@ def _sampled(image, y, x):
     return total
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     height=st.integers(1, 6),
     width=st.integers(1, 6),
@@ -161,7 +161,6 @@ def test_boxes_are_distributed_as_torchvision_draws_them(width, height):
     assert ks_2samp(*areas).pvalue > 1e-3
 
 
-@settings(deadline=None)
 @given(aspect=st.floats(0.05, 20), seed=st.integers(0, 2**31))
 def test_boxes_lie_inside_and_keep_their_bounds(aspect, seed):
     left, top, across, down = augment._draw_boxes(

@@ -13,7 +13,7 @@ def stream(steps: int, repeat: int, seed: int = 0, features: int = 64) -> Famili
     return familiarity_stream(steps, repeat, features, torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 120), st.integers(1, 25), st.integers(0, 2**31))
 def test_labels_mark_exactly_the_repeats_and_no_repeat_is_repeated(
     steps: int, repeat: int, seed: int

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.data.formats import (
@@ -104,7 +104,6 @@ def test_arrays_of_old_and_new_numpy(tmp_path, module):
     assert np.array_equal(read_pickle(path)["data"], array)
 
 
-@settings(deadline=None)
 @given(cut=st.integers(0, 200), flip=st.integers(0, 199))
 def test_cut_or_altered_pickles_raise_input_error_or_load(tmp_path_factory, cut, flip):
     content = bytearray(pickle.dumps({"labels": list(range(60)), "x": np.zeros(9)}, protocol=2))

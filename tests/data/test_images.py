@@ -124,7 +124,7 @@ def _numbered(counts: list[int]) -> ImageSet:
     return ImageSet("toy", pixels, labels, *test, names, "made up", "", aspect=numbers.float())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     counts=st.lists(st.integers(2, 60), min_size=1, max_size=6),
     fraction=st.floats(0.01, 0.99),

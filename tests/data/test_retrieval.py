@@ -35,7 +35,7 @@ def test_golden_data_are_the_published_ones(pytestconfig: pytest.Config) -> None
             assert f"{text(sequence)} -> {text(answer.view(1))}" == words
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(1, KEYS))
 def test_every_sequence_has_its_answer(seed: int, pairs: int) -> None:
     first, second = retrieval_sets(seed, (5, 3), pairs)

@@ -103,7 +103,7 @@ def test_attacked_accuracy_is_the_distribution_of_margins(norm: Norm) -> None:
 
 
 @needs_foolbox
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     norm=st.sampled_from(NORMS),
     strength=st.floats(1e-3, 3),

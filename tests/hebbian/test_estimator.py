@@ -234,7 +234,7 @@ class TestInput:
             model = small(readout_epochs=1).fit(images, labels[:, None])
         assert same(weights(model), weights(small(readout_epochs=1).fit(images, labels)))
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(images=arrays(np.uint8, st.tuples(st.integers(1, 12), *[st.just(n) for n in (6, 6, 2)])))
     def test_any_bytes_can_be_learned(self, images: np.ndarray) -> None:
         codes = np.arange(len(images)) % 2

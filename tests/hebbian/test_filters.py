@@ -33,13 +33,10 @@ def patterns(kernels: torch.Tensor) -> list[float]:
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-def test_chosen_neurons_are_random_and_sorted(net: SoftHebbNet, layer: int) -> None:
-    chosen = select_neurons(net, layer, 30, torch.Generator().manual_seed(1))
-    again = select_neurons(net, layer, 30, torch.Generator().manual_seed(1))
-    other = select_neurons(net, layer, 30, torch.Generator().manual_seed(2))
-    assert chosen == again != other and len(set(chosen)) == 30
-    found = patterns(blocks_of(net)[layer - 1].conv.weight[chosen])
-    assert found == sorted(found, reverse=True)
+def test_chosen_neurons_are_the_most_structured(net: SoftHebbNet, layer: int) -> None:
+    found = patterns(blocks_of(net)[layer - 1].conv.weight)
+    order = sorted(range(len(found)), key=lambda k: -found[k])
+    assert select_neurons(net, layer, 30) == order[:30]
 
 
 def test_all_neurons_if_fewer_than_asked_for(net: SoftHebbNet) -> None:

@@ -21,7 +21,7 @@ from plastorch.hebbian.rule import (
 sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**31)
 rules = st.sampled_from(["softkrotov", "soft", "hard"])
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def rows(seed: int, n: int, inputs: int, neurons: int) -> tuple[Tensor, Tensor]:

@@ -143,7 +143,7 @@ def test_filters_that_are_no_pictures_are_refused(shape):
         figures.receptive_fields(np.zeros(shape))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(arrays(np.int64, st.integers(1, 10).map(lambda n: (n, n)), elements=st.integers(0, 9999)))
 def test_confusion_shows_the_matrix(matrix):
     classes = [str(index) for index in range(len(matrix))]

@@ -23,7 +23,7 @@ WAYS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 odd = st.integers(2, 7).map(lambda half: 2 * half + 1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(odd)
 def test_walls_are_the_rim_and_pillars(size: int) -> None:
     maze = walls(size)
@@ -68,7 +68,7 @@ class Walk:
             self.at = [cell for cell in self.cells if cell != self.goal][draw]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(odd, st.sampled_from([0.0, 0.25]), st.integers(0, 2**31))
 def test_agents_see_and_gain_what_single_walks_do(size: int, penalty: float, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)

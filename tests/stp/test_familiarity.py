@@ -96,7 +96,7 @@ def test_other_units_are_not_bounded() -> None:
     assert float(decay.min()) < 0 or float(decay.max()) > 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31), st.integers(1, 30))
 def test_rates_count(seed: int, size: int) -> None:
     random = torch.Generator().manual_seed(seed)

@@ -106,7 +106,7 @@ def test_oja_equals_its_sum() -> None:
                 assert float(oja(pre, post, memory)[b, i, j]) == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0.1, 100))
 def test_norm_pre_ignores_the_scale_of_all_synapses(seed: int, factor: float) -> None:
     """(W + F) / |W + F| and F / |W + F| are the same for c W and c F; so is all that follows."""
@@ -118,7 +118,7 @@ def test_norm_pre_ignores_the_scale_of_all_synapses(seed: int, factor: float) ->
     torch.testing.assert_close(one, other)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_without_rate_memory_only_decays(seed: int) -> None:
     unit = Dynamics(norm="none")
@@ -128,7 +128,7 @@ def test_without_rate_memory_only_decays(seed: int) -> None:
     torch.testing.assert_close(after.F, parameters.weight_lambda * state.F)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from(["pre", "post"]))
 def test_a_normalised_neurons_energy_is_bounded_by_its_signals(seed: int, norm: str) -> None:
     """sum |g| z² is at most |g|₂ |z²|₂, and a normalised row has |g|₂ = 1."""

@@ -33,7 +33,7 @@ class Analyses:
     Args:
         net: the trained network.
         images: what it learned from and was tested on.
-        seed: of the choice of neurons and images, and of the embedding.
+        seed: of the choice of images, and of the embedding.
         fields: compute receptive fields; of random weights they are noise.
     """
 
@@ -67,11 +67,11 @@ class Analyses:
         return {"filters": first_layer_filters(self.net, count)}
 
     def _fields(self, layer: int, count: int) -> dict[str, Tensor]:
-        neurons = self._neurons(layer, count)
+        neurons = select_neurons(self.net, layer, count)
         return {f"receptive_fields_layer{layer}": smooth_receptive_fields(self.net, layer, neurons)}
 
     def _patches(self, layer: int) -> dict[str, Tensor]:
-        neurons = self._neurons(layer, MAX_NEURONS)[:: MAX_NEURONS // 4]
+        neurons = select_neurons(self.net, layer, MAX_NEURONS)[:: MAX_NEURONS // 4]
         found = top_patches(self.net, self.images, layer, neurons)
         return {f"top_patches_layer{layer}": found.patches}
 
@@ -84,9 +84,6 @@ class Analyses:
             self.extraction.step()
         points = embedding(self.extraction.features, self.seed)
         return {"embedding": points, "embedding_labels": self.labels}
-
-    def _neurons(self, layer: int, count: int) -> list[int]:
-        return select_neurons(self.net, layer, count, generator(self.seed, 10, layer))
 
 
 def some_images(images: ImageSet, seed: int) -> LabelledImages:

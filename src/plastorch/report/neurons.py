@@ -157,9 +157,9 @@ def fields(run: RunData) -> Panel | None:
         name="layer-fields",
         title="What drives neurons of each layer",
         caption="The picture that each neuron asks for, found by gradient ascent from grey in "
-        "smooth steps; what stays grey does not matter to it. Neurons are drawn at random, those "
-        f"with the most structured kernels first. A picture is {sides} pixels wide, all that a "
-        "neuron of the layer sees.",
+        "smooth steps; what stays grey does not matter to it. Shown are the neurons of a layer "
+        f"with the most structured kernels, these first. A picture is {sides} pixels wide, "
+        "all that a neuron of the layer sees.",
         alt=f"Grids of small pictures, the receptive fields of neurons of {_layers(layers)}.",
         draw=lambda theme: draw_fields(layers, theme),
     )
@@ -179,9 +179,9 @@ def patches(run: RunData) -> Panel | None:
     return Panel(
         name="top-patches",
         title="Where neurons respond most",
-        caption=f"Each row is one neuron, drawn at random, with the {number(count)} patches of "
-        "test images that drive it most, the strongest first and each from another image. Where a "
-        "patch reaches beyond its image, the image is mirrored, as for the network.",
+        caption=f"Each row is one neuron with a structured kernel, and the {number(count)} "
+        "patches of test images that drive it most, the strongest first and each from another "
+        "image. Where a patch reaches beyond its image, the image is mirrored, as for the network.",
         alt=f"Rows of image patches, the strongest for neurons of {_layers(layers)}.",
         draw=lambda theme: draw_patches(layers, theme),
     )

@@ -194,14 +194,14 @@ def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate,
     of the new F, into that of the old one."""
     of_h = of_scale = grad.dtype.type(0)
     for j in range(grad.shape[1]):
-        of_h += grad[i, j] * rate[i, j] * z[j]
-        of_scale += grad[i, j] * decay[i, j] * memory[i, j]
-    for j in range(grad.shape[1]):
+        of_rate = grad[i, j] * rate[i, j]
+        of_memory = grad[i, j] * memory[i, j]
+        of_h += of_rate * z[j]
+        of_scale += of_memory * decay[i, j]
         d_rate[i, j] += grad[i, j] * (h * z[j])
-        d_z[j] += grad[i, j] * (rate[i, j] * h)
-        scaled = grad[i, j] * scale
-        d_decay[i, j] += scaled * memory[i, j]
-        grad[i, j] = scaled * decay[i, j]
+        d_z[j] += of_rate * h
+        d_decay[i, j] += scale * of_memory
+        grad[i, j] *= scale * decay[i, j]
     return of_h, of_scale
 
 
