@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.stp.energy import synaptic_energy
@@ -61,15 +62,16 @@ class ModulatedPlasticity(nn.Module):
         outputs, energies = [], []
         for input_, drive in zip(x, self.input(x), strict=True):
             before = h
-            recurrent = self.weight + self.alpha * hebb
-            h = torch.tanh(drive + (recurrent @ before.unsqueeze(-1)).squeeze(-1))
-            modulation = torch.tanh(self.modulator(h)).unsqueeze(-1)
-            change = modulation * h.unsqueeze(-1) * before.unsqueeze(-2)
-            hebb = (hebb + change).clamp(-self.clamp, self.clamp)
+            plastic = self.alpha * hebb
+            recurrent = F.linear(before, self.weight) + (plastic @ before.unsqueeze(-1)).squeeze(-1)
+            h = torch.tanh(drive + recurrent)
+            modulated = torch.tanh(self.modulator(h)) * h
+            hebb = torch.addcmul(hebb, modulated.unsqueeze(-1), before.unsqueeze(-2))
+            hebb = F.hardtanh(hebb, -self.clamp, self.clamp)
             outputs.append(h)
             if count:
                 of_input = synaptic_energy(self.input.weight, input_)
-                energies.append(of_input + synaptic_energy(recurrent, before))
+                energies.append(of_input + synaptic_energy(self.weight + plastic, before))
         output = torch.stack(outputs)
         energy = torch.stack(energies) if count else output
         return output, energy, ModulatedState(h, hebb)
