@@ -1,0 +1,225 @@
+"""Numbers and pictures as spikes: by rate, by correlation, by latency, by rank, by change."""
+
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.spiking.events import Events, gather
+
+
+def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = None) -> Events:
+    """Poisson processes, in continuous time.
+
+    Args:
+        rates: Hz [B, N].
+        duration: seconds.
+        generator: on the CPU.
+
+    Returns:
+        Spikes of B networks with N inputs.
+
+    Raises:
+        InputError: if a rate is negative or not finite, or the duration not positive.
+
+    Example:
+        >>> poisson(torch.full((2, 3), 1e4), duration=1.0).networks
+        2
+    """
+    check_positive(duration=duration)
+    _check_rates(rates)
+    # Given how many there are, the spikes of a Poisson process lie anywhere, independently.
+    counts = torch.poisson(rates.double().cpu() * duration, generator).long().flatten()
+    times = duration * torch.rand(int(counts.sum()), dtype=torch.float64, generator=generator)
+    process = torch.arange(rates.numel()).repeat_interleave(counts)
+    networks, inputs = rates.shape
+    events = gather(times, process % inputs, process // inputs, networks)
+    return Events(*(part.to(rates.device) for part in events))
+
+
+def correlated(
+    rates: Tensor,
+    correlation: float,
+    members: Tensor,
+    duration: float,
+    networks: int = 1,
+    dt: float = 1e-3,
+    jitter: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Events:
+    """Processes of given rates, some of which share events.
+
+    In each time step, a mother process draws one number in [0, 1]; a member takes it with
+    probability sqrt(c), and a number of its own otherwise, as all others do; who has a number below
+    rate dt spikes. So the rates tell nothing of who is a member, and members of unequal rates share
+    events as well. Two members of equal rate have the correlation c.
+
+    Args:
+        rates: Hz [N].
+        correlation: c, in [0, 1].
+        members: bool [N].
+        duration: seconds.
+        networks: B, with processes of their own.
+        dt: duration of a time step, seconds.
+        jitter: standard deviation of the time of a spike that a mother's number made, seconds.
+        generator: on the CPU.
+
+    Returns:
+        Spikes at the beginnings of time steps; those that jitter moves to another time are moved
+        by whole steps.
+
+    Raises:
+        InputError: if a rate times dt is not in [0, 1], the correlation not in [0, 1], or a
+            duration not positive.
+
+    Example:
+        >>> events = correlated(torch.full((9,), 20.0), 0.5, torch.arange(9) < 3, duration=1.0)
+        >>> bool((events.source < 9).all())
+        True
+    """
+    check_positive(duration=duration, dt=dt, networks=networks)
+    _check_rates(rates)
+    if not 0 <= correlation <= 1:
+        raise InputError(f"correlation is {correlation}; expected 0 to 1")
+    if members.shape != rates.shape or members.dtype != torch.bool:
+        raise InputError(
+            f"members are {members.dtype} of shape {tuple(members.shape)}; expected bool "
+            f"{tuple(rates.shape)}"
+        )
+    if jitter < 0:
+        raise InputError(f"jitter is {jitter}; expected 0 or more")
+    chance = rates.cpu() * dt
+    if bool((chance > 1).any()):
+        raise InputError(
+            f"rates go up to {float(rates.max())} Hz; expected at most one spike per dt of {dt} s"
+        )
+    steps, share = round(duration / dt), sqrt(correlation)
+    found = []
+    for network in range(networks):
+        draw = torch.rand(steps, len(rates), generator=generator)
+        mother = torch.rand(steps, 1, generator=generator)
+        follows = members & (torch.rand(steps, len(rates), generator=generator) < share)
+        spikes = torch.where(follows, mother, draw) < chance
+        step, source = spikes.nonzero(as_tuple=True)
+        if jitter > 0:
+            noise = torch.randn(len(step), generator=generator) * (jitter / dt)
+            moved = (step + noise.round().long() * follows[step, source]).clamp(0, steps - 1)
+            step, source = torch.unique(torch.stack([moved, source]), dim=1)
+        found.append((step.double() * dt, source, torch.full_like(source, network)))
+    times, source, network_of = (torch.cat(parts) for parts in zip(*found, strict=True))
+    events = gather(times, source, network_of, networks)
+    return Events(*(part.to(rates.device) for part in events))
+
+
+def latency(values: Tensor, window: float) -> Events:
+    """One spike per input, the earlier the larger its value: at window (1 - value); none at 0.
+
+    Thorpe, Delorme, Van Rullen, *Spike-based strategies for rapid processing*, 2001.
+
+    Args:
+        values: [B, N], in [0, 1].
+        window: seconds.
+
+    Raises:
+        InputError: if a value is not in [0, 1], or the window not positive.
+
+    Example:
+        >>> latency(torch.tensor([[0.25, 0.0, 1.0]]), window=0.1).source
+        tensor([2, 0])
+    """
+    check_positive(window=window)
+    _check_unit(values)
+    network, source = values.nonzero(as_tuple=True)
+    return gather(window * (1 - values[network, source].double()), source, network, len(values))
+
+
+def rank(values: Tensor, interval: float) -> Events:
+    """One spike per input, in the order of their values, the largest first; none at 0.
+
+    Only the order matters: the spike of rank k comes at k times the interval, that of equal values
+    in the order of their inputs.
+
+    Args:
+        values: [B, N], 0 or more.
+        interval: seconds between two spikes.
+
+    Raises:
+        InputError: if a value is negative or not finite, or the interval not positive.
+
+    Example:
+        >>> rank(torch.tensor([[0.25, 0.0, 7.0]]), interval=0.001)[:2]
+        (tensor([0.0000, 0.0010], dtype=torch.float64), tensor([2, 0]))
+    """
+    check_positive(interval=interval)
+    if values.dim() != 2 or not bool((torch.isfinite(values) & (values >= 0)).all()):
+        raise InputError(f"values have shape {tuple(values.shape)}; expected (B, N), 0 or more")
+    order = values.argsort(dim=1, descending=True, stable=True)
+    network, place = values.gather(1, order).nonzero(as_tuple=True)
+    return gather(place.double() * interval, order[network, place], network, len(values))
+
+
+def frame_events(frames: Tensor, interval: float, threshold: float = 0.15) -> Events:
+    """Spikes where a film changes, as an event camera gives them.
+
+    A pixel spikes whenever the logarithm of its intensity has gone ``threshold`` up or down since
+    its last spike; between two frames the logarithm goes straight.
+
+    Lichtsteiner, Posch, Delbruck, *A 128 x 128 120 dB 15 µs latency asynchronous temporal contrast
+    vision sensor*, 2008.
+
+    Args:
+        frames: intensities [T, B, N], in [0, 1].
+        interval: seconds between two frames.
+        threshold: of the change of log(intensity + 0.01).
+
+    Returns:
+        Spikes of 2 N inputs per network: pixel j's are j, if it got brighter, or N + j.
+
+    Raises:
+        InputError: if an intensity is not in [0, 1], there are fewer than two frames, or an
+            argument is not positive.
+
+    Example:
+        >>> frame_events(torch.tensor([0.1, 0.2]).view(2, 1, 1), interval=0.01).source
+        tensor([0, 0, 0, 0])
+    """
+    check_positive(interval=interval, threshold=threshold)
+    _check_unit(frames)
+    if frames.dim() != 3 or len(frames) < 2:
+        raise InputError(f"frames have shape {tuple(frames.shape)}; expected (T, B, N), T > 1")
+    levels = (frames.double() + 0.01).log() / threshold
+    pixels = frames.shape[2]
+    reference, before = levels[0].clone(), levels[0]
+    found = []
+    for t, level in enumerate(levels[1:]):
+        change = level - reference
+        counts = change.abs().floor().long()
+        network, pixel = counts.nonzero(as_tuple=True)
+        many = counts[network, pixel]
+        network, pixel = network.repeat_interleave(many), pixel.repeat_interleave(many)
+        first = many.cumsum(0) - many
+        number = torch.arange(len(network), device=many.device) - first.repeat_interleave(many) + 1
+        sign = change[network, pixel].sign()
+        crossed = reference[network, pixel] + sign * number
+        start = before[network, pixel]
+        fraction = ((crossed - start) / (level[network, pixel] - start)).clamp(0, 1)
+        found.append(((t + fraction) * interval, pixel + pixels * (sign < 0), network))
+        reference += change.sign() * counts
+        before = level
+    times, source, network = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return gather(times, source, network, frames.shape[1])
+
+
+def _check_rates(rates: Tensor) -> None:
+    """Raises InputError unless rates are finite and 0 or more."""
+    bad = ~torch.isfinite(rates) | (rates < 0)
+    if bool(bad.any()):
+        raise InputError(f"rates hold {float(rates[bad][0])}; expected 0 Hz or more")
+
+
+def _check_unit(values: Tensor) -> None:
+    """Raises InputError unless values are in [0, 1]."""
+    bad = ~((values >= 0) & (values <= 1))
+    if bool(bad.any()):
+        raise InputError(f"values hold {float(values[bad][0])}; expected 0 to 1")

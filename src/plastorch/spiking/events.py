@@ -1,0 +1,133 @@
+"""Spikes as lists of times, network by network, and as rasters of time steps."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+
+
+class Events(NamedTuple):
+    """Spikes of the inputs of B independent networks; a network's spikes are in order of time."""
+
+    times: Tensor
+    """Seconds, float64 [E]."""
+    source: Tensor
+    """Which input spiked, int64 [E]."""
+    offsets: Tensor
+    """Network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]``, int64 [B + 1]."""
+
+    @property
+    def networks(self) -> int:
+        """B."""
+        return len(self.offsets) - 1
+
+
+def gather(times: Tensor, source: Tensor, network: Tensor, networks: int) -> Events:
+    """Events of spikes in any order; those at the same time are in order of their inputs.
+
+    Args:
+        times: seconds [E].
+        source: inputs [E].
+        network: which network each spike is of [E].
+        networks: B.
+
+    Example:
+        >>> spikes = torch.tensor([0.2, 0.1]), torch.tensor([5, 3]), torch.tensor([0, 0])
+        >>> gather(*spikes, networks=1).source
+        tensor([3, 5])
+    """
+    order = source.argsort(stable=True)
+    order = order[times[order].argsort(stable=True)]
+    order = order[network[order].argsort(stable=True)]
+    counts = torch.bincount(network, minlength=networks)
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Events(times[order].double(), source[order].long(), offsets)
+
+
+def from_raster(raster: Tensor, dt: float) -> Events:
+    """Events at the beginnings of time steps.
+
+    Args:
+        raster: spikes [T, B, N], bool or numbers that are 0 or not.
+        dt: duration of a step, seconds.
+
+    Raises:
+        InputError: if the raster has another form, or ``dt`` is not positive.
+
+    Example:
+        >>> from_raster(torch.eye(2).view(2, 1, 2), 0.001)
+        Events(times=tensor([0.0000, 0.0010], dtype=torch.float64), source=tensor([0, 1]), \
+offsets=tensor([0, 2]))
+    """
+    check_positive(dt=dt)
+    if raster.dim() != 3:
+        raise InputError(f"raster has shape {tuple(raster.shape)}; expected (T, B, N)")
+    network, step, source = raster.transpose(0, 1).nonzero(as_tuple=True)
+    offsets = torch.bincount(network, minlength=raster.shape[1]).cumsum(0)
+    return Events(step.double() * dt, source, torch.cat([offsets.new_zeros(1), offsets]))
+
+
+def to_raster(events: Events, inputs: int, dt: float, steps: int) -> Tensor:
+    """Which inputs spiked in which time step; more than one spike of an input in a step is one.
+
+    Args:
+        events: spikes of B networks.
+        inputs: N.
+        dt: duration of a step, seconds.
+        steps: T; later spikes are left out.
+
+    Returns:
+        bool [T, B, N].
+
+    Raises:
+        InputError: if events are not in order, or of other inputs, or ``dt`` is not positive.
+
+    Example:
+        >>> to_raster(from_raster(torch.eye(2).view(2, 1, 2), 0.001), 2, 0.001, 2).int().tolist()
+        [[[1, 0]], [[0, 1]]]
+    """
+    check_positive(dt=dt, steps=steps)
+    check_events(events, inputs)
+    raster = torch.zeros(
+        steps, events.networks, inputs, dtype=torch.bool, device=events.times.device
+    )
+    # A spike at the beginning of a step must not fall into the step before by rounding.
+    step = (events.times / dt + 1e-6).floor().long()
+    network = network_of(events)
+    inside = step < steps
+    raster[step[inside], network[inside], events.source[inside]] = True
+    return raster
+
+
+def network_of(events: Events) -> Tensor:
+    """The network of each event, int64 [E]."""
+    networks = torch.arange(events.networks, device=events.offsets.device)
+    return networks.repeat_interleave(events.offsets.diff())
+
+
+def check_events(events: Events, inputs: int) -> None:
+    """Raises InputError unless events are in order, not before 0, and below ``inputs``."""
+    times, source, offsets = events
+    if not len(times) == len(source) == int(offsets[-1]) or bool((offsets.diff() < 0).any()):
+        raise InputError(
+            f"events have {len(times)} times, {len(source)} inputs and offsets up to "
+            f"{int(offsets[-1])}; expected as many of each, and rising offsets"
+        )
+    if len(times) == 0:
+        return
+    if not bool(torch.isfinite(times).all()) or float(times.min()) < 0:
+        raise InputError(f"times have the lowest value {float(times.min())}; expected 0 or more")
+    if int(source.min()) < 0 or int(source.max()) >= inputs:
+        raise InputError(
+            f"source goes from {int(source.min())} to {int(source.max())}; "
+            f"expected 0 to {inputs - 1}"
+        )
+    falls = (times.diff() < 0) & (network_of(events).diff() == 0)
+    if bool(falls.any()):
+        place = int(falls.nonzero()[0]) + 1
+        raise InputError(
+            f"times fall from {float(times[place - 1])} to {float(times[place])} at event {place}; "
+            "expected each network's events in order of time"
+        )
