@@ -151,11 +151,13 @@ def test_claims_name_the_nearest_rival() -> None:
         ({"variant": "faithful"}, False, True),
         ({"models": (*MAIN, "stpn-pre")}, False, True),
         ({}, True, False),
-        ({"iterations": 1000}, False, False),
+        ({"iterations": 5000, "agents": 64, "learning_rate": 3e-4}, False, True),
+        ({"iterations": 4999}, False, False),
+        ({"size": 9}, False, False),
         ({"models": ("stpn", "rnn", "lstm")}, False, False),
     ],
 )
-def test_claims_are_asserted_of_the_papers_comparison_only(
+def test_claims_are_asserted_of_long_runs_of_the_papers_comparison(
     settings: dict[str, Any], quick: bool, asserted: bool
 ) -> None:
     found = claims(MazeConfig(**settings), METRICS, quick)
