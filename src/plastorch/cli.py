@@ -249,7 +249,7 @@ def bench(arguments: list[str]) -> int:
     from plastorch.bench import run_group
 
     def options(
-        group: tyro.conf.Positional[Literal["softhebb", "stpn"]] = "softhebb",
+        group: tyro.conf.Positional[Literal["softhebb", "stpn", "spiking"]] = "softhebb",
         out: Path | None = None,
     ) -> None:
         """Speed against peers, interleaved in one process; ratio = peer / ours, medians.

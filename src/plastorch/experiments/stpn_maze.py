@@ -25,7 +25,7 @@ from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
 EVALUATIONS = 4
 """Episodes of all agents that a trained model is judged by."""
 LONG = 5000
-"""Iterations from which on the claims are asserted: networks without plasticity gain little then."""
+"""Iterations from which on claims are asserted; networks without plasticity gain little then."""
 Variant = Literal["corrected", "faithful"]
 
 
