@@ -28,7 +28,7 @@ def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = 
         2
     """
     check_positive(duration=duration)
-    _check_rates(rates)
+    _check_rates(rates, "B, N")
     # Given how many there are, the spikes of a Poisson process lie anywhere, independently.
     counts = torch.poisson(rates.double().cpu() * duration, generator).long().flatten()
     times = duration * torch.rand(int(counts.sum()), dtype=torch.float64, generator=generator)
@@ -79,7 +79,7 @@ def correlated(
         True
     """
     check_positive(duration=duration, dt=dt, networks=networks)
-    _check_rates(rates)
+    _check_rates(rates, "N")
     if not 0 <= correlation <= 1:
         raise InputError(f"correlation is {correlation}; expected 0 to 1")
     if members.shape != rates.shape or members.dtype != torch.bool:
@@ -87,7 +87,7 @@ def correlated(
             f"members are {members.dtype} of shape {tuple(members.shape)}; expected bool "
             f"{tuple(rates.shape)}"
         )
-    if jitter < 0:
+    if not jitter >= 0:
         raise InputError(f"jitter is {jitter}; expected 0 or more")
     chance = rates.cpu() * dt
     if bool((chance > 1).any()):
@@ -130,6 +130,8 @@ def latency(values: Tensor, window: float) -> Events:
     """
     check_positive(window=window)
     _check_unit(values)
+    if values.dim() != 2:
+        raise InputError(f"values have shape {tuple(values.shape)}; expected (B, N)")
     network, source = values.nonzero(as_tuple=True)
     return gather(window * (1 - values[network, source].double()), source, network, len(values))
 
@@ -211,8 +213,10 @@ def frame_events(frames: Tensor, interval: float, threshold: float = 0.15) -> Ev
     return gather(times, source, network, frames.shape[1])
 
 
-def _check_rates(rates: Tensor) -> None:
-    """Raises InputError unless rates are finite and 0 or more."""
+def _check_rates(rates: Tensor, form: str) -> None:
+    """Raises InputError unless rates are finite, 0 or more, and of a form such as "B, N"."""
+    if rates.dim() != len(form.split()):
+        raise InputError(f"rates have shape {tuple(rates.shape)}; expected ({form})")
     bad = ~torch.isfinite(rates) | (rates < 0)
     if bool(bad.any()):
         raise InputError(f"rates hold {float(rates[bad][0])}; expected 0 Hz or more")

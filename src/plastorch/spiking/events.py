@@ -110,10 +110,11 @@ def network_of(events: Events) -> Tensor:
 def check_events(events: Events, inputs: int) -> None:
     """Raises InputError unless events are in order, not before 0, and below ``inputs``."""
     times, source, offsets = events
-    if not len(times) == len(source) == int(offsets[-1]) or bool((offsets.diff() < 0).any()):
+    ends = (int(offsets[0]), int(offsets[-1]))
+    if len(source) != len(times) or ends != (0, len(times)) or bool((offsets.diff() < 0).any()):
         raise InputError(
-            f"events have {len(times)} times, {len(source)} inputs and offsets up to "
-            f"{int(offsets[-1])}; expected as many of each, and rising offsets"
+            f"events have {len(times)} times, {len(source)} inputs and offsets from {ends[0]} to "
+            f"{ends[1]}; expected as many of each, and offsets that rise from 0"
         )
     if len(times) == 0:
         return

@@ -1,0 +1,76 @@
+"""The peer of our spiking layer: the same network as a dense loop over time steps in plain PyTorch.
+
+Everything is done in place, and only what a step needs: potentiation touches the neurons that
+fired. What a dense loop can't avoid is one pass over all synapses for the input, and two for
+depression and its bound.
+"""
+
+from math import exp
+
+import torch
+from torch import Tensor
+
+from plastorch.spiking.network import STDPLayer
+
+
+class PeerLayer:
+    """Ours with additive bounds and a weight of its own.
+
+    Args:
+        layer: whose constants and weights it copies.
+    """
+
+    def __init__(self, layer: STDPLayer) -> None:
+        self.dt, self.circuit = layer.dt, layer.circuit
+        neuron, stdp, dt = layer.circuit.neuron, layer.circuit.stdp, layer.dt
+        self.weight = layer.weight.clone()
+        self.pre = torch.zeros_like(layer.weight[:, :1])
+        self.decaying = torch.zeros(3, *layer.theta.shape)
+        """Membrane above its rest, theta, trace."""
+        taus = torch.tensor([neuron.tau, neuron.theta_tau, stdp.tau_minus]).double()
+        self.factors = torch.exp(-dt / taus).float().view(3, 1, 1)
+        self.closed = torch.zeros_like(layer.theta)
+        """Steps until a neuron takes input again; below 1/2 it does."""
+
+    def present(self, rates: Tensor, duration: float, generator: torch.Generator) -> Tensor:
+        """Output spikes [T, B, K] of random input spikes at rates [S, B, N]."""
+        spikes = []
+        for chance in rates * self.dt:
+            uniform = torch.rand(round(duration / self.dt), *chance.shape, generator=generator)
+            spikes.append(self.run((uniform < chance).float()))
+        return torch.cat(spikes)
+
+    def run(self, raster: Tensor) -> Tensor:
+        """Output spikes, bool [T, B, K], of input spikes, float [T, B, N]."""
+        neuron, stdp = self.circuit.neuron, self.circuit.stdp
+        threshold, keep_pre = neuron.threshold - neuron.rest, exp(-self.dt / stdp.tau_plus)
+        weight, columns, pre, closed = self.weight, self.weight.mT, self.pre, self.closed
+        membrane, theta, post = self.decaying.unbind()
+        post_column, drive = post.unsqueeze(2), torch.empty_like(membrane)
+        drive_row = drive.unsqueeze(1)
+        spikes = torch.empty(len(raster), *membrane.shape, dtype=torch.bool)
+        for x, fired in zip(raster.unsqueeze(2), spikes, strict=True):
+            torch.bmm(x, columns, out=drive_row)
+            pre.add_(x)
+            weight.baddbmm_(post_column, x, alpha=-stdp.depression).clamp_(min=stdp.low)
+            takes_input = closed < 0.5
+            membrane.addcmul_(drive, takes_input)
+            torch.gt(membrane - theta, threshold, out=fired).logical_and_(takes_input)
+            closed.sub_(1)
+            if fired.any():
+                self._fire(fired, takes_input)
+            self.decaying.mul_(self.factors)
+            pre.mul_(keep_pre)
+        return spikes
+
+    def _fire(self, fired: Tensor, takes_input: Tensor) -> None:
+        neuron, stdp = self.circuit.neuron, self.circuit.stdp
+        membrane, theta, post = self.decaying.unbind()
+        network, place = fired.nonzero(as_tuple=True)
+        rows = self.weight[network, place].add_(self.pre[network, 0], alpha=stdp.potentiation)
+        self.weight[network, place] = rows.clamp_(max=stdp.high)
+        count = fired.sum(dim=1, keepdim=True) * self.circuit.inhibition
+        membrane.sub_(count * takes_input).masked_fill_(fired, neuron.reset - neuron.rest)
+        theta.add_(fired, alpha=neuron.theta_increase)
+        post.add_(fired)
+        self.closed.masked_fill_(fired, neuron.refractory / self.dt - 1)

@@ -1,0 +1,75 @@
+"""Random input spikes in time steps, as lists, at a cost that grows with the spikes only."""
+
+from math import log, log1p
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compiled
+def draw(chances, s, b, steps, dt, seed):  # type: ignore[no-untyped-def]
+    """Spikes of pattern s for network b: of each input in each step with its chance.
+
+    How many steps pass from one spike to the next has a geometric distribution; spikes drawn by it,
+    input by input, are then sorted by their steps.
+
+    Args:
+        chances: of a spike of an input in a step [S, B, N].
+        s: which pattern.
+        b: which network.
+        steps: of the pattern.
+        dt: seconds per step.
+        seed: of the spikes.
+
+    Returns:
+        Times, in order, and inputs.
+    """
+    step_of, input_of = np.empty(256, np.int64), np.empty(256, np.int64)
+    place = np.zeros(steps + 1, np.int64)
+    count, state = 0, np.uint64(seed)
+    for j in range(chances.shape[2]):
+        if chances[s, b, j] == 0:
+            continue
+        per_log = 1 / log1p(-chances[s, b, j])
+        step = -1.0
+        while True:
+            state += np.uint64(0x9E3779B97F4A7C15)
+            step += 1 + np.floor(log(_uniform(state)) * per_log)
+            if step >= steps:
+                break
+            step_of, input_of = with_room(step_of, input_of, count, 1)
+            step_of[count], input_of[count] = int(step), j
+            place[int(step) + 1] += 1
+            count += 1
+    for t in range(steps):
+        place[t + 1] += place[t]
+    times, source = np.empty(count), np.empty(count, np.int64)
+    for event in range(count):
+        t = step_of[event]
+        times[place[t]], source[place[t]] = t * dt, input_of[event]
+        place[t] += 1
+    return times, source
+
+
+@_compiled
+def with_room(times, source, count, more):  # type: ignore[no-untyped-def]
+    """The same arrays, or wider ones, that have room for ``more`` beyond the first ``count``."""
+    if count + more <= len(times):
+        return times, source
+    size = 2 * (count + more)
+    wider_times, wider_source = np.empty(size, times.dtype), np.empty(size, source.dtype)
+    wider_times[:count], wider_source[:count] = times[:count], source[:count]
+    return wider_times, wider_source
+
+
+@_compiled
+def _uniform(state):  # type: ignore[no-untyped-def]
+    """A number in (0, 1) of a counter that grows by an odd constant: Steele, Lea, Flood, *Fast
+    splittable pseudorandom number generators*, 2014."""
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    return (np.int64(state >> np.uint64(11)) + 0.5) * 2.0**-53

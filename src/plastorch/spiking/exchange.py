@@ -1,0 +1,183 @@
+"""Feed-forward spiking networks for other simulators and chips, and from them: NIR graphs.
+
+Pedersen et al., *Neuromorphic intermediate representation: a unified instruction set for
+interoperable brain-inspired computing*, 2024. In NIR's neuron, tau dv/dt = v_leak - v + r I; a
+spike over a weight w is a current w δ(t), and a jump of v by w r / tau, which is our w if r = tau.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.network import STDPLayer
+from plastorch.spiking.neurons import LIF
+from plastorch.spiking.stdp import PairSTDP
+
+
+def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
+    """The graph of one layer, or of some in a row: input, weights, neurons, ..., output.
+
+    Weights and thresholds are those that the layers keep, see
+    :meth:`plastorch.spiking.network.STDPLayer.keep`.
+
+    Args:
+        layers: of one network each, in eval mode.
+
+    Returns:
+        A ``nir.NIRGraph``.
+
+    Raises:
+        InputError: if NIR is missing, sizes don't fit, or a layer has what NIR can't say:
+            plasticity, refractoriness, or inhibition between neurons.
+
+    Example:
+        >>> list(to_nir(STDPLayer(9, 4).eval()).nodes)
+        ['input', 'linear', 'lif', 'output']
+    """
+    nir, row = import_nir(), [layers] if isinstance(layers, STDPLayer) else list(layers)
+    if not row:
+        raise InputError("layers are none; expected at least one")
+    nodes = []
+    for number, layer in enumerate(row):
+        _check_sayable(layer, f"layer {number}")
+        if number > 0 and row[number - 1].weight.shape[1] != layer.weight.shape[2]:
+            raise InputError(
+                f"layer {number} has {layer.weight.shape[2]} inputs; expected "
+                f"{row[number - 1].weight.shape[1]}, the neurons of the one before"
+            )
+        neuron, theta = layer.circuit.neuron, layer.theta[0].cpu().double().numpy()
+        every = np.ones_like(theta)
+        nodes += [
+            nir.Linear(layer.weight[0].cpu().numpy()),
+            nir.LIF(
+                tau=neuron.tau * every,
+                r=neuron.tau * every,
+                v_leak=neuron.rest * every,
+                v_threshold=neuron.threshold + theta,
+                v_reset=neuron.reset * every,
+            ),
+        ]
+    return nir.NIRGraph.from_list(*nodes)
+
+
+def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
+    """The layers of a graph as :func:`to_nir` makes them, in eval mode.
+
+    The bounds of their plasticity are 0 and 1, or as far apart as their weights are.
+
+    Args:
+        graph: a ``nir.NIRGraph``.
+        dt: duration of a step of the layers, seconds.
+
+    Raises:
+        InputError: if NIR is missing, or the graph is not a chain of weights and LIF neurons that
+            differ in nothing but their thresholds.
+
+    Example:
+        >>> (layer,) = from_nir(to_nir(STDPLayer(9, 4, LIF(threshold=0.5)).eval()))
+        >>> layer.circuit.neuron.threshold
+        0.5
+    """
+    nir, layers = import_nir(), []
+    chain = _chain(graph, nir)
+    if not chain or len(chain) % 2:
+        raise InputError(f"graph has {len(chain)} nodes; expected weights and LIF in turns")
+    for (name, weights), (neuron_name, neurons) in zip(chain[::2], chain[1::2], strict=True):
+        _expect(name, weights, (nir.Linear, nir.Affine))
+        _expect(neuron_name, neurons, (nir.LIF,))
+        if isinstance(weights, nir.Affine) and np.any(weights.bias):
+            raise InputError(
+                f"node {name!r} has a bias; expected none: our neurons have no current"
+            )
+        layers.append(_layer(weights.weight, neuron_name, neurons, dt))
+    return layers
+
+
+def import_nir() -> Any:
+    """The optional dependency.
+
+    Raises:
+        InputError: if it is missing.
+    """
+    try:
+        import nir
+    except ImportError:
+        raise InputError('nir is missing; expected: pip install "plastorch[nir]"') from None
+    return nir
+
+
+def _check_sayable(layer: STDPLayer, name: str) -> None:
+    circuit = layer.circuit
+    for wrong, found, expected in (
+        (layer.training, "learns", "eval mode, as NIR has no plasticity"),
+        (len(layer.weight) != 1, f"has {len(layer.weight)} networks", "one"),
+        (
+            circuit.neuron.refractory > 0,
+            f"is refractory for {circuit.neuron.refractory} s",
+            "0, as NIR's neurons aren't",
+        ),
+        (
+            circuit.inhibition > 0,
+            f"has an inhibition of {circuit.inhibition}",
+            "0, as the graph is feed-forward",
+        ),
+    ):
+        if wrong:
+            raise InputError(f"{name} {found}; expected {expected}")
+
+
+def _chain(graph: Any, nir: Any) -> list[tuple[str, Any]]:
+    """Nodes between input and output, in order.
+
+    Raises:
+        InputError: if there is more than one way to go.
+    """
+    after: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for start, end in graph.edges:
+        after[start].append(end)
+    starts = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    chain: list[tuple[str, Any]] = []
+    name = starts[0] if len(starts) == 1 else ""
+    while name and len(after[name]) == 1 and len(chain) < len(graph.nodes):
+        (name,) = after[name]
+        chain.append((name, graph.nodes[name]))
+    if len(chain) != len(graph.nodes) - 1 or not isinstance(chain[-1][1], nir.Output):
+        raise InputError("graph has branches or loops; expected one chain from input to output")
+    return chain[:-1]
+
+
+def _expect(name: str, node: Any, kinds: tuple[type, ...]) -> None:
+    if not isinstance(node, kinds):
+        words = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"node {name!r} is a {type(node).__name__}; expected {words}")
+
+
+def _layer(weight: Any, name: str, node: Any, dt: float) -> STDPLayer:
+    neurons, inputs = weight.shape
+    ratio = np.broadcast_to(node.r / node.tau, neurons).astype(weight.dtype)
+    jumps = torch.from_numpy(weight * ratio[:, None])
+    threshold = torch.from_numpy(np.array(np.broadcast_to(node.v_threshold, neurons), np.float64))
+    lowest = float(threshold.min())
+    tau, rest, reset = (
+        _one(getattr(node, field), f"{field} of node {name!r}")
+        for field in ("tau", "v_leak", "v_reset")
+    )
+    neuron = LIF(tau, threshold=lowest, reset=reset, rest=rest)
+    bounds = PairSTDP(low=min(float(jumps.min()), 0.0), high=max(float(jumps.max()), 1.0))
+    layer = STDPLayer(inputs, neurons, neuron, bounds, dt=dt, dtype=jumps.dtype)
+    layer.weight.copy_(jumps)
+    layer.theta.copy_(threshold - lowest)
+    return layer.eval()
+
+
+def _one(values: Any, name: str) -> float:
+    """The value that all neurons share."""
+    values = np.asarray(values)
+    if not np.all(values == values.flat[0]):
+        raise InputError(
+            f"{name} goes from {values.min()} to {values.max()}; expected one value of all neurons"
+        )
+    return float(values.flat[0])

@@ -1,0 +1,249 @@
+"""The layer of :mod:`plastorch.spiking.circuit` from spike to spike, for CPUs.
+
+Work is done at input spikes only, K synapses for each, and N synapses for each output spike; the
+synapses of an input lie side by side, as weights are [B, N, K] here. Neurons are brought up to date
+whenever an input spikes, and in between only decay. Presynaptic traces are not: a trace a is kept
+as a exp((t - start) / tau), which is constant between spikes; ``start`` moves on now and then.
+
+Rows are given as an array and an index, because a view of a row would be counted as a reference.
+"""
+
+from math import exp
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.core.compiler import Compiler
+
+from plastorch.spiking.draw_kernels import draw, with_room
+
+SAME_TIME = 1e-9
+"""As in :mod:`plastorch.spiking.neurons`."""
+SPAN = 20.0
+"""Time constants after which ``start`` moves on: exp(20) is far from the largest number."""
+NOTHING = 1e-25
+"""A trace so small is 0: numbers too small for full precision take some processors 100 times as
+long."""
+
+
+class Constants(NamedTuple):
+    """Of neurons and plasticity; weights and potentials are of the arrays' type, times float64."""
+
+    tau: Any
+    threshold: Any
+    reset: Any
+    rest: Any
+    refractory: Any
+    theta_increase: Any
+    theta_tau: Any
+    inhibition: Any
+    potentiation: Any
+    depression: Any
+    tau_plus: Any
+    tau_minus: Any
+    low: Any
+    high: Any
+    soft: Any
+    """1 if bounds are multiplicative, else 0."""
+    plastic: Any
+    """bool."""
+
+
+class Arrays(NamedTuple):
+    """The state, changed in place but for the first weight."""
+
+    first_weight: Any
+    """Before, left alone [B, N, K]."""
+    weight: Any
+    """Filled by the first one, network by network: so it is in the cache when it is used."""
+    membrane: Any
+    """[B, K]."""
+    theta: Any
+    """[B, K]."""
+    refractory: Any
+    """Seconds until a neuron takes input again, float64 [B, K]."""
+    pre: Any
+    """Trace of the inputs [B, N]."""
+    post: Any
+    """Trace of the neurons [B, K]."""
+
+
+class _NoOverlap(Compiler):
+    """Promises that no two arguments of a function overlap: loops that write to many arrays would
+    not be vectorised otherwise."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
+
+
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_class=_NoOverlap)
+
+
+@_compiled
+def _transmit(b, j, weight, drive):  # type: ignore[no-untyped-def]
+    """A spike of input j."""
+    for k in range(len(drive)):
+        drive[k] += weight[b, j, k]
+
+
+@_compiled
+def _transmit_and_depress(b, j, weight, drive, post, depression, soft, low):  # type: ignore[no-untyped-def]
+    """A spike of input j: the neurons get the weight as it was, and it shrinks."""
+    hard = weight.dtype.type(1) - soft
+    for k in range(len(drive)):
+        before = weight[b, j, k]
+        drive[k] += before
+        after = before - depression * post[b, k] * (hard + soft * (before - low))
+        weight[b, j, k] = after if after > low else low
+
+
+@_compiled
+def _potentiate(b, k, weight, pre, gain, soft, high):  # type: ignore[no-untyped-def]
+    """A spike of neuron k: the weights of all inputs that spiked before grow."""
+    hard = weight.dtype.type(1) - soft
+    for j in range(weight.shape[1]):
+        if pre[b, j] > 0:
+            before = weight[b, j, k]
+            after = before + gain * pre[b, j] * (hard + soft * (high - before))
+            weight[b, j, k] = after if after < high else high
+
+
+@_compiled
+def _fade(b, trace, factor):  # type: ignore[no-untyped-def]
+    nothing, zero = trace.dtype.type(NOTHING), trace.dtype.type(0)
+    for i in range(trace.shape[1]):
+        faded = trace[b, i] * factor
+        trace[b, i] = faded if faded > nothing else zero
+
+
+@_compiled
+def _integrate(b, drive, membrane, theta, ready, t, rest, threshold, keep, keep_theta):  # type: ignore[no-untyped-def]
+    """Membranes and thresholds decay, and membranes take ``drive``, which is emptied; returns how
+    many neurons are above their threshold."""
+    one, zero = membrane.dtype.type(1), membrane.dtype.type(0)
+    above = 0
+    for k in range(membrane.shape[1]):
+        open_ = one if ready[b, k] <= t + SAME_TIME else zero
+        theta[b, k] *= keep_theta
+        membrane[b, k] = rest + (membrane[b, k] - rest) * keep + open_ * drive[k]
+        drive[k] = zero
+        above += int((open_ > zero) & (membrane[b, k] - theta[b, k] > threshold))
+    return above
+
+
+@_compiled
+def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[no-untyped-def]
+    """The ``above`` neurons over their threshold fire and learn; those that don't are inhibited."""
+    _, weight, membrane, theta, ready, pre, post = arrays
+    c = constants
+    times, source, count = found
+    times, source = with_room(times, source, count, above)
+    for k in range(membrane.shape[1]):
+        if ready[b, k] > t + SAME_TIME:
+            continue
+        if membrane[b, k] - theta[b, k] <= c.threshold:
+            membrane[b, k] -= c.inhibition * above
+            continue
+        times[count], source[count] = t + offset, k
+        count += 1
+        membrane[b, k] = c.reset
+        theta[b, k] += c.theta_increase
+        ready[b, k] = t + c.refractory
+        post[b, k] += 1
+        if c.plastic:
+            _potentiate(b, k, weight, pre, gain, c.soft, c.high)
+    return times, source, count
+
+
+@_compiled
+def _run(b, times, source, duration, offset, arrays, constants, found):  # type: ignore[no-untyped-def]
+    """Network b for ``duration``; adds its output spikes, ``offset`` later, to those found."""
+    _, weight, membrane, theta, ready, pre, post = arrays
+    c, dtype = constants, weight.dtype.type
+    drive = np.zeros(weight.shape[2], weight.dtype)
+    now = start = 0.0
+    event = 0
+    while event < len(times):
+        t = times[event]
+        if t - start > SPAN * c.tau_plus:
+            _fade(b, pre, dtype(exp((start - t) / c.tau_plus)))
+            start = t
+        scale = dtype(exp((t - start) / c.tau_plus))
+        _fade(b, post, dtype(exp((now - t) / c.tau_minus)))
+        keep, keep_theta = dtype(exp((now - t) / c.tau)), dtype(exp((now - t) / c.theta_tau))
+        now = t
+        while event < len(times) and times[event] == t:
+            j = source[event]
+            pre[b, j] += scale
+            if c.plastic:
+                _transmit_and_depress(b, j, weight, drive, post, c.depression, c.soft, c.low)
+            else:
+                _transmit(b, j, weight, drive)
+            event += 1
+        above = _integrate(
+            b, drive, membrane, theta, ready, t, c.rest, c.threshold, keep, keep_theta
+        )
+        if above > 0:
+            found = _fire(b, t, offset, above, arrays, c, c.potentiation / scale, found)
+    _fade(b, pre, dtype(exp((start - duration) / c.tau_plus)))
+    _fade(b, post, dtype(exp((now - duration) / c.tau_minus)))
+    keep = dtype(exp((now - duration) / c.tau))
+    keep_theta = dtype(exp((now - duration) / c.theta_tau))
+    _integrate(b, drive, membrane, theta, ready, duration, c.rest, c.threshold, keep, keep_theta)
+    for k in range(membrane.shape[1]):
+        ready[b, k] = max(ready[b, k] - duration, 0.0)
+    return found
+
+
+@_compiled
+def respond(times, source, offsets, duration, arrays, constants):  # type: ignore[no-untyped-def]
+    """All networks for ``duration``.
+
+    Args:
+        times: of input spikes, network by network, seconds [E].
+        source: their inputs [E].
+        offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
+        duration: seconds.
+        arrays: the state.
+        constants: of the layer.
+
+    Returns:
+        Times, neurons and offsets of the output spikes.
+    """
+    found = (np.empty(256), np.empty(256, np.int64), 0)
+    ends = np.zeros_like(offsets)
+    for b in range(len(offsets) - 1):
+        arrays.weight[b] = arrays.first_weight[b]
+        first, end = offsets[b], offsets[b + 1]
+        its_times, its_source = times[first:end], source[first:end]
+        found = _run(b, its_times, its_source, duration, 0.0, arrays, constants, found)
+        ends[b + 1] = found[2]
+    return found[0][: found[2]], found[1][: found[2]], ends
+
+
+@_compiled
+def present(chances, steps, dt, seeds, arrays, constants):  # type: ignore[no-untyped-def]
+    """All networks for S patterns, one after the other, of random input spikes.
+
+    Args:
+        chances: of a spike of an input in a step [S, B, N].
+        steps: of each pattern.
+        dt: seconds per step.
+        seeds: of the input [S, B].
+        arrays: the state.
+        constants: of the layer.
+
+    Returns:
+        Times, neurons and offsets of the output spikes.
+    """
+    duration = steps * dt
+    found = (np.empty(256), np.empty(256, np.int64), 0)
+    ends = np.zeros(chances.shape[1] + 1, np.int64)
+    for b in range(chances.shape[1]):
+        arrays.weight[b] = arrays.first_weight[b]
+        for s in range(chances.shape[0]):
+            times, source = draw(chances, s, b, steps, dt, seeds[s, b])
+            found = _run(b, times, source, duration, s * duration, arrays, constants, found)
+        ends[b + 1] = found[2]
+    return found[0][: found[2]], found[1][: found[2]], ends

@@ -1,0 +1,244 @@
+"""Leaky integrate-and-fire neurons as pure step functions, and any neurons as a module.
+
+A step of dt begins with its input, to which neurons respond at once, and then all decays exactly,
+by exp(-dt / tau). States are as of the end of a step, which is the beginning of the next. Shapes: B
+independent networks of K neurons each. Potentials have any unit; inputs are jumps in it.
+"""
+
+import warnings
+from dataclasses import dataclass
+from math import exp, inf
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError, check_positive
+
+SAME_TIME = 1e-9
+"""Seconds; times that differ by less are the same but for rounding."""
+
+
+class LIFState(NamedTuple):
+    """Leaky integrate-and-fire neurons between two steps."""
+
+    membrane: Tensor
+    """Potential [B, K]."""
+    theta: Tensor
+    """How far the threshold is above its lowest value [B, K]."""
+    refractory: Tensor
+    """Seconds until a neuron takes input again, float64 [B, K]."""
+
+
+@dataclass(frozen=True)
+class LIF:
+    """Leaky integrate-and-fire neurons whose threshold adapts.
+
+    A neuron above ``threshold + theta`` fires: its membrane is reset, theta grows by
+    ``theta_increase``, and it takes no input for ``refractory`` seconds. Diehl, Cook, *Unsupervised
+    learning of digit recognition using spike-timing-dependent plasticity*, 2015.
+
+    Args:
+        tau: of the membrane, seconds.
+        threshold: of the membrane, above which a neuron fires.
+        reset: of the membrane at a spike.
+        rest: to which the membrane decays.
+        refractory: seconds.
+        theta_increase: at a spike.
+        theta_tau: with which theta decays to 0, seconds; at least ``tau``, so that a neuron can't
+            come above its threshold without input.
+
+    Raises:
+        InputError: if a constant is out of range.
+
+    Example:
+        >>> LIF(tau=0.1, threshold=-52.0, reset=-60.0, rest=-65.0, refractory=0.005).theta_tau
+        inf
+    """
+
+    tau: float = 0.02
+    threshold: float = 1.0
+    reset: float = 0.0
+    rest: float = 0.0
+    refractory: float = 0.0
+    theta_increase: float = 0.0
+    theta_tau: float = inf
+
+    def __post_init__(self) -> None:
+        check_positive(tau=self.tau)
+        check_below_threshold(self.threshold, reset=self.reset, rest=self.rest)
+        check_not_negative(refractory=self.refractory, theta_increase=self.theta_increase)
+        if not self.theta_tau >= self.tau:
+            raise InputError(
+                f"theta_tau is {self.theta_tau}; expected {self.tau} or more, as tau of the "
+                "membrane"
+            )
+
+    def initial(self, like: Tensor) -> LIFState:
+        """Neurons at rest, for inputs like these [B, K]."""
+        membrane = torch.full_like(like, self.rest)
+        return LIFState(
+            membrane, torch.zeros_like(like), torch.zeros_like(like, dtype=torch.float64)
+        )
+
+    def step(
+        self, drive: Tensor, state: LIFState, dt: float, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, LIFState]:
+        """:func:`lif_step`; nothing is by chance."""
+        return lif_step(drive, state, self, dt)
+
+
+def fire(drive: Tensor, state: LIFState, neuron: LIF) -> tuple[Tensor, LIFState]:
+    """What happens at once: input is taken, and who comes above the threshold fires.
+
+    Args:
+        drive: jumps of the membranes [B, K].
+        state: before.
+        neuron: constants.
+
+    Returns:
+        Spikes, bool [B, K], and the state right after them.
+    """
+    takes_input = receptive(state)
+    membrane = torch.where(takes_input, state.membrane + drive, state.membrane)
+    spikes = takes_input & (membrane - state.theta > neuron.threshold)
+    return spikes, LIFState(
+        membrane.masked_fill(spikes, neuron.reset),
+        torch.where(spikes, state.theta + neuron.theta_increase, state.theta),
+        state.refractory.masked_fill(spikes, neuron.refractory),
+    )
+
+
+def receptive(state: LIFState) -> Tensor:
+    """Which neurons take input: those that are not refractory, bool [B, K]."""
+    return state.refractory <= SAME_TIME
+
+
+def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
+    """Neurons without input for ``dt`` seconds, exactly."""
+    return LIFState(
+        neuron.rest + (state.membrane - neuron.rest) * exp(-dt / neuron.tau),
+        state.theta * exp(-dt / neuron.theta_tau),
+        (state.refractory - dt).clamp(min=0),
+    )
+
+
+def lif_step(drive: Tensor, state: LIFState, neuron: LIF, dt: float) -> tuple[Tensor, LIFState]:
+    """One step of leaky integrate-and-fire neurons.
+
+    Args:
+        drive: jumps of the membranes at the beginning of the step [B, K].
+        state: before the step.
+        neuron: constants.
+        dt: seconds.
+
+    Returns:
+        Spikes at the beginning of the step, bool [B, K], and the state at its end.
+
+    Example:
+        >>> neuron, drive = LIF(), torch.tensor([[0.7, 1.2]])
+        >>> spikes, state = lif_step(drive, neuron.initial(drive), neuron, dt=0.001)
+        >>> spikes, round(float(state.membrane[0, 0]), 3)
+        (tensor([[False,  True]]), 0.666)
+    """
+    spikes, state = fire(drive, state, neuron)
+    return spikes, relax(state, neuron, dt)
+
+
+class Constants(Protocol):
+    """Constants of neurons that :class:`Neurons` takes."""
+
+    tau: float
+
+    def initial(self, like: Tensor) -> Any:
+        """Neurons at rest, for inputs like these [B, K]."""
+
+    def step(
+        self, drive: Tensor, state: Any, dt: float, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Any]:
+        """Spikes, bool [B, K], and the state after a step."""
+
+
+class Neurons(nn.Module):
+    """Neurons as a module.
+
+    Args:
+        constants: which neurons: :class:`LIF`, :class:`plastorch.spiking.stochastic.ExpLIF` or
+            :class:`plastorch.spiking.stochastic.SoftWTA`.
+        dt: duration of a step, seconds. Larger than the membrane's tau, it gives a warning.
+
+    Raises:
+        InputError: if ``dt`` is not positive.
+
+    Example:
+        >>> neurons = Neurons(LIF(tau=0.01))
+        >>> spikes, state = neurons(torch.full((2, 3), 0.6))
+        >>> neurons(torch.full((2, 3), 0.6), state)[0].all()
+        tensor(True)
+    """
+
+    def __init__(self, constants: Constants, dt: float = 1e-3) -> None:
+        super().__init__()
+        check_step(dt, tau=constants.tau)
+        self.constants, self.dt = constants, dt
+
+    def forward(
+        self, x: Tensor, state: Any = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Any]:
+        """One step.
+
+        Args:
+            x: jumps of the membranes [B, K].
+            state: from the step before, as returned; at rest if None.
+            generator: of the spikes of neurons that fire by chance.
+
+        Returns:
+            Spikes, bool [B, K], and the state.
+
+        Raises:
+            InputError: if inputs are not finite or of another shape, or the state doesn't fit.
+        """
+        if x.dim() != 2 or not bool(torch.isfinite(x).all()):
+            raise InputError(f"x has shape {tuple(x.shape)}; expected finite inputs (B, K)")
+        initial = self.constants.initial(x)
+        state = initial if state is None else state
+        if type(state) is not type(initial) or state.membrane.shape != x.shape:
+            raise InputError(
+                f"state is a {type(state).__name__}; expected a {type(initial).__name__} of shape "
+                f"{tuple(x.shape)}"
+            )
+        return self.constants.step(x, state, self.dt, generator)
+
+    def extra_repr(self) -> str:
+        return f"{self.constants}, dt={self.dt}"
+
+
+def check_step(dt: float, **constants: float) -> None:
+    """Warns of a step longer than a time constant, seconds.
+
+    Raises:
+        InputError: if ``dt`` is not positive.
+
+    Example:
+        >>> check_step(0.001, tau=0.02)
+    """
+    check_positive(dt=dt)
+    for name, tau in constants.items():
+        if dt > tau:
+            warnings.warn(
+                f"dt is {dt} s, more than {name} of {tau} s: what decays is gone by the next step",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def check_below_threshold(threshold: float, **potentials: float) -> None:
+    for name, potential in potentials.items():
+        if not -inf < potential < threshold < inf:
+            raise InputError(f"{name} is {potential}; expected less than the threshold {threshold}")
+
+
+def check_not_negative(**arguments: float) -> None:
+    for name, value in arguments.items():
+        if not 0 <= value < inf:
+            raise InputError(f"{name} is {value}; expected 0 or more")

@@ -1,0 +1,169 @@
+"""Spike-timing-dependent plasticity as pure functions: by pairs of spikes, and the Bayesian rule.
+
+Shapes: B independent networks of N inputs and K neurons; weights [B, K, N].
+"""
+
+from dataclasses import dataclass
+from math import exp, isfinite
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.spiking.neurons import check_not_negative
+
+Bounds = Literal["additive", "multiplicative"]
+"""How a change depends on the weight: not at all, so that bounds cut it off ("additive"), or in
+proportion to what is left to the bound ("multiplicative", or soft)."""
+
+
+class Traces(NamedTuple):
+    """What is left of all earlier spikes: each adds 1, and decays exponentially."""
+
+    pre: Tensor
+    """Of the inputs, a [B, N]."""
+    post: Tensor
+    """Of the neurons, b [B, K]."""
+
+
+@dataclass(frozen=True)
+class PairSTDP:
+    """Pair-based exponential STDP, all pairs of spikes.
+
+    A presynaptic spike s seconds before a postsynaptic one raises the weight by A+ exp(-s / tau+);
+    s seconds after it, it lowers it by A- exp(-s / tau-). Spikes at the same time count as pre
+    before post. Song, Miller, Abbott, *Competitive Hebbian learning through spike-timing-dependent
+    synaptic plasticity*, 2000; Morrison, Diesmann, Gerstner, *Phenomenological models of synaptic
+    plasticity based on spike timing*, 2008.
+
+    Args:
+        potentiation: A+; of weights at the lower bound, if bounds are multiplicative and 1 apart.
+        depression: A-; of weights at the upper bound, likewise.
+        tau_plus: seconds.
+        tau_minus: seconds.
+        bounds: see :data:`Bounds`.
+        low: lower bound of the weights.
+        high: upper bound of the weights.
+
+    Raises:
+        InputError: if a constant is out of range.
+
+    Example:
+        >>> PairSTDP(potentiation=0.005, depression=0.00525, bounds="multiplicative").tau_plus
+        0.02
+    """
+
+    potentiation: float = 0.01
+    depression: float = 0.0105
+    tau_plus: float = 0.02
+    tau_minus: float = 0.02
+    bounds: Bounds = "additive"
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_not_negative(potentiation=self.potentiation, depression=self.depression)
+        check_positive(tau_plus=self.tau_plus, tau_minus=self.tau_minus)
+        if self.bounds not in get_args(Bounds):
+            choices = ", ".join(get_args(Bounds))
+            raise InputError(f"bounds is {self.bounds!r}; expected one of {choices}")
+        if not (self.low < self.high and isfinite(self.low) and isfinite(self.high)):
+            raise InputError(f"low is {self.low} and high is {self.high}; expected low below high")
+
+
+def depress(pre: Tensor, weight: Tensor, post_trace: Tensor, stdp: PairSTDP) -> Tensor:
+    """What presynaptic spikes do: delta = -A- b x, times w - low if bounds are multiplicative.
+
+    Args:
+        pre: spikes x [B, N].
+        weight: w [B, K, N].
+        post_trace: b [B, K], of earlier postsynaptic spikes.
+        stdp: constants.
+
+    Returns:
+        Change of the weights [B, K, N].
+    """
+    delta = (-stdp.depression * post_trace).unsqueeze(2) * pre.unsqueeze(1)
+    return delta * (weight - stdp.low) if stdp.bounds == "multiplicative" else delta
+
+
+def potentiate(post: Tensor, weight: Tensor, pre_trace: Tensor, stdp: PairSTDP) -> Tensor:
+    """What postsynaptic spikes do: delta = A+ y a, times high - w if bounds are multiplicative.
+
+    Args:
+        post: spikes y [B, K].
+        weight: w [B, K, N].
+        pre_trace: a [B, N], of presynaptic spikes up to now.
+        stdp: constants.
+
+    Returns:
+        Change of the weights [B, K, N].
+    """
+    delta = post.unsqueeze(2) * (stdp.potentiation * pre_trace).unsqueeze(1)
+    return delta * (stdp.high - weight) if stdp.bounds == "multiplicative" else delta
+
+
+def fade(traces: Traces, stdp: PairSTDP, dt: float) -> Traces:
+    """Traces ``dt`` seconds later, exactly."""
+    return Traces(traces.pre * exp(-dt / stdp.tau_plus), traces.post * exp(-dt / stdp.tau_minus))
+
+
+def pair_stdp(
+    pre: Tensor, post: Tensor, weight: Tensor, traces: Traces, stdp: PairSTDP, dt: float
+) -> tuple[Tensor, Traces]:
+    """One step: depression by presynaptic spikes, then potentiation by postsynaptic ones.
+
+    Args:
+        pre: spikes at the beginning of the step [B, N].
+        post: spikes at the beginning of the step [B, K].
+        weight: [B, K, N].
+        traces: before the step.
+        stdp: constants.
+        dt: duration of the step, seconds.
+
+    Returns:
+        Change of the weights [B, K, N], which bounds may still cut, and the traces after the step.
+
+    Example:
+        >>> once, never, weight = torch.ones(1, 1), torch.zeros(1, 1), torch.full((1, 1, 1), 0.5)
+        >>> rule, traces = PairSTDP(), Traces(never, never)
+        >>> _, traces = pair_stdp(once, never, weight, traces, rule, dt=0.02)
+        >>> delta, _ = pair_stdp(never, once, weight, traces, rule, dt=0.02)
+        >>> f"{delta.item():.5f}"  # 0.01 / e
+        '0.00368'
+    """
+    lowered = depress(pre, weight, traces.post, stdp)
+    pre_trace = traces.pre + pre
+    raised = potentiate(post, weight + lowered, pre_trace, stdp)
+    return lowered + raised, fade(Traces(pre_trace, traces.post + post), stdp, dt)
+
+
+def bayesian_stdp(pre: Tensor, post: Tensor, weight: Tensor, scale: float = 1.0) -> Tensor:
+    """delta = y (c exp(-w) x - 1), whose fixed point is w = log p(x = 1 | y) + log c.
+
+    With it, a soft winner-take-all learns by expectation maximisation, on line: weights become the
+    logarithms of the probabilities of active inputs under each hidden cause. Nessler, Pfeiffer,
+    Buesing, Maass, *Bayesian computation emerges in generic cortical microcircuits through
+    spike-timing-dependent plasticity*, 2013.
+
+    Args:
+        pre: x, whether an input spiked a short time ago, 0 or 1 [B, N].
+        post: y, spikes of the neurons [B, K].
+        weight: w [B, K, N].
+        scale: c; above 1, weights of inputs that are active often enough are positive.
+
+    Returns:
+        Change of the weights at a learning rate of 1 [B, K, N].
+
+    Raises:
+        InputError: if c is not positive.
+
+    Example:
+        >>> w = torch.zeros(1, 1, 2)
+        >>> w += 0.1 * bayesian_stdp(torch.tensor([[1.0, 0.0]]), torch.ones(1, 1), w, scale=3.0)
+        >>> w
+        tensor([[[ 0.2000, -0.1000]]])
+    """
+    check_positive(scale=scale)
+    return post.unsqueeze(2) * (scale * torch.exp(-weight) * pre.unsqueeze(1) - 1)
