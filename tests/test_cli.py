@@ -192,7 +192,7 @@ def test_python_m_plastorch_is_plastorch() -> None:
     assert process.returncode == 0 and out.startswith("usage: plastorch")
 
 
-@pytest.mark.parametrize("group", ["softhebb", "stpn"])
+@pytest.mark.parametrize("group", ["softhebb", "stpn", "spiking"])
 def test_every_bench_group_can_be_asked_for(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr("plastorch.bench.run_group", lambda *arguments: asked.append(arguments))
