@@ -52,6 +52,12 @@ def stpn_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     yield from executed("stpn.md", tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module")
+def spiking_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Spikes and their timing."""
+    yield from executed("spiking.md", tmp_path_factory.mktemp("data"))
+
+
 def run(code: str, names: dict[str, Any]) -> object:
     """Runs a cell; the value of its last line, as a notebook shows it."""
     tree = ast.parse(NOT_PYTHON.sub("", code))
@@ -60,7 +66,7 @@ def run(code: str, names: dict[str, Any]) -> object:
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
 
 
-@pytest.mark.parametrize(("name", "count"), [("page", 10), ("stpn_page", 2)])
+@pytest.mark.parametrize(("name", "count"), [("page", 10), ("stpn_page", 2), ("spiking_page", 10)])
 def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
     name: str, count: int, request: pytest.FixtureRequest
 ) -> None:
@@ -132,7 +138,40 @@ def test_traces_are_where_the_page_shows_them(stpn_page: Page) -> None:
     assert lengths.mean() < 1 and early < late
 
 
-@pytest.mark.parametrize("name", ["page", "stpn_page"])
+def test_window_and_engines_are_what_the_page_says(spiking_page: Page) -> None:
+    assert [value for _, value in spiking_page.shown if isinstance(value, bool)] == [True]
+    lags, window = spiking_page.names["lags"].double(), spiking_page.names["window"]
+    decayed = (-lags.abs() / 0.02).exp()
+    expected = torch.where(lags >= -1e-6, 0.01 * decayed, -0.0105 * decayed)
+    torch.testing.assert_close(torch.tensor(window).double(), expected, rtol=1e-4, atol=1e-8)
+
+
+def test_fatigue_finds_the_correlated_inputs_where_stdp_does_not(spiking_page: Page) -> None:
+    names = spiking_page.names
+    members, fast = names["members"].numpy(), names["fast"].numpy()
+    stdp, fatiguing = (names["weights"][name][-1] for name in ("STDP", "fatiguing STDP"))
+    assert stdp[members].max() < stdp[fast].min()
+    assert fatiguing[members].min() > fatiguing[~members].max()
+
+
+def test_condition_tells_how_much_fatigue_is_enough(spiking_page: Page) -> None:
+    auc, margin = spiking_page.names["auc"], spiking_page.names["margin"]
+    assert auc[..., 0].max() < 0.1 and auc[..., -1].min() > 0.95
+    assert ((auc > 0.5) == (margin > 0)).mean() > 0.8
+
+
+def test_short_term_plasticity_follows_what_changes_gradually(spiking_page: Page) -> None:
+    """It beats the static circuit and its moving average under a bar that comes, and no other."""
+    means = {
+        kind: {name: curve[1].mean() for name, curve in curves.items()}
+        for kind, curves in spiking_page.names["courses"].items()
+    }
+    occlusion, abrupt = means["occlusion"], means["abrupt"]
+    assert occlusion["ST-STDP"] > 0.15 + max(occlusion["static"], occlusion["static, mean"])
+    assert abrupt["ST-STDP"] < abrupt["static"]
+
+
+@pytest.mark.parametrize("name", ["page", "stpn_page", "spiking_page"])
 def test_prose_quotes_no_measured_figure(name: str, request: pytest.FixtureRequest) -> None:
     """Numbers come from cells, so that they can't go stale."""
     page: Page = request.getfixturevalue(name)

@@ -1,4 +1,4 @@
-"""What is known of each named image set: its folders, files, checksums and official site."""
+"""What is known of each named set: its folders, files, checksums and official site."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ class Entry:
 
     Attributes:
         title: The name shown to people.
-        layout: Which reader understands it: ``idx``, ``cifar``, ``stl10`` or ``tree``.
+        layout: Which reader understands it: ``idx``, ``cifar``, ``stl10`` or ``tree``, which are
+            images, or ``precipitation``.
         folders: Where it may lie in the data root, the preferred place first.
         files: The official files; a tree has none.
         md5: Official checksums, by file name, as far as they are published.
@@ -23,6 +24,7 @@ class Entry:
         downloaded: The folder that the download makes.
         site: An address of the official site, to ask whether it answers.
         megabytes: Size of the download.
+        origin: Where to get a set that has no download, in words.
     """
 
     title: str
@@ -37,12 +39,15 @@ class Entry:
     downloaded: str = ""
     site: str = ""
     megabytes: int = 0
+    origin: str = ""
 
     @property
     def how_to_get(self) -> str:
         """One sentence on the official way to the set."""
         if self.torchvision:
             return f"a download of {self.megabytes:,} MB from {self.site.split('/')[2]}"
+        if self.origin:
+            return self.origin
         folder = self.folders[0]
         return (
             "the ILSVRC2012 archives from image-net.org (an account is needed), "
@@ -181,6 +186,14 @@ CATALOGUE: Mapping[str, Entry] = {
         downloaded="imagenette2-320",
         site="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
         megabytes=342,
+    ),
+    "us-precipitation": Entry(
+        "US precipitation",
+        "precipitation",
+        ("us-precipitation",),
+        ("noaa_hpd_hourly_2014_2018.npz",),
+        origin="the stations' hours in NOAA's Hourly Precipitation Data (ncei.noaa.gov), as arrays "
+        "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that plastorch.data.weather describes",
     ),
 }
 

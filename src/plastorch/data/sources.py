@@ -34,8 +34,10 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
         The set.
 
     Raises:
-        InputError: A file is missing or damaged, or the size is not the set's.
+        InputError: A file is missing or damaged, the size is not the set's, or it has no images.
     """
+    if entry.layout == "precipitation":
+        raise InputError(f"name: {entry.title} holds no images; plastorch.data.weather reads it")
     if entry.layout == "tree":
         images = read_trees(entry.title, folder, ("val",), image_size or IMAGENET_SIDE, colour=True)
         names = tuple(entry.classes.get(wnid, wnid) for wnid in images.classes)

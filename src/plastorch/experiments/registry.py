@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments import bayes, comparison, softhebb, stpn_art, stpn_familiarity, stpn_maze
+from plastorch.experiments import (
+    bayes,
+    comparison,
+    fstdp_synthetic,
+    fstdp_weather,
+    softhebb,
+    stpn_art,
+    stpn_familiarity,
+    stpn_maze,
+    ststdp_digits,
+)
 from plastorch.experiments.session import Session
 
 
@@ -84,6 +94,33 @@ EXPERIMENTS["stpn-familiarity"] = Experiment(
     "20 min",
     stpn_familiarity.FamiliarityConfig,
     stpn_familiarity.measure,
+)
+EXPERIMENTS["fstdp-synthetic"] = Experiment(
+    "fstdp-synthetic",
+    fstdp_synthetic.PAPER,
+    None,
+    "FSTDP finds correlated inputs where STDP follows rates",
+    "10 min",
+    fstdp_synthetic.FstdpSyntheticConfig,
+    fstdp_synthetic.measure,
+)
+EXPERIMENTS["ststdp-digits"] = Experiment(
+    "ststdp-digits",
+    ststdp_digits.PAPER,
+    "mnist",
+    "above networks that see one frame, under occlusion",
+    "1 h",
+    ststdp_digits.DigitsConfig,
+    ststdp_digits.measure,
+)
+EXPERIMENTS["fstdp-weather"] = Experiment(
+    "fstdp-weather",
+    fstdp_weather.PAPER,
+    "us-precipitation",
+    "FSTDP finds stations that share their weather",
+    "3 min",
+    fstdp_weather.FstdpWeatherConfig,
+    fstdp_weather.measure,
 )
 
 

@@ -9,6 +9,7 @@ from plastorch.report.bayes import bayes_panels, is_bayes_phase
 from plastorch.report.load import Row, RunData, is_number, series
 from plastorch.report.neurons import embedding, fields, patches
 from plastorch.report.panel import Panel as Panel
+from plastorch.report.spiking import is_spiking_phase, spiking_panels
 from plastorch.report.stpn import is_stpn_phase, stpn_panels
 from plastorch.report.sweeps import convergence, sweep
 from plastorch.report.words import NBSP, number, percent, plain
@@ -44,7 +45,7 @@ def panels(run: RunData) -> list[Panel]:
         sweep(run, "temperature"),
         sweep(run, "radius"),
     ]
-    own = bayes_panels(run) + stpn_panels(run)
+    own = bayes_panels(run) + stpn_panels(run) + spiking_panels(run)
     return [panel for panel in known if panel] + own + _other_phases(run)
 
 
@@ -186,7 +187,8 @@ def _other_phases(run: RunData) -> list[Panel]:
     """Plain curves for phases without a figure of their own; a phase with layers has none."""
     drawn = {"readout"} if _readout(run) else set()
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
-    drawn |= {phase for phase in names if is_bayes_phase(phase) or is_stpn_phase(phase)}
+    own = is_bayes_phase, is_stpn_phase, is_spiking_phase
+    drawn |= {phase for phase in names if any(mine(phase) for mine in own)}
     found = [_curves(run, phase) for phase in names if phase not in drawn]
     panels = [panel for panel in found if panel]
     return [

@@ -2,19 +2,32 @@
 
 from plastorch.spiking.events import Events, from_raster, to_raster
 from plastorch.spiking.exchange import from_nir, to_nir
+from plastorch.spiking.fatigue import FatiguingSTDP
+from plastorch.spiking.fatigue_layer import FatiguingNeuron
+from plastorch.spiking.longterm import LongTerm
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
+from plastorch.spiking.shortterm import ShortTerm, ShortTermWTA
 from plastorch.spiking.stdp import PairSTDP, bayesian_stdp, pair_stdp
 from plastorch.spiking.stochastic import ExpLIF, SoftWTA
+from plastorch.spiking.synapses import IdealSynapses, PhaseChangeSynapses, Synapses
 
 __all__ = [
     "LIF",
     "Events",
     "ExpLIF",
+    "FatiguingNeuron",
+    "FatiguingSTDP",
+    "IdealSynapses",
+    "LongTerm",
     "Neurons",
     "PairSTDP",
+    "PhaseChangeSynapses",
     "STDPLayer",
+    "ShortTerm",
+    "ShortTermWTA",
     "SoftWTA",
+    "Synapses",
     "bayesian_stdp",
     "from_nir",
     "from_raster",

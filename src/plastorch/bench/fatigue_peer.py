@@ -1,0 +1,46 @@
+"""The peer of our fatiguing neuron: the same equations, step by step over all inputs, in torch.
+
+As fast as such a loop reasonably is: one network, no batch dimension, everything in place.
+"""
+
+from math import exp
+
+import torch
+from torch import Tensor
+
+from plastorch.spiking.fatigue import FatiguingSTDP
+
+
+@torch.no_grad()
+def dense_loop(spikes: Tensor, rule: FatiguingSTDP, dt: float) -> tuple[Tensor, list[int]]:
+    """A neuron that learns from spike trains.
+
+    Args:
+        spikes: 0 or 1, in the type to compute with [T, N].
+        rule: constants, of one network, of the one-sided window and with fatigued traces.
+        dt: duration of a step, seconds.
+
+    Returns:
+        Weights at last [N]; the steps with output spikes.
+    """
+    fatigue = float(rule.fatigue)
+    recovery = exp(-dt / float(rule.tau_fatigue))
+    fade, leak = exp(-dt / rule.tau_trace), exp(-dt / rule.tau_membrane)
+    fall, rise = exp(-dt / rule.tau_theta), 1 + rule.theta_step
+    resource = torch.ones_like(spikes[0])
+    weight, trace = rule.initial_weight * resource, torch.zeros_like(resource)
+    sent, membrane, theta = torch.empty_like(resource), 0.0, rule.initial_theta
+    fired = []
+    for step, row in enumerate(spikes.unbind()):
+        torch.mul(resource, row, out=sent)
+        membrane += float(torch.dot(weight, sent))
+        trace.add_(sent)
+        if membrane > theta:
+            fired.append(step)
+            growth = (1 - weight).mul_(trace).div_(trace.mean()).sub_(weight)
+            weight.add_(growth, alpha=rule.learning_rate).clamp_(0, 1)
+            membrane, theta = 0.0, theta * rise
+        resource.sub_(sent, alpha=fatigue).mul_(recovery).add_(1 - recovery)
+        trace.mul_(fade)
+        membrane, theta = membrane * leak, theta * fall
+    return weight, fired

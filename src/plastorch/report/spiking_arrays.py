@@ -1,0 +1,109 @@
+"""Which arrays of a run the figures of spiking networks are drawn from, and who is who in them.
+
+A letter per dimension; what a run has not kept is not drawn.
+
+- Inputs: ``rates`` Hz [N], ``members`` bool [N], the correlated ones.
+- Learning: ``times`` seconds [P], ``weights_RULE`` [P, N].
+- The end of it, in steps of 1 ms: ``raster`` bool [T, N], ``output`` bool [T], ``membrane`` [T],
+  ``theta`` [T].
+- Analysis: ``boundary_ratios`` of rates [R], ``boundary_correlations`` [C], ``boundary_strengths``
+  of fatigue, U r τ [X], ``boundary_auc_fast`` and ``boundary_margin`` [R, C, X].
+- Cost: ``cost_synapses`` [A], ``cost_synapse_seconds`` [A], ``cost_spikes`` [B] and
+  ``cost_spike_seconds`` [B], per simulated second; ``cost_slopes`` and ``cost_misfits`` [2].
+- Stations: ``longitude`` and ``latitude`` degrees [S], ``rain`` share of hours [S],
+  ``weights_RULE`` [S], ``covariance_sums`` [S], ``clusters`` int [S], below 0 for none.
+- A stream of digits: ``course_frames``, ``course_expected`` and ``course_rest`` [F, H, W];
+  ``course_labels`` int [T], ``course_shares`` of classes [T, C] and ``course_answers_NETWORK`` int
+  [T], of T / F times as many frames; output spikes ``raster_times`` seconds [E] and
+  ``raster_neurons`` int [E], ``names`` of the neurons, int [K].
+- Tests: ``curve_TRANSFORM_NETWORK``, accuracy by the frames since a digit came [T];
+  ``covered_TRANSFORM``, share of the field that is covered [T].
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plastorch.report.load import RunData
+
+Array = NDArray[Any]
+Groups = Mapping[str, Array]
+"""Which inputs or neurons belong together, by name: bool [N] each."""
+
+RULES = {
+    "stdp": "STDP",
+    "fstdp": "fatiguing STDP",
+    "memristive": "fatiguing STDP, phase-change synapses",
+}
+
+
+def kept(run: RunData, **forms: str) -> list[Array] | None:
+    """The arrays of these names, if all are there, finite, and fit each other.
+
+    Args:
+        run: that may have kept them.
+        forms: by name, a letter per dimension; what has the same letter has the same size, above 0.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run = RunData(Path("run"), {}, [], {"a": np.ones((2, 3)), "b": np.ones(3)})
+        >>> len(kept(run, a="PN", b="N")), kept(run, a="PN", b="P"), kept(run, c="N")
+        (2, None, None)
+    """
+    sizes: dict[str, int] = {}
+    found = []
+    for name, form in forms.items():
+        array = run.arrays.get(name)
+        if array is None or array.ndim != len(form) or not array.size:
+            return None
+        if not np.isfinite(array).all():
+            return None
+        shape = zip(form, array.shape, strict=True)
+        if any(sizes.setdefault(letter, size) != size for letter, size in shape):
+            return None
+        found.append(array)
+    return found
+
+
+def by_network(run: RunData, prefix: str, form: str, names: Mapping[str, str]) -> dict[str, Array]:
+    """Arrays called PREFIX_KEY, by the key's name in ``names``, in that order.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run = RunData(Path("run"), {}, [], {"weights_fstdp": np.ones((5, 3))})
+        >>> list(by_network(run, "weights", "PN", RULES))
+        ['fatiguing STDP']
+    """
+    found = {name: kept(run, **{f"{prefix}_{key}": form}) for key, name in names.items()}
+    return {name: arrays[0] for name, arrays in found.items() if arrays}
+
+
+def input_groups(run: RunData, inputs: int) -> dict[str, Array]:
+    """Correlated inputs and others; slow and fast ones too, if there are just two rates.
+
+    Example:
+        >>> from pathlib import Path
+        >>> arrays = {"members": np.array([True, False]), "rates": np.array([10.0, 40.0])}
+        >>> list(input_groups(RunData(Path("run"), {}, [], arrays), 2))
+        ['slow, correlated', 'fast']
+    """
+    found = kept(run, members="N")
+    if found is None or found[0].shape != (inputs,):
+        return {"inputs": np.ones(inputs, bool)}
+    members = found[0].astype(bool)
+    rates = kept(run, members="N", rates="N")
+    levels = np.unique(rates[1]) if rates else np.array([])
+    if len(levels) == 2:
+        assert rates is not None
+        slow = rates[1] == levels[0]
+        groups = {
+            "slow, correlated": slow & members,
+            "slow": slow & ~members,
+            "fast, correlated": ~slow & members,
+            "fast": ~slow & ~members,
+        }
+    else:
+        groups = {"correlated": members, "others": ~members}
+    return {name: group for name, group in groups.items() if group.any()}

@@ -1,0 +1,180 @@
+"""The environment in which short-term plasticity is Bayes' optimum.
+
+Each of K objects has an appearance θ_k(t) = μ_k + z_k(t), with a mean at rest and a deviation that
+reverts to 0 at random (an Ornstein-Uhlenbeck process). One object at a time is visible, with noise:
+x = θ_c + r n. Time is in steps. Moraitis, Sebastian, Eleftheriou, arXiv 2009.06808.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.data.streams import ornstein_uhlenbeck
+from plastorch.engine.errors import check_positive
+from plastorch.spiking.shortterm import ShortTerm, compete, decay, initial_state, scores, update
+
+
+@dataclass(frozen=True)
+class World:
+    """Objects that transform randomly but continuously.
+
+    Args:
+        objects: K.
+        inputs: D.
+        separation: standard deviation of the means at rest.
+        sd: s, of a deviation from rest.
+        noise: r, of an observation.
+        tau: time constant of a deviation, in steps.
+        bout: steps for which an object stays visible.
+
+    Raises:
+        InputError: for a number that is not positive.
+    """
+
+    objects: int = 10
+    inputs: int = 50
+    separation: float = 0.5
+    sd: float = 1.0
+    noise: float = 1.0
+    tau: float = 40.0
+    bout: int = 8
+
+    def __post_init__(self) -> None:
+        check_positive(
+            objects=self.objects,
+            inputs=self.inputs,
+            separation=self.separation,
+            sd=self.sd,
+            noise=self.noise,
+            tau=self.tau,
+            bout=self.bout,
+        )
+
+    @property
+    def kept(self) -> float:
+        """a = exp(-1 / τ), what a step leaves of a deviation in the mean."""
+        return math.exp(-1 / self.tau)
+
+    def short_term(self, every: float = 1.0) -> ShortTerm:
+        """The circuit that is optimal here: gain and decay of the Kalman filter in steady state,
+        competition at the precision of its predictions.
+
+        Args:
+            every: steps from one observation of an object to the next.
+        """
+        gamma, variance = steady_gain(self.sd, self.noise, self.tau / every)
+        kappa = 1 / (variance + self.noise**2)
+        return ShortTerm(kappa=kappa, gamma=gamma, tau=self.tau, score="distance")
+
+
+class Observed(NamedTuple):
+    """What happened in S independent courses of a world."""
+
+    x: Tensor
+    """Observations [T, S, D]."""
+    shown: Tensor
+    """The object that was visible [T, S]."""
+    deviations: Tensor
+    """z of all objects [T, S, K, D]."""
+    means: Tensor
+    """μ, the same in all courses [K, D]."""
+
+
+def observe(world: World, steps: int, generator: torch.Generator, courses: int = 1) -> Observed:
+    """Draws means at rest, and what happens then.
+
+    Args:
+        world: which one.
+        steps: T.
+        generator: on the CPU.
+        courses: S.
+
+    Example:
+        >>> observe(World(objects=2, inputs=3), 5, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([5, 1, 3])
+    """
+    check_positive(steps=steps, courses=courses)
+    size = courses, world.objects, world.inputs
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    means = world.separation * normal(*size[1:])
+    bouts = math.ceil(steps / world.bout)
+    shown = torch.randint(world.objects, (bouts, courses), generator=generator)
+    shown = shown.repeat_interleave(world.bout, dim=0)[:steps]
+    deviations = world.sd * ornstein_uhlenbeck(normal(*size), steps, world.tau, generator)
+    seen = (means + deviations).gather(2, shown[..., None, None].expand(-1, -1, 1, size[2]))
+    x = seen.squeeze(2) + world.noise * normal(steps, courses, world.inputs)
+    return Observed(x, shown, deviations, means)
+
+
+def conditional(
+    mean: Tensor | float, variance: Tensor | float, time: float, tau: float, sd: float
+) -> tuple[Tensor | float, Tensor | float]:
+    """Mean and variance of a deviation some time after a last estimate: both revert exponentially,
+    exp(-t / τ) m and s² + exp(-2 t / τ) (P - s²).
+
+    Args:
+        mean: m, of the estimate.
+        variance: P.
+        time: since then.
+        tau: time constant, in the same unit.
+        sd: s.
+
+    Example:
+        >>> conditional(1.0, 0.0, time=1e9, tau=1.0, sd=2.0)
+        (0.0, 4.0)
+    """
+    kept = math.exp(-time / tau)
+    return kept * mean, sd**2 + kept**2 * (variance - sd**2)
+
+
+def steady_gain(sd: float, noise: float, tau: float) -> tuple[float, float]:
+    """The Kalman filter's gain γ = P / (P + r²) and predictive variance P where they no longer
+    change: P = a² P (1 - γ) + s² (1 - a²).
+
+    Args:
+        sd: s, of a deviation.
+        noise: r, of an observation.
+        tau: time constant of a deviation, in observations.
+
+    Example:
+        >>> gamma, variance = steady_gain(sd=1.0, noise=1.0, tau=40.0)
+        >>> round(gamma, 3), round(variance, 3)
+        (0.181, 0.221)
+    """
+    check_positive(sd=sd, noise=noise, tau=tau)
+    left, r2 = math.exp(-2 / tau), noise**2
+    fresh = sd**2 * (1 - left)
+    # P² + P (r² (1 - a²) - fresh) - fresh r² = 0
+    half = (r2 * (1 - left) - fresh) / 2
+    variance = math.sqrt(half * half + fresh * r2) - half
+    return variance / (variance + r2), variance
+
+
+def tracking_error(observed: Observed, constants: ShortTerm, known: bool = False) -> float:
+    """Mean square, per dimension, of what is wrong in F as the prediction of the deviation of the
+    visible object.
+
+    Args:
+        observed: what happened.
+        constants: of the circuit.
+        known: each object is named once it was seen; else neurons take their shares of it.
+    """
+    x, shown, deviations, means = observed
+    state = initial_state(x.shape[1], means)
+    bias = means.new_zeros(len(means))
+    total = 0.0
+    for now, visible, z in zip(x, shown, deviations, strict=True):
+        state = decay(state, constants)
+        row = torch.arange(len(now)), visible
+        total += float((z[row] - state.F[row]).square().mean())
+        y = compete(scores(now, state, means, bias, constants), constants.competition)
+        if known:
+            y = torch.zeros_like(y).index_put_(row, y.new_ones(()))
+        state = update(now, y, state, means, constants)
+    return total / len(x)

@@ -1,0 +1,326 @@
+"""Fatiguing STDP: a neuron that learns which inputs spike together, whatever their rates.
+
+Each input has a resource that its spikes use up and that recovers slowly. Spikes count for as much
+as there is of it, in the membrane and in the trace that plasticity sees; so a fast input counts no
+more than a slow one, and what is left to learn from is the timing. Shapes: B independent networks
+of one neuron each, N inputs. States are as of the beginning of a time step, before its spikes.
+
+Paper: Moraitis, Sebastian, Boybat, Le Gallo, Tuma, Eleftheriou, *Fatiguing STDP: Learning from
+Spike-Timing Codes in the Presence of Rate Codes*, IJCNN 2017, arXiv 1706.05563.
+"""
+
+import warnings
+from dataclasses import dataclass
+from math import exp
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.spiking.synapses import IdealSynapses, Synapses
+
+Window = Literal["one-sided", "pair"]
+IDEAL = IdealSynapses()
+
+
+@dataclass(frozen=True)
+class FatiguingSTDP:
+    """How a neuron fatigues, integrates and learns; no fatigue makes it conventional STDP.
+
+    Args:
+        fatigue: U, share of the resource that a spike uses up, for all networks or of each [B].
+        tau_fatigue: of its recovery, seconds, for all networks or of each [B].
+        tau_membrane: of the membrane potential, seconds.
+        tau_trace: of the presynaptic trace, seconds; of the postsynaptic one too.
+        learning_rate: largest relative change of a weight per output spike, at the mean trace.
+        window: "one-sided", weights change at output spikes only, by recent input against its
+            mean; "pair", they grow at output spikes and shrink at input spikes, as in classical
+            pair-based STDP with multiplicative bounds.
+        potentiation: A+ of the pair window.
+        depression: A- of the pair window.
+        trace_fatigue: the trace counts spikes by the resource, as the membrane does; else fatigue
+            acts on the efficacy only.
+        initial_weight: of all synapses.
+        initial_theta: of the threshold.
+        target_rate: of output spikes, towards which the threshold goes, Hz.
+        theta_step: growth of the threshold at an output spike, as a share of it.
+
+    Raises:
+        InputError: if a constant is out of range.
+
+    Example:
+        >>> FatiguingSTDP(fatigue=0.0).fatigue
+        0.0
+    """
+
+    fatigue: float | Tensor = 0.5
+    tau_fatigue: float | Tensor = 0.5
+    tau_membrane: float = 0.02
+    tau_trace: float = 0.02
+    learning_rate: float = 0.0025
+    window: Window = "one-sided"
+    potentiation: float = 0.01
+    depression: float = 0.0105
+    trace_fatigue: bool = True
+    initial_weight: float = 0.5
+    initial_theta: float = 5.0
+    target_rate: float = 10.0
+    theta_step: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("fatigue", 1.0),
+            ("initial_weight", 1.0),
+            ("learning_rate", 1.0),
+            ("potentiation", 1.0),
+            ("depression", 1.0),
+        ):
+            values = torch.as_tensor(getattr(self, name), dtype=torch.float64).flatten()
+            bad = ~((values >= 0) & (values <= most))
+            if bool(bad.any()):
+                raise InputError(f"{name} is {float(values[bad][0])}; expected 0 to {most:g}")
+        check_positive(
+            tau_fatigue=float(torch.as_tensor(self.tau_fatigue, dtype=torch.float64).min()),
+            tau_membrane=self.tau_membrane,
+            tau_trace=self.tau_trace,
+            initial_theta=self.initial_theta,
+            target_rate=self.target_rate,
+            theta_step=self.theta_step,
+        )
+        if self.window not in get_args(Window):
+            raise InputError(f"window is {self.window!r}; expected one of {get_args(Window)}")
+        if self.tau_membrane >= self.tau_theta:
+            raise InputError(
+                f"tau_membrane is {self.tau_membrane} s; expected less than {self.tau_theta:g} s, "
+                "in which the threshold falls: else a neuron would spike between its inputs"
+            )
+
+    @property
+    def tau_theta(self) -> float:
+        """In which the threshold falls, seconds: it rests at the target rate."""
+        return 1 / (self.theta_step * self.target_rate)
+
+
+class FatigueState(NamedTuple):
+    """What the networks carry from one moment to the next."""
+
+    synapses: Any
+    """As :meth:`plastorch.spiking.synapses.Synapses.initial` gives it, of weights [B, N]."""
+    resource: Tensor
+    """R, of each input [B, N]."""
+    trace: Tensor
+    """a, of each input [B, N]."""
+    membrane: Tensor
+    """v [B]."""
+    theta: Tensor
+    """Threshold [B]."""
+    post_trace: Tensor
+    """Of the output spikes [B]; the pair window needs it."""
+    time: float
+    """Seconds."""
+
+
+class Course(NamedTuple):
+    """What the neurons did, step by step."""
+
+    spikes: Tensor
+    """bool [T, B]."""
+    membrane: Tensor
+    """v with the step's input, before the reset [T, B]."""
+    theta: Tensor
+    """Threshold that it was compared with [T, B]."""
+
+
+def initial_state(
+    rule: FatiguingSTDP,
+    networks: int,
+    inputs: int,
+    synapses: Synapses[Any] = IDEAL,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> FatigueState:
+    """Rested inputs, silent neurons, weights all alike.
+
+    Args:
+        rule: constants.
+        networks: B.
+        inputs: N.
+        synapses: what stores the weights.
+        device: of the state.
+        dtype: of the state; in single precision a spike may come or fail to come by rounding.
+
+    Raises:
+        InputError: if a number is not positive.
+
+    Example:
+        >>> initial_state(FatiguingSTDP(), 2, 3).resource
+        tensor([[1., 1., 1.],
+                [1., 1., 1.]], dtype=torch.float64)
+    """
+    check_positive(networks=networks, inputs=inputs)
+    ones = torch.ones(networks, inputs, device=device, dtype=dtype)
+    neurons = torch.zeros(networks, device=device, dtype=dtype)
+    return FatigueState(
+        synapses.initial(rule.initial_weight * ones),
+        ones,
+        torch.zeros_like(ones),
+        neurons,
+        torch.full_like(neurons, rule.initial_theta),
+        neurons,
+        0.0,
+    )
+
+
+def weight_change(weight: Tensor, trace: Tensor, learning_rate: float) -> Tensor:
+    """What an output spike does to the weights: recent input raises them, its mean lowers them.
+
+    Δw = η ((1 - w) a - w ā) / ā, with ā the mean trace of the neuron's inputs. The weight at which
+    that is 0 on average, a / (a + ā), tells how much an input contributes to output spikes.
+
+    Args:
+        weight: w [..., N], in [0, 1].
+        trace: a [..., N].
+        learning_rate: η.
+
+    Example:
+        >>> weight_change(torch.tensor([0.5, 0.5]), torch.tensor([3.0, 1.0]), learning_rate=0.1)
+        tensor([ 0.0250, -0.0250])
+    """
+    mean = trace.mean(dim=-1, keepdim=True)
+    share = trace / torch.where(mean > 0, mean, 1.0)  # without recent input all are 0
+    return learning_rate * ((1 - weight) * share - weight)
+
+
+def step(
+    state: FatigueState,
+    spikes: Tensor,
+    rule: FatiguingSTDP,
+    dt: float,
+    synapses: Synapses[Any] = IDEAL,
+    generator: torch.Generator | None = None,
+) -> tuple[Course, FatigueState]:
+    """A time step: its spikes come in at its beginning, then all decays until the next.
+
+    A spike is transmitted, and leaves its trace, with the resource R before it; then R falls to
+    (1 - U) R. A neuron whose membrane exceeds its threshold spikes, learns, and is reset.
+
+    Args:
+        state: at the beginning of the step.
+        spikes: 0 or 1 [B, N], in the state's type.
+        rule: constants.
+        dt: duration of the step, seconds.
+        synapses: what stores the weights; bounds 0 and 1.
+        generator: of the synapses' noise.
+
+    Returns:
+        What the neurons did (without the dimension T), and the state at the end.
+
+    Example:
+        >>> rule = FatiguingSTDP()
+        >>> state = initial_state(rule, 1, 20)
+        >>> course, state = step(state, torch.ones_like(state.resource), rule, 0.001)
+        >>> bool(course.spikes), round(float(state.resource[0, 0]), 3)
+        (True, 0.501)
+    """
+    weight = synapses.read(state.synapses, state.time, generator)
+    sent = state.resource * spikes
+    arrived = sent if rule.trace_fatigue else spikes
+    membrane = state.membrane + (weight * sent).sum(dim=1)
+    trace = state.trace + arrived
+    fired = membrane > state.theta
+    stored = state.synapses
+    if rule.window == "pair":
+        kept = (1 - rule.depression * arrived * state.post_trace[:, None]).clamp(min=0)
+        growth = rule.potentiation * (1 - weight * kept) * trace
+        after = weight * kept + torch.where(fired[:, None], growth, 0.0)
+        stored = synapses.program(stored, after - weight, state.time, generator)
+    elif bool(fired.any()):
+        delta = weight_change(weight, trace, rule.learning_rate)
+        delta = torch.where(fired[:, None], delta, 0.0)
+        stored = synapses.program(stored, delta, state.time, generator)
+    fatigue, tau_fatigue = (_column(x, membrane) for x in (rule.fatigue, rule.tau_fatigue))
+    rest = 1 - state.resource * (1 - fatigue * spikes)
+    fade = exp(-dt / rule.tau_trace)
+    end = FatigueState(
+        stored,
+        1 - rest * _decay(dt, tau_fatigue),
+        trace * fade,
+        torch.where(fired, 0.0, membrane) * exp(-dt / rule.tau_membrane),
+        torch.where(fired, (1 + rule.theta_step) * state.theta, state.theta)
+        * exp(-dt / rule.tau_theta),
+        (state.post_trace + fired) * fade,
+        state.time + dt,
+    )
+    return Course(fired, membrane, state.theta), end
+
+
+def run_raster(
+    raster: Tensor,
+    state: FatigueState,
+    rule: FatiguingSTDP,
+    dt: float,
+    synapses: Synapses[Any] = IDEAL,
+    generator: torch.Generator | None = None,
+) -> tuple[Course, FatigueState]:
+    """Networks on rasters of spikes, step by step, on any device and with any synapses.
+
+    Args:
+        raster: spikes [T, B, N].
+        state: before the first step.
+        rule: constants.
+        dt: duration of a step, seconds.
+        synapses: what stores the weights.
+        generator: of the synapses' noise.
+
+    Returns:
+        What the neurons did, and the state after the last step.
+
+    Raises:
+        InputError: if shapes don't fit, or ``dt`` is not positive.
+
+    Example:
+        >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
+        >>> course, state = run_raster(raster, initial_state(rule, 1, 20), rule, dt=0.001)
+        >>> course.spikes[:, 0].int().tolist()
+        [1, 0, 1, 0, 0]
+    """
+    check_positive(dt=dt)
+    if raster.dim() != 3 or raster.shape[1:] != state.resource.shape or len(raster) == 0:
+        raise InputError(
+            f"raster has shape {tuple(raster.shape)}; expected (T, "
+            f"{', '.join(map(str, state.resource.shape))})"
+        )
+    check_networks(rule, len(state.membrane))
+    _warn_of_long_steps(rule, dt)
+    steps = []
+    for spikes in raster:
+        course, state = step(state, spikes.to(state.trace), rule, dt, synapses, generator)
+        steps.append(course)
+    return Course(*(torch.stack(parts) for parts in zip(*steps, strict=True))), state
+
+
+def _column(constant: float | Tensor, like: Tensor) -> float | Tensor:
+    """A constant of all networks, or one of each as [B, 1]."""
+    return (
+        constant.to(like)[:, None] if isinstance(constant, Tensor) and constant.dim() else constant
+    )
+
+
+def _decay(dt: float, tau: float | Tensor) -> float | Tensor:
+    return (-dt / tau).exp() if isinstance(tau, Tensor) else exp(-dt / tau)
+
+
+def check_networks(rule: FatiguingSTDP, networks: int) -> None:
+    """Raises InputError if constants of each network are not as many as networks."""
+    for name in ("fatigue", "tau_fatigue"):
+        value = getattr(rule, name)
+        if isinstance(value, Tensor) and value.dim() and value.shape != (networks,):
+            raise InputError(f"{name} has shape {tuple(value.shape)}; expected ({networks},)")
+
+
+def _warn_of_long_steps(rule: FatiguingSTDP, dt: float) -> None:
+    for name in ("tau_fatigue", "tau_membrane", "tau_trace"):
+        tau = float(torch.as_tensor(getattr(rule, name), dtype=torch.float64).min())
+        if dt > tau:
+            warnings.warn(f"dt is {dt} s, longer than {name}, {tau} s", stacklevel=3)

@@ -1,0 +1,204 @@
+"""Fatiguing STDP from spike to spike, compiled for CPUs; see :mod:`plastorch.spiking.fatigue`."""
+
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.events import Events, check_events, gather
+from plastorch.spiking.fatigue import (
+    IDEAL,
+    FatigueState,
+    FatiguingSTDP,
+    check_networks,
+    weight_change,
+)
+from plastorch.spiking.synapses import Synapses
+
+
+def run_events(
+    events: Events,
+    state: FatigueState,
+    rule: FatiguingSTDP,
+    stop: float,
+    synapses: Synapses[Any] = IDEAL,
+    generator: torch.Generator | None = None,
+) -> tuple[Events, FatigueState]:
+    """Networks on lists of spikes.
+
+    Spikes of a network at the same time come in together, so that spikes on a grid give what
+    :func:`plastorch.spiking.fatigue.run_raster` gives; but synapses are read anew only once they
+    have been programmed, at output spikes.
+
+    Args:
+        events: input spikes of B networks, or of one whose input all share.
+        state: before the first spike, double precision.
+        rule: constants.
+        stop: time of the end, after the last spike, seconds.
+        synapses: what stores the weights; only ideal ones know the pair window here.
+        generator: of the synapses' noise.
+
+    Returns:
+        Output spikes of B networks, and the state at ``stop``.
+
+    Raises:
+        InputError: if events are not in order, or not between the state's time and ``stop``, or
+            the state is of another type or size, or the window is not for these synapses.
+
+    Example:
+        >>> from plastorch.spiking.events import from_raster
+        >>> from plastorch.spiking.fatigue import initial_state
+        >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
+        >>> state = initial_state(rule, 1, 20)
+        >>> spikes, state = run_events(from_raster(raster, 0.001), state, rule, stop=0.005)
+        >>> spikes.times
+        tensor([0.0000, 0.0020], dtype=torch.float64)
+    """
+    networks, inputs = state.resource.shape
+    check_events(events, inputs)
+    check_networks(rule, networks)
+    _check_span(events, state.time, stop)
+    if events.networks not in (1, networks):
+        raise InputError(f"events are of {events.networks} networks; expected {networks}, or 1")
+    kind = state.resource.dtype, state.resource.device.type
+    if kind != (torch.float64, "cpu"):
+        raise InputError(f"state is {kind[0]} on {kind[1]}; expected torch.float64 on cpu")
+    if rule.window == "pair" and synapses != IDEAL:
+        raise InputError("window is 'pair'; with these synapses expected 'one-sided' or run_raster")
+    own = ("resource", "trace", "membrane", "theta", "post_trace")
+    state = state._replace(**{name: getattr(state, name).clone() for name in own})
+    spikes, stored = [], []
+    for b in range(networks):
+        first = b if events.networks > 1 else 0
+        train = slice(int(events.offsets[first]), int(events.offsets[first + 1]))
+        network = _Network(events.times[train], events.source[train], state, rule, b)
+        held = type(state.synapses)(*(part[b : b + 1] for part in state.synapses))
+        if synapses == IDEAL:
+            found, held = network.run(held, state.time, stop)
+        else:
+            found, held = network.run_programmed(held, synapses, state.time, stop, generator)
+        spikes.append(found)
+        stored.append(held)
+    network_of = torch.arange(networks).repeat_interleave(torch.tensor([len(s) for s in spikes]))
+    output = gather(torch.cat(spikes), torch.zeros_like(network_of), network_of, networks)
+    whole = type(state.synapses)(*(torch.cat(parts) for parts in zip(*stored, strict=True)))
+    return output, state._replace(synapses=whole, time=stop)
+
+
+class _Network:
+    """One network: its input, and its part of a state, which it changes in place."""
+
+    def __init__(
+        self, times: Tensor, source: Tensor, state: FatigueState, rule: FatiguingSTDP, b: int
+    ) -> None:
+        self.times, self.source, self.rule = times.numpy(), source.numpy(), rule
+        inputs = [part[b].numpy() for part in (state.resource, state.trace)]
+        neuron = [part[b : b + 1].numpy() for part in (state.membrane, state.theta)]
+        self.arrays = [*inputs, *neuron, state.post_trace[b : b + 1].numpy()]
+        self.constants = (
+            _of_network(rule.fatigue, b),
+            _of_network(rule.tau_fatigue, b),
+            rule.tau_membrane,
+            rule.tau_trace,
+            rule.tau_theta,
+            rule.theta_step,
+            rule.learning_rate,
+            rule.potentiation,
+            rule.depression,
+            rule.window == "pair",
+            rule.trace_fatigue,
+        )
+
+    def run(self, held: Any, start: float, stop: float) -> tuple[Tensor, Any]:
+        """Output spikes and the weights at last."""
+        from plastorch.spiking import fatigue_kernels as kernels
+
+        weight, found = held.weight.clone(), np.empty(len(self.times))
+        count, _ = kernels.run(
+            self.times,
+            self.source,
+            start,
+            stop,
+            weight[0].numpy(),
+            *self.arrays,
+            *self.constants,
+            True,
+            found,
+        )
+        return torch.from_numpy(found[:count].copy()), type(held)(weight)
+
+    def run_programmed(
+        self,
+        held: Any,
+        synapses: Synapses[Any],
+        start: float,
+        stop: float,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Any]:
+        """The same, from one output spike to the next, where the synapses are programmed."""
+        from plastorch.spiking import fatigue_kernels as kernels
+
+        times, source, clock, found = self.times, self.source, start, np.empty(1)
+        spikes: list[float] = []
+        while True:
+            weight = synapses.read(held, clock, generator).double()
+            count, came = kernels.run(
+                times,
+                source,
+                clock,
+                stop,
+                weight[0].numpy(),
+                *self.arrays,
+                *self.constants,
+                False,
+                found,
+            )
+            if count == 0:
+                return torch.tensor(spikes, dtype=torch.float64), held
+            clock, times, source = float(found[0]), times[came:], source[came:]
+            spikes.append(clock)
+            trace = torch.from_numpy(self.arrays[1])[None]
+            delta = weight_change(weight, trace, self.rule.learning_rate)
+            held = synapses.program(held, delta, clock, generator)
+
+
+def within(events: Events, start: float, stop: float) -> Events:
+    """The spikes from ``start`` on and before ``stop``.
+
+    Example:
+        >>> from plastorch.spiking.events import from_raster
+        >>> within(from_raster(torch.ones(4, 1, 1), 0.1), 0.1, 0.25).times
+        tensor([0.1000, 0.2000], dtype=torch.float64)
+    """
+    edges = torch.tensor([start, stop], dtype=torch.float64, device=events.times.device)
+    spans = []
+    for first, last in pairwise(events.offsets.tolist()):
+        begin, end = (first + torch.searchsorted(events.times[first:last], edges)).tolist()
+        spans.append(slice(begin, end))
+    counts = torch.tensor([0, *(span.stop - span.start for span in spans)])
+    return Events(
+        torch.cat([events.times[span] for span in spans]),
+        torch.cat([events.source[span] for span in spans]),
+        counts.cumsum(0).to(events.offsets.device),
+    )
+
+
+def _of_network(constant: float | Tensor, b: int) -> float:
+    shared = not isinstance(constant, Tensor) or constant.dim() == 0
+    return float(constant if shared else constant[b])  # type: ignore[index]
+
+
+def _check_span(events: Events, start: float, stop: float) -> None:
+    """Raises InputError unless events are between two times."""
+    if not start <= stop < inf:
+        raise InputError(f"stop is {stop}; expected the state's time, {start}, or more")
+    if len(events.times):
+        first, last = float(events.times.min()), float(events.times.max())
+        if first < start or last >= stop:
+            raise InputError(
+                f"times go from {first} to {last}; expected from {start} on and before {stop}"
+            )

@@ -1,0 +1,219 @@
+"""What fatiguing STDP should do, in closed form: mean resource, mean drive, drift of the weights.
+
+For Poisson inputs. The paper derives conditions for learning timing in the presence of rates; the
+derivation here is our own, for the rule of :mod:`plastorch.spiking.fatigue`.
+
+Paper: Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563.
+"""
+
+from math import pi, sqrt
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.fatigue import FatiguingSTDP, weight_change
+
+
+def mean_resource(rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor) -> Tensor:
+    """Mean resource at the spikes of Poisson inputs: E[R] = 1 / (1 + U r τ), exact.
+
+    Args:
+        rates: r, Hz.
+        fatigue: U.
+        tau_fatigue: τ, seconds.
+
+    Example:
+        >>> mean_resource(torch.tensor([10.0, 40.0]), 0.5, 0.5)
+        tensor([0.2857, 0.0909])
+    """
+    return 1 / (1 + fatigue * rates * tau_fatigue)
+
+
+def mean_square_resource(
+    rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor
+) -> Tensor:
+    """Mean square of the resource at the spikes of Poisson inputs, exact.
+
+    From one spike to the next R' = 1 - (1 - (1 - U) R) z, with z the decay between them.
+
+    Args:
+        rates: r, Hz.
+        fatigue: U.
+        tau_fatigue: τ, seconds.
+
+    Example:
+        >>> mean_square_resource(torch.tensor([10.0, 40.0]), 0.5, 0.5)
+        tensor([0.0994, 0.0107])
+    """
+    kept = 1 - fatigue
+    z = rates * tau_fatigue / (1 + rates * tau_fatigue)
+    z2 = rates * tau_fatigue / (2 + rates * tau_fatigue)
+    mean = mean_resource(rates, fatigue, tau_fatigue)
+    return (1 - 2 * z + z2 + 2 * kept * (z - z2) * mean) / (1 - kept**2 * z2)
+
+
+def drive_ratio(slow: float, fast: float, fatigue: float, tau_fatigue: float) -> float:
+    """How much more a fast Poisson input drives a neuron than a slow one, per unit of weight.
+
+    r E[R] of one over that of the other; it tends to 1 as U r τ of the slow one grows.
+
+    Args:
+        slow: rate, Hz.
+        fast: rate, Hz.
+        fatigue: U.
+        tau_fatigue: τ, seconds.
+
+    Example:
+        >>> drive_ratio(10, 40, fatigue=0.0, tau_fatigue=0.5)
+        4.0
+        >>> round(drive_ratio(10, 40, fatigue=0.5, tau_fatigue=0.5), 2)
+        1.27
+    """
+    product = fatigue * tau_fatigue
+    return fast / slow * (1 + slow * product) / (1 + fast * product)
+
+
+def timing_margin(
+    slow: float, fast: float, correlation: float, share: float, rule: FatiguingSTDP
+) -> float:
+    """By how much a slow correlated input beats a fast one that isn't: above 0, timing is learned.
+
+    share √c (1 + U r_fast τ_fatigue) - τ_trace (r_fast - r_slow): what common events add to a
+    trace at output spikes against what the difference of rates does. Without fatigue it is
+    negative as soon as rates differ enough; fatigue raises it without limit.
+
+    Args:
+        slow: rate, Hz.
+        fast: rate, Hz.
+        correlation: c.
+        share: of output spikes that come with common events, see :func:`common_share`.
+        rule: constants, the same for all networks.
+
+    Example:
+        >>> timing_margin(10, 40, 0.5, 0.4, FatiguingSTDP(fatigue=0.0)) > 0
+        False
+        >>> timing_margin(10, 40, 0.5, 0.4, FatiguingSTDP()) > 0
+        True
+    """
+    fatigued = 1 + float(rule.fatigue) * fast * float(rule.tau_fatigue)
+    return share * sqrt(correlation) * fatigued - rule.tau_trace * (fast - slow)
+
+
+def common_share(spikes: Tensor, common: Tensor, tau_trace: float, duration: float) -> float:
+    """Share of output spikes that come with common events of the inputs, beyond chance.
+
+    The mean trace of the common events at output spikes, less that at any time: an output spike
+    a little after a common event counts a little less.
+
+    Args:
+        spikes: times of output spikes, seconds [S].
+        common: times of common events, seconds [C].
+        tau_trace: of the trace, seconds.
+        duration: in which they all are, seconds.
+
+    Raises:
+        InputError: if there is no output spike.
+
+    Example:
+        >>> common_share(torch.tensor([0.5, 0.7]), torch.tensor([0.5]), 0.02, duration=1.0)
+        0.48...
+    """
+    if len(spikes) == 0:
+        raise InputError("spikes are none; expected one output spike or more")
+    lag = spikes[:, None] - common
+    trace = torch.where(lag >= -1e-9, (-lag / tau_trace).exp(), 0.0).sum(dim=1)
+    return float(trace.mean()) - len(common) * tau_trace / duration
+
+
+class MeanField(NamedTuple):
+    """Mean traces at output spikes, for weights as they are."""
+
+    common: Tensor
+    """At spikes that come with common events [N]."""
+    other: Tensor
+    """At all others [N]."""
+    theta: float
+    """Threshold."""
+    share: float
+    """Of spikes with common events."""
+
+    def drift(self, weight: Tensor) -> Tensor:
+        """Mean change of weights [N] per output spike, for a learning rate of 1."""
+        with_common = weight_change(weight, self.common, 1.0)
+        without = weight_change(weight, self.other, 1.0)
+        return self.share * with_common + (1 - self.share) * without
+
+
+def mean_field(
+    weight: Tensor,
+    rates: Tensor,
+    members: Tensor,
+    correlation: float,
+    share: float,
+    rule: FatiguingSTDP,
+) -> MeanField:
+    """Mean traces at the output spikes of a neuron of many inputs.
+
+    An input's trace is τ r E[R] at any time. A common event adds √c E[R] to those of the members.
+    All other output spikes come when the membrane, a diffusion, first reaches the threshold: a
+    chance excess of input, of which each input has its share of the variance. The threshold is the
+    one at which that happens as often as homeostasis wants.
+
+    Args:
+        weight: w [N].
+        rates: Hz [N].
+        members: which inputs are correlated; all of one rate, bool [N].
+        correlation: c.
+        share: of output spikes that come with common events, below 1.
+        rule: constants, the same for all networks, of the one-sided window.
+
+    Example:
+        >>> rates, members = torch.tensor([10.0, 10.0, 40.0]), torch.tensor([True, False, False])
+        >>> field = mean_field(torch.full((3,), 0.5), rates, members, 0.5, 0.4, FatiguingSTDP())
+        >>> [drift > 0 for drift in field.drift(torch.full((3,), 0.5)).tolist()]
+        [True, False, False]
+    """
+    fatigue, tau = float(rule.fatigue), float(rule.tau_fatigue)
+    resource = mean_resource(rates, fatigue, tau)
+    seen = resource if rule.trace_fatigue else torch.ones_like(resource)
+    square = mean_square_resource(rates, fatigue, tau)
+    product = square if rule.trace_fatigue else resource
+    trace = rule.tau_trace * rates * seen
+    mean = float((rule.tau_membrane * weight * rates * resource).sum())
+    variance = float((rule.tau_membrane / 2 * weight**2 * rates * square).sum())
+    theta = passage_threshold(
+        mean, sqrt(variance), rule.tau_membrane, rule.target_rate * (1 - share)
+    )
+    both = rule.tau_trace * rule.tau_membrane / (rule.tau_trace + rule.tau_membrane)
+    excess = both * weight * rates * product * (theta - mean) / variance
+    common = trace + sqrt(correlation) * seen * members
+    return MeanField(common, trace + excess, theta, share)
+
+
+def passage_threshold(mean: float, deviation: float, tau: float, rate: float) -> float:
+    """Threshold that a diffusing membrane potential, reset to 0, reaches at a mean rate.
+
+    Inverts Siegert's formula for the mean first-passage time of an Ornstein-Uhlenbeck process.
+
+    Args:
+        mean: of the potential far from reset and threshold.
+        deviation: its standard deviation there.
+        tau: of the membrane, seconds.
+        rate: Hz.
+
+    Example:
+        >>> passage_threshold(50.0, 3.5, tau=0.02, rate=10.0) > 50
+        True
+    """
+    from scipy.integrate import quad
+    from scipy.optimize import brentq
+    from scipy.special import erfcx
+
+    def excess_time(theta: float) -> float:
+        bounds = (-mean / deviation / sqrt(2), (theta - mean) / deviation / sqrt(2))
+        integral, _ = quad(lambda u: erfcx(-u), *bounds, limit=200, epsabs=1e-9)
+        return float(tau * sqrt(pi) * integral - 1 / rate)
+
+    return float(brentq(excess_time, 1e-9 * mean, mean + 8 * deviation))

@@ -1,0 +1,96 @@
+"""Long-term learning of a circuit from static pictures, by spikes and without labels."""
+
+import torch
+from torch import Tensor
+
+from plastorch.data.streams import Transforms, film
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.run import Record
+from plastorch.spiking.longterm import LongTerm, LongTermState, initial_state
+from plastorch.spiking.shortterm import ShortTermWTA
+from plastorch.spiking.shortterm_events import Timing, encode, learn
+
+
+class SpikeLearning:
+    """A phase of the run: pictures are shown one after the other, and neurons that spike learn.
+
+    Biases only serve to keep all neurons in use while they learn: then all win equally often, and
+    in the end, equal priors are biases of 0.
+
+    Args:
+        net: the circuit, on the CPU; its weights are learned, from random ones.
+        images: in [0, 1], float [N, H, H].
+        constants: of learning.
+        timing: of spikes; a picture is shown for one frame.
+        passes: over all pictures, each in an order of its own.
+        path: of numbers that seeds weights, orders and spikes.
+        noise: standard deviation of the noise of a pixel.
+        together: pictures per step.
+
+    Raises:
+        InputError: if images don't fit the circuit.
+    """
+
+    name = "learning"
+
+    def __init__(
+        self,
+        net: ShortTermWTA,
+        images: Tensor,
+        constants: LongTerm,
+        timing: Timing,
+        passes: int,
+        path: tuple[int, ...],
+        noise: float = 0.15,
+        together: int = 200,
+    ) -> None:
+        check_positive(passes=passes, together=together)
+        neurons, inputs = net.weight.shape
+        if images.dim() != 3 or images[0].numel() != inputs:
+            raise InputError(
+                f"images have shape {tuple(images.shape)}; expected (N, H, H) of {inputs} pixels"
+            )
+        self.net, self.images, self.constants, self.timing = net, images, constants, timing
+        self.path, self.together = path, together
+        self.shown = Transforms(noise=noise, frames=1)
+        self.steps_per_pass = -(-len(images) // together)
+        self.position, self.total = 0, passes * self.steps_per_pass
+        self.trace = torch.zeros(1, inputs)
+        self.learned = initial_state(1, neurons, inputs, generator(*path, 0))
+
+    def step(self) -> list[Record]:
+        """Shows some pictures; returns a record at the end of each pass."""
+        epoch, number = divmod(self.position, self.steps_per_pass)
+        order = torch.randperm(len(self.images), generator=generator(*self.path, 1, epoch))
+        rows = order[number * self.together : (number + 1) * self.together].unsqueeze(1)
+        random = generator(*self.path, 2, self.position)
+        x = torch.cat(list(film(self.images, rows, self.shown, random))).flatten(2)
+        course = encode(x, self.timing, random)
+        _, self.trace, self.learned = learn(
+            course, self.trace, self.learned, self.constants, self.timing
+        )
+        self.position += 1
+        self.net.weight.copy_(self.learned.weight[0])
+        if number + 1 < self.steps_per_pass:
+            return []
+        use = self.learned.spikes[0] / self.learned.spikes.sum()
+        return [
+            {
+                "phase": self.name,
+                "epoch": epoch + 1,
+                "frames": len(self.images),
+                "spikes": float(self.learned.spikes.sum()),
+                "neurons_in_use": float(torch.special.entr(use).sum().exp()),
+                "norm": float(self.learned.weight.norm(dim=2).mean()),
+            }
+        ]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Traces of the inputs, and what was learned."""
+        return {"trace": self.trace, **self.learned._asdict()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        self.trace = state["trace"]
+        self.learned = LongTermState(*(state[name] for name in LongTermState._fields))

@@ -1,0 +1,309 @@
+"""Short-term plasticity spike by spike: events against time steps, and samples against theory."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.spiking.events import Events, check_events, from_raster
+from plastorch.spiking.longterm import LongTerm, LongTermState, initial_state
+from plastorch.spiking.shortterm import (
+    ShortTerm,
+    ShortTermState,
+    compete,
+    scores,
+    unit,
+    update,
+)
+from plastorch.spiking.shortterm_events import (
+    Course,
+    SpikingState,
+    Timing,
+    encode,
+    learn,
+    learn_clocked,
+    respond,
+    respond_clocked,
+    spike_counts,
+)
+
+DT, FRAME, FRAMES = 1e-3, 0.05, 6
+STEPS, STREAMS, INPUTS, NEURONS = 300, 3, 12, 5
+TIMING = Timing(frame=FRAME)
+LIMIT = 4.5
+"""Standard errors."""
+
+
+class Grid:
+    """Spikes at the beginnings of time steps, as rasters and as events."""
+
+    def __init__(self, seed: int) -> None:
+        random = generator(seed)
+        self.raster = torch.rand(STEPS, STREAMS, INPUTS, generator=random) < 0.06
+        self.moments = torch.rand(STEPS, STREAMS, generator=random) < 0.2
+        self.choices = torch.rand(STEPS, STREAMS, generator=random, dtype=torch.float64)
+        self.scale = 0.2 + torch.rand(FRAMES, STREAMS, generator=random, dtype=torch.float64)
+        outputs = from_raster(self.moments.unsqueeze(2), DT)
+        self.course = Course(
+            *from_raster(self.raster, DT),
+            outputs.times,
+            self.choices.mT[self.moments.mT],
+            outputs.offsets,
+            self.scale,
+            FRAME,
+            STEPS * DT,
+        )
+        self.scale_of_steps = self.scale.repeat_interleave(STEPS // FRAMES, dim=0)
+        self.weight = unit(torch.rand(NEURONS, INPUTS, generator=random, dtype=torch.float64))
+        self.bias = torch.randn(NEURONS, generator=random, dtype=torch.float64)
+        trace = torch.rand(STREAMS, INPUTS, generator=random, dtype=torch.float64)
+        memory = torch.randn(STREAMS, NEURONS, INPUTS, generator=random, dtype=torch.float64)
+        self.state = SpikingState(trace, 0.1 * memory)
+
+    def who(self, clocked: Tensor) -> Tensor:
+        """Who spiked, stream after stream, of who spiked in which step."""
+        assert bool(((clocked >= 0) == self.moments).all())
+        return clocked.mT[self.moments.mT]
+
+
+@settings(max_examples=5)
+@given(
+    st.integers(0, 1000),
+    st.sampled_from(["track", "accumulate"]),
+    st.sampled_from(["cosine", "dot", "distance"]),
+    st.sampled_from(["soft", "hard"]),
+    st.sampled_from(["synapse", "none"]),
+)
+def test_lazy_decay_is_stepwise_decay(
+    seed: int, rule: Any, score: Any, competition: Any, site: Any
+) -> None:
+    grid = Grid(seed)
+    constants = ShortTerm(8.0, 0.1, 0.12, rule, site, competition, score)
+    outputs, last = respond(grid.course, grid.state, grid.weight, grid.bias, constants, TIMING)
+    if site == "none":  # decays all the same
+        constants = replace(constants, site="synapse", gamma=0.0)
+    clocked, expected = respond_clocked(
+        grid.raster,
+        grid.moments,
+        grid.choices,
+        grid.scale_of_steps,
+        grid.state,
+        grid.weight,
+        grid.bias,
+        constants,
+        TIMING,
+        DT,
+    )
+    assert torch.equal(outputs.source, grid.who(clocked))
+    torch.testing.assert_close(last.F, expected.F, atol=1e-9, rtol=0)
+    torch.testing.assert_close(last.trace, expected.trace, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("score", ["cosine", "dot", "distance"])
+def test_events_and_time_steps_learn_the_same(score: Any) -> None:
+    grid = Grid(7)
+    constants = LongTerm(0.2, 10.0, 0.3, 8.0, score)
+    begun = LongTermState(
+        *(part.double() for part in initial_state(STREAMS, NEURONS, INPUTS, generator(8)))
+    )
+    outputs, trace, found = learn(grid.course, grid.state.trace, begun, constants, TIMING)
+    clocked, expected_trace, expected = learn_clocked(
+        grid.raster,
+        grid.moments,
+        grid.choices,
+        grid.scale_of_steps,
+        grid.state.trace,
+        begun,
+        constants,
+        TIMING,
+        DT,
+    )
+    assert torch.equal(outputs.source, grid.who(clocked))
+    torch.testing.assert_close(trace, expected_trace, atol=1e-9, rtol=0)
+    for mine, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-9, rtol=0)
+    assert float(found.spikes.sum()) == float(grid.moments.sum())
+
+
+def test_output_spikes_are_samples_of_the_posterior() -> None:
+    """A constant input (a trace that doesn't decay), 100,000 spikes, with a memory that stays."""
+    spikes, weight = 100_000, unit(torch.rand(6, 8, generator=generator(9)).double())
+    trace = torch.rand(1, 8, generator=generator(10)).double()
+    memory = 0.3 * torch.rand(1, 6, 8, generator=generator(11)).double()
+    none = torch.zeros(0, dtype=torch.int64)
+    course = Course(
+        none.double(),
+        none,
+        torch.tensor([0, 0]),
+        torch.arange(spikes).double() * DT,
+        torch.rand(spikes, generator=generator(12), dtype=torch.float64),
+        torch.tensor([0, spikes]),
+        torch.ones(1, 1).double(),
+        spikes * DT,
+        spikes * DT,
+    )
+    constants = ShortTerm(kappa=4.0, gamma=0.0, tau=1e12)
+    bias = torch.randn(6, generator=generator(13)).double()
+    timing = Timing(trace_tau=1e12)
+    outputs, _ = respond(course, SpikingState(trace, memory), weight, bias, constants, timing)
+    share = torch.bincount(outputs.source, minlength=6) / spikes
+    efficacy = weight + memory[0]
+    potential = bias + 4 * (efficacy @ trace[0]) / efficacy.norm(dim=1)
+    assert float((share - potential.softmax(0)).abs().sum() / 2) < 0.02
+
+
+def test_spikes_and_posteriors_change_the_same_in_the_mean() -> None:
+    """20,000 streams in the same state: one output spike each, against a soft update of one."""
+    streams, weight = 20_000, unit(torch.rand(4, 6, generator=generator(21)).double())
+    trace = unit(torch.rand(1, 6, generator=generator(22)).double()).expand(streams, -1)
+    memory = 0.2 * torch.rand(1, 4, 6, generator=generator(23)).double().expand(streams, -1, -1)
+    none, each = torch.zeros(0, dtype=torch.int64), torch.arange(streams + 1)
+    course = Course(
+        none.double(),
+        none,
+        0 * each,
+        torch.zeros(streams).double(),
+        torch.rand(streams, generator=generator(24), dtype=torch.float64),
+        each,
+        torch.ones(1, streams).double(),
+        1e-9,
+        1e-9,
+    )
+    bias, constants = torch.zeros(4).double(), ShortTerm(kappa=5.0, gamma=0.3)
+    begun = SpikingState(trace, memory)
+    _, last = respond(course, begun, weight, bias, constants, TIMING)
+    one = ShortTermState(memory[:1])
+    y = compete(scores(trace[:1], one, weight, bias, constants))
+    soft = update(trace[:1], y, one, weight, constants).F[0]
+    error = LIMIT * last.F.std(0) / math.sqrt(streams) + 1e-6
+    assert bool(((last.F.mean(0) - soft).abs() < error).all())
+
+
+def test_pieces_are_the_whole() -> None:
+    """What was remembered goes on from one call to the next."""
+    values = torch.rand(4, 2, INPUTS, generator=generator(14)).double()
+    weight, bias = unit(torch.rand(NEURONS, INPUTS).double()), torch.zeros(NEURONS).double()
+    course = encode(values, TIMING, generator(15))
+    zeros = SpikingState(torch.zeros(2, INPUTS).double(), torch.zeros(2, NEURONS, INPUTS).double())
+    constants = ShortTerm(10.0, 0.1, 0.1)
+    whole, last = respond(course, zeros, weight, bias, constants, TIMING)
+    state, found = zeros, []
+    for half in range(2):
+        part = _half(course, half)
+        outputs, state = respond(part, state, weight, bias, constants, TIMING)
+        found.append(spike_counts(outputs, FRAME, 2, NEURONS))
+    assert torch.equal(torch.cat(found), spike_counts(whole, FRAME, 4, NEURONS))
+    torch.testing.assert_close(state.F, last.F)
+    torch.testing.assert_close(state.trace, last.trace)
+
+
+def _half(course: Course, half: int) -> Course:
+    """Two of four frames."""
+
+    def cut(times: Tensor, offsets: Tensor, *others: Tensor) -> list[Tensor]:
+        kept = (times >= half * 0.1) & (times < half * 0.1 + 0.1)
+        stream = torch.arange(2).repeat_interleave(offsets.diff())
+        starts = torch.cat([torch.zeros(1), torch.bincount(stream[kept], minlength=2).cumsum(0)])
+        return [times[kept] - half * 0.1, starts.long(), *(other[kept] for other in others)]
+
+    times, first, source = cut(course.times, course.first, course.source)
+    moments, starts, choices = cut(course.moments, course.starts, course.choices)
+    scale = course.scale[2 * half : 2 * half + 2]
+    return Course(times, source, first, moments, choices, starts, scale, FRAME, 0.1)
+
+
+def test_traces_are_inputs_of_norm_one_in_the_mean() -> None:
+    """c ε at the end of a long frame, over 4,000 streams; its variance is that of shot noise."""
+    values = torch.tensor([0.2, 0.9, 0.0, 0.5])
+    timing, streams = Timing(frame=0.2), 4000
+    course = encode(values.expand(1, streams, 4), timing, generator(16))
+    weight = torch.eye(1, 4).double()
+    zeros = SpikingState(torch.zeros(streams, 4).double(), torch.zeros(streams, 1, 4).double())
+    _, state = respond(course, zeros, weight, torch.zeros(1).double(), ShortTerm(), timing)
+    x = course.scale.mT * state.trace
+    expected = unit(values).double()
+    rates, c = timing.input_rate * values.double(), float(course.scale[0, 0])
+    variance = c**2 * rates * timing.trace_tau / 2
+    error = LIMIT * (variance / streams).sqrt()
+    assert bool(((x.mean(0) - expected).abs() <= error + 1e-5 * expected).all())
+    assert bool(((x.var(0) - variance).abs() <= 0.2 * variance).all())
+
+
+def test_rates_of_spikes() -> None:
+    values = torch.full((5, 40, 10), 0.3)
+    values[2] = 0
+    course = encode(values, TIMING, generator(17))
+    expected = 4 * 40 * 10 * 100 * 0.3 * FRAME
+    assert len(course.times) == pytest.approx(expected, abs=LIMIT * math.sqrt(expected))
+    expected = 40 * 200 * 5 * FRAME
+    assert len(course.moments) == pytest.approx(expected, abs=LIMIT * math.sqrt(expected))
+    number = (course.times / FRAME).long()
+    assert 2 not in number and bool((course.scale[2] == 0).all())
+    check_events(Events(course.times, course.source, course.first), 10)
+    check_events(Events(course.moments, 0 * course.moments.long(), course.starts), 1)
+
+
+def test_counts_are_those_of_a_loop() -> None:
+    outputs, _ = respond(
+        Grid(18).course,
+        Grid(18).state,
+        Grid(18).weight,
+        Grid(18).bias,
+        ShortTerm(8.0, 0.1, 0.1),
+        TIMING,
+    )
+    expected = torch.zeros(FRAMES, STREAMS, NEURONS)
+    for s in range(STREAMS):
+        for e in range(int(outputs.offsets[s]), int(outputs.offsets[s + 1])):
+            step = round(float(outputs.times[e]) / DT)
+            expected[step // (STEPS // FRAMES), s, outputs.source[e]] += 1
+    assert torch.equal(spike_counts(outputs, FRAME, FRAMES, NEURONS), expected)
+
+
+def test_a_step_longer_than_a_time_constant_is_told() -> None:
+    grid = Grid(19)
+    arguments = (grid.raster, grid.moments, grid.choices, grid.scale_of_steps)
+    with pytest.warns(UserWarning, match="dt of 0.02 s is longer than trace_tau of 0.015 s"):
+        respond_clocked(
+            *arguments, grid.state, grid.weight, grid.bias, ShortTerm(tau=0.1), TIMING, 0.02
+        )
+    with pytest.warns(UserWarning, match="dt of 0.01 s is longer than tau of 0.005 s"):
+        respond_clocked(
+            *arguments, grid.state, grid.weight, grid.bias, ShortTerm(tau=0.005), TIMING, 0.01
+        )
+
+
+def test_bad_input() -> None:
+    for values in (torch.full((1, 1, 2), 1.5), torch.full((1, 1, 2), math.nan)):
+        with pytest.raises(InputError, match="values go from"):
+            encode(values, TIMING, generator(0))
+    grid = Grid(20)
+    with pytest.raises(InputError, match="site is 'neuron'; expected one of synapse, none"):
+        respond(grid.course, grid.state, grid.weight, grid.bias, ShortTerm(site="neuron"), TIMING)
+    constants, learning = ShortTerm(8.0, 0.1, 0.1), LongTerm()
+    learned = LongTermState(grid.weight.expand(STREAMS, -1, -1), *torch.zeros(2, STREAMS, NEURONS))
+    for changes, words in (
+        ({"times": grid.course.times.flip(0)}, "times fall from"),
+        ({"moments": grid.course.moments.flip(0)}, "times fall from"),
+        ({"source": grid.course.source + 1}, "source goes from"),
+        ({"scale": grid.scale[:, :2]}, "course and trace are of .2, 3. streams"),
+    ):
+        course = grid.course._replace(**changes)
+        with pytest.raises(InputError, match=words):
+            respond(course, grid.state, grid.weight, grid.bias, constants, TIMING)
+        with pytest.raises(InputError, match=words):
+            learn(course, grid.state.trace, learned, learning, TIMING)
+    with pytest.raises(InputError, match="weight holds NaN"):
+        respond(grid.course, grid.state, math.nan * grid.weight, grid.bias, constants, TIMING)
+    with pytest.raises(InputError, match="weight is on meta; expected the CPU"):
+        respond(grid.course, grid.state, grid.weight.to("meta"), grid.bias, constants, TIMING)
+    for name in ("input_rate", "output_rate", "trace_tau", "frame"):
+        with pytest.raises(InputError, match=f"{name} is 0.0"):
+            Timing(**{name: 0.0})
