@@ -66,7 +66,7 @@ def test_a_run_has_accuracy_energy_and_size_of_every_model(tmp_path: Path) -> No
         assert metrics[f"{field}_parameters"] == PARAMETERS[name]
     assert metrics["test_accuracy"] == metrics["stpn_accuracy"]
     ids = ["accuracy-best", "accuracy-ablations", "accuracy-solved"]
-    ids += ["energy-lowest", "energy-plasticity"]
+    ids += ["energy-lowest", "energy-ablations", "energy-plasticity"]
     assert [claim["id"] for claim in result["claims"]] == ids
     assert all(claim["holds"] is None for claim in result["claims"])
     rows = RunFolder(tmp_path).records()
@@ -126,7 +126,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     metrics |= {f"{name.replace('-', '_')}_energy": 3.0 for name in MODELS}
     metrics |= {"stpn_accuracy": 0.995, "stpn_energy": 1.0, "lstm_accuracy": 0.5, "rnn_energy": 2.0}
     held = {claim.id: claim.holds for claim in claims(ArtConfig(), metrics, False)}
-    assert held == dict.fromkeys(held, True) and len(held) == 5
+    assert held == dict.fromkeys(held, True) and len(held) == 6
     named = {
         claim.id: (claim.target, claim.statement) for claim in claims(ArtConfig(), metrics, False)
     }
@@ -135,7 +135,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     assert [claim.id for claim in simpler if not claim.holds] == ["accuracy-ablations"]
     assert named["energy-lowest"][0] == 2.0 and named["energy-lowest"][1].endswith("rnn")
     worse = claims(ArtConfig(), metrics | {"stpn_accuracy": 0.45, "stpn_energy": 4.0}, False)
-    assert [claim.holds for claim in worse] == [False, True, False, False, False]
+    assert [claim.holds for claim in worse] == [False, True, False, False, False, False]
     for config, quick in ((ArtConfig(), True), (ArtConfig(epochs=3), False)):
         assert {claim.holds for claim in claims(config, metrics, quick)} == {None}
     harder = {c.id: c.holds for c in claims(ArtConfig(pairs=5), metrics, False)}

@@ -192,11 +192,17 @@ def _accuracy_claims(accuracy: dict[str, float], pairs: int) -> Iterator[Claim]:
 def _energy_claims(energy: dict[str, float]) -> Iterator[Claim]:
     stpn = energy.pop("stpn")
     alone = energy.pop("rnn-normalised", None)
+    simpler = {name: energy.pop(name) for name in ABLATIONS if name in energy}
     if energy:
         least = min(energy, key=lambda name: energy[name])
-        statement = f"STPN's synapses need the least energy of the paper's models; then {least}"
+        statement = f"STPN's synapses need less energy than each other model's; next is {least}"
         target = energy[least]
         yield Claim("energy-lowest", statement, target, stpn, stpn < target, "paper")
+    if simpler:
+        least = min(simpler, key=lambda name: simpler[name])
+        statement = f"STPN's synapses need less energy than those of its ablations; then {least}"
+        target = simpler[least]
+        yield Claim("energy-ablations", statement, target, stpn, stpn < target, "ours")
     if alone is not None:
         statement = (
             "plasticity saves energy beside normalisation: more is needed by an RNN with rows of "
