@@ -2,7 +2,7 @@
 
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def one_thread() -> None:
     """Tests run side by side; more threads than cores would only make them wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def denormals_count() -> Iterator[None]:
+    """Tests of the command line flush denormal numbers in their process; others don't."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(autouse=True)

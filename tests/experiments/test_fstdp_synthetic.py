@@ -301,4 +301,4 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 
 
 def test_it_is_registered() -> None:
-    assert find("fstdp-synthetic").config is FstdpSyntheticConfig
+    assert find("fstdp-synthetic").config.__name__ == "FstdpSyntheticConfig"

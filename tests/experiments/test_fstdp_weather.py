@@ -16,17 +16,12 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted, Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments import fstdp_weather
-from plastorch.experiments.fstdp_weather import (
-    FstdpWeatherConfig,
-    claims,
-    learn,
-    mean_distance,
-    measure,
-    metrics,
-    selected,
-)
+from plastorch.experiments.fstdp_stations import Reference, learn, mean_distance, selected
+from plastorch.experiments.fstdp_weather import FstdpWeatherConfig, measure
+from plastorch.experiments.fstdp_weather_claims import claims, metrics
 from plastorch.experiments.registry import find
 from plastorch.experiments.session import Session
+from plastorch.spiking.covariance import normalised_covariance
 from plastorch.spiking.fatigue import FatiguingSTDP, initial_state, run_raster
 
 CONFIG = FstdpWeatherConfig(pairs=2)
@@ -98,6 +93,7 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     assert all(torch.equal(value, arrays[1][name]) for name, value in arrays[0].items())
     named = {"weights_fstdp", "weights_stdp", "weights_memristive", "covariance_sums", "rain"}
     assert named <= arrays[0].keys()
+    assert arrays[0]["clusters"].dtype == torch.int64 and int(arrays[0]["clusters"].min()) == -1
 
 
 def test_the_stand_in_world_needs_no_records_and_says_what_it_is(tmp_path: Path) -> None:
@@ -140,6 +136,17 @@ def test_selection_and_its_mean_distance() -> None:
     )
 
 
+def test_clusters_are_of_stations_that_rain_together() -> None:
+    random = torch.Generator().manual_seed(0)
+    rain = torch.rand(3000, 40, generator=random) < 0.05
+    rain[:, :12] = (rain[:, :1] & (torch.rand(3000, 12, generator=random) < 0.9)) | rain[:, :12]
+    found = Reference.of(rain, random)
+    assert len(found.clusters) == 1 and found.clusters[0].nonzero()[:, 0].tolist() == list(
+        range(12)
+    )
+    torch.testing.assert_close(found.covariance, normalised_covariance(rain.double()))
+
+
 def test_an_hour_is_a_step_of_ten_milliseconds() -> None:
     rain = torch.rand(800, 12, generator=torch.Generator().manual_seed(0)) < 0.2
     rule = FatiguingSTDP(initial_theta=0.5, learning_rate=0.02)
@@ -172,19 +179,19 @@ def test_claims_compare_with_stdp_chance_and_k_means() -> None:
     found |= {f"{kind}_stdp_distance": 900.0 for kind in ("hours", "onsets")}
     found |= {"hours_random_nearest": 1300.0, "hours_k_means_distance": 1100.0}
     found |= {"hours_several_pairs_distance": 600.0, "hours_one_pair_distance": 950.0}
-    for name in ("rank_with_covariance", "agreement", "covariance_inside"):
+    for name in ("rank_with_covariance", "agreement", "covariance_inside", "cluster"):
         found |= {f"hours_fstdp_{name}": 0.6, f"hours_stdp_{name}": 0.1}
     found |= {"hours_fstdp_rank_with_rain": -0.1, "hours_stdp_rank_with_rain": 0.7}
     found |= {"stand_in_fstdp_precision": 0.95, "stand_in_stdp_precision": 0.0}
     found["stand_in_stdp_rank_with_rain"] = 0.97
-    rows = {claim.id: claim for claim in claims(found, FstdpWeatherConfig(), True)}
+    rows = {claim.id: claim for claim in claims(found, 5, 20, 7, True)}
     assert [name for name, row in rows.items() if not row.holds] == ["memristive-one-pair"]
     assert (rows["near-hours"].target, rows["near-hours"].measured) == (900.0, 500.0)
     assert rows["rain"].measured == pytest.approx(0.1)
     found["hours_fstdp_distance"] = 1200.0
-    worse = {claim.id: claim.holds for claim in claims(found, FstdpWeatherConfig(), True)}
+    worse = {claim.id: claim.holds for claim in claims(found, 5, 20, 7, True)}
     assert worse["near-hours"] is worse["near-k-means"] is False and worse["near-random"]
-    assert all(c.holds is None for c in claims(found, FstdpWeatherConfig(), False))
+    assert all(c.holds is None for c in claims(found, 5, 20, 7, False))
 
 
 @pytest.mark.parametrize(
@@ -205,4 +212,5 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 
 def test_it_is_registered() -> None:
     experiment = find("fstdp-weather")
-    assert experiment.config is FstdpWeatherConfig and experiment.data == "us-precipitation"
+    assert experiment.config.__name__ == "FstdpWeatherConfig"
+    assert experiment.data == "us-precipitation"

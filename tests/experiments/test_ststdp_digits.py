@@ -101,7 +101,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     assert all(torch.equal(arrays[0][name], arrays[1][name]) for name in arrays[0])
 
 
-def test_no_digit_is_in_two_sets() -> None:
+def test_no_digit_is_in_two_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
     images = load_images("mnist", download=False)
     sets = split(images, DigitsConfig(), 0)
     assert [len(part.labels) for part in sets] == [4800, 200, 1000]

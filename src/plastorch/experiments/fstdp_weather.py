@@ -5,8 +5,6 @@ Paper: Moraitis et al., *Fatiguing STDP: Learning from Spike-Timing Codes in the
 Codes*, IJCNN 2017, whose experiment with US weather and phase-change memory this follows.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -14,9 +12,7 @@ from statistics import mean
 from typing import Any, Literal
 
 import torch
-from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
 
 from plastorch.data.weather import (
@@ -29,28 +25,27 @@ from plastorch.data.weather import (
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Claim, Record, result
+from plastorch.engine.run import Record, result
 from plastorch.experiments.fstdp_parts import Job
+from plastorch.experiments.fstdp_stations import (
+    SHARE,
+    Reference,
+    judge,
+    learn,
+    mean_distance,
+    rank_correlation,
+    selected,
+)
 from plastorch.experiments.fstdp_streams import area_under_roc
+from plastorch.experiments.fstdp_weather_claims import CLUSTERS, DRAWS, claims, metrics
 from plastorch.experiments.session import Session
-from plastorch.spiking.covariance import normalised_covariance
-from plastorch.spiking.events import from_raster
-from plastorch.spiking.fatigue import IDEAL, FatiguingSTDP, initial_state
-from plastorch.spiking.fatigue_events import run_events
-from plastorch.spiking.synapses import PhaseChangeSynapses, Synapses
+from plastorch.spiking.fatigue import FatiguingSTDP
+from plastorch.spiking.synapses import PhaseChangeSynapses
 
 PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
 YEARS = (2014, 2015, 2016, 2017, 2018)
 SHOWN = 2017
 """Year whose map the report draws."""
-HOUR = 0.01
-"""Seconds of network time."""
-SHARE = 0.25
-"""Of the stations that count as selected: those of the largest weights."""
-CLUSTERS = 4
-"""Of k-means, so that they are as large as a selection, on average."""
-DRAWS = 1000
-"""Random selections."""
 SPIKES = {"hours": rain_hours, "onsets": rain_onsets}
 
 
@@ -124,56 +119,8 @@ def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
     loop.run(Jobs("stand-in", _stand_in_jobs(config, session.seed)))
     session.run.write_arrays(arrays)
     found = metrics(session.run.records())
-    return session.finish(started, loop, found, claims(found, config, ordinary))
-
-
-def learn(
-    rain: Tensor,
-    rule: FatiguingSTDP,
-    synapses: Synapses[Any] = IDEAL,
-    random: torch.Generator | None = None,
-) -> Tensor:
-    """Weights that a neuron learns from rain.
-
-    Args:
-        rain: spikes, bool [T, S].
-        rule: constants, of one network.
-        synapses: what stores the weights.
-        random: of the synapses' noise.
-
-    Returns:
-        [S].
-    """
-    hours, stations = rain.shape
-    state = initial_state(rule, 1, stations, synapses)
-    if isinstance(synapses, PhaseChangeSynapses):
-        first = torch.full((1, stations), rule.initial_weight, dtype=torch.float64)
-        state = state._replace(synapses=synapses.write(first, 0.0, random))
-    events = from_raster(rain[:, None], HOUR)
-    _, state = run_events(events, state, rule, hours * HOUR, synapses, random)
-    return synapses.read(state.synapses, hours * HOUR, random)[0]
-
-
-def selected(weight: Tensor, count: int) -> Tensor:
-    """Which stations have the largest weights, bool [S]."""
-    chosen = torch.zeros(len(weight), dtype=torch.bool)
-    chosen[weight.argsort(descending=True, stable=True)[:count]] = True
-    return chosen
-
-
-def mean_distance(distances: Tensor, chosen: Tensor) -> float:
-    """Mean distance between two of the chosen stations, km.
-
-    Args:
-        distances: km [S, S].
-        chosen: bool [S], or their indices.
-
-    Example:
-        >>> mean_distance(torch.tensor([[0.0, 5.0], [5.0, 0.0]]), torch.tensor([True, True]))
-        5.0
-    """
-    inner = distances[chosen][:, chosen]
-    return float(inner.sum() / (len(inner) * (len(inner) - 1)))
+    rows = claims(found, len(years), config.worlds, config.pairs, ordinary)
+    return session.finish(started, loop, found, rows)
 
 
 def _station_jobs(
@@ -183,12 +130,12 @@ def _station_jobs(
 
     def by_rules(year: int, kind: str) -> list[Record]:
         rain, distances = SPIKES[kind](records[year].amount), records[year].distances()
-        covariance = normalised_covariance(rain.double())
+        reference = Reference.of(rain, generator(seed, year, 0))
         weights = {name: learn(rain, rule) for name, rule in config.rules().items()}
-        weights["covariance"] = covariance.sum(dim=1)
+        weights["covariance"] = reference.covariance.sum(dim=1)
         place: Record = {"year": year, "spikes": kind}
         return [
-            {**place, "by": name, **_judge(weight, rain, distances, covariance)}
+            {**place, "by": name, **judge(weight, rain, distances, reference)}
             for name, weight in weights.items()
         ]
 
@@ -196,7 +143,8 @@ def _station_jobs(
         rain, distances = rain_hours(records[year].amount), records[year].distances()
         random, synapses = generator(seed, year, pairs, number), PhaseChangeSynapses(pairs=pairs)
         weight = learn(rain, config.rules()["fstdp"], synapses, random)
-        found = _judge(weight, rain, distances, normalised_covariance(rain.double()))
+        reference = Reference.of(rain, generator(seed, year, 0))
+        found = judge(weight, rain, distances, reference)
         by = "one-pair" if pairs == 1 else "several-pairs"
         return [{"year": year, "spikes": "hours", "by": by, **found}]
 
@@ -212,30 +160,19 @@ def _station_jobs(
             mean_distance(distances, torch.randperm(stations, generator=random)[:count])
             for _ in range(DRAWS)
         ]
+        clusters = Reference.of(rain, generator(seed, year, 0)).clusters
+        compact = [mean_distance(distances, cluster) for cluster in clusters]
         place: Record = {"year": year, "spikes": "hours"}
         return [
             {**place, "by": "k-means", "distance": sum(near)},
             {**place, "by": "random", "distance": mean(draws), "nearest": min(draws)},
+            *({**place, "by": "clusters", "distance": distance} for distance in compact),
         ]
 
     jobs: list[Job] = [partial(by_rules, *point) for point in product(records, SPIKES)]
     devices = product(records, (1, config.pairs), range(config.writings))
     jobs += [partial(by_devices, *point) for point in devices]
     return jobs + [partial(otherwise, year) for year in records]
-
-
-def _judge(weight: Tensor, rain: Tensor, distances: Tensor, covariance: Tensor) -> Record:
-    """How near each other the selected stations are, and how it compares with the covariances."""
-    count, sums = round(SHARE * len(weight)), covariance.sum(dim=1)
-    chosen = selected(weight, count)
-    inner = covariance[chosen][:, chosen]
-    return {
-        "distance": mean_distance(distances, chosen),
-        "covariance_inside": float(inner.sum() / (count * (count - 1))),
-        "rank_with_covariance": _spearman(weight, sums),
-        "rank_with_rain": _spearman(weight, rain.double().mean(dim=0)),
-        "agreement": float(adjusted_rand_score(selected(sums, count).numpy(), chosen.numpy())),
-    }
 
 
 def _stand_in_jobs(config: FstdpWeatherConfig, seed: int) -> list[Job]:
@@ -253,7 +190,7 @@ def _stand_in_jobs(config: FstdpWeatherConfig, seed: int) -> list[Job]:
                     "by": name,
                     "precision": float(strong[chosen].double().mean()),
                     "auc": area_under_roc(weight, strong),
-                    "rank_with_rain": _spearman(weight, world.rain.double().mean(dim=0)),
+                    "rank_with_rain": rank_correlation(weight, world.rain.double().mean(dim=0)),
                 }
             )
         return made
@@ -269,143 +206,21 @@ def _map(
 ) -> list[Record]:
     """Where the stations of a year are, how often it rains there, and what is learned of them."""
     rain, rules = rain_hours(records.amount), config.rules()
+    reference = Reference.of(rain, generator(seed, SHOWN, 0))
     arrays["latitude"], arrays["longitude"] = records.latitude, records.longitude
     arrays["rain"] = rain.double().mean(dim=0)
-    arrays["covariance_sums"] = normalised_covariance(rain.double()).sum(dim=1)
+    arrays["covariance_sums"] = reference.covariance.sum(dim=1)
+    arrays["clusters"] = torch.full((len(records.station),), -1)
+    for number, cluster in enumerate(reference.clusters):
+        arrays["clusters"][cluster] = number
     for name in ("stdp", "fstdp"):
         arrays[f"weights_{name}"] = learn(rain, rules[name])
-    synapses, random = PhaseChangeSynapses(pairs=config.pairs), generator(seed, SHOWN, 0)
+    synapses, random = (
+        PhaseChangeSynapses(pairs=config.pairs),
+        generator(seed, SHOWN, config.pairs, config.writings),
+    )
     arrays["weights_memristive"] = learn(rain, rules["fstdp"], synapses, random)
     return []
-
-
-def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """The figures of a run by name: means over years, or over stand-in worlds.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Example:
-        >>> metrics([{"phase": "stand-in", "step": 1, "by": "stdp", "precision": 0.5}])
-        {'stand_in_stdp_precision': 0.5}
-    """
-    groups: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        where = record.get("spikes", record["phase"])
-        for name, value in record.items():
-            if name not in ("phase", "step", "year", "spikes", "by"):
-                key = f"{where}_{record['by']}_{name}".replace("-", "_")
-                groups[key].append(float(value))
-    return {name: mean(values) for name, values in groups.items()}
-
-
-def claims(found: dict[str, float], config: FstdpWeatherConfig, asserted: bool) -> list[Claim]:
-    """What the paper says of weather data, and our own tests, as rows.
-
-    Args:
-        found: what :func:`metrics` gave.
-        config: of the run.
-        asserted: False where the run is no evidence: smoke runs and other settings.
-    """
-    rows: list[Claim] = []
-
-    def claim(
-        name: str,
-        statement: str,
-        measured: float,
-        side: Literal["above", "below"],
-        target: float,
-        origin: Literal["paper", "ours"] = "ours",
-    ) -> None:
-        holds = measured > target if side == "above" else measured < target
-        rows.append(Claim(name, statement, target, measured, holds if asserted else None, origin))
-
-    if config.world == "both":
-        _station_claims(found, claim)
-    worlds = f"stand-in world, mean of {config.worlds}"
-    claim(
-        "stand-in",
-        f"{worlds}: share of the selected stations that are of the strong cluster, FSTDP",
-        found["stand_in_fstdp_precision"],
-        "above",
-        0.9,
-    )
-    claim(
-        "stand-in-stdp",
-        f"{worlds}: the same with STDP",
-        found["stand_in_stdp_precision"],
-        "below",
-        0.1,
-    )
-    claim(
-        "stand-in-rain",
-        f"{worlds}: rank correlation of STDP's weights with the frequency of rain",
-        found["stand_in_stdp_rank_with_rain"],
-        "above",
-        0.9,
-    )
-    return rows
-
-
-def _station_claims(found: dict[str, float], claim: Any) -> None:
-    """Of the real stations."""
-    near = f"mean distance between selected stations, km, mean of {len(YEARS)} years"
-    for kind, words in (("hours", "hours with rain"), ("onsets", "beginnings of rain")):
-        claim(
-            f"near-{kind}",
-            f"{words}, {near}: FSTDP below STDP",
-            found[f"{kind}_fstdp_distance"],
-            "below",
-            found[f"{kind}_stdp_distance"],
-            "paper",
-        )
-    for by, words in (
-        ("random", f"the least of {DRAWS} random selections"),
-        ("k_means", f"the clusters of k-means (k = {CLUSTERS})"),
-    ):
-        claim(
-            f"near-{by.replace('_', '-')}",
-            f"{near}: FSTDP below {words}",
-            found["hours_fstdp_distance"],
-            "below",
-            found[f"hours_{by}_{'nearest' if by == 'random' else 'distance'}"],
-            "paper" if by == "random" else "ours",
-        )
-    for by, words in (("several_pairs", "7 pairs"), ("one_pair", "one pair")):
-        claim(
-            f"memristive-{by.replace('_', '-')}",
-            f"{near}: FSTDP with {words} of phase-change devices per weight below STDP",
-            found[f"hours_{by}_distance"],
-            "below",
-            found["hours_stdp_distance"],
-            "paper",
-        )
-    for name, words in (
-        ("rank_with_covariance", "rank correlation of weights with row sums of normcov"),
-        ("agreement", "adjusted Rand index with the largest row sums of normcov"),
-        ("covariance_inside", "mean normcov between selected stations"),
-    ):
-        claim(
-            f"normcov-{name.replace('_', '-')}",
-            f"{words} (the normalised covariance): FSTDP above STDP",
-            found[f"hours_fstdp_{name}"],
-            "above",
-            found[f"hours_stdp_{name}"],
-            "paper",
-        )
-    claim(
-        "rain",
-        "size of the rank correlation of weights with the frequency of rain: FSTDP below STDP",
-        abs(found["hours_fstdp_rank_with_rain"]),
-        "below",
-        abs(found["hours_stdp_rank_with_rain"]),
-        "paper",
-    )
-
-
-def _spearman(first: Tensor, second: Tensor) -> float:
-    """Rank correlation."""
-    return float(spearmanr(first.numpy(), second.numpy()).statistic)
 
 
 def _result(

@@ -100,7 +100,7 @@ EXPERIMENTS["fstdp-synthetic"] = Experiment(
     fstdp_synthetic.PAPER,
     None,
     "FSTDP finds correlated inputs where STDP follows rates",
-    "10 min",
+    "15 min",
     fstdp_synthetic.FstdpSyntheticConfig,
     fstdp_synthetic.measure,
 )

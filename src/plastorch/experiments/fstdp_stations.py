@@ -1,0 +1,111 @@
+"""What is learned of stations from their rain, and how it is judged."""
+
+from typing import Any, NamedTuple
+
+import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import adjusted_rand_score
+from torch import Tensor
+
+from plastorch.engine.run import Record
+from plastorch.spiking.covariance import chance_level, connected, normalised_covariance
+from plastorch.spiking.events import from_raster
+from plastorch.spiking.fatigue import IDEAL, FatiguingSTDP, initial_state
+from plastorch.spiking.fatigue_events import run_events
+from plastorch.spiking.synapses import PhaseChangeSynapses, Synapses
+
+HOUR = 0.01
+"""Seconds of network time."""
+SHARE = 0.25
+"""Of the stations that count as selected: those of the largest weights."""
+SMALLEST = 10
+"""Stations of a cluster of the normalised covariances."""
+
+
+def learn(
+    rain: Tensor,
+    rule: FatiguingSTDP,
+    synapses: Synapses[Any] = IDEAL,
+    random: torch.Generator | None = None,
+) -> Tensor:
+    """Weights that a neuron learns from rain.
+
+    Args:
+        rain: spikes, bool [T, S].
+        rule: constants, of one network.
+        synapses: what stores the weights.
+        random: of the synapses' noise.
+
+    Returns:
+        [S].
+    """
+    hours, stations = rain.shape
+    state = initial_state(rule, 1, stations, synapses)
+    if isinstance(synapses, PhaseChangeSynapses):
+        first = torch.full((1, stations), rule.initial_weight, dtype=torch.float64)
+        state = state._replace(synapses=synapses.write(first, 0.0, random))
+    events = from_raster(rain[:, None], HOUR)
+    _, state = run_events(events, state, rule, hours * HOUR, synapses, random)
+    return synapses.read(state.synapses, hours * HOUR, random)[0]
+
+
+def selected(weight: Tensor, count: int) -> Tensor:
+    """Which stations have the largest weights, bool [S]."""
+    chosen = torch.zeros(len(weight), dtype=torch.bool)
+    chosen[weight.argsort(descending=True, stable=True)[:count]] = True
+    return chosen
+
+
+def mean_distance(distances: Tensor, chosen: Tensor) -> float:
+    """Mean distance between two of the chosen stations, km.
+
+    Args:
+        distances: km [S, S].
+        chosen: bool [S], or their indices.
+
+    Example:
+        >>> mean_distance(torch.tensor([[0.0, 5.0], [5.0, 0.0]]), torch.tensor([True, True]))
+        5.0
+    """
+    inner = distances[chosen][:, chosen]
+    return float(inner.sum() / (len(inner) * (len(inner) - 1)))
+
+
+class Reference(NamedTuple):
+    """What a neuron should find, computed from the whole record."""
+
+    covariance: Tensor
+    """Normalised [S, S]."""
+    clusters: list[Tensor]
+    """Stations connected by covariances beyond chance, each bool [S]."""
+
+    @classmethod
+    def of(cls, rain: Tensor, random: torch.Generator) -> "Reference":
+        """That of some rain, bool [T, S]; ``random`` makes the chance that it has to exceed."""
+        counts = rain.double()
+        covariance = normalised_covariance(counts)
+        label = connected(covariance > chance_level(counts, random, quantile=1.0))
+        sizes = label.bincount()
+        large = (sizes >= SMALLEST).nonzero()[:, 0]
+        return cls(covariance, [label == number for number in large])
+
+
+def judge(weight: Tensor, rain: Tensor, distances: Tensor, reference: Reference) -> Record:
+    """How near each other the selected stations are, and how it compares with the reference."""
+    covariance, clusters = reference
+    count, sums = round(SHARE * len(weight)), covariance.sum(dim=1)
+    chosen = selected(weight, count)
+    inner = covariance[chosen][:, chosen]
+    return {
+        "cluster": max((float(chosen[c].double().mean()) for c in clusters), default=0.0),
+        "distance": mean_distance(distances, chosen),
+        "covariance_inside": float(inner.sum() / (count * (count - 1))),
+        "rank_with_covariance": rank_correlation(weight, sums),
+        "rank_with_rain": rank_correlation(weight, rain.double().mean(dim=0)),
+        "agreement": float(adjusted_rand_score(selected(sums, count).numpy(), chosen.numpy())),
+    }
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float:
+    """Spearman's, of two vectors."""
+    return float(spearmanr(first.numpy(), second.numpy()).statistic)
