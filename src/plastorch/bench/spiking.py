@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from plastorch.bench.fatigue import fatigue_row
 from plastorch.bench.spiking_peer import PeerLayer
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import load_images
@@ -48,7 +49,13 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
         "source": images.source,
         "spikes_per_step": SPIKES_PER_STEP,
     }
-    return data, measure(rates, SIZES)
+    return data, _all_rows(rates)
+
+
+def _all_rows(rates: Tensor) -> Iterator[Row]:
+    yield from measure(rates, SIZES)
+    with _without_denormals():
+        yield fatigue_row()
 
 
 def rates_of(images: Tensor) -> Tensor:
@@ -74,7 +81,6 @@ def measure(rates: Tensor, sizes: tuple[Size, ...]) -> Iterator[Row]:
     """
     for size in sizes:
         yield _stdp_row(rates, size)
-    # Rows of other rules are yielded from here on.
 
 
 def _stdp_row(rates: Tensor, size: Size) -> Row:
