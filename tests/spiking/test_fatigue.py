@@ -220,7 +220,7 @@ def test_bad_rasters() -> None:
 def test_long_steps_are_warned_of_with_both_figures() -> None:
     rule = FatiguingSTDP(tau_trace=0.004)
     state = initial_state(rule, 1, 3)
-    with pytest.warns(UserWarning, match=r"dt is 0.005 s, longer than tau_trace, 0.004 s"):
+    with pytest.warns(UserWarning, match=r"dt is 0.005 s, more than tau_trace of 0.004 s"):
         run_raster(torch.zeros(2, 1, 3), state, rule, 0.005)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

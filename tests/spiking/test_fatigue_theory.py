@@ -171,3 +171,9 @@ def test_mean_field_of_a_running_neuron_is_right_within_a_twentieth() -> None:
     found, expected = ([float(x[g].mean()) for g in groups] for x in (drift, predicted))
     assert found[0] > 0 > found[2] > found[1]
     np.testing.assert_allclose(found, expected, atol=0.05 * max(map(abs, found)))
+
+
+def test_times_in_single_precision_lose_no_common_event() -> None:
+    spikes = 0.001 * torch.arange(1, 100_000, 37, dtype=torch.float64)
+    exact = common_share(spikes, spikes, 0.02, 100.0)
+    assert common_share(spikes, spikes.float(), 0.02, 100.0) == pytest.approx(exact, rel=1e-3)

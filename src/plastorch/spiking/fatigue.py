@@ -9,7 +9,6 @@ Paper: Moraitis, Sebastian, Boybat, Le Gallo, Tuma, Eleftheriou, *Fatiguing STDP
 Spike-Timing Codes in the Presence of Rate Codes*, IJCNN 2017, arXiv 1706.05563.
 """
 
-import warnings
 from dataclasses import dataclass
 from math import exp
 from typing import Any, Literal, NamedTuple, get_args
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.spiking.neurons import check_step
 from plastorch.spiking.synapses import IdealSynapses, Synapses
 
 Window = Literal["one-sided", "pair"]
@@ -292,7 +292,12 @@ def run_raster(
             f"{', '.join(map(str, state.resource.shape))})"
         )
     check_networks(rule, len(state.membrane))
-    _warn_of_long_steps(rule, dt)
+    check_step(
+        dt,
+        tau_fatigue=float(torch.as_tensor(rule.tau_fatigue).min()),
+        tau_membrane=rule.tau_membrane,
+        tau_trace=rule.tau_trace,
+    )
     steps = []
     for spikes in raster:
         course, state = step(state, spikes.to(state.trace), rule, dt, synapses, generator)
@@ -317,10 +322,3 @@ def check_networks(rule: FatiguingSTDP, networks: int) -> None:
         value = getattr(rule, name)
         if isinstance(value, Tensor) and value.dim() and value.shape != (networks,):
             raise InputError(f"{name} has shape {tuple(value.shape)}; expected ({networks},)")
-
-
-def _warn_of_long_steps(rule: FatiguingSTDP, dt: float) -> None:
-    for name in ("tau_fatigue", "tau_membrane", "tau_trace"):
-        tau = float(torch.as_tensor(getattr(rule, name), dtype=torch.float64).min())
-        if dt > tau:
-            warnings.warn(f"dt is {dt} s, longer than {name}, {tau} s", stacklevel=3)
