@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from plastorch.bench import spiking_cost
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted, Jobs
@@ -49,6 +50,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fstdp_synthetic, "metrics", lambda records: {"lines": len(records)})
     monkeypatch.setattr(fstdp_synthetic, "claims", lambda *_: [])
     monkeypatch.setattr(fstdp_synthetic, "PIECES", 2)
+    monkeypatch.setattr(spiking_cost, "cost", lambda duration: {"cost_misfits": [0.1, duration]})
 
 
 def session(path: Path, seed: int = 0) -> Session:
@@ -84,6 +86,7 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     for name, value in arrays[0].items():
         torch.testing.assert_close(value, arrays[1][name], rtol=0, atol=0, equal_nan=True)
     assert arrays[0]["weights_fstdp"].shape == (101, 200)
+    assert whole["metrics"]["spike_cost_misfit"] == pytest.approx(2.0)
     assert arrays[0]["raster"].shape == (500, 200)
     assert len(arrays[0]["output"]) == len(arrays[0]["membrane"]) == len(arrays[0]["theta"]) == 500
     crossed = arrays[0]["membrane"] > arrays[0]["theta"]
@@ -255,6 +258,7 @@ class Figures(dict[str, float]):
 GOOD: dict[str, float] = {
     "efficacy": 0.75,
     "loss": 0.001,
+    "misfit": 0.05,
     "error": 0.005,
     "strength_0.1": 0.4,
     "drive": 1.05,

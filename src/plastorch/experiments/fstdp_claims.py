@@ -292,6 +292,14 @@ def _machinery(found: dict[str, float], many: str) -> list[Row]:
             1e-9,
         ),
         Row(
+            "cost",
+            "a simulated second of the event-driven layer costs a fixed part and one in proportion "
+            "to synapses, or to input spikes: largest relative difference from that",
+            max(found["synapse_cost_misfit"], found["spike_cost_misfit"]),
+            "below",
+            0.2,
+        ),
+        Row(
             "memristive",
             f"{ADVERSE}: AUC lost with 7 pairs of phase-change devices per weight, {many}, most of "
             "c = 0.1 to 0.8",

@@ -13,6 +13,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from plastorch.bench import spiking_cost
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Jobs, Loop
@@ -51,7 +52,7 @@ PIECES = 20
 """After each of which weights are looked at."""
 WINDOW = 0.02
 """Seconds of a bin in which spikes are counted for covariances."""
-KINDS = ("stdp", "fstdp", "efficacy", "pair", "pair-fatigue")
+KINDS = ("fstdp", "stdp", "efficacy", "pair", "pair-fatigue")
 """Rules that are compared everywhere."""
 
 
@@ -92,8 +93,8 @@ class FstdpSyntheticConfig:
         """What learns: fatiguing STDP, and what it is compared with."""
         full = FatiguingSTDP(fatigue=self.fatigue, tau_fatigue=self.tau_fatigue)
         kinds = (
-            replace(full, fatigue=0.0),
             full,
+            replace(full, fatigue=0.0),
             replace(full, trace_fatigue=False),
             replace(full, fatigue=0.0, window="pair"),
             replace(full, window="pair"),
@@ -148,10 +149,12 @@ def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
         tenth = session.quick and name == "grid"
         loop.run(Jobs(name, jobs[::11] if tenth else jobs))
     arrays: dict[str, Tensor] = {}
-    loop.recompute(Jobs("example", [partial(_example, config, session.seed, arrays)]))
+    example = partial(_example, config, session.seed, arrays)
+    loop.recompute(Jobs("example", [example, partial(_cost, config.duration, arrays)]))
     records = session.run.records()
     session.run.write_arrays(arrays | grid_arrays(records))
-    found = metrics(records)
+    synapses, spikes = arrays["cost_misfits"].tolist()
+    found = metrics(records) | {"synapse_cost_misfit": synapses, "spike_cost_misfit": spikes}
     return session.finish(started, loop, found, claims(found, config.seeds, ordinary))
 
 
@@ -239,6 +242,14 @@ def _example(config: FstdpSyntheticConfig, seed: int, arrays: dict[str, Tensor])
     activity, _ = run_raster(raster, state, rules["fstdp"], DT)
     arrays["raster"], arrays["output"] = raster[:, 0], activity.spikes[:, 0]
     arrays["membrane"], arrays["theta"] = activity.membrane[:, 0], activity.theta[:, 0]
+    return []
+
+
+def _cost(duration: float, arrays: dict[str, Tensor]) -> list[Record]:
+    """What a simulated second of the event-driven STDP layer costs, measured for a fifth of the
+    duration of the spike trains."""
+    found = spiking_cost.cost(duration=duration / 5)
+    arrays |= {name: torch.tensor(values) for name, values in found.items()}
     return []
 
 
