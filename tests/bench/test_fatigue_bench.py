@@ -5,7 +5,7 @@ from plastorch.bench.fatigue import agree, fatigue_row
 from plastorch.bench.fatigue_peer import dense_loop
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import from_raster, to_raster
-from plastorch.spiking.fatigue import FatiguingSTDP
+from plastorch.spiking.fatigue.rule import FatiguingSTDP
 
 
 def test_row_of_a_tiny_run() -> None:

@@ -18,9 +18,9 @@ from plastorch.experiments.fstdp_streams import (
     precision,
     selection,
 )
-from plastorch.spiking.covariance import normalised_covariance, spike_counts
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import from_raster
+from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_counts
 
 
 def random(seed: int = 0) -> torch.Generator:

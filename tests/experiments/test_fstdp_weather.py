@@ -21,8 +21,8 @@ from plastorch.experiments.fstdp_weather import FstdpWeatherConfig, measure
 from plastorch.experiments.fstdp_weather_claims import claims, metrics
 from plastorch.experiments.registry import find
 from plastorch.experiments.session import Session
-from plastorch.spiking.covariance import normalised_covariance
-from plastorch.spiking.fatigue import FatiguingSTDP, initial_state, run_raster
+from plastorch.spiking.fatigue.covariance import normalised_covariance
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
 
 CONFIG = FstdpWeatherConfig(pairs=2)
 HOURS = 1500

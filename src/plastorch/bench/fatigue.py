@@ -7,8 +7,8 @@ from plastorch.bench.timing import Row, interleaved, row
 from plastorch.engine.device import generator
 from plastorch.spiking.encode import correlated
 from plastorch.spiking.events import Events, to_raster
-from plastorch.spiking.fatigue import FatiguingSTDP, initial_state
-from plastorch.spiking.fatigue_events import run_events
+from plastorch.spiking.fatigue.events import run_events
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state
 
 PEER = "plain PyTorch, a dense loop over steps in place"
 INPUTS, MEMBERS, DT = 200, 40, 1e-3

@@ -8,7 +8,7 @@ from math import exp
 import torch
 from torch import Tensor
 
-from plastorch.spiking.fatigue import FatiguingSTDP
+from plastorch.spiking.fatigue.rule import FatiguingSTDP
 
 
 @torch.no_grad()

@@ -21,9 +21,9 @@ from plastorch.experiments.fstdp_streams import (
 )
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import to_raster
-from plastorch.spiking.fatigue import FatiguingSTDP, initial_state, run_raster
-from plastorch.spiking.fatigue_events import run_events, within
-from plastorch.spiking.fatigue_theory import (
+from plastorch.spiking.fatigue.events import run_events, within
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
+from plastorch.spiking.fatigue.theory import (
     common_share,
     mean_field,
     mean_resource,

@@ -8,10 +8,10 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
 from plastorch.engine.run import Record
-from plastorch.spiking.covariance import chance_level, connected, normalised_covariance
 from plastorch.spiking.events import from_raster
-from plastorch.spiking.fatigue import IDEAL, FatiguingSTDP, initial_state
-from plastorch.spiking.fatigue_events import run_events
+from plastorch.spiking.fatigue.covariance import chance_level, connected, normalised_covariance
+from plastorch.spiking.fatigue.events import run_events
+from plastorch.spiking.fatigue.rule import IDEAL, FatiguingSTDP, initial_state
 from plastorch.spiking.synapses import PhaseChangeSynapses, Synapses
 
 HOUR = 0.01

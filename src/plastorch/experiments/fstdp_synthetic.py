@@ -34,11 +34,11 @@ from plastorch.experiments.fstdp_streams import (
     selection,
 )
 from plastorch.experiments.session import Session
-from plastorch.spiking.covariance import normalised_covariance, spike_counts
 from plastorch.spiking.events import to_raster
-from plastorch.spiking.fatigue import FatiguingSTDP, initial_state, run_raster
-from plastorch.spiking.fatigue_events import run_events, within
-from plastorch.spiking.fatigue_theory import mean_resource
+from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_counts
+from plastorch.spiking.fatigue.events import run_events, within
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
+from plastorch.spiking.fatigue.theory import mean_resource
 
 PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
 

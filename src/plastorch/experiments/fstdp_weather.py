@@ -39,7 +39,7 @@ from plastorch.experiments.fstdp_stations import (
 from plastorch.experiments.fstdp_streams import area_under_roc
 from plastorch.experiments.fstdp_weather_claims import CLUSTERS, DRAWS, claims, metrics
 from plastorch.experiments.session import Session
-from plastorch.spiking.fatigue import FatiguingSTDP
+from plastorch.spiking.fatigue.rule import FatiguingSTDP
 from plastorch.spiking.synapses import PhaseChangeSynapses
 
 PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"

@@ -24,10 +24,10 @@ from plastorch.experiments import ststdp_theory as theory
 from plastorch.experiments.comparison import checked_models, field, networks
 from plastorch.experiments.session import Session
 from plastorch.experiments.ststdp_claims import FRAME_NETS, claims, curves, metrics
-from plastorch.spiking.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
-from plastorch.spiking.learning import SpikeLearning
-from plastorch.spiking.longterm import LongTerm
-from plastorch.spiking.shortterm import ShortTerm, ShortTermWTA, name_neurons
+from plastorch.spiking.shortterm.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
+from plastorch.spiking.shortterm.learning import SpikeLearning
+from plastorch.spiking.shortterm.longterm import LongTerm
+from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
 from plastorch.stp import STPN
 
 PAPER = "Moraitis et al. 2020, Optimality of short-term synaptic plasticity, arXiv 2009.06808"

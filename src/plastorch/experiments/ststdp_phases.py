@@ -13,8 +13,16 @@ from plastorch.data.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import generator
 from plastorch.engine.run import Record
 from plastorch.experiments.ststdp_claims import FRAME_NETS, selected
-from plastorch.spiking.baselines import Classify, Digits, nearest, recognise, shown, smoothed
-from plastorch.spiking.shortterm import (
+from plastorch.spiking.shortterm.baselines import (
+    Classify,
+    Digits,
+    nearest,
+    recognise,
+    shown,
+    smoothed,
+)
+from plastorch.spiking.shortterm.events import SpikingState, Timing, encode, respond, spike_counts
+from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     ShortTermWTA,
     class_scores,
@@ -22,7 +30,6 @@ from plastorch.spiking.shortterm import (
     run,
     unit,
 )
-from plastorch.spiking.shortterm_events import SpikingState, Timing, encode, respond, spike_counts
 
 Job = Callable[[], list[Record]]
 

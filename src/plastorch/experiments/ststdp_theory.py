@@ -9,13 +9,13 @@ from torch import Tensor
 
 from plastorch.engine.device import generator
 from plastorch.engine.run import Record
-from plastorch.spiking.environment import (
+from plastorch.spiking.shortterm.environment import (
     World,
     observe,
     tracking_error,
 )
-from plastorch.spiking.filters import exact_posterior, exact_prediction, kalman_filter
-from plastorch.spiking.shortterm import (
+from plastorch.spiking.shortterm.filters import exact_posterior, exact_prediction, kalman_filter
+from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     ShortTermState,
     compete,

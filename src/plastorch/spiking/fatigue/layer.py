@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from plastorch.engine.errors import check_positive
 from plastorch.spiking.events import Events
-from plastorch.spiking.fatigue import (
+from plastorch.spiking.fatigue.events import run_events
+from plastorch.spiking.fatigue.rule import (
     IDEAL,
     FatigueState,
     FatiguingSTDP,
     initial_state,
     run_raster,
 )
-from plastorch.spiking.fatigue_events import run_events
 from plastorch.spiking.synapses import Synapses
 
 
@@ -22,7 +22,7 @@ class FatiguingNeuron(nn.Module):
     """A neuron that learns by fatiguing STDP which of its inputs spike together.
 
     Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563; equations in
-    :mod:`plastorch.spiking.fatigue`. All that is learned is in the state.
+    :mod:`plastorch.spiking.fatigue.rule`. All that is learned is in the state.
 
     Args:
         inputs: N.

@@ -6,7 +6,7 @@ what the object looks like at rest; its short-term weight F is how the object di
 now, as last seen, and decays exponentially, as the deviation itself is expected to.
 
 Here one step is one frame, all spikes of which are taken together; spike by spike it is
-:mod:`plastorch.spiking.shortterm_events`.
+:mod:`plastorch.spiking.shortterm.events`.
 """
 
 import math
@@ -255,7 +255,7 @@ def run(
 def _run_compiled(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    from plastorch.spiking import shortterm_kernels as kernels
+    from plastorch.spiking.shortterm import kernels
 
     memory = state.F.clone(memory_format=torch.contiguous_format)
     drive = x @ weight.mT

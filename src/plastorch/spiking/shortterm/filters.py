@@ -1,7 +1,7 @@
 """Bayes' optimum in the environment of short-term plasticity: what the circuit is compared with.
 
-The world is that of :mod:`plastorch.spiking.environment`. Where it is known which object is shown,
-a Kalman filter per object is exact; where it isn't, every assignment has to be followed.
+The world is that of :mod:`plastorch.spiking.shortterm.environment`. Where it is known which object
+is shown, a Kalman filter per object is exact; where it isn't, every assignment has to be followed.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.environment import World, conditional
+from plastorch.spiking.shortterm.environment import World, conditional
 
 MOST_ASSIGNMENTS = 1 << 18
 """Ways to assign observations to objects that are followed at most."""

@@ -10,7 +10,7 @@ import torch
 
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.spiking.longterm import (
+from plastorch.spiking.shortterm.longterm import (
     LongTerm,
     LongTermState,
     infer,
@@ -18,7 +18,7 @@ from plastorch.spiking.longterm import (
     learn,
     learn_step,
 )
-from plastorch.spiking.shortterm import unit
+from plastorch.spiking.shortterm.rule import unit
 
 LIMIT = 4.5
 """Standard errors."""

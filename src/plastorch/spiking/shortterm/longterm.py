@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.spiking.shortterm import Score, compete, potential, unit
+from plastorch.spiking.shortterm.rule import Score, compete, potential, unit
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LongTerm:
         decline: spikes after which η is half of that: η = rate / (1 + spikes / decline).
         homeostasis: η of the bias.
         kappa: inverse temperature of the competition.
-        score: of an input; see :class:`plastorch.spiking.shortterm.ShortTerm`.
+        score: of an input; see :class:`plastorch.spiking.shortterm.rule.ShortTerm`.
 
     Raises:
         InputError: for a rate outside (0, 1], a decline that is not positive, or a negative

@@ -1,7 +1,7 @@
 """Loops of circuits with short-term plasticity, one stream after the other, for CPUs.
 
-The equations are those of :mod:`plastorch.spiking.shortterm`. Decay is lazy: a neuron's synapses
-are touched when it wins, and decayed by the time since then whenever they are read.
+The equations are those of :mod:`plastorch.spiking.shortterm.rule`. Decay is lazy: a neuron's
+synapses are touched when it wins, and decayed by the time since then whenever they are read.
 """
 
 from collections.abc import Callable
@@ -230,7 +230,7 @@ def respond(  # type: ignore[no-untyped-def]
     """Output spikes of the streams from ``begin`` to ``end``, and what they change.
 
     Args:
-        course: :class:`plastorch.spiking.shortterm_events.Course`.
+        course: :class:`plastorch.spiking.shortterm.events.Course`.
         weight: W [K, D].
         bias: b [K].
         trace: ε [S, D]; replaced by the last one.
@@ -289,7 +289,7 @@ def learn(  # type: ignore[no-untyped-def]
     """Output spikes of the networks from ``begin`` to ``end``, and long-term plasticity.
 
     Args:
-        course: :class:`plastorch.spiking.shortterm_events.Course`.
+        course: :class:`plastorch.spiking.shortterm.events.Course`.
         weight: W [B, K, D]; changed.
         bias: b [B, K]; changed.
         fired: spikes of each neuron so far [B, K]; changed.

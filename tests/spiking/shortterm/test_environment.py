@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.experiments.ststdp_theory import recognised
-from plastorch.spiking.environment import (
+from plastorch.spiking.shortterm.environment import (
     World,
     conditional,
     observe,
     steady_gain,
     tracking_error,
 )
-from plastorch.spiking.filters import kalman_filter
-from plastorch.spiking.shortterm import ShortTerm
+from plastorch.spiking.shortterm.filters import kalman_filter
+from plastorch.spiking.shortterm.rule import ShortTerm
 
 LIMIT = 4.5
 """Standard errors."""

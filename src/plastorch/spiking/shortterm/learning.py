@@ -7,9 +7,9 @@ from plastorch.data.streams import Transforms, film
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.spiking.longterm import LongTerm, LongTermState, initial_state
-from plastorch.spiking.shortterm import ShortTermWTA
-from plastorch.spiking.shortterm_events import Timing, encode, learn
+from plastorch.spiking.shortterm.events import Timing, encode, learn
+from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, initial_state
+from plastorch.spiking.shortterm.rule import ShortTermWTA
 
 
 class SpikeLearning:

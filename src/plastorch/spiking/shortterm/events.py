@@ -16,8 +16,15 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import Events, check_events
-from plastorch.spiking.longterm import LongTerm, LongTermState, infer, learn_step
-from plastorch.spiking.shortterm import ShortTerm, ShortTermState, compete, decay, scores, update
+from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, infer, learn_step
+from plastorch.spiking.shortterm.rule import (
+    ShortTerm,
+    ShortTermState,
+    compete,
+    decay,
+    scores,
+    update,
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ def respond(
         InputError: for another site, spikes that are not in order or of other inputs, or weights
             that are not finite, or not on the CPU.
     """
-    from plastorch.spiking import shortterm_kernels as kernels
+    from plastorch.spiking.shortterm import kernels
 
     if constants.site not in ("synapse", "none"):
         raise InputError(f"site is {constants.site!r}; expected one of synapse, none")
@@ -194,7 +201,7 @@ def learn(
         InputError: for spikes that are not in order or of other inputs, or weights that are not
             finite, or not on the CPU.
     """
-    from plastorch.spiking import shortterm_kernels as kernels
+    from plastorch.spiking.shortterm import kernels
 
     _check(course, state.weight, trace)
     dtype = state.weight.dtype

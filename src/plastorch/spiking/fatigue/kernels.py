@@ -1,4 +1,4 @@
-"""The fatiguing neuron of :mod:`plastorch.spiking.fatigue` from spike to spike, for CPUs.
+"""The fatiguing neuron of :mod:`plastorch.spiking.fatigue.rule` from spike to spike, for CPUs.
 
 What an input has is brought up to date when it spikes; all weights when the neuron does.
 """

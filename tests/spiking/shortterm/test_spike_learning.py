@@ -10,10 +10,10 @@ from plastorch.data import load_images
 from plastorch.data.streams import Transforms, film
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.spiking.learning import SpikeLearning
-from plastorch.spiking.longterm import LongTerm, initial_state
-from plastorch.spiking.shortterm import ShortTerm, ShortTermWTA, name_neurons
-from plastorch.spiking.shortterm_events import Timing, encode, learn
+from plastorch.spiking.shortterm.events import Timing, encode, learn
+from plastorch.spiking.shortterm.learning import SpikeLearning
+from plastorch.spiking.shortterm.longterm import LongTerm, initial_state
+from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
 
 LEARNING, TIMING = LongTerm(rate=0.1, homeostasis=0.2), Timing()
 

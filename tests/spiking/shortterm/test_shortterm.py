@@ -17,8 +17,8 @@ from torch import Tensor
 from plastorch.data.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.spiking.baselines import Classify, Digits, recognise, smoothed
-from plastorch.spiking.shortterm import (
+from plastorch.spiking.shortterm.baselines import Classify, Digits, recognise, smoothed
+from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     ShortTermState,
     ShortTermWTA,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from plastorch.engine.errors import InputError
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import Events, from_raster, to_raster
-from plastorch.spiking.fatigue import FatigueState, FatiguingSTDP, initial_state, run_raster
-from plastorch.spiking.fatigue_events import run_events, within
+from plastorch.spiking.fatigue.events import run_events, within
+from plastorch.spiking.fatigue.rule import FatigueState, FatiguingSTDP, initial_state, run_raster
 from plastorch.spiking.synapses import IdealSynapses, PhaseChangeSynapses
 
 DT = 1e-3

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.fatigue import (
+from plastorch.spiking.fatigue.rule import (
     FatigueState,
     FatiguingSTDP,
     initial_state,

@@ -1,7 +1,7 @@
 """What fatiguing STDP should do, in closed form: mean resource, mean drive, drift of the weights.
 
 For Poisson inputs. The paper derives conditions for learning timing in the presence of rates; the
-derivation here is our own, for the rule of :mod:`plastorch.spiking.fatigue`.
+derivation here is our own, for the rule of :mod:`plastorch.spiking.fatigue.rule`.
 
 Paper: Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.fatigue import FatiguingSTDP, weight_change
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, weight_change
 
 
 def mean_resource(rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from plastorch.data.streams import TRANSFORMS, Transforms, film, presentations
 from plastorch.engine.device import generator
-from plastorch.spiking.baselines import (
+from plastorch.spiking.shortterm.baselines import (
     Digits,
     RecurrentNet,
     StreamTraining,

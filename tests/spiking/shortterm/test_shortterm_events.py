@@ -13,16 +13,7 @@ from torch import Tensor
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.spiking.events import Events, check_events, from_raster
-from plastorch.spiking.longterm import LongTerm, LongTermState, initial_state
-from plastorch.spiking.shortterm import (
-    ShortTerm,
-    ShortTermState,
-    compete,
-    scores,
-    unit,
-    update,
-)
-from plastorch.spiking.shortterm_events import (
+from plastorch.spiking.shortterm.events import (
     Course,
     SpikingState,
     Timing,
@@ -32,6 +23,15 @@ from plastorch.spiking.shortterm_events import (
     respond,
     respond_clocked,
     spike_counts,
+)
+from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, initial_state
+from plastorch.spiking.shortterm.rule import (
+    ShortTerm,
+    ShortTermState,
+    compete,
+    scores,
+    unit,
+    update,
 )
 
 DT, FRAME, FRAMES = 1e-3, 0.05, 6

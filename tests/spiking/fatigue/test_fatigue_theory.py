@@ -11,9 +11,9 @@ from scipy.special import erf
 from plastorch.engine.errors import InputError
 from plastorch.spiking.encode import correlated, poisson
 from plastorch.spiking.events import to_raster
-from plastorch.spiking.fatigue import FatiguingSTDP, initial_state, step
-from plastorch.spiking.fatigue_events import run_events, within
-from plastorch.spiking.fatigue_theory import (
+from plastorch.spiking.fatigue.events import run_events, within
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, step
+from plastorch.spiking.fatigue.theory import (
     common_share,
     drive_ratio,
     mean_field,

@@ -1,4 +1,4 @@
-"""Fatiguing STDP from spike to spike, compiled for CPUs; see :mod:`plastorch.spiking.fatigue`."""
+"""Fatiguing STDP from spike to spike, compiled for CPUs: :mod:`plastorch.spiking.fatigue.rule`."""
 
 from itertools import pairwise
 from math import inf
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.spiking.events import Events, check_events, gather
-from plastorch.spiking.fatigue import (
+from plastorch.spiking.fatigue.rule import (
     IDEAL,
     FatigueState,
     FatiguingSTDP,
@@ -31,8 +31,8 @@ def run_events(
     """Networks on lists of spikes.
 
     Spikes of a network at the same time come in together, so that spikes on a grid give what
-    :func:`plastorch.spiking.fatigue.run_raster` gives; but synapses are read anew only once they
-    have been programmed, at output spikes.
+    :func:`plastorch.spiking.fatigue.rule.run_raster` gives; but synapses are read anew only once
+    they have been programmed, at output spikes.
 
     Args:
         events: input spikes of B networks, or of one whose input all share.
@@ -51,7 +51,7 @@ def run_events(
 
     Example:
         >>> from plastorch.spiking.events import from_raster
-        >>> from plastorch.spiking.fatigue import initial_state
+        >>> from plastorch.spiking.fatigue.rule import initial_state
         >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
         >>> state = initial_state(rule, 1, 20)
         >>> spikes, state = run_events(from_raster(raster, 0.001), state, rule, stop=0.005)
@@ -115,7 +115,7 @@ class _Network:
 
     def run(self, held: Any, start: float, stop: float) -> tuple[Tensor, Any]:
         """Output spikes and the weights at last."""
-        from plastorch.spiking import fatigue_kernels as kernels
+        from plastorch.spiking.fatigue import kernels
 
         weight, found = held.weight.clone(), np.empty(len(self.times))
         count, _ = kernels.run(
@@ -140,7 +140,7 @@ class _Network:
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Any]:
         """The same, from one output spike to the next, where the synapses are programmed."""
-        from plastorch.spiking import fatigue_kernels as kernels
+        from plastorch.spiking.fatigue import kernels
 
         times, source, clock, found = self.times, self.source, start, np.empty(1)
         spikes: list[float] = []

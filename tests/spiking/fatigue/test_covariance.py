@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.covariance import (
+from plastorch.spiking.encode import correlated
+from plastorch.spiking.events import Events, from_raster
+from plastorch.spiking.fatigue.covariance import (
     chance_level,
     connected,
     normalised_covariance,
     spike_counts,
 )
-from plastorch.spiking.encode import correlated
-from plastorch.spiking.events import Events, from_raster
 
 
 def test_counts_are_those_of_a_histogram() -> None:

@@ -14,7 +14,14 @@ from torch import Tensor
 
 from plastorch.data.streams import ornstein_uhlenbeck
 from plastorch.engine.errors import check_positive
-from plastorch.spiking.shortterm import ShortTerm, compete, decay, initial_state, scores, update
+from plastorch.spiking.shortterm.rule import (
+    ShortTerm,
+    compete,
+    decay,
+    initial_state,
+    scores,
+    update,
+)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.experiments.ststdp_theory import SMALL, named_world, unnamed_world
-from plastorch.spiking.environment import World, observe
-from plastorch.spiking.filters import (
+from plastorch.spiking.shortterm.environment import World, observe
+from plastorch.spiking.shortterm.filters import (
     exact_posterior,
     exact_prediction,
     initial_belief,

@@ -1,0 +1,5 @@
+"""Short-term STDP: a spiking winner-take-all that follows objects as they change.
+
+Paper: Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modelling
+certain dynamic environments*, arXiv 2009.06808.
+"""
