@@ -1,0 +1,1 @@
+"""Classification of files by their metadata: similar files become correlated spike patterns."""

@@ -1,0 +1,1 @@
+"""Networks that learn to tell patterns of spikes apart, one spike per input."""
