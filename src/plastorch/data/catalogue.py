@@ -13,7 +13,7 @@ class Entry:
     Attributes:
         title: The name shown to people.
         layout: Which reader understands it: ``idx``, ``cifar``, ``stl10`` or ``tree``, which are
-            images, or ``precipitation``.
+            images, ``precipitation`` or ``records``.
         folders: Where it may lie in the data root, the preferred place first.
         files: The official files; a tree has none.
         md5: Official checksums, by file name, as far as they are published.
@@ -194,6 +194,21 @@ CATALOGUE: Mapping[str, Entry] = {
         ("noaa_hpd_hourly_2014_2018.npz",),
         origin="the stations' hours in NOAA's Hourly Precipitation Data (ncei.noaa.gov), as arrays "
         "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that plastorch.data.weather describes",
+    ),
+    "metadata": Entry(
+        "Labelled metadata",
+        "records",
+        ("metadata",),
+        tuple(
+            f"{table}.csv.gz"
+            for table in (
+                *("adult", "krkopt", "nursery", "mushroom"),
+                *("debian_files", "debian_packages"),
+            )
+        ),
+        origin="adult, krkopt (Chess King-Rook vs. King), nursery and mushroom from "
+        "archive.ics.uci.edu, debian_files and debian_packages from a Debian 13 system and its "
+        "index of packages, as tables metadata/NAME.csv.gz that plastorch.data.tables describes",
     ),
 }
 

@@ -19,6 +19,11 @@ from plastorch.data.imageset import ImageSet, fingerprint
 from plastorch.engine.errors import InputError
 
 IMAGENET_SIDE = 160
+OTHER_READERS = {
+    "precipitation": "plastorch.data.weather",
+    "records": "plastorch.data.tables",
+}
+"""Of what are no images, by layout."""
 
 
 def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> ImageSet:
@@ -36,8 +41,8 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
     Raises:
         InputError: A file is missing or damaged, the size is not the set's, or it has no images.
     """
-    if entry.layout == "precipitation":
-        raise InputError(f"name: {entry.title} holds no images; plastorch.data.weather reads it")
+    if other := OTHER_READERS.get(entry.layout):
+        raise InputError(f"name: {entry.title} holds no images; {other} reads it")
     if entry.layout == "tree":
         images = read_trees(entry.title, folder, ("val",), image_size or IMAGENET_SIDE, colour=True)
         names = tuple(entry.classes.get(wnid, wnid) for wnid in images.classes)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numba.core.compiler import Compiler
 
+from plastorch.engine.compiled import NoOverlap
 from plastorch.spiking.draw_kernels import draw, with_room
 
 SAME_TIME = 1e-9
@@ -68,16 +68,7 @@ class Arrays(NamedTuple):
     """Trace of the neurons [B, K]."""
 
 
-class _NoOverlap(Compiler):
-    """Promises that no two arguments of a function overlap: loops that write to many arrays would
-    not be vectorised otherwise."""
-
-    def define_pipelines(self) -> Any:
-        self.state.flags.noalias = True
-        return super().define_pipelines()  # type: ignore[no-untyped-call]
-
-
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_class=_NoOverlap)
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_class=NoOverlap)
 
 
 @_compiled

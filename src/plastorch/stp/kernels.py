@@ -13,22 +13,13 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.core.compiler import Compiler
 
+from plastorch.engine.compiled import NoOverlap
 from plastorch.stp.rule import EPSILON
 
 NORM = {"none": 0, "efficacy": 1, "pre": 2, "post": 3}
 ACTIVATION = {"tanh": 0, "sigmoid": 1, "relu": 2, "identity": 3}
 _NONE, _PRE, _POST = NORM["none"], NORM["pre"], NORM["post"]
-
-
-class _NoOverlap(Compiler):
-    """Promises that no two arguments of a function overlap: loops that write to many arrays would
-    not be vectorised otherwise, which costs a factor of three."""
-
-    def define_pipelines(self) -> Any:
-        self.state.flags.noalias = True
-        return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
 # Sums may be reordered, but numbers need not be finite: what overflows must saturate.
@@ -37,7 +28,7 @@ _compiled: Any = njit(
     nogil=True,
     error_model="numpy",
     fastmath={"reassoc", "contract"},
-    pipeline_class=_NoOverlap,
+    pipeline_class=NoOverlap,
 )
 
 

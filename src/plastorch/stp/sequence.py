@@ -1,10 +1,6 @@
 """A whole sequence of a short-term plasticity unit, by the fastest way there is on its device."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
+from collections.abc import Sequence
 from math import ceil, sqrt
 from typing import Any
 
@@ -12,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plastorch.engine.threads import in_threads
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
 SCRATCH_BYTES = 1 << 18
@@ -105,7 +102,7 @@ def _forward(
     def run(begin: int, end: int) -> None:
         kernels.forward(*arrays, *settings, begin, end, *results)
 
-    _in_threads(run, x.shape[1], len(x) * memory.numel())
+    in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
     return output, memory, norms, drives, kept
 
 
@@ -137,7 +134,7 @@ def _backward(
         sums = [tensor.numpy() for tensor in share]
         kernels.backward(*arrays, *settings, begin, end, *saved, *results, *sums)
 
-    _in_threads(run, x.shape[1], len(x) * memory.numel())
+    in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
     of_parameters = [torch.stack(parts).sum(0) for parts in zip(*shares, strict=True)]
     return [d_x, d_h, d_memory, *of_parameters]
 
@@ -188,21 +185,3 @@ def _block(steps: int, memory: Tensor) -> int:
     """Steps from one kept memory to the next: as many as fit the scratch, at least sqrt(T)."""
     fitting = SCRATCH_BYTES // (memory[0].numel() * memory.element_size())
     return min(steps, max(ceil(sqrt(steps)), fitting))
-
-
-def _in_threads(run: Callable[[int, int], None], samples: int, work: int) -> None:
-    """Calls ``run(begin, end)`` for shares of the samples, on as many threads as torch may use."""
-    shares = max(1, min(torch.get_num_threads(), samples, work // WORK_PER_THREAD))
-    bounds = [samples * share // shares for share in range(shares + 1)]
-    others = [
-        _pool(os.getpid(), shares).submit(run, begin, end) for begin, end in pairwise(bounds[1:])
-    ]
-    run(bounds[0], bounds[1])
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads don't survive a fork, so each process has its own."""
-    return ThreadPoolExecutor(threads - 1, "stpn")

@@ -1,0 +1,37 @@
+"""Shares of a batch on several threads, for kernels that let other threads run."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+import torch
+
+
+def in_threads(run: Callable[[int, int], None], samples: int, useful: int) -> None:
+    """Calls ``run(begin, end)`` for shares of the samples, on as many threads as torch may use.
+
+    Args:
+        run: works on samples ``begin`` to ``end``.
+        samples: in all.
+        useful: threads that have enough to do, at least 1.
+
+    Example:
+        >>> in_threads(lambda begin, end: print(begin, end), samples=3, useful=1)
+        0 3
+    """
+    shares = max(1, min(torch.get_num_threads(), samples, useful))
+    bounds = [samples * share // shares for share in range(shares + 1)]
+    others = [
+        _pool(os.getpid(), shares).submit(run, begin, end) for begin, end in pairwise(bounds[1:])
+    ]
+    run(bounds[0], bounds[1])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Threads don't survive a fork, so each process has its own."""
+    return ThreadPoolExecutor(threads - 1, "plastorch")

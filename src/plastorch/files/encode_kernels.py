@@ -1,0 +1,180 @@
+"""The fixed 64-bit hash, and spike times from it, for CPUs; see :mod:`plastorch.files.encode`.
+
+All arithmetic is on unsigned 64-bit numbers, modulo 2⁶⁴. ``bins`` [B, N] take the spike times:
+those of the rows from ``row`` and of the neurons from ``column`` on.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+
+NO_SPIKE = np.uint8(255)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_U27, _U30, _U31, _U32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
+_U11, _ONE = np.uint64(11), np.uint64(1)
+_SLASH, _BAR = np.uint8(ord("/")), np.uint8(ord("|"))
+
+
+@_compiled
+def mix(x):  # type: ignore[no-untyped-def]
+    """The finaliser of Steele, Lea, Flood, *Fast splittable pseudorandom number generators*,
+    2014: a bijection in which each bit of x changes half of the bits."""
+    x = (x ^ (x >> _U30)) * _FIRST
+    x = (x ^ (x >> _U27)) * _SECOND
+    return x ^ (x >> _U31)
+
+
+@_compiled
+def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
+    """FNV-1a, 64 bit, of the bytes from ``begin`` to ``end``; ``state`` of those before."""
+    for place in range(begin, end):
+        state = (state ^ np.uint64(data[place])) * _PRIME
+    return state
+
+
+@_compiled
+def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
+    """What tells the neurons of a key from each other and from those of other keys and seeds.
+
+    Args:
+        name: of the key, bytes.
+        seed: of the encoder.
+        neurons: n_m.
+
+    Returns:
+        Salts, uint64 [n_m], and numbers in [0, 1), one in each n_m-th part [n_m].
+    """
+    salts, uniform = np.empty(neurons, np.uint64), np.empty(neurons)
+    key = mix(text_hash(name, 0, len(name)) ^ mix(np.uint64(seed) + GOLDEN))
+    for i in range(neurons):
+        salts[i] = mix(key + np.uint64(i + 1) * GOLDEN)
+        uniform[i] = (i + np.int64(mix(salts[i] + GOLDEN) >> _U11) * 2.0**-53) / neurons
+    return salts, uniform
+
+
+@_compiled
+def _bin(code, salt, count):  # type: ignore[no-untyped-def]
+    """The bin of a code: the upper half of its hash, scaled to ``count`` bins."""
+    return np.uint8(((mix(code ^ salt) >> _U32) * count) >> _U32)
+
+
+@_compiled
+def spread(code, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
+    """Bins of neurons that all have the same code."""
+    for i in range(len(salts)):
+        bins[row, column + i] = _bin(code, salts[i], count)
+
+
+@_compiled
+def silence(neurons, bins, row, column):  # type: ignore[no-untyped-def]
+    """No spikes of a key that is missing."""
+    for i in range(neurons):
+        bins[row, column + i] = NO_SPIKE
+
+
+@_compiled
+def encode_categories(data, offsets, present, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
+    """Code: the hash of the text.
+
+    Args:
+        data: UTF-8 of all texts.
+        offsets: where they begin and end [R + 1].
+        present: which are there [R].
+        salts: of the neurons.
+        count: of the bins, uint64.
+        bins: see the module.
+        row: see the module.
+        column: see the module.
+    """
+    for r in range(len(present)):
+        if present[r]:
+            code = text_hash(data, offsets[r], offsets[r + 1])
+            spread(code, salts, count, bins, row + r, column)
+        else:
+            silence(len(salts), bins, row + r, column)
+
+
+@_compiled
+def encode_sets(data, offsets, present, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
+    """Code: the least mix(hash of the element ^ salt) among a set's elements; all bits 1 if empty.
+
+    Arguments as in :func:`encode_categories`.
+    """
+    least = np.empty(len(salts), np.uint64)
+    for r in range(len(present)):
+        if not present[r]:
+            silence(len(salts), bins, row + r, column)
+            continue
+        least[:] = np.uint64(0xFFFFFFFFFFFFFFFF)
+        begin = offsets[r]
+        for place in range(offsets[r], offsets[r + 1] + 1):
+            if place < offsets[r + 1] and data[place] != _BAR:
+                continue
+            if place > begin:
+                element = text_hash(data, begin, place)
+                for i in range(len(salts)):
+                    least[i] = min(least[i], mix(element ^ salts[i]))
+            begin = place + 1
+        for i in range(len(salts)):
+            bins[row + r, column + i] = _bin(least[i], GOLDEN, count)
+
+
+@_compiled
+def encode_paths(data, offsets, present, salts, depths, count, bins, row, column):  # type: ignore[no-untyped-def]
+    """Code: the hash of the first components, each with a "/" before it, as many as a neuron's
+    depth says; of all, if there are fewer.
+
+    Arguments as in :func:`encode_categories`, and ``depths`` of the neurons, in rising order.
+    """
+    for r in range(len(present)):
+        if not present[r]:
+            silence(len(salts), bins, row + r, column)
+            continue
+        place, end, code = offsets[r], offsets[r + 1], _BASIS
+        depth = i = 0
+        while i < len(salts):
+            if depth < depths[i] and place < end:
+                while place < end and data[place] == _SLASH:
+                    place += 1
+                begin = place
+                while place < end and data[place] != _SLASH:
+                    place += 1
+                if place > begin:
+                    code = (code ^ np.uint64(_SLASH)) * _PRIME
+                    code = text_hash(data, begin, place, code)
+                    depth += 1
+                continue
+            bins[row + r, column + i] = _bin(code, salts[i], count)
+            i += 1
+
+
+@_compiled
+def encode_numbers(cells, period, salts, offsets, count, bins, row, column):  # type: ignore[no-untyped-def]
+    """Code: the cell of a grid that a neuron's offset shifts.
+
+    Args:
+        cells: numbers in widths of a cell, NaN where missing [R].
+        period: cells of a cycle; 0 of a number.
+        salts: of the neurons.
+        offsets: in cells, from 0 to 1.
+        count: of the bins, uint64.
+        bins: see the module.
+        row: see the module.
+        column: see the module.
+    """
+    for r in range(len(cells)):
+        if np.isnan(cells[r]):
+            silence(len(salts), bins, row + r, column)
+            continue
+        whole = np.floor(cells[r])
+        part = cells[r] - whole
+        low = np.int64(whole)
+        low_code, high_code = np.uint64(low), np.uint64(0 if low + 1 == period else low + 1)
+        for i in range(len(salts)):
+            code = high_code if part + offsets[i] >= 1 else low_code
+            bins[row + r, column + i] = _bin(code, salts[i], count)

@@ -1,0 +1,146 @@
+"""Records of files, or of anything else with metadata, in any common form, as one polars frame."""
+
+from collections.abc import Iterable, Mapping
+from numbers import Number
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from plastorch.engine.errors import InputError
+
+_FORMS = "dicts, a polars, pandas or Arrow frame, or the path of a Parquet file"
+
+
+def as_frame(records: Any) -> pl.DataFrame:
+    """One row per record, one column per key; null is a missing value.
+
+    Numbers in text are text. A key whose values are of several types, such as 7 and "seven",
+    becomes text: "7" and "seven"; true is "true" then, and a list is its elements joined by "|".
+    Whole numbers, fractions and truth values together are numbers. NaN is missing, "" is not.
+    A value may be of any length. Text that is no Unicode, as of file names that are not UTF-8, has
+    its odd bytes written out, such as ``\\udcff``.
+
+    Args:
+        records: dicts, a polars, pandas or Arrow frame, or the path of a Parquet file. A key that a
+            dict lacks is missing. An index of a pandas frame is left out.
+
+    Returns:
+        At least one row and one column; a polars frame as it is, if it has no NaN.
+
+    Raises:
+        InputError: if there is no record or no key, two keys have the same name, a value is of a
+            type that no key has (bytes, dicts, nested lists, Python objects), or the file is not
+            there or not Parquet.
+
+    Example:
+        >>> as_frame([{"owner": "ada", "size": 7}, {"size": "large"}]).rows()
+        [('ada', '7'), (None, 'large')]
+    """
+    frame = _read(records)
+    if frame.width == 0 or frame.height == 0:
+        raise InputError(
+            f"records are {frame.height} with {frame.width} keys; expected at least one of each"
+        )
+    for name, dtype in frame.schema.items():
+        if not _is_value(dtype):
+            raise InputError(
+                f"key {name!r} holds {dtype}; expected text, numbers, truth values, times or lists "
+                "of them"
+            )
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    holes = [name for name in floats if frame[name].is_nan().any()]
+    return frame.with_columns(pl.col(holes).fill_nan(None)) if holes else frame
+
+
+def _read(records: Any) -> pl.DataFrame:
+    if isinstance(records, pl.DataFrame):
+        return records
+    if isinstance(records, pl.LazyFrame):
+        return records.collect()
+    if isinstance(records, (str, Path)):
+        return _read_parquet(Path(records))
+    if type(records).__module__.split(".")[0] == "pandas" and hasattr(records, "columns"):
+        return _from_pandas(records)
+    if hasattr(records, "__arrow_c_stream__"):
+        try:
+            return pl.DataFrame(records)
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"records are no frame: {_reason(error)}") from None
+    if isinstance(records, Iterable) and not isinstance(records, (Mapping, bytes)):
+        return _from_dicts(list(records))
+    raise InputError(f"records are {type(records).__name__}; expected {_FORMS}")
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise InputError(f"records: {path} is not a file; expected {_FORMS}")
+    try:
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"records: {path} is not Parquet: {_reason(error)}") from None
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"keys {', '.join(twice)} appear twice; expected one column per key")
+    try:
+        return pl.from_pandas(frame)
+    except ImportError:
+        raise InputError("pyarrow is missing; expected: pip install pyarrow") from None
+    except (ValueError, TypeError):  # pyarrow's own: a column of several types
+        known = frame.notna()
+        columns = [
+            [v if k else None for v, k in zip(frame.iloc[:, j], known.iloc[:, j], strict=True)]
+            for j in range(len(names))
+        ]
+        return pl.DataFrame([_column(n, c) for n, c in zip(names, columns, strict=True)])
+
+
+def _from_dicts(rows: list[Any]) -> pl.DataFrame:
+    for place, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise InputError(f"records[{place}] is {type(row).__name__}; expected a dict")
+    if not rows:
+        return pl.DataFrame()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"key {name!r} is {type(name).__name__}; expected text")
+    try:
+        return pl.from_dicts(rows, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
+        return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """Values of one type as they are, of several as text."""
+    types = {type(value) for value in values if value is not None}
+    if str in types or (len(types) > 1 and not all(issubclass(t, Number) for t in types)):
+        return pl.Series(name, [None if v is None else _text(v) for v in values], pl.String)
+    try:
+        return pl.Series(name, values, strict=False)
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"key {name!r}: {_reason(error)}") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "|".join(_text(part) for part in value if part is not None)
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _is_value(dtype: pl.DataType) -> bool:
+    if isinstance(dtype, (pl.List, pl.Array)):
+        inner = dtype.inner
+        return not isinstance(inner, (pl.List, pl.Array)) and _is_value(inner)  # type: ignore[arg-type]
+    simple = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null)
+    return dtype.is_numeric() or dtype.is_temporal() or isinstance(dtype, simple)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,174 @@
+"""How alike two records are: S = sum over keys of q_m k_m, q_m = n_m / N the share of its neurons.
+
+Stanojevic, Cherubini, Moraitis, Sebastian, *File Classification Based on Spiking Neural Networks*,
+ISCAS 2020, arXiv 2004.03953, set the correlation of input patterns by such a measure. How two
+values a and b of a key are compared, k_m in [0, 1] with k_m(a, a) = 1:
+
+========  ====================================================================================
+category  1 if they are equal, else 0
+number    max(0, 1 - |a - b| / (scale width)), of log(1 + v) if the key says so
+cycle     max(0, 1 - d / width), d the shorter way around
+set       elements that both have / elements that one has; 1 if both are empty
+path      leading components that both have / depth of the key, at most 1; 1 if they are equal
+missing   0 with everything
+========  ====================================================================================
+
+All kinds but numbers come as text (see :func:`plastorch.files.values.texts`): a set's elements are
+joined by "|", a path's components by "/"; empty ones don't count.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from plastorch.engine.errors import InputError
+from plastorch.files.keys import Key
+from plastorch.files.values import cells, keyed, members, prefixes, texts
+
+ROWS = 256
+"""Of the matrix that are computed at once."""
+
+
+class _Values(NamedTuple):
+    """A key's values of some records, as what is compared."""
+
+    values: Any
+    """Codes [B, levels] of which equal ones count, cells [B, 1], or the elements of sets [B, E]."""
+    present: NDArray[np.bool_]
+
+    def rows(self, index: Any) -> "_Values":
+        return _Values(self.values[index], self.present[index])
+
+
+def similarity(keys: Sequence[Key], first: Any, second: Any) -> NDArray[np.float64]:
+    """Similarity of pairs of records.
+
+    Args:
+        keys: which keys count, how, and by their neurons how much.
+        first: records [B]; see :func:`plastorch.files.records.as_frame`.
+        second: those to compare them with, one by one [B].
+
+    Returns:
+        S, in [0, 1] [B].
+
+    Raises:
+        InputError: if the records are not equally many or have none of the keys.
+
+    Example:
+        >>> keys = Key("owner", "category", 10), Key("size", "number", 30, width=4.0)
+        >>> ada, ben = {"owner": "ada", "size": 5}, {"owner": "ben", "size": 6}
+        >>> similarity(keys, [ada, ada], [ada, ben])
+        array([1.    , 0.5625])
+    """
+    left, right = keyed(first, keys), keyed(second, keys)
+    if left.height != right.height:
+        raise InputError(f"second has {right.height} records; expected {left.height}, as first")
+    total = np.zeros(left.height)
+    for key in keys:
+        a, b = _comparable(left[key.name], right[key.name], key)
+        if key.kind == "set":
+            both = np.asarray(a.values.multiply(b.values).sum(1)).reshape(-1)
+            alike = _jaccard(both, _sizes(a), _sizes(b))
+        else:
+            alike = _kernel(a.values, b.values, key)
+        total += key.neurons * np.where(a.present & b.present, alike, 0)
+    return total / sum(key.neurons for key in keys)
+
+
+def similarity_matrix(
+    keys: Sequence[Key], first: Any, second: Any | None = None
+) -> NDArray[np.float32]:
+    """Similarity of all pairs of records.
+
+    Args:
+        keys: as for :func:`similarity`.
+        first: records [B].
+        second: records [B2]; None for the first.
+
+    Returns:
+        S [B, B2].
+
+    Raises:
+        InputError: if the records have none of the keys.
+
+    Example:
+        >>> keys = (Key("tags", "set", 10),)
+        >>> similarity_matrix(keys, [{"tags": "a|b"}, {"tags": "b|c|d"}])
+        array([[1.  , 0.25],
+               [0.25, 1.  ]], dtype=float32)
+    """
+    left = keyed(first, keys)
+    right = left if second is None else keyed(second, keys)
+    neurons = sum(key.neurons for key in keys)
+    total = np.zeros((left.height, right.height), np.float32)
+    for key in keys:
+        all_a, b = _comparable(left[key.name], right[key.name], key)
+        for start in range(0, left.height, ROWS):
+            a = all_a.rows(slice(start, start + ROWS))
+            if key.kind == "set":
+                both = (a.values @ b.values.T).toarray()
+                alike = _jaccard(both, _sizes(a)[:, None], _sizes(b))
+            else:
+                alike = _kernel(a.values[:, None], b.values, key)
+            alike = np.where(a.present[:, None] & b.present, alike, 0)
+            total[start : start + ROWS] += (key.neurons / neurons) * alike
+    return total
+
+
+def _kernel(a: Any, b: Any, key: Key) -> Any:
+    """k_m of values that are not sets, whose last axis are levels."""
+    if key.kind not in ("number", "cycle"):
+        return (a == b).mean(-1)
+    distance = np.abs(a - b)[..., 0]
+    if key.kind == "cycle":
+        distance = np.minimum(distance, key.cells - distance)
+    return np.maximum(0, 1 - distance)
+
+
+def _jaccard(both: Any, size_a: Any, size_b: Any) -> Any:
+    either = size_a + size_b - both
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+
+
+def _sizes(sets: _Values) -> NDArray[np.float32]:
+    return np.asarray(sets.values.sum(1), np.float32).reshape(-1)
+
+
+def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[_Values, _Values]:
+    """The values of two lots of records, in the same codes."""
+    if key.kind in ("number", "cycle"):
+        both = np.concatenate([cells(left, key), cells(right, key)])
+        values: Any = np.nan_to_num(both)[:, None]
+        present = ~np.isnan(both)
+    else:
+        text = pl.concat([texts(left), texts(right)])
+        present = text.is_not_null().to_numpy()
+        if key.kind == "set":
+            values = _elements(text)
+        elif key.kind == "path":
+            levels = [_codes(prefixes(text, depth + 1)) for depth in range(key.depth)]
+            values = np.stack(levels, 1)
+        else:
+            values = _codes(text)[:, None]
+    every = _Values(values, present)
+    return every.rows(slice(len(left))), every.rows(slice(len(left), None))
+
+
+def _codes(text: pl.Series) -> NDArray[np.int64]:
+    """Equal numbers for equal texts."""
+    return text.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+
+
+def _elements(text: pl.Series) -> sparse.csr_array:
+    """1 where a set has an element [B, elements]."""
+    lists = members(text).rename("element")
+    table = pl.DataFrame({"row": np.arange(len(text)), "element": lists}).explode("element")
+    table = table.drop_nulls()
+    column = _codes(table["element"]) - 1
+    shape = (len(text), int(column.max(initial=0)) + 1)
+    ones = np.ones(len(column), np.float32)
+    return sparse.csr_array((ones, (table["row"].to_numpy(), column)), shape)

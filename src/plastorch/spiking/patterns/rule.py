@@ -1,0 +1,237 @@
+"""A feed-forward spiking network that answers a pattern of spikes with a pattern of spikes.
+
+Each of N inputs fires once or not at all, in a step that is given; H hidden and C output neurons
+are leaky integrate-and-fire neurons with a synaptic current:
+
+    I(t) = exp(-dt/τ_s) I(t-1) + b + Σ w s(t),
+    u(t) = exp(-dt/τ_m) u(t-1) + (1 - exp(-dt/τ_m)) R I(t) - z(t-1),   z(t) = 1 if u(t) > 1.
+
+Class c wants its output neuron to fire at certain times and all others to be silent. How far an
+answer is from that is van Rossum's distance: the squared difference of spike trains that are
+smoothed by exponential traces. Stanojevic, Cherubini, Moraitis, Sebastian, *File classification
+based on spiking neural networks*, ISCAS 2020, arXiv 2004.03953: target patterns and a distance to
+them; van Rossum, *A novel spike distance*, Neural Computation 13, 2001.
+
+These are the equations in torch, step by step, on any device: what the kernels for CPUs are
+compared with.
+"""
+
+from dataclasses import dataclass
+from math import exp, inf
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+
+NO_SPIKE = 255
+"""In a pattern: this input does not fire."""
+
+
+@dataclass(frozen=True)
+class PatternNeuron:
+    """Constants of all neurons, and of how their answers are read. Times are in seconds.
+
+    Args:
+        tau_membrane: τ_m.
+        tau_synapse: τ_s, of the synaptic current.
+        resistance: R.
+        dt: of a step.
+        input_steps: in which inputs may fire.
+        tail_steps: after them, in which the network may still answer.
+        target_times: at which the output neuron of the right class is to fire.
+        tau_trace: of the traces that are compared.
+        slope: how fast the surrogate gradient of a spike, 1 / (1 + slope |u - 1|)², falls.
+
+    Raises:
+        InputError: if a constant is out of range, or a target comes after the end.
+
+    Example:
+        >>> PatternNeuron().steps
+        25
+    """
+
+    tau_membrane: float = 4e-3
+    tau_synapse: float = 2e-3
+    resistance: float = 2.5
+    dt: float = 1e-3
+    input_steps: int = 20
+    tail_steps: int = 5
+    target_times: tuple[float, ...] = (8e-3, 10e-3, 12e-3, 14e-3, 16e-3, 18e-3, 20e-3, 22e-3)
+    tau_trace: float = 5e-3
+    slope: float = 1.5
+
+    def __post_init__(self) -> None:
+        check_positive(
+            tau_membrane=self.tau_membrane,
+            tau_synapse=self.tau_synapse,
+            resistance=self.resistance,
+            dt=self.dt,
+            input_steps=self.input_steps,
+            tau_trace=self.tau_trace,
+            slope=self.slope,
+        )
+        if not 0 <= self.tail_steps < inf:
+            raise InputError(f"tail_steps is {self.tail_steps}; expected 0 or more")
+        if self.input_steps >= NO_SPIKE:
+            raise InputError(f"input_steps is {self.input_steps}; expected less than {NO_SPIKE}")
+        object.__setattr__(self, "target_times", tuple(self.target_times))  # from JSON: a list
+        end = self.steps * self.dt
+        if not self.target_times or not all(0 <= time < end for time in self.target_times):
+            raise InputError(
+                f"target_times are {self.target_times}; expected one or more in [0, {end:g}) s"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Of a whole presentation."""
+        return self.input_steps + self.tail_steps
+
+    def decay(self, tau: float) -> float:
+        """In one step."""
+        return exp(-self.dt / tau)
+
+    def target(self) -> Tensor:
+        """Trace of the spike train that is wanted of the right output neuron [S]."""
+        fires = torch.zeros(self.steps, dtype=torch.float64)
+        for time in self.target_times:
+            fires[round(time / self.dt)] = 1
+        decay, trace = self.decay(self.tau_trace), torch.zeros((), dtype=torch.float64)
+        traces = []
+        for fire in fires:
+            trace = decay * trace + fire
+            traces.append(trace)
+        return torch.stack(traces)
+
+
+class Weights(NamedTuple):
+    """All that is learned."""
+
+    hidden: Tensor
+    """[N, H]."""
+    hidden_bias: Tensor
+    """Constant currents [H]."""
+    output: Tensor
+    """[H, C]."""
+    output_bias: Tensor
+    """[C]."""
+
+
+class Response(NamedTuple):
+    """What B patterns are answered with."""
+
+    distance: Tensor
+    """To the target pattern of each class [B, C]."""
+    potential: Tensor
+    """Highest potential of each output neuron [B, C]: who was nearest to firing."""
+    hidden_spikes: Tensor
+    """Of each pattern [B]; differentiable by the surrogate."""
+    output_spikes: Tensor
+    """Of each pattern [B]."""
+
+
+class Spike(torch.autograd.Function):
+    """1 above the threshold; its gradient is a surrogate that falls off on both sides."""
+
+    @staticmethod
+    def forward(ctx: Any, excess: Tensor, slope: float) -> Tensor:
+        ctx.save_for_backward(excess)
+        ctx.slope = slope
+        return (excess > 0).to(excess.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (excess,) = ctx.saved_tensors
+        return gradient / (1 + ctx.slope * excess.abs()) ** 2, None
+
+
+class NeuronState(NamedTuple):
+    """Of a layer between two steps."""
+
+    current: Tensor
+    """[B, K]."""
+    membrane: Tensor
+    """[B, K]."""
+    fired: Tensor
+    """In the last step, without a gradient [B, K]."""
+
+
+def neuron_step(
+    drive: Tensor, state: NeuronState, neuron: PatternNeuron
+) -> tuple[Tensor, NeuronState]:
+    """One step of current-based leaky integrate-and-fire neurons.
+
+    Args:
+        drive: what spikes and bias add to the currents [B, K].
+        state: before.
+        neuron: constants.
+
+    Returns:
+        Spikes, 0 or 1 [B, K], and the state after.
+
+    Example:
+        >>> rest = NeuronState(*torch.zeros(3, 1, 1))
+        >>> spikes, state = neuron_step(torch.tensor([[3.0]]), rest, PatternNeuron())
+        >>> spikes, round(float(state.membrane), 3)
+        (tensor([[1.]]), 1.659)
+    """
+    decay = neuron.decay(neuron.tau_membrane)
+    current = neuron.decay(neuron.tau_synapse) * state.current + drive
+    inflow = (1 - decay) * neuron.resistance * current
+    membrane = decay * state.membrane + inflow - state.fired
+    spikes = Spike.apply(membrane - 1, neuron.slope)  # type: ignore[no-untyped-call]
+    return spikes, NeuronState(current, membrane, spikes.detach())
+
+
+def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
+    """Shows patterns to a network, step by step.
+
+    Args:
+        bins: step of each input's spike, or :data:`NO_SPIKE`, uint8 [B, N].
+        weights: of the network.
+        neuron: constants.
+
+    Returns:
+        Distances to the classes' target patterns, and who fired how much.
+
+    Example:
+        >>> weights = Weights(*(torch.zeros(size) for size in ((3, 4), 4, (4, 2), 2)))
+        >>> respond(torch.tensor([[0, 7, 255]], dtype=torch.uint8), weights, PatternNeuron())[0]
+        tensor([[79.3200, 79.3200]])
+    """
+    batch = len(bins)
+    hidden, output = (
+        NeuronState(*weight.new_zeros(3, batch, weight.shape[1]))
+        for weight in (weights.hidden, weights.output)
+    )
+    target = neuron.target().to(weights.output)
+    trace = torch.zeros_like(output.membrane)
+    potential = torch.full_like(trace, -inf)
+    common, own = trace.new_zeros(batch, 1), torch.zeros_like(trace)
+    hidden_spikes, output_spikes = trace.new_zeros(2, batch)
+    for step in range(neuron.steps):
+        fires = (bins == step).to(weights.hidden) if step < neuron.input_steps else None
+        drive = weights.hidden_bias if fires is None else fires @ weights.hidden + weights[1]
+        spikes, hidden = neuron_step(drive.expand_as(hidden.membrane), hidden, neuron)
+        answer, output = neuron_step(spikes @ weights.output + weights.output_bias, output, neuron)
+        trace = neuron.decay(neuron.tau_trace) * trace + answer
+        common = common + (trace**2).sum(1, keepdim=True)
+        own = own + trace * target[step]
+        potential = torch.maximum(potential, output.membrane.detach())
+        hidden_spikes = hidden_spikes + spikes.sum(1)
+        output_spikes = output_spikes + answer.detach().sum(1)
+    distance = common - 2 * own + (target**2).sum()
+    return Response(distance, potential, hidden_spikes, output_spikes)
+
+
+def decide(response: Response) -> Tensor:
+    """The class whose target is nearest [B]; among equals, the one that was nearest to firing.
+
+    Example:
+        >>> one = torch.ones(1)
+        >>> decide(Response(torch.tensor([[2.0, 2.0]]), torch.tensor([[0.1, 0.3]]), one, one))
+        tensor([1])
+    """
+    nearest = response.distance <= response.distance.min(dim=1, keepdim=True).values
+    return response.potential.masked_fill(~nearest, -inf).argmax(dim=1)

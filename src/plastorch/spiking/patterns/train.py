@@ -1,0 +1,134 @@
+"""Trains a network on patterns of spikes by backpropagation through time."""
+
+from collections.abc import Callable
+from math import ceil, cos, pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import Response, decide
+
+SCALE = 16.0
+"""Difference of distances at which one class is e times as probable as another."""
+PULL = 2e-3
+"""Weight of the distance to the right class's target itself."""
+SPIKES = (0.05, 1.0)
+"""Hidden spikes per neuron and pattern; fewer or more are penalised."""
+PENALTY = 0.02
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
+LARGEST_GRADIENT = 1.0
+"""Norm to which gradients are cut."""
+
+
+def probabilities(distance: Tensor) -> Tensor:
+    """Of the classes, from distances to their targets [B, C].
+
+    Example:
+        >>> probabilities(torch.tensor([[0.0, 16.0]]))
+        tensor([[0.7311, 0.2689]])
+    """
+    return torch.softmax(-distance / SCALE, dim=1)
+
+
+def loss(response: Response, labels: Tensor, hidden: int) -> Tensor:
+    """Cross-entropy of the classes' probabilities, with the right target nearer and few spikes.
+
+    Args:
+        response: of a network.
+        labels: right classes [B].
+        hidden: number of hidden neurons.
+    """
+    pull = response.distance.gather(1, labels[:, None]).mean()
+    rate = response.hidden_spikes / hidden
+    excess = (SPIKES[0] - rate).clamp(min=0) + (rate - SPIKES[1]).clamp(min=0)
+    entropy = F.cross_entropy(-response.distance / SCALE, labels)
+    return entropy + PULL * pull + PENALTY * excess.mean()
+
+
+def train(
+    network: PatternNetwork,
+    bins: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    epochs: int = 15,
+    learning_rate: float = 1e-2,
+    batch: int = 128,
+    tell: Callable[[int, float], None] | None = None,
+) -> None:
+    """Trains with Adam; the learning rate rises and then falls to 0 as a cosine.
+
+    Args:
+        network: to be trained in place.
+        bins: patterns, uint8 [B, N].
+        labels: their classes, int64 [B].
+        generator: of the order of the patterns.
+        epochs: passes.
+        learning_rate: the highest.
+        batch: patterns per step.
+        tell: called after each epoch with its number and the accuracy in it.
+
+    Raises:
+        InputError: if there are no patterns, a label is no class, or a number isn't positive.
+
+    Example:
+        >>> bins = torch.stack([torch.arange(20), torch.arange(20).flip(0)]).byte()
+        >>> network = PatternNetwork(20, 16, 2, generator=torch.Generator().manual_seed(0))
+        >>> labels, order = torch.tensor([0, 1]).repeat(64), torch.Generator().manual_seed(0)
+        >>> train(network, bins.repeat(64, 1), labels, order, epochs=60)
+        >>> decide(network(bins)).tolist()
+        [0, 1]
+    """
+    check_positive(epochs=epochs, learning_rate=learning_rate, batch=batch)
+    classes, hidden = len(network.output_bias), len(network.hidden_bias)
+    if len(bins) == 0 or len(bins) != len(labels):
+        raise InputError(f"bins are {len(bins)} and labels {len(labels)}; expected one label each")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
+            f"{classes - 1}"
+        )
+    optimiser = torch.optim.Adam(network.parameters(), learning_rate)
+    total = epochs * ceil(len(bins) / batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total))
+    for epoch in range(epochs):
+        right = 0
+        for index in torch.split(torch.randperm(len(bins), generator=generator), batch):
+            response = network(bins[index])
+            wanted = labels[index].to(response.distance.device)
+            optimiser.zero_grad()
+            loss(response, wanted, hidden).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+            optimiser.step()
+            schedule.step()
+            right += int((decide(response) == wanted).sum())
+        if tell is not None:
+            tell(epoch, right / len(bins))
+
+
+def _rate(step: int, total: int) -> float:
+    """Share of the highest learning rate."""
+    warm_up = max(1, round(WARM_UP * total))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + cos(pi * (step - warm_up) / max(1, total - warm_up)))
+
+
+@torch.no_grad()
+def answer(network: PatternNetwork, bins: Tensor, batch: int = 4096) -> Response:
+    """Shows any number of patterns, some at a time.
+
+    Args:
+        network: as trained.
+        bins: uint8 [B, N].
+        batch: patterns at a time.
+
+    Example:
+        >>> answer(PatternNetwork(2, 4, 3), torch.zeros(5, 2, dtype=torch.uint8)).distance.shape
+        torch.Size([5, 3])
+    """
+    parts = [network(part) for part in torch.split(bins, batch)]
+    return Response(*(torch.cat(columns) for columns in zip(*parts, strict=True)))

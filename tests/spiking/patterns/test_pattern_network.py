@@ -1,0 +1,277 @@
+"""The supervised network on spike patterns: equations, kernels, gradients, training, bad input."""
+
+from math import exp
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import (
+    NO_SPIKE,
+    NeuronState,
+    PatternNeuron,
+    Response,
+    Weights,
+    decide,
+    neuron_step,
+    respond,
+)
+from plastorch.spiking.patterns.train import answer, loss, probabilities, train
+
+
+def network(inputs: int, hidden: int, classes: int, seed: int = 0, **constants: Any) -> Any:
+    random = torch.Generator().manual_seed(seed)
+    net = PatternNetwork(inputs, hidden, classes, PatternNeuron(**constants), random).double()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.dim() == 1:
+                parameter.copy_(0.02 * torch.randn(len(parameter), generator=random))
+    return net
+
+
+def patterns(count: int, inputs: int, steps: int = 20, seed: int = 1) -> Tensor:
+    """Random ones; a tenth of the inputs is silent."""
+    random = torch.Generator().manual_seed(seed)
+    bins = torch.randint(0, steps, (count, inputs), dtype=torch.uint8, generator=random)
+    return bins.masked_fill(torch.rand(count, inputs, generator=random) < 0.1, NO_SPIKE)
+
+
+def naive(bins: Any, weights: Weights, neuron: PatternNeuron) -> tuple[Any, int, int]:
+    """One pattern, neuron by neuron; distances by sums over explicit spike trains."""
+    first, bias, second, out_bias = (w.detach().numpy() for w in weights)
+    steps, dt = neuron.steps, neuron.dt
+
+    def layer(drive: Any) -> Any:
+        spikes = np.zeros_like(drive)
+        for k in range(drive.shape[1]):
+            current = potential = 0.0
+            for t in range(steps):
+                reset = spikes[t - 1, k] if t else 0.0
+                current = current * exp(-dt / neuron.tau_synapse) + drive[t, k]
+                decay = exp(-dt / neuron.tau_membrane)
+                potential = decay * potential + (1 - decay) * neuron.resistance * current - reset
+                spikes[t, k] = potential > 1
+        return spikes
+
+    raster = np.zeros((steps, len(bins)))
+    for i, step in enumerate(bins):
+        if step != NO_SPIKE:
+            raster[step, i] = 1
+    hidden = layer(raster @ first + bias)
+    output = layer(hidden @ second + out_bias)
+    smooth = np.tril(np.exp(-(np.arange(steps)[:, None] - np.arange(steps)) * dt / 5e-3))
+    wanted = np.zeros((len(out_bias), steps, len(out_bias)))
+    for c in range(len(out_bias)):
+        for time in neuron.target_times:
+            wanted[c, round(time / dt), c] = 1
+    distance = [((smooth @ (output - w)) ** 2).sum() for w in wanted]
+    return distance, int(hidden.sum()), int(output.sum())
+
+
+@pytest.mark.parametrize(
+    "constants", [{}, {"tau_membrane": 4e-3, "tail_steps": 3, "dt": 2e-3, "slope": 5.0}]
+)
+def test_response_is_that_of_a_naive_loop(constants: dict[str, Any]) -> None:
+    net, bins = network(25, 14, 3, **constants), patterns(8, 25)
+    found = net(bins)
+    for b in range(8):
+        distance, hidden, output = naive(bins[b].numpy(), net.weights(), net.neuron)
+        np.testing.assert_allclose(found.distance[b].detach(), distance, atol=1e-10)
+        assert (int(found.hidden_spikes[b]), int(found.output_spikes[b])) == (hidden, output)
+    assert found.hidden_spikes.sum() > 10 and found.output_spikes.sum() > 0
+
+
+@given(
+    inputs=st.integers(1, 40),
+    hidden=st.integers(1, 20),
+    classes=st.integers(1, 6),
+    steps=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_kernels_do_what_torch_does(
+    inputs: int, hidden: int, classes: int, steps: int, seed: int
+) -> None:
+    constants = {"input_steps": steps, "tail_steps": seed % 7, "target_times": ((steps - 1) / 1e3,)}
+    net = network(inputs, hidden, classes, seed, **constants)
+    bins = patterns(5, inputs, steps, seed)
+    ours, other = net(bins), respond(bins, net.weights(), net.neuron)
+    for one, two in zip(ours, other, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-10, rtol=1e-10)
+    weight = torch.randn(5, classes, generator=torch.Generator().manual_seed(seed)).double()
+    gradients = [
+        torch.autograd.grad(
+            (response.distance * weight).sum() + (0.3 * response.hidden_spikes).sum(),
+            list(net.parameters()),
+        )
+        for response in (ours, other)
+    ]
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-9, rtol=1e-9)
+
+
+def test_float32_and_threads_agree_with_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, bins = network(30, 16, 4), patterns(64, 30)
+    exact = net(bins)
+    exact_gradient = torch.autograd.grad(exact.distance.sum(), net.hidden_weight)[0]
+    monkeypatch.setattr("plastorch.spiking.patterns.network.WORK_PER_THREAD", 1)
+    single = net.float()(bins)
+    torch.testing.assert_close(single.distance.double(), exact.distance, rtol=1e-4, atol=1e-3)
+    gradient = torch.autograd.grad(single.distance.sum(), net.hidden_weight)[0].double()
+    torch.testing.assert_close(gradient, exact_gradient, rtol=1e-3, atol=1e-2)
+
+
+def test_a_neuron_is_a_leaky_integrator_of_a_decaying_current() -> None:
+    """One input spike: the difference of two exponentials, as long as nothing fires."""
+    neuron = PatternNeuron(tau_membrane=8e-3, tau_synapse=3e-3)
+    state = NeuronState(*torch.zeros(3, 1, 1, dtype=torch.float64))
+    membrane, synapse = exp(-1 / 8), exp(-1 / 3)
+    for step in range(30):
+        drive = torch.full((1, 1), 0.3 if step == 0 else 0.0, dtype=torch.float64)
+        spikes, state = neuron_step(drive, state, neuron)
+        closed = (membrane ** (step + 1) - synapse ** (step + 1)) / (membrane - synapse)
+        expected = 0.3 * neuron.resistance * (1 - membrane) * closed
+        assert float(state.membrane) == pytest.approx(expected, rel=1e-9)
+        assert not spikes.any()
+
+
+def test_surrogate_gradient_is_largest_at_the_threshold() -> None:
+    drive = torch.linspace(-2, 6, 81, dtype=torch.float64)[None].requires_grad_()
+    state = NeuronState(*torch.zeros(3, 1, 81, dtype=torch.float64))
+    neuron = PatternNeuron()
+    spikes, after = neuron_step(drive, state, neuron)
+    spikes.sum().backward()  # type: ignore[no-untyped-call]
+    assert drive.grad is not None
+    excess = after.membrane.detach() - 1
+    gain = neuron.resistance * (1 - exp(-neuron.dt / neuron.tau_membrane))
+    expected = gain / (1 + neuron.slope * excess.abs()) ** 2
+    torch.testing.assert_close(drive.grad, expected)
+
+
+def test_target_itself_is_at_distance_zero() -> None:
+    """An output neuron that is made to fire at the target times only."""
+    neuron = PatternNeuron(tau_membrane=1e-6, tau_synapse=1e-6, resistance=1.0)
+    weights = Weights(*(torch.zeros(n) for n in ((3, 1), 1, (1, 2), 2)))
+    bins = torch.tensor([[14, 17, 19]], dtype=torch.uint8)
+    neuron = PatternNeuron(
+        1e-6, 1e-6, 1.0, target_times=(14e-3, 17e-3, 19e-3), tau_trace=neuron.tau_trace
+    )
+    weights = weights._replace(hidden=torch.full((3, 1), 1.5), output=torch.tensor([[1.5, 0.0]]))
+    found = respond(bins, weights, neuron)
+    assert found.output_spikes.item() == 3
+    assert found.distance[0, 0].item() == pytest.approx(0, abs=1e-5)
+    assert found.distance[0, 1].item() == pytest.approx(2 * (neuron.target() ** 2).sum().item())
+    assert decide(found).item() == 0
+
+
+def test_equal_distances_are_decided_by_potentials() -> None:
+    distance = torch.tensor([[1.0, 1.0, 5.0], [3.0, 1.0, 1.0]])
+    potential = torch.tensor([[0.1, 0.2, 0.9], [0.9, 0.4, 0.3]])
+    assert decide(Response(distance, potential, *torch.zeros(2, 2))).tolist() == [1, 1]
+
+
+def groups(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Patterns of three classes, with a tenth of the spikes moved at random."""
+    random = torch.Generator().manual_seed(seed)
+    prototypes = patterns(3, 40, seed=7)
+    labels = torch.randint(0, 3, (count,), generator=random)
+    moved = torch.rand(count, 40, generator=random) < 0.1
+    return torch.where(moved, patterns(count, 40, seed=seed), prototypes[labels]), labels
+
+
+def test_training_tells_classes_apart_by_timing_only() -> None:
+    """All inputs fire once, so that only times differ."""
+    net = PatternNetwork(40, 30, 3, generator=torch.Generator().manual_seed(0))
+    told: list[tuple[int, float]] = []
+    bins, labels = groups(600, 2)
+    train(net, bins, labels, torch.Generator().manual_seed(0), 4, tell=lambda *at: told.append(at))
+    assert [epoch for epoch, _ in told] == [0, 1, 2, 3] and told[-1][1] > 0.95
+    new, wanted = groups(300, 3)
+    found = answer(net, new, batch=64)
+    assert (decide(found) == wanted).float().mean() > 0.97
+    assert (probabilities(found.distance).argmax(1) == wanted).float().mean() > 0.95
+    own = found.distance.gather(1, wanted[:, None]).mean()
+    fresh = PatternNetwork(40, 30, 3, generator=torch.Generator().manual_seed(0))
+    assert own < answer(fresh, new).distance.gather(1, wanted[:, None]).mean()
+    by_chance = []
+    for seed in range(20):  # the same neurons fire, at times that mean nothing
+        shift = torch.randint(1, 20, (40,), generator=torch.Generator().manual_seed(seed))
+        moved = torch.where(new == NO_SPIKE, NO_SPIKE, (new + shift) % 20).byte()
+        by_chance.append(float((decide(answer(net, moved)) == wanted).float().mean()))
+    assert sum(by_chance) / 20 < 0.6
+
+
+def test_equal_seeds_give_equal_networks() -> None:
+    bins, labels = groups(200, 2)
+    nets = []
+    for seed in (0, 0, 1):
+        net = PatternNetwork(40, 10, 3, generator=torch.Generator().manual_seed(seed))
+        train(net, bins, labels, torch.Generator().manual_seed(seed), epochs=1)
+        nets.append(net.hidden_weight.detach())
+    assert torch.equal(nets[0], nets[1]) and not torch.equal(nets[0], nets[2])
+
+
+def test_loss_penalises_silence_and_noise() -> None:
+    labels, hidden = torch.tensor([0]), 100
+
+    def of(spikes: float) -> float:
+        response = Response(
+            torch.tensor([[1.0, 9.0]]), torch.zeros(1, 2), torch.tensor([spikes]), torch.zeros(1)
+        )
+        return float(loss(response, labels, hidden))
+
+    assert of(50.0) < of(0.0) < of(50.0) + 0.01
+    assert of(50.0) < of(200.0)
+
+
+@pytest.mark.parametrize(
+    ("constants", "words"),
+    [
+        ({"tau_membrane": 0.0}, "tau_membrane is 0"),
+        ({"tau_synapse": float("nan")}, "tau_synapse is nan"),
+        ({"input_steps": 255}, "input_steps is 255; expected less than 255"),
+        ({"tail_steps": -1}, "tail_steps is -1"),
+        ({"target_times": ()}, r"target_times are \(\)"),
+        (
+            {"target_times": (0.03,)},
+            r"target_times are \(0.03,\); expected one or more in \[0, 0.025",
+        ),
+        ({"slope": -1.0}, "slope is -1"),
+    ],
+)
+def test_bad_constants(constants: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        PatternNeuron(**constants)
+
+
+def test_bad_patterns() -> None:
+    net = PatternNetwork(3, 4, 2)
+    with pytest.raises(InputError, match=r"shape \(2, 4\).*expected uint8 of shape \(B, 3\)"):
+        net(torch.zeros(2, 4, dtype=torch.uint8))
+    with pytest.raises(InputError, match="int64"):
+        net(torch.zeros(2, 3, dtype=torch.int64))
+    with pytest.raises(InputError, match="bins hold 20; expected less than 20, or 255"):
+        net(torch.tensor([[0, 20, 255]], dtype=torch.uint8))
+    with pytest.raises(InputError, match="hidden is 0"):
+        PatternNetwork(3, 0, 2)
+
+
+def test_bad_training() -> None:
+    net, bins = PatternNetwork(3, 4, 2), torch.zeros(2, 3, dtype=torch.uint8)
+    random = torch.Generator()
+    for labels, words in (
+        (torch.tensor([0]), "bins are 2 and labels 1"),
+        (torch.tensor([0, 2]), "labels go from 0 to 2; expected 0 to 1"),
+        (torch.tensor([-1, 0]), "labels go from -1"),
+    ):
+        with pytest.raises(InputError, match=words):
+            train(net, bins, labels, random)
+    with pytest.raises(InputError, match="bins are 0"):
+        train(net, bins[:0], torch.zeros(0, dtype=torch.int64), random)
+    with pytest.raises(InputError, match="epochs is 0"):
+        train(net, bins, torch.tensor([0, 1]), random, epochs=0)
