@@ -45,9 +45,8 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
 from plastorch.files.keys import Key
 from plastorch.files.values import cells, keyed, texts, utf8
+from plastorch.spiking.patterns.rule import NO_SPIKE
 
-NO_SPIKE = 255
-"""In place of the bin of a neuron whose key is missing."""
 CHUNK = 16384
 """Records that are encoded at once: their patterns stay in the processor's cache."""
 

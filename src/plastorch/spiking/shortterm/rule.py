@@ -38,8 +38,8 @@ class ShortTerm:
         site: of what is short-term: "synapse"; "neuron", a trace of each neuron's own activity, not
             of its synapses; "presynaptic", a trace of each input, the same for all neurons; "none".
         competition: "soft", the posterior; "hard", the best neuron alone.
-        score: of an input x by efficacies G = W + F: "cosine", G x / |G|; "dot", G x; "distance",
-            G x - |G|² / 2, the posterior of Gaussian objects.
+        score: of an input x by efficacies G = W + F: "cosine", G x over the norm of G; "dot",
+            G x; "distance", G x - ``|G|²`` / 2, the posterior of Gaussian objects.
 
     Raises:
         InputError: for a constant out of range, or an unknown name.
