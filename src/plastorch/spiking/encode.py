@@ -94,22 +94,70 @@ def correlated(
         raise InputError(
             f"rates go up to {float(rates.max())} Hz; expected at most one spike per dt of {dt} s"
         )
-    steps, share = round(duration / dt), sqrt(correlation)
+    steps = round(duration / dt)
     found = []
     for network in range(networks):
-        draw = torch.rand(steps, len(rates), generator=generator)
-        mother = torch.rand(steps, 1, generator=generator)
-        follows = members & (torch.rand(steps, len(rates), generator=generator) < share)
-        spikes = torch.where(follows, mother, draw) < chance
-        step, source = spikes.nonzero(as_tuple=True)
+        step, source, shared = _correlated(
+            chance, sqrt(correlation), members.cpu(), steps, generator
+        )
         if jitter > 0:
             noise = torch.randn(len(step), generator=generator) * (jitter / dt)
-            moved = (step + noise.round().long() * follows[step, source]).clamp(0, steps - 1)
+            moved = (step + noise.round().long() * shared).clamp(0, steps - 1)
             step, source = torch.unique(torch.stack([moved, source]), dim=1)
         found.append((step.double() * dt, source, torch.full_like(source, network)))
     times, source, network_of = (torch.cat(parts) for parts in zip(*found, strict=True))
     events = gather(times, source, network_of, networks)
     return Events(*(part.to(rates.device) for part in events))
+
+
+def _correlated(
+    chance: Tensor, share: float, members: Tensor, steps: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes of a network: their steps, inputs, and whether the mother's number made them.
+
+    Only steps are looked at in which a number is small enough to make a spike: the cost grows with
+    the spikes.
+    """
+    step, source = _bernoulli(chance, steps, generator)
+    most = chance[members].max()[None] if bool(members.any()) else chance.new_zeros(1)
+    small, _ = _bernoulli(most, steps, generator)
+    mother = most * torch.rand(len(small), 1, generator=generator, dtype=chance.dtype)
+    follows = members & (torch.rand(len(small), len(chance), generator=generator) < share)
+    row, member = (follows & (mother < chance)).nonzero(as_tuple=True)
+    # A number of its own counts only if its input didn't take the mother's in that step.
+    taken = members[source] & (torch.rand(len(step), generator=generator) < share)
+    place = torch.searchsorted(small, step).clamp(max=max(0, len(small) - 1))
+    if len(small) > 0:
+        taken = torch.where(small[place] == step, follows[place, source], taken)
+    step, source = step[~taken], source[~taken]
+    shared = torch.cat(
+        [torch.zeros(len(step), dtype=torch.bool), torch.ones_like(row, dtype=torch.bool)]
+    )
+    return torch.cat([step, small[row]]), torch.cat([source, member]), shared
+
+
+def _bernoulli(
+    chance: Tensor, steps: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Steps, in order for each input, and inputs in which something of a chance [N] happens.
+
+    How many steps pass from one to the next has a geometric distribution.
+    """
+    count = float(steps * chance.max()) if len(chance) else 0.0
+    width = int(count + 8 * sqrt(count) + 8)
+    per_log = 1 / torch.log1p(-chance.double().clamp(1e-300, 1 - 1e-12))[:, None]
+    last = torch.full((len(chance), 1), -1.0, dtype=torch.float64)
+    found = []
+    while True:
+        number = torch.rand(len(chance), width, generator=generator, dtype=torch.float64)
+        gaps = 1 + (torch.log1p(-number) * per_log).floor()
+        step = last + gaps.clamp(max=steps + 1.0).cumsum(1)
+        source, place = (step < steps).nonzero(as_tuple=True)
+        found.append(torch.stack([step[source, place].long(), source]))
+        last = step[:, -1:]
+        if bool((last >= steps).all()):
+            steps_of, sources = torch.cat(found, dim=1)
+            return steps_of, sources
 
 
 def latency(values: Tensor, window: float) -> Events:
