@@ -1,0 +1,128 @@
+"""When an output counts as an answer, and what a network learns from it.
+
+Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate Recurrent
+Neural Networks*, ICLR 2022, arXiv 2110.02865.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Of the classes: softmax of C logits, or sigmoid of a single one, of two classes [..., C].
+
+    Example:
+        >>> probabilities(torch.zeros(2))
+        tensor([0.5000, 0.5000])
+    """
+    return logits.sigmoid() if logits.shape[-1] == 1 else logits.softmax(dim=-1)
+
+
+def crosses(logits: Tensor, threshold: float) -> Tensor:
+    """Whether outputs are an answer: max_c p_c > θ; of a single output, p > θ or p < 1 - θ.
+
+    Args:
+        logits: [..., C].
+        threshold: θ.
+
+    Returns:
+        Bool [...].
+
+    Example:
+        >>> crosses(torch.tensor([[0.0, 5.0], [0.0, 1.0]]), 0.9), crosses(torch.tensor([-5.0]), 0.9)
+        (tensor([ True, False]), tensor(True))
+    """
+    chance = probabilities(logits)
+    best = torch.maximum(chance, 1 - chance) if logits.shape[-1] == 1 else chance
+    return best.amax(dim=-1) > threshold
+
+
+def first_crossing(
+    logits: Tensor, threshold: float, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The step of each sample's answer: the first crossing, or its last step if there is none.
+
+    Args:
+        logits: of all steps [T, B, C].
+        threshold: θ.
+        lengths: steps of each sample [B]; T if None.
+
+    Returns:
+        Steps, from 0, int64 [B], and whether they are crossings, bool [B].
+
+    Example:
+        >>> logits = torch.tensor([0.0, 1.0, 9.0]).view(3, 1, 1)
+        >>> first_crossing(logits, 0.9), first_crossing(logits, 0.9, torch.tensor([2]))
+        ((tensor([2]), tensor([True])), (tensor([1]), tensor([False])))
+    """
+    steps = torch.arange(len(logits), device=logits.device)[:, None]
+    ends = torch.full_like(steps[0], len(logits)) if lengths is None else lengths.to(steps)
+    hits = crosses(logits, threshold) & (steps < ends)
+    crossed = hits.any(dim=0)
+    return torch.where(crossed, hits.int().argmax(dim=0), ends - 1), crossed
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """H = -Σ p ln p of the classes [...]; of both, if a single output stands for two.
+
+    Example:
+        >>> entropy(torch.zeros(1)), entropy(torch.zeros(2))
+        (tensor(0.6931), tensor(0.6931))
+    """
+    if logits.shape[-1] == 1:
+        logits = torch.cat([logits, torch.zeros_like(logits)], dim=-1)
+    logs = logits.log_softmax(dim=-1)
+    return -(logs.exp() * logs).sum(dim=-1)
+
+
+def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Tensor:
+    """Cross-entropy of the answers, less β times their entropy, mean over the samples.
+
+    The reward for entropy keeps a network from being sure too early: a larger β makes answers later
+    and more accurate.
+
+    Args:
+        logits: at the step of the answer [B, C].
+        labels: classes, int64 [B].
+        entropy_weight: β.
+
+    Raises:
+        InputError: if there is not one label per sample, or a label is no class.
+
+    Example:
+        >>> rank_loss(torch.zeros(1, 2), torch.tensor([1]), entropy_weight=1.0)
+        tensor(0.)
+    """
+    classes = max(2, logits.shape[-1])
+    if labels.shape != logits.shape[:1] or labels.is_floating_point():
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)} and type {labels.dtype}; expected "
+            f"({len(logits)},) whole numbers"
+        )
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise InputError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
+            f"{classes - 1}, the classes of the readout"
+        )
+    if logits.shape[-1] == 1:
+        wrong = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits))
+    else:
+        wrong = F.cross_entropy(logits, labels)
+    return wrong - entropy_weight * entropy(logits).mean()
+
+
+def effective_threshold(threshold: float, entropy_weight: float) -> float:
+    """The posterior of two classes that an optimal output of θ needs: θ + β θ (1 - θ) logit(θ).
+
+    An output p that minimises the loss solves q = p (1 + β (ln p + H(p))), q being the posterior.
+    From 1 on, no evidence is enough: that is so for β ≥ 1 / (θ logit θ).
+
+    Example:
+        >>> round(effective_threshold(0.95, 0.3), 3)
+        0.992
+    """
+    logit = float(torch.logit(torch.tensor(threshold, dtype=torch.float64)))
+    return threshold + entropy_weight * threshold * (1 - threshold) * logit

@@ -1,0 +1,268 @@
+"""Any recurrent network, trained from its first threshold crossing: it learns when to answer.
+
+Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate Recurrent
+Neural Networks*, ICLR 2022, arXiv 2110.02865.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.rank.criterion import crosses, first_crossing, probabilities, rank_loss
+
+
+class Decision(NamedTuple):
+    """What B samples were answered with, and when."""
+
+    logits: Tensor
+    """At the step of the answer [B, C]."""
+    step: Tensor
+    """Of the answer, from 0, int64 [B]."""
+    crossed: Tensor
+    """Whether the threshold was crossed; if not, the last step counts, bool [B]."""
+    computed: int
+    """Steps of samples that were computed, of at most B T."""
+
+    @property
+    def label(self) -> Tensor:
+        """The most probable class, int64 [B]."""
+        if self.logits.shape[-1] == 1:
+            return (self.logits[:, 0] > 0).long()
+        return self.logits.argmax(dim=-1)
+
+
+class RankCoder(nn.Module):
+    """A recurrent network whose first output above a threshold is its answer.
+
+    The step t* of a sample's answer is the first with max_c p_c > θ, or the last. What comes after
+    it is not computed, neither forwards nor backwards: samples leave the batch, a few steps at a
+    time, once they have answered.
+
+    Args:
+        rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that takes
+            sequences [T, B, I] ([B, T, I] if it has a true ``batch_first``) and a state, or None,
+            and returns activities and a state. A state is a tensor, or tuples of tensors, with the
+            samples along the first dimension (along the second in the three of torch).
+        readout: from activities [..., H] to logits [..., C]; C = 1 stands for two classes.
+        threshold: θ, in (0, 1]. At 1 nothing crosses: the last step is trained.
+        entropy_weight: β, of the reward for an answer's entropy in :meth:`loss`.
+        chunk: steps after which samples that have answered leave the batch.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    Example:
+        >>> coder = RankCoder(nn.LSTM(3, 16), nn.Linear(16, 5), threshold=0.9)
+        >>> loss, decision = coder.loss(torch.randn(40, 8, 3), torch.arange(8) % 5)
+        >>> loss.backward()
+        >>> decision.step.shape, decision.computed <= 40 * 8
+        (torch.Size([8]), True)
+    """
+
+    def __init__(
+        self,
+        rnn: nn.Module,
+        readout: nn.Module,
+        threshold: float = 0.95,
+        entropy_weight: float = 0.0,
+        chunk: int = 8,
+    ) -> None:
+        super().__init__()
+        if not 0 < threshold <= 1:
+            raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
+        if not 0 <= entropy_weight < float("inf"):
+            raise InputError(f"entropy_weight is {entropy_weight}; expected 0 or more")
+        check_positive(chunk=chunk)
+        self.rnn, self.readout = rnn, readout
+        self.threshold, self.entropy_weight, self.chunk = threshold, entropy_weight, chunk
+        self.batch_first = bool(getattr(rnn, "batch_first", False))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Decision:
+        """Answers samples, each as early as it can.
+
+        Args:
+            x: sequences [T, B, I], or [B, T, I] if the network takes them so.
+            lengths: steps of each sample [B], in any order; T if None.
+
+        Raises:
+            InputError: if sequences are empty, not finite or of another shape, or lengths are out
+                of range.
+        """
+        x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
+        ends = _checked(x, lengths)
+        waiting = torch.arange(x.shape[1], device=x.device)
+        state, computed = None, 0
+        logits, steps, crossings, answered = [], [], [], []
+        for start in range(0, int(ends.max()), self.chunk):
+            activity, state = self._run(x[start : start + self.chunk, waiting], state)
+            scores = self.readout(activity)
+            computed += scores.shape[0] * scores.shape[1]
+            with torch.no_grad():
+                left = ends[waiting] - start
+                step, crossed = first_crossing(scores, self.threshold, left.clamp(max=len(scores)))
+                done = crossed | (left <= len(scores))
+            logits.append(scores[step[done], done.nonzero()[:, 0]])
+            steps.append(start + step[done])
+            crossings.append(crossed[done])
+            answered.append(waiting[done])
+            if bool(done.all()):
+                break
+            if bool(done.any()):
+                waiting = waiting[~done]
+                state = self._selected(state, ~done)
+        order = torch.cat(answered).argsort()
+        return Decision(
+            torch.cat(logits)[order], torch.cat(steps)[order], torch.cat(crossings)[order], computed
+        )
+
+    def loss(
+        self, x: Tensor, labels: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Decision]:
+        """What is to be minimised, :func:`plastorch.rank.criterion.rank_loss`, and the answers.
+
+        Args:
+            x: as :meth:`forward` takes it.
+            labels: classes, int64 [B].
+            lengths: as :meth:`forward` takes them.
+
+        Raises:
+            InputError: as :meth:`forward` does, and if a label is no class of the readout.
+        """
+        decision = self(x, lengths)
+        return rank_loss(decision.logits, labels, self.entropy_weight), decision
+
+    def all_steps(self, x: Tensor) -> Tensor:
+        """Logits of every step [T, B, C], whether or not there was an answer before.
+
+        Args:
+            x: as :meth:`forward` takes it.
+        """
+        x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
+        _checked(x, None)
+        logits: Tensor = self.readout(self._run(x, None)[0])
+        return logits
+
+    def stream(self) -> "Stream":
+        """A listener to one sequence, as it comes."""
+        return Stream(self)
+
+    def _run(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Activities [t, B, H] of a part [t, B, I], and the state after it."""
+        if not self.batch_first:
+            activity, state = self.rnn(x, state)
+            return activity, state
+        activity, state = self.rnn(x.transpose(0, 1), state)
+        return activity.transpose(0, 1), state
+
+    def _selected(self, state: Any, which: Tensor) -> Any:
+        """The state of some samples."""
+        if isinstance(state, Tensor):
+            return state[:, which] if isinstance(self.rnn, nn.RNNBase) else state[which]
+        parts = [self._selected(part, which) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+
+
+class Answer(NamedTuple):
+    """Of a stream."""
+
+    label: int
+    """Class."""
+    probability: float
+    """That the network gives it."""
+    step: int
+    """From 0."""
+    crossed: bool
+    """False if the stream ended before the threshold was crossed."""
+
+
+class Stream:
+    """Listens to one sequence, part by part, until it has an answer.
+
+    Args:
+        coder: as trained; :meth:`RankCoder.stream` makes one.
+
+    Example:
+        >>> stream = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1e-3).stream()
+        >>> stream.feed(torch.randn(5, 3)).step
+        0
+    """
+
+    def __init__(self, coder: RankCoder) -> None:
+        self._coder = coder
+        self._state: Any = None
+        self._steps = 0
+        self._last: Tensor | None = None
+        self.answer: Answer | None = None
+
+    @torch.no_grad()
+    def feed(self, chunk: Tensor) -> Answer | None:
+        """Takes the next steps; those after the answer are not computed.
+
+        Args:
+            chunk: [t, I].
+
+        Returns:
+            The answer, once there is one.
+
+        Raises:
+            InputError: if the chunk is empty, not finite, or of another shape.
+        """
+        if chunk.dim() != 2:
+            raise InputError(f"chunk has shape {tuple(chunk.shape)}; expected (t, I)")
+        _checked(chunk[:, None], None)
+        coder = self._coder
+        for step in chunk:
+            if self.answer is not None:
+                break
+            activity, self._state = coder._run(step[None, None], self._state)
+            self._last = coder.readout(activity)[0, 0]
+            if bool(crosses(self._last, coder.threshold)):
+                self.answer = self._as_answer(self._steps, True)
+            self._steps += 1
+        return self.answer
+
+    def finish(self) -> Answer:
+        """The answer; if the threshold was never crossed, that of the last step.
+
+        Raises:
+            InputError: if nothing was fed.
+        """
+        if self._last is None:
+            raise InputError("the stream has 0 steps; expected one or more before its end")
+        if self.answer is None:
+            self.answer = self._as_answer(self._steps - 1, False)
+        return self.answer
+
+    def _as_answer(self, step: int, crossed: bool) -> Answer:
+        assert self._last is not None
+        chance = probabilities(self._last)
+        if len(chance) == 1:
+            chance = torch.cat([1 - chance, chance])
+        label = int(chance.argmax())
+        return Answer(label, float(chance[label]), step, crossed)
+
+
+def _checked(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Steps of each sample of sequences [T, B, I]; InputError unless all is well."""
+    if x.dim() != 3 or x.numel() == 0:
+        raise InputError(
+            f"x has shape {tuple(x.shape)}; expected three dimensions, and one step, sample and "
+            "feature or more"
+        )
+    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
+    steps, batch = x.shape[:2]
+    if lengths is None:
+        return torch.full((batch,), steps, device=x.device)
+    if lengths.shape != (batch,) or lengths.is_floating_point():
+        raise InputError(
+            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
+            f"({batch},) whole numbers"
+        )
+    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+        raise InputError(
+            f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
+        )
+    return lengths.to(x.device, torch.int64)

@@ -1,0 +1,212 @@
+"""Rank coding around recurrent networks: equal to the whole sequence, but not computed."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError
+from plastorch.rank import RankCoder, first_crossing, rank_loss
+from plastorch.stp import STPN
+
+CORES = {
+    "rnn": lambda: nn.RNN(4, 6),
+    "gru-batch-first": lambda: nn.GRU(4, 6, batch_first=True),
+    "lstm-two-layers": lambda: nn.LSTM(4, 6, num_layers=2),
+    "stpn": lambda: STPN(4, 6),
+    "stpn-two-layers": lambda: STPN(4, 6, num_layers=2, batch_first=True),
+}
+
+
+def coder(core: str = "lstm-two-layers", classes: int = 3, seed: int = 0, **settings: Any) -> Any:
+    torch.manual_seed(seed)
+    found = RankCoder(CORES[core](), nn.Linear(6, classes), **settings).double()
+    with torch.no_grad():
+        found.readout.weight.mul_(30)
+    return found
+
+
+def sequences(batch: int = 7, steps: int = 20, seed: int = 0) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn(steps, batch, 4, generator=random, dtype=torch.float64)
+
+
+def oriented(model: Any, x: Tensor) -> Tensor:
+    return x.transpose(0, 1) if model.batch_first else x
+
+
+def naive(model: Any, x: Tensor, labels: Tensor, lengths: Tensor | None) -> tuple[Any, ...]:
+    """The loss of the whole sequence, computed to its end, gathered at the crossing."""
+    logits = model.all_steps(oriented(model, x))
+    step, crossed = first_crossing(logits, model.threshold, lengths)
+    loss = rank_loss(logits[step, torch.arange(x.shape[1])], labels, model.entropy_weight)
+    return loss, step, crossed
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("threshold", [1e-3, 0.6, 0.9, 0.97, 1.0])
+def test_loss_and_gradients_are_those_of_the_whole_sequence(core: str, threshold: float) -> None:
+    model = coder(core, threshold=threshold, entropy_weight=0.1, chunk=3)
+    x, labels = sequences().requires_grad_(), torch.arange(7) % 3
+    wanted = [x, *model.parameters()]
+    loss, decision = model.loss(oriented(model, x), labels)
+    ours = torch.autograd.grad(loss, wanted)
+    expected, step, crossed = naive(model, x, labels, None)
+    theirs = torch.autograd.grad(expected, wanted)
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-9)
+    assert torch.equal(decision.step, step) and torch.equal(decision.crossed, crossed)
+    for one, two in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-8, atol=1e-9)
+    later = torch.arange(20)[:, None] > decision.step
+    assert (ours[0][later] == 0).all() and (ours[0][0] != 0).any()
+
+
+def test_crossings_are_none_some_or_all() -> None:
+    """The cases of the test above differ."""
+    x = sequences()
+    counts = {
+        threshold: int(
+            sum(coder(core, threshold=threshold)(x).crossed.sum() for core in ("rnn", "stpn"))
+        )
+        for threshold in (1e-3, 0.6, 0.9, 0.97, 1.0)
+    }
+    assert counts[1e-3] == 14 and counts[1.0] == 0
+    assert any(0 < count < 14 for count in counts.values())
+
+
+@given(
+    chunk=st.integers(1, 25),
+    batch=st.integers(1, 9),
+    threshold=st.floats(0.3, 1.0),
+    seed=st.integers(0, 99),
+)
+def test_any_chunk_and_length(chunk: int, batch: int, threshold: float, seed: int) -> None:
+    model = coder("rnn", classes=1 + seed % 3, seed=seed, threshold=threshold, chunk=chunk)
+    x = sequences(batch, 13, seed)
+    random = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 14, (batch,), generator=random)
+    labels = torch.randint(0, max(2, 1 + seed % 3), (batch,), generator=random)
+    loss, decision = model.loss(x, labels, lengths)
+    expected, step, crossed = naive(model, x, labels, lengths)
+    torch.testing.assert_close(loss, expected)
+    assert torch.equal(decision.step, step) and torch.equal(decision.crossed, crossed)
+    assert batch <= decision.computed <= batch * 13
+
+
+def test_a_threshold_that_is_never_crossed_trains_the_last_step() -> None:
+    model, x, labels = coder(threshold=1.0), sequences(), torch.arange(7) % 3
+    loss, decision = model.loss(x, labels)
+    last = nn.functional.cross_entropy(model.all_steps(x)[-1], labels)
+    torch.testing.assert_close(loss, last, rtol=1e-6, atol=1e-6)
+    assert not decision.crossed.any() and decision.computed == 7 * 20
+
+
+def test_a_threshold_that_all_cross_trains_the_first_step() -> None:
+    model, x, labels = coder(threshold=1e-6, chunk=1), sequences(), torch.arange(7) % 3
+    loss, decision = model.loss(x, labels)
+    first = nn.functional.cross_entropy(model.all_steps(x)[0], labels)
+    torch.testing.assert_close(loss, first, rtol=1e-6, atol=1e-6)
+    assert decision.crossed.all() and (decision.step == 0).all() and decision.computed == 7
+
+
+def test_what_comes_after_the_answers_is_not_computed() -> None:
+    """Not masked: the network doesn't see it."""
+    seen = []
+
+    class Counting(nn.RNN):
+        def forward(self, x: Tensor, state: Any = None) -> Any:
+            seen.append(tuple(x.shape[:2]))
+            return super().forward(x, state)
+
+    torch.manual_seed(0)
+    model = RankCoder(Counting(4, 6), nn.Linear(6, 3), threshold=0.4, chunk=2).double()
+    decision = model(sequences(50, 40))
+    assert sum(steps * batch for steps, batch in seen) == decision.computed < 50 * 40
+    batches = [batch for _, batch in seen]
+    assert batches == sorted(batches, reverse=True) and batches[0] == 50 > batches[-1]
+    answered = decision.step // 2
+    for place, batch in enumerate(batches):
+        assert batch == int((answered >= place).sum())
+
+
+def test_a_higher_threshold_answers_later() -> None:
+    x = sequences(200, 30)
+    steps = [coder(threshold=t)(x).step for t in (0.5, 0.7, 0.9, 0.99)]
+    for earlier, later in pairwise(steps):
+        assert (earlier <= later).all() and (earlier < later).any()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_stream_answers_as_the_batch_does(core: str, classes: int) -> None:
+    model, x = coder(core, classes, threshold=0.9), sequences(5, 20)
+    decision = model(oriented(model, x))
+    for b in range(5):
+        stream = model.stream()
+        for part in x[:, b].split(6):
+            stream.feed(part)
+        answer = stream.finish()
+        assert answer.step == int(decision.step[b])
+        assert answer.crossed == bool(decision.crossed[b])
+        assert answer.label == int(decision.label[b])
+        assert stream.feed(x[:3, b]) == answer  # what comes after it changes nothing
+
+
+def test_training_learns_when_to_answer() -> None:
+    """The class shows at step 5 in half of the sequences, at step 10 in the others."""
+    torch.manual_seed(0)
+    model = RankCoder(nn.GRU(2, 16), nn.Linear(16, 2), threshold=0.9)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+
+    def batch() -> tuple[Tensor, Tensor, Tensor]:
+        labels, late = torch.randint(0, 2, (64,)), torch.randint(0, 2, (64,))
+        shown = 5 + 5 * late
+        x = 0.1 * torch.randn(15, 64, 2)
+        x[shown, torch.arange(64), labels] += 2
+        return x, labels, shown
+
+    for _ in range(150):
+        x, labels, _ = batch()
+        optimizer.zero_grad()
+        model.loss(x, labels)[0].backward()
+        optimizer.step()
+    x, labels, shown = batch()
+    decision = model(x)
+    assert (decision.label == labels).float().mean() > 0.95
+    assert ((decision.step - shown).abs() <= 2).float().mean() > 0.9
+    assert decision.computed < 0.9 * 15 * 64
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
+def test_bad_threshold(threshold: float) -> None:
+    with pytest.raises(InputError, match=r"threshold is .*; expected more than 0 and at most 1"):
+        RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), threshold)
+
+
+def test_bad_input() -> None:
+    model = coder()
+    x = sequences()
+    with pytest.raises(InputError, match="entropy_weight is -1"):
+        RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), entropy_weight=-1.0)
+    with pytest.raises(InputError, match="chunk is 0"):
+        RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), chunk=0)
+    with pytest.raises(InputError, match=r"x has shape \(0, 7, 4\)"):
+        model(x[:0])
+    with pytest.raises(InputError, match=r"x has shape \(7, 4\)"):
+        model(x[0])
+    with pytest.raises(InputError, match="not finite"):
+        model(x.clone().index_fill(0, torch.tensor([3]), float("nan")))
+    with pytest.raises(InputError, match="lengths are from 0 to 0; expected 1 to 20"):
+        model(x, torch.zeros(7, dtype=torch.int64))
+    with pytest.raises(InputError, match=r"lengths have shape \(2,\)"):
+        model(x, torch.ones(2, dtype=torch.int64))
+    with pytest.raises(InputError, match="expected 0 to 2, the classes of the readout"):
+        model.loss(x, torch.full((7,), 3))
+    with pytest.raises(InputError, match=r"chunk has shape \(20, 7, 4\)"):
+        model.stream().feed(x)
+    with pytest.raises(InputError, match="the stream has 0 steps"):
+        model.stream().finish()
