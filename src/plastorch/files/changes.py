@@ -1,0 +1,154 @@
+"""Where below a folder something changed, as the system tells of it, in a queue that can't grow.
+
+The system's events are only hints, for some never come. The library that hands them on says
+nothing when the system's queue (16,384 events on Linux) overflowed, doesn't tell of the files that
+a new folder had before it was watched, and fails for good at a name that is not UTF-8. So whatever
+may have been missed is looked at again:
+
+- a new folder, when the library has had time to watch it;
+- the whole tree, after many changes at once, or when the library had to be started again, or when
+  more places wait than the queue holds.
+
+What no event hints at only a walk from time to time can find, which is left to whoever uses this:
+changes on a network file system or through mapped memory, and in folders that aren't watched since
+the system can't watch more, or since they, or others that came before them, can't be read.
+"""
+
+import contextlib
+import os
+import stat
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from watchfiles import Change
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+
+LIMIT = 10_000
+"""Places that may wait; when there are more, the whole tree takes their place."""
+
+BURST = 1_000
+"""Changes at once from which on the system's queue may have overflowed, as a file that is made and
+written gives four events."""
+
+SETTLE_S = 1.0
+"""Seconds until a doubtful place is looked at again."""
+
+_GROUP_MS, _QUIET_MS = 500, 50
+"""Events are handed on after a quiet moment, or when they have been gathered for some time."""
+
+
+class Changes:
+    """Listens, in a thread of its own, while its ``with`` block runs.
+
+    Args:
+        root: absolute path of a folder, free of symbolic links.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.notice = ""
+        """Why not all changes are told of, if so."""
+        self._places: set[str] = set()
+        self._doubts: dict[str, float] = {}
+        self._told = threading.Condition()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="changes", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watcher = self._open()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def take(self, timeout_s: float) -> set[str]:
+        """Files and folders to look at, those with all that is below; they may be gone.
+
+        Args:
+            timeout_s: how long to wait for some.
+
+        Returns:
+            Absolute paths; only the root, if it is among them.
+        """
+        with self._told:
+            if not self._places:
+                self._told.wait(timeout_s)
+            now = time.monotonic()
+            due = {place for place, when in self._doubts.items() if when <= now}
+            self._doubts = {place: when for place, when in self._doubts.items() if when > now}
+            places, self._places = self._places | due, set()
+        return {self.root} if self.root in places else places
+
+    def hear(self, changes: set[tuple[int, str]]) -> None:
+        """Takes note of changes, by their kind and path."""
+        places = {path for _, path in changes}
+        if len(places) >= BURST:
+            doubts = [self.root]
+        else:
+            added = (path for change, path in changes if change == Change.added)
+            doubts = [path for path in added if _is_folder(path)]
+        until = time.monotonic() + SETTLE_S
+        with self._told:
+            self._places |= places
+            self._doubts |= dict.fromkeys(doubts, until)
+            if len(self._places) > LIMIT:
+                self._places = {self.root}
+            if len(self._doubts) > LIMIT:
+                self._doubts = {self.root: until}
+            self._told.notify()
+
+    def _listen(self) -> None:
+        while self._watcher is not None:
+            with contextlib.closing(self._watcher) as watcher:
+                self._hear_all(watcher)
+            if self._closing.wait(SETTLE_S):
+                return
+            self._watcher = self._open()
+            with self._told:
+                self._doubts[self.root] = time.monotonic() + SETTLE_S
+
+    def _hear_all(self, watcher: RustNotify) -> None:
+        """Ends when the ``with`` block does, or the library fails, which it does for good."""
+        with contextlib.suppress(WatchfilesRustInternalError):
+            # With a timeout, the library may drop events that come in as the time is over.
+            while not isinstance(
+                changes := watcher.watch(_GROUP_MS, _QUIET_MS, 0, self._closing), str
+            ):
+                self.hear(changes)
+
+    def _open(self) -> RustNotify | None:
+        self.notice = ""
+        try:
+            return _watcher(self.root, careless=False)
+        except (OSError, WatchfilesRustInternalError, UnicodeError) as error:
+            self.notice = f"not all folders are watched: {str(error).partition(' (')[0]}"
+        with contextlib.suppress(OSError, WatchfilesRustInternalError, UnicodeError):
+            return _watcher(self.root, careless=True)
+        return None
+
+
+def _watcher(root: str, careless: bool) -> RustNotify:
+    """The library's watcher of a tree; a careless one watches the folders that it can."""
+    return RustNotify(
+        [root],
+        debug=False,
+        force_polling=False,
+        poll_delay_ms=300,
+        recursive=True,
+        ignore_permission_denied=careless,
+    )
+
+
+def _is_folder(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    return False

@@ -1,0 +1,130 @@
+"""An SQLite file of one program and one schema, whose errors are in plain words."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from plastorch.engine.errors import InputError
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """A file with one table, for one thread at a time.
+
+    It keeps a write-ahead log, so others can read while rows are written. The log is not forced to
+    disk with every transaction (``synchronous=NORMAL``): what a killed process had written is safe
+    with the system anyway; a power failure can cost the last transactions, not the database.
+
+    Args:
+        path: the file; on a local disk, as write-ahead logs don't work over a network.
+        create: makes it if it isn't there.
+        table: how its table is made.
+        application_id: marks the file as ours.
+        version: of the table; a file of a later version is refused.
+
+    Raises:
+        InputError: if the file can't be opened, is damaged, or belongs to another program or a
+            later version; it is left as it is. Other methods raise it too, with what SQLite says,
+            if the disk is full or can't be written; transactions that were done before stay.
+    """
+
+    def __init__(
+        self, path: Path, *, create: bool, table: str, application_id: int, version: int
+    ) -> None:
+        self.path = path
+        if not create and not path.exists():
+            raise InputError(f"{path} is missing; expected a store of labels")
+        uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        with self._reporting():
+            self._connection = sqlite3.connect(
+                uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+            )
+        try:
+            if create and self._is_new():
+                self._make(table, application_id, version)
+            self._check(application_id, version)
+            (mode,) = self.rows("PRAGMA journal_mode = WAL")[0]
+            if mode != "wal":
+                raise InputError(f"{path} can't have a write-ahead log; expected a local disk")
+            self.rows("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows that a query gives."""
+        with self._reporting():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Cursor]:
+        """A transaction: what its ``with`` block does is done as a whole, or not at all."""
+        with self._reporting():
+            cursor = self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps others from doing the same; ends with the process, however that ends.
+
+        Raises:
+            InputError: if another process does so now, or the folder can't be written.
+        """
+        import fcntl
+
+        lock = Path(os.path.realpath(self.path) + "-lock")
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(lock, "wb"))
+            except OSError as error:
+                raise InputError(f"can't write {lock}: {error.strerror}") from None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"{self.path} is in use by another process") from None
+            yield
+
+    def _make(self, table: str, application_id: int, version: int) -> None:
+        with self.writing() as cursor:
+            if self._is_new():  # still, now that nobody else can write
+                cursor.execute(table)
+                cursor.execute(f"PRAGMA application_id = {application_id}")
+                cursor.execute(f"PRAGMA user_version = {version}")
+
+    def _is_new(self) -> bool:
+        (tables,) = self.rows("SELECT count(*) FROM sqlite_master")[0]
+        return not (tables or self._number("application_id") or self._number("user_version"))
+
+    def _check(self, application_id: int, version: int) -> None:
+        if self._number("application_id") != application_id:
+            raise InputError(f"{self.path} is no store of labels; expected one, or a new file")
+        found = self._number("user_version")
+        if found > version:
+            raise InputError(
+                f"{self.path} has version {found}; expected at most {version}: "
+                "it was written by a later plastorch"
+            )
+
+    def _number(self, pragma: str) -> int:
+        return int(self.rows(f"PRAGMA {pragma}")[0][0])
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise InputError(f"{self.path}: {error}") from None

@@ -1,0 +1,135 @@
+"""Labels for the files of a folder as they come and change.
+
+The truth is the difference between the tree and the store; the system's events only say where to
+look (:mod:`plastorch.files.changes`). At the start, after anything that may have cost events, and
+every so often, the whole tree is compared with the store, so a label that is missing for whatever
+reason, be it that the process was killed or the machine lost power, is made then. A row is written
+with the state of its file from before the file was read: a change in between shows as a difference
+next time.
+
+A file that is still being written gets a label each time it is looked at; the last one stays, and
+is that of its last state. A file that vanishes loses its row, a renamed one gets a row under its
+new name. Rows of files in a folder that can't be read stay. Symbolic links are not followed, and
+the store's own files are not labelled. A label isn't made anew because the file grew older.
+
+Many files at once can't fill the memory: files are labelled in batches, a walk holds the names of
+one folder at a time, and the queue of places to look at is bounded.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from plastorch.engine.errors import check_positive
+from plastorch.files.changes import Changes
+from plastorch.files.reconcile import Counts, Labeller, Read, Reconciler
+from plastorch.files.store import LabelStore
+
+__all__ = ["Counts", "Labeller", "Read", "watch"]
+
+_PAUSE_S = 0.1
+"""How often a stop, and the root, are looked at while nothing happens."""
+
+
+def watch(
+    labeller: Labeller,
+    root: Path | str,
+    store: LabelStore,
+    *,
+    model: str,
+    rescan_s: float = 60.0,
+    batch: int = 4096,
+    stop: threading.Event | None = None,
+    read: Read | None = None,
+    tell: Callable[[Counts], None] = lambda counts: None,
+) -> Counts:
+    """Labels the files of a folder, and those that come or change, until it is stopped.
+
+    Args:
+        labeller: gives the labels.
+        root: the folder.
+        store: takes the labels; no other process may watch for it at the same time.
+        model: says which model the labeller is; labels of others are made anew.
+        rescan_s: seconds between comparisons of the whole tree with the store; more if one takes
+            more than a tenth of that.
+        batch: files that are labelled at a time and written in one transaction.
+        stop: ends the watch after the batch in hand; without it, Ctrl-C and SIGTERM do.
+        read: gives the records that the labeller takes; without it,
+            :func:`plastorch.files.scan.records`.
+        tell: is called when something was done.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: if the root is no folder, can't be read, or is removed or replaced while it is
+            watched; if the store is in use or can't be written. Labels that were written stay.
+
+    Example:
+        >>> import tempfile, polars
+        >>> class Small:
+        ...     def describe(self, frame):
+        ...         label = polars.when(polars.col("size") < 10).then(polars.lit("small"))
+        ...         return frame.select(label=label, confidence=1.0, keys=polars.lit("size"))
+        >>> stop = threading.Event()
+        >>> with tempfile.TemporaryDirectory() as folder, LabelStore(f"{folder}/labels") as store:
+        ...     _ = Path(folder, "note.txt").write_text("hello")
+        ...     counts = watch(Small(), folder, store, model="small", stop=stop,
+        ...                    tell=lambda counts: stop.set())
+        ...     print(counts)
+        ...     store.counts()
+        1 labelled, 0 removed, 0 vanished
+        {'small': 1}
+    """
+    check_positive(rescan_s=rescan_s, batch=batch)
+    if read is None:
+        from plastorch.files.scan import records
+
+        read = records
+    with contextlib.ExitStack() as stack:
+        if stop is None:
+            stop = stack.enter_context(_stop_on_signals())
+        stack.enter_context(store.alone())
+        work = Reconciler(labeller, root, store, model, batch, read, tell, stop.is_set)
+        changes = stack.enter_context(Changes(work.root))
+        next_walk = time.monotonic()
+        while not stop.is_set():
+            places = changes.take(_PAUSE_S)
+            work.check_root()
+            began = time.monotonic()
+            if began >= next_walk:
+                places = {work.root}
+            if places:
+                work.counts.notice = changes.notice
+                work.look(places)
+            if work.root in places:
+                ended = time.monotonic()
+                next_walk = ended + max(rescan_s, 10 * (ended - began))
+    return work.counts
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; a second acts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        restore()
+
+    def restore() -> None:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+    before = {which: signal.signal(which, handle) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        restore()
