@@ -12,6 +12,8 @@ GOOD = {
     "short-term": 0.95,
     "neuron-trace": 0.6,
     "presynaptic": 0.5,
+    "static-mlp": 0.3,
+    "static-cnn": 0.4,
     "mlp": 0.7,
     "cnn": 0.8,
     "rnn": 0.6,
@@ -80,7 +82,7 @@ def test_all_claims_hold_of_a_run_as_claimed() -> None:
     found = held(log())
     assert found == dict.fromkeys(found, True)
     for transform in DYNAMIC:
-        for rival in ("frame-nets", "recurrent-nets", "smoothed", "static"):
+        for rival in ("frame-nets", "recurrent-nets", "smoothed", "unaware-nets", "static"):
             assert f"{transform}-above-{rival}" in found
     assert {
         "occlusion-gain",
@@ -100,6 +102,7 @@ def test_all_claims_hold_of_a_run_as_claimed() -> None:
         ("rotation", "cnn", 0.96, {"rotation-above-frame-nets"}),
         ("scale", "gru", 0.96, {"scale-above-recurrent-nets"}),
         ("mixed", "smoothed-cnn", 0.95, {"mixed-above-smoothed"}),
+        ("scale", "static-cnn", 0.96, {"scale-above-unaware-nets"}),
         ("contrast", "static", 0.95, {"contrast-above-static"}),
         ("occlusion", "neuron-trace", 0.9, {"neuron-trace"}),
         ("occlusion", "presynaptic", 0.8, {"presynaptic"}),

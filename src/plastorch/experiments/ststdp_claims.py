@@ -196,7 +196,7 @@ def _ratio(value: float) -> float:
 def _comparisons(
     rows: _Rows, found: dict[str, float], transform: str, models: Sequence[str]
 ) -> None:
-    """The circuit against networks that learned from labelled, transforming streams."""
+    """The circuit against networks that learned from labels, of still digits or of streams."""
 
     def of(model: str) -> float:
         return found[f"{field(transform, model.replace('-', '_'))}_accuracy"]
@@ -221,6 +221,16 @@ def _comparisons(
                 of(best),
                 origin="ours" if name == "smoothed" else "paper",
             )
+    unaware = [f"static-{m}" for m in FRAME_NETS if m in models]
+    if unaware:
+        best = max(unaware, key=of)
+        rows.add(
+            f"{transform}-above-unaware-nets",
+            f"{transform}: better than networks that see one frame, trained by backpropagation on "
+            f"the still digits that it learned from; the best is {best}",
+            of("short-term"),
+            of(best),
+        )
     rows.add(
         f"{transform}-above-static",
         f"{transform}: better than without short-term plasticity",
