@@ -152,6 +152,7 @@ def test_runs_of_some_transforms_and_models_have_their_claims() -> None:
         "rotation-above-frame-nets",
         "rotation-above-smoothed",
         "rotation-above-static",
+        "rotation-above-unaware-nets",
     }
     assert not {"occlusion-gain", "abrupt"} & {claim.id for claim in found}
 

@@ -121,9 +121,31 @@ def test_what_comes_after_the_answers_is_not_computed() -> None:
     assert sum(steps * batch for steps, batch in seen) == decision.computed < 50 * 40
     batches = [batch for _, batch in seen]
     assert batches == sorted(batches, reverse=True) and batches[0] == 50 > batches[-1]
-    answered = decision.step // 2
+    answered = (decision.step + 1) // 2  # after 1, 3, 5, ... steps
     for place, batch in enumerate(batches):
         assert batch == int((answered >= place).sum())
+
+
+@pytest.mark.parametrize(
+    ("chunk", "lengths"), [(1, [1] * 6), (2, [1, 2, 2, 1]), (4, [1, 2, 3]), (9, [1, 2, 3])]
+)
+def test_parts_double_up_to_a_chunk(chunk: int, lengths: list[int]) -> None:
+    seen = []
+
+    class Counting(nn.RNN):
+        def forward(self, x: Tensor, state: Any = None) -> Any:
+            seen.append(len(x))
+            return super().forward(x, state)
+
+    RankCoder(Counting(4, 6), nn.Linear(6, 3), threshold=1.0, chunk=chunk)(torch.randn(6, 2, 4))
+    assert seen == lengths
+
+
+def test_large_values_are_finite() -> None:
+    """Though their sum is not."""
+    x = torch.full((3, 2, 4), 3e38)
+    assert torch.isinf(x.sum())
+    RankCoder(nn.RNN(4, 6), nn.Linear(6, 3))(x)
 
 
 def test_a_higher_threshold_answers_later() -> None:

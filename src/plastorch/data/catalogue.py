@@ -13,9 +13,9 @@ class Entry:
     Attributes:
         title: The name shown to people.
         layout: Which reader understands it: ``idx``, ``cifar``, ``stl10`` or ``tree``, which are
-            images, ``precipitation`` or ``records``.
+            images, ``precipitation``, ``records``, ``commands`` or ``digits``.
         folders: Where it may lie in the data root, the preferred place first.
-        files: The official files; a tree has none.
+        files: The official files; a tree or a set of recordings has none.
         md5: Official checksums, by file name, as far as they are published.
         optional: Files that may be missing.
         classes: Class names by label, where the files don't hold them; by folder for Imagenette.
@@ -209,6 +209,20 @@ CATALOGUE: Mapping[str, Entry] = {
         origin="adult, krkopt (Chess King-Rook vs. King), nursery and mushroom from "
         "archive.ics.uci.edu, debian_files and debian_packages from a Debian 13 system and its "
         "index of packages, as tables metadata/NAME.csv.gz that plastorch.data.tables describes",
+    ),
+    "speech-commands": Entry(
+        "Speech Commands",
+        "commands",
+        ("speech_commands", "speech_commands_v0.02", "SpeechCommands/speech_commands_v0.02"),
+        origin="Google's archive speech_commands_v0.02.tar.gz from download.tensorflow.org, "
+        "unpacked as speech_commands/WORD/*.wav with its lists beside the words",
+    ),
+    "fsdd": Entry(
+        "Free Spoken Digits",
+        "digits",
+        ("fsdd", "free-spoken-digit-dataset"),
+        origin="the repository github.com/Jakobovski/free-spoken-digit-dataset, "
+        "as fsdd/recordings/*.wav",
     ),
 }
 

@@ -22,6 +22,8 @@ IMAGENET_SIDE = 160
 OTHER_READERS = {
     "precipitation": "plastorch.data.weather",
     "records": "plastorch.data.tables",
+    "commands": "plastorch.data.audio",
+    "digits": "plastorch.data.audio",
 }
 """Of what are no images, by layout."""
 

@@ -12,13 +12,13 @@ from plastorch.data.sources import present_file
 
 @dataclass(frozen=True)
 class FileStatus:
-    """One file of a set, or one folder of a tree.
+    """One file of a set, or one folder of a tree or of recordings.
 
     Attributes:
         name: Its name.
-        size: Bytes, or the number of class folders of a tree.
-        check: ``md5 ok``, ``md5 differs from the official file``, ``no official md5``, or
-            ``class folders``.
+        size: Bytes, or the number of class folders of a tree, or of recordings.
+        check: ``md5 ok``, ``md5 differs from the official file``, ``no official md5``,
+            ``class folders``, or ``recordings``.
     """
 
     name: str
@@ -72,6 +72,9 @@ def _status(name: str, entry: Entry, root: Path) -> SetStatus:
     if entry.layout == "tree":
         found = [_tree_status(where / part) for part in ("train", "val") if (where / part).is_dir()]
         missing = [part for part in ("train", "val") if not (where / part).is_dir()]
+    elif entry.layout in ("commands", "digits"):
+        found = _recordings_status(where)
+        missing = [] if found else ["recordings"]
     else:
         paths = [present_file(entry, where, file) for file in entry.files]
         found = [_file_status(entry, path) for path in paths if path.is_file()]
@@ -98,3 +101,10 @@ def _file_status(entry: Entry, path: Path) -> FileStatus:
 def _tree_status(folder: Path) -> FileStatus:
     classes = sum(f.is_dir() and not f.name.startswith(".") for f in folder.iterdir())
     return FileStatus(folder.name, classes, "class folders")
+
+
+def _recordings_status(where: Path) -> list[FileStatus]:
+    """The folders of a set that hold WAV files."""
+    folders = sorted(f for f in where.iterdir() if f.is_dir()) if where.is_dir() else []
+    counts = {folder.name: sum(1 for _ in folder.glob("*.wav")) for folder in folders}
+    return [FileStatus(name, count, "recordings") for name, count in counts.items() if count]

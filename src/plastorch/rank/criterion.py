@@ -21,6 +21,16 @@ def probabilities(logits: Tensor) -> Tensor:
     return logits.sigmoid() if logits.shape[-1] == 1 else logits.softmax(dim=-1)
 
 
+def answer(logits: Tensor) -> Tensor:
+    """The most probable class, int64 [...], of logits [..., C].
+
+    Example:
+        >>> answer(torch.tensor([[0.0, 5.0, 1.0]])), answer(torch.tensor([[-5.0]]))
+        (tensor([1]), tensor([0]))
+    """
+    return (logits[..., 0] > 0).long() if logits.shape[-1] == 1 else logits.argmax(dim=-1)
+
+
 def crosses(logits: Tensor, threshold: float) -> Tensor:
     """Whether outputs are an answer: max_c p_c > θ; of a single output, p > θ or p < 1 - θ.
 

@@ -4,13 +4,14 @@ Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Acc
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.rank.criterion import crosses, first_crossing, probabilities, rank_loss
+from plastorch.rank.criterion import answer, crosses, first_crossing, probabilities, rank_loss
 
 
 class Decision(NamedTuple):
@@ -28,17 +29,15 @@ class Decision(NamedTuple):
     @property
     def label(self) -> Tensor:
         """The most probable class, int64 [B]."""
-        if self.logits.shape[-1] == 1:
-            return (self.logits[:, 0] > 0).long()
-        return self.logits.argmax(dim=-1)
+        return answer(self.logits)
 
 
 class RankCoder(nn.Module):
     """A recurrent network whose first output above a threshold is its answer.
 
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. What comes after
-    it is not computed, neither forwards nor backwards: samples leave the batch, a few steps at a
-    time, once they have answered.
+    it is not computed, neither forwards nor backwards: samples that have answered leave the batch
+    after 1, 3, 7, ... steps, each part twice as long as the one before, up to ``chunk``.
 
     Args:
         rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that takes
@@ -48,7 +47,8 @@ class RankCoder(nn.Module):
         readout: from activities [..., H] to logits [..., C]; C = 1 stands for two classes.
         threshold: θ, in (0, 1]. At 1 nothing crosses: the last step is trained.
         entropy_weight: β, of the reward for an answer's entropy in :meth:`loss`.
-        chunk: steps after which samples that have answered leave the batch.
+        chunk: most steps after which samples that have answered leave the batch. Fewer skip more,
+            more need fewer calls of the network.
 
     Raises:
         InputError: if an argument is out of range.
@@ -95,8 +95,9 @@ class RankCoder(nn.Module):
         waiting = torch.arange(x.shape[1], device=x.device)
         state, computed = None, 0
         logits, steps, crossings, answered = [], [], [], []
-        for start in range(0, int(ends.max()), self.chunk):
-            activity, state = self._run(x[start : start + self.chunk, waiting], state)
+        for start, stop in self._parts(int(ends.max())):
+            part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, waiting]
+            activity, state = self._run(part, state)
             scores = self.readout(activity)
             computed += scores.shape[0] * scores.shape[1]
             with torch.no_grad():
@@ -147,6 +148,14 @@ class RankCoder(nn.Module):
     def stream(self) -> "Stream":
         """A listener to one sequence, as it comes."""
         return Stream(self)
+
+    def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
+        """First steps, and those after the last, of what is computed at a time."""
+        start, length = 0, 1
+        while start < steps:
+            stop = min(start + min(length, self.chunk), steps)
+            yield start, stop
+            start, length = stop, 2 * length
 
     def _run(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Activities [t, B, H] of a part [t, B, I], and the state after it."""
@@ -251,7 +260,10 @@ def _checked(x: Tensor, lengths: Tensor | None) -> Tensor:
             f"x has shape {tuple(x.shape)}; expected three dimensions, and one step, sample and "
             "feature or more"
         )
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+    # A sum is finite if all are, unless it overflows, and takes a fraction of the time.
+    if x.is_floating_point() and not (
+        bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all())
+    ):
         raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
     steps, batch = x.shape[:2]
     if lengths is None:

@@ -1,8 +1,9 @@
-"""The loops of :func:`plastorch.spiking.patterns.rule.respond` and of its gradient, for CPUs.
+"""The loops of :func:`plastorch.spiking.patterns.rule.respond`, for CPUs.
 
 One pattern after the other: its spikes pick rows of the weights, so that the first layer costs a
-row per input instead of a matrix product per step, and hidden spikes pick rows of the second. The
-forward pass keeps potentials and traces; the backward pass needs no more.
+row per input instead of a matrix product per step, and hidden spikes pick rows of the second. A
+layer runs through all steps before the next one does, so that its spikes are found all at once;
+its potentials take the place of what drove them.
 """
 
 from typing import Any, NamedTuple
@@ -12,13 +13,16 @@ from numba import njit
 
 from plastorch.engine.compiled import NoOverlap
 
-_compiled: Any = njit(
+compiled: Any = njit(
     cache=True,
     nogil=True,
     error_model="numpy",
     fastmath={"reassoc", "contract", "nsz"},
     pipeline_class=NoOverlap,
 )
+
+WORD = 8
+"""Bytes that are looked at together."""
 
 
 class Constants(NamedTuple):
@@ -49,130 +53,149 @@ class Memory(NamedTuple):
     """[B, S, C]."""
 
 
-@_compiled
-def _drives(drive, bins, pattern, weight, bias, steps):  # type: ignore[no-untyped-def]
-    """What a pattern's spikes add to the hidden currents in each step, drive [S, H]."""
-    neurons = len(bias)
+class Scratch(NamedTuple):
+    """Room that patterns use one after the other."""
+
+    current: Any
+    """[H]."""
+    membrane: Any
+    """[H]."""
+    fired: Any
+    """1 where a hidden neuron fired in a step, else 0 [S, H, rounded up to whole words]."""
+    words: Any
+    """Where in ``fired``, seen as words, there are spikes."""
+    places: Any
+    """Where in ``fired`` there are spikes."""
+
+
+@compiled
+def scratch_for(weights, steps):  # type: ignore[no-untyped-def]
+    """Room for networks of that size."""
+    neurons, dtype = len(weights[1]), weights[1].dtype
+    fired = np.zeros((steps, -(-neurons // WORD) * WORD), np.uint8)
+    words, places = np.empty(fired.size // WORD + 1, np.int64), np.empty(fired.size + 1, np.int64)
+    return Scratch(np.empty(neurons, dtype), np.empty(neurons, dtype), fired, words, places)
+
+
+@compiled
+def memory_of_one(weights, steps):  # type: ignore[no-untyped-def]
+    """Room for one pattern."""
+    (neurons, classes), dtype = weights[2].shape, weights[2].dtype
+    hidden = np.empty((1, steps, neurons), dtype)
+    output = np.empty((1, steps, classes), dtype)
+    return Memory(hidden, output, np.empty((1, steps, classes), dtype))
+
+
+@compiled
+def rest(bias, drive):  # type: ignore[no-untyped-def]
+    """What adds to the currents of a layer without spikes, drive [S, K]."""
+    for step in range(len(drive)):
+        for k in range(len(bias)):
+            drive[step, k] = bias[k]
+
+
+@compiled
+def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-def]
+    """Adds the spikes, bins [n], of the inputs from ``first`` on to the hidden drive [S, H]."""
+    for i in range(len(bins)):
+        step = bins[i]
+        if step < steps:
+            for k in range(drive.shape[1]):
+                drive[step, k] += weight[first + i, k]
+
+
+@compiled
+def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-untyped-def]
+    """Turns the drive of hidden neurons into their potentials, and tells which fired."""
+    neurons, one = drive.shape[1], drive.dtype.type(1)
+    for k in range(neurons):
+        current[k] = membrane[k] = 0
     for step in range(len(drive)):
         for k in range(neurons):
-            drive[step, k] = bias[k]
-    for i in range(bins.shape[1]):
-        step = bins[pattern, i]
-        if step < steps:
-            for k in range(neurons):
-                drive[step, k] += weight[i, k]
+            reset = one if membrane[k] > one else one - one
+            current[k] = constants.synapse * current[k] + drive[step, k]
+            inflow = constants.gain * current[k]
+            membrane[k] = constants.membrane * membrane[k] + inflow - reset
+            fired[step, k] = membrane[k] > one
+            drive[step, k] = membrane[k]
 
 
-@_compiled
-def _advance(drive, step, current, membrane, constants):  # type: ignore[no-untyped-def]
-    """A step of a layer's neurons; ``drive`` is [S, K], or [1, K]."""
-    one = membrane.dtype.type(1)
-    for k in range(len(membrane)):
-        fired = one if membrane[k] > one else one - one
-        current[k] = constants.synapse * current[k] + drive[step, k]
-        inflow = constants.gain * current[k]
-        membrane[k] = constants.membrane * membrane[k] + inflow - fired
+@compiled
+def list_spikes(fired, in_words, words, places):  # type: ignore[no-untyped-def]
+    """Where ones are among zeros, in ``places``; returns how many.
+
+    There is no branch at a spike, as the processor would guess it wrongly most times.
+    """
+    hits = count = 0
+    for word in range(len(in_words)):
+        words[hits] = word
+        hits += in_words[word] != 0
+    for hit in range(hits):
+        for place in range(WORD * words[hit], WORD * (words[hit] + 1)):
+            places[count] = place
+            count += fired[place]
+    return count
 
 
-@_compiled
+@compiled
+def _output(answer, constants, traces, distance, potential):  # type: ignore[no-untyped-def]
+    """Turns the drive of output neurons into their potentials; returns how often they fired."""
+    classes, one = answer.shape[1], answer.dtype.type(1)
+    current, membrane = np.zeros(classes, answer.dtype), np.zeros(classes, answer.dtype)
+    trace = np.zeros(classes, answer.dtype)
+    total, count = one - one, 0
+    for c in range(classes):
+        distance[c] = 0
+        potential[c] = -np.inf
+    for step in range(len(answer)):
+        wanted = constants.target[step]
+        total += wanted * wanted
+        for c in range(classes):
+            reset = one if membrane[c] > one else one - one
+            current[c] = constants.synapse * current[c] + answer[step, c]
+            inflow = constants.gain * current[c]
+            membrane[c] = constants.membrane * membrane[c] + inflow - reset
+            fires = membrane[c] > one
+            count += fires
+            trace[c] = constants.trace * trace[c] + (one if fires else one - one)
+            total += trace[c] * trace[c]
+            distance[c] -= 2 * trace[c] * wanted
+            potential[c] = max(potential[c], membrane[c])
+            answer[step, c] = membrane[c]
+            traces[step, c] = trace[c]
+    for c in range(classes):
+        distance[c] += total
+    return count
+
+
+@compiled
+def answer_drive(weights, constants, scratch, memory, place, results, b):  # type: ignore[no-untyped-def]
+    """Answers the pattern whose drive is in the memory; the results are those of pattern b."""
+    distance, potential, hidden_spikes, output_spikes = results
+    drive, answer, fired = memory.hidden[place], memory.output[place], scratch.fired
+    _hidden(drive, constants, scratch.current, scratch.membrane, fired)
+    flat = fired.reshape(fired.size)
+    count = list_spikes(flat, flat.view(np.uint64), scratch.words, scratch.places)
+    rest(weights[3], answer)
+    for spike in range(count):
+        step = np.uint32(scratch.places[spike]) // np.uint32(fired.shape[1])
+        k = scratch.places[spike] - np.int64(step) * fired.shape[1]
+        for c in range(answer.shape[1]):
+            answer[step, c] += weights[2][k, c]
+    hidden_spikes[b] = count
+    traces = memory.trace[place]
+    output_spikes[b] = _output(answer, constants, traces, distance[b], potential[b])
+
+
+@compiled
 def forward(bins, weights, constants, begin, end, memory, results):  # type: ignore[no-untyped-def]
     """Fills distance [B, C], potential [B, C], hidden_spikes [B], output_spikes [B]."""
-    hidden_weight, hidden_bias, output_weight, output_bias = weights
-    distance, potential, hidden_spikes, output_spikes = results
-    dtype, (neurons, classes) = distance.dtype, output_weight.shape
-    steps = len(constants.target)
-    drive, answer = np.empty((steps, neurons), dtype), np.empty((1, classes), dtype)
+    scratch = scratch_for(weights, len(constants.target))
     keep = len(memory.hidden) > 0
-    squared = dtype.type(0)
-    for step in range(steps):
-        squared += constants.target[step] * constants.target[step]
+    if not keep:
+        memory = memory_of_one(weights, len(constants.target))
     for b in range(begin, end):
-        _drives(drive, bins, b, hidden_weight, hidden_bias, constants.input_steps)
-        current, membrane = np.zeros(neurons, dtype), np.zeros(neurons, dtype)
-        out_current, out_membrane = np.zeros(classes, dtype), np.zeros(classes, dtype)
-        trace, total = np.zeros(classes, dtype), squared
-        distance[b] = 0
-        potential[b] = -np.inf
-        fired = answered = 0
-        for step in range(steps):
-            _advance(drive, step, current, membrane, constants)
-            answer[0] = output_bias
-            for k in range(neurons):
-                if membrane[k] > 1:
-                    fired += 1
-                    for c in range(classes):
-                        answer[0, c] += output_weight[k, c]
-            _advance(answer, 0, out_current, out_membrane, constants)
-            for c in range(classes):
-                trace[c] *= constants.trace
-                if out_membrane[c] > 1:
-                    answered += 1
-                    trace[c] += 1
-                total += trace[c] * trace[c]
-                distance[b, c] -= 2 * trace[c] * constants.target[step]
-                potential[b, c] = max(potential[b, c], out_membrane[c])
-            if keep:
-                memory.hidden[b, step] = membrane
-                memory.output[b, step] = out_membrane
-                memory.trace[b, step] = trace
-        distance[b] += total
-        hidden_spikes[b] = fired
-        output_spikes[b] = answered
-
-
-@_compiled
-def _retreat(d_spikes, potentials, pattern, step, d_current, d_membrane, constants):  # type: ignore[no-untyped-def]
-    """A step of a layer backwards: from the gradient of its spikes [K] to that of its currents."""
-    one = d_membrane.dtype.type(1)
-    for k in range(len(d_membrane)):
-        away = one + constants.slope * abs(potentials[pattern, step, k] - one)
-        surrogate = d_spikes[k] / (away * away)
-        d_membrane[k] = constants.membrane * d_membrane[k] + surrogate
-        d_current[k] = constants.synapse * d_current[k] + constants.gain * d_membrane[k]
-
-
-@_compiled
-def backward(  # type: ignore[no-untyped-def]
-    bins, weights, constants, begin, end, memory, d_distance, d_hidden_spikes, gradients
-):
-    """Adds to the gradients of the weights."""
-    output_weight = weights[2]
-    d_hidden, d_hidden_bias, d_output, d_output_bias = gradients
-    dtype, (neurons, classes) = output_weight.dtype, output_weight.shape
-    steps = len(constants.target)
-    drive, answer = np.empty((steps, neurons), dtype), np.empty((steps, classes), dtype)
-    d_answer, d_spikes = np.empty(classes, dtype), np.empty(neurons, dtype)
-    two = dtype.type(2)
-    for b in range(begin, end):
-        current, membrane = np.zeros(neurons, dtype), np.zeros(neurons, dtype)
-        out_current, out_membrane = np.zeros(classes, dtype), np.zeros(classes, dtype)
-        d_trace = np.zeros(classes, dtype)
-        of_total = d_distance[b].sum()
-        for step in range(steps - 1, -1, -1):
-            for c in range(classes):
-                own = d_distance[b, c] * constants.target[step]
-                d_trace[c] *= constants.trace
-                d_trace[c] += two * (of_total * memory.trace[b, step, c] - own)
-                d_answer[c] = d_trace[c]
-            _retreat(d_answer, memory.output, b, step, out_current, out_membrane, constants)
-            for c in range(classes):
-                answer[step, c] = out_current[c]
-                d_output_bias[c] += out_current[c]
-        for step in range(steps - 1, -1, -1):
-            for k in range(neurons):
-                total = d_hidden_spikes[b]
-                for c in range(classes):
-                    total += output_weight[k, c] * answer[step, c]
-                d_spikes[k] = total
-                if memory.hidden[b, step, k] > 1:
-                    for c in range(classes):
-                        d_output[k, c] += answer[step, c]
-            _retreat(d_spikes, memory.hidden, b, step, current, membrane, constants)
-            for k in range(neurons):
-                drive[step, k] = current[k]
-                d_hidden_bias[k] += current[k]
-        for i in range(bins.shape[1]):
-            step = bins[b, i]
-            if step < constants.input_steps:
-                for k in range(neurons):
-                    d_hidden[i, k] += drive[step, k]
+        place = b if keep else 0
+        rest(weights[1], memory.hidden[place])
+        add_spikes(bins[b], weights[0], 0, constants.input_steps, memory.hidden[place])
+        answer_drive(weights, constants, scratch, memory, place, results, b)

@@ -1,5 +1,6 @@
 """The network of :mod:`plastorch.spiking.patterns.rule` as a module."""
 
+from functools import cache
 from math import sqrt
 from typing import Any
 
@@ -9,7 +10,13 @@ from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.threads import in_threads
-from plastorch.spiking.patterns.rule import PatternNeuron, Response, Weights, respond
+from plastorch.spiking.patterns.rule import (
+    NO_SPIKE,
+    PatternNeuron,
+    Response,
+    Weights,
+    respond,
+)
 
 WORK_PER_THREAD = 1 << 20
 """Weights of patterns' spikes that are worth a thread."""
@@ -76,19 +83,31 @@ class PatternNetwork(nn.Module):
         Raises:
             InputError: for patterns of another size or type, or spikes after the last input step.
         """
-        inputs, last = len(self.hidden_weight), self.neuron.input_steps
+        self.check(bins)
+        if bins.device.type != "cpu":
+            return respond(bins, self.weights(), self.neuron)
+        keep = torch.is_grad_enabled() and any(p.requires_grad for p in self.weights())
+        return Response(*_Answer.apply(bins, self.neuron, keep, *self.weights()))  # type: ignore[no-untyped-call]
+
+    def check(self, bins: Tensor) -> None:
+        """Raises InputError for patterns that the network can't be shown; see :meth:`forward`."""
+        inputs = len(self.hidden_weight)
         if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
             raise InputError(
                 f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
                 f"shape (B, {inputs})"
             )
-        if bool(((bins >= last) & (bins != 255)).any()):
-            wrong = int(bins[(bins >= last) & (bins != 255)].max())
-            raise InputError(f"bins hold {wrong}; expected less than {last}, or 255 for no spike")
-        if bins.device.type != "cpu":
-            return respond(bins, self.weights(), self.neuron)
-        keep = torch.is_grad_enabled() and any(p.requires_grad for p in self.weights())
-        return Response(*_Answer.apply(bins, self.neuron, keep, *self.weights()))  # type: ignore[no-untyped-call]
+        self.check_steps(bins)
+
+    def check_steps(self, bins: Tensor) -> None:
+        """Raises InputError for spikes after the last input step."""
+        last = self.neuron.input_steps
+        wrong = (bins >= last) & (bins != NO_SPIKE)
+        if bool(wrong.any()):
+            raise InputError(
+                f"bins hold {int(bins[wrong].max())}; expected less than {last}, or {NO_SPIKE} for "
+                "no spike"
+            )
 
     def extra_repr(self) -> str:
         inputs, hidden = self.hidden_weight.shape
@@ -102,55 +121,80 @@ class _Answer(torch.autograd.Function):
     def forward(
         ctx: Any, bins: Tensor, neuron: PatternNeuron, keep: bool, *weights: Tensor
     ) -> tuple[Tensor, ...]:
-        from plastorch.spiking.patterns import kernels
-
-        batch, (hidden, classes) = len(bins), weights[2].shape
-        new = weights[0].new_empty
-        results = new(batch, classes), new(batch, classes), new(batch), new(batch)
-        sizes = [(batch if keep else 0, neuron.steps, k) for k in (hidden, classes, classes)]
-        kept = [new(size) for size in sizes]
-        arguments = bins.contiguous().numpy(), _arrays(weights), _constants(neuron, weights[0])
-        memory = kernels.Memory(*_arrays(kept))
-
-        def run(begin: int, end: int) -> None:
-            kernels.forward(*arguments, begin, end, memory, _arrays(results))
-
-        in_threads(run, batch, batch * weights[0].numel() // WORK_PER_THREAD)
+        results, kept = compute(bins, Weights(*weights), neuron, keep)
         if keep:
             ctx.neuron = neuron
             ctx.save_for_backward(bins, *weights, *kept)
         ctx.mark_non_differentiable(results[1], results[3])
-        return results
+        return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        from plastorch.spiking.patterns import kernels
+        from plastorch.spiking.patterns import gradient_kernels, kernels
 
         bins, *tensors = ctx.saved_tensors
         weights, kept = tensors[:4], tensors[4:]
         wanted = gradients[0].contiguous().numpy(), gradients[2].contiguous().numpy()
-        arguments = bins.contiguous().numpy(), _arrays(weights), _constants(ctx.neuron, weights[0])
-        memory, shares = kernels.Memory(*_arrays(kept)), []
+        arguments = as_arrays(bins, weights, ctx.neuron)
+        memory, shares = kernels.Memory(*arrays_of(kept)), []
 
         def run(begin: int, end: int) -> None:
             share = [torch.zeros_like(weight) for weight in weights]
             shares.append(share)
-            kernels.backward(*arguments, begin, end, memory, *wanted, _arrays(share))
+            gradient_kernels.backward(*arguments, begin, end, memory, *wanted, arrays_of(share))
 
         in_threads(run, len(bins), len(bins) * weights[0].numel() // WORK_PER_THREAD)
         sums = [torch.stack(parts).sum(0) for parts in zip(*shares, strict=True)]
         return None, None, None, *sums
 
 
-def _arrays(tensors: Any) -> tuple[Any, ...]:
+def compute(
+    bins: Tensor, weights: Weights, neuron: PatternNeuron, keep: bool
+) -> tuple[Response, list[Tensor]]:
+    """What compiled loops make of :func:`plastorch.spiking.patterns.rule.respond`, and keep of it.
+
+    Args:
+        bins: patterns on the CPU [B, N].
+        weights: on the CPU.
+        neuron: constants.
+        keep: whether potentials and traces are kept, as a gradient needs them.
+
+    Returns:
+        The response, without a gradient, and tensors of a ``kernels.Memory``.
+    """
+    from plastorch.spiking.patterns import kernels
+
+    batch, (hidden, classes) = len(bins), weights.output.shape
+    new = weights.hidden.new_empty
+    results = Response(new(batch, classes), new(batch, classes), new(batch), new(batch))
+    sizes = [(batch if keep else 0, neuron.steps, k) for k in (hidden, classes, classes)]
+    kept = [new(size) for size in sizes]
+    arguments = as_arrays(bins, weights, neuron)
+    memory = kernels.Memory(*arrays_of(kept))
+
+    def run(begin: int, end: int) -> None:
+        kernels.forward(*arguments, begin, end, memory, arrays_of(results))
+
+    in_threads(run, batch, batch * weights.hidden.numel() // WORK_PER_THREAD)
+    return results, kept
+
+
+def as_arrays(bins: Tensor, weights: Any, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
+    """Patterns, weights and constants as the kernels take them."""
+    return bins.contiguous().numpy(), arrays_of(weights), constants_of(neuron, weights[0].dtype)
+
+
+def arrays_of(tensors: Any) -> tuple[Any, ...]:
+    """Tensors on the CPU as arrays in C order."""
     return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
 
 
-def _constants(neuron: PatternNeuron, like: Tensor) -> Any:
-    """The kernels' constants."""
+@cache
+def constants_of(neuron: PatternNeuron, dtype: torch.dtype) -> Any:
+    """The constants that the kernels take, in the type of the weights."""
     from plastorch.spiking.patterns import kernels
 
-    number = np.float64 if like.dtype == torch.float64 else np.float32
+    number = np.float64 if dtype == torch.float64 else np.float32
     membrane = neuron.decay(neuron.tau_membrane)
     return kernels.Constants(
         number(membrane),

@@ -83,7 +83,7 @@ def train(
         [0, 1]
     """
     check_positive(epochs=epochs, learning_rate=learning_rate, batch=batch)
-    classes, hidden = len(network.output_bias), len(network.hidden_bias)
+    classes = len(network.output_bias)
     if len(bins) == 0 or len(bins) != len(labels):
         raise InputError(f"bins are {len(bins)} and labels {len(labels)}; expected one label each")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
@@ -97,16 +97,40 @@ def train(
     for epoch in range(epochs):
         right = 0
         for index in torch.split(torch.randperm(len(bins), generator=generator), batch):
-            response = network(bins[index])
-            wanted = labels[index].to(response.distance.device)
-            optimiser.zero_grad()
-            loss(response, wanted, hidden).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-            optimiser.step()
+            right += update(network, optimiser, bins[index], labels[index])
             schedule.step()
-            right += int((decide(response) == wanted).sum())
         if tell is not None:
             tell(epoch, right / len(bins))
+
+
+def update(
+    network: PatternNetwork, optimiser: torch.optim.Optimizer, bins: Tensor, labels: Tensor
+) -> int:
+    """One step of an optimiser down the loss of a few patterns.
+
+    Args:
+        network: to be trained in place.
+        optimiser: of its parameters.
+        bins: patterns, uint8 [B, N].
+        labels: their classes, int64 [B].
+
+    Returns:
+        How many patterns the network got right before.
+
+    Example:
+        >>> network = PatternNetwork(2, 4, 2, generator=torch.Generator().manual_seed(0))
+        >>> optimiser = torch.optim.Adam(network.parameters())
+        >>> bins = torch.zeros(5, 2, dtype=torch.uint8)
+        >>> update(network, optimiser, bins, torch.zeros(5, dtype=torch.int64)) in (0, 5)
+        True
+    """
+    response = network(bins)
+    wanted = labels.to(response.distance.device)
+    optimiser.zero_grad()
+    loss(response, wanted, len(network.hidden_bias)).backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+    optimiser.step()
+    return int((decide(response) == wanted).sum())
 
 
 def _rate(step: int, total: int) -> float:
