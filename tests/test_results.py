@@ -120,3 +120,49 @@ def test_stpn_speed_rows_reach_their_goals() -> None:
     assert found["train-step-lstm-h64"]["ratio"] >= 0.15
     assert found["train-step-h128"]["kept_mb"] <= found["train-step-h128"]["peer_kept_mb"] / 4
     assert all(row["equal"] for row in rows if "lstm" not in row["name"])
+
+
+@pytest.mark.parametrize("experiment", ["fstdp-synthetic", "fstdp-weather", "ststdp-digits"])
+def test_spiking_results_are_whole_runs_with_the_papers_main_claims(experiment: str) -> None:
+    main = {
+        "fstdp-synthetic": {"fstdp-finds", "stdp-fooled", "step-at", "drift", "cost"},
+        "fstdp-weather": {"near-hours", "near-random", "memristive-several-pairs"},
+        "ststdp-digits": {"exact", "occlusion-above-frame-nets", "occlusion-above-static"},
+    }
+    found = results(experiment)
+    assert found
+    for result in found:
+        assert result["complete"] and not result["quick"] and not result["data"].get("notice")
+        held = {claim["id"] for claim in result["claims"] if claim["holds"]}
+        assert main[experiment] <= held
+
+
+def test_the_readme_quotes_spiking_results() -> None:
+    text = (ROOT / "README.md").read_text()
+    synthetic, weather, digits = (
+        results(name)[0]["metrics"]
+        for name in ("fstdp-synthetic", "fstdp-weather", "ststdp-digits")
+    )
+    clear = ("0.1", "0.2", "0.5", "0.8")
+    figures = [
+        f"{min(synthetic[f'slow_{c}_fstdp_auc'] for c in clear):.3f} for",
+        f"{synthetic['slow_0.05_fstdp_auc']:.3f} for 0.05",
+        f"at most {max(synthetic[f'slow_{c}_stdp_auc'] for c in clear):.3f}",
+        f"lose {synthetic['several_pairs_loss']:.3f}",
+        f"pair {synthetic['one_pair_loss']:.3f}",
+        f"{weather['hours_fstdp_distance']:.0f} km",
+        f"{weather['hours_stdp_distance']:,.0f} km",
+        f"{weather['hours_random_distance']:,.0f} km",
+        *(
+            f"{100 * digits[f'occlusion_{model}_accuracy']:.1f} %"
+            for model in ("short_term", "static", "cnn", "gru", "lstm")
+        ),
+    ]
+    assert [figure for figure in figures if figure not in " ".join(text.split())] == []
+
+
+def test_spiking_speed_rows_reach_their_goals() -> None:
+    rows = json.loads((RESULTS / "bench-spiking.json").read_text())["rows"]
+    ratio = {row["name"]: row["ratio"] for row in rows}
+    goals = {"stdp-784x100-b1": 20, "stdp-784x100-b32": 5, "fstdp-200": 20}
+    assert {name for name, goal in goals.items() if ratio[name] < goal} == set()
