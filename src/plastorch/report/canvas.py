@@ -6,6 +6,7 @@ wide one point is about one pixel and 11-point text stays readable.
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +116,19 @@ def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
         axes.set_title(title, loc="left", color=theme.ink, fontsize=TEXT, parse_math=False)
 
 
+def legend_columns(labels: Sequence[str]) -> int:
+    """In how many columns labels fit the width of a figure: three at most.
+
+    Example:
+        >>> legend_columns(["slow", "fast"]), legend_columns(["moving average of a CNN"])
+        (3, 1)
+    """
+    points = 43 + 5.8 * max((len(text) for text in labels), default=0)
+    return max(1, min(3, int(330 // points)))
+
+
 def legend(axes: "Axes", theme: Theme) -> None:
-    """Put the legend in rows of three above the axes, where it hides no line.
+    """Put the legend in rows above the axes, where it hides no line.
 
     Example:
         >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
@@ -126,7 +138,7 @@ def legend(axes: "Axes", theme: Theme) -> None:
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
-        ncols=3,
+        ncols=legend_columns(axes.get_legend_handles_labels()[1]),
         frameon=False,
         fontsize=SMALL,
         labelcolor=theme.ink,

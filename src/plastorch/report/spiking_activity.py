@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plastorch.engine.errors import InputError
-from plastorch.report.canvas import LIGHT, SMALL, Theme, label, legend, new_axes, new_figure
+from plastorch.report.canvas import (
+    LIGHT,
+    SMALL,
+    Theme,
+    label,
+    legend,
+    legend_columns,
+    new_axes,
+    new_figure,
+)
 from plastorch.report.load import RunData
 from plastorch.report.panel import Panel
 from plastorch.report.spiking_arrays import RULES, Array, Groups, by_network, input_groups, kept
@@ -248,10 +257,11 @@ def legend_above(axes: "Axes", theme: Theme) -> None:
         >>> [text.get_text() for text in figure.legends[0].get_texts()]
         ['slow']
     """
+    handles, labels = axes.get_legend_handles_labels()
     axes.get_figure(root=True).legend(  # type: ignore[union-attr]
-        handles=axes.get_legend_handles_labels()[0],
+        handles=handles,
         loc="outside upper left",
-        ncols=3,
+        ncols=legend_columns(labels),
         frameon=False,
         fontsize=SMALL,
         labelcolor=theme.ink,

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from plastorch.report.canvas import LIGHT, Theme, label, legend, new_axes, new_figure
+from plastorch.report.canvas import (
+    LIGHT,
+    Theme,
+    label,
+    legend,
+    legend_columns,
+    new_axes,
+    new_figure,
+)
 from plastorch.report.load import Row, RunData, series
 from plastorch.report.panel import Panel
 
@@ -105,7 +113,8 @@ def draw_models(
         >>> figure.axes[0].lines[0].get_ydata().tolist()
         [50.0]
     """
-    figure = new_figure(3.4 + 0.2 * len(courses) / 3, theme)
+    names = [NAMES.get(model, model) for model in courses]
+    figure = new_figure(3.4 + 0.2 * len(names) / legend_columns(names), theme)
     (axes,) = new_axes(figure, theme)
     percent = field.endswith("accuracy")
     for index, (model, rows) in enumerate(courses.items()):
