@@ -58,6 +58,12 @@ def spiking_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     yield from executed("spiking.md", tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module")
+def rank_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Any RNN learns when to answer."""
+    yield from executed("rank.md", tmp_path_factory.mktemp("data"))
+
+
 def run(code: str, names: dict[str, Any]) -> object:
     """Runs a cell; the value of its last line, as a notebook shows it."""
     tree = ast.parse(NOT_PYTHON.sub("", code))
@@ -66,7 +72,9 @@ def run(code: str, names: dict[str, Any]) -> object:
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
 
 
-@pytest.mark.parametrize(("name", "count"), [("page", 10), ("stpn_page", 2), ("spiking_page", 10)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("page", 10), ("stpn_page", 2), ("spiking_page", 10), ("rank_page", 3)]
+)
 def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
     name: str, count: int, request: pytest.FixtureRequest
 ) -> None:
@@ -171,7 +179,39 @@ def test_short_term_plasticity_follows_what_changes_gradually(spiking_page: Page
     assert abrupt["ST-STDP"] < abrupt["static"]
 
 
-@pytest.mark.parametrize("name", ["page", "stpn_page", "spiking_page"])
+def test_answers_come_with_the_cue(rank_page: Page) -> None:
+    names = rank_page.names
+    early = {}
+    for name, decision in names["decisions"].items():
+        early[name] = float((decision.step < names["shown"]).double().mean())
+    assert early["rank coding"] < 0.1 and early["last step"] > 0.25
+    assert names["at_end"] > 0.98
+    first, last = names["course"][0], names["course"][-1]
+    assert first == (19.0, 20.0) and max(last) < 15
+
+
+def test_skipping_changes_no_gradient(rank_page: Page) -> None:
+    assert [value for _, value in rank_page.shown if isinstance(value, bool)] == [True]
+
+
+def test_the_trade_off_is_below_the_ideal_observers_and_above_fixed_times(rank_page: Page) -> None:
+    ideal, lstm = (
+        [rank_page.names["readings"][name].timing(t) for t in rank_page.names["thresholds"]]
+        for name in ("ideal observer", "LSTM")
+    )
+    limit = np.interp(
+        [t.mean_step for t in lstm], [t.mean_step for t in ideal], [t.accuracy for t in ideal]
+    )
+    right = np.array([t.accuracy for t in lstm])
+    assert (right < limit + 0.01).all() and (right > limit - 0.05).all()
+    fixed = rank_page.names["readings"]["LSTM"].accuracy_at
+    for timing in lstm[:5]:
+        assert timing.accuracy > float(fixed[round(timing.mean_step)]) + 0.01
+    assert rank_page.names["needed"] > 1
+    assert rank_page.names["answer"].step < 40
+
+
+@pytest.mark.parametrize("name", ["page", "stpn_page", "spiking_page", "rank_page"])
 def test_prose_quotes_no_measured_figure(name: str, request: pytest.FixtureRequest) -> None:
     """Numbers come from cells, so that they can't go stale."""
     page: Page = request.getfixturevalue(name)

@@ -13,6 +13,7 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.functional import resized_crop
 
 from plastorch.data import augment, crop_and_flip, jittered, resized_crop_and_flip
+from plastorch.data.augment import shifted
 from plastorch.engine.errors import InputError
 
 
@@ -39,6 +40,32 @@ def test_crops_equal_a_naive_loop(count, height, width, padding, seed, bytes_in)
         padded = functional.pad(images[i : i + 1].float(), (padding,) * 4, mode="reflect")[0]
         crop = padded[:, top[i] : top[i] + height, left[i] : left[i] + width]
         assert torch.equal(ours[i], crop.flip(2) if flip[i] else crop)
+
+
+@settings(max_examples=30)
+@given(
+    count=st.integers(1, 5),
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    most=st.integers(0, 7),
+    fill=st.integers(0, 255),
+    seed=st.integers(0, 2**31),
+)
+def test_shifts_equal_a_naive_loop(count, height, width, most, fill, seed):
+    images = torch.randint(0, 256, (count, 2, height, width), generator=_seeded(seed + 1))
+    images = images.to(torch.uint8)
+    ours = shifted(images, most, fill, _seeded(seed))
+    down, right = torch.randint(0, 2 * most + 1, (2, count, 1), generator=_seeded(seed))
+    assert ours.dtype == torch.uint8 and ours.shape == images.shape
+    for i in range(count):
+        padded = functional.pad(images[i], (most,) * 4, value=fill)
+        top, left = int(down[i]), int(right[i])
+        assert torch.equal(ours[i], padded[:, top : top + height, left : left + width])
+
+
+def test_shifts_refuse_a_negative_bound():
+    with pytest.raises(InputError, match="most: -1 found"):
+        shifted(torch.zeros(1, 1, 2, 2), -1)
 
 
 def _sampled(image, y, x):

@@ -10,18 +10,23 @@ def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
     """Measures a group, tells each row and writes them all to a file.
 
     Args:
-        group: "softhebb", "stpn" or "spiking".
+        group: "softhebb", "stpn", "spiking" or "rank".
         out: file for the rows, JSON; its folder is made.
         tell: takes a line per row.
 
     Raises:
         InputError: for an unknown group, or, before any work, if ``out`` can't be written.
     """
-    from plastorch.bench import softhebb, spiking, stpn
+    from plastorch.bench import rank, softhebb, spiking, stpn
     from plastorch.bench.timing import line, one_quiet_thread, prepare, write_rows
     from plastorch.engine.device import keep_freed_memory
 
-    groups = {"softhebb": softhebb.rows, "stpn": stpn.rows, "spiking": spiking.rows}
+    groups = {
+        "softhebb": softhebb.rows,
+        "stpn": stpn.rows,
+        "spiking": spiking.rows,
+        "rank": rank.rows,
+    }
     if group not in groups:
         raise InputError(f"group is {group!r}; expected one of {', '.join(groups)}")
     prepare(out)

@@ -62,6 +62,38 @@ def jittered(
     return moved if images.is_floating_point() else moved.round().to(images.dtype)
 
 
+def shifted(
+    images: Tensor, most: int, fill: int = 0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Moves each image by whole pixels along both axes, at random.
+
+    Args:
+        images: [N, C, H, W], of any type, on any device.
+        most: Largest move along each axis, in pixels.
+        fill: What comes in from outside.
+        generator: On the CPU; None for torch's own.
+
+    Returns:
+        [N, C, H, W], in the type of the images.
+
+    Raises:
+        InputError: The images are not 4-dimensional, or the bound is negative.
+
+    Example:
+        >>> shifted(torch.ones(8, 1, 28, 28, dtype=torch.uint8), 2).shape
+        torch.Size([8, 1, 28, 28])
+    """
+    count, channels, height, width = _checked_shape(images)
+    if most < 0:
+        raise InputError(f"most: {most} found; expected at least 0")
+    down, right = torch.randint(0, 2 * most + 1, (2, count, 1), generator=generator)
+    padded = functional.pad(images, (most,) * 4, value=fill)
+    rows, columns = torch.arange(height) + down, torch.arange(width) + right
+    pixels = rows[:, :, None] * padded.shape[-1] + columns[:, None, :]
+    pixels = pixels.view(count, 1, -1).to(images.device).expand(-1, channels, -1)
+    return padded.flatten(2).gather(2, pixels).view(images.shape)
+
+
 def crop_and_flip(
     images: Tensor, padding: int = 4, generator: torch.Generator | None = None
 ) -> Tensor:

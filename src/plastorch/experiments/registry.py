@@ -9,8 +9,14 @@ from plastorch.engine.errors import InputError
 from plastorch.experiments import (
     bayes,
     comparison,
+    files_system,
+    files_tables,
     fstdp_synthetic,
     fstdp_weather,
+    rank_mnist,
+    rank_speech,
+    rank_speech_networks,
+    rank_toy,
     softhebb,
     stpn_art,
     stpn_familiarity,
@@ -121,6 +127,51 @@ EXPERIMENTS["fstdp-weather"] = Experiment(
     "3 min",
     fstdp_weather.FstdpWeatherConfig,
     fstdp_weather.measure,
+)
+EXPERIMENTS["files-tables"] = Experiment(
+    "files-tables",
+    files_tables.PAPER,
+    "metadata",
+    "spiking network near the best classical learner on most tables",
+    "3 h",
+    files_tables.FilesTablesConfig,
+    files_tables.measure,
+)
+EXPERIMENTS["files-system"] = Experiment(
+    "files-system",
+    files_tables.PAPER,
+    None,
+    "kind and package of this machine's own files, without their extensions",
+    "10 min",
+    files_system.FilesSystemConfig,
+    files_system.measure,
+)
+EXPERIMENTS["rank-toy"] = Experiment(
+    "rank-toy",
+    rank_toy.PAPER,
+    None,
+    "networks learn when to answer, almost as well as can be",
+    "45 min",
+    rank_toy.RankToyConfig,
+    rank_toy.measure,
+)
+EXPERIMENTS["rank-mnist"] = Experiment(
+    "rank-mnist",
+    rank_mnist.PAPER,
+    "mnist",
+    "99 % of answers right after less than 2 of 20 steps",
+    "2 h",
+    rank_mnist.RankMnistConfig,
+    rank_mnist.measure,
+)
+EXPERIMENTS["rank-speech"] = Experiment(
+    "rank-speech",
+    rank_speech.PAPER,
+    "speech-commands",
+    "words known earlier than by networks that are not rank-coded",
+    "1 h",
+    rank_speech_networks.RankSpeechConfig,
+    rank_speech.measure,
 )
 
 

@@ -1,1 +1,17 @@
 """Classification of files by their metadata: similar files become correlated spike patterns."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plastorch.files.classifier import FileClassifier
+
+__all__ = ["FileClassifier"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports the estimator when it is asked for: scikit-learn and polars take a second."""
+    if name == "FileClassifier":
+        from plastorch.files.classifier import FileClassifier
+
+        return FileClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,9 +6,12 @@ import numpy as np
 
 from plastorch.report import figures
 from plastorch.report.bayes import bayes_panels, is_bayes_phase
+from plastorch.report.files import files_panels, is_files_phase
 from plastorch.report.load import Row, RunData, is_number, series
 from plastorch.report.neurons import embedding, fields, patches
 from plastorch.report.panel import Panel as Panel
+from plastorch.report.rank_timing import timing_panels
+from plastorch.report.rank_toy import is_rank_toy_phase, rank_toy_panels
 from plastorch.report.spiking import is_spiking_phase, spiking_panels
 from plastorch.report.stpn import is_stpn_phase, stpn_panels
 from plastorch.report.sweeps import convergence, sweep
@@ -45,7 +48,8 @@ def panels(run: RunData) -> list[Panel]:
         sweep(run, "temperature"),
         sweep(run, "radius"),
     ]
-    own = bayes_panels(run) + stpn_panels(run) + spiking_panels(run)
+    own = bayes_panels(run) + stpn_panels(run) + spiking_panels(run) + files_panels(run)
+    own += timing_panels(run) + rank_toy_panels(run)
     return [panel for panel in known if panel] + own + _other_phases(run)
 
 
@@ -187,7 +191,7 @@ def _other_phases(run: RunData) -> list[Panel]:
     """Plain curves for phases without a figure of their own; a phase with layers has none."""
     drawn = {"readout"} if _readout(run) else set()
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
-    own = is_bayes_phase, is_stpn_phase, is_spiking_phase
+    own = is_bayes_phase, is_stpn_phase, is_spiking_phase, is_files_phase, is_rank_toy_phase
     drawn |= {phase for phase in names if any(mine(phase) for mine in own)}
     found = [_curves(run, phase) for phase in names if phase not in drawn]
     panels = [panel for panel in found if panel]

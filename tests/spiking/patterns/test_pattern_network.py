@@ -219,6 +219,29 @@ def test_equal_seeds_give_equal_networks() -> None:
     assert torch.equal(nets[0], nets[1]) and not torch.equal(nets[0], nets[2])
 
 
+def test_dropout_leaves_out_a_share_of_the_spikes_others_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[Tensor] = []
+    forward = PatternNetwork.forward
+    monkeypatch.setattr(
+        PatternNetwork, "forward", lambda self, bins: shown.append(bins) or forward(self, bins)
+    )
+    bins, labels = groups(400, 2)
+    net = PatternNetwork(40, 10, 3, generator=torch.Generator().manual_seed(0))
+    train(net, bins, labels, torch.Generator().manual_seed(0), 2, batch=400, dropout=0.25)
+    lost = [part == NO_SPIKE for part in shown]
+    assert len(shown) == 2 and not torch.equal(*lost)
+    for part, silent in zip(shown, lost, strict=True):
+        # 16,000 spikes, and none is moved: sorted rows of what is left are among those of before.
+        assert float(silent.double().mean()) == pytest.approx(0.25, abs=4 * 0.0035)
+        rows = {tuple(row) for row in bins.tolist()}
+        some = [i for i in range(400) if not bool(silent[i].all())][:20]
+        for row, gone in zip(part[some].tolist(), silent[some].tolist(), strict=True):
+            kept = [i for i, lost in enumerate(gone) if not lost]
+            assert any(all(whole[i] == row[i] for i in kept) for whole in rows)
+
+
 def test_loss_penalises_silence_and_noise() -> None:
     labels, hidden = torch.tensor([0]), 100
 
@@ -278,3 +301,6 @@ def test_bad_training() -> None:
         train(net, bins[:0], torch.zeros(0, dtype=torch.int64), random)
     with pytest.raises(InputError, match="epochs is 0"):
         train(net, bins, torch.tensor([0, 1]), random, epochs=0)
+    for dropout in (-0.1, 1.0, float("nan")):
+        with pytest.raises(InputError, match=f"dropout is {dropout}"):
+            train(net, bins, torch.tensor([0, 1]), random, dropout=dropout)

@@ -1,7 +1,8 @@
 """Trains a network on patterns of spikes by backpropagation through time."""
 
-from collections.abc import Callable
-from math import ceil, cos, pi
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import ceil, cos, inf, pi
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.rule import Response, decide
+from plastorch.spiking.patterns.rule import NO_SPIKE, Response, decide
 
 SCALE = 16.0
 """Difference of distances at which one class is e times as probable as another."""
@@ -20,6 +21,8 @@ SPIKES = (0.05, 1.0)
 PENALTY = 0.02
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
+NOISY = 1 / 3
+"""Share of the epochs, the last ones, in which weights may be noisy."""
 LARGEST_GRADIENT = 1.0
 """Norm to which gradients are cut."""
 
@@ -58,8 +61,14 @@ def train(
     learning_rate: float = 1e-2,
     batch: int = 128,
     tell: Callable[[int, float], None] | None = None,
+    dropout: float = 0.0,
+    weight_noise: float = 0.0,
 ) -> None:
     """Trains with Adam; the learning rate rises and then falls to 0 as a cosine.
+
+    For devices that hold weights inexactly, weights can be noisy in the last third of the epochs:
+    Joshi et al., *Accurate deep neural network inference using computational phase-change memory*,
+    Nat. Commun. 11 (2020) 2473.
 
     Args:
         network: to be trained in place.
@@ -70,9 +79,11 @@ def train(
         learning_rate: the highest.
         batch: patterns per step.
         tell: called after each epoch with its number and the accuracy in it.
+        dropout: share of input spikes that are left out, others each time.
+        weight_noise: standard deviation of that noise, as a share of a layer's largest weight.
 
     Raises:
-        InputError: if there are no patterns, a label is no class, or a number isn't positive.
+        InputError: if there are no patterns, a label is no class, or a number is out of range.
 
     Example:
         >>> bins = torch.stack([torch.arange(20), torch.arange(20).flip(0)]).byte()
@@ -83,6 +94,10 @@ def train(
         [0, 1]
     """
     check_positive(epochs=epochs, learning_rate=learning_rate, batch=batch)
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout is {dropout}; expected 0 to less than 1")
+    if not 0 <= weight_noise < inf:
+        raise InputError(f"weight_noise is {weight_noise}; expected 0 or more")
     classes = len(network.output_bias)
     if len(bins) == 0 or len(bins) != len(labels):
         raise InputError(f"bins are {len(bins)} and labels {len(labels)}; expected one label each")
@@ -95,12 +110,36 @@ def train(
     total = epochs * ceil(len(bins) / batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total))
     for epoch in range(epochs):
-        right = 0
+        right, noise = 0, weight_noise if epoch >= epochs * (1 - NOISY) else 0.0
         for index in torch.split(torch.randperm(len(bins), generator=generator), batch):
-            right += update(network, optimiser, bins[index], labels[index])
+            shown = bins[index]
+            if dropout > 0:
+                lost = torch.rand(shown.shape, generator=generator) < dropout
+                shown = shown.masked_fill(lost.to(shown.device), NO_SPIKE)
+            with _noisy(network, noise, generator):
+                right += update(network, optimiser, shown, labels[index])
             schedule.step()
         if tell is not None:
             tell(epoch, right / len(bins))
+
+
+@contextmanager
+def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) -> Iterator[None]:
+    """Adds noise to the weights, and takes it away again from what they have become."""
+    if noise == 0:
+        yield
+        return
+    weights = network.hidden_weight, network.output_weight
+    added = []
+    with torch.no_grad():
+        for weight in weights:
+            drawn = torch.randn(weight.shape, generator=generator).to(weight)
+            added.append(noise * weight.abs().max() * drawn)
+            weight.add_(added[-1])
+    yield
+    with torch.no_grad():
+        for weight, of_weight in zip(weights, added, strict=True):
+            weight.sub_(of_weight)
 
 
 def update(

@@ -1,10 +1,6 @@
-"""The command line: ``plastorch list | run | report | data | bench``."""
+"""The command line: ``plastorch list | run | report | files | data | bench``."""
 
-import contextlib
 import dataclasses
-import difflib
-import io
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +11,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from plastorch.cli.files import files
+from plastorch.cli.parse import nearest, one_line, parse
 from plastorch.engine.errors import InputError
 
 T = TypeVar("T")
@@ -25,6 +23,7 @@ commands:
   list                      every experiment: paper, data, expected figure, cost
   run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, a table of claims
   report [RUNS]             RUNS/index.html: a gallery, and a page per run
+  files VERB                scan, fit, predict, watch, show: classes of files by metadata
   data status | get NAME    which data sets are at hand, and where
   bench [GROUP]             speed against peers, interleaved in one process
 
@@ -68,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(USAGE)
             return 0
         if arguments[0] not in COMMANDS:
-            raise InputError(f"COMMAND is {arguments[0]!r}; {_nearest(arguments[0], COMMANDS)}")
+            raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
         return COMMANDS[arguments[0]](arguments[1:])
     except InputError as error:
-        print(f"plastorch: {_one_line(str(error))}", file=sys.stderr)
+        print(f"plastorch: {one_line(str(error))}", file=sys.stderr)
         return 2
     except Interrupted as stop:
         print(f"plastorch: stopped; {stop}", file=sys.stderr)
@@ -171,11 +170,12 @@ def list_experiments(arguments: list[str]) -> int:
 
         data: Path | None = None
 
-    options = _parse(Options, "plastorch list", arguments)
+    options = parse(Options, "plastorch list", arguments)
     root = data_root(options.data)
     table = Table(box=None, pad_edge=False)
     for heading in ("experiment", "expected", "cost", "data", "at hand"):
-        table.add_column(heading, overflow="fold")
+        whole = heading in ("experiment", "data")  # to be typed, so never broken
+        table.add_column(heading, overflow="fold", no_wrap=whole)
     for experiment in EXPERIMENTS.values():
         here, name = "yes", experiment.data or "generated"
         if experiment.data and not find_set(CATALOGUE[experiment.data], root):
@@ -200,7 +200,7 @@ def report(arguments: list[str]) -> int:
         """
         return runs
 
-    print(f"gallery: {write_gallery(_parse(options, 'plastorch report', arguments)).resolve()}")
+    print(f"gallery: {write_gallery(parse(options, 'plastorch report', arguments)).resolve()}")
     return 0
 
 
@@ -239,8 +239,8 @@ def data(arguments: list[str]) -> int:
 
     verbs: dict[str, Callable[..., None]] = {"status": status, "get": get}
     if arguments[0] not in verbs:
-        raise InputError(f"data is given {arguments[0]!r}; {_nearest(arguments[0], verbs)}")
-    _parse(verbs[arguments[0]], f"plastorch data {arguments[0]}", arguments[1:])
+        raise InputError(f"data is given {arguments[0]!r}; {nearest(arguments[0], verbs)}")
+    parse(verbs[arguments[0]], f"plastorch data {arguments[0]}", arguments[1:])
     return 0
 
 
@@ -249,7 +249,7 @@ def bench(arguments: list[str]) -> int:
     from plastorch.bench import run_group
 
     def options(
-        group: tyro.conf.Positional[Literal["softhebb", "stpn", "spiking"]] = "softhebb",
+        group: tyro.conf.Positional[Literal["softhebb", "stpn", "spiking", "rank"]] = "softhebb",
         out: Path | None = None,
     ) -> None:
         """Speed against peers, interleaved in one process; ratio = peer / ours, medians.
@@ -260,7 +260,7 @@ def bench(arguments: list[str]) -> int:
         """
         run_group(group, out or Path(f"benchmarks/results/bench-{group}.json"), print)
 
-    _parse(options, "plastorch bench", arguments)
+    parse(options, "plastorch bench", arguments)
     return 0
 
 
@@ -268,6 +268,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run,
     "report": report,
+    "files": files,
     "data": data,
     "bench": bench,
 }
@@ -279,32 +280,7 @@ def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOpt
 
     both.__annotations__["settings"] = config
     both.__doc__ = f"Runs {name}: progress, a run folder, a table of claims and a report page."
-    return _parse(both, f"plastorch run {name}", arguments)
-
-
-def _parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
-    """Parses with tyro; its boxed errors become one line."""
-    words = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(words):
-            return tyro.cli(target, prog=prog, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise InputError(f"{_unboxed(words.getvalue())}; see {prog} --help") from None
-
-
-def _unboxed(text: str) -> str:
-    """tyro's error box as one line: what is wrong, and the option that may have been meant."""
-    stripped = [re.sub(r"[│╭╮╰╯─]", " ", line).strip() for line in text.splitlines()]
-    lines = [line for line in stripped if line.strip("-")][1:]  # the first one is a title
-    lines = [line for line in lines if not line.startswith("For full help")]
-    hint = next((i for i, line in enumerate(lines) if "meant" in line), None)
-    stop = next((i for i, line in enumerate(lines) if line.startswith("Argument helptext")), None)
-    if hint is not None:
-        return f"{' '.join(lines[:hint])}; did you mean {lines[hint + 1].split()[0]}?"
-    message = " ".join(lines[:stop]).replace(" .", ".").rstrip(".")
-    return re.sub(r"^Error parsing (options|settings): ", "", message)
+    return parse(both, f"plastorch run {name}", arguments)
 
 
 def _resumed(name: str, path: Path) -> tuple[Any, dict[str, Any]]:
@@ -338,13 +314,3 @@ def _show(result: dict[str, Any]) -> None:
 
 def _notice(console: Console, text: str) -> None:
     console.print(f"[bold yellow]NOTE[/] {text}", highlight=False)
-
-
-def _nearest(word: str, choices: Any) -> str:
-    near = difflib.get_close_matches(word, choices, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"expected one of {', '.join(choices)}{hint}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

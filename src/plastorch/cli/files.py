@@ -1,0 +1,224 @@
+"""``plastorch files scan | fit | predict | watch | show``."""
+
+import importlib
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+from rich.console import Console
+
+from plastorch.cli.files_fit import Fit, fit
+from plastorch.cli.files_show import Show, show
+from plastorch.cli.parse import nearest, parse
+from plastorch.engine.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from plastorch.files.classifier import FileClassifier
+
+USAGE = """usage: plastorch files VERB ...
+
+verbs:
+  scan PATH --out catalogue.parquet [--magic]        metadata of a tree of files as a table
+  fit CATALOGUE --label COLUMN --out MODEL           learns classes; a held-out score, baselines
+  predict MODEL CATALOGUE|PATH --out labels.parquet  class, confidence and what drove it
+  watch MODEL PATH --store labels.sqlite             labels files as they come and change
+  show MODEL|STORE|PREDICTIONS --out page.html       classes, counts, confident and doubtful files
+
+CATALOGUE is a table of Parquet, .csv or .csv.gz, of files or of anything else with metadata.
+plastorch files VERB --help says more."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Walks a tree of files and writes a table of their metadata.
+
+    Symbolic links are not followed; what can't be read is counted and left out.
+
+    Args:
+        path: the folder.
+        out: the Parquet file.
+        magic: also reads the first bytes of each file for its type.
+    """
+
+    path: tyro.conf.Positional[Path]
+    out: Path
+    magic: bool = False
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Gives each record its class, a confidence, and the keys that drove it.
+
+    Args:
+        model: a file that plastorch files fit wrote.
+        records: a catalogue (Parquet, .csv, .csv.gz), or a folder, which is scanned.
+        out: table of the answers, .parquet or .csv.
+    """
+
+    model: tyro.conf.Positional[Path]
+    records: tyro.conf.Positional[Path]
+    out: Path
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Labels the files of a folder, and those that come or change, until Ctrl-C.
+
+    Args:
+        model: a file that plastorch files fit wrote.
+        path: the folder.
+        store: SQLite database of the labels; made if it isn't there.
+        rescan_s: seconds between comparisons of the whole tree with the store.
+    """
+
+    model: tyro.conf.Positional[Path]
+    path: tyro.conf.Positional[Path]
+    store: Path
+    rescan_s: float = 60.0
+
+
+def files(arguments: list[str]) -> int:
+    """``plastorch files VERB``."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        raise InputError(f"VERB is {verb!r}; {nearest(verb, VERBS)}")
+    options, run, needed = VERBS[verb]
+    given = parse(options, f"plastorch files {verb}", rest)
+    for name in needed:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise InputError(
+                f'{name} is missing; expected: pip install "plastorch[files]"'
+            ) from None
+    run(given)
+    return 0
+
+
+def _scan(options: Scan) -> None:
+    from plastorch.files.scan import write_catalogue
+    from plastorch.files.walk import Summary
+
+    def tell(summary: Summary, folder: str) -> None:
+        status.update(f"{summary.files:,} files … {folder[-60:]}", markup=False)
+
+    with _Status() as status:
+        summary = write_catalogue(options.path, options.out, options.magic, tell=tell)
+    print(f"{options.out}: {summary}")
+
+
+def _predict(options: Predict) -> None:
+    from plastorch.files.catalogue import check_out, frames, write_frames
+    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.scan import scan
+
+    check_out(options.out)
+    model = FileClassifier.load(options.model)
+    if options.records.is_dir():
+        parts: Iterable[pl.DataFrame] = scan(options.records, _wants_magic(model))
+    else:
+        parts = frames(options.records)
+    with _Status() as status:
+        rows = write_frames(_described(model, parts, options.records, status), options.out)
+    print(f"{options.out}: {rows:,} records, {len(model.classes_)} classes")
+
+
+def _described(
+    model: "FileClassifier", parts: "Iterable[pl.DataFrame]", source: Path, status: "_Status"
+) -> "Iterator[pl.DataFrame]":
+    """Names of records, or their numbers, and what the model says of them."""
+    rows = 0
+    for part in parts:
+        if rows == 0:
+            _compare(model, part.columns, str(source))
+        told = model.describe(part).rename({"label": "class"})
+        if "path" in part.columns:
+            yield told.select(part["path"], "class", "confidence", "keys")
+        else:
+            yield told.with_row_index("row", rows)
+        rows += part.height
+        status.update(f"{rows:,} records")
+
+
+def _watch(options: Watch) -> None:
+    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.reconcile import Counts
+    from plastorch.files.scan import records, schema
+    from plastorch.files.store import LabelStore
+    from plastorch.files.watch import watch
+
+    model = FileClassifier.load(options.model)
+    magic = _wants_magic(model)
+    _compare(model, schema(magic).names(), "files")
+
+    def tell(counts: Counts) -> None:
+        status.update(f"{options.path}: {counts}", markup=False)
+
+    with LabelStore(options.store) as store, _Status() as status:
+        status.update(f"{options.path}: first look; Ctrl-C ends the watch", markup=False)
+        counts = watch(
+            model,
+            options.path,
+            store,
+            model=model.fingerprint,
+            rescan_s=options.rescan_s,
+            read=partial(records, magic=magic),
+            tell=tell,
+        )
+    print(f"{options.store}: {counts}")
+
+
+def _wants_magic(model: "FileClassifier") -> bool:
+    """Whether the model knows files' types by their first bytes."""
+    return any(key.name == "magic" for key in model.keys_)
+
+
+def _compare(model: "FileClassifier", columns: Collection[str], source: str) -> None:
+    """Says which keys of the model the records lack; they count as missing."""
+    lacking = [key.name for key in model.keys_ if key.name not in columns]
+    if len(lacking) == len(model.keys_):
+        raise InputError(f"{source} has none of the model's keys: {', '.join(lacking)}")
+    if lacking:
+        print(
+            f"plastorch: {source} lacks {len(lacking)} of the model's {len(model.keys_)} keys, "
+            f"which count as missing: {', '.join(lacking)}",
+            file=sys.stderr,
+        )
+
+
+class _Status:
+    """A line on a terminal that says what goes on; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._status = Console(stderr=True).status("")
+
+    def __enter__(self) -> "_Status":
+        self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._status.stop()
+
+    def update(self, words: str, markup: bool = True) -> None:
+        """Replaces the line."""
+        from rich.text import Text
+
+        self._status.update(words if markup else Text(words))
+
+
+VERBS: dict[str, tuple[type, Callable[[Any], None], tuple[str, ...]]] = {
+    "scan": (Scan, _scan, ("polars",)),
+    "fit": (Fit, fit, ("polars",)),
+    "predict": (Predict, _predict, ("polars",)),
+    "watch": (Watch, _watch, ("polars", "watchfiles")),
+    "show": (Show, show, ("polars",)),
+}

@@ -1,0 +1,189 @@
+"""``plastorch files fit``: learns classes of records, and says how well."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from plastorch.cli.parse import nearest
+from plastorch.engine.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from plastorch.files.classifier import FileClassifier
+
+MOST_CLASSES = 10_000
+"""A column with more is none of classes."""
+MOST_SHOWN = 20
+"""Classes of a confusion matrix that fits a screen."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Learns the classes in a column of a catalogue from the other columns.
+
+    A fifth of each class is held out and scored, beside simple learners; the model has learned from
+    the rest. Columns that say which file it is, and those that are the label itself, are left out.
+
+    Args:
+        catalogue: records, Parquet, .csv or .csv.gz.
+        label: the column of the classes; records without one are left out.
+        out: file of the model.
+        seed: of everything random.
+        epochs: passes over the records.
+        hidden: neurons of the hidden layer.
+        neurons: input neurons of all keys together.
+        ignore: columns that are not learned from.
+    """
+
+    catalogue: tyro.conf.Positional[Path]
+    label: str
+    out: Path
+    seed: int = 0
+    epochs: int = 15
+    hidden: int = 256
+    neurons: int = 400
+    ignore: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed is {self.seed}; expected 0 to 2**32 - 1")
+
+
+def fit(options: Fit) -> None:
+    """Learns, scores and saves."""
+    from plastorch.files.arrays import classes_of, codes_of
+    from plastorch.files.catalogue import read_catalogue
+    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.evaluation import held_out
+
+    if not options.out.parent.is_dir() or options.out.is_dir():
+        raise InputError(f"out is {str(options.out)!r}; expected a file in a folder that is there")
+    frame, labels = _labelled(read_catalogue(options.catalogue), options)
+    classes = classes_of(labels, f"column {options.label!r}")
+    if len(classes) > MOST_CLASSES:
+        raise InputError(
+            f"column {options.label!r} holds {len(classes)} classes; expected 2 to {MOST_CLASSES}"
+        )
+    codes = codes_of(labels, classes)
+    held = held_out(codes, options.seed)
+    model = FileClassifier(
+        hidden=options.hidden,
+        neurons=options.neurons,
+        epochs=options.epochs,
+        random_state=options.seed,
+    )
+    with _progress() as progress:
+        task = progress.add_task("learning", total=options.epochs, note="")
+
+        def tell(epoch: int, right: float) -> None:
+            progress.update(task, completed=epoch + 1, note=f"{right:.1%} right")
+
+        model.fit(frame.filter(~held), labels[~held], tell=tell)
+    model.save(options.out)
+    if held.any():
+        _score(model, frame, codes, held)
+    else:
+        print("no class has five records: none is held out, and there is no score")
+    print(f"model: {options.out}, {len(classes)} classes, {len(model.keys_)} keys")
+
+
+def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArray[Any]]:
+    """Records with a class and what may be learned from, and their classes."""
+    import polars as pl
+
+    from plastorch.files.values import texts
+
+    for name in (options.label, *options.ignore):
+        if name not in frame.columns:
+            raise InputError(f"column {name!r} is not there; {nearest(name, frame.columns)}")
+    lacking = frame[options.label].null_count()
+    if lacking == frame.height:
+        raise InputError(f"column {options.label!r} holds no class")
+    if lacking:
+        _say(f"{lacking:,} records have no class in {options.label!r} and are left out")
+    frame = frame.filter(pl.col(options.label).is_not_null())
+    column = frame[options.label]
+    plain = column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean)
+    labels = (column if plain else texts(column)).to_numpy()
+    left_out = {options.label, *options.ignore, *_not_learned_from(frame, options.label)}
+    frame = frame.drop(left_out)
+    if frame.width == 0:
+        raise InputError(f"no column is left to learn {options.label!r} from")
+    return frame, labels
+
+
+def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
+    """Columns of a scan that are no keys, and those that equal the label."""
+    from plastorch.files.metadata import IDENTITY, KEYS
+    from plastorch.files.values import texts
+
+    found: set[str] = set()
+    if set(IDENTITY) <= set(frame.columns):
+        from plastorch.files.metadata import SCHEMA
+
+        found = {name for name in SCHEMA if name not in KEYS and name in frame.columns} - {label}
+        _say(f"a catalogue of files: not learned from {', '.join(sorted(found))}")
+    right = texts(frame[label])
+    same = [
+        name
+        for name in frame.columns
+        if name != label and name not in found and texts(frame[name]).eq_missing(right).all()
+    ]
+    if same:
+        _say(f"equal to {label!r}, and not learned from: {', '.join(same)}")
+    return found.union(same)
+
+
+def _score(
+    model: "FileClassifier",
+    frame: "pl.DataFrame",
+    codes: NDArray[np.int64],
+    held: NDArray[np.bool_],
+) -> None:
+    from plastorch.files.evaluation import baselines, confusion
+
+    train, test = frame.filter(~held), frame.filter(held)
+    right, found = codes[held], np.searchsorted(model.classes_, model.predict(test))
+    print(
+        f"held-out score {(found == right).mean():.2%} of {len(right):,} records; the model has "
+        f"learned from the other {train.height:,}"
+    )
+    if len(model.classes_) <= MOST_SHOWN:
+        _show_confusion(model.classes_, confusion(right, found, len(model.classes_)))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    table.add_column("held out", justify="right")
+    table.add_row("spiking network", f"{(found == right).mean():.2%}")
+    with Console(stderr=True).status("baselines"):
+        for name, answers in baselines(model.keys_, train, codes[~held], test):
+            table.add_row(name, f"{(answers == right).mean():.2%}")
+    Console().print(table)
+
+
+def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
+    print("confusion, a row per class, a column per answer:")
+    width = max(len(f"{counts.max():,}"), 3) + 1
+    names = [f"{place + 1:>2} {str(name)[:20]}" for place, name in enumerate(classes.tolist())]
+    longest = max(map(len, names))
+    print(" " * longest + "".join(f"{place + 1:>{width}}" for place in range(len(names))))
+    for name, row in zip(names, counts.tolist(), strict=True):
+        print(f"{name:<{longest}}" + "".join(f"{count:>{width},}" for count in row))
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    note = TextColumn("{task.fields[note]}")
+    return Progress(*columns, note, TimeRemainingColumn(), console=Console(stderr=True))
+
+
+def _say(words: str) -> None:
+    print(f"plastorch: {words}", file=sys.stderr)

@@ -1,0 +1,144 @@
+"""``plastorch files show``: a page about a model, or about the labels that one gave."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from plastorch.engine.checkpoint import write_atomically
+from plastorch.engine.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from plastorch.report.labels import LabelledFile, Labels
+
+SHOWN = 20
+"""Confident files, and as many doubtful ones."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Writes a page: classes, counts, the most confident and the most doubtful files.
+
+    Args:
+        source: a model, a store of labels, or a table that plastorch files predict wrote.
+        out: the page; it needs no other file.
+    """
+
+    source: tyro.conf.Positional[Path]
+    out: Path
+
+
+def show(options: Show) -> None:
+    """Writes the page."""
+    from plastorch.report.labels import labels_page
+
+    if options.out.exists() and options.out.samefile(options.source):
+        raise InputError(f"out is {str(options.out)!r}, which is what would be shown")
+    page = labels_page(_labels(options.source))
+    write_atomically(options.out, page.encode("utf-8", "replace"))
+    print(f"page: {options.out.resolve()}")
+
+
+def _labels(source: Path) -> "Labels":
+    if not source.is_file():
+        raise InputError(f"{source} is no file; expected a model, a store, or predictions")
+    try:
+        with open(source, "rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f"{source} can't be read: {error.strerror}") from None
+    if start.startswith(b"SQLite format 3\0"):
+        return _of_store(source)
+    if start.startswith(b"PAR1") or source.name.endswith((".csv", ".csv.gz")):
+        return _of_predictions(source)
+    return _of_model(source)
+
+
+def _of_store(source: Path) -> "Labels":
+    from plastorch.files.store import Labelled, LabelStore
+    from plastorch.report.labels import LabelledFile, Labels
+
+    def shown(row: Labelled) -> LabelledFile:
+        return LabelledFile(row.path, row.label, row.confidence, row.keys)
+
+    with LabelStore(source, create=False) as store:
+        counts = store.counts()
+        return Labels(
+            title=source.name,
+            lead="Labels of the files of a folder that is or was watched.",
+            counted="files with a label",
+            named="File",
+            counts=counts,
+            facts=[("Classes", str(len(counts)))],
+            confident=list(map(shown, store.confident(SHOWN))),
+            doubtful=list(map(shown, store.doubtful(SHOWN))),
+        )
+
+
+def _of_predictions(source: Path) -> "Labels":
+    import polars as pl
+
+    from plastorch.files.catalogue import read_catalogue
+    from plastorch.report.labels import Labels
+
+    frame = read_catalogue(source)
+    name = "path" if "path" in frame.columns else "row"
+    lacking = {name, "class", "confidence", "keys"} - set(frame.columns)
+    if lacking or not frame["confidence"].dtype.is_numeric():
+        raise InputError(f"{source} is no table of plastorch files predict: it lacks {lacking}")
+    frame = frame.select(pl.col(name, "class", "keys").cast(pl.String).fill_null(""), "confidence")
+    counts = frame["class"].value_counts(sort=True).sort("count", "class", descending=[True, False])
+    sure = frame.sort("confidence", name, descending=[True, False], nulls_last=True)
+    confidence = frame["confidence"].cast(pl.Float64).fill_null(0).to_numpy()
+    return Labels(
+        title=source.name,
+        lead="Classes that a model gave records.",
+        counted="records",
+        named="File" if name == "path" else "Row",
+        counts=dict(counts.iter_rows()),
+        facts=[
+            ("Classes", str(counts.height)),
+            ("Mean confidence", f"{100 * float(confidence.mean()):.1f} %"),
+        ],
+        confident=_shown(sure.head(SHOWN), name),
+        doubtful=_shown(sure.tail(SHOWN).reverse(), name),
+    )
+
+
+def _shown(frame: "pl.DataFrame", name: str) -> "list[LabelledFile]":
+    from plastorch.report.labels import LabelledFile
+
+    rows: Any = frame.select(name, "class", "confidence", "keys").iter_rows()
+    return [LabelledFile(path, label, sure or 0.0, keys) for path, label, sure, keys in rows]
+
+
+def _of_model(source: Path) -> "Labels":
+    from plastorch.files.classifier import FileClassifier
+    from plastorch.report.labels import Labels
+
+    model = FileClassifier.load(source)
+    learned = zip(model.classes_.tolist(), model.class_count_.tolist(), strict=True)
+    counts = {str(name): count for name, count in sorted(learned, key=lambda item: -item[1])}
+    by_neurons = sorted(model.keys_, key=lambda key: -key.neurons)
+    return Labels(
+        title=source.name,
+        lead="A spiking network that classifies records by their metadata.",
+        counted="records that it learned from",
+        named="Record",
+        counts=counts,
+        facts=[
+            ("Classes", str(len(counts))),
+            ("Keys", str(len(model.keys_))),
+            ("Input neurons", str(model.neurons)),
+            ("Hidden neurons", str(model.hidden)),
+            ("Fingerprint", model.fingerprint[:16]),
+        ],
+        tables={
+            "Keys and their input neurons": {
+                key.name: f"{key.neurons}, {key.kind}" for key in by_neurons
+            }
+        },
+    )

@@ -1,0 +1,56 @@
+"""Pictures as spikes: each pixel fires once, the brighter the earlier."""
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+STEPS = 20
+
+
+def spike_steps(images: Tensor, steps: int = STEPS) -> Tensor:
+    """The step at which each pixel fires: grey levels in equal bins, the brightest first.
+
+    A pixel of level k fires at step ``steps`` - ⌈``steps`` k / 255⌉, the last one if k = 0. With 20
+    steps those brighter than 0.95 fire at once, those up to 0.05 at the end: temporal MNIST of
+    Jeffares, Guo, Stenetorp, Moraitis (ICLR 2022, arXiv 2110.02865), in whole numbers.
+
+    Args:
+        images: uint8, of any shape.
+        steps: How many, 2 to 255.
+
+    Returns:
+        Steps from 0, uint8, in the shape of the images.
+
+    Raises:
+        InputError: The images are not uint8, or there are too few or too many steps.
+
+    Example:
+        >>> spike_steps(torch.tensor([255, 243, 242, 13, 12, 0], dtype=torch.uint8)).tolist()
+        [0, 0, 1, 18, 19, 19]
+    """
+    if images.dtype != torch.uint8:
+        raise InputError(f"images have type {images.dtype}; expected torch.uint8")
+    if not 2 <= steps <= 255:
+        raise InputError(f"steps is {steps}; expected 2 to 255")
+    level = torch.arange(256)
+    table = (steps - (steps * level + 254) // 255).clamp(max=steps - 1).to(torch.uint8)
+    return table.to(images.device)[images.int()]
+
+
+def spikes(when: Tensor, steps: int = STEPS) -> Tensor:
+    """Which pixels fire at each step.
+
+    Args:
+        when: The step at which each pixel fires, uint8 [B, pixels].
+        steps: Of the frames that are made: the first ones, if fewer than all.
+
+    Returns:
+        bool [steps, B, pixels].
+
+    Example:
+        >>> spikes(torch.tensor([[0, 2]], dtype=torch.uint8), 3).int().flatten(1).tolist()
+        [[1, 0], [0, 0], [0, 1]]
+    """
+    step = torch.arange(steps, dtype=torch.uint8, device=when.device)
+    return when == step[:, None, None]

@@ -1,0 +1,173 @@
+"""WAV files: samples of any usual width, one channel, at the rate that is asked for."""
+
+import struct
+from math import gcd
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
+
+
+class Recording(NamedTuple):
+    """One channel of sound."""
+
+    samples: Tensor
+    """Full scale is 1, float32 [n]."""
+    rate: int
+    """Samples per second."""
+
+
+class _Format(NamedTuple):
+    """What the header says of a sample."""
+
+    kind: int
+    channels: int
+    rate: int
+    bits: int
+
+
+def read_wav(path: str | Path, rate: int | None = None) -> Recording:
+    """Reads a WAV file; several channels become their mean.
+
+    Samples may be whole numbers of 8, 16, 24 or 32 bits or floats of 32 or 64.
+
+    Args:
+        path: The file.
+        rate: Samples per second of what is returned; None for the file's own.
+
+    Raises:
+        InputError: No such file, no WAV, a coding other than those, no samples, samples that are
+            missing at its end or not finite, or a rate that no recording has.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            form, start, count = _header(path, file, size)
+            file.seek(start)
+            raw = file.read(count)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a WAV file") from None
+    samples = torch.from_numpy(_decoded(raw, form))
+    if not bool(torch.isfinite(samples).all()):
+        raise InputError(f"{path} is damaged: it has samples that are not finite")
+    recording = Recording(samples, form.rate)
+    return recording if rate is None else resampled(recording, rate)
+
+
+def resampled(recording: Recording, rate: int) -> Recording:
+    """The same sound at another rate, low-pass filtered as that needs.
+
+    Args:
+        recording: To be resampled.
+        rate: Samples per second, whole.
+
+    Raises:
+        InputError: A rate that no recording has.
+
+    Example:
+        >>> resampled(Recording(torch.zeros(800), 8000), 16000).samples.shape
+        torch.Size([1600])
+    """
+    if not LOWEST_HZ <= rate <= HIGHEST_HZ:
+        raise InputError(f"rate is {rate}; expected {LOWEST_HZ:,} to {HIGHEST_HZ:,} Hz")
+    if rate == recording.rate:
+        return recording
+    from scipy.signal import resample_poly
+
+    common = gcd(rate, recording.rate)
+    up, down = rate // common, recording.rate // common
+    samples = resample_poly(recording.samples.double().numpy(), up, down)
+    return Recording(torch.from_numpy(samples).float(), rate)
+
+
+def write_wav(path: str | Path, recording: Recording) -> None:
+    """Writes a WAV file of 16 bits; what is beyond full scale is cut.
+
+    Args:
+        path: The file.
+        recording: What it will hold.
+    """
+    whole = (recording.samples.double() * 32768).round().clamp(-32768, 32767)
+    data = whole.numpy().astype("<i2").tobytes()
+    form = struct.pack("<HHIIHH", _PCM, 1, recording.rate, 2 * recording.rate, 2, 16)
+    head = b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE"
+    parts = (head, b"fmt ", struct.pack("<I", 16), form, b"data", struct.pack("<I", len(data)))
+    Path(path).write_bytes(b"".join(parts) + data)
+
+
+def _header(path: Path, file: BinaryIO, size: int) -> tuple[_Format, int, int]:
+    """The format, where the samples begin, and how many bytes they have."""
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        found = f"begins with {head[:4]!r}" if head else "is empty"
+        raise InputError(f"{path} {found}; expected a WAV file")
+    form, at = None, 12
+    while len(chunk := file.read(8)) == 8:
+        name, length = chunk[:4], struct.unpack("<I", chunk[4:])[0]
+        at += 8
+        if name == b"fmt ":
+            form = _format(path, file.read(min(length, 40)))
+        if name == b"data":
+            return _checked(path, form, length, size - at), at, length
+        at += length + length % 2
+        file.seek(at)
+    raise InputError(f"{path} is damaged or cut off: it has no chunk of samples")
+
+
+def _format(path: Path, chunk: bytes) -> _Format:
+    if len(chunk) < 16:
+        raise InputError(f"{path} is damaged: its format has {len(chunk)} bytes; expected 16")
+    kind, channels, rate, _, block, bits = struct.unpack("<HHIIHH", chunk[:16])
+    if kind == _EXTENSIBLE and len(chunk) == 40:
+        kind = struct.unpack("<H", chunk[24:26])[0]
+    if bits not in _WIDTHS.get(kind, ()):
+        raise InputError(
+            f"{path}: coding {kind} of {bits} bits; expected whole numbers of 8, 16, 24 or 32 bits "
+            "or floats of 32 or 64"
+        )
+    if not LOWEST_HZ <= rate <= HIGHEST_HZ:
+        raise InputError(f"{path}: rate {rate:,} Hz; expected {LOWEST_HZ:,} to {HIGHEST_HZ:,}")
+    if channels == 0 or block != channels * bits // 8:
+        raise InputError(
+            f"{path} is damaged: {channels} channels of {bits} bits take {block} bytes a sample"
+        )
+    return _Format(kind, channels, rate, bits)
+
+
+def _checked(path: Path, form: _Format | None, length: int, there: int) -> _Format:
+    if form is None:
+        raise InputError(f"{path} is damaged: its samples come before their format")
+    if length > there:
+        raise InputError(
+            f"{path} is cut off: {there:,} bytes of samples; its header says {length:,}"
+        )
+    if length < form.channels * form.bits // 8:
+        raise InputError(f"{path} has no samples; expected one or more")
+    return form
+
+
+def _decoded(raw: bytes, form: _Format) -> NDArray[np.float32]:
+    """Samples of the mean channel, full scale 1."""
+    width = form.bits // 8
+    raw = raw[: len(raw) // (width * form.channels) * width * form.channels]
+    if form.kind == _FLOAT:
+        values = np.frombuffer(raw, f"<f{width}").astype(np.float64)
+    elif width == 1:
+        values = (np.frombuffer(raw, np.uint8).astype(np.float64) - 128) / 128
+    else:
+        # The bytes become the upper ones of 32 bits, whatever their number.
+        padded = np.zeros((len(raw) // width, 4), np.uint8)
+        padded[:, 4 - width :] = np.frombuffer(raw, np.uint8).reshape(-1, width)
+        values = padded.view("<i4")[:, 0] / 2**31
+    mean: NDArray[np.float32] = values.reshape(-1, form.channels).mean(axis=1).astype(np.float32)
+    return mean

@@ -1,0 +1,235 @@
+"""The supervised network on spike patterns of a fold, and what becomes of it in other conditions.
+
+Its weights in phase-change devices, keys that arrive one after the other, and another hash.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.engine.run import Record
+from plastorch.experiments.files_baselines import row, scores
+from plastorch.experiments.files_fold import Fold
+from plastorch.spiking.patterns.memristive import MemristiveNetwork
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import NO_SPIKE, decide
+from plastorch.spiking.patterns.train import answer, probabilities, train
+
+HOUR, DAY = 3600.0, 86400.0
+TIMES = (25.0, HOUR, DAY, 30 * DAY, 365 * DAY)
+"""Seconds since the weights were written."""
+OPERATION_NJ = 0.01
+"""Energy of a synaptic operation, 10 pJ."""
+DELAY = 50.0
+"""Mean delay of a key, milliseconds; it is distributed exponentially."""
+SURE = 0.95
+"""Probability of a class at which it is decided for, though keys are still to come."""
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """How the network learns and what is measured of it.
+
+    Args:
+        hidden: H.
+        epochs: passes.
+        dropout: share of input spikes that are left out in training.
+        pairs: of phase-change devices per weight.
+        instances: times that the weights are written into devices.
+        tested: test records at most, where the network is tested many times.
+        hashes: other ones, with which the network has not learned.
+    """
+
+    hidden: int
+    epochs: int
+    dropout: float
+    pairs: int
+    instances: int
+    tested: int
+    hashes: int
+
+
+def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
+    """Trains the network and measures all that needs it.
+
+    Args:
+        fold: in which it learns and is tested.
+        settings: of the network.
+        shown: whether to log which class is taken for which.
+
+    Returns:
+        Records of the models ``snn``, ``memristive`` and, in the first fold only, ``stream``,
+        ``early`` and ``other-hash``.
+    """
+    network, record, answers = learn(fold, settings)
+    found = [record]
+    if shown:
+        found += _confusions(fold, answers)
+    some = torch.from_numpy(fold.some(fold.test.height, settings.tested, 12))
+    found += _memristive(fold, network, settings, some)
+    if fold.number == 0:
+        found += _stream(fold, network, some)
+        found += [_other_hash(fold, network, number) for number in range(settings.hashes)]
+    return found
+
+
+def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDArray[np.int64]]:
+    """Trains the network and tests it.
+
+    Args:
+        fold: in which it learns and is tested.
+        settings: of the network.
+
+    Returns:
+        The network, its record, and classes of the test records.
+    """
+    patterns, tested = fold.train_bins, fold.test_bins
+    classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
+    random = fold.random(10)
+    network = PatternNetwork(fold.neurons, settings.hidden, classes, generator=random)
+    before = _own_distance(network, tested, labels)
+    start = time.process_time()
+    known = torch.from_numpy(fold.train_labels)
+    random = fold.random(11)
+    train(network, patterns, known, random, settings.epochs, dropout=settings.dropout)
+    fitted = time.process_time()
+    response = answer(network, tested)
+    answers = decide(response).numpy()
+    seconds = time.process_time() - fitted
+    inputs = float((tested != NO_SPIKE).sum(1).double().mean())
+    hidden = float(response.hidden_spikes.mean())
+    operations = inputs * settings.hidden + hidden * classes
+    record: Record = {
+        **row("snn", fold),
+        **scores(answers, fold.test_labels),
+        "fit_seconds": fitted - start,
+        "microseconds": 1e6 * seconds / len(answers),
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "operations": operations,
+        "energy_nj": OPERATION_NJ * operations,
+        "epochs": settings.epochs,
+        "input_spikes": inputs,
+        "hidden_spikes": hidden,
+        "output_spikes": float(response.output_spikes.mean()),
+        "silent": float((response.output_spikes == 0).double().mean()),
+        "distance_before": before,
+        "distance": float(response.distance.gather(1, labels[:, None]).mean()),
+    }
+    return network, record, answers
+
+
+def _own_distance(network: PatternNetwork, bins: Tensor, labels: Tensor) -> float:
+    """Mean distance of the answers to the right class's target."""
+    return float(answer(network, bins).distance.gather(1, labels[:, None]).mean())
+
+
+def _confusions(fold: Fold, answers: NDArray[np.int64]) -> list[Record]:
+    """How often which class is taken for which."""
+    pairs, counts = np.unique(np.stack([fold.test_labels, answers]), axis=1, return_counts=True)
+    return [
+        {
+            **row("confusion", fold),
+            "class": str(fold.classes[truth]),
+            "answer": str(fold.classes[told]),
+            "count": int(count),
+        }
+        for (truth, told), count in zip(pairs.T, counts, strict=True)
+    ]
+
+
+def _memristive(
+    fold: Fold, network: PatternNetwork, settings: Supervised, some: Tensor
+) -> list[Record]:
+    """Accuracy with weights in devices; after the first fold, a few times and at one day only."""
+    bins, labels = fold.test_bins[some], fold.test_labels[some.numpy()]
+    ideal = _accuracy(network, bins, labels)
+    first = fold.number == 0
+    points = [(t, c) for t in TIMES for c in (True, False)] if first else [(DAY, True)]
+    found: list[Record] = []
+    for instance in range(settings.instances if first else -(-settings.instances // 5)):
+        devices = MemristiveNetwork(network, fold.random(13, instance), settings.pairs)
+        for place, (at, compensated) in enumerate(points):
+            read = devices.read(at, fold.random(14, instance, place), compensated)
+            found.append(
+                {
+                    **row("memristive", fold),
+                    "instance": instance,
+                    "seconds": at,
+                    "compensated": int(compensated),
+                    "accuracy": _accuracy(read, bins, labels),
+                    "ideal": ideal,
+                }
+            )
+    return found
+
+
+def _accuracy(network: PatternNetwork, bins: Tensor, labels: NDArray[np.int64]) -> float:
+    return float((decide(answer(network, bins)).numpy() == labels).mean())
+
+
+def _stream(fold: Fold, network: PatternNetwork, some: Tensor) -> list[Record]:
+    """Keys arrive one by one: accuracy by how many are there, and of decisions in between."""
+    bins, labels = fold.test_bins[some], torch.from_numpy(fold.test_labels[some.numpy()])
+    keys = len(fold.keys)
+    chance = torch.rand(len(bins), keys, generator=fold.random(15), dtype=torch.float64)
+    arrival, order = (-DELAY * torch.log1p(-chance)).sort(dim=1)
+    undecided = torch.ones(len(bins), dtype=torch.bool)
+    when, right = arrival[:, -1].clone(), torch.zeros(len(bins), dtype=torch.bool)
+    when_key = torch.full((len(bins),), float(keys), dtype=torch.float64)
+    found: list[Record] = []
+    for number, part in enumerate(_arriving(fold, bins, order), start=1):
+        response = answer(network, part)
+        told = decide(response)
+        found.append(
+            {
+                **row("stream", fold),
+                "keys": number / keys,
+                "milliseconds": float(arrival[:, number - 1].mean()),
+                "accuracy": float((told == labels).double().mean()),
+            }
+        )
+        sure = probabilities(response.distance).max(1).values >= SURE
+        now = undecided & (sure | (number == keys))
+        when[now], when_key[now] = arrival[now, number - 1], float(number)
+        right[now] = (told == labels)[now]
+        undecided &= ~now
+    found.append(
+        {
+            **row("early", fold),
+            "accuracy": float(right.double().mean()),
+            "early": float((when_key < keys).double().mean()),
+            "keys": float(when_key.mean() / keys),
+            "milliseconds": float(when.mean()),
+            "all_milliseconds": float(arrival[:, -1].mean()),
+        }
+    )
+    return found
+
+
+def _arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
+    """Patterns with the keys that came first, one more each time.
+
+    Args:
+        fold: whose keys they are.
+        bins: with all keys [B, N].
+        order: which key comes first, second, … [B, M].
+    """
+    rank = order.argsort(dim=1)
+    of_neuron = torch.repeat_interleave(
+        torch.arange(len(fold.keys)), torch.tensor([key.neurons for key in fold.keys])
+    )
+    for number in range(1, len(fold.keys) + 1):
+        yield bins.masked_fill((rank >= number)[:, of_neuron], NO_SPIKE)
+
+
+def _other_hash(fold: Fold, network: PatternNetwork, number: int) -> Record:
+    """The same records with a hash that the network does not know."""
+    seed = fold.random(16, number).initial_seed()
+    bins = torch.from_numpy(replace(fold.encoder, seed=seed).encode(fold.test))
+    answers = decide(answer(network, bins)).numpy()
+    return {**row("other-hash", fold), "hash": number, **scores(answers, fold.test_labels)}

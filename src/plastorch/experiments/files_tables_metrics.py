@@ -1,0 +1,114 @@
+"""What the log of a files-tables run comes to: the figures of models on tables."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import mean, stdev
+
+from plastorch.engine.run import Record
+
+FIGURES = (
+    *("accuracy", "macro_f1", "kappa", "fit_seconds", "microseconds", "parameters", "operations"),
+    *("energy_nj", "epochs", "input_spikes", "hidden_spikes", "output_spikes"),
+    *("silent", "distance_before", "distance", "correlation", "rank_correlation"),
+    *("records", "classes", "keys", "neurons", "features"),
+    *("encode_microseconds", "features_microseconds", "learned_from"),
+)
+"""What is told of each table and model, as the mean over folds."""
+PERIODS = {
+    25.0: "25_seconds",
+    3600.0: "hour",
+    86_400.0: "day",
+    30 * 86_400.0: "month",
+    365 * 86_400.0: "year",
+}
+"""Times since weights were written into devices."""
+
+
+def metrics(records: Sequence[Record]) -> dict[str, float]:
+    """The figures of a run by name: means over folds.
+
+    Args:
+        records: lines of ``metrics.jsonl``.
+
+    Example:
+        >>> row = {"table": "adult", "fold": 0, "model": "snn", "accuracy": 0.5}
+        >>> metrics([row, row | {"fold": 1, "accuracy": 1.0}])["adult_snn_accuracy"]
+        0.75
+    """
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        if "table" in record:
+            groups[str(record["table"]), str(record["model"])].append(record)
+    found: dict[str, float] = {}
+    for (table, model), rows in groups.items():
+        name = field(table, model)
+        if model == "memristive":
+            found |= _of_devices(name, rows)
+        elif model == "stream":
+            found |= _of_stream(name, rows)
+        elif model in ("early", "other-hash"):
+            figures = ("accuracy", "kappa", "early", "keys", "milliseconds", "all_milliseconds")
+            found |= _means(name, rows, figures)
+        elif model != "confusion":
+            found |= _of_labels(name, rows)
+    for table, model in list(groups):
+        if model == "logistic":  # to compare with what is tested in the first fold only
+            first = groups[table, model][0]
+            found[field(table, "first-logistic") + "_accuracy"] = float(first["accuracy"])
+    accuracies = [found[field(t, m) + "_accuracy"] for t, m in groups if m == "snn"]
+    return ({"test_accuracy": mean(accuracies)} if accuracies else {}) | found
+
+
+def field(table: str, model: str) -> str:
+    """What figures of a model on a table begin with.
+
+    Example:
+        >>> field("adult", "linear-svm")
+        'adult_linear_svm'
+    """
+    return f"{table}_{model}".replace("-", "_")
+
+
+def _means(name: str, rows: Sequence[Record], figures: Sequence[str]) -> dict[str, float]:
+    present = [figure for figure in figures if figure in rows[0]]
+    return {f"{name}_{figure}": mean(float(row[figure]) for row in rows) for figure in present}
+
+
+def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    """Of a model that has all labels; of clusters also with few of them."""
+    whole = [row for row in rows if row.get("labelled", 1) == 1]
+    found = _means(name, whole, FIGURES)
+    if len(whole) > 1 and "accuracy" in whole[0]:
+        found[f"{name}_accuracy_deviation"] = stdev(float(row["accuracy"]) for row in whole)
+    for share in sorted({float(row.get("labelled", 1)) for row in rows} - {1.0}):
+        few = [row for row in rows if row.get("labelled") == share]
+        found[f"{name}_accuracy_{100 * share:g}_percent"] = mean(float(r["accuracy"]) for r in few)
+    return found
+
+
+def _of_devices(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    """Of weights in devices by time; losses are against the same weights as numbers."""
+    found = {}
+    for seconds, compensated in sorted({(float(r["seconds"]), r["compensated"]) for r in rows}):
+        chosen = [r for r in rows if (r["seconds"], r["compensated"]) == (seconds, compensated)]
+        at = f"{name}_{PERIODS[seconds]}" + ("" if compensated else "_uncompensated")
+        values = [float(row["accuracy"]) for row in chosen]
+        found[f"{at}_accuracy"] = mean(values)
+        found[f"{at}_accuracy_loss"] = mean(float(row["ideal"]) for row in chosen) - mean(values)
+        first = [float(row["accuracy"]) for row in chosen if row["fold"] == 0]
+        if len(first) > 1:
+            found[f"{at}_accuracy_deviation"] = stdev(first)
+    return found
+
+
+def _of_stream(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    """Of keys that arrive one by one: how far accuracy ever falls when one more is there."""
+    course = [float(row["accuracy"]) for row in sorted(rows, key=lambda row: float(row["keys"]))]
+    falls = [one - two for one, two in pairwise(course)]
+    return {
+        f"{name}_largest_fall_of_accuracy": max([0.0, *falls]),
+        f"{name}_accuracy_first_key": course[0],
+        f"{name}_accuracy_half_of_keys": course[(len(course) - 1) // 2],
+        f"{name}_accuracy_all_keys": course[-1],
+    }

@@ -1,0 +1,286 @@
+"""Rank coding of MNIST in time: each pixel fires once, the brighter the earlier.
+
+Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate
+Recurrent Neural Networks*, ICLR 2022.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.data.augment import shifted
+from plastorch.data.images import load_images
+from plastorch.data.imageset import ImageSet
+from plastorch.data.temporal import STEPS, spike_steps
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.comparison import checked_models, networks
+from plastorch.experiments.rank_mnist_claims import claims
+from plastorch.experiments.rank_reading import measured, thresholds_with
+from plastorch.experiments.session import Session
+from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
+from plastorch.rank.pictures import PictureLSTM, convolutions
+from plastorch.rank.train import Mode, batch_rows
+
+PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
+VALIDATION = 12
+"""One in so many training images is held out to select by: 5,000 of 60,000."""
+CHANNELS, DROPOUT = (16, 32, 64), 0.25
+AT_ONCE = 1e-6
+"""A threshold that all outputs cross at the first step."""
+QUICK = (600, 300)
+"""Training and test images of a smoke run."""
+
+
+class Model(NamedTuple):
+    """A network of the comparison."""
+
+    mode: Mode
+    """What it is trained for."""
+    hidden_size: int = 125
+    """Of the LSTM; the paper's."""
+    convolutional: bool = False
+    """Whether it sees frames through convolutions; then images are shifted at random, too."""
+
+
+MODELS = {
+    "lstm-rank": Model("rank"),
+    "lstm-last": Model("last"),
+    "lstm-all": Model("all"),
+    "convolutional": Model("rank", 256, True),
+}
+
+
+@dataclass(frozen=True)
+class RankMnistConfig:
+    """Settings of rank-mnist; those of the LSTMs are the paper's, as far as it has them.
+
+    Args:
+        models: which ones learn, one after the other.
+        steps: at which pixels fire.
+        epochs: passes of the LSTMs over the training images.
+        convolutional_epochs: of the convolutional network.
+        first_epochs: passes before those, in which the convolutional network learns from the first
+            step alone: all its steps, which an untrained network needs, would cost twenty times as
+            much.
+        batch_size: images per update.
+        learning_rate: of Adam; of the convolutional network at the start.
+        threshold: θ.
+        shift: largest shift of images for the convolutional network, in pixels.
+    """
+
+    models: tuple[str, ...] = tuple(MODELS)
+    steps: int = STEPS
+    epochs: int = 30
+    convolutional_epochs: int = 30
+    first_epochs: int = 5
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    threshold: float = 0.95
+    shift: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", checked_models(self.models, MODELS))
+        check_positive(
+            epochs=self.epochs,
+            convolutional_epochs=self.convolutional_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
+        if not 2 <= self.steps <= 255:
+            raise InputError(f"steps is {self.steps}; expected 2 to 255")
+        if not 0.1 <= self.threshold < 1:
+            raise InputError(f"threshold is {self.threshold}; expected at least 0.1 and below 1")
+        for name in ("first_epochs", "shift"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
+
+    def network(self, name: str, side: int = 28, classes: int = 10) -> RankCoder:
+        """A model of that name, for square pictures of so many pixels a side."""
+        model, pixels = MODELS[name], side**2
+        front, features = None, pixels
+        if model.convolutional:
+            front, features = convolutions(side, CHANNELS, DROPOUT)
+        lstm = PictureLSTM(pixels, model.hidden_size, front, features)
+        readout = nn.Linear(model.hidden_size, classes)
+        return RankCoder(lstm, readout, self.threshold, chunk=1 if model.convolutional else 2)
+
+
+class Pictures(NamedTuple):
+    """Labelled pictures in time."""
+
+    when: Tensor
+    """The step at which each pixel fires, uint8 [N, 1, side, side]."""
+    labels: Tensor
+    """int64 [N]."""
+    steps: int
+    """T."""
+
+    def batch(self, rows: Tensor | slice = slice(None), shift: int = 0, *path: int) -> Batch:
+        """Some pictures, shifted at random, as :class:`PictureLSTM` takes them."""
+        when = self.when[rows]
+        if shift:
+            when = shifted(when, shift, self.steps - 1, generator(*path))
+        flat = when.flatten(1)
+        return Batch(flat.expand(self.steps, *flat.shape), self.labels[rows])
+
+    def batches(self, size: int = 500) -> list[Batch]:
+        """All pictures, in parts."""
+        return [self.batch(slice(i, i + size)) for i in range(0, len(self.labels), size)]
+
+
+def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then reads each at every step and many thresholds.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    images = load_images("mnist", session.data)
+    if session.quick:
+        config, images = _quick(config, images, session.seed)
+    if images.notice:
+        session.tell(images.notice)
+    started = _result(config, session, images)
+    session.run.write_result(started)
+    held = images.validation_split(1 / VALIDATION, session.seed)
+    train, validation, test = (
+        Pictures(
+            spike_steps(part, config.steps).to(session.device),
+            labels.to(session.device),
+            config.steps,
+        )
+        for part, labels in (
+            (held.train_images, held.train_labels),
+            (held.test_images, held.test_labels),
+            (images.test_images, images.test_labels),
+        )
+    )
+    side = images.train_images.shape[-1]
+    nets = networks(config.models, MODELS, (session.seed,), lambda name: config.network(name, side))
+    nets.to(session.device)
+    loop = Loop(session.run, nets)
+    metrics: dict[str, float] = {}
+    arrays: dict[str, Tensor] = {}
+    with fast_matmul():
+        for name, net in nets.items():
+            assert isinstance(net, RankCoder)
+            _learn(name, net, config, session, loop, (train, validation))
+            readings = evaluate(net, test.batches(), thresholds_with(config.threshold))
+            found = measured(name, readings, config.threshold)
+            metrics, arrays = metrics | found.metrics, arrays | found.arrays
+    session.run.write_arrays(arrays)
+    best = "convolutional" if "convolutional" in nets else config.models[0]
+    head = {"test_accuracy": metrics[f"{best.replace('-', '_')}_accuracy"]}
+    whole = config == RankMnistConfig(models=config.models) and not images.notice
+    ordinary = whole and not session.quick
+    known = claims(metrics, arrays, session.run.records(), len(images.test_labels), ordinary)
+    return session.finish(started, loop, head | metrics, known)
+
+
+def _learn(
+    name: str,
+    net: RankCoder,
+    config: RankMnistConfig,
+    session: Session,
+    loop: Loop,
+    data: tuple[Pictures, Pictures],
+) -> None:
+    """Trains a model; the convolutional one from the first step alone to begin with."""
+    model, (train, validation) = MODELS[name], data
+    seed, place = session.seed, list(MODELS).index(name)
+    size = min(config.batch_size, len(train.labels))
+    updates = len(train.labels) // size
+    shift = config.shift if model.convolutional else 0
+
+    def phase(name: str, kind: int, epochs: int, cosine: bool) -> RankTraining:
+        path = (seed, 20 + kind, place)
+
+        def batch(number: int) -> Batch:
+            rows = batch_rows(number, len(train.labels), size, path)
+            return train.batch(rows.to(train.labels.device), shift, *path, 1, number)
+
+        return RankTraining(
+            name,
+            net,
+            batch,
+            Training(epochs * updates, model.mode, updates, config.learning_rate, cosine=cosine),
+            (*path, 2),
+            _validation(validation, model.mode),
+            lambda record: float(record["validation_accuracy"]),
+        )
+
+    if model.convolutional and config.first_epochs:
+        net.threshold = AT_ONCE
+        loop.run(phase(f"{name}-first", 0, config.first_epochs, False))
+        net.threshold = config.threshold
+    epochs = config.convolutional_epochs if model.convolutional else config.epochs
+    loop.run(phase(name, 1, epochs, model.convolutional))
+
+
+def _validation(data: Pictures, mode: Mode) -> Callable[[RankCoder], Record]:
+    """How many answers are right: at t* if that is what is trained, else at the end."""
+
+    @torch.no_grad()
+    def validate(net: RankCoder) -> Record:
+        right = steps = 0
+        for batch in data.batches():
+            if mode == "rank":
+                decision = net(batch.x)
+                label, step = decision.label, decision.step
+            else:
+                label = net.all_steps(batch.x)[-1].argmax(dim=-1)
+                step = torch.full_like(label, data.steps - 1)
+            right += int((label == batch.labels).sum())
+            steps += int(step.sum())
+        count = len(data.labels)
+        return {"validation_accuracy": right / count, "validation_mean_step": steps / count}
+
+    return validate
+
+
+def _quick(
+    config: RankMnistConfig, images: ImageSet, seed: int
+) -> tuple[RankMnistConfig, ImageSet]:
+    """The same with few images and epochs."""
+    random = generator(seed, 9)
+    train, test = (
+        torch.randperm(len(labels), generator=random)[:count]
+        for labels, count in zip((images.train_labels, images.test_labels), QUICK, strict=True)
+    )
+    cut = replace(
+        images,
+        train_images=images.train_images[train],
+        train_labels=images.train_labels[train],
+        test_images=images.test_images[test],
+        test_labels=images.test_labels[test],
+        notice=f"smoke run on {len(train)} training and {len(test)} test images",
+    )
+    return replace(config, epochs=2, convolutional_epochs=1, first_epochs=1, batch_size=50), cut
+
+
+def _result(config: RankMnistConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+    data = {
+        "name": images.name,
+        "n_train": len(images.train_labels),
+        "n_test": len(images.test_labels),
+        "source": f"{images.source}; 1 in {VALIDATION} of the training images held out",
+        "sha256": images.sha256,
+        "classes": list(images.classes),
+        "notice": images.notice,
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("rank-mnist", PAPER, settings, data, session.device)

@@ -1,0 +1,117 @@
+"""What is said of rank coding of spoken words, and whether a run bears it out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import mean
+from typing import Literal
+
+from torch import Tensor
+
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.rank_reading import gains, sampling_error
+
+Figures = Mapping[str, float]
+Curves = Mapping[str, Tensor]
+Origin = Literal["paper", "ours"]
+
+
+def claims(
+    figures: Figures,
+    curves: Curves,
+    records: Sequence[Record],
+    test_words: int,
+    ordinary: bool,
+) -> list[Claim]:
+    """What the networks that were trained can tell.
+
+    Args:
+        figures: the run's metrics.
+        curves: the run's arrays.
+        records: its log.
+        test_words: in the test.
+        ordinary: whether the settings are the defaults; if not, no claim is judged.
+    """
+    error = sampling_error(figures["last_last_accuracy"], test_words)
+    found = [
+        *_curve_claims(curves, error),
+        *_chosen_claims(figures, error),
+        *_threshold_claims(curves, error),
+        *_entropy_claims(curves["grid"], error),
+        *_work_claims(records),
+    ]
+    return found if ordinary else [replace(claim, holds=None) for claim in found]
+
+
+def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
+    """At equal mean time of the answer."""
+    others = {"last": "trained at the last step and read early", "all": "trained at all steps"}
+    for other, words in others.items():
+        gain = gains(curves["rank.curve"].numpy(), curves[f"{other}.curve"].numpy())[:, 1]
+        if not len(gain):
+            continue
+        origin: Origin = "paper" if other == "last" else "ours"
+        average, least = float(gain.mean()), float(gain.min())
+        statement = f"at equal times, rank-coded answers are right more often than if {words}: gain"
+        yield Claim(f"gain-{other}", statement + ", mean", 0.0, average, average > 0, origin)
+        statement += " at every time, but for two standard errors, least"
+        holds = least > -2 * error
+        yield Claim(f"gain-{other}-least", statement, -2 * error, least, holds, origin)
+
+
+def _chosen_claims(figures: Figures, error: float) -> Iterator[Claim]:
+    mine, theirs = figures["chosen_mean_ms"], figures["last_same_accuracy_ms"]
+    statement = "one trained at the last step needs longer for the same accuracy; ms"
+    yield Claim("equal-accuracy", statement, theirs, mine, mine < theirs, "paper")
+    loss = figures["last_last_accuracy"] - figures["chosen_accuracy"]
+    statement = (
+        "answering early costs little: at most two standard errors below what is right at the end"
+    )
+    yield Claim("early-loss", statement, 2 * error, loss, loss <= 2 * error, "paper")
+    skipped = figures["chosen_skipped"]
+    statement = "share of computation that is skipped after the answers"
+    yield Claim("skipped", statement, 0.0, skipped, skipped > 0, "paper")
+
+
+def _threshold_claims(curves: Curves, error: float) -> Iterator[Claim]:
+    times, right = curves["chosen.curve"][:, :2].T.tolist()
+    rise = min(later - earlier for earlier, later in pairwise(times))
+    statement = "a higher threshold never answers earlier: least rise of t*, in frames"
+    yield Claim("threshold-time", statement, 0.0, rise, rise >= 0, "paper")
+    gain = min(later - earlier for earlier, later in pairwise(right))
+    statement = "nor is it less right, but for two standard errors: least rise"
+    yield Claim("threshold-accuracy", statement, -2 * error, gain, gain >= -2 * error, "paper")
+
+
+def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
+    """Of networks that were trained with the same θ, the mean over θ."""
+    rows = grid.tolist()
+    weights = sorted({row[1] for row in rows})
+    if len(weights) < 2:
+        return
+    times = [mean(row[2] for row in rows if row[1] == weight) for weight in weights]
+    rise = min(later - earlier for earlier, later in pairwise(times))
+    statement = "the more entropy is rewarded, the later answers come: least rise of t*, in frames"
+    yield Claim("entropy-time", statement, 0.0, rise, rise > 0, "paper")
+    right = [mean(row[3] for row in rows if row[1] == weight) for weight in weights]
+    gain = right[-1] - right[0]
+    statement = "and the more are right: rise from the least weight of entropy to the largest"
+    yield Claim("entropy-accuracy", statement, 0.0, gain, gain > 0, "paper")
+
+
+def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
+    """Whether training needs less and less, mean over the rank-coded networks."""
+    phases = dict.fromkeys(str(row["phase"]) for row in records)
+    courses = [
+        [row for row in records if row["phase"] == phase]
+        for phase in phases
+        if phase.startswith("rank")
+    ]
+    if not courses or min(len(course) for course in courses) < 2:
+        return
+    for what, field in (("steps are computed", "computed_steps"), ("seconds pass", "seconds")):
+        share = mean(float(c[-1][field]) for c in courses) / mean(
+            float(c[0][field]) for c in courses
+        )
+        statement = f"fewer {what} in the last epochs of training than in the first; share"
+        yield Claim(f"training-{field.split('_')[0]}", statement, 1.0, share, share < 1, "paper")

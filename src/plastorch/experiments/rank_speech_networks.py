@@ -1,0 +1,108 @@
+"""The networks that are compared on spoken words, and their settings."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, NamedTuple
+
+from torch import nn
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.rank import RankCoder
+from plastorch.rank.train import Mode
+
+LAYERS = 2
+
+
+class Model(NamedTuple):
+    """A network of the comparison."""
+
+    mode: Mode
+    """What it is trained for."""
+    threshold: float = 0.95
+    """θ."""
+    entropy_weight: float = 0.0
+    """β."""
+
+
+@dataclass(frozen=True)
+class RankSpeechConfig:
+    """Settings of rank-speech.
+
+    Networks learn one after the other: one at the last step, one at all steps, and a rank-coded one
+    for each threshold and each weight of entropy. They begin alike and see the same batches.
+
+    Args:
+        dataset: Google's Speech Commands, or the Free Spoken Digits.
+        split: official, or by speaker, which the digits' official one is not: the seed says which
+            of the speakers is tested on, and the next one is validated on.
+        thresholds: θ.
+        entropy_weights: β.
+        hidden_size: neurons of each of the two layers of an LSTM.
+        dropout: share of activities left out in training.
+        epochs: passes over the training words.
+        batch_size: words per update.
+        learning_rate: of Adam at the start; it falls to 0 along half a cosine.
+        listen: a WAV file to be listened to, by a network that was trained before, if there is
+            one, else once it is trained.
+        trained: run folder of that network; the newest whole one beside this one, if not given.
+    """
+
+    dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
+    split: Literal["official", "speaker"] = "official"
+    thresholds: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95, 0.99)
+    entropy_weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3)
+    hidden_size: int = 96
+    dropout: float = 0.3
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    listen: str | None = None
+    trained: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("thresholds", "entropy_weights"):  # a resumed run gives lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_positive(
+            hidden_size=self.hidden_size,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
+        if not self.thresholds or not all(0 < theta <= 1 for theta in self.thresholds):
+            raise InputError(f"thresholds are {self.thresholds}; expected some above 0, up to 1")
+        if not self.entropy_weights or not all(0 <= b < 10 for b in self.entropy_weights):
+            raise InputError(f"entropy_weights are {self.entropy_weights}; expected some, 0 to 10")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
+        if self.split == "speaker" and self.dataset != "fsdd":
+            raise InputError(
+                f"split is speaker; expected official for {self.dataset}, which is by speaker"
+            )
+        if self.trained is not None and self.listen is None:
+            raise InputError(f"trained is {self.trained!r}; expected a file to listen to as well")
+
+    def models(self) -> dict[str, Model]:
+        """All networks; the numbers in their names are θ and β in thousandths."""
+        grid = product(self.thresholds, self.entropy_weights)
+        return {"last": Model("last"), "all": Model("all")} | {
+            rank_name(theta, beta): Model("rank", theta, beta) for theta, beta in grid
+        }
+
+    def network(self, model: Model, bands: int, words: int) -> RankCoder:
+        """A model; its gates let it remember from the start."""
+        size = self.hidden_size
+        lstm = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)
+        for layer in range(LAYERS):
+            getattr(lstm, f"bias_ih_l{layer}").data[size : 2 * size] = 1
+        readout = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(size, words))
+        return RankCoder(lstm, readout, model.threshold, model.entropy_weight)
+
+
+def rank_name(threshold: float, entropy_weight: float) -> str:
+    """What a rank-coded network is called.
+
+    Example:
+        >>> rank_name(0.95, 0.03)
+        'rank-950-30'
+    """
+    return f"rank-{threshold * 1000:.0f}-{entropy_weight * 1000:.0f}"

@@ -1,0 +1,250 @@
+"""Rank coding on two toy tasks in which the best time to answer is known.
+
+Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate
+Recurrent Neural Networks*, ICLR 2022.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from plastorch.data.evidence import Runs, Signals, noisy_signals, runs_of_bits
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.comparison import checked_models, networks
+from plastorch.experiments.rank_reading import Measured
+from plastorch.experiments.rank_toy_claims import claims
+from plastorch.experiments.rank_toy_figures import (
+    batches,
+    beyond_observers,
+    measured_observers,
+    measured_runs,
+    measured_signals,
+    thresholds_with,
+    timing_loss,
+)
+from plastorch.experiments.session import Session
+from plastorch.rank import Batch, RankCoder, RankTraining, Readings, Training, evaluate
+from plastorch.rank.train import Mode
+from plastorch.stp import STPN
+
+PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
+EVERY = 125
+"""Batches per record and validation."""
+SIZES = {"validation": 2000, "signal": 100_000, "runs": 10_000, "rule": 50_000}
+"""Sequences to validate with, to test with, and to find the best rules of stopping from."""
+QUICK = {"validation": 100, "signal": 500, "runs": 500, "rule": 500}
+
+
+class Model(NamedTuple):
+    """A network of the comparison."""
+
+    mode: Mode
+    """What it is trained for."""
+    entropy_weight: float = 0.0
+    """β."""
+    core: type[nn.Module] = nn.LSTM
+    """The recurrent part."""
+
+
+MODELS = {
+    "signal-last": Model("last"),
+    "signal-all": Model("all"),
+    "signal-rank": Model("rank"),
+    "signal-beta10": Model("rank", 0.1),
+    "signal-beta30": Model("rank", 0.3),
+    "signal-beta40": Model("rank", 0.4),
+    "runs-last": Model("last"),
+    "runs-all": Model("all"),
+    "runs-rank": Model("rank"),
+    "runs-stpn": Model("rank", core=STPN),
+}
+"""By task: is a noisy signal positive, or are there five equal bits in a row; β in hundredths."""
+
+
+@dataclass(frozen=True)
+class RankToyConfig:
+    """Settings of rank-toy; the defaults are the paper's, but for other models on noisy signals.
+
+    Args:
+        models: which ones learn, one after the other.
+        signal_batches: updates on noisy signals, of a network that learns from first crossings.
+        other_batches: of networks that learn to be read later, or at other steps: they need fewer,
+            or are compared with what the first was after as many.
+        runs_batches: updates on sequences of bits.
+        batch_size: sequences per update, all of them new.
+        learning_rate: of Adam.
+        hidden_size: neurons of an LSTM.
+        stpn_size: neurons of an STPN.
+        threshold: θ.
+    """
+
+    models: tuple[str, ...] = tuple(MODELS)
+    signal_batches: int = 15_625
+    other_batches: int = 7813
+    runs_batches: int = 7813
+    batch_size: int = 128
+    learning_rate: float = 3e-4
+    hidden_size: int = 125
+    stpn_size: int = 32
+    threshold: float = 0.95
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", checked_models(self.models, MODELS))
+        check_positive(
+            signal_batches=self.signal_batches,
+            other_batches=self.other_batches,
+            runs_batches=self.runs_batches,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            hidden_size=self.hidden_size,
+            stpn_size=self.stpn_size,
+        )
+        if not 0.5 <= self.threshold < 1:
+            raise InputError(f"threshold is {self.threshold}; expected at least 0.5 and below 1")
+
+    def network(self, name: str) -> RankCoder:
+        """A model of that name."""
+        model = MODELS[name]
+        size = self.stpn_size if model.core is STPN else self.hidden_size
+        readout = nn.Linear(size, 1)
+        return RankCoder(model.core(1, size), readout, self.threshold, model.entropy_weight)
+
+    def training(self, name: str) -> Training:
+        """How it learns; the best of the last records is kept, as the paper does."""
+        share = 0.9 if name.startswith("runs") else 0.8
+        mode, rate = MODELS[name].mode, self.learning_rate
+        return Training(self.batches(name), mode, EVERY, rate, best_from=share)
+
+    def batches(self, name: str) -> int:
+        """Of the training of a model."""
+        if name.startswith("runs"):
+            return self.runs_batches
+        return self.signal_batches if name == "signal-rank" else self.other_batches
+
+
+def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then reads them and the ideal observers.
+
+    Args:
+        config: what to train.
+        session: where, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a checkpoint to resume is unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    sizes = SIZES
+    if session.quick:
+        sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)
+        session.tell("smoke run of 10 batches per model, read on 500 sequences")
+    signals = noisy_signals(sizes["signal"], generator(session.seed, 2))
+    runs = runs_of_bits(sizes["runs"], generator(session.seed, 2))
+    tests: dict[str, Signals | Runs] = {"signal": signals, "runs": runs}
+    started = _result(config, session, tests)
+    session.run.write_result(started)
+    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
+    loop = Loop(session.run, nets)
+    for name, net in nets.items():
+        assert isinstance(net, RankCoder)
+        loop.run(_phase(name, net, config, session, sizes["validation"]))
+    session.tell("reading answers of networks and of ideal observers")
+    rule = noisy_signals(sizes["rule"], generator(session.seed, 3))
+    found = measured_observers(signals, runs, rule, config.threshold)
+    for name, net in nets.items():
+        assert isinstance(net, RankCoder)
+        data = tests[name.split("-")[0]]
+        found[name] = _measured(name, net, data, config.threshold, session)
+    metrics = {key: value for each in found.values() for key, value in each.metrics.items()}
+    metrics |= beyond_observers(found)
+    session.run.write_arrays({key: a for each in found.values() for key, a in each.arrays.items()})
+    head = {"test_accuracy": metrics[f"{next(iter(nets)).replace('-', '_')}_accuracy"]}
+    ordinary = replace(config, models=tuple(MODELS)) == RankToyConfig() and not session.quick
+    known = claims(metrics, session.run.records(), sizes["signal"], ordinary)
+    return session.finish(started, loop, head | metrics, known)
+
+
+def draw(task: str, count: int, path: tuple[int, ...]) -> Signals | Runs:
+    """Sequences of a task."""
+    make: Callable[..., Signals | Runs] = noisy_signals if task == "signal" else runs_of_bits
+    return make(count, generator(*path))
+
+
+def _phase(
+    name: str, coder: RankCoder, config: RankToyConfig, session: Session, count: int
+) -> RankTraining:
+    """The training of a model; those of a task learn from the same sequences."""
+    task, device = name.split("-")[0], session.device
+    held_out = draw(task, count, (session.seed, 1))
+
+    def batch(number: int) -> Batch:
+        sequences = draw(task, config.batch_size, (session.seed, 0, number))
+        return Batch(sequences.x.to(device), sequences.labels.to(device))
+
+    def validate(coder: RankCoder) -> Record:
+        readings = _readings(coder, held_out, (config.threshold,), session)
+        timing = readings.timing(config.threshold)
+        found: Record = {
+            "validation_accuracy": timing.accuracy,
+            "validation_step": timing.mean_step,
+            "validation_last_accuracy": float(readings.accuracy_at[-1]),
+        }
+        if isinstance(held_out, Runs):
+            found["validation_timing_loss"] = timing_loss(readings, held_out, config.threshold)
+        return found
+
+    def score(record: Record) -> float:
+        if task == "runs":
+            return -float(record["validation_timing_loss"])
+        return float(record["validation_accuracy"])
+
+    best = score if MODELS[name].mode == "rank" else None
+    return RankTraining(name, coder, batch, config.training(name), (session.seed,), validate, best)
+
+
+def _readings(
+    coder: RankCoder, data: Signals | Runs, thresholds: tuple[float, ...], session: Session
+) -> Readings:
+    parts = batches(data.x.to(session.device), data.labels.to(session.device))
+    return evaluate(coder, parts, thresholds)
+
+
+def _measured(
+    name: str, coder: RankCoder, data: Signals | Runs, threshold: float, session: Session
+) -> Measured:
+    readings = _readings(coder, data, thresholds_with(threshold), session)
+    if isinstance(data, Signals):
+        return measured_signals(name, readings, data, threshold)
+    return measured_runs(name, readings, data, threshold)
+
+
+def _result(
+    config: RankToyConfig, session: Session, tests: dict[str, Signals | Runs]
+) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for test in tests.values():
+        for tensor in test:
+            digest.update(tensor.numpy().tobytes())
+    learned = {name.split("-")[0] for name in config.models}
+    updates = {
+        task: max(config.batches(name) for name in config.models if name.startswith(task))
+        for task in learned
+    }
+    data = {
+        "name": "noisy signals and runs of equal bits",
+        "n_train": config.batch_size * sum(updates.values()),
+        "n_test": sum(len(tests[task].labels) for task in learned),
+        "source": "generated as the paper says",
+        "sha256": digest.hexdigest(),
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("rank-toy", PAPER, settings, data, session.device)

@@ -1,0 +1,347 @@
+"""Classes of files, or of other records, by their metadata: a scikit-learn estimator.
+
+After Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural
+networks*, ISCAS 2020, arXiv 2004.03953.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.files import model_file
+from plastorch.files.answers import decided, described, probable
+from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of, seed_of
+from plastorch.files.catalogue import frames
+from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.layout import lay_out, neuron_for
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
+from plastorch.spiking.patterns.train import train, update
+
+Result = TypeVar("Result")
+
+MOST_ROWS, MOST_BYTES = 1 << 19, 1 << 28
+"""Of the records and spikes that are in memory at a time."""
+
+
+class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Learns classes of records from their keys and values with a spiking network.
+
+    Each key owns some input neurons, more if its values tell more of the classes. A value decides
+    when they fire, so that similar records make similar patterns of spikes
+    (:mod:`plastorch.files.encode`). A network of two layers answers with a pattern of spikes, and
+    the class is the one whose target pattern is nearest (:mod:`plastorch.spiking.patterns.rule`).
+
+    Records are matched with the model by the names of their keys; order and further keys don't
+    matter. Where a record has no value for a key, or all lack the key, its neurons don't fire; a
+    category that was not there in training has a pattern of its own, which is like no other. Text
+    in a key of numbers is missing if it is no number.
+
+    Args:
+        hidden: neurons of the hidden layer.
+        neurons: input neurons of all keys together, one per key at least.
+        bins: times at which they may fire, 2 to 254.
+        epochs: passes over the records in :meth:`fit`.
+        learning_rate: the highest in :meth:`fit`, that of :meth:`partial_fit`.
+        batch_size: records per update of the weights.
+        random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
+            or None to take numpy's global one.
+
+    Attributes:
+        classes_: sorted classes.
+        class_count_: records of each class that it learned from.
+        keys_: what is known of each key (:class:`plastorch.files.keys.Key`).
+        network_: the :class:`plastorch.spiking.patterns.network.PatternNetwork`.
+        n_features_in_: keys of the records that it learned from first.
+
+    Example:
+        >>> rows = [{"owner": name, "size": size} for name in ("ada", "bob") for size in range(20)]
+        >>> model = FileClassifier(hidden=16, neurons=40).fit(rows, ["code"] * 20 + ["music"] * 20)
+        >>> model.predict([{"owner": "bob", "size": 7}, {"owner": "ada"}]).tolist()
+        ['music', 'code']
+        >>> model.describe([{"owner": "bob", "size": 7}])["keys"].to_list()
+        ['owner']
+    """
+
+    _optimiser: torch.optim.Optimizer | None
+
+    def __init__(
+        self,
+        hidden: int = 256,
+        neurons: int = 400,
+        bins: int = 20,
+        epochs: int = 15,
+        learning_rate: float = 0.01,
+        batch_size: int = 128,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.neurons = neurons
+        self.bins = bins
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: ArrayLike, tell: Callable[[int, float], None] | None = None) -> Self:
+        """Learns anew. The patterns of all records are in memory, a byte per input neuron.
+
+        Args:
+            X: records [N]: dicts, a polars, pandas or Arrow frame, the path of a Parquet or CSV
+                file (see :func:`plastorch.files.records.as_frame`), or an array of numbers [N, M],
+                whose columns are x0, x1, ….
+            y: classes [N] of any sortable type, two different ones or more.
+            tell: is called after each epoch with its number and the share of right answers in it.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: if records, classes or a constructor argument are unusable.
+        """
+        self._check_arguments()
+        frame = as_records(self, X, reset=True)
+        labels = as_labels(y, frame.height)
+        classes = classes_of(labels, "y")
+        codes = codes_of(labels, classes)
+        bins = self._start(frame, codes, classes)
+        train(
+            self.network_,
+            bins,
+            torch.from_numpy(codes),
+            generator(self._seed, 1),
+            epochs=int(self.epochs),
+            learning_rate=float(self.learning_rate),
+            batch=int(self.batch_size),
+            tell=tell,
+        )
+        self._count(codes)
+        return self
+
+    def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Learns online from one more batch of records, in one pass at a constant learning rate.
+
+        What is known of the keys comes from the first batch, which should be like those to come,
+        and stays. After :meth:`fit`, the fitted network goes on learning. The optimiser keeps its
+        state from call to call, but not in a saved model.
+
+        Args:
+            X: records as in :meth:`fit`.
+            y: classes [N], each one of the known classes.
+            classes: all classes that will ever occur; needed in the first call, unless :meth:`fit`
+                came before.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: if records, classes or a constructor argument are unusable; what was learned
+                before is left as it was.
+        """
+        self._check_arguments()
+        first = not hasattr(self, "network_")
+        frame = as_records(self, X, reset=first)
+        labels = as_labels(y, frame.height)
+        known = self._known_classes(classes)
+        codes = codes_of(labels, known)
+        bins = self._start(frame, codes, known) if first else self._bins(frame)
+        if self._optimiser is None:
+            weights = self.network_.parameters()
+            self._optimiser = torch.optim.Adam(weights, float(self.learning_rate))
+        targets, order = torch.from_numpy(codes), generator(self._seed, 2, self._calls)
+        for index in torch.split(torch.randperm(len(bins), generator=order), self.batch_size):
+            update(self.network_, self._optimiser, bins[index], targets[index])
+        self._calls += 1
+        self._count(codes)
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The class of each record.
+
+        Args:
+            X: records as in :meth:`fit`; of a Parquet file, half a million at most are in memory at
+                a time.
+
+        Returns:
+            Classes [N].
+
+        Raises:
+            InputError: if the records are unusable, or have none of the keys.
+            NotFittedError: before the first records were learned from.
+        """
+        codes = np.concatenate(list(self._each(X, decided)))
+        predicted: NDArray[Any] = self.classes_[codes]
+        return predicted
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probability of each class.
+
+        Args:
+            X: records as in :meth:`fit`.
+
+        Returns:
+            Probabilities [N, classes], in the order of ``classes_``; :meth:`predict` gives the
+            class with the highest.
+
+        Raises:
+            InputError: if the records are unusable, or have none of the keys.
+            NotFittedError: before the first records were learned from.
+        """
+        return np.concatenate(list(self._each(X, probable)))
+
+    def describe(self, X: Any) -> pl.DataFrame:
+        """Class of each record, how sure it is, and which keys drove it.
+
+        A key's share is what its neurons' spikes add to the margin between the class and the next
+        one (:mod:`plastorch.spiking.patterns.attribution`).
+
+        Args:
+            X: records as in :meth:`fit`.
+
+        Returns:
+            ``label``, text; ``confidence``, its probability; ``keys``, up to three with a positive
+            share, the largest first, joined by ", "; a row per record.
+
+        Raises:
+            InputError: if the records are unusable, or have none of the keys.
+            NotFittedError: before the first records were learned from.
+        """
+        check_is_fitted(self)
+        names = [str(name) for name in self.classes_.tolist()]
+        return pl.concat(self._each(X, partial(described, names=names)))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the model into one file, safetensors with settings as JSON, atomically.
+
+        Args:
+            path: of the file, which is replaced.
+
+        Raises:
+            InputError: if it can't be written, or the classes are not text, numbers or truth
+                values.
+            NotFittedError: before the first records were learned from.
+        """
+        check_is_fitted(self)
+        model_file.write(Path(path), self._settings(), self._tensors())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a model that :meth:`save` wrote; nothing in the file is ever executed.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            InputError: if it is missing, damaged, of a later version, or something else.
+        """
+        found = model_file.read(Path(path))
+        model = cls(**found.params)
+        model._build(found.encoder, found.neuron, found.classes, found.seed)
+        model.class_count_, model.n_features_in_ = found.class_count, found.features
+        for name, weight in model.network_.named_parameters():
+            weight.data.copy_(torch.from_numpy(found.tensors[name]))
+        return model
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that no other model has: the SHA-256 of settings and weights."""
+        check_is_fitted(self)
+        return model_file.digest(self._settings(), self._tensors())
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+    def _start(self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any) -> Tensor:
+        """A new network for the keys of the records, whose patterns it returns."""
+        seed, bins = seed_of(self.random_state), int(self.bins)
+        encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
+        self._build(encoder, neuron_for(bins), classes, seed)
+        return torch.from_numpy(patterns)
+
+    def _build(
+        self, encoder: CorrelativeEncoder, neuron: PatternNeuron, classes: Any, seed: int
+    ) -> None:
+        self._encoder, self.keys_ = encoder, tuple(encoder.keys)
+        self.network_ = PatternNetwork(
+            encoder.neurons, int(self.hidden), len(classes), neuron, generator(seed, 0)
+        )
+        self.classes_ = classes
+        self.class_count_ = np.zeros(len(classes), np.int64)
+        self._seed, self._calls = seed, 0
+        self._optimiser = None
+
+    def _bins(self, frame: pl.DataFrame) -> Tensor:
+        return torch.from_numpy(self._encoder.encode(frame))
+
+    def _count(self, codes: NDArray[np.int64]) -> None:
+        self.class_count_ = self.class_count_ + np.bincount(codes, minlength=len(self.classes_))
+
+    def _each(
+        self, X: Any, of_chunk: Callable[[PatternNetwork, CorrelativeEncoder, pl.DataFrame], Result]
+    ) -> Iterator[Result]:
+        """What a function makes of each chunk of the records."""
+        check_is_fitted(self)
+        rows = max(1, min(MOST_ROWS, MOST_BYTES // self._encoder.neurons))
+        if isinstance(X, (str, Path)):
+            chunks = frames(X, rows)
+        else:
+            chunks = as_records(self, X, reset=False).iter_slices(rows)
+        for chunk in chunks:
+            yield of_chunk(self.network_, self._encoder, chunk)
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("hidden", "neurons", "bins", "epochs", "batch_size")
+        params = {name: int(getattr(self, name)) for name in names}
+        return model_file.settings(
+            params | {"learning_rate": float(self.learning_rate), "random_state": self._seed},
+            self._encoder,
+            self.network_.neuron,
+            self.classes_,
+            self.class_count_,
+            self.n_features_in_,
+        )
+
+    def _tensors(self) -> dict[str, NDArray[np.float32]]:
+        return {name: weight.detach().numpy() for name, weight in self.network_.named_parameters()}
+
+    def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any]:
+        known: NDArray[Any] | None = getattr(self, "classes_", None)
+        if classes is None:
+            if known is None:
+                raise InputError(
+                    "classes is None in the first call; expected all classes that will occur"
+                )
+            return known
+        given = classes_of(classes, "classes")
+        if known is not None and not np.array_equal(known, given):
+            raise InputError(f"classes is {given}; expected None or those before, {known}")
+        return given
+
+    def _check_arguments(self) -> None:
+        for name in ("hidden", "neurons", "bins", "epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        if not 2 <= self.bins < NO_SPIKE:
+            raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
+        rate = self.learning_rate
+        if not isinstance(rate, Real) or not 0 < rate < np.inf:
+            raise InputError(f"learning_rate is {rate!r}; expected a number above 0")

@@ -1,0 +1,53 @@
+"""Which rows of numbers are the same, found by a hash table, for CPUs."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from plastorch.files.encode_kernels import mix
+
+_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compiled
+def distinct(rows):  # type: ignore[no-untyped-def]
+    """Numbers the different rows in the order in which they come.
+
+    Args:
+        rows: uint64 [B, W].
+
+    Returns:
+        Which of the different rows each one is, uint32 [B]; where each is first, int64 [U].
+
+    Example:
+        >>> codes, firsts = distinct(np.array([[7], [5], [7]], np.uint64))
+        >>> codes, firsts
+        (array([0, 1, 0], dtype=uint32), array([0, 1]))
+    """
+    slots = 16
+    while slots < 2 * len(rows):
+        slots *= 2
+    table, count = np.full(slots, -1, np.int64), 0
+    codes, firsts = np.empty(len(rows), np.uint32), np.empty(len(rows), np.int64)
+    for row in range(len(rows)):
+        state = np.uint64(0)
+        for word in rows[row]:
+            state = mix(state ^ word)
+        slot = np.int64(state & np.uint64(slots - 1))
+        while table[slot] >= 0 and not _same(rows, firsts[table[slot]], row):
+            slot = (slot + 1) & (slots - 1)
+        if table[slot] < 0:
+            table[slot] = count
+            firsts[count] = row
+            count += 1
+        codes[row] = table[slot]
+    return codes, firsts[:count].copy()
+
+
+@_compiled
+def _same(rows, first, second):  # type: ignore[no-untyped-def]
+    for word in range(rows.shape[1]):  # noqa: SIM110, compiled
+        if rows[first, word] != rows[second, word]:
+            return False
+    return True

@@ -1,0 +1,148 @@
+"""How early and how right a network answers, for many thresholds at once."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.rank.criterion import answer, first_crossing
+from plastorch.rank.model import RankCoder
+from plastorch.rank.train import Batch
+
+
+class Timing(NamedTuple):
+    """When answers came, and how good they were; steps from 0."""
+
+    accuracy: float
+    """Share of right answers."""
+    mean_step: float
+    """Mean t* over all samples; one that never crossed counts with its last step."""
+    mean_step_crossed: float
+    """Mean t* over samples that crossed; NaN if none did."""
+    median_step: float
+    """Of t* over all samples."""
+    late_step: float
+    """95th percentile of t* over all samples."""
+    uncrossed: float
+    """Share of samples that never crossed."""
+
+
+class Readings(NamedTuple):
+    """Answers of N samples for K thresholds, and of each fixed step; all on the CPU."""
+
+    thresholds: tuple[float, ...]
+    """K, in the order asked for."""
+    step: Tensor
+    """t* from 0, int64 [K, N]."""
+    crossed: Tensor
+    """Bool [K, N]."""
+    right: Tensor
+    """Bool [K, N]."""
+    lengths: Tensor
+    """Steps of the samples, int64 [N]."""
+    accuracy_at: Tensor
+    """Share of right answers if all are read at step t, or at their end before it, double [T]."""
+
+    def timing(self, threshold: float) -> Timing:
+        """The figures of a threshold."""
+        place = self.thresholds.index(threshold)
+        step, crossed = self.step[place].double(), self.crossed[place]
+        return Timing(
+            accuracy=float(self.right[place].double().mean()),
+            mean_step=float(step.mean()),
+            mean_step_crossed=float(step[crossed].mean()),
+            median_step=float(step.quantile(0.5)),
+            late_step=float(step.quantile(0.95)),
+            uncrossed=1 - float(crossed.double().mean()),
+        )
+
+    def early(self, threshold: float, earliest: Tensor) -> float:
+        """Share of samples that crossed before the step at which it could be known [N]."""
+        place = self.thresholds.index(threshold)
+        return float((self.crossed[place] & (self.step[place] < earliest)).double().mean())
+
+    def skipped(self, threshold: float) -> float:
+        """Share of the samples' steps that come after their answers."""
+        used = self.step[self.thresholds.index(threshold)] + 1
+        return 1 - float(used.sum()) / float(self.lengths.sum())
+
+
+@torch.no_grad()
+def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[float]) -> Readings:
+    """Reads a network's answers for all thresholds from one pass over all steps.
+
+    Args:
+        coder: its own threshold doesn't matter here.
+        batches: of the same number of steps.
+        thresholds: θ, each in (0, 1].
+
+    Raises:
+        InputError: if there is no batch, or no threshold.
+
+    Example:
+        >>> from torch import nn
+        >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2))
+        >>> batch = Batch(torch.randn(9, 4, 3), torch.arange(4) % 2)
+        >>> readings = evaluate(coder, [batch], thresholds=(1e-3, 1.0))
+        >>> [readings.timing(threshold).mean_step for threshold in readings.thresholds]
+        [0.0, 8.0]
+    """
+    training = coder.training
+    coder.eval()
+    readings = read(((coder.all_steps(batch.x), batch) for batch in batches), thresholds)
+    coder.train(training)
+    return readings
+
+
+def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) -> Readings:
+    """Reads answers from logits, whoever made them.
+
+    Args:
+        scored: logits of all steps [T, B, C], and the batch they are of.
+        thresholds: θ, each in (0, 1].
+
+    Raises:
+        InputError: if there is no batch, or no threshold.
+    """
+    if not thresholds:
+        raise InputError("thresholds are none; expected one or more")
+    parts = [_read(logits, batch, thresholds) for logits, batch in scored]
+    if not parts:
+        raise InputError("batches are none; expected one or more")
+    step, crossed, right, lengths, by_step = (
+        torch.cat(of, dim=-1).cpu() for of in zip(*parts, strict=True)
+    )
+    accuracy_at = by_step.double().mean(dim=-1)
+    return Readings(tuple(thresholds), step, crossed, right, lengths, accuracy_at)
+
+
+def multiply_accumulates(coder: RankCoder) -> int:
+    """Multiply-accumulates of a step of a sample: each synapse once.
+
+    Counts the entries of parameters with two dimensions. That is right for ``nn.RNN``, ``nn.GRU``,
+    ``nn.LSTM`` and linear layers, 4 H (I + H) + H C for one LSTM, and includes fading and growth of
+    an STPN's synapses; biases and activation functions are left out. A convolution uses its weights
+    many times and is to be counted by hand. A sequence takes this times its steps, or, if what
+    comes after the answer is skipped, times t* + 1.
+
+    Example:
+        >>> from torch import nn
+        >>> multiply_accumulates(RankCoder(nn.LSTM(3, 10), nn.Linear(10, 2)))
+        540
+    """
+    return sum(p.numel() for p in coder.parameters() if p.dim() == 2)
+
+
+def _read(logits: Tensor, batch: Batch, thresholds: Sequence[float]) -> list[Tensor]:
+    """Steps, crossings and right answers [K, B], lengths [B], right answers of each step [T, B]."""
+    steps, samples = logits.shape[:2]
+    lengths = torch.full((samples,), steps) if batch.lengths is None else batch.lengths
+    lengths, rows = lengths.to(logits.device), torch.arange(samples, device=logits.device)
+    right = answer(logits) == batch.labels
+    found = [first_crossing(logits, threshold, lengths) for threshold in thresholds]
+    step = torch.stack([step for step, _ in found])
+    crossed = torch.stack([crossed for _, crossed in found])
+    read = torch.arange(steps, device=logits.device)[:, None].minimum(lengths - 1)
+    return [step, crossed, right[step, rows], lengths, right[read, rows]]

@@ -1,0 +1,92 @@
+"""How much each input's spike drove a network's answer.
+
+The answer is the class whose target is nearest; its margin is how much farther the next one is. To
+first order, an input's share in it is the gradient of the margin with respect to that input's
+spike, taken as a number that is 1: w_i · dM/dI(t_i), its weights times the gradient of the hidden
+neurons' currents at its time. Spikes of hidden and output neurons have surrogate gradients, as in
+training. Simonyan, Vedaldi, Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034:
+gradient times input.
+"""
+
+from math import inf
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.engine.threads import in_threads
+from plastorch.spiking.patterns.network import (
+    WORK_PER_THREAD,
+    PatternNetwork,
+    arrays_of,
+    as_arrays,
+    compute,
+)
+from plastorch.spiking.patterns.rule import Response, Weights, decide
+
+BATCH = 256
+"""Patterns whose potentials are kept at a time."""
+
+
+class Attribution(NamedTuple):
+    """Answers to B patterns, and what they rest on."""
+
+    response: Response
+    """Of the network."""
+    winner: Tensor
+    """The class that is the answer [B]."""
+    runner_up: Tensor
+    """The class that would be, were it not for the winner [B]."""
+    of_inputs: Tensor
+    """Share of each input in the margin; negative if it spoke for the runner-up [B, N]."""
+
+
+@torch.no_grad()
+def attribute(network: PatternNetwork, bins: Tensor) -> Attribution:
+    """Answers patterns and says how much each input drove the answer. The CPU computes it.
+
+    Args:
+        network: of two classes or more.
+        bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
+
+    Returns:
+        Answers and attributions, 0 for inputs that don't fire.
+
+    Raises:
+        InputError: for patterns that the network can't be shown, or one class.
+
+    Example:
+        >>> network = PatternNetwork(3, 8, 2, generator=torch.Generator().manual_seed(0))
+        >>> found = attribute(network, torch.tensor([[0, 7, 255]], dtype=torch.uint8))
+        >>> int(found.winner) + int(found.runner_up), float(found.of_inputs[0, 2])
+        (1, 0.0)
+    """
+    network.check(bins)
+    if len(network.output_bias) < 2:
+        raise InputError("network has 1 class; expected two or more, one of which is the next best")
+    weights = Weights(*(weight.detach().cpu() for weight in network.weights()))
+    parts = [_attribute(network, weights, part) for part in torch.split(bins.cpu(), BATCH)]
+    responses, *columns = zip(*parts, strict=True)
+    response = Response(*(torch.cat(column) for column in zip(*responses, strict=True)))
+    return Attribution(response, *(torch.cat(column) for column in columns))
+
+
+def _attribute(network: PatternNetwork, weights: Weights, bins: Tensor) -> Attribution:
+    from plastorch.spiking.patterns import gradient_kernels, kernels
+
+    response, kept = compute(bins, weights, network.neuron, keep=True)
+    winner = decide(response)
+    others = response.distance.scatter(1, winner[:, None], inf)
+    runner_up = decide(response._replace(distance=others))
+    of_distance = torch.zeros_like(response.distance)
+    of_distance.scatter_(1, winner[:, None], -1.0).scatter_(1, runner_up[:, None], 1.0)
+    of_inputs = weights.hidden.new_empty(bins.shape)
+    arguments, memory = as_arrays(bins, weights, network.neuron), kernels.Memory(*arrays_of(kept))
+
+    def run(begin: int, end: int) -> None:
+        results = of_distance.numpy(), of_inputs.numpy()
+        gradient_kernels.attribute(*arguments, begin, end, memory, *results)
+
+    in_threads(run, len(bins), len(bins) * weights.hidden.numel() // WORK_PER_THREAD)
+    return Attribution(response, winner, runner_up, of_inputs)

@@ -1,0 +1,152 @@
+"""Many patterns that are put together from few parts, and a network's answers to them.
+
+Where inputs come in groups, such as those of a record's keys, a group has far fewer different
+patterns than there are records. Told by these, patterns take little room, and a network answers
+them fast: patterns that are the same are answered once, and the others in an order in which
+neighbours begin alike, so that only what differs is computed. The first parts should be those with
+many inputs and few different patterns.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plastorch.engine.errors import InputError
+from plastorch.engine.threads import in_threads
+from plastorch.spiking.patterns.network import PatternNetwork, arrays_of, constants_of
+from plastorch.spiking.patterns.rule import Response
+
+USEFUL = 512
+"""Patterns that are worth a thread."""
+_SMALL = 1 << 16
+"""Numbers below this are sorted faster."""
+
+
+class Parts(NamedTuple):
+    """B patterns in M parts."""
+
+    tables: Sequence[NDArray[np.uint8]]
+    """Different patterns of each part's inputs [P_m, N_m], in the order of the inputs."""
+    codes: NDArray[np.uint32]
+    """Which row of each part's table a pattern has [B, M]."""
+
+    def assemble(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.uint8]:
+        """The patterns themselves, all or some of them [B, N].
+
+        Example:
+            >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
+            >>> Parts(tables, np.array([[1, 0], [0, 0]], np.uint32)).assemble()
+            array([[  4,   7, 255],
+                   [  3,   7, 255]], dtype=uint8)
+        """
+        codes = self.codes[rows]
+        bins = np.empty((len(codes), sum(table.shape[1] for table in self.tables)), np.uint8)
+        first = 0
+        for part, table in enumerate(self.tables):
+            end = first + table.shape[1]
+            bins[:, first:end] = table[codes[:, part]]
+            first = end
+        return bins
+
+
+class Different(NamedTuple):
+    """U different patterns among B, in an order in which neighbours begin alike."""
+
+    rows: NDArray[np.int64]
+    """One of those that have each pattern [U]."""
+    which: NDArray[np.int64]
+    """Which of the different ones each of the B is [B]."""
+    departure: NDArray[np.int64]
+    """The first part in which each is not as the one before [U]."""
+
+
+def different(parts: Parts) -> Different:
+    """Finds out which patterns are the same.
+
+    Raises:
+        InputError: if a code is not one of its table's.
+
+    Example:
+        >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7], [8]], np.uint8)]
+        >>> found = different(Parts(tables, np.array([[1, 0], [0, 1], [1, 0]], np.uint32)))
+        >>> found.rows, found.which, found.departure
+        (array([1, 0]), array([1, 0, 1]), array([0, 0]))
+    """
+    from plastorch.spiking.patterns.part_kernels import departures
+
+    _check(parts)
+    columns = [
+        codes.astype(np.uint16) if len(table) <= _SMALL else codes
+        for table, codes in zip(parts.tables, parts.codes.T, strict=True)
+    ]
+    order = np.lexsort(columns[::-1])
+    departure = departures(parts.codes[order])
+    new = departure < len(columns)
+    new[:1] = True
+    which = np.empty_like(order)
+    which[order] = np.cumsum(new) - 1
+    return Different(order[new], which, departure[new])
+
+
+@torch.no_grad()
+def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Response:
+    """Answers the different patterns; with the same bits as :meth:`PatternNetwork.forward` does.
+
+    Args:
+        network: on the CPU.
+        parts: patterns.
+        found: which of them are different.
+
+    Returns:
+        The response to the U different patterns.
+
+    Raises:
+        InputError: for patterns that the network can't be shown.
+
+    Example:
+        >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
+        >>> parts = Parts(tables, np.zeros((5, 2), np.uint32))
+        >>> answer_parts(PatternNetwork(3, 4, 2), parts, different(parts)).distance.shape
+        torch.Size([1, 2])
+    """
+    from plastorch.spiking.patterns import part_kernels as kernels
+
+    width = sum(table.shape[1] for table in parts.tables)
+    if width != len(network.hidden_weight):
+        raise InputError(f"parts have {width} inputs; expected {len(network.hidden_weight)}")
+    for table in parts.tables:
+        network.check_steps(torch.from_numpy(table))
+    weights, count = network.weights(), len(found.rows)
+    new, classes = weights.hidden.new_empty, len(weights.output_bias)
+    results = Response(new(count, classes), new(count, classes), new(count), new(count))
+    sizes = np.array([table.shape[1] for table in parts.tables])
+    starts = np.cumsum([0, *(table.size for table in parts.tables[:-1])])
+    arguments = (
+        np.concatenate([table.ravel() for table in parts.tables]),
+        starts,
+        sizes,
+        parts.codes[found.rows],
+        np.minimum(found.departure, kernels.DEEPEST),
+        arrays_of(weights),
+        constants_of(network.neuron, weights.hidden.dtype),
+    )
+
+    def run(begin: int, end: int) -> None:
+        kernels.respond_to_parts(*arguments, begin, end, arrays_of(results))
+
+    in_threads(run, count, count // USEFUL)
+    return results
+
+
+def _check(parts: Parts) -> None:
+    """Raises InputError for codes that are not of the tables."""
+    if len(parts.tables) != parts.codes.shape[1]:
+        raise InputError(
+            f"codes are of {parts.codes.shape[1]} parts; expected {len(parts.tables)}, as tables"
+        )
+    for part, table in enumerate(parts.tables):
+        if len(parts.codes) and parts.codes[:, part].max() >= len(table):
+            raise InputError(f"codes of part {part} are not all below {len(table)}")

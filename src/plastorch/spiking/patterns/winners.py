@@ -1,0 +1,268 @@
+"""The layer of :mod:`plastorch.spiking.patterns.winners_rule` as a module, and how it learns."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.run import Record
+from plastorch.engine.threads import in_threads
+from plastorch.spiking.patterns.winners_rule import (
+    IDEAL,
+    INHIBITION,
+    WinnerRule,
+    Winners,
+    WinnersState,
+    compete,
+    initial_state,
+    integrate,
+    run,
+)
+
+WORK_PER_THREAD = 1 << 20
+"""Weights of patterns' spikes that are worth a thread."""
+BATCH = 1024
+"""Patterns that torch answers at a time."""
+
+
+class Cost(NamedTuple):
+    """Of answers to B patterns."""
+
+    input_spikes: Tensor
+    """Before the decision; later ones are not heard [B]."""
+    output_spikes: Tensor
+    """[B]."""
+    operations: Tensor
+    """Synaptic operations: input spikes times neurons [B]."""
+
+
+class PatternWinners(nn.Module):
+    """Neurons that compete for patterns of one spike per input and learn them without labels.
+
+    Equations in :mod:`plastorch.spiking.patterns.winners_rule`. What is learned lives in buffers;
+    between two patterns there is no other state. On a CPU, compiled loops do what torch does
+    elsewhere.
+
+    Args:
+        inputs: N.
+        neurons: K.
+        rule: constants; the default ones if None.
+        generator: of the first weights, uniform in [0, 1].
+        device: where the weights live.
+        dtype: their type.
+
+    Raises:
+        InputError: if a size is not positive, or there are fewer neurons than output spikes.
+
+    Example:
+        >>> random = torch.Generator().manual_seed(0)
+        >>> layer = PatternWinners(inputs=4, neurons=3, generator=random)
+        >>> bins = torch.tensor([[0, 2, 17, 18], [17, 18, 1, 0]], dtype=torch.uint8)
+        >>> layer.fit(bins.repeat(50, 1), random)
+        >>> layer(bins).order[:, 0]
+        tensor([0, 1])
+    """
+
+    weight: Tensor
+    """[K, N]."""
+    theta: Tensor
+    """[K]."""
+    wins: Tensor
+    """Patterns that each neuron has learned, int64 [K]."""
+
+    def __init__(
+        self,
+        inputs: int,
+        neurons: int,
+        rule: WinnerRule | None = None,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive(inputs=inputs, neurons=neurons)
+        self.rule = WinnerRule() if rule is None else rule
+        if neurons < self.rule.spikes:
+            raise InputError(f"neurons is {neurons}; expected {self.rule.spikes} or more")
+        weight = torch.rand(neurons, inputs, generator=generator, dtype=dtype).to(device)
+        state = initial_state(weight, IDEAL)
+        self.register_buffer("weight", weight)
+        self.register_buffer("theta", state.theta)
+        self.register_buffer("wins", state.wins)
+
+    def forward(self, bins: Tensor) -> Winners:
+        """Answers patterns; nothing changes.
+
+        Args:
+            bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
+
+        Returns:
+            The first neurons to fire and when they do [B, S]; ``order[:, 0]`` are the winners.
+
+        Raises:
+            InputError: for patterns of another size or type.
+        """
+        self.check(bins)
+        if self.weight.device.type == "cpu":
+            return self._compiled_answers(bins)
+        norms = self.theta + self.weight.square().sum(1) / 2
+        found = [
+            compete(norms - integrate(part, self.weight, self.rule), self.rule)
+            for part in torch.split(bins, BATCH)
+        ]
+        return Winners(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+    def partial_fit(self, bins: Tensor) -> Winners:
+        """Learns patterns, each once, one after the other in the order given.
+
+        Args:
+            bins: as in :meth:`forward`.
+
+        Returns:
+            What each was answered with, before it was learned.
+
+        Raises:
+            InputError: for patterns of another size or type.
+        """
+        self.check(bins)
+        if self.weight.device.type == "cpu":
+            return self._compiled_learning(bins)
+        state = WinnersState(IDEAL.initial(self.weight[None]), self.theta[None], self.wins[None], 0)
+        found, state = run(bins[:, None], state, self.rule)
+        self.weight.copy_(state.synapses.weight[0])
+        self.theta.copy_(state.theta[0])
+        self.wins.copy_(state.wins[0])
+        return Winners(*(part[:, 0] for part in found))
+
+    def fit(self, bins: Tensor, generator: torch.Generator, epochs: int = 4) -> None:
+        """Learns patterns in random order, several times; what was learned before is kept.
+
+        Args:
+            bins: as in :meth:`forward`.
+            generator: of the order.
+            epochs: passes.
+
+        Raises:
+            InputError: for no patterns, those of another size or type, or no epochs.
+        """
+        phase = WinnersPhase(self, bins, generator, epochs)
+        while phase.position < phase.total:
+            phase.step()
+
+    def cost(self, bins: Tensor) -> Cost:
+        """What it takes to answer patterns, as :meth:`forward` takes them."""
+        self.check(bins)
+        spikes = (bins < self.rule.steps).sum(1)
+        return Cost(spikes, torch.full_like(spikes, self.rule.spikes), spikes * len(self.theta))
+
+    def check(self, bins: Tensor) -> None:
+        """Raises InputError for patterns that the layer can't be shown; see :meth:`forward`."""
+        inputs = self.weight.shape[1]
+        if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
+            raise InputError(
+                f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
+                f"shape (B, {inputs})"
+            )
+
+    def extra_repr(self) -> str:
+        neurons, inputs = self.weight.shape
+        return f"{inputs}, {neurons}, {self.rule}"
+
+    def _compiled_answers(self, bins: Tensor) -> Winners:
+        from plastorch.spiking.patterns import winners_kernels
+
+        patterns, order, lack = self._arrays(bins)
+        weight, half_norm, theta, effect, inhibition = self._constants()
+
+        def respond(begin: int, end: int) -> None:
+            winners_kernels.respond(
+                patterns, begin, end, weight, half_norm, theta, effect, inhibition, order, lack
+            )
+
+        in_threads(respond, len(bins), len(bins) * weight.size // WORK_PER_THREAD)
+        return self._winners(order, lack)
+
+    def _compiled_learning(self, bins: Tensor) -> Winners:
+        from plastorch.spiking.patterns import winners_kernels
+
+        patterns, order, lack = self._arrays(bins)
+        weight, half_norm, theta, effect, inhibition = self._constants()
+        number = weight.dtype.type
+        winners_kernels.learn(
+            *(patterns, weight, half_norm, theta, self.wins.numpy(), effect, inhibition),
+            *(number(self.rule.learning_rate), number(self.rule.homeostasis), order, lack),
+        )
+        self.weight.copy_(torch.from_numpy(weight).T)
+        return self._winners(order, lack)
+
+    def _arrays(self, bins: Tensor) -> tuple[Any, Any, Any]:
+        """Patterns, and room for the answers to them."""
+        order = torch.empty(len(bins), self.rule.spikes, dtype=torch.int64)
+        return bins.contiguous().numpy(), order.numpy(), self.theta.new_empty(order.shape).numpy()
+
+    def _constants(self) -> tuple[Any, ...]:
+        """Weights [N, K], their half norms, thresholds, and constants in the same type."""
+        effect = self.weight.new_tensor(self.rule.effect).numpy()
+        half_norm = self.weight.square().sum(1) / 2
+        weight = self.weight.T.clone(memory_format=torch.contiguous_format).numpy()
+        inhibition = weight.dtype.type(INHIBITION)
+        return weight, half_norm.numpy(), self.theta.numpy(), effect, inhibition
+
+    def _winners(self, order: Any, lack: Any) -> Winners:
+        least = torch.from_numpy(lack).clamp_(min=0)
+        return Winners(torch.from_numpy(order), self.rule.decision + self.rule.fall * least)
+
+
+class WinnersPhase:
+    """Learning in pieces: a phase that can go on from a checkpoint; see ``engine/loop.py``.
+
+    Args:
+        layer: which learns.
+        bins: patterns [B, N].
+        generator: of their order.
+        epochs: passes.
+        piece: patterns per step.
+        name: of the phase.
+
+    Raises:
+        InputError: for no patterns, those of another size or type, or no epochs.
+    """
+
+    def __init__(
+        self,
+        layer: PatternWinners,
+        bins: Tensor,
+        generator: torch.Generator,
+        epochs: int = 4,
+        piece: int = 8192,
+        name: str = "winners",
+    ) -> None:
+        layer.check(bins)
+        check_positive(epochs=epochs, piece=piece, patterns=len(bins))
+        self.layer, self.bins, self.generator, self.piece = layer, bins, generator, piece
+        self.pieces = -(-len(bins) // piece)
+        self.name, self.position, self.total = name, 0, epochs * self.pieces
+        self._before = generator.get_state()
+
+    def step(self) -> list[Record]:
+        """Learns the next patterns of the epoch; logs when the winners fired on average."""
+        number = self.position % self.pieces
+        self.generator.set_state(self._before)
+        order = torch.randperm(len(self.bins), generator=self.generator)
+        found = self.layer.partial_fit(
+            self.bins[order[number * self.piece : (number + 1) * self.piece]]
+        )
+        self.position += 1
+        if number == self.pieces - 1:
+            self._before = self.generator.get_state()
+        milliseconds = 1e3 * float(found.time[:, 0].mean())
+        return [{"phase": self.name, "step": self.position, "milliseconds": milliseconds}]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The generator's state before the epoch."""
+        return {"generator": self._before}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        self._before = state["generator"].cpu()

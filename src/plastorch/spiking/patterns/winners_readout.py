@@ -1,0 +1,138 @@
+"""What the neurons of a layer stand for, once some labels are known.
+
+A neuron is named by the class of most of the labelled patterns that it won. The order in which the
+first neurons fire says more than the winner alone: which other groups a pattern is near to. Its
+classes are counted for the winner, for the first two, and so on, and each count is smoothed by the
+one before it, so that orders which are seldom seen count as little as they should.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError, check_positive
+
+
+def label_neurons(winner: Tensor, labels: Tensor, neurons: int, classes: int) -> Tensor:
+    """The class of each neuron: of most of the labelled patterns that it won.
+
+    Args:
+        winner: neurons that fired first, for labelled patterns [B].
+        labels: the patterns' classes, int64 [B].
+        neurons: K.
+        classes: C.
+
+    Returns:
+        Classes [K]; that of most patterns for neurons that won none; the lowest one of equals.
+
+    Raises:
+        InputError: if there is no labelled pattern, or a neuron or class out of range.
+
+    Example:
+        >>> label_neurons(torch.tensor([0, 0, 0, 2]), torch.tensor([1, 1, 0, 0]), 4, 2)
+        tensor([1, 0, 0, 0])
+    """
+    _check(winner[:, None], labels, neurons, classes)
+    counts = _count(winner, labels, neurons, classes)
+    most = torch.bincount(labels, minlength=classes).argmax()
+    return torch.where(counts.any(1), counts.argmax(1), most)
+
+
+class OrderReadout(NamedTuple):
+    """Probabilities of classes, by the order in which neurons fire."""
+
+    neurons: int
+    prior: Tensor
+    """Of the classes, if nothing fires [C]."""
+    orders: tuple[Tensor, ...]
+    """Numbers of the orders of 1, 2, … neurons that were seen, sorted, int64 [U]."""
+    probabilities: tuple[Tensor, ...]
+    """Of the classes after each of them [U, C]."""
+
+
+def learn_orders(
+    order: Tensor, labels: Tensor, neurons: int, classes: int, smoothing: float = 1.0
+) -> OrderReadout:
+    """Learns the classes' probabilities from labelled patterns.
+
+    After an order o of s neurons, seen n times, n_c of them with class c,
+
+        P(c | o) = (n_c + a P(c | first s - 1 of o)) / (n + a).
+
+    Args:
+        order: neurons in the order in which they fired; only the first one, or more [B, S].
+        labels: the patterns' classes, int64 [B].
+        neurons: K.
+        classes: C.
+        smoothing: a, in patterns.
+
+    Raises:
+        InputError: if there is no labelled pattern, a neuron or class is out of range, or the
+            smoothing not positive.
+
+    Example:
+        >>> order = torch.tensor([[0, 1], [0, 1], [0, 2]])
+        >>> readout = learn_orders(order, torch.tensor([0, 0, 1]), neurons=3, classes=2)
+        >>> class_probabilities(order, readout).argmax(1)
+        tensor([0, 0, 1])
+    """
+    _check(order, labels, neurons, classes)
+    check_positive(smoothing=smoothing)
+    prior = torch.bincount(labels, minlength=classes).double() / len(labels)
+    before, numbers = prior.expand(len(order), classes), torch.zeros_like(order[:, 0])
+    orders, probabilities = [], []
+    for column in order.T:
+        numbers = numbers * neurons + column
+        seen, place = numbers.unique(return_inverse=True)
+        parent = prior.new_empty(len(seen), classes)
+        parent[place] = before
+        counts = _count(place, labels, len(seen), classes).double() + smoothing * parent
+        table = counts / counts.sum(1, keepdim=True)
+        before = table[place]
+        orders.append(seen)
+        probabilities.append(table.float())
+    return OrderReadout(neurons, prior.float(), tuple(orders), tuple(probabilities))
+
+
+def class_probabilities(order: Tensor, readout: OrderReadout) -> Tensor:
+    """Of the classes, by the longest beginning of each order that was seen.
+
+    Args:
+        order: neurons in the order in which they fired [B, S], of as many as were learned or fewer.
+        readout: as learned.
+
+    Returns:
+        Probabilities [B, C].
+
+    Example:
+        >>> order = torch.tensor([[0, 1], [0, 1], [0, 2]])
+        >>> readout = learn_orders(order, torch.tensor([0, 0, 1]), neurons=3, classes=2)
+        >>> class_probabilities(order[:1, :1], readout)
+        tensor([[0.6667, 0.3333]])
+    """
+    found = readout.prior.expand(len(order), len(readout.prior))
+    numbers = torch.zeros_like(order[:, 0])
+    for column, seen, table in zip(order.T, readout.orders, readout.probabilities, strict=False):
+        numbers = numbers * readout.neurons + column
+        place = torch.searchsorted(seen, numbers).clamp(max=len(seen) - 1)
+        known = seen[place] == numbers
+        found = torch.where(known[:, None], table[place], found)
+    return found
+
+
+def _count(group: Tensor, labels: Tensor, groups: int, classes: int) -> Tensor:
+    """How often each class is in each group [groups, C]."""
+    counts = torch.bincount(group * classes + labels, minlength=groups * classes)
+    return counts.view(groups, classes)
+
+
+def _check(order: Tensor, labels: Tensor, neurons: int, classes: int) -> None:
+    if len(labels) == 0 or len(order) != len(labels):
+        raise InputError(
+            f"labels are {len(labels)} and patterns {len(order)}; expected one label each"
+        )
+    for name, values, count in (("labels", labels, classes), ("order", order, neurons)):
+        low, high = int(values.min()), int(values.max())
+        if not 0 <= low <= high < count:
+            raise InputError(f"{name} go from {low} to {high}; expected 0 to {count - 1}")

@@ -1,0 +1,151 @@
+"""Temporal MNIST: small whole runs, a stop and a restart, claims, and bad settings."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from plastorch.cli import main
+from plastorch.engine.checkpoint import load_tensors
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Interrupted
+from plastorch.engine.run import RunFolder
+from plastorch.experiments import rank_mnist
+from plastorch.experiments.rank_mnist import MODELS, Pictures, RankMnistConfig, measure
+from plastorch.experiments.rank_mnist_claims import claims
+from plastorch.experiments.session import Session
+from plastorch.rank import RankTraining
+from plastorch.report.load import load_run
+from plastorch.report.rank_timing import timing_panels
+
+SMALL = RankMnistConfig(models=("lstm-rank", "convolutional"), steps=4)
+
+
+def session(path: Path) -> Session:
+    path.mkdir(exist_ok=True)
+    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A smoke run on a tenth of its images, from inside the package."""
+    monkeypatch.setattr(rank_mnist, "QUICK", (72, 30))
+    monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path))
+
+
+def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
+    result = measure(replace(SMALL, models=tuple(MODELS)), session(tmp_path / "run"))
+    assert result["complete"] and result["quick"] and result["data"]["n_train"] == 72
+    metrics = result["metrics"]
+    for name in MODELS:
+        field = name.replace("-", "_")
+        assert 0 <= metrics[f"{field}_accuracy"] <= 1
+        assert 0 <= metrics[f"{field}_mean_step"] <= 3
+        assert metrics[f"{field}_skipped"] == pytest.approx(
+            1 - (metrics[f"{field}_mean_step"] + 1) / 4
+        )
+    assert metrics["test_accuracy"] == metrics["convolutional_accuracy"]
+    assert len(result["claims"]) >= 10
+    assert all(claim["holds"] is None for claim in result["claims"])
+    rows = RunFolder(tmp_path / "run").records()
+    phases = list(dict.fromkeys(row["phase"] for row in rows))
+    assert phases == ["lstm-rank", "lstm-last", "lstm-all", "convolutional-first", "convolutional"]
+    first = [row for row in rows if row["phase"] == "convolutional-first"]
+    assert all(row["computed_steps"] == 1 for row in first)
+    names = [panel.name for panel in timing_panels(load_run(tmp_path / "run"))]
+    assert names[:3] == ["accuracy-time", "decision-times", "fixed-time"]
+
+
+def test_what_was_stopped_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure(SMALL, session(tmp_path / "whole"))
+    step, count = RankTraining.step, 0
+
+    def stopping(self: RankTraining) -> Any:
+        nonlocal count
+        count += 1
+        if count == 4:  # at the beginning of the convolutional network's second phase
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
+    monkeypatch.setattr(RankTraining, "step", stopping)
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        measure(SMALL, session(tmp_path / "stopped"))
+    measure(SMALL, session(tmp_path / "stopped"))
+    weights, courses = [], []
+    for folder in ("whole", "stopped"):
+        (file,) = (tmp_path / folder / "checkpoint").glob("*.safetensors")
+        weights.append(load_tensors(file))
+        records = RunFolder(tmp_path / folder).records()
+        courses.append([{k: v for k, v in row.items() if k != "seconds"} for row in records])
+    assert courses[0] == courses[1]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_pictures_are_shifted_as_spikes_with_background_around() -> None:
+    when = torch.zeros(50, 1, 3, 3, dtype=torch.uint8)
+    data = Pictures(when, torch.zeros(50).long(), 4)
+    plain, moved = data.batch(), data.batch(slice(0, 50), 1, 0, 0)
+    assert plain.x.shape == moved.x.shape == (4, 50, 9) and not plain.x.any()
+    assert set(moved.x.unique().tolist()) == {0, 3}
+    dark = (moved.x[0].view(50, 3, 3) == 3).flatten(1).sum(1)
+    assert set(dark.tolist()) == {0, 3, 5}  # not moved, along one axis, along both
+
+
+def test_claims_are_asserted_of_whole_runs_only() -> None:
+    def curve(*points: tuple[float, float]) -> torch.Tensor:
+        return torch.tensor([(*point, 0.5, 0.0) for point in points], dtype=torch.float64)
+
+    figures = {
+        f"{name.replace('-', '_')}_{kind}": value
+        for name in MODELS
+        for kind, value in (("accuracy", 0.96), ("mean_step", 0.3), ("first_accuracy", 0.5))
+    }
+    figures |= {"convolutional_accuracy": 0.996, "convolutional_first_accuracy": 0.992}
+    figures |= {"lstm_rank_first_accuracy": 0.9}
+    arrays = {f"{name}.curve": curve((0.1, 0.9), (0.4, 0.96)) for name in MODELS}
+    rows: list[Any] = [
+        {"phase": "lstm-rank", "computed_steps": s, "seconds": s} for s in (20.0, 9, 2, 2)
+    ]
+    held = {claim.id: claim.holds for claim in claims(figures, arrays, rows, 10_000, True)}
+    assert held == dict.fromkeys(held, True) and len(held) == 15
+    assert {claim.holds for claim in claims(figures, arrays, rows, 10_000, False)} == {None}
+    worse = figures | {"convolutional_mean_step": 1.5, "lstm_last_first_accuracy": 0.95}
+    arrays["lstm-rank.curve"] = curve((0.1, 0.96), (0.4, 0.9))
+    wrong = [c.id for c in claims(worse, arrays, rows[::-1], 10_000, True) if not c.holds]
+    assert wrong == [
+        "crossing-time",
+        "first-last",
+        "lstm-rank-threshold-accuracy",
+        "lstm-computed",
+        "lstm-seconds",
+    ]
+
+
+def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--models", "lstm-rank", "--steps", "3", "--quick", "--out", str(tmp_path)]
+    assert main(["run", "rank-mnist", *arguments]) == 0
+    assert "test accuracy" in capsys.readouterr().out
+    (report,) = tmp_path.glob("rank-mnist/*/report.html")
+    assert "Accuracy against time" in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"models": ("gru",)}, "models are"),
+        ({"steps": 1}, "steps is 1; expected 2 to 255"),
+        ({"threshold": 1.0}, r"threshold is 1\.0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"first_epochs": -1}, "first_epochs is -1; expected 0 or more"),
+        ({"shift": -2}, "shift is -2"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        RankMnistConfig(**settings)

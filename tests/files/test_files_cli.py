@@ -1,0 +1,334 @@
+"""``plastorch files``: the whole way from a tree to a page, and one clear line for mistakes."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import plastorch.files
+from plastorch.cli import main
+from plastorch.engine.errors import InputError
+from plastorch.files.classifier import FileClassifier
+from plastorch.files.store import LabelStore
+
+FIT = ["--epochs", "30", "--hidden", "16", "--neurons", "100"]
+ENDS = {"code": "py", "image": "png", "text": "txt"}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of three kinds, one of them with a hostile name."""
+    root, random = tmp_path_factory.mktemp("tree"), np.random.default_rng(0)
+    for kind, end in ENDS.items():
+        folder = root / "a" / f"{kind}s"
+        folder.mkdir(parents=True)
+        for number in range(30):
+            size = int(10 ** (1 + len(kind) % 4 + random.random()))
+            file = folder / f"{kind}{number}.{end}"
+            file.write_bytes(b"x" * size)
+            os.utime(file, (1.6e9, 1.6e9 + 1e6 * random.integers(0, 90)))
+    (root / "a" / "texts" / "<img src=x onerror=alert(1)>.txt").write_text("hello")
+    return root
+
+
+@pytest.fixture(scope="module")
+def catalogue(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("catalogue") / "catalogue.parquet"
+    assert main(["files", "scan", str(tree), "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model"
+    arguments = ["files", "fit", str(catalogue), "--label", "extension", "--out", str(path)]
+    assert main([*arguments, *FIT]) == 0
+    return path
+
+
+def table(folder: Path, **changes: object) -> Path:
+    """A CSV file of labelled records that are no files."""
+    kinds = ["code", "image"] * 30
+    columns = {
+        "kind": kinds,
+        "again": kinds,
+        "size": [i % 7 if kind == "code" else 90 + i for i, kind in enumerate(kinds)],
+        "owner": ["ada", "bob", "cyd"] * 20,
+    } | changes
+    frame = pl.DataFrame({name: values for name, values in columns.items() if values is not None})
+    frame.write_csv(folder / "table.csv")
+    return folder / "table.csv"
+
+
+def test_scan_says_what_it_found(catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.read_parquet(catalogue)
+    assert frame.height == 91 and "magic" not in frame.columns
+
+
+def test_fit_says_how_well(
+    catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "model"
+    arguments = ["files", "fit", str(catalogue), "--label", "extension", "--out", str(out), *FIT]
+    assert main([*arguments, "--seed", "1", "--ignore", "parent", "dir2"]) == 0
+    printed = capsys.readouterr()
+    assert "of 18 records; the model has learned from the other 73" in printed.out
+    for words in ("confusion, a row per class", " 1 png", "logistic regression", "largest class"):
+        assert words in printed.out
+    assert "a catalogue of files: not learned from" in printed.err and "30/30" in printed.err
+    fitted = FileClassifier.load(out)
+    names = {key.name for key in fitted.keys_}
+    assert not names & {"extension", "path", "name", "inode", "device", "parent", "dir2"}
+    assert fitted.random_state == 1 and fitted.class_count_.sum() == 73
+    assert fitted.score(pl.read_parquet(catalogue), pl.read_parquet(catalogue)["extension"]) > 0.7
+
+
+def test_fit_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = ["code", "image", None] * 20
+    path = table(tmp_path, kind=kinds, again=kinds)
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(tmp_path / "m"), *FIT]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "20 records have no class in 'kind' and are left out" in printed.err
+    assert "equal to 'kind', and not learned from: again" in printed.err
+    assert {key.name for key in FileClassifier.load(tmp_path / "m").keys_} <= {"size", "owner"}
+
+
+def test_classes_too_small_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = table(tmp_path, kind=["a", "b", *["c"] * 4, *["d"] * 4], again=None, owner=None,
+                 size=list(range(10)))  # fmt: skip
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(tmp_path / "m"), *FIT]
+    assert main(arguments) == 0
+    assert "none is held out, and there is no score" in capsys.readouterr().out
+    assert FileClassifier.load(tmp_path / "m").class_count_.tolist() == [1, 1, 4, 4]
+
+
+@pytest.mark.parametrize("end", ["parquet", "csv"])
+def test_predict(
+    model: Path, catalogue: Path, tree: Path, tmp_path: Path, end: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    found = []
+    for source in (catalogue, tree):
+        out = tmp_path / f"labels.{end}"
+        assert main(["files", "predict", str(model), str(source), "--out", str(out)]) == 0
+        found.append(pl.read_parquet(out) if end == "parquet" else pl.read_csv(out))
+    assert "91 records, 3 classes" in capsys.readouterr().out
+    assert found[0].columns == ["path", "class", "confidence", "keys"]
+    described = FileClassifier.load(model).describe(pl.read_parquet(catalogue))
+    assert found[0]["class"].to_list() == described["label"].to_list()
+    assert found[0].select("path", "class").equals(found[1].select("path", "class"))
+    ends = found[0]["path"].str.split(".").list.last()
+    assert (ends == found[0]["class"]).mean() > 0.9  # type: ignore[operator]
+
+
+def test_predict_rows_that_lack_keys(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pl.DataFrame({"size_log2": [3.0, None], "parent": ["texts", "new"]}).write_csv(
+        tmp_path / "a.csv"
+    )
+    out = tmp_path / "labels.parquet"
+    assert main(["files", "predict", str(model), str(tmp_path / "a.csv"), "--out", str(out)]) == 0
+    line = capsys.readouterr().err
+    assert "which count as missing" in line and "name_length" in line and "parent" not in line
+    assert pl.read_parquet(out)["row"].to_list() == [0, 1]
+
+
+def test_watch_labels_what_is_there_and_what_comes(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, folder = tmp_path / "labels.sqlite", tmp_path / "files"
+    folder.mkdir()
+    (folder / "one.txt").write_text("hello")
+
+    def go_on() -> None:
+        if _wait_for(store, 1):
+            (folder / "two.png").write_bytes(b"x" * 5000)
+            _wait_for(store, 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    arguments = ["files", "watch", str(model), str(folder), "--store", str(store)]
+    assert main([*arguments, "--rescan-s", "1"]) == 0
+    thread.join()
+    assert "0 removed" in capsys.readouterr().out
+    with LabelStore(store, create=False) as labels:
+        rows = [row for page in labels.rows() for row in page]
+    assert {Path(row.path).name for row in rows} == {"one.txt", "two.png"}
+    assert {row.model for row in rows} == {FileClassifier.load(model).fingerprint}
+
+
+def _wait_for(store: Path, count: int) -> bool:
+    for _ in range(1000):
+        time.sleep(0.02)
+        if store.exists() and store.stat().st_size:
+            with contextlib.suppress(InputError), LabelStore(store, create=False) as labels:
+                if len(labels) >= count:
+                    return True
+    return False
+
+
+def test_show(model: Path, catalogue: Path, tmp_path: Path) -> None:
+    predictions = tmp_path / "labels.csv"
+    assert main(["files", "predict", str(model), str(catalogue), "--out", str(predictions)]) == 0
+    store = tmp_path / "labels.sqlite"
+    with LabelStore(store) as labels:
+        assert len(labels) == 0
+    pages = []
+    for source in (model, predictions, store):
+        assert main(["files", "show", str(source), "--out", str(tmp_path / "page.html")]) == 0
+        pages.append((tmp_path / "page.html").read_text())
+    assert "Input neurons" in pages[0] and "Most" not in pages[0]
+    assert "Most doubtful" in pages[1] and pages[1].count("<tr") == 2 * 21
+    assert not any("<img" in page for page in pages)
+    assert "0" in pages[2] and sorted(os.listdir(tmp_path))[-1] == "page.html"
+
+
+def test_hostile_names_and_labels_are_shown_as_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    frame = pl.DataFrame({"path": [evil], "class": [evil], "confidence": [0.5], "keys": [evil]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    out = tmp_path / "page.html"
+    assert main(["files", "show", str(tmp_path / "a.parquet"), "--out", str(out)]) == 0
+    assert "<script" not in out.read_text() and out.read_text().count("&lt;script") == 7
+
+
+@pytest.fixture
+def place(tmp_path: Path, model: Path, catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with good and bad things, which the mistakes are about."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "files"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "files" / "a.txt").write_text("hello")
+    data = bytearray(model.read_bytes())
+    (tmp_path / "model").write_bytes(data)
+    data[-9] ^= 1
+    (tmp_path / "tampered").write_bytes(data)
+    (tmp_path / "catalogue").write_bytes(catalogue.read_bytes())
+    table(tmp_path)
+    (tmp_path / "junk").write_bytes(b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.")
+    return tmp_path
+
+
+MISTAKES = [
+    (["scam"], "VERB is 'scam'; expected one of scan, fit, predict, watch, show; did you mean"),
+    (["scan", "empty", "--out", "a.parquet"], "expected a folder with files"),
+    (["scan", "no", "--out", "a.parquet"], "root is 'no'"),
+    (["scan", "files"], "--out"),
+    (["fit", "no.csv", "--label", "kind", "--out", "m"], "no.csv is not a file"),
+    (["fit", "table.csv", "--label", "kinds", "--out", "m"], "did you mean kind?"),
+    (["fit", "table.csv", "--label", "kind", "--out", "m", "--ignore", "sise"], "mean size?"),
+    (["fit", "table.csv", "--label", "kind", "--out", "no/m"], "out is 'no/m'"),
+    (["fit", "table.csv", "--label", "kind", "--out", "m", "--epochs", "0"], "epochs is 0"),
+    (["fit", "table.csv", "--label", "kind", "--out", "m", "--neurons", "1"], "neurons are 1"),
+    (["fit", "table.csv", "--label", "kind", "--out", "m", "--seed", "-1"], "seed is -1"),
+    (
+        ["fit", "table.csv", "--label", "kind", "--out", "m", "--ignore", "size", "owner"],
+        "no column is left to learn 'kind' from",
+    ),
+    (["predict", "no", "table.csv", "--out", "a.csv"], "no is missing; expected a model"),
+    (["predict", "tampered", "table.csv", "--out", "a.csv"], "its SHA-256 doesn't match"),
+    (["predict", "junk", "table.csv", "--out", "a.csv"], "damaged or no model"),
+    (["predict", "model", "junk", "--out", "a.csv"], "is not Parquet"),
+    (["predict", "model", "table.csv", "--out", "a.csv"], "has none of the model's keys: "),
+    (["predict", "model", "table.csv", "--out", "a.txt"], "ends in .parquet or .csv"),
+    (["predict", "model", "empty", "--out", "a.csv"], "expected a folder with files"),
+    (["watch", "model", "no", "--store", "s"], "no"),
+    (["watch", "tampered", "files", "--store", "s"], "its SHA-256 doesn't match"),
+    (["watch", "model", "files", "--store", "table.csv"], "table.csv"),
+    (["watch", "model", "files", "--store", "s", "--rescan-s", "0"], "rescan_s is 0"),
+    (["show", "no", "--out", "p.html"], "no is no file"),
+    (["show", "junk", "--out", "p.html"], "damaged or no model"),
+    (["show", "tampered", "--out", "p.html"], "its SHA-256 doesn't match"),
+    (["show", "catalogue", "--out", "p.html"], "is no table of plastorch files predict"),
+    (["show", "model", "--out", "model"], "which is what would be shown"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda value: str(value)[:70])
+def test_mistakes_are_one_clear_line_and_status_2(
+    place: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(os.listdir(place))
+    assert main(["files", *arguments]) == 2
+    printed = capsys.readouterr()
+    last = printed.err.strip().splitlines()[-1]
+    assert last.startswith("plastorch: ") and words in last
+    assert "Traceback" not in printed.err and printed.out == ""
+    assert set(os.listdir(place)) - set(before) <= {"s", "s-lock"}
+
+
+LABELS = [
+    ({"kind": ["code"] * 60, "again": None}, "column 'kind' holds 1 class ('code')"),
+    ({"kind": [None] * 60, "again": None}, "column 'kind' holds no class"),
+    ({"kind": list(range(60)), "again": None, "size": None, "owner": None}, "no column is left"),
+    ({"size": [1] * 60, "owner": ["ada"] * 60}, "records all have the same values"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), LABELS)
+def test_bad_tables(
+    tmp_path: Path, changes: dict[str, object], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(tmp_path, **changes)
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(tmp_path / "m"), *FIT]
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_mixed_types_unseen_categories_and_a_value_of_10_mb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(tmp_path, size=["7", "seven", "3.5"] * 20)
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(tmp_path / "m"), *FIT]
+    assert main(arguments) == 0
+    rows = pl.DataFrame({"owner": ["eve", "x" * 10_000_000], "size": ["many", None]})
+    rows.write_parquet(tmp_path / "rows")
+    out = tmp_path / "labels.csv"
+    assert (
+        main(["files", "predict", str(tmp_path / "m"), str(tmp_path / "rows"), "--out", str(out)])
+        == 0
+    )
+    assert pl.read_csv(out).height == 2
+
+
+@pytest.mark.parametrize(("verb", "name"), [("scan", "polars"), ("fit", "polars"),
+                                            ("watch", "watchfiles")])  # fmt: skip
+def test_a_missing_extra_is_named(
+    place: Path, verb: str, name: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, name, None)
+    rest = {"scan": ["files", "--out", "a"], "fit": ["table.csv", "--label", "kind", "--out", "m"],
+            "watch": ["model", "files", "--store", "s"]}[verb]  # fmt: skip
+    assert main(["files", verb, *rest]) == 2
+    expected = f'plastorch: {name} is missing; expected: pip install "plastorch[files]"\n'
+    assert capsys.readouterr().err == expected
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(["files", *arguments]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == "" and max(map(len, printed.out.splitlines())) <= 100
+    for verb in ("scan", "fit", "predict", "watch", "show"):
+        with pytest.raises(SystemExit) as stop:
+            main(["files", verb, "--help"])
+        assert stop.value.code == 0
+        assert f"usage: plastorch files {verb}" in capsys.readouterr().out
+
+
+def test_the_estimator_is_the_rooms_public_name() -> None:
+    assert plastorch.files.FileClassifier is FileClassifier
+    with pytest.raises(AttributeError, match="has no attribute 'FileClassifer'"):
+        _ = plastorch.files.FileClassifer

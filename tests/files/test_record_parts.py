@@ -1,0 +1,74 @@
+"""Patterns of records by their parts are those of the encoder; distinct rows are found."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plastorch.engine.errors import InputError
+from plastorch.files.distinct import distinct
+from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.keys import Key
+from plastorch.files.parts import encode_parts
+
+KEYS = (
+    Key("owner", "category", 5),
+    Key("size", "number", 9, center=2.0, scale=3.0),
+    Key("hour", "cycle", 4, period=24, width=6),
+    Key("tags", "set", 3),
+    Key("path", "path", 6, depth=3),
+)
+VALUES = {
+    "owner": st.sampled_from([None, "", "ada", "bob", "ädä"]),
+    "size": st.one_of(st.none(), st.floats(-50, 50), st.just(float("inf"))),
+    "hour": st.one_of(st.none(), st.integers(-5, 30)),
+    "tags": st.sampled_from([None, "", "a", "a|b", "b|a"]),
+    "path": st.sampled_from([None, "/a/b", "/a/c/d/e", "a/b", "/"]),
+}
+SCHEMA = {"owner": pl.String, "size": pl.Float64, "hour": pl.Int64, "tags": pl.String,
+          "path": pl.String}  # fmt: skip
+
+
+@given(st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=40), st.integers(0, 9))
+def test_parts_put_together_are_the_encoders_patterns(rows: list[dict], seed: int) -> None:
+    frame = pl.DataFrame(rows, schema=SCHEMA)
+    encoder = CorrelativeEncoder(KEYS, bins=20, seed=seed)
+    parts = encode_parts(encoder, frame)
+    assert (parts.assemble() == encoder.encode(frame)).all()
+    for part, table in enumerate(parts.tables):
+        assert sorted(np.unique(parts.codes[:, part])) == list(range(len(table)))
+
+
+def test_numbers_with_the_same_pattern_are_one() -> None:
+    random = np.random.default_rng(0)
+    encoder = CorrelativeEncoder([Key("size", "number", 10)])
+    frame = pl.DataFrame({"size": random.uniform(-2, 2, 5000)})
+    parts = encode_parts(encoder, frame)
+    assert (parts.assemble() == encoder.encode(frame)).all()
+    # A grid of ten neurons on four widths; a step to the same bin makes no new pattern.
+    assert 30 < len(parts.tables[0]) <= 41
+
+
+def test_threads_and_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    random = np.random.default_rng(0)
+    frame = pl.DataFrame({"size": random.integers(0, 9, 100_000), "owner": ["ada", "b"] * 50_000})
+    encoder = CorrelativeEncoder(KEYS)
+    assert (encode_parts(encoder, frame).assemble() == encoder.encode(frame)).all()
+    with pytest.raises(InputError, match="expected some of owner, size"):
+        encode_parts(encoder, pl.DataFrame({"colour": [1]}))
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda width: st.lists(
+            st.lists(st.integers(0, 3), min_size=width, max_size=width), min_size=0, max_size=60
+        ).map(lambda rows: np.array(rows, np.uint64).reshape(-1, width))
+    )
+)
+def test_distinct_rows(rows: np.ndarray) -> None:
+    codes, firsts = distinct(rows)
+    assert (rows[firsts][codes] == rows).all()
+    assert len(firsts) == len(np.unique(rows, axis=0)) and (np.diff(firsts) > 0).all()

@@ -1,0 +1,100 @@
+"""How much inputs drove an answer: against torch's gradient, and where the truth is known."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.patterns import attribution
+from plastorch.spiking.patterns.attribution import attribute
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron, decide, respond
+
+
+def network(inputs: int, hidden: int, classes: int, seed: int = 0, **constants: Any) -> Any:
+    random = torch.Generator().manual_seed(seed)
+    return PatternNetwork(inputs, hidden, classes, PatternNeuron(**constants), random).double()
+
+
+def patterns(count: int, inputs: int, steps: int, seed: int) -> Tensor:
+    """Random ones; a fifth of the inputs is silent."""
+    random = torch.Generator().manual_seed(seed)
+    bins = torch.randint(0, steps, (count, inputs), dtype=torch.uint8, generator=random)
+    return bins.masked_fill(torch.rand(count, inputs, generator=random) < 0.2, NO_SPIKE)
+
+
+def by_autograd(net: Any, bins: Tensor, winner: Tensor, runner_up: Tensor) -> Tensor:
+    """Gradient of the margin with respect to gains of the inputs, which are 1."""
+    gradients = []
+    for pattern, first, second in zip(bins, winner, runner_up, strict=True):
+        gain = torch.ones(len(pattern), dtype=torch.float64, requires_grad=True)
+        weights = net.weights()
+        weights = weights._replace(hidden=weights.hidden * gain[:, None])
+        distance = respond(pattern[None], weights, net.neuron).distance[0]
+        (gradient,) = torch.autograd.grad(distance[second] - distance[first], gain)
+        gradients.append(gradient.masked_fill(pattern == NO_SPIKE, 0))
+    return torch.stack(gradients)
+
+
+@given(
+    inputs=st.integers(1, 30),
+    hidden=st.integers(1, 20),
+    classes=st.integers(2, 6),
+    steps=st.integers(1, 30),
+    seed=st.integers(0, 99),
+)
+def test_attribution_is_the_gradient_of_the_margin(
+    inputs: int, hidden: int, classes: int, steps: int, seed: int
+) -> None:
+    constants = {"input_steps": steps, "tail_steps": seed % 7, "target_times": ((steps - 1) / 1e3,)}
+    net, bins = (
+        network(inputs, hidden, classes, seed, **constants),
+        patterns(3, inputs, steps, seed),
+    )
+    found = attribute(net, bins)
+    expected = by_autograd(net, bins, found.winner, found.runner_up)
+    torch.testing.assert_close(found.of_inputs, expected, atol=1e-9, rtol=1e-9)
+
+
+def test_answers_are_the_networks_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, bins = network(25, 30, 4), patterns(40, 25, 20, seed=1)
+    response = net(bins)
+    monkeypatch.setattr(attribution, "BATCH", 7)
+    monkeypatch.setattr(attribution, "WORK_PER_THREAD", 1)
+    found = attribute(net, bins)
+    for one, two in zip(found.response, response, strict=True):
+        assert torch.equal(one, two.detach())
+    assert torch.equal(found.winner, decide(response))
+    distance = response.distance.detach().clone()
+    distance[torch.arange(40), found.winner] = torch.inf
+    assert torch.equal(distance.gather(1, found.runner_up[:, None])[:, 0], distance.amin(1))
+    assert (found.winner != found.runner_up).all()
+    single = attribute(net.float(), bins).of_inputs.double()
+    torch.testing.assert_close(single, found.of_inputs, rtol=1e-3, atol=1e-3)
+
+
+def test_inputs_that_decide_get_the_shares() -> None:
+    """Inputs 0 and 1 each make the output neuron of a class fire; nothing comes of the third."""
+    net = network(3, 2, 2)
+    with torch.no_grad():
+        net.hidden_weight.copy_(torch.tensor([[6.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
+        net.output_weight.copy_(torch.tensor([[6.0, 0.0], [0.0, 6.0]]))
+    found = attribute(net, torch.tensor([[9, 9, 9], [NO_SPIKE, 9, 9]], dtype=torch.uint8))
+    assert found.winner.tolist() == [0, 1]
+    assert found.of_inputs[0, 0] > 0 > found.of_inputs[0, 1]
+    assert found.of_inputs[1, 1] > 0 and found.of_inputs[1, 0] == 0
+    assert (found.of_inputs[:, 2] == 0).all()
+
+
+def test_bad_input() -> None:
+    bins = torch.zeros(2, 3, dtype=torch.uint8)
+    with pytest.raises(InputError, match="network has 1 class; expected two"):
+        attribute(network(3, 4, 1), bins)
+    with pytest.raises(InputError, match=r"shape \(2, 3\).*expected uint8 of shape \(B, 5\)"):
+        attribute(network(5, 4, 2), bins)
+    with pytest.raises(InputError, match="bins hold 20"):
+        attribute(network(3, 4, 2), bins + 20)

@@ -1,0 +1,109 @@
+"""Patterns that are put together from parts are answered as patterns are."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.patterns import parts as parts_module
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.parts import Parts, answer_parts, different
+
+
+def some_parts(count: int, sizes: list[int], rows: int, seed: int) -> Parts:
+    """Random ones; of a fifth of the rows no input fires."""
+    random = np.random.default_rng(seed)
+    tables = []
+    for size in sizes:
+        table = random.integers(0, 20, (rows, size), dtype=np.uint8)
+        table[random.random(rows) < 0.2] = 255
+        tables.append(table)
+    return Parts(tables, random.integers(0, rows, (count, len(sizes)), dtype=np.uint32))
+
+
+def network(inputs: int, hidden: int = 12, classes: int = 3, seed: int = 0) -> PatternNetwork:
+    net = PatternNetwork(inputs, hidden, classes, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        net.hidden_bias.fill_(0.01)
+    return net
+
+
+def same(net: PatternNetwork, parts: Parts) -> None:
+    """The answers have the same bits as without parts."""
+    found = different(parts)
+    ours, bins = answer_parts(net, parts, found), parts.assemble()
+    with torch.no_grad():
+        expected = net(torch.from_numpy(bins))
+    for one, two in zip(ours, expected, strict=True):
+        assert torch.equal(one[torch.from_numpy(found.which)], two)
+
+
+@given(
+    count=st.integers(1, 60),
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    rows=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_answers_are_those_to_the_whole_patterns(
+    count: int, sizes: list[int], rows: int, seed: int
+) -> None:
+    same(network(sum(sizes), seed=seed), some_parts(count, sizes, rows, seed))
+
+
+def test_more_parts_than_beginnings_that_are_kept() -> None:
+    parts = some_parts(200, [2] * 80, rows=2, seed=0)
+    codes = parts.codes.copy()
+    codes[:, :60] = codes[0, :60]
+    codes[:100, :75] = codes[0, :75]
+    same(network(160), Parts(parts.tables, codes))
+
+
+def test_threads_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts_module, "USEFUL", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    same(network(30), some_parts(300, [10, 10, 10], rows=6, seed=1))
+
+
+def test_tables_with_many_rows() -> None:
+    random = np.random.default_rng(0)
+    table = random.integers(0, 20, (70_000, 2), dtype=np.uint8)
+    codes = random.integers(0, 70_000, (500, 1), dtype=np.uint32)
+    same(network(2), Parts([table], codes))
+
+
+@given(
+    count=st.integers(0, 50),
+    parts=st.integers(1, 5),
+    rows=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_different_ones_are_found(count: int, parts: int, rows: int, seed: int) -> None:
+    given = some_parts(count, [1] * parts, rows, seed)
+    found = different(given)
+    codes = given.codes
+    assert (codes[found.rows][found.which] == codes).all()
+    assert len(found.rows) == len(np.unique(codes, axis=0))
+    ordered = codes[found.rows].tolist()
+    assert ordered == sorted(ordered)
+    for place in range(1, len(ordered)):
+        first = next(m for m in range(parts) if ordered[place][m] != ordered[place - 1][m])
+        assert found.departure[place] == first
+
+
+BAD: list[tuple[Any, str]] = [
+    (lambda p: p._replace(tables=p.tables[:1]), "codes are of 2 parts; expected 1"),
+    (lambda p: Parts([p.tables[0]] * 3, p.codes[:, [0, 0, 0]]), "parts have 6 inputs; expected 4"),
+    (lambda p: p._replace(codes=p.codes + 3), "codes of part 0 are not all below 3"),
+    (lambda p: p._replace(tables=[p.tables[0], p.tables[1] * 0 + 20]), "bins hold 20"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD)
+def test_bad_parts(change: Any, words: str) -> None:
+    parts = change(some_parts(5, [2, 2], rows=3, seed=0))
+    with pytest.raises(InputError, match=words):
+        answer_parts(network(4), parts, different(parts))
