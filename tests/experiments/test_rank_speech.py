@@ -251,8 +251,8 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 def test_settings_survive_json_and_name_their_networks() -> None:
     config = RankSpeechConfig()
     assert RankSpeechConfig(**json.loads(json.dumps(asdict(config)))) == config
-    assert len(config.models()) == 22 and rank_name(0.999, 0.0) == "rank-999-0"
-    assert len(set(config.models())) == 22
+    assert len(config.models()) == 26 and rank_name(0.999, 0.0) == "rank-999-0"
+    assert len(set(config.models())) == 26
 
 
 def test_splits_by_speaker_turn_with_the_seed(tmp_path: Path) -> None:

@@ -53,6 +53,10 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
         assert arrays[f"{name}.curve"].shape == (12, 4)
         kind, shape = ("noise", (10, 3)) if steps == 40 else ("lag", (25,))
         assert arrays[f"{name}.{kind}"].shape == shape
+    for name in MODELS:
+        whole, used = (metrics[f"{name.replace('-', '_')}_macs{end}"] for end in ("", "_to_answer"))
+        size, steps = 9 * 4 * 10 + 9, 40 if name.startswith("signal") else 25
+        assert whole == steps * (size if "stpn" not in name else 3 * 5 * 6 + 5) >= used > 0
     assert metrics["test_accuracy"] == metrics["signal_last_accuracy"]
     assert metrics["beyond_best"] < 0.1 and metrics["beyond_threshold"] < 0.1
     assert metrics["runs_observer_lag"] == 0.0 == metrics["runs_observer_early"]

@@ -129,7 +129,7 @@ class Pictures(NamedTuple):
         flat = when.flatten(1)
         return Batch(flat.expand(self.steps, *flat.shape), self.labels[rows])
 
-    def batches(self, size: int = 500) -> list[Batch]:
+    def batches(self, size: int = 200) -> list[Batch]:
         """All pictures, in parts."""
         return [self.batch(slice(i, i + size)) for i in range(0, len(self.labels), size)]
 

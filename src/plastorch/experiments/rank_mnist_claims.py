@@ -8,7 +8,7 @@ from statistics import mean
 from torch import Tensor
 
 from plastorch.engine.run import Claim, Record
-from plastorch.experiments.rank_reading import sampling_error
+from plastorch.experiments.rank_frontier import sampling_error
 
 Figures = Mapping[str, float]
 PUBLISHED = {

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.experiments.comparison import field
-from plastorch.experiments.rank_frontier import sampling_error as sampling_error
 from plastorch.rank import Readings
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
@@ -93,8 +92,8 @@ def time_to_reach(curve: NDArray[np.float64], accuracy: float) -> float:
         accuracy: wanted.
 
     Example:
-        >>> time_to_reach(np.array([[10.0, 1.0], [0.0, 0.5]]), 0.6)
-        2.0
+        >>> time_to_reach(np.array([[10.0, 1.0], [0.0, 0.5]]), 0.75)
+        5.0
     """
     steps, right = curve[curve[:, 0].argsort()][:, :2].T
     right = np.maximum.accumulate(right)

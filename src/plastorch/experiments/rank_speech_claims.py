@@ -9,7 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from plastorch.engine.run import Claim, Record
-from plastorch.experiments.rank_reading import gains, sampling_error
+from plastorch.experiments.rank_frontier import sampling_error
+from plastorch.experiments.rank_reading import gains
 
 Figures = Mapping[str, float]
 Curves = Mapping[str, Tensor]

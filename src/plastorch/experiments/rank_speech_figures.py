@@ -10,13 +10,8 @@ from torch import Tensor
 from plastorch.data.frames import Frames
 from plastorch.data.logmel import LogMel
 from plastorch.experiments.comparison import field
-from plastorch.experiments.rank_reading import (
-    Measured,
-    best_points,
-    measured,
-    sampling_error,
-    time_to_reach,
-)
+from plastorch.experiments.rank_frontier import sampling_error
+from plastorch.experiments.rank_reading import Measured, best_points, measured, time_to_reach
 from plastorch.rank import Readings
 
 

@@ -49,7 +49,7 @@ class RankSpeechConfig:
 
     dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
     split: Literal["official", "speaker"] = "official"
-    thresholds: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95, 0.99)
+    thresholds: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
     entropy_weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3)
     hidden_size: int = 96
     dropout: float = 0.3

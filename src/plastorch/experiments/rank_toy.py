@@ -16,7 +16,7 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.comparison import checked_models, networks
+from plastorch.experiments.comparison import checked_models, field, networks
 from plastorch.experiments.rank_reading import Measured
 from plastorch.experiments.rank_toy_claims import claims
 from plastorch.experiments.rank_toy_figures import (
@@ -30,6 +30,7 @@ from plastorch.experiments.rank_toy_figures import (
 )
 from plastorch.experiments.session import Session
 from plastorch.rank import Batch, RankCoder, RankTraining, Readings, Training, evaluate
+from plastorch.rank.evaluate import multiply_accumulates
 from plastorch.rank.train import Mode
 from plastorch.stp import STPN
 
@@ -166,7 +167,7 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
     metrics = {key: value for each in found.values() for key, value in each.metrics.items()}
     metrics |= beyond_observers(found)
     session.run.write_arrays({key: a for each in found.values() for key, a in each.arrays.items()})
-    head = {"test_accuracy": metrics[f"{next(iter(nets)).replace('-', '_')}_accuracy"]}
+    head = {"test_accuracy": metrics[field(next(iter(nets)), "accuracy")]}
     ordinary = replace(config, models=tuple(MODELS)) == RankToyConfig() and not session.quick
     known = claims(metrics, session.run.records(), sizes["signal"], ordinary)
     return session.finish(started, loop, head | metrics, known)
@@ -220,10 +221,16 @@ def _readings(
 def _measured(
     name: str, coder: RankCoder, data: Signals | Runs, threshold: float, session: Session
 ) -> Measured:
+    """Of a network; besides, multiply-accumulates of a sequence to its end and to its answer."""
     readings = _readings(coder, data, thresholds_with(threshold), session)
     if isinstance(data, Signals):
-        return measured_signals(name, readings, data, threshold)
-    return measured_runs(name, readings, data, threshold)
+        metrics, arrays = measured_signals(name, readings, data, threshold)
+    else:
+        metrics, arrays = measured_runs(name, readings, data, threshold)
+    whole = float(multiply_accumulates(coder) * len(data.x))
+    used = whole * (1 - metrics[field(name, "skipped")])
+    work = {field(name, "macs"): whole, field(name, "macs_to_answer"): round(used)}
+    return Measured(metrics | work, arrays)
 
 
 def _result(
