@@ -22,7 +22,7 @@ def pictures(count: int = 5, side: int = 8, seed: int = 0) -> Tensor:
 def network(convolutional: bool, seed: int = 0) -> PictureLSTM:
     torch.manual_seed(seed)
     front, features = convolutions(8, (4, 6), 0.0) if convolutional else (None, None)
-    return PictureLSTM(64, 7, front, features)
+    return PictureLSTM(64, 7, front, features, lasting=convolutional)
 
 
 @pytest.mark.parametrize("convolutional", [False, True])
@@ -30,6 +30,7 @@ def test_it_sees_each_step_s_frame(convolutional: bool) -> None:
     net, when = network(convolutional), pictures()
     found, state = net(when.expand(STEPS, 5, 64))
     frames = spikes(when, STEPS).float()
+    frames = frames.cumsum(0) if convolutional else frames
     features = torch.stack([net.front(frame) for frame in frames])
     expected, (hidden, cell) = net.lstm(features)
     torch.testing.assert_close(found, expected)

@@ -4,7 +4,6 @@ Its weights in phase-change devices, keys that arrive one after the other, and a
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,20 +14,17 @@ from torch import Tensor
 from plastorch.engine.run import Record
 from plastorch.experiments.files_baselines import row, scores
 from plastorch.experiments.files_fold import Fold
+from plastorch.experiments.files_stream import stream
 from plastorch.spiking.patterns.memristive import MemristiveNetwork
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, decide
-from plastorch.spiking.patterns.train import answer, probabilities, train
+from plastorch.spiking.patterns.train import answer, train
 
 HOUR, DAY = 3600.0, 86400.0
 TIMES = (25.0, HOUR, DAY, 30 * DAY, 365 * DAY)
 """Seconds since the weights were written."""
 OPERATION_NJ = 0.01
 """Energy of a synaptic operation, 10 pJ."""
-DELAY = 50.0
-"""Mean delay of a key, milliseconds; it is distributed exponentially."""
-SURE = 0.95
-"""Probability of a class at which it is decided for, though keys are still to come."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,7 @@ class Supervised:
         hidden: H.
         epochs: passes.
         dropout: share of input spikes that are left out in training.
+        weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
         pairs: of phase-change devices per weight.
         instances: times that the weights are written into devices.
         tested: test records at most, where the network is tested many times.
@@ -48,6 +45,7 @@ class Supervised:
     hidden: int
     epochs: int
     dropout: float
+    weight_noise: float
     pairs: int
     instances: int
     tested: int
@@ -73,7 +71,7 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
     some = torch.from_numpy(fold.some(fold.test.height, settings.tested, 12))
     found += _memristive(fold, network, settings, some)
     if fold.number == 0:
-        found += _stream(fold, network, some)
+        found += stream(fold, network, some)
         found += [_other_hash(fold, network, number) for number in range(settings.hashes)]
     return found
 
@@ -96,7 +94,15 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
     start = time.process_time()
     known = torch.from_numpy(fold.train_labels)
     random = fold.random(11)
-    train(network, patterns, known, random, settings.epochs, dropout=settings.dropout)
+    train(
+        network,
+        patterns,
+        known,
+        random,
+        settings.epochs,
+        dropout=settings.dropout,
+        weight_noise=settings.weight_noise,
+    )
     fitted = time.process_time()
     response = answer(network, tested)
     answers = decide(response).numpy()
@@ -170,61 +176,6 @@ def _memristive(
 
 def _accuracy(network: PatternNetwork, bins: Tensor, labels: NDArray[np.int64]) -> float:
     return float((decide(answer(network, bins)).numpy() == labels).mean())
-
-
-def _stream(fold: Fold, network: PatternNetwork, some: Tensor) -> list[Record]:
-    """Keys arrive one by one: accuracy by how many are there, and of decisions in between."""
-    bins, labels = fold.test_bins[some], torch.from_numpy(fold.test_labels[some.numpy()])
-    keys = len(fold.keys)
-    chance = torch.rand(len(bins), keys, generator=fold.random(15), dtype=torch.float64)
-    arrival, order = (-DELAY * torch.log1p(-chance)).sort(dim=1)
-    undecided = torch.ones(len(bins), dtype=torch.bool)
-    when, right = arrival[:, -1].clone(), torch.zeros(len(bins), dtype=torch.bool)
-    when_key = torch.full((len(bins),), float(keys), dtype=torch.float64)
-    found: list[Record] = []
-    for number, part in enumerate(_arriving(fold, bins, order), start=1):
-        response = answer(network, part)
-        told = decide(response)
-        found.append(
-            {
-                **row("stream", fold),
-                "keys": number / keys,
-                "milliseconds": float(arrival[:, number - 1].mean()),
-                "accuracy": float((told == labels).double().mean()),
-            }
-        )
-        sure = probabilities(response.distance).max(1).values >= SURE
-        now = undecided & (sure | (number == keys))
-        when[now], when_key[now] = arrival[now, number - 1], float(number)
-        right[now] = (told == labels)[now]
-        undecided &= ~now
-    found.append(
-        {
-            **row("early", fold),
-            "accuracy": float(right.double().mean()),
-            "early": float((when_key < keys).double().mean()),
-            "keys": float(when_key.mean() / keys),
-            "milliseconds": float(when.mean()),
-            "all_milliseconds": float(arrival[:, -1].mean()),
-        }
-    )
-    return found
-
-
-def _arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
-    """Patterns with the keys that came first, one more each time.
-
-    Args:
-        fold: whose keys they are.
-        bins: with all keys [B, N].
-        order: which key comes first, second, … [B, M].
-    """
-    rank = order.argsort(dim=1)
-    of_neuron = torch.repeat_interleave(
-        torch.arange(len(fold.keys)), torch.tensor([key.neurons for key in fold.keys])
-    )
-    for number in range(1, len(fold.keys) + 1):
-        yield bins.masked_fill((rank >= number)[:, of_neuron], NO_SPIKE)
 
 
 def _other_hash(fold: Fold, network: PatternNetwork, number: int) -> Record:

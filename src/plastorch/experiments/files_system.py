@@ -52,7 +52,7 @@ class FilesSystemConfig:
     neurons: int = 400
     hidden: int = 256
     presentations: int = 800_000
-    dropout: float = 0.1
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "roots", tuple(self.roots))

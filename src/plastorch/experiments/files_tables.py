@@ -58,6 +58,7 @@ class FilesTablesConfig:
         least_epochs: see there.
         most_epochs: see there.
         dropout: share of input spikes that are left out in training.
+        weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
         pairs: of phase-change devices per weight.
         instances: times that the weights are written into devices.
         tested: test records at most, where a network is tested many times.
@@ -71,12 +72,13 @@ class FilesTablesConfig:
     neurons_per_key: int = 20
     least_neurons: int = 400
     hidden_per_class: int = 30
-    least_hidden: int = 256
+    least_hidden: int = 128
     most_hidden: int = 512
     presentations: int = 800_000
     least_epochs: int = 15
     most_epochs: int = 40
-    dropout: float = 0.1
+    dropout: float = 0.2
+    weight_noise: float = 0.04
     pairs: int = 1
     instances: int = 25
     tested: int = 2000

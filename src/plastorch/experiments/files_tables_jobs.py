@@ -58,6 +58,7 @@ def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list
                 config.hidden(len(fold.classes)),
                 config.epochs(fold.train.height),
                 config.dropout,
+                config.weight_noise,
                 config.pairs,
                 config.instances,
                 config.tested,

@@ -15,6 +15,11 @@ FIGURES = (
     *("encode_microseconds", "features_microseconds", "learned_from"),
 )
 """What is told of each table and model, as the mean over folds."""
+CONDITIONS = (
+    *("accuracy", "whole_accuracy", "kappa", "sure", "early", "keys"),
+    *("milliseconds", "all_milliseconds"),
+)
+"""What is told of keys that arrive one by one, and of other hashes."""
 PERIODS = {
     25.0: "25_seconds",
     3600.0: "hour",
@@ -48,8 +53,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
         elif model == "stream":
             found |= _of_stream(name, rows)
         elif model in ("early", "other-hash"):
-            figures = ("accuracy", "kappa", "early", "keys", "milliseconds", "all_milliseconds")
-            found |= _means(name, rows, figures)
+            found |= _means(name, rows, CONDITIONS)
         elif model != "confusion":
             found |= _of_labels(name, rows)
     for table, model in list(groups):

@@ -45,7 +45,8 @@ class Model(NamedTuple):
     hidden_size: int = 125
     """Of the LSTM; the paper's."""
     convolutional: bool = False
-    """Whether it sees frames through convolutions; then images are shifted at random, too."""
+    """Whether it sees, through convolutions, all that has fired so far, and learns from images that
+    are shifted at random."""
 
 
 MODELS = {
@@ -106,7 +107,7 @@ class RankMnistConfig:
         front, features = None, pixels
         if model.convolutional:
             front, features = convolutions(side, CHANNELS, DROPOUT)
-        lstm = PictureLSTM(pixels, model.hidden_size, front, features)
+        lstm = PictureLSTM(pixels, model.hidden_size, front, features, model.convolutional)
         readout = nn.Linear(model.hidden_size, classes)
         return RankCoder(lstm, readout, self.threshold, chunk=1 if model.convolutional else 2)
 

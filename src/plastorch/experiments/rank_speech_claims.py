@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from statistics import mean
-from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.run import Claim, Record
@@ -14,7 +15,7 @@ from plastorch.experiments.rank_reading import gains
 
 Figures = Mapping[str, float]
 Curves = Mapping[str, Tensor]
-Origin = Literal["paper", "ours"]
+Points = NDArray[np.float64]
 
 
 def claims(
@@ -45,19 +46,26 @@ def claims(
 
 
 def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
-    """At equal mean time of the answer."""
-    others = {"last": "trained at the last step and read early", "all": "trained at all steps"}
-    for other, words in others.items():
-        gain = gains(curves["rank.curve"].numpy(), curves[f"{other}.curve"].numpy())[:, 1]
-        if not len(gain):
-            continue
-        origin: Origin = "paper" if other == "last" else "ours"
-        average, least = float(gain.mean()), float(gain.min())
-        statement = f"at equal times, rank-coded answers are right more often than if {words}: gain"
-        yield Claim(f"gain-{other}", statement + ", mean", 0.0, average, average > 0, origin)
-        statement += " at every time, but for two standard errors, least"
-        holds = least > -2 * error
-        yield Claim(f"gain-{other}-least", statement, -2 * error, least, holds, origin)
+    """At equal mean time of the answer; who has an answer may give it later as well."""
+    ours = curves["rank.curve"].numpy()
+    gain = _gain(ours, curves["last.curve"].numpy())
+    average, least = float(gain.mean()), float(gain.min())
+    statement = (
+        "at equal times, rank-coded answers are right more often than those of one trained at the "
+        "last step: gain"
+    )
+    yield Claim("gain", f"{statement}, mean", 0.0, average, average > 0, "paper")
+    statement += " at every time, but for two standard errors; least"
+    yield Claim("gain-least", statement, -2 * error, least, least >= -2 * error, "paper")
+    gain = _gain(ours, curves["all.curve"].numpy())
+    statement = "beside one trained at all steps, of which nothing is claimed: mean gain"
+    yield Claim("gain-all", statement, 0.0, float(gain.mean()), None, "ours")
+
+
+def _gain(ours: Points, theirs: Points) -> Points:
+    """Gain in accuracy at times from where both answer to where the other one has ended."""
+    last = max(ours[-1, 0], theirs[:, 0].max())
+    return gains(np.vstack([ours[:, :2], [last, ours[-1, 1]]]), theirs)[:, 1]
 
 
 def _chosen_claims(figures: Figures, error: float) -> Iterator[Claim]:

@@ -33,6 +33,8 @@ class PictureLSTM(nn.Module):
             It should treat each frame by itself: what it makes of one must not depend on which
             others are still waiting for their answers.
         features: F; the pixels if there is no front.
+        lasting: whether a frame shows all pixels that have fired so far, as if a neuron without
+            leak held each; if not, those that fire at its step.
 
     Example:
         >>> lstm = PictureLSTM(4, 8)
@@ -48,8 +50,10 @@ class PictureLSTM(nn.Module):
         hidden_size: int,
         front: nn.Module | None = None,
         features: int | None = None,
+        lasting: bool = False,
     ) -> None:
         super().__init__()
+        self.lasting = lasting
         self.front = nn.Identity() if front is None else front
         self.lstm = nn.LSTM(features or pixels, hidden_size)
         self.hidden_size = hidden_size
@@ -71,7 +75,8 @@ class PictureLSTM(nn.Module):
             zeros = next(self.lstm.parameters()).new_zeros(batch, self.hidden_size)
             state = PictureState(zeros, zeros, when.new_zeros(batch))
         passed = torch.arange(steps, dtype=when.dtype, device=when.device)
-        frames = (when == (state.step + passed[:, None])[..., None]).to(state.hidden.dtype)
+        step = (state.step + passed[:, None])[..., None]
+        frames = (when <= step if self.lasting else when == step).to(state.hidden.dtype)
         features = self.front(frames.flatten(0, 1)).unflatten(0, (steps, batch))
         activity, (hidden, cell) = self.lstm(features, (state.hidden[None], state.cell[None]))
         return activity, PictureState(hidden[0], cell[0], state.step + steps)

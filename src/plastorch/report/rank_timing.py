@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plastorch.report.canvas import LIGHT, SMALL, Theme, label, legend, new_axes, new_figure
 from plastorch.report.load import Row, RunData, series
 from plastorch.report.panel import Panel
+from plastorch.report.spiking_activity import legend_above
 from plastorch.report.words import percent
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def draw_word(
         axes.axvline(float(clock(moment)), color=theme.ink, linewidth=1.5, linestyle=":")
     below.yaxis.set_major_formatter("{x:g} %")
     label(below, theme, x=f"{clock.unit} from the recording's beginning", title="probability")
-    below.legend(frameon=False, fontsize=SMALL, labelcolor=theme.ink, loc="upper left")
+    legend_above(below, theme)
     return figure
 
 

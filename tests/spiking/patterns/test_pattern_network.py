@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
+from plastorch.spiking.patterns import train as training
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import (
     NO_SPIKE,
@@ -242,6 +243,45 @@ def test_dropout_leaves_out_a_share_of_the_spikes_others_each_time(
             assert any(all(whole[i] == row[i] for i in kept) for whole in rows)
 
 
+def test_weights_are_noisy_in_the_last_third_of_the_epochs_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = PatternNetwork(40, 30, 3, generator=torch.Generator().manual_seed(0))
+    before = [net.hidden_weight.detach().clone(), net.output_weight.detach().clone()]
+    seen: list[list[float]] = []
+
+    def look(network: PatternNetwork, optimiser: torch.optim.Optimizer, *_: Any) -> int:
+        optimiser.step()  # without a gradient it changes nothing
+        pairs = zip((network.hidden_weight, network.output_weight), before, strict=True)
+        seen.append([float((now - was).std() / was.abs().max()) for now, was in pairs])
+        return 0
+
+    monkeypatch.setattr(training, "update", look)
+    monkeypatch.setattr(training, "LARGEST_WEIGHT", 10.0)
+    bins, labels = groups(100, 2)
+    with torch.no_grad():
+        train(net, bins, labels, torch.Generator().manual_seed(0), 6, batch=50, weight_noise=0.1)
+    assert len(seen) == 12 and all(size == [0, 0] for size in seen[:8])
+    np.testing.assert_allclose(seen[8:], 0.1, rtol=0.3)
+    assert seen[8] != seen[9]
+    for now, was in zip((net.hidden_weight, net.output_weight), before, strict=True):
+        torch.testing.assert_close(now.detach(), was, atol=1e-5, rtol=0)
+
+
+def test_noisy_training_cuts_the_largest_weights() -> None:
+    bins, labels = groups(600, 2)
+    largest = {}
+    for noise in (0.0, 0.05):
+        net = PatternNetwork(40, 30, 3, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            net.hidden_weight[0, 0] = 10 * net.hidden_weight.std()
+        train(net, bins, labels, torch.Generator().manual_seed(0), 6, weight_noise=noise)
+        weight = net.hidden_weight.detach()
+        largest[noise] = float(weight.abs().max() / weight.std())
+        assert (decide(answer(net, bins)) == labels).double().mean() > 0.95
+    assert largest[0.0] > 5 and largest[0.05] < 4.01
+
+
 def test_loss_penalises_silence_and_noise() -> None:
     labels, hidden = torch.tensor([0]), 100
 
@@ -304,3 +344,5 @@ def test_bad_training() -> None:
     for dropout in (-0.1, 1.0, float("nan")):
         with pytest.raises(InputError, match=f"dropout is {dropout}"):
             train(net, bins, torch.tensor([0, 1]), random, dropout=dropout)
+    with pytest.raises(InputError, match="weight_noise is -1"):
+        train(net, bins, torch.tensor([0, 1]), random, weight_noise=-1.0)

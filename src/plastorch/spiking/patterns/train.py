@@ -23,6 +23,8 @@ WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 NOISY = 1 / 3
 """Share of the epochs, the last ones, in which weights may be noisy."""
+LARGEST_WEIGHT = 4.0
+"""Standard deviations of a layer's weights to which they are cut then."""
 LARGEST_GRADIENT = 1.0
 """Norm to which gradients are cut."""
 
@@ -140,6 +142,8 @@ def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) ->
     with torch.no_grad():
         for weight, of_weight in zip(weights, added, strict=True):
             weight.sub_(of_weight)
+            largest = float(LARGEST_WEIGHT * weight.std())
+            weight.clamp_(-largest, largest)
 
 
 def update(

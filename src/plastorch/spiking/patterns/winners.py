@@ -14,16 +14,13 @@ from plastorch.spiking.patterns.winners_rule import (
     WinnerRule,
     Winners,
     WinnersState,
-    compete,
+    answer,
     initial_state,
-    integrate,
     run,
 )
 
 WORK_PER_THREAD = 1 << 20
 """Weights of patterns' spikes that are worth a thread."""
-BATCH = 1024
-"""Patterns that torch answers at a time."""
 
 
 class Cost(NamedTuple):
@@ -105,13 +102,17 @@ class PatternWinners(nn.Module):
         """
         self.check(bins)
         if self.weight.device.type == "cpu":
-            return self._compiled_answers(bins)
-        norms = self.theta + self.weight.square().sum(1) / 2
-        found = [
-            compete(norms - integrate(part, self.weight, self.rule), self.rule)
-            for part in torch.split(bins, BATCH)
-        ]
-        return Winners(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+            from plastorch.spiking.patterns.winners_kernels import respond
+
+            arguments, results = self._arrays(), self._results(bins)
+            patterns = bins.contiguous().numpy()
+            in_threads(
+                lambda begin, end: respond(patterns, begin, end, *arguments, results),
+                len(bins),
+                len(bins) * self.weight.numel() // WORK_PER_THREAD,
+            )
+            return self._winners(results)
+        return answer(bins, self.weight, self.theta, self.rule)
 
     def partial_fit(self, bins: Tensor) -> Winners:
         """Learns patterns, each once, one after the other in the order given.
@@ -126,8 +127,15 @@ class PatternWinners(nn.Module):
             InputError: for patterns of another size or type.
         """
         self.check(bins)
+        if len(bins) == 0:
+            return self.forward(bins)
         if self.weight.device.type == "cpu":
-            return self._compiled_learning(bins)
+            from plastorch.spiking.patterns.winners_kernels import learn
+
+            (arrays, constants), results = self._arrays(), self._results(bins)
+            learn(bins.contiguous().numpy(), arrays, constants, results)
+            self.weight.copy_(torch.from_numpy(arrays.weight).T)
+            return self._winners(results)
         state = WinnersState(IDEAL.initial(self.weight[None]), self.theta[None], self.wins[None], 0)
         found, state = run(bins[:, None], state, self.rule)
         self.weight.copy_(state.synapses.weight[0])
@@ -169,49 +177,29 @@ class PatternWinners(nn.Module):
         neurons, inputs = self.weight.shape
         return f"{inputs}, {neurons}, {self.rule}"
 
-    def _compiled_answers(self, bins: Tensor) -> Winners:
-        from plastorch.spiking.patterns import winners_kernels
+    def _arrays(self) -> tuple[Any, Any]:
+        """State and constants as the kernels take them; all but the weights are the layer's own."""
+        from plastorch.spiking.patterns.winners_kernels import Arrays, Constants
 
-        patterns, order, lack = self._arrays(bins)
-        weight, half_norm, theta, effect, inhibition = self._constants()
-
-        def respond(begin: int, end: int) -> None:
-            winners_kernels.respond(
-                patterns, begin, end, weight, half_norm, theta, effect, inhibition, order, lack
-            )
-
-        in_threads(respond, len(bins), len(bins) * weight.size // WORK_PER_THREAD)
-        return self._winners(order, lack)
-
-    def _compiled_learning(self, bins: Tensor) -> Winners:
-        from plastorch.spiking.patterns import winners_kernels
-
-        patterns, order, lack = self._arrays(bins)
-        weight, half_norm, theta, effect, inhibition = self._constants()
-        number = weight.dtype.type
-        winners_kernels.learn(
-            *(patterns, weight, half_norm, theta, self.wins.numpy(), effect, inhibition),
-            *(number(self.rule.learning_rate), number(self.rule.homeostasis), order, lack),
-        )
-        self.weight.copy_(torch.from_numpy(weight).T)
-        return self._winners(order, lack)
-
-    def _arrays(self, bins: Tensor) -> tuple[Any, Any, Any]:
-        """Patterns, and room for the answers to them."""
-        order = torch.empty(len(bins), self.rule.spikes, dtype=torch.int64)
-        return bins.contiguous().numpy(), order.numpy(), self.theta.new_empty(order.shape).numpy()
-
-    def _constants(self) -> tuple[Any, ...]:
-        """Weights [N, K], their half norms, thresholds, and constants in the same type."""
-        effect = self.weight.new_tensor(self.rule.effect).numpy()
         half_norm = self.weight.square().sum(1) / 2
-        weight = self.weight.T.clone(memory_format=torch.contiguous_format).numpy()
-        inhibition = weight.dtype.type(INHIBITION)
-        return weight, half_norm.numpy(), self.theta.numpy(), effect, inhibition
+        weight = self.weight.T.clone(memory_format=torch.contiguous_format)
+        state = (weight, half_norm, self.theta, self.wins)
+        number = weight.numpy().dtype.type
+        constants = (INHIBITION, self.rule.learning_rate, self.rule.homeostasis)
+        effect = weight.new_tensor(self.rule.effect).numpy()
+        arrays = Arrays(*(tensor.numpy() for tensor in state))
+        return arrays, Constants(effect, *(number(constant) for constant in constants))
 
-    def _winners(self, order: Any, lack: Any) -> Winners:
-        least = torch.from_numpy(lack).clamp_(min=0)
-        return Winners(torch.from_numpy(order), self.rule.decision + self.rule.fall * least)
+    def _results(self, bins: Tensor) -> Any:
+        """Room for the answers to patterns."""
+        from plastorch.spiking.patterns.winners_kernels import Results
+
+        order = self.wins.new_empty(len(bins), self.rule.spikes)
+        return Results(order.numpy(), self.theta.new_empty(order.shape).numpy())
+
+    def _winners(self, results: Any) -> Winners:
+        order, lack = (torch.from_numpy(array) for array in results)
+        return Winners(order, self.rule.decision + self.rule.fall * lack.clamp(min=0))
 
 
 class WinnersPhase:

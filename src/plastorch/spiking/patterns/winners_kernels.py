@@ -5,14 +5,50 @@ step alone: a pattern costs a row of weights, [N, K] here, per input that fires 
 goes through one column.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from plastorch.spiking.patterns.kernels import compiled
 
 
+class Arrays(NamedTuple):
+    """The state, changed in place by learning."""
+
+    weight: Any
+    """[N, K]."""
+    half_norm: Any
+    """½ Σ w² of each neuron [K]."""
+    theta: Any
+    """[K]."""
+    wins: Any
+    """[K]."""
+
+
+class Constants(NamedTuple):
+    """Numbers of the weights' type."""
+
+    effect: Any
+    """Of a spike in each step up to the decision."""
+    inhibition: Any
+    learning_rate: Any
+    homeostasis: Any
+
+
+class Results(NamedTuple):
+    """Answers to B patterns."""
+
+    order: Any
+    """Who fires first, second, … [B, S]."""
+    lack: Any
+    """What they lack [B, S]."""
+
+
 @compiled
-def _integrate(bins, b, weight, half_norm, theta, effect, inhibition, lack):  # type: ignore[no-untyped-def]
+def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def]
     """Fills what each neuron lacks [K]."""
+    weight, half_norm, theta, _ = arrays
+    effect, inhibition = constants.effect, constants.inhibition
     inhibited = inhibition - inhibition
     for k in range(len(lack)):
         lack[k] = theta[k] + half_norm[k]
@@ -28,64 +64,52 @@ def _integrate(bins, b, weight, half_norm, theta, effect, inhibition, lack):  # 
 
 
 @compiled
-def _compete(b, lack, order, least):  # type: ignore[no-untyped-def]
-    """Fills who fires first, second, … and what they lack [B, S]; ``lack`` is used up."""
-    for place in range(order.shape[1]):
+def _compete(b, lack, results):  # type: ignore[no-untyped-def]
+    """Fills the answer to pattern b; ``lack`` is used up."""
+    for place in range(results.order.shape[1]):
         first = 0
         for k in range(1, len(lack)):
             if lack[k] < lack[first]:
                 first = k
-        order[b, place], least[b, place] = first, lack[first]
+        results.order[b, place], results.lack[b, place] = first, lack[first]
         lack[first] = np.inf
 
 
 @compiled
-def _learn(bins, b, k, weight, half_norm, theta, rate, homeostasis, steps):  # type: ignore[no-untyped-def]
-    """Neuron k learns the pattern."""
-    inputs, zero, one = weight.shape[0], rate - rate, weight.dtype.type(1)
-    mismatch, norm = zero, zero
-    for i in range(inputs):
-        error = (one if bins[b, i] < steps else zero) - weight[i, k]
+def _learn(bins, b, k, arrays, constants):  # type: ignore[no-untyped-def]
+    """Neuron k learns pattern b."""
+    weight, half_norm, theta, wins = arrays
+    number, steps = weight.dtype.type, len(constants.effect)
+    wins[k] += 1
+    one, mismatch, norm = number(1), number(0), number(0)
+    rate = max(one / number(wins[k] + 1), constants.learning_rate)
+    for i in range(len(weight)):
+        error = (one if bins[b, i] < steps else one - one) - weight[i, k]
         after = weight[i, k] + rate * error
         weight[i, k] = after
         mismatch += error * error
         norm += after * after
-    half_norm[k] = norm / 2
-    rise = homeostasis * rate * mismatch * mismatch / weight.dtype.type(inputs)
+    half_norm[k] = norm / number(2)
+    rise = constants.homeostasis * rate * mismatch * mismatch / number(len(weight))
     for other in range(len(theta)):
-        theta[other] -= rise / weight.dtype.type(len(theta))
+        theta[other] -= rise / number(len(theta))
     theta[k] += rise
 
 
 @compiled
-def respond(bins, begin, end, weight, half_norm, theta, effect, inhibition, order, least):  # type: ignore[no-untyped-def]
-    """Fills the answers to some patterns; see :func:`_compete`."""
-    lack = np.empty(len(theta), theta.dtype)
+def respond(bins, begin, end, arrays, constants, results):  # type: ignore[no-untyped-def]
+    """Answers the patterns from ``begin`` to ``end``, bins [B, N]."""
+    lack = np.empty_like(arrays.theta)
     for b in range(begin, end):
-        _integrate(bins, b, weight, half_norm, theta, effect, inhibition, lack)
-        _compete(b, lack, order, least)
+        _integrate(bins, b, arrays, constants, lack)
+        _compete(b, lack, results)
 
 
 @compiled
-def learn(  # type: ignore[no-untyped-def]
-    bins,
-    weight,
-    half_norm,
-    theta,
-    wins,
-    effect,
-    inhibition,
-    lowest_rate,
-    homeostasis,
-    order,
-    least,
-):
-    """Shows all patterns in turn; weight, half_norm, theta and wins change."""
-    lack, one = np.empty(len(theta), theta.dtype), theta.dtype.type(1)
+def learn(bins, arrays, constants, results):  # type: ignore[no-untyped-def]
+    """Answers and learns all patterns in turn."""
+    lack = np.empty_like(arrays.theta)
     for b in range(len(bins)):
-        _integrate(bins, b, weight, half_norm, theta, effect, inhibition, lack)
-        _compete(b, lack, order, least)
-        k = order[b, 0]
-        wins[k] += 1
-        rate = max(one / theta.dtype.type(wins[k] + 1), lowest_rate)
-        _learn(bins, b, k, weight, half_norm, theta, rate, homeostasis, len(effect))
+        _integrate(bins, b, arrays, constants, lack)
+        _compete(b, lack, results)
+        _learn(bins, b, results.order[b, 0], arrays, constants)

@@ -52,7 +52,7 @@ class OrderReadout(NamedTuple):
 
 
 def learn_orders(
-    order: Tensor, labels: Tensor, neurons: int, classes: int, smoothing: float = 1.0
+    order: Tensor, labels: Tensor, neurons: int, classes: int, smoothing: float = 2.0
 ) -> OrderReadout:
     """Learns the classes' probabilities from labelled patterns.
 

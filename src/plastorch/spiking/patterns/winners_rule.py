@@ -11,29 +11,30 @@ common inhibition falls, and neuron k fires once it has made up for what k lacks
 
     time_k = decision + fall max(0, d_k),    d_k = θ_k + ½ Σ_i w_ki² - u_k.
 
-As g lets a spike count 1 on average, d_k - θ_k is half the squared distance of the weights from the
-pattern of who has fired: the neuron that is most like it fires first. It alone learns, when it
-fires, from the inputs x that fired before; the next few neurons only tell who is next best:
+As g lets a spike count 1 on average, d_k - θ_k is about half the squared distance of the weights
+from the pattern of who has fired: the neuron that is most like it fires first. It alone learns, as
+it fires, from the inputs x that fired before; the next few neurons only tell who is next best:
 
     w_ki += η (x_i - w_ki),    θ_k += h η D² / N,    D = Σ_i (x_i - w_ki)²,
 
-and all θ fall so that their sum stays 0. The learning rate η is one over the number of the neuron's
-spikes, but not less than a constant. So weights are probabilities that an input fires before the
-neuron does, and devices that only grow step by step can hold them.
+and all θ fall so that their sum stays 0. At a neuron's n-th spike η is 1 / (n + 1), but not less
+than a constant. So weights become probabilities that an input fires before the neuron does. They
+stay in [0, 1] and change at the neuron's own spikes only, as memristive devices need it.
 
 Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural networks*,
 ISCAS 2020, arXiv 2004.03953, have such a layer with STDP, but do not publish its equations. These
-are ours; why they are what they are, with accuracies on tables of labelled records:
+are ours, and why they are what they are was found on tables of labelled records:
 
 - **Half-way.** Every input fires once, so at the end all have fired and all patterns look alike.
   What tells values apart is who has fired by a certain time, and that is most if half have.
 - **A rhythm.** In a race to a fixed threshold, each neuron looks at another part of the pattern;
-  thresholds must follow the drive to keep it there, and up to two points are lost.
+  thresholds must follow the drive to keep it there, and groups are found less well.
 - **Thresholds that rise by the squared mismatch.** If each spike counted alike, all neurons would
-  fire equally often: large groups of equal records would be divided and rare ones thrown together,
-  which costs up to seven points. A neuron may fire often if patterns are what it expects.
-- **Several spikes.** The first one tells as much as the nearest of K means does. The order of the
-  first two or three divides the records more finely, for no more synapses.
+  fire equally often: large groups of equal records would be divided and rare ones thrown together.
+  A neuron may fire often if patterns are what it expects.
+- **Several spikes.** The first one tells about as much as the nearest of K means does, and can't
+  tell more: it is one of K answers. The order of the first two or three divides the records more
+  finely, for no more synapses; see :mod:`plastorch.spiking.patterns.winners_readout`.
 """
 
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class WinnerRule:
     homeostasis: float = 2.0
 
     def __post_init__(self) -> None:
+        check_positive(tau_membrane=self.tau_membrane, tau_synapse=self.tau_synapse)
         check_step(self.dt, tau_membrane=self.tau_membrane, tau_synapse=self.tau_synapse)
         check_positive(decision=self.decision, fall=self.fall, spikes=self.spikes)
         check_not_negative(homeostasis=self.homeostasis)
@@ -192,6 +194,25 @@ def compete(lack: Tensor, rule: WinnerRule) -> Winners:
     return Winners(order[..., : rule.spikes], rule.decision + rule.fall * lack)
 
 
+def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Winners:
+    """Shows patterns to networks that don't learn.
+
+    Args:
+        bins: step of each input's spike, uint8 [B, N].
+        weight: of each pattern's network [B, K, N], or of one that all are shown to [K, N].
+        theta: likewise [B, K] or [K].
+        rule: constants.
+
+    Example:
+        >>> bins = torch.tensor([[15, 3], [3, 15]], dtype=torch.uint8)
+        >>> answer(bins, torch.eye(2), torch.zeros(2), WinnerRule(spikes=1)).order
+        tensor([[1],
+                [0]])
+    """
+    lack = theta + weight.square().sum(-1) / 2 - integrate(bins, weight, rule)
+    return compete(lack, rule)
+
+
 def present(
     bins: Tensor,
     state: WinnersState,
@@ -222,14 +243,13 @@ def present(
     """
     stored, theta, wins, time = state
     weight = synapses.read(stored, time, generator)
-    lack = theta + weight.square().sum(-1) / 2 - integrate(bins, weight, rule)
-    found = compete(lack, rule)
+    found = answer(bins, weight, theta, rule)
     state = state._replace(time=time + rule.period)
     if not learn:
         return found, state
     place = torch.arange(len(bins), device=bins.device), found.order[:, 0]
     wins = wins.index_put(place, wins[place] + 1)
-    rate = (1 / (wins[place] + 1)).clamp(min=rule.learning_rate).to(weight)
+    rate = (1 / (wins[place] + 1).to(weight)).clamp(min=rule.learning_rate)
     error = (bins < rule.steps).to(weight) - weight[place]
     rise = rule.homeostasis * rate * error.square().sum(-1).square() / error.shape[-1]
     theta = (theta - rise.unsqueeze(-1) / theta.shape[-1]).index_put(place, rise, accumulate=True)

@@ -1,0 +1,462 @@
+"""The competing layer: equations, kernels, what it learns, readout, devices, bad input."""
+
+from math import exp
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.patterns.rule import NO_SPIKE
+from plastorch.spiking.patterns.winners import PatternWinners, WinnersPhase
+from plastorch.spiking.patterns.winners_devices import MemristiveWinners, learn_in_devices
+from plastorch.spiking.patterns.winners_readout import (
+    class_probabilities,
+    label_neurons,
+    learn_orders,
+)
+from plastorch.spiking.patterns.winners_rule import (
+    WinnerRule,
+    answer,
+    initial_state,
+    integrate,
+    present,
+    run,
+)
+from plastorch.spiking.synapses import IdealState
+
+RULES = {
+    "default": {},
+    "other": {"tau_membrane": 3e-3, "tau_synapse": 2e-3, "decision": 6e-3, "spikes": 1},
+    "steady": {"learning_rate": 0.3, "homeostasis": 0.0, "dt": 2e-3, "fall": 1e-3, "spikes": 2},
+}
+
+
+def random(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def patterns(count: int, inputs: int, seed: int = 1) -> Tensor:
+    """Random ones; a tenth of the inputs is silent."""
+    bins = torch.randint(0, 20, (count, inputs), dtype=torch.uint8, generator=random(seed))
+    silent = torch.rand(count, inputs, generator=random(seed + 1)) < 0.1
+    return bins.masked_fill(silent, NO_SPIKE)
+
+
+def records(
+    count: int, seed: int = 0, keys: int = 8, classes: int = 4, neurons: int = 15
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Patterns of keys whose values are those of their class, but one in four any of 6 values.
+
+    Returns:
+        Bins [count, keys * neurons], classes [count], values [count, keys].
+    """
+    labels = torch.randint(classes, (count,), generator=random(seed))
+    typical = torch.randint(6, (classes, keys), generator=random(7))
+    other = torch.randint(6, (count, keys), generator=random(seed + 1))
+    rare = torch.rand(count, keys, generator=random(seed + 2)) < 0.25
+    values = torch.where(rare, other, typical[labels])
+    return encode(values, neurons, hash_seed=3), labels, values
+
+
+def encode(values: Tensor, neurons: int, hash_seed: int) -> Tensor:
+    keys = values.shape[1]
+    table = torch.randint(20, (keys, 6, neurons), dtype=torch.uint8, generator=random(hash_seed))
+    return table[torch.arange(keys), values].flatten(1)
+
+
+def naive(bins: Any, weight: Any, rule: WinnerRule) -> tuple[Any, ...]:
+    """One pattern after the other, neuron by neuron and spike by spike, in plain numbers."""
+    neurons, inputs = weight.shape
+    weight, theta, wins = weight.copy(), np.zeros(neurons), np.zeros(neurons, int)
+    raw = [  # the double exponential of two leaky stages, summed over the steps in between
+        sum(
+            exp(-rule.dt * j / rule.tau_synapse) * exp(-rule.dt * (age - j) / rule.tau_membrane)
+            for j in range(age + 1)
+        )
+        for age in range(rule.steps)
+    ]
+    orders, times = [], []
+    for pattern in bins:
+        lack = []
+        for k in range(neurons):
+            membrane = 0.0
+            for i in range(inputs):
+                if pattern[i] < rule.steps:
+                    effect = raw[rule.steps - 1 - pattern[i]] / np.mean(raw)
+                    membrane += effect * (weight[k, i] - 0.5)
+            lack.append(theta[k] + 0.5 * (weight[k] ** 2).sum() - membrane)
+        order = sorted(range(neurons), key=lambda k: (lack[k], k))[: rule.spikes]
+        orders.append(order)
+        times.append([rule.decision + rule.fall * max(0.0, lack[k]) for k in order])
+        k = order[0]
+        wins[k] += 1
+        rate = max(1 / (wins[k] + 1), rule.learning_rate)
+        error = np.array([float(step < rule.steps) for step in pattern]) - weight[k]
+        rise = rule.homeostasis * rate * (error**2).sum() ** 2 / inputs
+        weight[k] += rate * error
+        theta[k] += rise
+        theta -= rise / neurons
+    return np.array(orders), np.array(times), weight, theta, wins
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_both_engines_do_what_a_naive_loop_does(name: str) -> None:
+    rule, bins = WinnerRule(**RULES[name]), patterns(60, 25)
+    layer = PatternWinners(25, 7, rule, random(0), dtype=torch.float64)
+    expected = naive(bins.numpy(), layer.weight.numpy(), rule)
+    found, state = run(bins[:, None], initial_state(layer.weight[None].clone()), rule)
+    stepped = [part[:, 0] for part in found]
+    stepped += [state.synapses.weight[0], state.theta[0], state.wins[0]]
+    compiled = [*layer.partial_fit(bins), layer.weight, layer.theta, layer.wins]
+    for one, two, three in zip(stepped, compiled, expected, strict=True):
+        np.testing.assert_allclose(one.numpy(), three, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(two.numpy(), three, rtol=0, atol=1e-11)
+    assert state.time == pytest.approx(60 * rule.period)
+
+
+@settings(max_examples=30)
+@given(
+    inputs=st.integers(1, 30),
+    neurons=st.integers(3, 12),
+    count=st.integers(0, 12),
+    steps=st.integers(1, 25),
+    seed=st.integers(0, 99),
+)
+def test_kernels_answer_as_torch_does(
+    inputs: int, neurons: int, count: int, steps: int, seed: int
+) -> None:
+    rule = WinnerRule(decision=steps * 1e-3, spikes=min(3, neurons))
+    layer = PatternWinners(inputs, neurons, rule, random(seed), dtype=torch.float64)
+    layer.partial_fit(patterns(20, inputs, seed))
+    bins = patterns(count, inputs, seed + 5)
+    answers = layer(bins)
+    assert answers.order.shape == answers.time.shape == (count, rule.spikes)
+    other = answer(bins, layer.weight, layer.theta, rule)
+    assert torch.equal(answers.order, other.order)
+    torch.testing.assert_close(answers.time, other.time, rtol=0, atol=1e-12)
+
+
+def test_networks_of_a_batch_are_independent() -> None:
+    rule, bins = WinnerRule(), patterns(90, 12).view(30, 3, 12)
+    weight = torch.rand(3, 5, 12, generator=random(0), dtype=torch.float64)
+    found, after = run(bins, initial_state(weight), rule)
+    for b in range(3):
+        alone, state = run(bins[:, b : b + 1], initial_state(weight[b : b + 1]), rule)
+        assert torch.equal(alone.order[:, 0], found.order[:, b])
+        torch.testing.assert_close(state.synapses.weight[0], after.synapses.weight[b])
+        torch.testing.assert_close(state.theta[0], after.theta[b])
+    asked, same = present(bins[0], after, rule, learn=False)
+    assert same == after._replace(time=after.time + rule.period)
+    alone = answer(bins[0, :1], after.synapses.weight[0], after.theta[0], rule)
+    assert torch.equal(asked.order[:1], alone.order)
+
+
+def test_single_precision_and_threads_agree_with_double_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bins, _, _ = records(2000)
+    exact = PatternWinners(120, 12, generator=random(0), dtype=torch.float64)
+    exact.fit(bins, random(1), epochs=1)
+    layer = PatternWinners(120, 12)
+    layer.load_state_dict(exact.state_dict())
+    expected, alone = exact(bins), layer(bins)
+    assert float((alone.order == expected.order).double().mean()) > 0.999
+    monkeypatch.setattr("plastorch.spiking.patterns.winners.WORK_PER_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert torch.equal(layer(bins).order, alone.order)
+
+
+def test_a_spikes_effect_is_one_on_average_and_grows_before_it_decays() -> None:
+    rule = WinnerRule()
+    singles = torch.full((20, 20), NO_SPIKE, dtype=torch.uint8)
+    singles.fill_diagonal_(0)
+    singles[torch.arange(20), torch.arange(20)] = torch.arange(20, dtype=torch.uint8)
+    effect = integrate(singles, torch.ones(1, 20, dtype=torch.float64), rule)[:, 0] / 0.5
+    assert float(effect[:10].mean()) == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(effect[:10], rule.effect, rtol=1e-12)
+    assert not effect[10:].any() and int(effect.argmax()) == 3
+
+
+def test_neurons_lack_half_the_squared_distance_to_the_pattern() -> None:
+    rule = WinnerRule(dt=5e-3, tau_membrane=0.1, decision=5e-3, fall=1.0, spikes=6)
+    layer = PatternWinners(40, 6, rule, random(0), dtype=torch.float64)
+    bins = torch.randint(0, 2, (9, 40), dtype=torch.uint8, generator=random(1))
+    found = layer(bins)
+    distance = torch.cdist((bins < 1).double(), layer.weight).square() / 2
+    nearest = distance.sort(dim=1)
+    assert torch.equal(found.order, nearest.indices)
+    torch.testing.assert_close(found.time - rule.decision, nearest.values)
+
+
+def test_of_equal_neurons_the_first_fires_first() -> None:
+    layer, bins = PatternWinners(6, 5), patterns(3, 6)
+    layer.weight.copy_(layer.weight[:1].expand(5, -1).clone())
+    assert layer(bins).order.tolist() == [[0, 1, 2]] * 3
+    other = answer(bins, layer.weight, layer.theta, layer.rule)
+    assert other.order.tolist() == [[0, 1, 2]] * 3
+
+
+def test_weights_are_means_of_what_was_learned() -> None:
+    bins = patterns(300, 20)
+    layer = PatternWinners(20, 1, WinnerRule(learning_rate=1e-9, spikes=1), dtype=torch.float64)
+    before = layer.weight.clone()
+    layer.partial_fit(bins)
+    mean = (before + (bins < 10).double().sum(0)) / 301
+    torch.testing.assert_close(layer.weight, mean)
+
+
+def test_weights_become_probabilities() -> None:
+    chance = torch.rand(400, generator=random(0), dtype=torch.float64)
+    fires = torch.rand(2000, 400, generator=random(1), dtype=torch.float64) < chance
+    layer = PatternWinners(400, 1, WinnerRule(spikes=1), random(2), dtype=torch.float64)
+    layer.partial_fit(torch.where(fires, 4, 14).byte())
+    rate = layer.rule.learning_rate
+    deviation = (chance * (1 - chance) * rate / (2 - rate)).sqrt()
+    z = (layer.weight[0] - chance) / deviation
+    assert abs(float(z.square().mean()) - 1) < 5 * (2 / 400) ** 0.5
+    assert abs(float(z.mean())) < 5 / 400**0.5
+
+
+def test_thresholds_sum_to_zero_and_rise_with_the_squared_mismatch() -> None:
+    layer = PatternWinners(20, 4, dtype=torch.float64)
+    layer.weight[:] = 0.0
+    layer.weight[0, :10] = 1.0
+    fires = torch.where(torch.arange(20) < 12, 3, 13).byte()[None]
+    layer.partial_fit(fires)
+    rise = 2.0 * 0.5 * 2**2 / 20  # homeostasis, rate, squared mismatch, inputs
+    expected = torch.tensor([rise, 0, 0, 0], dtype=torch.float64) - rise / 4
+    torch.testing.assert_close(layer.theta, expected)
+
+
+def test_neurons_share_the_work_where_all_patterns_are_alike_in_rank() -> None:
+    bins = patterns(4000, 60)
+    layer = PatternWinners(60, 8, generator=random(0))
+    layer.fit(bins, random(1), epochs=2)
+    wins = torch.bincount(layer(bins).order[:, 0], minlength=8)
+    assert int(wins.min()) > 250 and int(wins.max()) < 900
+    assert abs(float(layer.theta.sum())) < 1e-3
+
+
+def learned(seed: int = 0) -> tuple[PatternWinners, Tensor, Tensor]:
+    """A layer that has learned records, and the classes of its neurons."""
+    bins, labels, _ = records(1500)
+    layer = PatternWinners(bins.shape[1], 12, generator=random(seed))
+    layer.fit(bins, random(seed + 1), epochs=2)
+    names = label_neurons(layer(bins).order[:, 0], labels, 12, 4)
+    return layer, names, bins
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_classes_that_nobody_told_it(seed: int) -> None:
+    layer, names, _ = learned(seed)
+    bins, labels, values = records(1000, seed=50)
+    winner = layer(bins).order[:, 0]
+    assert float((names[winner] == labels).double().mean()) > 0.9
+    # Weights concentrate on who fires early with the class's values.
+    typical = torch.randint(6, (4, 8), generator=random(7))
+    early = (encode(typical, 15, hash_seed=3) < 10)[names[winner]]
+    weight = layer.weight[winner]
+    assert float(weight[early].mean()) > 0.75 > 0.25 > float(weight[~early].mean())
+    # With another hash, only chance is left.
+    answers = names[layer(encode(values, 15, hash_seed=4)).order[:, 0]]
+    assert float((answers == labels).double().mean()) < 0.6
+
+
+def test_more_keys_tell_more() -> None:
+    layer, names, _ = learned()
+    bins, labels, _ = records(2000, seed=50)
+    right = []
+    for keys in range(0, 9, 2):
+        some = bins.clone()
+        some[:, 15 * keys :] = NO_SPIKE
+        right.append(float((names[layer(some).order[:, 0]] == labels).double().mean()))
+    assert right == sorted(right) and right[0] < 0.35 and right[2] > 0.6
+
+
+def test_surer_answers_come_earlier() -> None:
+    layer, names, _ = learned()
+    bins, labels, _ = records(3000, seed=50)
+    found = layer(bins)
+    right = names[found.order[:, 0]] == labels
+    assert (found.time.diff(dim=1) >= 0).all() and (found.time >= layer.rule.decision).all()
+    assert float(found.time[right, 0].mean()) < float(found.time[~right, 0].mean())
+
+
+def test_cost_counts_spikes_before_the_decision() -> None:
+    layer = PatternWinners(4, 5)
+    cost = layer.cost(torch.tensor([[0, 9, 10, 255], [19, 19, 19, 19]], dtype=torch.uint8))
+    assert [part.tolist() for part in cost] == [[2, 0], [3, 3], [10, 0]]
+
+
+def test_learning_in_pieces_goes_on_from_a_checkpoint() -> None:
+    bins = patterns(700, 30)
+    layers = [PatternWinners(30, 6, generator=random(0)) for _ in range(3)]
+    layers[0].fit(bins, random(1), epochs=3)
+    phase = WinnersPhase(layers[1], bins, random(1), epochs=3, piece=150)
+    assert phase.total == 15
+    for _ in range(8):
+        (record,) = phase.step()
+    assert record["step"] == 8 and record["milliseconds"] > 10
+    layers[2].load_state_dict(layers[1].state_dict())
+    other = WinnersPhase(layers[2], bins, random(99), epochs=3, piece=150)
+    other.position = phase.position
+    other.load_state_dict(phase.state_dict())
+    for each in (phase, other):
+        while each.position < each.total:
+            each.step()
+    for name, value in layers[0].state_dict().items():
+        assert torch.equal(value, layers[1].state_dict()[name])
+        assert torch.equal(value, layers[2].state_dict()[name])
+    assert int(layers[0].wins.sum()) == 2100
+
+
+def test_answering_changes_nothing_and_weights_stay_in_bounds() -> None:
+    layer = PatternWinners(30, 6, generator=random(0))
+    layer.partial_fit(patterns(500, 30))
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    layer(patterns(50, 30))
+    assert all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
+    assert float(layer.weight.min()) >= 0 and float(layer.weight.max()) <= 1
+    assert not list(layer.parameters()) and repr(layer).startswith("PatternWinners(30, 6, Winner")
+    assert layer.partial_fit(patterns(0, 30)).order.shape == (0, 3)
+
+
+def test_probabilities_are_those_of_a_naive_count() -> None:
+    order = torch.randint(3, (200, 3), generator=random(0))
+    labels = torch.randint(4, (200,), generator=random(1))
+    asked = torch.randint(4, (50, 3), generator=random(2))  # neuron 3 never fired
+    found = class_probabilities(asked, learn_orders(order, labels, 4, 4, smoothing=2.0))
+    seen = [tuple(row) for row in order.tolist()]
+    for row, told in zip(asked.tolist(), found, strict=True):
+        expected = np.bincount(labels.numpy(), minlength=4) / 200
+        for length in (1, 2, 3):
+            same = [
+                label
+                for o, label in zip(seen, labels.tolist(), strict=True)
+                if o[:length] == tuple(row[:length])
+            ]
+            if same:
+                counts = np.bincount(same, minlength=4)
+                expected = (counts + 2 * expected) / (len(same) + 2)
+        np.testing.assert_allclose(told, expected, atol=1e-6)
+    torch.testing.assert_close(found.sum(1), torch.ones(50))
+
+
+def test_the_order_of_winners_tells_more_than_the_winner() -> None:
+    bins, _, values = records(4000)
+    classes = (values[:, 0] + 2 * values[:, 1]) % 4
+    layer = PatternWinners(120, 12, generator=random(0))
+    layer.fit(bins[:3000], random(1), epochs=2)
+    train, test = layer(bins[:3000]).order, layer(bins[3000:]).order
+    right = []
+    for spikes in (1, 2, 3):
+        readout = learn_orders(train[:, :spikes], classes[:3000], 12, 4)
+        answers = class_probabilities(test, readout).argmax(1)
+        right.append(float((answers == classes[3000:]).double().mean()))
+    names = label_neurons(train[:, 0], classes[:3000], 12, 4)[test[:, 0]]
+    assert float((names == classes[3000:]).double().mean()) == pytest.approx(right[0], abs=0.01)
+    assert min(right[1:]) > right[0] + 0.01
+
+
+def test_written_into_devices_it_still_knows_the_classes() -> None:
+    layer, names, _ = learned()
+    bins, labels, _ = records(1000, seed=50)
+    devices = MemristiveWinners(layer, random(3))
+    ideal = names[layer(bins).order[:, 0]]
+    spread = []
+    for compensated in (False, True):
+        read = devices.read(86400.0, random(4), compensated)
+        spread.append(float((read.weight - 0.5).abs().mean() / (layer.weight - 0.5).abs().mean()))
+        assert torch.equal(read.theta, layer.theta)
+    assert spread[0] < 0.8 and spread[1] == pytest.approx(1, abs=0.05)
+    answers = names[read(bins).order[:, 0]]
+    loss = (ideal == labels).double().mean() - (answers == labels).double().mean()
+    assert float(loss) < 0.02
+    again = MemristiveWinners(layer, random(3)).read(86400.0, random(4), True)
+    assert torch.equal(again.weight, read.weight)
+
+
+def test_devices_learn_by_themselves() -> None:
+    bins, labels, _ = records(800)
+    layer = PatternWinners(120, 8, generator=random(0))
+    before = layer.weight.clone()
+    after, state = learn_in_devices(layer, bins[:300], random(1))
+    assert torch.equal(layer.weight, before) and int(after.wins.sum()) == 300
+    assert state.time == pytest.approx(300 * layer.rule.period)
+    names = label_neurons(after(bins[:300]).order[:, 0], labels[:300], 8, 4)
+    answers = names[after(bins[300:]).order[:, 0]]
+    assert float((answers == labels[300:]).double().mean()) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"tau_membrane": 0.0}, "tau_membrane is 0.0"),
+        ({"tau_synapse": -1.0}, "tau_synapse is -1.0"),
+        ({"dt": 0.0}, "dt is 0.0"),
+        ({"decision": 0.0}, "decision is 0.0"),
+        ({"decision": 1e-4}, "decision is 0.0001; expected 1 to 255 steps of 0.001 s"),
+        ({"fall": 0.0}, "fall is 0.0"),
+        ({"period": 0.01}, "period is 0.01; expected more than 0.01"),
+        ({"spikes": 0}, "spikes is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; expected above 0, at most 1"),
+        ({"learning_rate": 1.5}, "learning_rate is 1.5"),
+        ({"homeostasis": -0.1}, "homeostasis is -0.1"),
+    ],
+)
+def test_bad_constants(constants: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        WinnerRule(**constants)
+
+
+def test_a_long_step_gives_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"dt is 0\.006 s, more than tau_synapse of 0\.005 s"):
+        WinnerRule(dt=6e-3, decision=12e-3)
+
+
+def test_bad_input() -> None:
+    layer, bins = PatternWinners(5, 4), patterns(3, 5)
+    for wrong in (bins[0], bins[:, :4], bins.long()):
+        for use in (layer, layer.partial_fit, layer.cost):
+            with pytest.raises(InputError, match="bins have shape"):
+                use(wrong)
+        with pytest.raises(InputError, match="bins have shape"):
+            learn_in_devices(layer, wrong, random(0))
+    with pytest.raises(InputError, match="neurons is 2; expected 3 or more"):
+        PatternWinners(5, 2)
+    with pytest.raises(InputError, match="inputs is 0"):
+        PatternWinners(0, 4)
+    with pytest.raises(InputError, match="epochs is 0"):
+        layer.fit(bins, random(0), epochs=0)
+    with pytest.raises(InputError, match="patterns is 0"):
+        layer.fit(bins[:0], random(0))
+    with pytest.raises(InputError, match="weight holds"):
+        initial_state(torch.full((1, 2, 3), 1.5))
+    with pytest.raises(InputError, match=r"time is -1\.0"):
+        MemristiveWinners(layer, random(0)).read(-1.0, random(0))
+    with pytest.raises(InputError, match="pairs is 0"):
+        MemristiveWinners(layer, random(0), pairs=0)
+
+
+def test_bad_labels() -> None:
+    order, labels = torch.zeros(3, 2, dtype=torch.int64), torch.tensor([0, 1, 2])
+    with pytest.raises(InputError, match="labels are 2 and patterns 3"):
+        label_neurons(order[:, 0], labels[:2], 4, 3)
+    with pytest.raises(InputError, match="labels are 0"):
+        learn_orders(order[:0], labels[:0], 4, 3)
+    with pytest.raises(InputError, match="labels go from 0 to 2; expected 0 to 1"):
+        learn_orders(order, labels, 4, 2)
+    with pytest.raises(InputError, match="order go from 5 to 5; expected 0 to 3"):
+        label_neurons(order[:, 0] + 5, labels, 4, 3)
+    with pytest.raises(InputError, match="smoothing is 0"):
+        learn_orders(order, labels, 4, 3, smoothing=0)
+
+
+def test_ideal_synapses_are_the_default() -> None:
+    state = initial_state(torch.rand(2, 3, 4, generator=random(0)))
+    assert isinstance(state.synapses, IdealState) and state.theta.shape == (2, 3)
