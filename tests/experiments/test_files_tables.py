@@ -3,19 +3,21 @@
 import gzip
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from plastorch.data.corpus import make_corpus
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted, Jobs
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments import files_tables, files_tables_jobs
+from plastorch.experiments import files_spiking, files_tables, files_tables_jobs
 from plastorch.experiments.files_fold import Fold
 from plastorch.experiments.files_spiking import (
     DAY,
@@ -31,6 +33,7 @@ from plastorch.experiments.files_tables_claims import best_classical, claims
 from plastorch.experiments.files_tables_metrics import metrics
 from plastorch.experiments.registry import find
 from plastorch.experiments.session import Session
+from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 CONFIG = FilesTablesConfig(
@@ -119,7 +122,7 @@ def fold() -> Fold:
 SETTINGS = Supervised(
     hidden=32,
     epochs=25,
-    dropout=0.1,
+    dropouts=(0.1,),
     weight_noise=0.04,
     pairs=1,
     instances=6,
@@ -164,9 +167,29 @@ def test_what_the_supervised_network_is_measured_by() -> None:
     assert np.mean([float(row["kappa"]) for row in by["other-hash"]]) < 0.2
 
 
+def test_the_dropout_is_chosen_on_records_that_are_not_learned_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, tried = Fold(make_corpus(300), 0, 3, 60, 50, 0), []
+
+    def look(network: PatternNetwork, bins: Tensor, labels: Tensor, *_: Any, **more: Any) -> None:
+        tried.append((more["dropout"], len(bins), len(labels)))
+        torch.nn.init.zeros_(network.output_weight)
+        network.output_bias.data.fill_(-1)
+        if more["dropout"] == 0.2:  # answers with the most frequent class
+            most = int(np.bincount(made.train_labels).argmax())
+            network.output_bias.data[most] = 1
+
+    monkeypatch.setattr(files_spiking, "train", look)
+    settings = replace(SETTINGS, dropouts=(0.1, 0.2, 0.3))
+    _, record, _ = learn(made, settings)
+    assert tried == [(0.1, 160, 160), (0.2, 160, 160), (0.3, 160, 160), (0.2, 200, 200)]
+    assert record["dropout"] == 0.2
+
+
 def test_after_the_first_fold_devices_are_read_at_one_day_only() -> None:
     made = Fold(make_corpus(150), 1, 3, 30, 50, 0)
-    found = supervised(made, Supervised(8, 1, 0.0, 0.0, 1, 6, 20, 3), shown=False)
+    found = supervised(made, Supervised(8, 1, (0.0,), 0.0, 1, 6, 20, 3), shown=False)
     rows = [record for record in found if record["model"] == "memristive"]
     assert {(row["seconds"], row["compensated"]) for row in rows} == {(DAY, 1)} and len(rows) == 2
     assert {str(record["model"]) for record in found} == {"snn", "memristive"}
@@ -337,7 +360,7 @@ def test_a_missing_table_is_named_before_any_work(
         ({"folds": 1}, "folds is 1; expected 2 or more"),
         ({"hidden_per_class": 0}, "hidden_per_class is 0"),
         ({"least_hidden": 600}, "least_hidden is 600; expected at most 512"),
-        ({"least_epochs": 50}, "least_epochs is 50; expected at most 40"),
+        ({"least_epochs": 150}, "least_epochs is 150; expected at most 100"),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], words: str) -> None:
@@ -349,7 +372,7 @@ def test_sizes_follow_from_records_keys_and_classes() -> None:
     config = FilesTablesConfig()
     table = make_corpus(50)
     assert config.neurons(table) == 400
-    assert [config.epochs(n) for n in (1000, 40_000, 1_000_000)] == [40, 20, 15]
+    assert [config.epochs(n) for n in (1000, 40_000, 1_000_000)] == [100, 40, 15]
     assert [config.hidden(n) for n in (2, 10, 58)] == [128, 300, 512]
 
 

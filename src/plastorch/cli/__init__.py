@@ -249,7 +249,9 @@ def bench(arguments: list[str]) -> int:
     from plastorch.bench import run_group
 
     def options(
-        group: tyro.conf.Positional[Literal["softhebb", "stpn", "spiking", "rank"]] = "softhebb",
+        group: tyro.conf.Positional[
+            Literal["softhebb", "stpn", "spiking", "files", "rank", "efference"]
+        ] = "softhebb",
         out: Path | None = None,
     ) -> None:
         """Speed against peers, interleaved in one process; ratio = peer / ours, medians.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.run import Record
-from plastorch.experiments.files_baselines import row, scores
+from plastorch.experiments.files_baselines import TRIED, row, scores
 from plastorch.experiments.files_fold import Fold
 from plastorch.experiments.files_stream import stream
 from plastorch.spiking.patterns.memristive import MemristiveNetwork
@@ -25,6 +25,8 @@ TIMES = (25.0, HOUR, DAY, 30 * DAY, 365 * DAY)
 """Seconds since the weights were written."""
 OPERATION_NJ = 0.01
 """Energy of a synaptic operation, 10 pJ."""
+TRIED_EPOCHS = 20
+"""Passes at most, with which the dropout is chosen."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Supervised:
     Args:
         hidden: H.
         epochs: passes.
-        dropout: share of input spikes that are left out in training.
+        dropouts: shares of input spikes that are left out in training, of which that one is taken
+            which is best on training records that were not learned from.
         weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
         pairs: of phase-change devices per weight.
         instances: times that the weights are written into devices.
@@ -44,7 +47,7 @@ class Supervised:
 
     hidden: int
     epochs: int
-    dropout: float
+    dropouts: tuple[float, ...]
     weight_noise: float
     pairs: int
     instances: int
@@ -86,23 +89,13 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
     Returns:
         The network, its record, and classes of the test records.
     """
-    patterns, tested = fold.train_bins, fold.test_bins
+    patterns, tested = fold.train_bins, fold.test_bins  # not part of its time
     classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
-    random = fold.random(10)
-    network = PatternNetwork(fold.neurons, settings.hidden, classes, generator=random)
-    before = _own_distance(network, tested, labels)
+    before = _own_distance(_network(fold, settings), tested, labels)
     start = time.process_time()
-    known = torch.from_numpy(fold.train_labels)
-    random = fold.random(11)
-    train(
-        network,
-        patterns,
-        known,
-        random,
-        settings.epochs,
-        dropout=settings.dropout,
-        weight_noise=settings.weight_noise,
-    )
+    dropout = _best_dropout(fold, settings)
+    everyone = torch.arange(len(patterns))
+    network = _trained(fold, settings, everyone, settings.epochs, dropout)
     fitted = time.process_time()
     response = answer(network, tested)
     answers = decide(response).numpy()
@@ -119,6 +112,7 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
         "operations": operations,
         "energy_nj": OPERATION_NJ * operations,
         "epochs": settings.epochs,
+        "dropout": dropout,
         "input_spikes": inputs,
         "hidden_spikes": hidden,
         "output_spikes": float(response.output_spikes.mean()),
@@ -127,6 +121,44 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
         "distance": float(response.distance.gather(1, labels[:, None]).mean()),
     }
     return network, record, answers
+
+
+def _best_dropout(fold: Fold, settings: Supervised) -> float:
+    """The one that is best on training records that the network has not learned from."""
+    if len(settings.dropouts) == 1:
+        return settings.dropouts[0]
+    order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED]
+    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
+    epochs = min(settings.epochs, TRIED_EPOCHS)
+
+    def score(dropout: float) -> float:
+        return _accuracy(_trained(fold, settings, rest, epochs, dropout), bins, labels)
+
+    return max(settings.dropouts, key=score)
+
+
+def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
+    """Before it has learned."""
+    classes = len(fold.classes)
+    return PatternNetwork(fold.neurons, settings.hidden, classes, generator=fold.random(10))
+
+
+def _trained(
+    fold: Fold, settings: Supervised, rows: Tensor, epochs: int, dropout: float
+) -> PatternNetwork:
+    """A network that has learned some of the training records."""
+    network = _network(fold, settings)
+    train(
+        network,
+        fold.train_bins[rows],
+        torch.from_numpy(fold.train_labels)[rows],
+        fold.random(11),
+        epochs,
+        dropout=dropout,
+        weight_noise=settings.weight_noise,
+    )
+    return network
 
 
 def _own_distance(network: PatternNetwork, bins: Tensor, labels: Tensor) -> float:

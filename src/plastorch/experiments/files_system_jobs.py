@@ -109,7 +109,7 @@ def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Job]:
 
     def network() -> list[Record]:
         epochs = config.epochs(fold.train.height)
-        settings = Supervised(config.hidden, epochs, config.dropout, 0.0, 1, 1, 1, 1)
+        settings = Supervised(config.hidden, epochs, (config.dropout,), 0.0, 1, 1, 1, 1)
         return [learn(fold, settings)[1]]
 
     return [

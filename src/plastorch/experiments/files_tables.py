@@ -57,7 +57,8 @@ class FilesTablesConfig:
             ``least_epochs`` and at most ``most_epochs``.
         least_epochs: see there.
         most_epochs: see there.
-        dropout: share of input spikes that are left out in training.
+        dropouts: shares of input spikes that are left out in training, of which that one is taken
+            which is best on training records that were not learned from.
         weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
         pairs: of phase-change devices per weight.
         instances: times that the weights are written into devices.
@@ -74,10 +75,10 @@ class FilesTablesConfig:
     hidden_per_class: int = 30
     least_hidden: int = 128
     most_hidden: int = 512
-    presentations: int = 800_000
+    presentations: int = 1_600_000
     least_epochs: int = 15
-    most_epochs: int = 40
-    dropout: float = 0.2
+    most_epochs: int = 100
+    dropouts: tuple[float, ...] = (0.0, 0.2)
     weight_noise: float = 0.04
     pairs: int = 1
     instances: int = 25
@@ -91,6 +92,9 @@ class FilesTablesConfig:
             if not chosen or not set(chosen) <= set(known):
                 raise InputError(f"{name} are {list(chosen)}; expected some of {list(known)}")
             object.__setattr__(self, name, chosen)
+        object.__setattr__(self, "dropouts", tuple(self.dropouts))
+        if not self.dropouts or not all(0 <= dropout < 1 for dropout in self.dropouts):
+            raise InputError(f"dropouts are {list(self.dropouts)}; expected some from 0 to below 1")
         check_positive(**{k: v for k, v in asdict(self).items() if isinstance(v, int)})
         if self.folds < 2:
             raise InputError(f"folds is {self.folds}; expected 2 or more")
@@ -202,6 +206,6 @@ def _result(
         "tables": [f"{name}: {len(table.labels)}" for name, table in tables.items()],
         "notice": "",
     }
-    lists = {"tables": list(config.tables), "models": list(config.models)}
+    lists = {k: list(v) for k, v in asdict(config).items() if isinstance(v, tuple)}
     settings = {**asdict(config), **lists, "seed": session.seed, "quick": session.quick}
     return result("files-tables", PAPER, settings, data, torch.device("cpu"))

@@ -57,7 +57,7 @@ def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list
             settings = Supervised(
                 config.hidden(len(fold.classes)),
                 config.epochs(fold.train.height),
-                config.dropout,
+                config.dropouts,
                 config.weight_noise,
                 config.pairs,
                 config.instances,
