@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -165,6 +166,27 @@ def test_watch_labels_what_is_there_and_what_comes(
         rows = [row for page in labels.rows() for row in page]
     assert {Path(row.path).name for row in rows} == {"one.txt", "two.png"}
     assert {row.model for row in rows} == {FileClassifier.load(model).fingerprint}
+
+
+def test_a_scan_that_is_terminated_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree, out = tmp_path / "files", tmp_path / "out" / "catalogue.parquet"
+    for folder in (tree, out.parent):
+        folder.mkdir()
+    (tree / "one.txt").write_text("hello")
+    begun = []
+
+    def terminate(*arguments: Any, **options: Any) -> None:
+        begun.extend(out.parent.iterdir())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", terminate)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["files", "scan", str(tree), "--out", str(out)]) == 130
+    assert "stopped" in capsys.readouterr().err
+    assert len(begun) == 1 and list(out.parent.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def _wait_for(store: Path, count: int) -> bool:

@@ -1,8 +1,11 @@
 """The command line: ``plastorch list | run | report | files | data | bench``."""
 
+import contextlib
 import dataclasses
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -68,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if arguments[0] not in COMMANDS:
             raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
-        return COMMANDS[arguments[0]](arguments[1:])
+        with _terminated_as_interrupted():
+            return COMMANDS[arguments[0]](arguments[1:])
     except InputError as error:
         print(f"plastorch: {one_line(str(error))}", file=sys.stderr)
         return 2
@@ -78,6 +82,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("plastorch: stopped", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what it has begun is put away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run(arguments: list[str]) -> int:
