@@ -64,6 +64,12 @@ def rank_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     yield from executed("rank.md", tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module")
+def files_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Files by their metadata."""
+    yield from executed("files.md", tmp_path_factory.mktemp("data"))
+
+
 def run(code: str, names: dict[str, Any]) -> object:
     """Runs a cell; the value of its last line, as a notebook shows it."""
     tree = ast.parse(NOT_PYTHON.sub("", code))
@@ -73,7 +79,8 @@ def run(code: str, names: dict[str, Any]) -> object:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("page", 10), ("stpn_page", 2), ("spiking_page", 10), ("rank_page", 3)]
+    ("name", "count"),
+    [("page", 10), ("stpn_page", 2), ("spiking_page", 10), ("rank_page", 3), ("files_page", 2)],
 )
 def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
     name: str, count: int, request: pytest.FixtureRequest
@@ -211,7 +218,24 @@ def test_the_trade_off_is_below_the_ideal_observers_and_above_fixed_times(rank_p
     assert rank_page.names["answer"].step < 40
 
 
-@pytest.mark.parametrize("name", ["page", "stpn_page", "spiking_page", "rank_page"])
+def test_patterns_coincide_as_records_are_similar(files_page: Page) -> None:
+    alike, same = files_page.names["alike"], files_page.names["same"]
+    assert np.corrcoef(alike, same)[0, 1] > 0.99
+    np.testing.assert_allclose(np.polyfit(alike, same, 1), [19 / 20, 1 / 20], atol=0.02)
+
+
+def test_classes_are_learned_online_and_kept_on_devices(files_page: Page) -> None:
+    course, held = files_page.names["course"], files_page.names["held"]
+    assert course[-1] > 0.8 > course[0]
+    assert min(held["compensated"]) > max(held["compensated"]) - 0.04
+    assert held["not compensated"][-1] < held["compensated"][-1]
+
+
+def test_a_few_labels_name_the_winners(files_page: Page) -> None:
+    assert files_page.names["right"] > 0.55
+
+
+@pytest.mark.parametrize("name", ["page", "stpn_page", "spiking_page", "rank_page", "files_page"])
 def test_prose_quotes_no_measured_figure(name: str, request: pytest.FixtureRequest) -> None:
     """Numbers come from cells, so that they can't go stale."""
     page: Page = request.getfixturevalue(name)

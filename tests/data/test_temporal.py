@@ -1,11 +1,12 @@
 """Temporal MNIST: the rule in exact fractions, and frames in which each pixel fires once."""
 
+import math
 from fractions import Fraction
 
 import pytest
 import torch
 
-from plastorch.data.temporal import spike_steps, spikes
+from plastorch.data.temporal import spike_steps, spikes, turned
 from plastorch.engine.errors import InputError
 
 
@@ -42,3 +43,28 @@ def test_bad_input() -> None:
     for steps in (1, 256):
         with pytest.raises(InputError, match=f"steps is {steps}"):
             spike_steps(torch.zeros(3, dtype=torch.uint8), steps)
+
+
+def test_pictures_are_turned_by_up_to_an_angle() -> None:
+    """A bar from the middle to the right is found at an angle of up to 30 degrees."""
+    side, random = 41, torch.Generator().manual_seed(0)
+    when = torch.full((300, 1, side, side), 9, dtype=torch.uint8)
+    when[:, :, 20, 21:36] = 2
+    found = turned(when, 10, 30.0, 0.0, random)
+    assert set(found.unique().tolist()) == {2, 9} and found.dtype == torch.uint8
+    angles = []
+    for picture in found[:, 0]:
+        y, x = (picture == 2).nonzero().double().sub(20).mean(dim=0).tolist()
+        assert 6.5 < math.hypot(x, y) < 9.5
+        angles.append(math.degrees(math.atan2(y, x)))
+    assert -32 < min(angles) < -25 and 25 < max(angles) < 32
+    assert abs(sum(angles) / 300) < 3
+
+
+def test_pictures_are_scaled_by_up_to_a_share() -> None:
+    when = torch.full((300, 1, 40, 40), 9, dtype=torch.uint8)
+    when[:, :, 10:30, 10:30] = 0
+    found = turned(when, 10, 0.0, 0.2, torch.Generator().manual_seed(0))
+    widths = (found[:, 0, 20] == 0).sum(dim=1)
+    assert 16 <= int(widths.min()) <= 18 and 23 <= int(widths.max()) <= 25
+    assert torch.equal(turned(when, 10, 0.0, 0.0, torch.Generator()), when)

@@ -1,7 +1,10 @@
 """Pictures as spikes: each pixel fires once, the brighter the earlier."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from plastorch.engine.errors import InputError
 
@@ -54,3 +57,34 @@ def spikes(when: Tensor, steps: int = STEPS) -> Tensor:
     """
     step = torch.arange(steps, dtype=torch.uint8, device=when.device)
     return when == step[:, None, None]
+
+
+def turned(
+    when: Tensor, steps: int, degrees: float, scale: float, generator: torch.Generator
+) -> Tensor:
+    """Turns and scales each picture a little, at random, as its spikes are.
+
+    A pixel fires when the nearest one did, so that there are no grey levels between two, which
+    would fire later than either; what comes in from outside fires last.
+
+    Args:
+        when: The step at which each pixel fires, uint8 [N, 1, side, side].
+        steps: How many.
+        degrees: Largest angle.
+        scale: Largest change of the size, as a share of it, below 1.
+        generator: On the CPU.
+
+    Example:
+        >>> when = torch.zeros(4, 1, 9, 9, dtype=torch.uint8)
+        >>> turned(when, 20, 10.0, 0.1, torch.Generator().manual_seed(0)).unique()
+        tensor([ 0, 19], dtype=torch.uint8)
+    """
+    angle, size = 2 * torch.rand(2, len(when), generator=generator) - 1
+    angle, size = math.radians(degrees) * angle, 1 + scale * size
+    sine, cosine, none = size * angle.sin(), size * angle.cos(), torch.zeros_like(angle)
+    rows = [torch.stack(row, dim=1) for row in ((cosine, -sine, none), (sine, cosine, none))]
+    transform = torch.stack(rows, dim=1).to(when.device)
+    grid = functional.affine_grid(transform, list(when.shape), align_corners=False)
+    before_last = (steps - 1 - when).float()
+    found = functional.grid_sample(before_last, grid, mode="nearest", align_corners=False)
+    return (steps - 1 - found).to(torch.uint8)

@@ -1,0 +1,87 @@
+"""Efference copies: self-supervision that knows what it did to its views."""
+
+from plastorch.efference.actions import (
+    AUDIO_FACTORS,
+    COMPATIBLE_FACTORS,
+    FACTORS,
+    FULL_FACTORS,
+    IMAGE_FACTORS,
+    AudioActions,
+    ImageActions,
+    Kind,
+    compatible,
+    compose,
+    egocentric,
+    egocentric_audio,
+    full_command,
+    invert,
+    theta,
+)
+from plastorch.efference.audio_views import AUDIO, AudioViews
+from plastorch.efference.binning import COMPATIBLE_BINS, Bins, command, estimate_bins, targets
+from plastorch.efference.encoders import Encoder, resnet, small_resnet
+from plastorch.efference.geometry import Geometry, geometry
+from plastorch.efference.heads import ForwardModel, InverseModel, projection
+from plastorch.efference.learner import Learner
+from plastorch.efference.losses import byol, manipulation, nt_xent, relic
+from plastorch.efference.method import BASELINE, Losses, Method, Weights
+from plastorch.efference.methods import BYOL, ReLIC, SimCLR
+from plastorch.efference.optim import Training
+from plastorch.efference.probes import extract, knn_accuracy, ridge_accuracy
+from plastorch.efference.train import Pretraining, Sources
+from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews
+
+__all__ = [
+    "AUDIO",
+    "AUDIO_FACTORS",
+    "BASELINE",
+    "BYOL",
+    "CIFAR",
+    "COMPATIBLE_BINS",
+    "COMPATIBLE_FACTORS",
+    "FACTORS",
+    "FULL_FACTORS",
+    "IMAGENET",
+    "IMAGE_FACTORS",
+    "STL10",
+    "AudioActions",
+    "AudioViews",
+    "Bins",
+    "Encoder",
+    "ForwardModel",
+    "Geometry",
+    "ImageActions",
+    "ImageViews",
+    "InverseModel",
+    "Kind",
+    "Learner",
+    "Losses",
+    "Method",
+    "Pretraining",
+    "ReLIC",
+    "SimCLR",
+    "Sources",
+    "Training",
+    "Weights",
+    "byol",
+    "command",
+    "compatible",
+    "compose",
+    "egocentric",
+    "egocentric_audio",
+    "estimate_bins",
+    "extract",
+    "full_command",
+    "geometry",
+    "invert",
+    "knn_accuracy",
+    "manipulation",
+    "nt_xent",
+    "projection",
+    "relic",
+    "resnet",
+    "ridge_accuracy",
+    "small_resnet",
+    "targets",
+    "theta",
+]

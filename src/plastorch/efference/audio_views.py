@@ -1,0 +1,211 @@
+"""Views of sounds, made in whole batches on any device, with the parameters that made them."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.data.logmel import FLOOR
+from plastorch.efference.actions import AudioActions, check_audio_actions
+from plastorch.engine.errors import InputError, check_positive
+
+_DECIBEL = math.log(10) / 10
+_QUIET = 0.1  # least deviation that a clip is divided by; silence would be noise otherwise
+
+
+@dataclass(frozen=True)
+class AudioViews:
+    """The law of random views of log-mel energies: crop, pitch, gain, noise, masks, in this order.
+
+    Args:
+        length: bounds of a crop's length as a share of the clip's.
+        shift: most mel bands, up or down, that pitch is moved by.
+        gain: most decibels, louder or quieter.
+        snr: bounds of the decibels from the noise up to the sound.
+        time_mask: longest mask, as a share of the frames.
+        band_mask: widest mask, as a share of the bands.
+
+    Raises:
+        InputError: An argument is out of range.
+
+    Example:
+        >>> clips = torch.randn(4, 64, 101)
+        >>> actions = AUDIO.sample(4, torch.Generator().manual_seed(0))
+        >>> AUDIO.apply(clips, actions).shape
+        torch.Size([4, 1, 64, 101])
+    """
+
+    length: tuple[float, float] = (0.5, 1.0)
+    shift: int = 4
+    gain: float = 6.0
+    snr: tuple[float, float] = (5.0, 30.0)
+    time_mask: float = 0.2
+    band_mask: float = 0.2
+
+    def __post_init__(self) -> None:
+        low, high = self.length
+        if not 0 < low <= high <= 1:
+            raise InputError(f"length is ({low}, {high}); expected 0 < low <= high <= 1")
+        if self.shift < 0 or not 0 <= self.gain < math.inf:
+            raise InputError(
+                f"shift is {self.shift} and gain {self.gain}; expected 0 or more of both"
+            )
+        if not -math.inf < self.snr[0] <= self.snr[1] < math.inf:
+            raise InputError(f"snr is {self.snr}; expected low <= high")
+        for name in ("time_mask", "band_mask"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected at least 0, below 1")
+
+    def sample(
+        self, count: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> AudioActions:
+        """Draws what is to be done.
+
+        Args:
+            count: of views, B.
+            generator: on the CPU, so that a seed means the same views on every device.
+            device: of the actions.
+
+        Raises:
+            InputError: if the count is not positive.
+        """
+        check_positive(count=count)
+        draws = torch.rand(8, count, generator=generator)
+        shift = torch.randint(-self.shift, self.shift + 1, (count,), generator=generator)
+        seed = torch.randint(0, 2**31, (count,), generator=generator)
+        length = self.length[0] + (self.length[1] - self.length[0]) * draws[0]
+        time_mask, band_mask = self.time_mask * draws[4], self.band_mask * draws[5]
+        return AudioActions(
+            draws[1] * (1 - length),
+            length,
+            shift.float(),
+            self.gain * (2 * draws[2] - 1),
+            self.snr[0] + (self.snr[1] - self.snr[0]) * draws[3],
+            seed,
+            draws[6] * (1 - time_mask),
+            time_mask,
+            draws[7] * (1 - band_mask),
+            band_mask,
+        ).to(device)
+
+    def apply(self, clips: Tensor, actions: AudioActions) -> Tensor:
+        """Makes the views that the actions say: equal ones whenever it is called.
+
+        The crop is stretched to the clip's frames. Bands that a shift brings in have no energy.
+        Noise adds energy, evenly over bands, exponentially distributed as that of white noise is.
+        All is standardised by mean and deviation of the clip, not of the view, which would hide the
+        gain; what is masked has the value 0, the clip's mean.
+
+        Args:
+            clips: natural logarithms of mel band energies, as of ``plastorch.data.logmel``, but
+                bands first: float [B, bands, frames].
+            actions: of B views, on the device of the clips.
+
+        Returns:
+            float32 [B, 1, bands, frames].
+
+        Raises:
+            InputError: if the clips have another shape or type, there aren't as many actions, or
+                a crop has no length or leaves the clip.
+        """
+        _check_clips(clips)
+        _check_crops(len(clips), actions)
+        clips = clips.float()
+        mean = clips.mean(dim=(1, 2), keepdim=True)
+        deviation = (clips - mean).square_().mean(dim=(1, 2), keepdim=True).sqrt_()
+        energy = moved(clips, actions).mul_((_DECIBEL * _per_view(actions.gain)).exp())
+        loudness = energy.mean(dim=(1, 2), keepdim=True)
+        level = loudness * (-_DECIBEL * _per_view(actions.snr)).exp()
+        energy.add_(noise(actions.noise_seed, energy.shape[1:]).mul_(level))
+        view = energy.clamp_(min=FLOOR).log_().sub_(mean).div_(deviation.clamp(min=_QUIET))
+        for axis, start, length in (
+            (1, actions.band_mask_start, actions.band_mask_length),
+            (2, actions.time_mask_start, actions.time_mask_length),
+        ):
+            view.mul_(unmasked(start, length, view.shape[axis]).unsqueeze(3 - axis))
+        return view[:, None]
+
+
+AUDIO = AudioViews()
+
+
+def moved(clips: Tensor, actions: AudioActions) -> Tensor:
+    """Energies after crop and shift of pitch [B, bands, frames].
+
+    Args:
+        clips: logarithms of energies [B, bands, frames]; those of neighbouring frames are
+            interpolated linearly.
+        actions: of B views.
+    """
+    count, bands, frames = clips.shape
+    source = torch.arange(bands, device=clips.device) - actions.shift.long()[:, None]
+    inside = (source >= 0) & (source < bands)
+    rows = source.clamp(0, bands - 1) + bands * torch.arange(count, device=clips.device)[:, None]
+    raised = clips.reshape(-1, frames).index_select(0, rows.flatten()).view(count, bands, 1, frames)
+    share = (torch.arange(frames, device=clips.device) + 0.5) / frames
+    moment = 2 * (actions.start[:, None] + actions.length[:, None] * share) - 1
+    grid = torch.stack((moment, torch.zeros_like(moment)), dim=-1)[:, None]
+    found = F.grid_sample(raised, grid, padding_mode="border", align_corners=False)[:, :, 0]
+    return found.exp_().mul_(inside.float()[:, :, None])
+
+
+def noise(seeds: Tensor, shape: torch.Size) -> Tensor:
+    """Exponentially distributed numbers of mean 1 [B, *shape], the same for a seed everywhere.
+
+    A generator can't be started per view without a loop over views; here each number is a hash of
+    its seed and its place.
+
+    Args:
+        seeds: whole numbers from 0 to 2³¹ - 1 [B].
+        shape: of a view.
+    """
+    places = torch.arange(shape.numel(), device=seeds.device, dtype=torch.int32)
+    bits = _mixed(_mixed(seeds.int())[:, None] ^ places).bitwise_and_(0x7FFFFFFF)
+    uniform = bits.view(-1, *shape).float().add_(0.5).mul_(2.0**-31)
+    return uniform.log_().neg_()
+
+
+def unmasked(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """1 where a mask isn't, 0 where it is [B, size].
+
+    Args:
+        start: of the mask, as a share of the size [B].
+        length: of the mask, as a share of the size [B].
+        size: frames or bands.
+    """
+    centres = (torch.arange(size, device=start.device) + 0.5) / size
+    inside = centres - start[:, None]
+    return ((inside < 0) | (inside >= length[:, None])).float()
+
+
+def _mixed(numbers: Tensor) -> Tensor:
+    """A hash: 32 bits of int32 numbers, every one of which depends on all of theirs."""
+    for down, multiplier in ((16, 0x7FEB352D), (15, 0x68BC21EB)):  # products lose their upper bits
+        numbers = (numbers >> down).bitwise_and_(0xFFFFFFFF >> down).bitwise_xor_(numbers)
+        numbers.mul_(multiplier)
+    return (numbers >> 16).bitwise_and_(0xFFFF).bitwise_xor_(numbers)
+
+
+def _per_view(values: Tensor) -> Tensor:
+    """Numbers [B, 1, 1] that meet clips, of [B]."""
+    return values.view(-1, 1, 1)
+
+
+def _check_clips(clips: Tensor) -> None:
+    if not clips.is_floating_point() or clips.ndim != 3:
+        raise InputError(
+            f"clips have shape {tuple(clips.shape)} and type {clips.dtype}; expected "
+            "[B, bands, frames] of floating point"
+        )
+
+
+def _check_crops(count: int, actions: AudioActions) -> None:
+    check_audio_actions(actions)
+    if len(actions.start) != count:
+        raise InputError(f"actions are of {len(actions.start)} views; expected {count}, the clips")
+    outside = ~((actions.start >= -1e-5) & (actions.start + actions.length <= 1 + 1e-5))
+    if bool(outside.any()):
+        start, length = float(actions.start[outside][0]), float(actions.length[outside][0])
+        raise InputError(f"crop is from {start:g} to {start + length:g}; expected 0 to 1")

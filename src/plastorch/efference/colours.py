@@ -1,0 +1,104 @@
+"""Colours of whole batches, each view changed by its own numbers, on any device.
+
+Brightness, contrast, saturation and hue change as by torchvision's functions of the same names, in
+floating point.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_LUMA = (0.2989, 0.587, 0.114)
+
+
+def luma(view: Tensor) -> Tensor:
+    """The gray value of colours, [B, 1, H, W] of [B, 3, H, W]."""
+    red, green, blue = view[:, 0:1], view[:, 1:2], view[:, 2:3]
+    return (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
+
+
+def jittered(
+    view: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
+) -> Tensor:
+    """Changes brightness, contrast, saturation and hue, in this order.
+
+    The first three are mixtures with black, with the view's mean gray value and with each pixel's
+    gray value, cut to 0 to 1.
+
+    Args:
+        view: from 0 to 1 [B, 3, H, W].
+        brightness: factors [B].
+        contrast: factors [B].
+        saturation: factors [B].
+        hue: shifts as shares of the circle [B].
+    """
+    view = (view * _per_view(brightness)).clamp_(0, 1)
+    mean, factor = luma(view.mean(dim=(2, 3), keepdim=True)), _per_view(contrast)
+    view.mul_(factor).add_(mean * (1 - factor)).clamp_(0, 1)
+    view = torch.lerp(luma(view), view, _per_view(saturation)).clamp_(0, 1)
+    return hue_shifted(view, hue)
+
+
+def hue_shifted(view: Tensor, shift: Tensor) -> Tensor:
+    """Turns hues; keeps saturation and value, as of the HSV hexagon.
+
+    A channel is the largest one within a sixth of the circle of its own hue, the smallest one
+    farther than a third, and linear between.
+
+    Args:
+        view: from 0 to 1 [B, 3, H, W].
+        shift: as a share of the circle [B].
+    """
+    high, low = view.amax(dim=1, keepdim=True), view.amin(dim=1, keepdim=True)
+    chroma = high - low
+    share = (view - low).div_(chroma.clamp(min=1e-12))
+    red, green, blue = share[:, 0:1], share[:, 1:2], share[:, 2:3]
+    # in sixths of the circle; the largest channel's share is exactly 1, others are rounded off
+    hue = torch.lerp((4 + red).sub_(green), (2 + blue).sub_(red), green.floor())
+    hue = torch.lerp(hue, green - blue, red.floor())
+    hue = hue.div_(6).add_(_per_view(shift))
+    own = torch.tensor([0.0, 1 / 3, 2 / 3], device=view.device).view(3, 1, 1)
+    distance = hue - own
+    distance = distance.sub_(distance.round()).abs_()
+    return high - distance.mul_(6).sub_(1).clamp_(0, 1).mul_(chroma)
+
+
+def blurred(view: Tensor, sigma: Tensor) -> Tensor:
+    """Blurs where sigma > 0, by a Gaussian over an odd number of pixels, a tenth of the view.
+
+    Beyond the edges the view is reflected.
+
+    Args:
+        view: [B, C, H, W].
+        sigma: in pixels [B].
+    """
+    rows = sigma.nonzero()[:, 0]
+    taps = int(0.1 * view.shape[-1]) // 2 * 2 + 1
+    if not len(rows) or taps == 1:
+        return view
+    offsets = torch.arange(taps, device=view.device) - taps // 2
+    kernels = torch.softmax(-0.5 * (offsets / sigma[rows, None]).square(), dim=1)
+    kernels = F.threshold(kernels, 1e-12, 0)  # denormal numbers would take many times as long
+    some = view[rows]
+    channels = some.shape[0] * some.shape[1]
+    kernels = kernels.to(view).repeat_interleave(some.shape[1], dim=0)
+    padded = F.pad(some, (taps // 2,) * 4, mode="reflect").flatten(0, 1)[None]
+    across = F.conv2d(padded, kernels[:, None, None, :], groups=channels)
+    both = F.conv2d(across, kernels[:, None, :, None], groups=channels)
+    return view.index_copy(0, rows, both.view_as(some))
+
+
+def grayed(view: Tensor, gray: Tensor) -> Tensor:
+    """Takes the colour of views [B, 3, H, W] where it is said, bool [B]."""
+    return torch.lerp(view, luma(view), _per_view(gray))
+
+
+def solarised(view: Tensor, inverted: Tensor) -> Tensor:
+    """Inverts values from one half on, in views [B, C, H, W] where it is said, bool [B]."""
+    # of v and 1 - v, the smaller one is v below one half and 1 - v from there on
+    return torch.minimum(view, (view * -_per_view(inverted)).add_(1))
+
+
+def _per_view(values: Tensor) -> Tensor:
+    """Numbers [B, 1, 1, 1] that meet images, of [B]."""
+    return values.float().view(-1, 1, 1, 1)

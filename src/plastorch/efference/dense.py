@@ -1,0 +1,246 @@
+"""Heads that say of each pixel, or of boxes, what they show, on an encoder's last feature map.
+
+Small on purpose: torchvision's FCN head, or one linear layer, and its Faster R-CNN,
+for scenes of 64 to 96 pixels.
+"""
+
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.data.scenes import VOID, Scenes
+from plastorch.efference.encoders import Encoder
+from plastorch.efference.probes import Apply, as_floats, evaluating
+from plastorch.efference.transfer import Detections, average_precision, confusion, mean_iou
+from plastorch.engine.errors import InputError, check_positive
+
+Head = Literal["linear", "fcn"]
+"""Of a segmenter: one linear layer for each place of the map, or torchvision's FCN head."""
+
+
+class DenseNet(nn.Module):
+    """An encoder and what reads its map; the encoder is frozen, or learns on.
+
+    Either way its normalisations keep their statistics, so a scene's answer is its own.
+
+    Args:
+        encoder: of which the last map is read; changed in place if it learns.
+        classes: of the objects.
+        finetune: whether the encoder learns.
+    """
+
+    def __init__(self, encoder: Encoder, classes: int, finetune: bool) -> None:
+        super().__init__()
+        check_positive(classes=classes)
+        self.encoder, self.classes, self.finetune = encoder, classes, finetune
+
+    def train(self, mode: bool = True) -> "DenseNet":
+        """Sets all but the encoder to train mode, or to eval mode."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """The encoder's last map [B, D, h, w], with a gradient only if it learns."""
+        with torch.set_grad_enabled(self.finetune and torch.is_grad_enabled()):
+            return self.encoder.feature_map(images)
+
+    def learners(self) -> list[nn.Parameter]:
+        """What learns."""
+        frozen = set() if self.finetune else {id(p) for p in self.encoder.parameters()}
+        return [p for p in self.parameters() if id(p) not in frozen]
+
+    def loss(self, images: Tensor, scenes: Scenes) -> Tensor:
+        """What training minimises.
+
+        Args:
+            images: of the scenes, as the encoder takes them [B, 3, H, W].
+            scenes: on the same device.
+        """
+        raise NotImplementedError
+
+
+class Segmenter(DenseNet):
+    """Says of each pixel which class of object it shows, or none.
+
+    Args:
+        encoder: as for :class:`DenseNet`.
+        classes: of the objects; class 0 of a pixel is the background.
+        head: what reads the map.
+        finetune: whether the encoder learns.
+
+    Raises:
+        InputError: if there is no such head or no class.
+
+    Example:
+        >>> from plastorch.efference.encoders import small_resnet
+        >>> Segmenter(small_resnet(width=4), classes=10)(torch.rand(2, 3, 64, 64)).shape
+        torch.Size([2, 11, 64, 64])
+    """
+
+    def __init__(
+        self, encoder: Encoder, classes: int, head: Head = "fcn", finetune: bool = False
+    ) -> None:
+        super().__init__(encoder, classes, finetune)
+        if head not in get_args(Head):
+            raise InputError(f"head is {head!r}; expected one of {', '.join(get_args(Head))}")
+        if head == "linear":
+            self.head: nn.Module = nn.Conv2d(encoder.features, classes + 1, 1)
+        else:
+            from torchvision.models.segmentation.fcn import FCNHead  # costs seconds
+
+            self.head = FCNHead(encoder.features, classes + 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes + 1, H, W] of images [B, 3, H, W]."""
+        coarse = self.head(self.feature_map(images))
+        return F.interpolate(coarse, images.shape[2:], mode="bilinear", align_corners=False)
+
+    def loss(self, images: Tensor, scenes: Scenes) -> Tensor:
+        """Cross-entropy, mean over the pixels of which it is said what they show."""
+        return F.cross_entropy(self(images), scenes.class_maps.long(), ignore_index=VOID)
+
+
+class Detector(DenseNet):
+    """Says where objects are, and of which class: torchvision's Faster R-CNN, made small.
+
+    Anchors have areas of 12², 16², 24² and 32² pixels, and are as high as wide, half or twice.
+
+    Args:
+        encoder: as for :class:`DenseNet`.
+        classes: of the objects.
+        finetune: whether the encoder learns.
+        width: channels that the encoder's map is brought to before it is read.
+
+    Raises:
+        InputError: if a number is not positive.
+
+    Example:
+        >>> from plastorch.efference.encoders import small_resnet
+        >>> found = Detector(small_resnet(width=4), classes=10).eval()(torch.rand(2, 3, 64, 64))
+        >>> [sorted(each) for each in found]
+        [['boxes', 'labels', 'scores'], ['boxes', 'labels', 'scores']]
+    """
+
+    def __init__(
+        self, encoder: Encoder, classes: int, finetune: bool = False, width: int = 64
+    ) -> None:
+        super().__init__(encoder, classes, finetune)
+        check_positive(width=width)
+        self.neck = nn.Conv2d(encoder.features, width, 1)
+        self.rpn, self.roi_heads = _faster_rcnn(width, classes)
+
+    def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """Boxes, labels and scores for each of the images [B, 3, H, W], the surest first."""
+        found, _ = self._run(images, None)
+        return [{**each, "labels": each["labels"] - 1} for each in found]
+
+    def loss(self, images: Tensor, scenes: Scenes) -> Tensor:
+        """Sum of Faster R-CNN's four: objectness and box of proposals, class and box of regions."""
+        boxes = torch.split(scenes.boxes, scenes.counts.tolist())
+        labels = torch.split(scenes.labels + 1, scenes.counts.tolist())  # 0 is the background
+        targets = [{"boxes": b, "labels": n} for b, n in zip(boxes, labels, strict=True)]
+        _, losses = self._run(images, targets)
+        return torch.stack(list(losses.values())).sum()
+
+    def _run(
+        self, images: Tensor, targets: list[dict[str, Tensor]] | None
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        from torchvision.models.detection.image_list import ImageList
+
+        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        maps = {"0": self.neck(self.feature_map(images))}
+        proposals, first = self.rpn(ImageList(images, sizes), maps, targets)
+        found, second = self.roi_heads(maps, proposals, sizes, targets)
+        return found, {**first, **second}
+
+
+@torch.no_grad()
+def segmentation_iou(
+    segmenter: Segmenter, scenes: Scenes, apply: Apply = as_floats, batch_size: int = 100
+) -> float:
+    """Mean intersection over union of classes, background included, over all pixels of scenes.
+
+    Args:
+        segmenter: in any mode, which it keeps.
+        scenes: on any device.
+        apply: from uint8 images to what the encoder takes.
+        batch_size: scenes at a time.
+    """
+    device = next(segmenter.parameters()).device
+    classes = segmenter.classes + 1
+    counts = torch.zeros(classes, classes, dtype=torch.int64)
+    with evaluating(segmenter):
+        for rows in torch.split(torch.arange(len(scenes)), batch_size):
+            logits = segmenter(apply(scenes.images[rows].to(device)))
+            wanted = scenes.class_maps[rows].to(device)
+            counts += confusion(logits.argmax(dim=1), wanted, classes).cpu()
+    return mean_iou(counts)
+
+
+@torch.no_grad()
+def detect(
+    detector: Detector, scenes: Scenes, apply: Apply = as_floats, batch_size: int = 100
+) -> Detections:
+    """What a detector says of all scenes, on the CPU.
+
+    Args:
+        detector: in any mode, which it keeps.
+        scenes: on any device.
+        apply: from uint8 images to what the encoder takes.
+        batch_size: scenes at a time.
+    """
+    device = next(detector.parameters()).device
+    found: list[dict[str, Tensor]] = []
+    with evaluating(detector):
+        for images in torch.split(scenes.images, batch_size):
+            found += detector(apply(images.to(device)))
+    counts = torch.tensor([len(each["scores"]) for each in found])
+    owners = torch.arange(len(found)).repeat_interleave(counts)
+    joined = (
+        torch.cat([each[key] for each in found]).cpu() for key in ("labels", "boxes", "scores")
+    )
+    return Detections(owners, *joined)
+
+
+def detection_ap50(detector: Detector, scenes: Scenes, apply: Apply = as_floats) -> float:
+    """Average precision at an overlap of a half, mean over classes."""
+    return average_precision(detect(detector, scenes, apply), scenes.to("cpu"))
+
+
+def _faster_rcnn(width: int, classes: int) -> tuple[Any, Any]:
+    """torchvision's region proposals, and what reads the regions."""
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.models.detection.roi_heads import RoIHeads
+    from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+    from torchvision.ops import MultiScaleRoIAlign
+
+    anchors = AnchorGenerator(((12, 16, 24, 32),), ((0.5, 1.0, 2.0),))
+    proposals = RegionProposalNetwork(
+        anchors,
+        RPNHead(width, anchors.num_anchors_per_location()[0]),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=64,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 200, "testing": 200},
+        post_nms_top_n={"training": 50, "testing": 30},
+        nms_thresh=0.7,
+    )
+    regions = RoIHeads(
+        MultiScaleRoIAlign(["0"], output_size=4, sampling_ratio=2),
+        TwoMLPHead(16 * width, 256),
+        FastRCNNPredictor(256, classes + 1),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=32,
+        positive_fraction=0.25,
+        bbox_reg_weights=None,
+        score_thresh=0.05,
+        nms_thresh=0.5,
+        detections_per_img=20,
+    )
+    return proposals, regions

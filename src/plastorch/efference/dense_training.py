@@ -1,0 +1,137 @@
+"""Training of a segmenter or a detector on scenes, epoch after epoch."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.data.scenes import Scenes
+from plastorch.efference.dense import DenseNet
+from plastorch.efference.probes import Apply, as_floats
+from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.run import Record
+
+
+@dataclass(frozen=True)
+class DenseSettings:
+    """How heads are trained, by AdamW.
+
+    Args:
+        epochs: over the scenes.
+        batch_size: scenes of an update.
+        learning_rate: at the start; it falls to 0 along half a cosine.
+        weight_decay: AdamW's.
+        max_norm: of the gradient of all parameters together.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    epochs: int = 10
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    max_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            max_norm=self.max_norm,
+        )
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight_decay is {self.weight_decay}; expected 0 or more")
+
+
+class DenseTraining:
+    """A phase of the run: a step is an epoch.
+
+    It logs ``loss``, wall ``seconds`` of the updates, and what ``validate`` finds.
+
+    Args:
+        name: of the phase.
+        network: what learns, on its device.
+        scenes: on any device.
+        settings: how.
+        apply: from uint8 images to what the encoder takes.
+        path: of numbers that seeds order, dropout and the regions that are drawn.
+        validate: measures the network as it is; its figures are logged.
+
+    Raises:
+        InputError: if the scenes have another number of classes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: DenseNet,
+        scenes: Scenes,
+        settings: DenseSettings | None = None,
+        apply: Apply = as_floats,
+        path: tuple[int, ...] = (0,),
+        validate: Callable[[DenseNet], Record] | None = None,
+    ) -> None:
+        if len(scenes.classes) != network.classes:
+            raise InputError(
+                f"scenes have {len(scenes.classes)} classes; expected {network.classes}, as the "
+                "network"
+            )
+        self.name, self.network, self.scenes, self.apply = name, network, scenes, apply
+        self.settings = DenseSettings() if settings is None else settings
+        self.path, self.validate = path, validate
+        self.position, self.total = 0, self.settings.epochs
+        self.learners = network.learners()
+        self.optimizer = torch.optim.AdamW(
+            self.learners, self.settings.learning_rate, weight_decay=self.settings.weight_decay
+        )
+
+    def step(self) -> list[Record]:
+        """An epoch, and what validation says after it."""
+        start = time.perf_counter()
+        random = generator(*self.path, self.position)
+        order = torch.randperm(len(self.scenes), generator=random)
+        batches = torch.split(order, self.settings.batch_size)
+        device = self.learners[0].device
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        self.network.train()
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(random.initial_seed())
+            for place, rows in enumerate(batches):
+                done = (self.position + place / len(batches)) / self.total
+                total += self._update(rows, (1 + math.cos(math.pi * done)) / 2) * len(rows)
+        self.position += 1
+        record: Record = {
+            "phase": self.name,
+            "epoch": self.position,
+            "loss": float(total) / len(order),
+            "seconds": round(time.perf_counter() - start, 4),
+        }
+        if self.validate is not None:
+            record |= self.validate(self.network)
+        return [record]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """AdamW's moments; the weights belong to the model."""
+        return moments(self.optimizer)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        load_moments(self.optimizer, state)
+
+    def _update(self, rows: Tensor, share: float) -> Tensor:
+        """Learns from a batch at a share of the learning rate; its loss."""
+        device = self.learners[0].device
+        scenes = self.scenes.take(rows.to(self.scenes.owners.device)).to(device)
+        loss = self.network.loss(self.apply(scenes.images), scenes)
+        self.optimizer.param_groups[0]["lr"] = share * self.settings.learning_rate
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.learners, self.settings.max_norm)
+        self.optimizer.step()
+        return loss.detach()

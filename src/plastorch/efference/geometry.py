@@ -1,0 +1,105 @@
+"""How features of classes lie to each other: cosines within and between, effective ranks."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+
+class Geometry(NamedTuple):
+    """Of features with classes."""
+
+    within: float
+    """Mean cosine of two samples of one class, over all such pairs."""
+    between: float
+    """Mean cosine of two samples of different classes, over all such pairs."""
+    ratio: float
+    """within / between."""
+    class_mean_rank: float
+    """Effective rank of the class means around their own mean; at most classes - 1."""
+    within_rank: float
+    """Effective rank of the samples around their class means."""
+
+
+@torch.no_grad()
+def geometry(features: Tensor, labels: Tensor) -> Geometry:
+    """Scherr, Guo, Moraitis, NeurIPS 2022: efference copies restructure these representations.
+
+    Pairs are not gone through: the sum of unit vectors says it all, in N * D operations.
+
+    Args:
+        features: [N, D].
+        labels: int64 [N], of two classes or more, two samples or more in some class.
+
+    Raises:
+        InputError: if shapes or labels don't fit, or features are not finite.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+        >>> found = geometry(features, torch.tensor([0, 0, 1, 1]))
+        >>> round(found.within, 4), round(found.between, 4)
+        (0.8536, 0.3536)
+    """
+    kinds, index, counts = _classes(features, labels)
+    x = features.double()
+    units = F.normalize(x, dim=1)
+    sums = _class_sums(units, index, kinds)
+    same = sums.square().sum() - units.square().sum()  # ordered pairs of two samples of one class
+    others = sums.sum(dim=0).square().sum() - sums.square().sum()
+    pairs = (counts * (counts - 1)).sum()
+    within = float(same / pairs)
+    between = float(others / (len(x) ** 2 - counts.square().sum()))
+    means = _class_sums(x, index, kinds) / counts[:, None]
+    return Geometry(
+        within,
+        between,
+        within / between if between else float("inf"),
+        effective_rank(means - means.mean(dim=0)),
+        effective_rank(x - means[index]),
+    )
+
+
+def effective_rank(rows: Tensor) -> float:
+    """Exponential of the entropy of the eigenvalues of rowsᵀ rows, as shares of their sum.
+
+    Roy, Vetterli, *The effective rank*, EUSIPCO 2007, of the scatter matrix. It is D if all
+    directions vary as much, 1 if only one varies, and 0 if none does.
+
+    Args:
+        rows: [N, D].
+
+    Example:
+        >>> round(effective_rank(torch.eye(3)), 4), effective_rank(torch.ones(1, 3))
+        (3.0, 1.0)
+    """
+    if rows.ndim != 2 or 0 in rows.shape or not torch.isfinite(rows).all():
+        raise InputError(f"rows are {tuple(rows.shape)}; expected (N, D) of finite values")
+    values = torch.linalg.svdvals(rows.double()).square()
+    if not (total := values.sum()) > 0:
+        return 0.0
+    return float(torch.special.entr(values / total).sum().exp())
+
+
+def _class_sums(rows: Tensor, index: Tensor, kinds: int) -> Tensor:
+    return rows.new_zeros(kinds, rows.shape[1]).index_add_(0, index, rows)
+
+
+def _classes(features: Tensor, labels: Tensor) -> tuple[int, Tensor, Tensor]:
+    """How many classes occur, the place of each sample's among them, and samples of each."""
+    shape = tuple(features.shape)
+    if len(shape) != 2 or 0 in shape or not torch.isfinite(features).all():
+        raise InputError(f"features are {shape}; expected (samples, features) of finite values")
+    if tuple(labels.shape) != shape[:1]:
+        raise InputError(f"labels are {tuple(labels.shape)}; expected ({shape[0]},)")
+    kinds, index, counts = torch.unique(
+        labels.to(features.device), return_inverse=True, return_counts=True
+    )
+    if len(kinds) < 2 or int(counts.max()) < 2:
+        raise InputError(
+            f"labels have {len(kinds)} classes, {int(counts.max())} samples at most in one; "
+            "expected 2 or more of both"
+        )
+    return len(kinds), index, counts

@@ -1,0 +1,137 @@
+"""Heads over an encoder: projections, and models of the action between two views.
+
+Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
+2210.09224.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError, check_positive
+
+
+def projection(
+    features: int, hidden: int, out: int, layers: int = 2, last_norm: bool = True
+) -> nn.Sequential:
+    """Linear layers with batch normalisation and rectification between them.
+
+    Args:
+        features: of the input.
+        hidden: units of all layers but the last.
+        out: units of the last.
+        layers: how many.
+        last_norm: whether the last layer is normalised, to a mean of 0, as SimCLR's is; it has a
+            bias if not, as BYOL's projection and prediction have.
+
+    Returns:
+        From [B, features] to [B, out].
+
+    Raises:
+        InputError: if a number is not positive.
+
+    Example:
+        >>> projection(128, 512, 64)(torch.randn(8, 128)).shape
+        torch.Size([8, 64])
+    """
+    check_positive(features=features, hidden=hidden, out=out, layers=layers)
+    widths = [features] + [hidden] * (layers - 1)
+    parts: list[nn.Module] = []
+    for inputs in widths[:-1]:
+        parts += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
+    parts.append(nn.Linear(widths[-1], out, bias=not last_norm))
+    if last_norm:
+        norm = nn.BatchNorm1d(out)
+        norm.bias.requires_grad_(False)
+        parts.append(norm)
+    return nn.Sequential(*parts)
+
+
+class InverseModel(nn.Module):
+    """Tells from the features of two views which action leads from one to the other.
+
+    q_M(g | h, h'), one distribution per factor of the action: a hidden layer with batch
+    normalisation on the joined features, and one linear layer for the logits of all factors.
+
+    Args:
+        features: D of the encoder.
+        sizes: classes of each factor.
+        hidden: units.
+
+    Raises:
+        InputError: if there is no factor, or a number is not positive.
+
+    Example:
+        >>> inverse = InverseModel(128, sizes=(8, 8, 2))
+        >>> [logits.shape[1] for logits in inverse(torch.randn(4, 128), torch.randn(4, 128))]
+        [8, 8, 2]
+    """
+
+    def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
+        super().__init__()
+        self.sizes = _checked_sizes(sizes)
+        self.layers = projection(2 * features, hidden, sum(sizes), last_norm=False)
+
+    def forward(self, h: Tensor, h_next: Tensor) -> tuple[Tensor, ...]:
+        """Logits of each factor [B, size].
+
+        Args:
+            h: features of the view that the action starts from [B, D].
+            h_next: of the view that it leads to [B, D].
+        """
+        logits: Tensor = self.layers(torch.cat([h, h_next], dim=1))
+        return torch.split(logits, self.sizes, dim=1)
+
+
+class ForwardModel(nn.Module):
+    """Tells from the features of a view and an action the features of the next view, p(h' | h, g).
+
+    Args:
+        features: D of the encoder.
+        sizes: classes of each factor of the action.
+        hidden: units.
+
+    Raises:
+        InputError: if there is no factor, or a number is not positive.
+
+    Example:
+        >>> model = ForwardModel(128, sizes=(8, 2))
+        >>> model(torch.randn(2, 128), torch.tensor([[7, 1], [-1, 0]])).shape
+        torch.Size([2, 128])
+    """
+
+    starts: Tensor
+
+    def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
+        super().__init__()
+        self.sizes = _checked_sizes(sizes)
+        self.layers = projection(features + sum(sizes), hidden, features, last_norm=False)
+        starts = torch.tensor([0, *sizes[:-1]]).cumsum(0)
+        self.register_buffer("starts", starts, persistent=False)
+
+    def forward(self, h: Tensor, targets: Tensor) -> Tensor:
+        """Features of the next view [B, D].
+
+        Args:
+            h: features of the view that the action starts from [B, D].
+            targets: the action's class of each factor, or -1 if it is not known, int64 [B, K].
+
+        Raises:
+            InputError: if the targets have another shape.
+        """
+        if targets.shape != (len(h), len(self.sizes)):
+            raise InputError(
+                f"targets have shape {tuple(targets.shape)}; expected {(len(h), len(self.sizes))}"
+            )
+        known = (targets >= 0).to(h.dtype)
+        code = h.new_zeros(len(h), sum(self.sizes))
+        code.scatter_(1, targets.clamp(min=0) + self.starts, known)
+        found: Tensor = self.layers(torch.cat([h, code], dim=1))
+        return found
+
+
+def _checked_sizes(sizes: Sequence[int]) -> list[int]:
+    if len(sizes) == 0 or min(sizes) < 2:
+        raise InputError(f"sizes is {tuple(sizes)}; expected one factor or more, each of 2 classes")
+    return list(sizes)

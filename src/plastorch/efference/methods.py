@@ -1,0 +1,196 @@
+"""SimCLR, BYOL and ReLIC through one interface, each with or without efference copies.
+
+Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
+2210.09224.
+"""
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.efference.heads import projection
+from plastorch.efference.losses import byol, nt_xent, relic
+from plastorch.efference.method import BASELINE, Method, Weights
+from plastorch.engine.errors import InputError, check_positive
+
+
+class SimCLR(Method):
+    """Tells the other view of the same source from those of all others.
+
+    Chen, Kornblith, Norouzi, Hinton, ICML 2020, arXiv 2002.05709.
+
+    Args:
+        encoder: any module from views [B, ...] to features [B, D].
+        features: D.
+        sizes: classes of each factor of the action; needed if a weight of theirs is not 0.
+        weights: of the losses.
+        hidden: units of the projection.
+        out: P of the projection.
+        temperature: T.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    Example:
+        >>> from plastorch.efference.encoders import small_resnet
+        >>> method = SimCLR(small_resnet(8), 32, (8, 2), Weights(manipulation=1.0))
+        >>> actions = torch.tensor([[3, 0], [7, 1], [0, -1], [2, 0]])
+        >>> losses = method(torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32), actions)
+        >>> losses.total.backward()
+        >>> losses.valid
+        tensor([4, 3])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        sizes: Sequence[int] = (),
+        weights: Weights = BASELINE,
+        hidden: int = 512,
+        out: int = 64,
+        temperature: float = 0.5,
+    ) -> None:
+        super().__init__(encoder, weights)
+        check_positive(temperature=temperature)
+        self.projection = projection(features, hidden, out)
+        self.temperature = temperature
+        self._add_action_models(features, sizes)
+
+    def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
+        """:func:`~plastorch.efference.losses.nt_xent` of the projections."""
+        z_a, z_b = self.projection(h).chunk(2)
+        return nt_xent(z_a, z_b, self.temperature)
+
+
+class TargetMethod(Method):
+    """A method with a target network: encoder and projection that follow those that learn.
+
+    After each update the target's parameters move by 1 - τ towards the learner's; τ goes from
+    ``tau`` to 1 along half a cosine.
+
+    Args:
+        encoder: any module from views [B, ...] to features [B, D].
+        weights: of the losses.
+        head: the projection.
+        tau: at the start.
+    """
+
+    def __init__(self, encoder: nn.Module, weights: Weights, head: nn.Module, tau: float) -> None:
+        super().__init__(encoder, weights)
+        if not 0 <= tau <= 1:
+            raise InputError(f"tau is {tau}; expected 0 to 1")
+        self.projection, self.tau = head, tau
+        self.target = deepcopy(nn.Sequential(encoder, head)).requires_grad_(False)
+
+    @torch.no_grad()
+    def after_step(self, progress: float) -> None:
+        """Moves the target network."""
+        share = (1 - self.tau) * (1 + math.cos(math.pi * progress)) / 2
+        learner = [*self.encoder.parameters(), *self.projection.parameters()]
+        for target, parameter in zip(self.target.parameters(), learner, strict=True):
+            target.lerp_(parameter, share)
+
+    @torch.no_grad()
+    def target_projections(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections of both views by the target network [B, P]."""
+        z_a, z_b = self.target(views).chunk(2)
+        return z_a, z_b
+
+
+class BYOL(TargetMethod):
+    """Predicts how a target network sees the other view.
+
+    Grill et al., NeurIPS 2020, arXiv 2006.07733. Its loss is the mean over both views, half of the
+    paper's sum.
+
+    Args:
+        encoder: any module from views [B, ...] to features [B, D].
+        features: D.
+        sizes: classes of each factor of the action; needed if a weight of theirs is not 0.
+        weights: of the losses.
+        hidden: units of projection and predictor.
+        out: P of both.
+        tau: of the target network at the start.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    Example:
+        >>> method = BYOL(nn.Flatten(), 12)
+        >>> bool(method(torch.rand(4, 3, 2, 2), torch.rand(4, 3, 2, 2)).total > 0)
+        True
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        sizes: Sequence[int] = (),
+        weights: Weights = BASELINE,
+        hidden: int = 512,
+        out: int = 128,
+        tau: float = 0.996,
+    ) -> None:
+        head = projection(features, hidden, out, last_norm=False)
+        super().__init__(encoder, weights, head, tau)
+        self.predictor = projection(out, hidden, out, last_norm=False)
+        self._add_action_models(features, sizes)
+
+    def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
+        """:func:`~plastorch.efference.losses.byol` of predictions and the target's projections."""
+        target_a, target_b = self.target_projections(views)
+        return byol(self.predictor(self.projection(h)), torch.cat([target_b, target_a]))
+
+
+class ReLIC(TargetMethod):
+    """Tells the source from all others, from both views alike.
+
+    Mitrovic, McWilliams, Walker, Buesing, Blundell, ICLR 2021, arXiv 2010.07922.
+
+    Args:
+        encoder: any module from views [B, ...] to features [B, D].
+        features: D.
+        sizes: classes of each factor of the action; needed if a weight of theirs is not 0.
+        weights: of the losses.
+        hidden: units of the projection.
+        out: P of the projection.
+        temperature: T.
+        alpha: α, of the difference between both views' answers.
+        tau: of the target network at the start.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    Example:
+        >>> method = ReLIC(nn.Flatten(), 12)
+        >>> bool(method(torch.rand(4, 3, 2, 2), torch.rand(4, 3, 2, 2)).total > 0)
+        True
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        sizes: Sequence[int] = (),
+        weights: Weights = BASELINE,
+        hidden: int = 512,
+        out: int = 64,
+        temperature: float = 0.5,
+        alpha: float = 1.0,
+        tau: float = 0.996,
+    ) -> None:
+        super().__init__(encoder, weights, projection(features, hidden, out), tau)
+        check_positive(temperature=temperature)
+        if not alpha >= 0:
+            raise InputError(f"alpha is {alpha}; expected 0 or more")
+        self.temperature, self.alpha = temperature, alpha
+        self._add_action_models(features, sizes)
+
+    def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
+        """:func:`~plastorch.efference.losses.relic` of the projections and the target's."""
+        z_a, z_b = self.projection(h).chunk(2)
+        return relic(z_a, z_b, *self.target_projections(views), self.temperature, self.alpha)

@@ -1,0 +1,116 @@
+"""How a method is trained: the optimisers, and the course of their learning rates.
+
+Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
+2210.09224.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from plastorch.engine.errors import InputError, check_positive
+
+Optimizer = Literal["lars", "sgd"]
+"""LARS, lightly's, scales the update of each weight by the weight's own norm; SGD doesn't."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a method is trained.
+
+    Args:
+        batches: how many, one update each.
+        batch_size: sources of a batch, over all workers.
+        every: batches per record, such as those of an epoch.
+        optimizer: for the method; the probe has SGD of its own.
+        learning_rate: after the warm-up, per 256 sources of a batch.
+        momentum: of both.
+        weight_decay: of weights; biases and normalisations have none.
+        warm_up: batches in which the learning rate rises to its full value; it then falls to 0
+            along half a cosine.
+        probe_rate: learning rate of the probe, with the same course.
+        bfloat16: whether encoder and heads compute in bfloat16.
+        shuffled: whether the targets of a batch change places at random, as a control: they then
+            say nothing of their views.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    batches: int
+    batch_size: int = 256
+    every: int = 50
+    optimizer: Optimizer = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-6
+    warm_up: int = 0
+    probe_rate: float = 0.1
+    bfloat16: bool = False
+    shuffled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in get_args(Optimizer):
+            known = ", ".join(get_args(Optimizer))
+            raise InputError(f"optimizer is {self.optimizer!r}; expected one of {known}")
+        check_positive(batches=self.batches, every=self.every, learning_rate=self.learning_rate)
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum is {self.momentum}; expected 0 or more and below 1")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay is {self.weight_decay}; expected 0 or more")
+        if self.optimizer == "lars":  # lightly takes no decay to mean plain SGD
+            check_positive(weight_decay=self.weight_decay)
+        if not 0 <= self.warm_up <= self.batches:
+            raise InputError(f"warm_up is {self.warm_up}; expected 0 to {self.batches}")
+        check_positive(probe_rate=self.probe_rate)
+        if self.batch_size < 2:
+            raise InputError(f"batch_size is {self.batch_size}; expected 2 or more")
+
+    def course(self, number: int) -> float:
+        """Share of the learning rate that a batch has, the first being 0.
+
+        Example:
+            >>> training = Training(batches=12, warm_up=2)
+            >>> [round(training.course(number), 3) for number in (0, 1, 2, 7, 11)]
+            [0.5, 1.0, 1.0, 0.5, 0.024]
+        """
+        if number < self.warm_up:
+            return (number + 1) / self.warm_up
+        falling = (number - self.warm_up) / (self.batches - self.warm_up)
+        return (1 + math.cos(math.pi * falling)) / 2
+
+    def optimizers(self, method: nn.Module, probe: nn.Module) -> tuple[Any, Any]:
+        """The optimisers of a method and of a probe; what has no gradient is left out.
+
+        Raises:
+            InputError: if LARS is asked for and lightly isn't installed.
+        """
+        learning = [p for p in method.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in learning if p.dim() > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        kind = _lars() if self.optimizer == "lars" else torch.optim.SGD
+        of_probe = torch.optim.SGD(
+            probe.parameters(), lr=0.0, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        return kind(groups, lr=0.0, momentum=self.momentum), of_probe
+
+    def rates(self, number: int) -> tuple[float, float]:
+        """Learning rates of the method and of the probe in a batch, the first being 0."""
+        course = self.course(number)
+        return course * self.learning_rate * self.batch_size / 256, course * self.probe_rate
+
+
+def _lars() -> Any:
+    try:
+        from lightly.utils.lars import LARS  # type: ignore[import-untyped]
+    except ModuleNotFoundError:
+        raise InputError(
+            "optimizer is 'lars', lightly's, which isn't installed; expected 'sgd', or lightly by "
+            "pip install 'plastorch[ssl]'"
+        ) from None
+    return LARS

@@ -1,0 +1,220 @@
+"""Pre-training on images or spectra in memory, batch after batch, with a linear probe beside it.
+
+Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
+2210.09224. Several workers, as ``torchrun`` starts them, train as one on the joined batch.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from plastorch.efference.gather import average_gradients, share_state, synchronise, worker, workers
+from plastorch.efference.learner import Learner
+from plastorch.efference.losses import manipulation
+from plastorch.efference.method import Losses, Method
+from plastorch.efference.optim import Training
+from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.device import generator
+from plastorch.engine.distributed import sum_over_workers
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import Record
+
+
+class Views(Protocol):
+    """Draws actions, and looks at sources through them."""
+
+    def sample(self, count: int, generator: torch.Generator, device: torch.device | str) -> Any:
+        """Actions: a NamedTuple of tensors with a row for each source."""
+
+    def apply(self, images: Tensor, actions: Any) -> Tensor:
+        """Views [B, channels, H, W] of sources [B, ...]."""
+
+
+class Sources(NamedTuple):
+    """What is learnt from, on the device that learns."""
+
+    images: Tensor
+    """Or spectra [N, ...]."""
+    labels: Tensor
+    """Of which the probe alone learns; -1 where there is none, int64 [N]."""
+
+
+class Pretraining:
+    """A phase of the run: two views of each source of a batch, one update.
+
+    A step is ``every`` batches. It logs their means of ``loss``, ``discrimination``,
+    ``manipulation`` and ``forward`` (those that there are), per factor F of the action ``loss_F``
+    and ``accuracy_F``, of the probe ``probe_loss`` and ``train_accuracy`` on both views; wall
+    ``seconds``; and what ``validate`` finds.
+
+    Args:
+        name: of the phase.
+        learner: on its device. With several workers its batch normalisations become those of the
+            joined batch, and all start from the first worker's state.
+        sources: on the same device; all of them on every worker.
+        views: how they are looked at.
+        training: how.
+        targets: from the actions of view a and of view b to the classes of the factors of the
+            action from a to b, int64 [B, K]; needed if the method needs them.
+        factors: names of the factors, for the log.
+        path: of numbers that seeds order, views and shuffling.
+        validate: measures the learner as it is; its figures are logged.
+
+    Raises:
+        InputError: if there are fewer sources than a batch has, their number differs from that of
+            the labels, a batch can't be shared out, or targets are missing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        learner: Learner,
+        sources: Sources,
+        views: Views,
+        training: Training,
+        targets: Callable[[Any, Any], Tensor] | None = None,
+        factors: Sequence[str] = (),
+        path: tuple[int, ...] = (0,),
+        validate: Callable[[Learner], Record] | None = None,
+    ) -> None:
+        _check(learner.method, sources, training, targets)
+        self.name, self.learner, self.sources, self.views = name, learner, sources, views
+        self.training, self.targets, self.factors = training, targets, factors
+        self.path, self.validate = path, validate
+        self.position, self.total = 0, -(-training.batches // training.every)
+        if workers() > 1:
+            synchronise(learner)
+            share_state(learner)
+        self.optimizers = training.optimizers(learner.method, learner.probe)
+        self._order: tuple[int, Tensor] | None = None
+
+    def step(self) -> list[Record]:
+        """The next batches, and what validation says after them."""
+        start = time.perf_counter()
+        first = self.position * self.training.every
+        numbers = range(first, min(first + self.training.every, self.training.batches))
+        self.learner.train()
+        sums: dict[str, Tensor] = {}
+        for number in numbers:
+            for name, value in self._update(number).items():
+                sums[name] = sums[name] + value if name in sums else value
+        self.position += 1
+        record = self._record(sums, len(numbers))
+        record |= {"batch": numbers.stop, "seconds": round(time.perf_counter() - start, 4)}
+        if self.validate is not None:
+            self.learner.eval()
+            record |= self.validate(self.learner)
+        return [record]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The optimisers' moments."""
+        return {
+            f"{number}.{name}": tensor
+            for number, optimizer in enumerate(self.optimizers)
+            for name, tensor in moments(optimizer).items()
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        for number, optimizer in enumerate(self.optimizers):
+            prefix = f"{number}."
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            load_moments(optimizer, own)
+
+    def _update(self, number: int) -> dict[str, Tensor]:
+        """Learns from a batch; figures to be summed over batches and workers."""
+        views, labels = self._batch(number)
+        device = self.sources.images.device
+        for optimizer, rate in zip(self.optimizers, self.training.rates(number), strict=True):
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(generator(*self.path, 3, number, worker()).initial_seed())
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.training.bfloat16):
+                losses: Losses = self.learner.method(*views)
+        logits = self.learner.probe(losses.features.to(self.learner.probe.weight))
+        probe_loss, _ = manipulation([logits], labels[:, None])  # the class is its only factor
+        (losses.total + probe_loss).backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.learner.parameters())
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.learner.method.after_step((number + 1) / self.training.batches)
+        figures = {"loss": losses.total, "probe_loss": probe_loss, **losses._asdict()}
+        figures |= {"hits": (logits.argmax(dim=1) == labels).sum(), "labelled": (labels >= 0).sum()}
+        del figures["total"], figures["features"]
+        return {
+            name: value.detach().float() for name, value in figures.items() if value is not None
+        }
+
+    def _batch(self, number: int) -> tuple[list[Tensor | None], Tensor]:
+        """This worker's part: both views, targets in both directions; labels of both views."""
+        images, labels = self.sources
+        size = self.training.batch_size
+        mine = torch.arange(size).chunk(workers())[worker()].to(images.device)
+        rows = self._rows(number).to(images.device)[mine]
+        random = generator(*self.path, 1, number)
+        a, b = (self.views.sample(size, random, images.device) for _ in range(2))
+        views = [self.views.apply(images[rows], _rows_of(actions, mine)) for actions in (a, b)]
+        classes: list[Tensor | None] = [None, None]
+        if self.targets is not None and self.learner.method.needs_targets:
+            order = mine
+            if self.training.shuffled:
+                shuffled = torch.randperm(size, generator=generator(*self.path, 2, number))
+                order = shuffled.to(images.device)[mine]
+            classes = [self.targets(a, b)[order], self.targets(b, a)[order]]
+        return [*views, *classes], labels[rows].repeat(2)
+
+    def _rows(self, number: int) -> Tensor:
+        """Of the sources of a batch, over all workers; each epoch has an order of its own."""
+        size, count = self.training.batch_size, len(self.sources.images)
+        epoch, place = divmod(number, count // size)
+        if self._order is None or self._order[0] != epoch:
+            order = torch.randperm(count, generator=generator(*self.path, 0, epoch))
+            self._order = epoch, order
+        return self._order[1][place * size : (place + 1) * size]
+
+    def _record(self, sums: dict[str, Tensor], batches: int) -> Record:
+        """Means over batches and workers."""
+        for value in sums.values():
+            sum_over_workers(value)
+        hits, labelled = float(sums.pop("hits")), float(sums.pop("labelled"))
+        means = {name: value / batches / workers() for name, value in sums.items()}
+        record: Record = {"phase": self.name, "step": self.position}
+        record |= {name: float(value) for name, value in means.items() if value.dim() == 0}
+        if not math.isfinite(float(means["loss"])):
+            raise InputError(
+                f"learning_rate is {self.training.learning_rate}: the loss is "
+                f"{float(means['loss'])} by step {self.position}; expected one that keeps it finite"
+            )
+        if "per_factor" in means:
+            accuracy = means["right"] / means["valid"].clamp(min=1e-9)
+            names = self.factors or [str(number) for number in range(len(accuracy))]
+            for name, loss, right in zip(names, means["per_factor"], accuracy, strict=True):
+                record |= {f"loss_{name}": float(loss), f"accuracy_{name}": float(right)}
+        if labelled:
+            record["train_accuracy"] = hits / labelled
+        return record
+
+
+def _rows_of(actions: Any, rows: Tensor) -> Any:
+    return type(actions)(*(field[rows] for field in actions))
+
+
+def _check(method: Method, sources: Sources, training: Training, targets: object | None) -> None:
+    images, labels = sources
+    if len(images) != len(labels):
+        raise InputError(f"labels are {len(labels)}; expected {len(images)}, one for each source")
+    if training.batch_size > len(images):
+        raise InputError(f"batch_size is {training.batch_size}; expected 2 to {len(images)}")
+    if training.batch_size % workers() or training.batch_size < 2 * workers():
+        raise InputError(
+            f"batch_size is {training.batch_size}; expected a multiple of {workers()}, the number "
+            "of workers, with two sources or more for each"
+        )
+    if method.needs_targets and targets is None:
+        raise InputError("targets are missing; expected a function of the actions of both views")

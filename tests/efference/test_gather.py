@@ -1,0 +1,182 @@
+"""Two workers, each with half of a batch, train as one with the whole batch."""
+
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from plastorch.efference.encoders import small_resnet
+from plastorch.efference.gather import (
+    SynchronisedBatchNorm,
+    average_gradients,
+    gathered,
+    share_state,
+    synchronise,
+    worker,
+    workers,
+)
+from plastorch.efference.learner import Learner
+from plastorch.efference.method import Method, Weights
+from plastorch.efference.methods import BYOL, ReLIC, SimCLR
+from plastorch.efference.optim import Training
+from plastorch.efference.train import Pretraining, Sources
+from plastorch.engine.run import Record
+
+METHODS: list[Any] = [SimCLR, BYOL, ReLIC]
+ROWS, SIZES = 8, (3, 2)
+
+
+class Shift(NamedTuple):
+    by: Tensor
+
+
+class Shifts:
+    """Views moved to the right, the left edge following the right one."""
+
+    def sample(self, count: int, generator: torch.Generator, device: Any = "cpu") -> Shift:
+        return Shift(torch.randint(0, 3, (count,), generator=generator).to(device))
+
+    def apply(self, images: Tensor, actions: Shift) -> Tensor:
+        moved = [image.roll(int(by), 2) for image, by in zip(images, actions.by, strict=True)]
+        return torch.stack(moved).double() / 255
+
+
+def difference(a: Shift, b: Shift) -> Tensor:
+    """Classes of a move; the second factor has targets in some rows only."""
+    classes = torch.stack([(b.by - a.by) % 3, (b.by > a.by).long()], dim=1)
+    classes[:, 1][a.by == 0] = -1
+    return classes
+
+
+def method(kind: Any) -> Method:
+    torch.manual_seed(0)
+    weights = Weights(2.0, 0.7, 0.3)
+    made: Method = kind(small_resnet(2), 8, SIZES, weights, hidden=6, out=4)
+    return made.double()
+
+
+def batch() -> list[Tensor]:
+    random = torch.Generator().manual_seed(1)
+    views = torch.rand(2, ROWS, 3, 8, 8, generator=random, dtype=torch.float64)
+    actions = [Shifts().sample(ROWS, random) for _ in views]
+    return [*views, difference(*actions), difference(*actions[::-1])]
+
+
+def outcome(of: Method, given: list[Tensor]) -> dict[str, Tensor]:
+    """Losses, gradients, running statistics."""
+    losses = of(*given)
+    losses.total.backward()
+    average_gradients(of.parameters())
+    found = {f"loss {name}": value.detach() for name, value in losses._asdict().items()}
+    found = {name: value for name, value in found.items() if value.dim() == 0}
+    found |= {f"grad {name}": p.grad for name, p in of.named_parameters() if p.grad is not None}
+    return found | {f"state {name}": value.clone() for name, value in of.state_dict().items()}
+
+
+def trained() -> tuple[dict[str, Tensor], Record]:
+    """Weights and log of a short training."""
+    random = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (20, 3, 8, 8), generator=random, dtype=torch.uint8)
+    labels = torch.arange(20) % 4 - 1  # some have none
+    learner = Learner(method(SimCLR), 8, 3).double()
+    nn.init.constant_(learner.probe.weight, float(worker()))  # the first worker's counts
+    training = Training(batches=3, batch_size=ROWS, every=3)
+    phase = Pretraining(
+        "pair", learner, Sources(images, labels), Shifts(), training, difference, path=(4,)
+    )
+    (record,) = phase.step()
+    return {name: value.clone() for name, value in learner.state_dict().items()}, record
+
+
+def work(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    assert (worker(), workers()) == (rank, 2)
+    found: dict[str, Any] = {}
+    for kind in METHODS:
+        made = method(kind)
+        synchronise(made)
+        found[kind.__name__] = outcome(made, [of.chunk(2)[rank] for of in batch()])
+    torch.manual_seed(rank)
+    different = nn.Linear(2, 2)
+    share_state(different)
+    found["shared"] = different.state_dict()
+    found["weights"], found["record"] = trained()
+    torch.save(found, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What two workers found."""
+    folder = tmp_path_factory.mktemp("pair")
+    mp.spawn(work, (str(folder),), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_value_and_gradient_are_those_of_the_joined_batch(kind: Any, pair: Any) -> None:
+    expected = outcome(method(kind), batch())
+    one, other = (found[kind.__name__] for found in pair)
+    assert one.keys() == other.keys() == expected.keys()
+    for name, value in expected.items():
+        if name.startswith("loss"):
+            torch.testing.assert_close((one[name] + other[name]) / 2, value, rtol=0, atol=1e-9)
+        else:
+            torch.testing.assert_close(one[name], value, rtol=1e-7, atol=1e-9)
+            assert torch.equal(one[name], other[name])
+
+
+def test_training_is_that_of_one_worker(pair: Any) -> None:
+    expected, record = trained()
+    for found in pair:
+        for name, value in expected.items():
+            torch.testing.assert_close(found["weights"][name], value, rtol=1e-6, atol=1e-9)
+        own = found["record"]
+        assert own.keys() == record.keys()
+        for name in record.keys() - {"phase", "seconds"}:
+            assert own[name] == pytest.approx(record[name], rel=1e-5)
+
+
+def test_all_start_from_the_first_workers_state(pair: Any) -> None:
+    torch.manual_seed(0)
+    for name, value in nn.Linear(2, 2).state_dict().items():
+        assert all(torch.equal(found["shared"][name], value) for found in pair)
+
+
+def test_a_single_worker_needs_nothing() -> None:
+    rows, layer = torch.rand(3, 2), nn.Linear(2, 2)
+    layer(rows).sum().backward()
+    before = [p.grad.clone() for p in layer.parameters() if p.grad is not None]
+    average_gradients(layer.parameters())
+    share_state(layer)
+    assert gathered(rows) is rows and (worker(), workers()) == (0, 1)
+    for parameter, gradient in zip(layer.parameters(), before, strict=True):
+        assert parameter.grad is not None and torch.equal(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("affine", [True, False])
+def test_synchronised_normalisation_is_torchs(
+    momentum: float | None, affine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one worker, and for two that both have the same rows."""
+    torch.manual_seed(0)
+    norms = [nn.BatchNorm2d(3, momentum=momentum, affine=affine) for _ in range(4)]
+    taken, summed, half = (SynchronisedBatchNorm.of(norm) for norm in norms[1:])
+    assert taken.weight is norms[1].weight and taken.running_var is norms[1].running_var
+    for x in torch.randn(2, 5, 3, 4, 4):
+        expected = norms[0](torch.cat([x, x]))[:5]
+        torch.testing.assert_close(taken(x), expected)
+        with monkeypatch.context() as patch:
+            patch.setattr("plastorch.efference.gather.workers", lambda: 2)
+            patch.setattr("plastorch.efference.gather.sum_over_workers", lambda tensor: 2 * tensor)
+            torch.testing.assert_close(summed(x), expected)
+            found = half(x.bfloat16())
+        torch.testing.assert_close(found, expected.bfloat16(), rtol=0.02, atol=0.02)
+    for name, value in norms[0].state_dict().items():
+        torch.testing.assert_close(summed.state_dict()[name], value)
+    torch.testing.assert_close(summed.eval()(x), norms[0].eval()(x))

@@ -1,0 +1,87 @@
+"""Heads: lightly's with the same weights, and what the models of actions are given."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from plastorch.efference.heads import ForwardModel, InverseModel, projection
+from plastorch.engine.errors import InputError
+
+
+@pytest.mark.parametrize(("name", "last_norm"), [("SimCLR", True), ("BYOL", False)])
+def test_projections_are_lightlys(name: str, last_norm: bool) -> None:
+    heads = pytest.importorskip("lightly.models.modules.heads")
+    other = getattr(heads, f"{name}ProjectionHead")(12, 20, 6)
+    own = projection(12, 20, 6, last_norm=last_norm)
+    own.load_state_dict({k.removeprefix("layers."): v for k, v in other.state_dict().items()})
+    x = torch.randn(9, 12)
+    assert torch.equal(own(x), other(x))
+    assert torch.equal(own.eval()(x), other.eval()(x))
+
+
+def test_the_last_normalisation_stays_at_a_mean_of_0() -> None:
+    head = projection(5, 7, 3)
+    last = head[-1]
+    assert isinstance(last, nn.BatchNorm1d) and not last.bias.requires_grad
+    torch.testing.assert_close(head(torch.randn(50, 5)).mean(dim=0), torch.zeros(3))
+
+
+@given(layers=st.integers(1, 5), last_norm=st.booleans())
+def test_number_of_layers(layers: int, last_norm: bool) -> None:
+    head = projection(4, 6, 3, layers, last_norm)
+    linear = [part for part in head if isinstance(part, nn.Linear)]
+    assert [part.in_features for part in linear] == [4, *[6] * (layers - 1)]
+    assert [part.bias is not None for part in linear] == [False] * (layers - 1) + [not last_norm]
+    assert head(torch.randn(5, 4)).shape == (5, 3)
+
+
+def test_the_inverse_model_sees_both_views_in_order() -> None:
+    inverse = InverseModel(5, (3, 2, 4), hidden=8).eval()
+    h, h_next = torch.randn(6, 5), torch.randn(6, 5)
+    logits = inverse(h, h_next)
+    assert [of.shape for of in logits] == [(6, 3), (6, 2), (6, 4)]
+    linear, norm, _, last = inverse.layers
+    assert isinstance(linear, nn.Linear)
+    hidden = h @ linear.weight[:, :5].T + h_next @ linear.weight[:, 5:].T
+    torch.testing.assert_close(torch.cat(logits, dim=1), last(F.relu(norm(hidden))))
+    assert not torch.allclose(torch.cat(inverse(h_next, h), dim=1), torch.cat(logits, dim=1))
+
+
+@given(seed=st.integers(0, 999))
+def test_the_forward_model_sees_the_action(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    sizes, h = (3, 2, 4), torch.randn(7, 5, generator=random)
+    model = ForwardModel(5, sizes, hidden=8).eval()
+    targets = torch.stack(
+        [torch.randint(-1, size, (7,), generator=random) for size in sizes], dim=1
+    )
+    code = torch.zeros(7, 9)
+    for row in range(7):
+        for start, value in zip((0, 3, 5), targets[row].tolist(), strict=True):
+            if value >= 0:
+                code[row, start + value] = 1
+    torch.testing.assert_close(model(h, targets), model.layers(torch.cat([h, code], dim=1)))
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: projection(0, 4, 4), "features is 0"),
+        (lambda: projection(4, 4, 4, layers=0), "layers is 0"),
+        (lambda: InverseModel(4, ()), r"sizes is \(\); expected one factor or more"),
+        (lambda: InverseModel(4, (8, 1)), r"sizes is \(8, 1\); expected"),
+        (lambda: ForwardModel(4, ()), r"sizes is \(\); expected"),
+        (
+            lambda: ForwardModel(4, (2, 2))(torch.rand(3, 4), torch.zeros(3, 1).long()),
+            r"targets have shape \(3, 1\); expected \(3, 2\)",
+        ),
+    ],
+)
+def test_bad_arguments(build: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        build()

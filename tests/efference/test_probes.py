@@ -1,0 +1,173 @@
+"""Probes without training: against loops and scikit-learn."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor, nn
+
+from plastorch.efference import probes
+from plastorch.efference.probes import (
+    as_floats,
+    check_labels,
+    evaluating,
+    extract,
+    knn_accuracy,
+    knn_predict,
+    ridge_accuracy,
+)
+from plastorch.engine.errors import InputError
+
+
+def clusters(count: int, seed: int, classes: int = 4, width: int = 6) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (count,), generator=random)
+    means = torch.randn(classes, width, generator=torch.Generator().manual_seed(7))
+    return means[labels] + torch.randn(count, width, generator=random), labels
+
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_neighbours_vote_as_in_scikit_learn(k: int) -> None:
+    features, labels = clusters(200, 0)
+    queries, truth = clusters(100, 1)
+    theirs = KNeighborsClassifier(k, metric="cosine").fit(features.numpy(), labels.numpy())
+    expected = theirs.predict(queries.numpy())
+    assert knn_predict(features, labels, queries, k).tolist() == expected.tolist()
+    accuracy = float(np.mean(expected == truth.numpy()))
+    assert knn_accuracy(features, labels, queries, truth, k) == accuracy
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(1, 12),
+    st.integers(0, 99),
+    st.one_of(st.none(), st.floats(0.05, 2)),
+    st.integers(1, 50),
+)
+def test_neighbours_equal_a_naive_loop(
+    k: int, seed: int, temperature: float | None, block: int
+) -> None:
+    features, labels = clusters(12, seed)
+    queries, _ = clusters(5, seed + 1)
+    before, probes._BLOCK = probes._BLOCK, block
+    try:
+        found = knn_predict(features, labels, queries, k, temperature)
+    finally:
+        probes._BLOCK = before
+    for query, answer in zip(queries.double(), found.tolist(), strict=True):
+        cosines = [float(query @ f / query.norm() / f.norm()) for f in features.double()]
+        nearest = sorted(range(12), key=lambda i: -cosines[i])[:k]
+        votes = [0.0] * 4
+        for i in nearest:
+            votes[int(labels[i])] += (
+                1 if temperature is None else math.exp(cosines[i] / temperature)
+            )
+        assert votes[answer] == pytest.approx(max(votes))
+        assert temperature is not None or answer == votes.index(max(votes))
+
+
+def test_neighbours_are_sought_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No product is larger than the block allows, or has more than one row beyond it."""
+    features, labels = clusters(50, 0)
+    queries, _ = clusters(33, 1)
+    whole = knn_predict(features, labels, queries)
+    sizes: list[int] = []
+    topk = Tensor.topk
+
+    def watched(self: Tensor, *args: Any, **settings: Any) -> Any:
+        sizes.append(self.numel())
+        return topk(self, *args, **settings)
+
+    monkeypatch.setattr(Tensor, "topk", watched)
+    monkeypatch.setattr(probes, "_BLOCK", 500)
+    assert torch.equal(knn_predict(features, labels, queries), whole)
+    assert max(sizes) == 500 and sum(sizes) == 33 * 50
+
+
+def test_a_small_temperature_leaves_the_word_to_the_nearest() -> None:
+    features, labels = clusters(100, 0)
+    queries, _ = clusters(50, 1)
+    nearest = knn_predict(features, labels, queries, k=1)
+    assert torch.equal(knn_predict(features, labels, queries, 20, temperature=1e-4), nearest)
+
+
+def test_ridge_accuracy_is_chance_on_noise_and_full_on_what_is_linear() -> None:
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(600, 8, generator=random)
+    labels = torch.randint(0, 4, (600,), generator=random)
+    found = ridge_accuracy(noise[:300], labels[:300], noise[300:], labels[300:])
+    assert abs(found - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 300)
+    told = torch.cat([noise, 5.0 * nn.functional.one_hot(labels)], dim=1)
+    assert ridge_accuracy(told[:300], labels[:300], told[300:], labels[300:]) == 1.0
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Dropout(), nn.Linear(12, 5))
+        self.body[1].eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(x)
+        return found
+
+
+def test_features_are_those_of_eval_mode_and_modes_come_back() -> None:
+    encoder = Encoder()
+    images = torch.randint(0, 256, (7, 3, 2, 2)).to(torch.uint8)
+    modes = [part.training for part in encoder.modules()]
+    parts = [extract(encoder, images, batch_size=size) for size in (1, 3, 7, 100)]
+    assert [part.training for part in encoder.modules()] == modes
+    expected = encoder.eval()(as_floats(images)).detach()
+    for part in parts:
+        torch.testing.assert_close(part, expected)
+        assert not part.requires_grad
+    half = extract(encoder, images, lambda x: x.float() / 510)
+    torch.testing.assert_close(half, encoder(images / 510).detach())
+
+
+def test_modes_come_back_after_an_error() -> None:
+    encoder = Encoder()
+    with pytest.raises(RuntimeError), evaluating(encoder):
+        raise RuntimeError
+    assert encoder.body[2].training and not encoder.body[1].training
+
+
+FEATURES, LABELS = clusters(30, 3)
+NONE, ONE = (torch.zeros(n, 3, 2, 2, dtype=torch.uint8) for n in (0, 1))
+BAD = FEATURES.clone()
+BAD[3, 2] = torch.nan
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: knn_predict(FEATURES, LABELS, FEATURES, k=0), "k is 0; expected 1 to 30"),
+        (lambda: knn_predict(FEATURES, LABELS, FEATURES, k=31), "k is 31; expected 1 to 30"),
+        (lambda: knn_predict(FEATURES, LABELS, FEATURES, temperature=0), "temperature is 0"),
+        (lambda: knn_predict(FEATURES, LABELS[1:], FEATURES), "labels are torch.int64 (29,)"),
+        (lambda: knn_predict(FEATURES, LABELS.float(), FEATURES), "labels are torch.float32"),
+        (lambda: knn_predict(FEATURES, LABELS - 9, FEATURES), "labels lie in -9..-6"),
+        (lambda: knn_predict(FEATURES, LABELS, FEATURES[:, 1:]), "queries are (30, 5); expected"),
+        (lambda: knn_predict(BAD, LABELS, FEATURES), "features hold NaN or infinite values"),
+        (lambda: knn_predict(FEATURES, LABELS, BAD), "queries hold NaN or infinite values"),
+        (lambda: knn_predict(FEATURES[:0], LABELS[:0], FEATURES), "features are (0, 6)"),
+        (lambda: knn_accuracy(FEATURES, LABELS, FEATURES, LABELS[2:]), "labels are"),
+        (lambda: ridge_accuracy(FEATURES, LABELS, BAD, LABELS), "features hold NaN"),
+        (lambda: ridge_accuracy(FEATURES[:2], LABELS[:2], FEATURES, LABELS), "0.1 of 2"),
+        (lambda: extract(Encoder(), NONE), "images is 0"),
+        (lambda: extract(Encoder(), ONE, batch_size=0), "batch_size is 0"),
+        (lambda: extract(nn.Conv2d(3, 1, 1), ONE), "features are (1, 1,"),
+        (lambda: check_labels(torch.tensor([0, 3]), 2, 3), "labels lie in 0..3; expected 0..2"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        call()

@@ -1,0 +1,208 @@
+"""Localisation, and measures of boxes and masks: against loops, scikit-learn and torchvision."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+from sklearn.metrics import jaccard_score, r2_score
+from torch import Tensor
+from torchvision.ops import box_convert, box_iou
+
+from plastorch.data.scenes import Scenes
+from plastorch.efference.transfer import (
+    Detections,
+    average_precision,
+    centres,
+    confusion,
+    corners,
+    localisation,
+    mean_iou,
+    paired_iou,
+    r_squared,
+)
+from plastorch.engine.errors import InputError
+
+
+def boxes(count: int, random: torch.Generator, side: int = 16) -> Tensor:
+    low = torch.randint(0, side - 4, (count, 2), generator=random)
+    size = torch.randint(1, 5, (count, 2), generator=random)
+    return torch.cat([low, low + size], dim=1).float()
+
+
+def scenes(owners: Tensor, labels: Tensor, where: Tensor, images: int, side: int = 16) -> Scenes:
+    blank = torch.zeros(images, 3, side, side, dtype=torch.uint8)
+    return Scenes(blank, blank[:, 0], owners, labels, where, ("a", "b", "c"))
+
+
+def single(count: int, seed: int) -> Scenes:
+    random = torch.Generator().manual_seed(seed)
+    return scenes(torch.arange(count), torch.zeros(count).long(), boxes(count, random), count)
+
+
+def test_boxes_overlap_as_in_torchvision() -> None:
+    random = torch.Generator().manual_seed(0)
+    a, b = boxes(40, random), boxes(30, random)
+    torch.testing.assert_close(paired_iou(a[:, None], b), box_iou(a, b))
+    assert torch.equal(centres(a), box_convert(a, "xyxy", "cxcywh"))
+    torch.testing.assert_close(corners(centres(a)), a)
+
+
+def test_boxes_without_area_overlap_nothing() -> None:
+    flat, turned, good = torch.tensor([[1.0, 1, 1, 5], [5, 5, 1, 1], [0, 0, 9, 9]])
+    assert paired_iou(flat, flat) == 0 and paired_iou(turned, good) == 0
+
+
+def test_explained_variance_is_that_of_scikit_learn() -> None:
+    random = torch.Generator().manual_seed(0)
+    wanted = torch.randn(50, 3, generator=random)
+    predicted = wanted + torch.tensor([0.1, 1, 3]) * torch.randn(50, 3, generator=random)
+    theirs = r2_score(wanted.numpy(), predicted.numpy(), multioutput="raw_values")
+    torch.testing.assert_close(r_squared(predicted, wanted), torch.tensor(theirs))
+
+
+def test_features_that_hold_the_box_localise_it() -> None:
+    train, test = single(200, 0), single(80, 1)
+    mix = torch.randn(4, 9, generator=torch.Generator().manual_seed(2))
+    found = localisation(train.boxes @ mix, train, test.boxes @ mix, test)
+    assert min(found.r2) > 0.9999 and found.mean_iou > 0.99
+    mean = centres(train.boxes).mean(dim=0)
+    expected = [float(box_iou(corners(mean)[None], box[None])) for box in test.boxes]
+    assert found.constant_iou == pytest.approx(sum(expected) / len(expected), abs=1e-6)
+
+
+def test_features_of_nothing_say_no_more_than_the_mean_box() -> None:
+    train, test = single(400, 0), single(400, 1)
+    noise = torch.randn(800, 5, generator=torch.Generator().manual_seed(2))
+    found = localisation(noise[:400], train, noise[400:], test)
+    assert all(-0.1 < share < 0.05 for share in found.r2)
+    assert found.mean_iou == pytest.approx(found.constant_iou, abs=0.02)
+
+
+def test_position_alone_is_told_apart_from_size() -> None:
+    train, test = single(200, 0), single(100, 1)
+    found = localisation(centres(train.boxes)[:, :2], train, centres(test.boxes)[:, :2], test)
+    assert min(found.r2[:2]) > 0.999 and max(found.r2[2:]) < 0.3
+
+
+@drawn(st.integers(2, 4), st.integers(0, 99), st.booleans())
+def test_mean_iou_is_that_of_scikit_learn(classes: int, seed: int, void: bool) -> None:
+    random = np.random.default_rng(seed)
+    wanted, predicted = random.integers(0, classes, (2, 3, 5))
+    keep = np.ones_like(wanted, dtype=bool)
+    if void:
+        keep[0, :3] = False
+    theirs = jaccard_score(
+        wanted[keep], predicted[keep], average="macro",
+        labels=np.union1d(wanted[keep], predicted[keep]), zero_division=0,
+    )  # fmt: skip
+    map_ = torch.tensor(np.where(keep, wanted, 255)).to(torch.uint8)
+    counts = confusion(torch.tensor(predicted), map_, classes)
+    assert int(counts.sum()) == keep.sum()
+    assert mean_iou(counts) == pytest.approx(theirs)
+
+
+def naive_precision(found: Detections, truth: Scenes, least: float) -> float:
+    """Goes through the detections one by one, then through the recalls."""
+    values = []
+    for kind in sorted(set(truth.labels.tolist())):
+        objects = [i for i, label in enumerate(truth.labels.tolist()) if label == kind]
+        mine = [i for i, label in enumerate(found.labels.tolist()) if label == kind]
+        mine.sort(key=lambda i: -float(found.scores[i]))
+        taken: set[int] = set()
+        hits: list[bool] = []
+        for i in mine:
+            best, target = -1.0, -1
+            for j in objects:
+                if truth.owners[j] == found.owners[i]:
+                    overlap = float(box_iou(found.boxes[i : i + 1], truth.boxes[j : j + 1]))
+                    if overlap > best:
+                        best, target = overlap, j
+            hits.append(best >= least and target not in taken)
+            if hits[-1]:
+                taken.add(target)
+        points = [
+            (sum(hits[: n + 1]) / len(objects), sum(hits[: n + 1]) / (n + 1))
+            for n in range(len(hits))
+        ]
+        area, before = 0.0, 0.0
+        for recall in sorted({recall for recall, _ in points}):
+            area += (recall - before) * max(p for r, p in points if r >= recall)
+            before = recall
+        values.append(area)
+    return sum(values) / len(values)
+
+
+@settings(max_examples=60)
+@drawn(st.integers(0, 10_000), st.sampled_from([0.3, 0.5, 0.75]))
+def test_average_precision_equals_a_naive_loop(seed: int, least: float) -> None:
+    random = torch.Generator().manual_seed(seed)
+    owners = torch.randint(0, 3, (6,), generator=random).sort().values
+    where = boxes(6, random)
+    truth = scenes(owners, torch.randint(0, 2, (6,), generator=random), where, 3)
+    again = torch.randint(0, 6, (14,), generator=random)
+    moved = where[again] + torch.randint(-1, 2, (14, 4), generator=random) * 0.5
+    other = torch.rand(14, generator=random) < 0.2
+    found = Detections(
+        torch.where(other, (owners[again] + 1) % 3, owners[again]),
+        torch.where(torch.rand(14, generator=random) < 0.2, 2, truth.labels[again]),
+        moved,
+        torch.rand(14, generator=random),
+    )
+    assert average_precision(found, truth, least) == pytest.approx(
+        naive_precision(found, truth, least), abs=1e-9
+    )
+
+
+def test_the_second_find_of_an_object_is_wrong() -> None:
+    where = torch.tensor([[0.0, 0, 5, 5], [8, 8, 16, 16]])
+    zero = torch.zeros(2).long()
+    truth = scenes(zero, zero, where, images=1)
+    surest_first = torch.tensor([0.9, 0.8, 0.7])
+    found = Detections(zero[[0, 0, 0]], zero[[0, 0, 0]], where[[0, 0, 1]], surest_first)
+    assert average_precision(found, truth) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    late = found._replace(boxes=where[[0, 1, 0]])
+    assert average_precision(late, truth) == 1.0  # full recall came before
+
+
+def test_nothing_found_is_worth_nothing() -> None:
+    truth = single(3, 0)
+    none = Detections(
+        *(part[:0] for part in (truth.owners, truth.labels, truth.boxes)), torch.ones(0)
+    )
+    assert average_precision(none, truth) == 0.0
+
+
+TWO = scenes(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([[0.0, 0, 1, 1]] * 2), 1)
+NONE = scenes(torch.zeros(0).long(), torch.zeros(0).long(), torch.zeros(0, 4), 2)
+ONE = single(20, 0)
+
+
+FEATURES = torch.zeros(20, 2)
+
+
+@pytest.mark.parametrize(
+    ("features", "given", "message"),
+    [
+        (FEATURES[:1], TWO, "scenes hold 2 to 2 objects; expected one each"),
+        (FEATURES[:2], NONE, "scenes hold 0 to 0 objects"),
+        (FEATURES[:9], ONE, "features are (9, 2); expected (20, features)"),
+        (FEATURES[:, 0], ONE, "features are (20,)"),
+    ],
+)
+def test_what_cannot_be_localised_is_named(features: Tensor, given: Scenes, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        localisation(features, given, FEATURES, ONE)
+    with pytest.raises(InputError, match=re.escape(message)):
+        localisation(FEATURES, ONE, features, given)
+
+
+def test_measures_of_nothing_are_refused() -> None:
+    nothing = torch.zeros(0)
+    with pytest.raises(InputError, match="scenes hold no objects"):
+        average_precision(Detections(nothing, nothing, nothing, nothing), NONE)
+    with pytest.raises(InputError, match="counts are all 0"):
+        mean_iou(torch.zeros(3, 3))
