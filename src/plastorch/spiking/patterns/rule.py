@@ -42,7 +42,7 @@ class PatternNeuron:
         tail_steps: after them, in which the network may still answer.
         target_times: at which the output neuron of the right class is to fire.
         tau_trace: of the traces that are compared.
-        slope: how fast the surrogate gradient of a spike, 1 / (1 + slope |u - 1|)², falls.
+        slope: how fast the surrogate gradient of a spike, 1 / (1 + slope abs(u - 1))², falls.
 
     Raises:
         InputError: if a constant is out of range, or a target comes after the end.
