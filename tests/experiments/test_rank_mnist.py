@@ -9,6 +9,7 @@ import torch
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
+from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
@@ -42,17 +43,21 @@ def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
     for name in MODELS:
         field = name.replace("-", "_")
         assert 0 <= metrics[f"{field}_accuracy"] <= 1
-        assert 0 <= metrics[f"{field}_mean_step"] <= 3
+        steps = 5 if name == "convolutional-coarse" else 4
+        assert 0 <= metrics[f"{field}_mean_step"] < steps
         assert metrics[f"{field}_skipped"] == pytest.approx(
-            1 - (metrics[f"{field}_mean_step"] + 1) / 4
+            1 - (metrics[f"{field}_mean_step"] + 1) / steps
         )
     assert metrics["test_accuracy"] == metrics["convolutional_accuracy"]
+    assert 0 < metrics["lstm_rank_answer_steps"] <= 1 < 1 + metrics["convolutional_answer_time"]
     assert len(result["claims"]) >= 10
     assert all(claim["holds"] is None for claim in result["claims"])
     rows = RunFolder(tmp_path / "run").records()
     phases = list(dict.fromkeys(row["phase"] for row in rows))
-    assert phases == ["lstm-rank", "lstm-last", "lstm-all", "convolutional-first", "convolutional"]
-    first = [row for row in rows if row["phase"] == "convolutional-first"]
+    assert phases[:5] == list(MODELS)[:5]
+    names = [model for model in MODELS if model.startswith("convolutional")]
+    assert phases[5:] == [f"{model}{kind}" for model in names for kind in ("-first", "")]
+    first = [row for row in rows if str(row["phase"]).endswith("-first")]
     assert all(row["computed_steps"] == 1 for row in first)
     names = [panel.name for panel in timing_panels(load_run(tmp_path / "run"))]
     assert names[:3] == ["accuracy-time", "decision-times", "fixed-time"]
@@ -87,13 +92,17 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_pictures_are_shifted_as_spikes_with_background_around() -> None:
+def test_pictures_are_varied_as_spikes_with_background_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     when = torch.zeros(50, 1, 3, 3, dtype=torch.uint8)
     data = Pictures(when, torch.zeros(50).long(), 4)
-    plain, moved = data.batch(), data.batch(slice(0, 50), 1, 0, 0)
+    plain, moved = data.batch(), data.varied(1, generator(0)).batch()
     assert plain.x.shape == moved.x.shape == (4, 50, 9) and not plain.x.any()
     assert set(moved.x.unique().tolist()) == {0, 3}
-    dark = (moved.x[0].view(50, 3, 3) == 3).flatten(1).sum(1)
+    monkeypatch.setattr(rank_mnist, "DEGREES", 0.0)
+    monkeypatch.setattr(rank_mnist, "SCALE", 0.0)
+    dark = (data.varied(1, generator(0)).when == 3).flatten(1).sum(1)
     assert set(dark.tolist()) == {0, 3, 5}  # not moved, along one axis, along both
 
 
@@ -106,18 +115,35 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         for name in MODELS
         for kind, value in (("accuracy", 0.96), ("mean_step", 0.3), ("first_accuracy", 0.5))
     }
-    figures |= {"convolutional_accuracy": 0.996, "convolutional_first_accuracy": 0.992}
+    figures |= {"convolutional_accuracy": 0.996, "convolutional_first_accuracy": 0.98}
+    figures |= {"convolutional_coarse_first_accuracy": 0.992}
+    figures |= {"convolutional_answer_time": 0.2, "convolutional_last_accuracy": 0.998}
     figures |= {"lstm_rank_first_accuracy": 0.9}
     arrays = {f"{name}.curve": curve((0.1, 0.9), (0.4, 0.96)) for name in MODELS}
+    figures |= {"lstm_rank_answer_steps": 0.1, "lstm_rank_answer_time": 0.2}
+    courses = {"lstm-rank": (20.0, 9.0, 2.0, 2.0), "lstm-last": (20.0, 20.0)}
+    courses |= {"lstm-beta5": (20.0, 15.0), "lstm-beta10": (20.0, 18.0)}
     rows: list[Any] = [
-        {"phase": "lstm-rank", "computed_steps": s, "seconds": s} for s in (20.0, 9, 2, 2)
+        {
+            "phase": phase,
+            "batch": number,
+            "computed_steps": steps,
+            "seconds": steps,
+            "mean_step": steps,
+            "train_accuracy": steps / 25,
+        }
+        for phase, course in courses.items()
+        for number, steps in enumerate(course)
     ]
     held = {claim.id: claim.holds for claim in claims(figures, arrays, rows, 10_000, True)}
-    assert held == dict.fromkeys(held, True) and len(held) == 15
+    unasserted = [held.pop(id_) for id_ in ("above-time", "above-rate-coded", "first-of-20")]
+    assert unasserted == [None] * 3
+    assert held == dict.fromkeys(held, True) and len(held) == 22
     assert {claim.holds for claim in claims(figures, arrays, rows, 10_000, False)} == {None}
     worse = figures | {"convolutional_mean_step": 1.5, "lstm_last_first_accuracy": 0.95}
     arrays["lstm-rank.curve"] = curve((0.1, 0.96), (0.4, 0.9))
-    wrong = [c.id for c in claims(worse, arrays, rows[::-1], 10_000, True) if not c.holds]
+    turned = [row | {"phase": "lstm-rank"} for row in rows[3::-1]]
+    wrong = [c.id for c in claims(worse, arrays, turned, 10_000, True) if c.holds is False]
     assert wrong == [
         "crossing-time",
         "first-last",
@@ -140,8 +166,11 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ({"models": ("gru",)}, "models are"),
         ({"steps": 1}, "steps is 1; expected 2 to 255"),
+        ({"coarse_steps": 256}, "coarse_steps is 256; expected 2 to 255"),
         ({"threshold": 1.0}, r"threshold is 1\.0"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"other_epochs": 0}, "other_epochs is 0"),
+        ({"convolutional_learning_rate": -1.0}, "convolutional_learning_rate is -1"),
         ({"first_epochs": -1}, "first_epochs is -1; expected 0 or more"),
         ({"shift": -2}, "shift is -2"),
     ],

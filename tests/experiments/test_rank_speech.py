@@ -220,12 +220,15 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     curves["grid"] = torch.tensor([[0.9, 0, 20, 0.8], [0.9, 0.1, 30, 0.85]], dtype=torch.float64)
     figures = {"last_last_accuracy": 0.9, "chosen_accuracy": 0.89, "chosen_skipped": 0.4}
     figures |= {"chosen_mean_ms": 400.0, "last_same_accuracy_ms": 500.0}
+    figures |= {"chosen_answer_steps": 0.6, "chosen_answer_time": 0.7}
     rows: list[Any] = [
-        {"phase": "rank-900-0", "computed_steps": s, "seconds": s} for s in (90.0, 40.0)
+        {"phase": phase, "computed_steps": steps, "seconds": steps}
+        for phase, courses in (("last", (98.0, 98.0)), ("rank-900-0", (90.0, 40.0)))
+        for steps in courses
     ]
     held = {claim.id: claim.holds for claim in claims(figures, curves, rows, 500, True)}
     assert held.pop("gain-all") is None
-    assert held == dict.fromkeys(held, True) and len(held) == 11
+    assert held == dict.fromkeys(held, True) and len(held) == 15
     assert {claim.holds for claim in claims(figures, curves, rows, 500, False)} == {None}
     curves["last.curve"] = curve(-10)
     judged = claims(figures, curves, rows, 500, True)
@@ -252,8 +255,8 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 def test_settings_survive_json_and_name_their_networks() -> None:
     config = RankSpeechConfig()
     assert RankSpeechConfig(**json.loads(json.dumps(asdict(config)))) == config
-    assert len(config.models()) == 26 and rank_name(0.999, 0.0) == "rank-999-0"
-    assert len(set(config.models())) == 26
+    assert len(config.models()) == 14 and rank_name(0.999, 0.0) == "rank-999-0"
+    assert len(set(config.models())) == 14
 
 
 def test_splits_by_speaker_turn_with_the_seed(tmp_path: Path) -> None:

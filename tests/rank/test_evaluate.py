@@ -93,5 +93,6 @@ def test_multiply_accumulates(core: nn.Module, count: int) -> None:
 def test_nothing_to_read() -> None:
     with pytest.raises(InputError, match="batches are none"):
         evaluate(coder(), [], (0.5,))
-    with pytest.raises(InputError, match="thresholds are none"):
-        evaluate(coder(), batches(), ())
+    for thresholds in ((), (0.5, 0.0), (1.1,), (float("nan"),)):
+        with pytest.raises(InputError, match=r"thresholds are .*; expected some"):
+            evaluate(coder(), batches(), thresholds)

@@ -1,6 +1,6 @@
 """Training of rank coders: each mode's loss, logs, best weights, going on after a stop."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
 from plastorch.rank import Batch, RankCoder, RankTraining, Training
-from plastorch.rank.train import batch_rows, losses
+from plastorch.rank.train import Mode, batch_rows, losses
 
 
 def coder(classes: int = 3, seed: int = 0, **settings: Any) -> RankCoder:
@@ -203,6 +203,19 @@ def test_it_learns_to_answer_early() -> None:
 def test_bad_settings(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         Training(**({"batches": 1} | settings))
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_bad_batches_are_named_in_every_mode(mode: Mode) -> None:
+    good = batch(0)
+    steps, samples = good.x.shape[:2]
+    for lengths in (torch.zeros(samples).long(), torch.full((samples,), steps + 1)):
+        with pytest.raises(InputError, match=f"lengths are from .*; expected 1 to {steps}"):
+            losses(coder(), good._replace(lengths=lengths), mode)
+    with pytest.raises(InputError, match="labels go from 3 to 3; expected 0 to 2, the classes"):
+        losses(coder(), good._replace(labels=torch.full((samples,), 3)), mode)
+    with pytest.raises(InputError, match="labels have shape"):
+        losses(coder(), good._replace(labels=good.labels[1:]), mode)
 
 
 def test_bad_batch_size() -> None:

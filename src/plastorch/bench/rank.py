@@ -65,7 +65,8 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
         wanted = decision_steps(size)
         x, labels = timed_input(size, wanted), torch.zeros(size.batch, dtype=torch.int64)
         with torch.no_grad():
-            decision = coder(x)
+            decision, at_end = coder(x), coder.all_steps(x)[-1].argmax(dim=-1)
+        right = decision.label == labels
         same = torch.equal(decision.step, wanted.clamp(max=size.steps - 1))
         equal = same and gradients_agree(coder, x[:, :16], labels[:16])
         plain = deepcopy(coder)
@@ -85,6 +86,7 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
             seconds[1],
             equal=equal,
             mean_step=round(float(decision.step.double().mean()), 3),
+            lost_points=100 * float((at_end == labels).double().mean() - right.double().mean()),
             computed=round(decision.computed / (size.steps * size.batch), 3),
         )
 

@@ -26,6 +26,7 @@ from plastorch.experiments.rank_speech_claims import claims
 from plastorch.experiments.rank_speech_data import Words, batches, on, read_words, smoke
 from plastorch.experiments.rank_speech_figures import Reading, chosen, measured_words
 from plastorch.experiments.rank_speech_networks import Model, RankSpeechConfig
+from plastorch.experiments.rank_work import work
 from plastorch.experiments.session import Session
 from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
 from plastorch.rank.criterion import probabilities
@@ -93,13 +94,14 @@ def _train(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
     found = measured_words(readings, words.test, front)
     best = nets[chosen(readings)]
     assert isinstance(best, RankCoder)
+    metrics = found.metrics | work("chosen", best, batches(words.test, session.device))
     scales = {"scale.mean": scale.mean, "scale.deviation": scale.deviation}
     session.run.write_arrays(found.arrays | scales | _example(best.cpu(), words.test))
     plain = RankSpeechConfig(config.dataset, config.split, listen=config.listen)
     ordinary = config == plain and not session.quick
     records, tested = session.run.records(), len(words.test.labels)
-    known = claims(found.metrics, found.arrays, records, tested, ordinary)
-    return session.finish(started, loop, found.metrics, known)
+    known = claims(metrics, found.arrays, records, tested, ordinary)
+    return session.finish(started, loop, metrics, known)
 
 
 def _phase(

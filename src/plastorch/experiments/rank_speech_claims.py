@@ -12,6 +12,7 @@ from torch import Tensor
 from plastorch.engine.run import Claim, Record
 from plastorch.experiments.rank_frontier import sampling_error
 from plastorch.experiments.rank_reading import gains
+from plastorch.experiments.rank_work import answer_claims, training_claims
 
 Figures = Mapping[str, float]
 Curves = Mapping[str, Tensor]
@@ -41,6 +42,8 @@ def claims(
         *_threshold_claims(curves, error),
         *_entropy_claims(curves["grid"], error),
         *_work_claims(records),
+        *training_claims(records, _rank_phases(records), "last"),
+        *answer_claims(figures, "chosen"),
     ]
     return found if ordinary else [replace(claim, holds=None) for claim in found]
 
@@ -110,12 +113,7 @@ def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
 
 def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
     """Whether training needs less and less, mean over the rank-coded networks."""
-    phases = dict.fromkeys(str(row["phase"]) for row in records)
-    courses = [
-        [row for row in records if row["phase"] == phase]
-        for phase in phases
-        if phase.startswith("rank")
-    ]
+    courses = [[row for row in records if row["phase"] == phase] for phase in _rank_phases(records)]
     if not courses or min(len(course) for course in courses) < 2:
         return
     for what, field in (("steps are computed", "computed_steps"), ("seconds pass", "seconds")):
@@ -124,3 +122,8 @@ def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
         )
         statement = f"fewer {what} in the last epochs of training than in the first; share"
         yield Claim(f"training-{field.split('_')[0]}", statement, 1.0, share, share < 1, "paper")
+
+
+def _rank_phases(records: Sequence[Record]) -> list[str]:
+    phases = dict.fromkeys(str(row["phase"]) for row in records)
+    return [phase for phase in phases if phase.startswith("rank")]

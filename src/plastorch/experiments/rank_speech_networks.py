@@ -11,6 +11,8 @@ from plastorch.rank import RankCoder
 from plastorch.rank.train import Mode
 
 LAYERS = 2
+CHUNK = 16
+"""Frames after which words that have their answers leave the batch: 160 ms."""
 
 
 class Model(NamedTuple):
@@ -49,8 +51,8 @@ class RankSpeechConfig:
 
     dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
     split: Literal["official", "speaker"] = "official"
-    thresholds: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-    entropy_weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3)
+    thresholds: tuple[float, ...] = (0.5, 0.7, 0.9, 0.97)
+    entropy_weights: tuple[float, ...] = (0.0, 0.1, 0.3)
     hidden_size: int = 96
     dropout: float = 0.3
     epochs: int = 40
@@ -95,7 +97,7 @@ class RankSpeechConfig:
         for layer in range(LAYERS):
             getattr(lstm, f"bias_ih_l{layer}").data[size : 2 * size] = 1
         readout = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(size, words))
-        return RankCoder(lstm, readout, model.threshold, model.entropy_weight)
+        return RankCoder(lstm, readout, model.threshold, model.entropy_weight, CHUNK)
 
 
 def rank_name(threshold: float, entropy_weight: float) -> str:

@@ -75,9 +75,10 @@ class RankToyConfig:
     Args:
         models: which ones learn, one after the other.
         signal_batches: updates on noisy signals, of a network that learns from first crossings.
-        other_batches: of networks that learn to be read later, or at other steps: they need fewer,
-            or are compared with what the first was after as many.
-        runs_batches: updates on sequences of bits.
+        runs_batches: updates on sequences of bits, of one that learns from them, and of one that
+            learns from the last step.
+        other_batches: of all others: they need fewer, or are compared with what the first was after
+            as many.
         batch_size: sequences per update, all of them new.
         learning_rate: of Adam.
         hidden_size: neurons of an LSTM.
@@ -87,8 +88,8 @@ class RankToyConfig:
 
     models: tuple[str, ...] = tuple(MODELS)
     signal_batches: int = 15_625
-    other_batches: int = 7813
     runs_batches: int = 7813
+    other_batches: int = 2500
     batch_size: int = 128
     learning_rate: float = 3e-4
     hidden_size: int = 125
@@ -123,7 +124,7 @@ class RankToyConfig:
 
     def batches(self, name: str) -> int:
         """Of the training of a model."""
-        if name.startswith("runs"):
+        if name in ("runs-rank", "runs-last"):
             return self.runs_batches
         return self.signal_batches if name == "signal-rank" else self.other_batches
 

@@ -7,6 +7,7 @@ from statistics import mean, median
 
 from plastorch.engine.run import Claim, Record
 from plastorch.experiments.rank_frontier import sampling_error
+from plastorch.experiments.rank_work import after_as_many
 
 Figures = Mapping[str, float]
 BETAS = ("signal-rank", "signal-beta10", "signal-beta30")
@@ -72,7 +73,7 @@ def _signal_claims(figures: Figures, error: float) -> Iterator[Claim]:
 def _entropy_claims(figures: Figures, records: Sequence[Record], error: float) -> Iterator[Claim]:
     courses = [[row for row in records if row["phase"] == name] for name in BETAS]
     if all(courses):
-        steps, right = zip(*_after_as_many(courses), strict=True)
+        steps, right = zip(*after_as_many(courses, RECORDS), strict=True)
         words = "the more entropy is rewarded, with as many updates, the"
         gain = min(later - earlier for earlier, later in pairwise(steps))
         statement = f"{words} later answers come: least rise of t*"
@@ -89,17 +90,6 @@ def _entropy_claims(figures: Figures, records: Sequence[Record], error: float) -
         uncrossed = figures["signal_beta40_uncrossed"]
         statement = "beyond β = 0.36 no answer is worth a crossing of θ = 0.95"
         yield Claim("entropy-bound", statement, 0.99, uncrossed, uncrossed >= 0.99, "ours")
-
-
-def _after_as_many(courses: Sequence[Sequence[Record]]) -> list[tuple[float, float]]:
-    """Mean step and accuracy in training, of each course, once all had as many updates."""
-    updates = min(int(course[-1]["batch"]) for course in courses)
-    found = []
-    for course in courses:
-        rows = [row for row in course if int(row["batch"]) <= updates][-RECORDS:]
-        step = mean(float(row["mean_step"]) for row in rows)
-        found.append((step, mean(float(row["train_accuracy"]) for row in rows)))
-    return found
 
 
 def _runs_claims(figures: Figures) -> Iterator[Claim]:

@@ -88,6 +88,26 @@ def entropy(logits: Tensor) -> Tensor:
     return -(logs.exp() * logs).sum(dim=-1)
 
 
+def check_labels(logits: Tensor, labels: Tensor) -> None:
+    """Raises InputError unless there is one class of the readout for each sample.
+
+    Args:
+        logits: [..., B, C].
+        labels: classes, int64 [B].
+    """
+    classes = max(2, logits.shape[-1])
+    if labels.shape != logits.shape[-2:-1] or labels.is_floating_point():
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)} and type {labels.dtype}; expected "
+            f"({logits.shape[-2]},) whole numbers"
+        )
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise InputError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
+            f"{classes - 1}, the classes of the readout"
+        )
+
+
 def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Tensor:
     """Cross-entropy of the answers, less β times their entropy, mean over the samples.
 
@@ -106,17 +126,7 @@ def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Te
         >>> rank_loss(torch.zeros(1, 2), torch.tensor([1]), entropy_weight=1.0)
         tensor(0.)
     """
-    classes = max(2, logits.shape[-1])
-    if labels.shape != logits.shape[:1] or labels.is_floating_point():
-        raise InputError(
-            f"labels have shape {tuple(labels.shape)} and type {labels.dtype}; expected "
-            f"({len(logits)},) whole numbers"
-        )
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise InputError(
-            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
-            f"{classes - 1}, the classes of the readout"
-        )
+    check_labels(logits, labels)
     if logits.shape[-1] == 1:
         wrong = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits))
     else:

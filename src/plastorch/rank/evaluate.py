@@ -79,7 +79,7 @@ def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[fl
         thresholds: θ, each in (0, 1].
 
     Raises:
-        InputError: if there is no batch, or no threshold.
+        InputError: if there is no batch, or no threshold, or one is out of range.
 
     Example:
         >>> from torch import nn
@@ -91,7 +91,9 @@ def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[fl
     """
     training = coder.training
     coder.eval()
-    readings = read(((coder.all_steps(batch.x), batch) for batch in batches), thresholds)
+    readings = read(
+        ((coder.all_steps(batch.x, batch.lengths), batch) for batch in batches), thresholds
+    )
     coder.train(training)
     return readings
 
@@ -104,10 +106,10 @@ def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) ->
         thresholds: θ, each in (0, 1].
 
     Raises:
-        InputError: if there is no batch, or no threshold.
+        InputError: if there is no batch, or no threshold, or one is out of range.
     """
-    if not thresholds:
-        raise InputError("thresholds are none; expected one or more")
+    if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
+        raise InputError(f"thresholds are {thresholds}; expected some above 0, up to 1")
     parts = [_read(logits, batch, thresholds) for logits, batch in scored]
     if not parts:
         raise InputError("batches are none; expected one or more")

@@ -134,14 +134,18 @@ class RankCoder(nn.Module):
         decision = self(x, lengths)
         return rank_loss(decision.logits, labels, self.entropy_weight), decision
 
-    def all_steps(self, x: Tensor) -> Tensor:
+    def all_steps(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits of every step [T, B, C], whether or not there was an answer before.
 
         Args:
             x: as :meth:`forward` takes it.
+            lengths: only checked; steps after a sample's end are computed as well.
+
+        Raises:
+            InputError: as :meth:`forward` does.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
-        _checked(x, None)
+        _checked(x, lengths)
         logits: Tensor = self.readout(self._run(x, None)[0])
         return logits
 

@@ -83,7 +83,7 @@ class PictureLSTM(nn.Module):
 
 
 def convolutions(side: int, channels: Sequence[int], dropout: float) -> tuple[nn.Module, int]:
-    """A front of convolutions: 3 x 3, normalised, rectified, the larger of 2 x 2, for each layer.
+    """A front of convolutions: 3 x 3, the largest of 2 x 2, normalised, rectified, for each layer.
 
     Each frame is normalised by itself (GroupNorm of one group). The statistics of a batch would mix
     frames of different steps, and change with every sample that has its answer.
@@ -103,8 +103,9 @@ def convolutions(side: int, channels: Sequence[int], dropout: float) -> tuple[nn
     """
     layers: list[nn.Module] = [nn.Unflatten(1, (1, side, side))]
     for before, after in pairwise((1, *channels)):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.GroupNorm(1, after)]
-        layers += [nn.ReLU(), nn.MaxPool2d(2)]
+        # Pooled first, there is a quarter to be normalised and rectified.
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2)]
+        layers += [nn.GroupNorm(1, after), nn.ReLU()]
         side //= 2
     # The layout in which convolutions with few channels are fastest on CPUs.
     front = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

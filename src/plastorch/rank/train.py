@@ -18,7 +18,7 @@ from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.rank.criterion import first_crossing, rank_loss
+from plastorch.rank.criterion import check_labels, first_crossing, rank_loss
 from plastorch.rank.model import Decision, RankCoder
 
 Mode = Literal["rank", "last", "all", "growing"]
@@ -212,7 +212,8 @@ def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision
     x, labels, lengths = batch
     if mode == "rank":
         return coder.loss(x, labels, lengths)
-    logits = coder.all_steps(x)
+    logits = coder.all_steps(x, lengths)
+    check_labels(logits, labels)
     steps, samples = logits.shape[:2]
     rows = torch.arange(samples, device=logits.device)
     step, crossed = first_crossing(logits.detach(), coder.threshold, lengths)

@@ -24,6 +24,8 @@ NAMES = {
     "all": "all steps",
     "convolutional": "convolutions",
     "lstm-rank": "LSTM, rank-coded",
+    "lstm-beta5": "the same, β = 0.05",
+    "lstm-beta10": "the same, β = 0.1",
     "lstm-last": "LSTM, last step",
     "lstm-all": "LSTM, all steps",
 }

@@ -160,8 +160,9 @@ def draw_training(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) ->
         batches, steps, computed = (
             np.array([row[key] for row in rows]) for key in ("batch", "mean_step", "computed_steps")
         )
-        above.plot(batches, STEPS(steps), linewidth=2, label=name, **theme.line(index))
-        below.plot(batches, computed, linewidth=2, **theme.line(index))
+        style = theme.line(index) | {"marker": "o" if len(rows) == 1 else ""}
+        above.plot(batches, STEPS(steps), linewidth=2, label=name, **style)
+        below.plot(batches, computed, linewidth=2, **style)
     above.set_ylim(bottom=0)
     below.set_ylim(bottom=0)
     label(above, theme, title="steps to the answer")
