@@ -166,3 +166,34 @@ def test_spiking_speed_rows_reach_their_goals() -> None:
     ratio = {row["name"]: row["ratio"] for row in rows}
     goals = {"stdp-784x100-b1": 20, "stdp-784x100-b32": 5, "fstdp-200": 20}
     assert {name for name, goal in goals.items() if ratio[name] < goal} == set()
+
+
+def _rows(group: str) -> dict[str, dict[str, float]]:
+    """Rows of a committed bench file, by name."""
+    rows = json.loads((RESULTS / f"bench-{group}.json").read_text())["rows"]
+    return {row["name"]: row for row in rows}
+
+
+def test_other_rooms_speed_rows_reach_their_goals() -> None:
+    files, rank, efference = _rows("files"), _rows("rank"), _rows("efference")
+    assert min(files[f"predict-{name}"]["ratio"] for name in ("adult", "debian_files")) >= 1
+    assert max(row["streamed_mb"] for row in files.values()) < 1000
+    assert rank["train-early"]["ratio"] >= 1 / 0.6 and rank["answer-early"]["ratio"] >= 1 / 0.5
+    assert rank["answer-early"]["lost_points"] < 0.5 and all(row["equal"] for row in rank.values())
+    assert min(efference[f"views-{name}"]["ratio"] for name in ("images", "stl10", "audio")) >= 3
+    assert efference["head"]["overhead"] <= 0.05
+
+
+def test_figures_of_other_rooms_speed_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    files, efference = _rows("files"), _rows("efference")
+    ratio = {
+        name: files[f"predict-{name}"]["ratio"] for name in ("adult", "debian_files", "corpus")
+    }
+    for words in (
+        f"{ratio['debian_files']:.1f} and {ratio['adult']:.1f} times as fast",
+        f"all different, {ratio['corpus']:.2f} times",
+        f"made {efference['views-images']['ratio']:.0f} times as fast",
+        f"takes {100 * efference['head']['overhead']:.1f} % of a training step",
+    ):
+        assert words in text, words
