@@ -149,7 +149,7 @@ def egocentric(a: ImageActions, b: ImageActions) -> Tensor:
         b: of the second view.
 
     Returns:
-        log |sx_b / sx_a|, log (sy_b / sy_a), whether one is flipped and the other isn't,
+        log of sx_b / sx_a without its sign, log of sy_b / sy_a, whether one is flipped and the other isn't,
         (tx_b - tx_a) / sx_a and (ty_b - ty_a) / sy_a, where sx_a < 0 if a is flipped [B, 5].
 
     Raises:

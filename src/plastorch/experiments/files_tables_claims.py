@@ -1,9 +1,9 @@
 """What is said of spiking networks on tables of metadata, as rows of a run's result."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
 from plastorch.engine.run import Claim
+from plastorch.experiments.claim_rows import Row, Side, judged
 from plastorch.experiments.files_tables_metrics import field
 
 CLASSICAL = {
@@ -13,17 +13,6 @@ CLASSICAL = {
     "rbf-nystroem": "RBF SVM by Nyström features",
 }
 """What the supervised network is measured by."""
-
-
-class Row(NamedTuple):
-    """A claim as it is listed below."""
-
-    id: str
-    statement: str
-    measured: float
-    side: Literal["above", "below"]
-    target: float
-    origin: Literal["paper", "ours"] = "ours"
 
 
 def claims(found: dict[str, float], tables: Sequence[str], asserted: bool) -> list[Claim]:
@@ -36,19 +25,7 @@ def claims(found: dict[str, float], tables: Sequence[str], asserted: bool) -> li
     """
     rows = _against_classical(found, tables) + _networks(found, tables)
     rows += _devices(found, tables) + _clusters(found, tables) + _inputs(found, tables)
-    return [
-        Claim(
-            row.id,
-            row.statement,
-            row.target,
-            row.measured,
-            (row.measured > row.target if row.side == "above" else row.measured < row.target)
-            if asserted
-            else None,
-            row.origin,
-        )
-        for row in rows
-    ]
+    return judged(rows, asserted)
 
 
 def best_classical(found: dict[str, float], table: str) -> tuple[str, float] | None:
@@ -194,7 +171,7 @@ def _worst(
     name: str,
     figure: str,
     words: str,
-    side: Literal["above", "below"],
+    side: Side,
     target: float,
 ) -> list[Row]:
     """A row of the table whose figure is worst, if any has it."""

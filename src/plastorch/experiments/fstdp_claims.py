@@ -1,23 +1,11 @@
 """What the paper says of fatiguing STDP, and what we add, as rows of a run's result."""
 
-from typing import Literal, NamedTuple
-
 from plastorch.engine.run import Claim
+from plastorch.experiments.claim_rows import Row, judged
 from plastorch.experiments.fstdp_metrics import CLEAR
 
 ADVERSE = "correlated inputs slow, others up to 4 times as fast"
 GRADED = "rates from 2 to 80 Hz"
-
-
-class Row(NamedTuple):
-    """A claim as it is listed below."""
-
-    id: str
-    statement: str
-    measured: float
-    side: Literal["above", "below"]
-    target: float
-    origin: Literal["paper", "ours"] = "ours"
 
 
 def claims(found: dict[str, float], seeds: int, asserted: bool) -> list[Claim]:
@@ -31,19 +19,7 @@ def claims(found: dict[str, float], seeds: int, asserted: bool) -> list[Claim]:
     many = f"mean of {seeds} seeds"
     rows = _selection(found, many) + _theory(found, many) + _controls(found, many)
     rows += _covariance(found, many) + _machinery(found, many)
-    return [
-        Claim(
-            row.id,
-            row.statement,
-            row.target,
-            row.measured,
-            (row.measured > row.target if row.side == "above" else row.measured < row.target)
-            if asserted
-            else None,
-            row.origin,
-        )
-        for row in rows
-    ]
+    return judged(rows, asserted)
 
 
 def _selection(found: dict[str, float], many: str) -> list[Row]:

@@ -18,6 +18,10 @@ from plastorch.experiments import (
     rank_speech_networks,
     rank_toy,
     softhebb,
+    stec,
+    stec_audio,
+    stec_cifar10,
+    stec_stl10,
     stpn_art,
     stpn_familiarity,
     stpn_maze,
@@ -151,7 +155,7 @@ EXPERIMENTS["rank-toy"] = Experiment(
     rank_toy.PAPER,
     None,
     "networks learn when to answer, almost as well as can be",
-    "45 min",
+    "20 min",
     rank_toy.RankToyConfig,
     rank_toy.measure,
 )
@@ -160,7 +164,7 @@ EXPERIMENTS["rank-mnist"] = Experiment(
     rank_mnist.PAPER,
     "mnist",
     "99 % of answers right after less than 2 of 20 steps",
-    "2 h",
+    "45 min",
     rank_mnist.RankMnistConfig,
     rank_mnist.measure,
 )
@@ -169,9 +173,36 @@ EXPERIMENTS["rank-speech"] = Experiment(
     rank_speech.PAPER,
     "speech-commands",
     "words known earlier than by networks that are not rank-coded",
-    "1 h",
+    "20 min",
     rank_speech_networks.RankSpeechConfig,
     rank_speech.measure,
+)
+EXPERIMENTS["stec-cifar10"] = Experiment(
+    "stec-cifar10",
+    stec.PAPER,
+    "cifar10",
+    "SimCLR, BYOL and ReLIC gain by efference copies",
+    "6 h",
+    stec_cifar10.StecCifar10Config,
+    stec_cifar10.measure,
+)
+EXPERIMENTS["stec-audio"] = Experiment(
+    "stec-audio",
+    stec.PAPER,
+    "speech-commands",
+    "spoken words: SimCLR, BYOL and ReLIC gain by efference copies",
+    "2 h 30 min",
+    stec_audio.StecAudioConfig,
+    stec_audio.measure,
+)
+EXPERIMENTS["stec-stl10"] = Experiment(
+    "stec-stl10",
+    stec.PAPER,
+    "stl10",
+    "SimCLR, BYOL and ReLIC gain by efference copies",
+    "weeks; a GPU",
+    stec_stl10.StecStl10Config,
+    stec_stl10.measure,
 )
 
 

@@ -1,7 +1,6 @@
 """What scikit-learn users hand to the classifier, checked: records, classes, a seed."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.estimators import as_input_error
 from plastorch.files.catalogue import read_catalogue
 from plastorch.files.records import as_frame
 
@@ -37,7 +36,7 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
         if reset:
             estimator.n_features_in_ = frame.width
         return frame
-    with _as_input_error("X"):
+    with as_input_error("X"):
         numbers = validate_data(
             estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan"
         )
@@ -53,15 +52,15 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
     """
     if y is None:
         raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
-    with _as_input_error("y"):
+    with as_input_error("y"):
         labels: NDArray[Any] = column_or_1d(y, warn=True)
     if len(labels) != count:
         raise InputError(f"y has {len(labels)} classes; expected {count}, one for each record")
-    with _as_input_error("y"):
+    with as_input_error("y"):
         missing = sum(map(_is_missing, labels)) if labels.dtype.kind in "fO" else 0
     if missing:
         raise InputError(f"y is missing in {missing} records; expected a class for each")
-    with _as_input_error("y"):
+    with as_input_error("y"):
         check_classification_targets(labels)
     return labels
 
@@ -72,7 +71,7 @@ def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
     Raises:
         InputError: if there are less than two, or they can't be sorted.
     """
-    with _as_input_error(argument):
+    with as_input_error(argument):
         classes = np.unique(np.asarray(labels))
     if len(classes) < 2:
         found = ", ".join(map(repr, classes.tolist())) or "none"
@@ -88,7 +87,7 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     Raises:
         InputError: if a label is not one of them.
     """
-    with _as_input_error("y"):
+    with as_input_error("y"):
         unknown = np.setdiff1d(labels, classes)
         codes = np.searchsorted(classes, labels)
     if len(unknown):
@@ -96,24 +95,6 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
             f"y holds {unknown.tolist()[0]!r}; expected only the {len(classes)} classes before"
         )
     return codes
-
-
-def seed_of(random_state: Any) -> int:
-    """A whole number is the seed itself; anything else that scikit-learn takes gives a drawn one.
-
-    Raises:
-        InputError: if scikit-learn doesn't take it.
-    """
-    try:
-        random = check_random_state(random_state)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"random_state is {random_state!r}; expected a whole number from 0 to 2**32 - 1, a "
-            "RandomState or None"
-        ) from None
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(random.randint(2**31 - 1))
 
 
 def _is_array(X: Any) -> bool:
@@ -125,12 +106,3 @@ def _is_array(X: Any) -> bool:
 
 def _is_missing(label: Any) -> bool:
     return label is None or label != label or label in (np.inf, -np.inf)
-
-
-@contextlib.contextmanager
-def _as_input_error(argument: str) -> Iterator[None]:
-    """What numpy and scikit-learn refuse is bad input."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{argument} can't be used: {error}") from None

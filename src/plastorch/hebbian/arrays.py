@@ -1,7 +1,5 @@
 """Arrays of images and labels, as scikit-learn users have them, checked and made tensors."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.estimators import as_input_error
 
 Channels = Literal["auto", "first", "last"]
 MOST_CHANNELS = 4
@@ -19,7 +18,7 @@ MOST_CHANNELS = 4
 
 def as_images(X: ArrayLike, channels: Channels) -> Tensor:
     """Images of any accepted layout and type as uint8 or float32 [N, C, H, W]; X is left alone."""
-    with _as_input_error("X"):
+    with as_input_error("X"):
         array = np.asarray(X)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InputError(f"X has type {array.dtype}; expected uint8, or floats in [0, 1]")
@@ -70,7 +69,7 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
     """Labels [N] of any sortable type, one per image."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
-    with _as_input_error("y"):
+    with as_input_error("y"):
         labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = column_or_1d(labels, warn=True)
@@ -86,7 +85,7 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
 
 def sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
     """The different classes of labels, at least two."""
-    with _as_input_error(argument):
+    with as_input_error(argument):
         classes = np.unique(labels)
     if len(classes) == 0:
         raise InputError(f"{argument} is empty; expected at least 2 classes")
@@ -101,17 +100,8 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any] | None) -> Tensor:
         raise InputError(
             "classes is None in the first call with y; expected all classes that will occur"
         )
-    with _as_input_error("y"):
+    with as_input_error("y"):
         unknown = np.setdiff1d(labels, classes)
     if len(unknown):
         raise InputError(f"y holds {unknown[0]!r}; expected only the known classes, {classes}")
     return torch.from_numpy(np.searchsorted(classes, labels))
-
-
-@contextlib.contextmanager
-def _as_input_error(argument: str) -> Iterator[None]:
-    """What numpy can't make an array of, or can't sort, is bad input."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{argument} can't be used: {error}") from None

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from plastorch.engine.device import fast_matmul, generator, select_device
 from plastorch.engine.errors import InputError
+from plastorch.engine.estimators import seed_of
 from plastorch.engine.loop import Phase
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
 from plastorch.hebbian.networks import SoftHebbNet
@@ -236,7 +237,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 f"X has images of {channels} channels; expected {len(spec.pixel_mean)} for preset "
                 f"{self.preset!r}, which scales each of them"
             )
-        seed, count = _seed(self.random_state), 1 if classes is None else len(classes)
+        seed, count = seed_of(self.random_state), 1 if classes is None else len(classes)
         net = SoftHebbNet(spec, channels, side, count, generator(seed, 0))
         self.net_ = net.to(select_device(self.device))
         self.image_shape_ = (channels, side, side)
@@ -346,17 +347,3 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 def _run(phase: Phase) -> None:
     while phase.position < phase.total:
         phase.step()
-
-
-def _seed(random_state: int | np.random.RandomState | None) -> int:
-    """A whole number is the seed; anything else gives a drawn one."""
-    try:
-        random = check_random_state(random_state)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"random_state is {random_state!r}; expected a whole number from 0 to 2**32 - 1, a "
-            "RandomState or None"
-        ) from None
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(random.randint(2**31 - 1))

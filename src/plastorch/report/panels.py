@@ -13,6 +13,7 @@ from plastorch.report.panel import Panel as Panel
 from plastorch.report.rank_timing import timing_panels
 from plastorch.report.rank_toy import is_rank_toy_phase, rank_toy_panels
 from plastorch.report.spiking import is_spiking_phase, spiking_panels
+from plastorch.report.stec import is_stec_phase, stec_panels
 from plastorch.report.stpn import is_stpn_phase, stpn_panels
 from plastorch.report.sweeps import convergence, sweep
 from plastorch.report.words import NBSP, number, percent, plain
@@ -49,7 +50,7 @@ def panels(run: RunData) -> list[Panel]:
         sweep(run, "radius"),
     ]
     own = bayes_panels(run) + stpn_panels(run) + spiking_panels(run) + files_panels(run)
-    own += timing_panels(run) + rank_toy_panels(run)
+    own += timing_panels(run) + rank_toy_panels(run) + stec_panels(run)
     return [panel for panel in known if panel] + own + _other_phases(run)
 
 
@@ -191,7 +192,14 @@ def _other_phases(run: RunData) -> list[Panel]:
     """Plain curves for phases without a figure of their own; a phase with layers has none."""
     drawn = {"readout"} if _readout(run) else set()
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
-    own = is_bayes_phase, is_stpn_phase, is_spiking_phase, is_files_phase, is_rank_toy_phase
+    own = (
+        is_bayes_phase,
+        is_stpn_phase,
+        is_spiking_phase,
+        is_files_phase,
+        is_rank_toy_phase,
+        is_stec_phase,
+    )
     drawn |= {phase for phase in names if any(mine(phase) for mine in own)}
     found = [_curves(run, phase) for phase in names if phase not in drawn]
     panels = [panel for panel in found if panel]

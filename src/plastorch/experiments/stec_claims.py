@@ -1,0 +1,116 @@
+"""What is said of efference copies, and whether the seeds of a run bear it out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import fmean
+from typing import Literal
+
+from plastorch.engine.run import Claim
+from plastorch.experiments.stec import METHODS, SWEPT
+from plastorch.experiments.stec_figures import Figures, Interval, paired
+
+Origin = Literal["paper", "ours"]
+TRANSFER = {
+    "place_r2": "where an object is, share of variance explained",
+    "segmentation_iou": "segmentation, mean intersection over union",
+    "detection_ap50": "detection, AP50",
+}
+"""Figures of what else encoders are tried on."""
+BOUND = "lower bound of the mean difference over paired seeds (95 %)"
+WELL_ABOVE = 0.05
+"""Least margin of what an inverse model finds over the most frequent class."""
+
+
+def claims(figures: Figures, ordinary: bool) -> list[Claim]:
+    """What the arms that were trained can tell.
+
+    Args:
+        figures: of the run.
+        ordinary: whether data and settings are the defaults, but for a sweep; if not, no claim is
+            judged.
+    """
+    found = list(_sweep_claims(figures))
+    for method, title in METHODS.items():
+        if {f"{method}-baseline", f"{method}-stec"} <= set(figures.arms):
+            found += _gain_claims(figures, method, title)
+            found += _action_claims(figures, method, title)
+            found += _transfer_claims(figures, method, title)
+        if f"{method}-shuffled" in figures.arms:
+            found += _shuffled_claims(figures, method, title)
+    return found if ordinary else [replace(claim, holds=None) for claim in found]
+
+
+def _bound(id_: str, statement: str, low: float, origin: Origin = "ours") -> Claim:
+    """A claim that a lower bound is above 0."""
+    return Claim(id_, f"{statement}; {BOUND}", 0.0, low, low > 0, origin)
+
+
+def _gain_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    def gain(name: str) -> Interval:
+        arms = (f"{method}-stec", f"{method}-baseline")
+        return paired(*(figures.of(arm, name) for arm in arms))
+
+    statement = f"{title}: more test accuracy with efference copies than without"
+    yield _bound(f"{method}-gain-accuracy", statement, gain("accuracy").low, "paper")
+    statement = f"{title}: the same of a ridge regression on the features of images as they are"
+    yield _bound(f"{method}-ridge-accuracy", statement, gain("ridge_accuracy").low)
+    statement = f"{title}: classes lie further apart, by mean cosine within over between them"
+    yield _bound(f"{method}-geometry", statement, gain("ratio").low, "paper")
+
+
+def _action_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    stec, baseline = f"{method}-stec", f"{method}-baseline"
+    most = figures.factors(stec, "majority")
+    margins = [
+        fmean(of.values()) - fmean(most[name].values())
+        for name, of in figures.factors(stec, "found").items()
+    ]
+    statement = (
+        f"{title}: the inverse model tells factors of actions well above their most frequent "
+        "classes; mean margin"
+    )
+    margin = fmean(margins)
+    yield Claim(f"{method}-inverse", statement, WELL_ABOVE, margin, margin > WELL_ABOVE, "ours")
+    least = min(margins)
+    statement = (
+        f"{title}: and each single factor more often than its most frequent class; least margin"
+    )
+    yield Claim(f"{method}-inverse-least", statement, 0.0, least, least > 0, "ours")
+    lead = paired(*(figures.all_factors(arm, "stec-control") for arm in (stec, baseline)))
+    statement = f"{title}: a new inverse model finds less in a frozen encoder of the baseline"
+    yield _bound(f"{method}-frozen", statement, lead.low)
+
+
+def _transfer_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    for name, words in TRANSFER.items():
+        arms = (f"{method}-stec", f"{method}-baseline")
+        ours, theirs = (figures.of(arm, name, phase="stec-transfer") for arm in arms)
+        if ours:
+            statement = f"{title}: more of {words}, with efference copies"
+            yield _bound(f"{method}-{name.replace('_', '-')}", statement, paired(ours, theirs).low)
+
+
+def _shuffled_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    baseline, stec, shuffled = (
+        figures.of(f"{method}-{role}", "accuracy") for role in ("baseline", "stec", "shuffled")
+    )
+    low = paired(shuffled, baseline).low
+    statement = f"{title}: efference copies of other pairs bring no gain; {BOUND}"
+    yield Claim(f"{method}-shuffled-accuracy", statement, 0.0, low, low <= 0, "ours")
+    statement = f"{title}: more test accuracy with efference copies than with those of other pairs"
+    yield _bound(f"{method}-own-accuracy", statement, paired(stec, shuffled).low)
+
+
+def _sweep_claims(figures: Figures) -> Iterator[Claim]:
+    names = [f"simclr-swept{1000 * weight:.0f}" for weight in SWEPT]
+    if not set(names) <= set(figures.arms):
+        return
+    right = [fmean(figures.of(name, "accuracy").values()) for name in names]
+    best = right.index(max(right))
+    statement = "the best weight of the inverse model is neither none nor the largest tried"
+    inside = 0 < best < len(SWEPT) - 1
+    yield Claim("sweep-inside", statement, 0.0, SWEPT[best], inside, "ours")
+    statement = "far too large a weight hurts: accuracy at the largest, beside the best"
+    yield Claim(
+        "sweep-large-accuracy", statement, max(right), right[-1], best != len(SWEPT) - 1, "ours"
+    )

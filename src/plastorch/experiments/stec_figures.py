@@ -1,0 +1,159 @@
+"""What the log of a comparison says of its arms: means over seeds, gains and their bounds."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, median, stdev
+from typing import NamedTuple
+
+from plastorch.engine.run import Record
+
+Seeds = Mapping[int, float]
+"""A figure by seed."""
+PROBED = (
+    "accuracy",
+    "knn_accuracy",
+    "ridge_accuracy",
+    "within",
+    "between",
+    "ratio",
+    "class_mean_rank",
+    "within_rank",
+)
+"""Of each exam."""
+TRIED = ("place_r2", "size_r2", "place_iou", "segmentation_iou", "detection_ap50")
+"""Of transfer."""
+
+
+class Interval(NamedTuple):
+    """A mean of paired differences, and where the true one is with 95 % confidence."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired(ours: Seeds, theirs: Seeds) -> Interval:
+    """The mean of differences over the seeds that both have, by Student's t distribution.
+
+    Args:
+        ours: by seed.
+        theirs: by seed.
+
+    Returns:
+        The bounds are the mean itself if there is only one seed, which tells nothing of them.
+
+    Example:
+        >>> found = paired({0: 0.8, 1: 0.7, 2: 0.9}, {0: 0.7, 1: 0.6, 2: 0.79})
+        >>> [round(value, 4) for value in found]
+        [0.1033, 0.089, 0.1177]
+    """
+    from scipy.stats import t
+
+    differences = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    mean, count = fmean(differences), len(differences)
+    if count == 1:
+        return Interval(mean, mean, mean)
+    half = float(t.ppf(0.975, count - 1)) * stdev(differences) / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
+
+
+class Figures:
+    """What was logged of each arm, such as "simclr-stec", over seeds.
+
+    Args:
+        records: of a run.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._seeds: dict[tuple[str, str, str, str], dict[int, float]] = defaultdict(dict)
+        seconds: dict[str, list[float]] = defaultdict(list)
+        for row in records:
+            if "arm" in row:
+                self._take(row)
+            elif "batch" in row:
+                seconds[str(row["phase"])].append(float(row["seconds"]))
+        for phase, found in seconds.items():
+            arm, _, seed = phase.rpartition("-")
+            self._seeds["epoch", arm, "", "seconds"][int(seed)] = median(found)
+        self.arms = list(
+            dict.fromkeys(arm for phase, arm, *_ in self._seeds if phase == "stec-measure")
+        )
+        self.exams = list(dict.fromkeys(exam for _, _, exam, _ in self._seeds if exam))
+
+    def of(
+        self, arm: str, name: str, exam: str | None = None, phase: str = "stec-measure"
+    ) -> Seeds:
+        """A figure by seed, the mean over exams if none is named; empty if it wasn't logged."""
+        if exam is not None or phase != "stec-measure":
+            return self._seeds.get((phase, arm, exam or "", name), {})
+        each = [self.of(arm, name, one) for one in self.exams]
+        return {seed: fmean(of[seed] for of in each) for seed in each[0]} if each else {}
+
+    def factors(self, arm: str, kind: str, phase: str = "stec-measure") -> dict[str, Seeds]:
+        """What is told of each factor of an action: kind is "found" or "majority"."""
+        start, exam = f"{kind}_", self.exams[0] if phase == "stec-measure" else ""
+        return {
+            name.removeprefix(start): of
+            for (one, whose, where, name), of in self._seeds.items()
+            if (one, whose, where) == (phase, arm, exam) and name.startswith(start)
+        }
+
+    def all_factors(self, arm: str, phase: str) -> Seeds:
+        """Share found, mean over the factors."""
+        found = list(self.factors(arm, "found", phase).values())
+        return {seed: fmean(of[seed] for of in found) for seed in found[0]} if found else {}
+
+    def summary(self) -> dict[str, float]:
+        """Means over seeds of all there is, gains of efference copies with their bounds.
+
+        The headline is of the first method with efference copies, or of the best one of a sweep.
+        """
+        right = {arm: fmean(self.of(arm, "accuracy").values()) for arm in self.arms}
+        shown = next((arm for arm in self.arms if arm.endswith("-stec")), None)
+        metrics = {"test_accuracy": right[shown] if shown else max(right.values())}
+        for arm in self.arms:
+            metrics |= {f"{field(arm)}_{name}": value for name, value in self._means(arm)}
+        for arm in self.arms:
+            method, _, role = arm.partition("-")
+            if role in ("stec", "shuffled") and f"{method}-baseline" in self.arms:
+                gain = paired(self.of(arm, "accuracy"), self.of(f"{method}-baseline", "accuracy"))
+                metrics |= {
+                    f"{field(arm)}_gain_{name}_accuracy": value
+                    for name, value in gain._asdict().items()
+                }
+                times = (self.of(a, "seconds", phase="epoch") for a in (arm, f"{method}-baseline"))
+                mine, theirs = (fmean(of.values()) for of in times)
+                metrics[f"{field(arm)}_overhead"] = mine / theirs - 1
+        return metrics
+
+    def _take(self, row: Record) -> None:
+        phase, arm, exam = (str(row.get(name, "")) for name in ("phase", "arm", "exam"))
+        for name, value in row.items():
+            if isinstance(value, int | float):
+                self._seeds[phase, arm, exam, name][int(row["seed"])] = float(value)
+
+    def _means(self, arm: str) -> Iterator[tuple[str, float]]:
+        for exam in self.exams:
+            start = f"{exam}_" if len(self.exams) > 1 else ""
+            for name in PROBED:
+                yield start + name, fmean(self.of(arm, name, exam).values())
+        for phase, ending in (("stec-measure", ""), ("stec-control", "_frozen")):
+            for kind in ("found", "majority")[: 1 if ending else 2]:
+                for name, of in self.factors(arm, kind, phase).items():
+                    yield f"{kind}_{name}{ending}_accuracy", fmean(of.values())
+        for name in TRIED:
+            if of := self.of(arm, name, phase="stec-transfer"):
+                yield name, fmean(of.values())
+        if of := self.of(arm, "seconds", phase="epoch"):
+            yield "epoch_seconds", fmean(of.values())
+
+
+def field(arm: str) -> str:
+    """An arm's name among metrics.
+
+    Example:
+        >>> field("simclr-stec")
+        'simclr_stec'
+    """
+    return arm.replace("-", "_")
