@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from plastorch.cli import main
+from plastorch.cli import COMMANDS, main
+from plastorch.data import cache_root
 from plastorch.engine.checkpoint import load_tensors
+from plastorch.experiments import EXPERIMENTS
 
 RUN = ["run", "softhebb-mnist", "--depth", "1", "--width", "quarter", "--readout-epochs", "2"]
 
@@ -22,10 +25,11 @@ def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_help_and_list(capsys: pytest.CaptureFixture[str], no_root: None) -> None:
-    for arguments in ([], ["--help"], ["run"], ["run", "-h"], ["data"], ["list"]):
+    for arguments in ([], ["--help"], ["run"], ["run", "-h"], ["data"], ["files"], ["list"]):
         assert main(arguments) == 0
         printed = capsys.readouterr()
-        assert printed.err == "" and max(map(len, printed.out.splitlines())) <= 100
+        lines = printed.out.replace(str(cache_root()), "CACHE").splitlines()
+        assert printed.err == "" and max(map(len, lines)) <= 80
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
     for name in ("softhebb-mnist", "softhebb-imagenet", "80.3 %", "arXiv 2209.11883"):
@@ -39,6 +43,7 @@ MISTAKES = [
     (["run", "softhebb-mnist", "--depth", "two"], "--depth"),
     (["run", "softhebb-mnist", "--depth", "7"], "depth is 7"),
     (["run", "softhebb-mnist", "--rule", "loud"], "'loud'"),
+    (["run", "softhebb-mnist", "--rule", "sotf"], "did you mean soft?"),
     (["run", "softhebb-mnist", "--width", "3x"], "'3x'"),
     (["run", "softhebb-mnist", "--batch-size", "0"], "batch_size is 0"),
     (["run", "softhebb-mnist", "--readout-learning-rate", "0"], "readout_learning_rate is 0"),
@@ -48,7 +53,10 @@ MISTAKES = [
     (["run", "softhebb-mnist", "--resume", "no/such/run"], "no/such/run is no run folder"),
     (["report", "no/such/folder"], "no/such/folder"),
     (["data", "stat"], "did you mean status?"),
-    (["data", "get", "cifar11"], "cifar11"),
+    (["data", "get", "cifar11"], "did you mean cifar10?"),
+    (["files", "fitt"], "did you mean fit?"),
+    (["bench", "sofhebb"], "did you mean softhebb?"),
+    (["completion", "fsh"], "did you mean fish?"),
     (["data", "status", "--data", "no/such/folder"], "no/such/folder"),
     (["bench", "nothing"], "nothing"),
 ]
@@ -171,7 +179,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path: Path) -> None
     code = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-from plastorch.cli import main
+from plastorch.cli import COMMANDS, main
 sys.exit(main(sys.argv[1:]))
 """
     done = subprocess.run(
@@ -198,3 +206,75 @@ def test_every_bench_group_can_be_asked_for(group: str, monkeypatch: pytest.Monk
     monkeypatch.setattr("plastorch.bench.run_group", lambda *arguments: asked.append(arguments))
     assert main(["bench", group]) == 0
     assert asked == [(group, Path(f"benchmarks/results/bench-{group}.json"), print)]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_help_of_every_experiment_fits_a_terminal(
+    experiment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as stop:
+        main(["run", experiment, "--help"])
+    assert not stop.value.code
+    printed = capsys.readouterr().out
+    assert "--seed" in printed and max(map(len, printed.splitlines())) <= 80
+
+
+COMPLETED = [
+    ("plastorch ", sorted(COMMANDS)),
+    ("plastorch ru", ["run"]),
+    ("plastorch run softhebb-c", ["softhebb-cifar10", "softhebb-cifar100"]),
+    ("plastorch run softhebb-mnist --resu", ["--resume"]),
+    ("plastorch run softhebb-mnist --seed 3 --dept", ["--depth"]),
+    ("plastorch data get st", ["stl10"]),
+    ("plastorch files fit table.csv --lab", ["--label"]),
+    ("plastorch files fit --ca", []),
+    ("plastorch bench ra", ["rank"]),
+    ("plastorch report ", []),
+]
+TYPED = """
+COMP_WORDS=($LINE); [[ $LINE == *' ' ]] && COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _plastorch; printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize(("line", "words"), COMPLETED)
+def test_bash_completes(line: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out + TYPED
+    done = subprocess.run(
+        ["bash", "-c", script], env={**os.environ, "LINE": line}, capture_output=True, text=True
+    )
+    assert done.stderr == "" and sorted(done.stdout.split()) == words
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+@pytest.mark.parametrize(("line", "words"), COMPLETED)
+def test_fish_completes(
+    line: str, words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["completion", "fish"]) == 0
+    script = capsys.readouterr().out + '\ncomplete -C "$LINE"'
+    home = {"HOME": str(tmp_path), "LINE": line}
+    done = subprocess.run(
+        ["fish", "-c", script],
+        env={**os.environ, **home},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.stderr == "" and sorted(done.stdout.split()) == words
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m plastorch list | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_zsh_loads_what_bash_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "zsh"]) == main(["completion", "bash"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("complete -o default -F _plastorch plastorch") == 2
+    assert "bashcompinit" in printed

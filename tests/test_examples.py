@@ -6,6 +6,7 @@ from collections import Counter
 from math import log, log2
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -17,14 +18,75 @@ from plastorch import STPN
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-@pytest.fixture(scope="module")
-def character_model() -> ModuleType:
-    path = EXAMPLES / "character_model.py"
-    spec = importlib.util.spec_from_file_location("character_model", path)
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def character_model() -> ModuleType:
+    return example("character_model")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_are_short_and_say_how_they_are_run(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 60 and lines[0].startswith('"""')
+    assert any(f"python examples/{path.name}" in line for line in lines[:8])
+
+
+def test_own_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_images = example("own_images")
+    own_images.write_digits(tmp_path, count=24)
+    assert own_images.main(tmp_path) > 0.5
+    told, kept = capsys.readouterr().out.splitlines()
+    assert told.startswith("36 images without a class, 24 with;")
+    assert kept.startswith(str(tmp_path / "net.safetensors")) and "5.5 million" in kept
+
+
+def test_bayesian_inference(capsys: pytest.CaptureFixture[str]) -> None:
+    assert example("bayesian_inference").main(samples=60_000) < 0.03
+    printed = capsys.readouterr().out.splitlines()
+    entropies = [float(number) for number in re.findall(r"\d\.\d{4}", printed[-1])]
+    assert entropies[1] < entropies[0] < entropies[1] + 0.02
+    assert len(printed) == 8
+
+
+def test_rank_coding() -> None:
+    found = example("rank_coding").main(updates=60)
+    assert found["rank coding"] > 0.8
+    assert found["ideal observer"] == pytest.approx(0.916, abs=0.02)
+
+
+def test_short_term_stdp() -> None:
+    found = example("short_term_stdp").main(neurons=40, train=600, test=100)
+    assert found["with"] > found["without"] + 0.1
+
+
+def test_fatiguing_stdp() -> None:
+    found = example("fatiguing_stdp").main(seconds=20)
+    assert found["STDP"] < 0.3 and found["fatiguing STDP"] > 0.8
+
+
+def test_efference_copies(capsys: pytest.CaptureFixture[str]) -> None:
+    """After four batches it has learned nothing to speak of; that takes 120."""
+    found: dict[str, Any] = example("efference_copies").main(batches=4, train=256, test=100)
+    assert min(found.values()) > 0.2
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_files_by_metadata(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(60):
+        kind = ("log", "png", "md")[i % 3]
+        folder = tmp_path / kind / str(i % 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file-{i}.{kind}").write_bytes(b"x" * 10 ** (2 + i % 3))
+    right, most = example("files_by_metadata").main(tmp_path)
+    assert right > 0.9 > most + 0.4
+    assert "48 files of" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("core", ["stpn", "lstm"])

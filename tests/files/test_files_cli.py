@@ -15,6 +15,7 @@ import pytest
 
 import plastorch.files
 from plastorch.cli import main
+from plastorch.data.corpus import make_corpus
 from plastorch.engine.errors import InputError
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.store import LabelStore
@@ -338,11 +339,22 @@ def test_a_missing_extra_is_named(
     assert capsys.readouterr().err == expected
 
 
+def test_a_missing_extra_is_named_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plastorch.files.classifier", None)
+    with pytest.raises(ModuleNotFoundError, match="plastorch"):  # not for want of an extra
+        plastorch.files.FileClassifier  # noqa: B018
+    monkeypatch.delitem(sys.modules, "plastorch.files.classifier")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    for need in (lambda: plastorch.files.FileClassifier, lambda: make_corpus(10)):
+        with pytest.raises(InputError, match=r"polars is missing; expected: pip install"):
+            need()
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["--help"], ["-h"]):
         assert main(["files", *arguments]) == 0
         printed = capsys.readouterr()
-        assert printed.err == "" and max(map(len, printed.out.splitlines())) <= 100
+        assert printed.err == "" and max(map(len, printed.out.splitlines())) <= 80
     for verb in ("scan", "fit", "predict", "watch", "show"):
         with pytest.raises(SystemExit) as stop:
             main(["files", verb, "--help"])

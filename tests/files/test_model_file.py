@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.single_file import digest
 from plastorch.files import model_file
 from plastorch.files.classifier import FileClassifier
 
@@ -56,7 +57,7 @@ def rewritten(
     whole, tensors = json.loads(header["__metadata__"][model_file.ENTRY]), load(data)
     change(whole["model"], tensors)
     if sign:
-        whole["sha256"] = model_file.digest(whole["model"], tensors)
+        whole["sha256"] = digest(whole["model"], tensors)
     return save(tensors, metadata={model_file.ENTRY: json.dumps(whole)})
 
 
@@ -228,7 +229,7 @@ FORGED: list[tuple[Any, str]] = [
     (lambda model, tensors: tensors["hidden_bias"].fill(np.nan), "NaN or infinite"),
     (
         lambda model, tensors: tensors.update(hidden_bias=np.zeros(4, np.float64)),
-        "not in single precision",
+        "is F64; expected F32",
     ),
 ]
 

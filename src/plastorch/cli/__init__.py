@@ -1,9 +1,11 @@
-"""The command line: ``plastorch list | run | report | files | data | bench``."""
+"""The command line: ``plastorch list | run | report | files | data | bench | completion``."""
 
 import contextlib
 import dataclasses
+import os
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +16,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from plastorch.cli.completion import completion
 from plastorch.cli.files import files
 from plastorch.cli.parse import nearest, one_line, parse
 from plastorch.engine.errors import InputError
 
 T = TypeVar("T")
+
+COLUMNS = 80
+"""Of what is printed for reading."""
 
 USAGE = """usage: plastorch COMMAND ...
 
@@ -26,11 +32,12 @@ commands:
   list                      every experiment: paper, data, expected figure, cost
   run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, a table of claims
   report [RUNS]             RUNS/index.html: a gallery, and a page per run
-  files VERB                scan, fit, predict, watch, show: classes of files by metadata
+  files VERB                scan, fit, predict, watch, show: files by metadata
   data status | get NAME    which data sets are at hand, and where
   bench [GROUP]             speed against peers, interleaved in one process
+  completion SHELL          for bash, zsh or fish: completes what is typed
 
-plastorch COMMAND --help says more; plastorch run EXPERIMENT --help lists its settings."""
+plastorch COMMAND --help says more; run EXPERIMENT --help lists its settings."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class RunOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status (0 done, 1 claim fails, 2 bad input, 130 stopped)."""
+    from plastorch.engine.distributed import WorkerLost
     from plastorch.engine.loop import Interrupted
 
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -74,14 +82,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminated_as_interrupted():
             return COMMANDS[arguments[0]](arguments[1:])
     except InputError as error:
-        print(f"plastorch: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    except Interrupted as stop:
-        print(f"plastorch: stopped; {stop}", file=sys.stderr)
-        return 130
+        return _ended(one_line(str(error)), 2)
+    except (Interrupted, WorkerLost) as stop:
+        return _ended(f"stopped; {stop}", 130)
     except KeyboardInterrupt:
-        print("plastorch: stopped", file=sys.stderr)
-        return 130
+        return _ended("stopped", 130)
+    except BrokenPipeError:  # who reads has seen enough; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _ended(why: str, status: int) -> int:
+    """Says why a command ended; of several workers, one does."""
+    from plastorch.engine.job import first_to_say
+
+    if first_to_say(why):
+        print(f"plastorch: {why}", file=sys.stderr, flush=True)
+    return status
 
 
 @contextlib.contextmanager
@@ -99,6 +116,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 def run(arguments: list[str]) -> int:
     """``plastorch run EXPERIMENT``."""
+    from plastorch.engine.job import joined
     from plastorch.experiments import EXPERIMENTS, find
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -107,9 +125,14 @@ def run(arguments: list[str]) -> int:
         return 0
     experiment = find(arguments[0])
     options, config = _parse_run(experiment.config, experiment.name, arguments[1:])
-    if options.resume is None:
-        return _run(experiment, options, config)
-    folder, settings = _resumed(experiment.name, options.resume)
+    with joined():
+        if options.resume is None:
+            return _run(experiment, options, config)
+        return _resume(experiment, options, options.resume, "--device" in arguments)
+
+
+def _resume(experiment: Any, options: RunOptions, path: Path, other_device: bool) -> int:
+    folder, settings = _resumed(experiment.name, path)
     fields = {field.name for field in dataclasses.fields(experiment.config)}
     lost = fields - settings.keys()
     if lost:
@@ -120,7 +143,7 @@ def run(arguments: list[str]) -> int:
         seed=settings["seed"],
         quick=settings["quick"],
         data=options.data or (Path(settings["data"]) if settings.get("data") else None),
-        device=options.device if "--device" in arguments else settings["device"],
+        device=options.device if other_device else settings["device"],
     )
     return _run(experiment, options, config, folder)
 
@@ -129,10 +152,11 @@ def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) 
     import torch
 
     from plastorch.engine.device import flush_denormals, keep_freed_memory, select_device
+    from plastorch.engine.distributed import WorkerLost, from_first, worker
+    from plastorch.engine.job import run_folder
     from plastorch.engine.loop import Interrupted
     from plastorch.engine.run import RunFolder
     from plastorch.experiments.session import Session
-    from plastorch.report import write_report
 
     keep_freed_memory()
     flush_denormals()
@@ -146,10 +170,14 @@ def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) 
             "device": options.device,
             "threads": torch.get_num_threads(),
         }
-        folder = RunFolder.create(options.out, experiment.name, settings)
+
+        def create() -> Path:
+            return RunFolder.create(options.out, experiment.name, settings).path
+
+        folder = RunFolder(from_first(lambda: run_folder(create)))
     else:
         torch.set_num_threads(folder.config["threads"])
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=worker() > 0)
     session = Session(
         folder, options.seed, device, options.data, options.quick, lambda t: _notice(console, t)
     )
@@ -157,18 +185,26 @@ def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) 
     with folder.alone():
         try:
             result = experiment.measure(config, session)
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt, WorkerLost) as stop:
+            lost = f"{stop}; " if isinstance(stop, WorkerLost) else ""
             raise Interrupted(
-                f"go on with: plastorch run {experiment.name} --resume {folder.path}"
+                f"{lost}go on with: plastorch run {experiment.name} --resume {folder.path}"
             ) from None
         except InputError:
             folder.discard_if_empty()
             raise
-    page = write_report(folder.path)
+    return from_first(lambda: _report(folder.path, result, options.strict))
+
+
+def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
+    """Writes a run's page, shows its claims, returns the exit status."""
+    from plastorch.report import write_report
+
+    page = write_report(folder)
     _show(result)
     print(f"report: {page.resolve()}")
     fails = any(claim["holds"] is False for claim in result["claims"])
-    return 1 if fails and options.strict else 0
+    return 1 if fails and strict else 0
 
 
 def list_experiments(arguments: list[str]) -> int:
@@ -189,19 +225,19 @@ def list_experiments(arguments: list[str]) -> int:
 
     options = parse(Options, "plastorch list", arguments)
     root = data_root(options.data)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("experiment", "expected", "cost", "data", "at hand"):
-        whole = heading in ("experiment", "data")  # to be typed, so never broken
-        table.add_column(heading, overflow="fold", no_wrap=whole)
-    for experiment in EXPERIMENTS.values():
-        here, name = "yes", experiment.data or "generated"
-        if experiment.data and not find_set(CATALOGUE[experiment.data], root):
-            here = "6,000 digits" if experiment.data == "mnist" else "no"
-        table.add_row(experiment.name, experiment.expected, experiment.cost, name, here)
-    Console().print(table)
+    longest = max(map(len, EXPERIMENTS))
+    print("Costs are those of two CPU cores; data is read from", root)
     for paper in dict.fromkeys(experiment.paper for experiment in EXPERIMENTS.values()):
-        names = [e.name for e in EXPERIMENTS.values() if e.paper == paper]
-        print(f"\n{', '.join(names)}:\n  {paper}")
+        print(f"\n{textwrap.fill(paper, COLUMNS)}")
+        for experiment in EXPERIMENTS.values():
+            if experiment.paper != paper:
+                continue
+            here, name = "at hand", experiment.data or "generated"
+            if experiment.data and not find_set(CATALOGUE[experiment.data], root):
+                here = "6,000 of it at hand" if experiment.data == "mnist" else "not at hand"
+            cost = f"{experiment.cost:14}"
+            print(f"  {experiment.name:{longest}}  {cost}  {name}, {here}")
+            print(textwrap.indent(textwrap.fill(experiment.expected, COLUMNS - 6), " " * 6))
     return 0
 
 
@@ -290,6 +326,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "files": files,
     "data": data,
     "bench": bench,
+    "completion": completion,
 }
 
 
@@ -298,7 +335,7 @@ def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOpt
         return options, settings
 
     both.__annotations__["settings"] = config
-    both.__doc__ = f"Runs {name}: progress, a run folder, a table of claims and a report page."
+    both.__doc__ = f"Runs {name}: progress, a run folder, claims and a report page."
     return parse(both, f"plastorch run {name}", arguments)
 
 

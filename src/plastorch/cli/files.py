@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 USAGE = """usage: plastorch files VERB ...
 
 verbs:
-  scan PATH --out catalogue.parquet [--magic]        metadata of a tree of files as a table
-  fit CATALOGUE --label COLUMN --out MODEL           learns classes; a held-out score, baselines
-  predict MODEL CATALOGUE|PATH --out labels.parquet  class, confidence and what drove it
-  watch MODEL PATH --store labels.sqlite             labels files as they come and change
-  show MODEL|STORE|PREDICTIONS --out page.html       classes, counts, confident and doubtful files
+  scan PATH --out catalogue.parquet [--magic]
+      metadata of a tree of files as a table
+  fit CATALOGUE --label COLUMN --out MODEL
+      learns classes; a held-out score, baselines
+  predict MODEL CATALOGUE|PATH --out labels.parquet
+      class, confidence and what drove it
+  watch MODEL PATH --store labels.sqlite
+      labels files as they come and change
+  show MODEL|STORE|PREDICTIONS --out page.html
+      classes, counts, confident and doubtful files
 
-CATALOGUE is a table of Parquet, .csv or .csv.gz, of files or of anything else with metadata.
-plastorch files VERB --help says more."""
+CATALOGUE is a table of Parquet, .csv or .csv.gz, of files or of anything else
+with metadata. plastorch files VERB --help says more."""
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,20 @@ def _unboxed(text: str) -> str:
     if hint is not None:
         return f"{' '.join(lines[:hint])}; did you mean {lines[hint + 1].split()[0]}?"
     message = " ".join(lines[:stop]).replace(" .", ".").rstrip(".")
-    return re.sub(r"^Error parsing (options|settings): ", "", message)
+    message = re.sub(r"^Error parsing (options|settings): ", "", message)
+    choice = re.match(r"invalid choice '(.*)' for argument '.*'\. Expected one of (.*)", message)
+    return message + (_meant(choice[1], re.findall(r"'([^']*)'", choice[2])) if choice else "")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """What was expected in the place of a word, and what may have been meant."""
     choices = list(choices)
+    return f"expected one of {', '.join(choices)}{_meant(word, choices)}"
+
+
+def _meant(word: str, choices: list[str]) -> str:
     near = difflib.get_close_matches(word, choices, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"expected one of {', '.join(choices)}{hint}"
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def one_line(text: str) -> str:

@@ -1,5 +1,6 @@
 """What is known of each named set: its folders, files, checksums and official site."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -244,5 +245,7 @@ def entry_of(name: str) -> Entry:
         ('cifar-10-batches-py',)
     """
     if name not in CATALOGUE:
-        raise InputError(f"name: {name!r} found; expected one of {', '.join(CATALOGUE)}")
+        near = difflib.get_close_matches(name, CATALOGUE, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"name: {name!r} found; expected one of {', '.join(CATALOGUE)}{hint}")
     return CATALOGUE[name]

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.efference.gather import gathered, worker, workers
-from plastorch.engine.distributed import sum_over_workers
+from plastorch.engine.distributed import gathered, sum_over_workers, worker, workers
 from plastorch.engine.errors import InputError, check_positive
 
 

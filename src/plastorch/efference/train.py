@@ -12,14 +12,21 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from plastorch.efference.gather import average_gradients, share_state, synchronise, worker, workers
 from plastorch.efference.learner import Learner
 from plastorch.efference.losses import manipulation
 from plastorch.efference.method import Losses, Method
 from plastorch.efference.optim import Training
+from plastorch.engine.batchnorm import synchronise
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
-from plastorch.engine.distributed import sum_over_workers
+from plastorch.engine.distributed import (
+    backward,
+    part,
+    share_state,
+    sum_over_workers,
+    worker,
+    workers,
+)
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
 
@@ -86,9 +93,8 @@ class Pretraining:
         self.training, self.targets, self.factors = training, targets, factors
         self.path, self.validate = path, validate
         self.position, self.total = 0, -(-training.batches // training.every)
-        if workers() > 1:
-            synchronise(learner)
-            share_state(learner)
+        synchronise(learner)
+        share_state(learner)
         self.optimizers = training.optimizers(learner.method, learner.probe)
         self._order: tuple[int, Tensor] | None = None
 
@@ -139,8 +145,7 @@ class Pretraining:
                 losses: Losses = self.learner.method(*views)
         logits = self.learner.probe(losses.features.to(self.learner.probe.weight))
         probe_loss, _ = manipulation([logits], labels[:, None])  # the class is its only factor
-        (losses.total + probe_loss).backward()  # type: ignore[no-untyped-call]
-        average_gradients(self.learner.parameters())
+        backward(losses.total + probe_loss, self.learner.parameters())
         for optimizer in self.optimizers:
             optimizer.step()
         self.learner.method.after_step((number + 1) / self.training.batches)
@@ -155,7 +160,7 @@ class Pretraining:
         """This worker's part: both views, targets in both directions; labels of both views."""
         images, labels = self.sources
         size = self.training.batch_size
-        mine = torch.arange(size).chunk(workers())[worker()].to(images.device)
+        mine = part(torch.arange(size)).to(images.device)
         rows = self._rows(number).to(images.device)[mine]
         random = generator(*self.path, 1, number)
         a, b = (self.views.sample(size, random, images.device) for _ in range(2))

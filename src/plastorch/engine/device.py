@@ -11,10 +11,13 @@ import numpy as np
 import torch
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.job import own_device
 
 
 def select_device(name: str) -> torch.device:
     """The device of that name; "auto" takes a CUDA GPU if there is one, else the CPU.
+
+    Of several workers on a machine, each takes the GPU of its number, unless one is named.
 
     Args:
         name: "auto", or anything that ``torch.device`` takes.
@@ -27,7 +30,8 @@ def select_device(name: str) -> torch.device:
         device(type='cpu')
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = own_device(name)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -1,7 +1,76 @@
-"""What training needs to know about other workers."""
+"""Several workers, as ``torchrun`` starts them, that train as one on their joined batch.
 
+Each takes its part of the same batch, with the same random numbers, and sums are taken over all.
+Without a process group, or in one of a single worker, everything here is what it is on one worker.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+
+import torch
 import torch.distributed as dist
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError
+
+T = TypeVar("T")
+_by_itself: ContextVar[bool] = ContextVar("by_itself", default=False)
+
+
+class WorkerLost(Exception):
+    """Another worker can't be reached any more; what remains of the job can't go on."""
+
+
+@contextlib.contextmanager
+def by_itself() -> Iterator[None]:
+    """Inside it, this worker knows of no others: for jobs that each worker has one of."""
+    token = _by_itself.set(True)
+    try:
+        yield
+    finally:
+        _by_itself.reset(token)
+
+
+def workers() -> int:
+    """How many there are."""
+    alone = _by_itself.get() or not dist.is_available() or not dist.is_initialized()
+    return 1 if alone else dist.get_world_size()
+
+
+def worker() -> int:
+    """The number of this one, from 0."""
+    return dist.get_rank() if workers() > 1 else 0
+
+
+def check_parts(**batches: int) -> None:
+    """Raises InputError naming the first batch that can't be shared out evenly.
+
+    Example:
+        >>> check_parts(batch_size=32)
+    """
+    for name, size in batches.items():
+        if size % workers():
+            raise InputError(
+                f"{name} is {size}; expected a multiple of {workers()}, the number of workers"
+            )
+
+
+def part(rows: Tensor, dim: int = 0) -> Tensor:
+    """This worker's part of the rows of a batch; parts differ by one row at most, or are empty.
+
+    Args:
+        rows: the same on every worker.
+        dim: along which they lie.
+
+    Example:
+        >>> part(torch.arange(3))
+        tensor([0, 1, 2])
+    """
+    return rows if workers() == 1 else rows.tensor_split(workers(), dim)[worker()]
 
 
 def sum_over_workers(tensor: Tensor) -> Tensor:
@@ -14,10 +83,219 @@ def sum_over_workers(tensor: Tensor) -> Tensor:
         The same tensor, summed.
 
     Example:
-        >>> import torch
         >>> sum_over_workers(torch.ones(2))
         tensor([1., 1.])
     """
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(tensor)
+    if workers() > 1:
+        with together():
+            dist.all_reduce(tensor)
     return tensor
+
+
+def mean_over_workers(mean: Tensor, rows: int) -> Tensor:
+    """Mean of a figure over the joined batch.
+
+    Args:
+        mean: over this worker's part, a number; anything if the part is empty.
+        rows: of the part.
+
+    Example:
+        >>> mean_over_workers(torch.tensor(0.25), 3)
+        tensor(0.2500)
+    """
+    if workers() == 1:
+        return mean
+    total = mean * rows if rows else torch.zeros_like(mean)
+    sums = sum_over_workers(torch.stack([total, torch.full_like(mean, rows)]))
+    return sums[0] / sums[1]
+
+
+def any_worker(flag: bool) -> bool:
+    """Whether it is true on one worker or more. All wait here for each other."""
+    return flag if workers() == 1 else bool(sum_over_workers(torch.tensor(int(flag))))
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The rows of all workers, one worker after the other; gradients flow back to each.
+
+    Args:
+        rows: [R, ...], R the same on every worker.
+
+    Returns:
+        [workers R, ...].
+
+    Example:
+        >>> gathered(torch.ones(2, 3)).shape
+        torch.Size([2, 3])
+    """
+    return rows if workers() == 1 else cast(Tensor, _Gather.apply(rows))  # type: ignore[no-untyped-call]
+
+
+def summed(tensor: Tensor) -> Tensor:
+    """The sum of all workers' tensors, a new one; gradients flow back to each.
+
+    Example:
+        >>> summed(torch.ones(2))
+        tensor([1., 1.])
+    """
+    return tensor if workers() == 1 else cast(Tensor, _Sum.apply(tensor))  # type: ignore[no-untyped-call]
+
+
+def dropout(x: Tensor, probability: float, training: bool = True) -> Tensor:
+    """``F.dropout`` of this worker's part of a batch, as it would be in the joined batch.
+
+    Args:
+        x: [rows, ...], not always as many on every worker.
+        probability: of dropping.
+        training: False gives ``x``.
+
+    Example:
+        >>> dropout(torch.ones(2, 3), 0.5, training=False)
+        tensor([[1., 1., 1.],
+                [1., 1., 1.]])
+    """
+    if workers() == 1 or not training:
+        return F.dropout(x, probability, training)
+    rows = torch.zeros(workers(), dtype=torch.int64)
+    rows[worker()] = len(x)
+    counts = sum_over_workers(rows).tolist()
+    kept = F.dropout(x.new_ones(sum(counts), *x.shape[1:]), probability)
+    return x * torch.split(kept, counts)[worker()]
+
+
+def backward(loss: Tensor, parameters: Iterable[nn.Parameter], share: float | None = None) -> None:
+    """``loss.backward()``, after which all workers have the gradient of the mean over a batch.
+
+    Args:
+        loss: mean over this worker's part of the batch; anything if the part is empty.
+        parameters: the same on every worker.
+        share: of the batch's rows that this worker had; equal ones if None.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> backward(layer(torch.ones(3, 2)).mean(), layer.parameters())
+        >>> layer.weight.grad
+        tensor([[1., 1.]])
+    """
+    if workers() > 1:
+        loss = loss * (1 / workers() if share is None else share)
+    loss.backward()  # type: ignore[no-untyped-call]
+    sum_gradients(parameters)
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Gives all workers the sum of their gradients, in place.
+
+    Args:
+        parameters: the same on every worker; those without a gradient are left out.
+    """
+    if workers() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = sum_over_workers(torch.cat([gradient.flatten() for gradient in gradients]))
+    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, total in zip(gradients, parts, strict=True):
+        gradient.copy_(total.view(gradient.shape))
+
+
+def share_state(module: nn.Module) -> None:
+    """Gives all workers the parameters and buffers of the first, in place."""
+    if workers() > 1:
+        for tensor in module.state_dict().values():
+            whole = tensor.contiguous()
+            with together():
+                dist.broadcast(whole, 0)
+            tensor.copy_(whole)
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What the first worker makes, or finds, handed to all; so is its InputError.
+
+    Args:
+        make: called on the first worker only.
+
+    Example:
+        >>> from_first(lambda: 3)
+        3
+    """
+    if workers() == 1:
+        return make()
+    box = [_attempted(make) if worker() == 0 else None]
+    with together():
+        dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
+    return cast(T, _opened(box[0]))
+
+
+def share_out(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Does jobs that don't depend on each other, each on one worker; all get all that they return.
+
+    Args:
+        jobs: the same on every worker.
+
+    Returns:
+        In their order, whoever did them.
+
+    Raises:
+        InputError: on all workers, if a job raises it.
+
+    Example:
+        >>> share_out([lambda: "a", lambda: "b"])
+        ['a', 'b']
+    """
+    if workers() == 1:
+        return [job() for job in jobs]
+    mine = jobs[worker() :: workers()]
+    with by_itself():
+        done = [_attempted(job) for job in mine]
+    boxes: list[Any] = [None] * workers()
+    with together():
+        dist.all_gather_object(boxes, done)
+    found = [boxes[number % workers()][number // workers()] for number in range(len(jobs))]
+    return [cast(T, _opened(one)) for one in found]
+
+
+def _attempted(make: Callable[[], T]) -> T | InputError:
+    try:
+        return make()
+    except InputError as error:
+        return error
+
+
+def _opened(found: object) -> object:
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """What the workers do together fails if one is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        where_and_what = str(error).splitlines()[0].split(". ")[0]
+        what = re.sub(r"^\[[^]]*\] ", "", where_and_what)
+        raise WorkerLost(f"lost another worker ({what})") from error
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        whole = [torch.empty_like(rows) for _ in range(workers())]
+        with together():
+            dist.all_gather(whole, rows.contiguous())
+        return torch.cat(whole)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return part(sum_over_workers(gradient.clone()))
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return sum_over_workers(tensor.clone())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return sum_over_workers(gradient.clone())

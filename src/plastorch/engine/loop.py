@@ -20,6 +20,14 @@ from rich.progress import (
 from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_checkpoint, restore, save_checkpoint
+from plastorch.engine.distributed import (
+    any_worker,
+    from_first,
+    share_out,
+    share_state,
+    worker,
+    workers,
+)
 from plastorch.engine.run import Record, RunFolder
 
 
@@ -50,17 +58,28 @@ class Jobs:
     Args:
         name: of the phase.
         jobs: each returns what there is to log; ``phase`` and ``step`` are added to it.
+        shared: each job is done by one worker; False where it leaves behind more than it returns,
+            so that all workers must do it.
     """
 
-    def __init__(self, name: str, jobs: Sequence[Callable[[], Sequence[Record]]]) -> None:
+    def __init__(
+        self, name: str, jobs: Sequence[Callable[[], Sequence[Record]]], shared: bool = True
+    ) -> None:
         self.name, self.jobs = name, jobs
         self.position, self.total = 0, len(jobs)
+        self.at_once = workers() if shared else 1
 
     def step(self) -> list[Record]:
-        """Does the next job."""
-        found = self.jobs[self.position]()
-        self.position += 1
-        return [{"phase": self.name, "step": self.position, **record} for record in found]
+        """Does the next job, or as many as there are workers."""
+        first = self.position + 1
+        jobs = self.jobs[self.position : self.position + self.at_once]
+        found = share_out(jobs) if self.at_once > 1 else [job() for job in jobs]
+        self.position += len(jobs)
+        return [
+            {"phase": self.name, "step": step, **record}
+            for step, records in enumerate(found, first)
+            for record in records
+        ]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing."""
@@ -78,7 +97,8 @@ class Loop:
     """Drives phases one after the other and remembers, in the run folder, how far they came.
 
     Made on a folder with a checkpoint, it puts the model back and skips what was done; the numbers
-    that follow are those of a run that was never stopped.
+    that follow are those of a run that was never stopped. Of several workers, all do all steps, and
+    the first one writes and shows.
 
     Args:
         run: the run folder.
@@ -97,7 +117,7 @@ class Loop:
         self._done: list[str] = []
         self._current: tuple[str, int, dict[str, Tensor]] | None = None
         self._stop = False
-        found = load_checkpoint(run.checkpoint)
+        found = from_first(lambda: load_checkpoint(run.checkpoint))
         if found is None:
             run.truncate_log(0)
             return
@@ -125,12 +145,14 @@ class Loop:
         if self._current is not None and self._current[0] == phase.name:
             _, phase.position, state = self._current
             phase.load_state_dict(state)
+        share_state(self.model)
         saved = time.monotonic()
         for _ in self._steps(phase):
             if self._stop or time.monotonic() - saved > self.interval_s:
                 self._save(phase)
                 saved = time.monotonic()
             if self._stop:
+                any_worker(True)  # until the first one has saved
                 raise Interrupted
         self._done.append(phase.name)
         self._save(None)
@@ -157,7 +179,8 @@ class Loop:
         )
         before = self.seconds.get(phase.name, 0.0)
         start = time.monotonic()
-        with self._catching_stops(), Progress(*columns, console=Console(stderr=True)) as progress:
+        console = Console(stderr=True, quiet=worker() > 0)
+        with self._catching_stops(), Progress(*columns, console=console) as progress:
             task = progress.add_task(phase.name, total=phase.total, live="")
             while phase.position < phase.total:
                 records = phase.step()
@@ -166,9 +189,12 @@ class Loop:
                 if records:
                     progress.update(task, live=_live(records[-1]))
                 progress.update(task, completed=phase.position)
+                self._stop = any_worker(self._stop)
                 yield
 
     def _save(self, phase: ResumablePhase | None) -> None:
+        if worker() > 0:
+            return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if phase is not None:
             tensors |= {f"phase.{name}": value for name, value in phase.state_dict().items()}

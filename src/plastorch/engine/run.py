@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.checkpoint import save_tensors, write_atomically
+from plastorch.engine.distributed import from_first, worker
 from plastorch.engine.errors import InputError
 
 Record = dict[str, float | int | str]
@@ -38,6 +39,9 @@ class Claim:
 
 class RunFolder:
     """A folder ``RUNS/EXPERIMENT/STAMP-seedN`` and what is written into it.
+
+    Of several workers, the first one writes and reads; the others take what it reads, and need
+    not see the folder.
 
     Args:
         path: an existing run folder; :meth:`create` makes a new one.
@@ -88,6 +92,12 @@ class RunFolder:
             InputError: if one is doing so, for instance one that was told to stop and ends its
                 last step.
         """
+        with contextlib.ExitStack() as kept:
+            from_first(lambda: kept.enter_context(self._locked()))
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
         import fcntl
 
         with open(self.path / "config.json", "rb") as file:
@@ -99,6 +109,8 @@ class RunFolder:
 
     def discard_if_empty(self) -> None:
         """Removes a folder in which nothing but its configuration was written."""
+        if worker() > 0:
+            return
         if {entry.name for entry in self.path.iterdir()} <= {"config.json"}:
             (self.path / "config.json").unlink(missing_ok=True)
             self.path.rmdir()
@@ -110,6 +122,9 @@ class RunFolder:
         Raises:
             InputError: if it is missing or broken.
         """
+        return from_first(self._read_config)
+
+    def _read_config(self) -> dict[str, Any]:
         path = self.path / "config.json"
         try:
             config = json.loads(path.read_text())
@@ -123,7 +138,7 @@ class RunFolder:
 
     def log(self, records: list[Record]) -> None:
         """Appends lines to ``metrics.jsonl``."""
-        if records:
+        if records and worker() == 0:
             try:
                 with open(self._metrics, "a") as file:
                     file.writelines(json.dumps(record) + "\n" for record in records)
@@ -132,6 +147,9 @@ class RunFolder:
 
     def records(self) -> list[Record]:
         """All lines of ``metrics.jsonl``."""
+        return from_first(self._read_records)
+
+    def _read_records(self) -> list[Record]:
         if not self._metrics.exists():
             return []
         return [json.loads(line) for line in self._metrics.read_text().splitlines()]
@@ -146,7 +164,7 @@ class RunFolder:
 
     def truncate_log(self, size: int) -> None:
         """Forgets the lines after a checkpoint."""
-        if self._metrics.exists():
+        if worker() == 0 and self._metrics.exists():
             os.truncate(self._metrics, size)
 
     def write_result(self, result: dict[str, Any]) -> None:
@@ -155,7 +173,8 @@ class RunFolder:
         Raises:
             InputError: if it can't be written.
         """
-        write_atomically(self.path / "result.json", json.dumps(result, indent=1).encode())
+        if worker() == 0:
+            write_atomically(self.path / "result.json", json.dumps(result, indent=1).encode())
 
     def write_arrays(self, arrays: dict[str, Tensor]) -> None:
         """Replaces ``arrays.safetensors``, from which the report draws.
@@ -163,7 +182,8 @@ class RunFolder:
         Raises:
             InputError: if it can't be written.
         """
-        save_tensors(self.path / "arrays.safetensors", arrays)
+        if worker() == 0:
+            save_tensors(self.path / "arrays.safetensors", arrays)
 
 
 def result(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
 from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
@@ -174,6 +175,7 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
         InputError: if data or a checkpoint to resume are unusable, or foolbox is missing.
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
+    check_parts(batch_size=config.batch_size)
     import_foolbox()  # the attacks come last: a missing library should not cost the training
     images = load_images(config.dataset, session.data)
     if session.quick:
@@ -191,7 +193,7 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
         loop.run(Jobs("readouts", _readouts(nets, images, session.seed)))
         loop.run(Jobs("robustness", _robustness(config, nets, images, session.seed)))
         arrays: dict[str, Tensor] = {}
-        loop.recompute(Jobs("interpolation", _interpolation(config, nets, images, arrays)))
+        loop.recompute(Jobs("interpolation", _interpolation(config, nets, images, arrays), False))
     records = session.run.records()
     session.run.write_arrays(arrays | _arrays(nets, images, records))
     measured = metrics(records)

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from plastorch.data.tables import Table
+from plastorch.engine.distributed import from_first
 from plastorch.engine.run import Record
 from plastorch.experiments.files_baselines import logistic, majority, measured
 from plastorch.experiments.files_fold import Fold
@@ -91,16 +92,20 @@ def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
 def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str) -> pl.DataFrame:
     """What a scan of a folder found, or had found before the run was resumed."""
     path = session.run.path / f"{name}.parquet"
-    if not path.is_file():
-        session.tell(f"scanning {root}")
-        found = scan(root, magic=True)
-        frame = pl.concat(list(found))
-        some = np.random.default_rng(session.seed).permutation(frame.height)[: config.files]
-        partial = path.with_name(path.name + ".partial")
-        frame[np.sort(some)].write_parquet(partial)
-        partial.replace(path)
-        session.tell(str(found.summary))
-    return pl.read_parquet(path)
+
+    def read() -> pl.DataFrame:
+        if not path.is_file():
+            session.tell(f"scanning {root}")
+            found = scan(root, magic=True)
+            frame = pl.concat(list(found))
+            some = np.random.default_rng(session.seed).permutation(frame.height)[: config.files]
+            partial = path.with_name(path.name + ".partial")
+            frame[np.sort(some)].write_parquet(partial)
+            partial.replace(path)
+            session.tell(str(found.summary))
+        return pl.read_parquet(path)
+
+    return from_first(read)
 
 
 def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Job]:

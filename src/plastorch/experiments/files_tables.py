@@ -149,7 +149,7 @@ def measure(config: FilesTablesConfig, session: Session) -> dict[str, Any]:
     for name in config.tables:
         loop.run(Jobs(f"tables-{name}", jobs(config, name, folds, shown)))
     arrays: dict[str, Tensor] = {}
-    loop.recompute(Jobs("pictures", [partial(pictures, folds, shown, arrays)]))
+    loop.recompute(Jobs("pictures", [partial(pictures, folds, shown, arrays)], shared=False))
     session.run.write_arrays(arrays)
     found = metrics(session.run.records())
     return session.finish(started, loop, found, claims(found, config.tables, ordinary))

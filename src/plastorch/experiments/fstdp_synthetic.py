@@ -150,7 +150,8 @@ def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
         loop.run(Jobs(name, jobs[::11] if tenth else jobs))
     arrays: dict[str, Tensor] = {}
     example = partial(_example, config, session.seed, arrays)
-    loop.recompute(Jobs("example", [example, partial(_cost, config.duration, arrays)]))
+    pictures = [example, partial(_cost, config.duration, arrays)]
+    loop.recompute(Jobs("example", pictures, shared=False))
     records = session.run.records()
     session.run.write_arrays(arrays | grid_arrays(records))
     synapses, spikes = arrays["cost_misfits"].tolist()

@@ -115,7 +115,7 @@ def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
         records = {year: stations.year(year) for year in years}
         loop.run(Jobs("stations", _station_jobs(config, session.seed, records)))
         shown = partial(_map, config, session.seed, records[SHOWN], arrays)
-        loop.recompute(Jobs("map", [shown]))
+        loop.recompute(Jobs("map", [shown], shared=False))
     loop.run(Jobs("stand-in", _stand_in_jobs(config, session.seed)))
     session.run.write_arrays(arrays)
     found = metrics(session.run.records())

@@ -16,6 +16,7 @@ from plastorch.data.images import load_images
 from plastorch.data.imageset import ImageSet
 from plastorch.data.temporal import STEPS, spike_steps, turned
 from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
@@ -186,6 +187,9 @@ def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
     images = load_images("mnist", session.data)
     if session.quick:
         config, images = _quick(config, images, session.seed)
+    check_parts(
+        batch_size=config.batch_size, convolutional_batch_size=config.convolutional_batch_size
+    )
     if images.notice:
         session.tell(images.notice)
     started = _result(config, session, images)

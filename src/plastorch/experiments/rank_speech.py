@@ -18,6 +18,7 @@ from plastorch.data.frames import Frames
 from plastorch.data.logmel import LogMel
 from plastorch.data.wav import read_wav
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.rank_listen import course, hear, load_ear, newest_trained
@@ -71,6 +72,7 @@ def _train(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
         speech = smoke(speech, session.seed)
         config = replace(config, thresholds=(0.7,), entropy_weights=(0.0,), epochs=8)
         session.tell(f"smoke run on {len(speech.rows('train'))} training words, of three networks")
+    check_parts(batch_size=min(config.batch_size, len(speech.rows("train"))))
     front = LogMel(read_wav(speech.files[0]).rate)
     started = _result(config, session, speech, front)
     session.run.write_result(started)

@@ -13,6 +13,7 @@ from torch import nn
 
 from plastorch.data.evidence import Runs, Signals, noisy_signals, runs_of_bits
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
@@ -143,6 +144,7 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
         InputError: if a checkpoint to resume is unusable.
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
+    check_parts(batch_size=config.batch_size)
     sizes = SIZES
     if session.quick:
         sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)

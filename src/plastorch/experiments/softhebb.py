@@ -11,6 +11,7 @@ from torch import Tensor
 
 from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
 from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
@@ -203,6 +204,7 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
         InputError: if data, images or a checkpoint to resume are unusable.
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
+    check_parts(batch_size=config.batch_size, readout_batch_size=config.readout_batch_size)
     images = load_images(config.preset_data, session.data)
     if config.validation:
         images = images.validation_split(config.validation, session.seed)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from torch import nn
 
 from plastorch.data.retrieval import SYMBOLS, Retrieval, one_hot, retrieval_sets
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
@@ -124,6 +125,7 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
         InputError: if a checkpoint to resume is unusable.
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
+    check_parts(batch_size=config.batch_size)
     sizes = (config.train_sequences, 10_000, 20_000)
     if session.quick:
         config, sizes = replace(config, epochs=2), (2000, 500, 500)

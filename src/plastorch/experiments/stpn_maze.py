@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from torch import nn
 
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
@@ -149,6 +150,7 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
     if session.quick:
         config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
         session.tell("smoke run of 20 iterations of 16 agents and 50 steps")
+    check_parts(agents=config.agents)
     maze = Maze(config.size, config.steps, faithful=config.faithful, device=session.device)
     nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
     loop = Loop(session.run, nets)

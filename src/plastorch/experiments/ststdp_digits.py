@@ -196,7 +196,7 @@ def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
         picture = partial(
             phases.picture_job, bench, first, nets.learned_from(first), records, arrays
         )
-        loop.recompute(Jobs("pictures", [picture]))
+        loop.recompute(Jobs("pictures", [picture], shared=False))
     records = session.run.records()
     for name in ("occlusion", "abrupt"):
         arrays[f"covered_{name}"] = TRANSFORMS[name].covered()
@@ -249,7 +249,7 @@ def _learn(
         nets.names.copy_(name_neurons(won.squeeze(1), bench.train.labels, bench.classes))
         return []
 
-    loop.run(Jobs("names", [name]))
+    loop.run(Jobs("names", [name], shared=False))
     for model, net in nets.static.items():
         epochs = min(STATIC_EPOCHS, 5 * config.epochs)
         training = _training(config, session, bench, net, "static", model, AT_REST, epochs)

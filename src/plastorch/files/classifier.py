@@ -21,9 +21,11 @@ from torch import Tensor
 
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.estimators import seed_of
+from plastorch.engine.single_file import digest
 from plastorch.files import model_file
 from plastorch.files.answers import decided, described, probable
-from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of, seed_of
+from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.catalogue import frames
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.layout import lay_out, neuron_for
@@ -259,7 +261,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fingerprint(self) -> str:
         """Hexadecimal digits that no other model has: the SHA-256 of settings and weights."""
         check_is_fitted(self)
-        return model_file.digest(self._settings(), self._tensors())
+        return digest(self._settings(), self._tensors())
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.engine.batchnorm import synchronise
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers
 from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
@@ -26,7 +28,7 @@ class BackpropTraining:
         test_images: uint8 [M, C, H, W].
         test_labels: int64 [M].
         epochs: passes over the training set.
-        batch_size: images per update.
+        batch_size: images per update, over all workers.
         learning_rate: of the first epoch.
         seed: of initial convolutions, order and dropout.
         augment: images [B, C, H, W], their rows and a generator in, images in [0, 255] out.
@@ -48,7 +50,9 @@ class BackpropTraining:
         augment: Augment | None = None,
     ) -> None:
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        check_parts(batch_size=batch_size)
         check_labels(labels, net.readout.out_features)
+        synchronise(net)
         self.net, self.device = net, net.readout.weight.device
         self.images, self.labels = images, labels.to(self.device)
         self.test_images, self.test_labels = test_images, test_labels.to(self.device)
@@ -98,11 +102,13 @@ class BackpropTraining:
         self.totals = state.pop("totals")
         load_moments(self.optimizer, state)
 
-    def _update(self, rows: Tensor) -> None:
-        random = generator(self.seed, 4, self.position)
-        images = self.images[rows.to(self.images.device)].to(self.device)
-        if self.augment is not None:
-            images = self.augment(images, rows, random) / 255
+    def _update(self, batch: Tensor) -> None:
+        random, rows = generator(self.seed, 4, self.position), part(batch)
+        if self.augment is None:
+            images = self.images[rows.to(self.images.device)].to(self.device)
+        else:
+            images = self.images[batch.to(self.images.device)].to(self.device)
+            images = part(self.augment(images, batch, random)) / 255
         labels = self.labels[rows.to(self.device)]
         self.net.train()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -110,10 +116,11 @@ class BackpropTraining:
             logits = self.net(images).float()
         loss = F.cross_entropy(logits, labels)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss, self.net.parameters(), len(rows) / len(batch))
         self.optimizer.step()
         correct = (logits.argmax(dim=1) == labels).sum()
-        self.totals += torch.stack([loss.detach() * len(labels), correct]).double().cpu()
+        figures = torch.stack([loss.detach() * len(labels), correct]).double().cpu()
+        self.totals += sum_over_workers(figures.nan_to_num())  # the mean of an empty part is NaN
 
     def _start_like_torch(self) -> None:
         """Uniform on ±1/sqrt(fan-in), the default of ``nn.Conv2d``; weights that take gradients."""

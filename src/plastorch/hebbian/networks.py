@@ -3,13 +3,16 @@
 Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.distributed import dropout
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.layers import (
     HebbianStep,
@@ -18,15 +21,34 @@ from plastorch.hebbian.layers import (
 )
 from plastorch.hebbian.rule import Competition, triangle
 
+if TYPE_CHECKING:
+    from plastorch.hebbian.presets import Data, Rule, Width
+
+Activation = Literal["triangle", "relu"]
+
 
 @dataclass(frozen=True)
 class Pool:
-    """A pooling layer; average pooling counts its zero padding, as the paper's code does."""
+    """A pooling layer; average pooling counts its zero padding, as the paper's code does.
+
+    Raises:
+        InputError: for an unknown kind, sizes below 1, or more padding than half the kernel.
+    """
 
     kind: Literal["max", "avg"]
     kernel_size: int
     stride: int
     padding: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("max", "avg"):
+            raise InputError(f"kind of a pool is {self.kind!r}; expected max or avg")
+        check_positive(kernel_size=self.kernel_size, stride=self.stride)
+        if not 0 <= self.padding <= self.kernel_size // 2:
+            raise InputError(
+                f"padding of a pool is {self.padding}; expected 0 to {self.kernel_size // 2}, half "
+                "its kernel"
+            )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Pools images [B, K, H, W]."""
@@ -72,10 +94,12 @@ class BlockSpec:
     groups: int = 1
     pre_triangle: bool = False
     batch_norm: bool = True
-    activation: Literal["triangle", "relu"] = "triangle"
+    activation: Activation = "triangle"
 
     def __post_init__(self) -> None:
         check_positive(learning_rate=self.learning_rate, triangle_power=self.triangle_power)
+        if self.activation not in get_args(Activation):
+            raise InputError(f"activation is {self.activation!r}; expected triangle or relu")
 
 
 @dataclass(frozen=True)
@@ -101,6 +125,12 @@ class NetworkSpec:
             raise InputError("blocks is empty; expected at least one BlockSpec")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
+        mean, std = self.pixel_mean or (), self.pixel_std or ()
+        if len(mean) != len(std) or not all(0 < value < math.inf for value in std):
+            raise InputError(
+                f"pixel_mean is {self.pixel_mean} and pixel_std {self.pixel_std}; expected one "
+                "number of each per channel, deviations above 0, or None for both"
+            )
 
     def with_competition(self, competition: Competition) -> "NetworkSpec":
         """The same network with another rule in every block."""
@@ -221,6 +251,12 @@ class SoftHebbNet(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(in_channels=in_channels, image_size=image_size, classes=classes)
+        scaled = len(spec.pixel_mean or ())
+        if scaled not in (0, in_channels):
+            raise InputError(
+                f"in_channels is {in_channels}; expected {scaled}, as in the pixel_mean of "
+                f"{spec.name}"
+            )
         self.spec, self.in_channels, self.image_size = spec, in_channels, image_size
         self.blocks = nn.ModuleList()
         self.macs = 0
@@ -240,6 +276,87 @@ class SoftHebbNet(nn.Module):
         with torch.no_grad():
             self.readout.weight.uniform_(-bound, bound, generator=generator)
             self.readout.bias.uniform_(-bound, bound, generator=generator)
+
+    @classmethod
+    def from_preset(
+        cls,
+        data: "Data",
+        depth: int | None = None,
+        width: "Width" = "4x",
+        rule: "Rule" = "soft",
+        in_channels: int | None = None,
+        image_size: int | None = None,
+        classes: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """The paper's network for a data set, untrained.
+
+        Args:
+            data: the data set, as :func:`plastorch.hebbian.presets.preset` takes it, like what
+                follows.
+            depth: plastic layers; the deepest one if None.
+            width: of the layers.
+            rule: "soft", or a baseline.
+            in_channels: of the images; those of the data set if None.
+            image_size: side of the images in pixels; that of the data set if None.
+            classes: outputs of the readout; those of the data set if None.
+            generator: source of the initial weights; torch's global one if None.
+
+        Raises:
+            InputError: if there is no such preset, or the images are too small for it.
+
+        Example:
+            >>> net = SoftHebbNet.from_preset("cifar10", depth=1)
+            >>> net.in_channels, net.image_size, net.readout.out_features
+            (3, 32, 10)
+            >>> SoftHebbNet.from_preset("mnist", depth=1, classes=2)(torch.rand(5, 1, 28, 28)).shape
+            torch.Size([5, 2])
+        """
+        from plastorch.hebbian.presets import IMAGES, preset
+
+        spec = preset(data, depth, width, rule)
+        channels, side, count = IMAGES[data]
+        return cls(
+            spec,
+            channels if in_channels is None else in_channels,
+            side if image_size is None else image_size,
+            count if classes is None else classes,
+            generator,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the network into one file: weights as safetensors, settings as JSON beside them.
+
+        Raises:
+            InputError: if it can't be written or a weight is not float32; an older file stays
+                whole.
+
+        Example:
+            >>> import tempfile
+            >>> path = Path(tempfile.mkdtemp(), "net.safetensors")
+            >>> net = SoftHebbNet.from_preset("mnist", depth=1).eval()
+            >>> net.save(path)
+            >>> images = torch.rand(2, 1, 28, 28)
+            >>> torch.equal(SoftHebbNet.load(path)(images), net(images))
+            True
+        """
+        from plastorch.hebbian.net_file import write
+
+        write(Path(path), self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "SoftHebbNet":
+        """Reads a network that :meth:`save` wrote; nothing in the file is ever executed.
+
+        Returns:
+            The network, on the CPU and in eval mode.
+
+        Raises:
+            InputError: if the file is missing, damaged, of a later version, or something else.
+        """
+        from plastorch.hebbian.net_file import read
+
+        return read(Path(path))
 
     def pixels(self, images: Tensor) -> Tensor:
         """Network input of images: uint8 scaled to [0, 1], then the spec's mean and deviation."""
@@ -279,8 +396,10 @@ class SoftHebbNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores (logits) [B, classes] of images [B, C, H, W]."""
-        dropped = F.dropout(self.features(images), self.spec.dropout, self.training)
-        logits: Tensor = self.readout(dropped)
+        features = self.features(images)
+        if self.training:  # else nothing asks for other workers, which could not be exported
+            features = dropout(features, self.spec.dropout)
+        logits: Tensor = self.readout(features)
         return logits
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts, part, sum_over_workers, workers
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.networks import SoftHebbNet
@@ -16,11 +17,14 @@ from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.train import Augment
 
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
-"""Rows of the training set and a generator in, float32 features [B, F] out."""
+"""Rows of the training set and a generator in; float32 features [B, F] out, of this worker's part
+of the rows."""
 
 
 class FeatureExtraction:
     """Computes the features of frozen blocks once, into a cache in half precision.
+
+    Each worker computes a part of them; all have all.
 
     Half precision halves the cache (CIFAR-10: 3 GB); features beyond its range, as untrained
     networks may have, make it start again in single precision.
@@ -51,7 +55,7 @@ class FeatureExtraction:
         """Computes the features of one batch."""
         self.net.eval()
         rows = slice(self.position * self.batch_size, (self.position + 1) * self.batch_size)
-        features = self.net.features(self.images[rows].to(self.net.readout.weight.device))
+        features = self._features(self.images[rows])
         if not self.position:
             check_finite(features)
         limit = torch.finfo(self.features.dtype).max
@@ -61,6 +65,15 @@ class FeatureExtraction:
         self.features[rows] = features
         self.position += 1
         return []
+
+    def _features(self, images: Tensor) -> Tensor:
+        device, mine = self.net.readout.weight.device, part(torch.arange(len(images)))
+        if workers() == 1:
+            return self.net.features(images.to(device))
+        features = torch.zeros(len(images), self.net.readout.in_features, device=device)
+        if len(mine):
+            features[mine] = self.net.features(images[mine].to(device)).float()
+        return sum_over_workers(features)
 
     def _cache(self, dtype: torch.dtype) -> Tensor:
         shape = (len(self.images), self.net.readout.in_features)
@@ -81,7 +94,7 @@ class ReadoutTraining:
         test_features: [M, F], any float type.
         test_labels: int64 [M].
         epochs: passes over the training set.
-        batch_size: rows per update.
+        batch_size: rows per update, over all workers.
         dropout: probability of dropping a feature.
         learning_rate: of the first epoch.
         seed: of order and dropout.
@@ -106,6 +119,7 @@ class ReadoutTraining:
         seed: int = 0,
     ) -> None:
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        check_parts(batch_size=batch_size)
         check_labels(labels, readout.out_features)
         device = readout.weight.device
         self.readout, self.source, self.labels = readout, source, labels.to(device)
@@ -123,9 +137,10 @@ class ReadoutTraining:
         self.optimizer.param_groups[0]["lr"] = rate
         totals = torch.zeros(2, dtype=torch.float64)
         for rows in torch.split(order, self.batch_size):
-            totals += self._update(self.source(rows, random), self.labels[rows], random)
+            features = self.source(rows, random)
+            totals += self._update(features, self.labels[part(rows)], len(rows), random)
         self.position += 1
-        loss, correct = (totals / len(order)).tolist()
+        loss, correct = (sum_over_workers(totals) / len(order)).tolist()
         test_accuracy = accuracy(predict(self.readout, self.test_features), self.test_labels)
         return [
             {
@@ -139,17 +154,22 @@ class ReadoutTraining:
         ]
 
     @torch.no_grad()
-    def _update(self, features: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
-        """One Adam step; returns the batch's summed loss and number of right answers."""
+    def _update(
+        self, features: Tensor, labels: Tensor, count: int, random: torch.Generator
+    ) -> Tensor:
+        """One Adam step on this worker's part of a batch of ``count`` rows.
+
+        Returns the part's summed loss and number of right answers.
+        """
         if self.dropout:
-            features.mul_(self.mask(features.shape, random))
+            features.mul_(part(self.mask((count, features.shape[1]), random)))
         logits = self.readout(features)
         log_probability = F.log_softmax(logits, dim=1)
         error = log_probability.exp()
         error[torch.arange(len(labels)), labels] -= 1
-        error /= len(labels)
-        self.readout.weight.grad = error.T @ features
-        self.readout.bias.grad = error.sum(dim=0)
+        error /= count
+        self.readout.weight.grad = sum_over_workers(error.T @ features)
+        self.readout.bias.grad = sum_over_workers(error.sum(dim=0))
         self.optimizer.step()
         loss = F.nll_loss(log_probability, labels, reduction="sum")
         return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double().cpu()
@@ -209,6 +229,7 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
     def source(rows: Tensor, random: torch.Generator) -> Tensor:
         if views > 1:
             rows = rows + count * torch.randint(views, rows.shape, generator=random)
+        rows = part(rows)
         # As bytes: torch has no index_select for some of the narrow types on some devices.
         return octets.index_select(0, rows.to(octets.device)).view(dtype).float()
 
@@ -231,7 +252,7 @@ def augmented(
     def source(rows: Tensor, random: torch.Generator) -> Tensor:
         batch = images[rows.to(images.device)].to(net.readout.weight.device)
         with precision:
-            return net.eval().features(augment(batch, rows, random) / 255).float()
+            return net.eval().features(part(augment(batch, rows, random)) / 255).float()
 
     return source
 

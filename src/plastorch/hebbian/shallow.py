@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import backward, check_parts, part
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.layers import SoftHebbLinear
@@ -160,7 +161,7 @@ class OnlineTraining:
         labels: int64 [N].
         test_images: uint8 [M, ...].
         test_labels: int64 [M].
-        batch_size: images per update.
+        batch_size: images per update, over all workers.
         epochs: passes over the images.
         hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
         adam_rate: Adam's learning rate.
@@ -169,7 +170,8 @@ class OnlineTraining:
         name: of the phase.
 
     Raises:
-        InputError: for numbers that are not positive, or labels that do not fit.
+        InputError: for numbers that are not positive, labels that do not fit, or a batch that
+            can't be shared out among the workers.
 
     Example:
         >>> images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
@@ -196,6 +198,7 @@ class OnlineTraining:
     ) -> None:
         check_positive(batch_size=batch_size, epochs=epochs, hebbian_rate=hebbian_rate)
         check_positive(adam_rate=adam_rate)
+        check_parts(batch_size=batch_size)
         _check_counts(images=images, labels=labels)
         _check_counts(test_images=test_images, test_labels=test_labels)
         readout = cast(nn.Linear, net.readout)
@@ -210,20 +213,23 @@ class OnlineTraining:
         self.tests = _growing(self.steps_per_epoch)
         self._order: tuple[int, Tensor] | None = None
         readout.requires_grad_(learn_readout)
-        learning = [p for p in net.parameters() if p.requires_grad]
-        self.adam = torch.optim.Adam(learning, lr=adam_rate, fused=True) if learning else None
+        self.learning = [p for p in net.parameters() if p.requires_grad]
+        self.adam = None
+        if self.learning:
+            self.adam = torch.optim.Adam(self.learning, lr=adam_rate, fused=True)
         self.sgd = None
         if isinstance(net, ShallowSoftHebb):
             self.sgd = torch.optim.SGD(net.hidden.parameters(), lr=hebbian_rate)
 
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns a record after a test."""
-        rows = self._rows().to(self.images.device)
+        batch = self._rows().to(self.images.device)
+        rows = part(batch)
         x, labels = self.images[rows] / 255, self.labels[rows]
         if self.adam is not None:
             loss = F.cross_entropy(self.net(x), labels)
             self.adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            backward(loss, self.learning, len(rows) / len(batch))
         if self.sgd is not None:
             hidden = cast(SoftHebbLinear, self.net.hidden)
             set_gradients(hidden, hidden.learn(unit_length(x)))

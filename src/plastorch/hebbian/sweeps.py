@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import share_out, workers
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
@@ -62,7 +64,7 @@ class LabelledImages:
 
 
 class Sweep:
-    """Trains a network for each rule, value and seed, one per :meth:`step`.
+    """Trains a network for each rule, value and seed, one per :meth:`step` and worker.
 
     Each learns one epoch without labels, all blocks on the same mini-batches. Its accuracy is that
     of a ridge classifier on standardised features, which are averaged over squares of the map
@@ -101,23 +103,23 @@ class Sweep:
         self.name, self.position, self.total = f"{setting}-sweep", 0, len(self.points)
 
     def step(self) -> list[Record]:
-        """Trains and tests the network of one point."""
-        rule, value, seed = self.points[self.position]
+        """Trains and tests the network of one point, or of as many as there are workers."""
+        points = self.points[self.position : self.position + workers()]
+        self.position += len(points)
+        return share_out([partial(self._point, *point) for point in points])
+
+    def _point(self, rule: Competition, value: float, seed: int) -> Record:
         net = self._network(rule, value, seed)
         training = HebbianTraining(net, self.data.train, mode="consecutive", seed=seed)
         while training.position < training.total:
             training.step()
         radius = torch.cat([block.conv.radius() for block in blocks_of(net)])
-        self.position += 1
         record: Record = {"phase": self.name, self.setting: value, "competition": rule}
-        return [
-            record
-            | {
-                "seed": seed,
-                "test_accuracy": self._accuracy(net),
-                "r1_share": float(((radius - 1).abs() < R1_TOLERANCE).double().mean()),
-            }
-        ]
+        return record | {
+            "seed": seed,
+            "test_accuracy": self._accuracy(net),
+            "r1_share": float(((radius - 1).abs() < R1_TOLERANCE).double().mean()),
+        }
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing: each point starts from its seed."""

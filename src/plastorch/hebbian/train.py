@@ -6,7 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from plastorch.engine.batchnorm import synchronise
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts, mean_over_workers, part
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.layers import HebbianStep
@@ -27,11 +29,12 @@ class HebbianTraining:
     ``successive``: block by block, those before the learning one frozen in eval mode.
     ``consecutive``: all blocks learn on the same mini-batches, each from that pass's activations.
     The position is all there is to restore beside the network: image order follows from the seed.
+    Several workers learn as one: each has its part of a mini-batch.
 
     Args:
         net: the network; its weights are changed in place.
         images: uint8 [N, C, H, W], on any device.
-        batch_size: images per mini-batch.
+        batch_size: images per mini-batch, over all workers.
         epochs: passes over the images (per block, in ``successive`` mode).
         mode: see above.
         seed: of the image order.
@@ -41,7 +44,8 @@ class HebbianTraining:
         log_every: mini-batches between two log entries.
 
     Raises:
-        InputError: for empty images, non-positive sizes or weights that can't compete.
+        InputError: for empty images, non-positive sizes, a batch that can't be shared out among
+            the workers, or weights that can't compete.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -67,6 +71,8 @@ class HebbianTraining:
         log_every: int = 50,
     ) -> None:
         check_positive(images=len(images), batch_size=batch_size, epochs=epochs)
+        check_parts(batch_size=batch_size)
+        synchronise(net)
         self.net, self.images, self.batch_size, self.seed = net, images, batch_size, seed
         self.plastic, self.augment, self.log_every = plastic, augment, log_every
         self.blocks = blocks_of(net)
@@ -117,21 +123,25 @@ class HebbianTraining:
         """Takes what :meth:`state_dict` gave."""
 
     def _batch(self) -> Tensor:
+        """This worker's images of the next mini-batch."""
         epoch, step = divmod(self.position, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             order = torch.randperm(len(self.images), generator=generator(self.seed, 1, epoch))
             self._order = (epoch, order.to(self.images.device))
         rows = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
-        batch = self.images[rows].to(self.net.readout.weight.device)
+        device = self.net.readout.weight.device
         if self.augment is None:
-            return batch
-        return self.augment(batch, rows.cpu(), generator(self.seed, 7, self.position)) / 255
+            return self.images[part(rows)].to(device)
+        batch = self.images[rows].to(device)
+        batch = self.augment(batch, rows.cpu(), generator(self.seed, 7, self.position))
+        return part(batch) / 255
 
     def _record(self, layer: int, step: HebbianStep) -> Record:
         block = self.blocks[layer]
         radius = block.conv.radius().double()
         rate = block.spec.learning_rate * norm_dependent_rate(radius, block.spec.rate_power)
         distance = (radius - 1).abs()
+        winner = mean_over_workers(step.post.abs().amax(dim=1).mean(), len(step.post))
         return {
             "phase": self.name,
             "layer": layer,
@@ -143,7 +153,7 @@ class HebbianTraining:
             "r1_neurons": int((distance < R1_TOLERANCE).sum()),
             "neurons": radius.numel(),
             "rate_mean": float(rate.mean()),
-            "winner_probability": float(step.post.abs().amax(dim=1).mean()),
+            "winner_probability": float(winner),
         }
 
 

@@ -16,6 +16,14 @@ from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import (
+    backward,
+    check_parts,
+    part,
+    sum_over_workers,
+    worker,
+    workers,
+)
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.rank.criterion import check_labels, first_crossing, rank_loss
@@ -96,11 +104,11 @@ class RankTraining:
     Args:
         name: of the phase.
         coder: what learns, on its device.
-        batch: makes the batch of a number. Fresh data for each number, or the part of an epoch
-            (:func:`batch_rows`), are the same to the phase. It must give the same for the same
-            number.
+        batch: makes the batch of a number, that of all workers. Fresh data for each number, or
+            the part of an epoch (:func:`batch_rows`), are the same to the phase. It must give the
+            same for the same number.
         training: how.
-        path: of numbers that seeds dropout, if the network has any.
+        path: of numbers that seeds dropout, if the network has any; each worker has its own.
         validate: measures the network as it is; its figures are logged.
         score: of what is logged; at the end the network has the weights of the highest score, of
             the records from ``best_from`` on. If None, it has the last.
@@ -136,8 +144,9 @@ class RankTraining:
         first = self.position * self.training.every
         numbers = range(first, min(first + self.training.every, self.training.batches))
         self.coder.train()
-        found = torch.stack([self._update(number) for number in numbers]).sum(dim=0).tolist()
-        loss, right, steps, crossed_steps, crossed, computed, samples = found
+        found = torch.stack([self._update(number) for number in numbers]).sum(dim=0)
+        sums = sum_over_workers(found).tolist()
+        loss, right, steps, crossed_steps, crossed, computed, samples = sums
         self.position += 1
         record: Record = {
             "phase": self.name,
@@ -174,18 +183,26 @@ class RankTraining:
 
     def _update(self, number: int) -> Tensor:
         """Learns from a batch; sums over its samples [7]."""
-        training, batch = self.training, self.batch(number)
+        training, batch = self.training, self._part(self.batch(number))
         self.optimizer.param_groups[0]["lr"] = training.rate(number)
         devices = [batch.x.device] if batch.x.is_cuda else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(generator(*self.path, number).initial_seed())
+            path = (*self.path, number, worker()) if workers() > 1 else (*self.path, number)
+            torch.manual_seed(generator(*path).initial_seed())
             loss, decision = losses(self.coder, batch, training.mode)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss, self.trained)
         if training.max_norm is not None:
             nn.utils.clip_grad_norm_(self.trained, training.max_norm)
         self.optimizer.step()
         return _sums(loss.detach(), decision, batch.labels)
+
+    def _part(self, batch: Batch) -> Batch:
+        """This worker's samples."""
+        x, labels, lengths = batch
+        check_parts(batch_size=len(labels))
+        dim = 0 if self.coder.batch_first and x.dim() == 3 else 1
+        return Batch(part(x, dim), part(labels), None if lengths is None else part(lengths))
 
     def _keep(self, record: Record) -> None:
         """Keeps the weights if they are the best so far; the last record brings the best back."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts, gathered, part, sum_gradients
 from plastorch.engine.run import Record
 from plastorch.rl.maze import ACTIONS, Maze
 
@@ -71,7 +72,9 @@ class Episode(NamedTuple):
 
 
 @torch.no_grad()
-def play(net: ActorCritic, maze: Maze, agents: int, random: torch.Generator) -> Episode:
+def play(
+    net: ActorCritic, maze: Maze, agents: int, random: torch.Generator, shared: bool = False
+) -> Episode:
     """An episode in which agents draw each action with the probability that the network gives it.
 
     Args:
@@ -79,6 +82,7 @@ def play(net: ActorCritic, maze: Maze, agents: int, random: torch.Generator) -> 
         maze: where they are.
         agents: B.
         random: generator on the CPU.
+        shared: each worker plays its part of the agents; all get the episode of all.
 
     Returns:
         The episode, without gradients.
@@ -92,12 +96,15 @@ def play(net: ActorCritic, maze: Maze, agents: int, random: torch.Generator) -> 
     def integers(bound: int, *shape: int) -> Tensor:
         return torch.randint(bound, shape, generator=random).to(maze.device)
 
+    def own(drawn: Tensor, dim: int) -> Tensor:
+        return part(drawn, dim) if shared else drawn
+
     steps = maze.steps
-    state = maze.start(integers(maze.cells, agents))
-    elsewhere = integers(maze.cells - 1, steps, agents)
+    state = maze.start(own(integers(maze.cells, agents), 0))
+    elsewhere = own(integers(maze.cells - 1, steps, agents), 1)
     # Scores minus the logarithm of exponential noise are largest with softmax probabilities.
     exponential = torch.empty(steps, agents, ACTIONS).exponential_(generator=random)
-    luck = -exponential.log().to(maze.device)
+    luck = own(-exponential.log().to(maze.device), 1)
     course, memory = [], None
     for t in range(steps):
         seen = maze.observe(state)
@@ -105,7 +112,10 @@ def play(net: ActorCritic, maze: Maze, agents: int, random: torch.Generator) -> 
         action = (scores[0] + luck[t]).argmax(-1)
         state = maze.step(state, action, elsewhere[t])
         course.append((seen, scores[0], values[0], action, state.reward))
-    return Episode(*(torch.stack(parts) for parts in zip(*course, strict=True)))
+    episode = Episode(*(torch.stack(parts) for parts in zip(*course, strict=True)))
+    if not shared:
+        return episode
+    return Episode(*(gathered(of.transpose(0, 1)).transpose(0, 1) for of in episode))
 
 
 def returns(rewards: Tensor, discount: float = DISCOUNT) -> Tensor:
@@ -166,22 +176,24 @@ def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) ->
     """Adds the loss's gradients to those of the network.
 
     Gradients of scores and values come from the episode as it was played; the core computes it
-    again to go back through it, on a CPU a few agents at a time.
+    again to go back through it, on a CPU a few agents at a time. Each worker does so for its part
+    of the agents; all get the sum.
 
     Args:
         net: that played.
-        episode: as it was.
+        episode: as it was, of all agents.
         faithful: see :func:`a2c_loss`.
     """
     outputs = episode.scores.clone().requires_grad_(), episode.values.clone().requires_grad_()
     loss = a2c_loss(*outputs, episode.actions, episode.rewards, faithful)
     gradients = torch.autograd.grad(loss, outputs)
-    seen = episode.observations
-    at_once = CPU_AGENTS if seen.device.type == "cpu" else seen.shape[1]
-    parts = (torch.split(tensor, at_once, 1) for tensor in (seen, *gradients))
+    own = [part(of, 1) for of in (episode.observations, *gradients)]
+    at_once = CPU_AGENTS if own[0].device.type == "cpu" else own[0].shape[1]
+    parts = (torch.split(tensor, at_once, 1) for tensor in own)
     for x, of_scores, of_values in zip(*parts, strict=True):
         scores, values, _ = net(x)
         torch.autograd.backward((scores, values), (of_scores, of_values))
+    sum_gradients(net.parameters())
 
 
 class ActorCriticTraining:
@@ -195,7 +207,7 @@ class ActorCriticTraining:
         name: of the phase.
         net: what learns; its core has ``energy``.
         maze: where it plays.
-        agents: that play at once.
+        agents: that play at once, over all workers.
         iterations: how many.
         path: of numbers that seeds episodes; see :func:`plastorch.engine.device.generator`.
         learning_rate: of Adam.
@@ -216,6 +228,7 @@ class ActorCriticTraining:
         faithful: bool = False,
     ) -> None:
         self.name, self.net, self.maze = name, net, maze
+        check_parts(agents=agents)
         self.agents, self.path = agents, path
         self.warm_up, self.faithful = warm_up, faithful
         self.position, self.total = 0, iterations
@@ -227,7 +240,7 @@ class ActorCriticTraining:
     def step(self) -> list[Record]:
         """An iteration."""
         random = generator(*self.path, self.position)
-        episode = play(self.net, self.maze, self.agents, random)
+        episode = play(self.net, self.maze, self.agents, random, shared=True)
         if self.position >= self.warm_up:
             self.optimizer.zero_grad()
             backpropagate(self.net, episode, self.faithful)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers, workers
 from plastorch.engine.run import Record
 
 ENERGY_SAMPLES = 2000
@@ -51,8 +52,11 @@ class AnswerTraining:
         train: sequences [N, T] and answers [N].
         validation: the same, for what is logged.
         epochs: how many.
-        batch_size: sequences per update.
+        batch_size: sequences per update, over all workers.
         learning_rate: of Adam.
+
+    Raises:
+        InputError: if a batch can't be shared out among the workers.
     """
 
     def __init__(
@@ -70,8 +74,9 @@ class AnswerTraining:
         self.train, self.validation = train, validation
         self.position, self.total = 0, epochs
         self.batch_size = min(batch_size, len(train[0]))
-        trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, learning_rate)
+        check_parts(batch_size=self.batch_size)
+        self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(self.trained, learning_rate)
 
     def step(self) -> list[Record]:
         """An epoch."""
@@ -80,13 +85,15 @@ class AnswerTraining:
         loss_sum, right = torch.zeros((), device=answers.device), torch.zeros_like(answers[0])
         for first in range(0, updates * self.batch_size, self.batch_size):
             rows = slice(first, first + self.batch_size)
-            scores = self.net(self.encode(sequences[rows]))
-            loss = F.cross_entropy(scores, answers[rows])
+            right_answers = part(answers[rows])
+            scores = self.net(self.encode(part(sequences[rows])))
+            loss = F.cross_entropy(scores, right_answers)
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            backward(loss, self.trained)
             self.optimizer.step()
             loss_sum += loss.detach()
-            right += (scores.argmax(1) == answers[rows]).sum()
+            right += (scores.argmax(1) == right_answers).sum()
+        sum_over_workers(loss_sum), sum_over_workers(right)
         self.position += 1
         accuracy = answer_accuracy(self.net, self.encode, *self.validation)
         some = self.validation[0][:ENERGY_SAMPLES]
@@ -94,7 +101,7 @@ class AnswerTraining:
             {
                 "phase": self.name,
                 "epoch": self.position,
-                "loss": float(loss_sum) / updates,
+                "loss": float(loss_sum) / updates / workers(),
                 "train_accuracy": int(right) / (updates * self.batch_size),
                 "validation_accuracy": accuracy,
                 "energy": mean_energy(self.net, self.encode, some),

@@ -9,20 +9,13 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from plastorch.efference.encoders import small_resnet
-from plastorch.efference.gather import (
-    SynchronisedBatchNorm,
-    average_gradients,
-    gathered,
-    share_state,
-    synchronise,
-    worker,
-    workers,
-)
 from plastorch.efference.learner import Learner
 from plastorch.efference.method import Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
 from plastorch.efference.train import Pretraining, Sources
+from plastorch.engine.batchnorm import synchronise
+from plastorch.engine.distributed import backward, worker
 from plastorch.engine.run import Record
 
 METHODS: list[Any] = [SimCLR, BYOL, ReLIC]
@@ -68,8 +61,7 @@ def batch() -> list[Tensor]:
 def outcome(of: Method, given: list[Tensor]) -> dict[str, Tensor]:
     """Losses, gradients, running statistics."""
     losses = of(*given)
-    losses.total.backward()
-    average_gradients(of.parameters())
+    backward(losses.total, of.parameters())
     found = {f"loss {name}": value.detach() for name, value in losses._asdict().items()}
     found = {name: value for name, value in found.items() if value.dim() == 0}
     found |= {f"grad {name}": p.grad for name, p in of.named_parameters() if p.grad is not None}
@@ -94,16 +86,11 @@ def trained() -> tuple[dict[str, Tensor], Record]:
 def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    assert (worker(), workers()) == (rank, 2)
     found: dict[str, Any] = {}
     for kind in METHODS:
         made = method(kind)
         synchronise(made)
         found[kind.__name__] = outcome(made, [of.chunk(2)[rank] for of in batch()])
-    torch.manual_seed(rank)
-    different = nn.Linear(2, 2)
-    share_state(different)
-    found["shared"] = different.state_dict()
     found["weights"], found["record"] = trained()
     torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -139,44 +126,3 @@ def test_training_is_that_of_one_worker(pair: Any) -> None:
         assert own.keys() == record.keys()
         for name in record.keys() - {"phase", "seconds"}:
             assert own[name] == pytest.approx(record[name], rel=1e-5)
-
-
-def test_all_start_from_the_first_workers_state(pair: Any) -> None:
-    torch.manual_seed(0)
-    for name, value in nn.Linear(2, 2).state_dict().items():
-        assert all(torch.equal(found["shared"][name], value) for found in pair)
-
-
-def test_a_single_worker_needs_nothing() -> None:
-    rows, layer = torch.rand(3, 2), nn.Linear(2, 2)
-    layer(rows).sum().backward()
-    before = [p.grad.clone() for p in layer.parameters() if p.grad is not None]
-    average_gradients(layer.parameters())
-    share_state(layer)
-    assert gathered(rows) is rows and (worker(), workers()) == (0, 1)
-    for parameter, gradient in zip(layer.parameters(), before, strict=True):
-        assert parameter.grad is not None and torch.equal(parameter.grad, gradient)
-
-
-@pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("affine", [True, False])
-def test_synchronised_normalisation_is_torchs(
-    momentum: float | None, affine: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For one worker, and for two that both have the same rows."""
-    torch.manual_seed(0)
-    norms = [nn.BatchNorm2d(3, momentum=momentum, affine=affine) for _ in range(4)]
-    taken, summed, half = (SynchronisedBatchNorm.of(norm) for norm in norms[1:])
-    assert taken.weight is norms[1].weight and taken.running_var is norms[1].running_var
-    for x in torch.randn(2, 5, 3, 4, 4):
-        expected = norms[0](torch.cat([x, x]))[:5]
-        torch.testing.assert_close(taken(x), expected)
-        with monkeypatch.context() as patch:
-            patch.setattr("plastorch.efference.gather.workers", lambda: 2)
-            patch.setattr("plastorch.efference.gather.sum_over_workers", lambda tensor: 2 * tensor)
-            torch.testing.assert_close(summed(x), expected)
-            found = half(x.bfloat16())
-        torch.testing.assert_close(found, expected.bfloat16(), rtol=0.02, atol=0.02)
-    for name, value in norms[0].state_dict().items():
-        torch.testing.assert_close(summed.state_dict()[name], value)
-    torch.testing.assert_close(summed.eval()(x), norms[0].eval()(x))

@@ -1,0 +1,50 @@
+"""A spiking neuron finds which of its inputs belong together, though others are much louder.
+
+    python examples/fatiguing_stdp.py
+
+Of 200 inputs, 40 share some of their spikes, and 100 others spike four times as often, on their
+own. Plain STDP follows who is loud; with synapses that tire, it follows who spikes together.
+"""
+
+import torch
+
+from plastorch.spiking import FatiguingNeuron, FatiguingSTDP
+from plastorch.spiking.encode import correlated
+
+INPUTS = 200
+TOGETHER = torch.arange(INPUTS) < 40
+LOUD = torch.arange(INPUTS) >= 100
+RATES = torch.where(LOUD, 40.0, 10.0)  # Hz
+RULES = {"STDP": FatiguingSTDP(fatigue=0.0), "fatiguing STDP": FatiguingSTDP()}
+
+
+def learn(rule: FatiguingSTDP, seconds: int, correlation: float) -> torch.Tensor:
+    """Weights of a neuron that has listened for so long [inputs]."""
+    random = torch.Generator().manual_seed(0)
+    neuron = FatiguingNeuron(INPUTS, rule)
+    state = neuron.initial_state()
+    for _ in range(seconds):
+        spikes = correlated(RATES, correlation, TOGETHER, duration=1.0, generator=random)
+        _, state = neuron.respond(spikes, 1.0, state)
+    return state.synapses.weight[0]
+
+
+def separation(weights: torch.Tensor) -> float:
+    """Chance that one of the group has a larger weight than a loud one (area under the ROC)."""
+    return (weights[TOGETHER, None] > weights[LOUD]).double().mean().item()
+
+
+def main(seconds: int = 60, correlation: float = 0.3) -> dict[str, float]:
+    """Returns the separation for each rule."""
+    found = {}
+    print("rule            mean weight: together  slow  loud   AUC")
+    for name, rule in RULES.items():
+        weights = learn(rule, seconds, correlation)
+        means = [weights[group].mean() for group in (TOGETHER, ~TOGETHER & ~LOUD, LOUD)]
+        found[name] = separation(weights)
+        print(f"{name:15} {means[0]:21.2f} {means[1]:5.2f} {means[2]:5.2f} {found[name]:5.2f}")
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""A recurrent network learns when to answer: at its first step that is sure enough.
+
+    python examples/rank_coding.py
+
+A signal is positive or negative, and drowned in noise. The longer a network listens, the surer it
+can be; how long that takes differs from one signal to the next.
+"""
+
+import torch
+from torch import nn
+
+from plastorch.data.evidence import SIGNAL_STEPS, noisy_signals, signal_log_odds
+from plastorch.rank import RankCoder, evaluate
+from plastorch.rank.evaluate import read
+from plastorch.rank.train import Batch
+
+
+def learn(threshold: float, updates: int) -> RankCoder:
+    """The loss is that of the first crossing of the threshold; 1 is crossed at the last step."""
+    torch.manual_seed(0)
+    coder = RankCoder(nn.GRU(1, 16), nn.Linear(16, 1), threshold=threshold)
+    optimizer = torch.optim.Adam(coder.parameters(), lr=5e-3)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(updates):
+        x, labels, _ = noisy_signals(128, random)
+        loss, _ = coder.loss(x, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return coder
+
+
+def main(updates: int = 500) -> dict[str, float]:
+    """Returns the share of right answers of each network that answers when it is 90 % sure."""
+    x, labels, _ = noisy_signals(4000, torch.Generator().manual_seed(1))
+    batch = Batch(x, labels)
+    readings = {
+        "rank coding": evaluate(learn(0.9, updates), [batch], (0.9,)),
+        "trained at the last step": evaluate(learn(1.0, updates), [batch], (0.9,)),
+        "ideal observer": read([(signal_log_odds(x), batch)], (0.9,)),
+    }
+    print(f"answers at the first step that is 90 % sure, of {SIGNAL_STEPS} steps:")
+    for name, reading in readings.items():
+        timing = reading.timing(0.9)
+        print(f"{name:25} {timing.accuracy:.1%} right, after {timing.mean_step + 1:4.1f} steps")
+    return {name: reading.timing(0.9).accuracy for name, reading in readings.items()}
+
+
+if __name__ == "__main__":
+    main()

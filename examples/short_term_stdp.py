@@ -1,0 +1,58 @@
+"""A spiking circuit that saw still digits recognises them while something moves across.
+
+    python examples/short_term_stdp.py
+
+Its synapses have a part that is learned for good, without labels, and one that follows what was
+just seen and fades within frames. Labels only name its neurons afterwards.
+"""
+
+import torch
+
+from plastorch.data import load_images
+from plastorch.data.streams import TRANSFORMS
+from plastorch.spiking import LongTerm, ShortTerm, ShortTermWTA
+from plastorch.spiking.shortterm.baselines import Classify, Digits, recognise
+from plastorch.spiking.shortterm.events import Timing
+from plastorch.spiking.shortterm.learning import SpikeLearning
+from plastorch.spiking.shortterm.rule import class_scores, name_neurons
+
+MEMORY, STATIC = ShortTerm(kappa=40.0, gamma=0.6, tau=8.0), ShortTerm(kappa=40.0, site="none")
+
+
+def classifier(weight: torch.Tensor, constants: ShortTerm, names: torch.Tensor) -> Classify:
+    """Classes of frames: names of the neurons that win, with weights [neurons, pixels]."""
+    net = ShortTermWTA(weight.shape[1], len(weight), constants)
+    net.weight.copy_(weight)
+
+    def classify(frames: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
+        shares, state = net(frames, state)
+        return class_scores(shares, names, 10), state
+
+    return classify
+
+
+def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, float]:
+    """Returns the share of frames that are right, with short-term plasticity and without."""
+    digits = load_images("mnist", download=False)
+    images, labels = digits.train_images[:train, 0] / 255, digits.train_labels[:train]
+    net, rule = ShortTermWTA(784, neurons, STATIC), LongTerm(rate=0.1, homeostasis=0.2)
+    learning = SpikeLearning(net, images, rule, Timing(), passes=2, path=(0,))
+    while learning.position < learning.total:
+        learning.step()
+    won, _ = net(images.flatten(1)[:, None])
+    names = name_neurons(won[:, 0], labels, 10)
+
+    held_out = Digits(digits.test_images[:test, 0] / 255, digits.test_labels[:test])
+    found = {}
+    for name, constants in {"with": MEMORY, "without": STATIC}.items():
+        classify = classifier(net.weight, constants, names)
+        right = recognise(classify, held_out, TRANSFORMS["occlusion"], streams=20, path=(1,))
+        found[name] = right.double().mean().item()
+        print(
+            f"{name:7} short-term plasticity: {found[name]:.1%} of {right.numel():,} frames right"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""``plastorch completion bash | zsh | fish``: a script that lets a shell complete what is typed."""
+
+from dataclasses import fields
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
+
+import tyro
+
+from plastorch.cli.parse import parse
+
+Shell = Literal["bash", "zsh", "fish"]
+
+BASH = """_plastorch() {{
+  local words="" before="" i
+  for ((i = 1; i < COMP_CWORD; i++)); do before+=" ${{COMP_WORDS[i]}}"; done
+  case "${{before# }}" in
+{cases}
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "${{COMP_WORDS[COMP_CWORD]}}"))
+}}
+complete -o default -F _plastorch plastorch"""
+ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
+FISH = """function __plastorch_after
+  set -l words (commandline -opc)
+  string match -q -- "$argv" "$words[2..-1]"
+end"""
+
+
+def completion(arguments: list[str]) -> int:
+    """``plastorch completion SHELL``."""
+
+    def options(shell: tyro.conf.Positional[Shell]) -> Shell:
+        """Prints a script for a shell, which then completes commands, names and options.
+
+        Such as: plastorch completion bash >> ~/.bashrc
+
+        Args:
+            shell: bash, zsh or fish.
+        """
+        return shell
+
+    shell = parse(options, "plastorch completion", arguments)
+    print(_fish(_words()) if shell == "fish" else _bash(_words(), shell))
+    return 0
+
+
+def _words() -> dict[str, list[str]]:
+    """What can come after each beginning of a command; a star stands for any more words."""
+    from plastorch.bench import GROUPS
+    from plastorch.cli import COMMANDS, RunOptions
+    from plastorch.cli.files import VERBS
+    from plastorch.data import CATALOGUE
+    from plastorch.experiments import EXPERIMENTS
+
+    words = {
+        "": list(COMMANDS),
+        "run": list(EXPERIMENTS),
+        "files": list(VERBS),
+        "data": ["status", "get"],
+        "data get": list(CATALOGUE),
+        "data status*": ["--data"],
+        "list*": ["--data"],
+        "bench": [*GROUPS, "--out"],
+        "completion": ["bash", "zsh", "fish"],
+    }
+    for name, experiment in EXPERIMENTS.items():
+        words[f"run {name}"] = _options(RunOptions) + _options(experiment.config)
+        words[f"run {name} *"] = words[f"run {name}"]
+    for verb, (of_verb, _, _) in VERBS.items():
+        words[f"files {verb}*"] = _options(of_verb)
+    return words
+
+
+def _options(settings: type[Any]) -> list[str]:
+    """Those that a dataclass of settings has on the command line."""
+    hints = get_type_hints(settings, include_extras=True)
+    names = [field.name for field in fields(settings)]
+    named = [name for name in names if get_origin(hints[name]) is not Annotated]
+    return [f"--{name.replace('_', '-')}" for name in named]
+
+
+def _bash(words: dict[str, list[str]], shell: Shell) -> str:
+    cases = "\n".join(
+        f'    "{before.rstrip("*")}"{"*" * before.endswith("*")}) words="{" ".join(after)}" ;;'
+        for before, after in words.items()
+    )
+    return (ZSH if shell == "zsh" else "") + BASH.format(cases=cases)
+
+
+def _fish(words: dict[str, list[str]]) -> str:
+    lines = [
+        f"complete -c plastorch -n '__plastorch_after \"{before}\"' -a '{' '.join(after)}'"
+        for before, after in words.items()
+    ]
+    return "\n".join([FISH, *lines])

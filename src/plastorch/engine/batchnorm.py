@@ -1,0 +1,82 @@
+"""Batch normalisation over the joined batch of all workers."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from plastorch.engine.distributed import summed, workers
+
+
+def synchronise(module: nn.Module) -> None:
+    """Replaces each batch normalisation inside a module by one over all workers' batches.
+
+    Parameters and running statistics are kept, the same objects. On one worker nothing changes.
+
+    Args:
+        module: changed in place.
+
+    Example:
+        >>> layers = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+        >>> synchronise(layers)
+        >>> type(layers[1]).__name__
+        'BatchNorm1d'
+    """
+    if workers() == 1:
+        return
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                setattr(parent, name, SynchronisedBatchNorm.of(child))
+
+
+class SynchronisedBatchNorm(_BatchNorm):
+    """Batch normalisation over the joined batch of all workers, on any device.
+
+    ``torch.nn.SyncBatchNorm`` does it on GPUs only.
+    """
+
+    @classmethod
+    def of(cls, norm: _BatchNorm) -> "SynchronisedBatchNorm":
+        """One with the parameters and running statistics of another normalisation."""
+        made = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, device="meta")
+        made.train(norm.training)
+        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            setattr(made, name, getattr(norm, name))
+        return made
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions will do."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input, of the same shape and type.
+
+        Args:
+            input: [B, num_features, ...].
+        """
+        if not self.training or workers() == 1:
+            return super().forward(input)
+        x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+        over = [dim for dim in range(x.dim()) if dim != 1]
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        own = x.new_tensor([x.numel() // x.shape[1]])
+        sums = summed(torch.cat([x.sum(over), own]))
+        mean, count = sums[:-1] / sums[-1], sums[-1]
+        centred = x - mean.view(shape)
+        variance = summed(centred.square().sum(over)) / count
+        self._keep(mean.detach(), variance.detach() * count / (count - 1))
+        normal = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.weight is not None:
+            normal = normal * self.weight.view(shape)
+        if self.bias is not None:
+            normal = normal + self.bias.view(shape)
+        return normal.to(input.dtype)
+
+    def _keep(self, mean: Tensor, variance: Tensor) -> None:
+        """Moves the running statistics; they are plain means if there is no momentum."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = self.momentum or 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.to(self.running_mean), share)
+        self.running_var.lerp_(variance.to(self.running_var), share)

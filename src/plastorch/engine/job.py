@@ -1,0 +1,108 @@
+"""The job that ``torchrun`` runs: its workers, the device of each, and what outlives a restart."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+
+from plastorch.engine.distributed import together
+
+
+def launched() -> bool:
+    """Whether ``torchrun``, or something like it, started this process.
+
+    Example:
+        >>> launched()
+        False
+    """
+    return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Inside it, the processes of the job are workers; a single one stays by itself.
+
+    Raises:
+        WorkerLost: if they can't be joined.
+    """
+    if not launched() or os.environ["WORLD_SIZE"] == "1":
+        yield
+        return
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    with together():
+        # The launcher's store still has the addresses of workers that were there before a restart.
+        store = PrefixStore(f"plastorch/start/{_start()}", _store())
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(name: str) -> str:
+    """The name of a device, "cuda" being that of the worker's number on its machine.
+
+    Example:
+        >>> own_device("cuda")
+        'cuda'
+    """
+    return f"cuda:{os.environ['LOCAL_RANK']}" if launched() and name == "cuda" else name
+
+
+def run_folder(make: Callable[[], Path]) -> Path:
+    """The run folder of the job: the same after a restart of its workers.
+
+    Args:
+        make: a new one.
+
+    Example:
+        >>> run_folder(lambda: Path("runs/new"))
+        PosixPath('runs/new')
+    """
+    if not launched():
+        return make()
+    store = _store()
+    if store.check(["plastorch/run"]):
+        kept = Path(store.get("plastorch/run").decode())
+        if kept.is_dir():
+            return kept
+    made = make()
+    store.set("plastorch/run", str(made.absolute()))
+    return made
+
+
+def first_to_say(line: str) -> bool:
+    """Whether no other worker has said this before, since the job was last started.
+
+    Example:
+        >>> first_to_say("stopped")
+        True
+    """
+    if not launched():
+        return True
+    try:
+        return int(_store().add(f"plastorch/said/{_start()}/{line}", 1)) == 1
+    except RuntimeError:  # better twice than never
+        return True
+
+
+def _start() -> str:
+    """How often the workers were started before."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
+def _store() -> TCPStore:
+    """What the job's launcher keeps in memory; it outlives the workers."""
+    return TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=False,
+        wait_for_workers=False,
+        timeout=timedelta(seconds=60),
+    )

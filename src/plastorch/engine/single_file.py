@@ -1,0 +1,186 @@
+"""Settings and tensors in one file: safetensors, with the settings as JSON in its header.
+
+Nothing in a file is executed, and nothing is believed: a SHA-256 of settings and tensors tells
+damage, and what reads a file checks its settings before room for tensors is made. It is no
+signature: who can write a file can make one that says what they like.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from plastorch.engine.checkpoint import write_atomically
+from plastorch.engine.errors import InputError
+
+MOST_TEXT = 1 << 24
+"""Characters of the settings."""
+
+T = TypeVar("T")
+Settings = dict[str, Any]
+Arrays = Mapping[str, NDArray[Any]]
+_NOT_OURS = (
+    *(SafetensorError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(AttributeError, RuntimeError, MemoryError),
+)
+
+
+def write_file(path: Path, entry: str, settings: Settings, arrays: Arrays) -> None:
+    """Writes settings and tensors, atomically.
+
+    Args:
+        path: of the file.
+        entry: of the header's metadata; it says which program can read the file.
+        settings: what JSON can hold.
+        arrays: by name.
+
+    Raises:
+        InputError: if it can't be written, or the settings are too long; an older file stays whole.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "model")
+        >>> write_file(path, "an example", {"size": 2}, {"a": np.zeros(2, np.float32)})
+        >>> def build(settings, file):
+        ...     arrays = read_arrays(file, {"a": ("F32", [settings["size"]])})
+        ...     return arrays["a"].sum().item(), arrays
+        >>> read_file(path, "an example", "example", build)
+        0.0
+    """
+    text = _text({"sha256": digest(settings, arrays), "model": settings})
+    if len(text) > MOST_TEXT:
+        raise InputError(f"settings take {len(text)} characters; expected {MOST_TEXT} at most")
+    whole = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    write_atomically(path, save(whole, metadata={entry: text}))
+
+
+def read_file(
+    path: Path, entry: str, kind: str, build: Callable[[Settings, Any], tuple[T, Arrays]]
+) -> T:
+    """Reads what :func:`write_file` wrote.
+
+    Args:
+        path: of the file.
+        entry: as it was written.
+        kind: of the file, in words, for messages.
+        build: from settings and an open file to what is made of them, and the file's arrays, as
+            :func:`read_arrays` gives them. It may raise any kind of error about what it is given.
+
+    Raises:
+        InputError: if the file is missing, damaged, or something else.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError("it is no regular file")
+        with safe_open(path, "numpy") as file:
+            return _built(file, entry, build)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; expected a {kind}") from None
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror or error}") from None
+    except InputError as error:
+        raise InputError(f"{path} is no {kind}: {error}") from None
+    except _NOT_OURS as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} is damaged or no {kind}: {reason}") from None
+
+
+def read_arrays(file: Any, expected: Mapping[str, tuple[str, list[int]]]) -> Arrays:
+    """The tensors of an open file, if they are those expected; else none is read.
+
+    Args:
+        file: as ``build`` of :func:`read_file` is given it.
+        expected: safetensors' name of the type, such as "F32", and the shape of each.
+
+    Raises:
+        InputError: if names, shapes or types are others, or a value is not finite.
+    """
+    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, no mapping
+    shapes = {name: part.get_shape() for name, part in found.items()}
+    if shapes != {name: shape for name, (_, shape) in expected.items()}:
+        raise InputError("its weights are not those of its settings")
+    for name, (kind, _) in expected.items():
+        if found[name].get_dtype() != kind:
+            raise InputError(f"tensor {name!r} is {found[name].get_dtype()}; expected {kind}")
+    arrays = {name: file.get_tensor(name) for name in expected}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise InputError("a weight is NaN or infinite")
+    return arrays
+
+
+def digest(settings: Settings, arrays: Arrays) -> str:
+    """SHA-256 of settings and tensors, hexadecimal.
+
+    Example:
+        >>> digest({}, {})[:8]
+        '44136fa3'
+    """
+    found = hashlib.sha256(_text(settings).encode("utf-8", "surrogatepass"))
+    for name in sorted(arrays):
+        array = arrays[name]
+        found.update(f"{name} {array.shape} ".encode())
+        found.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return found.hexdigest()
+
+
+def as_in(given: Settings, example: Settings) -> Settings:
+    """Fields in the types of an example: 24 in the place of a fraction is 24.0.
+
+    Example:
+        >>> as_in({"rate": 1, "epochs": 3}, {"rate": 0.5, "epochs": 1})
+        {'rate': 1.0, 'epochs': 3}
+    """
+    return {name: type(example[name])(value) for name, value in given.items()}
+
+
+def check_types(given: Settings, example: Settings) -> None:
+    """Raises InputError if names or types of fields are not as in an example, or one is infinite.
+
+    Example:
+        >>> check_types({"rate": 1.0}, {"rate": 0.5})
+    """
+    if given.keys() != example.keys():
+        raise InputError(f"it has {str(sorted(given))[:200]}; expected {sorted(example)}")
+    for name, value in given.items():
+        kind = type(example[name])
+        if type(value) is not (list if kind is tuple else kind):
+            raise InputError(f"{name} is {repr(value)[:200]}")
+        if isinstance(value, float) and not isfinite(value):
+            raise InputError(f"{name} is {value}")
+
+
+def check_count(value: Any, at_least: int = 0) -> int:
+    """A whole number from a file, or InputError."""
+    if type(value) is not int or not at_least <= value < 2**53:
+        raise InputError(f"{repr(value)[:200]} is no count from {at_least} on")
+    return value
+
+
+def _built(file: Any, entry: str, build: Callable[[Settings, Any], tuple[T, Arrays]]) -> T:
+    text = (file.metadata() or {}).get(entry)
+    if text is None:
+        raise InputError("it was written by another program")
+    if len(text) > MOST_TEXT:
+        raise InputError(f"its settings have {len(text)} characters; expected {MOST_TEXT} at most")
+    whole = json.loads(text, parse_constant=_refuse)
+    result, arrays = build(whole["model"], file)
+    if digest(whole["model"], arrays) != whole["sha256"]:
+        raise InputError("its SHA-256 doesn't match: it was damaged or changed")
+    return result
+
+
+def _refuse(constant: str) -> None:
+    raise InputError(f"it holds {constant}")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,123 @@
+"""A deep SoftHebb network in one file: its tensors as safetensors, its settings as JSON.
+
+Settings are checked, and the shapes they imply are compared with the file's, before there is room
+for a single weight.
+"""
+
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from plastorch.engine.checkpoint import restore
+from plastorch.engine.errors import InputError
+from plastorch.engine.single_file import (
+    Arrays,
+    Settings,
+    as_in,
+    check_count,
+    check_types,
+    read_arrays,
+    read_file,
+    write_file,
+)
+from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
+
+FORMAT = 1
+ENTRY = "plastorch.SoftHebbNet"
+MOST_BLOCKS = 256
+MOST_NUMBERS = 1 << 32
+"""Of all tensors together; the paper's largest network has 2 to the power of 29.3."""
+
+_TYPES = {torch.float32: "F32", torch.int64: "I64"}
+_A_POOL = asdict(Pool("max", 1, 1))
+_A_BLOCK = asdict(BlockSpec(1, 1, 0, 1.0, 1.0, 1.0, Pool("max", 1, 1)))
+_SIZES = ("in_channels", "image_size", "classes")
+_SCALING = ("pixel_mean", "pixel_std")
+
+
+def write(path: Path, net: SoftHebbNet) -> None:
+    """Writes a network, atomically.
+
+    Raises:
+        InputError: if it can't be written or a weight is not float32; an older file stays whole.
+    """
+    tensors = net.state_dict()
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise InputError(f"{name} is {tensor.dtype}; expected torch.float32: see net.float()")
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    write_file(path, ENTRY, _settings(net), arrays)
+
+
+def read(path: Path) -> SoftHebbNet:
+    """Reads and checks a network.
+
+    Raises:
+        InputError: if the file is missing, damaged, of a later version, or something else.
+    """
+
+    def build(settings: Settings, file: Any) -> tuple[SoftHebbNet, Arrays]:
+        with torch.device("meta"):
+            net = _net(settings)
+        own = net.state_dict()
+        if sum(prod(tensor.shape) for tensor in own.values()) > MOST_NUMBERS:
+            raise InputError("its network is too large")
+        expected = {name: (_TYPES[of.dtype], list(of.shape)) for name, of in own.items()}
+        arrays = read_arrays(file, expected)
+        net = net.to_empty(device="cpu")
+        restore(net, {name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+        return net, arrays
+
+    return read_file(path, ENTRY, "network of SoftHebbNet.save", build).eval()
+
+
+def _settings(net: SoftHebbNet) -> Settings:
+    spec = net.spec
+    blocks = [as_in(asdict(block), _A_BLOCK) for block in spec.blocks]
+    return {
+        "format": FORMAT,
+        "in_channels": net.in_channels,
+        "image_size": net.image_size,
+        "classes": net.readout.out_features,
+        "name": spec.name,
+        "dropout": float(spec.dropout),
+        "pixel_mean": None if spec.pixel_mean is None else [float(v) for v in spec.pixel_mean],
+        "pixel_std": None if spec.pixel_std is None else [float(v) for v in spec.pixel_std],
+        "blocks": blocks,
+    }
+
+
+def _net(found: Settings) -> SoftHebbNet:
+    if found["format"] != FORMAT:
+        raise InputError(
+            f"its format is {str(found['format'])[:200]}; expected {FORMAT}: it was written by a "
+            "later plastorch, or damaged"
+        )
+    channels, side, classes = (check_count(found[name], 1) for name in _SIZES)
+    example = {**dict.fromkeys(_SIZES, 1), "format": 1, "name": "", "dropout": 0.5}
+    plain = {name: value for name, value in found.items() if name not in ("blocks", *_SCALING)}
+    check_types(plain, example)
+    mean, std = (_scaling(name, found[name]) for name in _SCALING)
+    blocks = found["blocks"]
+    if type(blocks) is not list or len(blocks) > MOST_BLOCKS:
+        raise InputError(f"blocks are no list of at most {MOST_BLOCKS}")
+    spec = NetworkSpec(found["name"], tuple(map(_block, blocks)), found["dropout"], mean, std)
+    return SoftHebbNet(spec, channels, side, classes)
+
+
+def _block(given: Settings) -> BlockSpec:
+    check_types(given, _A_BLOCK)
+    check_types(given["pool"], _A_POOL)
+    return BlockSpec(**{**given, "pool": Pool(**given["pool"])})
+
+
+def _scaling(name: str, values: Any) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    if type(values) is not list:
+        raise InputError(f"{name} is {repr(values)[:200]}")
+    check_types(dict(enumerate(values)), dict.fromkeys(range(len(values)), 0.5))  # type: ignore[arg-type]
+    return tuple(values)
