@@ -150,7 +150,8 @@ def egocentric(a: ImageActions, b: ImageActions) -> Tensor:
 
     Returns:
         log of sx_b / sx_a without its sign, log of sy_b / sy_a, whether one is flipped and the
-        other isn't, (tx_b - tx_a) / sx_a and (ty_b - ty_a) / sy_a, where sx_a < 0 if a is flipped [B, 5].
+        other isn't, (tx_b - tx_a) / sx_a and (ty_b - ty_a) / sy_a, where sx_a < 0 if a is flipped
+        [B, 5].
 
     Raises:
         InputError: if a crop has no area, or there aren't as many views on both sides.
