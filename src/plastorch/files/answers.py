@@ -12,7 +12,7 @@ from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.parts import encode_parts
 from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.parts import answer_parts, different
+from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
 from plastorch.spiking.patterns.rule import Response, decide
 from plastorch.spiking.patterns.train import probabilities
 
@@ -32,9 +32,8 @@ def decided(
         encoder: of its inputs.
         frame: records.
     """
-    parts = encode_parts(encoder, frame)
-    found = different(parts)
-    return np.asarray(decide(answer_parts(network, parts, found)))[found.which]
+    _, found, response = _answered(network, encoder, frame)
+    return np.asarray(decide(response))[found.which]
 
 
 def probable(
@@ -47,9 +46,8 @@ def probable(
         encoder: of its inputs.
         frame: records.
     """
-    parts = encode_parts(encoder, frame)
-    found = different(parts)
-    return np.asarray(_chances(answer_parts(network, parts, found)))[found.which]
+    _, found, response = _answered(network, encoder, frame)
+    return np.asarray(_chances(response))[found.which]
 
 
 def described(
@@ -69,9 +67,8 @@ def described(
     Returns:
         Columns ``label``, ``confidence`` and ``keys``, a row per record.
     """
-    parts = encode_parts(encoder, frame)
-    found = different(parts)
-    chances = _chances(answer_parts(network, parts, found))
+    parts, found, response = _answered(network, encoder, frame)
+    chances = _chances(response)
     firsts = [span.start for span in encoder.spans.values()]
     drove = []
     for begin in range(0, len(chances), EXPLAINED):
@@ -84,6 +81,15 @@ def described(
         "keys": _named(np.concatenate(drove), [key.name for key in encoder.keys]),
     }
     return pl.DataFrame(columns)[found.which]
+
+
+def _answered(
+    network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
+) -> tuple[Parts, Different, Response]:
+    """The records' patterns, which of them are different, and the answers to these."""
+    parts = encode_parts(encoder, frame)
+    found = different(parts)
+    return parts, found, answer_parts(network, parts, found)
 
 
 def _chances(response: Response) -> Tensor:
