@@ -85,7 +85,8 @@ class FastWeights(nn.Module):
             for _ in range(self.inner_steps):
                 if count:
                     energy = energy + synaptic_energy(fast, h)
-                h = torch.tanh(self.layer_norm(p + (fast @ h.unsqueeze(-1)).squeeze(-1)))
+                fast_input = (fast * h.unsqueeze(-2)).sum(-1)
+                h = torch.tanh(self.layer_norm(p + fast_input))
             if self.faithful:
                 fast = self._updated(fast, h).clamp(-1000, 1000)
             outputs.append(h)
