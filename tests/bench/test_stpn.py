@@ -12,7 +12,7 @@ from plastorch.bench.stpn import Size, gradients_agree, kept_mb, matched_lstm, m
 from plastorch.bench.stpn_peer import PeerSTPN
 from plastorch.stp import STPN
 
-TINY = (Size("train-step-h3", 3, 4, 2), Size("train-step-h2-t3", 2, 3, 2))
+TINY = (Size("train-step-h3", 3, 4, 2), Size("train-step-h2-t3", 2, 3, 2, threads=2))
 
 
 def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +24,7 @@ def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     names = ["train-step-h3", "train-step-h2-t3", "train-step-lstm-h3"]
     assert contents["group"] == "stpn" and [row["name"] for row in contents["rows"]] == names
     assert [text.split()[0] for text in told] == names
+    assert [row["peer"].endswith("2 threads") for row in contents["rows"]] == [False, True, False]
     for row in contents["rows"]:
         assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"], abs=1e-3)
         assert row["kept_mb"] > 0 and row["peer_kept_mb"] > 0

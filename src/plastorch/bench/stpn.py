@@ -25,6 +25,7 @@ class Size(NamedTuple):
     hidden: int
     steps: int
     rounds: int
+    threads: int = 1
 
 
 SIZES = (
@@ -34,6 +35,9 @@ SIZES = (
     Size("train-step-h11-t9", 11, 9, 40),
     Size("train-step-h128-t31", 128, 31, 5),
     Size("train-step-h64-t200", 64, 200, 3),
+    Size("train-step-h11-threads2", 11, 20, 40, threads=2),
+    Size("train-step-h64-threads2", 64, 20, 20, threads=2),
+    Size("train-step-h128-threads2", 128, 20, 8, threads=2),
 )
 AGAINST_LSTM = Size("train-step-lstm-h64", 64, 20, 20)
 
@@ -82,8 +86,9 @@ def _row(size: Size, layer: STPN, peer: nn.Module, name: str, batch: int) -> Row
     plain = isinstance(peer, PeerSTPN)
     more: dict[str, object] = {"equal": gradients_agree(layer, peer, x)} if plain else {}
     more |= {"kept_mb": kept_mb(layer, x), "peer_kept_mb": kept_mb(peer, x)}
-    seconds = interleaved(ours, theirs, size.rounds)
+    seconds = interleaved(ours, theirs, size.rounds, threads=size.threads)
     words = f"{name}; batch {batch}, {size.steps} steps, {size.hidden} neurons"
+    words += f", {size.threads} threads" if size.threads > 1 else ""
     return row(size.name, seconds[0], words, seconds[1], **more)
 
 

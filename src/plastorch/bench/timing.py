@@ -1,4 +1,4 @@
-"""Fair timing: two sides in turns in one process, CPU time of one thread, medians."""
+"""Fair timing: two sides in turns in one process, medians; of one thread, CPU time."""
 
 import contextlib
 import gc
@@ -43,6 +43,7 @@ def interleaved(
     peer: Callable[[], object],
     rounds: int,
     around_ours: Callable[[], AbstractContextManager[object]] = nullcontext,
+    threads: int = 1,
 ) -> tuple[float, float]:
     """Runs ours, peer, ours, peer ... and times each call.
 
@@ -51,19 +52,24 @@ def interleaved(
         peer: the other.
         rounds: timed calls per side, after some that aren't timed.
         around_ours: makes the context that ours runs in; entering it isn't timed.
+        threads: of torch.
 
     Returns:
-        Median CPU seconds per call: ours, peer.
+        Median seconds per call: ours, peer; of one thread CPU time, of more what a clock says.
 
     Example:
         >>> interleaved(lambda: sum(range(99)), lambda: sum(range(9999)), 3)[0] >= 0
         True
     """
     seconds: tuple[list[float], list[float]] = ([], [])
+    clock = time.process_time if threads == 1 else time.perf_counter
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     for _ in range(WARM_UP + rounds):
         with around_ours():
-            seconds[0].append(_cpu_seconds(ours))
-        seconds[1].append(_cpu_seconds(peer))
+            seconds[0].append(_seconds(ours, clock))
+        seconds[1].append(_seconds(peer, clock))
+    torch.set_num_threads(before)
     return median(seconds[0][WARM_UP:]), median(seconds[1][WARM_UP:])
 
 
@@ -135,10 +141,10 @@ def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) 
     write_atomically(out, json.dumps(contents, indent=1).encode() + b"\n")
 
 
-def _cpu_seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
+def _seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
     run()
-    return time.process_time() - start
+    return clock() - start
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from plastorch.engine.threads import in_threads
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
-SCRATCH_BYTES = 1 << 18
+SCRATCH_BYTES = 1 << 20
 """Memories of one sample that the backward pass computes again at a time: they fit a cache."""
 WORK_PER_THREAD = 1 << 17
 """Updates of a synapse that are worth a thread."""
@@ -52,11 +52,10 @@ def run_sequence(
     tensors = (x, *state, weight, bias, decay.expand(synapses), rate.expand(synapses))
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     wide = [tensor.to(dtype).contiguous() for tensor in tensors]
-    if lengths is None:
-        lengths = torch.full((x.shape[1],), len(x))
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wide)
-    output, memory = _Sequence.apply(lengths, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
-    h = output[lengths - 1, torch.arange(len(lengths))]
+    steps = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
+    output, memory = _Sequence.apply(steps, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
+    h = output[-1] if lengths is None else output[lengths - 1, torch.arange(len(lengths))]
     return output.to(x.dtype), STPNState(h.to(x.dtype), memory.to(x.dtype))
 
 
@@ -95,12 +94,13 @@ def _forward(
     output, norms, drives = x.new_empty(3, *x.shape[:2], h.shape[1])
     block = _block(len(x), memory)
     kept = x.new_empty(ceil(len(x) / block) if keep else 0, *memory.shape)
-    arrays = [tensor.detach().numpy() for tensor in (x, h, memory, *parameters)]
+    weight, bias, decay, rate = parameters
+    arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h, bias, decay, rate)]
     results = [tensor.numpy() for tensor in (output, norms, drives, kept)]
     settings = _settings(x, h, lengths, dynamics, block)
 
     def run(begin: int, end: int) -> None:
-        kernels.forward(*arrays, *settings, begin, end, *results)
+        kernels.forward(begin, end, *arrays, *settings, *results)
 
     in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
     return output, memory, norms, drives, kept
@@ -122,21 +122,26 @@ def _backward(
         gradients[1].clone(memory_format=torch.contiguous_format),
     )
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
-    arrays = [tensor.detach().numpy() for tensor in (x, h, *parameters)]
-    saved = [tensor.numpy() for tensor in (*kept, d_output)]
-    results = [tensor.numpy() for tensor in (d_x, d_h, d_memory)]
-    settings = _settings(x, h, lengths, dynamics, _block(len(x), memory))
+    weight, bias, decay, rate = parameters
+    arrays = [tensor.detach().numpy() for tensor in (d_memory, weight, decay, x, h, bias, rate)]
+    saved = [tensor.numpy() for tensor in (*kept, d_output, d_x, d_h)]
+    block = _block(len(x), memory)
+    settings = _settings(x, h, lengths, dynamics, block)
     shares = []
 
     def run(begin: int, end: int) -> None:
         share = [torch.zeros_like(parameter) for parameter in parameters]
         shares.append(share)
+        course = memory.new_empty(block + 1, *memory.shape[1:]).numpy()
         sums = [tensor.numpy() for tensor in share]
-        kernels.backward(*arrays, *settings, begin, end, *saved, *results, *sums)
+        kernels.backward(begin, end, course, *arrays, *settings, *saved, *sums)
 
     in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
-    of_parameters = [torch.stack(parts).sum(0) for parts in zip(*shares, strict=True)]
-    return [d_x, d_h, d_memory, *of_parameters]
+    first, *others = shares
+    for share in others:
+        for total, part in zip(first, share, strict=True):
+            total += part
+    return [d_x, d_h, d_memory, *first]
 
 
 def _differentiable(

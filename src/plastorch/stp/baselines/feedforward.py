@@ -1,0 +1,35 @@
+"""A layer without any memory, as a core of agents."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.stp.energy import synaptic_energy
+
+
+class MLP(nn.Module):
+    """h = tanh(W x + b), with no state.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+
+    Example:
+        >>> output, state = MLP(3, 5)(torch.randn(7, 2, 3))
+        >>> output.shape, state
+        (torch.Size([7, 2, 5]), None)
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, hidden_size)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, None]:
+        """Activities [T, B, H] of inputs [T, B, I]."""
+        return torch.tanh(self.linear(x)), None
+
+    @torch.no_grad()
+    def energy(self, x: Tensor, state: Any = None) -> Tensor:
+        """Energy of each neuron [T, B, H]."""
+        return synaptic_energy(self.linear.weight, x)
