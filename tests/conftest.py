@@ -1,5 +1,6 @@
 """Options and fixtures that all tests share; writers of the official data formats among them."""
 
+import fcntl
 import pickle
 import struct
 from collections.abc import Callable, Iterator
@@ -27,6 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="folder of golden vectors",
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests tell by ``record_property("told", ...)``, from all processes."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "told" and report.when == "call":
+                terminalreporter.write_line(str(text))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -58,6 +67,17 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise DownloadError("no network in tests")
 
     monkeypatch.setattr(images_module, "download_set", refuse)
+
+
+@pytest.fixture
+def one_ray(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Of tests that start Ray, one does at a time; its processes are not nice to others."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    with open(tmp_path_factory.getbasetemp().parent / "ray.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -226,6 +226,7 @@ COMPLETED = [
     ("plastorch run softhebb-c", ["softhebb-cifar10", "softhebb-cifar100"]),
     ("plastorch run softhebb-mnist --resu", ["--resume"]),
     ("plastorch run softhebb-mnist --seed 3 --dept", ["--depth"]),
+    ("plastorch sweep softhebb-mnist --seeds 0-9 --cpus", ["--cpus-per-run"]),
     ("plastorch data get st", ["stl10"]),
     ("plastorch files fit table.csv --lab", ["--label"]),
     ("plastorch files fit --ca", []),

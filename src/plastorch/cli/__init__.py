@@ -1,7 +1,7 @@
-"""The command line: ``plastorch list | run | report | files | data | bench | completion``."""
+"""The command line: ``plastorch list | run | sweep | report | files | data | bench | …``."""
 
 import contextlib
-import dataclasses
+import io
 import os
 import signal
 import sys
@@ -10,18 +10,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from plastorch.cli.completion import completion
 from plastorch.cli.files import files
 from plastorch.cli.parse import nearest, one_line, parse
+from plastorch.cli.run import run
+from plastorch.cli.sweep import sweep
 from plastorch.engine.errors import InputError
-
-T = TypeVar("T")
 
 COLUMNS = 80
 """Of what is printed for reading."""
@@ -31,6 +29,7 @@ USAGE = """usage: plastorch COMMAND ...
 commands:
   list                      every experiment: paper, data, expected figure, cost
   run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, a table of claims
+  sweep EXPERIMENT …        runs over values of settings and seeds, side by side
   report [RUNS]             RUNS/index.html: a gallery, and a page per run
   files VERB                scan, fit, predict, watch, show: files by metadata
   data status | get NAME    which data sets are at hand, and where
@@ -40,40 +39,18 @@ commands:
 plastorch COMMAND --help says more; run EXPERIMENT --help lists its settings."""
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of every experiment.
-
-    Args:
-        seed: of everything random.
-        out: folder of all runs.
-        data: data root; default PLASTORCH_DATA, else the user's cache folder.
-        device: auto, cpu, or cuda[:N].
-        quick: smoke run of at most a minute, never a source of figures.
-        resume: run folder to go on with; its own settings apply.
-        strict: exit with status 1 if a claim that the experiment asserts does not hold.
-    """
-
-    seed: int = 0
-    out: Path = Path("runs")
-    data: Path | None = None
-    device: str = "auto"
-    quick: bool = False
-    resume: Path | None = None
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; expected 0 or more")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status (0 done, 1 claim fails, 2 bad input, 130 stopped)."""
     from plastorch.engine.distributed import WorkerLost
     from plastorch.engine.loop import Interrupted
 
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
+            stream.reconfigure(errors="backslashreplace")
     try:
+        if any("\0" in argument for argument in arguments):
+            raise InputError("an argument has a NUL character; expected text")
         if not arguments or arguments[0] in ("-h", "--help"):
             print(USAGE)
             return 0
@@ -90,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads has seen enough; what is left goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # such as a folder that may not be read, or a name that is too long
+        return _ended(one_line(f"{error.filename or 'system'}: {error.strerror or error}"), 2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        return _ended("out of memory; expected smaller settings, or a larger machine", 2)
 
 
 def _ended(why: str, status: int) -> int:
@@ -112,99 +95,6 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def run(arguments: list[str]) -> int:
-    """``plastorch run EXPERIMENT``."""
-    from plastorch.engine.job import joined
-    from plastorch.experiments import EXPERIMENTS, find
-
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: plastorch run EXPERIMENT [OPTIONS]\n\nexperiments:")
-        print("\n".join(f"  {name}" for name in EXPERIMENTS))
-        return 0
-    experiment = find(arguments[0])
-    options, config = _parse_run(experiment.config, experiment.name, arguments[1:])
-    with joined():
-        if options.resume is None:
-            return _run(experiment, options, config)
-        return _resume(experiment, options, options.resume, "--device" in arguments)
-
-
-def _resume(experiment: Any, options: RunOptions, path: Path, other_device: bool) -> int:
-    folder, settings = _resumed(experiment.name, path)
-    fields = {field.name for field in dataclasses.fields(experiment.config)}
-    lost = fields - settings.keys()
-    if lost:
-        raise InputError(f"{folder.path}/config.json lacks {sorted(lost)[0]!r}")
-    config = experiment.config(**{name: settings[name] for name in fields})
-    options = dataclasses.replace(
-        options,
-        seed=settings["seed"],
-        quick=settings["quick"],
-        data=options.data or (Path(settings["data"]) if settings.get("data") else None),
-        device=options.device if other_device else settings["device"],
-    )
-    return _run(experiment, options, config, folder)
-
-
-def _run(experiment: Any, options: RunOptions, config: Any, folder: Any = None) -> int:
-    import torch
-
-    from plastorch.engine.device import flush_denormals, keep_freed_memory, select_device
-    from plastorch.engine.distributed import WorkerLost, from_first, worker
-    from plastorch.engine.job import run_folder
-    from plastorch.engine.loop import Interrupted
-    from plastorch.engine.run import RunFolder
-    from plastorch.experiments.session import Session
-
-    keep_freed_memory()
-    flush_denormals()
-    device = select_device(options.device)
-    if folder is None:
-        settings = {
-            **dataclasses.asdict(config),
-            "seed": options.seed,
-            "quick": options.quick,
-            "data": str(options.data.resolve()) if options.data else None,
-            "device": options.device,
-            "threads": torch.get_num_threads(),
-        }
-
-        def create() -> Path:
-            return RunFolder.create(options.out, experiment.name, settings).path
-
-        folder = RunFolder(from_first(lambda: run_folder(create)))
-    else:
-        torch.set_num_threads(folder.config["threads"])
-    console = Console(stderr=True, quiet=worker() > 0)
-    session = Session(
-        folder, options.seed, device, options.data, options.quick, lambda t: _notice(console, t)
-    )
-    console.print(f"{experiment.name}: run folder {folder.path}", highlight=False)
-    with folder.alone():
-        try:
-            result = experiment.measure(config, session)
-        except (Interrupted, KeyboardInterrupt, WorkerLost) as stop:
-            lost = f"{stop}; " if isinstance(stop, WorkerLost) else ""
-            raise Interrupted(
-                f"{lost}go on with: plastorch run {experiment.name} --resume {folder.path}"
-            ) from None
-        except InputError:
-            folder.discard_if_empty()
-            raise
-    return from_first(lambda: _report(folder.path, result, options.strict))
-
-
-def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
-    """Writes a run's page, shows its claims, returns the exit status."""
-    from plastorch.report import write_report
-
-    page = write_report(folder)
-    _show(result)
-    print(f"report: {page.resolve()}")
-    fails = any(claim["holds"] is False for claim in result["claims"])
-    return 1 if fails and strict else 0
 
 
 def list_experiments(arguments: list[str]) -> int:
@@ -322,51 +212,10 @@ def bench(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run,
+    "sweep": sweep,
     "report": report,
     "files": files,
     "data": data,
     "bench": bench,
     "completion": completion,
 }
-
-
-def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
-    def both(options: RunOptions, settings: Any) -> tuple[RunOptions, Any]:
-        return options, settings
-
-    both.__annotations__["settings"] = config
-    both.__doc__ = f"Runs {name}: progress, a run folder, claims and a report page."
-    return parse(both, f"plastorch run {name}", arguments)
-
-
-def _resumed(name: str, path: Path) -> tuple[Any, dict[str, Any]]:
-    from plastorch.engine.run import RunFolder
-
-    folder = RunFolder(path)
-    settings = folder.config
-    if settings["experiment"] != name:
-        raise InputError(
-            f"resume is {str(path)!r}, a run of {settings['experiment']}; expected one of {name}"
-        )
-    return folder, settings
-
-
-def _show(result: dict[str, Any]) -> None:
-    """Headline and claims of a finished run."""
-    accuracy = result["metrics"].get("test_accuracy")
-    if accuracy is not None:
-        print(f"test accuracy {accuracy:.2%}, {result['wall_s']:.0f} s, seed {result['seed']}")
-    if not result["claims"]:
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("claim", "from", "target", "measured", "holds"):
-        table.add_column(heading, overflow="fold")
-    words = {True: "yes", False: "NO", None: "not asserted"}
-    for claim in result["claims"]:
-        figures = f"{claim['target']:.4g}", f"{claim['measured']:.4g}"
-        table.add_row(claim["statement"], claim["origin"], *figures, words[claim["holds"]])
-    Console().print(table)
-
-
-def _notice(console: Console, text: str) -> None:
-    console.print(f"[bold yellow]NOTE[/] {text}", highlight=False)

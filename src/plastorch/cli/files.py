@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -28,7 +28,7 @@ verbs:
       metadata of a tree of files as a table
   fit CATALOGUE --label COLUMN --out MODEL
       learns classes; a held-out score, baselines
-  predict MODEL CATALOGUE|PATH --out labels.parquet
+  predict MODEL CATALOGUE|PATH --out labels.parquet [--engine ray]
       class, confidence and what drove it
   watch MODEL PATH --store labels.sqlite
       labels files as they come and change
@@ -64,11 +64,19 @@ class Predict:
         model: a file that plastorch files fit wrote.
         records: a catalogue (Parquet, .csv, .csv.gz), or a folder, which is scanned.
         out: table of the answers, .parquet or .csv.
+        engine: local is this process; ray is one per CPU, of this machine or a cluster, on Parquet.
+        address: HOST:PORT of a Ray cluster that this machine is part of, or auto.
     """
 
     model: tyro.conf.Positional[Path]
     records: tyro.conf.Positional[Path]
     out: Path
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.address is not None and self.engine != "ray":
+            raise InputError(f"address is {self.address!r}; expected --engine ray with it")
 
 
 @dataclass(frozen=True)
@@ -122,36 +130,58 @@ def _scan(options: Scan) -> None:
 
 
 def _predict(options: Predict) -> None:
-    from plastorch.files.catalogue import check_out, frames, write_frames
+    from plastorch.files.catalogue import check_out
     from plastorch.files.classifier import FileClassifier
-    from plastorch.files.scan import scan
 
     check_out(options.out)
     model = FileClassifier.load(options.model)
+    with _Status() as status:
+
+        def tell(rows: int) -> None:
+            status.update(f"{rows:,} records")
+
+        by = _predict_on_ray if options.engine == "ray" else _predict_here
+        rows = by(model, options, tell)
+    print(f"{options.out}: {rows:,} records, {len(model.classes_)} classes")
+
+
+def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int], None]) -> int:
+    from plastorch.files.catalogue import frames, write_frames
+    from plastorch.files.scan import scan
+    from plastorch.files.shards import labelled
+
+    def answers() -> "Iterator[pl.DataFrame]":
+        rows = 0
+        for part in parts:
+            if rows == 0:
+                _compare(model, part.columns, str(options.records))
+            yield labelled(model, part, rows)
+            rows += part.height
+            tell(rows)
+
     if options.records.is_dir():
         parts: Iterable[pl.DataFrame] = scan(options.records, _wants_magic(model))
     else:
         parts = frames(options.records)
-    with _Status() as status:
-        rows = write_frames(_described(model, parts, options.records, status), options.out)
-    print(f"{options.out}: {rows:,} records, {len(model.classes_)} classes")
+    return write_frames(answers(), options.out)
 
 
-def _described(
-    model: "FileClassifier", parts: "Iterable[pl.DataFrame]", source: Path, status: "_Status"
-) -> "Iterator[pl.DataFrame]":
-    """Names of records, or their numbers, and what the model says of them."""
-    rows = 0
-    for part in parts:
-        if rows == 0:
-            _compare(model, part.columns, str(source))
-        told = model.describe(part).rename({"label": "class"})
-        if "path" in part.columns:
-            yield told.select(part["path"], "class", "confidence", "keys")
-        else:
-            yield told.with_row_index("row", rows)
-        rows += part.height
-        status.update(f"{rows:,} records")
+def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[int], None]) -> int:
+    from plastorch.engine.cluster import check_shared, cluster, needs_ray
+    from plastorch.files.catalogue import frames, is_parquet
+    from plastorch.files.shards import predict_shards
+
+    if not is_parquet(options.records):
+        raise InputError(
+            f"records are {str(options.records)!r}; expected a Parquet file with --engine ray, as "
+            "plastorch files scan writes"
+        )
+    needs_ray("data")
+    _compare(model, next(frames(options.records, 1)).columns, str(options.records))
+    with cluster(options.address):
+        for path in (options.model, options.records, options.out.parent):
+            check_shared(path.resolve())
+        return predict_shards(options.model, options.records, options.out, tell)
 
 
 def _watch(options: Watch) -> None:

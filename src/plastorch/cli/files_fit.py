@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 10_000
 """A column with more is none of classes."""
+MOST_NAME = 1000
+"""Bytes of a class's name."""
 MOST_SHOWN = 20
 """Classes of a confusion matrix that fits a screen."""
 
@@ -112,6 +114,12 @@ def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDAr
         _say(f"{lacking:,} records have no class in {options.label!r} and are left out")
     frame = frame.filter(pl.col(options.label).is_not_null())
     column = frame[options.label]
+    longest: Any = texts(column).str.len_bytes().max()
+    if longest > MOST_NAME:
+        raise InputError(
+            f"column {options.label!r} holds a class of {longest:,} bytes; expected {MOST_NAME} "
+            "at most"
+        )
     plain = column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean)
     labels = (column if plain else texts(column)).to_numpy()
     left_out = {options.label, *options.ignore, *_not_learned_from(frame, options.label)}

@@ -1,7 +1,6 @@
 """Arguments as the commands take them; every mistake becomes one clear line."""
 
 import contextlib
-import difflib
 import io
 import re
 from collections.abc import Callable, Iterable
@@ -9,9 +8,12 @@ from typing import TypeVar
 
 import tyro
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, meant
 
 T = TypeVar("T")
+
+MOST_SHOWN = 1000
+"""Characters of a message; what is in the middle of a longer one is left out."""
 
 
 def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
@@ -28,30 +30,37 @@ def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
 
 def _unboxed(text: str) -> str:
     """tyro's error box as one line: what is wrong, and the option that may have been meant."""
-    stripped = [re.sub(r"[│╭╮╰╯─]", " ", line).strip() for line in text.splitlines()]
-    lines = [line for line in stripped if line.strip("-")][1:]  # the first one is a title
-    lines = [line for line in lines if not line.startswith("For full help")]
-    hint = next((i for i, line in enumerate(lines) if "meant" in line), None)
-    stop = next((i for i, line in enumerate(lines) if line.startswith("Argument helptext")), None)
-    if hint is not None:
-        return f"{' '.join(lines[:hint])}; did you mean {lines[hint + 1].split()[0]}?"
-    message = " ".join(lines[:stop]).replace(" .", ".").rstrip(".")
+    inside = [re.sub(r"[│╭╮╰╯]", " ", line).strip() for line in text.splitlines()[1:]]
+    whole = "\n".join(line if line.strip("─-") or not line else "\0" for line in inside)
+    parts = [part.strip().splitlines() for part in whole.split("\0") if part.strip()] or [[]]
+    known = [line.split()[0] for part in parts for line in part if line.startswith("-")]
+    for part in parts:
+        words = " ".join(part).replace(",", " ").split()
+        if words[:2] == ["Unrecognized", "options:"]:
+            wrong = words[2:]
+            options = [option for option in known if option not in wrong]
+            hints = [meant(word, options) for word in wrong if word.startswith("-")]
+            return f"Unrecognized options: {', '.join(wrong)}{''.join(hints)}"
+    message = re.sub(r" \.(?=\s|$)", ".", " ".join(parts[0])).rstrip(".")
     message = re.sub(r"^Error parsing (options|settings): ", "", message)
     choice = re.match(r"invalid choice '(.*)' for argument '.*'\. Expected one of (.*)", message)
-    return message + (_meant(choice[1], re.findall(r"'([^']*)'", choice[2])) if choice else "")
+    return message + (meant(choice[1], re.findall(r"'([^']*)'", choice[2])) if choice else "")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """What was expected in the place of a word, and what may have been meant."""
     choices = list(choices)
-    return f"expected one of {', '.join(choices)}{_meant(word, choices)}"
-
-
-def _meant(word: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"expected one of {', '.join(choices)}{meant(word, choices)}"
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks."""
-    return " ".join(text.split())
+    """Text without line breaks, short enough to read, and harmless to a terminal.
+
+    Example:
+        >>> one_line("file \\x1b[2J\\n is damaged")
+        'file \\\\x1b[2J is damaged'
+    """
+    text = " ".join(text.split())
+    if len(text) > MOST_SHOWN:
+        text = f"{text[: MOST_SHOWN // 2]} … {text[-MOST_SHOWN // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

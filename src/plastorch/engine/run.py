@@ -1,6 +1,7 @@
 """The run folder: configuration, metrics, claims and result of one run of an experiment."""
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -18,6 +19,10 @@ from plastorch.engine.checkpoint import save_tensors, write_atomically
 from plastorch.engine.distributed import from_first, worker
 from plastorch.engine.errors import InputError
 
+_PARTS = (
+    *("config.json", "metrics.jsonl", "result.json", "arrays.safetensors"),
+    *("checkpoint", "figures", "report.html"),
+)
 Record = dict[str, float | int | str]
 """One line of ``metrics.jsonl``."""
 
@@ -64,10 +69,21 @@ class RunFolder:
         Raises:
             InputError: if ``out`` can't be written.
         """
+        run = cls.reserve(out, experiment, config["seed"])
+        run.begin(experiment, config)
+        return run
+
+    @classmethod
+    def reserve(cls, out: Path, experiment: str, seed: int) -> "RunFolder":
+        """Makes an empty folder with a name of its own, for a run that :meth:`begin` begins.
+
+        Raises:
+            InputError: if ``out`` can't be written.
+        """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         for attempt in range(1000):
             suffix = f"-{attempt}" if attempt else ""
-            path = Path(out) / experiment / f"{stamp}-seed{config['seed']}{suffix}"
+            path = Path(out) / experiment / f"{stamp}-seed{seed}{suffix}"
             try:
                 path.mkdir(parents=True)
             except FileExistsError:
@@ -78,33 +94,45 @@ class RunFolder:
                 raise InputError(
                     f"out is {str(out)!r}: can't make {path}: {error.strerror}"
                 ) from None
-            run = cls(path)
-            full = {"experiment": experiment, **config}
-            write_atomically(path / "config.json", json.dumps(full, indent=1).encode())
-            return run
+            return cls(path)
         raise InputError(f"out is {str(out)!r}: too many runs of {experiment} in one second")
 
+    def begin(self, experiment: str, config: dict[str, Any]) -> None:
+        """Writes ``config.json``; the folder is made if it is gone.
+
+        Raises:
+            InputError: if it can't be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        full = {"experiment": experiment, **config}
+        write_atomically(self.path / "config.json", json.dumps(full, indent=1).encode())
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a ``config.json``."""
+        return (self.path / "config.json").is_file()
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result of a run that has ended; None of any other."""
+        try:
+            found = json.loads((self.path / "result.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and found.get("complete") is True else None
+
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, wait_s: float = 0.0) -> Iterator[None]:
         """Keeps other processes from running in this folder at the same time.
+
+        Args:
+            wait_s: seconds in which another one may end.
 
         Raises:
             InputError: if one is doing so, for instance one that was told to stop and ends its
                 last step.
         """
         with contextlib.ExitStack() as kept:
-            from_first(lambda: kept.enter_context(self._locked()))
-            yield
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        import fcntl
-
-        with open(self.path / "config.json", "rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"{self.path} is in use by another process") from None
+            from_first(lambda: kept.enter_context(locked(self.path / "config.json", wait_s)))
             yield
 
     def discard_if_empty(self) -> None:
@@ -126,11 +154,12 @@ class RunFolder:
 
     def _read_config(self) -> dict[str, Any]:
         path = self.path / "config.json"
+        if not path.is_file():
+            raise InputError(f"{self.path} is no run folder; expected config.json in it")
+        refuse_links(self.path)
         try:
             config = json.loads(path.read_text())
-        except OSError:
-            raise InputError(f"{self.path} is no run folder; expected config.json in it") from None
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             config = None
         if not isinstance(config, dict) or not isinstance(config.get("experiment"), str):
             raise InputError(f"{path} is damaged; expected the JSON of a configuration")
@@ -152,20 +181,40 @@ class RunFolder:
     def _read_records(self) -> list[Record]:
         if not self._metrics.exists():
             return []
-        return [json.loads(line) for line in self._metrics.read_text().splitlines()]
+        try:
+            records = [json.loads(line) for line in self._metrics.read_text().splitlines()]
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{self._metrics} is damaged: {error}") from None
+        if not all(isinstance(record, dict) for record in records):
+            raise InputError(f"{self._metrics} is damaged; expected a JSON object in each line")
+        return records
 
-    def log_size(self) -> int:
-        """Bytes of ``metrics.jsonl``, forced to disk."""
+    def log_state(self) -> tuple[int, str]:
+        """Bytes of ``metrics.jsonl``, forced to disk, and their SHA-256."""
         if not self._metrics.exists():
-            return 0
+            return 0, ""
         with open(self._metrics, "rb") as file:
             os.fsync(file.fileno())
-        return self._metrics.stat().st_size
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell(), digest
 
-    def truncate_log(self, size: int) -> None:
-        """Forgets the lines after a checkpoint."""
-        if worker() == 0 and self._metrics.exists():
-            os.truncate(self._metrics, size)
+    def truncate_log(self, size: int, digest: str = "") -> None:
+        """Forgets the lines after a checkpoint.
+
+        Args:
+            size: bytes that stay.
+            digest: their SHA-256, if it is known.
+
+        Raises:
+            InputError: if there are not as many, or others.
+        """
+        if worker() > 0 or (size == 0 and not self._metrics.exists()):
+            return
+        if not self._metrics.is_file() or not 0 <= size <= self._metrics.stat().st_size:
+            raise InputError(f"{self._metrics} is cut off; expected at least {size} bytes")
+        os.truncate(self._metrics, size)
+        if size and digest and self.log_state()[1] != digest:
+            raise InputError(f"{self._metrics} is not what its checkpoint was made with")
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Replaces ``result.json``.
@@ -184,6 +233,47 @@ class RunFolder:
         """
         if worker() == 0:
             save_tensors(self.path / "arrays.safetensors", arrays)
+
+
+def refuse_links(run: Path) -> None:
+    """Raises InputError if a part of a run folder is a link: writing it would change another file.
+
+    Example:
+        >>> refuse_links(Path("no/such/run"))
+    """
+    for name in _PARTS:
+        if (run / name).is_symlink():
+            raise InputError(f"{run / name} is a link; expected a part of the run itself")
+
+
+@contextlib.contextmanager
+def locked(file: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Keeps other processes from doing the same with a file; a process that dies lets go of it.
+
+    Args:
+        file: is not changed, and made if it isn't there; it must never be replaced by another.
+        wait_s: seconds in which another one may let go.
+
+    Raises:
+        InputError: if another one holds it, or it can't be written.
+    """
+    import fcntl
+
+    deadline = time.monotonic() + wait_s
+    with contextlib.ExitStack() as kept:
+        try:
+            opened = kept.enter_context(open(file, "ab"))  # NFS locks only what can be written
+        except OSError as error:
+            raise InputError(f"can't write {file}: {error.strerror}") from None
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= deadline:
+                    raise InputError(f"{file.parent} is in use by another process") from None
+                time.sleep(0.2)
+        yield
 
 
 def result(

@@ -1,11 +1,10 @@
 """Every experiment by name."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, meant
 from plastorch.experiments import (
     bayes,
     comparison,
@@ -25,6 +24,8 @@ from plastorch.experiments import (
     stpn_art,
     stpn_familiarity,
     stpn_maze,
+    stpn_pendulum,
+    stpn_pong,
     ststdp_digits,
 )
 from plastorch.experiments.session import Session
@@ -95,6 +96,24 @@ EXPERIMENTS["stpn-maze"] = Experiment(
     "6 days",
     stpn_maze.MazeConfig,
     stpn_maze.measure,
+)
+EXPERIMENTS["stpn-pendulum"] = Experiment(
+    "stpn-pendulum",
+    comparison.PAPER,
+    None,
+    "STPN balances a pole as LSTM, RNN and MLP do; extra rl",
+    "12 min",
+    stpn_pendulum.PendulumConfig,
+    stpn_pendulum.measure,
+)
+EXPERIMENTS["stpn-pong"] = Experiment(
+    "stpn-pong",
+    comparison.PAPER,
+    None,
+    "STPN's returns rise; all of the training is for a cluster; extra rl",
+    "1 h 30 min",
+    stpn_pong.PongConfig,
+    stpn_pong.measure,
 )
 EXPERIMENTS["stpn-familiarity"] = Experiment(
     "stpn-familiarity",
@@ -218,6 +237,5 @@ def find(name: str) -> Experiment:
     """
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
-    near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
-    hint = f"did you mean {near[0]}?" if near else "plastorch list shows all"
-    raise InputError(f"EXPERIMENT is {name!r}; expected the name of an experiment; {hint}")
+    hint = meant(name, EXPERIMENTS) or "; plastorch list shows all"
+    raise InputError(f"EXPERIMENT is {name!r}; expected the name of an experiment{hint}")

@@ -1,9 +1,11 @@
 """The gallery: every run of a folder on one page, grouped by experiment."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path, PurePath
 from statistics import fmean, stdev
 from typing import Any
@@ -21,8 +23,20 @@ class Entry:
     result: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class SweepEntry:
+    """A sweep: its folder relative to the gallery, its experiment, and how far it came."""
+
+    folder: PurePath
+    experiment: str
+    state: str
+
+
 def gallery(
-    entries: Sequence[Entry], unreadable: Sequence[tuple[PurePath, str]], runs: Path
+    entries: Sequence[Entry],
+    unreadable: Sequence[tuple[PurePath, str]],
+    runs: Path,
+    sweeps: Sequence[SweepEntry] = (),
 ) -> str:
     """HTML of the gallery's main part.
 
@@ -30,6 +44,7 @@ def gallery(
         entries: readable runs.
         unreadable: folder and reason of the others.
         runs: the folder that holds them, to see which have a thumbnail.
+        sweeps: of some of these runs.
 
     Returns:
         HTML.
@@ -48,6 +63,7 @@ def gallery(
         [
             f'<header><h1>plastorch runs</h1><p class="lead">{counts}.</p></header>',
             *(_experiment(name, groups[name], runs) for name in sorted(groups)),
+            _sweeps(sweeps, runs),
             _unreadable(unreadable),
         ]
     )
@@ -78,7 +94,8 @@ def seed_means(entries: Sequence[Entry]) -> list[str]:
     varying = _varying([json.loads(setting) for setting in settings])
     lines = []
     for setting, seeds in settings.items():
-        heads = [head for e in seeds.values() if (head := headline(e.result["metrics"]))]
+        found = [headline(entry.result["metrics"]) for entry in seeds.values()]
+        heads = [head for head in found if head and isfinite(head[1])]
         if len(heads) > 1:
             name = heads[0][0]
             values = [value for _, value in heads]
@@ -138,10 +155,7 @@ def _card(entry: Entry, runs: Path, apart: Sequence[str]) -> str:
     best = headline(result["metrics"])
     value = measure(*best) if best else "–"
     name = plain(best[0]) if best else "no result yet"
-    picture = '<div class="blank"></div>'
-    if (runs / entry.folder / "figures" / "thumbnail.png").is_file():
-        source = _url(entry.folder / "figures" / "thumbnail.png")
-        picture = f'<img src="{source}" alt="">'
+    picture = _thumbnail(entry.folder / "figures" / "thumbnail.png", runs)
     return (
         f'<a class="run card" href="{_url(entry.folder / "report.html")}">{picture}<div>'
         f'<b>{parts.text(value)}</b><span class="muted">{parts.text(name)}</span>'
@@ -151,6 +165,28 @@ def _card(entry: Entry, runs: Path, apart: Sequence[str]) -> str:
         + f'<div class="marks">{_claims_mark(result["claims"])}{parts.status_marks(result)}</div>'
         "</div></a>"
     )
+
+
+def _sweeps(sweeps: Sequence[SweepEntry], runs: Path) -> str:
+    if not sweeps:
+        return ""
+    cards = "\n".join(
+        f'<a class="run card" href="{_url(sweep.folder / "report.html")}">'
+        f"{_thumbnail(sweep.folder / 'figures' / 'sweep.png', runs)}<div>"
+        f'<b>{parts.text(sweep.experiment)}</b><span class="muted">{parts.text(sweep.state)}</span>'
+        f'<span class="muted">{parts.text(date(sweep.folder.name))}</span></div></a>'
+        for sweep in sweeps
+    )
+    return (
+        '<section><div class="group"><h2>Sweeps</h2></div>'
+        f'<div class="runs">{cards}</div></section>'
+    )
+
+
+def _thumbnail(picture: PurePath, runs: Path) -> str:
+    if not (runs / picture).is_file():
+        return '<div class="blank"></div>'
+    return f'<img src="{_url(picture)}" alt="">'
 
 
 def _claims_mark(claims: Sequence[dict[str, Any]]) -> str:
@@ -173,7 +209,7 @@ def _unreadable(unreadable: Sequence[tuple[PurePath, str]]) -> str:
 
 def _url(path: PurePath) -> str:
     # "./" keeps a folder called "javascript:" a folder
-    return parts.text("./" + quote(path.as_posix()))
+    return parts.text("./" + quote(os.fsencode(path)))
 
 
 def _count(count: int, noun: str) -> str:

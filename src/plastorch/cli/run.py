@@ -1,0 +1,143 @@
+"""``plastorch run EXPERIMENT``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from plastorch.cli.parse import parse
+from plastorch.engine.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of every experiment.
+
+    Args:
+        seed: of everything random.
+        out: folder of all runs.
+        data: data root; default PLASTORCH_DATA, else the user's cache folder.
+        device: auto, cpu, or cuda[:N].
+        quick: smoke run of at most a minute, never a source of figures.
+        resume: run folder to go on with; its own settings apply.
+        strict: exit with status 1 if a claim that the experiment asserts does not hold.
+    """
+
+    seed: int = 0
+    out: Path = Path("runs")
+    data: Path | None = None
+    device: str = "auto"
+    quick: bool = False
+    resume: Path | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}; expected 0 or more, below 2**63")
+
+
+def run(arguments: list[str]) -> int:
+    """``plastorch run EXPERIMENT``."""
+    from plastorch.engine.job import joined
+    from plastorch.experiments import EXPERIMENTS, find
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: plastorch run EXPERIMENT [OPTIONS]\n\nexperiments:")
+        print("\n".join(f"  {name}" for name in EXPERIMENTS))
+        return 0
+    experiment = find(arguments[0])
+    options, config = _parse_run(experiment.config, experiment.name, arguments[1:])
+    with joined():
+        if options.resume is None:
+            return _run(_created(experiment.name, options, config), options)
+        device = options.device if "--device" in arguments else None
+        return _run(_resumed(experiment.name, options.resume), options, device)
+
+
+def _created(name: str, options: RunOptions, config: Any) -> Any:
+    """A new run folder."""
+    import torch
+
+    from plastorch.engine.device import select_device
+    from plastorch.engine.distributed import from_first
+    from plastorch.engine.job import run_folder
+    from plastorch.engine.run import RunFolder
+    from plastorch.experiments.running import settings
+
+    select_device(options.device)  # before a folder is made
+    threads = torch.get_num_threads()
+    given = settings(config, options.seed, options.quick, options.data, options.device, threads)
+
+    def create() -> Path:
+        return RunFolder.create(options.out, name, given).path
+
+    return RunFolder(from_first(lambda: run_folder(create)))
+
+
+def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
+    from plastorch.engine.distributed import from_first, worker
+    from plastorch.experiments.running import go_on
+
+    console = Console(stderr=True, quiet=worker() > 0)
+    where = f"{folder.config['experiment']}: run folder {folder.path}"
+    console.print(where, highlight=False, markup=False)
+    result = go_on(folder, lambda text: notice(console, text), data=options.data, device=device)
+    return from_first(lambda: _report(folder.path, result, options.strict))
+
+
+def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
+    """Writes a run's page, shows its claims, returns the exit status."""
+    from plastorch.report import write_report
+
+    page = write_report(folder)
+    _show(result)
+    print(f"report: {page.resolve()}")
+    fails = any(claim["holds"] is False for claim in result["claims"])
+    return 1 if fails and strict else 0
+
+
+def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
+    def both(options: RunOptions, settings: Any) -> tuple[RunOptions, Any]:
+        return options, settings
+
+    both.__annotations__["settings"] = config
+    both.__doc__ = f"Runs {name}: progress, a run folder, claims and a report page."
+    return parse(both, f"plastorch run {name}", arguments)
+
+
+def _resumed(name: str, path: Path) -> Any:
+    from plastorch.engine.run import RunFolder
+
+    folder = RunFolder(path)
+    experiment = folder.config["experiment"]
+    if experiment != name:
+        raise InputError(f"resume is {str(path)!r}, a run of {experiment}; expected one of {name}")
+    return folder
+
+
+def _show(result: dict[str, Any]) -> None:
+    """Headline and claims of a finished run."""
+    accuracy = result["metrics"].get("test_accuracy")
+    if accuracy is not None:
+        print(f"test accuracy {accuracy:.2%}, {result['wall_s']:.0f} s, seed {result['seed']}")
+    if not result["claims"]:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("claim", "from", "target", "measured", "holds"):
+        table.add_column(heading, overflow="fold")
+    words = {True: "yes", False: "NO", None: "not asserted"}
+    for claim in result["claims"]:
+        figures = f"{claim['target']:.4g}", f"{claim['measured']:.4g}"
+        cells = claim["statement"], claim["origin"], *figures, words[claim["holds"]]
+        table.add_row(*map(Text, cells))
+    Console().print(table)
+
+
+def notice(console: Console, text: str) -> None:
+    """Shows a loud line."""
+    console.print(Text.assemble(("NOTE", "bold yellow"), f" {text}"), highlight=False)

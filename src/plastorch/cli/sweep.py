@@ -1,0 +1,213 @@
+"""``plastorch sweep EXPERIMENT``: runs over a grid of settings and seeds, side by side."""
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import tyro
+
+from plastorch.cli.parse import parse
+from plastorch.engine.errors import InputError
+
+if TYPE_CHECKING:
+    from plastorch.experiments.registry import Experiment
+
+MOST_RUNS = 10_000
+"""Of one sweep."""
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Options of every sweep.
+
+    Args:
+        seeds: of the runs of each setting, such as 0-9 or 0,3,5-7.
+        out: folder of all runs; on a cluster, one that all machines share.
+        data: data root; default PLASTORCH_DATA, else the user's cache folder.
+        device: auto, cpu or cuda; with auto, each run has a GPU if there are any.
+        quick: smoke runs of at most a minute, never a source of figures.
+        resume: folder of a sweep to go on with; its own settings apply.
+        address: HOST:PORT of a Ray cluster that this machine is part of, or auto; without it, the
+            runs are on this machine.
+        cpus_per_run: as many runs go on at a time as there are CPUs for.
+    """
+
+    seeds: str = "0"
+    out: Path = Path("runs")
+    data: Path | None = None
+    device: str = "auto"
+    quick: bool = False
+    resume: Path | None = None
+    address: str | None = None
+    cpus_per_run: int = 1
+
+    def __post_init__(self) -> None:
+        if self.cpus_per_run < 1:
+            raise InputError(f"cpus_per_run is {self.cpus_per_run}; expected 1 or more")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise InputError(f"device is {self.device!r}; expected auto, cpu or cuda")
+        if self.data is not None and not self.data.is_dir():
+            raise InputError(f"data is {str(self.data)!r}; expected a folder")
+
+
+def sweep(arguments: list[str]) -> int:
+    """``plastorch sweep EXPERIMENT``."""
+    from plastorch.engine.cluster import needs_ray
+    from plastorch.experiments import EXPERIMENTS, find
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: plastorch sweep EXPERIMENT [--FIELD VALUE,VALUE,…] [--seeds 0-9] [OPTIONS]")
+        print("\nexperiments:")
+        print("\n".join(f"  {name}" for name in EXPERIMENTS))
+        return 0
+    experiment = find(arguments[0])
+    options, given = _parsed(experiment, arguments[1:])
+    needs_ray("tune")
+    if options.resume is not None:
+        if given or "--seeds" in arguments:
+            raise InputError(
+                "resume goes on with a sweep as it was planned; expected no fields and no seeds"
+            )
+        return _resume(experiment.name, options.resume, options.address)
+    return _begin(experiment, options, given)
+
+
+def grid_of(config: type[Any]) -> type[Any]:
+    """The experiment's settings as options that take several values, with commas between.
+
+    One that has the name of an option of sweeps is called ``own-NAME``.
+    """
+    from plastorch.engine.sweep import shown
+
+    taken = {field.name for field in fields(SweepOptions)}
+    options: list[tuple[str, Any, Any]] = []
+    for field in fields(config):
+        described = tyro.conf.arg(
+            name=f"own-{field.name}" if field.name in taken else None,
+            metavar="A,B,…",
+            help_behavior_hint=f"(default: {shown(field.default)})",
+        )
+        options.append((field.name, Annotated[str | None, described], None))
+    nothing = {"__post_init__": lambda self: None}
+    # A subclass has the words that describe each field.
+    return make_dataclass("Grid", options, bases=(config,), namespace=nothing, frozen=True)
+
+
+def _parsed(
+    experiment: "Experiment", arguments: list[str]
+) -> tuple[SweepOptions, dict[str, list[Any]]]:
+    """The options, and the values of each field of the grid."""
+
+    def both(options: SweepOptions, grid: Any) -> tuple[SweepOptions, Any]:
+        return options, grid
+
+    both.__annotations__["grid"] = grid_of(experiment.config)
+    both.__doc__ = f"""Runs {experiment.name} for all combinations of values and seeds, on Ray.
+
+    A setting takes values with commas between: --FIELD a,b,c.
+
+    Each is what plastorch run takes; True or False for a switch.
+
+    Of a list, quoted: --FIELD "a b,c" is two lists, a b and c.
+    """
+    prog = f"plastorch sweep {experiment.name}"
+    options, grid = parse(both, prog, arguments)
+    texts = {field.name: getattr(grid, field.name) for field in fields(grid)}
+    given = {name: text for name, text in texts.items() if text is not None}
+    return options, {
+        name: _values(experiment.config, name, text, prog) for name, text in given.items()
+    }
+
+
+def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
+    """The values of a field, each as ``plastorch run`` would take it."""
+    hint = get_type_hints(config, include_extras=True)[name]
+    one: Any = make_dataclass("One", [(name, Annotated[hint, tyro.conf.FlagConversionOff])])
+    values = []
+    for value in text.split(","):
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise InputError(f"{name} is {text!r}: {error}") from None
+        if not words:
+            raise InputError(f"{name} is {text!r}; expected values with commas between")
+        option = f"--{name.replace('_', '-')}"
+        found = getattr(parse(one, prog, [option, *words]), name)
+        if found in values:
+            raise InputError(f"{name} is {text!r}; expected each value once")
+        values.append(found)
+    return values
+
+
+def _seeds(text: str) -> list[int]:
+    """Seeds as 0-9 or 0,3,5-7.
+
+    Example:
+        >>> _seeds("0,5-7")
+        [0, 5, 6, 7]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part)
+        if match is None:
+            raise InputError(f"seeds is {text!r}; expected numbers such as 0-9 or 0,3,5-7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < first + MOST_RUNS:
+            raise InputError(f"seeds is {text!r}; expected at most {MOST_RUNS}, the lowest first")
+        found += range(first, last + 1)
+    if len(set(found)) < len(found):
+        raise InputError(f"seeds is {text!r}; expected each seed once")
+    return found
+
+
+def _configurations(config: type[Any], given: dict[str, list[Any]]) -> Iterator[Any]:
+    """The settings of each point of the grid, checked."""
+    for values in itertools.product(*given.values()):
+        yield config(**dict(zip(given, values, strict=True)))
+
+
+def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, list[Any]]) -> int:
+    from plastorch.cli.sweep_show import run_and_show
+    from plastorch.engine.cluster import check_cpus, cluster
+    from plastorch.engine.run import locked
+    from plastorch.engine.sweep import LOCK, Sweep
+    from plastorch.experiments.running import settings
+
+    seeds = _seeds(options.seeds)
+    runs = len(seeds)
+    for values in given.values():
+        runs *= len(values)
+    if runs > MOST_RUNS:
+        raise InputError(f"the sweep has {runs:,} runs; expected at most {MOST_RUNS:,}")
+    points = [
+        settings(one, 0, options.quick, options.data, options.device, options.cpus_per_run)
+        for one in _configurations(experiment.config, given)
+    ]
+    with cluster(options.address):
+        check_cpus(options.cpus_per_run)
+        planned = Sweep.create(
+            options.out, experiment.name, given, points, seeds, options.cpus_per_run
+        )
+        with locked(planned.path / LOCK):
+            return run_and_show(planned, options.address)
+
+
+def _resume(name: str, path: Path, address: str | None) -> int:
+    from plastorch.cli.sweep_show import run_and_show, show
+    from plastorch.engine.cluster import cluster
+    from plastorch.engine.run import locked
+    from plastorch.engine.sweep import LOCK, Sweep
+
+    planned = Sweep.load(path)
+    if planned.experiment != name:
+        raise InputError(
+            f"resume is {str(path)!r}, a sweep of {planned.experiment}; expected one of {name}"
+        )
+    if not planned.waiting():
+        return show(planned)
+    with locked(path / LOCK), cluster(address):
+        return run_and_show(planned, address)

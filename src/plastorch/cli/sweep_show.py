@@ -1,0 +1,99 @@
+"""A sweep on the terminal: a line per run that ends, a bar, and the table of its settings."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from plastorch.cli.run import notice
+from plastorch.engine.loop import Interrupted
+from plastorch.engine.sweep import Sweep, Trial
+
+
+def run_and_show(sweep: Sweep, address: str | None) -> int:
+    """Runs what is left of a sweep; returns the exit status.
+
+    Raises:
+        InputError: if Ray can't do it.
+        Interrupted: after Ctrl-C or SIGTERM; it says how to go on.
+    """
+    from plastorch.experiments.trials import run_trials
+    from plastorch.report import write_report
+
+    where = f" --address {address}" if address else ""
+    console = Console(stderr=True)
+    with _progress(console) as progress:
+        waiting = sweep.waiting()
+        console.print(
+            f"{sweep.experiment}: sweep folder {sweep.path}, {len(sweep.trials)} runs",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        done = len(sweep.trials) - len(waiting)
+        task = progress.add_task("runs", total=len(sweep.trials), completed=done)
+
+        def ended(number: int, failed: str | None) -> None:
+            trial = sweep.trials[number]
+            sweep.failed.pop(trial.run, None)
+            if failed is not None:
+                sweep.failed[trial.run] = failed
+            sweep.write()
+            console.print(_told(sweep, trial), highlight=False, markup=False, soft_wrap=True)
+            progress.advance(task)
+
+        try:
+            run_trials(sweep, waiting, address, write_report, ended)
+        except (Interrupted, KeyboardInterrupt):
+            raise Interrupted(
+                f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
+            ) from None
+    return show(sweep)
+
+
+def show(sweep: Sweep) -> int:
+    """Prints the table of a sweep, writes its page, and returns the exit status."""
+    from plastorch.report import write_sweep
+    from plastorch.report.grid import lines_of, table
+
+    page = write_sweep(sweep.path)
+    lines = lines_of(sweep)
+    for text in dict.fromkeys(text for line in lines for text in line.notices):
+        notice(Console(stderr=True), text)
+    Console().print(_table(table(lines)))
+    left = len(sweep.waiting())
+    for trial in sweep.trials:
+        if trial.run in sweep.failed and sweep.folder(trial).finished() is None:
+            print(_told(sweep, trial))
+    print(f"report: {page.resolve()}")
+    return 1 if left else 0
+
+
+def _told(sweep: Sweep, trial: Trial) -> str:
+    """What became of a run, in a line."""
+    from plastorch.report.grid import result_of
+    from plastorch.report.grid_figure import words_of
+    from plastorch.report.words import duration, headline, measure, plain
+
+    name = words_of({**sweep.values(trial), "seed": trial.seed})
+    result = result_of(sweep, trial)
+    if result is None:
+        return f"{name}: failed: {sweep.failed.get(trial.run, 'no result')}"
+    head = headline(result["metrics"])
+    found = f"{plain(head[0])} {measure(*head)}, " if head else ""
+    return f"{name}: {found}{duration(result['wall_s'])}, {sweep.folder(trial).path}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in rows[0]:
+        table.add_column(heading, overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console)

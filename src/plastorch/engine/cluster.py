@@ -1,0 +1,214 @@
+"""Ray for as long as a command needs it: on this machine, or on a cluster that it is part of."""
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from plastorch.engine.errors import InputError
+
+REACH_S = 5.0
+"""Seconds in which a cluster has to answer."""
+LOOK_S = 120.0
+"""Seconds in which one of its machines has to find a path."""
+STARTS = 3
+"""Attempts to start Ray, which gives up after half a minute."""
+STORE_BYTES = 1 << 28
+"""Of memory that processes on one machine share; our jobs hand over little."""
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What begins a conversation of gRPC: the preface of HTTP/2 and empty settings."""
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asks for no GPU sees none
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command line's
+}
+
+
+def needs_ray(part: str) -> None:
+    """Raises InputError if Ray, or a part of it, is not installed.
+
+    Args:
+        part: "tune" or "data".
+    """
+    for name, value in _SETTINGS.items():  # some are read at import
+        os.environ.setdefault(name, value)
+    try:
+        importlib.import_module(f"ray.{part}")
+    except ImportError:
+        raise InputError('ray is missing; expected: pip install "plastorch[ray]"') from None
+
+
+@contextlib.contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Inside it, the process is connected to Ray, which says nothing on the terminal.
+
+    A process that is connected already stays so.
+
+    Args:
+        address: HOST:PORT of a cluster that this machine is part of, or auto for the one that was
+            started on it. None starts Ray on this machine alone, and ends it afterwards.
+
+    Raises:
+        InputError: if there is no cluster, or Ray doesn't start.
+    """
+    import ray
+
+    if address not in (None, "auto"):
+        check_address(address)
+    if ray.is_initialized():
+        yield
+        return
+    with _own_sigterm(), _hushed():
+        try:
+            _start() if address is None else _join(address)
+        except BaseException:
+            ray.shutdown()
+            raise
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Raises InputError within seconds if nothing like Ray answers there.
+
+    Ray itself tries for minutes.
+
+    Example:
+        >>> check_address("localhost:1")
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: address is 'localhost:1'; no Ray cluster answers \
+there; start one with: ray start --head --port=1
+    """
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal() or len(port) > 5:
+        raise InputError(
+            f"address is {address!r}; expected HOST:PORT of a Ray cluster that this machine is "
+            "part of, or auto"
+        )
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), REACH_S) as there:
+            there.sendall(_HELLO)
+            answers = there.recv(9)[3:4] == b"\x04"  # with settings of its own
+    except (OSError, OverflowError, UnicodeError):
+        answers = False
+    if not answers:
+        raise InputError(
+            f"address is {address!r}; no Ray cluster answers there; start one with: "
+            f"ray start --head --port={port}"
+        )
+
+
+def check_shared(path: Path) -> None:
+    """Raises InputError naming a machine of the cluster that does not see a path."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) == 1:
+        return
+    look = ray.remote(num_cpus=0, max_retries=0)(os.path.exists)
+    strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    looks = [look.options(scheduling_strategy=one).remote(str(path)) for one in strategies]
+    for node, found in zip(nodes, looks, strict=True):
+        name = node["NodeManagerHostname"]
+        try:
+            seen = ray.get(found, timeout=LOOK_S)
+        except Exception as error:
+            raise InputError(f"machine {name} can't be asked for {path}: {reason(error)}") from None
+        if not seen:
+            raise InputError(
+                f"machine {name} does not see {path}; expected a path that all machines share"
+            )
+
+
+def check_cpus(needed: int) -> None:
+    """Raises InputError if no machine has so many CPUs: jobs would wait for ever."""
+    import ray
+
+    most = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    if needed > most:
+        raise InputError(f"cpus_per_run is {needed}; expected at most {most}, of one machine")
+
+
+def reason(error: BaseException) -> str:
+    """The line of an error that says most."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def quiet() -> contextlib.AbstractContextManager[object]:
+    """Inside it, nothing is printed: Ray tells on stdout which processes it has lost."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def _start() -> None:
+    """Ray on this machine; on a busy one it is too slow for itself, and tries again."""
+    import ray
+
+    store = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(address="local", **store, **_QUIET)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if attempt == STARTS:
+                raise InputError(f"Ray doesn't start: {reason(error)}") from None
+
+
+def _join(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, **_QUIET)
+    except (Exception, SystemExit) as error:
+        if address == "auto" and isinstance(error, ConnectionError):
+            raise InputError(
+                "address is 'auto'; no Ray cluster runs on this machine; start one with: "
+                "ray start --head"
+            ) from None
+        raise InputError(
+            f"address is {address!r}; {reason(error)}; if it asks for a token: "
+            "RAY_AUTH_MODE=token plastorch …"
+        ) from None
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Nothing is written to stderr, not even by compiled code that does so by itself."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray takes SIGTERM to end the process without a word; the command line has its own way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,167 @@
+"""A sweep: runs of one experiment over a grid of settings and seeds, planned before any starts."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plastorch.engine.checkpoint import write_atomically
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import RunFolder
+
+FOLDER = "sweeps"
+"""In the folder of all runs."""
+PLAN = "sweep.json"
+LOCK = ".lock"
+"""What the process holds that runs the sweep; the plan itself is replaced again and again."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep."""
+
+    run: str
+    """Its folder below that of all runs."""
+    setting: int
+    """Which of the settings it has."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What ``RUNS/sweeps/STAMP/sweep.json`` holds.
+
+    Whether a run is waiting, begun or done is what its own folder says.
+
+    Args:
+        path: the sweep's folder.
+        experiment: its name.
+        fields: the values of each field of the grid, as they were given.
+        settings: ``config.json`` of each point of the grid, without the seed.
+        trials: the runs, in the order in which they start.
+        cpus: of each run.
+        failed: why runs failed, by their folder.
+    """
+
+    path: Path
+    experiment: str
+    fields: dict[str, list[Any]]
+    settings: list[dict[str, Any]]
+    trials: list[Trial]
+    cpus: int
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def create(
+        cls,
+        runs: Path,
+        experiment: str,
+        fields: dict[str, list[Any]],
+        settings: list[dict[str, Any]],
+        seeds: Sequence[int],
+        cpus: int,
+    ) -> "Sweep":
+        """Makes the sweep's folder and an empty one for each of its runs.
+
+        Raises:
+            InputError: if ``runs`` can't be written.
+        """
+        path = _new_folder(runs)
+        trials = []
+        for seed in seeds:
+            for number in range(len(settings)):
+                reserved = RunFolder.reserve(runs, experiment, seed).path
+                trials.append(Trial(str(reserved.relative_to(runs)), number, seed))
+        sweep = cls(path, experiment, fields, settings, trials, cpus)
+        sweep.write()
+        return sweep
+
+    @classmethod
+    def load(cls, path: Path) -> "Sweep":
+        """Reads a sweep's folder.
+
+        Raises:
+            InputError: if it is none, or damaged.
+        """
+        try:
+            found = json.loads((path / PLAN).read_text())
+        except OSError:
+            raise InputError(f"{path} is no sweep's folder; expected {PLAN} in it") from None
+        except (ValueError, RecursionError):
+            found = None
+        try:
+            sweep = cls(path, **{**found, "trials": [Trial(**one) for one in found["trials"]]})
+            sweep.check()
+        except (TypeError, KeyError, AttributeError, IndexError):
+            raise InputError(f"{path / PLAN} is damaged; expected the JSON of a sweep") from None
+        return sweep
+
+    def check(self) -> None:
+        """Raises TypeError, KeyError or IndexError if a part of it is not what it should be."""
+        if not all(type(one) is dict for one in (self.fields, self.failed, *self.settings)):
+            raise TypeError
+        if type(self.experiment) is not str or type(self.cpus) is not int or self.cpus < 1:
+            raise TypeError
+        for trial in self.trials:
+            parts = Path(trial.run).parts
+            if len(parts) != 2 or {"/", ".."} & {*parts}:
+                raise TypeError
+            if type(trial.seed) is not int or trial.setting < 0:
+                raise TypeError
+            self.values(trial)
+
+    def write(self) -> None:
+        """Replaces ``sweep.json``.
+
+        Raises:
+            InputError: if it can't be written.
+        """
+        plan = asdict(self)
+        del plan["path"]
+        write_atomically(self.path / PLAN, json.dumps(plan, indent=1).encode())
+
+    def folder(self, trial: Trial) -> RunFolder:
+        """The run folder of a trial."""
+        return RunFolder(self.path.parent.parent / trial.run)
+
+    def begin(self, trial: Trial) -> RunFolder:
+        """The run folder of a trial, with its ``config.json``."""
+        run = self.folder(trial)
+        if not run.begun:
+            run.begin(self.experiment, {**self.settings[trial.setting], "seed": trial.seed})
+        return run
+
+    def values(self, trial: Trial) -> dict[str, Any]:
+        """What the grid's fields are in a trial."""
+        return {name: self.settings[trial.setting][name] for name in self.fields}
+
+    def waiting(self) -> list[int]:
+        """Numbers of the trials that are not done."""
+        return [n for n, trial in enumerate(self.trials) if self.folder(trial).finished() is None]
+
+
+def shown(value: Any) -> str:
+    """A value of a setting as one types it.
+
+    Example:
+        >>> shown(["stpn", "lstm"]), shown(0.1)
+        ('stpn lstm', '0.1')
+    """
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _new_folder(runs: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        path = runs / FOLDER / (f"{stamp}-{attempt}" if attempt else stamp)
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            if not path.is_dir():
+                break
+        except OSError as error:
+            raise InputError(f"out is {str(runs)!r}: can't make {path}: {error.strerror}") from None
+    raise InputError(f"out is {str(runs)!r}; expected a folder that can be written")
