@@ -5,8 +5,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
+from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -28,6 +30,7 @@ from plastorch.engine.distributed import (
     worker,
     workers,
 )
+from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record, RunFolder
 
 
@@ -122,9 +125,10 @@ class Loop:
             run.truncate_log(0)
             return
         tensors, progress = found
+        _check_progress(progress, run.checkpoint)
         restore(model, _under(tensors, "model."), run.checkpoint)
         self.seconds, self._done = progress["seconds"], progress["done"]
-        run.truncate_log(progress["log_size"])
+        run.truncate_log(progress["log_size"], progress.get("log_sha256", ""))
         if progress["phase"] is not None:
             self._current = (progress["phase"], progress["position"], _under(tensors, "phase."))
 
@@ -144,7 +148,7 @@ class Loop:
             return
         if self._current is not None and self._current[0] == phase.name:
             _, phase.position, state = self._current
-            phase.load_state_dict(state)
+            self._put_back(phase, state)
         share_state(self.model)
         saved = time.monotonic()
         for _ in self._steps(phase):
@@ -169,7 +173,7 @@ class Loop:
 
     def _steps(self, phase: Phase) -> Iterator[None]:
         columns = (
-            TextColumn("{task.description:>12}"),
+            TextColumn("{task.description:>12}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -192,9 +196,22 @@ class Loop:
                 self._stop = any_worker(self._stop)
                 yield
 
+    def _put_back(self, phase: ResumablePhase, state: dict[str, Tensor]) -> None:
+        """Gives a phase what its checkpoint holds, which may be anything."""
+        where = f"{self.run_folder.checkpoint}: phase {phase.name}"
+        if phase.position > phase.total:
+            raise InputError(f"{where} is at {phase.position}; expected at most {phase.total}")
+        try:
+            phase.load_state_dict(state)
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"{where} has tensors that don't fit ({error})") from None
+
     def _save(self, phase: ResumablePhase | None) -> None:
         if worker() > 0:
             return
+        log_size, log_sha256 = self.run_folder.log_state()
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if phase is not None:
             tensors |= {f"phase.{name}": value for name, value in phase.state_dict().items()}
@@ -203,7 +220,8 @@ class Loop:
             "phase": phase.name if phase else None,
             "position": phase.position if phase else 0,
             "seconds": self.seconds,
-            "log_size": self.run_folder.log_size(),
+            "log_size": log_size,
+            "log_sha256": log_sha256,
         }
         save_checkpoint(self.run_folder.checkpoint, tensors, progress)
 
@@ -227,6 +245,23 @@ class Loop:
                 signal.signal(which, handler)
 
 
+def _check_progress(progress: dict[str, Any], source: Path) -> None:
+    """Raises InputError if it is not what a loop writes."""
+    done, seconds = progress.get("done"), progress.get("seconds")
+    counts = [progress.get("position"), progress.get("log_size")]
+    whole = (
+        isinstance(done, list)
+        and all(isinstance(name, str) for name in done)
+        and isinstance(seconds, dict)
+        and all(type(value) in (int, float) and isfinite(value) for value in seconds.values())
+        and all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        and isinstance(progress.get("phase", 0), str | None)
+        and isinstance(progress.get("log_sha256", ""), str)
+    )
+    if not whole:
+        raise InputError(f"{source}: its progress is damaged; expected that of a run")
+
+
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
@@ -235,8 +270,9 @@ def _live(record: Record) -> str:
     for name in ("test_accuracy", "validation_accuracy", "train_accuracy"):
         if name in record:
             return f"{name.replace('_', ' ')} {float(record[name]):.2%}"
-    if "reward" in record:
-        return f"reward {float(record['reward']):.1f}"
+    for name in ("reward", "return"):
+        if name in record:
+            return f"{name} {float(record[name]):.1f}"
     if "radius_mean" in record:
         return f"layer {int(record['layer']) + 1}: mean norm {float(record['radius_mean']):.2f}"
     return ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from plastorch.report import figures
+from plastorch.report.agents import agent_panels
 from plastorch.report.bayes import bayes_panels, is_bayes_phase
 from plastorch.report.files import files_panels, is_files_phase
 from plastorch.report.load import Row, RunData, is_number, series
@@ -50,7 +51,7 @@ def panels(run: RunData) -> list[Panel]:
         sweep(run, "radius"),
     ]
     own = bayes_panels(run) + stpn_panels(run) + spiking_panels(run) + files_panels(run)
-    own += timing_panels(run) + rank_toy_panels(run) + stec_panels(run)
+    own += agent_panels(run) + timing_panels(run) + rank_toy_panels(run) + stec_panels(run)
     return [panel for panel in known if panel] + own + _other_phases(run)
 
 
@@ -74,7 +75,7 @@ def has_filters(run: RunData) -> bool:
         False
     """
     filters = run.arrays.get("filters")
-    return filters is not None and len(filters) > 0 and filters.shape[1] in (1, 3)
+    return filters is not None and filters.size > 0 and filters.shape[1] in (1, 3)
 
 
 def _readout(run: RunData) -> list[Row]:

@@ -28,6 +28,7 @@ NAMES = {
     "rnn": "RNN",
     "rnn-normalised": "RNN, norm 1",
     "lstm": "LSTM",
+    "mlp": "MLP",
     "fast-weights": "fast weights",
     "modulated": "modulated",
 }
@@ -66,6 +67,22 @@ FIGURES = (
         "Energy of the synapses",
         "Efficacy times squared signal, summed over a neuron's synapses (of an LSTM, a gate's), "
         "mean over steps, agents and neurons.",
+    ),
+    (
+        "",
+        "env_steps",
+        "return",
+        "Return of an episode",
+        "Sum of its rewards, mean over the episodes that ended since the update before, while the "
+        "agent learns and draws its actions.",
+    ),
+    (
+        "",
+        "env_steps",
+        "energy",
+        "Energy of the synapses",
+        "Efficacy times squared signal, summed over all synapses of the core, mean over steps of "
+        "one piece of an episode per update.",
     ),
     (
         "",
@@ -123,7 +140,7 @@ def draw_models(
         axes.plot(where, values, linewidth=2, label=NAMES.get(model, model), **theme.line(index))
     if percent:
         axes.yaxis.set_major_formatter("{x:g} %")
-    label(axes, theme, x=x)
+    label(axes, theme, x=x.replace("_", " "))
     legend(axes, theme)
     return figure
 
@@ -165,6 +182,6 @@ def _course(
         name=(prefix + field).replace("_", "-"),
         title=title,
         caption=f"{caption} At the end: {ends}.",
-        alt=f"Line plot against {x}, one line per model; at the end {ends}.",
+        alt=f"Line plot against {x.replace('_', ' ')}, one line per model; at the end {ends}.",
         draw=lambda theme: draw_models(courses, x, field, theme),
     )

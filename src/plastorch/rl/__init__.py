@@ -1,6 +1,16 @@
-"""Reinforcement learning: a maze and advantage actor-critic, for any recurrent network."""
+"""Reinforcement learning for any recurrent network: a maze, actor-critic, and agents for RLlib."""
 
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, a2c_loss, play
+from plastorch.rl.agent import Agent, FrameEncoder
 from plastorch.rl.maze import Maze, MazeState
 
-__all__ = ["ActorCritic", "ActorCriticTraining", "Maze", "MazeState", "a2c_loss", "play"]
+__all__ = [
+    "ActorCritic",
+    "ActorCriticTraining",
+    "Agent",
+    "FrameEncoder",
+    "Maze",
+    "MazeState",
+    "a2c_loss",
+    "play",
+]

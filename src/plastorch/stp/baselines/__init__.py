@@ -5,6 +5,7 @@ that of each neuron's synapses at each step.
 """
 
 from plastorch.stp.baselines.fast_weights import FastWeights, FastWeightsState
+from plastorch.stp.baselines.feedforward import MLP
 from plastorch.stp.baselines.hebbff import HebbFF
 from plastorch.stp.baselines.modulated import ModulatedPlasticity, ModulatedState
 from plastorch.stp.baselines.squashed import Squashed
@@ -12,6 +13,7 @@ from plastorch.stp.baselines.static import LSTM, RNN
 
 __all__ = [
     "LSTM",
+    "MLP",
     "RNN",
     "FastWeights",
     "FastWeightsState",

@@ -1,0 +1,81 @@
+"""Agents for any environment: what they see is encoded, a core remembers, two readouts act on it.
+
+Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, agents for Pong and the pendulum.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.rl.a2c import ActorCritic
+
+GREY = 128.0
+"""Brightness that counts as 0, and the distance from it that counts as 1."""
+FEATURES = 2592
+"""Of a frame of 84 x 84 pixels, as :class:`FrameEncoder` gives them."""
+
+
+class Agent(ActorCritic):
+    """An encoder, a core, and two linear readouts: the policy's numbers and the state's value.
+
+    Args:
+        encoder: takes observations [N, ...], returns features [N, I].
+        core: takes [T, B, I] and a state, returns activities [T, B, H] and the next state, or None
+            if it has none; its ``energy`` takes the same.
+        hidden_size: H.
+        outputs: numbers per action that the policy's distribution takes, A.
+
+    Example:
+        >>> agent = Agent(nn.Identity(), nn.RNN(4, 8), 8, 2)
+        >>> policy, values, state = agent(torch.randn(3, 5, 4))
+        >>> policy.shape, values.shape
+        (torch.Size([3, 5, 2]), torch.Size([3, 5]))
+    """
+
+    def __init__(self, encoder: nn.Module, core: nn.Module, hidden_size: int, outputs: int) -> None:
+        super().__init__(core, hidden_size, outputs)
+        self.encoder = encoder
+
+    def encode(self, observations: Tensor) -> Tensor:
+        """Features [T, B, I] of observations [T, B, ...]."""
+        features: Tensor = self.encoder(observations.flatten(0, 1))
+        return features.view(*observations.shape[:2], -1)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
+        """The policy's numbers [T, B, A] and values [T, B] of observations, and the state."""
+        return super().forward(self.encode(x), state)
+
+    @torch.no_grad()
+    def energy(self, observations: Tensor, state: Any = None) -> Tensor:
+        """Energy of the core's synapses at each step [T, B], summed over all neurons."""
+        energy: Tensor = self.core.energy(self.encode(observations), state)  # type: ignore[operator]
+        return energy.sum(-1)
+
+
+class FrameEncoder(nn.Module):
+    """Two convolutions over frames [N, 84, 84] of bytes: [N, 2592].
+
+    16 filters of 8 x 8 at every 4th pixel, 32 of 4 x 4 at every 2nd, each with ReLU, on
+    (brightness - 128) / 128.
+
+    Example:
+        >>> FrameEncoder()(torch.zeros(5, 84, 84, dtype=torch.uint8)).shape
+        torch.Size([5, 2592])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 16, 8, stride=4),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, stride=2),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [N, 2592] of frames [N, 84, 84]."""
+        scaled = (x.unsqueeze(1).float() - GREY) / GREY
+        features: Tensor = self.layers(scaled)
+        return features

@@ -1,0 +1,185 @@
+"""Reinforcement learning by Ray RLlib as a phase of a run: checkpoints, and going on after a stop.
+
+Nothing here imports Ray before a phase starts.
+"""
+
+import logging
+import math
+import shutil
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import Record
+from plastorch.rl.agent import Agent
+
+THEIRS = "rllib-single-agent-env-v0"
+"""What RLlib registers environments as; it warns if an algorithm before did so."""
+
+MEMORY = 100
+"""Iterations with a return, whose mean has to be enough."""
+
+
+def ppo(
+    make_env: Callable[[], Any],
+    make_agent: Callable[[], Agent],
+    seed: int,
+    *,
+    envs: int,
+    runners: int = 0,
+    device: torch.device | None = None,
+    sequence: int = 20,
+    **training: Any,
+) -> Any:
+    """Settings of RLlib's proximal policy optimisation, on the new API stack.
+
+    Args:
+        make_env: makes an environment; like ``make_agent``, it must be known on all machines.
+        make_agent: makes an agent, always with the same initial weights.
+        seed: of RLlib.
+        envs: environments that each runner plays at once.
+        runners: processes that play; 0 plays in this one.
+        device: of the learner.
+        sequence: steps that gradients go back through.
+        training: as ``PPOConfig.training`` takes them.
+    """
+    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+    from ray.tune.registry import register_env
+
+    from plastorch.rl.rllib import AgentModule, StateCallback
+
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    register_env("plastorch", partial(_made, make_env))
+    model = {"agent": make_agent, "max_seq_len": sequence}
+    on_gpu = device is not None and device.type == "cuda"
+    return (
+        PPOConfig()
+        .environment("plastorch", clip_actions=True, normalize_actions=False)
+        .env_runners(
+            num_env_runners=runners,
+            num_envs_per_env_runner=envs,
+            episodes_to_numpy=False,
+        )
+        .learners(num_learners=0, num_gpus_per_learner=int(on_gpu))
+        .callbacks(StateCallback)
+        .rl_module(rl_module_spec=RLModuleSpec(module_class=AgentModule, model_config=model))
+        .training(**training)
+        .debugging(seed=seed, log_level="ERROR")
+    )
+
+
+def _made(make_env: Callable[[], Any], context: Any) -> Any:
+    return make_env()
+
+
+class AgentTraining:
+    """A phase of the run: each step is an iteration of an algorithm.
+
+    A record has ``env_steps`` so far; ``return`` and ``length`` of an episode, mean over those that
+    ended in the iteration, if any did; and ``energy`` of a step, of all the core's synapses.
+
+    Args:
+        name: of the phase.
+        agent: gets what is learned.
+        config: of the algorithm; see :func:`ppo`.
+        iterations: how many.
+        folder: of checkpoints, those of RLlib.
+        enough: mean return of a hundred iterations at which training ends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        agent: Agent,
+        config: Any,
+        iterations: int,
+        folder: Path,
+        enough: float = math.inf,
+    ) -> None:
+        self.name, self.agent, self.config = name, agent, config
+        self.position, self.total = 0, iterations
+        self.folder, self.enough = folder, enough
+        self._returns: deque[float] = deque(maxlen=MEMORY)
+        self._algorithm: Any = None
+        self._kept: Path | None = None
+        """Checkpoint that the run's own names until it has named the next one."""
+
+    def step(self) -> list[Record]:
+        """An iteration: plays a batch of steps, learns from it."""
+        found = self.algorithm.train()
+        self.position += 1
+        trained = self.algorithm.get_module().agent.state_dict()
+        self.agent.load_state_dict(trained)
+        played = found["env_runners"]
+        record: Record = {"phase": self.name, "iteration": self.position}
+        record["env_steps"] = int(found["num_env_steps_sampled_lifetime"])
+        for field, theirs in (
+            ("return", "episode_return_mean"),
+            ("length", "episode_len_mean"),
+            ("energy", "energy"),
+        ):
+            value = float(played.get(theirs, math.nan))
+            if math.isfinite(value):
+                record[field] = value
+        if "return" in record:
+            self._returns.append(float(record["return"]))
+        if len(self._returns) == MEMORY and fmean(self._returns) >= self.enough:
+            self.position = self.total
+        if self.position == self.total:
+            self.state_dict()
+        return [record]
+
+    @property
+    def algorithm(self) -> Any:
+        """RLlib's, made when it is first needed."""
+        if self._algorithm is None:
+            import gymnasium
+
+            gymnasium.registry.pop(THEIRS, None)
+            self._algorithm = self.config.build_algo()
+        return self._algorithm
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Writes RLlib's checkpoint beside the run's own, which takes its number."""
+        path = self._checkpoint(self.position)
+        self._forget_others()
+        self.algorithm.save_to_path(path)
+        self._kept = path
+        return {"iteration": torch.tensor(self.position)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Goes on from the checkpoint that :meth:`state_dict` wrote.
+
+        Raises:
+            InputError: if it is not there, or damaged.
+        """
+        path = self._checkpoint(int(state["iteration"]))
+        try:
+            self.algorithm.restore_from_path(path)
+        except Exception as error:
+            raise InputError(f"{path} is no checkpoint of RLlib, or damaged: {error}") from None
+        self._kept = path
+
+    def close(self) -> None:
+        """Ends the algorithm's processes; of a training that is done, one checkpoint stays."""
+        if self.position == self.total:
+            self._forget_others()
+        if self._algorithm is not None:
+            self._algorithm.stop()
+            self._algorithm = None
+
+    def _forget_others(self) -> None:
+        for path in self.folder.glob(f"rllib-{self.name}-*"):
+            if path.resolve() != self._kept:
+                shutil.rmtree(path)
+
+    def _checkpoint(self, iteration: int) -> Path:
+        return (self.folder / f"rllib-{self.name}-{iteration:08}").resolve()
