@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -41,13 +42,22 @@ def inline_math(translator: SphinxTranslator, node: nodes.math) -> None:
 def block_math(translator: SphinxTranslator, node: nodes.math_block) -> None:
     """A formula in a line of its own."""
     formula = convert(node.astext(), display="block")
-    translator.body.append(f'<div class="formula">{formula}</div>')
+    translator.body.append(f'<div class="formula" tabindex="0">{formula}</div>')
     raise nodes.SkipNode
+
+
+def scroll_by_keyboard(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None
+) -> None:
+    """Code may be wider than a phone: who has no mouse can go there and scroll."""
+    if "body" in context:
+        context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
 
 
 def setup(app: Sphinx) -> None:
     """Registers how formulas are drawn; ``html_math_renderer`` then names it."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("html-page-context", scroll_by_keyboard)
 
 
 html_math_renderer = "mathml"

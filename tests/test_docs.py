@@ -1,11 +1,14 @@
 """The documentation's pages of code cells: they run, each figure is made, and the prose is true."""
 
 import ast
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,13 +19,17 @@ from plastorch.hebbian.bayes import compare
 from plastorch.report.canvas import to_png
 
 DOCS = Path(__file__).parent.parent / "docs"
+RESULTS = DOCS.parent / "benchmarks" / "results"
 CELL = re.compile(r"^```\{code-cell\}\n((?:---\n.*?^---\n)?)(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 NOT_PYTHON = re.compile(r"^[:%].*\n", re.MULTILINE)
 """Tags of a cell and commands of the notebook."""
 
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+"""Of torch's exporters."""
+
 
 class Page(NamedTuple):
-    prose: str
     names: dict[str, Any]
     """What the cells leave behind."""
     shown: list[tuple[bool, object]]
@@ -36,8 +43,9 @@ def executed(name: str, data: Path) -> Iterator[Page]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLASTORCH_DATA", str(data))
         patch.chdir(DOCS)
+        patch.syspath_prepend(DOCS)  # the pages' own results.py
         shown = [("alt:" in head, run(code, names)) for head, code in CELL.findall(text)]
-        yield Page(CELL.sub("", text), names, shown)
+        yield Page(names, shown)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,24 @@ def efference_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     yield from executed("efference.md", tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="module")
+def sklearn_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """For scikit-learn users."""
+    yield from executed("sklearn.md", tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def neuromorphic_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """For neuromorphic users."""
+    yield from executed("neuromorphic.md", tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def faq_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Questions."""
+    yield from executed("faq.md", tmp_path_factory.mktemp("data"))
+
+
 def run(code: str, names: dict[str, Any]) -> object:
     """Runs a cell; the value of its last line, as a notebook shows it."""
     tree = ast.parse(NOT_PYTHON.sub("", code))
@@ -87,12 +113,15 @@ def run(code: str, names: dict[str, Any]) -> object:
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("page", 10),
-        ("stpn_page", 2),
-        ("spiking_page", 10),
-        ("rank_page", 3),
-        ("files_page", 2),
-        ("efference_page", 2),
+        ("page", 12),
+        ("stpn_page", 5),
+        ("spiking_page", 13),
+        ("rank_page", 4),
+        ("files_page", 3),
+        ("efference_page", 3),
+        ("sklearn_page", 1),
+        ("neuromorphic_page", 2),
+        ("faq_page", 0),
     ],
 )
 def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
@@ -108,8 +137,8 @@ def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
         assert len(to_png(figure, dpi=50)) > 2000  # a blank one takes less
 
 
-def test_the_rule_written_out_is_the_librarys(page: Page) -> None:
-    assert [value for _, value in page.shown if isinstance(value, bool)] == [True]
+def test_the_rule_written_out_and_the_network_sent_out_are_the_librarys(page: Page) -> None:
+    assert [value for _, value in page.shown if isinstance(value, bool)] == [True] * 2
 
 
 def test_theory_is_learned(page: Page) -> None:
@@ -132,8 +161,8 @@ def test_deep_features_are_useful_before_neurons_settle(page: Page) -> None:
     assert 0 < ((radius - 1).abs() < 0.01).double().mean() < 0.5
 
 
-def test_packed_and_padded_sequences_are_the_same(stpn_page: Page) -> None:
-    assert [value for _, value in stpn_page.shown if isinstance(value, bool)] == [True]
+def test_packed_and_padded_sequences_and_other_runtimes_are_the_same(stpn_page: Page) -> None:
+    assert [value for _, value in stpn_page.shown if isinstance(value, bool)] == [True] * 3
 
 
 def test_stpn_is_smaller_and_learns_earlier(stpn_page: Page) -> None:
@@ -261,10 +290,71 @@ def test_actions_are_told_above_chance_and_places_are_kept(efference_page: Page)
     assert found["with copies"][place] > found["without"][place]
 
 
-@pytest.mark.parametrize(
-    "name", ["page", "stpn_page", "spiking_page", "rank_page", "files_page", "efference_page"]
-)
-def test_prose_quotes_no_measured_figure(name: str, request: pytest.FixtureRequest) -> None:
+def test_features_without_labels_are_above_pixels(sklearn_page: Page) -> None:
+    found = sklearn_page.names["found"]
+    assert (np.array(found["SoftHebb"]) > np.array(found["pixels"]) + 0.05).all()
+    pipeline, images, labels = (sklearn_page.names[n] for n in ("pipeline", "X_test", "y_test"))
+    assert pipeline.score(images, labels) > 0.8
+    assert sklearn_page.names["scores"].mean() > 0.85
+
+
+def test_networks_come_back_from_nir_and_devices_learn(neuromorphic_page: Page) -> None:
+    shown = [value for _, value in neuromorphic_page.shown if isinstance(value, bool)]
+    assert shown == [True] * 2 and len(neuromorphic_page.names["second"].times) > 100
+    weight, members = (neuromorphic_page.names[name] for name in ("weight", "members"))
+    assert weight[members].mean() > weight[~members].mean() + 0.1
+
+
+def test_answers_are_right(faq_page: Page) -> None:
+    shown = [value for _, value in faq_page.shown if value is not None]
+    assert shown == [(torch.float64, torch.device("cpu")), (True, False), False, True]
+
+
+PROSE = ["index", "quickstart", "softhebb", "stpn", "spiking", "rank", "files", "efference",
+         "sklearn", "neuromorphic", "faq"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_prose_quotes_no_measured_figure(name: str) -> None:
     """Numbers come from cells, so that they can't go stale."""
-    page: Page = request.getfixturevalue(name)
-    assert not re.findall(r"\d[\d.]*\s*(?:%|per cent|nats|seconds)", page.prose)
+    prose = FENCED.sub("", (DOCS / f"{name}.md").read_text())
+    assert not re.findall(r"\d[\d.]*\s*(?:%|per cent|nats|seconds)", prose)
+
+
+def test_every_committed_result_is_on_a_page() -> None:
+    text = "".join(path.read_text() for path in DOCS.glob("*.md"))
+    shown = set(re.findall(r'"([a-z0-9-]+)"', "".join(re.findall(r"claims\(([^)]*)\)", text))))
+    assert {path.name for path in RESULTS.iterdir() if path.is_dir()} <= shown
+    drawn = set(re.findall(r'draw_speed\(\s*"([a-z]+)"', text))
+    assert drawn <= {path.stem.removeprefix("bench-") for path in RESULTS.glob("bench-*.json")}
+    assert len(drawn) >= 5
+
+
+def test_tables_of_claims_say_what_the_results_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    from results import claims, draw_speed
+
+    (result,) = (json.loads(path.read_text()) for path in (RESULTS / "ststdp-digits").glob("*"))
+    outcomes = Counter(claim["holds"] for claim in result["claims"])
+    html = claims("ststdp-digits", "none-such")._repr_html_()
+    total = outcomes[True] + outcomes[False]
+    assert f"{outcomes[True]} of {total} asserted claims hold" in html
+    assert html.count("<td>does not hold</td>") == outcomes[False]
+    assert "<code>none-such</code>: no whole run is committed yet." in html
+    rows = json.loads((RESULTS / "bench-rank.json").read_text())["rows"]
+    (axes,) = draw_speed("rank", {row["name"]: row["name"] for row in rows}).axes
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
+    assert ends == pytest.approx([row["ratio"] for row in rows])
+
+
+def test_data_flow_is_a_picture_for_a_phone_and_says_it_all() -> None:
+    svg = ElementTree.parse(DOCS / "_static" / "data-flow.svg").getroot()
+    words = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+    way = ["data", "module(x, state)", "(y, state)", "local rule", "loss", "optimiser",
+           "readout, metric", "run folder", "report"]  # fmt: skip
+    assert [word for word in words if word in way] == way
+    assert int(svg.attrib["width"]) <= 350
+    sizes = [float(node.get("font-size", "15")) for node in svg.iter() if node.tag.endswith("text")]
+    assert min(sizes) >= 12
+    index = (DOCS / "index.md").read_text()
+    assert re.search(r"```\{image\} _static/data-flow\.svg\n---\nalt: >-\n(  .+\n){3,}", index)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
-from plastorch.experiments.softhebb import PUBLISHED, Cifar10Config, MnistConfig
+from plastorch.experiments.softhebb import PUBLISHED, Cifar10Config, MnistConfig, _load
 
 SMALL = ["--width", "quarter", "--readout-epochs", "3"]
 
@@ -141,6 +142,16 @@ def test_own_folder_of_digits_takes_mnists_place(
     assert "NOTE" in capsys.readouterr().err
     assert all(claim["holds"] is None for claim in result["claims"])
     assert "<script>" not in (folder / "report.html").read_text().replace("&lt;script&gt;", "")
+
+
+def test_oblong_images_of_ones_own_are_squashed_to_their_shorter_side(
+    tmp_path: Path, write_tree: Callable[..., Path]
+) -> None:
+    root = write_tree(tmp_path / "mine", ((20, 12),) * 3, mode="RGB")
+    session: Any = SimpleNamespace(data=root)
+    images = _load(MnistConfig(), session)
+    assert images.train_images.shape[1:] == (3, 12, 12)
+    assert "squashed to 12 x 12 pixels" in images.notice
 
 
 def test_published_figures_cover_every_depth() -> None:

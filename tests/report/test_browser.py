@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from plastorch.report import write_gallery
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-SCREENS = {"laptop": (1280, 800, 1), "phone": (390, 844, 2)}
+SCREENS = {"laptop": (1440, 900, 1), "phone": (390, 844, 2)}
+REACHABLE = "a[href], summary, button, input, select, textarea, [tabindex='0']"
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>" + "long" * 40
 
 READ_TEXTS = """() => {
@@ -32,6 +35,12 @@ READ_TEXTS = """() => {
     .map(e => { const s = getComputedStyle(e), a = light(s.color), b = light(back(e));
       return { text: e.textContent.slice(0, 30), size: parseFloat(s.fontSize),
                contrast: (Math.max(a, b) + .05) / (Math.min(a, b) + .05) } }) }"""
+UNSEEN = """() => [...document.images].filter(i => { const box = i.getBoundingClientRect();
+  return !(i.complete && i.naturalWidth && i.checkVisibility() && box.width > 20 && box.height > 20
+    && box.left >= 0 && box.right <= innerWidth) }).map(i => i.alt || i.src)"""
+FOCUSED = """selector => { const e = document.activeElement, style = getComputedStyle(e);
+  return [[...document.querySelectorAll(selector)].indexOf(e),
+          style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2] }"""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +112,50 @@ def test_every_page_fits_and_can_be_read(browser, runs, screen, scheme):
             assert texts and min(text["size"] for text in texts) >= 12
             faint = [text for text in texts if text["contrast"] < 4.5]
             assert faint == [], path
+
+
+def gallery_and_report(runs: Path) -> list[Path]:
+    return [runs / "index.html", next(runs.glob("softhebb-cifar10/*-seed0/report.html"))]
+
+
+@pytest.mark.parametrize(("screen", "scheme"), [*product(SCREENS, ["light"]), ("phone", "dark")])
+def test_axe_finds_nothing_serious(browser, runs, screen, scheme):
+    for path in gallery_and_report(runs):
+        with opened(browser, path, screen, scheme) as page:
+            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            found = axe.Axe().run(page).response
+            assert len(found["passes"]) > 10
+            serious = [
+                (violation["id"], [node["html"] for node in violation["nodes"]])
+                for violation in found["violations"]
+                if violation["impact"] in ("serious", "critical")
+            ]
+            assert serious == [], path
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_figure_is_seen(browser, runs, screen):
+    for path in gallery_and_report(runs):
+        with opened(browser, path, screen, "light") as page:
+            assert page.locator("img").count() > 1
+            assert page.evaluate(UNSEEN) == []
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_all_can_be_reached_by_keyboard_in_order(browser, runs, screen):
+    """Links and folded tables, one after the other, each with a ring around it."""
+    for path in gallery_and_report(runs):
+        with opened(browser, path, screen, "light") as page:
+            count = page.locator(REACHABLE).count()
+            assert count >= 4
+            for place in range(count):
+                page.keyboard.press("Tab")
+                assert page.evaluate(FOCUSED, REACHABLE) == [place, True]
+            folded = page.locator("details")
+            if folded.count():
+                page.locator("summary").first.focus()
+                page.keyboard.press("Enter")
+                assert folded.first.evaluate("e => e.open")
 
 
 @pytest.mark.parametrize("screen", SCREENS)

@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,14 @@ from torch import Tensor
 from plastorch.data.formats import mapped_bytes
 from plastorch.data.imageset import ImageSet, fingerprint
 from plastorch.data.root import cache_root
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 _BLOCK = 4096  # images handed to the threads at a time
+MOST_PIXELS = 1 << 26
+"""Of an image; a small file can claim to hold more than the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,40 @@ class Tree:
     files: tuple[Path, ...]
     labels: Tensor
 
+    def part(self, chosen: Sequence[bool]) -> "Tree":
+        """The same tree with some of its files.
+
+        Args:
+            chosen: for each file, whether it is among them.
+        """
+        files = tuple(compress(self.files, chosen))
+        return replace(self, files=files, labels=self.labels[torch.tensor(chosen)])
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Folders in a folder, sorted, without hidden ones; none if it is not there."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return sorted(f for f in inside if f.is_dir() and _visible(f.name))
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether an image file lies in a folder itself."""
+    return any(_is_image(name) for name in os.listdir(folder))
+
+
+def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
+    """Width and height that all images share; None if they differ.
+
+    Raises:
+        InputError: An image cannot be opened.
+    """
+    found: tuple[int, int] | None = None
+    for file in files:
+        with _opened(file) as image:
+            if image.size != (found := found or image.size):
+                return None
+    return found
+
 
 def scan_tree(folder: Path) -> Tree:
     """Lists the images of a tree, at any depth below each class folder.
@@ -54,7 +92,7 @@ def scan_tree(folder: Path) -> Tree:
     Raises:
         InputError: No class folder, or one without a JPEG or PNG file.
     """
-    classes = tuple(sorted(f.name for f in folder.iterdir() if f.is_dir() and _visible(f.name)))
+    classes = tuple(inside.name for inside in visible_folders(folder))
     if not classes:
         raise InputError(f"{folder}: no class folder found; expected one folder per class")
     files: list[Path] = []
@@ -62,9 +100,9 @@ def scan_tree(folder: Path) -> Tree:
     for label, name in enumerate(classes):
         found = [
             Path(parent, file)
-            for parent, _, names in sorted(os.walk(folder / name, followlinks=True))
+            for parent, names in sorted(_walk(folder / name))
             for file in sorted(names)
-            if _visible(file) and file.lower().endswith(ENDINGS)
+            if _is_image(file)
         ]
         if not found:
             raise InputError(
@@ -75,33 +113,19 @@ def scan_tree(folder: Path) -> Tree:
     return Tree(folder, classes, tuple(files), torch.tensor(labels))
 
 
-def read_trees(
-    name: str,
-    folder: Path,
-    test_names: tuple[str, ...],
-    side: int | None = None,
-    colour: bool | None = None,
-    notice: str = "",
-) -> ImageSet:
-    """Reads ``folder/train`` and ``folder/test`` (or ``val``) as an image set.
-
-    The first call decodes every file into the user's cache; later calls map what it left there.
+def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
+    """Lists the images of ``folder/train`` and ``folder/test`` (or ``val``).
 
     Args:
-        name: What to call the set.
         folder: The root of both trees.
         test_names: Names that the folder of test images may have; the first that is there counts.
-        side: Images are squashed to this many pixels square (antialiased bilinear, as
-            torchvision's ``Resize``); None keeps their size, which must then be the same.
-        colour: True for 3 channels, False for 1, None for what the first image has.
-        notice: The set's notice.
 
     Returns:
-        The set; its images are mapped from disk, and ``aspect`` is there if they were squashed.
+        Training and test images.
 
     Raises:
-        InputError: A folder is missing or empty, the test classes are others than the training
-            classes, an image cannot be decoded, or sizes differ.
+        InputError: A folder is missing or empty, or the test classes are others than the training
+            classes.
     """
     test_folder = next((folder / n for n in test_names if (folder / n).is_dir()), None)
     if test_folder is None or not (folder / "train").is_dir():
@@ -113,21 +137,57 @@ def read_trees(
             f"{folder}: class folder {odd[0]!r} is in only one of train and {test_folder.name}; "
             "expected the same classes in both"
         )
+    return train, test
+
+
+def read_parts(
+    name: str,
+    train: Tree,
+    test: Tree,
+    side: int | None = None,
+    colour: bool | None = None,
+    notice: str = "",
+) -> ImageSet:
+    """Reads training and test images as an image set.
+
+    The first call decodes every file into the user's cache; later calls map what it left there.
+
+    Args:
+        name: What to call the set.
+        train: Its training images.
+        test: Its test images, of the same classes.
+        side: Images are squashed to this many pixels square (antialiased bilinear, as
+            torchvision's ``Resize``); None keeps their size, which must then be the same.
+        colour: True for 3 channels, False for 1, None for what the first image has.
+        notice: The set's notice.
+
+    Returns:
+        The set; its images are mapped from disk, and ``aspect`` is there if they were squashed.
+
+    Raises:
+        InputError: An image cannot be decoded, or sizes differ.
+    """
     if colour is None:
         with _opened(train.files[0]) as image:
             colour = image.mode not in _GREY
     cache = _decoded(train, test, side, colour)
+    try:
+        train_images, test_images = (_mapped_array(cache / f"{p}.npy") for p in ("train", "test"))
+        aspect = torch.from_numpy(np.load(cache / "aspect.npy"))
+        sha256 = json.loads((cache / "info.json").read_text())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError):
+        raise InputError(f"{cache} is damaged; expected decoded images: remove it") from None
     return ImageSet(
         name=name,
-        train_images=_mapped_array(cache / "train.npy"),
+        train_images=train_images,
         train_labels=train.labels,
-        test_images=_mapped_array(cache / "test.npy"),
+        test_images=test_images,
         test_labels=test.labels,
         classes=train.classes,
-        source=str(folder),
-        sha256=json.loads((cache / "info.json").read_text())["sha256"],
+        source=str(train.folder.parent),
+        sha256=sha256,
         notice=notice,
-        aspect=None if side is None else torch.from_numpy(np.load(cache / "aspect.npy")),
+        aspect=None if side is None else aspect,
     )
 
 
@@ -213,10 +273,17 @@ def _pixels(
 
 
 def _opened(file: Path) -> Image.Image:
+    check_file(file, "JPEG or PNG")
     try:
-        return Image.open(file, formats=("JPEG", "PNG"))
+        image = Image.open(file, formats=("JPEG", "PNG"))
     except Exception as error:
         raise InputError(f"{file}: cannot be opened ({error}); expected JPEG or PNG") from error
+    if image.width * image.height > MOST_PIXELS:
+        image.close()
+        raise InputError(
+            f"{file}: {image.width}x{image.height} pixels; expected at most {MOST_PIXELS:,}"
+        )
+    return image
 
 
 def _mapped_array(file: Path) -> Tensor:
@@ -228,11 +295,29 @@ def _key(train: Tree, test: Tree, side: int | None, colour: bool) -> str:
     """A name that changes when any file does, by its name, size or time."""
     digest = hashlib.sha256(json.dumps([1, side, colour]).encode())
     for file in train.files + test.files:
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise InputError(f"{file}: {error.strerror}; expected JPEG or PNG") from None
         line = f"{file.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
 
 
+def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below one, links to others too, but none twice, and the names of its files."""
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(top, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:
+            folders.clear()
+        else:
+            seen.add(real)
+            yield parent, names
+
+
 def _visible(name: str) -> bool:
     return not name.startswith(".")
+
+
+def _is_image(name: str) -> bool:
+    return _visible(name) and name.lower().endswith(ENDINGS)

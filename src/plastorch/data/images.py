@@ -9,13 +9,12 @@ import torch
 
 from plastorch.data.catalogue import Entry, entry_of
 from plastorch.data.download import DownloadError, download_set
-from plastorch.data.folders import read_trees
 from plastorch.data.imageset import ImageSet, fingerprint
+from plastorch.data.own import is_own_folder, read_own_folder
 from plastorch.data.root import data_root
-from plastorch.data.sources import IMAGENET_SIDE, read_set
+from plastorch.data.sources import read_set
 from plastorch.engine.errors import InputError
 
-_OWN_TEST_NAMES = ("test", "val")
 _PARTS = ("train", "test")
 
 
@@ -29,15 +28,17 @@ def load_images(
     """Loads an image set by name: data root, then official download, then the package.
 
     The package holds a small stand-in for MNIST only; ``notice`` then says so. If the data root
-    lacks the set but is itself a tree of your own images (``train/CLASS/*.png`` and
-    ``test/CLASS/*`` or ``val/CLASS/*``, JPEG or PNG), that is loaded in its place, with a notice.
+    lacks the set but is itself a folder of your own images (``CLASS/*.png``, or ``train/CLASS/*``
+    with ``test/CLASS/*`` or ``val/CLASS/*``; JPEG or PNG), that is loaded in its place, with a
+    notice: see :func:`plastorch.data.own.read_own_folder`.
 
     Args:
         name: mnist, fashion-mnist, cifar10, cifar100, stl10, imagenet or imagenette.
         data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
         download: Whether a set that is not in the data root may be downloaded into it.
         image_size: Side in pixels to which the images of a tree are squashed. None: 160 for
-            imagenet and imagenette, the images' own size for a tree of your own.
+            imagenet and imagenette; for a folder of your own, their own size if they all have one
+            of at most 160 pixels, else that of the named set.
 
     Returns:
         The set, its images uint8 [N, C, H, W].
@@ -57,8 +58,8 @@ def load_images(
         # Without the user's own path: results are passed on.
         where = f"data root: {folder.relative_to(root)}"
         return replace(read_set(entry, folder, image_size), source=where)
-    if _is_own_tree(root):
-        return _read_own_tree(entry, root, image_size)
+    if is_own_folder(root):
+        return read_own_folder(entry, root, image_size)
     reason = "download not allowed"
     if download:
         try:
@@ -66,7 +67,8 @@ def load_images(
             return replace(images, source="downloaded from the official site")
         except DownloadError as error:
             reason = str(error)
-    missing = f"{entry.title} is not in {root / entry.folders[0]}; {reason}"
+    own = f", and {root} is no folder of images by class" if data else ""
+    missing = f"{entry.title} is not in {root / entry.folders[0]}{own}; {reason}"
     if entry.title == "MNIST":
         return _embedded_digits(missing)
     raise InputError(f"{missing}; to get it: {entry.how_to_get}, or --data FOLDER that holds it")
@@ -111,22 +113,6 @@ def download_images(name: str, data: str | Path | None = None) -> Path:
         return find_set(entry, root) or download_set(entry, root)
     except DownloadError as error:
         raise InputError(f"{entry.title}: {error}; to get it: {entry.how_to_get}") from error
-
-
-def _is_own_tree(root: Path) -> bool:
-    return (root / "train").is_dir() and any((root / n).is_dir() for n in _OWN_TEST_NAMES)
-
-
-def _read_own_tree(entry: Entry, root: Path, image_size: int | None) -> ImageSet:
-    if entry.layout == "tree":
-        image_size = image_size or IMAGENET_SIDE
-    title = root.resolve().name
-    notice = (
-        f"YOUR OWN IMAGES in {root} stand in for {entry.title}: "
-        f"published figures for {entry.title} do not apply to them."
-    )
-    images = read_trees(title, root, _OWN_TEST_NAMES, image_size, notice=notice)
-    return replace(images, source="own folder")
 
 
 def _embedded_digits(missing: str) -> ImageSet:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.data.catalogue import Entry
-from plastorch.data.folders import read_trees
+from plastorch.data.folders import read_parts, scan_parts
 from plastorch.data.formats import (
     read_cifar,
     read_idx,
@@ -46,7 +46,8 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
     if other := OTHER_READERS.get(entry.layout):
         raise InputError(f"name: {entry.title} holds no images; {other} reads it")
     if entry.layout == "tree":
-        images = read_trees(entry.title, folder, ("val",), image_size or IMAGENET_SIDE, colour=True)
+        parts, side = scan_parts(folder, ("val",)), image_size or IMAGENET_SIDE
+        images = read_parts(entry.title, *parts, side, colour=True)
         names = tuple(entry.classes.get(wnid, wnid) for wnid in images.classes)
         return replace(images, classes=names)
     missing = missing_files(entry, folder)

@@ -205,7 +205,7 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
     check_parts(batch_size=config.batch_size, readout_batch_size=config.readout_batch_size)
-    images = load_images(config.preset_data, session.data)
+    images = _load(config, session)
     if config.validation:
         images = images.validation_split(config.validation, session.seed)
     spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
@@ -231,6 +231,15 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | _radii(net)
     claims = _claims(config, images, session.quick, metrics["test_accuracy"])
     return session.finish(started, loop, metrics, claims)
+
+
+def _load(config: SoftHebbConfig, session: Session) -> ImageSet:
+    """The images; oblong ones, which only a user's own may be, squashed to their shorter side."""
+    images = load_images(config.preset_data, session.data)
+    height, width = images.train_images.shape[2:]
+    if height == width:
+        return images
+    return load_images(config.preset_data, session.data, image_size=min(height, width))
 
 
 def _train_locally(

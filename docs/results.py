@@ -1,0 +1,91 @@
+"""Tables and figures of the committed results, made as the pages are built."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from plastorch.report.canvas import LIGHT, label, new_axes, new_figure
+from plastorch.report.words import measure, verdict
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+HEADS = "claim", "target", "measured", "outcome"
+OUTCOMES = {True: "holds", False: "does not hold", None: "not asserted"}
+
+
+def runs(experiment: str) -> list[dict[str, Any]]:
+    """Every committed result of an experiment, in the order of file names."""
+    return [json.loads(path.read_text()) for path in sorted((RESULTS / experiment).glob("*.json"))]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What papers and we claim, beside what was measured; a notebook shows it as tables."""
+
+    experiments: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        return "".join(_table(name, runs(name)) for name in self.experiments)
+
+
+def claims(*experiments: str) -> Claims:
+    """The claims of some experiments, folded: who asks for a table opens it."""
+    return Claims(experiments)
+
+
+def draw_speed(group: str, names: dict[str, str]) -> Figure:
+    """How many times as fast as its peer each row of a bench group is.
+
+    Args:
+        group: of ``plastorch bench``.
+        names: rows that are drawn, and what to call them.
+    """
+    rows = json.loads((RESULTS / f"bench-{group}.json").read_text())["rows"]
+    ratios = {row["name"]: row["ratio"] for row in rows}
+    figure = new_figure(1.1 + 0.42 * len(names), LIGHT)
+    (axes,) = new_axes(figure, LIGHT)
+    places = range(len(names))
+    axes.barh(places, [ratios[name] - 1 for name in names], left=1, color=LIGHT.series[0])
+    for place, name in enumerate(names):
+        axes.annotate(f" {ratios[name]:.3g} ", (max(ratios[name], 1), place), va="center")
+    axes.axvline(1, color=LIGHT.ink, linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlim(min(0.5, *ratios.values()) / 1.3, 2.5 * max(2.0, *ratios.values()))
+    axes.set_yticks(places, names.values())
+    axes.invert_yaxis()
+    label(axes, LIGHT, x="times as fast as its peer, one thread")
+    return figure
+
+
+def _table(experiment: str, results: list[dict[str, Any]]) -> str:
+    """One experiment's claims; of several runs, the mean of what was measured."""
+    name = f"<code>{escape(experiment)}</code>"
+    if not results:
+        return f"<p>{name}: no whole run is committed yet.</p>"
+    found = [claim for result in results for claim in result["claims"]]
+    seeds = sorted({str(result["seed"]) for result in results})
+    heading = f"{name}: {verdict(found)} (runs: {len(results)}, seeds: {', '.join(seeds)})"
+    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    return (
+        f"<details><summary>{heading}</summary><div class='claims' tabindex='0' role='region' "
+        f"aria-label='claims of {escape(experiment)}'><table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{''.join(_rows(found))}</tbody></table></div></details>"
+    )
+
+
+def _rows(found: list[dict[str, Any]]) -> Iterator[str]:
+    same = defaultdict(list)
+    for claim in found:
+        same[claim["id"], claim["statement"]].append(claim)
+    for (identity, statement), group in same.items():
+        target, measured = (fmean(claim[key] for claim in group) for key in ("target", "measured"))
+        outcomes = sorted({OUTCOMES[claim["holds"]] for claim in group})
+        cells = statement, *(measure(f"{identity} {statement}", x) for x in (target, measured))
+        shown = "".join(f"<td>{escape(str(cell))}</td>" for cell in (*cells, " / ".join(outcomes)))
+        yield f"<tr>{shown}</tr>"
