@@ -57,12 +57,12 @@ def test_records_are_what_was_logged(tmp_path: Path) -> None:
     assert run.records() == []
     first = [{"phase": "a", "step": 1, "accuracy": 0.1 + 0.2}, {"phase": "a", "name": "L∞\u2028"}]
     run.log(first)
-    size = run.log_size()
+    size, digest = run.log_state()
     run.log([])
     assert run.records() == first
     run.log([{"phase": "b", "step": 2}])
     assert run.records() == [*first, {"phase": "b", "step": 2}]
-    run.truncate_log(size)
+    run.truncate_log(size, digest)
     assert RunFolder(tmp_path).records() == first
 
 

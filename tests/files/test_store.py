@@ -194,7 +194,7 @@ def truncated(path: Path) -> None:
         (lambda path: path.write_bytes(b"PK\3\4" + bytes(5000)), "not a database"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000), "labels: "),
         (truncated, "malformed"),
-        (lambda path: path.mkdir(), "unable to open"),
+        (lambda path: path.mkdir(), "Is a directory"),
     ],
 )
 @pytest.mark.parametrize("create", [True, False])

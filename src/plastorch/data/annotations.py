@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
 _MOST_PIXELS = 1 << 24
 """Of a picture; a small file can claim to hold more than the memory."""
+_MOST_IN_ALL = 1 << 31
 
 
 def inside(folder: Path, name: object, where: str) -> Path:
@@ -48,6 +49,21 @@ def inside(folder: Path, name: object, where: str) -> Path:
     if not is_file:
         raise InputError(f"{where}: {folder / name} is missing; expected an image")
     return folder / name
+
+
+def check_room(images: int, size: tuple[int, int], where: str) -> None:
+    """Raises InputError if so many images of that height and width don't fit into memory.
+
+    Small files can hold large images, and a list can name a file many times.
+
+    Example:
+        >>> check_room(1000, (64, 64), "a.json")
+    """
+    if images * size[0] * size[1] > _MOST_IN_ALL:
+        raise InputError(
+            f"{where}: {images} images of {size[1]}x{size[0]} pixels; expected at most "
+            f"{_MOST_IN_ALL} pixels in all"
+        )
 
 
 def read_picture(file: Path, size: tuple[int, int] | None) -> Tensor:
@@ -148,12 +164,11 @@ def shown(value: object) -> str:
 def _decoded(
     file: Path, mode: str | None, size: tuple[int, int] | None
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    check_file(file, "an image")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file, formats=("JPEG", "PNG"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing; expected an image") from None
     except Exception as error:  # Pillow raises many kinds
         raise InputError(f"{file}: cannot be opened ({error}); expected JPEG or PNG") from None
     with image:

@@ -14,7 +14,7 @@ from torch import Tensor
 from plastorch.data.catalogue import Entry, entry_of
 from plastorch.data.images import find_set
 from plastorch.data.root import data_root
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -74,6 +74,7 @@ class SpeechSet:
         """Of all files, one after the other."""
         digest = hashlib.sha256()
         for path in self.files:
+            check_file(path, "a WAV file")
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
@@ -191,7 +192,10 @@ def _command_parts(folder: Path, names: Sequence[str]) -> tuple[list[Part], str]
     lists = {part: folder / name for part, name in _LISTS.items() if (folder / name).is_file()}
     listed: dict[str, Part] = {}
     for part, path in lists.items():
-        of_list = set(path.read_text().split())
+        try:
+            of_list = set(path.read_text(encoding="utf-8").split())
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); expected names") from None
         if of_list.isdisjoint(names):
             raise InputError(f"{path}: none of its {len(of_list)} files is there")
         if both := of_list & listed.keys():

@@ -1,10 +1,9 @@
 """What is known of each named set: its folders, files, checksums and official site."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, meant
 
 
 @dataclass(frozen=True)
@@ -245,7 +244,6 @@ def entry_of(name: str) -> Entry:
         ('cifar-10-batches-py',)
     """
     if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"name: {name!r} found; expected one of {', '.join(CATALOGUE)}{hint}")
+        expected = f"expected one of {', '.join(CATALOGUE)}{meant(name, CATALOGUE)}"
+        raise InputError(f"name: {name!r} found; {expected}")
     return CATALOGUE[name]

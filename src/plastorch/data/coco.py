@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from plastorch.data.annotations import (
+    check_room,
     checked_box,
     inside,
     number,
@@ -90,6 +91,7 @@ def read_coco(folder: Path, part: str) -> Scenes:
         path = inside(folder / part, entry.get("file_name"), where)
         pictures.append(read_picture(path, size))
         size = pictures[0].shape[1], pictures[0].shape[2]
+        check_room(len(images), size, str(file))
         stated = tuple(whole(entry.get(key), f"{where}: {key}") for key in ("height", "width"))
         if stated != size:
             raise InputError(f"{where}: size is {stated[1]}x{stated[0]}; {path} is not that large")
@@ -193,7 +195,10 @@ def _mask(segmentation: Any, size: Size, where: str) -> Tensor:
         raise InputError(
             f"{where}: segmentation is {shown(segmentation)}; expected polygons or run lengths"
         )
-    return torch.stack([fill_polygon(each, size, where) for each in segmentation]).any(dim=0)
+    mask = torch.zeros(size, dtype=torch.bool)
+    for each in segmentation:
+        mask |= fill_polygon(each, size, where)
+    return mask
 
 
 def _box(values: Any, size: Size, where: str) -> list[float]:

@@ -4,9 +4,11 @@ Nothing in a file is ever executed; a damaged file is an InputError that names i
 """
 
 import gzip
+import io
 import math
 import mmap
 import pickle
+import pickletools
 import struct
 import sys
 import zlib
@@ -18,8 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
+MOST_BYTES = 1 << 30
+"""Of a file that is read as a whole; the largest of the official ones has a twentieth."""
 STL10_SHAPE = (3, 96, 96)
 # A private map is charged against memory unless told not to be, and one larger than memory would
 # be refused. Python names the flag only from 3.13 on.
@@ -47,7 +51,7 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
         ...     read_idx(file, 1)
         tensor([7, 9], dtype=torch.uint8)
     """
-    content = _content(path)
+    content = bytearray(read_bytes(path))
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise InputError(f"{path}: {len(content)} bytes found; the IDX header alone has {start}")
@@ -68,12 +72,29 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     return torch.frombuffer(content, dtype=torch.uint8, offset=start).view(shape)
 
 
-def _content(path: Path) -> bytearray:
+def read_bytes(path: Path) -> bytes:
+    """What is in a file, unpacked if its name ends in ``.gz``.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It is unreadable, damaged, no regular file, or holds more than a gigabyte: a
+            small packed file can hold more than any memory.
+    """
+    check_file(path, "a whole file")
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        raw = path.read_bytes()
-        return bytearray(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+        size = path.stat().st_size
+        with opened(path, "rb") as file:
+            content: bytes = file.read(MOST_BYTES + 1) if size <= MOST_BYTES else b""
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a whole file") from error
+        raise InputError(
+            f"{path} is damaged or cannot be read ({error}); expected a whole file"
+        ) from error
+    if max(size, len(content)) > MOST_BYTES:
+        raise InputError(f"{path}: more than {MOST_BYTES:,} bytes in it; expected at most as many")
+    return content
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
@@ -98,8 +119,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
         {'labels': [3, 1]}
     """
     try:
-        with path.open("rb") as file:
-            value = _ArraysOnly(file, encoding="latin1").load()
+        content = path.read_bytes()
+        _check_opcodes(content)
+        value = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -118,16 +140,41 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         allowed: dict[tuple[str, str], Callable[..., Any]] = {
-            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "ndarray"): _empty_array,
             ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _latin1_bytes,
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
         }
-        for core in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            # numpy's own private function, found without naming where this version keeps it
-            allowed[core, "_reconstruct"] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]
         if (module, name) not in allowed:
             raise InputError(f"the pickle asks for {module}.{name}, which is refused")
         return allowed[module, name]
+
+
+def _empty_array(*_: object) -> "np.ndarray[Any, Any]":
+    """What numpy begins with, whatever the pickle says: the content, which is counted, follows."""
+    return np.empty(0, np.int8)
+
+
+def _check_opcodes(content: bytes) -> None:
+    """Refuses what makes a small pickle take endless memory or time.
+
+    That is to remember an object under a huge number, and to build tuples, or sets, that hold one
+    another many times.
+    """
+    tuples: dict[int, bool] = {}
+    before = ""
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if opcode.name in ("DUP", "FROZENSET", "ADDITEMS"):
+            raise InputError(f"the pickle has the opcode {opcode.name}, which is refused")
+        if "PUT" in opcode.name or opcode.name == "MEMOIZE":
+            place = len(tuples) if opcode.name == "MEMOIZE" else int(argument or 0)
+            if place > count:
+                raise InputError(f"the pickle has the place {place}, which is refused")
+            tuples[place] = "TUPLE" in before
+        elif "GET" in opcode.name and tuples.get(int(argument or 0)):
+            raise InputError("the pickle repeats a tuple, which is refused")
+        before = opcode.name
 
 
 def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:
@@ -156,7 +203,8 @@ def read_cifar(path: Path, label_key: str) -> tuple[Tensor, Tensor]:
     if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (3072,)):
         found = getattr(data, "shape", type(data).__name__)
         raise InputError(f"{path}: 'data' is {found}; expected bytes of shape [N, 3072]")
-    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    if isinstance(labels, np.ndarray) and labels.itemsize > 0:
+        labels = labels.tolist()
     if not (isinstance(labels, list) and all(type(y) is int and 0 <= y < 100 for y in labels)):
         raise InputError(
             f"{path}: {label_key!r} is no list of class numbers; expected one an image"

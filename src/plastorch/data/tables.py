@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.formats import read_bytes
 from plastorch.data.images import find_set
 from plastorch.data.root import data_root
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, meant
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 NAME = "metadata"
 LABEL = "label"
 SPLIT = "split"
+MOST_NAME = 1000
+"""Bytes of a class's name: an array of names takes four times as many for each record."""
 
 
 class _Form(NamedTuple):
@@ -90,7 +93,8 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
         InputError: There is no such table, or its file is not there or damaged.
     """
     if name not in TABLES:
-        raise InputError(f"name: no table {name!r}; expected one of {', '.join(TABLES)}")
+        expected = f"expected one of {', '.join(TABLES)}{meant(name, TABLES)}"
+        raise InputError(f"name: no table {name!r}; {expected}")
     entry, root = CATALOGUE[NAME], data_root(data)
     folder = find_set(entry, root)
     path = (folder or root / entry.folders[0]) / f"{name}.csv.gz"
@@ -116,15 +120,21 @@ def _read(path: Path, form: _Form) -> "pl.DataFrame":
         raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
     try:
         frame = pl.read_csv(
-            path,
+            read_bytes(path),
             null_values=list(form.missing),
             infer_schema=not form.codes,
             infer_schema_length=None,
             schema_overrides={LABEL: pl.String},
         )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except InputError:
+        raise
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        reason = (str(error).splitlines() or ["?"])[0]
         raise InputError(f"{path} is damaged: {reason}; expected a gzipped CSV file") from None
     if frame.columns[:1] != [LABEL] or frame[LABEL].null_count() or frame.width < 2:
         raise InputError(f"{path} is damaged; expected a column {LABEL} without gaps, then keys")
+    named = [name for name in (LABEL, SPLIT) if name in frame.columns]
+    lengths = frame.select(pl.col(named).cast(pl.String).str.len_bytes().max())
+    if frame.is_empty() or any(length > MOST_NAME for length in lengths.row(0) if length):
+        raise InputError(f"{path} is damaged; expected classes of at most {MOST_NAME} bytes")
     return frame

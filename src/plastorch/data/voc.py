@@ -15,7 +15,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from plastorch.data.annotations import checked_box, inside, number, read_map, read_picture, shown
+from plastorch.data.annotations import (
+    check_room,
+    checked_box,
+    inside,
+    number,
+    read_map,
+    read_picture,
+    shown,
+)
 from plastorch.data.scenes import VOID, Scenes
 from plastorch.engine.errors import InputError
 
@@ -86,6 +94,7 @@ def read_voc(folder: Path, part: str, classes: tuple[str, ...]) -> Scenes:
         where = f"{part}.txt"
         image = read_picture(inside(folder / "JPEGImages", f"{name}.jpg", where), size)
         size = image.shape[1], image.shape[2]
+        check_room(len(names), size, where)
         images.append(image)
         objects = inside(folder / "SegmentationObject", f"{name}.png", where)
         instances.append(read_map(objects, size))

@@ -1,7 +1,7 @@
 """WAV files: samples of any usual width, one channel, at the rate that is asked for."""
 
 import struct
-from math import gcd
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
+MOST_TERM = 10_000
+"""Of a ratio of rates, as a fraction; others are taken for the nearest such one."""
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
 
@@ -49,6 +51,7 @@ def read_wav(path: str | Path, rate: int | None = None) -> Recording:
             missing at its end or not finite, or a rate that no recording has.
     """
     path = Path(path)
+    check_file(path, "a WAV file")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -84,8 +87,10 @@ def resampled(recording: Recording, rate: int) -> Recording:
         return recording
     from scipy.signal import resample_poly
 
-    common = gcd(rate, recording.rate)
-    up, down = rate // common, recording.rate // common
+    # Rates without a common factor would need filters of millions of taps.
+    low, high = sorted((rate, recording.rate))
+    ratio = Fraction(low, high).limit_denominator(MOST_TERM)
+    up, down = (ratio if rate == low else 1 / ratio).as_integer_ratio()
     samples = resample_poly(recording.samples.double().numpy(), up, down)
     return Recording(torch.from_numpy(samples).float(), rate)
 
@@ -160,6 +165,13 @@ def _decoded(raw: bytes, form: _Format) -> NDArray[np.float32]:
     """Samples of the mean channel, full scale 1."""
     width = form.bits // 8
     raw = raw[: len(raw) // (width * form.channels) * width * form.channels]
+    # What is not finite is refused later.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _mean_channel(raw, width, form)
+
+
+def _mean_channel(raw: bytes, width: int, form: _Format) -> NDArray[np.float32]:
+    """Mean of the channels, full scale 1."""
     if form.kind == _FLOAT:
         values = np.frombuffer(raw, f"<f{width}").astype(np.float64)
     elif width == 1:
@@ -169,5 +181,5 @@ def _decoded(raw: bytes, form: _Format) -> NDArray[np.float32]:
         padded = np.zeros((len(raw) // width, 4), np.uint8)
         padded[:, 4 - width :] = np.frombuffer(raw, np.uint8).reshape(-1, width)
         values = padded.view("<i4")[:, 0] / 2**31
-    mean: NDArray[np.float32] = values.reshape(-1, form.channels).mean(axis=1).astype(np.float32)
+    mean: NDArray[np.float32] = values.reshape(-1, form.channels).mean(axis=1).astype("f4")
     return mean

@@ -1,7 +1,6 @@
 """Rain at stations in the USA, hour by hour: real records, and a labelled stand-in world."""
 
 import hashlib
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.formats import MOST_BYTES
 from plastorch.data.images import find_set
 from plastorch.data.root import data_root
 from plastorch.engine.errors import InputError
@@ -18,6 +18,16 @@ from plastorch.engine.errors import InputError
 NAME = "us-precipitation"
 HOURS_OF_YEAR = 8760
 EARTH_KM = 6371.0
+_KINDS = {
+    "precip": ("i", 32767),
+    "utc_offset": ("i", 24),
+    "lat": ("f", 90),
+    "lon": ("f", 180),
+    "station": ("U", 0),
+    "state": ("U", 0),
+}
+"""Of each array, letters for its type, and the largest value in it."""
+_TYPES = {"precip": np.int16, "utc_offset": np.int64, "lat": np.float64, "lon": np.float64}
 ARRAYS = ("precip", "station", "state", "lat", "lon", "utc_offset", "start")
 
 
@@ -114,15 +124,15 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
         raise InputError(f"{path} is missing; to get it: {entry.how_to_get}, or --data FOLDER")
     arrays = _read(path)
     amount = torch.from_numpy(arrays["precip"])
-    offset = torch.from_numpy(arrays["utc_offset"]).long()
+    offset = torch.from_numpy(arrays["utc_offset"])
     first, last = -int(offset.min()), amount.shape[1] - int(offset.max())
     hour = torch.arange(first, last) + offset[:, None]
     return Precipitation(
         amount=amount.gather(1, hour),
         station=tuple(str(text) for text in arrays["station"]),
         state=tuple(str(text) for text in arrays["state"]),
-        latitude=torch.from_numpy(arrays["lat"]).double(),
-        longitude=torch.from_numpy(arrays["lon"]).double(),
+        latitude=torch.from_numpy(arrays["lat"]),
+        longitude=torch.from_numpy(arrays["lon"]),
         start=np.datetime64(str(arrays["start"]), "h") + np.timedelta64(first, "h"),
         source=f"data root: {path.parent.name}",
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -231,14 +241,27 @@ def _field(count: int, hours: int, generator: torch.Generator) -> Tensor:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file whose forms fit each other."""
+    """The arrays of a file, if their forms fit each other and their values can be."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as contents:
+            if sum(part.file_size for part in contents.zip.infolist()) > MOST_BYTES:
+                raise ValueError(f"more than {MOST_BYTES:,} bytes in it")
             arrays = {name: contents[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if arrays["start"].dtype.kind != "U":
+            raise ValueError("start is no text")
+        arrays["start"] = np.array(np.datetime64(str(arrays["start"]), "h"))
+    except Exception as error:  # numpy, zipfile and zlib raise many kinds
         raise InputError(f"{path} is damaged: {error}; expected arrays {ARRAYS}") from None
-    stations = len(arrays["station"])
+    stations = len(arrays["station"]) if arrays["station"].ndim else 0
     for name, shape in ((n, a.shape) for n, a in arrays.items() if n != "start"):
-        if shape[:1] != (stations,) or len(shape) != 1 + (name == "precip"):
+        if not stations or shape[:1] != (stations,) or len(shape) != 1 + (name == "precip"):
             raise InputError(f"{path}: {name} has shape {shape}; expected {stations} stations")
+    for name, (kinds, most) in _KINDS.items():
+        array = arrays[name]
+        if array.dtype.kind not in kinds or not (kinds == "U" or (abs(array) <= most).all()):
+            raise InputError(f"{path}: {name} holds {array.dtype}, or what can't be")
+        if kinds != "U":
+            arrays[name] = array.astype(_TYPES[name])
+    if arrays["precip"].shape[1] <= 2 * _KINDS["utc_offset"][1] or np.isnat(arrays["start"]):
+        raise InputError(f"{path}: it has {arrays['precip'].shape[1]} hours; expected years")
     return arrays

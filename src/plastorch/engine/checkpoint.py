@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
 LATEST = "latest.json"
 
@@ -29,7 +29,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as file:
+        partial.unlink(missing_ok=True)
+        with open(partial, "xb") as file:  # never what a link of that name points to
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -55,11 +56,10 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: if the file is missing, truncated, or something else, such as a pickle.
     """
+    check_file(path, "a safetensors file")
     try:
         return dict(load_file(path))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; expected a safetensors file") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
         size = path.stat().st_size if path.is_file() else 0
         raise InputError(
             f"{path} ({size} bytes) is damaged or not a safetensors file: {error}"
@@ -126,6 +126,8 @@ def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None
                 f"{source}: tensor {name!r} has shape {tuple(found.shape)}; expected "
                 f"{tuple(value.shape)}: it belongs to another architecture"
             )
+        if found.dtype != value.dtype:
+            raise InputError(f"{source}: tensor {name!r} is {found.dtype}; expected {value.dtype}")
         if not torch.isfinite(found).all():
             raise InputError(f"{source}: tensor {name!r} holds NaN or infinite values")
     with torch.no_grad():
@@ -137,9 +139,10 @@ def _latest(folder: Path) -> dict[str, Any]:
     path = folder / LATEST
     try:
         latest: dict[str, Any] = json.loads(path.read_text())
-        whole = {"number", "tensors", "progress"} <= latest.keys()
-        whole = whole and Path(latest["tensors"]).name == latest["tensors"]
-    except (OSError, ValueError, AttributeError, TypeError):
+        number, progress = latest["number"], latest["progress"]
+        whole = type(number) is int and isinstance(progress, dict)
+        whole = whole and latest["tensors"] == f"state-{number}.safetensors"
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise InputError(f"{path} is damaged; expected the JSON of a checkpoint")

@@ -1,4 +1,10 @@
-"""The one exception for what a user can put right, and the check that most arguments need."""
+"""The one exception for what a user can put right, and the checks that most arguments need."""
+
+import difflib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -17,3 +23,52 @@ def check_positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if not value > 0:
             raise InputError(f"{name} is {value}; expected more than 0")
+
+
+def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises InputError if there are no names, or an unknown one; it suggests the nearest.
+
+    Example:
+        >>> check_names("models", ["lstmm"], ["stpn", "lstm"])
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: models are ['lstmm']; expected some of \
+['stpn', 'lstm']; did you mean lstm?
+    """
+    given, known = list(given), list(known)
+    unknown = [name for name in given if name not in known]
+    if unknown or not given:
+        hint = meant(unknown[0], known) if unknown else ""
+        raise InputError(f"{argument} are {given}; expected some of {known}{hint}")
+
+
+def meant(word: str, choices: Iterable[str]) -> str:
+    """What may have been meant by a word, as the end of a message; nothing if no choice is near.
+
+    Example:
+        >>> meant("stpm", ["rank", "stpn"])
+        '; did you mean stpn?'
+    """
+    near = difflib.get_close_matches(str(word)[:100], list(choices), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Raises InputError if there is no regular file: who opens a pipe, for one, waits for ever.
+
+    Example:
+        >>> check_file(Path("nowhere"), "a WAV file")
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: nowhere is missing; expected a WAV file
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; expected {expected}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; expected {expected}") from None
+    if not stat.S_ISREG(mode):
+        found = "Is a directory" if stat.S_ISDIR(mode) else "Not a regular file"
+        raise InputError(f"{path}: {found}; expected {expected}")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import check_names
 
 PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
 
@@ -21,9 +21,8 @@ def checked_models(models: Iterable[str], known: Iterable[str]) -> tuple[str, ..
         >>> checked_models(["lstm"], ["stpn", "lstm"])
         ('lstm',)
     """
-    models, known = tuple(models), list(known)
-    if not models or not set(models) <= set(known):
-        raise InputError(f"models are {list(models)}; expected some of {known}")
+    models = tuple(models)
+    check_names("models", models, known)
     return models
 
 

@@ -12,6 +12,7 @@ from plastorch.experiments.files_spiking import Supervised, learn
 from plastorch.experiments.files_system import FOLDS, FilesSystemConfig
 from plastorch.experiments.files_tables import Job
 from plastorch.experiments.session import Session
+from plastorch.files.catalogue import read_catalogue
 from plastorch.files.scan import KEYS, scan
 
 OTHER = "other"
@@ -103,7 +104,7 @@ def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str)
             frame[np.sort(some)].write_parquet(partial)
             partial.replace(path)
             session.tell(str(found.summary))
-        return pl.read_parquet(path)
+        return read_catalogue(path)
 
     return from_first(read)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from plastorch.data import corpus
 from plastorch.data.tables import TABLES, Table, load_table
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_names, check_positive
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.files_tables_claims import claims
@@ -89,8 +89,7 @@ class FilesTablesConfig:
     def __post_init__(self) -> None:
         for name, known in (("tables", ALL_TABLES), ("models", MODELS)):
             chosen = tuple(getattr(self, name))
-            if not chosen or not set(chosen) <= set(known):
-                raise InputError(f"{name} are {list(chosen)}; expected some of {list(known)}")
+            check_names(name, chosen, known)
             object.__setattr__(self, name, chosen)
         object.__setattr__(self, "dropouts", tuple(self.dropouts))
         if not self.dropouts or not all(0 <= dropout < 1 for dropout in self.dropouts):

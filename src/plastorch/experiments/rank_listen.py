@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plastorch.data.frames import Scale
 from plastorch.data.logmel import FrameStream, LogMel
-from plastorch.data.wav import Recording, resampled
+from plastorch.data.wav import HIGHEST_HZ, LOWEST_HZ, Recording, resampled
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors, restore
 from plastorch.engine.errors import InputError
 from plastorch.experiments.rank_speech_networks import RankSpeechConfig, rank_name
@@ -110,7 +110,7 @@ def newest_trained(run: Path, quick: bool) -> Path | None:
             whole = result["complete"] and "chosen_threshold" in result["metrics"]
             if whole and result["experiment"] == NAME and (quick or not result["quick"]):
                 return path.parent
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # what is no result can't listen
     return None
 
@@ -125,19 +125,41 @@ def load_ear(run: Path) -> Ear:
         InputError: if it is no such run, or its files are damaged.
     """
     whole = _result(run)
-    settings, metrics, data = whole["config"], whole["metrics"], whole["data"]
-    config = RankSpeechConfig(**{f.name: settings[f.name] for f in fields(RankSpeechConfig)})
-    name = rank_name(metrics["chosen_threshold"], metrics["chosen_entropy_weight"])
-    front = LogMel(data["rate"])
-    net = config.network(config.models()[name], front.bands, len(data["classes"]))
     checkpoint, arrays = load_checkpoint(run / "checkpoint"), load_tensors(run / ARRAYS)
     if checkpoint is None:
         raise InputError(f"{run} has no checkpoint; expected one of trained networks")
+    try:
+        return _ear(run, whole, checkpoint[0], arrays)
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(f"{run} is damaged: {type(error).__name__} {error}") from None
+
+
+def _ear(
+    run: Path, whole: dict[str, Any], trained: dict[str, Tensor], arrays: dict[str, Tensor]
+) -> Ear:
+    settings, metrics, data = whole["config"], whole["metrics"], whole["data"]
+    words, rate = tuple(map(str, data["classes"])), data["rate"]
+    if type(rate) is not int or not LOWEST_HZ <= rate <= HIGHEST_HZ:
+        raise InputError(f"{run}: rate is {rate!r}; expected {LOWEST_HZ} to {HIGHEST_HZ} Hz")
+    config = RankSpeechConfig(**{f.name: settings[f.name] for f in fields(RankSpeechConfig)})
+    name, front = (
+        rank_name(metrics["chosen_threshold"], metrics["chosen_entropy_weight"]),
+        LogMel(rate),
+    )
     start = f"model.{name}."
-    weights = {k.removeprefix(start): v for k, v in checkpoint[0].items() if k.startswith(start)}
+    weights = {k.removeprefix(start): v for k, v in trained.items() if k.startswith(start)}
+    with torch.device("meta"):
+        shapes = config.network(config.models()[name], front.bands, len(words)).state_dict()
+    if any(weights[key].shape != shapes[key].shape for key in shapes):
+        raise InputError(f"{run}: its weights are not those of its settings")
+    net = config.network(config.models()[name], front.bands, len(words))
     restore(net, weights, run / "checkpoint")
     scale = Scale(arrays["scale.mean"], arrays["scale.deviation"])
-    return Ear(net, front, scale, tuple(data["classes"]))
+    if any(part.shape != (front.bands,) or not part.isfinite().all() for part in scale):
+        raise InputError(f"{run / ARRAYS}: scale doesn't fit; expected {front.bands} bands")
+    return Ear(net, front, scale, words)
 
 
 def _result(run: Path) -> dict[str, Any]:
@@ -145,7 +167,7 @@ def _result(run: Path) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads((run / "result.json").read_text())
         whole = result["experiment"] == NAME and "chosen_threshold" in result["metrics"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise InputError(f"trained is {str(run)!r}; expected the folder of a whole run of {NAME}")

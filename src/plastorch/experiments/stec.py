@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
 from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
 from plastorch.efference.optim import Optimizer
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_names, check_positive
 from plastorch.experiments.comparison import checked_models
 
 PAPER = "Scherr et al. 2022, Self-Supervised Learning Through Efference Copies, arXiv 2210.09224"
@@ -123,8 +123,8 @@ class StecConfig:
             self._fill(self.paper_settings())
         object.__setattr__(self, "methods", checked_models(self.methods, METHODS))
         shuffled = tuple(self.shuffled)  # a resumed run gives a list
-        if not set(shuffled) <= set(METHODS):
-            raise InputError(f"shuffled are {list(shuffled)}; expected some of {list(METHODS)}")
+        if shuffled:
+            check_names("shuffled", shuffled, METHODS)
         object.__setattr__(
             self, "shuffled", tuple(name for name in shuffled if name in self.methods)
         )

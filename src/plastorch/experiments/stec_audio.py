@@ -19,7 +19,7 @@ from plastorch.data.logmel import LogMel
 from plastorch.data.wav import read_wav
 from plastorch.efference import AUDIO, AudioViews, Kind, Sources, estimate_bins
 from plastorch.engine.device import fast_matmul, generator
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.run import result
 from plastorch.experiments.rank_speech_data import smoke
 from plastorch.experiments.session import Session
@@ -64,8 +64,7 @@ class StecAudioConfig(StecConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         datasets = tuple(self.datasets)  # a resumed run gives a list
-        if not datasets or not set(datasets) <= set(DATASETS):
-            raise InputError(f"datasets are {list(datasets)}; expected some of {list(DATASETS)}")
+        check_names("datasets", datasets, DATASETS)
         object.__setattr__(self, "datasets", datasets)
         if self.transfer:
             raise InputError("transfer is True; expected False: sounds have no place in an image")

@@ -16,7 +16,7 @@ from plastorch.data import ImageSet, load_images
 from plastorch.data.imageset import fingerprint
 from plastorch.data.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import fast_matmul, generator
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_names, check_positive
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments import ststdp_phases as phases
@@ -103,8 +103,7 @@ class DigitsConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", checked_models(self.models, MODELS))
         transforms = tuple(self.transforms)
-        if not transforms or not set(transforms) <= set(DYNAMIC):
-            raise InputError(f"transforms are {list(transforms)}; expected some of {list(DYNAMIC)}")
+        check_names("transforms", transforms, DYNAMIC)
         object.__setattr__(self, "transforms", transforms)
         counts = {name: value for name, value in asdict(self).items() if isinstance(value, int)}
         check_positive(**counts)

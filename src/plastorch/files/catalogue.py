@@ -3,16 +3,19 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from plastorch.data.formats import read_bytes
 from plastorch.engine.errors import InputError
 from plastorch.files.records import as_frame
 
 ROWS = 1 << 19
 """Records that are in memory at a time."""
+MOST_CELLS = 1 << 29
+"""Values of a table in memory; a small file can hold more than any memory."""
 _CSV = (".csv", ".csv.gz")
 
 
@@ -37,11 +40,16 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is not a file; expected Parquet, .csv or .csv.gz")
     if not path.name.endswith(_CSV):
+        with _refusals(f"records: {path} is not Parquet"):
+            query = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            cells = query.select(pl.len()).collect().item() * len(query.collect_schema())
+        if cells > MOST_CELLS:
+            raise InputError(f"{path} holds {cells:,} values; expected at most {MOST_CELLS:,}")
         return as_frame(path)
-    try:
-        return as_frame(pl.read_csv(path, infer_schema_length=None, glob=False))
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise InputError(f"{path} is no CSV file of records: {_reason(error)}") from None
+    source = read_bytes(path) if path.suffix == ".gz" else path
+    with _refusals(f"{path} is no CSV file of records"):
+        frame = pl.read_csv(source, infer_schema_length=None, glob=False)
+    return as_frame(frame)
 
 
 def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
@@ -55,16 +63,45 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
         InputError: if it is missing, damaged or empty.
     """
     path = Path(path)
-    if path.name.endswith(_CSV) or not path.is_file():
+    if not is_parquet(path):
         yield from read_catalogue(path).iter_slices(rows)
         return
     with _refusals(f"{path} is not Parquet"):
-        query = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        total = query.select(pl.len()).collect().item()
-    for begin in range(0, max(total, 1), rows):
-        with _refusals(f"{path} is damaged"):
-            part = query.slice(begin, rows).collect()
-        yield as_frame(part)
+        rows = min(rows, max(1, MOST_CELLS // max(1, len(_scan(path).collect_schema()))))
+    for begin in range(0, max(count_rows(path), 1), rows):
+        yield read_rows(path, begin, rows)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is read as Parquet."""
+    return path.is_file() and not path.name.endswith(_CSV)
+
+
+def count_rows(path: Path) -> int:
+    """How many records a Parquet file has.
+
+    Raises:
+        InputError: if it is not Parquet.
+    """
+    with _refusals(f"{path} is not Parquet"):
+        rows: int = _scan(path).select(pl.len()).collect().item()
+    return rows
+
+
+def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
+    """Some records of a Parquet file.
+
+    Args:
+        path: of the file.
+        begin: number of the first one.
+        rows: how many, or those that there are.
+
+    Raises:
+        InputError: if it is damaged, or there are none.
+    """
+    with _refusals(f"{path} is damaged"):
+        part = _scan(path).slice(begin, rows).collect()
+    return as_frame(part)
 
 
 def write_frames(parts: Iterable[pl.DataFrame], out: str | Path) -> int:
@@ -88,24 +125,63 @@ def write_frames(parts: Iterable[pl.DataFrame], out: str | Path) -> int:
     """
     out = check_out(out)
     rows = 0
-    with contextlib.ExitStack() as stack:
-        with _refusals(f"can't write {out}"):
-            aside = tempfile.TemporaryDirectory(prefix=".labels-", dir=out.parent)
-            folder = Path(stack.enter_context(aside))
+    with beside(out) as folder:
         written: list[Path] = []
         for part in parts:
-            with _refusals(f"can't write {out}"):
-                written.append(folder / f"{len(written)}.parquet")
-                part.write_parquet(written[-1], compression="lz4")
+            written.append(folder / f"{len(written)}.parquet")
+            write_part(part, written[-1])
             rows += part.height
-        with _refusals(f"can't write {out}"):
-            whole = folder / f"whole{out.suffix}"
-            query = pl.scan_parquet(written, glob=False, hive_partitioning=False)
-            query.sink_csv(whole) if out.suffix == ".csv" else query.sink_parquet(whole)
-            with open(whole, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(whole, out)
+        join_parts(written, out)
     return rows
+
+
+@contextlib.contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """A folder next to a file that is being made, for its parts.
+
+    Raises:
+        InputError: if it can't be made.
+    """
+    with contextlib.ExitStack() as stack:
+        with _refusals(f"can't write {out}"):
+            folder = tempfile.TemporaryDirectory(prefix=".labels-", dir=out.parent)
+            stack.enter_context(folder)
+        yield Path(folder.name)
+
+
+def write_part(part: pl.DataFrame, path: Path) -> None:
+    """Writes a part of a table, which is there as a whole or not at all.
+
+    Raises:
+        InputError: if it can't be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with _refusals(f"can't write {path}"):
+        part.write_parquet(partial, compression="lz4")
+        os.replace(partial, path)
+
+
+def join_parts(parts: Sequence[Path], out: Path) -> None:
+    """Makes one table of its parts, which replaces a file at the very end.
+
+    Args:
+        parts: in their order, in one folder.
+        out: ``.parquet`` or ``.csv``.
+
+    Raises:
+        InputError: if it can't be written.
+    """
+    with _refusals(f"can't write {out}"):
+        whole = parts[0].with_name(f"whole{out.suffix}")
+        query = pl.scan_parquet(list(parts), glob=False, hive_partitioning=False)
+        query.sink_csv(whole) if out.suffix == ".csv" else query.sink_parquet(whole)
+        with open(whole, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(whole, out)
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
 def check_out(out: str | Path) -> Path:
@@ -124,7 +200,7 @@ def check_out(out: str | Path) -> Path:
 def _refusals(what: str) -> Iterator[None]:
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise InputError(f"{what}: {_reason(error)}") from None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_file
 
 Row = tuple[Any, ...]
 
@@ -38,6 +38,8 @@ class Database:
         self.path = path
         if not create and not path.exists():
             raise InputError(f"{path} is missing; expected a store of labels")
+        if path.exists():
+            check_file(path, "a store of labels")
         uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         with self._reporting():
             self._connection = sqlite3.connect(
@@ -46,7 +48,7 @@ class Database:
         try:
             if create and self._is_new():
                 self._make(table, application_id, version)
-            self._check(application_id, version)
+            self._check(table, application_id, version)
             (mode,) = self.rows("PRAGMA journal_mode = WAL")[0]
             if mode != "wal":
                 raise InputError(f"{path} can't have a write-ahead log; expected a local disk")
@@ -89,7 +91,7 @@ class Database:
         lock = Path(os.path.realpath(self.path) + "-lock")
         with contextlib.ExitStack() as stack:
             try:
-                file = stack.enter_context(open(lock, "wb"))
+                file = stack.enter_context(open(lock, "rb", opener=_without_links))
             except OSError as error:
                 raise InputError(f"can't write {lock}: {error.strerror}") from None
             try:
@@ -109,7 +111,7 @@ class Database:
         (tables,) = self.rows("SELECT count(*) FROM sqlite_master")[0]
         return not (tables or self._number("application_id") or self._number("user_version"))
 
-    def _check(self, application_id: int, version: int) -> None:
+    def _check(self, table: str, application_id: int, version: int) -> None:
         if self._number("application_id") != application_id:
             raise InputError(f"{self.path} is no store of labels; expected one, or a new file")
         found = self._number("user_version")
@@ -118,6 +120,9 @@ class Database:
                 f"{self.path} has version {found}; expected at most {version}: "
                 "it was written by a later plastorch"
             )
+        made = [str(text) for (text,) in self.rows("SELECT coalesce(sql, '') FROM sqlite_master")]
+        if [text.split() for text in made] != [table.split()]:  # a view could be without end
+            raise InputError(f"{self.path} is damaged or changed; expected nothing but its table")
 
     def _number(self, pragma: str) -> int:
         return int(self.rows(f"PRAGMA {pragma}")[0][0])
@@ -128,3 +133,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: {error}") from None
+
+
+def _without_links(path: str, flags: int) -> int:
+    """Opens a file, made if it isn't there, but never what a link of its name points to."""
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.single_file import (
+    MOST_TEXT,
     as_in,
     check_count,
     check_types,
@@ -171,8 +172,10 @@ def _classes(given: dict[str, Any]) -> NDArray[Any]:
     kind, values = _KINDS[given["kind"]], given["values"]
     if type(values) is not list or len(values) < 2 or any(type(v) is not kind for v in values):
         raise InputError(f"its classes are not two or more of kind {given['kind']}")
-    for value in values:
-        if kind is str:
+    if kind is str:
+        if len(values) * max(map(len, values)) > MOST_TEXT:
+            raise InputError("the names of its classes are too long")
+        for value in values:
             _check_text(value)
     classes = np.array(values)
     if classes.dtype.kind not in "Uiufb" or not (classes[1:] > classes[:-1]).all():

@@ -29,9 +29,9 @@ def as_frame(records: Any) -> pl.DataFrame:
         At least one row and one column; a polars frame as it is, if it has no NaN.
 
     Raises:
-        InputError: if there is no record or no key, two keys have the same name, a value is of a
-            type that no key has (bytes, dicts, nested lists, Python objects), or the file is not
-            there or not Parquet.
+        InputError: if there is no record or no key, two keys have the same name, one is "*" or a
+            pattern such as "^.*$", a value is of a type that no key has (bytes, dicts, nested
+            lists, Python objects), or the file is not there or not Parquet.
 
     Example:
         >>> as_frame([{"owner": "ada", "size": 7}, {"size": "large"}]).rows()
@@ -43,6 +43,8 @@ def as_frame(records: Any) -> pl.DataFrame:
             f"records are {frame.height} with {frame.width} keys; expected at least one of each"
         )
     for name, dtype in frame.schema.items():
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise InputError(f"key {name!r} is what polars takes for many; expected another name")
         if not _is_value(dtype):
             raise InputError(
                 f"key {name!r} holds {dtype}; expected text, numbers, truth values, times or lists "
@@ -77,7 +79,7 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         raise InputError(f"records: {path} is not a file; expected {_FORMS}")
     try:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"records: {path} is not Parquet: {_reason(error)}") from None
 
 

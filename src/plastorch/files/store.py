@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from plastorch.engine.errors import InputError
 from plastorch.files.database import Database, Row
 from plastorch.files.names import escape
 
@@ -42,6 +43,8 @@ CREATE TABLE labels (
 ) WITHOUT ROWID
 """
 _COLUMNS = "path, size, mtime_ns, changed_ns, inode, label, confidence, keys, model, labelled_at"
+_KINDS = (str, int, int, int | None, int, str, float, str, str, float)
+"""Of the columns."""
 _LAST = chr(0x10FFFF)
 """Comes after every path."""
 
@@ -192,17 +195,22 @@ class LabelStore:
     def paths(self, folder: str, batch: int = 4096) -> Iterator[list[str]]:
         """The files below a folder that have labels, in order, a batch at a time."""
         for rows in self._pages("path", *_bounds(folder), batch):
+            if not all(isinstance(path, str) for (path,) in rows):
+                raise InputError(f"{self.path} is damaged; expected paths that are text")
             yield [path for (path,) in rows]
 
     def rows(self, batch: int = 4096) -> Iterator[list[Labelled]]:
         """All labels in the order of paths, a batch at a time."""
         for rows in self._pages(_COLUMNS, "", _LAST, batch):
-            yield list(map(_labelled, rows))
+            yield list(map(self._labelled, rows))
 
     def counts(self) -> dict[str, int]:
         """How many files have each label, the most frequent first."""
         query = "SELECT label, count(*) FROM labels GROUP BY label ORDER BY 2 DESC, 1"
-        return dict(self._database.rows(query))
+        found = self._database.rows(query)
+        if not all(isinstance(label, str) for label, _ in found):
+            raise InputError(f"{self.path} is damaged; expected labels that are text")
+        return dict(found)
 
     def confident(self, number: int) -> list[Labelled]:
         """The files with the surest labels, the surest first."""
@@ -217,7 +225,13 @@ class LabelStore:
 
     def _ordered(self, order: str, number: int) -> list[Labelled]:
         query = f"SELECT {_COLUMNS} FROM labels ORDER BY {order} LIMIT ?"
-        return list(map(_labelled, self._database.rows(query, (number,))))
+        return list(map(self._labelled, self._database.rows(query, (number,))))
+
+    def _labelled(self, row: Row) -> Labelled:
+        """A row, whose values SQLite may keep in any type."""
+        if any(not isinstance(value, kind) for value, kind in zip(row, _KINDS, strict=True)):
+            raise InputError(f"{self.path} is damaged: {str(row)[:200]} is no row of a label")
+        return Labelled(row[0], Stamp(*row[1:5]), *row[5:])
 
     def _pages(self, columns: str, low: str, high: str, batch: int) -> Iterator[list[Row]]:
         """Rows with paths between bounds; between pages the database is free for others."""
@@ -227,10 +241,6 @@ class LabelStore:
         while rows := self._database.rows(query, (low, high)):
             yield rows
             low = rows[-1][0]
-
-
-def _labelled(row: Row) -> Labelled:
-    return Labelled(row[0], Stamp(*row[1:5]), *row[5:])
 
 
 def _bounds(folder: str) -> tuple[str, str]:

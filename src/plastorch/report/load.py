@@ -24,6 +24,8 @@ _RESULT_FIELDS: dict[str, type] = {
     "complete": bool,
     "quick": bool,
 }
+_LARGEST = 1 << 1000
+"""What a float can hold, about."""
 _CLAIM_FIELDS = ("id", "statement", "target", "measured", "holds", "origin")
 
 
@@ -86,7 +88,7 @@ def load_result(path: Path) -> dict[str, Any]:
         raise InputError(f"{file}: expected a file, found none")
     try:
         result = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: expected one JSON object, found broken JSON ({error})") from None
     if not isinstance(result, dict):
         raise InputError(f"{file}: expected one JSON object, found {type(result).__name__}")
@@ -144,14 +146,22 @@ def _check_values(file: Path, result: dict[str, Any]) -> None:
     for name, (value, kind) in optional.items():
         if not isinstance(value, kind | None):
             wanted = getattr(kind, "__name__", "number")
-            raise InputError(f"{file}: field {name!r}: expected {wanted}, found {value!r}")
+            raise InputError(f"{file}: field {name!r}: expected {wanted}, found {repr(value)[:60]}")
+    if not isinstance(result.get("seed"), int | float | str | None):
+        raise InputError(
+            f"{file}: field 'seed': expected a number, found {repr(result['seed'])[:60]}"
+        )
     for name, value in result["metrics"].items():
-        if not is_number(value):
-            raise InputError(f"{file}: metric {name!r}: expected a number, found {value!r}")
+        if not is_number(value) or (isinstance(value, int) and abs(value) > _LARGEST):
+            raise InputError(
+                f"{file}: metric {name!r}: expected a number, found {repr(value)[:60]}"
+            )
     for claim in result["claims"]:
         missing = [n for n in _CLAIM_FIELDS if not isinstance(claim, dict) or n not in claim]
         if missing:
-            raise InputError(f"{file}: a claim needs {', '.join(_CLAIM_FIELDS)}; found {claim!r}")
+            raise InputError(
+                f"{file}: a claim needs {', '.join(_CLAIM_FIELDS)}; found {repr(claim)[:60]}"
+            )
         if not isinstance(claim["holds"], bool | None):
             raise InputError(
                 f"{file}: claim {claim['id']!r}: holds must be true, false or null, "
@@ -167,12 +177,14 @@ def _load_rows(file: Path) -> list[Row]:
     for index, line in enumerate(lines):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if index == len(lines) - 1:  # a killed run leaves half a line behind
                 break
             row = None
         if not isinstance(row, dict):
-            raise InputError(f"{file}: entry {index + 1}: expected a JSON object, found {line!r}")
+            raise InputError(
+                f"{file}: entry {index + 1}: expected a JSON object, found {line[:60]!r}"
+            )
         rows.append(row)
     return rows
 
@@ -185,7 +197,7 @@ def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
     try:
         arrays: dict[str, NDArray[Any]] = load_file(file)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{file}: expected a safetensors file ({error})") from None
     confusion, filters = arrays.get("confusion"), arrays.get("filters")
     if confusion is not None and (confusion.ndim != 2 or np.diff(confusion.shape).any()):

@@ -1,19 +1,28 @@
 """A run folder becomes report.html; a folder of runs becomes index.html."""
 
+import contextlib
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.run import refuse_links
+from plastorch.engine.sweep import FOLDER, PLAN, Sweep
 from plastorch.report import figures, parts
 from plastorch.report.canvas import DARK, LIGHT, to_png
-from plastorch.report.gallery import Entry, gallery
+from plastorch.report.gallery import Entry, SweepEntry, gallery
+from plastorch.report.grid import lines_of, runs_csv, settings_csv
+from plastorch.report.grid_page import grid_body, grid_panel, in_short
 from plastorch.report.load import RunData, load_result, load_run
 from plastorch.report.panels import Panel, accuracy_course, has_filters, panels
 from plastorch.report.words import date, duration, headline, measure, number, plain, verdict
 
+_NOT_DRAWN = (
+    *(ArithmeticError, LookupError, TypeError, ValueError, AttributeError),
+    *(RuntimeError, MemoryError),
+)
 _SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
 
 
@@ -37,11 +46,13 @@ def write_report(run: Path) -> Path:
     """
     run = Path(run)
     data = load_run(run)
+    refuse_links(run)
     (run / "figures").mkdir(exist_ok=True)
-    drawn = [_draw(run, panel) for panel in panels(data)]
-    _write_thumbnail(data)
-    title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
-    page = parts.document(title, _body(data, drawn))
+    with _drawable(run):
+        drawn = [_draw(run, panel) for panel in panels(data)]
+        _write_thumbnail(data)
+        title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
+        page = parts.document(title, _body(data, drawn))
     return _replace(run / "report.html", page.encode("utf-8", "replace"))
 
 
@@ -76,11 +87,67 @@ def write_gallery(runs: Path) -> Path:
         try:
             if _out_of_date(folder):
                 write_report(folder)
-            entries.append(Entry(folder.relative_to(runs), load_result(folder)))
+            entry = Entry(folder.relative_to(runs), load_result(folder))
+            with _drawable(folder):
+                gallery([entry], [], runs)
+            entries.append(entry)
         except InputError as error:
             unreadable.append((folder.relative_to(runs), str(error)))
-    page = parts.document("plastorch runs", gallery(entries, unreadable, runs))
+    sweeps = []
+    for folder in sorted(plan.parent for plan in runs.glob(f"{FOLDER}/*/{PLAN}")):
+        try:
+            write_sweep(folder)
+            sweep = Sweep.load(folder)
+            sweeps.append(SweepEntry(folder.relative_to(runs), sweep.experiment, in_short(sweep)))
+        except InputError as error:
+            unreadable.append((folder.relative_to(runs), str(error)))
+    page = parts.document("plastorch runs", gallery(entries, unreadable, runs, sweeps))
     return _replace(runs / "index.html", page.encode("utf-8", "replace"))
+
+
+def write_sweep(folder: Path) -> Path:
+    """Write the tables, the figure and the page of a sweep, and pages that its runs lack.
+
+    Args:
+        folder: `RUNS/sweeps/STAMP`; gets `table.csv`, `runs.csv`, a figure and `report.html`.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        InputError: it is no sweep's folder, or damaged.
+
+    Example:
+        >>> write_sweep(Path("no/such/sweep"))
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: no/such/sweep is no sweep's folder; expected \
+sweep.json in it
+    """
+    sweep = Sweep.load(Path(folder))
+    for run in (sweep.folder(trial) for trial in sweep.trials):
+        if run.finished() and _out_of_date(run.path):  # a kill came between
+            with contextlib.suppress(InputError):
+                write_report(run.path)
+    lines = lines_of(sweep)
+    _replace(sweep.path / "table.csv", settings_csv(lines).encode("utf-8", "replace"))
+    _replace(sweep.path / "runs.csv", runs_csv(sweep).encode("utf-8", "replace"))
+    (sweep.path / "figures").mkdir(exist_ok=True)
+    panel = grid_panel(lines)
+    drawn = _draw(sweep.path, panel) if panel else ""
+    page = parts.document(f"{sweep.experiment}, sweep", grid_body(sweep, lines, drawn))
+    return _replace(sweep.path / "report.html", page.encode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _drawable(run: Path) -> Iterator[None]:
+    """What is logged may be anything: a run that can't be drawn is damaged."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except _NOT_DRAWN as error:
+        raise InputError(f"{run}: what it logged can't be drawn ({error!r})") from None
 
 
 def _out_of_date(run: Path) -> bool:
@@ -94,7 +161,9 @@ def _out_of_date(run: Path) -> bool:
 def _replace(path: Path, content: bytes) -> Path:
     """Write beside and rename, so that a reader never sees half a file."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(content)
+    part.unlink(missing_ok=True)
+    with open(part, "xb") as file:  # never what a link of that name points to
+        file.write(content)
     return part.replace(path)
 
 

@@ -1,6 +1,7 @@
 """Pieces of HTML. Every string that comes from a run is escaped here, and only here."""
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -8,6 +9,8 @@ from typing import Any
 
 from plastorch.report.words import duration, measure, plain
 
+_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that HTML doesn't allow, and those that turn the text after them around."""
 _ICONS = {
     "good": "M2.5 8.5 6.5 12.5 13.5 4",
     "bad": "M3.5 3.5 12.5 12.5M12.5 3.5 3.5 12.5",
@@ -17,13 +20,14 @@ _ICONS = {
 
 
 def text(value: object) -> str:
-    """Any value as harmless HTML text or attribute value.
+    """Any value as harmless HTML text or attribute value; controls in it are spelt.
 
     Example:
         >>> text("<script>")
         '&lt;script&gt;'
     """
-    return escape(str(value), quote=True)
+    shown = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
+    return escape(shown, quote=True)
 
 
 def document(title: str, body: str) -> str:
@@ -128,6 +132,31 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
         f'<div class="card"><table class="claims" role="table">'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">\n{rows}\n</tbody></table></div>'
+    )
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text, the first one the heading; on a phone each row becomes a card.
+
+    Example:
+        >>> plain_table([["depth", "reward"], ["1", "<3"]]).count("&lt;3")
+        1
+    """
+    heading, *rest = rows
+    head = "".join(f'<th role="columnheader" scope="col">{text(name)}</th>' for name in heading)
+    body = "\n".join(
+        '<tr role="row">'
+        + "".join(
+            f'<td role="cell" data-label="{text(name)}">{text(cell)}</td>'
+            for name, cell in zip(heading, row, strict=True)
+        )
+        + "</tr>"
+        for row in rest
+    )
+    return (
+        f'<div class="card"><table class="claims" role="table">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">\n{body}\n</tbody></table></div>'
     )
 
 

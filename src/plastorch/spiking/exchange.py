@@ -81,7 +81,12 @@ def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
         >>> layer.circuit.neuron.threshold
         0.5
     """
-    nir, layers = import_nir(), []
+    nir = import_nir()
+    layers: list[STDPLayer] = []
+    if not isinstance(graph, nir.NIRGraph):
+        raise InputError(f"graph is {type(graph).__name__}; expected a nir.NIRGraph")
+    if not 0 < dt < np.inf:
+        raise InputError(f"dt is {dt}; expected seconds above 0")
     chain = _chain(graph, nir)
     if not chain or len(chain) % 2:
         raise InputError(f"graph has {len(chain)} nodes; expected weights and LIF in turns")
@@ -92,7 +97,13 @@ def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
             raise InputError(
                 f"node {name!r} has a bias; expected none: our neurons have no current"
             )
-        layers.append(_layer(weights.weight, neuron_name, neurons, dt))
+        layer = _layer(weights.weight, neuron_name, neurons, dt)
+        if layers and layer.weight.shape[2] != layers[-1].weight.shape[1]:
+            raise InputError(
+                f"node {name!r} has {layer.weight.shape[2]} inputs; expected "
+                f"{layers[-1].weight.shape[1]}, the neurons of the one before"
+            )
+        layers.append(layer)
     return layers
 
 
@@ -136,8 +147,11 @@ def _chain(graph: Any, nir: Any) -> list[tuple[str, Any]]:
         InputError: if there is more than one way to go.
     """
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for start, end in graph.edges:
-        after[start].append(end)
+    names = set(graph.nodes)
+    for edge in graph.edges if isinstance(graph.edges, list | tuple | set) else [()]:
+        if not isinstance(edge, list | tuple) or len(edge) != 2 or not names.issuperset(edge):
+            raise InputError(f"graph has the edge {edge!r}; expected names of two of its nodes")
+        after[edge[0]].append(edge[1])
     starts = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
     chain: list[tuple[str, Any]] = []
     name = starts[0] if len(starts) == 1 else ""
@@ -156,16 +170,24 @@ def _expect(name: str, node: Any, kinds: tuple[type, ...]) -> None:
 
 
 def _layer(weight: Any, name: str, node: Any, dt: float) -> STDPLayer:
+    weight = _numbers(weight, f"weight before node {name!r}", None)
     neurons, inputs = weight.shape
-    ratio = np.broadcast_to(node.r / node.tau, neurons).astype(weight.dtype)
-    jumps = torch.from_numpy(weight * ratio[:, None])
-    threshold = torch.from_numpy(np.array(np.broadcast_to(node.v_threshold, neurons), np.float64))
-    lowest = float(threshold.min())
-    tau, rest, reset = (
-        _one(getattr(node, field), f"{field} of node {name!r}")
-        for field in ("tau", "v_leak", "v_reset")
+    tau, r, rest, reset, limit = (
+        _numbers(getattr(node, field), f"{field} of node {name!r}", neurons)
+        for field in ("tau", "r", "v_leak", "v_reset", "v_threshold")
     )
-    neuron = LIF(tau, threshold=lowest, reset=reset, rest=rest)
+    threshold = torch.from_numpy(limit.astype(np.float64))
+    lowest = float(threshold.min())
+    neuron = LIF(
+        _one(tau, f"tau of node {name!r}"),
+        threshold=lowest,
+        reset=_one(reset, f"v_reset of node {name!r}"),
+        rest=_one(rest, f"v_leak of node {name!r}"),
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        jumps = torch.from_numpy(weight * (r / tau).astype(weight.dtype)[:, None])
+    if not jumps.isfinite().all():
+        raise InputError(f"r of node {name!r} is too large for its tau")
     bounds = PairSTDP(low=min(float(jumps.min()), 0.0), high=max(float(jumps.max()), 1.0))
     layer = STDPLayer(inputs, neurons, neuron, bounds, dt=dt, dtype=jumps.dtype)
     layer.weight.copy_(jumps)
@@ -173,9 +195,23 @@ def _layer(weight: Any, name: str, node: Any, dt: float) -> STDPLayer:
     return layer.eval()
 
 
+def _numbers(values: Any, name: str, neurons: int | None) -> np.ndarray[Any, Any]:
+    """Finite numbers, one for each neuron, or of a matrix of weights."""
+    found = np.asarray(values)
+    if found.dtype.kind not in "fiu" or not found.size or not np.isfinite(found).all():
+        raise InputError(f"{name} is {found.dtype} {found.shape}; expected finite numbers")
+    if neurons is None:
+        if found.ndim != 2:
+            raise InputError(f"{name} has the shape {found.shape}; expected neurons and inputs")
+        return found if found.dtype == np.float64 else found.astype(np.float32)
+    try:
+        return np.array(np.broadcast_to(found, neurons), np.float64)
+    except ValueError:
+        raise InputError(f"{name} has the shape {found.shape}; expected {neurons}") from None
+
+
 def _one(values: Any, name: str) -> float:
     """The value that all neurons share."""
-    values = np.asarray(values)
     if not np.all(values == values.flat[0]):
         raise InputError(
             f"{name} goes from {values.min()} to {values.max()}; expected one value of all neurons"

@@ -1,0 +1,300 @@
+"""Files of images: IDX, CIFAR's pickles, STL-10, folders of JPEG and PNG, COCO and VOC."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from plastorch.data import formats, load_images
+from plastorch.data.coco import read_coco, write_coco
+from plastorch.data.formats import read_cifar, read_idx, read_stl10_images, read_stl10_labels
+from plastorch.data.scenes import Scenes
+from plastorch.data.voc import read_voc, read_xml, write_voc
+from plastorch.engine.errors import InputError
+
+IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 5, 4, 3) + bytes(range(60))
+CIFAR = pickle.dumps(
+    {b"data": np.zeros((3, 3072), np.uint8), b"labels": [1, 2, 3], b"batch_label": b"one"}, 2
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@given(data=st.data())
+def test_damaged_idx(damaged: Any, survives: Any, folder: Path, packed: bool, data: Any) -> None:
+    path = folder / ("idx.gz" if packed else "idx")
+    path.write_bytes(damaged(data, gzip.compress(IDX) if packed else IDX))
+    found = survives(read_idx, path, 3)
+    assert found is None or found.dtype == torch.uint8
+
+
+@given(data=st.data())
+def test_damaged_cifar(damaged: Any, survives: Any, folder: Path, data: Any) -> None:
+    (folder / "batch").write_bytes(damaged(data, CIFAR))
+    found = survives(read_cifar, folder / "batch", "labels")
+    assert found is None or len(found[0]) == len(found[1])
+
+
+@given(content=st.binary(max_size=60))
+def test_stl10_of_any_bytes(survives: Any, folder: Path, content: bytes) -> None:
+    (folder / "stl").write_bytes(content)
+    survives(read_stl10_images, folder / "stl")
+    survives(read_stl10_labels, folder / "stl")
+
+
+def test_headers_that_claim_more_than_memory(refused: Any, folder: Path) -> None:
+    path = folder / "claims"
+    for sizes in ((2**32 - 1,) * 3, (2**31, 28, 28), (0, 2**32 - 1, 2**32 - 1)):
+        path.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, *sizes) + bytes(9))
+        refused(read_idx, path, 3)
+    with open(path, "wb") as file:  # takes no room on disk
+        file.truncate(1 << 40)
+    refused(read_idx, path, 1)
+
+
+def test_a_gzip_bomb(refused: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MOST_BYTES", 1 << 20)
+    path, size = folder / "bomb.gz", 1 << 29
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(struct.pack(">BBBBI", 0, 0, 8, 1, size))
+        for _ in range(size >> 24):
+            file.write(bytes(1 << 24))
+    assert path.stat().st_size < size / 100
+    refused(read_idx, path, 1, megabytes=100)
+
+
+CODE = {
+    "global": b"cos\nsystem\n(S'touch %s'\ntR.",
+    "inst": b"(S'touch %s'\nios\nsystem\n.",
+    "obj": b"(cos\nsystem\nS'touch %s'\no.",
+    "stack": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x06touch \x85R.",
+    "new": b'\x80\x02cbuiltins\nexec\nS\'open("%s","w")\'\n\x85\x81.',
+    "array": b"cnumpy\nfromfile\n(S'%s'\ntR.",
+    "attribute": b"cnumpy\ndtype.__class__.__base__\n.",
+    "persistent": b"Pos.system\n.",
+    "extension": b"\x80\x02\x82\x01.",
+    "build": b"cnumpy\ndtype\n(S'u1'\ntR}S'__class__'\ncos\nsystem\nsb.",
+}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_pickles_that_would_run_code(refused: Any, tmp_path: Path, name: str) -> None:
+    target = tmp_path / "executed"
+    (tmp_path / "batch").write_bytes(CODE[name].replace(b"%s", os.fsencode(target)))
+    refused(read_cifar, tmp_path / "batch", "labels")
+    assert sorted(os.listdir(tmp_path)) == ["batch"]
+
+
+def nested(levels: int) -> bytes:
+    """A tuple of which each level holds the one below twice: its hash takes 2 ** levels steps."""
+    doubled = b"".join(b"q%ch%ch%c\x86" % (place, place, place) for place in range(levels))
+    return b"\x80\x02}I1\n" + doubled + b"I1\ns."
+
+
+BOMBS = {
+    "place": b"\x80\x02}r\xff\xff\xff\x7f.",
+    "place in text": b"}p2000000000\n.",
+    "hash": nested(60),
+    "array": b"cnumpy\nndarray\n((I9999999999\nI3072\nltS'u1'\ntR.",
+    "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"x.",
+    "bytearray": b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b"x.",
+    "frame": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"}.",
+    "depth": b"(" * 100_000 + b"." * 9,
+    "lists": b"]" * 100_000 + b"a" * 99_999 + b".",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_pickles_that_take_endless_memory_or_time(refused: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "batch").write_bytes(BOMBS[name])
+    refused(read_cifar, tmp_path / "batch", "labels")
+
+
+def test_labels_without_bytes(refused: Any, tmp_path: Path) -> None:
+    """An array of items of no size can have any number of them."""
+    labels = np.empty(10**12, "V0")
+    content = pickle.dumps({"data": np.zeros((3, 3072), np.uint8), "labels": labels}, 2)
+    assert len(content) < 20_000
+    (tmp_path / "batch").write_bytes(content)
+    refused(read_cifar, tmp_path / "batch", "labels")
+
+
+def picture(side: int = 8, kind: str = "PNG") -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def tree(root: Path, content: bytes, ending: str = "png") -> Path:
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / part / name).mkdir(parents=True, exist_ok=True)
+            (root / part / name / f"a.{ending}").write_bytes(picture())
+    (root / "train" / "cat" / f"a.{ending}").write_bytes(content)
+    return root
+
+
+def read_tree(root: Path) -> Any:
+    return load_images("cifar10", root, download=False)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@given(data=st.data())
+def test_damaged_pictures(damaged: Any, survives: Any, folder: Path, kind: str, data: Any) -> None:
+    root = tree(folder / kind, damaged(data, picture(kind=kind)))
+    found = survives(read_tree, root)
+    assert found is None or found.train_images.dtype == torch.uint8
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A small PNG whose header says another size."""
+    import zlib
+
+    content = bytearray(picture())
+    content[16:24] = struct.pack(">2I", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (60_000, 60_000), (9000, 9000), (0, 8)])
+def test_pictures_that_claim_many_pixels(refused: Any, tmp_path: Path, size: Any) -> None:
+    refused(read_tree, tree(tmp_path, claiming(*size)))
+
+
+def test_a_picture_with_endless_text(survives: Any, tmp_path: Path) -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("note", " " * (1 << 22), zip=True)
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, "PNG", pnginfo=notes)
+    survives(read_tree, tree(tmp_path, buffer.getvalue()))
+
+
+@pytest.mark.parametrize("content", [b"", b"<script>", b"GIF89a" + bytes(99), b"%!PS\n" + bytes(9)])
+def test_files_that_are_no_pictures(refused: Any, tmp_path: Path, content: bytes) -> None:
+    refused(read_tree, tree(tmp_path, content))
+
+
+def test_pipes_links_and_folders_in_a_tree(refused: Any, tmp_path: Path, pipe: Path) -> None:
+    file = tree(tmp_path, picture()) / "train" / "cat" / "a.png"
+    for target in (pipe, tmp_path / "nowhere", Path("/dev/zero"), file):
+        file.unlink()
+        file.symlink_to(target)
+        refused(read_tree, tmp_path)
+
+
+def test_folders_that_link_to_one_another(survives: Any, tmp_path: Path) -> None:
+    """Followed, the links would make 2 ** 40 paths."""
+    inside = tree(tmp_path, picture()) / "train" / "cat"
+    for name in ("one", "two"):
+        (inside / name).symlink_to(inside)
+    found = survives(read_tree, tmp_path)
+    assert len(found.train_images) == 2
+
+
+def test_names_of_classes_stay_names(survives: Any, tmp_path: Path) -> None:
+    root = tree(tmp_path, picture())
+    for part in ("train", "test"):
+        for before, after in (("cat", "<script>"), ("dog", os.fsdecode(b"\xff\n"))):
+            (root / part / before).rename(root / part / after)
+    assert survives(read_tree, root).classes == ("<script>", os.fsdecode(b"\xff\n"))
+
+
+def scenes() -> Scenes:
+    images, instances = torch.zeros(2, 3, 6, 8).byte(), torch.zeros(2, 6, 8).byte()
+    instances[:, 1:3, 1:4] = 1
+    boxes = torch.tensor([[1.0, 1.0, 4.0, 3.0]] * 2)
+    return Scenes(images, instances, torch.arange(2), torch.tensor([0, 1]), boxes, ("a", "b"))
+
+
+@given(data=st.data())
+def test_damaged_coco(damaged: Any, survives: Any, folder: Path, data: Any) -> None:
+    write_coco(scenes(), folder / "coco", "train")
+    file = folder / "coco" / "annotations" / "instances_train.json"
+    file.write_bytes(damaged(data, file.read_bytes()))
+    survives(read_coco, folder / "coco", "train")
+
+
+@given(
+    data=st.data(),
+    part=st.sampled_from(
+        [
+            "Annotations/train_000000.xml",
+            "SegmentationObject/train_000001.png",
+            "ImageSets/Segmentation/train.txt",
+        ]
+    ),
+)
+def test_damaged_voc(damaged: Any, survives: Any, folder: Path, part: str, data: Any) -> None:
+    write_voc(scenes(), folder / "voc", "train")
+    file = folder / "voc" / part
+    file.write_bytes(damaged(data, file.read_bytes()))
+    survives(read_voc, folder / "voc", "train", ("a", "b"))
+
+
+HOSTILE_XML = {
+    "laughs": "<!DOCTYPE a [<!ENTITY b 'ha'><!ENTITY c '&b;&b;'>]><annotation>&c;</annotation>",
+    "external": "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><annotation/>",
+    "depth": "<annotation>" * 80_000,
+    "encoding": "<?xml version='1.0' encoding='utf-7'?><annotation/>",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_XML)
+def test_hostile_xml(refused: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.xml").write_text(HOSTILE_XML[name])
+    refused(read_xml, tmp_path / "a.xml")
+
+
+def test_deep_xml_ends(survives: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<a>" * 100_000 + "</a>" * 100_000)
+    survives(read_xml, tmp_path / "a.xml")
+
+
+def coco(folder: Path, **changes: Any) -> Path:
+    write_coco(scenes(), folder, "train")
+    file = folder / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | changes))
+    return folder
+
+
+def test_a_picture_that_is_named_again_and_again(refused: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (4096, 4096)).save(coco(tmp_path) / "train" / "large.png")
+    entry = {"file_name": "large.png", "height": 4096, "width": 4096}
+    coco(tmp_path, images=[entry | {"id": i} for i in range(1000)], annotations=[])
+    refused(read_coco, tmp_path, "train")
+
+
+def test_many_polygons_take_the_room_of_one(survives: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 2000)).save(coco(tmp_path) / "train" / "large.png")
+    mask = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]}
+    coco(
+        tmp_path,
+        images=[{"id": 1, "file_name": "large.png", "height": 2000, "width": 2000}],
+        annotations=[mask | {"segmentation": [[0, 0, 9, 0, 9, 9]] * 300}],
+    )
+    assert survives(read_coco, tmp_path, "train", megabytes=300) is not None
+
+
+def test_deep_json_is_refused(refused: Any, tmp_path: Path) -> None:
+    file = coco(tmp_path) / "annotations" / "instances_train.json"
+    file.write_text("[" * 200_000)
+    refused(read_coco, tmp_path, "train")
+    with pytest.raises(InputError, match="expected JSON"):
+        read_coco(tmp_path, "train")
