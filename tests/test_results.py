@@ -197,3 +197,39 @@ def test_figures_of_other_rooms_speed_are_in_the_readme() -> None:
         f"takes {100 * efference['head']['overhead']:.1f} % of a training step",
     ):
         assert words in text, words
+
+
+def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    runs = {
+        pairs: [r for r in results("stpn-art") if r["config"]["pairs"] == pairs] for pairs in (3, 5)
+    }
+    assert {run["config"]["seed"] for run in runs[3]} == {0, 1, 2}
+    three = [run["metrics"] for run in runs[3]]
+    five = runs[5][0]["metrics"]
+    maze, familiar = (results(name)[0]["metrics"] for name in ("stpn-maze", "stpn-familiarity"))
+
+    def between(name: str, unit: float = 100) -> str:
+        values = [unit * metrics[name] for metrics in three]
+        return f"{min(values):.1f} to {max(values):.1f}"
+
+    assert all(metrics["stpn_accuracy"] == 1 for metrics in three)
+    others = ("hebbff", "rnn", "lstm", "fast_weights", "modulated")
+    most = [m[f"{name}_energy"] for m in three for name in others]
+    for words in (
+        f"without recurrence {between('stpnf_accuracy')} %",
+        f"fast weights {between('fast_weights_accuracy')} %",
+        f"modulated plasticity {between('modulated_accuracy')} %",
+        f"need {between('stpn_energy', 1)} units of energy per step",
+        f"of the other models {min(most):.1f} to {max(most):.1f}",
+        f"rows of norm 1 needs {between('rnn_normalised_energy', 1)}",
+        f"without recurrence {between('stpnf_energy', 1)}",
+        f"STPN {100 * five['stpn_accuracy']:.1f} %",
+        f"fast weights {100 * five['fast_weights_accuracy']:.1f} %",
+        f"modulated plasticity {100 * five['modulated_accuracy']:.1f} %",
+        f"STPN {maze['stpn_reward']:.0f}, LSTM {maze['lstm_reward']:.0f}, "
+        f"RNN {maze['rnn_reward']:.0f}, modulated plasticity {maze['modulated_reward']:.0f}",
+        f"STPN {100 * familiar['stpn_accuracy']:.1f} %",
+        f"HebbFF {100 * familiar['hebbff_accuracy']:.1f} %",
+    ):
+        assert words in text, words

@@ -61,7 +61,7 @@ def test_bad_files(tmp_path: Path) -> None:
         ("a.csv", b"a,b\n1,2,3\n", "is no CSV file of records"),
         ("b.csv", b"", "is no CSV file of records"),
         ("c.csv", b"a,b\n", "is no CSV file of records: records are 0"),
-        ("a.csv.gz", b"\x1f\x8bjunk", "is no CSV file of records"),
+        ("a.csv.gz", b"\x1f\x8bjunk", "a.csv.gz is damaged"),
         ("d.csv", b"a\n\xff\xfe\n", "is no CSV file of records"),
     ):
         (tmp_path / name).write_bytes(content)

@@ -48,8 +48,7 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
         return as_frame(path)
     source = read_bytes(path) if path.suffix == ".gz" else path
     with _refusals(f"{path} is no CSV file of records"):
-        frame = pl.read_csv(source, infer_schema_length=None, glob=False)
-    return as_frame(frame)
+        return as_frame(pl.read_csv(source, infer_schema_length=None, glob=False))
 
 
 def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
