@@ -1,4 +1,4 @@
-"""`import plastorch` costs hardly more than `import torch`: what is heavy comes when needed."""
+"""`import plastorch` loads nothing heavy, and its names little beside torch."""
 
 import subprocess
 import sys
@@ -9,9 +9,15 @@ HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "torchvision", "PIL", "rich"
 
 def test_import_loads_nothing_heavy() -> None:
     code = (
-        "import sys, torch; before = set(sys.modules); import plastorch; "
+        "import sys, torch; before = set(sys.modules); from plastorch import STPN, SoftHebbNet; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "plastorch" in loaded and not loaded & set(HEAVY)
+
+
+def test_the_command_line_sets_how_idle_threads_wait_before_torch_is_loaded() -> None:
+    code = "import sys, plastorch.cli; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -216,7 +216,10 @@ def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
     assert all(metrics["stpn_accuracy"] == 1 for metrics in three)
     others = ("hebbff", "rnn", "lstm", "fast_weights", "modulated")
     most = [m[f"{name}_energy"] for m in three for name in others]
+    speed = _rows("stpn")
+    ratios = [f"{speed[f'train-step-h{size}']['ratio']:.1f}" for size in (11, 64, 128)]
     for words in (
+        f"is {ratios[0]}, {ratios[1]} and {ratios[2]} times as fast",
         f"without recurrence {between('stpnf_accuracy')} %",
         f"fast weights {between('fast_weights_accuracy')} %",
         f"modulated plasticity {between('modulated_accuracy')} %",

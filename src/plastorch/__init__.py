@@ -1,17 +1,17 @@
 """Brain-inspired plasticity for PyTorch."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from plastorch.hebbian import (
-    SoftHebbConv2d,
-    SoftHebbLinear,
-    SoftHebbNet,
-    Triangle,
-)
-from plastorch.stp import STPN, STPNCell
-
 if TYPE_CHECKING:
-    from plastorch.hebbian import SoftHebbClassifier
+    from plastorch.hebbian import (
+        SoftHebbClassifier,
+        SoftHebbConv2d,
+        SoftHebbLinear,
+        SoftHebbNet,
+        Triangle,
+    )
+    from plastorch.stp import STPN, STPNCell
 
 __all__ = [
     "STPN",
@@ -25,9 +25,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Imports the estimator when it is asked for: scikit-learn takes most of a second."""
-    if name == "SoftHebbClassifier":
-        from plastorch.hebbian import SoftHebbClassifier
+    """Imports a name's room when it is asked for: torch takes a second, scikit-learn another."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = import_module("plastorch.stp" if name.startswith("STPN") else "plastorch.hebbian")
+    return getattr(room, name)
 
-        return SoftHebbClassifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

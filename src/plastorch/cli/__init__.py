@@ -41,6 +41,9 @@ plastorch COMMAND --help says more; run EXPERIMENT --help lists its settings."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status (0 done, 1 claim fails, 2 bad input, 130 stopped)."""
+    # OpenMP, which reads this as torch is loaded, has idle threads wait busily for milliseconds, on
+    # cores that other threads need.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from plastorch.engine.distributed import WorkerLost
     from plastorch.engine.loop import Interrupted
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from plastorch.engine.checkpoint import write_atomically
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ class Show:
 
 def show(options: Show) -> None:
     """Writes the page."""
+    from plastorch.engine.checkpoint import write_atomically
     from plastorch.report.labels import labels_page
 
     if options.out.exists() and options.out.samefile(options.source):
