@@ -64,7 +64,10 @@ def draw_speed(group: str, names: dict[str, str]) -> Figure:
 
 
 def _table(experiment: str, results: list[dict[str, Any]]) -> str:
-    """One experiment's claims; of several runs, the mean of what was measured."""
+    """One experiment's claims; of several runs, the mean of what was measured.
+
+    Runs with other settings, by which a claim is not asserted, have rows of their own.
+    """
     name = f"<code>{escape(experiment)}</code>"
     if not results:
         return f"<p>{name}: no whole run is committed yet.</p>"
@@ -82,8 +85,8 @@ def _table(experiment: str, results: list[dict[str, Any]]) -> str:
 def _rows(found: list[dict[str, Any]]) -> Iterator[str]:
     same = defaultdict(list)
     for claim in found:
-        same[claim["id"], claim["statement"]].append(claim)
-    for (identity, statement), group in same.items():
+        same[claim["id"], claim["statement"], claim["holds"] is None].append(claim)
+    for (identity, statement, _), group in same.items():
         target, measured = (fmean(claim[key] for claim in group) for key in ("target", "measured"))
         outcomes = sorted({OUTCOMES[claim["holds"]] for claim in group})
         cells = statement, *(measure(f"{identity} {statement}", x) for x in (target, measured))
