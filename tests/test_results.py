@@ -238,3 +238,13 @@ def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
         f"HebbFF {100 * familiar['hebbff_accuracy']:.1f} %",
     ):
         assert words in text, words
+
+
+def test_figures_of_the_pendulum_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    seeds = [run["metrics"] for run in results("stpn-pendulum")]
+    assert len(seeds) == 3
+    for name in ("stpn", "mlp", "rnn", "lstm"):
+        assert {metrics[f"{name}_return"] for metrics in seeds} == {1000}
+        energies = [metrics[f"{name}_energy"] for metrics in seeds]
+        assert f"{name.upper()} {min(energies):,.1f} to {max(energies):,.1f}" in text
