@@ -197,7 +197,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
     [
         (MemoryError(), "out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 EB"), "out of memory"),
-        (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+        (PermissionError(13, "Permission denied", "/data/x"), "/data/x: Permission denied"),
         (OSError(28, "No space left on device"), "No space left"),
     ],
 )
