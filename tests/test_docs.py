@@ -48,58 +48,25 @@ def executed(name: str, data: Path) -> Iterator[Page]:
         yield Page(names, shown)
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """SoftHebb in ten minutes."""
-    yield from executed("softhebb.md", tmp_path_factory.mktemp("data"))
+def fixture_of(name: str) -> Any:
+    """A page whose cells have been executed."""
+
+    @pytest.fixture(scope="module")
+    def executed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+        yield from executed(name, tmp_path_factory.mktemp("data"))
+
+    return executed_page
 
 
-@pytest.fixture(scope="module")
-def stpn_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """STPN for LSTM users."""
-    yield from executed("stpn.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def spiking_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Spikes and their timing."""
-    yield from executed("spiking.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def rank_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Any RNN learns when to answer."""
-    yield from executed("rank.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def files_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Files by their metadata."""
-    yield from executed("files.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def efference_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Self-supervision that knows what it did."""
-    yield from executed("efference.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def sklearn_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """For scikit-learn users."""
-    yield from executed("sklearn.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def neuromorphic_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """For neuromorphic users."""
-    yield from executed("neuromorphic.md", tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def faq_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Questions."""
-    yield from executed("faq.md", tmp_path_factory.mktemp("data"))
+page = fixture_of("softhebb.md")
+stpn_page = fixture_of("stpn.md")
+spiking_page = fixture_of("spiking.md")
+rank_page = fixture_of("rank.md")
+files_page = fixture_of("files.md")
+efference_page = fixture_of("efference.md")
+sklearn_page = fixture_of("sklearn.md")
+neuromorphic_page = fixture_of("neuromorphic.md")
+faq_page = fixture_of("faq.md")
 
 
 def run(code: str, names: dict[str, Any]) -> object:

@@ -24,6 +24,7 @@ from plastorch.rl.agent import Agent
 from plastorch.rl.environments import needs_rl
 from plastorch.rl.evaluate import Trace, play_episodes, random_return
 from plastorch.rl.training import AgentTraining
+from plastorch.stp.baselines import LSTM, RNN
 
 ENGINES = ("ray", "gymnasium", "mujoco", "ale-py")
 """Packages whose versions matter."""
@@ -86,13 +87,31 @@ class Work:
         return -(-self.steps // self.batch)
 
 
-def check_parts(env: Callable[[], Any]) -> None:
-    """Raises InputError if packages are missing, or the environment is not there."""
+def two_biases(core: RNN | LSTM) -> nn.Module:
+    """With torch's second bias, as the paper's code has it."""
+    bound = core.hidden_size**-0.5
+    nn.init.uniform_(core.bias_hh_l0.requires_grad_(), -bound, bound)
+    return core
+
+
+def lstm(inputs: int, size: int) -> nn.Module:
+    """The paper's LSTM of an input and a hidden size."""
+    return two_biases(LSTM(inputs, size))
+
+
+def checked_spaces(make_env: Callable[[], Any]) -> tuple[Any, Any]:
+    """Spaces of observations and of actions, as a check that all is there.
+
+    Raises:
+        InputError: if packages are missing, or the environment is not there.
+    """
     if workers() > 1:
         raise InputError("torchrun has more than one worker; expected Ray: see --address")
     needs_rl()
     needs_ray("rllib")
-    env().close()
+    env = make_env()
+    env.close()
+    return env.observation_space, env.action_space
 
 
 def check_runners(runners: int) -> None:

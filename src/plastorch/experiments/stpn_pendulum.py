@@ -17,12 +17,12 @@ from plastorch.engine.run import Claim
 from plastorch.experiments import stpn_agents
 from plastorch.experiments.comparison import checked_models
 from plastorch.experiments.session import Session
-from plastorch.experiments.stpn_agents import Model, Work
+from plastorch.experiments.stpn_agents import Model, Work, lstm, two_biases
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import make_vectors, outputs
 from plastorch.rl.training import ppo
 from plastorch.stp import STPN
-from plastorch.stp.baselines import LSTM, MLP, RNN
+from plastorch.stp.baselines import MLP, RNN
 
 EPISODES = 20
 """Episodes that a trained model is judged by."""
@@ -72,20 +72,9 @@ def _rnn(inputs: int, size: int) -> nn.Module:
     return two_biases(RNN(inputs, size))
 
 
-def _lstm(inputs: int, size: int) -> nn.Module:
-    return two_biases(LSTM(inputs, size))
-
-
-def two_biases(core: RNN | LSTM) -> nn.Module:
-    """With torch's second bias, as the paper's code has it."""
-    bound = core.hidden_size**-0.5
-    nn.init.uniform_(core.bias_hh_l0.requires_grad_(), -bound, bound)
-    return core
-
-
 MODELS = {
     "stpn": Model(64, _stpnf),
-    "lstm": Model(64, _lstm),
+    "lstm": Model(64, lstm),
     "rnn": Model(64, _rnn),
     "mlp": Model(64, MLP),
 }
@@ -157,9 +146,7 @@ def measure(config: PendulumConfig, session: Session) -> dict[str, Any]:
         session.tell(f"smoke run of {QUICK} steps")
     batch = min(BATCH, config.settings.steps)
     make_env = partial(make_vectors, config.env)
-    stpn_agents.check_parts(make_env)
-    env = make_env()
-    sizes = env.observation_space.shape[0], outputs(env.action_space)  # type: ignore[index]
+    observed, actions = stpn_agents.checked_spaces(make_env)
     work = Work(
         experiment="stpn-pendulum",
         config=stpn_agents.plain(config) | {"settings": config.settings._asdict()},
@@ -167,7 +154,7 @@ def measure(config: PendulumConfig, session: Session) -> dict[str, Any]:
         known=tuple(MODELS),
         env=config.env,
         make_env=make_env,
-        make_agent=partial(agent, *sizes),
+        make_agent=partial(agent, observed.shape[0], outputs(actions)),
         algorithm=partial(_algorithm, config, session, batch, make_env),
         batch=batch,
         steps=config.settings.steps,

@@ -18,13 +18,11 @@ from plastorch.engine.run import Claim
 from plastorch.experiments import stpn_agents
 from plastorch.experiments.comparison import checked_models
 from plastorch.experiments.session import Session
-from plastorch.experiments.stpn_agents import Model, Work
-from plastorch.experiments.stpn_pendulum import two_biases
+from plastorch.experiments.stpn_agents import Model, Work, lstm
 from plastorch.rl.agent import FEATURES, Agent, FrameEncoder
 from plastorch.rl.environments import make_frames, outputs
 from plastorch.rl.training import ppo
 from plastorch.stp import STPN
-from plastorch.stp.baselines import LSTM
 
 EPISODES = 5
 """Games that a trained model is judged by."""
@@ -107,11 +105,7 @@ def _stpn(inputs: int, size: int) -> nn.Module:
     return STPN(inputs, size)
 
 
-def _lstm(inputs: int, size: int) -> nn.Module:
-    return two_biases(LSTM(inputs, size))
-
-
-MODELS = {"stpn": Model(64, _stpn), "lstm": Model(48, _lstm)}
+MODELS = {"stpn": Model(64, _stpn), "lstm": Model(48, lstm)}
 """Of about the same number of parameters."""
 
 
@@ -183,7 +177,7 @@ def measure(config: PongConfig, session: Session) -> dict[str, Any]:
         config = replace(config, steps=64, runners=0, envs=2)
         session.tell("smoke run of one update")
     make_env = partial(make_frames, config.env, settings.frame_skip, 0.0)
-    stpn_agents.check_parts(make_env)
+    _, actions = stpn_agents.checked_spaces(make_env)
     work = Work(
         experiment="stpn-pong",
         config=stpn_agents.plain(config) | {"settings": settings._asdict()},
@@ -191,7 +185,7 @@ def measure(config: PongConfig, session: Session) -> dict[str, Any]:
         known=tuple(MODELS),
         env=config.env,
         make_env=make_env,
-        make_agent=partial(agent, outputs(make_env().action_space)),
+        make_agent=partial(agent, outputs(actions)),
         algorithm=partial(_algorithm, settings, session, make_env),
         batch=settings.batch,
         steps=settings.steps,
