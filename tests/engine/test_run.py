@@ -66,6 +66,20 @@ def test_records_are_what_was_logged(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).records() == first
 
 
+def test_a_log_of_another_run_is_refused_and_stays_whole(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.log([{"phase": "a", "step": 1}])
+    size, digest = run.log_state()
+    run.truncate_log()
+    other = [{"phase": "b", "step": 1}, {"phase": "b", "step": 2}]
+    run.log(other)
+    with pytest.raises(InputError, match="not what its checkpoint"):
+        run.truncate_log(size, digest)
+    with pytest.raises(InputError, match="cut off"):
+        run.truncate_log(10 * size, digest)
+    assert run.records() == other
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiment": 3}', "nonsense"])
 def test_damaged_config_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match="no run folder"):

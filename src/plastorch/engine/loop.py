@@ -122,13 +122,13 @@ class Loop:
         self._stop = False
         found = from_first(lambda: load_checkpoint(run.checkpoint))
         if found is None:
-            run.truncate_log(0)
+            run.truncate_log()
             return
         tensors, progress = found
         _check_progress(progress, run.checkpoint)
         restore(model, _under(tensors, "model."), run.checkpoint)
         self.seconds, self._done = progress["seconds"], progress["done"]
-        run.truncate_log(progress["log_size"], progress.get("log_sha256", ""))
+        run.truncate_log(progress["log_size"], progress["log_sha256"])
         if progress["phase"] is not None:
             self._current = (progress["phase"], progress["position"], _under(tensors, "phase."))
 
@@ -256,7 +256,7 @@ def _check_progress(progress: dict[str, Any], source: Path) -> None:
         and all(type(value) in (int, float) and isfinite(value) for value in seconds.values())
         and all(type(count) is int and 0 <= count < 2**63 for count in counts)
         and isinstance(progress.get("phase", 0), str | None)
-        and isinstance(progress.get("log_sha256", ""), str)
+        and isinstance(progress.get("log_sha256"), str)
     )
     if not whole:
         raise InputError(f"{source}: its progress is damaged; expected that of a run")

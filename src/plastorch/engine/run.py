@@ -23,6 +23,8 @@ _PARTS = (
     *("config.json", "metrics.jsonl", "result.json", "arrays.safetensors"),
     *("checkpoint", "figures", "report.html"),
 )
+NOTHING = hashlib.sha256().hexdigest()
+"""SHA-256 of an empty file."""
 Record = dict[str, float | int | str]
 """One line of ``metrics.jsonl``."""
 
@@ -192,29 +194,30 @@ class RunFolder:
     def log_state(self) -> tuple[int, str]:
         """Bytes of ``metrics.jsonl``, forced to disk, and their SHA-256."""
         if not self._metrics.exists():
-            return 0, ""
+            return 0, NOTHING
         with open(self._metrics, "rb") as file:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return file.tell(), digest
 
-    def truncate_log(self, size: int, digest: str = "") -> None:
-        """Forgets the lines after a checkpoint.
+    def truncate_log(self, size: int = 0, digest: str = NOTHING) -> None:
+        """Forgets the lines after a checkpoint, or all.
 
         Args:
             size: bytes that stay.
-            digest: their SHA-256, if it is known.
+            digest: their SHA-256.
 
         Raises:
-            InputError: if there are not as many, or others.
+            InputError: if there are not as many, or others; the log is as it was then.
         """
         if worker() > 0 or (size == 0 and not self._metrics.exists()):
             return
-        if not self._metrics.is_file() or not 0 <= size <= self._metrics.stat().st_size:
+        if not self._metrics.is_file() or size > self._metrics.stat().st_size:
             raise InputError(f"{self._metrics} is cut off; expected at least {size} bytes")
+        with open(self._metrics, "rb") as file:
+            if hashlib.sha256(file.read(size)).hexdigest() != digest:
+                raise InputError(f"{self._metrics} is not what its checkpoint was made with")
         os.truncate(self._metrics, size)
-        if size and digest and self.log_state()[1] != digest:
-            raise InputError(f"{self._metrics} is not what its checkpoint was made with")
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Replaces ``result.json``.
