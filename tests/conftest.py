@@ -2,6 +2,7 @@
 
 import fcntl
 import pickle
+import resource
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from plastorch.data.download import DownloadError
 settings.register_profile("plastorch", deadline=None)
 settings.load_profile("plastorch")
 
+MOST_BYTES = 8 << 30
+"""Of memory that a process of tests may take, before it takes the machine's."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -28,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="folder of golden vectors",
     )
+
+
+def pytest_configure() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, most))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,7 +48,8 @@ def start(folder: Path, *options: str, run: tuple[str, ...] = MAZE, **fate: str)
 def said(process: Any) -> list[str]:
     """Our lines on stderr, once the process has ended."""
     _, errors = process.communicate(timeout=300)
-    return [line for line in errors.splitlines() if line.startswith("plastorch:")]
+    print(errors)  # shown if a test fails
+    return re.findall("plastorch: .*", errors)  # maybe behind the other worker's progress bar
 
 
 def run_of(folder: Path) -> Path:

@@ -221,6 +221,16 @@ def test_damaged_stores(damaged: Any, survives: Any, folder: Path, data: Any) ->
     survives(everything, path)
 
 
+def test_paths_out_of_order_have_an_end(refused: Any, tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    with LabelStore(path) as store:
+        store.put([ROW, ROW._replace(path="/a/c"), ROW._replace(path="/a/d")])
+    content = path.read_bytes()
+    assert b"/a/d" in content
+    path.write_bytes(content.replace(b"/a/d", b"!a/d"))  # the last, and yet before the others
+    refused(everything, path)
+
+
 def changed(*statements: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
         with LabelStore(path) as store:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -23,6 +23,7 @@ from plastorch.engine.errors import InputError
 
 COLUMNS = 80
 """Of what is printed for reading."""
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 USAGE = """usage: plastorch COMMAND ...
 
@@ -44,13 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenMP, which reads this as torch is loaded, has idle threads wait busily for milliseconds, on
     # cores that other threads need.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    from plastorch.engine.distributed import WorkerLost
-    from plastorch.engine.loop import Interrupted
-
-    arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
             stream.reconfigure(errors="backslashreplace")
+    with _terminated_as_interrupted():
+        return _done(list(sys.argv[1:] if argv is None else argv))
+
+
+def _done(arguments: list[str]) -> int:
+    """Runs a command, and says in a line why it ended, if not well."""
+    from plastorch.engine.distributed import WorkerLost
+    from plastorch.engine.loop import Interrupted
+
     try:
         if any("\0" in argument for argument in arguments):
             raise InputError("an argument has a NUL character; expected text")
@@ -59,14 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if arguments[0] not in COMMANDS:
             raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
-        with _terminated_as_interrupted():
-            return COMMANDS[arguments[0]](arguments[1:])
+        return COMMANDS[arguments[0]](arguments[1:])
     except InputError as error:
         return _ended(one_line(str(error)), 2)
     except (Interrupted, WorkerLost) as stop:
         return _ended(f"stopped; {stop}", 130)
-    except KeyboardInterrupt:
-        return _ended("stopped", 130)
+    except KeyboardInterrupt as again:  # maybe while it was stopping already
+        before = again.__context__
+        known = isinstance(before, Interrupted | WorkerLost)
+        return _ended(f"stopped; {before}" if known else "stopped", 130)
     except BrokenPipeError:  # who reads has seen enough; what is left goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -82,22 +89,28 @@ def _ended(why: str, status: int) -> int:
     """Says why a command ended; of several workers, one does."""
     from plastorch.engine.job import first_to_say
 
+    _handle_stops(signal.SIG_IGN)  # a launcher that stops its workers may do so now
     if first_to_say(why):
         print(f"plastorch: {why}", file=sys.stderr, flush=True)
     return status
 
 
+def _handle_stops(handler: Any, numbers: Sequence[int] = STOPS) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in numbers:
+            signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl-C does: what it has begun is put away."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.getsignal(number) for number in STOPS}
+    _handle_stops(signal.default_int_handler, [signal.SIGTERM])
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            _handle_stops(handler, [number])
 
 
 def list_experiments(arguments: list[str]) -> int:

@@ -87,7 +87,7 @@ def first_to_say(line: str) -> bool:
     if not launched():
         return True
     try:
-        return int(_store().add(f"plastorch/said/{_start()}/{line}", 1)) == 1
+        return int(_store(5).add(f"plastorch/said/{_start()}/{line}", 1)) == 1
     except RuntimeError:  # better twice than never
         return True
 
@@ -97,12 +97,12 @@ def _start() -> str:
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 
 
-def _store() -> TCPStore:
-    """What the job's launcher keeps in memory; it outlives the workers."""
+def _store(seconds: int = 60) -> TCPStore:
+    """What the job's launcher keeps in memory; it outlives the workers, and is soon there."""
     return TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         is_master=False,
         wait_for_workers=False,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=seconds),
     )

@@ -239,8 +239,11 @@ class LabelStore:
             f"SELECT {columns} FROM labels WHERE path > ? AND path < ? ORDER BY path LIMIT {batch}"
         )
         while rows := self._database.rows(query, (low, high)):
+            last = rows[-1][0]
+            if not isinstance(last, str) or last <= low:  # it would come again and again
+                raise InputError(f"{self.path} is damaged; expected paths in their order")
             yield rows
-            low = rows[-1][0]
+            low = last
 
 
 def _bounds(folder: str) -> tuple[str, str]:
