@@ -43,7 +43,7 @@ def executed(name: str, data: Path) -> Iterator[Page]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLASTORCH_DATA", str(data))
         patch.chdir(DOCS)
-        patch.syspath_prepend(DOCS)  # the pages' own results.py
+        patch.syspath_prepend(DOCS)  # the pages' own modules
         shown = [("alt:" in head, run(code, names)) for head, code in CELL.findall(text)]
         yield Page(names, shown)
 
@@ -67,6 +67,7 @@ efference_page = fixture_of("efference.md")
 sklearn_page = fixture_of("sklearn.md")
 neuromorphic_page = fixture_of("neuromorphic.md")
 faq_page = fixture_of("faq.md")
+scale_page = fixture_of("scale.md")
 
 
 def run(code: str, names: dict[str, Any]) -> object:
@@ -89,6 +90,7 @@ def run(code: str, names: dict[str, Any]) -> object:
         ("sklearn_page", 1),
         ("neuromorphic_page", 2),
         ("faq_page", 0),
+        ("scale_page", 1),
     ],
 )
 def test_each_cell_that_describes_a_picture_shows_one_and_no_other(
@@ -275,6 +277,19 @@ def test_networks_come_back_from_nir_and_devices_learn(neuromorphic_page: Page) 
 def test_answers_are_right(faq_page: Page) -> None:
     shown = [value for _, value in faq_page.shown if value is not None]
     assert shown == [(torch.float64, torch.device("cpu")), (True, False), False, True]
+
+
+def test_two_workers_are_near_the_model_and_more_of_them_take_less_time(scale_page: Page) -> None:
+    predicted, hours, settings = (scale_page.names[n] for n in ("predicted", "hours", "settings"))
+    for name in ("cifar10-10", "cifar10-100", "imagenet-8"):
+        modelled, measured = predicted(name)
+        assert 0.75 < modelled / measured < 1.15
+    one, few, many = (settings()[name] for name in ("1 GPU", "8 GPUs", "100 nodes, 800 GPUs"))
+    for images in (10, 100):
+        times = [hours(*setting, images) for setting in (one, few, many)]
+        assert times[0] / 8 < times[1] < times[0] / 5 and times[0] / 800 < times[2] < times[1]
+    blocks = [block.bytes for block in scale_page.names["blocks"]()]
+    assert blocks[-1] > 0.9 * sum(blocks)
 
 
 PROSE = ["index", "quickstart", "softhebb", "stpn", "spiking", "rank", "files", "efference",

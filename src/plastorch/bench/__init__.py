@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plastorch.engine.errors import InputError
 
-GROUPS = ("softhebb", "stpn", "spiking", "files", "rank", "efference")
+GROUPS = ("softhebb", "stpn", "spiking", "files", "rank", "efference", "workers")
 
 
 def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:

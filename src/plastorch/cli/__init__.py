@@ -209,7 +209,7 @@ def bench(arguments: list[str]) -> int:
 
     def options(
         group: tyro.conf.Positional[
-            Literal["softhebb", "stpn", "spiking", "files", "rank", "efference"]
+            Literal["softhebb", "stpn", "spiking", "files", "rank", "efference", "workers"]
         ] = "softhebb",
         out: Path | None = None,
     ) -> None:

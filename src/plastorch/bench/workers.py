@@ -1,0 +1,153 @@
+"""Speed of two workers that share each batch of deep SoftHebb, against one that has all of it."""
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.distributed import FileStore  # type: ignore[attr-defined]
+
+from plastorch.bench.softhebb import natural_like
+from plastorch.bench.timing import WARM_UP, Row, row
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.distributed import by_itself, worker
+from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet
+from plastorch.hebbian.presets import preset
+from plastorch.hebbian.train import HebbianTraining
+
+WORKERS = 2
+
+
+class Size(NamedTuple):
+    """What a row measures: training steps in which all blocks learn."""
+
+    name: str
+    spec: NetworkSpec
+    side: int
+    """Of the images, in pixels."""
+    batch: int
+    """Images, over all workers."""
+    rounds: int
+
+
+SIZES = (
+    Size("cifar10-10", preset("cifar10"), 32, 10, 20),
+    Size("cifar10-100", preset("cifar10"), 32, 100, 8),
+    Size("imagenet-8", preset("imagenet", 4), 160, 8, 4),
+)
+"""The published batch and ten times that; all blocks of ImageNet's but the last, of 1.4 GB."""
+SUMS = {"sum-4B": 1, "sum-1MB": 1 << 18, "sum-64MB": 1 << 24}
+"""Numbers in single precision, which workers sum."""
+SUM_ROUNDS = 20
+
+
+def rows() -> tuple[dict[str, object], Iterator[Row]]:
+    """What the images are, and the rows of the group as they are measured."""
+    data = {"name": "generated", "source": "noise with a 1/f spectrum", "workers": WORKERS}
+    return data, measure(SIZES, SUMS)
+
+
+def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
+    """Measures row by row, by the clock, two processes with a thread each.
+
+    A step's row says too what the workers sum in it, as often as ``sums``, ``bytes`` in all; that
+    of a sum has a copy of as many bytes as its peer.
+
+    Args:
+        sizes: of steps.
+        sums: how many numbers, by name of the row.
+
+    Yields:
+        One row each.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_measured, (folder, sizes, sums), WORKERS)  # type: ignore[no-untyped-call,attr-defined]
+        yield from json.loads(Path(folder, "rows").read_text())
+
+
+def _measured(number: int, folder: str, sizes: tuple[Size, ...], sums: dict[str, int]) -> None:
+    """What each of the workers does; the first writes the rows."""
+    torch.set_num_threads(1)
+    store = FileStore(f"{folder}/store", WORKERS)
+    dist.init_process_group("gloo", store=store, rank=number, world_size=WORKERS)
+    with fast_matmul():
+        found = [_step_row(size) for size in sizes]
+    found += [_sum_row(name, count) for name, count in sums.items()]
+    if number == 0:
+        Path(folder, "rows").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+def _step_row(size: Size) -> Row:
+    with by_itself():
+        alone = _training(size)
+    shared = _training(size)
+    summed: list[int] = []
+    with _noted(summed):
+        shared.step()
+    if worker() == 0:
+        with by_itself():
+            alone.step()
+    pairs = zip(alone.net.parameters(), shared.net.parameters(), strict=True)
+    equal = all(torch.allclose(one, two, rtol=1e-4, atol=1e-5) for one, two in pairs)
+    ours_s, alone_s = _in_turns(shared.step, alone.step, size.rounds)
+    told = {"batch": size.batch, "sums": len(summed), "bytes": sum(summed), "equal": equal}
+    return row(size.name, ours_s, "one worker, the whole batch", alone_s, **told)
+
+
+def _sum_row(name: str, count: int) -> Row:
+    numbers, copy = torch.zeros(count), torch.empty(count)
+    ours_s, copy_s = _in_turns(
+        lambda: dist.all_reduce(numbers), lambda: copy.copy_(numbers), SUM_ROUNDS
+    )
+    return row(name, ours_s, "a copy", copy_s, bytes=4 * count)
+
+
+def _training(size: Size) -> HebbianTraining:
+    images = natural_like(size.batch, size.side)
+    net = SoftHebbNet(size.spec, 3, size.side, 10, generator(0, 0))
+    return HebbianTraining(net, images, size.batch, mode="consecutive", epochs=1000)
+
+
+@contextlib.contextmanager
+def _noted(summed: list[int]) -> Iterator[None]:
+    """Notes how many bytes each sum over the workers has."""
+    all_reduce = dist.all_reduce
+
+    def noting(tensor: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        summed.append(tensor.numel() * tensor.element_size())
+        return all_reduce(tensor, *arguments, **options)
+
+    dist.all_reduce = noting
+    try:
+        yield
+    finally:
+        dist.all_reduce = all_reduce
+
+
+def _in_turns(
+    ours: Callable[[], object], peer: Callable[[], object], rounds: int
+) -> tuple[float, float]:
+    """Median seconds of what all do together, and of what the first does while others wait."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(WARM_UP + rounds):
+        dist.barrier()
+        seconds[0].append(_seconds(ours))
+        dist.barrier()
+        if worker() == 0:
+            with by_itself():
+                seconds[1].append(_seconds(peer))
+    return median(seconds[0][WARM_UP:]), median(seconds[1][WARM_UP:] or [0.0])
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
