@@ -1,11 +1,11 @@
 """What the log of a softhebb-bayes run comes to: its metrics, and the paper's claims."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Literal
 
 from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claim_rows import Row, judged
 from plastorch.hebbian.attacks import area_under_curve
 
 ATTACKS = {
@@ -110,115 +110,125 @@ def claims(found: dict[str, float], asserted: bool) -> list[Claim]:
         found: what :func:`metrics` gave.
         asserted: False where the run is no evidence: smoke runs, reduced data, other settings.
     """
-    rows: list[Claim] = []
+    return judged([*_bayesian(found), *_learning(found), *_attacked(found)], asserted)
 
-    def claim(
-        name: str,
-        statement: str,
-        measured: str,
-        target: float,
-        above: bool,
-        origin: Literal["paper", "ours"] = "paper",
-    ) -> None:
-        value = found[measured]
-        holds = value > target if above else value < target  # a tie shows no difference
-        rows.append(Claim(name, statement, target, value, holds if asserted else None, origin))
 
+def _bayesian(found: dict[str, float]) -> Iterator[Row]:
+    """Of worlds whose hidden causes are known."""
     worlds = "known causes, median over worlds where all are found:"
-    claim(
+    yield Row(
         "equilibrium",
         "the rule rests at Bayes' optimum: mean update there, in standard errors (1 is chance)",
-        "theory_equilibrium_score",
+        found["theory_equilibrium_score"],
+        "below",
         1.1,
-        False,
+        "paper",
     )
-    claim(
+    yield Row(
         "posterior",
         f"{worlds} activations are Bayes' posterior (mean total variation)",
-        "theory_posterior_distance",
+        found["theory_posterior_distance"],
+        "below",
         0.03,
-        False,
+        "paper",
     )
-    claim(
+    yield Row(
         "weights",
         f"{worlds} weights are the class means (least cosine)",
-        "theory_alignment",
+        found["theory_alignment"],
+        "above",
         0.99,
-        True,
+        "paper",
     )
-    claim(
+    yield Row(
         "prior",
         f"{worlds} biases are log-priors (root mean square error, nats)",
-        "theory_prior_error",
+        found["theory_prior_error"],
+        "below",
         0.1,
-        False,
+        "paper",
     )
-    claim(
+    yield Row(
         "kl",
         f"{worlds} KL divergence of inputs falls to under 1 % of its start (nats)",
-        "theory_kl",
+        found["theory_kl"],
+        "below",
         0.01 * found["theory_kl_before"],
-        False,
+        "paper",
     )
-    claim(
+    yield Row(
         "hidden-cross-entropy",
         f"{worlds} cross-entropy with the causes falls to under 1 % above its bound (nats)",
-        "theory_cross_entropy",
+        found["theory_cross_entropy"],
+        "below",
         0.01 * found["theory_cross_entropy_before"],
-        False,
+        "paper",
     )
-    claim(
+    yield Row(
         "found",
         "known causes: share of worlds where all are found",
-        "theory_found",
+        found["theory_found"],
+        "above",
         0.5,
-        True,
-        "ours",
     )
-    claim(
+
+
+def _learning(found: dict[str, float]) -> Iterator[Row]:
+    """Of learning from digits, with labels or without."""
+    yield Row(
         "cross-entropy",
         "learning without labels lowers the supervised cross-entropy (to half of its start)",
-        "again_soft_cross_entropy",
+        found["again_soft_cross_entropy"],
+        "below",
         found["again_soft_cross_entropy_at_first"] / 2,
-        False,
+        "paper",
     )
-    claim(
+    yield Row(
         "soft-hard",
         "label assignment after one pass: soft above hard winner-take-all",
-        "once_soft_label_assignment",
+        found["once_soft_label_assignment"],
+        "above",
         found["once_hard_label_assignment"],
-        True,
+        "paper",
     )
-    claim(
+    yield Row(
         "one-pass",
         "accuracy after one pass: SoftHebb above backprop",
-        "once_soft_accuracy",
+        found["once_soft_accuracy"],
+        "above",
         found["once_backprop_accuracy"],
-        True,
+        "paper",
     )
-    claim(
+    yield Row(
         "iterations",
         "mini-batches to 95 % of the accuracy after one pass: SoftHebb below backprop",
-        "once_soft_steps_to_95_percent",
+        found["once_soft_steps_to_95_percent"],
+        "below",
         found["once_backprop_steps_to_95_percent"],
-        False,
+        "paper",
     )
+
+
+def _attacked(found: dict[str, float]) -> Iterator[Row]:
+    """Of noise, attacks, and images between classes."""
     for attack, words in ATTACKS.items():
-        name = attack.replace("-", "_")
-        claim(
+        area = f"area_{attack.replace('-', '_')}"
+        yield Row(
             f"robust-{attack}",
             f"{words}, area under the accuracy curve: SoftHebb above backprop",
-            f"area_{name}_soft",
-            found[f"area_{name}_backprop"],
-            True,
+            found[f"{area}_soft"],
+            "above",
+            found[f"{area}_backprop"],
+            "paper",
         )
-    if "between_judge_target_soft" in found and "between_judge_target_backprop" in found:
-        claim(
+    between = "between_judge_target"
+    if f"{between}_soft" in found and f"{between}_backprop" in found:
+        yield Row(
             "interpolation",
             "an independent network sees the target in images half-way (its probability): "
             "attacks on SoftHebb above attacks on backprop",
-            "between_judge_target_soft",
-            found["between_judge_target_backprop"],
-            True,
+            found[f"{between}_soft"],
+            "above",
+            found[f"{between}_backprop"],
+            "paper",
         )
-    return rows
