@@ -208,7 +208,8 @@ def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
     three = [run["metrics"] for run in runs[3]]
     five = runs[5][0]["metrics"]
     familiar = results("stpn-familiarity")[0]["metrics"]
-    maze, faster = (run["metrics"] for run in results("stpn-maze"))
+    mazes = results("stpn-maze")
+    assert [run["config"]["learning_rate"] for run in mazes] == [3e-4, 6e-4]
 
     def between(name: str, unit: float = 100) -> str:
         values = [unit * metrics[name] for metrics in three]
@@ -231,9 +232,12 @@ def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
         f"STPN {100 * five['stpn_accuracy']:.1f} %",
         f"fast weights {100 * five['fast_weights_accuracy']:.1f} %",
         f"modulated plasticity {100 * five['modulated_accuracy']:.1f} %",
-        f"STPN {maze['stpn_reward']:.0f}, LSTM {maze['lstm_reward']:.0f}, "
-        f"RNN {maze['rnn_reward']:.0f}, modulated plasticity {maze['modulated_reward']:.0f}",
-        f"run alone, earns {faster['stpn_reward']:.0f}.",
+        *(
+            f"STPN {run['metrics']['stpn_reward']:.0f}, LSTM {run['metrics']['lstm_reward']:.0f}, "
+            f"RNN {run['metrics']['rnn_reward']:.0f}, "
+            f"modulated plasticity {run['metrics']['modulated_reward']:.0f}"
+            for run in mazes
+        ),
         f"STPN {100 * familiar['stpn_accuracy']:.1f} %",
         f"HebbFF {100 * familiar['hebbff_accuracy']:.1f} %",
     ):
