@@ -252,3 +252,36 @@ def test_figures_of_the_pendulum_are_in_the_readme() -> None:
         assert {metrics[f"{name}_return"] for metrics in seeds} == {1000}
         energies = [metrics[f"{name}_energy"] for metrics in seeds]
         assert f"{name.upper()} {min(energies):,.1f} to {max(energies):,.1f}" in text
+
+
+def test_figures_of_files_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    (run,), (system,) = (results(name) for name in ("files-tables", "files-system"))
+    assert run["complete"] and not run["quick"] and system["complete"] and not system["quick"]
+    held = {claim["id"]: claim["holds"] for claim in run["claims"]}
+    tables = [name.removeprefix("encoding-") for name in held if name.startswith("encoding-")]
+    tables.remove("ranks")
+    assert all(held[f"encoding-{table}"] and held[f"stdp-{table}"] for table in tables)
+    near = [held[f"snn-{table}"] for table in tables]
+    assert (near.count(True), len(near), held["snn-ahead"]) == (5, 7, False)
+    for table in tables:
+        found = {
+            name.removeprefix(f"{table}_").removesuffix("_accuracy"): 100 * value
+            for name, value in run["metrics"].items()
+            if name.startswith(f"{table}_") and name.endswith(("_accuracy", "_accuracy_loss"))
+        }
+        svm = max(found.get(n, 0) for n in ("linear_svm", "rbf_svm", "rbf_nystroem"))
+        clusters = max(found["k_means"], found["k_modes"])
+        lost = found["memristive_day_accuracy_loss"]
+        row = [found["snn"], lost, found["logistic"], svm, found["boosting"]]
+        row += [found["stdp"], clusters, found["majority"]]
+        records = f"{run['metrics'][f'{table}_inputs_records']:,.0f}"
+        assert f"| `{table}` | {records} | {' | '.join(f'{x:.1f}' for x in row)} |" in text
+    kinds, packages = (
+        [
+            f"{100 * system['metrics'][f'{root}_{of}_snn_accuracy']:.1f}"
+            for root in ("python", "share")
+        ]
+        for of in ("kind", "package")
+    )
+    assert f"kinds {' and '.join(kinds)} %, packages {' and '.join(packages)} %" in text

@@ -209,6 +209,12 @@ def test_bad_samples() -> None:
         COMPATIBLE_BINS.encode(samples)
 
 
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+def test_copies_that_are_no_numbers_have_no_class(bad: float) -> None:
+    with pytest.raises(InputError, match="infinite or not a number; expected finite numbers"):
+        Bins(((0.5,), (0.5,))).encode(torch.tensor([[0.0, 1.0], [bad, 0.0]]))
+
+
 def test_bad_targets() -> None:
     images, sounds = CIFAR.sample(4, random()), AUDIO.sample(4, random())
     with pytest.raises(InputError, match="kind is 'whole'; expected one of egocentric, full"):

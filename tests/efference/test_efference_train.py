@@ -66,6 +66,20 @@ def phase(made: Learner, given: Sources | None = None, **more: Any) -> Pretraini
     )
 
 
+class Blind(Shifts):
+    """Views that don't tell their parameters."""
+
+    def __init__(self, drawn: Any) -> None:
+        self.drawn = drawn
+
+    def sample(self, count: int, generator: torch.Generator, device: Any = "cpu") -> Any:
+        return self.drawn
+
+
+def seen_by(views: Any) -> Pretraining:
+    return Pretraining("pair", learner(), sources(), views, Training(3, 8), difference)
+
+
 def run(of: Pretraining) -> list[Record]:
     return [record for _ in range(of.position, of.total) for record in of.step()]
 
@@ -300,6 +314,12 @@ def test_the_course_of_rates_is_lightlys(batches: int, data: st.DataObject) -> N
         assert training.rates(number) == pytest.approx((course * 0.3 * 64 / 256, course * 0.2))
 
 
+def test_one_direction_is_learnt_if_the_reverse_is_not_asked_for() -> None:
+    for reverse, count in ((True, 2), (False, 1)):
+        targets = phase(learner(), reverse=reverse)._batch(0)[0][2:]
+        assert sum(of is not None for of in targets) == count
+
+
 def test_a_loss_that_is_not_finite_ends_the_run() -> None:
     made = learner()
     with torch.no_grad():
@@ -333,6 +353,9 @@ def test_lars_asks_for_lightly(monkeypatch: pytest.MonkeyPatch) -> None:
             "labels are 3; expected 40",
         ),
         (lambda: phase(learner(), targets=None), "targets are missing; expected a function"),
+        (lambda: seen_by(lambda x: x), "views are a function; expected sample"),
+        (lambda: seen_by(Blind(None)), "sample gives a NoneType; expected a NamedTuple"),
+        (lambda: seen_by(Blind(torch.zeros(2))), "sample gives a Tensor; expected a NamedTuple"),
         (lambda: Learner(SimCLR(nn.Flatten(), 3), 3, 1), "classes is 1; expected 2 or more"),
         (
             lambda: probe_accuracy(learner(), *sources(0), lambda x: x / 255),

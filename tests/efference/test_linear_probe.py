@@ -92,6 +92,24 @@ def test_going_on_from_a_state_gives_the_same_bits() -> None:
     assert torch.equal(second.probe.weight, whole.probe.weight)
 
 
+def test_training_and_test_features_are_of_one_precision() -> None:
+    given: list[torch.dtype] = []
+    phase = probe(bfloat16=True)
+    phase.encoder[2].register_forward_hook(lambda *args: given.append(args[2].dtype))
+    phase.step()
+    assert set(given) == {torch.bfloat16} and len(given) == 4  # three batches, and the test images
+    assert phase.probe.weight.dtype == torch.float32
+
+
+def test_nothing_is_extracted_before_the_first_step() -> None:
+    given: list[Tensor] = []
+    net = encoder()
+    net.register_forward_hook(lambda *args: given.append(args[2]))
+    layer = probe_layer(6, 3, torch.Generator())
+    LinearProbe(net, layer, *images(20, 0), *images(9, 1), dimmed)
+    assert given == []
+
+
 def test_the_layer_starts_small() -> None:
     layer = probe_layer(500, 100, torch.Generator().manual_seed(0))
     assert float(layer.weight.detach().std()) == pytest.approx(0.01, rel=0.02)

@@ -181,6 +181,10 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     assert float(nt_xent(same.detach(), same.detach(), 0.01)) == pytest.approx(log(9))
 
 
+def weighted(z: Tensor, weights: list[Any]) -> Tensor:
+    return manipulation((z, z), torch.zeros(4, 2).long(), torch.tensor(weights))[0]
+
+
 def test_autocast_changes_nothing() -> None:
     z = [of.float() for of in projections(4)]
     expected = nt_xent(*z[:2]), relic(*z), byol(*z[:2])
@@ -209,6 +213,10 @@ def test_autocast_changes_nothing() -> None:
             r"to \[3\]; expected -1 to \[2\]",
         ),
         (lambda z: manipulation((z,), torch.full((4, 1), -2)), r"from \[-2\]"),
+        (lambda z: weighted(z, [-1.0, 1.0]), r"weights are \[-1.0, 1.0\]; expected 2, one for"),
+        (lambda z: weighted(z, [1.0]), r"weights are \[1.0\]; expected 2"),
+        (lambda z: weighted(z, [[1.0], [1.0]]), "expected 2"),
+        (lambda z: weighted(z, [1.0, inf]), r"weights are \[1.0, inf\]"),
     ],
 )
 def test_bad_input(call: Any, words: str) -> None:

@@ -277,6 +277,10 @@ WITH_ACTIONS = Weights(manipulation=1.0)
         (lambda a, b, g: Weights(forward=math.nan), "forward weight is nan"),
         (lambda a, b, g: Weights(discrimination=0.0), "all weights are 0"),
         (lambda a, b, g: Weights(factors=(1.0, -1.0)), r"factors is \(1.0, -1.0\)"),
+        (
+            lambda a, b, g: Weights(1.0, 1.0, factors=(0.0, 0.0)),
+            "expected weights that are not all",
+        ),
     ],
 )
 def test_bad_input(call: Any, words: str) -> None:

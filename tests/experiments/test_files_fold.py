@@ -260,3 +260,11 @@ def test_a_model_may_be_no_good_for_a_table() -> None:
         return None
 
     assert measured("none", fold(60, 30), none) == []
+
+
+def test_naive_bayes_of_a_number_that_only_a_test_record_lacks() -> None:
+    made = fold()
+    train, test = (codes.copy() for codes in made.codes)
+    test[0, 0] = train[:, 0].max() + 1
+    made.codes = train, test
+    assert BASELINES["naive-bayes"](made).answer().shape == (len(test),)  # type: ignore[union-attr]

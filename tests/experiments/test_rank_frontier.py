@@ -46,11 +46,11 @@ def test_dearer_time_makes_answers_earlier_and_worse() -> None:
     assert (np.diff(frontier[:, 0]) > 0).all() and (np.diff(frontier[:, 1]) > -0.005).all()
     assert frontier[0, 0] == 0 and frontier[-1, 0] == 39
     points = []
-    for threshold in (0.85, 0.9, 0.95):
+    for threshold in (0.6, 0.65, 0.7, 0.85, 0.9, 0.95):
         step, _ = first_crossing(test.log_odds[..., None], threshold)
         right = (test.log_odds[step, torch.arange(10_000)] > 0).long() == labels
         points.append((float(step.double().mean()), float(right.double().mean())))
-    assert -0.015 < above(np.array(points), frontier) < 0
+    assert -0.015 < above(np.array(points), frontier) < 0.003
 
 
 def test_backward_induction_finds_the_known_rule() -> None:

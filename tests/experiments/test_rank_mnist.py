@@ -15,7 +15,7 @@ from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import rank_mnist
 from plastorch.experiments.rank_mnist import MODELS, Pictures, RankMnistConfig, measure
-from plastorch.experiments.rank_mnist_claims import claims
+from plastorch.experiments.rank_mnist_claims import BETAS, _entropy_claims, claims
 from plastorch.experiments.session import Session
 from plastorch.rank import RankTraining
 from plastorch.report.load import load_run
@@ -117,7 +117,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     }
     figures |= {"convolutional_accuracy": 0.996, "convolutional_first_accuracy": 0.98}
     figures |= {"convolutional_coarse_first_accuracy": 0.992}
-    figures |= {"convolutional_answer_time": 0.2, "convolutional_last_accuracy": 0.998}
+    figures |= {"convolutional_answer_time": 0.2, "lstm_last_last_accuracy": 0.964}
     figures |= {"lstm_rank_first_accuracy": 0.9}
     arrays = {f"{name}.curve": curve((0.1, 0.9), (0.4, 0.96)) for name in MODELS}
     figures |= {"lstm_rank_answer_steps": 0.1, "lstm_rank_answer_time": 0.2}
@@ -130,7 +130,8 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
             "computed_steps": steps,
             "seconds": steps,
             "mean_step": steps,
-            "train_accuracy": steps / 25,
+            "validation_mean_step": steps,
+            "validation_accuracy": steps / 25,
         }
         for phase, course in courses.items()
         for number, steps in enumerate(course)
@@ -140,17 +141,68 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     assert unasserted == [None] * 3
     assert held == dict.fromkeys(held, True) and len(held) == 22
     assert {claim.holds for claim in claims(figures, arrays, rows, 10_000, False)} == {None}
+    assert {c.id: c.origin for c in claims(figures, arrays, rows, 10_000, True)}["first-step"] == (
+        "ours"
+    )
     worse = figures | {"convolutional_mean_step": 1.5, "lstm_last_first_accuracy": 0.95}
+    worse |= {"lstm_last_last_accuracy": 0.97}
+    arrays["convolutional.curve"] = curve((0.1, 0.9), (0.1, 0.96))
     arrays["lstm-rank.curve"] = curve((0.1, 0.96), (0.4, 0.9))
     turned = [row | {"phase": "lstm-rank"} for row in rows[3::-1]]
     wrong = [c.id for c in claims(worse, arrays, turned, 10_000, True) if c.holds is False]
     assert wrong == [
         "crossing-time",
+        "half-time-loss",
         "first-last",
         "lstm-rank-threshold-accuracy",
+        "convolutional-threshold-time",
         "lstm-computed",
         "lstm-seconds",
     ]
+
+
+def test_lstms_learn_as_long_and_all_answers_are_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, timed = rank_mnist._quick, 0
+
+    def longer(*given: Any) -> Any:
+        config, images = quick(*given)
+        return replace(config, epochs=3), images
+
+    def counted(name: str, net: Any, batches: Any) -> dict[str, float]:
+        nonlocal timed
+        timed += len(batches)
+        return {}
+
+    monkeypatch.setattr(rank_mnist, "_quick", longer)
+    monkeypatch.setattr(rank_mnist, "work", counted)
+    monkeypatch.setattr(Pictures.batches, "__defaults__", (1,))
+    names = ("lstm-rank", "lstm-last", "lstm-all")
+    measure(replace(SMALL, models=names), session(tmp_path / "run"))
+    rows = RunFolder(tmp_path / "run").records()
+    assert {sum(row["phase"] == name for row in rows) for name in names} == {3}
+    assert timed == 30
+
+
+def test_entropy_is_judged_on_images_held_out() -> None:
+    rows: list[Any] = [
+        {
+            "phase": name,
+            "mean_step": 3.0 - place,
+            "train_accuracy": 1 - place / 10,
+            "validation_mean_step": place,
+            "validation_accuracy": 0.9 + place / 100,
+        }
+        for place, name in enumerate(BETAS)
+        for _ in range(4)
+    ]
+    found = list(_entropy_claims(rows))
+    assert [(claim.id, claim.holds) for claim in found] == [
+        ("entropy-time", True),
+        ("entropy-accuracy", True),
+    ]
+    assert found[1].measured == pytest.approx(0.02)
 
 
 def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +221,6 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"coarse_steps": 256}, "coarse_steps is 256; expected 2 to 255"),
         ({"threshold": 1.0}, r"threshold is 1\.0"),
         ({"epochs": 0}, "epochs is 0"),
-        ({"other_epochs": 0}, "other_epochs is 0"),
         ({"convolutional_learning_rate": -1.0}, "convolutional_learning_rate is -1"),
         ({"first_epochs": -1}, "first_epochs is -1; expected 0 or more"),
         ({"shift": -2}, "shift is -2"),

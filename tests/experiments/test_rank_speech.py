@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from plastorch.cli import main
+from plastorch.data.frames import Frames, Scale, masked
 from plastorch.data.logmel import LogMel
 from plastorch.data.wav import Recording, read_wav, write_wav
 from plastorch.engine.checkpoint import load_tensors
@@ -109,9 +110,18 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
-def test_networks_begin_alike_and_see_the_same_batches(root: Path) -> None:
-    speech = rank_speech.load_speech("fsdd")
+def test_networks_begin_alike_and_see_the_same_batches(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speech, call, scaled = rank_speech.load_speech("fsdd"), Scale.__call__, []
+
+    def counting(self: Scale, frames: Frames) -> Frames:
+        scaled.append(len(frames.labels))
+        return call(self, frames)
+
+    monkeypatch.setattr(Scale, "__call__", counting)
     words, scale = rank_speech_data.read_words(speech, LogMel(8000))
+    assert sum(scaled) == len(speech.labels)  # each word once
     inside = torch.cat([words.train.bands[i, :n] for i, n in enumerate(words.train.lengths)])
     assert torch.allclose(inside.mean(0), torch.zeros(40), atol=1e-4)
     assert bool((scale.deviation > 0).all())
@@ -120,6 +130,14 @@ def test_networks_begin_alike_and_see_the_same_batches(root: Path) -> None:
     parts = batches(words.test, torch.device("cpu"), 5)
     assert [len(part.labels) for part in parts] == [5, 5, 2]
     assert torch.equal(torch.cat([part.labels for part in parts]), words.test.labels)
+
+
+def test_masks_hide_time_within_words() -> None:
+    lengths, random = torch.tensor([30, 12, 5]).repeat(200), torch.Generator().manual_seed(0)
+    hidden = masked(torch.ones(600, 30, 6), 10, 0, random, lengths)[..., 0] == 0
+    assert not hidden[torch.arange(30) >= lengths[:, None]].any()
+    counts = hidden.sum(dim=1)
+    assert set(counts[lengths > 5].tolist()) == set(range(11)) and counts[lengths == 5].max() == 5
 
 
 def test_a_trained_network_listens_as_the_recording_comes(tmp_path: Path) -> None:
@@ -216,11 +234,11 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         return torch.tensor([[10 + shift, 0.5], [50 + shift, 0.9]], dtype=torch.float64)
 
     curves = {f"{name}.curve": curve(10) for name in ("last", "all")}
-    curves |= {f"{name}.curve": curve(0) for name in ("rank", "chosen")}
+    curves |= {"rank.curve": curve(-90), "chosen.curve": curve(0)}
     curves["grid"] = torch.tensor([[0.9, 0, 20, 0.8], [0.9, 0.1, 30, 0.85]], dtype=torch.float64)
-    figures = {"last_last_accuracy": 0.9, "chosen_accuracy": 0.89, "chosen_skipped": 0.4}
+    figures = {"last_last_accuracy": 0.9, "chosen_accuracy": 0.89, "chosen_skipped": 0.6}
     figures |= {"chosen_mean_ms": 400.0, "last_same_accuracy_ms": 500.0}
-    figures |= {"chosen_answer_steps": 0.6, "chosen_answer_time": 0.7}
+    figures |= {"chosen_answer_steps": 0.4, "chosen_answer_time": 0.5}
     rows: list[Any] = [
         {"phase": phase, "computed_steps": steps, "seconds": steps}
         for phase, courses in (("last", (98.0, 98.0)), ("rank-900-0", (90.0, 40.0)))
@@ -233,13 +251,23 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     curves["last.curve"] = curve(-10)
     judged = claims(figures, curves, rows, 500, True)
     assert [claim.id for claim in judged if claim.holds is False] == ["gain", "gain-least"]
+    curves["last.curve"] = curve(-90)  # it has ended before the other one begins
+    assert {c.id for c in claims(figures, curves, rows, 500, True)} == held.keys() - {
+        "gain",
+        "gain-least",
+    } | {"gain-all"}
+    curves["chosen.curve"] = curve(0)[[0, 0, 1]]
+    judged = claims(figures | {"chosen_skipped": 0.4}, curves, rows, 500, True)
+    wrong = [claim.id for claim in judged if claim.holds is False]
+    assert wrong == ["skipped", "threshold-time"]
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"thresholds": ()}, "thresholds are"),
-        ({"thresholds": (0.5, 1.2)}, "expected some above 0, up to 1"),
+        ({"thresholds": (0.5, 1.0)}, "expected some between 0 and 1"),
+        ({"entropy_weights": (0.0, 0.3)}, r"expected less than 0\.3, at which .* to cross 0\.97"),
         ({"entropy_weights": (-0.1,)}, "entropy_weights are"),
         ({"dropout": 1.0}, r"dropout is 1\.0"),
         ({"epochs": 0}, "epochs is 0"),

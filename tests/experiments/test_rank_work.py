@@ -29,6 +29,19 @@ def test_steps_that_answers_take() -> None:
     assert not list(answer_claims(found, "lstm-all"))
 
 
+def test_what_never_crosses_saves_nothing_but_padding() -> None:
+    """Four sequences of 15 steps or 7, most of them padding of the longest."""
+    batch = Batch(torch.zeros(15, 4, 2), torch.zeros(4).long(), torch.tensor([15, 7, 7, 7]))
+    coder = RankCoder(Given(), nn.Identity(), 0.9)
+    assert work("last", coder, [batch])["last_answer_steps"] == 1.0
+    assert coder.threshold == 0.9
+
+
+def test_half_is_what_answers_should_take() -> None:
+    figures = {"a_answer_steps": 0.5, "a_answer_time": 0.51}
+    assert [claim.holds for claim in answer_claims(figures, "a")] == [True, False]
+
+
 def rows(phase: str, *steps: float) -> list[dict[str, Any]]:
     return [
         {"phase": phase, "batch": 10 * i, "computed_steps": s, "seconds": 2 * s}

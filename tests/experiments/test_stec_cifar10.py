@@ -1,6 +1,7 @@
 """Efference copies on small colour images: whole runs, pairing, a restart, and bad settings."""
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,14 +29,14 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments import stec_images
+from plastorch.experiments import stec_images, stec_measure
 from plastorch.experiments.session import Session
 from plastorch.experiments.stec import SWEPT, Arm
 from plastorch.experiments.stec_cifar10 import StecCifar10Config, measure
 from plastorch.experiments.stec_measure import told
 from plastorch.experiments.stec_study import Exam, Study
 from plastorch.experiments.stec_train import new_learner
-from plastorch.experiments.stec_transfer import Amounts
+from plastorch.experiments.stec_transfer import Amounts, Scenery, make_scenery
 from plastorch.report.load import load_run
 from plastorch.report.panels import panels
 
@@ -78,9 +79,20 @@ def study(images: Tensor, labels: Tensor) -> Study:
 
 def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stec_images, "FEW", Amounts((12, 4), (2, 2), 1))
+    made: list[tuple[int, ...]] = []
+
+    def scenery(*given: Any) -> Scenery:
+        made.append(given[-1])
+        return make_scenery(*given)
+
+    monkeypatch.setattr(stec_images, "make_scenery", scenery)
     config = replace(SMALL, methods=("simclr", "byol"), transfer=True)
     result = measure(config, session(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_train"] == 120
+    assert made == [(0, 6, 0)]  # once for all encoders of the seed
+    assert result["data"]["digits"]["source"] == "inside the package"
+    assert len(result["data"]["digits"]["sha256"]) == 64
+    assert "5,000 + 1,000 of MNIST's" in result["data"]["notice"]
     metrics = result["metrics"]
     for arm in ("simclr_baseline", "simclr_stec", "simclr_shuffled", "byol_baseline", "byol_stec"):
         for kind in ("", "knn_", "ridge_"):
@@ -104,6 +116,67 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert phases == [*arms, "stec-measure", "stec-control", "stec-transfer"]
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
     assert names[0] == "gains" and not any(name.startswith("curves") for name in names)
+
+
+def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path) -> None:
+    told_of: list[str] = []
+    of = replace(session(tmp_path / "run"), tell=told_of.append)
+    config = replace(SMALL, transfer=True)
+    images = replace(stec_images.load(config, "cifar10", of), notice="")
+    digits = stec_images.load_digits(config, of)
+    assert digits is not None
+    begun = stec_images.started("stec-cifar10", config, of, images, digits)
+    assert told_of == [digits.notice] == [begun["data"]["notice"]]
+    begun = stec_images.started("stec-cifar10", config, of, images, None)
+    assert begun["data"]["notice"] == "" and "digits" not in begun["data"]
+
+
+def test_own_images_are_no_digits(
+    tmp_path: Path, write_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tree(tmp_path / "mine", ((32, 32),) * 6, ("train", "test"), "RGB", "PNG", ("a", "b"))
+    monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path / "mine"))
+    with pytest.raises(InputError, match=r"transfer is True, .* expected --no-transfer"):
+        measure(replace(SMALL, transfer=True), session(tmp_path / "run"))
+    assert RunFolder(tmp_path / "run").records() == []
+
+
+@pytest.mark.parametrize("settings", [{"preset": "paper"}, {"warm_up": 2.0}])
+def test_a_smoke_run_has_its_own_length(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = {"epochs": 1000, "warm_up": 10.0, "copy": "compatible"}
+    monkeypatch.setattr("plastorch.experiments.stec_cifar10.PAPER_SETTINGS", paper)
+    result = measure(replace(SMALL, shuffled=(), **settings), session(tmp_path / "run"))
+    config = result["config"]
+    assert (config["epochs"], config["warm_up"], config["preset"]) == (1, 0.5, "none")
+    assert config["copy"] == ("compatible" if "preset" in settings else "egocentric")
+
+
+def test_a_frozen_encoder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
+    made = study(images, torch.arange(40) % 10)
+    config, arm = replace(SMALL, epochs=1, batch_size=20), Arm("simclr", "stec", 1.0, 0)
+    learner, controls = new_learner(config, arm, made, 0), []
+    monkeypatch.setattr(stec_measure, "told", lambda method, *_: controls.append(method) or {})
+    stec_measure.controlled(config, arm, learner, made, 0)
+    before = learner.method.encoder.state_dict()
+    after = controls[0].encoder.encoder.state_dict()
+    assert "trunk.bn1.running_mean" in after and before.keys() == after.keys()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    views = images.float() / 255
+    with torch.no_grad():
+        controls[0].train()
+        assert torch.equal(controls[0].encoder(views), learner.method.encoder.eval()(views))
+
+
+def test_a_resnet_has_a_width_of_its_own() -> None:
+    assert StecCifar10Config(encoder="resnet18").width == 64 and StecCifar10Config().width == 32
+
+
+def test_the_form_of_the_authors_is_learnt_one_way() -> None:
+    assert not replace(SMALL, copy="compatible").training(40, 1).reverse
+    assert SMALL.training(40, 1).reverse
 
 
 def test_arms_of_a_seed_begin_alike_and_those_of_another_do_not() -> None:
@@ -253,6 +326,9 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"warm_up": 99.0}, r"warm_up is 99\.0; expected 0 to"),
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
         ({"copy": "audio"}, "copy is 'audio'; expected one of egocentric, full, compatible"),
+        ({"temperature": 0.0}, r"temperature is 0\.0"),
+        ({"tau": 5.0}, r"tau is 5\.0; expected 0 to 1"),
+        ({"encoder": "resnet18", "width": 8}, "width is 8; expected 64, that of resnet18"),
         ({"dataset": "svhn"}, "dataset is 'svhn'"),
         ({"least_crop": 0.0}, r"scale is \(0\.0"),
         ({"preset": "mine"}, "preset is 'mine'; expected none or paper"),

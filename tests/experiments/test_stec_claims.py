@@ -87,6 +87,7 @@ def test_all_claims_hold_where_efference_copies_help() -> None:
     held = {claim.id: claim.holds for claim in claims(Figures(log()), True)}
     assert held == dict.fromkeys(held, True)
     assert len(held) == 11
+    assert all("seeds (95 %)" in claim.statement for claim in claims(Figures(log()), True))
     assert {claim.holds for claim in claims(Figures(log()), False)} == {None}
 
 
@@ -110,16 +111,43 @@ def test_claims_fail_where_they_do_not() -> None:
     assert failing == {"simclr-inverse", "simclr-inverse-least", "simclr-frozen"}
 
 
+def test_noise_is_no_proof_that_shuffled_copies_are_useless() -> None:
+    noisy = [row | {"accuracy": row["accuracy"] + 0.1 * (row["seed"] - 1)}
+             if row.get("arm") == "simclr-shuffled" and "exam" in row else row
+             for row in log()]  # fmt: skip
+    held = {claim.id: claim.holds for claim in claims(Figures(noisy), True)}
+    assert held["simclr-shuffled-accuracy"] is False
+
+
+def test_a_factor_of_one_class_is_left_out_and_margins_hold_over_seeds() -> None:
+    constant = [row | {"found_m12": 1.0, "majority_m12": 1.0} if "found_flip" in row else row
+                for row in log()]  # fmt: skip
+    found, known = (
+        {claim.id: claim for claim in claims(Figures(rows), True)} for rows in (constant, log())
+    )
+    for name in ("simclr-inverse", "simclr-inverse-least"):
+        assert found[name] == known[name] and found[name].holds
+    noisy = [row | {"found_flip": row["found_flip"] + 0.4 * (row["seed"] - 1)}
+             if "exam" in row and "found_flip" in row else row for row in log()]  # fmt: skip
+    failing = {claim.id for claim in claims(Figures(noisy), True) if claim.holds is False}
+    assert {"simclr-inverse", "simclr-inverse-least"} <= failing
+
+
 @pytest.mark.parametrize(
     ("accuracies", "inside", "hurts"),
     [((0.5, 0.6, 0.7, 0.6, 0.5, 0.4), True, True), ((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), False, False),
-     ((0.6, 0.5, 0.5, 0.5, 0.5, 0.5), False, True)],
+     ((0.6, 0.5, 0.5, 0.5, 0.5, 0.5), False, True), ((0.5, 0.5, 0.5, 0.7, 0.5, 0.5), False, False)],
 )  # fmt: skip
-def test_a_sweep_tells_whether_the_best_weight_is_inside(
+def test_a_sweep_tells_whether_a_weight_set_beforehand_beats_both_ends(
     accuracies: tuple[float, ...], inside: bool, hurts: bool
 ) -> None:
-    rows = [measured(f"simclr-swept{1000 * weight:.0f}", 0, right)
-            for weight, right in zip(SWEPT, accuracies, strict=True)]  # fmt: skip
-    figures = Figures(rows)
-    assert figures.summary()["test_accuracy"] == max(accuracies)
-    assert [claim.holds for claim in claims(figures, True)] == [inside, hurts]
+    rows = [
+        measured(f"simclr-swept{1000 * weight:.0f}", seed, right + 0.001 * seed * weight)
+        for weight, right in zip(SWEPT, accuracies, strict=True)
+        for seed in range(3)
+    ]
+    metrics = Figures(rows).summary()
+    assert metrics["validation_accuracy"] >= max(accuracies) and "test_accuracy" not in metrics
+    assert [claim.holds for claim in claims(Figures(rows), True)] == [inside, hurts]
+    fewer = [row for row in rows if row["seed"] < 2]
+    assert [claim.holds for claim in claims(Figures(fewer), True)] == [None, None]

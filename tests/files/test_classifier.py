@@ -110,6 +110,31 @@ class TestLearning:
             model = small(epochs=1).fit(form, answer)
             np.testing.assert_array_equal(model.predict_proba(form), expected)
 
+    def test_names_of_columns_that_are_numbers(self, tmp_path: Path) -> None:
+        """Text is a name like any other; a pandas frame that counts its columns is an array."""
+        frame, labels = files(150)
+        frame = frame.rename({name: str(j) for j, name in enumerate(frame.columns)})
+        path = tmp_path / "a.csv"
+        frame.write_csv(path)
+        expected = None
+        for form in (path, frame, frame.to_pandas()):
+            model = small(epochs=1).fit(form, labels)
+            assert {key.name for key in model.keys_} == set("0123")
+            for other in (path, frame, frame.to_pandas()):
+                found = model.predict_proba(other)
+                expected = found if expected is None else expected
+                np.testing.assert_array_equal(found, expected)
+        numbers = np.random.default_rng(0).normal(size=(150, 3))
+        model = small(epochs=1).fit(pd.DataFrame(numbers), labels)
+        assert {key.name for key in model.keys_} == {"x0", "x1", "x2"}
+        model.predict(numbers)
+
+    def test_sizes_may_be_of_numpy(self) -> None:
+        frame, labels = files(150)
+        sizes: dict[str, Any] = {name: np.int64(size) for name, size in SMALL.items()}
+        model = FileClassifier(**sizes).partial_fit(frame, labels, classes=np.unique(labels))
+        assert model.predict(frame).shape == (150,)
+
     def test_seeds(self) -> None:
         frame, labels = files(150)
         ones = [small(epochs=1, random_state=s).fit(frame, labels) for s in (0, 0, 1)]

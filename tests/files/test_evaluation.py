@@ -67,6 +67,14 @@ def test_values_that_no_training_record_has() -> None:
         assert answers.shape == (50,)
 
 
+def test_a_number_that_no_training_record_has() -> None:
+    train, codes = records(100, 0)
+    keys = infer_keys(train, codes)
+    train = train.with_columns(size=pl.lit(None, pl.Float64))
+    for _, answers in baselines(keys, train, codes, records(50, 1)[0]):
+        assert answers.shape == (50,)
+
+
 def test_a_key_that_is_infinite_or_missing_somewhere() -> None:
     train, codes = records(100, 0)
     train = train.with_columns(

@@ -103,6 +103,17 @@ def test_fit_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert {key.name for key in FileClassifier.load(tmp_path / "m").keys_} <= {"size", "owner"}
 
 
+def test_columns_that_are_named_by_numbers_keep_their_names(tmp_path: Path) -> None:
+    frame = pl.read_csv(table(tmp_path, again=None)).rename({"size": "0", "owner": "1"})
+    for end in ("csv", "parquet"):
+        path, model, out = (tmp_path / f"{name}.{end}" for name in ("table", "model", "out"))
+        getattr(frame, f"write_{end}")(path)
+        fit = ["files", "fit", str(path), "--label", "kind", "--out", str(model), *FIT]
+        assert main(fit) == 0
+        assert [key.name for key in FileClassifier.load(model).keys_] == ["0", "1"]
+        assert main(["files", "predict", str(model), str(path), "--out", str(out)]) == 0
+
+
 def test_classes_too_small_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = table(tmp_path, kind=["a", "b", *["c"] * 4, *["d"] * 4], again=None, owner=None,
                  size=list(range(10)))  # fmt: skip
@@ -238,6 +249,7 @@ def place(tmp_path: Path, model: Path, catalogue: Path, monkeypatch: pytest.Monk
     (tmp_path / "tampered").write_bytes(data)
     (tmp_path / "catalogue").write_bytes(catalogue.read_bytes())
     table(tmp_path)
+    (tmp_path / "words.csv").write_text("row,class,confidence,keys\n0,a,sure,b\n")
     (tmp_path / "junk").write_bytes(b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.")
     return tmp_path
 
@@ -273,6 +285,8 @@ MISTAKES = [
     (["show", "junk", "--out", "p.html"], "damaged or no model"),
     (["show", "tampered", "--out", "p.html"], "its SHA-256 doesn't match"),
     (["show", "catalogue", "--out", "p.html"], "is no table of plastorch files predict"),
+    (["show", "table.csv", "--out", "p.html"], "it lacks class, confidence, keys, row"),
+    (["show", "words.csv", "--out", "p.html"], "words.csv holds String in column 'confidence'"),
     (["show", "model", "--out", "model"], "which is what would be shown"),
 ]
 

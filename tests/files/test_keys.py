@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.files.keys import Key, infer_keys
+from plastorch.files.keys import MOST_DEPTH, Key, infer_keys
 from plastorch.files.shares import apportion, mutual_information, with_floor
 
 DAY = datetime.datetime(2020, 1, 1)
@@ -55,6 +55,12 @@ def test_kinds_can_be_told() -> None:
     assert infer_keys(frame)[0] == Key("hour", "cycle", 134, period=24, width=6)
 
 
+def test_a_cycle_without_a_finite_number_tells_nothing() -> None:
+    frame = pl.DataFrame({"hour": [float("inf"), None] * 20, "size": range(40)})
+    hour, size = infer_keys(frame, [0, 1] * 20, neurons=100, kinds={"hour": "cycle"})
+    assert (hour.kind, hour.neurons, size.neurons) == ("cycle", 50, 50)
+
+
 def test_numbers_have_robust_statistics() -> None:
     values = np.random.default_rng(0).normal(50, 3, 5000)
     values[::50] = 1e12
@@ -79,6 +85,13 @@ def test_depth_of_paths_leaves_out_the_few_that_are_deeper() -> None:
     paths = ["/a/b/c"] * 50 + ["a//b/"] * 45 + ["/".join("abcdefghi")] * 5
     (key,) = infer_keys([{"k": path} for path in paths])
     assert key.depth == 3
+
+
+def test_depth_of_paths_has_a_bound() -> None:
+    (key,) = infer_keys(
+        pl.DataFrame({"k": ["a/" * 5000 + str(i) for i in range(9)]}), [0, 1, 1] * 3
+    )
+    assert key.depth == MOST_DEPTH == 32
 
 
 def test_keys_that_never_vary_are_dropped() -> None:

@@ -203,6 +203,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("keys", 0, "scale", 0.0), "scale is 0"),
     (lambda model, tensors: model["keys"][0].update(scale=1e-200, width=1e-200), "out of range"),
     (_set("keys", 0, "depth", 10**30), "out of range"),
+    (_set("keys", 0, "depth", 33), "out of range"),
     (_set("keys", 0, "center", 10**400), "center is 1000"),
     (_set("keys", 0, "log", 1), "log is 1"),
     (_set("keys", 0, 7), "damaged or no model"),

@@ -295,7 +295,12 @@ def replace(root: Path) -> None:
     root.mkdir()
 
 
-@pytest.mark.parametrize("change", [shutil.rmtree, rename, replace])
+def move_and_link(root: Path) -> None:
+    rename(root)
+    root.symlink_to(root.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("change", [shutil.rmtree, rename, replace, move_and_link])
 def test_a_root_that_is_gone_does_not_pass_for_empty(
     bench: Bench, change: Callable[[Path], None]
 ) -> None:

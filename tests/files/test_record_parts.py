@@ -72,3 +72,13 @@ def test_distinct_rows(rows: np.ndarray) -> None:
     codes, firsts = distinct(rows)
     assert (rows[firsts][codes] == rows).all()
     assert len(firsts) == len(np.unique(rows, axis=0)) and (np.diff(firsts) > 0).all()
+
+
+def test_slots_of_rows_can_not_be_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else made-up rows that share one would be compared each with each."""
+    drawn = []
+    monkeypatch.setattr("secrets.randbits", lambda bits: drawn.append(bits) or 7 * len(drawn))
+    rows = np.random.default_rng(0).integers(0, 9, (300, 2)).astype(np.uint64)
+    (codes, firsts), again = distinct(rows), distinct(rows)
+    assert drawn == [64, 64]
+    assert (codes == again[0]).all() and (firsts == again[1]).all()

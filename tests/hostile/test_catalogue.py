@@ -179,6 +179,18 @@ def test_names_of_columns_are_names(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "\x1b" not in printed and "did you mean <script>?" in printed
 
 
+def test_names_of_classes_are_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2J\ncode"
+    frame = pl.DataFrame({"label": [evil, "music"] * 10, "size": list(range(20))})
+    table, model = str(tmp_path / "a.parquet"), str(tmp_path / "m")
+    frame.with_columns(pl.col("label").alias("\x1b[3J")).write_parquet(table)
+    small = ["--hidden", "4", "--neurons", "20", "--epochs", "1"]
+    assert main(["files", "fit", table, "--label", "label", "--out", model, *small]) == 0
+    printed = capsys.readouterr()
+    assert "\x1b[2J" not in printed.out and r"1 \x1b[2J code" in printed.out
+    assert "\x1b[3J" not in printed.err and r"not learned from: \x1b[3J" in printed.err
+
+
 @pytest.mark.parametrize("name", ["*", "^.*$", "^s.*$"])
 def test_names_that_polars_takes_for_many_columns(refused: Any, tmp_path: Path, name: str) -> None:
     FRAME.rename({"size": name}).write_parquet(tmp_path / "a.parquet")
@@ -229,6 +241,51 @@ def test_paths_out_of_order_have_an_end(refused: Any, tmp_path: Path) -> None:
     assert b"/a/d" in content
     path.write_bytes(content.replace(b"/a/d", b"!a/d"))  # the last, and yet before the others
     refused(everything, path)
+
+
+def shared(content: bytes, page: int, depth: int = 14) -> bytes:
+    """Few pages, each the only child, many times over, of the one before: a tree without end."""
+    pages = [bytearray(content[at : at + 4096]) for at in range(0, len(content), 4096)]
+    top, start = pages[page - 1], 100 if page == 1 else 0  # after the file's header
+    head = start + 12 + 2 * int.from_bytes(top[start + 3 : start + 5])
+    cells = [int.from_bytes(top[at : at + 2]) for at in range(start + 12, head, 2)]
+    links = (start + 8, *cells)
+    children = [int.from_bytes(top[at : at + 4]) for at in links][:depth]
+    assert top[start] in (2, 5) and len(children) == depth  # the inner page of a tree
+    for child in children:
+        for at in links:
+            top[at : at + 4] = child.to_bytes(4)
+        if child != children[-1]:  # which stays a leaf
+            pages[child - 1] = bytearray(top)
+            pages[child - 1][: head - start] = top[start:head]
+            top, links = pages[child - 1], (8, *cells)
+            start, head = 0, head - start
+    return b"".join(pages)
+
+
+def many_labels(path: Path) -> None:
+    with LabelStore(path) as store:
+        store.put([ROW._replace(path=f"/a/{i}") for i in range(1500)])
+
+
+def many_tables(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("BEGIN")
+        for number in range(300):
+            database.execute(f"CREATE TABLE t{number} (column_{'x' * 200} TEXT)")
+    database.close()
+
+
+@pytest.mark.parametrize(("make", "page"), [(many_labels, 2), (many_tables, 1)])
+def test_pages_with_the_same_children_have_an_end(
+    refused: Any, tmp_path: Path, make: Callable[[Path], None], page: int
+) -> None:
+    path = tmp_path / "labels"
+    make(path)
+    path.write_bytes(shared(path.read_bytes(), page))
+    refused(LabelStore, path)
+    assert main(["files", "show", str(path), "--out", str(tmp_path / "a.html")]) == 2
 
 
 def changed(*statements: str) -> Callable[[Path], None]:

@@ -21,7 +21,7 @@ from plastorch.rank.criterion import (
 
 @given(
     classes=st.integers(1, 4),
-    threshold=st.floats(0.0, 1.0),
+    threshold=st.floats(0.0, 1.0, exclude_min=True),
     seed=st.integers(0, 999),
 )
 def test_first_crossing_is_that_of_a_loop(classes: int, threshold: float, seed: int) -> None:
@@ -38,6 +38,26 @@ def test_first_crossing_is_that_of_a_loop(classes: int, threshold: float, seed: 
                 expected, found = t, True
                 break
         assert (int(steps[b]), bool(crossed[b])) == (expected, found)
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.5, float("nan")])
+def test_bad_thresholds(threshold: float) -> None:
+    with pytest.raises(InputError, match=r"threshold is .*; expected more than 0 and at most 1"):
+        first_crossing(torch.zeros(7, 2, 3), threshold)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        (torch.tensor([0, 7]), "lengths are from 0 to 7; expected 1 to 7"),
+        (torch.tensor([8, 1]), "lengths are from 1 to 8"),
+        (torch.tensor([7]), r"lengths have shape \(1,\)"),
+        (torch.tensor([1.0, 2.0]), "type torch.float32"),
+    ],
+)
+def test_bad_lengths(lengths: torch.Tensor, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        first_crossing(torch.zeros(7, 2, 3), 0.9, lengths)
 
 
 def test_a_crossing_at_the_first_step_is_one() -> None:

@@ -96,3 +96,19 @@ def test_nothing_to_read() -> None:
     for thresholds in ((), (0.5, 0.0), (1.1,), (float("nan"),)):
         with pytest.raises(InputError, match=r"thresholds are .*; expected some"):
             evaluate(coder(), batches(), thresholds)
+
+
+def test_what_does_not_fit_is_named_and_the_mode_comes_back() -> None:
+    model = coder().train()
+    first = batches()[0]
+    for wrong, words in (
+        (first._replace(labels=first.labels + 3), "labels go from 3"),
+        (first._replace(labels=first.labels[1:]), "labels have shape"),
+        (first._replace(lengths=torch.zeros(7).long()), "lengths are from 0 to 0"),
+    ):
+        with pytest.raises(InputError, match=words):
+            evaluate(model, [wrong], (0.5,))
+        assert model.training
+    with pytest.raises(InputError, match="lengths are from 13 to 13; expected 1 to 12"):
+        logits = model.all_steps(first.x)
+        read([(logits, first._replace(lengths=torch.full((7,), 13)))], (0.5,))

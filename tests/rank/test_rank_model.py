@@ -200,6 +200,10 @@ def test_training_learns_when_to_answer() -> None:
 def test_bad_threshold(threshold: float) -> None:
     with pytest.raises(InputError, match=r"threshold is .*; expected more than 0 and at most 1"):
         RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), threshold)
+    model = coder(threshold=0.9)
+    with pytest.raises(InputError, match="threshold is"):
+        model.threshold = threshold
+    assert model.threshold == 0.9
 
 
 def test_bad_input() -> None:
@@ -207,6 +211,8 @@ def test_bad_input() -> None:
     x = sequences()
     with pytest.raises(InputError, match="entropy_weight is -1"):
         RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), entropy_weight=-1.0)
+    with pytest.raises(InputError, match="rnn is bidirectional; expected one that goes forwards"):
+        RankCoder(nn.LSTM(2, 3, bidirectional=True), nn.Linear(6, 2))
     with pytest.raises(InputError, match="chunk is 0"):
         RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), chunk=0)
     with pytest.raises(InputError, match=r"x has shape \(0, 7, 4\)"):

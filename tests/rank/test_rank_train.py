@@ -60,7 +60,7 @@ def test_loss_of_each_mode(classes: int, lengths: bool) -> None:
     for mode, total in expected.items():
         value, same = losses(model, sequences, mode)  # type: ignore[arg-type]
         assert float(value.detach()) == pytest.approx(total / 5, rel=1e-5)
-        assert torch.equal(same.step, decision.step) and same.computed == 45
+        assert torch.equal(same.step, decision.step) and same.computed == int(ends.sum())
         torch.testing.assert_close(same.logits, decision.logits.detach())
     assert float(own.detach()) == pytest.approx(
         sum(each[step] for each, step in zip(wrong, decision.step.tolist(), strict=True)) / 5,
@@ -216,6 +216,16 @@ def test_bad_batches_are_named_in_every_mode(mode: Mode) -> None:
         losses(coder(), good._replace(labels=torch.full((samples,), 3)), mode)
     with pytest.raises(InputError, match="labels have shape"):
         losses(coder(), good._replace(labels=good.labels[1:]), mode)
+
+
+def test_training_that_diverges_says_so() -> None:
+    model = coder()
+    with torch.no_grad():
+        next(model.readout.parameters()).fill_(float("nan"))
+    learning = phase(model)
+    with pytest.raises(InputError, match=r"learning_rate is 0\.01: the loss of gru became nan"):
+        learning.step()
+    assert learning.position == 0
 
 
 def test_bad_batch_size() -> None:

@@ -44,7 +44,7 @@ def test_pictures_are_timed_in_steps_from_1() -> None:
 
 
 def test_words_are_timed_in_milliseconds() -> None:
-    arrays = readings("chosen") | {"grid": np.array([[0.9, 0.1, 3.0, 0.8]])}
+    arrays = readings("chosen") | readings("rank") | {"grid": np.array([[0.9, 0.1, 3.0, 0.8]])}
     arrays |= {
         "word.bands": np.zeros((5, 8)),
         "word.probabilities": np.tile([0.3, 0.7], (5, 1)),
@@ -53,6 +53,7 @@ def test_words_are_timed_in_milliseconds() -> None:
     found = {panel.name: panel for panel in timing_panels(run("rank-speech", arrays))}
     assert next(iter(found)) == "word" and "threshold-entropy" in found
     assert "“yes”, came after 55 ms" in found["word"].caption
+    assert "joins the best readings, by validation, of many" in found["accuracy-time"].caption
     axes = found["accuracy-time"].draw(LIGHT).axes[0]
     assert axes.lines[0].get_xdata().tolist() == [35.0, 45.0]
     above, below = found["word"].draw(DARK).axes

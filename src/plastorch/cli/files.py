@@ -13,7 +13,7 @@ from rich.console import Console
 
 from plastorch.cli.files_fit import Fit, fit
 from plastorch.cli.files_show import Show, show
-from plastorch.cli.parse import nearest, parse
+from plastorch.cli.parse import nearest, one_line, parse
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -223,11 +223,11 @@ def _compare(model: "FileClassifier", columns: Collection[str], source: str) -> 
     if len(lacking) == len(model.keys_):
         raise InputError(f"{source} has none of the model's keys: {', '.join(lacking)}")
     if lacking:
-        print(
+        words = (
             f"plastorch: {source} lacks {len(lacking)} of the model's {len(model.keys_)} keys, "
-            f"which count as missing: {', '.join(lacking)}",
-            file=sys.stderr,
+            f"which count as missing: {', '.join(lacking)}"
         )
+        print(one_line(words), file=sys.stderr)
 
 
 class _Status:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from plastorch.cli.parse import nearest
+from plastorch.cli.parse import nearest, one_line
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ def _score(
 def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     print("confusion, a row per class, a column per answer:")
     width = max(len(f"{counts.max():,}"), 3) + 1
-    names = [f"{place + 1:>2} {str(name)[:20]}" for place, name in enumerate(classes.tolist())]
+    shown = [one_line(str(name))[:20] for name in classes.tolist()]
+    names = [f"{place + 1:>2} {name}" for place, name in enumerate(shown)]
     longest = max(map(len, names))
     print(" " * longest + "".join(f"{place + 1:>{width}}" for place in range(len(names))))
     for name, row in zip(names, counts.tolist(), strict=True):
@@ -194,4 +195,4 @@ def _progress() -> Progress:
 
 
 def _say(words: str) -> None:
-    print(f"plastorch: {words}", file=sys.stderr)
+    print(one_line(f"plastorch: {words}"), file=sys.stderr)

@@ -87,8 +87,11 @@ def _of_predictions(source: Path) -> "Labels":
     frame = read_catalogue(source)
     name = "path" if "path" in frame.columns else "row"
     lacking = {name, "class", "confidence", "keys"} - set(frame.columns)
-    if lacking or not frame["confidence"].dtype.is_numeric():
-        raise InputError(f"{source} is no table of plastorch files predict: it lacks {lacking}")
+    if lacking:
+        named = ", ".join(sorted(lacking))
+        raise InputError(f"{source} is no table of plastorch files predict: it lacks {named}")
+    if not (dtype := frame["confidence"].dtype).is_numeric():
+        raise InputError(f"{source} holds {dtype} in column 'confidence'; expected numbers")
     frame = frame.select(pl.col(name, "class", "keys").cast(pl.String).fill_null(""), "confidence")
     counts = frame["class"].value_counts(sort=True).sort("count", "class", descending=[True, False])
     sure = frame.sort("confidence", name, descending=[True, False], nulls_last=True)

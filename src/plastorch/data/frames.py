@@ -105,7 +105,13 @@ def moved(bands: Tensor, lengths: Tensor, most: int, generator: torch.Generator)
     return bands.gather(1, source[..., None].expand_as(bands))
 
 
-def masked(bands: Tensor, frames: int, width: int, generator: torch.Generator) -> Tensor:
+def masked(
+    bands: Tensor,
+    frames: int,
+    width: int,
+    generator: torch.Generator,
+    lengths: Tensor | None = None,
+) -> Tensor:
     """Hides a stretch of time and a stretch of bands of each word, at random: they become 0.
 
     A light form of SpecAugment (Park et al., Interspeech 2019, arXiv 1904.08779).
@@ -115,19 +121,24 @@ def masked(bands: Tensor, frames: int, width: int, generator: torch.Generator) -
         frames: Longest stretch of time.
         width: Widest stretch of bands.
         generator: On the CPU.
+        lengths: Frames of each word [B], within which time is hidden; T if None.
 
     Example:
         >>> masked(torch.ones(2, 9, 3), 2, 1, torch.Generator()).shape
         torch.Size([2, 9, 3])
     """
-    hidden = _stretch(bands.shape[1], frames, len(bands), generator)[:, :, None]
-    hidden = hidden | _stretch(bands.shape[2], width, len(bands), generator)[:, None, :]
+    words, steps, channels = bands.shape
+    sizes = torch.full((words,), steps) if lengths is None else lengths.cpu()
+    hidden = _stretch(sizes, steps, frames, generator)[:, :, None]
+    whole = torch.full((words,), channels)
+    hidden = hidden | _stretch(whole, channels, width, generator)[:, None, :]
     return bands.masked_fill(hidden.to(bands.device), 0)
 
 
-def _stretch(size: int, longest: int, count: int, generator: torch.Generator) -> Tensor:
-    """Of each of some rows, a stretch of random length, 0 to the longest, is True [count, size]."""
-    length = torch.randint(0, longest + 1, (count, 1), generator=generator)
-    first = (torch.rand(count, 1, generator=generator) * (size - length + 1)).long()
-    place = torch.arange(size)
+def _stretch(sizes: Tensor, total: int, longest: int, generator: torch.Generator) -> Tensor:
+    """Of each row, a stretch of random length, 0 to the longest, within its size is True [N, T]."""
+    shape, sizes = (len(sizes), 1), sizes[:, None]
+    length = torch.randint(0, longest + 1, shape, generator=generator).minimum(sizes)
+    first = (torch.rand(shape, generator=generator) * (sizes - length + 1)).long()
+    place = torch.arange(total)
     return (place >= first) & (place < first + length)

@@ -137,13 +137,17 @@ class Bins:
             int64 [B, K]; -1 for factors of a single class.
 
         Raises:
-            InputError: if K is not the number of factors.
+            InputError: if K is not the number of factors, or something is infinite or not a number.
         """
         command = command.flatten(1)
         if command.shape[1] != len(self.edges):
             raise InputError(
                 f"command has {command.shape[1]} numbers; expected {len(self.edges)}, one for each "
                 "factor of the bins"
+            )
+        if not bool(command.isfinite().all()):
+            raise InputError(
+                "command holds what is infinite or not a number; expected finite numbers"
             )
         codes = (command[:, :, None] >= self._table.to(command)).sum(dim=-1)
         single = torch.tensor([size == 1 for size in self.sizes], device=command.device)

@@ -7,6 +7,7 @@ Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, Neur
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,7 @@ class ProbeTraining:
         batch_size: images of an update.
         learning_rate: at the start; it falls to 0 along half a cosine.
         momentum: Nesterov's.
+        bfloat16: whether the encoder computes in bfloat16.
 
     Raises:
         InputError: if a value is out of range.
@@ -40,6 +42,7 @@ class ProbeTraining:
     batch_size: int = 1024
     learning_rate: float = 0.04
     momentum: float = 0.9
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         check_positive(
@@ -90,13 +93,9 @@ class LinearProbe:
             check_labels(given, len(of), probe.out_features)
         device = probe.weight.device
         self.encoder, self.probe, self.augment, self.path = encoder, probe, augment, path
-        self.images, self.labels, self.test_labels = (
-            images,
-            labels.to(device),
-            test_labels.to(device),
-        )
+        self.images, self.labels = images, labels.to(device)
+        self.test_images, self.test_labels, self.apply = test_images, test_labels.to(device), apply
         self.training = ProbeTraining() if training is None else training
-        self.test_features = extract(encoder, test_images, apply)
         self.position, self.total = 0, self.training.epochs
         self.optimizer = torch.optim.SGD(
             probe.parameters(),
@@ -118,7 +117,7 @@ class LinearProbe:
         self.position += 1
         loss, right = (sums / len(order)).tolist()
         with torch.no_grad():
-            correct = self.probe(self.test_features).argmax(dim=1) == self.test_labels
+            correct = self.probe(self._test_features).argmax(dim=1) == self.test_labels
         return [
             {
                 "phase": self.name,
@@ -137,13 +136,25 @@ class LinearProbe:
         """Takes what :meth:`state_dict` gave."""
         load_moments(self.optimizer, state)
 
+    @cached_property
+    def _test_features(self) -> Tensor:
+        """Extracted in the first step: a phase that is done needs none."""
+        with self._autocast():
+            return extract(self.encoder, self.test_images, self.apply)
+
+    def _autocast(self) -> torch.autocast:
+        device = self.probe.weight.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.training.bfloat16)
+
     def _update(self, rows: Tensor, random: torch.Generator, share: float) -> Tensor:
         """Learns from a batch at a share of the learning rate; summed loss and right answers."""
         device = self.probe.weight.device
         labels = self.labels[rows.to(device)]
         with torch.no_grad():
             images = self.images[rows.to(self.images.device)].to(device)
-            features = self.encoder(self.augment(images, random)).float()
+            views = self.augment(images, random)
+            with self._autocast():
+                features = self.encoder(views).float()
         logits = self.probe(features)
         loss = F.cross_entropy(logits, labels)
         self.optimizer.param_groups[0]["lr"] = share * self.training.learning_rate

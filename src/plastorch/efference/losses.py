@@ -139,7 +139,7 @@ def manipulation(
         over its targets [K], 0 if it has none, without gradient.
 
     Raises:
-        InputError: if shapes differ, or a target is no class.
+        InputError: if shapes differ, a target is no class, or a weight is negative or not finite.
 
     Example:
         >>> logits = torch.zeros(2, 8), torch.zeros(2, 2)
@@ -147,6 +147,7 @@ def manipulation(
         (tensor(2.0794), tensor([2.0794, 0.0000]))
     """
     _check_targets(logits, targets)
+    _check_weights(weights, len(logits))
     sums = torch.stack(
         [
             F.cross_entropy(_single(of), targets[:, k], ignore_index=-1, reduction="sum")
@@ -192,4 +193,13 @@ def _check_targets(logits: Sequence[Tensor], targets: Tensor) -> None:
         raise InputError(
             f"targets are from {targets.amin(dim=0).tolist()} to {targets.amax(dim=0).tolist()}; "
             f"expected -1 to {(sizes - 1).tolist()}"
+        )
+
+
+def _check_weights(weights: Tensor | None, factors: int) -> None:
+    if weights is None:
+        return
+    if weights.shape != (factors,) or not bool(((weights >= 0) & weights.isfinite()).all()):
+        raise InputError(
+            f"weights are {weights.tolist()}; expected {factors}, one for each factor, of 0 or more"
         )

@@ -31,7 +31,8 @@ class Weights:
             the same if empty.
 
     Raises:
-        InputError: if a weight is negative or not finite, or all are 0.
+        InputError: if a weight is negative or not finite, or all are 0; if all of the factors are,
+            with an inverse model to learn them.
     """
 
     discrimination: float = 1.0
@@ -52,6 +53,8 @@ class Weights:
             raise InputError("all weights are 0; expected one that is more")
         if not all(0 <= value < math.inf for value in self.factors):
             raise InputError(f"factors is {self.factors}; expected weights of 0 or more")
+        if self.manipulation and self.factors and not any(self.factors):
+            raise InputError(f"factors is {self.factors}; expected weights that are not all 0")
 
 
 BASELINE = Weights()

@@ -35,6 +35,7 @@ class Training:
         bfloat16: whether encoder and heads compute in bfloat16.
         shuffled: whether the targets of a batch change places at random, as a control: they then
             say nothing of their views.
+        reverse: whether the action from the second view back to the first is learnt as well.
 
     Raises:
         InputError: if a value is out of range.
@@ -51,6 +52,7 @@ class Training:
     probe_rate: float = 0.1
     bfloat16: bool = False
     shuffled: bool = False
+    reverse: bool = True
 
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(Optimizer):

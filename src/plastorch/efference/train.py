@@ -73,7 +73,8 @@ class Pretraining:
 
     Raises:
         InputError: if there are fewer sources than a batch has, their number differs from that of
-            the labels, a batch can't be shared out, or targets are missing.
+            the labels, a batch can't be shared out, targets are missing, or views are drawn without
+            the parameters that made them.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Pretraining:
         validate: Callable[[Learner], Record] | None = None,
     ) -> None:
         _check(learner.method, sources, training, targets)
+        _check_views(views, sources.images.device)
         self.name, self.learner, self.sources, self.views = name, learner, sources, views
         self.training, self.targets, self.factors = training, targets, factors
         self.path, self.validate = path, validate
@@ -157,7 +159,7 @@ class Pretraining:
         }
 
     def _batch(self, number: int) -> tuple[list[Tensor | None], Tensor]:
-        """This worker's part: both views, targets in both directions; labels of both views."""
+        """This worker's part: both views, targets of the action and its reverse; labels of both."""
         images, labels = self.sources
         size = self.training.batch_size
         mine = part(torch.arange(size)).to(images.device)
@@ -171,7 +173,9 @@ class Pretraining:
             if self.training.shuffled:
                 shuffled = torch.randperm(size, generator=generator(*self.path, 2, number))
                 order = shuffled.to(images.device)[mine]
-            classes = [self.targets(a, b)[order], self.targets(b, a)[order]]
+            classes[0] = self.targets(a, b)[order]
+            if self.training.reverse:
+                classes[1] = self.targets(b, a)[order]
         return [*views, *classes], labels[rows].repeat(2)
 
     def _rows(self, number: int) -> Tensor:
@@ -223,3 +227,18 @@ def _check(method: Method, sources: Sources, training: Training, targets: object
         )
     if method.needs_targets and targets is None:
         raise InputError("targets are missing; expected a function of the actions of both views")
+
+
+def _check_views(views: Views, device: torch.device) -> None:
+    if not hasattr(views, "sample") or not hasattr(views, "apply"):
+        raise InputError(
+            f"views are a {type(views).__name__}; expected sample, which draws actions, and apply, "
+            "such as ImageViews: a transform that doesn't return its parameters has no efference "
+            "copy"
+        )
+    actions = views.sample(2, torch.Generator(), device)
+    if not hasattr(actions, "_fields") or not all(isinstance(of, Tensor) for of in actions):
+        raise InputError(
+            f"views.sample gives a {type(actions).__name__}; expected a NamedTuple of tensors, the "
+            "parameters of each view: without them there is no efference copy"
+        )

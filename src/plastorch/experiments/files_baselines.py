@@ -211,7 +211,8 @@ def boosting(fold: Fold) -> Model:
 def naive_bayes(fold: Fold) -> Model:
     """Naive Bayes on categories; numbers are in 16 levels."""
     train, test = (np.where(codes < 0, 0, codes + 1) for codes in fold.codes)
-    learner = CategoricalNB(min_categories=train.max(0) + 1).fit(train, fold.train_labels)
+    sizes = np.maximum(train.max(0), test.max(0)) + 1  # a number may be missing in some of them
+    learner = CategoricalNB(min_categories=sizes).fit(train, fold.train_labels)
     size = sum(table.size for table in learner.feature_log_prob_) + len(fold.classes)
     return Model(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))
 

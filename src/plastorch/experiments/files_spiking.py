@@ -64,8 +64,8 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
         shown: whether to log which class is taken for which.
 
     Returns:
-        Records of the models ``snn``, ``memristive`` and, in the first fold only, ``stream``,
-        ``early`` and ``other-hash``.
+        Records of the models ``snn``, ``confusion`` if shown, ``memristive`` and, in the first fold
+        only, ``stream``, ``early`` and ``other-hash``.
     """
     network, record, answers = learn(fold, settings)
     found = [record]

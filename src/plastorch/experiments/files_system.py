@@ -158,8 +158,7 @@ def _result(
     frames: "Mapping[str, pl.DataFrame]",
     tables: list[Table],
 ) -> dict[str, Any]:
-    roots = config.named_roots()
-    scanned = [f"{roots[name]} ({frame.height} files)" for name, frame in frames.items()]
+    scanned = [f"{name} ({frame.height:,} files)" for name, frame in frames.items()]
     content = b"".join(frame.write_csv().encode() for frame in frames.values())
     data = {
         "name": "files of this machine",

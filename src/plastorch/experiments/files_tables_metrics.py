@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import mean, stdev
+from typing import Any
 
 from plastorch.engine.run import Record
 
@@ -52,8 +53,10 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
             found |= _of_devices(name, rows)
         elif model == "stream":
             found |= _of_stream(name, rows)
-        elif model in ("early", "other-hash"):
+        elif model == "early":
             found |= _means(name, rows, CONDITIONS)
+        elif model == "other-hash":
+            found |= _means(name, rows, CONDITIONS) | _of_hashes(name, rows)
         elif model != "confusion":
             found |= _of_labels(name, rows)
     for table, model in list(groups):
@@ -92,18 +95,34 @@ def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _of_devices(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Of weights in devices by time; losses are against the same weights as numbers."""
+    """Of weights in devices by time; losses are against the same weights as numbers.
+
+    Folds count alike, though in the first one weights are written more often.
+    """
     found = {}
     for seconds, compensated in sorted({(float(r["seconds"]), r["compensated"]) for r in rows}):
         chosen = [r for r in rows if (r["seconds"], r["compensated"]) == (seconds, compensated)]
         at = f"{name}_{PERIODS[seconds]}" + ("" if compensated else "_uncompensated")
-        values = [float(row["accuracy"]) for row in chosen]
-        found[f"{at}_accuracy"] = mean(values)
-        found[f"{at}_accuracy_loss"] = mean(float(row["ideal"]) for row in chosen) - mean(values)
+        found[f"{at}_accuracy"] = _over_folds(chosen, "accuracy")
+        found[f"{at}_accuracy_loss"] = _over_folds(chosen, "ideal") - found[f"{at}_accuracy"]
         first = [float(row["accuracy"]) for row in chosen if row["fold"] == 0]
         if len(first) > 1:
             found[f"{at}_accuracy_deviation"] = stdev(first)
     return found
+
+
+def _over_folds(rows: Sequence[Record], figure: str) -> float:
+    """The mean over folds of a figure's mean in each."""
+    folds: dict[Any, list[float]] = defaultdict(list)
+    for row in rows:
+        folds[row["fold"]].append(float(row[figure]))
+    return mean(map(mean, folds.values()))
+
+
+def _of_hashes(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    """How many other hashes, and the one with which the network agrees most."""
+    largest = max(float(row["kappa"]) for row in rows)
+    return {f"{name}_kappa_largest": largest, f"{name}_hashes": len(rows)}
 
 
 def _of_stream(name: str, rows: Sequence[Record]) -> dict[str, float]:

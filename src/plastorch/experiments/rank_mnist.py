@@ -37,8 +37,8 @@ DEGREES, SCALE = 10.0, 0.1
 """Most by which images are turned and scaled for the convolutional networks."""
 AT_ONCE = 1e-6
 """A threshold that all outputs cross at the first step."""
-TIMED, TIMED_PARTS = ("lstm-rank", "convolutional"), 20
-"""Networks whose answers' work is measured, and on how many parts of the test."""
+TIMED = ("lstm-rank", "convolutional")
+"""Networks whose answers' work is measured."""
 QUICK = (600, 300)
 """Training and test images of a smoke run."""
 
@@ -81,8 +81,7 @@ class RankMnistConfig:
         coarse_steps: the same of one of the convolutional networks. Of how many steps the paper's
             best network saw the first, is not known; of 20, it shows less than what is needed, the
             brightest pixels alone, of which one in 150 images has fewer than ten.
-        epochs: passes over the training images, of the rank-coded LSTM.
-        other_epochs: of the LSTMs that it is compared with, after as many.
+        epochs: passes over the training images, of each LSTM.
         convolutional_epochs: of the convolutional network.
         first_epochs: passes before those, in which the convolutional network learns from the first
             step alone: all its steps, which an untrained network needs, would cost twenty times as
@@ -99,8 +98,7 @@ class RankMnistConfig:
     models: tuple[str, ...] = tuple(MODELS)
     steps: int = STEPS
     coarse_steps: int = 5
-    epochs: int = 30
-    other_epochs: int = 8
+    epochs: int = 12
     convolutional_epochs: int = 20
     first_epochs: int = 16
     batch_size: int = 256
@@ -114,7 +112,6 @@ class RankMnistConfig:
         object.__setattr__(self, "models", checked_models(self.models, MODELS))
         check_positive(
             epochs=self.epochs,
-            other_epochs=self.other_epochs,
             convolutional_epochs=self.convolutional_epochs,
             batch_size=self.batch_size,
             convolutional_batch_size=self.convolutional_batch_size,
@@ -210,7 +207,7 @@ def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
             found = measured(name, readings, config.threshold)
             metrics, arrays = metrics | found.metrics, arrays | found.arrays
             if name in TIMED:
-                metrics |= work(name, net, test.batches()[:TIMED_PARTS])
+                metrics |= work(name, net, test.batches())
     session.run.write_arrays(arrays)
     best = "convolutional" if "convolutional" in nets else config.models[0]
     head = {"test_accuracy": metrics[f"{best.replace('-', '_')}_accuracy"]}
@@ -274,8 +271,7 @@ def _learn(
         net.threshold = AT_ONCE
         loop.run(phase(f"{name}-first", 0, config.first_epochs, False))
         net.threshold = config.threshold
-    epochs = config.epochs if name == "lstm-rank" else config.other_epochs
-    epochs = config.convolutional_epochs if model.convolutional else epochs
+    epochs = config.convolutional_epochs if model.convolutional else config.epochs
     loop.run(phase(name, 1, epochs, model.convolutional))
 
 
@@ -317,7 +313,7 @@ def _quick(
         test_labels=images.test_labels[test],
         notice=f"smoke run on {len(train)} training and {len(test)} test images",
     )
-    config = replace(config, epochs=2, other_epochs=2, convolutional_epochs=1, first_epochs=1)
+    config = replace(config, epochs=2, convolutional_epochs=1, first_epochs=1)
     return replace(config, batch_size=50, convolutional_batch_size=50), cut
 
 

@@ -28,9 +28,10 @@ class Words(NamedTuple):
         """A batch of training words, each moved and partly hidden at random; on the CPU."""
         rows = batch_rows(number, len(self.train.labels), size, (seed, 1))
         words, random = self.train.rows(rows), generator(seed, 2, number)
-        bands = masked(moved(words.bands, words.lengths, MOST_MOVED, random), *MOST_HIDDEN, random)
-        longest = int(words.lengths.max())
-        return Batch(bands[:, :longest].transpose(0, 1), words.labels, words.lengths)
+        bands = words.bands[:, : int(words.lengths.max())]
+        bands = moved(bands, words.lengths, MOST_MOVED, random)
+        bands = masked(bands, *MOST_HIDDEN, random, words.lengths)
+        return Batch(bands.transpose(0, 1), words.labels, words.lengths)
 
 
 def read_words(speech: SpeechSet, front: LogMel) -> tuple[Words, Scale]:
@@ -41,7 +42,7 @@ def read_words(speech: SpeechSet, front: LogMel) -> tuple[Words, Scale]:
     """
     frames = read_frames(speech, front)
     scale = scale_of(frames.rows(speech.rows("train")))
-    return Words(*(scale(frames).rows(speech.rows(part)) for part in PARTS)), scale
+    return Words(*(scale(frames.rows(speech.rows(part))) for part in PARTS)), scale
 
 
 def batches(words: Frames, device: torch.device, size: int = 500) -> list[Batch]:

@@ -46,9 +46,10 @@ def chosen(readings: Mapping[str, Reading]) -> str:
 def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel) -> Measured:
     """Metrics and arrays of all networks.
 
-    ``rank.curve`` is the trade-off that rank coding offers: of all its networks at all thresholds,
-    those readings that no other beats in time and accuracy on the validation set; their times and
-    accuracies are the test's. ``chosen`` is one network, :func:`chosen`.
+    ``rank.curve`` is the trade-off that all rank-coded networks together offer: of their readings
+    at all thresholds, those that no other beats in time and accuracy on the validation set; their
+    times and accuracies are the test's. ``chosen`` is one network, :func:`chosen`, and what others
+    are fairly compared with.
 
     Args:
         readings: of each network, the rank-coded ones' names begin with "rank".

@@ -8,6 +8,7 @@ from torch import nn
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.rank import RankCoder
+from plastorch.rank.criterion import effective_threshold
 from plastorch.rank.train import Mode
 
 LAYERS = 2
@@ -38,7 +39,7 @@ class RankSpeechConfig:
         split: official, or by speaker, which the digits' official one is not: the seed says which
             of the speakers is tested on, and the next one is validated on.
         thresholds: θ.
-        entropy_weights: β.
+        entropy_weights: β; small enough that evidence can cross each θ.
         hidden_size: neurons of each of the two layers of an LSTM.
         dropout: share of activities left out in training.
         epochs: passes over the training words.
@@ -52,7 +53,7 @@ class RankSpeechConfig:
     dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
     split: Literal["official", "speaker"] = "official"
     thresholds: tuple[float, ...] = (0.5, 0.7, 0.9, 0.97)
-    entropy_weights: tuple[float, ...] = (0.0, 0.1, 0.3)
+    entropy_weights: tuple[float, ...] = (0.0, 0.1, 0.25)
     hidden_size: int = 96
     dropout: float = 0.3
     epochs: int = 40
@@ -70,10 +71,16 @@ class RankSpeechConfig:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
         )
-        if not self.thresholds or not all(0 < theta <= 1 for theta in self.thresholds):
-            raise InputError(f"thresholds are {self.thresholds}; expected some above 0, up to 1")
+        if not self.thresholds or not all(0 < theta < 1 for theta in self.thresholds):
+            raise InputError(f"thresholds are {self.thresholds}; expected some between 0 and 1")
         if not self.entropy_weights or not all(0 <= b < 10 for b in self.entropy_weights):
             raise InputError(f"entropy_weights are {self.entropy_weights}; expected some, 0 to 10")
+        for theta, beta in product(self.thresholds, self.entropy_weights):
+            if effective_threshold(theta, beta) >= 1:
+                raise InputError(
+                    f"entropy_weights are {self.entropy_weights}; expected less than {beta:g}, at "
+                    f"which no evidence is enough to cross {theta:g}"
+                )
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
         if self.split == "speaker" and self.dataset != "fsdd":

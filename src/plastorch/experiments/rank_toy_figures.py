@@ -71,19 +71,17 @@ def measured_signals(name: str, readings: Readings, data: Signals, threshold: fl
 def measured_runs(name: str, readings: Readings, data: Runs, threshold: float) -> Measured:
     """Answers to sequences of bits: how good, and how long after a run was there.
 
-    Of the sequences with a run: ``early``, share that is answered right, by luck, before it was
-    there; ``missed``, share that is answered wrong; ``lag``, steps from the run's last bit to the
-    answer, mean over the others.
+    ``early`` is the share of all sequences that cross before the answer could be known. Of those
+    with a run: ``missed``, share that is answered wrong; ``lag``, steps from the run's last bit to
+    the answer, mean over what is right and not early.
     """
     metrics, arrays = measured(name, readings, threshold)
     place = readings.thresholds.index(threshold)
     step, right, positive = readings.step[place], readings.right[place], data.labels == 1
-    lucky = positive & right & (step < data.known)
-    lag = (step - data.known)[positive & right & ~lucky]
-    count = float(positive.sum())
+    lag = (step - data.known)[positive & right & (step >= data.known)]
     more = {
-        "early": float(lucky.sum()) / count,
-        "missed": float((positive & ~right).sum()) / count,
+        "early": readings.early(threshold, data.known),
+        "missed": float((positive & ~right).sum()) / float(positive.sum()),
         "timing_loss": timing_loss(readings, data, threshold),
     }
     if len(lag):
@@ -138,18 +136,27 @@ def measured_observers(
 def beyond_observers(found: dict[str, Measured]) -> dict[str, float]:
     """By how much networks are more often right than observers that take as long.
 
+    Networks are read at each threshold, and all at the same time, at each step.
+
     ``beyond_best`` compares with the best rules to stop, ``beyond_threshold`` with an observer that
     has the same threshold at all times. The latter is no limit: see :func:`stopping_rules`.
     """
-    curves = {
-        name: each.arrays[f"{name}.curve"][:, :2].numpy()
+    limits = {"signal-best": "beyond_best", "signal-observer": "beyond_threshold"}
+    points = [
+        readings
         for name, each in found.items()
-        if name.startswith("signal")
-    }
-    limits = {"best": curves.pop("signal-best"), "threshold": curves.pop("signal-observer")}
-    if not curves:
+        if name.startswith("signal") and name not in limits
+        for readings in (each.arrays[f"{name}.curve"][:, :2], _timed(each.arrays[f"{name}.fixed"]))
+    ]
+    if not points:
         return {}
+    reached = torch.cat(points).numpy()
     return {
-        f"beyond_{kind}": max(above(points, limit) for points in curves.values())
-        for kind, limit in limits.items()
+        kind: above(reached, found[name].arrays[f"{name}.curve"][:, :2].numpy())
+        for name, kind in limits.items()
     }
+
+
+def _timed(accuracy: Tensor) -> Tensor:
+    """Step and accuracy of what is read at each step [T, 2]."""
+    return torch.stack([torch.arange(len(accuracy)).to(accuracy), accuracy], dim=1)

@@ -20,6 +20,8 @@ SWEPT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 PROBE_RATE = 1.0
 """Learning rate of the linear probe beside a method; it has a small share of the updates that one
 after the training would have."""
+RESNET_WIDTH = 64
+"""Channels of a ResNet's first stage."""
 Role = Literal["baseline", "stec", "shuffled", "swept"]
 
 
@@ -67,7 +69,7 @@ class StecConfig:
         copy: what the inverse model has to tell: crop and flip; all that was done; or crop and flip
             as in the authors' program.
         encoder: small is a ResNet that a processor can train.
-        width: channels of its first stage.
+        width: channels of the small encoder's first stage; a ResNet has 64.
         epochs: passes over the images to pre-train on.
         batch_size: of them in an update, each in two views.
         optimizer: lars needs lightly (pip install 'plastorch[ssl]').
@@ -84,8 +86,8 @@ class StecConfig:
         projected: their outputs, of SimCLR and ReLIC.
         bfloat16: whether networks compute in it; slow on processors that can't.
         transfer: whether encoders are also tried on where objects are.
-        sweep: instead of the arms, train SimCLR with a range of λ_M on nine tenths of the training
-            set, and test on the rest.
+        sweep: instead of the arms, train SimCLR with a range of λ_M, and test on what is held out:
+            a tenth of the training images, or the words for validation.
         preset: "paper" puts the paper's value in the place of each setting that is at its default;
             for GPUs.
     """
@@ -135,11 +137,20 @@ class StecConfig:
             manipulation=self.manipulation,
             hidden=self.hidden,
             projected=self.projected,
+            temperature=self.temperature,
         )
+        if not 0 <= self.tau <= 1:
+            raise InputError(f"tau is {self.tau}; expected 0 to 1")
         if self.copy not in self.copies():
             raise InputError(f"copy is {self.copy!r}; expected one of {', '.join(self.copies())}")
         if self.encoder not in ("small", "resnet18", "resnet50"):
             raise InputError(f"encoder is {self.encoder!r}; expected small, resnet18 or resnet50")
+        if self.encoder != "small":
+            if self.width not in (type(self).width, RESNET_WIDTH):
+                raise InputError(
+                    f"width is {self.width}; expected {RESNET_WIDTH}, that of {self.encoder}"
+                )
+            object.__setattr__(self, "width", RESNET_WIDTH)
         if not 0 <= self.warm_up <= self.epochs:
             raise InputError(f"warm_up is {self.warm_up}; expected 0 to {self.epochs}, the epochs")
         self.training(self.batch_size, 1)
@@ -182,6 +193,7 @@ class StecConfig:
             probe_rate=PROBE_RATE,
             bfloat16=self.bfloat16,
             shuffled=shuffled,
+            reverse=self.copy != "compatible",  # the authors' program learns one direction
         )
 
     def new_encoder(self, stem: Stem, channels: int = 3, stride: int = 2) -> Encoder:
@@ -222,13 +234,13 @@ class StecConfig:
     def _check_factor_weights(self) -> None:
         weights = tuple(self.factor_weights)  # a resumed run gives a list
         object.__setattr__(self, "factor_weights", weights)
-        Weights(self.discrimination, self.manipulation, factors=weights)
         names = FACTORS[self.copy]
         if weights and (len(weights) != len(names) or not any(weights)):
             raise InputError(
                 f"factor_weights are {weights}; expected {len(names)}, not all 0: of "
                 f"{', '.join(names)}"
             )
+        Weights(self.discrimination, self.manipulation, factors=weights)
 
     def _fill(self, settings: Mapping[str, Any]) -> None:
         defaults = {field.name: field.default for field in fields(self)}

@@ -14,7 +14,7 @@ from plastorch.experiments.session import Session
 from plastorch.experiments.stec import StecConfig
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
-from plastorch.experiments.stec_images import image_study, load, some, started
+from plastorch.experiments.stec_images import image_study, load, load_digits, some, started
 from plastorch.experiments.stec_train import run_study
 
 QUICK = (400, 100)
@@ -78,17 +78,16 @@ def measure(config: StecCifar10Config, session: Session) -> dict[str, Any]:
         InputError: if data or a checkpoint to resume are unusable.
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
-    images = load(config, config.dataset, session)
+    images, digits = load(config, config.dataset, session), load_digits(config, session)
     if session.quick:
         images = some(images, QUICK, session.seed)
-        config = replace(config, seeds=1, epochs=1, batch_size=100)
-    if images.notice:
-        session.tell(images.notice)
-    begun = started("stec-cifar10", config, session, images)
+        few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 100}
+        config = replace(config, seeds=1, preset="none", **few)
+    begun = started("stec-cifar10", config, session, images, digits)
     session.run.write_result(begun)
-    study = image_study(config, images, config.views(), "cifar", session, SIDE)
+    study = image_study(config, images, digits, config.views(), "cifar", session, SIDE)
     with fast_matmul():
         loop = run_study(config, study, session)
     figures = Figures(session.run.records())
-    ordinary = config.ordinary and not images.notice
+    ordinary = config.ordinary and not begun["data"]["notice"]
     return session.finish(begun, loop, figures.summary(), claims(figures, ordinary))

@@ -107,11 +107,15 @@ class Figures:
     def summary(self) -> dict[str, float]:
         """Means over seeds of all there is, gains of efference copies with their bounds.
 
-        The headline is of the first method with efference copies, or of the best one of a sweep.
+        The headline is of the first method with efference copies; of a sweep it is that of the best
+        weight, on the images that chose it.
         """
         right = {arm: fmean(self.of(arm, "accuracy").values()) for arm in self.arms}
         shown = next((arm for arm in self.arms if arm.endswith("-stec")), None)
-        metrics = {"test_accuracy": right[shown] if shown else max(right.values())}
+        if shown:
+            metrics = {"test_accuracy": right[shown]}
+        else:
+            metrics = {"validation_accuracy": max(right.values())}
         for arm in self.arms:
             metrics |= {f"{field(arm)}_{name}": value for name, value in self._means(arm)}
         for arm in self.arms:

@@ -1,7 +1,8 @@
 """What the image experiments with efference copies share: data, studies, the start of a result."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -9,14 +10,15 @@ import torch
 from plastorch.data.images import load_images
 from plastorch.data.imageset import ImageSet
 from plastorch.efference import ImageViews, Sources, estimate_bins
-from plastorch.efference.encoders import Encoder, Stem
+from plastorch.efference.encoders import Stem
 from plastorch.efference.probes import as_floats
 from plastorch.engine.device import generator
-from plastorch.engine.run import Record, result
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import result
 from plastorch.experiments.session import Session
 from plastorch.experiments.stec import PAPER, StecConfig
 from plastorch.experiments.stec_study import Exam, Study, Test
-from plastorch.experiments.stec_transfer import Amounts, make_scenery, tried
+from plastorch.experiments.stec_transfer import Amounts, Scenery, make_scenery, tried
 
 HELD_OUT = 0.1
 """Share of the training images that a sweep is tested on."""
@@ -28,6 +30,23 @@ def load(config: StecConfig, dataset: str, session: Session, size: int | None = 
     """The images of an experiment; for a sweep, the test images are some of the training images."""
     images = load_images(dataset, session.data, image_size=size)
     return images.validation_split(HELD_OUT, session.seed) if config.sweep else images
+
+
+def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
+    """MNIST's digits for the scenes of transfer, if there is any.
+
+    Raises:
+        InputError: if the data root is a folder of own images: none of them are digits.
+    """
+    if not config.transfer or config.sweep:
+        return None
+    digits = load_images("mnist", session.data)
+    if digits.source == "own folder":
+        raise InputError(
+            f"transfer is True, but {session.data or 'the data root'} is a folder of own images; "
+            "expected --no-transfer, or train, test and MNIST/raw in one folder"
+        )
+    return digits
 
 
 def some(images: ImageSet, counts: tuple[int, int], seed: int) -> ImageSet:
@@ -52,6 +71,7 @@ def some(images: ImageSet, counts: tuple[int, int], seed: int) -> ImageSet:
 def image_study(
     config: StecConfig,
     images: ImageSet,
+    digits: ImageSet | None,
     views: ImageViews,
     stem: Stem,
     session: Session,
@@ -63,6 +83,7 @@ def image_study(
     Args:
         config: which efference copies, and which encoder.
         images: to learn from, and to be tested on.
+        digits: in the scenes of transfer; None if there is none.
         views: how they are looked at.
         stem: of a ResNet.
         session: where the run is computed.
@@ -77,7 +98,6 @@ def image_study(
         more = images.unlabelled_images.to(device)
         none = torch.full((len(more),), -1, device=device)
         sources = Sources(torch.cat([sources.images, more]), torch.cat([sources.labels, none]))
-    transfer = partial(_test, images, session, side) if config.transfer else None
     return Study(
         sources,
         {"images": exam},
@@ -88,16 +108,24 @@ def image_study(
         estimate_bins(views, config.copy, generator(session.seed, 5)),
         config.bfloat16,
         partial(config.new_encoder, stem, 3, stride),
-        transfer,
+        None if digits is None else _tests(images, digits, session, side),
     )
 
 
 def started(
-    experiment: str, config: StecConfig, session: Session, images: ImageSet
+    experiment: str,
+    config: StecConfig,
+    session: Session,
+    images: ImageSet,
+    digits: ImageSet | None,
 ) -> dict[str, Any]:
-    """The result before anything is measured."""
+    """The result before anything is measured; what is special about the data is told."""
+    used = [images] if digits is None else [images, digits]
+    notices = [of.notice for of in used if of.notice]
+    for notice in notices:
+        session.tell(notice)
     unlabelled = images.unlabelled_images
-    data = {
+    data: dict[str, Any] = {
         "name": images.name,
         "n_train": len(images.train_labels),
         "n_unlabelled": 0 if unlabelled is None else len(unlabelled),
@@ -105,19 +133,26 @@ def started(
         "source": images.source,
         "sha256": images.sha256,
         "classes": list(images.classes),
-        "notice": images.notice,
+        "notice": " ".join(notices),
     }
+    if digits is not None:
+        data["digits"] = {"source": digits.source, "sha256": digits.sha256}
     settings = config.plain() | {"seed": session.seed, "quick": session.quick}
     return result(experiment, PAPER, settings, data, session.device)
 
 
-def _test(images: ImageSet, session: Session, side: int, seed: int) -> Test:
+def _tests(
+    images: ImageSet, digits: ImageSet, session: Session, side: int
+) -> Callable[[int], Test]:
     """What encoders of a seed are tried on: all of them on the same scenes."""
-    amounts, path = FEW if session.quick else Amounts(), (session.seed, 6, seed)
-    digits = load_images("mnist", session.data, download=False)
+    amounts = FEW if session.quick else Amounts()
 
-    def test(encoder: Encoder) -> Record:
-        scenery = make_scenery(images, digits, side, amounts, path)
-        return tried(encoder, scenery, amounts.epochs, (*path, 2))
+    @lru_cache(maxsize=1)  # encoders are tried seed by seed
+    def scenery(seed: int) -> Scenery:
+        return make_scenery(images, digits, side, amounts, (session.seed, 6, seed))
 
-    return test
+    def of_seed(seed: int) -> Test:
+        path = (session.seed, 6, seed, 2)
+        return lambda encoder: tried(encoder, scenery(seed), amounts.epochs, path)
+
+    return of_seed

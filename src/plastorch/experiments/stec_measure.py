@@ -28,6 +28,28 @@ CONTROL = 9
 """A new inverse model learns on a frozen encoder for one in so many of the epochs."""
 
 
+class Frozen(nn.Module):
+    """An encoder that stays as it is, and sees as in evaluation.
+
+    Args:
+        encoder: is copied.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = deepcopy(encoder).requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "Frozen":
+        """Batch normalisation by batches would move its statistics."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [B, D]."""
+        found: Tensor = self.encoder(x)
+        return found
+
+
 def measured(
     arm: Arm,
     learner: Learner,
@@ -81,13 +103,13 @@ def controlled(
     config: StecConfig, arm: Arm, learner: Learner, study: Study, seed: int
 ) -> list[Record]:
     """What a new inverse model tells after some epochs on the frozen encoder of an arm."""
-    frozen = deepcopy(learner.method.encoder).requires_grad_(False)
-    assert isinstance(frozen, Encoder)
+    encoder = learner.method.encoder
+    assert isinstance(encoder, Encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, 3, arm.seed).initial_seed())
         weights = Weights(0, 1, factors=config.factor_weights)
-        method = SimCLR(frozen, frozen.features, study.sizes, weights)
-        probed = Learner(method, frozen.features, study.classes).to(study.sources.images.device)
+        method = SimCLR(Frozen(encoder), encoder.features, study.sizes, weights)
+        probed = Learner(method, encoder.features, study.classes).to(study.sources.images.device)
     phase = Pretraining(
         "control",
         probed,

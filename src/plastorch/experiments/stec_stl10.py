@@ -18,7 +18,7 @@ from plastorch.experiments.session import Session
 from plastorch.experiments.stec import StecConfig
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
-from plastorch.experiments.stec_images import image_study, load, some, started
+from plastorch.experiments.stec_images import image_study, load, load_digits, some, started
 from plastorch.experiments.stec_study import Exam, Prober
 from plastorch.experiments.stec_train import run_study
 
@@ -106,20 +106,22 @@ def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
         Interrupted: if the user stopped it; the run folder can be resumed.
     """
     images = load(config, config.dataset, session, config.size)
+    digits = load_digits(config, session)
     if session.quick:
         images = some(images, QUICK, session.seed)
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 30, "probe_epochs": 2}
-        config = replace(config, seeds=1, encoder="small", width=8, optimizer="sgd", **few)
-    if images.notice:
-        session.tell(images.notice)
-    begun = started("stec-stl10", config, session, images)
+        few |= {"encoder": "small", "width": 8, "optimizer": "sgd", "preset": "none"}
+        config = replace(config, seeds=1, **few)
+    begun = started("stec-stl10", config, session, images, digits)
     session.run.write_result(begun)
     stem: Stem = "imagenet" if config.size > STL10.size else "stl10"
-    study = image_study(config, images, config.views(), stem, session, config.size, stride=4)
+    study = image_study(
+        config, images, digits, config.views(), stem, session, config.size, stride=4
+    )
     with fast_matmul():
         loop = run_study(config, study._replace(prober=_prober(config)), session)
     figures = Figures(session.run.records())
-    ordinary = config.ordinary and not images.notice
+    ordinary = config.ordinary and not begun["data"]["notice"]
     return session.finish(begun, loop, figures.summary(), claims(figures, ordinary))
 
 
@@ -133,7 +135,7 @@ def _prober(config: StecStl10Config) -> Prober:
     def prober(
         encoder: Encoder, layer: nn.Linear, exam: Exam, path: tuple[int, ...]
     ) -> LinearProbe:
-        training = ProbeTraining(config.probe_epochs)
+        training = ProbeTraining(config.probe_epochs, bfloat16=config.bfloat16)
         return LinearProbe(encoder, layer, *exam, augment, training=training, path=path)
 
     return prober

@@ -18,7 +18,7 @@ from plastorch.files.records import as_frame
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
-    """Records as a frame; the columns of an array, or those named 0, 1, …, are x0, x1, …
+    """Records as a frame; columns without names, of an array or in pandas, are x0, x1, …
 
     Args:
         estimator: gets ``n_features_in_`` if reset, and is asked for it of an array if not.
@@ -31,7 +31,7 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
     """
     if not _is_array(X):
         frame = read_catalogue(X) if isinstance(X, (str, Path)) else as_frame(X)
-        if frame.columns == [str(j) for j in range(frame.width)]:
+        if _is_numbered(X):
             frame = frame.rename(lambda name: f"x{name}")
         if reset:
             estimator.n_features_in_ = frame.width
@@ -102,6 +102,12 @@ def _is_array(X: Any) -> bool:
         return bool(X) and not isinstance(X[0], Mapping)
     is_frame = hasattr(X, "columns") or hasattr(X, "__arrow_c_stream__")
     return not is_frame and (hasattr(X, "__array__") or hasattr(X, "tocsr"))
+
+
+def _is_numbered(X: Any) -> bool:
+    """Whether it is a pandas frame whose columns are just 0, 1, …"""
+    is_pandas = type(X).__module__.split(".")[0] == "pandas"
+    return is_pandas and list(X.columns) == list(range(X.shape[1]))
 
 
 def _is_missing(label: Any) -> bool:

@@ -164,7 +164,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             weights = self.network_.parameters()
             self._optimiser = torch.optim.Adam(weights, float(self.learning_rate))
         targets, order = torch.from_numpy(codes), generator(self._seed, 2, self._calls)
-        for index in torch.split(torch.randperm(len(bins), generator=order), self.batch_size):
+        for index in torch.split(torch.randperm(len(bins), generator=order), int(self.batch_size)):
             update(self.network_, self._optimiser, bins[index], targets[index])
         self._calls += 1
         self._count(codes)

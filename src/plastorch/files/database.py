@@ -11,6 +11,9 @@ from plastorch.engine.errors import InputError, check_file
 
 Row = tuple[Any, ...]
 
+MOST_STEPS = 100_000
+"""Of SQLite's machine, in which it reads what tables there are; of one table it takes hundreds."""
+
 
 class Database:
     """A file with one table, for one thread at a time.
@@ -46,6 +49,7 @@ class Database:
                 uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False
             )
         try:
+            self._read_tables()
             if create and self._is_new():
                 self._make(table, application_id, version)
             self._check(table, application_id, version)
@@ -100,6 +104,14 @@ class Database:
                 raise InputError(f"{self.path} is in use by another process") from None
             yield
 
+    def _read_tables(self) -> None:
+        """Lets SQLite read its list of tables, whose pages, too, could be shared almost forever."""
+        self._connection.set_progress_handler(lambda: 1, MOST_STEPS)
+        try:
+            self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
+        finally:
+            self._connection.set_progress_handler(None, 0)
+
     def _make(self, table: str, application_id: int, version: int) -> None:
         with self.writing() as cursor:
             if self._is_new():  # still, now that nobody else can write
@@ -114,15 +126,18 @@ class Database:
     def _check(self, table: str, application_id: int, version: int) -> None:
         if self._number("application_id") != application_id:
             raise InputError(f"{self.path} is no store of labels; expected one, or a new file")
-        found = self._number("user_version")
-        if found > version:
+        number = self._number("user_version")
+        if number > version:
             raise InputError(
-                f"{self.path} has version {found}; expected at most {version}: "
+                f"{self.path} has version {number}; expected at most {version}: "
                 "it was written by a later plastorch"
             )
         made = [str(text) for (text,) in self.rows("SELECT coalesce(sql, '') FROM sqlite_master")]
         if [text.split() for text in made] != [table.split()]:  # a view could be without end
             raise InputError(f"{self.path} is damaged or changed; expected nothing but its table")
+        (found,) = self.rows("PRAGMA quick_check(1)")[0]  # shared pages: almost no end
+        if found != "ok":
+            raise InputError(f"{self.path} is damaged: {found}")
 
     def _number(self, pragma: str) -> int:
         return int(self.rows(f"PRAGMA {pragma}")[0][0])

@@ -1,17 +1,18 @@
 """Which rows of numbers are the same, found by a hash table, for CPUs."""
 
+import secrets
 from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from plastorch.files.encode_kernels import mix
 
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
-@_compiled
-def distinct(rows):  # type: ignore[no-untyped-def]
+def distinct(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Numbers the different rows in the order in which they come.
 
     Args:
@@ -25,13 +26,20 @@ def distinct(rows):  # type: ignore[no-untyped-def]
         >>> codes, firsts
         (array([0, 1, 0], dtype=uint32), array([0, 1]))
     """
+    found: tuple[NDArray[np.uint32], NDArray[np.int64]]
+    found = _distinct(rows, np.uint64(secrets.randbits(64)))  # nobody can make rows collide
+    return found
+
+
+@_compiled
+def _distinct(rows, salt):  # type: ignore[no-untyped-def]
     slots = 16
     while slots < 2 * len(rows):
         slots *= 2
     table, count = np.full(slots, -1, np.int64), 0
     codes, firsts = np.empty(len(rows), np.uint32), np.empty(len(rows), np.int64)
     for row in range(len(rows)):
-        state = np.uint64(0)
+        state = salt
         for word in rows[row]:
             state = mix(state ^ word)
         slot = np.int64(state & np.uint64(slots - 1))

@@ -119,12 +119,15 @@ def _places(column: pl.Series, known: pl.Series) -> NDArray[np.int64]:
 
 def _scaled(train: NDArray[np.float64], test: NDArray[np.float64]) -> tuple[Any, Any]:
     columns = [np.where(np.isfinite(c), c, np.nan)[:, np.newaxis] for c in (train, test)]
+    if np.isnan(columns[0]).all():
+        columns = [np.zeros_like(column) for column in columns]
     scaler = StandardScaler().fit(columns[0])
     return tuple(sparse.csr_matrix(np.nan_to_num(scaler.transform(c))) for c in columns)
 
 
 def _levels(train: NDArray[np.float64], test: NDArray[np.float64]) -> tuple[pl.Series, pl.Series]:
-    edges = np.unique(np.quantile(train[np.isfinite(train)], np.arange(1, LEVELS) / LEVELS))
+    known = train[np.isfinite(train)]
+    edges = np.unique(np.quantile(known, np.arange(1, LEVELS) / LEVELS)) if len(known) else known
     levels = [
         pl.Series(np.where(np.isnan(c), -1, np.searchsorted(edges, c, side="right")))
         for c in (train, test)

@@ -29,6 +29,8 @@ SKEW = 10
 """Numbers whose upper quartile is so many times the lower one, both plus 1, are taken as logs."""
 USUAL_DEPTH = 0.9
 """Share of the paths that are no deeper than what counts of them."""
+MOST_DEPTH = 32
+"""Components of a path that count at most: each costs another look at all records."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def infer_keys(
     and quartiles as centre and scale. Where the quartiles are equal, the mean distance to the
     median is the scale. Numbers of which none is negative and whose quartiles differ by a factor of
     more than ten are taken as logarithms. Of paths as many components count as 90 % of them have at
-    most.
+    most, and 32 at most.
 
     Args:
         records: for training only; see :func:`plastorch.files.records.as_frame`.
@@ -199,8 +201,8 @@ def _learn(column: pl.Series, kind: Kind, period: float, width: float) -> Key:
         return Key(name, kind, 1, width=period / CYCLE_CELLS, period=period)
     if kind == "path":
         depths = components(texts(column)).list.len()
-        usual = depths.quantile(USUAL_DEPTH, "nearest")
-        return Key(name, kind, 1, depth=max(1, int(usual or 0)))
+        usual = int(depths.quantile(USUAL_DEPTH, "nearest") or 0)
+        return Key(name, kind, 1, depth=min(max(1, usual), MOST_DEPTH))
     return Key(name, kind, 1)
 
 

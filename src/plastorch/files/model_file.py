@@ -23,7 +23,7 @@ from plastorch.engine.single_file import (
     write_file,
 )
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import Key
+from plastorch.files.keys import MOST_DEPTH, Key
 from plastorch.spiking.patterns.rule import PatternNeuron
 
 FORMAT = 1
@@ -34,7 +34,6 @@ MOST_WEIGHTS = 1 << 28
 MOST_STEPS = 1 << 10
 FARTHEST = 1e9
 """Constants of neurons lie between its reciprocal and this."""
-MOST_DEPTH = 1 << 20
 MOST_CELLS = 1 << 30
 
 Tensors = Mapping[str, NDArray[np.float32]]

@@ -202,9 +202,10 @@ class Reconciler:
             self.counts.removed += self._store.remove(paths, folders)
 
     def _identify(self) -> tuple[int, int] | None:
+        """None also if a symbolic link is on the way: nothing below would count as there."""
         with contextlib.suppress(OSError):
             status = os.stat(self.root)
-            return status.st_dev, status.st_ino
+            return (status.st_dev, status.st_ino) if _is_real(self.root) else None
         return None
 
 

@@ -135,7 +135,10 @@ def _best_information(column: pl.Series, key: "Key", classes: pl.Series) -> floa
         return max(mutual_information(prefixes(text, depth), classes) for depth in depths)
     if key.kind in ("number", "cycle"):
         place = cells(column, key)
-        edges = np.quantile(place[~np.isnan(place)], np.arange(1, LEVELS) / LEVELS)
+        known = place[~np.isnan(place)]
+        if not len(known):
+            return 0.0
+        edges = np.quantile(known, np.arange(1, LEVELS) / LEVELS)
         level = np.searchsorted(np.unique(edges), place, side="right")
         return mutual_information(pl.Series(np.where(np.isnan(place), -1, level)), classes)
     return mutual_information(texts(column), classes)

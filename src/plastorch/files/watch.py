@@ -57,7 +57,8 @@ def watch(
         rescan_s: seconds between comparisons of the whole tree with the store; more if one takes
             more than a tenth of that.
         batch: files that are labelled at a time and written in one transaction.
-        stop: ends the watch after the batch in hand; without it, Ctrl-C and SIGTERM do.
+        stop: ends the watch after the batch in hand; without it, Ctrl-C and SIGTERM do, but only in
+            the main thread: in another one, nothing else ends it.
         read: gives the records that the labeller takes; without it,
             :func:`plastorch.files.scan.records`.
         tell: is called when something was done.

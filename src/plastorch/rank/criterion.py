@@ -63,13 +63,21 @@ def first_crossing(
     Returns:
         Steps, from 0, int64 [B], and whether they are crossings, bool [B].
 
+    Raises:
+        InputError: if the threshold is not in (0, 1], or lengths are not from 1 to T.
+
     Example:
         >>> logits = torch.tensor([0.0, 1.0, 9.0]).view(3, 1, 1)
         >>> first_crossing(logits, 0.9), first_crossing(logits, 0.9, torch.tensor([2]))
         ((tensor([2]), tensor([True])), (tensor([1]), tensor([False])))
     """
+    check_threshold(threshold)
+    return crossing_before(logits, threshold, checked_lengths(lengths, logits))
+
+
+def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`first_crossing` of what is known to be right, with the steps of each sample [B]."""
     steps = torch.arange(len(logits), device=logits.device)[:, None]
-    ends = torch.full_like(steps[0], len(logits)) if lengths is None else lengths.to(steps)
     hits = crosses(logits, threshold) & (steps < ends)
     crossed = hits.any(dim=0)
     return torch.where(crossed, hits.int().argmax(dim=0), ends - 1), crossed
@@ -86,6 +94,29 @@ def entropy(logits: Tensor) -> Tensor:
         logits = torch.cat([logits, torch.zeros_like(logits)], dim=-1)
     logs = logits.log_softmax(dim=-1)
     return -(logs.exp() * logs).sum(dim=-1)
+
+
+def check_threshold(threshold: float) -> None:
+    """Raises InputError unless θ is in (0, 1]."""
+    if not 0 < threshold <= 1:
+        raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
+
+
+def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
+    """Steps of each sample of sequences [T, B, ...], T if None; InputError unless 1 to T."""
+    steps, samples = x.shape[:2]
+    if lengths is None:
+        return torch.full((samples,), steps, device=x.device)
+    if lengths.shape != (samples,) or lengths.is_floating_point():
+        raise InputError(
+            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
+            f"({samples},) whole numbers"
+        )
+    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+        raise InputError(
+            f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
+        )
+    return lengths.to(x.device, torch.int64)
 
 
 def check_labels(logits: Tensor, labels: Tensor) -> None:

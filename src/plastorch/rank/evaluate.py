@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.rank.criterion import answer, first_crossing
+from plastorch.rank.criterion import answer, check_labels, checked_lengths, crossing_before
 from plastorch.rank.model import RankCoder
 from plastorch.rank.train import Batch
 
@@ -79,7 +79,8 @@ def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[fl
         thresholds: θ, each in (0, 1].
 
     Raises:
-        InputError: if there is no batch, or no threshold, or one is out of range.
+        InputError: if there is no batch, or no threshold, or one is out of range, or if labels or
+            lengths don't fit.
 
     Example:
         >>> from torch import nn
@@ -91,11 +92,12 @@ def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[fl
     """
     training = coder.training
     coder.eval()
-    readings = read(
-        ((coder.all_steps(batch.x, batch.lengths), batch) for batch in batches), thresholds
-    )
-    coder.train(training)
-    return readings
+    try:
+        return read(
+            ((coder.all_steps(batch.x, batch.lengths), batch) for batch in batches), thresholds
+        )
+    finally:
+        coder.train(training)
 
 
 def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) -> Readings:
@@ -106,7 +108,8 @@ def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) ->
         thresholds: θ, each in (0, 1].
 
     Raises:
-        InputError: if there is no batch, or no threshold, or one is out of range.
+        InputError: if there is no batch, or no threshold, or one is out of range, or if labels or
+            lengths don't fit.
     """
     if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
         raise InputError(f"thresholds are {thresholds}; expected some above 0, up to 1")
@@ -139,11 +142,12 @@ def multiply_accumulates(coder: RankCoder) -> int:
 
 def _read(logits: Tensor, batch: Batch, thresholds: Sequence[float]) -> list[Tensor]:
     """Steps, crossings and right answers [K, B], lengths [B], right answers of each step [T, B]."""
+    check_labels(logits, batch.labels)
     steps, samples = logits.shape[:2]
-    lengths = torch.full((samples,), steps) if batch.lengths is None else batch.lengths
-    lengths, rows = lengths.to(logits.device), torch.arange(samples, device=logits.device)
+    lengths = checked_lengths(batch.lengths, logits)
+    rows = torch.arange(samples, device=logits.device)
     right = answer(logits) == batch.labels
-    found = [first_crossing(logits, threshold, lengths) for threshold in thresholds]
+    found = [crossing_before(logits, threshold, lengths) for threshold in thresholds]
     step = torch.stack([step for step, _ in found])
     crossed = torch.stack([crossed for _, crossed in found])
     read = torch.arange(steps, device=logits.device)[:, None].minimum(lengths - 1)

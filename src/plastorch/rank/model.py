@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.rank.criterion import answer, crosses, first_crossing, probabilities, rank_loss
+from plastorch.rank.criterion import (
+    answer,
+    check_threshold,
+    checked_lengths,
+    crosses,
+    crossing_before,
+    probabilities,
+    rank_loss,
+)
 
 
 class Decision(NamedTuple):
@@ -51,7 +59,8 @@ class RankCoder(nn.Module):
             more need fewer calls of the network.
 
     Raises:
-        InputError: if an argument is out of range.
+        InputError: if an argument is out of range, or the network is bidirectional: it would know
+            the end before it answers.
 
     Example:
         >>> coder = RankCoder(nn.LSTM(3, 16), nn.Linear(16, 5), threshold=0.9)
@@ -70,14 +79,24 @@ class RankCoder(nn.Module):
         chunk: int = 8,
     ) -> None:
         super().__init__()
-        if not 0 < threshold <= 1:
-            raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
+        if getattr(rnn, "bidirectional", False):
+            raise InputError("rnn is bidirectional; expected one that goes forwards only")
         if not 0 <= entropy_weight < float("inf"):
             raise InputError(f"entropy_weight is {entropy_weight}; expected 0 or more")
         check_positive(chunk=chunk)
         self.rnn, self.readout = rnn, readout
         self.threshold, self.entropy_weight, self.chunk = threshold, entropy_weight, chunk
         self.batch_first = bool(getattr(rnn, "batch_first", False))
+
+    @property
+    def threshold(self) -> float:
+        """θ, in (0, 1]."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, threshold: float) -> None:
+        check_threshold(threshold)
+        self._threshold = threshold
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Decision:
         """Answers samples, each as early as it can.
@@ -102,7 +121,7 @@ class RankCoder(nn.Module):
             computed += scores.shape[0] * scores.shape[1]
             with torch.no_grad():
                 left = ends[waiting] - start
-                step, crossed = first_crossing(scores, self.threshold, left.clamp(max=len(scores)))
+                step, crossed = crossing_before(scores, self.threshold, left.clamp(max=len(scores)))
                 done = crossed | (left <= len(scores))
             logits.append(scores[step[done], done.nonzero()[:, 0]])
             steps.append(start + step[done])
@@ -269,16 +288,4 @@ def _checked(x: Tensor, lengths: Tensor | None) -> Tensor:
         bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all())
     ):
         raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
-    steps, batch = x.shape[:2]
-    if lengths is None:
-        return torch.full((batch,), steps, device=x.device)
-    if lengths.shape != (batch,) or lengths.is_floating_point():
-        raise InputError(
-            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
-            f"({batch},) whole numbers"
-        )
-    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
-        raise InputError(
-            f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
-        )
-    return lengths.to(x.device, torch.int64)
+    return checked_lengths(lengths, x)

@@ -113,6 +113,9 @@ class RankTraining:
         score: of what is logged; at the end the network has the weights of the highest score, of
             the records from ``best_from`` on. If None, it has the last.
 
+    Raises:
+        InputError: in a step, if the loss is not finite.
+
     Example:
         >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2))
         >>> batch = lambda number: Batch(torch.randn(9, 4, 3), torch.arange(4) % 2)
@@ -147,6 +150,11 @@ class RankTraining:
         found = torch.stack([self._update(number) for number in numbers]).sum(dim=0)
         sums = sum_over_workers(found).tolist()
         loss, right, steps, crossed_steps, crossed, computed, samples = sums
+        if not math.isfinite(loss):
+            raise InputError(
+                f"learning_rate is {self.training.learning_rate}: the loss of {self.name} became "
+                f"{loss} before batch {numbers.stop}; expected a rate at which it stays finite"
+            )
         self.position += 1
         record: Record = {
             "phase": self.name,
@@ -220,6 +228,8 @@ class RankTraining:
 def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision]:
     """What a mode minimises, mean over the samples, and what the samples are answered with.
 
+    Except in "rank", all steps count as computed, up to the samples' lengths.
+
     Example:
         >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1.0)
         >>> batch = Batch(torch.randn(9, 4, 3), torch.arange(4) % 2)
@@ -234,7 +244,8 @@ def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision
     steps, samples = logits.shape[:2]
     rows = torch.arange(samples, device=logits.device)
     step, crossed = first_crossing(logits.detach(), coder.threshold, lengths)
-    decision = Decision(logits.detach()[step, rows], step, crossed, steps * samples)
+    whole = steps * samples if lengths is None else int(lengths.sum())
+    decision = Decision(logits.detach()[step, rows], step, crossed, whole)
     if mode == "last":
         ends = steps - 1 if lengths is None else lengths - 1
         return rank_loss(logits[ends, rows], labels), decision

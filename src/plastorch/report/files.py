@@ -91,31 +91,57 @@ def accuracies(run: RunData) -> Panel | None:
         >>> from pathlib import Path
         >>> accuracies(RunData(Path("run"), {}, [], {}))
     """
-    tables: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    folds: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for model, name in MODELS.items():
         for row in _rows(run, model, "accuracy"):
             whole = row.get("labelled", 1) == 1
             day = (row.get("seconds", DAY), row.get("compensated", 1)) == (DAY, 1)
             if whole and day:
-                tables[plain_name(row)].setdefault(name, []).append(float(row["accuracy"]))
+                folds[plain_name(row), name][float(row["fold"])].append(float(row["accuracy"]))
+    tables: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for (table, name), values in folds.items():
+        tables[table][name] = [float(np.mean(values[fold])) for fold in sorted(values)]
     if not tables:
         return None
     best = "; ".join(
         f"{table}: {max(found, key=lambda name: float(np.mean(found[name])))}"
         for table, found in tables.items()
     )
+    fewer = "; ".join(_handicapped(run))
     return Panel(
         name="accuracies",
         title="Who is right how often",
-        caption="Share of test records that are told right, the mean of all folds; bars go from "
-        "the worst to the best. Circles are spiking networks: trained with labels; the same with "
-        "weights that were written into phase-change devices a day ago, their drift compensated; "
+        caption="Share of test records that are told right, the mean of the folds; bars go from "
+        "the worst to the best. Of the logistic regression on the raster there is the first fold "
+        "only, and devices are tested on some of the records. Circles are spiking networks: "
+        "trained with labels; the same with weights that were written into phase-change devices "
+        "a day ago, their drift compensated; "
         "and trained without labels, by STDP, after which labels name the order of the first "
         "three neurons to fire, or the first alone. Squares are other learners. Each table has a "
-        f"scale of its own. The most accurate: {best}.",
+        "scale of its own. "
+        + (f"Learned from fewer records than others did there: {fewer}. " if fewer else "")
+        + f"The most accurate: {best}.",
         alt=f"Dots of accuracy by model, one group per table. The most accurate: {best}.",
         draw=lambda theme: draw_accuracies(tables, theme),
     )
+
+
+def _handicapped(run: RunData) -> list[str]:
+    """Who learned from fewer training records than others did, from how many, on which tables."""
+    rows = [(m, row) for m in MODELS for row in _rows(run, m, "learned_from")]
+    most: dict[tuple[str, float], float] = defaultdict(float)
+    for _, row in rows:
+        fold = plain_name(row), row["fold"]
+        most[fold] = max(most[fold], row["learned_from"])
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for model, row in rows:
+        if row["learned_from"] < most[plain_name(row), row["fold"]]:
+            found[f"{MODELS[model]}, {row['learned_from']:,.0f}"][plain_name(row)] = None
+    count = len({table for table, _ in most})
+    return [
+        f"{who} ({', '.join(tables) if len(tables) < count else 'every table'})"
+        for who, tables in found.items()
+    ]
 
 
 def plain_name(row: Row) -> str:
@@ -181,7 +207,7 @@ def labels(run: RunData) -> Panel | None:
     """
     parts: dict[str, Curves] = {}
     for model, title in (
-        ("stdp", "spiking neurons, STDP"),
+        ("stdp-first", "spiking neurons, STDP"),
         ("k-modes", "k-modes"),
         ("k-medoids", "k-medoids"),
     ):
@@ -195,7 +221,8 @@ def labels(run: RunData) -> Panel | None:
         name="labels",
         title="How few labels are enough",
         caption="Neurons, or clusters, are found without labels, ten per class; then each gets "
-        "the most frequent class of those of its training records whose labels are told. "
+        "the most frequent class of those of its training records whose labels are told. A "
+        "record's neuron is the one that fires first. "
         "Accuracy by the share of training records that are labelled, mean of all folds.",
         alt=f"Line plots of accuracy against the share of labels for {', '.join(parts)}.",
         draw=lambda theme: draw_curves(parts, "labelled training records", ticks, theme),

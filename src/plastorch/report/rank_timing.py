@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 EXPERIMENTS = ("rank-mnist", "rank-speech")
 NAMES = {
-    "rank": "rank-coded",
-    "chosen": "rank-coded, one",
+    "rank": "rank-coded, best of all",
+    "chosen": "rank-coded",
     "last": "last step",
     "all": "all steps",
     "convolutional": "convolutions",
@@ -279,12 +279,19 @@ def _trade_off(run: RunData, clock: Clock) -> Panel | None:
     ends = "; ".join(
         f"{NAMES[name]}: {percent(curve[:, 1].max())} at best" for name, curve in curves.items()
     )
+    together = (
+        f"“{NAMES['rank']}” joins the best readings, by validation, of many networks with settings "
+        f"of their own; “{NAMES['chosen']}” is the one of them that is compared with the others. "
+        if "rank" in curves
+        else ""
+    )
     return Panel(
         name="accuracy-time",
         title="Accuracy against time",
         caption="Each point is a threshold: the higher it is, the later answers come, and the more "
         "of them are right. Networks differ in what they were trained for: the answer at the first "
-        f"crossing of the threshold, that at the last step, or those at all steps. {ends}.",
+        "crossing of the threshold, that at the last step, or those at all steps. "
+        f"{together}{ends}.",
         alt=f"Line plot of accuracy against mean time of the answer, a line per network; {ends}.",
         draw=lambda theme: draw_trade_off(curves, clock, theme),
     )

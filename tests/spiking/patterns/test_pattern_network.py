@@ -1,5 +1,6 @@
 """The supervised network on spike patterns: equations, kernels, gradients, training, bad input."""
 
+from collections.abc import Callable
 from math import exp
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
+from plastorch.spiking.patterns import network as network_module
 from plastorch.spiking.patterns import train as training
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import (
@@ -120,11 +122,29 @@ def test_float32_and_threads_agree_with_float64(monkeypatch: pytest.MonkeyPatch)
     net, bins = network(30, 16, 4), patterns(64, 30)
     exact = net(bins)
     exact_gradient = torch.autograd.grad(exact.distance.sum(), net.hidden_weight)[0]
-    monkeypatch.setattr("plastorch.spiking.patterns.network.WORK_PER_THREAD", 1)
+    monkeypatch.setattr(network_module, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     single = net.float()(bins)
     torch.testing.assert_close(single.distance.double(), exact.distance, rtol=1e-4, atol=1e-3)
     gradient = torch.autograd.grad(single.distance.sum(), net.hidden_weight)[0].double()
     torch.testing.assert_close(gradient, exact_gradient, rtol=1e-3, atol=1e-2)
+
+
+def test_the_gradient_is_the_same_whichever_thread_ends_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, bins = network(30, 16, 4).float(), patterns(64, 30)
+
+    def gradients(order: tuple[int, ...]) -> tuple[Tensor, ...]:
+        def in_turn(run: Callable[[int, int], None], samples: int, useful: int) -> None:
+            for share in order:
+                run(samples * share // 4, samples * (share + 1) // 4)
+
+        monkeypatch.setattr(network_module, "in_threads", in_turn)
+        return torch.autograd.grad(net(bins).distance.sum(), list(net.parameters()))
+
+    orders = (0, 1, 2, 3), (3, 1, 0, 2)
+    assert all(map(torch.equal, *map(gradients, orders)))
 
 
 def test_a_neuron_is_a_leaky_integrator_of_a_decaying_current() -> None:
@@ -305,8 +325,10 @@ def test_loss_penalises_silence_and_noise() -> None:
         ({"target_times": ()}, r"target_times are \(\)"),
         (
             {"target_times": (0.03,)},
-            r"target_times are \(0.03,\); expected one or more in \[0, 0.025",
+            r"target_times are \(0.03,\); expected one or more in \[0, 0.0245\)",
         ),
+        ({"target_times": (0.0247,)}, r"target_times are \(0.0247,\)"),
+        ({"target_times": (float("inf"),)}, r"target_times are \(inf,\)"),
         ({"slope": -1.0}, "slope is -1"),
     ],
 )

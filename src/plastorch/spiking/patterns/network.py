@@ -136,15 +136,15 @@ class _Answer(torch.autograd.Function):
         weights, kept = tensors[:4], tensors[4:]
         wanted = gradients[0].contiguous().numpy(), gradients[2].contiguous().numpy()
         arguments = as_arrays(bins, weights, ctx.neuron)
-        memory, shares = kernels.Memory(*arrays_of(kept)), []
+        memory, shares = kernels.Memory(*arrays_of(kept)), {}
 
         def run(begin: int, end: int) -> None:
-            share = [torch.zeros_like(weight) for weight in weights]
-            shares.append(share)
+            share = shares[begin] = [torch.zeros_like(weight) for weight in weights]
             gradient_kernels.backward(*arguments, begin, end, memory, *wanted, arrays_of(share))
 
         in_threads(run, len(bins), len(bins) * weights[0].numel() // WORK_PER_THREAD)
-        sums = [torch.stack(parts).sum(0) for parts in zip(*shares, strict=True)]
+        ordered = [shares[begin] for begin in sorted(shares)]  # whichever thread ended first
+        sums = [torch.stack(parts).sum(0) for parts in zip(*ordered, strict=True)]
         return None, None, None, *sums
 
 

@@ -45,7 +45,7 @@ class PatternNeuron:
         slope: how fast the surrogate gradient of a spike, 1 / (1 + slope abs(u - 1))², falls.
 
     Raises:
-        InputError: if a constant is out of range, or a target comes after the end.
+        InputError: if a constant is out of range, or a target comes after the last step.
 
     Example:
         >>> PatternNeuron().steps
@@ -77,11 +77,15 @@ class PatternNeuron:
         if self.input_steps >= NO_SPIKE:
             raise InputError(f"input_steps is {self.input_steps}; expected less than {NO_SPIKE}")
         object.__setattr__(self, "target_times", tuple(self.target_times))  # from JSON: a list
-        end = self.steps * self.dt
-        if not self.target_times or not all(0 <= time < end for time in self.target_times):
+        end = (self.steps - 0.5) * self.dt  # later ones would round to the step after the last
+        if not self.target_times or not all(map(self._has, self.target_times)):
             raise InputError(
                 f"target_times are {self.target_times}; expected one or more in [0, {end:g}) s"
             )
+
+    def _has(self, time: float) -> bool:
+        """Whether a time is nearest to one of the steps."""
+        return 0 <= time < inf and round(time / self.dt) < self.steps
 
     @property
     def steps(self) -> int:
