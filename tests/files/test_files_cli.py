@@ -75,8 +75,12 @@ def test_scan_says_what_it_found(catalogue: Path, capsys: pytest.CaptureFixture[
 
 
 def test_fit_says_how_well(
-    catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    catalogue: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("plastorch.files.evaluation.MOST", 70)
     out = tmp_path / "model"
     arguments = ["files", "fit", str(catalogue), "--label", "extension", "--out", str(out), *FIT]
     assert main([*arguments, "--seed", "1", "--ignore", "parent", "dir2"]) == 0
@@ -84,6 +88,7 @@ def test_fit_says_how_well(
     assert "of 18 records; the model has learned from the other 73" in printed.out
     for words in ("confusion, a row per class", " 1 png", "logistic regression", "largest class"):
         assert words in printed.out
+    assert "naive Bayes have learned from 70 of the others" in printed.out
     assert "a catalogue of files: not learned from" in printed.err and "30/30" in printed.err
     fitted = FileClassifier.load(out)
     names = {key.name for key in fitted.keys_}

@@ -157,7 +157,7 @@ def _score(
     codes: NDArray[np.int64],
     held: NDArray[np.bool_],
 ) -> None:
-    from plastorch.files.evaluation import baselines, confusion
+    from plastorch.files.evaluation import MOST, baselines, confusion
 
     train, test = frame.filter(~held), frame.filter(held)
     right, found = codes[held], np.searchsorted(model.classes_, model.predict(test))
@@ -175,6 +175,8 @@ def _score(
         for name, answers in baselines(model.keys_, train, codes[~held], test):
             table.add_row(name, f"{(answers == right).mean():.2%}")
     Console().print(table)
+    if train.height > MOST:
+        print(f"logistic regression and naive Bayes have learned from {MOST:,} of the others")
 
 
 def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
