@@ -89,7 +89,7 @@ def test_a_stopped_run_goes_on_with_the_files_it_had_found(
     config = FilesSystemConfig(roots=(str(tree),))
     whole = measure(config, session(tmp_path / "whole"))
     name = tree.name
-    assert whole["complete"] and f"{tree} (148 files)" in whole["data"]["source"]
+    assert whole["complete"] and f"{tree.name} (148 files)" in whole["data"]["source"]
     assert len(whole["data"]["sha256"]) == 64
     assert whole["data"]["tables"] == [
         f"{name}-kind: 148 files of 3 classes",
