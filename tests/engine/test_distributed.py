@@ -1,5 +1,6 @@
 """What two workers do together, against one that has the joined batch."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ def together(folder: Path) -> dict[str, Any]:
 
 def work(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
+    before = threads()
     dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=2)
     assert (worker(), workers()) == (rank, 2)
     found = together(folder / "runs")
@@ -128,7 +130,14 @@ def work(rank: int, folder: Path) -> None:
         "check": raised(lambda: check_parts(batch_size=4, readout_batch_size=7)),
     }
     torch.save((found, own), folder / f"{rank}.pt")
+    importlib.import_module("torch._dynamo")  # it would keep the group, were it the first to know
     dist.destroy_process_group()
+    assert threads() == before
+
+
+def threads() -> int:
+    """How many this process has, also those that Python knows nothing of."""
+    return len(list(Path("/proc/self/task").glob("*")))  # nothing there but on Linux
 
 
 @pytest.fixture(scope="module")
