@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -136,6 +137,20 @@ def test_others_read_while_labels_are_written(tmp_path: Path) -> None:
         assert all_of(pages) == [row("/b", model="new"), row("/c")]
         with closing(sqlite3.connect(path)) as other:
             assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_another_who_turns_its_log_on_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    with LabelStore(path) as store:
+        store.put([row("/a")])
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.3, other.execute, ("COMMIT",))
+        timer.start()
+        with LabelStore(path) as store:
+            assert len(store) == 1
+        timer.join()
 
 
 def test_only_one_at_a_time_may_be_alone(tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ class Watched:
 
     def note(self) -> str:
         """How the process said that it ended."""
-        return Path(self.path + ".note").read_text()
+        note = Path(self.path + ".note")
+        return note.read_text() if note.exists() else "it hasn't ended"
 
     def labels(self) -> list[tuple[str, str]]:
         with suppress(InputError), LabelStore(self.path, create=False) as store:
@@ -95,12 +96,12 @@ class Watched:
             for path, state in states.items()
         )
 
-    def wait(self, holds: Callable[[], bool] | None = None, seconds: float = 20.0) -> None:
+    def wait(self, holds: Callable[[], bool] | None = None, seconds: float = 60.0) -> None:
         """Waits for something, or until the labels are right; long enough for a busy machine."""
         holds = holds or (lambda: self.labels() == self.truth())
         end = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < end
+            assert time.monotonic() < end, self.note()
             time.sleep(0.05)
 
 

@@ -20,7 +20,7 @@ from plastorch.engine.errors import InputError
 if dist.is_available():
     # Else the compiler imports it later, and its functions keep the process group of that moment,
     # whose threads then outlive the group's end and can abort the process as Python ends.
-    import torch.distributed.nn.functional  # noqa: F401
+    import torch.distributed.nn.functional
 
 T = TypeVar("T")
 _by_itself: ContextVar[bool] = ContextVar("by_itself", default=False)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ Row = tuple[Any, ...]
 
 MOST_STEPS = 100_000
 """Of SQLite's machine, in which it reads what tables there are; of one table it takes hundreds."""
+
+PATIENCE_S = 30
+"""How long others may keep the file to themselves."""
 
 
 class Database:
@@ -46,16 +50,14 @@ class Database:
         uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         with self._reporting():
             self._connection = sqlite3.connect(
-                uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+                uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
             )
         try:
             self._read_tables()
             if create and self._is_new():
                 self._make(table, application_id, version)
             self._check(table, application_id, version)
-            (mode,) = self.rows("PRAGMA journal_mode = WAL")[0]
-            if mode != "wal":
-                raise InputError(f"{path} can't have a write-ahead log; expected a local disk")
+            self._keep_log()
             self.rows("PRAGMA synchronous = NORMAL")
         except BaseException:
             self.close()
@@ -111,6 +113,22 @@ class Database:
             self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
         finally:
             self._connection.set_progress_handler(None, 0)
+
+    def _keep_log(self) -> None:
+        """Turns the write-ahead log on."""
+        end = time.monotonic() + PATIENCE_S
+        mode = None
+        with self._reporting():
+            while mode is None:
+                try:
+                    (mode,) = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                except sqlite3.OperationalError as error:
+                    # SQLite doesn't wait by itself for another who is at it.
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                        raise
+                    time.sleep(0.01)
+        if mode != "wal":
+            raise InputError(f"{self.path} can't have a write-ahead log; expected a local disk")
 
     def _make(self, table: str, application_id: int, version: int) -> None:
         with self.writing() as cursor:
