@@ -256,14 +256,19 @@ def test_figures_of_the_pendulum_are_in_the_readme() -> None:
 
 def test_figures_of_files_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
-    (run,), (system,) = (results(name) for name in ("files-tables", "files-system"))
-    assert run["complete"] and not run["quick"] and system["complete"] and not system["quick"]
+    (adult, run), (system,) = (results(name) for name in ("files-tables", "files-system"))
+    assert all(found["complete"] and not found["quick"] for found in (adult, run, system))
     held = {claim["id"]: claim["holds"] for claim in run["claims"]}
     tables = [name.removeprefix("encoding-") for name in held if name.startswith("encoding-")]
     tables.remove("ranks")
     assert all(held[f"encoding-{table}"] and held[f"stdp-{table}"] for table in tables)
     near = [held[f"snn-{table}"] for table in tables]
     assert (near.count(True), len(near), held["snn-ahead"]) == (5, 7, False)
+    assert adult["config"]["tables"] == ["adult"]
+    assert adult["metrics"]["adult_snn_accuracy"] == run["metrics"]["adult_snn_accuracy"]
+    of_adult = {claim["id"]: claim["measured"] for claim in adult["claims"]}
+    assert of_adult["snn-ahead"] == 1
+    assert f"it has {100 * adult['metrics']['adult_rbf_svm_accuracy']:.1f} %" in text
     for table in tables:
         found = {
             name.removeprefix(f"{table}_").removesuffix("_accuracy"): 100 * value

@@ -33,7 +33,7 @@ TRIED = 10_000
 """Training records at most with which C is chosen; a fifth of them is for validation."""
 COST = 10.0
 """C of the approximated kernel."""
-EXACT, SOME = 30_000, 12_000
+EXACT, SOME = 40_000, 12_000
 """Up to so many training records the Gaussian kernel is that of all; of more, it is of some."""
 COMPONENTS = 1000
 """Of Nyström's approximation of that kernel."""
