@@ -254,6 +254,20 @@ def test_figures_of_the_pendulum_are_in_the_readme() -> None:
         assert f"{name.upper()} {min(energies):,.1f} to {max(energies):,.1f}" in text
 
 
+def test_figures_of_pong_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    (run,) = results("stpn-pong")
+    assert run["complete"] and not run["quick"] and run["config"]["models"] == ["stpn"]
+    assert run["config"]["settings"]["steps"] == 1_000_000 <= run["metrics"]["stpn_env_steps"]
+    assert f"{run['wall_s'] / 60:.0f} minutes on a busy core" in text
+    first, last, judged, chance = (
+        f"{run['metrics'][name]:.1f}"
+        for name in ("stpn_first_return", "stpn_last_return", "stpn_return", "random_return")
+    )
+    assert f"from {first} in the first tenth of the training to {last} in the last" in text
+    assert f"five games afterwards it is {judged}, of random actions {chance}" in text
+
+
 def test_figures_of_files_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     (adult, run), (system,) = (results(name) for name in ("files-tables", "files-system"))

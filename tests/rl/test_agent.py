@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from plastorch.engine.errors import InputError
-from plastorch.rl.agent import Agent, FrameEncoder
+from plastorch.rl.agent import FEATURES, Agent, FrameEncoder
 from plastorch.rl.environments import (
     best_action,
     frame,
@@ -122,6 +122,19 @@ def test_memory_of_a_trace_is_the_length_of_each_neurons_state() -> None:
 def test_episodes_end_at_most_then() -> None:
     games, trace = play_episodes(agent(RNN(2, 3)), partial(Countdown, 9), 2, seed=0, most=3)
     assert games.lengths.tolist() == [3.0, 3.0] and len(trace.energy) == 3
+
+
+def test_games_that_begin_alike_differ_if_actions_are_drawn() -> None:
+    pong = partial(make_frames, "ALE/Pong-v5", 4, 0.0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = Agent(FrameEncoder(), RNN(FEATURES, 4), 4, 6)
+    alike, _ = play_episodes(net, pong, 2, seed=0, most=20)
+    assert alike.energies[0] == pytest.approx(alike.energies[1])
+    games, _ = play_episodes(net, pong, 2, seed=0, most=20, drawn=True)
+    assert games.energies[0] != pytest.approx(games.energies[1])
+    again, _ = play_episodes(net, pong, 1, seed=1, most=20, drawn=True)
+    assert again.energies[0] == pytest.approx(games.energies[1])
 
 
 def test_random_actions() -> None:

@@ -62,6 +62,7 @@ class Work:
         episodes: by which a trained model is judged.
         most: steps of such an episode.
         frames: observations are pictures.
+        drawn: actions of these episodes are drawn, since all begin alike.
     """
 
     experiment: str
@@ -80,6 +81,7 @@ class Work:
     episodes: int
     most: int
     frames: bool
+    drawn: bool = False
 
     @property
     def iterations(self) -> int:
@@ -200,7 +202,9 @@ def _train(work: Work, session: Session, loop: Loop, name: str, place: int) -> N
 
 def _judged(work: Work, net: Agent, seed: int) -> tuple[dict[str, float], Trace]:
     """Figures of a trained model, and how an episode went."""
-    games, trace = play_episodes(net, work.make_env, work.episodes, seed + 1000, work.most)
+    games, trace = play_episodes(
+        net, work.make_env, work.episodes, seed + 1000, work.most, work.drawn
+    )
     return {
         "return": float(games.returns.mean()),
         "return_sd": float(games.returns.std(correction=0)),

@@ -25,7 +25,7 @@ from plastorch.rl.training import ppo
 from plastorch.stp import STPN
 
 EPISODES = 5
-"""Games that a trained model is judged by."""
+"""Games that a trained model is judged by, with actions drawn: all games begin alike."""
 MOST = 108_000
 """Frames of a game, as the emulator has it."""
 ENOUGH = 20.99
@@ -195,6 +195,7 @@ def measure(config: PongConfig, session: Session) -> dict[str, Any]:
         episodes=1 if session.quick else EPISODES,
         most=100 if session.quick else MOST // settings.frame_skip,
         frames=True,
+        drawn=True,
     )
     return stpn_agents.measure(work, session, partial(claims, config, quick=session.quick))
 

@@ -1,6 +1,7 @@
 """Environments of gymnasium by their ids, with one clear line for what is missing."""
 
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,22 @@ def best_action(policy: Tensor, space: Any) -> NDArray[Any]:
     return within
 
 
+def drawn_action(policy: Tensor, random: Sequence[torch.Generator]) -> NDArray[Any]:
+    """Actions that are drawn by their probabilities, where there are so many to choose from.
+
+    Args:
+        policy: their log-probabilities up to a constant [B, A].
+        random: where each is drawn [B].
+
+    Returns:
+        Indices [B].
+    """
+    pairs = zip(policy.softmax(-1), random, strict=True)
+    return np.array([int(torch.multinomial(chance, 1, generator=one)) for chance, one in pairs])
+
+
 def as_tensor(observations: Any) -> Tensor:
     """Observations as agents take them: bytes, or single precision."""
     array = np.asarray(observations)
-    return torch.from_numpy(array if array.dtype == np.uint8 else array.astype(np.float32))
+    kind = np.uint8 if array.dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.require(array, kind, "W"))  # Ray's arrays are read-only

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import generator
 from plastorch.engine.errors import check_positive
 from plastorch.rl.agent import Agent
-from plastorch.rl.environments import as_tensor, best_action
+from plastorch.rl.environments import as_tensor, best_action, drawn_action
 
 TRACE = 1000
 """Steps of the first episode that a trace has at most."""
@@ -41,9 +42,14 @@ class Trace(NamedTuple):
 
 @torch.no_grad()
 def play_episodes(
-    agent: Agent, make_env: Callable[[], Any], episodes: int, seed: int, most: int
+    agent: Agent,
+    make_env: Callable[[], Any],
+    episodes: int,
+    seed: int,
+    most: int,
+    drawn: bool = False,
 ) -> tuple[Games, Trace]:
-    """Episodes in which the agent always takes the likeliest action.
+    """Episodes of an agent that has learned.
 
     Args:
         agent: on the CPU.
@@ -51,6 +57,8 @@ def play_episodes(
         episodes: E; they are played side by side.
         seed: of the first environment; the others have the numbers that follow.
         most: steps after which an episode ends whatever happens.
+        drawn: actions are drawn, as in training, instead of the likeliest: where episodes all begin
+            alike, those of the likeliest actions would be one and the same.
 
     Returns:
         What came of it, and the first episode.
@@ -58,6 +66,7 @@ def play_episodes(
     check_positive(episodes=episodes, most=most)
     envs = [make_env() for _ in range(episodes)]
     seen = [env.reset(seed=seed + i)[0] for i, env in enumerate(envs)]
+    random = [generator(seed + i) for i in range(episodes)]
     returns, lengths, energies = torch.zeros(3, episodes, dtype=torch.double)
     alive, state, course = set(range(episodes)), None, []
     for step in range(most):
@@ -67,7 +76,8 @@ def play_episodes(
         if 0 in alive and step < TRACE:
             memory = state.F[0].norm(dim=-1) if hasattr(state, "F") else torch.zeros(0)
             course.append((as_tensor(seen[0]), activity[0, 0], memory, energy[0]))
-        actions = best_action(agent.actor(activity[0]), envs[0].action_space)
+        policy, space = agent.actor(activity[0]), envs[0].action_space
+        actions = drawn_action(policy, random) if drawn else best_action(policy, space)
         for i in sorted(alive):
             seen[i], reward, terminated, truncated, _ = envs[i].step(actions[i])
             returns[i] += float(reward)
