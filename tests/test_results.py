@@ -268,6 +268,34 @@ def test_figures_of_pong_are_in_the_readme() -> None:
     assert f"five games afterwards it is {judged}, of random actions {chance}" in text
 
 
+def test_figures_of_rank_coding_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    runs = results("rank-toy")
+    assert all(run["complete"] and not run["quick"] for run in runs) and len(runs) == 3
+    assert all(720 < run["wall_s"] < 810 for run in runs)
+    seeds = [run["metrics"] for run in runs]
+
+    def each(name: str, factor: float, digits: int, more: float = 0) -> str:
+        return ", ".join(f"{factor * metrics[name] + more:.{digits}f}" for metrics in seeds)
+
+    def mean(name: str, factor: float, more: float = 0) -> str:
+        return f"{factor * statistics.fmean(metrics[name] for metrics in seeds) + more:.1f}"
+
+    for words in (
+        f"answers after {each('signal_rank_mean_step', 1, 1, 1)} steps on average",
+        f"is right in {each('signal_rank_accuracy', 100, 1)} %",
+        f"after {mean('signal_observer_mean_step', 1, 1)}, "
+        f"in {mean('signal_observer_accuracy', 100)} %",
+        f"it takes {mean('signal_last_mean_step', 1, 1)}, "
+        f"for {mean('signal_last_accuracy', 100)} %",
+        f"it has {mean('signal_last_last_accuracy', 100)} %",
+        f"right in {each('runs_rank_accuracy', 100, 1)} %, {each('runs_rank_lag', 1, 2)} steps",
+        f'{each("runs_rank_early", 100, 0)} % are answered "none" too early',
+        f"crossing, {each('runs_last_accuracy', 100, 1)} % are right",
+    ):
+        assert words in text, words
+
+
 def test_figures_of_files_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     (adult, run), (system,) = (results(name) for name in ("files-tables", "files-system"))

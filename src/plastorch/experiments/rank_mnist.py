@@ -81,7 +81,8 @@ class RankMnistConfig:
         coarse_steps: the same of one of the convolutional networks. Of how many steps the paper's
             best network saw the first, is not known; of 20, it shows less than what is needed, the
             brightest pixels alone, of which one in 150 images has fewer than ten.
-        epochs: passes over the training images, of each LSTM.
+        epochs: passes over the training images, of each LSTM; its answers only begin to come early
+            after about fifteen.
         convolutional_epochs: of the convolutional network.
         first_epochs: passes before those, in which the convolutional network learns from the first
             step alone: all its steps, which an untrained network needs, would cost twenty times as
@@ -98,7 +99,7 @@ class RankMnistConfig:
     models: tuple[str, ...] = tuple(MODELS)
     steps: int = STEPS
     coarse_steps: int = 5
-    epochs: int = 12
+    epochs: int = 50
     convolutional_epochs: int = 20
     first_epochs: int = 16
     batch_size: int = 256
