@@ -296,6 +296,23 @@ def test_figures_of_rank_coding_are_in_the_readme() -> None:
         assert words in text, words
 
 
+def test_figures_of_digits_that_come_step_by_step_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    short, long = results("rank-mnist")
+    assert all(run["complete"] and not run["quick"] for run in (short, long))
+    assert (short["config"]["epochs"], long["config"]["epochs"]) == (12, 40)
+    few, many = short["metrics"], long["metrics"]
+    accuracies = [f"{100 * found['lstm_rank_accuracy']:.1f}" for found in (few, many)]
+    for words in (
+        f"12 epochs answers after {1 + few['lstm_rank_mean_step']:.1f} of 20 steps",
+        f"for 40 after {1 + many['lstm_rank_mean_step']:.1f}, with {' and '.join(accuracies)} %",
+        f"answers after {1 + few['convolutional_mean_step']:.1f} steps on average with "
+        f"{100 * few['convolutional_accuracy']:.1f} %",
+        f"coarser steps with {100 * few['convolutional_coarse_first_accuracy']:.1f} %",
+    ):
+        assert words in text, words
+
+
 def test_figures_of_files_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     (adult, run), (system,) = (results(name) for name in ("files-tables", "files-system"))
