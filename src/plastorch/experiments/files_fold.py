@@ -91,6 +91,12 @@ class Fold:
         )
 
     @cached_property
+    def key_of_neuron(self) -> Tensor:
+        """From which key each input neuron has its spike, int64 [N]."""
+        neurons = torch.tensor([key.neurons for key in self.keys])
+        return torch.repeat_interleave(torch.arange(len(neurons)), neurons)
+
+    @cached_property
     def encoder(self) -> CorrelativeEncoder:
         """With a hash of this fold."""
         return CorrelativeEncoder(self.keys, BINS, self.random(0).initial_seed())

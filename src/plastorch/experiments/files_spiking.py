@@ -5,6 +5,7 @@ Its weights in phase-change devices, keys that arrive one after the other, and a
 
 import time
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +26,15 @@ TIMES = (25.0, HOUR, DAY, 30 * DAY, 365 * DAY)
 """Seconds since the weights were written."""
 OPERATION_NJ = 0.01
 """Energy of a synaptic operation, 10 pJ."""
-TRIED_EPOCHS = 20
-"""Passes at most, with which the dropout is chosen."""
+
+
+class Way(NamedTuple):
+    """How to learn: what is left out in training."""
+
+    dropout: float
+    """Share of input spikes."""
+    partial: bool
+    """Whether half of the presentations lack keys."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,8 @@ class Supervised:
     Args:
         hidden: H.
         epochs: passes.
-        dropouts: shares of input spikes that are left out in training, of which that one is taken
-            which is best on training records that were not learned from.
+        ways: of which that one is taken which is best on training records that were not learned
+            from.
         weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
         pairs: of phase-change devices per weight.
         instances: times that the weights are written into devices.
@@ -47,7 +55,7 @@ class Supervised:
 
     hidden: int
     epochs: int
-    dropouts: tuple[float, ...]
+    ways: tuple[Way, ...]
     weight_noise: float
     pairs: int
     instances: int
@@ -74,8 +82,11 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
     some = torch.from_numpy(fold.some(fold.test.height, settings.tested, 12))
     found += _memristive(fold, network, settings, some)
     if fold.number == 0:
-        found += stream(fold, network, some)
         found += [_other_hash(fold, network, number) for number in range(settings.hashes)]
+        if not record["partial"]:
+            way = Way(float(record["dropout"]), True)
+            network = _trained(fold, settings, torch.arange(fold.train.height), way)
+        found += stream(fold, network)
     return found
 
 
@@ -93,9 +104,8 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
     classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
     before = _own_distance(_network(fold, settings), tested, labels)
     start = time.process_time()
-    dropout = _best_dropout(fold, settings)
-    everyone = torch.arange(len(patterns))
-    network = _trained(fold, settings, everyone, settings.epochs, dropout)
+    way = _best_way(fold, settings)
+    network = _trained(fold, settings, torch.arange(len(patterns)), way)
     fitted = time.process_time()
     response = answer(network, tested)
     answers = decide(response).numpy()
@@ -112,7 +122,8 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
         "operations": operations,
         "energy_nj": OPERATION_NJ * operations,
         "epochs": settings.epochs,
-        "dropout": dropout,
+        "dropout": way.dropout,
+        "partial": int(way.partial),
         "input_spikes": inputs,
         "hidden_spikes": hidden,
         "output_spikes": float(response.output_spikes.mean()),
@@ -123,19 +134,18 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
     return network, record, answers
 
 
-def _best_dropout(fold: Fold, settings: Supervised) -> float:
+def _best_way(fold: Fold, settings: Supervised) -> Way:
     """The one that is best on training records that the network has not learned from."""
-    if len(settings.dropouts) == 1:
-        return settings.dropouts[0]
+    if len(settings.ways) == 1:
+        return settings.ways[0]
     order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED]
     held, rest = order[: len(order) // 5], order[len(order) // 5 :]
     bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
-    epochs = min(settings.epochs, TRIED_EPOCHS)
 
-    def score(dropout: float) -> float:
-        return _accuracy(_trained(fold, settings, rest, epochs, dropout), bins, labels)
+    def score(way: Way) -> float:
+        return _accuracy(_trained(fold, settings, rest, way), bins, labels)
 
-    return max(settings.dropouts, key=score)
+    return max(settings.ways, key=score)
 
 
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
@@ -144,9 +154,7 @@ def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
     return PatternNetwork(fold.neurons, settings.hidden, classes, generator=fold.random(10))
 
 
-def _trained(
-    fold: Fold, settings: Supervised, rows: Tensor, epochs: int, dropout: float
-) -> PatternNetwork:
+def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> PatternNetwork:
     """A network that has learned some of the training records."""
     network = _network(fold, settings)
     train(
@@ -154,9 +162,10 @@ def _trained(
         fold.train_bins[rows],
         torch.from_numpy(fold.train_labels)[rows],
         fold.random(11),
-        epochs,
-        dropout=dropout,
+        settings.epochs,
+        dropout=way.dropout,
         weight_noise=settings.weight_noise,
+        key_of_neuron=fold.key_of_neuron if way.partial else None,
     )
     return network
 

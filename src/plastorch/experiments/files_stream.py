@@ -20,20 +20,19 @@ LOSS = 0.01
 """Of accuracy, that deciding early may cost the records with which that is chosen."""
 
 
-def stream(fold: Fold, network: PatternNetwork, some: Tensor) -> list[Record]:
+def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
     """Accuracy by how many keys are there, and of decisions before all are.
 
     With every other record it is found how sure the network must be; the rest is decided so.
 
     Args:
         fold: whose test records arrive.
-        network: trained on whole records.
-        some: which of the test records [B].
+        network: trained on whole and on partial records.
 
     Returns:
         A record of the model ``stream`` for each number of keys, and one of ``early``.
     """
-    bins, labels = fold.test_bins[some], torch.from_numpy(fold.test_labels)[some]
+    bins, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
     keys = len(fold.keys)
     chance = torch.rand(len(bins), keys, generator=fold.random(15), dtype=torch.float64)
     arrival, order = (-DELAY * torch.log1p(-chance)).sort(dim=1)
@@ -74,11 +73,8 @@ def arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
         order: which key comes first, second, … [B, M].
     """
     rank = order.argsort(dim=1)
-    of_neuron = torch.repeat_interleave(
-        torch.arange(len(fold.keys)), torch.tensor([key.neurons for key in fold.keys])
-    )
     for number in range(1, len(fold.keys) + 1):
-        yield bins.masked_fill((rank >= number)[:, of_neuron], NO_SPIKE)
+        yield bins.masked_fill((rank >= number)[:, fold.key_of_neuron], NO_SPIKE)
 
 
 def moment(sure: Tensor, threshold: float) -> Tensor:

@@ -8,7 +8,7 @@ from plastorch.engine.distributed import from_first
 from plastorch.engine.run import Record
 from plastorch.experiments.files_baselines import logistic, majority, measured
 from plastorch.experiments.files_fold import Fold
-from plastorch.experiments.files_spiking import Supervised, learn
+from plastorch.experiments.files_spiking import Supervised, Way, learn
 from plastorch.experiments.files_system import FOLDS, FilesSystemConfig
 from plastorch.experiments.files_tables import Job
 from plastorch.experiments.session import Session
@@ -115,7 +115,7 @@ def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Job]:
 
     def network() -> list[Record]:
         epochs = config.epochs(fold.train.height)
-        settings = Supervised(config.hidden, epochs, (config.dropout,), 0.0, 1, 1, 1, 1)
+        settings = Supervised(config.hidden, epochs, (Way(config.dropout, False),), 0.0, 1, 1, 1, 1)
         return [learn(fold, settings)[1]]
 
     return [

@@ -137,7 +137,7 @@ def _networks(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
         )
     silent = "answers without any output spike: most"
     rows += _worst(found, tables, "silent", "snn_silent", silent, "below", 0.01)
-    arrive = "keys arrive one by one"
+    arrive = "keys arrive one by one, at a network that has also learned from partial records"
     rows += _worst(
         found,
         tables,

@@ -15,7 +15,7 @@ from plastorch.experiments.files_baselines import BASELINES, measured, row
 from plastorch.experiments.files_clusters import CLUSTERINGS, clustered
 from plastorch.experiments.files_fold import Fold
 from plastorch.experiments.files_raster import RASTER
-from plastorch.experiments.files_spiking import Supervised, supervised
+from plastorch.experiments.files_spiking import Supervised, Way, supervised
 from plastorch.experiments.files_tables import FilesTablesConfig, Job
 from plastorch.experiments.files_winners import unsupervised
 from plastorch.files.encode import coincidence
@@ -57,7 +57,7 @@ def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list
             settings = Supervised(
                 config.hidden(len(fold.classes)),
                 config.epochs(fold.train.height),
-                config.dropouts,
+                (*(Way(d, False) for d in config.dropouts), Way(max(config.dropouts), True)),
                 config.weight_noise,
                 config.pairs,
                 config.instances,

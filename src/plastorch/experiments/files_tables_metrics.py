@@ -10,7 +10,15 @@ from plastorch.engine.run import Record
 
 FIGURES = (
     *("accuracy", "macro_f1", "kappa", "fit_seconds", "microseconds", "parameters", "operations"),
-    *("energy_nj", "epochs", "input_spikes", "hidden_spikes", "output_spikes"),
+    *(
+        "energy_nj",
+        "epochs",
+        "dropout",
+        "partial",
+        "input_spikes",
+        "hidden_spikes",
+        "output_spikes",
+    ),
     *("silent", "distance_before", "distance", "correlation", "rank_correlation"),
     *("records", "classes", "keys", "neurons", "features"),
     *("encode_microseconds", "features_microseconds", "learned_from"),

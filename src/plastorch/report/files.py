@@ -192,7 +192,7 @@ def stream(run: RunData) -> Panel | None:
         title="While keys arrive",
         caption="The keys of a record arrive one after the other, in random order, and the input "
         "neurons of those that are still to come are silent: accuracy by the share of keys that "
-        "are there. The network learned from complete records.",
+        "are there. The network learned from complete records and from such that lack keys.",
         alt=f"Line plot of accuracy against the share of keys for {', '.join(curves)}.",
         draw=lambda theme: draw_curves({"": curves}, "share of keys that are there", None, theme),
     )

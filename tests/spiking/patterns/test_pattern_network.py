@@ -25,7 +25,7 @@ from plastorch.spiking.patterns.rule import (
     neuron_step,
     respond,
 )
-from plastorch.spiking.patterns.train import answer, loss, probabilities, train
+from plastorch.spiking.patterns.train import PARTIAL, answer, loss, partial, probabilities, train
 
 
 def network(inputs: int, hidden: int, classes: int, seed: int = 0, **constants: Any) -> Any:
@@ -349,6 +349,37 @@ def test_bad_patterns() -> None:
         PatternNetwork(3, 0, 2)
 
 
+def test_partial_patterns_lack_whole_keys_of_any_share() -> None:
+    random = torch.Generator().manual_seed(0)
+    bins = torch.randint(0, 20, (20_000, 30), dtype=torch.uint8, generator=random)
+    key_of_neuron = torch.arange(10).repeat_interleave(3)[torch.randperm(30, generator=random)]
+    shown = partial(bins, key_of_neuron, random)
+    lost = shown == NO_SPIKE
+    assert torch.equal(shown[~lost], bins[~lost])
+    by_key = torch.stack([lost[:, key_of_neuron == key] for key in range(10)], dim=1)
+    assert torch.equal(by_key.all(2), by_key.any(2))  # a key is there or not
+    lacking = by_key.all(2)
+    np.testing.assert_allclose(lacking.double().mean(0), PARTIAL / 2, atol=0.02)
+    counts = torch.bincount(lacking.sum(1), minlength=11) / 20_000
+    # A share that is uniform makes all numbers of missing keys alike: 1 in 11 of the partial ones.
+    np.testing.assert_allclose(counts[1:], PARTIAL / 11, atol=0.01)
+    assert float(counts[0]) == pytest.approx(1 - PARTIAL + PARTIAL / 11, abs=0.015)
+
+
+def test_who_learns_from_partial_patterns_answers_them_better() -> None:
+    bins, labels = groups(600, 3)
+    halves = torch.arange(40) // 20
+    first_half = torch.where(halves == 0, bins, torch.tensor(NO_SPIKE, dtype=torch.uint8))
+    right = []
+    for keys in (None, halves):
+        net = PatternNetwork(40, 20, 3, generator=torch.Generator().manual_seed(0))
+        train(net, bins, labels, torch.Generator().manual_seed(0), 20, key_of_neuron=keys)
+        whole, half = (decide(answer(net, shown)) == labels for shown in (bins, first_half))
+        assert float(whole.double().mean()) > 0.99
+        right.append(float(half.double().mean()))
+    assert right[0] < 0.8 and right[1] > 0.95
+
+
 def test_bad_training() -> None:
     net, bins = PatternNetwork(3, 4, 2), torch.zeros(2, 3, dtype=torch.uint8)
     random = torch.Generator()
@@ -368,3 +399,5 @@ def test_bad_training() -> None:
             train(net, bins, torch.tensor([0, 1]), random, dropout=dropout)
     with pytest.raises(InputError, match="weight_noise is -1"):
         train(net, bins, torch.tensor([0, 1]), random, weight_noise=-1.0)
+    with pytest.raises(InputError, match=r"key_of_neuron has shape \(2,\); expected one .* of 3"):
+        train(net, bins, torch.tensor([0, 1]), random, key_of_neuron=torch.arange(2))

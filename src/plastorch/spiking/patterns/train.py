@@ -23,6 +23,8 @@ WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 NOISY = 1 / 3
 """Share of the epochs, the last ones, in which weights may be noisy."""
+PARTIAL = 0.5
+"""Share of the presentations in which keys may be missing."""
 LARGEST_WEIGHT = 4.0
 """Standard deviations of a layer's weights to which they are cut then."""
 LARGEST_GRADIENT = 1.0
@@ -65,6 +67,7 @@ def train(
     tell: Callable[[int, float], None] | None = None,
     dropout: float = 0.0,
     weight_noise: float = 0.0,
+    key_of_neuron: Tensor | None = None,
 ) -> None:
     """Trains with Adam; the learning rate rises and then falls to 0 as a cosine.
 
@@ -83,9 +86,13 @@ def train(
         tell: called after each epoch with its number and the accuracy in it.
         dropout: share of input spikes that are left out, others each time.
         weight_noise: standard deviation of that noise, as a share of a layer's largest weight.
+        key_of_neuron: from which key each input neuron has its spike, int64 [N]. If given, half of
+            the presentations lack keys, each time others, so that the network can also answer
+            before all keys are there.
 
     Raises:
-        InputError: if there are no patterns, a label is no class, or a number is out of range.
+        InputError: if there are no patterns, a label is no class, a number is out of range, or not
+            every input neuron has a key.
 
     Example:
         >>> bins = torch.stack([torch.arange(20), torch.arange(20).flip(0)]).byte()
@@ -108,6 +115,11 @@ def train(
             f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
             f"{classes - 1}"
         )
+    if key_of_neuron is not None and key_of_neuron.shape != bins.shape[1:]:
+        raise InputError(
+            f"key_of_neuron has shape {tuple(key_of_neuron.shape)}; expected one key for each of "
+            f"{bins.shape[1]} input neurons"
+        )
     optimiser = torch.optim.Adam(network.parameters(), learning_rate)
     total = epochs * ceil(len(bins) / batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total))
@@ -115,6 +127,8 @@ def train(
         right, noise = 0, weight_noise if epoch >= epochs * (1 - NOISY) else 0.0
         for index in torch.split(torch.randperm(len(bins), generator=generator), batch):
             shown = bins[index]
+            if key_of_neuron is not None:
+                shown = partial(shown, key_of_neuron, generator)
             if dropout > 0:
                 lost = torch.rand(shown.shape, generator=generator) < dropout
                 shown = shown.masked_fill(lost.to(shown.device), NO_SPIKE)
@@ -123,6 +137,26 @@ def train(
             schedule.step()
         if tell is not None:
             tell(epoch, right / len(bins))
+
+
+def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> Tensor:
+    """Patterns of which half are whole and the others lack keys: any share, at random [B, N].
+
+    Args:
+        bins: whole patterns, uint8 [B, N].
+        key_of_neuron: from which key each input neuron has its spike, int64 [N].
+        generator: of the shares and the keys.
+
+    Example:
+        >>> bins, keys = torch.zeros(1000, 6, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 2, 2])
+        >>> some = partial(bins, keys, torch.Generator().manual_seed(0))
+        >>> round(float((some == NO_SPIKE).double().mean()), 1)  # half of half
+        0.2
+    """
+    share = torch.rand(len(bins), 1, generator=generator)
+    share *= torch.rand(len(bins), 1, generator=generator) < PARTIAL
+    lacking = torch.rand(len(bins), int(key_of_neuron.max()) + 1, generator=generator) < share
+    return bins.masked_fill(lacking[:, key_of_neuron].to(bins.device), NO_SPIKE)
 
 
 @contextmanager
