@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from plastorch.cli import main
+from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
-from plastorch.experiments.softhebb import PUBLISHED, Cifar10Config, MnistConfig, _load
+from plastorch.engine.errors import InputError
+from plastorch.experiments.softhebb import PUBLISHED, Cifar10Config, MnistConfig, _load, _views
+from plastorch.hebbian import SoftHebbNet
 
 SMALL = ["--width", "quarter", "--readout-epochs", "3"]
 
@@ -77,6 +80,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: 
         ("--mode", "consecutive"),
         ("--precision", "bf16"),
         ("--validation", "0.3"),
+        ("--readout-from", "all"),
     ],
     ids=" ".join,
 )
@@ -93,6 +97,37 @@ def test_rules_and_modes_run_on_cifar_files(
     if "--validation" in options:
         assert result["data"]["n_train"] + result["data"]["n_test"] == 50
         assert all(claim["holds"] is None for claim in result["claims"])
+
+
+@pytest.mark.parametrize(
+    ("name", "root"), [("softhebb-cifar10", "cifar_root"), ("softhebb-stl10", "stl10_root")]
+)
+def test_a_mirrored_run_tells_apart_what_it_answers_with_mirror_images(
+    name: str, root: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    data = request.getfixturevalue(root)
+    options = ("--data", str(data), "--depth", "1", "--mirrored")
+    folder, result = run(tmp_path / "runs", name, *options)
+    metrics = result["metrics"]
+    weights, _ = load_checkpoint(folder / "checkpoint")
+    net = SoftHebbNet.from_preset(name.split("-")[1], 1, "quarter").eval()
+    restored = {key.removeprefix("model."): value for key, value in weights.items()}
+    net.load_state_dict({key: restored[key] for key in net.state_dict()})
+    images = load_images(name.split("-")[1], data)
+    with torch.no_grad():
+        whole, mirrored = (net(x) for x in (images.test_images, images.test_images.flip(3)))
+    for logits, key in ((whole, ""), (whole + mirrored, "_with_mirror_images")):
+        found = (logits.argmax(1) == images.test_labels).double().mean()
+        # features are kept in half precision, so that an answer may be another one
+        assert metrics[f"test_accuracy{key}"] == pytest.approx(float(found), abs=0.11)
+
+
+def test_the_readout_learns_from_both_views(cifar_root: Path) -> None:
+    images = load_images("cifar10", cifar_root).train_images
+    views = _views(Cifar10Config(mirrored=True), images, 0)
+    assert torch.equal(views[: len(images)], images)
+    assert torch.equal(views[len(images) :].flip(3), images)
+    assert _views(Cifar10Config(), images, 0) is images
 
 
 def test_cifar100_has_a_hundred_classes(cifar_root: Path, tmp_path: Path) -> None:
@@ -159,6 +194,16 @@ def test_published_figures_cover_every_depth() -> None:
         for rule, row in rules.items():
             assert all(value is None or 0 < value < 100 for value in row), (data, rule)
     assert PUBLISHED["cifar10"]["soft"][2] == 80.31
+
+
+def test_settings_that_do_not_go_together() -> None:
+    with pytest.raises(InputError, match="rule is 'backprop'; expected another, or mirrored"):
+        Cifar10Config(rule="backprop", mirrored=True)
+    with pytest.raises(InputError, match="rule is 'backprop'"):
+        Cifar10Config(rule="backprop", readout_from="all")
+    with pytest.raises(InputError, match="mirrored is True; expected False for digits"):
+        MnistConfig(mirrored=True)
+    assert MnistConfig(dataset="fashion-mnist", mirrored=True).mirrored
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,24 @@ def test_images_too_small_for_the_depth() -> None:
         SoftHebbNet(preset("cifar10"), 3, 4, 10)
 
 
+def test_features_of_all_blocks_are_averaged_to_the_last_ones_side() -> None:
+    spec = replace(preset("cifar10", 3, "quarter"), readout_from="all")
+    net = SoftHebbNet(spec, 3, 16, 2).eval()
+    images = torch.rand(2, 3, 16, 16)
+    maps, x = [], images
+    for block in blocks_of(net):
+        x = block(x)
+        maps.append(x)
+    assert [x.shape[1:] for x in maps] == [(24, 8, 8), (96, 4, 4), (384, 2, 2)]
+    expected = [
+        F.avg_pool2d(maps[0], 4).flatten(1),
+        F.avg_pool2d(maps[1], 2).flatten(1),
+        maps[2].flatten(1),
+    ]
+    torch.testing.assert_close(net.features(images), torch.cat(expected, dim=1))
+    assert net.readout.in_features == 4 * (24 + 96 + 384) and net(images).shape == (2, 2)
+
+
 def test_settings_out_of_range() -> None:
     block = preset("cifar10").blocks[0]
     with pytest.raises(InputError, match="learning_rate is 0"):
@@ -132,6 +150,8 @@ def test_settings_out_of_range() -> None:
         NetworkSpec("none", ())
     with pytest.raises(InputError, match="dropout is 1"):
         NetworkSpec("all", (block,), dropout=1)
+    with pytest.raises(InputError, match="readout_from is 'first'; expected last or all"):
+        NetworkSpec("all", (block,), readout_from="first")  # type: ignore[arg-type]
 
 
 def test_pixels_are_scaled_and_shifted() -> None:

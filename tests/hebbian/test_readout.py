@@ -20,6 +20,7 @@ from plastorch.hebbian.readout import (
     cached,
     confusion,
     predict,
+    scores,
 )
 
 
@@ -186,8 +187,9 @@ def test_label_assignment_is_a_count_of_wins() -> None:
 def test_predict_and_confusion() -> None:
     x, labels = problem()
     readout = nn.Linear(16, 3)
-    predicted = predict(readout, x.half(), batch_size=7)
+    predicted = predict(readout, x.half())
     assert torch.equal(predicted, readout(x.half().float()).argmax(1))
+    torch.testing.assert_close(scores(readout, x.half(), 7), readout(x.half().float()))
     table = confusion(predicted, labels, 3)
     for true in range(3):
         for guess in range(3):

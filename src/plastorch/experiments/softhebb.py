@@ -18,7 +18,7 @@ from plastorch.engine.run import Claim, result
 from plastorch.experiments.analyses import Analyses, some_images
 from plastorch.experiments.session import Session
 from plastorch.hebbian.backprop import BackpropTraining, classify
-from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.networks import ReadoutFrom, SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.readout import (
     FeatureExtraction,
@@ -27,7 +27,7 @@ from plastorch.hebbian.readout import (
     augmented,
     cached,
     confusion,
-    predict,
+    scores,
 )
 from plastorch.hebbian.sweeps import SWEPT, Setting, Sweep
 from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining, Mode
@@ -94,6 +94,9 @@ class SoftHebbConfig:
         statistics_pass: for rule random: gather batch statistics before the readout.
         validation: this share of the training set is held out and tested on instead of the test
             set; for choosing settings.
+        readout_from: blocks whose features the readout sees.
+        mirrored: the readout also learns from the mirror images; how well it does with the scores
+            of a test image and of its mirror image together is told apart.
         sweep: after training, train many such networks on up to 10,000 images, over temperatures
             or over initial radii, to see how accuracy depends on them.
     """
@@ -111,6 +114,8 @@ class SoftHebbConfig:
     readout_learning_rate: float = 1e-3
     statistics_pass: bool = True
     validation: float = 0.0
+    readout_from: ReadoutFrom = "last"
+    mirrored: bool = False
     sweep: Literal["none", "temperature", "radius"] = "none"
 
     def __post_init__(self) -> None:
@@ -123,6 +128,15 @@ class SoftHebbConfig:
         )
         if not 0 <= self.validation < 1:
             raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
+        if self.rule == "backprop" and (self.mirrored or self.readout_from != "last"):
+            raise InputError(
+                "rule is 'backprop'; expected another, or mirrored and readout_from at their "
+                "defaults: there is no readout apart"
+            )
+        if self.mirrored and self.preset_data == "mnist":
+            raise InputError(
+                "mirrored is True; expected False for digits: mirrored, few are digits"
+            )
         preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
 
     @property
@@ -209,6 +223,7 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     if config.validation:
         images = images.validation_split(config.validation, session.seed)
     spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
+    spec = replace(spec, readout_from=config.readout_from)
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
     if session.quick:
@@ -221,14 +236,14 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     session.run.write_result(started)
     with fast_matmul():
         train = _train_end_to_end if config.rule == "backprop" else _train_locally
-        predicted = train(config, session, images, net, loop).cpu()
+        predicted, found = train(config, session, images, net, loop)
         if config.sweep != "none":
             loop.run(_sweep(config.sweep, config, session, images))
         analyses = Analyses(net, images, session.seed, fields=config.rule != "random")
         loop.recompute(analyses)
     table = confusion(predicted, images.test_labels, len(images.classes))
     session.run.write_arrays({"confusion": table} | analyses.arrays)
-    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | _radii(net)
+    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
     claims = _claims(config, images, session.quick, metrics["test_accuracy"])
     return session.finish(started, loop, metrics, claims)
 
@@ -244,15 +259,14 @@ def _load(config: SoftHebbConfig, session: Session) -> ImageSet:
 
 def _train_locally(
     config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
-) -> Tensor:
+) -> tuple[Tensor, dict[str, float]]:
     """Blocks by their local rule, then the readout; returns the classes of the test images."""
     augment = _augmentation(config, images, net.image_size)
     test = FeatureExtraction(net, images.test_images)
-    if config.preset_data == "mnist":
-        views = _views(images.train_images, session.seed)
-        train = FeatureExtraction(net, views, dtype=torch.float8_e5m2)
-    else:
-        train = FeatureExtraction(net, images.train_images)
+    views = images.train_images if augment else _views(config, images.train_images, session.seed)
+    count = len(views) // len(images.train_images)
+    kept = torch.float16 if count == 1 else torch.float8_e5m2
+    train = FeatureExtraction(net, views, dtype=kept)
     with _precision(config, session):
         if config.rule != "random" or config.statistics_pass:
             unlabelled, unlabelled_augment = _unlabelled(config, session, images, augment)
@@ -272,7 +286,7 @@ def _train_locally(
     if augment:
         source = augmented(net, images.train_images, augment, _precision(config, session))
     else:
-        source = cached(train.features, len(train.images) // len(images.train_images))
+        source = cached(train.features, count)
     readout = ReadoutTraining(
         net.readout,
         source,
@@ -286,12 +300,20 @@ def _train_locally(
         session.seed,
     )
     loop.run(readout)
-    return predict(net.readout, test.features)
+    of_test = scores(net.readout, test.features)
+    if not config.mirrored:
+        return of_test.argmax(dim=1).cpu(), {}
+    mirror = FeatureExtraction(net, images.test_images.flip(3))
+    with _precision(config, session):
+        loop.recompute(mirror)
+    both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
+    told_apart = {"test_accuracy_with_mirror_images": accuracy(both, images.test_labels)}
+    return of_test.argmax(dim=1).cpu(), told_apart
 
 
 def _train_end_to_end(
     config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
-) -> Tensor:
+) -> tuple[Tensor, dict[str, float]]:
     """The backprop baseline; returns the classes of the test images."""
     augment = _augmentation(config, images, net.image_size)
     if config.preset_data == "mnist":
@@ -310,7 +332,7 @@ def _train_end_to_end(
             augment=augment,
         )
         loop.run(training)
-        return classify(net, images.test_images)
+        return classify(net, images.test_images).cpu(), {}
 
 
 def _augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment | None:
@@ -324,8 +346,13 @@ def _augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augmen
     return None
 
 
-def _views(images: Tensor, seed: int) -> Tensor:
-    """Digits as they are, and turned, scaled and moved a little; N of each view in turn."""
+def _views(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
+    """Images as they are, then others of which the features are kept too; N of each view in turn.
+
+    Digits are turned, scaled and moved a little; others are mirrored, if that is wanted.
+    """
+    if config.preset_data != "mnist":
+        return torch.cat([images, images.flip(3)]) if config.mirrored else images
     others = (jittered(images, generator=generator(seed, 13, view)) for view in range(1, VIEWS))
     return torch.cat([images, *others])
 

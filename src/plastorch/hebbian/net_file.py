@@ -84,6 +84,7 @@ def _settings(net: SoftHebbNet) -> Settings:
         "classes": net.readout.out_features,
         "name": spec.name,
         "dropout": float(spec.dropout),
+        "readout_from": spec.readout_from,
         "pixel_mean": None if spec.pixel_mean is None else [float(v) for v in spec.pixel_mean],
         "pixel_std": None if spec.pixel_std is None else [float(v) for v in spec.pixel_std],
         "blocks": blocks,
@@ -97,14 +98,16 @@ def _net(found: Settings) -> SoftHebbNet:
             "later plastorch, or damaged"
         )
     channels, side, classes = (check_count(found[name], 1) for name in _SIZES)
-    example = {**dict.fromkeys(_SIZES, 1), "format": 1, "name": "", "dropout": 0.5}
+    example: Settings = {**dict.fromkeys(_SIZES, 1), "format": 1, "dropout": 0.5}
+    example |= {"name": "", "readout_from": ""}
     plain = {name: value for name, value in found.items() if name not in ("blocks", *_SCALING)}
     check_types(plain, example)
     mean, std = (_scaling(name, found[name]) for name in _SCALING)
     blocks = found["blocks"]
     if type(blocks) is not list or len(blocks) > MOST_BLOCKS:
         raise InputError(f"blocks are no list of at most {MOST_BLOCKS}")
-    spec = NetworkSpec(found["name"], tuple(map(_block, blocks)), found["dropout"], mean, std)
+    of = tuple(map(_block, blocks))
+    spec = NetworkSpec(found["name"], of, found["dropout"], mean, std, found["readout_from"])
     return SoftHebbNet(spec, channels, side, classes)
 
 

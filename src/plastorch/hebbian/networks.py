@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plastorch.hebbian.presets import Data, Rule, Width
 
 Activation = Literal["triangle", "relu"]
+ReadoutFrom = Literal["last", "all"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class NetworkSpec:
         dropout: probability with which the readout's inputs are dropped in its training.
         pixel_mean: subtracted from pixels in [0, 1], per channel; None for nothing.
         pixel_std: what they are divided by then.
+        readout_from: blocks whose features the readout sees: the last one, or all, each averaged
+            to a map of the last one's side.
     """
 
     name: str
@@ -119,10 +122,13 @@ class NetworkSpec:
     dropout: float = 0.5
     pixel_mean: tuple[float, ...] | None = None
     pixel_std: tuple[float, ...] | None = None
+    readout_from: ReadoutFrom = "last"
 
     def __post_init__(self) -> None:
         if not self.blocks:
             raise InputError("blocks is empty; expected at least one BlockSpec")
+        if self.readout_from not in get_args(ReadoutFrom):
+            raise InputError(f"readout_from is {self.readout_from!r}; expected last or all")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
         mean, std = self.pixel_mean or (), self.pixel_std or ()
@@ -271,7 +277,8 @@ class SoftHebbNet(nn.Module):
             self.blocks.append(block)
             channels = block_spec.out_channels
         self.feature_shape = (channels, side, side)
-        self.readout = nn.Linear(channels * side * side, classes)
+        seen = spec.blocks if spec.readout_from == "all" else spec.blocks[-1:]
+        self.readout = nn.Linear(sum(block.out_channels for block in seen) * side**2, classes)
         bound = self.readout.in_features**-0.5
         with torch.no_grad():
             self.readout.weight.uniform_(-bound, bound, generator=generator)
@@ -387,12 +394,17 @@ class SoftHebbNet(nn.Module):
             images: uint8, or floats in [0, 1], [B, C, H, W].
 
         Returns:
-            Features of the last block [B, features], flattened as channels, height, width.
+            Features of the last block, or of all in turn [B, features], flattened as channels,
+            height, width.
         """
-        x = self.pixels(images)
+        maps = [self.pixels(images)]
         for block in self.blocks:
-            x = block(x)
-        return x.flatten(1)
+            maps.append(block(maps[-1]))
+        if self.spec.readout_from == "last":
+            return maps[-1].flatten(1)
+        height, width = maps[-1].shape[2:]
+        pooled = [F.adaptive_avg_pool2d(x, (height, width)) for x in maps[1:]]
+        return torch.cat([x.flatten(1) for x in pooled], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores (logits) [B, classes] of images [B, C, H, W]."""

@@ -258,10 +258,14 @@ def augmented(
 
 
 @torch.no_grad()
-def predict(readout: nn.Linear, features: Tensor, batch_size: int = 1000) -> Tensor:
+def scores(readout: nn.Linear, features: Tensor, batch_size: int = 1000) -> Tensor:
+    """Logits [N, classes] that a readout gives to features [N, F] of any float type."""
+    return torch.cat([readout(part.float()) for part in torch.split(features, batch_size)])
+
+
+def predict(readout: nn.Linear, features: Tensor) -> Tensor:
     """Classes [N] that a readout gives to features [N, F]."""
-    parts = [readout(part.float()).argmax(dim=1) for part in torch.split(features, batch_size)]
-    return torch.cat(parts)
+    return scores(readout, features).argmax(dim=1)
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:

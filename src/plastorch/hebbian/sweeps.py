@@ -134,7 +134,8 @@ class Sweep:
         else:
             change = {"initial_radius": value}
         blocks = tuple(replace(block, **change) for block in self.spec.blocks)  # type: ignore[arg-type]
-        spec = replace(self.spec, blocks=blocks).with_competition(rule)
+        last = replace(self.spec, blocks=blocks, readout_from="last")
+        spec = last.with_competition(rule)
         channels, side = self.data.train.shape[1:3]
         net = SoftHebbNet(spec, channels, side, self.data.classes, generator(seed, 0))
         return net.to(self.device)
