@@ -28,26 +28,27 @@ PAIRS = 10_000
 
 
 class Folds:
-    """The folds of all tables; the current one is kept, with the forms that were made of it."""
+    """The folds of all tables; those of the current one are kept, with the forms made of them."""
 
     def __init__(self, tables: Mapping[str, Table], config: FilesTablesConfig, seed: int) -> None:
         self.tables, self.config, self.seed = tables, config, seed
-        self._current: Fold | None = None
+        self._current: dict[tuple[str, int], Fold] = {}
 
     def __call__(self, name: str, number: int) -> Fold:
-        current = self._current
-        if current is None or (current.name, current.number) != (name, number):
+        if (name, number) not in self._current:
             table, config = self.tables[name], self.config
-            self._current = None  # before the next one takes memory
-            current = Fold(
+            self._current = {of: fold for of, fold in self._current.items() if of[0] == name}
+            self._current[name, number] = Fold(
                 table, number, config.folds, config.neurons(table), config.references, self.seed
             )
-            self._current = current
-        return current
+        return self._current[name, number]
 
 
 def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list[Job]:
-    """Of a table: each model in each fold, and first what patterns have to do with records."""
+    """Of a table: each model in each fold, and first what patterns have to do with records.
+
+    A model's folds follow each other, so that workers side by side have jobs of equal length.
+    """
 
     def job(number: int, model: str) -> list[Record]:
         fold = folds(name, number)
@@ -73,8 +74,8 @@ def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list
 
     return [
         partial(job, number, model)
-        for number in range(config.folds)
         for model in ("inputs", *config.models)
+        for number in range(config.folds)
         if number == 0 or model not in FIRST_FOLD
     ]
 
