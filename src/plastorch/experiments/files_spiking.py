@@ -34,7 +34,7 @@ class Way(NamedTuple):
     dropout: float
     """Share of input spikes."""
     partial: bool
-    """Whether half of the presentations lack keys."""
+    """Whether three of four presentations lack keys."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class FilesTablesConfig:
         most_epochs: see there.
         dropouts: shares of input spikes that are left out in training, of which that one is taken
             which is best on training records that were not learned from. With the largest it is
-            also tried whether it helps that half of the presentations lack keys.
+            also tried whether it helps that three of four presentations lack keys.
         weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
         pairs: of phase-change devices per weight.
         instances: times that the weights are written into devices.

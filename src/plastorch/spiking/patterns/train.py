@@ -23,7 +23,7 @@ WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 NOISY = 1 / 3
 """Share of the epochs, the last ones, in which weights may be noisy."""
-PARTIAL = 0.5
+PARTIAL = 0.75
 """Share of the presentations in which keys may be missing."""
 LARGEST_WEIGHT = 4.0
 """Standard deviations of a layer's weights to which they are cut then."""
@@ -86,8 +86,8 @@ def train(
         tell: called after each epoch with its number and the accuracy in it.
         dropout: share of input spikes that are left out, others each time.
         weight_noise: standard deviation of that noise, as a share of a layer's largest weight.
-        key_of_neuron: from which key each input neuron has its spike, int64 [N]. If given, half of
-            the presentations lack keys, each time others, so that the network can also answer
+        key_of_neuron: from which key each input neuron has its spike, int64 [N]. If given, three of
+            four presentations lack keys, each time others, so that the network can also answer
             before all keys are there.
 
     Raises:
@@ -140,7 +140,7 @@ def train(
 
 
 def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> Tensor:
-    """Patterns of which half are whole and the others lack keys: any share, at random [B, N].
+    """Patterns of which a quarter are whole and the others lack keys: any share of them [B, N].
 
     Args:
         bins: whole patterns, uint8 [B, N].
@@ -150,8 +150,8 @@ def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> 
     Example:
         >>> bins, keys = torch.zeros(1000, 6, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 2, 2])
         >>> some = partial(bins, keys, torch.Generator().manual_seed(0))
-        >>> round(float((some == NO_SPIKE).double().mean()), 1)  # half of half
-        0.2
+        >>> round(float((some == NO_SPIKE).double().mean()), 1)  # half of three quarters
+        0.4
     """
     share = torch.rand(len(bins), 1, generator=generator)
     share *= torch.rand(len(bins), 1, generator=generator) < PARTIAL
