@@ -293,7 +293,10 @@ def test_the_paper_is_a_preset_that_single_settings_override() -> None:
 
 def test_claims_are_for_the_defaults_and_sweeps_of_any_seeds() -> None:
     assert StecCifar10Config().ordinary and StecCifar10Config(sweep=True, seeds=2).ordinary
-    assert not StecCifar10Config(seeds=2).ordinary
+    assert not StecCifar10Config(seeds=2).ordinary and StecCifar10Config(seeds=3).ordinary
+    assert StecCifar10Config(methods=("byol",)).ordinary
+    assert StecCifar10Config(methods=("simclr",), shuffled=()).ordinary
+    assert not StecCifar10Config(methods=("byol",), tau=0.9).ordinary
     assert not StecCifar10Config(sweep=True, epochs=2).ordinary
 
 

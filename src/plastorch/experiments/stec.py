@@ -20,6 +20,8 @@ SWEPT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 PROBE_RATE = 1.0
 """Learning rate of the linear probe beside a method; it has a small share of the updates that one
 after the training would have."""
+LEAST_SEEDS = 3
+"""Fewer tell too little."""
 RESNET_WIDTH = 64
 """Channels of a ResNet's first stage."""
 Role = Literal["baseline", "stec", "shuffled", "swept"]
@@ -221,10 +223,17 @@ class StecConfig:
 
     @property
     def ordinary(self) -> bool:
-        """Whether all settings are the defaults; a sweep may have any number of seeds."""
+        """Whether settings are the defaults, but for what is left out.
+
+        No method's claims depend on the others, three seeds are enough, and a sweep, whose claims
+        count them themselves, may have any number.
+        """
         default = type(self)()
-        seeds = self.seeds if self.sweep else default.seeds
-        return self == replace(default, sweep=self.sweep, seeds=seeds)
+        enough = self.sweep or self.seeds >= LEAST_SEEDS
+        seeds = self.seeds if enough else default.seeds
+        return self == replace(
+            default, sweep=self.sweep, seeds=seeds, methods=self.methods, shuffled=self.shuffled
+        )
 
     def plain(self) -> dict[str, Any]:
         """All settings as JSON has them."""

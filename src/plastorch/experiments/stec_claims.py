@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Literal
 
 from plastorch.engine.run import Claim
-from plastorch.experiments.stec import METHODS, SWEPT
+from plastorch.experiments.stec import LEAST_SEEDS, METHODS, SWEPT
 from plastorch.experiments.stec_figures import Figures, Interval, paired
 
 Origin = Literal["paper", "ours"]
@@ -23,8 +23,6 @@ NO_GAIN = 0.01
 """A gain below which efference copies of other pairs count as useless."""
 MIDDLE = 0.3
 """The weight that a sweep's claim is about, set beforehand: the paper's on STL-10."""
-LEAST_SEEDS = 3
-"""Fewer tell too little of a sweep."""
 
 
 def claims(figures: Figures, ordinary: bool) -> list[Claim]:
@@ -32,8 +30,8 @@ def claims(figures: Figures, ordinary: bool) -> list[Claim]:
 
     Args:
         figures: of the run.
-        ordinary: whether data and settings are the defaults, but for a sweep; if not, no claim is
-            judged.
+        ordinary: whether data and settings are the defaults, as far as that counts; if not, no
+            claim is judged.
     """
     found = list(_sweep_claims(figures))
     for method, title in METHODS.items():
