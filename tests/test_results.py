@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+PARTS = ("train", "validation", "test")
+GAIN = "trained-gain"
 OFFICIAL = {"CIFAR-10": (50_000, 10_000), "MNIST": (60_000, 10_000)}
 
 
@@ -292,6 +294,27 @@ def test_figures_of_rank_coding_are_in_the_readme() -> None:
         f"right in {each('runs_rank_accuracy', 100, 1)} %, {each('runs_rank_lag', 1, 2)} steps",
         f'{each("runs_rank_early", 100, 0)} % are answered "none" too early',
         f"crossing, {each('runs_last_accuracy', 100, 1)} % are right",
+    ):
+        assert words in text, words
+
+
+def test_figures_of_words_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    runs = results("rank-speech")
+    assert all(run["complete"] and not run["quick"] for run in runs) and len(runs) == 3
+    (counts,) = {tuple(run["data"][f"n_{part}"] for part in PARTS) for run in runs}
+    gains = [claim["measured"] for run in runs for claim in run["claims"] if claim["id"] == GAIN]
+
+    def each(name: str, factor: float = 100, digits: int = 1) -> str:
+        return ", ".join(f"{factor * run['metrics'][name]:.{digits}f}" for run in runs)
+
+    for words in (
+        f"{sum(counts):,} recordings of ten words",
+        f"answers after {each('chosen_mean_ms', 1, 0)} ms on average of 995, and is right in "
+        f"{each('chosen_accuracy')} %",
+        f"trained at the last step is right in {each('last_last_accuracy')} % at the end",
+        f"it has {', '.join(f'{100 * gain:.1f}' for gain in gains)} points less than they",
+        f"{each('all_accuracy')} % after {each('all_mean_ms', 1, 0)} ms",
     ):
         assert words in text, words
 

@@ -35,6 +35,8 @@ VALIDATION = 12
 CHANNELS, DROPOUT = (16, 32, 64), 0.25
 DEGREES, SCALE = 10.0, 0.1
 """Most by which images are turned and scaled for the convolutional networks."""
+AFTERWARDS = 0.25
+"""Share of the convolutional networks' learning rate after their passes over the first step."""
 AT_ONCE = 1e-6
 """A threshold that all outputs cross at the first step."""
 TIMED = ("lstm-rank", "convolutional")
@@ -90,8 +92,9 @@ class RankMnistConfig:
         batch_size: images per update, of the LSTMs.
         convolutional_batch_size: of the convolutional network.
         learning_rate: of Adam, of the LSTMs.
-        convolutional_learning_rate: of the convolutional network; in the passes after the first
-            step's, it falls to 0 along half a cosine.
+        convolutional_learning_rate: of the convolutional network in the passes over the first step,
+            in which it falls to 0 along half a cosine; in those after them it does so again, from a
+            quarter, as else much of what was learned of the first step would be lost.
         threshold: θ.
         shift: largest shift of images for the convolutional network, in pixels.
     """
@@ -248,7 +251,7 @@ def _learn(
     size = min(size, len(train.labels))
     updates = len(train.labels) // size
 
-    def phase(name: str, kind: int, epochs: int, cosine: bool) -> RankTraining:
+    def phase(name: str, kind: int, epochs: int, rate: float) -> RankTraining:
         path = (seed, 20 + kind, place)
 
         def batch(number: int) -> Batch:
@@ -262,7 +265,7 @@ def _learn(
             name,
             net,
             batch,
-            Training(epochs * updates, model.mode, updates, rate, cosine=cosine),
+            Training(epochs * updates, model.mode, updates, rate, cosine=model.convolutional),
             (*path, 2),
             _validation(validation, model.mode),
             lambda record: float(record["validation_accuracy"]),
@@ -270,10 +273,11 @@ def _learn(
 
     if model.convolutional and config.first_epochs:
         net.threshold = AT_ONCE
-        loop.run(phase(f"{name}-first", 0, config.first_epochs, False))
+        loop.run(phase(f"{name}-first", 0, config.first_epochs, rate))
         net.threshold = config.threshold
+        rate *= AFTERWARDS
     epochs = config.convolutional_epochs if model.convolutional else config.epochs
-    loop.run(phase(name, 1, epochs, model.convolutional))
+    loop.run(phase(name, 1, epochs, rate))
 
 
 def _validation(data: Pictures, mode: Mode) -> Callable[[RankCoder], Record]:
