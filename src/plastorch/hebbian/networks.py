@@ -397,14 +397,12 @@ class SoftHebbNet(nn.Module):
             Features of the last block, or of all in turn [B, features], flattened as channels,
             height, width.
         """
-        maps = [self.pixels(images)]
+        x, maps = self.pixels(images), []
         for block in self.blocks:
-            maps.append(block(maps[-1]))
-        if self.spec.readout_from == "last":
-            return maps[-1].flatten(1)
-        height, width = maps[-1].shape[2:]
-        pooled = [F.adaptive_avg_pool2d(x, (height, width)) for x in maps[1:]]
-        return torch.cat([x.flatten(1) for x in pooled], dim=1)
+            x = block(x)
+            if self.spec.readout_from == "all":  # else earlier maps would take memory for nothing
+                maps.append(F.adaptive_avg_pool2d(x, self.feature_shape[1:]).flatten(1))
+        return torch.cat(maps, dim=1) if maps else x.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores (logits) [B, classes] of images [B, C, H, W]."""
