@@ -321,9 +321,11 @@ def test_figures_of_words_are_in_the_readme() -> None:
 
 def test_figures_of_digits_that_come_step_by_step_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
-    coarse, short, long = results("rank-mnist")
-    assert all(run["complete"] and not run["quick"] for run in (coarse, short, long))
-    first = coarse["metrics"]["convolutional_coarse_first_accuracy"]
+    *coarse, short, long = results("rank-mnist")
+    assert all(run["complete"] and not run["quick"] for run in (*coarse, short, long))
+    assert [run["seed"] for run in coarse] == [0, 1, 2]
+    assert all(claim["holds"] for run in coarse for claim in run["claims"])
+    first = [f"{100 * run['metrics']['convolutional_coarse_first_accuracy']:.1f}" for run in coarse]
     assert (short["config"]["epochs"], long["config"]["epochs"]) == (12, 40)
     few, many = short["metrics"], long["metrics"]
     accuracies = [f"{100 * found['lstm_rank_accuracy']:.1f}" for found in (few, many)]
@@ -332,8 +334,7 @@ def test_figures_of_digits_that_come_step_by_step_are_in_the_readme() -> None:
         f"for 40 after {1 + many['lstm_rank_mean_step']:.1f}, with {' and '.join(accuracies)} %",
         f"answers after {1 + few['convolutional_mean_step']:.1f} steps on average with "
         f"{100 * few['convolutional_accuracy']:.1f} %",
-        f"coarser steps with {100 * few['convolutional_coarse_first_accuracy']:.1f} %",
-        f"another seed of that one has {100 * first:.1f} %",
+        f"five coarser steps is right in {', '.join(first)} % after the first",
     ):
         assert words in text, words
 
