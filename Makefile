@@ -32,7 +32,7 @@ $(BIN)/python:
 		{ rm -rf $(VENV); echo "python3 -m venv failed; on Debian: apt install python3-venv"; exit 1; }
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[figures]'
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python

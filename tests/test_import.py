@@ -1,7 +1,10 @@
-"""`import plastorch` loads nothing heavy, and its names little beside torch."""
+"""Installing brings few packages beside torch, and importing loads nothing heavy."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "torchvision", "PIL", "rich", "tyro", "pandas",
          "polars", "ray", "gymnasium", "lightly", "foolbox", "nir", "onnx")  # fmt: skip
@@ -21,3 +24,10 @@ def test_the_command_line_sets_how_idle_threads_wait_before_torch_is_loaded() ->
     code = "import sys, plastorch.cli; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_core_needs_few_packages_beside_torch_and_torchvision() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    names = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    theirs = {"torch", "torchvision", "numpy", "pillow"}
+    assert theirs < names and len(names - theirs) <= 5

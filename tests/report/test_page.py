@@ -1,10 +1,12 @@
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from plastorch.cli import main
 from plastorch.engine.errors import InputError
 from plastorch.report import write_report
 
@@ -62,6 +64,23 @@ def test_figures_have_words_and_files(page, full):
                      "thumbnail", "weight-norms", "winner-probability"]  # fmt: skip
     with Image.open(full / "figures" / "weight-norms.png") as image:
         image.verify()
+
+
+def test_without_matplotlib_the_page_says_what_figures_need_and_gets_them_later(
+    make_run, parse, tmp_path, monkeypatch, capsys
+):
+    run = make_run(tmp_path)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "matplotlib", None)
+        assert main(["report", str(tmp_path)]) == 0
+        assert "matplotlib is missing" in capsys.readouterr().err
+        page = parse(run / "report.html")
+        assert 'pip install "plastorch[figures]"' in page.text and "80.12\u00a0%" in page.text
+        assert not page.all("img") and not (run / "figures").exists()
+    assert main(["report", str(tmp_path)]) == 0
+    assert "matplotlib" not in capsys.readouterr().err
+    page = parse(run / "report.html")
+    assert "plastorch[figures]" not in page.text and page.all("img")
 
 
 def test_the_page_is_small_and_no_part_file_is_left(full):

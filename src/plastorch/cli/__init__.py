@@ -17,7 +17,7 @@ import tyro
 from plastorch.cli.completion import completion
 from plastorch.cli.files import files
 from plastorch.cli.parse import nearest, one_line, parse
-from plastorch.cli.run import run
+from plastorch.cli.run import run, say_where
 from plastorch.cli.sweep import sweep
 from plastorch.engine.errors import InputError
 
@@ -159,7 +159,7 @@ def report(arguments: list[str]) -> int:
         """
         return runs
 
-    print(f"gallery: {write_gallery(parse(options, 'plastorch report', arguments)).resolve()}")
+    say_where("gallery", write_gallery(parse(options, "plastorch report", arguments)))
     return 0
 
 

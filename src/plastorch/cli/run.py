@@ -96,7 +96,7 @@ def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
 
     page = write_report(folder)
     _show(result)
-    print(f"report: {page.resolve()}")
+    say_where("report", page)
     fails = any(claim["holds"] is False for claim in result["claims"])
     return 1 if fails and strict else 0
 
@@ -136,6 +136,15 @@ def _show(result: dict[str, Any]) -> None:
         cells = claim["statement"], claim["origin"], *figures, words[claim["holds"]]
         table.add_row(*map(Text, cells))
     Console().print(table)
+
+
+def say_where(kind: str, page: Path) -> None:
+    """Prints where a page is, and what its figures need if they can't be drawn."""
+    from plastorch.report import NO_FIGURES, can_draw
+
+    print(f"{kind}: {page.resolve()}")
+    if not can_draw():
+        notice(Console(stderr=True), NO_FIGURES)
 
 
 def notice(console: Console, text: str) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from plastorch.cli.run import notice
+from plastorch.cli.run import notice, say_where
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.sweep import Sweep, Trial
 
@@ -66,7 +66,7 @@ def show(sweep: Sweep) -> int:
     for trial in sweep.trials:
         if trial.run in sweep.failed and sweep.folder(trial).finished() is None:
             print(_told(sweep, trial))
-    print(f"report: {page.resolve()}")
+    say_where("report", page)
     return 1 if left else 0
 
 

@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WIDTH = 4.8
 DPI = 220
 TEXT, SMALL = 12.0, 10.5
+NO_FIGURES = 'matplotlib is missing; expected, to draw figures: pip install "plastorch[figures]"'
 DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -60,6 +62,11 @@ DARK = Theme(
     series=("#7fb3ff", "#ffb070", "#5fd6c1", "#c9abff", "#e6c84f", "#ff9ac4"),
     shade=("#232833", "#9cc5ff"),
 )
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed; pages have no figures without it."""
+    return find_spec("matplotlib") is not None
 
 
 def new_figure(height: float, theme: Theme) -> "Figure":

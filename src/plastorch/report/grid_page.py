@@ -66,6 +66,7 @@ def grid_body(sweep: Sweep, lines: Sequence[Line], drawn: str) -> str:
         f'<header><div class="eyebrow">{_marks(sweep, done)}</div>'
         f"<h1>{parts.text(sweep.experiment)}</h1>"
         f'<p class="lead">A sweep over {parts.text(_swept(sweep))}.</p></header>',
+        parts.without_figures(),
         *(parts.banner("Not the full data.", note) for note in notes),
         _unfinished(sweep) if done < len(sweep.trials) else "",
         '<section class="hero card" aria-label="In short"><div class="score">'

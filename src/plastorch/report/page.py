@@ -11,7 +11,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep import FOLDER, PLAN, Sweep
 from plastorch.report import figures, parts
-from plastorch.report.canvas import DARK, LIGHT, to_png
+from plastorch.report.canvas import DARK, LIGHT, can_draw, to_png
 from plastorch.report.gallery import Entry, SweepEntry, gallery
 from plastorch.report.grid import lines_of, runs_csv, settings_csv
 from plastorch.report.grid_page import grid_body, grid_panel, in_short
@@ -28,6 +28,8 @@ _SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
 
 def write_report(run: Path) -> Path:
     """Draw a run's figures and write its page, one file that needs nothing else.
+
+    Without matplotlib the page has no figures, and says so.
 
     Args:
         run: the run folder `RUNS/EXPERIMENT/STAMP-seedN`; gets `figures/*.png` and `report.html`.
@@ -47,10 +49,8 @@ def write_report(run: Path) -> Path:
     run = Path(run)
     data = load_run(run)
     refuse_links(run)
-    (run / "figures").mkdir(exist_ok=True)
     with _drawable(run):
-        drawn = [_draw(run, panel) for panel in panels(data)]
-        _write_thumbnail(data)
+        drawn = _drawn(data) if can_draw() else []
         title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
         page = parts.document(title, _body(data, drawn))
     return _replace(run / "report.html", page.encode("utf-8", "replace"))
@@ -133,7 +133,7 @@ sweep.json in it
     _replace(sweep.path / "table.csv", settings_csv(lines).encode("utf-8", "replace"))
     _replace(sweep.path / "runs.csv", runs_csv(sweep).encode("utf-8", "replace"))
     (sweep.path / "figures").mkdir(exist_ok=True)
-    panel = grid_panel(lines)
+    panel = grid_panel(lines) if can_draw() else None
     drawn = _draw(sweep.path, panel) if panel else ""
     page = parts.document(f"{sweep.experiment}, sweep", grid_body(sweep, lines, drawn))
     return _replace(sweep.path / "report.html", page.encode("utf-8", "replace"))
@@ -152,7 +152,7 @@ def _drawable(run: Path) -> Iterator[None]:
 
 def _out_of_date(run: Path) -> bool:
     report = run / "report.html"
-    if not report.is_file():
+    if not report.is_file() or (can_draw() and not (run / "figures").is_dir()):
         return True
     written = [(run / name).stat().st_mtime_ns for name in _SOURCES if (run / name).is_file()]
     return report.stat().st_mtime_ns < max(written)
@@ -167,9 +167,15 @@ def _replace(path: Path, content: bytes) -> Path:
     return part.replace(path)
 
 
-def _draw(run: Path, panel: Panel) -> str:
+def _drawn(run: RunData) -> list[str]:
+    (run.path / "figures").mkdir(exist_ok=True)
+    _write_thumbnail(run)
+    return [_draw(run.path, panel) for panel in panels(run)]
+
+
+def _draw(folder: Path, panel: Panel) -> str:
     light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
-    _replace(run / "figures" / f"{panel.name}.png", light)
+    _replace(folder / "figures" / f"{panel.name}.png", light)
     return parts.picture(panel.title, panel.caption, panel.alt, light, dark)
 
 
@@ -209,7 +215,7 @@ def _header(result: Mapping[str, Any]) -> str:
 
 
 def _banners(path: Path, result: Mapping[str, Any]) -> str:
-    notes = []
+    notes = [parts.without_figures()]
     if result["data"].get("notice"):
         notes.append(parts.banner("Not the full data.", result["data"]["notice"]))
     if result["quick"]:

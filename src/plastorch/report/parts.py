@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from plastorch.report.canvas import NO_FIGURES, can_draw
 from plastorch.report.words import duration, measure, plain
 
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -106,6 +107,11 @@ def banner(title: str, words: str, command: str = "") -> str:
     return (
         f'<div class="banner" role="note"><strong>{text(title)}</strong> {text(words)}{code}</div>'
     )
+
+
+def without_figures() -> str:
+    """Why a page has no figures; nothing where they can be drawn."""
+    return "" if can_draw() else banner("No figures.", NO_FIGURES)
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
