@@ -13,7 +13,8 @@ from plastorch.cli import main
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
 from plastorch.engine.errors import InputError
-from plastorch.experiments.softhebb import PUBLISHED, Cifar10Config, MnistConfig, _load, _views
+from plastorch.experiments.softhebb import Cifar10Config, MnistConfig, _load, _views
+from plastorch.experiments.softhebb_claims import PUBLISHED
 from plastorch.hebbian import SoftHebbNet
 
 SMALL = ["--width", "quarter", "--readout-epochs", "3"]

@@ -14,9 +14,10 @@ from plastorch.engine.device import fast_matmul, generator
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Claim, result
+from plastorch.engine.run import result
 from plastorch.experiments.analyses import Analyses, some_images
 from plastorch.experiments.session import Session
+from plastorch.experiments.softhebb_claims import claims
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.networks import ReadoutFrom, SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
@@ -34,41 +35,6 @@ from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining, Mode
 
 PAPER = "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883"
 
-RULES = {
-    "soft": "SoftHebb",
-    "hard": "hard winner-take-all",
-    "random": "random weights",
-    "backprop": "end-to-end backprop",
-}
-PUBLISHED: dict[str, dict[str, tuple[float | None, ...]]] = {
-    "mnist": {"soft": (None, 99.4, 99.4)},
-    "cifar10": {
-        "soft": (71.10, 77.70, 80.31),
-        "hard": (62.69, 60.08, 60.29),
-        "random": (63.99, 68.64, 64.62),
-        "backprop": (72.42, 82.49, 83.97),
-    },
-    "cifar100": {
-        "soft": (43.00, 52.31, 56.0),
-        "hard": (34.34, 33.49, 21.6),
-        "random": (34.59, 38.76, 38.25),
-        "backprop": (44.76, 52.11, 57.19),
-    },
-    "stl10": {
-        "soft": (65.4, 70.11, 73.1, 76.23),
-        "hard": (57.92, 58.4, 54.31, 54.84),
-        "random": (62.55, 65.69, 68.12, 68.19),
-        "backprop": (67.5, 69.64, 72.93, 74.51),
-    },
-    "imagenette": {
-        "soft": (61.03, 71.29, 75.69, 78.76, 80.98),
-        "hard": (56.77, 60.79, 60.66, 59.60, 61.2),
-        "random": (61.0, 67.31, 68.12, 74.2, 74.1),
-        "backprop": (61.91, 72.32, 76.48, 81.5, 85.3),
-    },
-    "imagenet": {"soft": (None, None, None, None, 27.3)},
-}
-"""Test accuracy in % by data set, rule and depth (1, 2, ...): the paper's tables."""
 VIEWS = 9
 """Of each training digit, for the readout; the network's features of them are kept."""
 QUICK_MACS = 0.9e12
@@ -244,8 +210,8 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     table = confusion(predicted, images.test_labels, len(images.classes))
     session.run.write_arrays({"confusion": table} | analyses.arrays)
     metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
-    claims = _claims(config, images, session.quick, metrics["test_accuracy"])
-    return session.finish(started, loop, metrics, claims)
+    judged = claims(config, images, session.quick, metrics["test_accuracy"])
+    return session.finish(started, loop, metrics, judged)
 
 
 def _load(config: SoftHebbConfig, session: Session) -> ImageSet:
@@ -445,39 +411,3 @@ def _radii(net: SoftHebbNet) -> dict[str, float]:
             ((radius - 1).abs() < R1_TOLERANCE).float().mean()
         )
     return metrics
-
-
-def _claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: float) -> list[Claim]:
-    """What the paper says of this network; not asserted on other data than the paper's."""
-    embedded = images.source == "inside the package"
-    if embedded and not quick and config.rule == "soft":
-        statement = "learns real digits from the 5,000 in the package: at least 95 %"
-        return [Claim("subset", statement, 0.95, measured, measured >= 0.95, "ours")]
-    asserted = not (quick or images.notice or config.validation)
-    depth = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
-    claims = []
-    target = _published(config.preset_data, config.rule, config.depth)
-    if target and config.width == "4x":
-        exact = config.preset_data == "mnist"
-        tolerance = 0.0005 if exact else 0.01
-        untouched = config.rule == "random" and not config.statistics_pass
-        like = config.rule == "soft" or untouched or config.architecture == "published"
-        statement = (
-            f"{RULES[config.rule]}, {depth}: the paper's accuracy, "
-            f"{'to one decimal' if exact else 'less 1 point at most'}"
-        )
-        holds = measured >= target - tolerance if asserted and like else None
-        claims.append(Claim("accuracy", statement, target, measured, holds, "paper"))
-    soft = _published(config.preset_data, "soft", config.depth)
-    if config.rule in ("hard", "random") and soft:
-        statement = f"{RULES[config.rule]}, {depth}: below the SoftHebb network of that depth"
-        holds = measured < soft if asserted else None
-        claims.append(Claim("below-softhebb", statement, soft, measured, holds, "paper"))
-    return claims
-
-
-def _published(data: str, rule: str, depth: int) -> float | None:
-    """A figure of the paper's table as a fraction, or None if it has none."""
-    row = PUBLISHED.get(data, {}).get(rule, ())
-    percent = row[depth - 1] if depth <= len(row) else None
-    return None if percent is None else percent / 100
