@@ -351,19 +351,20 @@ def test_figures_of_digits_that_come_step_by_step_are_in_the_readme() -> None:
 
 def test_figures_of_files_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
-    (adult, run), (system,) = (results(name) for name in ("files-tables", "files-system"))
-    assert all(found["complete"] and not found["quick"] for found in (adult, run, system))
+    (run,), (system,) = (results(name) for name in ("files-tables", "files-system"))
+    assert all(found["complete"] and not found["quick"] for found in (run, system))
     held = {claim["id"]: claim["holds"] for claim in run["claims"]}
     tables = [name.removeprefix("encoding-") for name in held if name.startswith("encoding-")]
     tables.remove("ranks")
     assert all(held[f"encoding-{table}"] and held[f"stdp-{table}"] for table in tables)
     near = [held[f"snn-{table}"] for table in tables]
-    assert (near.count(True), len(near), held["snn-ahead"]) == (5, 7, False)
-    assert adult["config"]["tables"] == ["adult"]
-    assert adult["metrics"]["adult_snn_accuracy"] == run["metrics"]["adult_snn_accuracy"]
-    of_adult = {claim["id"]: claim["measured"] for claim in adult["claims"]}
-    assert of_adult["snn-ahead"] == 1
-    assert f"it has {100 * adult['metrics']['adult_rbf_svm_accuracy']:.1f} %" in text
+    assert (near.count(True), len(near), held["snn-krkopt"]) == (6, 7, False)
+    assert held["snn-ahead"] and held["stream"] and not held["stdp-first"]
+    assert f"five folds, {run['wall_s'] / 60:.0f} minutes" in text
+    early = [100 * run["metrics"][f"{table}_early_early"] for table in tables]
+    assert f"on {min(early):.0f} to {max(early):.0f} % of the records" in text
+    (lost,) = (-claim["measured"] for claim in run["claims"] if claim["id"] == "early-accuracy")
+    assert f"loses at most {100 * lost:.1f} points" in text
     for table in tables:
         found = {
             name.removeprefix(f"{table}_").removesuffix("_accuracy"): 100 * value
