@@ -340,7 +340,9 @@ def test_figures_of_digits_that_come_step_by_step_are_in_the_readme() -> None:
         f"answers take {100 * claims['answer-time']:.0f} % of the time",
         f"at the last step has {100 * found['lstm_last_accuracy']:.1f} % after "
         f"{1 + found['lstm_last_mean_step']:.1f} steps",
-        f"{100 * found['lstm_all_accuracy']:.1f} % after {1 + found['lstm_all_mean_step']:.1f}.",
+        f"{100 * found['lstm_all_accuracy']:.1f} % after {1 + found['lstm_all_mean_step']:.1f}, ",
+        f"with {100 * found['lstm_all_first_accuracy']:.1f} against "
+        f"{100 * found['lstm_rank_first_accuracy']:.1f} %",
         f"still answers after {1 + few['lstm_rank_mean_step']:.1f}",
         f"answers after {1 + found['convolutional_mean_step']:.1f} steps with "
         f"{100 * found['convolutional_accuracy']:.1f} %",
@@ -362,7 +364,9 @@ def test_figures_of_files_are_in_the_readme() -> None:
     assert held["snn-ahead"] and held["stream"] and not held["stdp-first"]
     assert f"five folds, {run['wall_s'] / 60:.0f} minutes" in text
     early = [100 * run["metrics"][f"{table}_early_early"] for table in tables]
-    assert f"on {min(early):.0f} to {max(early):.0f} % of the records" in text
+    assert f"on {min(early):.1f} to {max(early):.1f} % of the records" in text
+    whole = 100 * run["metrics"]["krkopt_stream_accuracy_all_keys"]
+    assert f"on `krkopt` that other network has {whole:.1f} % with all keys" in text
     (lost,) = (-claim["measured"] for claim in run["claims"] if claim["id"] == "early-accuracy")
     assert f"loses at most {100 * lost:.1f} points" in text
     for table in tables:
