@@ -47,6 +47,10 @@ def scenes(count: int = 6, seed: int = 0) -> Scenes:
     return pasted_scenes(count, grounds, glyphs, kinds, ("bar", "beam"), pasting, random)
 
 
+def loss_of(net: DenseNet, given: Scenes) -> Tensor:
+    return net.loss(net.feature_map(as_floats(given.images)), given)
+
+
 NETS: list[Callable[[bool], DenseNet]] = [
     lambda learns: Segmenter(encoder(), 2, "linear", learns),
     lambda learns: Segmenter(encoder(), 2, "fcn", learns),
@@ -63,7 +67,7 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(
     before = {name: value.clone() for name, value in net.encoder.state_dict().items()}
     assert net.train() is net
     assert not any(part.training for part in net.encoder.modules())
-    net.loss(as_floats(given.images), given).backward()  # type: ignore[no-untyped-call]
+    loss_of(net, given).backward()  # type: ignore[no-untyped-call]
     assert all((p.grad is not None) == learns for p in net.encoder.parameters())
     assert all(torch.equal(value, before[k]) for k, value in net.encoder.state_dict().items())
     learners = net.learners()
@@ -90,7 +94,7 @@ def test_loss_of_a_segmenter_leaves_out_what_is_not_said() -> None:
     logs = net(as_floats(given.images)).log_softmax(dim=1)[:, :, 20:]
     wanted = given.class_maps[:, 20:].long()
     expected = -logs.gather(1, wanted[:, None]).mean()
-    torch.testing.assert_close(net.loss(as_floats(given.images), given), expected)
+    torch.testing.assert_close(loss_of(net, given), expected)
 
 
 class Backbone(nn.Module):
@@ -118,7 +122,7 @@ def test_a_detector_does_as_torchvisions_model() -> None:
         for i in range(len(given))
     ]
     torch.manual_seed(3)
-    ours = net.loss(images, given)
+    ours = loss_of(net, given)
     net.rpn.train(), net.roi_heads.train()
     theirs.train()
     torch.manual_seed(3)
@@ -155,7 +159,7 @@ def learn(net: DenseNet, given: Scenes, steps: int, rate: float) -> None:
     torch.manual_seed(1)
     for _ in range(steps):
         optimizer.zero_grad()
-        net.loss(as_floats(given.images), given).backward()  # type: ignore[no-untyped-call]
+        loss_of(net, given).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 

@@ -41,8 +41,9 @@ def phase(network: DenseNet, **more: Any) -> DenseTraining:
     return DenseTraining("heads", network, scenes(), settings, path=(6,), **more)
 
 
-def test_it_is_adamw_along_half_a_cosine() -> None:
-    learner, twin = phase(net()), net()
+@pytest.mark.parametrize("learns", [False, True])
+def test_it_is_adamw_along_half_a_cosine(learns: bool) -> None:
+    learner, twin = phase(net(learns=learns)), net(learns=learns)
     optimizer = torch.optim.AdamW(twin.learners(), weight_decay=1e-4)
     given = scenes()
     for epoch in range(3):
@@ -54,7 +55,8 @@ def test_it_is_adamw_along_half_a_cosine() -> None:
         for place, rows in enumerate((order[:3], order[3:6], order[6:])):
             rate = 0.005 * (1 + math.cos(math.pi * (3 * epoch + place) / 9))
             optimizer.param_groups[0]["lr"] = rate
-            loss = twin.train().loss(as_floats(given.images[rows]), given.take(rows))
+            maps = twin.train().feature_map(as_floats(given.images[rows]))
+            loss = twin.loss(maps, given.take(rows))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(twin.learners(), 0.5)
@@ -85,6 +87,21 @@ def test_it_leaves_the_global_stream_alone() -> None:
     torch.manual_seed(5)
     learning.step()
     assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_frozen_encoder_sees_each_scene_once(learns: bool) -> None:
+    network, seen = net(learns=learns), 0
+
+    def count(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        nonlocal seen
+        seen += len(inputs[0])
+
+    network.encoder.trunk.register_forward_pre_hook(count)
+    learning = phase(network)
+    for _ in range(3):
+        learning.step()
+    assert seen == (21 if learns else 7)
 
 
 def test_what_validation_finds_is_logged_and_a_frozen_encoder_stays() -> None:

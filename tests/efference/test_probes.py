@@ -21,6 +21,7 @@ from plastorch.efference.probes import (
     extract,
     knn_accuracy,
     knn_predict,
+    logistic_accuracy,
     ridge_accuracy,
 )
 from plastorch.engine.errors import InputError
@@ -98,14 +99,37 @@ def test_a_small_temperature_leaves_the_word_to_the_nearest() -> None:
     assert torch.equal(knn_predict(features, labels, queries, 20, temperature=1e-4), nearest)
 
 
-def test_ridge_accuracy_is_chance_on_noise_and_full_on_what_is_linear() -> None:
+@pytest.mark.parametrize("accuracy", [ridge_accuracy, logistic_accuracy])
+def test_linear_probes_are_at_chance_on_noise_and_right_on_what_is_linear(
+    accuracy: Callable[..., float],
+) -> None:
     random = torch.Generator().manual_seed(0)
     noise = torch.randn(600, 8, generator=random)
     labels = torch.randint(0, 4, (600,), generator=random)
-    found = ridge_accuracy(noise[:300], labels[:300], noise[300:], labels[300:])
+    found = accuracy(noise[:300], labels[:300], noise[300:], labels[300:])
     assert abs(found - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 300)
     told = torch.cat([noise, 5.0 * nn.functional.one_hot(labels)], dim=1)
-    assert ridge_accuracy(told[:300], labels[:300], told[300:], labels[300:]) == 1.0
+    assert accuracy(told[:300], labels[:300], told[300:], labels[300:]) == 1.0
+
+
+def test_a_logistic_regression_is_the_least_of_its_loss() -> None:
+    """Found by another way: torch's descent on features brought to deviation 1."""
+    (x, labels), (new, truth) = clusters(300, 0), clusters(200, 1)
+    scaled, of_new = ((one - x.mean(0)) / x.std(0, correction=0) for one in (x, new))
+    weight = torch.zeros(6, 4, requires_grad=True)
+    bias = torch.zeros(4, requires_grad=True)
+    descent = torch.optim.LBFGS([weight, bias], max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        descent.zero_grad()
+        errors = nn.functional.cross_entropy(scaled @ weight + bias, labels, reduction="sum")
+        total = errors + weight.square().sum() / 2
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    descent.step(loss)  # type: ignore[no-untyped-call]
+    expected = float(((of_new @ weight + bias).argmax(1) == truth).double().mean())
+    assert 0.4 < expected < 1 and logistic_accuracy(x, labels, new, truth) == expected
 
 
 class Encoder(nn.Module):
@@ -162,6 +186,8 @@ BAD[3, 2] = torch.nan
         (lambda: knn_accuracy(FEATURES, LABELS, FEATURES, LABELS[2:]), "labels are"),
         (lambda: ridge_accuracy(FEATURES, LABELS, BAD, LABELS), "features hold NaN"),
         (lambda: ridge_accuracy(FEATURES[:2], LABELS[:2], FEATURES, LABELS), "0.1 of 2"),
+        (lambda: logistic_accuracy(BAD, LABELS, FEATURES, LABELS), "features hold NaN"),
+        (lambda: logistic_accuracy(FEATURES, 0 * LABELS + 3, FEATURES, LABELS), "are all 3; exp"),
         (lambda: extract(Encoder(), NONE), "images is 0"),
         (lambda: extract(Encoder(), ONE, batch_size=0), "batch_size is 0"),
         (lambda: extract(nn.Conv2d(3, 1, 1), ONE), "features are (1, 1,"),

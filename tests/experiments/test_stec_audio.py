@@ -76,7 +76,13 @@ def test_a_run_is_tested_on_each_set(tmp_path: Path) -> None:
     assert told == [True, True, True, False, False]  # those that have a weight
     assert all(claim["holds"] is None for claim in result["claims"])
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
-    assert names == ["gains", "stec-courses", "told-simclr", "stec-geometry"]
+    assert names == [
+        "gains-accuracy",
+        "gains-logistic_accuracy",
+        "stec-courses",
+        "told-simclr",
+        "stec-geometry",
+    ]
 
 
 def test_words_of_different_sets_are_different_classes() -> None:

@@ -95,7 +95,7 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "5,000 + 1,000 of MNIST's" in result["data"]["notice"]
     metrics = result["metrics"]
     for arm in ("simclr_baseline", "simclr_stec", "simclr_shuffled", "byol_baseline", "byol_stec"):
-        for kind in ("", "knn_", "ridge_"):
+        for kind in ("", "knn_", "ridge_", "logistic_"):
             assert 0 <= metrics[f"{arm}_{kind}accuracy"] <= 1
         assert metrics[f"{arm}_ratio"] == pytest.approx(
             metrics[f"{arm}_within"] / metrics[f"{arm}_between"], rel=1e-4
@@ -108,14 +108,15 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert metrics["test_accuracy"] == metrics["simclr_stec_accuracy"]
     gain = metrics["byol_stec_accuracy"] - metrics["byol_baseline_accuracy"]
     assert metrics["byol_stec_gain_mean_accuracy"] == pytest.approx(gain)
-    assert len(result["claims"]) == 20
+    assert len(result["claims"]) == 24
     assert all(claim["holds"] is None for claim in result["claims"])
     rows = RunFolder(tmp_path / "run").records()
     phases = list(dict.fromkeys(row["phase"] for row in rows))
     arms = [arm.name for arm in replace(config, seeds=1).arms()]
     assert phases == [*arms, "stec-measure", "stec-control", "stec-transfer"]
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
-    assert names[0] == "gains" and not any(name.startswith("curves") for name in names)
+    assert names[:2] == ["gains-accuracy", "gains-logistic_accuracy"]
+    assert not any(name.startswith("curves") for name in names)
 
 
 def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path) -> None:
@@ -202,7 +203,14 @@ def test_arms_of_a_seed_see_the_same_views(tmp_path: Path, monkeypatch: pytest.M
     config = replace(SMALL, manipulation=1e-30, shuffled=(), bfloat16=False)
     measure(config, session(tmp_path / "run"))
     rows = RunFolder(tmp_path / "run").records()
-    figures = ("accuracy", "knn_accuracy", "ridge_accuracy", "within", "between")
+    figures = (
+        "accuracy",
+        "knn_accuracy",
+        "ridge_accuracy",
+        "logistic_accuracy",
+        "within",
+        "between",
+    )
     baseline, stec = ([row[f] for f in figures] for row in rows if row["phase"] == "stec-measure")
     assert baseline == stec
 

@@ -66,7 +66,13 @@ def test_encoders_learn_without_labels_and_probes_with_them(tmp_path: Path) -> N
     assert all(0 < (layer - start).abs().max() < 0.1 for layer in layers)  # alike at first
     assert not torch.equal(*layers)
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
-    assert names == ["gains", "stec-courses", "told-simclr", "stec-geometry"]
+    assert names == [
+        "gains-accuracy",
+        "gains-logistic_accuracy",
+        "stec-courses",
+        "told-simclr",
+        "stec-geometry",
+    ]
 
 
 def test_probes_see_in_the_precision_that_they_are_tested_in(

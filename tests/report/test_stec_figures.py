@@ -14,7 +14,13 @@ from plastorch.report.stec import is_stec_phase, stec_panels
 
 def measured(arm: str, seed: int, right: float, **more: Any) -> dict[str, Any]:
     row = {"phase": "stec-measure", "step": 1, "arm": arm, "seed": seed, "exam": "images"}
-    row |= {"weight": 1.0, "accuracy": right, "within": 0.6, "between": 0.5}
+    row |= {
+        "weight": 1.0,
+        "accuracy": right,
+        "logistic_accuracy": right - 0.25,
+        "within": 0.6,
+        "between": 0.5,
+    }
     if arm.endswith("stec"):
         row |= {"found_flip": 0.7, "majority_flip": 0.5, "found_shift_x": 0.3,
                 "majority_shift_x": 0.2}  # fmt: skip
@@ -36,16 +42,18 @@ def drawn(rows: list[dict[str, Any]], metrics: dict[str, float] | None = None) -
 def test_gains_are_paired_by_seed_and_in_points() -> None:
     rows = [measured("byol-baseline", seed, 0.5 + seed / 10) for seed in (1, 0)]
     rows += [measured("byol-stec", seed, 0.52 + seed / 10 + seed / 100) for seed in (0, 1)]
-    metrics = {f"byol_stec_gain_{kind}_accuracy": value
+    metrics = {f"byol_stec_gain_{kind}_{probe}": value
+               for probe in ("accuracy", "logistic_accuracy")
                for kind, value in (("mean", 0.025), ("low", 0.01), ("high", 0.04))}  # fmt: skip
-    panel = drawn(rows, metrics)["gains"]
-    axes = panel.draw(LIGHT).axes[0]
-    assert axes.lines[1].get_xdata() == pytest.approx([2.0, 3.0])
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["BYOL S-TEC"]
-    (bar,) = axes.containers[0].lines[2]
-    assert bar.get_segments()[0][:, 0] == pytest.approx([1.0, 4.0])
-    assert "BYOL S-TEC +2.50" in panel.caption
-    assert "gains" not in drawn(rows)  # of a run that has not ended
+    for probe in ("accuracy", "logistic_accuracy"):
+        panel = drawn(rows, metrics)[f"gains-{probe}"]
+        axes = panel.draw(LIGHT).axes[0]
+        assert axes.lines[1].get_xdata() == pytest.approx([2.0, 3.0])
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["BYOL S-TEC"]
+        (bar,) = axes.containers[0].lines[2]
+        assert bar.get_segments()[0][:, 0] == pytest.approx([1.0, 4.0])
+        assert "BYOL S-TEC +2.50" in panel.caption
+    assert not any("gains" in name for name in drawn(rows))  # of a run that has not ended
 
 
 def test_courses_are_means_over_seeds_by_method_and_role() -> None:
@@ -93,7 +101,7 @@ def test_a_sweep_is_drawn_over_its_weights() -> None:
     panel = drawn(rows)["sweep"]
     axes = panel.draw(LIGHT).axes[0]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.1", "3"]
-    assert axes.lines[0].get_ydata() == pytest.approx([55.0, 55.1, 58.0])
+    assert axes.lines[0].get_ydata() == pytest.approx([30.0, 30.1, 33.0])
     assert panel.caption.endswith("The best is 3.")
 
 

@@ -27,7 +27,7 @@ from plastorch.efference.losses import byol, manipulation, nt_xent, relic
 from plastorch.efference.method import BASELINE, Losses, Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
-from plastorch.efference.probes import extract, knn_accuracy, ridge_accuracy
+from plastorch.efference.probes import extract, knn_accuracy, logistic_accuracy, ridge_accuracy
 from plastorch.efference.train import Pretraining, Sources
 from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews
 
@@ -75,6 +75,7 @@ __all__ = [
     "geometry",
     "invert",
     "knn_accuracy",
+    "logistic_accuracy",
     "manipulation",
     "nt_xent",
     "projection",

@@ -52,11 +52,11 @@ class DenseNet(nn.Module):
         frozen = set() if self.finetune else {id(p) for p in self.encoder.parameters()}
         return [p for p in self.parameters() if id(p) not in frozen]
 
-    def loss(self, images: Tensor, scenes: Scenes) -> Tensor:
+    def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
         """What training minimises.
 
         Args:
-            images: of the scenes, as the encoder takes them [B, 3, H, W].
+            maps: of the scenes, from :meth:`feature_map`.
             scenes: on the same device.
         """
         raise NotImplementedError
@@ -95,12 +95,15 @@ class Segmenter(DenseNet):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes + 1, H, W] of images [B, 3, H, W]."""
-        coarse = self.head(self.feature_map(images))
-        return F.interpolate(coarse, images.shape[2:], mode="bilinear", align_corners=False)
+        return self._read(self.feature_map(images), images.shape[2:])
 
-    def loss(self, images: Tensor, scenes: Scenes) -> Tensor:
+    def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
         """Cross-entropy, mean over the pixels of which it is said what they show."""
-        return F.cross_entropy(self(images), scenes.class_maps.long(), ignore_index=VOID)
+        logits = self._read(maps, scenes.class_maps.shape[1:])
+        return F.cross_entropy(logits, scenes.class_maps.long(), ignore_index=VOID)
+
+    def _read(self, maps: Tensor, size: torch.Size) -> Tensor:
+        return F.interpolate(self.head(maps), size, mode="bilinear", align_corners=False)
 
 
 class Detector(DenseNet):
@@ -134,26 +137,28 @@ class Detector(DenseNet):
 
     def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Boxes, labels and scores for each of the images [B, 3, H, W], the surest first."""
-        found, _ = self._run(images, None)
+        found, _ = self._run(self.feature_map(images), images.shape, None)
         return [{**each, "labels": each["labels"] - 1} for each in found]
 
-    def loss(self, images: Tensor, scenes: Scenes) -> Tensor:
+    def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
         """Sum of Faster R-CNN's four: objectness and box of proposals, class and box of regions."""
         boxes = torch.split(scenes.boxes, scenes.counts.tolist())
         labels = torch.split(scenes.labels + 1, scenes.counts.tolist())  # 0 is the background
         targets = [{"boxes": b, "labels": n} for b, n in zip(boxes, labels, strict=True)]
-        _, losses = self._run(images, targets)
+        _, losses = self._run(maps, scenes.images.shape, targets)
         return torch.stack(list(losses.values())).sum()
 
     def _run(
-        self, images: Tensor, targets: list[dict[str, Tensor]] | None
+        self, maps: Tensor, shape: torch.Size, targets: list[dict[str, Tensor]] | None
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         from torchvision.models.detection.image_list import ImageList
 
-        sizes = [(images.shape[2], images.shape[3])] * len(images)
-        maps = {"0": self.neck(self.feature_map(images))}
-        proposals, first = self.rpn(ImageList(images, sizes), maps, targets)
-        found, second = self.roi_heads(maps, proposals, sizes, targets)
+        sizes = [(shape[2], shape[3])] * len(maps)
+        read = {"0": self.neck(maps)}
+        # Of the images, region proposals ask for the sizes alone.
+        images = ImageList(maps.new_empty(()).expand(shape), sizes)
+        proposals, first = self.rpn(images, read, targets)
+        found, second = self.roi_heads(read, proposals, sizes, targets)
         return found, {**first, **second}
 
 

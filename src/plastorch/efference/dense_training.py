@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,8 @@ class DenseSettings:
 class DenseTraining:
     """A phase of the run: a step is an epoch.
 
-    It logs ``loss``, wall ``seconds`` of the updates, and what ``validate`` finds.
+    The maps of a frozen encoder are computed once, and kept. It logs ``loss``, wall ``seconds`` of
+    the updates, and what ``validate`` finds.
 
     Args:
         name: of the phase.
@@ -97,10 +99,9 @@ class DenseTraining:
         random = generator(*self.path, self.position)
         order = torch.randperm(len(self.scenes), generator=random)
         batches = torch.split(order, self.settings.batch_size)
-        device = self.learners[0].device
-        total = torch.zeros((), dtype=torch.float64, device=device)
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
         self.network.train()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(random.initial_seed())
             for place, rows in enumerate(batches):
                 done = (self.position + place / len(batches)) / self.total
@@ -126,12 +127,28 @@ class DenseTraining:
 
     def _update(self, rows: Tensor, share: float) -> Tensor:
         """Learns from a batch at a share of the learning rate; its loss."""
-        device = self.learners[0].device
-        scenes = self.scenes.take(rows.to(self.scenes.owners.device)).to(device)
-        loss = self.network.loss(self.apply(scenes.images), scenes)
+        scenes = self.scenes.take(rows.to(self.scenes.owners.device)).to(self._device)
+        loss = self.network.loss(self._maps_of(rows, scenes), scenes)
         self.optimizer.param_groups[0]["lr"] = share * self.settings.learning_rate
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.learners, self.settings.max_norm)
         self.optimizer.step()
         return loss.detach()
+
+    def _maps_of(self, rows: Tensor, scenes: Scenes) -> Tensor:
+        if self.network.finetune:
+            return self.network.feature_map(self.apply(scenes.images))
+        return self._maps[rows.to(self._device)]
+
+    @cached_property
+    def _maps(self) -> Tensor:
+        """Of all scenes: a phase that is done needs none."""
+        parts = torch.split(self.scenes.images, self.settings.batch_size)
+        return torch.cat(
+            [self.network.feature_map(self.apply(part.to(self._device))) for part in parts]
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        return self.learners[0].device

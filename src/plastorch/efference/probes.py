@@ -1,4 +1,4 @@
-"""Probes of frozen features that leave nothing to tune: nearest neighbours, ridge regression."""
+"""Probes of frozen features that leave nothing to tune: nearest neighbours, linear classifiers."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,6 +12,8 @@ from plastorch.engine.errors import InputError, check_positive
 
 Apply = Callable[[Tensor], Tensor]
 """Images uint8 [B, C, H, W] in, what an encoder takes out."""
+LOGISTIC_ITERATIONS = 1000
+"""Most steps of a logistic regression; a tenth of them is usual."""
 _BLOCK = 1 << 24  # similarities that are held at a time
 
 
@@ -172,6 +174,44 @@ def ridge_accuracy(
 
     predicted = chosen_ridge(features, targets, wrong, seed=seed)(test_features).argmax(dim=1)
     return float((predicted == test_labels.to(predicted.device)).double().mean())
+
+
+def logistic_accuracy(
+    features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor
+) -> float:
+    """Share of test samples for which a logistic regression finds the class.
+
+    It is a linear probe that has learned to the end: by scikit-learn, of features brought to mean 0
+    and deviation 1, with half the sum of squared weights added to the sum of losses.
+
+    Args:
+        features: of the training set [N, D].
+        labels: theirs, int64 [N], of at least two classes.
+        test_features: [M, D].
+        test_labels: int64 [M].
+
+    Raises:
+        InputError: if features or labels don't fit, or are all of one class.
+
+    Example:
+        >>> x, y = torch.randn(40, 3), torch.arange(40) % 2
+        >>> x[:, 0] += 9 * y
+        >>> logistic_accuracy(x, y, x, y)
+        1.0
+    """
+    from sklearn.linear_model import LogisticRegression  # costs a second
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    _check_labelled(features, labels)
+    _check_labelled(test_features, test_labels)
+    if not (labels != labels[0]).any():
+        raise InputError(f"labels are all {int(labels[0])}; expected at least two classes")
+    known, classes, new, truth = (
+        of.detach().cpu().numpy() for of in (features, labels, test_features, test_labels)
+    )
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_ITERATIONS))
+    return float(probe.fit(known, classes).score(new, truth))
 
 
 def _check_labelled(features: Tensor, labels: Tensor) -> None:

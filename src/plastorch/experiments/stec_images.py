@@ -22,7 +22,7 @@ from plastorch.experiments.stec_transfer import Amounts, Scenery, make_scenery, 
 
 HELD_OUT = 0.1
 """Share of the training images that a sweep is tested on."""
-FEW = Amounts((40, 20), (16, 8), 1)
+FEW = Amounts((40, 20), (16, 8), 1, 1)
 """Of a smoke run."""
 
 
@@ -153,6 +153,6 @@ def _tests(
 
     def of_seed(seed: int) -> Test:
         path = (session.seed, 6, seed, 2)
-        return lambda encoder: tried(encoder, scenery(seed), amounts.epochs, path)
+        return lambda encoder: tried(encoder, scenery(seed), amounts, path)
 
     return of_seed

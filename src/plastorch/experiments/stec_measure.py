@@ -15,6 +15,7 @@ from plastorch.efference import (
     extract,
     geometry,
     knn_accuracy,
+    logistic_accuracy,
     ridge_accuracy,
 )
 from plastorch.efference.encoders import Encoder
@@ -81,6 +82,7 @@ def measured(
             "accuracy": linear_accuracy(layers[name], new, exam.test_labels),
             "knn_accuracy": knn_accuracy(*given, k=min(NEIGHBOURS, len(known))),
             "ridge_accuracy": ridge_accuracy(*given),
+            "logistic_accuracy": logistic_accuracy(*given),
         }
         records.append(common | record | dict(zip(shape._fields, shape, strict=True)))
     return records

@@ -31,8 +31,9 @@ class Amounts(NamedTuple):
     """Scenes of one object, to learn where it is and to test that."""
     scenes: tuple[int, int] = (600, 300)
     """Scenes of up to three objects, to learn what is where and to test that."""
-    epochs: int = 12
-    """Of the heads."""
+    segmenter_epochs: int = 60
+    """After 12 it still calls all pixels background."""
+    detector_epochs: int = 12
 
 
 class Scenery(NamedTuple):
@@ -70,13 +71,13 @@ def make_scenery(
     return Scenery(*made)
 
 
-def tried(encoder: Encoder, scenery: Scenery, epochs: int, path: tuple[int, ...]) -> Record:
+def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int, ...]) -> Record:
     """Where one object is, from frozen features; what is where, by heads on a frozen encoder.
 
     Args:
         encoder: is left as it is.
         scenery: of colour images.
-        epochs: of the heads.
+        amounts: of epochs.
         path: of numbers that seeds the heads.
 
     Returns:
@@ -94,8 +95,8 @@ def tried(encoder: Encoder, scenery: Scenery, epochs: int, path: tuple[int, ...]
             Segmenter(deepcopy(encoder), classes),
             Detector(deepcopy(encoder), classes),
         )
-        for number, network in enumerate((segmenter, detector)):
-            _learn(network.to(known.device), train, epochs, (*path, 1 + number))
+        _learn(segmenter.to(known.device), train, amounts.segmenter_epochs, (*path, 1))
+        _learn(detector.to(known.device), train, amounts.detector_epochs, (*path, 2))
     return {
         "place_r2": sum(where.r2[:2]) / 2,
         "size_r2": sum(where.r2[2:]) / 2,

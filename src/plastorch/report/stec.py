@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
 ROLES = {"baseline": "baseline", "stec": "S-TEC", "shuffled": "shuffled"}
 PHASE = re.compile(r"(?:probe-)?(simclr|byol|relic)-(baseline|stec|shuffled|swept\d+)-(\d+).*")
 MEASURED = "stec-measure", "stec-control", "stec-transfer"
+CLASSIFIERS = {
+    "accuracy": "a linear layer that learned beside the method",
+    "logistic_accuracy": "a logistic regression after it",
+}
 TRIED = {"place_r2": "place", "segmentation_iou": "pixels", "detection_ap50": "boxes"}
 Groups = Mapping[str, Mapping[str, float]]
 """Figures by row and, in it, by what is compared."""
@@ -173,7 +177,7 @@ def stec_panels(run: RunData) -> list[Panel]:
     """
     if not str(run.result.get("experiment", "")).startswith("stec-"):
         return []
-    found = [_gains(run), _sweep(run), _courses(run), *_told(run), _transfer(run), _geometry(run)]
+    found = [*_gains(run), _sweep(run), _courses(run), *_told(run), _transfer(run), _geometry(run)]
     return [panel for panel in found if panel]
 
 
@@ -199,22 +203,28 @@ def _title(arm: str) -> str:
     return f"{METHODS.get(method, method)} {ROLES.get(role, role)}"
 
 
-def _accuracies(run: RunData) -> dict[str, dict[int, float]]:
+def _accuracies(run: RunData, kind: str) -> dict[str, dict[int, float]]:
     """Test accuracy by arm and seed, mean over exams."""
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in _rows(run, "stec-measure"):
-        found[str(row["arm"])][int(row["seed"])].append(float(row["accuracy"]))
+        found[str(row["arm"])][int(row["seed"])].append(float(row[kind]))
     return {arm: {seed: fmean(v) for seed, v in of.items()} for arm, of in found.items()}
 
 
-def _gains(run: RunData) -> Panel | None:
-    right, metrics = _accuracies(run), run.result.get("metrics", {})
+def _gains(run: RunData) -> Iterator[Panel]:
+    for kind, classifier in CLASSIFIERS.items():
+        if panel := _gain(run, kind, classifier):
+            yield panel
+
+
+def _gain(run: RunData, kind: str, classifier: str) -> Panel | None:
+    right, metrics = _accuracies(run, kind), run.result.get("metrics", {})
     gains: dict[str, list[float]] = {}
     bounds: dict[str, tuple[float, float, float]] = {}
     for arm, of in right.items():
         method, _, role = arm.partition("-")
         baseline = right.get(f"{method}-baseline", {})
-        names = [f"{method}_{role}_gain_{kind}_accuracy" for kind in ("mean", "low", "high")]
+        names = [f"{method}_{role}_gain_{name}_{kind}" for name in ("mean", "low", "high")]
         if role == "baseline" or not baseline or not all(name in metrics for name in names):
             continue
         gains[_title(arm)] = [of[seed] - baseline[seed] for seed in of if seed in baseline]
@@ -224,12 +234,12 @@ def _gains(run: RunData) -> Panel | None:
         return None
     words = "; ".join(f"{name} {100 * bounds[name][0]:+.2f}" for name in gains)
     return Panel(
-        name="gains",
-        title="What efference copies bring",
-        caption="Test accuracy of methods with efference copies (S-TEC), or with those of other "
-        "pairs of views (shuffled), less that of the baseline without, in points. Grey dots are "
-        "seeds, which begin alike and see the same views in both; the mark is their mean, with its "
-        f"95 % confidence interval. {words}.",
+        name=f"gains-{kind}",
+        title=f"What efference copies bring: {classifier}",
+        caption=f"Test accuracy of {classifier}, of methods with efference copies (S-TEC), or with "
+        "those of other pairs of views (shuffled), less that of the baseline without, in points. "
+        "Grey dots are seeds, which begin alike and see the same views in both; the mark is their "
+        f"mean, with its 95 % confidence interval. {words}.",
         alt=f"Mean differences of test accuracy, with intervals, in points: {words}.",
         draw=lambda theme: draw_gains(gains, bounds, theme),
     )
@@ -357,15 +367,15 @@ def _sweep(run: RunData) -> Panel | None:
     accuracies: dict[float, list[float]] = defaultdict(list)
     for row in _rows(run, "stec-measure"):
         if "swept" in str(row["arm"]):
-            accuracies[float(row["weight"])].append(float(row["accuracy"]))
+            accuracies[float(row["weight"])].append(float(row["logistic_accuracy"]))
     if not accuracies:
         return None
     best = max(accuracies, key=lambda weight: fmean(accuracies[weight]))
     return Panel(
         name="sweep",
         title="How much weight for the inverse model",
-        caption="Accuracy on images held out from training, against the weight of the inverse "
-        f"model; dots are seeds. The best is {best:g}.",
+        caption="Accuracy of a logistic regression on images held out from training, against the "
+        f"weight of the inverse model; dots are seeds. The best is {best:g}.",
         alt=f"Line plot of accuracy against the weight of the inverse model; best at {best:g}.",
         draw=lambda theme: draw_sweep(accuracies, theme),
     )
