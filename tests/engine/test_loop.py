@@ -237,6 +237,17 @@ def test_seconds_add_up_over_sittings(tmp_path: Path) -> None:
     assert loop.wall_s > before > 0
 
 
+def test_peak_memory_is_that_of_the_hungriest_sitting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, model = RunFolder(tmp_path), nn.Linear(2, 2)
+    for number, peak in enumerate((2.0, 3.5, 1.0)):
+        monkeypatch.setattr("plastorch.engine.loop.peak_memory_gb", lambda peak=peak: peak)
+        loop = Loop(run, model)
+        loop.run(Jobs(f"jobs-{number}", [list]))
+    assert loop.peak_memory_gb == 3.5
+
+
 def test_checkpoint_of_another_architecture(tmp_path: Path) -> None:
     folder, module = RunFolder(tmp_path), Counting()
     Loop(folder, module).run(Adding(module, 2))

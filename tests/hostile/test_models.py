@@ -199,7 +199,8 @@ def trained(path: Path) -> RunFolder:
     run = RunFolder.create(path, "rank-toy", {"seed": 0})
     run.log([{"phase": "jobs", "step": step} for step in (1, 2)])
     size, sha256 = run.log_state()
-    progress = {"done": ["first"], "phase": "jobs", "position": 2, "seconds": {"first": 1.0}}
+    progress = {"done": ["first"], "phase": "jobs", "position": 2}
+    progress |= {"seconds": {"first": 1.0}, "peak_memory_gb": 0.5}
     tensors = {"model.weight": torch.ones(2, 3), "model.bias": torch.zeros(2)}
     logged = {"log_size": size, "log_sha256": sha256}
     save_checkpoint(run.checkpoint, tensors, progress | logged)

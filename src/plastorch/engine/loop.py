@@ -22,6 +22,7 @@ from rich.progress import (
 from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_checkpoint, restore, save_checkpoint
+from plastorch.engine.device import peak_memory_gb
 from plastorch.engine.distributed import (
     any_worker,
     from_first,
@@ -120,6 +121,7 @@ class Loop:
         self._done: list[str] = []
         self._current: tuple[str, int, dict[str, Tensor]] | None = None
         self._stop = False
+        self._peak_memory_gb = 0.0
         found = from_first(lambda: load_checkpoint(run.checkpoint))
         if found is None:
             run.truncate_log()
@@ -128,6 +130,7 @@ class Loop:
         _check_progress(progress, run.checkpoint)
         restore(model, _under(tensors, "model."), run.checkpoint)
         self.seconds, self._done = progress["seconds"], progress["done"]
+        self._peak_memory_gb = progress["peak_memory_gb"]
         run.truncate_log(progress["log_size"], progress["log_sha256"])
         if progress["phase"] is not None:
             self._current = (progress["phase"], progress["position"], _under(tensors, "phase."))
@@ -136,6 +139,11 @@ class Loop:
     def wall_s(self) -> float:
         """Seconds spent in all phases, over all sittings."""
         return sum(self.seconds.values())
+
+    @property
+    def peak_memory_gb(self) -> float:
+        """The largest resident size of the process in any sitting so far, in GB (10⁹ bytes)."""
+        return max(self._peak_memory_gb, peak_memory_gb())
 
     def run(self, phase: ResumablePhase) -> None:
         """Runs a phase to its end, with checkpoints; skips it if it was done before.
@@ -220,6 +228,7 @@ class Loop:
             "phase": phase.name if phase else None,
             "position": phase.position if phase else 0,
             "seconds": self.seconds,
+            "peak_memory_gb": self.peak_memory_gb,
             "log_size": log_size,
             "log_sha256": log_sha256,
         }
@@ -248,12 +257,15 @@ class Loop:
 def _check_progress(progress: dict[str, Any], source: Path) -> None:
     """Raises InputError if it is not what a loop writes."""
     done, seconds = progress.get("done"), progress.get("seconds")
+    numbers = (
+        [progress.get("peak_memory_gb"), *seconds.values()] if isinstance(seconds, dict) else []
+    )
     counts = [progress.get("position"), progress.get("log_size")]
     whole = (
         isinstance(done, list)
         and all(isinstance(name, str) for name in done)
         and isinstance(seconds, dict)
-        and all(type(value) in (int, float) and isfinite(value) for value in seconds.values())
+        and all(type(number) in (int, float) and isfinite(number) for number in numbers)
         and all(type(count) is int and 0 <= count < 2**63 for count in counts)
         and isinstance(progress.get("phase", 0), str | None)
         and isinstance(progress.get("log_sha256"), str)

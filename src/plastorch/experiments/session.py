@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from plastorch.engine.device import peak_memory_gb
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, RunFolder
 
@@ -39,7 +38,7 @@ class Session:
 
         Args:
             started: as it was written at the start.
-            loop: that ran its phases; their seconds become metrics.
+            loop: that ran its phases; their seconds and its peak memory become metrics.
             metrics: what was measured, the headline first.
             claims: what is said of it.
 
@@ -48,7 +47,7 @@ class Session:
         """
         seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
         finished = started | {
-            "metrics": metrics | seconds | {"peak_memory_gb": round(peak_memory_gb(), 3)},
+            "metrics": metrics | seconds | {"peak_memory_gb": round(loop.peak_memory_gb, 3)},
             "claims": [asdict(claim) for claim in claims],
             "wall_s": round(loop.wall_s, 2),
             "complete": True,
