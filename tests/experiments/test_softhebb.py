@@ -13,8 +13,9 @@ from plastorch.cli import main
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
 from plastorch.engine.errors import InputError
-from plastorch.experiments.softhebb import Cifar10Config, MnistConfig, _load, _views
 from plastorch.experiments.softhebb_claims import PUBLISHED
+from plastorch.experiments.softhebb_config import Cifar10Config, MnistConfig
+from plastorch.experiments.softhebb_images import load, views_of
 from plastorch.hebbian import SoftHebbNet
 
 SMALL = ["--width", "quarter", "--readout-epochs", "3"]
@@ -125,10 +126,10 @@ def test_a_mirrored_run_tells_apart_what_it_answers_with_mirror_images(
 
 def test_the_readout_learns_from_both_views(cifar_root: Path) -> None:
     images = load_images("cifar10", cifar_root).train_images
-    views = _views(Cifar10Config(mirrored=True), images, 0)
+    views = views_of(Cifar10Config(mirrored=True), images, 0)
     assert torch.equal(views[: len(images)], images)
     assert torch.equal(views[len(images) :].flip(3), images)
-    assert _views(Cifar10Config(), images, 0) is images
+    assert views_of(Cifar10Config(), images, 0) is images
 
 
 def test_cifar100_has_a_hundred_classes(cifar_root: Path, tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_oblong_images_of_ones_own_are_squashed_to_their_shorter_side(
 ) -> None:
     root = write_tree(tmp_path / "mine", ((20, 12),) * 3, mode="RGB")
     session: Any = SimpleNamespace(data=root)
-    images = _load(MnistConfig(), session)
+    images = load(MnistConfig(), session)
     assert images.train_images.shape[1:] == (3, 12, 12)
     assert "squashed to 12 x 12 pixels" in images.notice
 

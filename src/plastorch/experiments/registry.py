@@ -17,6 +17,7 @@ from plastorch.experiments import (
     rank_speech_networks,
     rank_toy,
     softhebb,
+    softhebb_config,
     stec,
     stec_audio,
     stec_cifar10,
@@ -57,16 +58,40 @@ class Experiment:
 EXPERIMENTS = {
     name: Experiment(name, softhebb.PAPER, data, expected, cost, config, softhebb.measure)
     for name, data, expected, cost, config in (
-        ("softhebb-mnist", "mnist", "99.4 % test accuracy", "20 min, 12 GB", softhebb.MnistConfig),
-        ("softhebb-cifar10", "cifar10", "80.3 % test accuracy", "8 min", softhebb.Cifar10Config),
-        ("softhebb-cifar100", "cifar100", "56.0 % test accuracy", "9 min", softhebb.Cifar100Config),
-        ("softhebb-stl10", "stl10", "76.2 % test accuracy", "days; a GPU", softhebb.Stl10Config),
+        (
+            "softhebb-mnist",
+            "mnist",
+            "99.4 % test accuracy",
+            "20 min, 12 GB",
+            softhebb_config.MnistConfig,
+        ),
+        (
+            "softhebb-cifar10",
+            "cifar10",
+            "80.3 % test accuracy",
+            "8 min",
+            softhebb_config.Cifar10Config,
+        ),
+        (
+            "softhebb-cifar100",
+            "cifar100",
+            "56.0 % test accuracy",
+            "9 min",
+            softhebb_config.Cifar100Config,
+        ),
+        (
+            "softhebb-stl10",
+            "stl10",
+            "76.2 % test accuracy",
+            "days; a GPU",
+            softhebb_config.Stl10Config,
+        ),
         (
             "softhebb-imagenet",
             "imagenet",
             "27.3 % test accuracy",
             "weeks; GPUs",
-            softhebb.ImageNetConfig,
+            softhebb_config.ImageNetConfig,
         ),
     )
 }

@@ -3,13 +3,9 @@
 Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023.
 """
 
-from typing import TYPE_CHECKING
-
 from plastorch.data import ImageSet
 from plastorch.engine.run import Claim
-
-if TYPE_CHECKING:
-    from plastorch.experiments.softhebb import SoftHebbConfig
+from plastorch.experiments.softhebb_config import SoftHebbConfig
 
 RULES = {
     "soft": "SoftHebb",
@@ -48,7 +44,7 @@ PUBLISHED: dict[str, dict[str, tuple[float | None, ...]]] = {
 """Test accuracy in % by data set, rule and depth (1, 2, ...): the paper's tables."""
 
 
-def claims(config: "SoftHebbConfig", images: ImageSet, quick: bool, measured: float) -> list[Claim]:
+def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: float) -> list[Claim]:
     """What the paper says of this network; not asserted on other data than the paper's.
 
     Args:

@@ -1,0 +1,141 @@
+"""Settings of the deep SoftHebb experiments; the defaults are the paper's.
+
+Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without Feedback*, ICLR 2023.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.hebbian.networks import ReadoutFrom
+from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
+from plastorch.hebbian.train import Mode
+
+
+@dataclass(frozen=True)
+class SoftHebbConfig:
+    """Settings of a deep SoftHebb run; the defaults are the paper's.
+
+    Args:
+        depth: plastic layers.
+        width: growth of the channels from layer to layer, or scale of all layers.
+        rule: soft is SoftHebb; hard, random and backprop are baselines.
+        architecture: of the baselines: SoftHebb's own, or the one that the paper's code used.
+        mode: train blocks one after the other, or all on the same mini-batches.
+        precision: of matrix products; updates, norms and the readout stay in fp32.
+        batch_size: images per Hebbian update.
+        unsupervised_epochs: passes of the blocks over the images.
+        readout_epochs: passes of the readout (or of backprop) over the labelled images.
+        readout_batch_size: rows per update of the readout.
+        readout_learning_rate: of its first epoch.
+        statistics_pass: for rule random: gather batch statistics before the readout.
+        validation: this share of the training set is held out and tested on instead of the test
+            set; for choosing settings.
+        readout_from: blocks whose features the readout sees.
+        mirrored: the readout also learns from the mirror images; how well it does with the scores
+            of a test image and of its mirror image together is told apart.
+        sweep: after training, train many such networks on up to 10,000 images, over temperatures
+            or over initial radii, to see how accuracy depends on them.
+    """
+
+    depth: int = 3
+    width: Width = "4x"
+    rule: Rule = "soft"
+    architecture: Architecture = "matched"
+    mode: Mode = "successive"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    batch_size: int = 10
+    unsupervised_epochs: int = 1
+    readout_epochs: int = 50
+    readout_batch_size: int = 64
+    readout_learning_rate: float = 1e-3
+    statistics_pass: bool = True
+    validation: float = 0.0
+    readout_from: ReadoutFrom = "last"
+    mirrored: bool = False
+    sweep: Literal["none", "temperature", "radius"] = "none"
+
+    def __post_init__(self) -> None:
+        check_positive(
+            batch_size=self.batch_size,
+            unsupervised_epochs=self.unsupervised_epochs,
+            readout_epochs=self.readout_epochs,
+            readout_batch_size=self.readout_batch_size,
+            readout_learning_rate=self.readout_learning_rate,
+        )
+        if not 0 <= self.validation < 1:
+            raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
+        if self.rule == "backprop" and (self.mirrored or self.readout_from != "last"):
+            raise InputError(
+                "rule is 'backprop'; expected another, or mirrored and readout_from at their "
+                "defaults: there is no readout apart"
+            )
+        if self.mirrored and self.preset_data == "mnist":
+            raise InputError(
+                "mirrored is True; expected False for digits: mirrored, few are digits"
+            )
+        preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "cifar10"
+
+
+@dataclass(frozen=True)
+class MnistConfig(SoftHebbConfig):
+    """Settings of softhebb-mnist."""
+
+    depth: int = 2
+    mode: Mode = "consecutive"
+    readout_epochs: int = 100
+    dataset: Literal["mnist", "fashion-mnist"] = "mnist"
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return self.dataset
+
+
+@dataclass(frozen=True)
+class Cifar10Config(SoftHebbConfig):
+    """Settings of softhebb-cifar10."""
+
+
+@dataclass(frozen=True)
+class Cifar100Config(SoftHebbConfig):
+    """Settings of softhebb-cifar100."""
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "cifar100"
+
+
+@dataclass(frozen=True)
+class Stl10Config(SoftHebbConfig):
+    """Settings of softhebb-stl10: 100,000 unlabelled images, 5,000 labelled, augmented readout."""
+
+    depth: int = 4
+    batch_size: int = 32
+    readout_epochs: int = 100
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "stl10"
+
+
+@dataclass(frozen=True)
+class ImageNetConfig(SoftHebbConfig):
+    """Settings of softhebb-imagenet; ``dataset`` may be its ten-class subset."""
+
+    depth: int = 5
+    readout_epochs: int = 200
+    readout_batch_size: int = 32
+    dataset: Literal["imagenet", "imagenette"] = "imagenet"
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return self.dataset
