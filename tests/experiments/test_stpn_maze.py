@@ -72,7 +72,12 @@ def test_a_run_has_reward_energy_and_size_of_every_model(tmp_path: Path, variant
     assert result["data"]["n_train"] == 36
     rows = RunFolder(tmp_path).records()
     assert list(dict.fromkeys(row["phase"] for row in rows)) == list(MODELS)
-    assert [row["iteration"] for row in rows if row["phase"] == "lstm"] == [10, 12]
+    lstm = [row for row in rows if row["phase"] == "lstm"]
+    assert [row["iteration"] for row in lstm] == [10, 12]
+    for kind in ("iteration", "reward", "energy_per_neuron"):
+        of_log = [row[kind] for row in lstm]
+        assert [row[kind] for row in result["curves"]["lstm"]] == pytest.approx(of_log, abs=1e-3)
+    assert list(result["curves"]) == list(MODELS)
 
 
 @pytest.mark.parametrize("stop", [1, 6, 12, 20], ids=lambda at: f"iteration{at}")

@@ -5,8 +5,10 @@ Forget*, ICML 2022.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from torch import nn
@@ -15,7 +17,7 @@ from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Claim, result
+from plastorch.engine.run import Claim, Record, result
 from plastorch.experiments.comparison import PAPER, checked_models, field, networks
 from plastorch.experiments.session import Session
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
@@ -27,6 +29,8 @@ EVALUATIONS = 4
 """Episodes of all agents that a trained model is judged by."""
 LONG = 5000
 """Iterations from which on claims are asserted; networks without plasticity gain little then."""
+POINTS = 40
+"""Of a model's curve in the result; the log has more."""
 Variant = Literal["corrected", "faithful"]
 
 
@@ -178,7 +182,37 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
             metrics |= {field(name, kind): value for kind, value in found.items()}
     metrics["random_reward"] = random_reward(maze)
     metrics["shortest_path_reward"] = shortest_path_reward(maze)
+    started["curves"] = curves(session.run.records(), config.iterations)
     return session.finish(started, loop, metrics, claims(config, metrics, session.quick))
+
+
+def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
+    """How each model learned: means over equal spans of its training, as far as there is a record.
+
+    Args:
+        records: of :class:`plastorch.rl.a2c.ActorCriticTraining`, of all models.
+        iterations: of each.
+
+    Returns:
+        By model and span, the last ``iteration``, and mean ``reward`` and ``energy_per_neuron``.
+
+    Example:
+        >>> rows = [{"phase": "rnn", "iteration": i, "reward": float(i), "energy_per_neuron": 1.0}
+        ...         for i in (10, 20, 30, 400)]
+        >>> [(row["iteration"], row["reward"]) for row in curves(rows, 800)["rnn"]]
+        [(20, 15.0), (30, 30.0), (400, 400.0)]
+    """
+    spans: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for row in records:
+        spans[str(row["phase"]), -(-POINTS * int(row["iteration"]) // iterations)].append(row)
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for (name, _), rows in spans.items():
+        means = {
+            kind: round(fmean(float(row[kind]) for row in rows), 3)
+            for kind in ("reward", "energy_per_neuron")
+        }
+        found[name].append({"iteration": int(rows[-1]["iteration"])} | means)
+    return dict(found)
 
 
 def evaluate(
