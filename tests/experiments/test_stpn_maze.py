@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
+from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
@@ -19,7 +21,8 @@ from plastorch.experiments import stpn_maze
 from plastorch.experiments.comparison import networks
 from plastorch.experiments.session import Session
 from plastorch.experiments.stpn_maze import MAIN, MODELS, MazeConfig, claims, measure
-from plastorch.rl.a2c import ActorCriticTraining
+from plastorch.rl.a2c import ActorCriticTraining, play
+from plastorch.rl.maze import Maze
 
 TINY = MazeConfig(size=5, steps=6, agents=3, iterations=12, warm_up=2, learning_rate=1e-2)
 PARAMETERS = {
@@ -78,6 +81,15 @@ def test_a_run_has_reward_energy_and_size_of_every_model(tmp_path: Path, variant
         of_log = [row[kind] for row in lstm]
         assert [row[kind] for row in result["curves"]["lstm"]] == pytest.approx(of_log, abs=1e-3)
     assert list(result["curves"]) == list(MODELS)
+
+
+def test_an_error_is_that_of_a_mean_over_episodes() -> None:
+    torch.manual_seed(0)
+    net, maze = TINY.network("rnn"), Maze(TINY.size, TINY.steps)
+    found = stpn_maze.evaluate(net, MODELS["rnn"], maze, (3, 1))
+    earned = play(net, maze, 2048, generator(3, 1)).rewards.sum(0).double().numpy()
+    assert found["reward"] == pytest.approx(earned.mean())
+    assert found["reward_error"] == pytest.approx(stats.sem(earned)) and found["reward_error"] > 0
 
 
 @pytest.mark.parametrize("stop", [1, 6, 12, 20], ids=lambda at: f"iteration{at}")
@@ -197,7 +209,7 @@ def test_bad_settings(setting: dict[str, Any], words: str) -> None:
 def test_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stpn_maze, "EVALUATIONS", 1)
+    monkeypatch.setattr(stpn_maze, "EPISODES", 16)
     command = ["run", "stpn-maze", "--quick", "--models", "rnn", "stpn", "--out", str(tmp_path)]
     assert main(command) == 0
     (folder,) = (tmp_path / "stpn-maze").iterdir()

@@ -25,8 +25,8 @@ from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_re
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
 
-EVALUATIONS = 4
-"""Episodes of all agents that a trained model is judged by."""
+EPISODES = 2048
+"""That a trained model is judged by."""
 LONG = 5000
 """Iterations from which on claims are asserted; networks without plasticity gain little then."""
 POINTS = 40
@@ -178,7 +178,7 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
                     config.faithful,
                 )
             )
-            found = evaluate(net, model, maze, config.agents, (*path, 1))
+            found = evaluate(net, model, maze, (*path, 1))
             metrics |= {field(name, kind): value for kind, value in found.items()}
     metrics["random_reward"] = random_reward(maze)
     metrics["shortest_path_reward"] = shortest_path_reward(maze)
@@ -215,30 +215,24 @@ def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[st
     return dict(found)
 
 
-def evaluate(
-    net: ActorCritic, model: Model, maze: Maze, agents: int, path: tuple[int, ...]
-) -> dict[str, float]:
+def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) -> dict[str, float]:
     """What a trained model gains and what it costs.
 
     Args:
         net: the model.
         model: its sizes.
         maze: where it plays.
-        agents: that play at once, in each of some episodes.
         path: of numbers that seeds the episodes.
 
     Returns:
-        Reward of an episode; energy of a step, of the whole network and per neuron (per gate of an
-        LSTM, as in the paper); trained parameters.
+        Reward of an episode, and the standard error of that mean; energy of a step, of the whole
+        network and per neuron (per gate of an LSTM, as in the paper); trained parameters.
     """
-    rewards, energies = [], []
-    for number in range(EVALUATIONS):
-        episode = play(net, maze, agents, generator(*path, number))
-        rewards.append(float(episode.rewards.sum(0).mean()))
-        energies.append(mean_energy(net, episode.observations))
-    energy = sum(energies) / EVALUATIONS
+    episode = play(net, maze, EPISODES, generator(*path))
+    rewards, energy = episode.rewards.sum(0).double(), mean_energy(net, episode.observations)
     return {
-        "reward": sum(rewards) / EVALUATIONS,
+        "reward": float(rewards.mean()),
+        "reward_error": float(rewards.std()) / len(rewards) ** 0.5,
         "energy": energy * model.hidden_size * model.gates,
         "energy_per_neuron": energy,
         "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
@@ -293,7 +287,7 @@ def _result(config: MazeConfig, session: Session, maze: Maze) -> dict[str, Any]:
     data = {
         "name": f"maze {config.size}x{config.size}",
         "n_train": config.agents * config.iterations,
-        "n_test": config.agents * EVALUATIONS,
+        "n_test": EPISODES,
         "source": "generated; counted are episodes",
         "sha256": hashlib.sha256(maze.walls.numpy().tobytes()).hexdigest(),
     }
