@@ -82,7 +82,7 @@ def run(code: str, names: dict[str, Any]) -> object:
     ("name", "count"),
     [
         ("page", 12),
-        ("stpn_page", 5),
+        ("stpn_page", 6),
         ("spiking_page", 13),
         ("rank_page", 4),
         ("files_page", 3),

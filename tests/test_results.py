@@ -208,7 +208,7 @@ def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
     three = [run["metrics"] for run in runs[3]]
     five = runs[5][0]["metrics"]
     familiar = results("stpn-familiarity")[0]["metrics"]
-    mazes = results("stpn-maze")
+    mazes = [run for run in results("stpn-maze") if run["config"]["iterations"] == 6000]
     assert [run["config"]["learning_rate"] for run in mazes] == [3e-4, 6e-4]
 
     def between(name: str, unit: float = 100) -> str:
@@ -242,6 +242,40 @@ def test_figures_of_short_term_plasticity_are_in_the_readme() -> None:
         f"HebbFF {100 * familiar['hebbff_accuracy']:.1f} %",
     ):
         assert words in text, words
+
+
+def test_figures_of_long_runs_in_the_maze_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    runs = [run for run in results("stpn-maze") if run["config"]["iterations"] == 20_000]
+    assert all(run["complete"] and run["data"]["n_test"] == 2048 for run in runs)
+    same = [{k: v for k, v in run["config"].items() if k != "models"} for run in runs]
+    assert all(config == same[0] for config in same) and same[0]["agents"] == 64
+    found: dict[str, float] = {}
+    curves: dict[str, list[dict[str, float]]] = {}
+    for run in runs:
+        found |= run["metrics"]
+        curves |= run["curves"]
+    names = {"modulated": "modulated plasticity", "stpn": "STPN", "lstm": "LSTM", "rnn": "RNN"}
+    assert curves.keys() == names.keys()
+    rewards = [
+        f"{name} {found[f'{model}_reward']:.1f} ± {found[f'{model}_reward_error']:.1f}"
+        for model, name in names.items()
+    ]
+    for words in (
+        ", ".join(rewards),
+        f"least energy, {found['stpn_energy']:.0f} per step",
+        f"modulated plasticity's {found['modulated_energy']:.0f}, the RNN's "
+        f"{found['rnn_energy']:.0f}, the LSTM's {found['lstm_energy']:.0f}",
+        f"{found['stpn_s'] / 60:.0f} minutes of a busy core for STPN, "
+        f"{found['modulated_s'] / 60:.0f} for modulated plasticity",
+    ):
+        assert words in text, words
+    pairs = list(zip(curves["stpn"], curves["lstm"], strict=True))
+    assert all(one["iteration"] == other["iteration"] for one, other in pairs)
+    ahead = sum(one["reward"] > other["reward"] for one, other in pairs)
+    assert f"In {ahead} of {len(pairs)} equal spans of the training STPN gained more" in text
+    error = sum(found[f"{model}_reward_error"] ** 2 for model in ("stpn", "lstm")) ** 0.5
+    assert 0 < found["stpn_reward"] - found["lstm_reward"] < error  # "no more than the error"
 
 
 def test_figures_of_the_pendulum_are_in_the_readme() -> None:
