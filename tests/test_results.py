@@ -261,7 +261,9 @@ def test_figures_of_long_runs_in_the_maze_are_in_the_readme() -> None:
         f"{name} {found[f'{model}_reward']:.1f} ± {found[f'{model}_reward_error']:.1f}"
         for model, name in names.items()
     ]
+    last = [f"{name} {curves[model][-1]['reward']:.1f}" for model, name in names.items()]
     for words in (
+        ", ".join(last),
         ", ".join(rewards),
         f"least energy, {found['stpn_energy']:.0f} per step",
         f"modulated plasticity's {found['modulated_energy']:.0f}, the RNN's "
@@ -274,8 +276,7 @@ def test_figures_of_long_runs_in_the_maze_are_in_the_readme() -> None:
     assert all(one["iteration"] == other["iteration"] for one, other in pairs)
     ahead = sum(one["reward"] > other["reward"] for one, other in pairs)
     assert f"In {ahead} of {len(pairs)} equal spans of the training STPN gained more" in text
-    error = sum(found[f"{model}_reward_error"] ** 2 for model in ("stpn", "lstm")) ** 0.5
-    assert 0 < found["stpn_reward"] - found["lstm_reward"] < error  # "no more than the error"
+    assert found["stpn_reward"] <= found["lstm_reward"] < found["modulated_reward"]
 
 
 def test_figures_of_the_pendulum_are_in_the_readme() -> None:

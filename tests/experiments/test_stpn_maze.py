@@ -87,7 +87,8 @@ def test_an_error_is_that_of_a_mean_over_episodes() -> None:
     torch.manual_seed(0)
     net, maze = TINY.network("rnn"), Maze(TINY.size, TINY.steps)
     found = stpn_maze.evaluate(net, MODELS["rnn"], maze, (3, 1))
-    earned = play(net, maze, 2048, generator(3, 1)).rewards.sum(0).double().numpy()
+    episodes = [play(net, maze, 64, generator(3, 1, part)) for part in range(32)]
+    earned = torch.cat([episode.rewards.sum(0) for episode in episodes]).double().numpy()
     assert found["reward"] == pytest.approx(earned.mean())
     assert found["reward_error"] == pytest.approx(stats.sem(earned)) and found["reward_error"] > 0
 
@@ -209,7 +210,7 @@ def test_bad_settings(setting: dict[str, Any], words: str) -> None:
 def test_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stpn_maze, "EPISODES", 16)
+    monkeypatch.setattr(stpn_maze, "EPISODES", 64)
     command = ["run", "stpn-maze", "--quick", "--models", "rnn", "stpn", "--out", str(tmp_path)]
     assert main(command) == 0
     (folder,) = (tmp_path / "stpn-maze").iterdir()

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import nn
 
 from plastorch.engine.device import generator
@@ -25,8 +26,8 @@ from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_re
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
 
-EPISODES = 2048
-"""That a trained model is judged by."""
+EPISODES, AT_ONCE = 2048, 64
+"""That a trained model is judged by; plastic synapses of so many agents fit a processor's cache."""
 LONG = 5000
 """Iterations from which on claims are asserted; networks without plasticity gain little then."""
 POINTS = 40
@@ -228,8 +229,12 @@ def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) 
         Reward of an episode, and the standard error of that mean; energy of a step, of the whole
         network and per neuron (per gate of an LSTM, as in the paper); trained parameters.
     """
-    episode = play(net, maze, EPISODES, generator(*path))
-    rewards, energy = episode.rewards.sum(0).double(), mean_energy(net, episode.observations)
+    played = [
+        play(net, maze, AT_ONCE, generator(*path, part)) for part in range(EPISODES // AT_ONCE)
+    ]
+    rewards = torch.cat([episode.rewards.sum(0).double() for episode in played])
+    # It differs little from agent to agent, and takes longer than to play.
+    energy = fmean(mean_energy(net, episode.observations) for episode in played[:4])
     return {
         "reward": float(rewards.mean()),
         "reward_error": float(rewards.std()) / len(rewards) ** 0.5,
