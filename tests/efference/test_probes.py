@@ -186,6 +186,8 @@ BAD[3, 2] = torch.nan
         (lambda: knn_accuracy(FEATURES, LABELS, FEATURES, LABELS[2:]), "labels are"),
         (lambda: ridge_accuracy(FEATURES, LABELS, BAD, LABELS), "features hold NaN"),
         (lambda: ridge_accuracy(FEATURES[:2], LABELS[:2], FEATURES, LABELS), "0.1 of 2"),
+        (lambda: ridge_accuracy(FEATURES, LABELS, FEATURES[:, 1:], LABELS), "(30, 5); expected"),
+        (lambda: logistic_accuracy(FEATURES, LABELS, FEATURES[:, 1:], LABELS), "(30, 5); expected"),
         (lambda: logistic_accuracy(BAD, LABELS, FEATURES, LABELS), "features hold NaN"),
         (lambda: logistic_accuracy(FEATURES, 0 * LABELS + 3, FEATURES, LABELS), "are all 3; exp"),
         (lambda: extract(Encoder(), NONE), "images is 0"),

@@ -166,7 +166,7 @@ def ridge_accuracy(
         1.0
     """
     _check_labelled(features, labels)
-    _check_labelled(test_features, test_labels)
+    _check_labelled(test_features, test_labels, features.shape[1])
     targets = 2 * F.one_hot(labels.to(features.device)).double() - 1
 
     def wrong(predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -204,7 +204,7 @@ def logistic_accuracy(
     from sklearn.preprocessing import StandardScaler
 
     _check_labelled(features, labels)
-    _check_labelled(test_features, test_labels)
+    _check_labelled(test_features, test_labels, features.shape[1])
     if not (labels != labels[0]).any():
         raise InputError(f"labels are all {int(labels[0])}; expected at least two classes")
     known, classes, new, truth = (
@@ -214,8 +214,8 @@ def logistic_accuracy(
     return float(probe.fit(known, classes).score(new, truth))
 
 
-def _check_labelled(features: Tensor, labels: Tensor) -> None:
-    check_features("features", features)
+def _check_labelled(features: Tensor, labels: Tensor, width: int | None = None) -> None:
+    check_features("features", features, width)
     check_labels(labels, len(features))
 
 
