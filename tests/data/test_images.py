@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,22 @@ def test_validation_split_of_a_bad_fraction(fraction):
 def test_validation_split_of_a_single_image():
     with pytest.raises(InputError, match="'c1' has 1 training image"):
         _numbered([5, 1]).validation_split(0.5, 0)
+
+
+@pytest.mark.parametrize(("train", "test"), [(7, 1), (500, 500)])
+def test_few_images_are_some_of_each_part_with_what_belongs_to_them(train, test):
+    whole = replace(_numbered([20, 30]), unlabelled_images=torch.zeros(40, 2, 1, 1).byte())
+    few = whole.few(train, test, 3)
+    numbers = (few.train_images[:, 0, 0, 0].long() * 256 + few.train_images[:, 1, 0, 0]).tolist()
+    assert len(set(numbers)) == len(numbers) == min(train, 50)
+    assert torch.equal(few.train_labels, whole.train_labels[numbers])
+    assert few.aspect.tolist() == numbers
+    assert len(few.test_images) == len(few.test_labels) == min(test, len(whole.test_labels))
+    assert len(few.unlabelled_images) == min(train, 40)
+    said = f"smoke run on {len(numbers)} training and {len(few.test_labels)} test images"
+    assert few.notice == said
+    assert torch.equal(whole.few(train, test, 3).train_images, few.train_images)
+    assert not torch.equal(whole.few(train, test, 4).train_images, few.train_images)
 
 
 def test_an_image_set_needs_images_of_one_size():

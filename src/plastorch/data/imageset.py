@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 
 
@@ -109,6 +110,34 @@ class ImageSet:
             source=f"{self.source}; {fraction:g} of the training part held out, seed {seed}",
             sha256=fingerprint(*parts),
             aspect=None if self.aspect is None else self.aspect[kept],
+        )
+
+    def few(self, train: int, test: int, seed: int) -> "ImageSet":
+        """Some of the images, for a smoke run; as many unlabelled ones as training images.
+
+        Args:
+            train: training images, at most.
+            test: test images, at most.
+            seed: decides which.
+
+        Returns:
+            A set whose notice tells its size.
+        """
+        random = generator(seed, 9)
+        rows, test_rows = (
+            torch.randperm(len(labels), generator=random)[:count]
+            for labels, count in ((self.train_labels, train), (self.test_labels, test))
+        )
+        unlabelled = self.unlabelled_images
+        return replace(
+            self,
+            train_images=self.train_images[rows],
+            train_labels=self.train_labels[rows],
+            test_images=self.test_images[test_rows],
+            test_labels=self.test_labels[test_rows],
+            unlabelled_images=None if unlabelled is None else unlabelled[:train],
+            aspect=None if self.aspect is None else self.aspect[rows],
+            notice=f"smoke run on {len(rows)} training and {len(test_rows)} test images",
         )
 
 

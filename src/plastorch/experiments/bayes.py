@@ -407,17 +407,6 @@ def _on_device(images: ImageSet, device: torch.device) -> ImageSet:
 
 def _quick(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfig, ImageSet]:
     """The same with few neurons, images and attacks: less than a minute on two cores."""
-    random = generator(seed, 9)
-    train = torch.randperm(len(images.train_labels), generator=random)[:5000]
-    test = torch.randperm(len(images.test_labels), generator=random)[:1000]
-    cut = replace(
-        images,
-        train_images=images.train_images[train],
-        train_labels=images.train_labels[train],
-        test_images=images.test_images[test],
-        test_labels=images.test_labels[test],
-        notice=f"smoke run on {len(train)} training and {len(test)} test images",
-    )
     small = replace(
         config,
         neurons=min(200, config.neurons),
@@ -428,7 +417,7 @@ def _quick(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfi
         attack_steps=min(10, config.attack_steps),
         restarts=1,
     )
-    return small, cut
+    return small, images.few(5000, 1000, seed)
 
 
 def _result(config: BayesConfig, session: Session, images: ImageSet) -> dict[str, Any]:

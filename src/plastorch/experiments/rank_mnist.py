@@ -305,21 +305,8 @@ def _quick(
     config: RankMnistConfig, images: ImageSet, seed: int
 ) -> tuple[RankMnistConfig, ImageSet]:
     """The same with few images and epochs."""
-    random = generator(seed, 9)
-    train, test = (
-        torch.randperm(len(labels), generator=random)[:count]
-        for labels, count in zip((images.train_labels, images.test_labels), QUICK, strict=True)
-    )
-    cut = replace(
-        images,
-        train_images=images.train_images[train],
-        train_labels=images.train_labels[train],
-        test_images=images.test_images[test],
-        test_labels=images.test_labels[test],
-        notice=f"smoke run on {len(train)} training and {len(test)} test images",
-    )
     config = replace(config, epochs=2, convolutional_epochs=1, first_epochs=1)
-    return replace(config, batch_size=50, convolutional_batch_size=50), cut
+    return replace(config, batch_size=50, convolutional_batch_size=50), images.few(*QUICK, seed)
 
 
 def _result(config: RankMnistConfig, session: Session, images: ImageSet) -> dict[str, Any]:

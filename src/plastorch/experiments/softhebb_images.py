@@ -74,18 +74,7 @@ def some(
 ) -> tuple[SoftHebbConfig, ImageSet]:
     """Few images and epochs: a minute on two cores, whatever the network."""
     count = int(min(2000, max(10, QUICK_MACS / net.macs / 2)))
-    random = generator(seed, 9)
-    train = torch.randperm(len(images.train_labels), generator=random)[:count]
-    test = torch.randperm(len(images.test_labels), generator=random)[: count // 2]
-    cut = replace(
-        images,
-        train_images=images.train_images[train],
-        train_labels=images.train_labels[train],
-        test_images=images.test_images[test],
-        test_labels=images.test_labels[test],
-        unlabelled_images=None,
-        aspect=None if images.aspect is None else images.aspect[train],
-        notice=f"smoke run on {len(train)} training and {len(test)} test images",
-    )
     epochs = 2 if augmentation(config, images, net.image_size) else 10
-    return replace(config, readout_epochs=min(epochs, config.readout_epochs)), cut
+    return replace(config, readout_epochs=min(epochs, config.readout_epochs)), images.few(
+        count, count // 2, seed
+    )

@@ -14,7 +14,7 @@ from plastorch.experiments.session import Session
 from plastorch.experiments.stec import StecConfig
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
-from plastorch.experiments.stec_images import image_study, load, load_digits, some, started
+from plastorch.experiments.stec_images import image_study, load, load_digits, started
 from plastorch.experiments.stec_train import run_study
 
 QUICK = (400, 100)
@@ -80,7 +80,7 @@ def measure(config: StecCifar10Config, session: Session) -> dict[str, Any]:
     """
     images, digits = load(config, config.dataset, session), load_digits(config, session)
     if session.quick:
-        images = some(images, QUICK, session.seed)
+        images = images.few(*QUICK, session.seed)
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 100}
         config = replace(config, seeds=1, preset="none", **few)
     begun = started("stec-cifar10", config, session, images, digits)

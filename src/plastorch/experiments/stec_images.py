@@ -1,7 +1,6 @@
 """What the image experiments with efference copies share: data, studies, the start of a result."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -47,25 +46,6 @@ def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
             "expected --no-transfer, or train, test and MNIST/raw in one folder"
         )
     return digits
-
-
-def some(images: ImageSet, counts: tuple[int, int], seed: int) -> ImageSet:
-    """Few of the images, for a smoke run; as many unlabelled ones as training images."""
-    random = generator(seed, 9)
-    train, test = (
-        torch.randperm(len(labels), generator=random)[:count]
-        for labels, count in zip((images.train_labels, images.test_labels), counts, strict=True)
-    )
-    unlabelled = images.unlabelled_images
-    return replace(
-        images,
-        train_images=images.train_images[train],
-        train_labels=images.train_labels[train],
-        test_images=images.test_images[test],
-        test_labels=images.test_labels[test],
-        unlabelled_images=None if unlabelled is None else unlabelled[: counts[0]],
-        notice=f"smoke run on {len(train)} training and {len(test)} test images",
-    )
 
 
 def image_study(

@@ -18,7 +18,7 @@ from plastorch.experiments.session import Session
 from plastorch.experiments.stec import StecConfig
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
-from plastorch.experiments.stec_images import image_study, load, load_digits, some, started
+from plastorch.experiments.stec_images import image_study, load, load_digits, started
 from plastorch.experiments.stec_study import Exam, Prober
 from plastorch.experiments.stec_train import run_study
 
@@ -108,7 +108,7 @@ def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
     images = load(config, config.dataset, session, config.size)
     digits = load_digits(config, session)
     if session.quick:
-        images = some(images, QUICK, session.seed)
+        images = images.few(*QUICK, session.seed)
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 30, "probe_epochs": 2}
         few |= {"encoder": "small", "width": 8, "optimizer": "sgd", "preset": "none"}
         config = replace(config, seeds=1, **few)
