@@ -425,3 +425,55 @@ def test_figures_of_files_are_in_the_readme() -> None:
         for of in ("kind", "package")
     )
     assert f"kinds {' and '.join(kinds)} %, packages {' and '.join(packages)} %" in text
+
+
+EFFERENCE = {
+    "logistic regression, %": ("logistic_accuracy", 100, 1),
+    "20 nearest neighbours, %": ("knn_accuracy", 100, 1),
+    "linear layer that learned beside the method, %": ("accuracy", 100, 1),
+    "where an object is, share of variance explained": ("place_r2", 1, 2),
+    "boxes, AP50": ("detection_ap50", 1, 2),
+    "pixels, mean intersection over union": ("segmentation_iou", 1, 2),
+    "cosine within over between classes": ("ratio", 1, 2),
+    "effective rank of the classes' means": ("class_mean_rank", 1, 1),
+}
+"""Rows of the README's table: which metric, in which unit, with how many digits."""
+
+
+def test_figures_of_efference_copies_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    runs = {run["config"]["methods"][0]: run for run in results("stec-cifar10")}
+    assert runs.keys() == {"simclr", "byol"}
+    for run in runs.values():
+        assert run["complete"] and not run["quick"] and run["data"]["n_test"] == 10_000
+        assert run["config"]["seeds"] == 3 and len(run["config"]["methods"]) == 1
+    metrics = {name: value for run in runs.values() for name, value in run["metrics"].items()}
+    hours = {method: f"{run['wall_s'] / 3600:.1f}" for method, run in runs.items()}
+    for title, (name, unit, digits) in EFFERENCE.items():
+        cells = (
+            f"{unit * metrics[f'{method}_{role}_{name}']:.{digits}f}"
+            for method in ("simclr", "byol")
+            for role in ("baseline", "stec")
+        )
+        row = " | ".join((title, *cells))
+        assert f"| {row} |" in text, row
+
+    def gain(arm: str, kind: str = "logistic_accuracy") -> str:
+        mean, low, high = (
+            round(100 * metrics[f"{arm}_gain_{of}_{kind}"], 1) + 0  # not -0.0
+            for of in ("mean", "low", "high")
+        )
+        return f"{mean} points ({low} to {high})"
+
+    for words in (
+        f"BYOL gains {gain('byol_stec')}",
+        f"SimCLR gains {gain('simclr_stec')}, which could be none",
+        f"those of other pairs gain {gain('simclr_shuffled')}",
+        f"sees {gain('simclr_stec', 'accuracy')} and {gain('byol_stec', 'accuracy')}",
+        f"{hours['simclr']} and {hours['byol']} hours of a busy core",
+    ):
+        assert words in text, words
+    assert metrics["simclr_stec_gain_low_logistic_accuracy"] < 0
+    held = {claim["id"] for run in runs.values() for claim in run["claims"] if claim["holds"]}
+    assert {f"{method}-place-r2" for method in runs} <= held
+    assert held.isdisjoint({f"{method}-geometry" for method in runs})
