@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -440,6 +441,15 @@ EFFERENCE = {
 """Rows of the README's table: which metric, in which unit, with how many digits."""
 
 
+def gain_of(metrics: dict[str, float], arm: str, kind: str = "logistic_accuracy") -> str:
+    """Mean and interval of what an arm gains, in points, as the README says it."""
+    mean, low, high = (
+        round(100 * metrics[f"{arm}_gain_{of}_{kind}"], 1) + 0  # not -0.0
+        for of in ("mean", "low", "high")
+    )
+    return f"{mean} points ({low} to {high})"
+
+
 def test_figures_of_efference_copies_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     runs = {run["config"]["methods"][0]: run for run in results("stec-cifar10")}
@@ -458,13 +468,7 @@ def test_figures_of_efference_copies_are_in_the_readme() -> None:
         row = " | ".join((title, *cells))
         assert f"| {row} |" in text, row
 
-    def gain(arm: str, kind: str = "logistic_accuracy") -> str:
-        mean, low, high = (
-            round(100 * metrics[f"{arm}_gain_{of}_{kind}"], 1) + 0  # not -0.0
-            for of in ("mean", "low", "high")
-        )
-        return f"{mean} points ({low} to {high})"
-
+    gain = partial(gain_of, metrics)
     for words in (
         f"BYOL gains {gain('byol_stec')}",
         f"SimCLR gains {gain('simclr_stec')}, which could be none",
@@ -477,3 +481,40 @@ def test_figures_of_efference_copies_are_in_the_readme() -> None:
     held = {claim["id"] for run in runs.values() for claim in run["claims"] if claim["holds"]}
     assert {f"{method}-place-r2" for method in runs} <= held
     assert held.isdisjoint({f"{method}-geometry" for method in runs})
+
+
+def test_figures_of_efference_copies_of_sounds_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    (run,) = results("stec-audio")
+    metrics = run["metrics"]
+    assert run["complete"] and not run["quick"] and run["config"]["seeds"] == 5
+    assert run["config"]["methods"] == ["simclr"]
+
+    def percent(name: str, digits: int = 1) -> str:
+        return f"{100 * metrics[name]:.{digits}f}"
+
+    told, digits_told = (
+        [percent(f"simclr_{role}_{of}_logistic_accuracy") for role in ("baseline", "stec")]
+        for of in ("speech_commands", "fsdd")
+    )
+    found, most = (
+        [
+            percent(f"simclr_stec_{of}_{factor}_accuracy", 0)
+            for factor in ("start", "length", "shift")
+        ]
+        for of in ("found", "majority")
+    )
+    gain = partial(gain_of, metrics)
+    for words in (
+        f"{run['config']['epochs']} epochs on {run['data']['n_train']:,} words",
+        f"{run['wall_s'] / 3600:.1f} hours of a busy core",
+        f"{told[0]} without efference copies and {told[1]} % with them",
+        f"{digits_told[0]} and {digits_told[1]} % of ten digits",
+        f"a gain of {gain('simclr_stec')}, so none was found",
+        f"sees {gain('simclr_stec', 'accuracy')}, but {gain('simclr_shuffled', 'accuracy')} with",
+        f"in {found[0]}, {found[1]} and {found[2]} % of pairs",
+        f"classes make {most[0]}, {most[1]} and {most[2]} %",
+    ):
+        assert words in text, words
+    assert metrics["simclr_stec_gain_low_logistic_accuracy"] < 0
+    assert metrics["simclr_stec_gain_low_accuracy"] < 0
