@@ -14,7 +14,7 @@ from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
 from plastorch.engine.errors import InputError
 from plastorch.experiments.softhebb_claims import PUBLISHED
-from plastorch.experiments.softhebb_config import Cifar10Config, MnistConfig
+from plastorch.experiments.softhebb_config import Cifar10Config, MnistConfig, Stl10Config
 from plastorch.experiments.softhebb_images import load, views_of
 from plastorch.hebbian import SoftHebbNet
 
@@ -83,6 +83,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: 
         ("--precision", "bf16"),
         ("--validation", "0.3"),
         ("--readout-from", "all"),
+        ("--centred",),
     ],
     ids=" ".join,
 )
@@ -201,8 +202,11 @@ def test_published_figures_cover_every_depth() -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(InputError, match="rule is 'backprop'; expected another, or mirrored"):
         Cifar10Config(rule="backprop", mirrored=True)
-    with pytest.raises(InputError, match="rule is 'backprop'"):
-        Cifar10Config(rule="backprop", readout_from="all")
+    for changed in ({"readout_from": "all"}, {"centred": True}):
+        with pytest.raises(InputError, match="rule is 'backprop'"):
+            Cifar10Config(rule="backprop", **changed)
+    with pytest.raises(InputError, match="centred is True; expected False for stl10"):
+        Stl10Config(centred=True)
     with pytest.raises(InputError, match="mirrored is True; expected False for digits"):
         MnistConfig(mirrored=True)
     assert MnistConfig(dataset="fashion-mnist", mirrored=True).mirrored

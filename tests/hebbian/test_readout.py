@@ -19,6 +19,7 @@ from plastorch.hebbian.readout import (
     augmented,
     cached,
     confusion,
+    mean_of,
     predict,
     scores,
 )
@@ -61,12 +62,33 @@ def test_training_equals_autograd_with_torchs_modules() -> None:
     assert records[-1]["test_accuracy"] > 0.95
 
 
-def test_resumed_training_has_the_same_bits() -> None:
+def test_centred_training_equals_plain_training_on_what_is_left_without_the_mean() -> None:
     x, labels = problem()
+    x = x + 5 * torch.randn(16, generator=torch.Generator().manual_seed(2))
+    mean = mean_of(x)
+    torch.testing.assert_close(mean, x.mean(dim=0))
+    torch.manual_seed(1)
+    ours, theirs = nn.Linear(16, 3), nn.Linear(16, 3)
+    with torch.no_grad():
+        theirs.weight.copy_(ours.weight)
+        theirs.bias.copy_(ours.bias + ours.weight @ mean)
+    records = train(ReadoutTraining(ours, cached(x), labels, x, labels, 20, 8, seed=4, mean=mean))
+    left = x - mean
+    known = train(ReadoutTraining(theirs, cached(left), labels, left, labels, 20, 8, seed=4))
+    torch.testing.assert_close(ours.weight, theirs.weight, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours(x), theirs(left), rtol=1e-4, atol=1e-4)
+    for key in ("loss", "train_accuracy", "test_accuracy"):
+        assert [r[key] for r in records] == pytest.approx([r[key] for r in known], rel=1e-4)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_resumed_training_has_the_same_bits(centred: bool) -> None:
+    x, labels = problem()
+    mean = mean_of(x) if centred else None
 
     def fresh() -> ReadoutTraining:
         torch.manual_seed(1)
-        return ReadoutTraining(nn.Linear(16, 3), cached(x), labels, x, labels, 6, 8)
+        return ReadoutTraining(nn.Linear(16, 3), cached(x), labels, x, labels, 6, 8, mean=mean)
 
     whole = fresh()
     expected = train(whole)

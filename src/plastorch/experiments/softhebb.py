@@ -36,6 +36,7 @@ from plastorch.hebbian.readout import (
     augmented,
     cached,
     confusion,
+    mean_of,
     scores,
 )
 from plastorch.hebbian.sweeps import SWEPT, Setting, Sweep
@@ -129,6 +130,7 @@ def _train_locally(
         net.spec.dropout,
         config.readout_learning_rate,
         session.seed,
+        mean_of(train.features) if config.centred else None,
     )
     loop.run(readout)
     of_test = scores(net.readout, test.features)

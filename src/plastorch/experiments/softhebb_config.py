@@ -11,6 +11,9 @@ from plastorch.hebbian.networks import ReadoutFrom
 from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.train import Mode
 
+AUGMENTED = ("stl10", "imagenet", "imagenette")
+"""Data whose labelled images are augmented anew each time that they are seen."""
+
 
 @dataclass(frozen=True)
 class SoftHebbConfig:
@@ -34,6 +37,8 @@ class SoftHebbConfig:
         readout_from: blocks whose features the readout sees.
         mirrored: the readout also learns from the mirror images; how well it does with the scores
             of a test image and of its mirror image together is told apart.
+        centred: the readout learns from, and dropout drops, the distance of features from their
+            mean over the training set.
         sweep: after training, train many such networks on up to 10,000 images, over temperatures
             or over initial radii, to see how accuracy depends on them.
     """
@@ -53,6 +58,7 @@ class SoftHebbConfig:
     validation: float = 0.0
     readout_from: ReadoutFrom = "last"
     mirrored: bool = False
+    centred: bool = False
     sweep: Literal["none", "temperature", "radius"] = "none"
 
     def __post_init__(self) -> None:
@@ -65,10 +71,16 @@ class SoftHebbConfig:
         )
         if not 0 <= self.validation < 1:
             raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
-        if self.rule == "backprop" and (self.mirrored or self.readout_from != "last"):
+        changed = self.mirrored or self.centred or self.readout_from != "last"
+        if self.rule == "backprop" and changed:
             raise InputError(
-                "rule is 'backprop'; expected another, or mirrored and readout_from at their "
-                "defaults: there is no readout apart"
+                "rule is 'backprop'; expected another, or mirrored, centred and readout_from at "
+                "their defaults: there is no readout apart"
+            )
+        if self.centred and self.preset_data in AUGMENTED:
+            raise InputError(
+                f"centred is True; expected False for {self.preset_data}: its readout learns from "
+                "images that are augmented anew each time, whose features have no mean to keep"
             )
         if self.mirrored and self.preset_data == "mnist":
             raise InputError(

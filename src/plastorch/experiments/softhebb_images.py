@@ -8,7 +8,7 @@ from torch import Tensor
 from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
 from plastorch.engine.device import generator
 from plastorch.experiments.session import Session
-from plastorch.experiments.softhebb_config import SoftHebbConfig
+from plastorch.experiments.softhebb_config import AUGMENTED, SoftHebbConfig
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
 
@@ -29,13 +29,13 @@ def load(config: SoftHebbConfig, session: Session) -> ImageSet:
 
 def augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment | None:
     """The paper's augmentation of labelled images, where it has one."""
+    if config.preset_data not in AUGMENTED:
+        return None
     if config.preset_data == "stl10":
         return lambda batch, rows, random: crop_and_flip(batch, 4, random)
-    if config.preset_data in ("imagenet", "imagenette"):
-        return lambda batch, rows, random: resized_crop_and_flip(
-            batch, side, None if images.aspect is None else images.aspect[rows], generator=random
-        )
-    return None
+    return lambda batch, rows, random: resized_crop_and_flip(
+        batch, side, None if images.aspect is None else images.aspect[rows], generator=random
+    )
 
 
 def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:

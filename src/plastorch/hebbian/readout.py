@@ -98,6 +98,9 @@ class ReadoutTraining:
         dropout: probability of dropping a feature.
         learning_rate: of the first epoch.
         seed: of order and dropout.
+        mean: [F], of the training features (:func:`mean_of`): what is learned from, and dropped, is
+            their distance from it. The layer still reads features as they are; its bias makes up
+            for the mean.
 
     Raises:
         InputError: if a size is not positive or a label is out of range.
@@ -117,6 +120,7 @@ class ReadoutTraining:
         dropout: float = 0.5,
         learning_rate: float = 1e-3,
         seed: int = 0,
+        mean: Tensor | None = None,
     ) -> None:
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         check_parts(batch_size=batch_size)
@@ -127,6 +131,7 @@ class ReadoutTraining:
         self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
         self.learning_rate, self.position, self.total = learning_rate, 0, epochs
         self.mask = DropoutMask(dropout, device)
+        self.mean = None if mean is None else mean.to(device)
         self.optimizer = torch.optim.Adam(readout.parameters(), lr=learning_rate, fused=True)
 
     def step(self) -> list[Record]:
@@ -136,9 +141,11 @@ class ReadoutTraining:
         rate = readout_rate(self.learning_rate, self.position, self.total)
         self.optimizer.param_groups[0]["lr"] = rate
         totals = torch.zeros(2, dtype=torch.float64)
+        self._move_mean(into_bias=False)
         for rows in torch.split(order, self.batch_size):
             features = self.source(rows, random)
             totals += self._update(features, self.labels[part(rows)], len(rows), random)
+        self._move_mean(into_bias=True)
         self.position += 1
         loss, correct = (sum_over_workers(totals) / len(order)).tolist()
         test_accuracy = accuracy(predict(self.readout, self.test_features), self.test_labels)
@@ -161,6 +168,8 @@ class ReadoutTraining:
 
         Returns the part's summed loss and number of right answers.
         """
+        if self.mean is not None:
+            features.sub_(self.mean)
         if self.dropout:
             features.mul_(part(self.mask((count, features.shape[1]), random)))
         logits = self.readout(features)
@@ -173,6 +182,12 @@ class ReadoutTraining:
         self.optimizer.step()
         loss = F.nll_loss(log_probability, labels, reduction="sum")
         return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double().cpu()
+
+    @torch.no_grad()
+    def _move_mean(self, into_bias: bool) -> None:
+        """Between epochs the layer reads features, in them their distance from the mean."""
+        if self.mean is not None:
+            self.readout.bias.sub_(self.readout.weight @ self.mean, alpha=1 if into_bias else -1)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The optimiser's moments; the readout's weights belong to the network."""
@@ -234,6 +249,19 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
         return octets.index_select(0, rows.to(octets.device)).view(dtype).float()
 
     return source
+
+
+def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
+    """Mean [F] of features [N, F] of any float type, in float32.
+
+    Example:
+        >>> mean_of(torch.tensor([[0.0, 2.0], [1.0, 4.0]]).half())
+        tensor([0.5000, 3.0000])
+    """
+    sums = [
+        part.float().sum(dim=0, dtype=torch.float64) for part in torch.split(features, batch_size)
+    ]
+    return (torch.stack(sums).sum(dim=0) / len(features)).float()
 
 
 def augmented(
