@@ -509,7 +509,7 @@ def test_figures_of_efference_copies_of_sounds_are_in_the_readme() -> None:
         f"{run['config']['epochs']} epochs on {run['data']['n_train']:,} words",
         f"{run['wall_s'] / 3600:.1f} hours of a busy core",
         f"{told[0]} without efference copies and {told[1]} % with them",
-        f"{digits_told[0]} and {digits_told[1]} % of ten digits",
+        f"ten digits in {digits_told[0]} and {digits_told[1]} %;",
         f"a gain of {gain('simclr_stec')}, so none was found",
         f"sees {gain('simclr_stec', 'accuracy')}, but {gain('simclr_shuffled', 'accuracy')} with",
         f"in {found[0]}, {found[1]} and {found[2]} % of pairs",
