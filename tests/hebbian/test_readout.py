@@ -226,6 +226,7 @@ BAD = [
     ({"dropout": 1.0}, "dropout is 1"),
     ({"labels": torch.tensor([0, 3])}, "labels lie in 0..3; expected 0..2"),
     ({"labels": torch.tensor([0, -1])}, "labels lie in -1..0"),
+    ({"mean": torch.zeros(3)}, r"mean has shape \(3,\); expected \(16,\)"),
 ]
 
 

@@ -103,7 +103,7 @@ class ReadoutTraining:
             for the mean.
 
     Raises:
-        InputError: if a size is not positive or a label is out of range.
+        InputError: if a size is not positive, a label is out of range or the mean has another size.
     """
 
     name = "readout"
@@ -125,6 +125,11 @@ class ReadoutTraining:
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         check_parts(batch_size=batch_size)
         check_labels(labels, readout.out_features)
+        if mean is not None and mean.shape != (readout.in_features,):
+            raise InputError(
+                f"mean has shape {tuple(mean.shape)}; expected ({readout.in_features},), one value "
+                "per feature"
+            )
         device = readout.weight.device
         self.readout, self.source, self.labels = readout, source, labels.to(device)
         self.test_features, self.test_labels = test_features, test_labels.to(device)
@@ -185,7 +190,7 @@ class ReadoutTraining:
 
     @torch.no_grad()
     def _move_mean(self, into_bias: bool) -> None:
-        """Between epochs the layer reads features, in them their distance from the mean."""
+        """Within an epoch the layer reads distances from the mean, between epochs features."""
         if self.mean is not None:
             self.readout.bias.sub_(self.readout.weight @ self.mean, alpha=1 if into_bias else -1)
 
