@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: 
         ("--mode", "consecutive"),
         ("--precision", "bf16"),
         ("--validation", "0.3"),
-        ("--readout-from", "all"),
+        ("--readout-from", "all", "--on-off"),
         ("--centred",),
     ],
     ids=" ".join,
@@ -200,9 +200,9 @@ def test_published_figures_cover_every_depth() -> None:
 
 
 def test_settings_that_do_not_go_together() -> None:
-    with pytest.raises(InputError, match="rule is 'backprop'; expected another, or mirrored"):
+    with pytest.raises(InputError, match="rule is 'backprop'; expected another, or readout_from"):
         Cifar10Config(rule="backprop", mirrored=True)
-    for changed in ({"readout_from": "all"}, {"centred": True}):
+    for changed in ({"readout_from": "all"}, {"on_off": True}, {"centred": True}):
         with pytest.raises(InputError, match="rule is 'backprop'"):
             Cifar10Config(rule="backprop", **changed)
     with pytest.raises(InputError, match="centred is True; expected False for stl10"):

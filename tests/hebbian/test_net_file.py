@@ -31,6 +31,7 @@ SPEC = NetworkSpec(
     (0.5, 0.4),
     (0.2, 1),
     "all",
+    True,
 )
 IMAGES = torch.randint(0, 256, (6, 2, 8, 8), dtype=torch.uint8)
 

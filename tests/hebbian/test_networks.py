@@ -9,7 +9,7 @@ from torch import nn
 
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbNet, preset
-from plastorch.hebbian.networks import BatchStatistics, SoftHebbBlock, blocks_of
+from plastorch.hebbian.networks import BatchStatistics, ReadoutFrom, SoftHebbBlock, blocks_of
 
 MAX, AVG = Pool("max", 4, 2, 1), Pool("avg", 2, 2)
 
@@ -140,6 +140,35 @@ def test_features_of_all_blocks_are_averaged_to_the_last_ones_side() -> None:
     ]
     torch.testing.assert_close(net.features(images), torch.cat(expected, dim=1))
     assert net.readout.in_features == 4 * (24 + 96 + 384) and net(images).shape == (2, 2)
+
+
+@pytest.mark.parametrize("readout_from", ["last", "all"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_off_neurons_have_the_weights_of_on_neurons_with_the_other_sign(
+    depth: int, readout_from: ReadoutFrom
+) -> None:
+    spec = replace(preset("cifar10", depth, "quarter"), readout_from=readout_from)
+    on = SoftHebbNet(spec, 3, 16, 2).eval()
+    both = SoftHebbNet(replace(spec, on_off=True), 3, 16, 2).eval()
+    for block, other in zip(blocks_of(both), blocks_of(on), strict=True):
+        block.load_state_dict(other.state_dict())
+    images = torch.rand(2, 3, 16, 16)
+    of_on, of_both, start = on.features(images), both.features(images), 0
+    assert both.readout.in_features == 2 * on.readout.in_features == of_both.shape[1]
+    for number, block in enumerate(blocks_of(on)):
+        if readout_from == "last" and number < depth - 1:
+            continue
+        x = images
+        for before in blocks_of(on)[:number]:
+            x = before(x)
+        block.conv.weight.neg_()
+        off = F.adaptive_avg_pool2d(block(x), on.feature_shape[1:]).flatten(1)
+        block.conv.weight.neg_()
+        size = off.shape[1]
+        expected = torch.cat([of_on[:, start : start + size], off], dim=1)
+        torch.testing.assert_close(of_both[:, 2 * start : 2 * (start + size)], expected)
+        start += size
+    assert start == of_on.shape[1]
 
 
 def test_settings_out_of_range() -> None:

@@ -64,7 +64,7 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     if config.validation:
         images = images.validation_split(config.validation, session.seed)
     spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
-    spec = replace(spec, readout_from=config.readout_from)
+    spec = replace(spec, readout_from=config.readout_from, on_off=config.on_off)
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
     if session.quick:

@@ -35,6 +35,8 @@ class SoftHebbConfig:
         validation: this share of the training set is held out and tested on instead of the test
             set; for choosing settings.
         readout_from: blocks whose features the readout sees.
+        on_off: the readout sees their neurons in pairs: ON as they are, OFF with weights of the
+            opposite sign.
         mirrored: the readout also learns from the mirror images; how well it does with the scores
             of a test image and of its mirror image together is told apart.
         centred: the readout learns from, and dropout drops, the distance of features from their
@@ -57,6 +59,7 @@ class SoftHebbConfig:
     statistics_pass: bool = True
     validation: float = 0.0
     readout_from: ReadoutFrom = "last"
+    on_off: bool = False
     mirrored: bool = False
     centred: bool = False
     sweep: Literal["none", "temperature", "radius"] = "none"
@@ -71,11 +74,11 @@ class SoftHebbConfig:
         )
         if not 0 <= self.validation < 1:
             raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
-        changed = self.mirrored or self.centred or self.readout_from != "last"
+        changed = self.on_off or self.mirrored or self.centred or self.readout_from != "last"
         if self.rule == "backprop" and changed:
             raise InputError(
-                "rule is 'backprop'; expected another, or mirrored, centred and readout_from at "
-                "their defaults: there is no readout apart"
+                "rule is 'backprop'; expected another, or readout_from, on_off, mirrored and "
+                "centred at their defaults: there is no readout apart"
             )
         if self.centred and self.preset_data in AUGMENTED:
             raise InputError(

@@ -4,7 +4,7 @@ Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
@@ -12,6 +12,7 @@ from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
 from plastorch.efference.optim import Optimizer
 from plastorch.engine.errors import InputError, check_names, check_positive
 from plastorch.experiments.comparison import checked_models
+from plastorch.experiments.settings import replace_defaults
 
 PAPER = "Scherr et al. 2022, Self-Supervised Learning Through Efference Copies, arXiv 2210.09224"
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
@@ -124,7 +125,7 @@ class StecConfig:
         if self.preset == "paper":
             if not self.paper_settings():
                 raise InputError("preset is 'paper'; expected none: the paper doesn't say its own")
-            self._fill(self.paper_settings())
+            replace_defaults(self, self.paper_settings())
         object.__setattr__(self, "methods", checked_models(self.methods, METHODS))
         shuffled = tuple(self.shuffled)  # a resumed run gives a list
         if shuffled:
@@ -250,9 +251,3 @@ class StecConfig:
                 f"{', '.join(names)}"
             )
         Weights(self.discrimination, self.manipulation, factors=weights)
-
-    def _fill(self, settings: Mapping[str, Any]) -> None:
-        defaults = {field.name: field.default for field in fields(self)}
-        for name, value in settings.items():
-            if getattr(self, name) == defaults[name]:
-                object.__setattr__(self, name, value)

@@ -85,6 +85,7 @@ def _settings(net: SoftHebbNet) -> Settings:
         "name": spec.name,
         "dropout": float(spec.dropout),
         "readout_from": spec.readout_from,
+        "on_off": spec.on_off,
         "pixel_mean": None if spec.pixel_mean is None else [float(v) for v in spec.pixel_mean],
         "pixel_std": None if spec.pixel_std is None else [float(v) for v in spec.pixel_std],
         "blocks": blocks,
@@ -99,7 +100,7 @@ def _net(found: Settings) -> SoftHebbNet:
         )
     channels, side, classes = (check_count(found[name], 1) for name in _SIZES)
     example: Settings = {**dict.fromkeys(_SIZES, 1), "format": 1, "dropout": 0.5}
-    example |= {"name": "", "readout_from": ""}
+    example |= {"name": "", "readout_from": "", "on_off": False}
     plain = {name: value for name, value in found.items() if name not in ("blocks", *_SCALING)}
     check_types(plain, example)
     mean, std = (_scaling(name, found[name]) for name in _SCALING)
@@ -107,7 +108,8 @@ def _net(found: Settings) -> SoftHebbNet:
     if type(blocks) is not list or len(blocks) > MOST_BLOCKS:
         raise InputError(f"blocks are no list of at most {MOST_BLOCKS}")
     of = tuple(map(_block, blocks))
-    spec = NetworkSpec(found["name"], of, found["dropout"], mean, std, found["readout_from"])
+    seen = found["readout_from"], found["on_off"]
+    spec = NetworkSpec(found["name"], of, found["dropout"], mean, std, *seen)
     return SoftHebbNet(spec, channels, side, classes)
 
 

@@ -115,6 +115,8 @@ class NetworkSpec:
         pixel_std: what they are divided by then.
         readout_from: blocks whose features the readout sees: the last one, or all, each averaged
             to a map of the last one's side.
+        on_off: the readout sees those blocks' neurons in pairs: ON, whose response is that of the
+            block, and OFF, whose weights have the opposite sign.
     """
 
     name: str
@@ -123,6 +125,7 @@ class NetworkSpec:
     pixel_mean: tuple[float, ...] | None = None
     pixel_std: tuple[float, ...] | None = None
     readout_from: ReadoutFrom = "last"
+    on_off: bool = False
 
     def __post_init__(self) -> None:
         if not self.blocks:
@@ -207,7 +210,11 @@ class SoftHebbBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features [B, K, H', W'] of images or features [B, C, H, W]; no learning."""
-        return self.activate(at_least_float32(self.conv(self.norm(x))))
+        return self.activate(self.pre_activation(x))
+
+    def pre_activation(self, x: Tensor) -> Tensor:
+        """u [B, K, H, W] of images or features [B, C, H, W]; no learning."""
+        return at_least_float32(self.conv(self.norm(x)))
 
     def learn(self, x: Tensor) -> HebbianStep:
         """The Hebbian step of this block on its input; see :meth:`SoftHebbConv2d.learn`."""
@@ -278,7 +285,8 @@ class SoftHebbNet(nn.Module):
             channels = block_spec.out_channels
         self.feature_shape = (channels, side, side)
         seen = spec.blocks if spec.readout_from == "all" else spec.blocks[-1:]
-        self.readout = nn.Linear(sum(block.out_channels for block in seen) * side**2, classes)
+        neurons = sum(block.out_channels for block in seen) * (2 if spec.on_off else 1)
+        self.readout = nn.Linear(neurons * side**2, classes)
         bound = self.readout.in_features**-0.5
         with torch.no_grad():
             self.readout.weight.uniform_(-bound, bound, generator=generator)
@@ -395,14 +403,18 @@ class SoftHebbNet(nn.Module):
 
         Returns:
             Features of the last block, or of all in turn [B, features], flattened as channels,
-            height, width.
+            height, width; of each block first those of its ON, then of its OFF neurons.
         """
-        x, maps = self.pixels(images), []
-        for block in self.blocks:
-            x = block(x)
-            if self.spec.readout_from == "all":  # else earlier maps would take memory for nothing
-                maps.append(F.adaptive_avg_pool2d(x, self.feature_shape[1:]).flatten(1))
-        return torch.cat(maps, dim=1) if maps else x.flatten(1)
+        x, seen = self.pixels(images), []
+        blocks = blocks_of(self)
+        for block in blocks:
+            u = block.pre_activation(x)
+            x = block.activate(u)
+            if self.spec.readout_from == "last" and block is not blocks[-1]:
+                continue
+            for responses in (x, block.activate(-u)) if self.spec.on_off else (x,):
+                seen.append(F.adaptive_avg_pool2d(responses, self.feature_shape[1:]).flatten(1))
+        return torch.cat(seen, dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores (logits) [B, classes] of images [B, C, H, W]."""
