@@ -453,7 +453,7 @@ def gain_of(metrics: dict[str, float], arm: str, kind: str = "logistic_accuracy"
 def test_figures_of_efference_copies_are_in_the_readme() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     runs = {run["config"]["methods"][0]: run for run in results("stec-cifar10")}
-    assert runs.keys() == {"simclr", "byol"}
+    assert runs.keys() == {"simclr", "byol", "relic"}
     for run in runs.values():
         assert run["complete"] and not run["quick"] and run["data"]["n_test"] == 10_000
         assert run["config"]["seeds"] == 3 and len(run["config"]["methods"]) == 1
@@ -462,7 +462,7 @@ def test_figures_of_efference_copies_are_in_the_readme() -> None:
     for title, (name, unit, digits) in EFFERENCE.items():
         cells = (
             f"{unit * metrics[f'{method}_{role}_{name}']:.{digits}f}"
-            for method in ("simclr", "byol")
+            for method in ("simclr", "byol", "relic")
             for role in ("baseline", "stec")
         )
         row = " | ".join((title, *cells))
@@ -471,10 +471,12 @@ def test_figures_of_efference_copies_are_in_the_readme() -> None:
     gain = partial(gain_of, metrics)
     for words in (
         f"BYOL gains {gain('byol_stec')}",
+        f"ReLIC gains {gain('relic_stec')}",
         f"SimCLR gains {gain('simclr_stec')}, which could be none",
         f"those of other pairs gain {gain('simclr_shuffled')}",
-        f"sees {gain('simclr_stec', 'accuracy')} and {gain('byol_stec', 'accuracy')}",
-        f"{hours['simclr']} and {hours['byol']} hours of a busy core",
+        f"sees {gain('simclr_stec', 'accuracy')}, {gain('byol_stec', 'accuracy')} and "
+        f"{gain('relic_stec', 'accuracy')} for SimCLR, BYOL and ReLIC",
+        f"{hours['simclr']}, {hours['byol']} and {hours['relic']} hours of a busy core",
     ):
         assert words in text, words
     assert metrics["simclr_stec_gain_low_logistic_accuracy"] < 0
