@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +15,15 @@ from plastorch.cli import main
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
 from plastorch.engine.errors import InputError
-from plastorch.experiments.softhebb_claims import PUBLISHED
-from plastorch.experiments.softhebb_config import Cifar10Config, MnistConfig, Stl10Config
+from plastorch.experiments.softhebb_claims import PUBLISHED, claims
+from plastorch.experiments.softhebb_config import (
+    BEST,
+    Cifar10Config,
+    Cifar100Config,
+    ImageNetConfig,
+    MnistConfig,
+    Stl10Config,
+)
 from plastorch.experiments.softhebb_images import load, views_of
 from plastorch.hebbian import SoftHebbNet
 
@@ -70,6 +79,35 @@ def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: 
     assert not torch.equal(filters[0], filters[2])
 
 
+def test_the_preset_best_takes_the_place_of_defaults() -> None:
+    best = Cifar10Config(preset="best")
+    assert (best.width, best.readout_from, best.precision) == ("4x", "all", "bf16")
+    assert best.on_off and best.mirrored and best.centred
+    assert (best.depth, best.unsupervised_epochs) == (3, 1)
+    assert Cifar10Config(preset="best", width="half") == replace(best, width="half")
+    assert Cifar10Config(**asdict(best)) == best  # as a resumed run reads it
+    assert replace(Cifar10Config(), preset="best") == best
+    for config in (Cifar100Config, partial(MnistConfig, dataset="fashion-mnist")):
+        other = asdict(config(preset="best"))
+        assert {name: other[name] for name in BEST["cifar10"]} == BEST["cifar10"]
+    for name, config in (("stl10", Stl10Config), ("imagenet", ImageNetConfig)):
+        with pytest.raises(InputError, match=f"preset is 'best'; expected paper for {name}"):
+            config(preset="best")
+    with pytest.raises(InputError, match="preset is 'worst'; expected paper or best"):
+        Cifar10Config(preset="worst")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("measured", "holds"), [(0.8199, False), (0.82, True)])
+def test_the_preset_best_has_a_claim_of_its_own(
+    cifar_root: Path, measured: float, holds: bool
+) -> None:
+    images = load_images("cifar10", cifar_root)
+    found = claims(Cifar10Config(preset="best"), replace(images, notice=""), False, measured)
+    assert [(claim.id, claim.holds) for claim in found][-1:] == [("best", holds)]
+    random = claims(Cifar10Config(preset="best", rule="random"), images, True, measured)
+    assert "best" not in {claim.id for claim in random}
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -83,6 +121,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: 
         ("--precision", "bf16"),
         ("--validation", "0.3"),
         ("--readout-from", "all", "--on-off"),
+        ("--preset", "best"),
         ("--centred",),
     ],
     ids=" ".join,

@@ -1,6 +1,7 @@
 """Blocks, networks and presets."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbNet, preset
 from plastorch.hebbian.networks import BatchStatistics, ReadoutFrom, SoftHebbBlock, blocks_of
+from plastorch.hebbian.presets import Width
 
 MAX, AVG = Pool("max", 4, 2, 1), Pool("avg", 2, 2)
 
@@ -70,7 +72,7 @@ def test_published_sizes(
 def test_every_depth_and_width_builds(data: str, rule: str) -> None:
     side = {"cifar10": 32, "stl10": 96, "mnist": 28}.get(data, 160)
     for depth in range(1, {"cifar10": 4, "stl10": 5, "mnist": 4}.get(data, 6)):
-        for width in ("1x", "2x", "4x", "quarter", "half", "double"):
+        for width in get_args(Width):
             with torch.device("meta"):
                 net = SoftHebbNet(preset(data, depth, width, rule), 3, side, 10)
             assert len(net.blocks) == depth
@@ -96,6 +98,7 @@ def test_widths() -> None:
         "half": [48, 192, 768],
         "double": [192, 768, 3072],
     }
+    assert channels.keys() == set(get_args(Width))
     for width, wanted in channels.items():
         assert [b.out_channels for b in preset("cifar10", width=width).blocks] == wanted
 

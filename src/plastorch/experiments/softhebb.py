@@ -40,7 +40,7 @@ from plastorch.hebbian.readout import (
     scores,
 )
 from plastorch.hebbian.sweeps import SWEPT, Setting, Sweep
-from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
+from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
 
 PAPER = "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883"
 
@@ -94,25 +94,46 @@ def _train_locally(
 ) -> tuple[Tensor, dict[str, float]]:
     """Blocks by their local rule, then the readout; returns the classes of the test images."""
     augment = augmentation(config, images, net.image_size)
+    if config.rule != "random" or config.statistics_pass:
+        unlabelled, unlabelled_augment = unlabelled_of(config, session, images, augment)
+        training = HebbianTraining(
+            net,
+            unlabelled,
+            config.batch_size,
+            config.unsupervised_epochs,
+            config.mode,
+            session.seed,
+            plastic=config.rule != "random",
+            augment=unlabelled_augment,
+        )
+        with _precision(config, session):
+            loop.run(training)
+    of_test = _train_readout(config, session, images, net, loop, augment)
+    if not config.mirrored:
+        return of_test.argmax(dim=1).cpu(), {}
+    mirror = FeatureExtraction(net, images.test_images.flip(3))
+    with _precision(config, session):
+        loop.recompute(mirror)
+    both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
+    told_apart = {"test_accuracy_with_mirror_images": accuracy(both, images.test_labels)}
+    return of_test.argmax(dim=1).cpu(), told_apart
+
+
+def _train_readout(
+    config: SoftHebbConfig,
+    session: Session,
+    images: ImageSet,
+    net: SoftHebbNet,
+    loop: Loop,
+    augment: Augment | None,
+) -> Tensor:
+    """Trains the readout of blocks that have learned; returns its scores of the test images."""
     test = FeatureExtraction(net, images.test_images)
     views = images.train_images if augment else views_of(config, images.train_images, session.seed)
     count = len(views) // len(images.train_images)
     kept = torch.float16 if count == 1 else torch.float8_e5m2
     train = FeatureExtraction(net, views, dtype=kept)
     with _precision(config, session):
-        if config.rule != "random" or config.statistics_pass:
-            unlabelled, unlabelled_augment = unlabelled_of(config, session, images, augment)
-            training = HebbianTraining(
-                net,
-                unlabelled,
-                config.batch_size,
-                config.unsupervised_epochs,
-                config.mode,
-                session.seed,
-                plastic=config.rule != "random",
-                augment=unlabelled_augment,
-            )
-            loop.run(training)
         for extraction in (test,) if augment else (test, train):
             loop.recompute(extraction)
     if augment:
@@ -133,15 +154,7 @@ def _train_locally(
         mean_of(train.features) if config.centred else None,
     )
     loop.run(readout)
-    of_test = scores(net.readout, test.features)
-    if not config.mirrored:
-        return of_test.argmax(dim=1).cpu(), {}
-    mirror = FeatureExtraction(net, images.test_images.flip(3))
-    with _precision(config, session):
-        loop.recompute(mirror)
-    both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
-    told_apart = {"test_accuracy_with_mirror_images": accuracy(both, images.test_labels)}
-    return of_test.argmax(dim=1).cpu(), told_apart
+    return scores(net.readout, test.features)
 
 
 def _train_end_to_end(

@@ -3,14 +3,29 @@
 Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without Feedback*, ICLR 2023.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.experiments.settings import replace_defaults
 from plastorch.hebbian.networks import ReadoutFrom
 from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.train import Mode
 
+_OF_PHOTOS: Mapping[str, Any] = {
+    "precision": "bf16",
+    "readout_from": "all",
+    "on_off": True,
+    "mirrored": True,
+    "centred": True,
+}
+BEST: Mapping[Data, Mapping[str, Any]] = {
+    "cifar10": _OF_PHOTOS,
+    "cifar100": _OF_PHOTOS,
+    "fashion-mnist": _OF_PHOTOS,
+}
+"""Better than the paper's: found on a validation split of CIFAR-10, and the same elsewhere."""
 AUGMENTED = ("stl10", "imagenet", "imagenette")
 """Data whose labelled images are augmented anew each time that they are seen."""
 
@@ -41,6 +56,8 @@ class SoftHebbConfig:
             of a test image and of its mirror image together is told apart.
         centred: the readout learns from, and dropout drops, the distance of features from their
             mean over the training set.
+        preset: "best" puts our value in the place of each setting that is at its default; see the
+            documentation, "Beyond the paper".
         sweep: after training, train many such networks on up to 10,000 images, over temperatures
             or over initial radii, to see how accuracy depends on them.
     """
@@ -62,9 +79,19 @@ class SoftHebbConfig:
     on_off: bool = False
     mirrored: bool = False
     centred: bool = False
+    preset: Literal["paper", "best"] = "paper"
     sweep: Literal["none", "temperature", "radius"] = "none"
 
     def __post_init__(self) -> None:
+        if self.preset not in ("paper", "best"):
+            raise InputError(f"preset is {self.preset!r}; expected paper or best")
+        if self.preset == "best":
+            if self.preset_data not in BEST:
+                raise InputError(
+                    f"preset is 'best'; expected paper for {self.preset_data}: there is one for "
+                    f"{', '.join(BEST)}"
+                )
+            replace_defaults(self, BEST[self.preset_data])
         check_positive(
             batch_size=self.batch_size,
             unsupervised_epochs=self.unsupervised_epochs,

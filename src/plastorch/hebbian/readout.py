@@ -32,7 +32,7 @@ class FeatureExtraction:
     Args:
         net: the network; set to eval mode.
         images: uint8 [N, C, H, W].
-        batch_size: images per step.
+        batch_size: images per step; few, so that their maps fit into a processor's cache.
         dtype: of the cache; ``torch.float8_e5m2`` halves it again, for features that are only
             trained on.
     """
@@ -43,7 +43,7 @@ class FeatureExtraction:
         self,
         net: SoftHebbNet,
         images: Tensor,
-        batch_size: int = 200,
+        batch_size: int = 50,
         dtype: torch.dtype = torch.float16,
     ) -> None:
         self.net, self.images, self.batch_size = net, images, batch_size
