@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -17,6 +17,18 @@ from plastorch.report.words import measure, verdict
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 HEADS = "claim", "target", "measured", "outcome"
 OUTCOMES = {True: "holds", False: "does not hold", None: "not asserted"}
+
+ABLATION: dict[str, dict[str, Any]] = {
+    "the paper's": {},
+    "all layers": {"readout_from": "all"},
+    "ON and OFF": {"on_off": True},
+    "mirror images": {"mirrored": True},
+    "centred features": {"centred": True},
+    "two passes": {"unsupervised_epochs": 2},
+    "best": {"preset": "best"},
+    "best, nothing learned": {"preset": "best", "rule": "random"},
+}
+"""Settings of the networks of an ablation; a run belongs to the last one whose settings it has."""
 
 
 def runs(experiment: str) -> list[dict[str, Any]]:
@@ -60,6 +72,29 @@ def draw_speed(group: str, names: dict[str, str]) -> Figure:
     axes.set_yticks(places, names.values())
     axes.invert_yaxis()
     label(axes, LIGHT, x="times as fast as its peer, one thread")
+    return figure
+
+
+def draw_ablation() -> Figure:
+    """Validation accuracy of SoftHebb networks by settings: mean, deviation, a point per seed."""
+    found: dict[str, list[float]] = {name: [] for name in ABLATION}
+    for run in runs("softhebb-beyond"):
+        config = run["config"]
+        if config["validation"]:
+            names = [name for name, of in ABLATION.items() if of.items() <= config.items()]
+            found[names[-1]].append(100 * run["metrics"]["test_accuracy"])
+    figure = new_figure(1.1 + 0.42 * len(found), LIGHT)
+    (axes,) = new_axes(figure, LIGHT)
+    for place, values in enumerate(found.values()):
+        axes.vlines(fmean(values), place - 0.3, place + 0.3, color=LIGHT.ink)
+        axes.plot(values, [place] * len(values), "o", color=LIGHT.series[0], markersize=4)
+        text = f"  {fmean(values):.1f} ± {stdev(values):.1f}"
+        axes.annotate(text, (max(values), place), va="center")
+    accuracies = [value for values in found.values() for value in values]
+    axes.set_xlim(min(accuracies) - 1, max(accuracies) + 5)
+    axes.set_yticks(range(len(found)), list(found))
+    axes.invert_yaxis()
+    label(axes, LIGHT, x="right on held-out training images, %")
     return figure
 
 

@@ -59,6 +59,7 @@ def fixture_of(name: str) -> Any:
 
 
 page = fixture_of("softhebb.md")
+beyond_page = fixture_of("beyond.md")
 stpn_page = fixture_of("stpn.md")
 spiking_page = fixture_of("spiking.md")
 rank_page = fixture_of("rank.md")
@@ -82,6 +83,7 @@ def run(code: str, names: dict[str, Any]) -> object:
     ("name", "count"),
     [
         ("page", 12),
+        ("beyond_page", 1),
         ("stpn_page", 6),
         ("spiking_page", 13),
         ("rank_page", 4),
@@ -128,6 +130,20 @@ def test_deep_features_are_useful_before_neurons_settle(page: Page) -> None:
     assert page.names["record"]["test_accuracy"] > 0.9
     radius = torch.cat([block.conv.radius() for block in page.names["net"].blocks])
     assert 0 < ((radius - 1).abs() < 0.01).double().mean() < 0.5
+
+
+def test_the_readers_ideas_are_drawn_as_they_were_measured(beyond_page: Page) -> None:
+    (figure,) = (value for _, value in beyond_page.shown if isinstance(value, Figure))
+    assert [value for _, value in beyond_page.shown if isinstance(value, bool)] == [True]
+    (axes,) = figure.axes
+    drawn = {
+        name.get_text(): sorted(points.get_xdata())
+        for name, points in zip(axes.get_yticklabels(), axes.lines, strict=True)
+    }
+    paths = (RESULTS / "softhebb-beyond").glob("quarter-on-off-seed*.json")
+    measured = [json.loads(path.read_text())["metrics"]["test_accuracy"] for path in paths]
+    assert drawn["ON and OFF"] == pytest.approx(sorted(100 * value for value in measured))
+    assert len(measured) == 3 and {len(points) for points in drawn.values()} == {3}
 
 
 def test_packed_and_padded_sequences_and_other_runtimes_are_the_same(stpn_page: Page) -> None:
@@ -292,8 +308,8 @@ def test_two_workers_are_near_the_model_and_more_of_them_take_less_time(scale_pa
     assert blocks[-1] > 0.9 * sum(blocks)
 
 
-PROSE = ["index", "quickstart", "softhebb", "stpn", "spiking", "rank", "files", "efference",
-         "sklearn", "neuromorphic", "faq"]  # fmt: skip
+PROSE = ["index", "quickstart", "softhebb", "beyond", "stpn", "spiking", "rank", "files",
+         "efference", "sklearn", "neuromorphic", "faq"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROSE)
