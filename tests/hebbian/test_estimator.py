@@ -102,7 +102,8 @@ class TestLearning:
             for _ in range(training.total):
                 training.step()
             extraction = FeatureExtraction(net, images)
-            extraction.step()
+            for _ in range(extraction.total):
+                extraction.step()
         features = extraction.features
         with fast_matmul():
             readout = ReadoutTraining(

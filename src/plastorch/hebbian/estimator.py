@@ -27,7 +27,7 @@ from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.train import HebbianTraining, Mode
 
 Precision = Literal["fp32", "bf16"]
-BATCH = 200
+BATCH = 50
 """Images whose features are computed at once."""
 
 
