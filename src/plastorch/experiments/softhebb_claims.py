@@ -5,7 +5,7 @@ Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023.
 
 from plastorch.data import ImageSet
 from plastorch.engine.run import Claim
-from plastorch.experiments.softhebb_config import SoftHebbConfig
+from plastorch.experiments.softhebb_config import Cifar10Config, SoftHebbConfig
 
 RULES = {
     "soft": "SoftHebb",
@@ -75,7 +75,7 @@ def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: floa
         )
         holds = measured >= target - tolerance if asserted and like else None
         found.append(Claim("accuracy", statement, target, measured, holds, "paper"))
-    if config.preset == "best" and (config.preset_data, config.rule) == ("cifar10", "soft"):
+    if config == Cifar10Config(preset="best"):
         holds = measured >= BEST_OF_CIFAR10 if asserted else None
         statement = (
             "the preset best: at least 82 %; of such networks, 80.75 % is the most published"
