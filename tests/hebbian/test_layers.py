@@ -102,6 +102,14 @@ def test_teacher_replaces_the_competition() -> None:
     torch.testing.assert_close(step.weight_update.flatten(1), expected)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_outputs_are_channels_last(channels: int) -> None:
+    """Also of one channel, whose layout torch calls both; what comes next is faster then."""
+    layer = SoftHebbConv2d(channels, 8, kernel_size=3, padding=1)
+    output = layer(torch.randn(2, channels, 9, 9))
+    assert output.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
 def test_half_precision_inputs_update_in_float32(dtype: torch.dtype, weights: torch.dtype) -> None:

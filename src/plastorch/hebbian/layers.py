@@ -256,9 +256,14 @@ class SoftHebbConv2d(SoftHebbLayer):
         self.padding_mode = padding_mode
         self.pre_triangle = pre_triangle
         self._check_arguments()
+        # Not by .contiguous(): of one channel that keeps the other strides, and then the outputs
+        # are channels first too, whose pooling takes nine times as long.
         weight = torch.empty(
-            out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype
-        ).contiguous(memory_format=torch.channels_last)
+            (out_channels, in_channels // groups, *self.kernel_size),
+            device=device,
+            dtype=dtype,
+            memory_format=torch.channels_last,
+        )
         self.weight = nn.Parameter(weight, requires_grad=False)
         log_prior = torch.empty(out_channels, device=device, dtype=dtype) if bias else None
         self.bias = nn.Parameter(log_prior, requires_grad=False) if log_prior is not None else None

@@ -19,7 +19,7 @@ from plastorch.hebbian.layers import (
     SoftHebbConv2d,
     at_least_float32,
 )
-from plastorch.hebbian.rule import Competition, triangle
+from plastorch.hebbian.rule import Competition, centre
 
 if TYPE_CHECKING:
     from plastorch.hebbian.presets import Data, Rule, Width
@@ -223,14 +223,26 @@ class SoftHebbBlock(nn.Module):
 
     def activate(self, u: Tensor) -> Tensor:
         """Activation and pooling of pre-activations [B, K, H, W]."""
-        spec = self.spec
-        if spec.activation == "relu":
-            return spec.pool(F.relu(u))
-        if spec.pool.kind == "avg":
-            return spec.pool(triangle(u, spec.triangle_power))
-        # The maximum commutes with a monotone power: pooling first leaves fewer powers to take.
-        pooled = spec.pool(triangle(u))
-        return pooled if spec.triangle_power == 1 else pooled.pow(spec.triangle_power)
+        return self._rectify(self._centre(u))
+
+    def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for ON neurons, then for OFF neurons, whose weights have the opposite sign."""
+        centred = self._centre(u)
+        return self._rectify(centred), self._rectify(-centred)
+
+    def _centre(self, u: Tensor) -> Tensor:
+        return u if self.spec.activation == "relu" else centre(u)
+
+    def _rectify(self, centred: Tensor) -> Tensor:
+        pool, power = self.spec.pool, self.spec.triangle_power
+        if self.spec.activation == "relu":
+            power = 1.0
+        if pool.kind == "avg":
+            rectified = centred.relu()
+            return pool(rectified if power == 1 else rectified.pow(power))
+        # The maximum commutes with monotone functions: pooling first leaves fewer values for them.
+        pooled = pool(centred).relu_()
+        return pooled if power == 1 else pooled.pow(power)
 
 
 class SoftHebbNet(nn.Module):
@@ -408,12 +420,14 @@ class SoftHebbNet(nn.Module):
         x, seen = self.pixels(images), []
         blocks = blocks_of(self)
         for block in blocks:
-            u = block.pre_activation(x)
-            x = block.activate(u)
             if self.spec.readout_from == "last" and block is not blocks[-1]:
+                x = block(x)
                 continue
-            for responses in (x, block.activate(-u)) if self.spec.on_off else (x,):
-                seen.append(F.adaptive_avg_pool2d(responses, self.feature_shape[1:]).flatten(1))
+            u = block.pre_activation(x)
+            responses = block.activate_pairs(u) if self.spec.on_off else (block.activate(u),)
+            x = responses[0]
+            for maps in responses:
+                seen.append(F.adaptive_avg_pool2d(maps, self.feature_shape[1:]).flatten(1))
         return torch.cat(seen, dim=1)
 
     def forward(self, images: Tensor) -> Tensor:

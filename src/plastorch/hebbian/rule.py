@@ -167,7 +167,7 @@ def norm_dependent_rate(radius: Tensor, power: float) -> Tensor:
 def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
     """Triangle activation: relu(u - mean of u over channels)^power, at each position.
 
-    Paper B, equation of the activation. The mean counts as a constant in gradients.
+    Paper B, equation of the activation.
 
     Args:
         u: pre-activations [B, K, ...].
@@ -181,5 +181,24 @@ def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
         >>> triangle(torch.tensor([[1.0, 3.0]]))
         tensor([[0., 1.]])
     """
-    centred = (u - u.mean(dim=dim, keepdim=True).detach()).relu_()
-    return centred if power == 1 else centred.pow(power)
+    rectified = centre(u, dim).relu_()
+    return rectified if power == 1 else rectified.pow(power)
+
+
+def centre(u: Tensor, dim: int = 1) -> Tensor:
+    """u - mean of u over channels, at each position: what Triangle rectifies.
+
+    The mean counts as a constant in gradients.
+
+    Args:
+        u: pre-activations [B, K, ...].
+        dim: where the channels are.
+
+    Returns:
+        Values of the same shape.
+
+    Example:
+        >>> centre(torch.tensor([[1.0, 3.0]]))
+        tensor([[-1.,  1.]])
+    """
+    return u - u.mean(dim=dim, keepdim=True).detach()
