@@ -519,6 +519,7 @@ def test_figures_of_efference_copies_are_in_the_readme() -> None:
     runs = {
         (run["config"]["methods"][0], run["config"]["seeds"]): run
         for run in results("stec-cifar10")
+        if not run["config"]["sweep"]
     }
     with_control = runs.pop(("simclr", 3))["metrics"]
     assert list(runs) == [("byol", 3), ("relic", 3), ("simclr", 6)]
@@ -553,6 +554,28 @@ def test_figures_of_efference_copies_are_in_the_readme() -> None:
     assert {f"{method}-logistic-accuracy" for method in methods} <= held
     assert {f"{method}-place-r2" for method in methods} <= held
     assert held.isdisjoint({f"{method}-geometry" for method in methods})
+
+
+def test_figures_of_the_weights_of_efference_copies_are_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    (run,) = [run for run in results("stec-cifar10") if run["config"]["sweep"]]
+    assert run["complete"] and not run["quick"] and run["config"]["seeds"] == 3
+    assert (run["data"]["n_train"], run["data"]["n_test"]) == (45_000, 5_000)
+    weights = (0, 0.1, 0.3, 1, 3, 10)
+    metrics = [
+        run["metrics"][f"simclr_swept{1000 * weight:.0f}_logistic_accuracy"] for weight in weights
+    ]
+    assert max(metrics) not in (metrics[0], metrics[-1])
+    assert {claim["id"]: claim["holds"] for claim in run["claims"]} == {
+        "sweep-inside": False,
+        "sweep-large-accuracy": True,
+    }
+    for words in (
+        f"Weights of {', '.join(map(str, weights))} of the inverse model",
+        f"three seeds, {run['wall_s'] / 3600:.1f} hours",
+        f"{', '.join(f'{100 * accuracy:.1f}' for accuracy in metrics)} % by logistic regression",
+    ):
+        assert words in text, words
 
 
 def test_figures_of_efference_copies_of_sounds_are_in_the_readme() -> None:
