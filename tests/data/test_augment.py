@@ -79,6 +79,24 @@ def _sampled(image, y, x):
     return total
 
 
+def _cubic(distance):
+    """Keys' kernel with a = -0.75."""
+    if distance <= 1:
+        return 1.25 * distance**3 - 2.25 * distance**2 + 1
+    return -0.75 * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+
+
+def _between(points, row, column, height, width):
+    """The value at a pixel of points [5, 5] that are spread over an image from edge to edge."""
+    y, x = (4 * at / max(1, side - 1) for at, side in ((row, height), (column, width)))
+    total = 0.0
+    for i in range(math.floor(y) - 1, math.floor(y) + 3):
+        for j in range(math.floor(x) - 1, math.floor(x) + 3):
+            value = float(points[min(4, max(0, i)), min(4, max(0, j))])
+            total += _cubic(abs(y - i)) * _cubic(abs(x - j)) * value
+    return total
+
+
 @settings(max_examples=30)
 @given(
     height=st.integers(1, 6),
@@ -86,19 +104,26 @@ def _sampled(image, y, x):
     degrees=st.floats(0, 179),
     scale=st.floats(0, 0.9),
     shift=st.floats(0, 3),
+    bend=st.sampled_from([0.0, 0.5, 2.0]),
     seed=st.integers(0, 2**31),
 )
-def test_jittered_images_equal_a_naive_loop(height, width, degrees, scale, shift, seed):
+def test_jittered_images_equal_a_naive_loop(height, width, degrees, scale, shift, bend, seed):
     images = torch.rand(2, 2, height, width, generator=_seeded(seed + 1))
-    ours = jittered(images, degrees, scale, shift, _seeded(seed))
-    draws = (2 * torch.rand(4, 2, generator=_seeded(seed)) - 1).double()
+    ours = jittered(images, degrees, scale, shift, bend, _seeded(seed))
+    random = _seeded(seed)
+    draws = (2 * torch.rand(4, 2, generator=random) - 1).double()
+    points = 2 * bend * torch.rand(2, 2, 5, 5, generator=random) - bend
     middle = (height - 1) / 2, (width - 1) / 2
-    for image, made, (turn, size, right, down) in zip(images, ours, draws.T.tolist(), strict=True):
+    for image, made, (turn, size, right, down), (along, across) in zip(
+        images, ours, draws.T.tolist(), points, strict=True
+    ):
         angle, size = math.radians(degrees) * turn, 1 + scale * size
         for row, column in itertools.product(range(height), range(width)):
             y, x = row - middle[0], column - middle[1]
             from_y = size * (math.cos(angle) * y + math.sin(angle) * x) + shift * down + middle[0]
             from_x = size * (math.cos(angle) * x - math.sin(angle) * y) + shift * right + middle[1]
+            from_y += _between(across, row, column, height, width)
+            from_x += _between(along, row, column, height, width)
             expected = _sampled(image, from_y, from_x)
             torch.testing.assert_close(made[:, row, column], expected, atol=1e-4, rtol=0)
 
@@ -108,7 +133,7 @@ def test_jitter_is_bounded_and_keeps_the_type():
     assert torch.equal(jittered(images, 0, 0, 0), images)
     point = torch.zeros(500, 1, 15, 15)
     point[:, :, 7, 7] = 1
-    seen = jittered(point, 12, 0.1, 1.5, _seeded(3)).amax(0)[0] > 0
+    seen = jittered(point, 12, 0.1, 1.5, generator=_seeded(3)).amax(0)[0] > 0
     assert int(seen.nonzero().min()) >= 4 and int(seen.nonzero().max()) <= 10
     assert jittered(images).dtype == torch.uint8 and jittered(images.float()).dtype == torch.float
 
@@ -121,6 +146,8 @@ def test_jitter_is_bounded_and_keeps_the_type():
         ({"scale": 1.0}, "scale: 1.0 found; expected at least 0 and below 1"),
         ({"shift": -0.5}, "shift: -0.5 found; expected at least 0"),
         ({"shift": float("nan")}, "shift: nan found"),
+        ({"bend": -1.0}, "bend: -1.0 found; expected at least 0"),
+        ({"bend": float("inf")}, "bend: inf found"),
     ],
 )
 def test_wrong_bounds_of_jitter_are_named(given, message):

@@ -1,6 +1,7 @@
 """The deep SoftHebb experiments, run through the command line as a user would."""
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -15,6 +16,7 @@ from plastorch.cli import main
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors
 from plastorch.engine.errors import InputError
+from plastorch.experiments import softhebb, softhebb_images
 from plastorch.experiments.softhebb_claims import PUBLISHED, claims
 from plastorch.experiments.softhebb_config import (
     BEST,
@@ -97,12 +99,20 @@ def test_the_preset_best_takes_the_place_of_defaults() -> None:
         Cifar10Config(preset="worst")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("measured", "holds"), [(0.8199, False), (0.82, True)])
+@pytest.mark.parametrize(
+    ("config", "measured", "holds"),
+    [
+        (Cifar10Config(preset="best"), 0.8199, False),
+        (Cifar10Config(preset="best"), 0.82, True),
+        (MnistConfig(preset="best"), 0.9949, False),
+        (MnistConfig(preset="best"), 0.995, True),
+    ],
+)
 def test_the_preset_best_has_a_claim_of_its_own(
-    cifar_root: Path, measured: float, holds: bool
+    cifar_root: Path, config: Any, measured: float, holds: bool
 ) -> None:
-    images = load_images("cifar10", cifar_root)
-    found = claims(Cifar10Config(preset="best"), replace(images, notice=""), False, measured)
+    images = replace(load_images("cifar10", cifar_root), notice="")
+    found = claims(config, images, False, measured)
     assert [(claim.id, claim.holds) for claim in found][-1:] == [("best", holds)]
     for changed in ({"rule": "random"}, {"width": "quarter"}, {"depth": 2}):
         other = claims(Cifar10Config(preset="best", **changed), images, False, measured)
@@ -173,6 +183,47 @@ def test_the_readout_learns_from_both_views(cifar_root: Path) -> None:
     assert views_of(Cifar10Config(), images, 0) is images
 
 
+def test_digits_are_changed_anew_every_fourth_epoch_and_a_stopped_run_goes_on_alike(
+    mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views: list[int] = []
+
+    def changed(config: Any, digits: torch.Tensor, seed: int, view: int) -> torch.Tensor:
+        views.append(view)
+        if views == [2, 3]:
+            signal.raise_signal(signal.SIGINT)
+        return softhebb_images.changed(config, digits, seed, view)
+
+    monkeypatch.setattr(softhebb, "changed", changed)
+    command = ["run", "softhebb-mnist", "--data", str(mnist_root), "--depth", "1", *SMALL[:2]]
+    best = ("--preset", "best", "--readout-epochs", "13")
+    ends = []
+    for out in (tmp_path / "stopped", tmp_path / "whole"):
+        stopped = main([*command, *best, "--out", str(out)]) != 0
+        (folder,) = (out / "softhebb-mnist").iterdir()
+        assert stopped == (out.name == "stopped")
+        if stopped:
+            assert records(folder)[-1]["epoch"] == 9
+            assert main(["run", "softhebb-mnist", "--resume", str(folder)]) == 0
+        ends.append(load_checkpoint(folder / "checkpoint")[0])
+    assert views == [2, 3, 3, 4, 2, 3, 4]  # the one at which it was stopped is made again
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+
+
+def test_renewed_views_are_bent_and_kept_ones_are_not(mnist_root: Path) -> None:
+    digits = load_images("mnist", mnist_root).train_images
+    count = len(digits)
+    kept, renewed = (
+        views_of(MnistConfig(renewed_views=wanted), digits, 3) for wanted in (False, True)
+    )
+    assert (len(kept), len(renewed)) == (9 * count, 2 * count)
+    assert torch.equal(kept[:count], digits) and torch.equal(renewed[:count], digits)
+    assert not torch.equal(kept[count : 2 * count], renewed[count:])
+    again = softhebb_images.changed(MnistConfig(renewed_views=True), digits, 3, 1)
+    assert torch.equal(renewed[count:], again)
+
+
 def test_cifar100_has_a_hundred_classes(cifar_root: Path, tmp_path: Path) -> None:
     _, result = run(
         tmp_path / "runs",
@@ -240,13 +291,18 @@ def test_published_figures_cover_every_depth() -> None:
 
 
 def test_settings_that_do_not_go_together() -> None:
-    with pytest.raises(InputError, match="rule is 'backprop'; expected another, or readout_from"):
-        Cifar10Config(rule="backprop", mirrored=True)
-    for changed in ({"readout_from": "all"}, {"on_off": True}, {"centred": True}):
-        with pytest.raises(InputError, match="rule is 'backprop'"):
-            Cifar10Config(rule="backprop", **changed)
-    with pytest.raises(InputError, match="centred is True; expected False for stl10"):
-        Stl10Config(centred=True)
+    both = "rule is 'backprop'; expected another, or readout_from and mirrored at the default"
+    with pytest.raises(InputError, match=both):
+        Cifar10Config(rule="backprop", mirrored=True, readout_from="all")
+    for changed in ("on_off", "centred", "standardised", "renewed_views"):
+        with pytest.raises(InputError, match=f"expected another, or {changed} at the default"):
+            MnistConfig(rule="backprop", **{changed: True})
+    for changed in ("centred", "standardised"):
+        with pytest.raises(InputError, match=f"{changed} is True; expected False for stl10"):
+            Stl10Config(**{changed: True})
+    for config in (Cifar10Config, Stl10Config, partial(MnistConfig, dataset="fashion-mnist")):
+        with pytest.raises(InputError, match="renewed_views is True; expected False for"):
+            config(renewed_views=True)
     with pytest.raises(InputError, match="mirrored is True; expected False for digits"):
         MnistConfig(mirrored=True)
     assert MnistConfig(dataset="fashion-mnist", mirrored=True).mirrored

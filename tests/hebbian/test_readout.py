@@ -1,5 +1,7 @@
 """Readouts against torch's own modules and autograd."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from plastorch.hebbian.readout import (
     augmented,
     cached,
     confusion,
+    deviation_of,
     mean_of,
     predict,
     scores,
@@ -81,14 +84,42 @@ def test_centred_training_equals_plain_training_on_what_is_left_without_the_mean
         assert [r[key] for r in records] == pytest.approx([r[key] for r in known], rel=1e-4)
 
 
-@pytest.mark.parametrize("centred", [False, True])
-def test_resumed_training_has_the_same_bits(centred: bool) -> None:
+def test_standardised_training_equals_plain_training_on_standardised_features() -> None:
     x, labels = problem()
-    mean = mean_of(x) if centred else None
+    x = (x + 5 * torch.randn(16, generator=torch.Generator().manual_seed(2))) * torch.logspace(
+        -3, 3, 16
+    )
+    mean = mean_of(x)
+    deviation = deviation_of(x, mean, batch_size=7)
+    floor = x.std(dim=0, correction=0).mean() / 10
+    torch.testing.assert_close(deviation, x.std(dim=0, correction=0).clamp_min(floor))
+    torch.manual_seed(1)
+    ours, theirs = nn.Linear(16, 3), nn.Linear(16, 3)
+    theirs.load_state_dict(ours.state_dict())
+    settings: Any = {"epochs": 20, "batch_size": 8, "seed": 4}
+    records = train(
+        ReadoutTraining(
+            ours, cached(x), labels, x, labels, **settings, mean=mean, deviation=deviation
+        )
+    )
+    left = (x - mean) / deviation
+    known = train(ReadoutTraining(theirs, cached(left), labels, left, labels, **settings))
+    torch.testing.assert_close(ours.weight * deviation, theirs.weight, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours(x), theirs(left), rtol=1e-4, atol=1e-4)
+    for key in ("loss", "train_accuracy", "test_accuracy"):
+        assert [r[key] for r in records] == pytest.approx([r[key] for r in known], rel=1e-4)
+
+
+@pytest.mark.parametrize("taken_account_of", [(), ("mean",), ("mean", "deviation")])
+def test_resumed_training_has_the_same_bits(taken_account_of: tuple[str, ...]) -> None:
+    x, labels = problem()
+    mean = mean_of(x)
+    statistics: Any = {"mean": mean, "deviation": deviation_of(x, mean)}
+    given = {name: statistics[name] for name in taken_account_of}
 
     def fresh() -> ReadoutTraining:
         torch.manual_seed(1)
-        return ReadoutTraining(nn.Linear(16, 3), cached(x), labels, x, labels, 6, 8, mean=mean)
+        return ReadoutTraining(nn.Linear(16, 3), cached(x), labels, x, labels, 6, 8, **given)
 
     whole = fresh()
     expected = train(whole)
@@ -160,6 +191,29 @@ def test_a_narrow_cache_keeps_two_bits_of_mantissa() -> None:
     assert found.sum() == pytest.approx(float(expected.sum().detach()), rel=0.01)
 
 
+def test_the_last_features_are_replaced_by_those_of_other_images() -> None:
+    net, images = small_net(), torch.randint(0, 256, (25, 1, 28, 28), dtype=torch.uint8)
+    extraction = FeatureExtraction(net, images, batch_size=4)
+    while extraction.position < extraction.total:
+        extraction.step()
+    extraction.replace_last(images[:10].flip(2))
+    wanted = torch.cat([images[:15], images[:10].flip(2)])
+    expected = net.eval().features(wanted).detach().half()
+    torch.testing.assert_close(extraction.features, expected)
+
+
+def test_the_source_is_renewed_before_each_epoch() -> None:
+    x, labels = problem()
+    epochs, seen = [], []
+
+    def source(rows: Tensor, random: torch.Generator) -> Tensor:
+        seen.append(len(epochs))
+        return x[rows]
+
+    train(ReadoutTraining(nn.Linear(16, 3), source, labels, x, labels, 3, 60, renew=epochs.append))
+    assert epochs == [0, 1, 2] and seen == [1, 2, 3]
+
+
 def test_each_image_shows_each_of_its_views_equally_often() -> None:
     """Views are told apart by their value: image i, view v has the feature 10 i + v."""
     count, views = 7, 5
@@ -227,6 +281,8 @@ BAD = [
     ({"labels": torch.tensor([0, 3])}, "labels lie in 0..3; expected 0..2"),
     ({"labels": torch.tensor([0, -1])}, "labels lie in -1..0"),
     ({"mean": torch.zeros(3)}, r"mean has shape \(3,\); expected \(16,\)"),
+    ({"deviation": torch.ones(3)}, r"deviation has shape \(3,\); expected \(16,\)"),
+    ({"deviation": torch.arange(16.0)}, "deviation is 0.0 at least; expected above 0"),
 ]
 
 

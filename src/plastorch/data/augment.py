@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from plastorch.engine.errors import InputError
 
+_BENDS = 5  # points along each axis between which a digit of 28 pixels has strokes of its own
 _ATTEMPTS = 10  # torchvision's RandomResizedCrop tries as often before it takes the centre
 
 
@@ -19,15 +20,20 @@ def jittered(
     degrees: float = 12.0,
     scale: float = 0.1,
     shift: float = 1.5,
+    bend: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Turns, scales and moves each image a little, at random; what comes in from outside is 0.
+    """Turns, scales, moves and bends each image a little, at random; 0 comes in from outside.
+
+    Bending is an elastic distortion (Simard et al., ICDAR 2003).
 
     Args:
         images: [N, C, H, W], uint8 or float, on any device.
         degrees: Largest angle.
         scale: Largest change of the size, as a share of it, below 1.
         shift: Largest move along each axis, in pixels.
+        bend: Largest further move, along each axis, of the points of a 5 x 5 grid over the image,
+            in pixels; what lies between them follows smoothly (bicubic).
         generator: On the CPU; None for torch's own.
 
     Returns:
@@ -45,8 +51,9 @@ def jittered(
     for name, value, most in (("degrees", degrees, 180.0), ("scale", scale, 1.0)):
         if not 0 <= value < most:
             raise InputError(f"{name}: {value} found; expected at least 0 and below {most:g}")
-    if not 0 <= shift < math.inf:
-        raise InputError(f"shift: {shift} found; expected at least 0")
+    for name, value in (("shift", shift), ("bend", bend)):
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name}: {value} found; expected at least 0")
     turn, size, x, y = 2 * torch.rand(4, count, generator=generator) - 1
     angle, size = math.radians(degrees) * turn, 1 + scale * size
     transform = torch.empty(count, 2, 3)
@@ -58,6 +65,13 @@ def jittered(
     grid = functional.affine_grid(
         transform.to(images.device), list(images.shape), align_corners=False
     )
+    if bend:
+        points = 2 * torch.rand(count, 2, _BENDS, _BENDS, generator=generator) - 1
+        moves = functional.interpolate(
+            points.to(images.device), (height, width), mode="bicubic", align_corners=True
+        )
+        pixels = torch.tensor([width, height], device=images.device)
+        grid += 2 * bend / pixels * moves.permute(0, 2, 3, 1)
     moved = functional.grid_sample(images.float(), grid, align_corners=False)
     return moved if images.is_floating_point() else moved.round().to(images.dtype)
 

@@ -3,6 +3,7 @@
 Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without Feedback*, ICLR 2023.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,7 +20,9 @@ from plastorch.experiments.session import Session
 from plastorch.experiments.softhebb_claims import claims
 from plastorch.experiments.softhebb_config import SoftHebbConfig
 from plastorch.experiments.softhebb_images import (
+    EPOCHS_PER_VIEW,
     augmentation,
+    changed,
     jitter,
     load,
     some,
@@ -36,6 +39,7 @@ from plastorch.hebbian.readout import (
     augmented,
     cached,
     confusion,
+    deviation_of,
     mean_of,
     scores,
 )
@@ -151,10 +155,37 @@ def _train_readout(
         net.spec.dropout,
         config.readout_learning_rate,
         session.seed,
-        mean_of(train.features) if config.centred else None,
+        *_statistics(config, train.features),
+        _renewal(config, session, train) if config.renewed_views else None,
     )
     loop.run(readout)
     return scores(net.readout, test.features)
+
+
+def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Mean and deviation of the training features, where the readout takes account of them."""
+    if not (config.centred or config.standardised):
+        return None, None
+    mean = mean_of(features)
+    return mean, deviation_of(features, mean) if config.standardised else None
+
+
+def _renewal(
+    config: SoftHebbConfig, session: Session, train: FeatureExtraction
+) -> Callable[[int], None]:
+    """Before an epoch: changes digits anew, where it is time for that, and keeps their features."""
+    digits = train.images[: len(train.images) // 2]
+    kept = 1
+
+    def renew(epoch: int) -> None:
+        nonlocal kept
+        view = 1 + epoch // EPOCHS_PER_VIEW
+        if view != kept:
+            with _precision(config, session):
+                train.replace_last(changed(config, digits, session.seed, view))
+            kept = view
+
+    return renew
 
 
 def _train_end_to_end(

@@ -4,7 +4,7 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from plastorch.engine.errors import InputError, check_positive
@@ -21,6 +21,16 @@ _OF_PHOTOS: Mapping[str, Any] = {
     "centred": True,
 }
 BEST: Mapping[Data, Mapping[str, Any]] = {
+    "mnist": {
+        "depth": 3,
+        "readout_epochs": 50,
+        "precision": "bf16",
+        "readout_from": "all",
+        "on_off": True,
+        "standardised": True,
+        "readout_learning_rate": 1e-4,
+        "renewed_views": True,
+    },
     "cifar10": _OF_PHOTOS,
     "cifar100": _OF_PHOTOS,
     "fashion-mnist": _OF_PHOTOS,
@@ -28,6 +38,8 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
 """Better than the paper's: found on a validation split of CIFAR-10, and the same elsewhere."""
 AUGMENTED = ("stl10", "imagenet", "imagenette")
 """Data whose labelled images are augmented anew each time that they are seen."""
+STATISTICS = ("centred", "standardised")
+"""Settings that need statistics of the features of the training images."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,9 @@ class SoftHebbConfig:
             of a test image and of its mirror image together is told apart.
         centred: the readout learns from, and dropout drops, the distance of features from their
             mean over the training set.
+        standardised: the same, in units of their standard deviation.
+        renewed_views: the readout learns from each digit as it is and in one other view, turned,
+            scaled, moved and bent anew every fourth epoch, instead of from nine views that stay.
         preset: "best" puts our value in the place of each setting that is at its default; see the
             documentation, "Beyond the paper".
         sweep: after training, train many such networks on up to 10,000 images, over temperatures
@@ -79,6 +94,8 @@ class SoftHebbConfig:
     on_off: bool = False
     mirrored: bool = False
     centred: bool = False
+    standardised: bool = False
+    renewed_views: bool = False
     preset: Literal["paper", "best"] = "paper"
     sweep: Literal["none", "temperature", "radius"] = "none"
 
@@ -101,22 +118,34 @@ class SoftHebbConfig:
         )
         if not 0 <= self.validation < 1:
             raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
-        changed = self.on_off or self.mirrored or self.centred or self.readout_from != "last"
-        if self.rule == "backprop" and changed:
-            raise InputError(
-                "rule is 'backprop'; expected another, or readout_from, on_off, mirrored and "
-                "centred at their defaults: there is no readout apart"
-            )
-        if self.centred and self.preset_data in AUGMENTED:
-            raise InputError(
-                f"centred is True; expected False for {self.preset_data}: its readout learns from "
-                "images that are augmented anew each time, whose features have no mean to keep"
-            )
+        if self.rule == "backprop":
+            of_readout = ("readout_from", "on_off", "mirrored", *STATISTICS, "renewed_views")
+            self._expect_defaults(*of_readout)
+        for name in STATISTICS:
+            if getattr(self, name) and self.preset_data in AUGMENTED:
+                raise InputError(
+                    f"{name} is True; expected False for {self.preset_data}: its readout learns "
+                    "from images that are augmented anew each time, whose features are not kept"
+                )
         if self.mirrored and self.preset_data == "mnist":
             raise InputError(
                 "mirrored is True; expected False for digits: mirrored, few are digits"
             )
+        if self.renewed_views and self.preset_data != "mnist":
+            raise InputError(
+                f"renewed_views is True; expected False for {self.preset_data}: only digits are "
+                "turned, scaled and moved"
+            )
         preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+
+    def _expect_defaults(self, *names: str) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        changed = [name for name in names if getattr(self, name) != defaults[name]]
+        if changed:
+            raise InputError(
+                f"rule is {self.rule!r}; expected another, or {' and '.join(changed)} at the "
+                "default: there is no readout apart"
+            )
 
     @property
     def preset_data(self) -> Data:

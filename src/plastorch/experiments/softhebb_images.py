@@ -14,6 +14,10 @@ from plastorch.hebbian.train import Augment
 
 VIEWS = 9
 """Of each training digit, for the readout; the network's features of them are kept."""
+EPOCHS_PER_VIEW = 4
+"""Of the readout, until digits are changed anew, if that is wanted."""
+BEND = 2.0
+"""Of digits that are changed anew: largest further move of points seven pixels apart, in pixels."""
 QUICK_MACS = 0.9e12
 """Multiply-accumulates of one forward pass over all images of a smoke run."""
 
@@ -45,8 +49,15 @@ def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
     """
     if config.preset_data != "mnist":
         return torch.cat([images, images.flip(3)]) if config.mirrored else images
-    others = (jittered(images, generator=generator(seed, 13, view)) for view in range(1, VIEWS))
+    views = 2 if config.renewed_views else VIEWS
+    others = (changed(config, images, seed, view) for view in range(1, views))
     return torch.cat([images, *others])
+
+
+def changed(config: SoftHebbConfig, digits: Tensor, seed: int, view: int) -> Tensor:
+    """Digits turned, scaled and moved a little in one of their views; renewed ones also bent."""
+    bend = BEND if config.renewed_views else 0.0
+    return jittered(digits, bend=bend, generator=generator(seed, 13, view))
 
 
 def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:

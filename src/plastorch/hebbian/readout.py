@@ -66,6 +66,15 @@ class FeatureExtraction:
         self.position += 1
         return []
 
+    @torch.no_grad()
+    def replace_last(self, images: Tensor) -> None:
+        """Puts features of other images [M, C, H, W] into the place of those of the last M."""
+        self.net.eval()
+        limit, last = torch.finfo(self.features.dtype).max, self.features[-len(images) :]
+        for start in range(0, len(images), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            last[rows] = self._features(images[rows]).clamp(max=limit)
+
     def _features(self, images: Tensor) -> Tensor:
         device, mine = self.net.readout.weight.device, part(torch.arange(len(images)))
         if workers() == 1:
@@ -101,9 +110,14 @@ class ReadoutTraining:
         mean: [F], of the training features (:func:`mean_of`): what is learned from, and dropped, is
             their distance from it. The layer still reads features as they are; its bias makes up
             for the mean.
+        deviation: [F], of the training features (:func:`deviation_of`): they are learned from in
+            units of it, and the layer's weights make up for that.
+        renew: called with the number of each epoch, from 0, before it begins; may change what the
+            source gives.
 
     Raises:
-        InputError: if a size is not positive, a label is out of range or the mean has another size.
+        InputError: if a size is not positive, a label is out of range, or the mean or the deviation
+            has another size or the latter is not above 0.
     """
 
     name = "readout"
@@ -121,36 +135,45 @@ class ReadoutTraining:
         learning_rate: float = 1e-3,
         seed: int = 0,
         mean: Tensor | None = None,
+        deviation: Tensor | None = None,
+        renew: Callable[[int], None] | None = None,
     ) -> None:
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         check_parts(batch_size=batch_size)
         check_labels(labels, readout.out_features)
-        if mean is not None and mean.shape != (readout.in_features,):
-            raise InputError(
-                f"mean has shape {tuple(mean.shape)}; expected ({readout.in_features},), one value "
-                "per feature"
-            )
+        for name, value in (("mean", mean), ("deviation", deviation)):
+            if value is not None and value.shape != (readout.in_features,):
+                raise InputError(
+                    f"{name} has shape {tuple(value.shape)}; expected ({readout.in_features},), "
+                    "one value per feature"
+                )
+        if deviation is not None and not deviation.min() > 0:
+            raise InputError(f"deviation is {float(deviation.min())} at least; expected above 0")
         device = readout.weight.device
         self.readout, self.source, self.labels = readout, source, labels.to(device)
         self.test_features, self.test_labels = test_features, test_labels.to(device)
         self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
         self.learning_rate, self.position, self.total = learning_rate, 0, epochs
+        self.renew = renew
         self.mask = DropoutMask(dropout, device)
         self.mean = None if mean is None else mean.to(device)
+        self.deviation = None if deviation is None else deviation.to(device)
         self.optimizer = torch.optim.Adam(readout.parameters(), lr=learning_rate, fused=True)
 
     def step(self) -> list[Record]:
         """Trains for one epoch; returns its losses and accuracies."""
+        if self.renew:
+            self.renew(self.position)
         random = generator(self.seed, 2, self.position)
         order = torch.randperm(len(self.labels), generator=random)
         rate = readout_rate(self.learning_rate, self.position, self.total)
         self.optimizer.param_groups[0]["lr"] = rate
         totals = torch.zeros(2, dtype=torch.float64)
-        self._move_mean(into_bias=False)
+        self._read_standardised()
         for rows in torch.split(order, self.batch_size):
             features = self.source(rows, random)
             totals += self._update(features, self.labels[part(rows)], len(rows), random)
-        self._move_mean(into_bias=True)
+        self._read_as_they_are()
         self.position += 1
         loss, correct = (sum_over_workers(totals) / len(order)).tolist()
         test_accuracy = accuracy(predict(self.readout, self.test_features), self.test_labels)
@@ -175,6 +198,8 @@ class ReadoutTraining:
         """
         if self.mean is not None:
             features.sub_(self.mean)
+        if self.deviation is not None:
+            features.div_(self.deviation)
         if self.dropout:
             features.mul_(part(self.mask((count, features.shape[1]), random)))
         logits = self.readout(features)
@@ -189,10 +214,21 @@ class ReadoutTraining:
         return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double().cpu()
 
     @torch.no_grad()
-    def _move_mean(self, into_bias: bool) -> None:
-        """Within an epoch the layer reads distances from the mean, between epochs features."""
+    def _read_standardised(self) -> None:
+        """Within an epoch the layer reads standardised features, between epochs raw ones."""
+        if self.deviation is not None and not self.position:
+            return  # its random first weights are meant for features of about the size of one
         if self.mean is not None:
-            self.readout.bias.sub_(self.readout.weight @ self.mean, alpha=1 if into_bias else -1)
+            self.readout.bias.add_(self.readout.weight @ self.mean)
+        if self.deviation is not None:
+            self.readout.weight.mul_(self.deviation)
+
+    @torch.no_grad()
+    def _read_as_they_are(self) -> None:
+        if self.deviation is not None:
+            self.readout.weight.div_(self.deviation)
+        if self.mean is not None:
+            self.readout.bias.sub_(self.readout.weight @ self.mean)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The optimiser's moments; the readout's weights belong to the network."""
@@ -267,6 +303,25 @@ def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
         part.float().sum(dim=0, dtype=torch.float64) for part in torch.split(features, batch_size)
     ]
     return (torch.stack(sums).sum(dim=0) / len(features)).float()
+
+
+def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tensor:
+    """Standard deviation [F] of features [N, F] about their mean, in float32.
+
+    A tenth of the average deviation at least, so that units of it don't blow up features that are
+    nearly always the same.
+
+    Example:
+        >>> features = torch.tensor([[0.0, 2.0, 1.0], [2.0, 6.0, 1.0]])
+        >>> deviation_of(features, mean_of(features))
+        tensor([1.0000, 2.0000, 0.1000])
+    """
+    sums = [
+        (part.float() - mean).square_().sum(dim=0, dtype=torch.float64)
+        for part in torch.split(features, batch_size)
+    ]
+    deviation = (torch.stack(sums).sum(dim=0) / len(features)).sqrt()
+    return deviation.clamp_min(deviation.mean() / 10).float()
 
 
 def augmented(
