@@ -152,6 +152,17 @@ def test_rules_and_modes_run_on_cifar_files(
         assert all(claim["holds"] is None for claim in result["claims"])
 
 
+def test_dropout_is_the_networks_own_unless_another_is_asked_for(
+    cifar_root: Path, tmp_path: Path
+) -> None:
+    losses = []
+    for options in ((), ("--dropout", "0.5"), ("--dropout", "0")):
+        command = ("--data", str(cifar_root), "--depth", "1", *options)
+        folder, _ = run(tmp_path / "runs", "softhebb-cifar10", *command)
+        losses.append([r["loss"] for r in records(folder) if r["phase"] == "readout"])
+    assert losses[0] == losses[1] != losses[2]
+
+
 @pytest.mark.parametrize(
     ("name", "root"), [("softhebb-cifar10", "cifar_root"), ("softhebb-stl10", "stl10_root")]
 )
@@ -317,6 +328,8 @@ def test_settings_that_do_not_go_together() -> None:
         ("readout_batch_size", 0),
         ("readout_learning_rate", 0.0),
         ("validation", 1.0),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
         ("depth", 9),
         ("width", "3x"),
         ("rule", "loud"),

@@ -134,7 +134,7 @@ def test_resumed_training_has_the_same_bits(taken_account_of: tuple[str, ...]) -
     assert torch.equal(whole.readout.weight, resumed.readout.weight)
 
 
-@pytest.mark.parametrize("p", [0.0, 0.4, 0.5, 0.9])
+@pytest.mark.parametrize("p", [0.0, 3 / 256, 0.25, 0.4, 0.5, 0.75, 0.9])
 def test_dropout_mask_statistics(p: float) -> None:
     mask = DropoutMask(p, "cpu")((501, 803), torch.Generator().manual_seed(0))
     kept = mask > 0
@@ -147,10 +147,12 @@ def test_dropout_mask_statistics(p: float) -> None:
         assert float(neighbours.double().mean()) == pytest.approx(wanted, abs=5 / n**0.5)
 
 
-def test_dropout_mask_uses_every_bit() -> None:
-    """Each of the 64 positions of a word is kept half of the time, the sign bit too."""
-    mask = DropoutMask(0.5, "cpu")((64000,), torch.Generator().manual_seed(0)).view(-1, 64)
-    assert torch.allclose(mask.mean(0), torch.ones(64), atol=0.2)
+@pytest.mark.parametrize(("p", "masks"), [(0.5, 64), (0.25, 32), (0.875, 16), (3 / 256, 8)])
+def test_dropout_mask_uses_every_bit(p: float, masks: int) -> None:
+    """Each position of a word is kept as often as any other, that of the sign bit too."""
+    mask = DropoutMask(p, "cpu")((1000 * masks,), torch.Generator().manual_seed(0)).view(-1, masks)
+    error = 5 * (p / (1 - p) / len(mask)) ** 0.5
+    assert torch.allclose(mask.mean(0), torch.ones(masks), atol=error)
 
 
 def small_net() -> SoftHebbNet:

@@ -69,6 +69,8 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
         images = images.validation_split(config.validation, session.seed)
     spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
     spec = replace(spec, readout_from=config.readout_from, on_off=config.on_off)
+    if config.dropout is not None:
+        spec = replace(spec, dropout=config.dropout)
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
     if session.quick:

@@ -29,6 +29,7 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
         "on_off": True,
         "standardised": True,
         "readout_learning_rate": 1e-4,
+        "dropout": 0.25,
         "renewed_views": True,
     },
     "cifar10": _OF_PHOTOS,
@@ -58,6 +59,8 @@ class SoftHebbConfig:
         readout_epochs: passes of the readout (or of backprop) over the labelled images.
         readout_batch_size: rows per update of the readout.
         readout_learning_rate: of its first epoch.
+        dropout: probability of dropping what the readout sees, in its training; that of the
+            network's preset if None.
         statistics_pass: for rule random: gather batch statistics before the readout.
         validation: this share of the training set is held out and tested on instead of the test
             set; for choosing settings.
@@ -88,6 +91,7 @@ class SoftHebbConfig:
     readout_epochs: int = 50
     readout_batch_size: int = 64
     readout_learning_rate: float = 1e-3
+    dropout: float | None = None
     statistics_pass: bool = True
     validation: float = 0.0
     readout_from: ReadoutFrom = "last"
@@ -116,8 +120,10 @@ class SoftHebbConfig:
             readout_batch_size=self.readout_batch_size,
             readout_learning_rate=self.readout_learning_rate,
         )
-        if not 0 <= self.validation < 1:
-            raise InputError(f"validation is {self.validation}; expected at least 0 and below 1")
+        for name in ("validation", "dropout"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share < 1:
+                raise InputError(f"{name} is {share}; expected at least 0 and below 1")
         if self.rule == "backprop":
             of_readout = ("readout_from", "on_off", "mirrored", *STATISTICS, "renewed_views")
             self._expect_defaults(*of_readout)

@@ -93,8 +93,8 @@ class ReadoutTraining:
     """Trains a linear readout on features with dropout, Adam and paper B's schedule.
 
     One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out, and the
-    dropout mask of p = 0.5 comes from random bits, because a generic random mask would cost more
-    than all the rest together.
+    dropout mask comes from random bits where p is 0.5, 0.25 or the like, because a generic random
+    mask would cost more than all the rest together.
 
     Args:
         readout: the layer to train, in place.
@@ -255,16 +255,20 @@ class DropoutMask:
         if not 0 <= probability < 1:
             raise InputError(f"dropout is {probability}; expected at least 0 and below 1")
         self.probability, self.device = probability, device
-        bits = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
-        self.table = (2 * bits).float().to(device)
+        # A few random bits per mask do where p is a whole number of the steps that they count.
+        self.bits = next((b for b in (1, 2, 4, 8) if probability * 2**b % 1 == 0), 0)
+        if self.bits:
+            numbers = torch.arange(256).unsqueeze(1) >> torch.arange(0, 8, self.bits)
+            kept = numbers % 2**self.bits >= probability * 2**self.bits
+            self.table: Tensor = (kept / (1 - probability)).to(device)
 
     def __call__(self, shape: tuple[int, ...], random: torch.Generator) -> Tensor:
         """A float32 mask [B, F]."""
         count = torch.Size(shape).numel()
-        if self.probability != 0.5:
+        if not self.bits:
             kept = torch.rand(count, generator=random) >= self.probability
             return kept.view(shape).to(self.device) / (1 - self.probability)
-        words = torch.empty(-(-count // 64), dtype=torch.int64)
+        words = torch.empty(-(-count * self.bits // 64), dtype=torch.int64)
         words.random_(-(2**63), None, generator=random)  # all 64 bits
         octets = words.view(torch.uint8).to(self.device).int()
         return self.table.index_select(0, octets).view(-1)[:count].view(shape)
