@@ -123,6 +123,21 @@ def test_the_best_preset_is_better_on_fashion_too() -> None:
     assert words in text, words
 
 
+def test_the_best_preset_of_digits_is_quoted_with_its_cost() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    (run,) = (run for run in results("softhebb-beyond") if run["data"]["name"] == "MNIST")
+    assert run["complete"] and not run["quick"] and not run["data"]["notice"]
+    assert (run["data"]["n_train"], run["data"]["n_test"]) == OFFICIAL["MNIST"]
+    assert run["config"]["preset"] == "best" and not run["config"]["validation"]
+    assert "best" in {claim["id"] for claim in run["claims"]}
+    words = (
+        f"{100 * run['metrics']['test_accuracy']:.2f} % with one seed, in "
+        f"{run['wall_s'] / 60:.0f} minutes of a busy core and "
+        f"{run['metrics']['peak_memory_gb']:.1f} GB"
+    )
+    assert words in text, words
+
+
 def _three_seeds(name: str) -> list[dict[str, Any]]:
     """Whole runs of one setting, which lie beside each other as NAME-seed0.json and so on."""
     folder = RESULTS / "softhebb-beyond"
