@@ -125,15 +125,15 @@ def test_the_best_preset_is_better_on_fashion_too() -> None:
 
 def test_the_best_preset_of_digits_is_quoted_with_its_cost() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
-    (run,) = (run for run in results("softhebb-beyond") if run["data"]["name"] == "MNIST")
-    assert run["complete"] and not run["quick"] and not run["data"]["notice"]
-    assert (run["data"]["n_train"], run["data"]["n_test"]) == OFFICIAL["MNIST"]
-    assert run["config"]["preset"] == "best" and not run["config"]["validation"]
-    assert "best" in {claim["id"] for claim in run["claims"]}
+    runs = _three_seeds("digits-best")
+    for run in runs:
+        assert (run["data"]["n_train"], run["data"]["n_test"]) == OFFICIAL["MNIST"]
+        assert run["config"]["preset"] == "best" and run["config"]["rule"] == "soft"
+    found = [run["metrics"]["test_accuracy"] for run in runs]
+    memory = max(run["metrics"]["peak_memory_gb"] for run in runs)
     words = (
-        f"{100 * run['metrics']['test_accuracy']:.2f} % with one seed, in "
-        f"{run['wall_s'] / 60:.0f} minutes of a busy core and "
-        f"{run['metrics']['peak_memory_gb']:.1f} GB"
+        f"{_mean_and_sd(found)} %, three seeds; the first took {runs[0]['wall_s'] / 60:.0f} minutes "
+        f"of a busy core (the others were stopped in between) and {memory:.1f} GB"
     )
     assert words in text, words
 
