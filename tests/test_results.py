@@ -131,9 +131,10 @@ def test_the_best_preset_of_digits_is_quoted_with_its_cost() -> None:
         assert run["config"]["preset"] == "best" and run["config"]["rule"] == "soft"
     found = [run["metrics"]["test_accuracy"] for run in runs]
     memory = max(run["metrics"]["peak_memory_gb"] for run in runs)
+    minutes = runs[0]["wall_s"] / 60
     words = (
-        f"{_mean_and_sd(found)} %, three seeds; the first took {runs[0]['wall_s'] / 60:.0f} minutes "
-        f"of a busy core (the others were stopped in between) and {memory:.1f} GB"
+        f"{_mean_and_sd(found)} %, three seeds; the first took {minutes:.0f} minutes of a busy "
+        f"core (the others were stopped in between) and {memory:.1f} GB"
     )
     assert words in text, words
 
