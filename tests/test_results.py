@@ -137,6 +137,13 @@ def test_the_best_preset_of_digits_is_quoted_with_its_cost() -> None:
         f"core (the others were stopped in between) and {memory:.1f} GB"
     )
     assert words in text, words
+    path = RESULTS / "softhebb-beyond" / "digits-random-best-seed0.json"
+    untaught = json.loads(path.read_text())
+    assert untaught["complete"] and untaught["config"] == runs[0]["config"] | {"rule": "random"}
+    accuracy = untaught["metrics"]["test_accuracy"]
+    assert min(found) < accuracy < max(found)
+    words = f"(`--rule random`, one seed) the same readout makes {100 * accuracy:.2f} %"
+    assert words in text, words
 
 
 def _three_seeds(name: str) -> list[dict[str, Any]]:
