@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from plastorch.engine.errors import InputError
 
 settings.register_profile("hostile", deadline=None, max_examples=40, derandomize=True)
+collect_ignore = ["kernel_fuzz.py", "kernels"]  # no tests: test_kernels.py runs them
 HUGE = (b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\xff" * 8, b"\0" * 4, b"\xff" * 64)
 
 
