@@ -1,19 +1,12 @@
 import gzip
-import os
-import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from plastorch.data.formats import (
     mapped_bytes,
-    read_cifar,
     read_idx,
-    read_pickle,
     read_stl10_images,
     read_stl10_labels,
 )
@@ -56,100 +49,6 @@ def test_damaged_gzip(tmp_path, write_idx):
         (tmp_path / "x.gz").write_bytes(content)
         with pytest.raises(InputError, match=r"x\.gz"):
             read_idx(tmp_path / "x.gz", 1)
-
-
-class _Payload:
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.target}",)
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_hostile_pickle_is_refused_and_not_executed(tmp_path, protocol):
-    path, target = tmp_path / "data_batch_1", tmp_path / "executed"
-    path.write_bytes(pickle.dumps({"data": _Payload(target)}, protocol=protocol))
-    with pytest.raises(InputError, match=r"data_batch_1.*refused"):
-        read_pickle(path)
-    assert not target.exists()
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["builtins\neval", "numpy\nload", "numpy.core.multiarray\nfromfile", "numpy\nndarray.tofile"],
-)
-def test_names_beyond_array_building_are_refused(tmp_path, name):
-    path = tmp_path / "batch"
-    path.write_bytes(f"c{name}\n.".encode())
-    with pytest.raises(InputError, match="refused"):
-        read_pickle(path)
-
-
-def test_codecs_other_than_latin1_are_refused(tmp_path):
-    path = tmp_path / "batch"
-    path.write_bytes(b"c_codecs\nencode\n(Vabc\nVzip\ntR.")
-    with pytest.raises(InputError, match=r"'zip'.*refused"):
-        read_pickle(path)
-
-
-@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
-def test_arrays_of_old_and_new_numpy(tmp_path, module):
-    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    content = pickle.dumps({b"data": array}, protocol=2)
-    names = (b"numpy._core.multiarray", b"numpy.core.multiarray")
-    present = next(n for n in names if n in content)
-    path = tmp_path / "batch"
-    path.write_bytes(content.replace(present, module.encode()))
-    assert np.array_equal(read_pickle(path)["data"], array)
-
-
-@given(cut=st.integers(0, 200), flip=st.integers(0, 199))
-def test_cut_or_altered_pickles_raise_input_error_or_load(tmp_path_factory, cut, flip):
-    content = bytearray(pickle.dumps({"labels": list(range(60)), "x": np.zeros(9)}, protocol=2))
-    content[flip % len(content)] ^= 0x55
-    path = tmp_path_factory.mktemp("p") / "batch"
-    path.write_bytes(content[:cut])
-    try:
-        assert isinstance(read_pickle(path), dict)
-    except InputError as error:
-        assert str(path) in str(error)
-
-
-def test_cut_pickle_says_how_many_bytes(tmp_path, cifar_root):
-    path = cifar_root / "cifar-10-batches-py" / "test_batch"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"test_batch: 1,000 bytes"):
-        read_cifar(path, "labels")
-    with pytest.raises(InputError, match="no file"):
-        read_cifar(tmp_path / "nowhere", "labels")
-
-
-def _batch(**changes):
-    return {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]} | changes
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ([1, 2], "a list found"),
-        ({"data": 1}, "labels"),
-        (_batch(data=np.zeros((2, 3072))), "'data'"),
-        (_batch(data=np.zeros((2, 3071), np.uint8)), r"\(2, 3071\)"),
-        (_batch(data="text"), "str"),
-        (_batch(labels=[0]), "2 images but 1 labels"),
-        (_batch(labels=[0, -1]), "class numbers"),
-        (_batch(labels=[0, 1.5]), "class numbers"),
-        (_batch(labels=[0, 100]), "class numbers"),
-        (_batch(labels="ab"), "class numbers"),
-    ],
-)
-def test_batches_of_the_wrong_content(tmp_path, content, message):
-    path = tmp_path / "batch"
-    path.write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(InputError, match=message) as caught:
-        read_cifar(path, "labels")
-    assert str(path) in str(caught.value)
 
 
 def test_stl10_size_and_labels(tmp_path):

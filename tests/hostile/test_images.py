@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import struct
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,14 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from plastorch.data import formats, load_images
+from plastorch.data.cifar import read_cifar, read_pickle
 from plastorch.data.coco import read_coco, write_coco
-from plastorch.data.formats import read_cifar, read_idx, read_stl10_images, read_stl10_labels
+from plastorch.data.formats import read_idx, read_stl10_images, read_stl10_labels
 from plastorch.data.scenes import Scenes
 from plastorch.data.voc import read_voc, read_xml, write_voc
 from plastorch.engine.errors import InputError
 
 IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 5, 4, 3) + bytes(range(60))
-CIFAR = pickle.dumps(
-    {b"data": np.zeros((3, 3072), np.uint8), b"labels": [1, 2, 3], b"batch_label": b"one"}, 2
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +42,29 @@ def test_damaged_idx(damaged: Any, survives: Any, folder: Path, packed: bool, da
     assert found is None or found.dtype == torch.uint8
 
 
+@pytest.mark.parametrize("labels", [[1, 2, 3], np.arange(3)])
 @given(data=st.data())
-def test_damaged_cifar(damaged: Any, survives: Any, folder: Path, data: Any) -> None:
-    (folder / "batch").write_bytes(damaged(data, CIFAR))
+def test_damaged_cifar(damaged: Any, survives: Any, folder: Path, labels: Any, data: Any) -> None:
+    content = pickle.dumps({"data": np.zeros((3, 3072), np.uint8), "labels": labels}, 2)
+    (folder / "batch").write_bytes(damaged(data, content))
     found = survives(read_cifar, folder / "batch", "labels")
     assert found is None or len(found[0]) == len(found[1])
+
+
+def test_any_order_of_opcodes(survives: Any, folder: Path) -> None:
+    """The opcodes of genuine batches, cut out, doubled, and put anywhere."""
+    random = np.random.default_rng(0)
+    whole = pickle.dumps({"data": np.zeros((3, 4), np.uint8), b"labels": np.arange(3)}, 2)
+    starts = [start for _, _, start in pickletools.genops(whole)]
+    parts = [whole[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
+    for _ in range(2000):
+        places = np.arange(len(parts)).tolist()
+        for place, other in random.integers(0, len(parts), (4, 2)):
+            places.insert(place, places.pop(other)) if random.random() < 0.5 else places.insert(
+                place, places[other]
+            )
+        (folder / "batch").write_bytes(b"".join(parts[place] for place in places))
+        survives(read_pickle, folder / "batch")
 
 
 @given(content=st.binary(max_size=60))
@@ -125,13 +142,81 @@ def test_pickles_that_take_endless_memory_or_time(refused: Any, tmp_path: Path, 
     refused(read_cifar, tmp_path / "batch", "labels")
 
 
-def test_labels_without_bytes(refused: Any, tmp_path: Path) -> None:
-    """An array of items of no size can have any number of them."""
-    labels = np.empty(10**12, "V0")
-    content = pickle.dumps({"data": np.zeros((3, 3072), np.uint8), "labels": labels}, 2)
-    assert len(content) < 20_000
-    (tmp_path / "batch").write_bytes(content)
-    refused(read_cifar, tmp_path / "batch", "labels")
+class Rebuilt:
+    """What a pickle rebuilds by a call and a state."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __reduce__(self) -> Any:
+        return self.parts
+
+
+RECONSTRUCT = np.zeros(0, np.uint8).__reduce__()[0]
+BYTES, OBJECTS = (3, "|", None, None, None, -1, -1, 0), (3, "|", None, None, None, -1, -1, 63)
+
+
+def kind(name: str, state: Any = BYTES) -> Rebuilt:
+    return Rebuilt(np.dtype, (name, False, True), state)
+
+
+def array(
+    dtype: Any, content: Any, shape: Any = (3,), by_columns: Any = False, version: Any = 1
+) -> Rebuilt:
+    state = (version, shape, dtype, by_columns, content)
+    return Rebuilt(RECONSTRUCT, (np.ndarray, (0,), b"b"), state)
+
+
+def struct_of(field: Any, at: int, size: int = 8, flags: int = 27) -> Rebuilt:
+    return kind("V8", (3, "|", None, ("a",), {"a": (field, at)}, size, 1, flags))
+
+
+POINTERS = b"A" * 24
+STATES = {
+    "pointers": array(kind("O8", OBJECTS), POINTERS),
+    "pointers by flags": array(kind("u1", (3, "|", None, None, None, 8, 8, 63)), POINTERS),
+    "fewer objects": array(kind("O8", OBJECTS), [1]),
+    "no objects": array(kind("O8", OBJECTS), []),
+    "an object in a struct": array(struct_of(kind("O8", OBJECTS), 0), POINTERS),
+    "an object, hidden": array(struct_of(kind("O8", OBJECTS), 0, flags=0), POINTERS),
+    "far field": array(struct_of(kind("i8"), 10**9), POINTERS),
+    "field before": array(struct_of(kind("i8"), -(10**9)), POINTERS),
+    "small struct": array(struct_of(kind("i8"), 0, size=1), b"AAA"),
+    "large items": array(kind("V8", (3, "|", None, None, None, 10**9, 1, 0)), b"A" * 24),
+    "large parts": array(
+        kind("V8", (3, "|", (kind("u1"), (10**9,)), None, None, 8, 1, 0)), POINTERS
+    ),
+    "items of no size": np.empty(10**12, "V0"),
+    "rows of no size": array(kind("u1"), b"", (10**15, 0)),
+    "negative": array(kind("u1"), b"AAA", (-3, -1)),
+    "huge": array(kind("u1"), b"AAA", (2**62, 4)),
+    "deep": array(kind("u1"), b"AAA", (1,) * 99 + (3,)),
+    "endless product": array(kind("u1"), b"AAA", (2**31 - 1,) * 100_000),
+    "short": array(kind("i8"), b"AAA"),
+    "long": array(kind("u1"), POINTERS),
+    "list": array(kind("u1"), [1, 2, 3]),
+    "number": array(kind("u1"), 3),
+    "by columns": array(kind("u1"), b"AAA", by_columns=True),
+    "version": array(kind("u1"), b"AAA", version=0),
+    "other bytes": array(kind("i8", (3, ">", None, None, None, -1, -1, 0)), POINTERS),
+    "fractions": np.zeros(3),
+    "text": np.array(["a", "b", "c"]),
+    "times": np.zeros(3, "M8[s]"),
+    "truth": np.zeros(3, bool),
+    "no state": Rebuilt(RECONSTRUCT, (np.ndarray, (0,), b"b")),
+    "memory": Rebuilt(RECONSTRUCT, (np.ndarray, (10**9,), b"O")),
+    "state of a name": Rebuilt(np.dtype, ("u1", False, True), {"__class__": 1}),
+    "type": kind("u1"),
+}
+"""In the place of labels, which were taken for pointers, or read outside their bytes."""
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("key", ["data", "labels"])
+def test_crafted_arrays(refused: Any, tmp_path: Path, name: str, key: str) -> None:
+    batch = {"data": np.zeros((3, 3072), np.uint8), "labels": [1, 2, 3]}
+    (tmp_path / "batch").write_bytes(pickle.dumps(batch | {key: STATES[name]}, 2))
+    refused(read_cifar, tmp_path / "batch", "labels", megabytes=100)
 
 
 def picture(side: int = 8, kind: str = "PNG") -> bytes:

@@ -1,22 +1,16 @@
-"""Readers of the official binary formats: IDX (MNIST), CIFAR pickles, STL-10.
+"""Readers of the official binary formats of MNIST (IDX) and STL-10; CIFAR has its own module.
 
 Nothing in a file is ever executed; a damaged file is an InputError that names it.
 """
 
 import gzip
-import io
 import math
 import mmap
-import pickle
-import pickletools
 import struct
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,124 +89,6 @@ def read_bytes(path: Path) -> bytes:
     if max(size, len(content)) > MOST_BYTES:
         raise InputError(f"{path}: more than {MOST_BYTES:,} bytes in it; expected at most as many")
     return content
-
-
-def read_pickle(path: Path) -> dict[str, Any]:
-    """Reads a CIFAR pickle: a dictionary of arrays, lists and strings, and nothing else.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The dictionary, its keys as str whether they were pickled as bytes or text.
-
-    Raises:
-        InputError: The pickle names any class or function beyond those that rebuild a numpy
-            array (they are refused, not called), is cut short, or is no dictionary.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder, "batch")
-        ...     _ = file.write_bytes(pickle.dumps({b"labels": [3, 1]}, protocol=2))
-        ...     read_pickle(file)
-        {'labels': [3, 1]}
-    """
-    try:
-        content = path.read_bytes()
-        _check_opcodes(content)
-        value = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        size = f"{path.stat().st_size:,} bytes" if path.is_file() else "no file"
-        raise InputError(
-            f"{path}: {size} found that end or break before the pickle is complete "
-            f"({type(error).__name__}: {error}); expected the official file"
-        ) from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: a {type(value).__name__} found; expected a pickled dictionary")
-    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in value.items()}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Resolves the few names that rebuild numpy arrays, and refuses every other."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed: dict[tuple[str, str], Callable[..., Any]] = {
-            ("numpy", "ndarray"): _empty_array,
-            ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): _latin1_bytes,
-            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-        }
-        if (module, name) not in allowed:
-            raise InputError(f"the pickle asks for {module}.{name}, which is refused")
-        return allowed[module, name]
-
-
-def _empty_array(*_: object) -> "np.ndarray[Any, Any]":
-    """What numpy begins with, whatever the pickle says: the content, which is counted, follows."""
-    return np.empty(0, np.int8)
-
-
-def _check_opcodes(content: bytes) -> None:
-    """Refuses what makes a small pickle take endless memory or time.
-
-    That is to remember an object under a huge number, and to build tuples, or sets, that hold one
-    another many times.
-    """
-    tuples: dict[int, bool] = {}
-    before = ""
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-        if opcode.name in ("DUP", "FROZENSET", "ADDITEMS"):
-            raise InputError(f"the pickle has the opcode {opcode.name}, which is refused")
-        if "PUT" in opcode.name or opcode.name == "MEMOIZE":
-            place = len(tuples) if opcode.name == "MEMOIZE" else int(argument or 0)
-            if place > count:
-                raise InputError(f"the pickle has the place {place}, which is refused")
-            tuples[place] = "TUPLE" in before
-        elif "GET" in opcode.name and tuples.get(int(argument or 0)):
-            raise InputError("the pickle repeats a tuple, which is refused")
-        before = opcode.name
-
-
-def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise InputError(f"the pickle asks for the encoding {encoding!r}, which is refused")
-    return text.encode("latin1")
-
-
-def read_cifar(path: Path, label_key: str) -> tuple[Tensor, Tensor]:
-    """Reads a batch file of CIFAR-10 or CIFAR-100.
-
-    Args:
-        path: The file.
-        label_key: ``"labels"`` (CIFAR-10) or ``"fine_labels"`` (CIFAR-100).
-
-    Returns:
-        Images, uint8 [N, 3, 32, 32], and labels, int64 [N].
-
-    Raises:
-        InputError: The file is damaged, unsafe, or holds something else.
-    """
-    batch = read_pickle(path)
-    if missing := {"data", label_key} - batch.keys():
-        raise InputError(f"{path}: no {sorted(missing)} in {sorted(batch)}; expected a CIFAR batch")
-    data, labels = batch["data"], batch[label_key]
-    if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (3072,)):
-        found = getattr(data, "shape", type(data).__name__)
-        raise InputError(f"{path}: 'data' is {found}; expected bytes of shape [N, 3072]")
-    if isinstance(labels, np.ndarray) and labels.itemsize > 0:
-        labels = labels.tolist()
-    if not (isinstance(labels, list) and all(type(y) is int and 0 <= y < 100 for y in labels)):
-        raise InputError(
-            f"{path}: {label_key!r} is no list of class numbers; expected one an image"
-        )
-    if len(labels) != len(data):
-        raise InputError(f"{path}: {len(data):,} images but {len(labels):,} labels")
-    images = torch.from_numpy(data.copy()).view(-1, 3, 32, 32)
-    return images, torch.tensor(labels, dtype=torch.int64)
 
 
 def read_stl10_images(path: Path) -> Tensor:

@@ -7,14 +7,9 @@ import torch
 from torch import Tensor
 
 from plastorch.data.catalogue import Entry
+from plastorch.data.cifar import read_cifar, read_pickle
 from plastorch.data.folders import read_parts, scan_parts
-from plastorch.data.formats import (
-    read_cifar,
-    read_idx,
-    read_pickle,
-    read_stl10_images,
-    read_stl10_labels,
-)
+from plastorch.data.formats import read_idx, read_stl10_images, read_stl10_labels
 from plastorch.data.imageset import ImageSet, fingerprint
 from plastorch.engine.errors import InputError
 
