@@ -183,7 +183,13 @@ def test_every_kind_has_names_for_its_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("edges", "words"),
-    [((), r"edges is \(\)"), (((1.0, 1.0),), "expected ascending"), (((math.nan, 1.0),), "ascend")],
+    [
+        ((), r"edges is \(\)"),
+        (((1.0, 1.0),), "expected ascending"),
+        (((math.nan, 1.0),), "ascend"),
+        (((math.nan,),), "finite"),
+        (((math.inf,),), "finite"),
+    ],
 )
 def test_bad_edges(edges: tuple[tuple[float, ...], ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
@@ -211,8 +217,11 @@ def test_bad_samples() -> None:
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 def test_copies_that_are_no_numbers_have_no_class(bad: float) -> None:
-    with pytest.raises(InputError, match="infinite or not a number; expected finite numbers"):
-        Bins(((0.5,), (0.5,))).encode(torch.tensor([[0.0, 1.0], [bad, 0.0]]))
+    copies = torch.tensor([[0.0, 1.0], [bad, 0.0]])
+    with pytest.raises(InputError, match="NaN or infinite values in command"):
+        Bins(((0.5,), (0.5,))).encode(copies)
+    with pytest.raises(InputError, match="NaN or infinite values in samples"):
+        Bins.quantiles(copies, 2)
 
 
 def test_bad_targets() -> None:

@@ -186,6 +186,10 @@ def test_a_detector_learns_where_objects_are() -> None:
         (lambda: Segmenter(encoder(), 2, "unet"), "head is 'unet'; expected one of linear, fcn"),  # type: ignore[arg-type]
         (lambda: Detector(encoder(), -1), "classes is -1"),
         (lambda: Detector(encoder(), 2, width=0), "width is 0"),
+        (
+            lambda: segmentation_iou(Segmenter(encoder(), 2), scenes(2), lambda x: x * torch.nan),
+            "NaN or infinite values in logits",
+        ),
     ],
 )
 def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:

@@ -104,7 +104,7 @@ def test_equal_errors_go_to_the_largest_penalty_and_constants_are_borne() -> Non
         (torch.zeros(3, 2), torch.zeros(3), [1.0], "targets are (3,); expected (3, number"),
         (torch.zeros(3, 2), torch.zeros(2, 1), [1.0], "targets are (2, 1)"),
         (torch.zeros(3, 2), torch.zeros(3, 1), [1.0, 0.0], "penalty is 0.0; expected more than 0"),
-        (torch.full((3, 2), torch.inf), torch.zeros(3, 1), [1.0], "features hold NaN"),
+        (torch.full((3, 2), torch.inf), torch.zeros(3, 1), [1.0], "NaN or infinite"),
     ],
 )
 def test_bad_input_is_named(x: Tensor, y: Tensor, penalties: Any, message: str) -> None:

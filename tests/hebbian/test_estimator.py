@@ -362,7 +362,8 @@ class TestPartialFit:
 
 
 BAD_IMAGES = [
-    (np.zeros((20, 784)), r"X has shape \(20, 784\); expected at least one image, as N x H x W"),
+    (np.zeros((20, 784)), r"\(20, 784\), 2 dimensions; expected images .*reshape\(-1, H, W\)"),
+    (np.zeros(784), r"X has shape \(784,\), 1 dimensions; expected images as N x H x W"),
     (np.zeros((0, 28, 28)), r"X has shape \(0, 28, 28\); expected at least one image"),
     (np.zeros((20, 28, 28, 0)), r"X has shape \(20, 28, 28, 0\); expected at least one"),
     (np.zeros((20, 28, 30)), r"images of 28 x 30 pixels; expected square images"),

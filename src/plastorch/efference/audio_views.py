@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plastorch.data.logmel import FLOOR
 from plastorch.efference.actions import AudioActions, check_audio_actions
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 
 _DECIBEL = math.log(10) / 10
 _QUIET = 0.1  # least deviation that a clip is divided by; silence would be noise otherwise
@@ -107,8 +107,8 @@ class AudioViews:
             float32 [B, 1, bands, frames].
 
         Raises:
-            InputError: if the clips have another shape or type, there aren't as many actions, or
-                a crop has no length or leaves the clip.
+            InputError: if the clips have another shape or type, there aren't as many actions, one
+                is not finite, or a crop has no length or leaves the clip.
         """
         _check_clips(clips)
         _check_crops(len(clips), actions)
@@ -205,6 +205,7 @@ def _check_crops(count: int, actions: AudioActions) -> None:
     check_audio_actions(actions)
     if len(actions.start) != count:
         raise InputError(f"actions are of {len(actions.start)} views; expected {count}, the clips")
+    check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise's seed
     outside = ~((actions.start >= -1e-5) & (actions.start + actions.length <= 1 + 1e-5))
     if bool(outside.any()):
         start, length = float(actions.start[outside][0]), float(actions.length[outside][0])

@@ -21,7 +21,7 @@ from plastorch.efference.actions import (
     egocentric_audio,
     full_command,
 )
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 
 Actions = ImageActions | AudioActions
 
@@ -54,8 +54,10 @@ class Bins:
         if not self.edges:
             raise InputError("edges is (); expected those of one factor or more")
         for edges in self.edges:
-            if any(not low < high for low, high in pairwise(edges)):
-                raise InputError(f"edges is {edges} for a factor; expected ascending numbers")
+            if any(not low < high for low, high in pairwise((-math.inf, *edges, math.inf))):
+                raise InputError(
+                    f"edges is {edges} for a factor; expected ascending, finite numbers"
+                )
 
     @classmethod
     def quantiles(
@@ -72,7 +74,7 @@ class Bins:
             binary: numbers of the factors that are 0 or 1.
 
         Raises:
-            InputError: if the samples are no matrix, or there are fewer of them than bins; if a
+            InputError: if the samples are no matrix, not finite, or fewer than bins; if a
                 count is below 2 or there isn't one per factor; if there is no such binary factor.
         """
         if samples.ndim != 2 or not samples.is_floating_point():
@@ -88,6 +90,7 @@ class Bins:
             )
         if not set(binary) <= set(range(factors)):
             raise InputError(f"binary is {binary}; expected numbers of factors below {factors}")
+        check_finite(samples=samples)
         columns = samples.detach().cpu().sort(dim=0).values.T
         return cls(
             tuple(
@@ -145,10 +148,7 @@ class Bins:
                 f"command has {command.shape[1]} numbers; expected {len(self.edges)}, one for each "
                 "factor of the bins"
             )
-        if not bool(command.isfinite().all()):
-            raise InputError(
-                "command holds what is infinite or not a number; expected finite numbers"
-            )
+        check_finite(command=command)
         codes = (command[:, :, None] >= self._table.to(command)).sum(dim=-1)
         single = torch.tensor([size == 1 for size in self.sizes], device=command.device)
         return codes.masked_fill(single, -1)

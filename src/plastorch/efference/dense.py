@@ -14,7 +14,7 @@ from plastorch.data.scenes import VOID, Scenes
 from plastorch.efference.encoders import Encoder
 from plastorch.efference.probes import Apply, as_floats, evaluating
 from plastorch.efference.transfer import Detections, average_precision, confusion, mean_iou
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 
 Head = Literal["linear", "fcn"]
 """Of a segmenter: one linear layer for each place of the map, or torchvision's FCN head."""
@@ -136,8 +136,14 @@ class Detector(DenseNet):
         self.rpn, self.roi_heads = _faster_rcnn(width, classes)
 
     def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """Boxes, labels and scores for each of the images [B, 3, H, W], the surest first."""
-        found, _ = self._run(self.feature_map(images), images.shape, None)
+        """Boxes, labels and scores for each of the images [B, 3, H, W], the surest first.
+
+        Raises:
+            InputError: if the encoder's maps are not finite: then there would be no box at all.
+        """
+        maps = self.feature_map(images)
+        check_finite(maps=maps)
+        found, _ = self._run(maps, images.shape, None)
         return [{**each, "labels": each["labels"] - 1} for each in found]
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
@@ -173,6 +179,9 @@ def segmentation_iou(
         scenes: on any device.
         apply: from uint8 images to what the encoder takes.
         batch_size: scenes at a time.
+
+    Raises:
+        InputError: if the segmenter's answers are not finite.
     """
     device = next(segmenter.parameters()).device
     classes = segmenter.classes + 1
@@ -180,6 +189,7 @@ def segmentation_iou(
     with evaluating(segmenter):
         for rows in torch.split(torch.arange(len(scenes)), batch_size):
             logits = segmenter(apply(scenes.images[rows].to(device)))
+            check_finite(logits=logits)
             wanted = scenes.class_maps[rows].to(device)
             counts += confusion(logits.argmax(dim=1), wanted, classes).cpu()
     return mean_iou(counts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.efference.method import Method
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_finite
 
 
 class Learner(nn.Module):
@@ -58,15 +58,19 @@ def probe_accuracy(
         From 0 to 1; the learner is in evaluation mode meanwhile.
 
     Raises:
-        InputError: if the numbers of images and labels differ, or are 0.
+        InputError: if the numbers of images and labels differ, or are 0, or the probe's answers
+            are not finite.
     """
     if len(images) != len(labels) or len(images) == 0:
         raise InputError(f"labels are {len(labels)}; expected {max(len(images), 1)}")
     training = learner.training
     learner.eval()
-    answers = [
-        learner.probe(learner.method.encoder(prepare(batch))).argmax(dim=1)
-        for batch in torch.split(images, 1000)
-    ]
+    logits = torch.cat(
+        [
+            learner.probe(learner.method.encoder(prepare(batch)))
+            for batch in torch.split(images, 1000)
+        ]
+    )
     learner.train(training)
-    return float((torch.cat(answers) == labels).double().mean())
+    check_finite(logits=logits)
+    return float((logits.argmax(dim=1) == labels).double().mean())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))
 """Of a ridge regression, in units of the mean eigenvalue of the features' scatter matrix."""
@@ -113,8 +113,7 @@ def check_features(name: str, features: Tensor, width: int | None = None) -> Non
     shape = tuple(features.shape)
     if len(shape) != 2 or 0 in shape or shape[1] != (width or shape[1]):
         raise InputError(f"{name} are {shape}; expected (samples, {width or 'features'})")
-    if not torch.isfinite(features).all():
-        raise InputError(f"{name} hold NaN or infinite values; expected finite ones")
+    check_finite(**{name: features})
 
 
 def _scaled(penalties: Sequence[float], features: Tensor) -> list[float]:

@@ -5,6 +5,10 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class InputError(ValueError):
@@ -23,6 +27,23 @@ def check_positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if not value > 0:
             raise InputError(f"{name} is {value}; expected more than 0")
+
+
+def check_finite(**arguments: "Tensor") -> None:
+    """Raises InputError naming the first tensor with a value that is NaN or infinite.
+
+    It waits for the tensor's device: for evaluation, not for each step of a training.
+
+    Example:
+        >>> import torch
+        >>> check_finite(features=torch.tensor([0.0, torch.nan]))
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: NaN or infinite values in features; expected finite ones
+    """
+    for name, values in arguments.items():
+        if not values.isfinite().all():
+            raise InputError(f"NaN or infinite values in {name}; expected finite ones")
 
 
 def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> None:

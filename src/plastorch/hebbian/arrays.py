@@ -22,11 +22,14 @@ def as_images(X: ArrayLike, channels: Channels) -> Tensor:
         array = np.asarray(X)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InputError(f"X has type {array.dtype}; expected uint8, or floats in [0, 1]")
-    if array.ndim not in (3, 4) or array.size == 0:
+    if array.ndim not in (3, 4):
+        table = "; of a table of pixels, pass X.reshape(-1, H, W)" if array.ndim == 2 else ""
         raise InputError(
-            f"X has shape {array.shape}; expected at least one image, as N x H x W x C, "
-            "N x C x H x W or N x H x W"
+            f"X has shape {array.shape}, {array.ndim} dimensions; expected images as "
+            f"N x H x W x C, N x C x H x W or N x H x W{table}"
         )
+    if array.size == 0:
+        raise InputError(f"X has shape {array.shape}; expected at least one image and pixel")
     shape = array.shape
     if array.ndim == 3:
         array = array[:, np.newaxis]

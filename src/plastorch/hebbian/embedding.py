@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 
 PERPLEXITY = 30.0
 
@@ -36,8 +36,7 @@ def embedding(features: Tensor, seed: int = 0, components: int = 50) -> Tensor:
     check_positive(components=components)
     if features.dim() != 2 or len(features) < 3 or not features.shape[1]:
         raise InputError(f"features have shape {tuple(features.shape)}; expected [N, F] with N > 2")
-    if not torch.isfinite(features).all():
-        raise InputError("features hold NaN or infinite values; expected finite ones")
+    check_finite(features=features)
     rows = features.float().cpu().numpy()
     kept = min(components, *rows.shape)
     reduced = PCA(kept, svd_solver="randomized", random_state=seed).fit_transform(rows)

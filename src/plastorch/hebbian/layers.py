@@ -410,6 +410,9 @@ class Triangle(nn.Module):
     Args:
         power: exponent, more than 0.
 
+    Raises:
+        InputError: if the power is not positive.
+
     Example:
         >>> Triangle(0.7)(torch.randn(2, 8, 4, 4)).shape
         torch.Size([2, 8, 4, 4])
@@ -417,8 +420,7 @@ class Triangle(nn.Module):
 
     def __init__(self, power: float = 1.0) -> None:
         super().__init__()
-        if power <= 0:
-            raise InputError(f"power is {power}; expected more than 0")
+        check_positive(power=power)
         self.power = power
 
     def forward(self, u: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ def set_gradients(layer: SoftHebbLayer, step: HebbianStep, rate_power: float = 0
         rate_power: q of the norm-dependent rate; 0 for a constant rate.
 
     Raises:
-        InputError: if the update is not finite; gradients and weights are left as they were.
+        InputError: if the update is not finite, as that of NaN or infinite input; gradients and
+            weights are left as they were.
 
     Example:
         >>> from plastorch.hebbian.layers import SoftHebbLinear
@@ -37,14 +38,24 @@ def set_gradients(layer: SoftHebbLayer, step: HebbianStep, rate_power: float = 0
     """
     raw = sum_over_workers(step.weight_update)
     maximum = largest(raw, layer.groups)
-    if not torch.isfinite(maximum).all():
-        raise InputError("input holds NaN or infinite values; expected finite numbers")
+    finite = torch.isfinite(maximum).all()
+    if step.bias_update is not None and layer.bias is not None:
+        raw_bias = sum_over_workers(step.bias_update)
+        scale = -layer.inverse_temperature * largest(raw_bias, layer.groups)
+        finite &= torch.isfinite(scale).all()
+    if not finite:
+        raise InputError(_why_not_finite(layer))
     rate = norm_dependent_rate(layer.radius(), rate_power).view(-1, *(1,) * (raw.dim() - 1))
     layer.weight.grad = raw.mul_(-rate / maximum).to(layer.weight.dtype)
     if step.bias_update is not None and layer.bias is not None:
-        raw = sum_over_workers(step.bias_update)
-        scale = -layer.inverse_temperature * largest(raw, layer.groups)
-        layer.bias.grad = (raw / scale).to(layer.bias.dtype)
+        layer.bias.grad = (raw_bias / scale).to(layer.bias.dtype)
+
+
+def _why_not_finite(layer: SoftHebbLayer) -> str:
+    for name, parameter in layer.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return f"NaN or infinite values in the layer's {name}; expected finite ones"
+    return "NaN or infinite values in the step's input, or an overflow; expected finite values"
 
 
 def linear_decay(learning_rate: float, step: int, steps: int) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts, part, sum_over_workers, workers
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.optim import readout_rate
@@ -57,7 +57,7 @@ class FeatureExtraction:
         rows = slice(self.position * self.batch_size, (self.position + 1) * self.batch_size)
         features = self._features(self.images[rows])
         if not self.position:
-            check_finite(features)
+            check_finite(features=features)
         limit = torch.finfo(self.features.dtype).max
         if self.features.dtype != torch.float32 and features.abs().max() > limit:
             self.position, self.features = 0, self._cache(torch.float32)
@@ -390,11 +390,15 @@ def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
     Returns:
         One class per neuron [K]; predict with ``assigned[activation.argmax(dim=1)]``.
 
+    Raises:
+        InputError: if a label is out of range, or a response not finite.
+
     Example:
         >>> assign_labels(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([1, 0]), 2)
         tensor([1, 0])
     """
     check_labels(labels, classes)
+    check_finite(activation=activation)
     neurons = activation.shape[1]
     winners = activation.argmax(dim=1)
     wins = torch.bincount(winners * classes + labels, minlength=neurons * classes)
@@ -409,9 +413,3 @@ def check_labels(labels: Tensor, classes: int) -> None:
         raise InputError(
             f"labels lie in {int(labels.min())}..{int(labels.max())}; expected 0..{classes - 1}"
         )
-
-
-def check_finite(features: Tensor) -> None:
-    """Raises InputError if features are NaN or infinite."""
-    if not torch.isfinite(features).all():
-        raise InputError("features hold NaN or infinite values; expected finite weights and images")

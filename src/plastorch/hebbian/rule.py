@@ -27,6 +27,7 @@ def compete(
     """Lets the neurons of each row compete: y = softmax(t u), losers negated in ``softkrotov``.
 
     Paper A, equation of the posterior; paper B, anti-Hebbian losers. Ties go to the first neuron.
+    A row with NaN or +inf has NaN in its answer.
 
     Args:
         u: pre-activations [..., K].
@@ -49,7 +50,8 @@ def compete(
         return F.softmax(inverse_temperature * u, dim=-1)
     winner = u.argmax(dim=-1, keepdim=True)
     if competition == "hard":
-        return torch.zeros_like(u).scatter_(-1, winner, 1.0)
+        one = 1 + 0 * u.gather(-1, winner)  # NaN, if the winner is NaN or infinite
+        return torch.zeros_like(u).scatter_(-1, winner, one)
     if competition == "softkrotov":
         y = F.softmax(inverse_temperature * u, dim=-1)
         winner_probability = y.gather(-1, winner)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import backward, check_parts, part
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay, set_gradients
@@ -296,7 +296,7 @@ def label_assignment_accuracy(
         classes: how many.
 
     Raises:
-        InputError: for labels that do not fit, or no activations.
+        InputError: for labels that do not fit, or activations that are none or not finite.
 
     Example:
         >>> y = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
@@ -305,6 +305,7 @@ def label_assignment_accuracy(
     """
     _check_counts(train=train, train_labels=train_labels)
     _check_counts(test=test, test_labels=test_labels)
+    check_finite(train=train, test=test)
     assigned = assign_labels(train.float(), train_labels, classes)
     return accuracy(assigned[test.argmax(dim=1)], test_labels)
 
@@ -336,12 +337,14 @@ def teacher_clamped_accuracy(
         seed: of weights and order.
 
     Raises:
-        InputError: for numbers that are not positive, labels that do not fit, or no activations.
+        InputError: for numbers that are not positive, labels that do not fit, or activations that
+            are none or not finite.
     """
     check_positive(learning_rate=learning_rate, batch_size=batch_size)
     _check_counts(train=train, train_labels=train_labels)
     _check_counts(test=test, test_labels=test_labels)
     check_labels(train_labels, classes)
+    check_finite(train=train, test=test)
     layer = SoftHebbLinear(train.shape[1], classes, initial_radius=35.0)
     layer.reset_parameters(generator(seed, 2))
     optimizer = torch.optim.SGD(layer.parameters(), lr=learning_rate)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import share_out, workers
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
-from plastorch.hebbian.readout import check_finite, check_labels
+from plastorch.hebbian.readout import check_labels
 from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
@@ -226,7 +226,7 @@ def _pooled_features(net: SoftHebbNet, images: Tensor, batch_size: int = 100) ->
         maps = net.features(batch.to(device)).view(-1, *net.feature_shape)
         rows.append(F.adaptive_avg_pool2d(maps, side).flatten(1).float().cpu())
     features = torch.cat(rows)
-    check_finite(features)
+    check_finite(features=features)
     return features
 
 

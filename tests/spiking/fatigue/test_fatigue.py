@@ -207,6 +207,9 @@ def test_bad_rasters() -> None:
     for shape in ((4, 2), (4, 1, 3), (0, 2, 3)):
         with pytest.raises(InputError, match=r"raster has shape .*expected \(T, 2, 3\)"):
             run_raster(torch.zeros(shape), state, rule, DT)
+    for value in (torch.nan, torch.inf):
+        with pytest.raises(InputError, match="NaN or infinite values in raster"):
+            run_raster(torch.full((4, 2, 3), value), state, rule, DT)
     with pytest.raises(InputError, match="dt is 0"):
         run_raster(torch.zeros(4, 2, 3), state, rule, 0)
     for name in ("fatigue", "tau_fatigue"):

@@ -75,7 +75,7 @@ class FatiguingNeuron(nn.Module):
             Output spikes, bool [T, B], and the state at the end of the last step.
 
         Raises:
-            InputError: if the raster has another form.
+            InputError: if the raster has another form, or is not finite.
         """
         state = self.initial_state(x.device) if state is None else state
         course, state = run_raster(x, state, self.rule, self.dt, self.synapses, generator)

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.spiking.neurons import check_step
 from plastorch.spiking.synapses import IdealSynapses, Synapses
 
@@ -277,7 +277,7 @@ def run_raster(
         What the neurons did, and the state after the last step.
 
     Raises:
-        InputError: if shapes don't fit, or ``dt`` is not positive.
+        InputError: if shapes don't fit, the raster is not finite, or ``dt`` is not positive.
 
     Example:
         >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
@@ -291,6 +291,7 @@ def run_raster(
             f"raster has shape {tuple(raster.shape)}; expected (T, "
             f"{', '.join(map(str, state.resource.shape))})"
         )
+    check_finite(raster=raster)
     check_networks(rule, len(state.membrane))
     check_step(
         dt,
