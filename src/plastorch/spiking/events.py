@@ -93,12 +93,28 @@ def to_raster(events: Events, inputs: int, dt: float, steps: int) -> Tensor:
     raster = torch.zeros(
         steps, events.networks, inputs, dtype=torch.bool, device=events.times.device
     )
-    # A spike at the beginning of a step must not fall into the step before by rounding.
-    step = (events.times / dt + 1e-6).floor().long()
+    step = step_of(events.times, dt)
     network = network_of(events)
     inside = step < steps
     raster[step[inside], network[inside], events.source[inside]] = True
     return raster
+
+
+def step_of(times: Tensor, dt: float) -> Tensor:
+    """The time step of each time, int64 [E].
+
+    Division may round a time at the beginning of a step down into the step before; so a step begins
+    a millionth early.
+
+    Args:
+        times: seconds [E], 0 or more.
+        dt: duration of a step, seconds.
+
+    Example:
+        >>> step_of(torch.tensor([0.15], dtype=torch.float64), 0.05)  # 0.15 / 0.05 < 3
+        tensor([3])
+    """
+    return (times / dt + 1e-6).long()
 
 
 def network_of(events: Events) -> Tensor:

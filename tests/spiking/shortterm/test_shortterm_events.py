@@ -236,6 +236,32 @@ def test_traces_are_inputs_of_norm_one_in_the_mean() -> None:
     assert bool(((x.var(0) - variance).abs() <= 0.2 * variance).all())
 
 
+@settings(max_examples=200)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([1, 2, 7, 100, 1000]),
+    st.floats(1e-4, 10.0),
+    st.floats(0.0, 1.0),
+    st.integers(2, 5),
+)
+def test_spikes_are_in_order_and_in_their_frames(
+    seed: int, frames: int, frame: float, value: float, inputs: int
+) -> None:
+    """Ten courses, in each frame of which one input alone spikes: every so many frames the same."""
+    rate = 1000 / (frames * frame)
+    timing = Timing(input_rate=rate, output_rate=rate, frame=frame)
+    values = value * torch.eye(inputs).repeat(-(-frames // inputs), 1)[:frames]
+    course = encode(values.unsqueeze(1).expand(-1, 10, -1), timing, generator(seed))
+    check_events(Events(course.times, course.source, course.first), inputs)
+    turn = ((course.times / frame - course.source + 0.5) / inputs).floor()
+    number = course.source + inputs * turn
+    assert bool((number < frames).all())
+    assert bool((course.times >= number * frame).all())
+    assert bool((course.times <= (number + 1) * frame).all())
+    assert course.duration == frames * frame
+    assert bool((course.moments < course.duration).all())
+
+
 def test_rates_of_spikes() -> None:
     values = torch.full((5, 40, 10), 0.3)
     values[2] = 0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.spiking.events import Events, check_events
+from plastorch.spiking.events import Events, check_events, step_of
 
 
 def spike_counts(events: Events, inputs: int, width: float, duration: float) -> Tensor:
@@ -41,7 +41,7 @@ def spike_counts(events: Events, inputs: int, width: float, duration: float) -> 
     if events.networks != 1:
         raise InputError(f"events are of {events.networks} networks; expected 1")
     bins = int(duration / width + 1e-6)
-    place = (events.times / width + 1e-6).long()
+    place = step_of(events.times, width)
     inside = place < bins
     flat = place[inside] * inputs + events.source[inside]
     return torch.bincount(flat, minlength=bins * inputs).view(bins, inputs).double()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.encode import poisson
-from plastorch.spiking.events import Events, check_events
+from plastorch.spiking.events import Events, check_events, step_of
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, infer, learn_step
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
@@ -109,14 +109,16 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator) -> Course
         )
     steps, streams, inputs = values.shape
     rates = timing.input_rate * values
-    shown = poisson(rates.transpose(0, 1).reshape(-1, inputs), timing.frame, generator)
+    # Times are counted in frames until the end: then rounding can't swap two spikes.
+    per_frame = timing.frame * rates.double().transpose(0, 1).reshape(-1, inputs)
+    shown = poisson(per_frame, 1.0, generator)
     frame_of = torch.arange(streams * steps).repeat_interleave(shown.offsets.diff()) % steps
     duration = steps * timing.frame
     outputs = poisson(torch.full((streams, 1), timing.output_rate), duration, generator)
     choices = torch.rand(len(outputs.times), dtype=torch.float64, generator=generator)
     strength = timing.trace_tau * rates.norm(dim=2)
     return Course(
-        shown.times + frame_of * timing.frame,
+        (frame_of + shown.times) * timing.frame,
         shown.source,
         shown.offsets[::steps].contiguous(),
         outputs.times,
@@ -319,7 +321,7 @@ def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Te
         [[[0.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
     """
     streams = outputs.networks
-    number = (outputs.times / frame + 1e-6).long().clamp(max=frames - 1)
+    number = step_of(outputs.times, frame).clamp(max=frames - 1)
     stream = torch.arange(streams).repeat_interleave(outputs.offsets.diff())
     place = (number * streams + stream) * neurons + outputs.source
     counts = torch.bincount(place, minlength=frames * streams * neurons)
