@@ -27,15 +27,17 @@ SETTINGS = [
 ]
 
 
-def make(dynamics: Dynamics, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+def make(
+    dynamics: Dynamics, dtype: torch.dtype = torch.float64, batch: int = BATCH
+) -> list[Tensor]:
     """x, h, F, W, b, Λ, Γ, all with gradients."""
     random = torch.Generator().manual_seed(0)
     width = INPUTS + HIDDEN if dynamics.recurrent else INPUTS
     plastic = len(range(width)[dynamics.columns(INPUTS, width)])
     scales = {
-        (STEPS, BATCH, INPUTS): 1.0,
-        (BATCH, HIDDEN): 0.5,
-        (BATCH, HIDDEN, plastic): 0.3,
+        (STEPS, batch, INPUTS): 1.0,
+        (batch, HIDDEN): 0.5,
+        (batch, HIDDEN, plastic): 0.3,
     }
     tensors = [s * torch.randn(shape, generator=random, dtype=dtype) for shape, s in scales.items()]
     tensors.append(0.5 * torch.randn(HIDDEN, width, generator=random, dtype=dtype))
@@ -85,15 +87,18 @@ def test_blocks_of_any_size_give_the_same(scratch: int, monkeypatch: pytest.Monk
         torch.testing.assert_close(actual, wanted, rtol=1e-10, atol=1e-10)
 
 
-def test_threads_share_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    tensors = make(Dynamics())
-    expected = outcome(run_sequence, tensors, Dynamics(), None)
+@pytest.mark.parametrize("dynamics", [Dynamics(), Dynamics(norm="post", presynaptic="current")])
+def test_any_number_of_threads_gives_the_same_bits(
+    dynamics: Dynamics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever thread ends first."""
+    tensors = make(dynamics, torch.float32, batch=61)
+    expected = outcome(run_sequence, tensors, dynamics, None)
     monkeypatch.setattr(sequence, "WORK_PER_THREAD", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    for actual, wanted in zip(
-        outcome(run_sequence, tensors, Dynamics(), None), expected, strict=True
-    ):
-        torch.testing.assert_close(actual, wanted, rtol=1e-12, atol=1e-12)
+    for threads in [1, 2, 3] + 10 * [4] + 30 * [8]:
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found = outcome(run_sequence, tensors, dynamics, None)
+        assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
 
 
 def test_first_and_second_derivatives_are_right() -> None:

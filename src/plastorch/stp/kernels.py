@@ -317,6 +317,10 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     clamped,
     course,
     grad,
+    d_weight,
+    d_bias,
+    d_decay,
+    d_rate,
     weight,
     decay,
     x,
@@ -340,10 +344,6 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     d_output,
     d_x,
     d_h,
-    d_weight,
-    d_bias,
-    d_decay,
-    d_rate,
 ):
     """All steps of sample b back; what comes before ``grad`` [H, Kp], of F, is scratch."""
     dtype = weight.dtype.type
@@ -457,32 +457,52 @@ def _backward_sample(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def backward(begin, end, course, d_memories, weight, decay, *arguments):  # type: ignore[no-untyped-def]
-    """Gradients of the samples from ``begin`` to ``end``; arguments as in :func:`forward`.
+def backward(  # type: ignore[no-untyped-def]
+    begin,
+    end,
+    course,
+    groups,
+    d_weights,
+    d_biases,
+    d_decays,
+    d_rates,
+    d_memories,
+    weight,
+    decay,
+    *arguments,
+):
+    """Gradients of the groups of samples from ``begin`` to ``end``.
 
-    Besides them, ``d_output`` [T, B, H] are those of the activities; ``d_x`` and ``d_h`` take those
-    of the inputs and first activities; ``d_memories``, of the last memories, are replaced by those
-    of the first ones; to ``d_weight``, ``d_bias``, ``d_decay`` and ``d_rate`` are added theirs.
-    ``course`` [block + 1, H, Kp] is scratch.
+    Arguments are as in :func:`forward`. Besides them, ``groups`` holds each group's first sample,
+    and the number of samples [G + 1]. ``d_output`` [T, B, H] are the gradients of the activities;
+    ``d_x`` and ``d_h`` take those of the inputs and first activities; ``d_memories``, of the last
+    memories, are replaced by those of the first ones. Those of the parameters are added to a row of
+    their group in ``d_weights`` [G, H, K], ``d_biases`` [G, H], ``d_decays`` and ``d_rates``
+    [G, H, Kp]. ``course`` [block + 1, H, Kp] is scratch.
     """
     size, signals = weight.shape
     z, after = np.empty(signals, weight.dtype), np.empty(signals, weight.dtype)
     d_z, d_after = np.empty_like(z), np.empty_like(z)
     d_neuron, of_scales = np.empty(size, weight.dtype), np.empty(size, weight.dtype)
     clamped = np.empty(decay.shape, weight.dtype)
-    for b in range(begin, end):
-        _backward_sample(
-            b,
-            z,
-            after,
-            d_z,
-            d_after,
-            d_neuron,
-            of_scales,
-            clamped,
-            course,
-            d_memories[b],
-            weight,
-            decay,
-            *arguments,
-        )
+    for group in range(begin, end):
+        for b in range(groups[group], groups[group + 1]):
+            _backward_sample(
+                b,
+                z,
+                after,
+                d_z,
+                d_after,
+                d_neuron,
+                of_scales,
+                clamped,
+                course,
+                d_memories[b],
+                d_weights[group],
+                d_biases[group],
+                d_decays[group],
+                d_rates[group],
+                weight,
+                decay,
+                *arguments,
+            )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.threads import in_threads
@@ -15,6 +16,11 @@ SCRATCH_BYTES = 1 << 20
 """Memories of one sample that the backward pass computes again at a time: they fit a cache."""
 WORK_PER_THREAD = 1 << 17
 """Updates of a synapse that are worth a thread."""
+GROUPS = 16
+"""Most groups of samples whose gradients are summed apart. The groups are the same, and their sums
+added in the same order, with any number of threads: so the bits are, too."""
+STEPS_PER_GROUP = 32
+"""Fewest steps of a group's samples: its sums must cost little beside them."""
 
 
 def run_sequence(
@@ -127,21 +133,15 @@ def _backward(
     saved = [tensor.numpy() for tensor in (*kept, d_output, d_x, d_h)]
     block = _block(len(x), memory)
     settings = _settings(x, h, lengths, dynamics, block)
-    shares = []
+    groups = _groups(*x.shape[:2])
+    shares = [p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in parameters]
 
     def run(begin: int, end: int) -> None:
-        share = [torch.zeros_like(parameter) for parameter in parameters]
-        shares.append(share)
         course = memory.new_empty(block + 1, *memory.shape[1:]).numpy()
-        sums = [tensor.numpy() for tensor in share]
-        kernels.backward(begin, end, course, *arrays, *settings, *saved, *sums)
+        kernels.backward(begin, end, course, groups, *shares, *arrays, *settings, *saved)
 
-    in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
-    first, *others = shares
-    for share in others:
-        for total, part in zip(first, share, strict=True):
-            total += part
-    return [d_x, d_h, d_memory, *first]
+    in_threads(run, len(groups) - 1, len(x) * memory.numel() // WORK_PER_THREAD)
+    return [d_x, d_h, d_memory, *map(_sum, shares)]
 
 
 def _differentiable(
@@ -184,6 +184,17 @@ def _settings(
         number(bound),
         block,
     )
+
+
+def _sum(shares: NDArray[Any]) -> Tensor:
+    """Sum of the first axis, in order: torch's order depends on its threads."""
+    return torch.from_numpy(shares[0] if len(shares) == 1 else np.add.reduce(shares))
+
+
+def _groups(steps: int, samples: int) -> NDArray[np.int64]:
+    """First sample of each group, and the number of samples."""
+    groups = min(samples, GROUPS, max(1, steps * samples // STEPS_PER_GROUP))
+    return np.arange(groups + 1) * samples // groups
 
 
 def _block(steps: int, memory: Tensor) -> int:
