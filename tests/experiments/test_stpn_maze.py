@@ -130,7 +130,7 @@ def test_seeds_differ(tmp_path: Path) -> None:
 
 
 def test_recurrent_weights_of_the_rnn_start_weak_and_positive() -> None:
-    core = models_of(TINY, 0)["rnn"].core
+    core = models_of(TINY, 0)["rnn"].core.network
     recurrent = core.weight_hh_l0.detach()
     assert float(recurrent.min()) >= 0 and 0.0099 < float(recurrent.max()) <= 0.01
     for weight in (core.weight_ih_l0, core.bias_ih_l0):

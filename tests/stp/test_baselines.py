@@ -37,7 +37,7 @@ def test_number_of_parameters(core: nn.Module, count: int) -> None:
 
 CORES = [
     RNN(4, 3),
-    RNN(4, 3, "neuron"),
+    RNN(4, 3, norm="neuron"),
     LSTM(4, 3),
     FastWeights(4, 3),
     FastWeights(4, 3, inner_steps=2, faithful=True),
@@ -62,20 +62,20 @@ def test_going_on_from_a_state_is_going_on(core: nn.Module) -> None:
 
 
 def test_rows_of_the_normalised_rnn_have_norm_one() -> None:
-    core = RNN(4, 3, "neuron")
-    weight = torch.cat([core.weight_ih_l0, core.weight_hh_l0], dim=1)
+    core = RNN(4, 3, norm="neuron")
+    weight = torch.cat([core.network.weight_ih_l0, core.network.weight_hh_l0], dim=1)
     torch.testing.assert_close(core.efficacy().norm(dim=1), torch.ones(3))
     x, h = torch.randn(1, 2, 4), torch.randn(2, 3)
     drive = torch.cat([x[0], h], dim=1) @ (weight / weight.norm(dim=1, keepdim=True)).mT
-    torch.testing.assert_close(core(x, h)[0][0], torch.tanh(drive + core.bias_ih_l0))
+    torch.testing.assert_close(core(x, h)[0][0], torch.tanh(drive + core.network.bias_ih_l0))
 
 
 def test_normalised_rnn_is_an_stpn_without_plasticity() -> None:
-    core, unit = RNN(4, 3, "neuron"), STPN(4, 3)
+    core, unit = RNN(4, 3, norm="neuron"), STPN(4, 3)
     with torch.no_grad():
         cell = unit.cells[0]
-        cell.weight.copy_(torch.cat([core.weight_ih_l0, core.weight_hh_l0], dim=1))
-        cell.bias.copy_(core.bias_ih_l0)
+        cell.weight.copy_(torch.cat([core.network.weight_ih_l0, core.network.weight_hh_l0], dim=1))
+        cell.bias.copy_(core.network.bias_ih_l0)
         cell.weight_gamma.zero_()
     x = torch.randn(5, 2, 4)
     torch.testing.assert_close(core(x)[0], unit(x)[0])
@@ -95,7 +95,7 @@ def test_fast_weights_are_written_twice_by_the_papers_code_only() -> None:
 
 def test_hebbff_starts_anti_hebbian_and_slow() -> None:
     for faithful, size in ((False, 4), (True, 3)):
-        decay, rate = HebbFF(4, 3, faithful).cells[0].slow[2:]  # type: ignore[union-attr]
+        decay, rate = HebbFF(4, 3, faithful=faithful).cells[0].slow[2:]  # type: ignore[union-attr]
         torch.testing.assert_close(decay, torch.tensor([0.99]))
         torch.testing.assert_close(rate, torch.tensor([-5 / size]))
 
@@ -120,4 +120,4 @@ def test_energy_is_a_sum_over_synapses() -> None:
 
 def test_bad_norm() -> None:
     with pytest.raises(InputError, match="norm is 'rows'"):
-        RNN(4, 3, "rows")  # type: ignore[arg-type]
+        RNN(4, 3, norm="rows")  # type: ignore[arg-type]

@@ -290,7 +290,7 @@ def load_static(core: RNN | LSTM, params: dict[str, Tensor]) -> None:
         parts = weight[:, :inputs], weight[:, inputs:], params["rnn.bias"]
     with torch.no_grad():
         for name, value in zip(("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"), parts, strict=True):
-            getattr(core, name).copy_(value)
+            getattr(core.network, name).copy_(value)
 
 
 def static_core(case: Case) -> tuple[RNN | LSTM, dict[str, Tensor]]:
@@ -299,8 +299,8 @@ def static_core(case: Case) -> tuple[RNN | LSTM, dict[str, Tensor]]:
     if "lstm" in case["name"]:
         core = LSTM(sizes["I"], sizes["H"]).double()
     else:
-        core = RNN(sizes["I"], sizes["H"], "input" if "weightnorm" in case["name"] else "none")
-        core = core.double()
+        norm = "input" if "weightnorm" in case["name"] else "none"
+        core = RNN(sizes["I"], sizes["H"], norm=norm).double()  # type: ignore[arg-type]
     load_static(core, params)
     return core, params
 
@@ -314,7 +314,7 @@ def check_static_gradients(case: Case, core: RNN | LSTM) -> None:
         grads["lstm.bias_hh"] = torch.zeros_like(grads["lstm.bias_hh"])
     load_static(expected, grads)
     for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"):
-        close(getattr(core, name).grad, getattr(expected, name).tolist())
+        close(getattr(core.network, name).grad, getattr(expected.network, name).tolist())
 
 
 @of(lambda case: case["name"] in ("art_lstm", "art_rnn", "art_rnn_weightnorm"))

@@ -1,6 +1,7 @@
 """The modules: as ``nn.LSTM`` users expect them, and clear about bad input."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import plastorch
 from plastorch.engine.errors import InputError
 from plastorch.stp import STPN, STPNCell, STPNState, unroll
+from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,8 @@ def test_names_are_public() -> None:
 
 
 def test_layer_is_cells_in_a_row() -> None:
-    layer = STPN(4, 3, num_layers=2)
+    """And the number of layers is the third argument, as it is nn.LSTM's."""
+    layer = STPN(4, 3, 2)
     x = torch.randn(5, 2, 4)
     output, states = layer(x)
     for cell, state in zip(layer.cells, states, strict=True):
@@ -109,6 +112,12 @@ def test_lengths_may_come_in_any_order() -> None:
     torch.testing.assert_close(state, packed_state)
 
 
+def test_generator_alone_gives_the_first_parameters() -> None:
+    first, second = (STPN(4, 3, 2, generator=torch.Generator().manual_seed(7)) for _ in range(2))
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_state_dict_and_copies_carry_everything() -> None:
     layer, other = STPN(4, 3, num_layers=2), STPN(4, 3, num_layers=2)
     x = torch.randn(5, 2, 4)
@@ -180,6 +189,9 @@ def test_half_precision_runs() -> None:
         ({"input_size": 0}, "input_size is 0"),
         ({"hidden_size": -1}, "hidden_size is -1"),
         ({"num_layers": 0}, "num_layers is 0"),
+        ({"num_layers": True}, "num_layers is True; expected a whole number"),
+        ({"hidden_size": 3.0}, "hidden_size is 3.0; expected a whole number"),
+        ({"batch_first": 2}, "batch_first is 2; expected True or False"),
         ({"plasticity": "both"}, "plasticity is 'both'"),
         ({"norm": "max"}, "norm is 'max'"),
         ({"clamp": -1.0}, "clamp is -1.0"),
@@ -188,6 +200,24 @@ def test_half_precision_runs() -> None:
 def test_bad_settings(settings: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         STPN(**({"input_size": 4, "hidden_size": 3} | settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: STPN(4, 3, 1, True),  # type: ignore[misc]
+        lambda: STPNCell(4, 3, True),  # type: ignore[misc]
+        lambda: RNN(4, 3, 2),  # type: ignore[misc]
+        lambda: LSTM(4, 3, 2),  # type: ignore[call-arg]
+        lambda: FastWeights(4, 3, 2),  # type: ignore[misc]
+        lambda: ModulatedPlasticity(4, 3, 2),  # type: ignore[misc]
+        lambda: HebbFF(4, 3, 2),  # type: ignore[misc]
+    ],
+)
+def test_settings_are_given_by_name(make: Callable[[], nn.Module]) -> None:
+    """What nn.LSTM or nn.RNN takes in that place would mean something else here."""
+    with pytest.raises(TypeError, match="positional arguments"):
+        make()
 
 
 def state_of(h: tuple[int, ...], memory: tuple[int, ...], **kind: object) -> STPNState:

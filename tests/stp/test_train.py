@@ -64,7 +64,7 @@ def test_bias_that_is_not_trained_stays() -> None:
     torch.manual_seed(0)
     learner = AnswerNet(RNN(SYMBOLS, 8), 8, SYMBOLS)
     training(learner).step()
-    assert not learner.core.bias_hh_l0.any()
+    assert not learner.core.network.bias_hh_l0.any()
 
 
 def test_accuracy_and_energy_are_means_over_all_batches() -> None:

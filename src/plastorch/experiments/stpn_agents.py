@@ -92,7 +92,8 @@ class Work:
 def two_biases(core: RNN | LSTM) -> nn.Module:
     """With torch's second bias, as the paper's code has it."""
     bound = core.hidden_size**-0.5
-    nn.init.uniform_(core.bias_hh_l0.requires_grad_(), -bound, bound)
+    bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
+    nn.init.uniform_(bias, -bound, bound)
     return core
 
 

@@ -48,7 +48,7 @@ def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
 
 
 def _hebbff(size: int, faithful: bool) -> nn.Module:
-    return Squashed(HebbFF(SYMBOLS, size, True)) if faithful else HebbFF(SYMBOLS, size)
+    return Squashed(HebbFF(SYMBOLS, size, faithful=True)) if faithful else HebbFF(SYMBOLS, size)
 
 
 MODELS = {
@@ -58,7 +58,7 @@ MODELS = {
     "stpnf-scalar": Model(26, lambda size, faithful: _stpnf(size, faithful, True)),
     "hebbff": Model(26, _hebbff),
     "rnn": Model(20, lambda size, faithful: RNN(SYMBOLS, size)),
-    "rnn-normalised": Model(20, lambda size, faithful: RNN(SYMBOLS, size, "neuron")),
+    "rnn-normalised": Model(20, lambda size, faithful: RNN(SYMBOLS, size, norm="neuron")),
     "lstm": Model(9, lambda size, faithful: LSTM(SYMBOLS, size)),
     "fast-weights": Model(20, lambda size, faithful: FastWeights(SYMBOLS, size, faithful=faithful)),
     "modulated": Model(17, lambda size, faithful: ModulatedPlasticity(SYMBOLS, size)),

@@ -49,17 +49,18 @@ class Model(NamedTuple):
 def _rnn(size: int, faithful: bool) -> nn.Module:
     """Starts with weak, positive recurrent weights."""
     core = RNN(OBSERVATION, size)
-    bound = OBSERVATION**-0.5
-    nn.init.uniform_(core.weight_ih_l0, -bound, bound)
-    nn.init.uniform_(core.bias_ih_l0, -bound, bound)
-    nn.init.uniform_(core.weight_hh_l0, 0, 0.01)
+    parameter, bound = core.network.get_parameter, OBSERVATION**-0.5
+    nn.init.uniform_(parameter("weight_ih_l0"), -bound, bound)
+    nn.init.uniform_(parameter("bias_ih_l0"), -bound, bound)
+    nn.init.uniform_(parameter("weight_hh_l0"), 0, 0.01)
     return core
 
 
 def _lstm(size: int, faithful: bool) -> nn.Module:
     """Has two biases, as torch's own."""
     core = LSTM(OBSERVATION, size)
-    nn.init.uniform_(core.bias_hh_l0.requires_grad_(), -(size**-0.5), size**-0.5)
+    bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
+    nn.init.uniform_(bias, -(size**-0.5), size**-0.5)
     return core
 
 
@@ -83,7 +84,7 @@ MODELS = MAIN | {
     "stpn-scalar": Model(55, lambda size, faithful: STPN(OBSERVATION, size, scalar=True)),
     "stpnf": Model(76, _stpnf),
     "stpnf-scalar": Model(181, lambda size, faithful: _stpnf(size, faithful, True)),
-    "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful)),
+    "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful=faithful)),
 }
 """With the paper's ablations."""
 

@@ -51,7 +51,8 @@ class RankCoder(nn.Module):
         rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that takes
             sequences [T, B, I] ([B, T, I] if it has a true ``batch_first``) and a state, or None,
             and returns activities and a state. A state is a tensor, or tuples of tensors, with the
-            samples along the first dimension (along the second in the three of torch).
+            samples along the first dimension (along the second in the three of torch). Inputs of
+            another size than its ``input_size``, if it has one, are refused.
         readout: from activities [..., H] to logits [..., C]; C = 1 stands for two classes.
         threshold: θ, in (0, 1]. At 1 nothing crosses: the last step is trained.
         entropy_weight: β, of the reward for an answer's entropy in :meth:`loss`.
@@ -106,11 +107,11 @@ class RankCoder(nn.Module):
             lengths: steps of each sample [B], in any order; T if None.
 
         Raises:
-            InputError: if sequences are empty, not finite or of another shape, or lengths are out
-                of range.
+            InputError: if sequences are empty, not finite, or of another shape or number of
+                features, or lengths are out of range.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
-        ends = _checked(x, lengths)
+        ends = self._checked(x, lengths)
         waiting = torch.arange(x.shape[1], device=x.device)
         state, computed = None, 0
         logits, steps, crossings, answered = [], [], [], []
@@ -164,13 +165,30 @@ class RankCoder(nn.Module):
             InputError: as :meth:`forward` does.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
-        _checked(x, lengths)
+        self._checked(x, lengths)
         logits: Tensor = self.readout(self._run(x, None)[0])
         return logits
 
     def stream(self) -> "Stream":
         """A listener to one sequence, as it comes."""
         return Stream(self)
+
+    def _checked(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Steps of each sample of sequences [T, B, I]; InputError unless all is well."""
+        if x.dim() != 3 or x.numel() == 0:
+            raise InputError(
+                f"x has shape {tuple(x.shape)}; expected three dimensions, and one step, sample "
+                "and feature or more"
+            )
+        features = getattr(self.rnn, "input_size", None)
+        if isinstance(features, int) and x.shape[2] != features:
+            raise InputError(f"x has {x.shape[2]} features; expected {features}, as rnn takes")
+        # A sum is finite if all are, unless it overflows, and takes a fraction of the time.
+        if x.is_floating_point() and not (
+            bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all())
+        ):
+            raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
+        return checked_lengths(lengths, x)
 
     def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
         """First steps, and those after the last, of what is computed at a time."""
@@ -190,6 +208,8 @@ class RankCoder(nn.Module):
 
     def _selected(self, state: Any, which: Tensor) -> Any:
         """The state of some samples."""
+        if state is None:
+            return None
         if isinstance(state, Tensor):
             return state[:, which] if isinstance(self.rnn, nn.RNNBase) else state[which]
         parts = [self._selected(part, which) for part in state]
@@ -243,8 +263,8 @@ class Stream:
         """
         if chunk.dim() != 2:
             raise InputError(f"chunk has shape {tuple(chunk.shape)}; expected (t, I)")
-        _checked(chunk[:, None], None)
         coder = self._coder
+        coder._checked(chunk[:, None], None)
         for step in chunk:
             if self.answer is not None:
                 break
@@ -274,18 +294,3 @@ class Stream:
             chance = torch.cat([1 - chance, chance])
         label = int(chance.argmax())
         return Answer(label, float(chance[label]), step, crossed)
-
-
-def _checked(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Steps of each sample of sequences [T, B, I]; InputError unless all is well."""
-    if x.dim() != 3 or x.numel() == 0:
-        raise InputError(
-            f"x has shape {tuple(x.shape)}; expected three dimensions, and one step, sample and "
-            "feature or more"
-        )
-    # A sum is finite if all are, unless it overflows, and takes a fraction of the time.
-    if x.is_floating_point() and not (
-        bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all())
-    ):
-        raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
-    return checked_lengths(lengths, x)

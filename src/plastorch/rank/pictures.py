@@ -56,7 +56,7 @@ class PictureLSTM(nn.Module):
         self.lasting = lasting
         self.front = nn.Identity() if front is None else front
         self.lstm = nn.LSTM(features or pixels, hidden_size)
-        self.hidden_size = hidden_size
+        self.input_size, self.hidden_size = pixels, hidden_size
 
     def forward(
         self, when: Tensor, state: PictureState | None = None

@@ -33,6 +33,7 @@ class STPNCell(nn.Module):
     Args:
         input_size: I, features of the input.
         hidden_size: H, neurons.
+        bias: learn b.
         plasticity: "recurrent" neurons see their own activity too, "feedforward" ones the input.
         norm: what is divided by ``|G|``: "pre", response and memory; "post", the response, and the
             memory once it has been updated; "efficacy", the response only; "none".
@@ -40,13 +41,14 @@ class STPNCell(nn.Module):
         scalar: one Λ and one Γ for all synapses.
         presynaptic: Δ takes the activity that came in, "previous", or that went out, "current".
         plastic: synapses that have a short-term state: "all", from the "input", or from "hidden".
-        bias: learn b.
         activation: "tanh", "sigmoid", "relu" or "identity".
+        generator: randomness of the first parameters; torch's own if None.
         device: where the parameters live.
         dtype: their type.
 
     Raises:
-        InputError: for sizes or a clamp that are not positive, or an unknown name.
+        InputError: for sizes that are not whole numbers from 1 on, a clamp that is not positive, or
+            an unknown name.
 
     Example:
         >>> cell = STPNCell(10, 20)
@@ -59,21 +61,21 @@ class STPNCell(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
+        *,
+        bias: bool = True,
         plasticity: Plasticity = "recurrent",
         norm: Norm = "pre",
         clamp: float = inf,
         scalar: bool = False,
         presynaptic: Presynaptic = "previous",
         plastic: Plastic = "all",
-        bias: bool = True,
         activation: Activation = "tanh",
+        generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if size < 1:
-                raise InputError(f"{name} is {size}; expected 1 or more")
+        _check_counts(input_size=input_size, hidden_size=hidden_size)
         if plasticity not in ("recurrent", "feedforward"):
             raise InputError(
                 f"plasticity is {plasticity!r}; expected one of recurrent, feedforward"
@@ -93,18 +95,18 @@ class STPNCell(nn.Module):
         self.bias = empty(hidden_size) if bias else None
         self.weight_lambda = empty(*((1,) if scalar else self.memory_size))
         self.weight_gamma = empty(*((1,) if scalar else self.memory_size))
-        self.reset_parameters()
+        self.reset_parameters(generator)
 
-    def reset_parameters(self) -> None:
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """W, b ~ U(-s, s), Λ ~ U(0, 1), Γ ~ U(-s/1000, s/1000); s = 1/sqrt(H), or 1/sqrt(I) if
         the unit is feed-forward."""
         fan = self.hidden_size if self.dynamics.recurrent else self.input_size
         bound = fan**-0.5
-        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.weight, -bound, bound, generator)
         if self.bias is not None:
-            nn.init.uniform_(self.bias, -bound, bound)
-        nn.init.uniform_(self.weight_lambda, 0, 1)
-        nn.init.uniform_(self.weight_gamma, -bound / 1000, bound / 1000)
+            nn.init.uniform_(self.bias, -bound, bound, generator)
+        nn.init.uniform_(self.weight_lambda, 0, 1, generator)
+        nn.init.uniform_(self.weight_gamma, -bound / 1000, bound / 1000, generator)
 
     @property
     def slow(self) -> Parameters:
@@ -179,6 +181,8 @@ class STPN(nn.Module):
     Args:
         input_size: I, features of the input.
         hidden_size: H, neurons of each layer.
+        num_layers: layers one above the other.
+        bias: learn b.
         batch_first: sequences are [B, T, ...] instead of [T, B, ...]; states are as ever.
         plasticity: see :class:`STPNCell`, like all that follow.
         norm: what is divided by the norm of the synapses.
@@ -186,14 +190,14 @@ class STPN(nn.Module):
         scalar: one Λ and one Γ for all synapses.
         presynaptic: "previous" or "current".
         plastic: "all", "input" or "hidden".
-        bias: learn b.
         activation: "tanh", "sigmoid", "relu" or "identity".
-        num_layers: layers one above the other.
+        generator: randomness of the first parameters; torch's own if None.
         device: where the parameters live.
         dtype: their type.
 
     Raises:
-        InputError: as :class:`STPNCell`, or for ``num_layers`` below 1.
+        InputError: as :class:`STPNCell`, for ``num_layers`` that is not a whole number from 1 on,
+            or for ``batch_first`` that is not a bool.
 
     Example:
         >>> layer = STPN(10, 20, batch_first=True)
@@ -207,6 +211,9 @@ class STPN(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
         batch_first: bool = False,
         plasticity: Plasticity = "recurrent",
         norm: Norm = "pre",
@@ -214,31 +221,32 @@ class STPN(nn.Module):
         scalar: bool = False,
         presynaptic: Presynaptic = "previous",
         plastic: Plastic = "all",
-        bias: bool = True,
         activation: Activation = "tanh",
-        num_layers: int = 1,
+        generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise InputError(f"num_layers is {num_layers}; expected 1 or more")
+        _check_counts(num_layers=num_layers)
+        if not isinstance(batch_first, bool):
+            raise InputError(f"batch_first is {batch_first!r}; expected True or False")
         self.input_size, self.hidden_size = input_size, hidden_size
         self.batch_first, self.num_layers = batch_first, num_layers
         self.cells = nn.ModuleList(
             STPNCell(
                 hidden_size if above else input_size,
                 hidden_size,
-                plasticity,
-                norm,
-                clamp,
-                scalar,
-                presynaptic,
-                plastic,
-                bias,
-                activation,
-                device,
-                dtype,
+                bias=bias,
+                plasticity=plasticity,
+                norm=norm,
+                clamp=clamp,
+                scalar=scalar,
+                presynaptic=presynaptic,
+                plastic=plastic,
+                activation=activation,
+                generator=generator,
+                device=device,
+                dtype=dtype,
             )
             for above in range(num_layers)
         )
@@ -342,6 +350,13 @@ class STPN(nn.Module):
         if len(states) != self.num_layers:
             raise InputError(f"state is of {len(states)} layers; expected {self.num_layers}")
         return [_batched(each) if single else each for each in states]
+
+
+def _check_counts(**sizes: int) -> None:
+    """Raises InputError naming the first argument that is not a whole number from 1 on."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(f"{name} is {size!r}; expected a whole number, 1 or more")
 
 
 def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:

@@ -40,13 +40,15 @@ class FastWeights(nn.Module):
         self,
         input_size: int,
         hidden_size: int,
+        *,
         decay: float = 0.9,
         rate: float = 0.5,
         inner_steps: int = 1,
         faithful: bool = False,
     ) -> None:
         super().__init__()
-        self.hidden_size, self.decay, self.rate = hidden_size, decay, rate
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.decay, self.rate = decay, rate
         self.inner_steps, self.faithful = inner_steps, faithful
         self.linear = nn.Linear(input_size + hidden_size, hidden_size)
         self.layer_norm = nn.LayerNorm(hidden_size)

@@ -23,6 +23,7 @@ class MLP(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
+        self.input_size, self.hidden_size = input_size, hidden_size
         self.linear = nn.Linear(input_size, hidden_size)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, None]:

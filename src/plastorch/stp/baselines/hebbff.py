@@ -22,7 +22,7 @@ class HebbFF(STPN):
         torch.Size([7, 2, 5])
     """
 
-    def __init__(self, input_size: int, hidden_size: int, faithful: bool = False) -> None:
+    def __init__(self, input_size: int, hidden_size: int, *, faithful: bool = False) -> None:
         super().__init__(input_size, hidden_size)
         size = hidden_size if faithful else input_size
         self.cells = nn.ModuleList([_Cell(input_size, hidden_size, 5 / size)])
@@ -33,7 +33,12 @@ class _Cell(STPNCell):
 
     def __init__(self, input_size: int, hidden_size: int, rate: float) -> None:
         super().__init__(
-            input_size, hidden_size, "feedforward", "none", scalar=True, activation="sigmoid"
+            input_size,
+            hidden_size,
+            plasticity="feedforward",
+            norm="none",
+            scalar=True,
+            activation="sigmoid",
         )
         nn.init.constant_(self.weight_lambda, log(0.99 / 0.01))
         nn.init.constant_(self.weight_gamma, log(rate))

@@ -31,9 +31,9 @@ class ModulatedPlasticity(nn.Module):
         torch.Size([7, 2, 5])
     """
 
-    def __init__(self, input_size: int, hidden_size: int, clamp: float = 1.0) -> None:
+    def __init__(self, input_size: int, hidden_size: int, *, clamp: float = 1.0) -> None:
         super().__init__()
-        self.hidden_size, self.clamp = hidden_size, clamp
+        self.input_size, self.hidden_size, self.clamp = input_size, hidden_size, clamp
         self.input = nn.Linear(input_size, hidden_size)
         self.weight = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
         self.alpha = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))

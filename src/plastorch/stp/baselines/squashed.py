@@ -22,6 +22,7 @@ class Squashed(nn.Module):
     def __init__(self, unit: STPN) -> None:
         super().__init__()
         self.unit = unit
+        self.input_size, self.hidden_size = unit.input_size, unit.hidden_size
 
     def forward(self, x: Tensor, state: STPNState | None = None) -> tuple[Tensor, STPNState]:
         """Activities [T, B, H] and the last state, of sequences [T, B, I]."""

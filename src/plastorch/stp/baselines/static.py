@@ -1,6 +1,10 @@
-"""Recurrent networks without plasticity: torch's own, with one bias; an RNN of unit-norm rows."""
+"""Recurrent networks without plasticity: torch's own, with one bias; an RNN of unit-norm rows.
 
-from typing import Literal
+They hold torch's networks instead of being such, because their states, like those of all cores
+here, have the samples first: [B, H], not [1, B, H].
+"""
+
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +13,10 @@ from plastorch.engine.errors import InputError
 from plastorch.stp.energy import synaptic_energy
 from plastorch.stp.rule import EPSILON
 
+Network = TypeVar("Network", nn.RNN, nn.LSTM)
 
-class RNN(nn.RNN):
+
+class RNN(nn.Module):
     """Elman network, h = tanh(W [x; h] + b), with one bias.
 
     Args:
@@ -28,26 +34,22 @@ class RNN(nn.RNN):
         torch.Size([7, 2, 5])
     """
 
-    weight_ih_l0: nn.Parameter
-    weight_hh_l0: nn.Parameter
-    bias_ih_l0: nn.Parameter
-    bias_hh_l0: nn.Parameter
-
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
+        *,
         norm: Literal["none", "neuron", "input"] = "none",
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__()
         if norm not in ("none", "neuron", "input"):
             raise InputError(f"norm is {norm!r}; expected one of none, neuron, input")
-        self.norm = norm
-        _keep_one_bias(self)
+        self.input_size, self.hidden_size, self.norm = input_size, hidden_size, norm
+        self.network = _with_one_bias(nn.RNN(input_size, hidden_size))
 
     def efficacy(self, order: float = 2) -> Tensor:
         """W [H, I + H] as the network uses it."""
-        weight = _weight(self)
+        weight = _weight(self.network)
         if self.norm == "none":
             return weight
         dim = 1 if self.norm == "neuron" else 0
@@ -55,16 +57,17 @@ class RNN(nn.RNN):
         normalised: Tensor = weight / (norm + EPSILON)
         return normalised
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Activities [T, B, H] and the last one [B, H], of sequences [T, B, I]."""
         state = None if state is None else state.unsqueeze(0)
         if self.norm == "none":
-            output, h = super().forward(x, state)
+            output, h = self.network(x, state)
             return output, h[0]
         efficacy = self.efficacy()
         of_input, of_hidden = efficacy[:, : self.input_size], efficacy[:, self.input_size :]
         state = x.new_zeros(1, x.shape[1], self.hidden_size) if state is None else state
-        parameters = [of_input, of_hidden, self.bias_ih_l0, self.bias_hh_l0]
+        biases = (self.network.get_parameter(f"bias_{of}_l0") for of in ("ih", "hh"))
+        parameters = [of_input, of_hidden, *biases]
         output, h = torch.rnn_tanh(x, state, parameters, True, 1, 0.0, False, False, False)
         return output, h[0]
 
@@ -76,7 +79,7 @@ class RNN(nn.RNN):
         return synaptic_energy(efficacy, _presynaptic(x, output, state))
 
 
-class LSTM(nn.LSTM):
+class LSTM(nn.Module):
     """Long short-term memory with one bias.
 
     Args:
@@ -88,21 +91,17 @@ class LSTM(nn.LSTM):
         torch.Size([7, 2, 5])
     """
 
-    weight_ih_l0: nn.Parameter
-    weight_hh_l0: nn.Parameter
-    bias_ih_l0: nn.Parameter
-    bias_hh_l0: nn.Parameter
-
     def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        _keep_one_bias(self)
+        super().__init__()
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.network = _with_one_bias(nn.LSTM(input_size, hidden_size))
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Activities [T, B, H] and the last (h, c), each [B, H], of sequences [T, B, I]."""
         before = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
-        output, (h, c) = super().forward(x, before)
+        output, (h, c) = self.network(x, before)
         return output, (h[0], c[0])
 
     @torch.no_grad()
@@ -110,18 +109,19 @@ class LSTM(nn.LSTM):
         """Energy of each gate's units [T, B, 4 H]; gates in the order i, f, g, o."""
         output, _ = self(x, state)
         h = None if state is None else state[0]
-        return synaptic_energy(_weight(self), _presynaptic(x, output, h))
+        return synaptic_energy(_weight(self.network), _presynaptic(x, output, h))
 
 
-def _keep_one_bias(network: RNN | LSTM) -> None:
+def _with_one_bias(network: Network) -> Network:
     """torch's networks add two; the second is set to 0 and not trained."""
-    nn.init.zeros_(network.bias_hh_l0)
-    network.bias_hh_l0.requires_grad_(False)
+    nn.init.zeros_(network.get_parameter("bias_hh_l0").requires_grad_(False))
+    return network
 
 
-def _weight(network: RNN | LSTM) -> Tensor:
+def _weight(network: nn.RNN | nn.LSTM) -> Tensor:
     """[W of inputs; W of activities]."""
-    return torch.cat([network.weight_ih_l0, network.weight_hh_l0], dim=1)
+    of_input, of_hidden = (network.get_parameter(f"weight_{of}_l0") for of in ("ih", "hh"))
+    return torch.cat([of_input, of_hidden], dim=1)
 
 
 def _presynaptic(x: Tensor, output: Tensor, h: Tensor | None) -> Tensor:
