@@ -1,8 +1,7 @@
-"""Files of images: IDX, CIFAR's pickles, STL-10, folders of JPEG and PNG, COCO and VOC."""
+"""Files of images: IDX, CIFAR's pickles, STL-10, and folders of JPEG and PNG."""
 
 import gzip
 import io
-import json
 import os
 import pickle
 import pickletools
@@ -19,11 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from plastorch.data import formats, load_images
 from plastorch.data.cifar import read_cifar, read_pickle
-from plastorch.data.coco import read_coco, write_coco
 from plastorch.data.formats import read_idx, read_stl10_images, read_stl10_labels
-from plastorch.data.scenes import Scenes
-from plastorch.data.voc import read_voc, read_xml, write_voc
-from plastorch.engine.errors import InputError
 
 IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 5, 4, 3) + bytes(range(60))
 
@@ -298,88 +293,3 @@ def test_names_of_classes_stay_names(survives: Any, tmp_path: Path) -> None:
         for before, after in (("cat", "<script>"), ("dog", os.fsdecode(b"\xff\n"))):
             (root / part / before).rename(root / part / after)
     assert survives(read_tree, root).classes == ("<script>", os.fsdecode(b"\xff\n"))
-
-
-def scenes() -> Scenes:
-    images, instances = torch.zeros(2, 3, 6, 8).byte(), torch.zeros(2, 6, 8).byte()
-    instances[:, 1:3, 1:4] = 1
-    boxes = torch.tensor([[1.0, 1.0, 4.0, 3.0]] * 2)
-    return Scenes(images, instances, torch.arange(2), torch.tensor([0, 1]), boxes, ("a", "b"))
-
-
-@given(data=st.data())
-def test_damaged_coco(damaged: Any, survives: Any, folder: Path, data: Any) -> None:
-    write_coco(scenes(), folder / "coco", "train")
-    file = folder / "coco" / "annotations" / "instances_train.json"
-    file.write_bytes(damaged(data, file.read_bytes()))
-    survives(read_coco, folder / "coco", "train")
-
-
-@given(
-    data=st.data(),
-    part=st.sampled_from(
-        [
-            "Annotations/train_000000.xml",
-            "SegmentationObject/train_000001.png",
-            "ImageSets/Segmentation/train.txt",
-        ]
-    ),
-)
-def test_damaged_voc(damaged: Any, survives: Any, folder: Path, part: str, data: Any) -> None:
-    write_voc(scenes(), folder / "voc", "train")
-    file = folder / "voc" / part
-    file.write_bytes(damaged(data, file.read_bytes()))
-    survives(read_voc, folder / "voc", "train", ("a", "b"))
-
-
-HOSTILE_XML = {
-    "laughs": "<!DOCTYPE a [<!ENTITY b 'ha'><!ENTITY c '&b;&b;'>]><annotation>&c;</annotation>",
-    "external": "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><annotation/>",
-    "depth": "<annotation>" * 80_000,
-    "encoding": "<?xml version='1.0' encoding='utf-7'?><annotation/>",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE_XML)
-def test_hostile_xml(refused: Any, tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.xml").write_text(HOSTILE_XML[name])
-    refused(read_xml, tmp_path / "a.xml")
-
-
-def test_deep_xml_ends(survives: Any, tmp_path: Path) -> None:
-    (tmp_path / "a.xml").write_text("<a>" * 100_000 + "</a>" * 100_000)
-    survives(read_xml, tmp_path / "a.xml")
-
-
-def coco(folder: Path, **changes: Any) -> Path:
-    write_coco(scenes(), folder, "train")
-    file = folder / "annotations" / "instances_train.json"
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps(content | changes))
-    return folder
-
-
-def test_a_picture_that_is_named_again_and_again(refused: Any, tmp_path: Path) -> None:
-    Image.new("RGB", (4096, 4096)).save(coco(tmp_path) / "train" / "large.png")
-    entry = {"file_name": "large.png", "height": 4096, "width": 4096}
-    coco(tmp_path, images=[entry | {"id": i} for i in range(1000)], annotations=[])
-    refused(read_coco, tmp_path, "train")
-
-
-def test_many_polygons_take_the_room_of_one(survives: Any, tmp_path: Path) -> None:
-    Image.new("RGB", (2000, 2000)).save(coco(tmp_path) / "train" / "large.png")
-    mask = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]}
-    coco(
-        tmp_path,
-        images=[{"id": 1, "file_name": "large.png", "height": 2000, "width": 2000}],
-        annotations=[mask | {"segmentation": [[0, 0, 9, 0, 9, 9]] * 300}],
-    )
-    assert survives(read_coco, tmp_path, "train", megabytes=300) is not None
-
-
-def test_deep_json_is_refused(refused: Any, tmp_path: Path) -> None:
-    file = coco(tmp_path) / "annotations" / "instances_train.json"
-    file.write_text("[" * 200_000)
-    refused(read_coco, tmp_path, "train")
-    with pytest.raises(InputError, match="expected JSON"):
-        read_coco(tmp_path, "train")

@@ -1,8 +1,4 @@
-"""Scenes: images with objects, of which class, box and exact pixels are known.
-
-They are read from COCO or VOC files (:mod:`plastorch.data.coco`, :mod:`plastorch.data.voc`), or
-made of glyphs and natural images (:mod:`plastorch.data.pasted`).
-"""
+"""Scenes: images with objects, of which class, box and exact pixels are known."""
 
 from dataclasses import dataclass
 
