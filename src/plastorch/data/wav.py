@@ -95,21 +95,6 @@ def resampled(recording: Recording, rate: int) -> Recording:
     return Recording(torch.from_numpy(samples).float(), rate)
 
 
-def write_wav(path: str | Path, recording: Recording) -> None:
-    """Writes a WAV file of 16 bits; what is beyond full scale is cut.
-
-    Args:
-        path: The file.
-        recording: What it will hold.
-    """
-    whole = (recording.samples.double() * 32768).round().clamp(-32768, 32767)
-    data = whole.numpy().astype("<i2").tobytes()
-    form = struct.pack("<HHIIHH", _PCM, 1, recording.rate, 2 * recording.rate, 2, 16)
-    head = b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE"
-    parts = (head, b"fmt ", struct.pack("<I", 16), form, b"data", struct.pack("<I", len(data)))
-    Path(path).write_bytes(b"".join(parts) + data)
-
-
 def _header(path: Path, file: BinaryIO, size: int) -> tuple[_Format, int, int]:
     """The format, where the samples begin, and how many bytes they have."""
     head = file.read(12)
