@@ -1,10 +1,8 @@
 """Gradients for torch optimisers, on one worker and on two."""
 
 import itertools
-import math
 from pathlib import Path
 
-import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -12,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, set_gradients
-from plastorch.hebbian.optim import exponential_decay, linear_decay, readout_rate
+from plastorch.hebbian.optim import linear_decay, readout_rate
 
 
 def test_gradient_is_minus_the_scaled_delta() -> None:
@@ -49,19 +47,9 @@ def test_two_workers_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
 
 
 @given(st.floats(1e-4, 1), st.integers(1, 500))
-def test_decays_start_at_the_rate_and_end_where_they_should(rate: float, steps: int) -> None:
+def test_decay_starts_at_the_rate_and_ends_at_0(rate: float, steps: int) -> None:
     assert linear_decay(rate, 0, steps) == rate
     assert linear_decay(rate, steps, steps) == linear_decay(rate, steps + 7, steps) == 0
-    assert exponential_decay(rate, 0, steps) == pytest.approx(rate)
-    assert exponential_decay(rate, steps, steps) == pytest.approx(rate / 100)
-
-
-def test_exponential_decay_solves_its_recurrence() -> None:
-    rate, steps, speed, value = 0.045, 50, 0.4, 0.045
-    floor = (rate / 100 - rate * math.exp(-speed)) / (1 - math.exp(-speed))
-    for step in range(steps):
-        assert exponential_decay(rate, step, steps) == pytest.approx(value)
-        value = (value - floor) * math.exp(-speed / steps) + floor
 
 
 @given(st.integers(1, 300))

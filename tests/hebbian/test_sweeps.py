@@ -9,13 +9,7 @@ import torch
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import preset
 from plastorch.hebbian.networks import blocks_of
-from plastorch.hebbian.sweeps import (
-    SWEPT,
-    LabelledImages,
-    Sweep,
-    radius_sweep,
-    temperature_sweep,
-)
+from plastorch.hebbian.sweeps import SWEPT, LabelledImages, Sweep
 
 SPEC = preset("cifar10", 2, "quarter")
 
@@ -31,8 +25,13 @@ def data() -> LabelledImages:
     return LabelledImages(images[:60], labels[:60], images[60:], labels[60:], 2)
 
 
+def swept(*arguments: Any) -> list[dict[str, Any]]:
+    sweep = Sweep(*arguments)
+    return [record for _ in range(sweep.total) for record in sweep.step()]
+
+
 def test_a_record_per_rule_value_and_seed(data: LabelledImages) -> None:
-    records = temperature_sweep(SPEC, data, [0.1, 1.0], ["softkrotov", "soft"], [0, 3])
+    records = swept("temperature", SPEC, data, [0.1, 1.0], ["softkrotov", "soft"], [0, 3])
     points = [(r["competition"], r["temperature"], r["seed"]) for r in records]
     assert points == [
         (rule, value, seed)
@@ -46,7 +45,7 @@ def test_a_record_per_rule_value_and_seed(data: LabelledImages) -> None:
 
 
 def test_the_lowest_temperatures_are_hard(data: LabelledImages) -> None:
-    cold, hard = (temperature_sweep(SPEC, data, [1e-9], [rule])[0] for rule in ("soft", "hard"))
+    cold, hard = (swept("temperature", SPEC, data, [1e-9], [r])[0] for r in ("soft", "hard"))
     assert cold["test_accuracy"] == hard["test_accuracy"]
     assert cold["r1_share"] == hard["r1_share"]
 
@@ -61,7 +60,7 @@ def test_the_setting_holds_in_all_blocks(data: LabelledImages) -> None:
 
 
 def test_a_sweep_goes_on_where_it_stopped(data: LabelledImages) -> None:
-    whole = radius_sweep(SPEC, data, [0.5, 2.0], ["soft"])
+    whole = swept("radius", SPEC, data, [0.5, 2.0], ["soft"])
     rest = Sweep("radius", SPEC, data, [0.5, 2.0], ["soft"])
     rest.position = 1
     rest.load_state_dict(rest.state_dict())
@@ -76,14 +75,14 @@ def test_the_papers_radii() -> None:
 @pytest.mark.parametrize("value", [0.0, -2.0, float("nan")])
 def test_values_that_are_not_positive_are_refused(data: LabelledImages, value: float) -> None:
     with pytest.raises(InputError, match=f"temperature is {value}; expected more than 0"):
-        temperature_sweep(SPEC, data, [1.0, value])
+        Sweep("temperature", SPEC, data, [1.0, value])
     with pytest.raises(InputError, match=f"radius is {value}; expected more than 0"):
-        radius_sweep(SPEC, data, [value])
+        Sweep("radius", SPEC, data, [value])
 
 
 def test_nothing_to_sweep_is_refused(data: LabelledImages) -> None:
     with pytest.raises(InputError, match="points is 0"):
-        temperature_sweep(SPEC, data, [])
+        Sweep("temperature", SPEC, data, [])
 
 
 @pytest.mark.parametrize(

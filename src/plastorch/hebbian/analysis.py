@@ -126,33 +126,6 @@ def receptive_fields(
     return x
 
 
-def receptive_field(
-    net: SoftHebbNet,
-    layer: int,
-    neuron: int,
-    steps: int = 500,
-    step_size: float = 1e-3,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, float]:
-    """The image that drives one neuron, and how much; see :func:`receptive_fields`.
-
-    Returns:
-        The image [C, side, side] in [0, 1], and the neuron's pre-activation for it.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
-        >>> image, response = receptive_field(net, layer=1, neuron=3, steps=2)
-        >>> image.shape
-        torch.Size([3, 5, 5])
-    """
-    x = receptive_fields(net, layer, [neuron], steps, step_size, generator)
-    chosen = checked_neurons(net, layer, [neuron])
-    with torch.no_grad():
-        response = unpadded_response(net, net.standardised(x), layer, chosen)
-    return x[0], float(response[0, 0, 0, 0])
-
-
 def smooth_receptive_fields(
     net: SoftHebbNet,
     layer: int,

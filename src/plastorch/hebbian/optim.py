@@ -4,8 +4,6 @@ This is the one place where an update becomes a gradient. Optimisers descend, so
 into ``.grad`` and every torch optimiser works with a *positive* learning rate.
 """
 
-import math
-
 import torch
 
 from plastorch.engine.distributed import sum_over_workers
@@ -66,22 +64,6 @@ def linear_decay(learning_rate: float, step: int, steps: int) -> float:
         0.02
     """
     return learning_rate * max(0.0, 1 - step / steps)
-
-
-def exponential_decay(
-    learning_rate: float, step: int, steps: int, divisor: float = 100, speed: float = 0.4
-) -> float:
-    """Exponential decay that meets ``learning_rate / divisor`` after ``steps`` mini-batches.
-
-    lr_{s+1} = (lr_s - m) e^{-speed / steps} + m with the m for which lr_steps = lr / divisor;
-    written here in closed form.
-
-    Example:
-        >>> round(exponential_decay(1.0, 10, 10), 6)
-        0.01
-    """
-    floor = learning_rate * (1 / divisor - math.exp(-speed)) / (1 - math.exp(-speed))
-    return (learning_rate - floor) * math.exp(-speed * step / steps) + floor
 
 
 def readout_rate(learning_rate: float, epoch: int, epochs: int) -> float:

@@ -153,69 +153,6 @@ class Sweep:
         return float(readout.score(test.numpy(), self.data.test_labels.numpy()))
 
 
-def temperature_sweep(
-    spec: NetworkSpec,
-    data: LabelledImages,
-    temperatures: Sequence[float] = SWEPT["temperature"],
-    rules: Sequence[Competition] = RULES,
-    seeds: Sequence[int] = (0,),
-) -> list[Record]:
-    """Accuracy and share of R1 neurons against the temperature T = 1/t of all blocks.
-
-    Paper B (appendix on temperature); see :class:`Sweep` for how each point is trained.
-
-    Args:
-        spec: the network.
-        data: to learn from.
-        temperatures: values of T.
-        rules: of the competition.
-        seeds: of weights and order.
-
-    Returns:
-        A record per point with "temperature", "competition", "seed", "test_accuracy", "r1_share".
-
-    Raises:
-        InputError: if a temperature is not positive.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
-        >>> data = LabelledImages(images, torch.arange(20) % 2, images, torch.arange(20) % 2, 2)
-        >>> points = temperature_sweep(preset("cifar10", 1), data, [1.0], rules=["soft"])
-        >>> sorted(points[0])[1:]
-        ['phase', 'r1_share', 'seed', 'temperature', 'test_accuracy']
-    """
-    return _all_points(Sweep("temperature", spec, data, temperatures, rules, seeds))
-
-
-def radius_sweep(
-    spec: NetworkSpec,
-    data: LabelledImages,
-    radii: Sequence[float] = SWEPT["radius"],
-    rules: Sequence[Competition] = RULES,
-    seeds: Sequence[int] = (0,),
-) -> list[Record]:
-    """Accuracy and share of R1 neurons against the radius R of the initial weights of all blocks.
-
-    Paper B (appendix on initialisation); as :func:`temperature_sweep`, with "radius" in place of
-    "temperature".
-
-    Args:
-        spec: the network.
-        data: to learn from.
-        radii: values of R.
-        rules: of the competition.
-        seeds: of weights and order.
-
-    Returns:
-        A record per point.
-
-    Raises:
-        InputError: if a radius is not positive.
-    """
-    return _all_points(Sweep("radius", spec, data, radii, rules, seeds))
-
-
 @torch.no_grad()
 def _pooled_features(net: SoftHebbNet, images: Tensor, batch_size: int = 100) -> Tensor:
     """Features [N, F] of the last block, averaged over so large squares that F is small."""
@@ -228,7 +165,3 @@ def _pooled_features(net: SoftHebbNet, images: Tensor, batch_size: int = 100) ->
     features = torch.cat(rows)
     check_finite(features=features)
     return features
-
-
-def _all_points(sweep: Sweep) -> list[Record]:
-    return [record for _ in range(sweep.total) for record in sweep.step()]

@@ -15,7 +15,6 @@ from plastorch.spiking.fatigue.events import run_events, within
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, step
 from plastorch.spiking.fatigue.theory import (
     common_share,
-    drive_ratio,
     mean_field,
     mean_resource,
     mean_square_resource,
@@ -57,13 +56,6 @@ def test_the_engines_resource_is_the_closed_form_within_one_percent() -> None:
         expected = mean_resource(torch.full((2,), rate), 0.5, taus).double()
         found = state.trace.sum(1) / len(late.times)
         torch.testing.assert_close(found, expected, rtol=0.01, atol=0)
-
-
-def test_drive_ratio_goes_from_that_of_the_rates_to_one() -> None:
-    assert drive_ratio(10, 40, 0.0, 0.5) == 4.0
-    assert drive_ratio(10, 40, 0.5, 0.5) == pytest.approx(4 * 3.5 / 11)
-    ratios = [drive_ratio(10, 40, 0.5, tau) for tau in (0.01, 0.1, 1.0, 10.0, 1000.0)]
-    assert ratios == sorted(ratios, reverse=True) and ratios[-1] == pytest.approx(1, abs=1e-3)
 
 
 def test_timing_wins_from_a_strength_of_fatigue_on() -> None:

@@ -54,27 +54,6 @@ def mean_square_resource(
     return (1 - 2 * z + z2 + 2 * kept * (z - z2) * mean) / (1 - kept**2 * z2)
 
 
-def drive_ratio(slow: float, fast: float, fatigue: float, tau_fatigue: float) -> float:
-    """How much more a fast Poisson input drives a neuron than a slow one, per unit of weight.
-
-    r E[R] of one over that of the other; it tends to 1 as U r τ of the slow one grows.
-
-    Args:
-        slow: rate, Hz.
-        fast: rate, Hz.
-        fatigue: U.
-        tau_fatigue: τ, seconds.
-
-    Example:
-        >>> drive_ratio(10, 40, fatigue=0.0, tau_fatigue=0.5)
-        4.0
-        >>> round(drive_ratio(10, 40, fatigue=0.5, tau_fatigue=0.5), 2)
-        1.27
-    """
-    product = fatigue * tau_fatigue
-    return fast / slow * (1 + slow * product) / (1 + fast * product)
-
-
 def timing_margin(
     slow: float, fast: float, correlation: float, share: float, rule: FatiguingSTDP
 ) -> float:
