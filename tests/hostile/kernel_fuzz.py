@@ -115,7 +115,9 @@ class Hostile:
 
     def _filled(self, value: Tensor) -> Tensor:
         """Some or all elements are another number."""
-        if value.dtype.is_floating_point:
+        if value.is_complex():
+            number = complex(self.random.choice(NUMBERS))
+        elif value.is_floating_point():
             number = self.random.choice(NUMBERS)
             most = torch.finfo(value.dtype).max
             number = min(max(number, -most), most) if isfinite(number) else number

@@ -466,13 +466,13 @@ EVENTS = from_raster(raster_of(1), DT)
         (lambda: make()(torch.full((2, NETWORKS, INPUTS), nan)), "x holds other numbers"),
         (
             lambda: make()(raster_of(0), make(networks=1).initial_state()),
-            r"state.neurons have .*\(1, 5",
+            r"membrane of state is \[1, 5\]; expected \[3, 5\]",
         ),
         (
             lambda: make()(raster_of(0), outside(make(), 1.5)),
             r"weight holds 1\.5; expected 0\.0 to 1",
         ),
-        (lambda: make().respond(EVENTS, 0.12, outside(make(), nan)), "weight holds nan"),
+        (lambda: make().respond(EVENTS, 0.12, outside(make(), nan)), "weight holds NaN"),
         (
             lambda: make().respond(EVENTS, 0.1),
             r"events go on until 0\.1.*; expected less than the du",

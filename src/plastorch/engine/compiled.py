@@ -9,6 +9,9 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 
+REAL = (torch.float32, torch.float64)
+"""Types of the numbers that kernels calculate with."""
+
 
 class NoOverlap(Compiler):
     """Promises that no two arguments of a function overlap: loops that write to many arrays would
@@ -25,8 +28,8 @@ def check_arrays(**arrays: tuple[Any, ...]) -> None:
 
     Args:
         arrays: name and ``(array, shape, dtype)`` or ``(array, shape, dtype, low, high)`` of each:
-            a tensor or a NumPy array, its expected shape, where None is any size, and type, and
-            bounds of its numbers. All numbers must be finite.
+            a tensor or a NumPy array, its expected shape, where None is any size, its type, or
+            types of which it has one, and bounds of its numbers. All numbers must be finite.
 
     Raises:
         InputError: naming the first array that isn't as expected.
@@ -48,8 +51,9 @@ def check_arrays(**arrays: tuple[Any, ...]) -> None:
         ):
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise InputError(f"{name} is {list(found)}; expected [{wanted}]")
-        if array.dtype != dtype:
-            raise InputError(f"{name} is {array.dtype}; expected {dtype}")
+        types = dtype if isinstance(dtype, tuple) else (dtype,)
+        if array.dtype not in types:
+            raise InputError(f"{name} is {array.dtype}; expected {' or '.join(map(str, types))}")
         tensor = array.detach() if isinstance(array, Tensor) else torch.from_numpy(array)
         if tensor.device.type != "cpu":
             raise InputError(f"{name} is on {tensor.device}; expected cpu")

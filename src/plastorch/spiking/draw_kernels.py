@@ -38,7 +38,7 @@ def draw(chances, s, b, steps, dt, seed):  # type: ignore[no-untyped-def]
         while True:
             state += np.uint64(0x9E3779B97F4A7C15)
             step += 1 + np.floor(log(_uniform(state)) * per_log)
-            if step >= steps:
+            if not step < steps:
                 break
             step_of, input_of = with_room(step_of, input_of, count, 1)
             step_of[count], input_of[count] = int(step), j

@@ -1,8 +1,13 @@
 """Between the tensors of :mod:`plastorch.spiking.network` and the arrays of its kernels."""
 
+from math import inf
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from plastorch.engine.compiled import REAL, check_arrays
+from plastorch.engine.errors import InputError
 from plastorch.spiking.circuit import Circuit, STDPState
 from plastorch.spiking.events import Events
 from plastorch.spiking.kernels import Arrays, Constants
@@ -17,10 +22,10 @@ def respond(
     events: Events, duration: float, state: STDPState, circuit: Circuit
 ) -> tuple[Events, STDPState]:
     """See :meth:`plastorch.spiking.network.STDPLayer.respond`."""
-    tensors = _copied(state)
-    times, source, offsets = (part.numpy() for part in (events.times.double(), *events[1:]))
+    tensors = _copied(state, circuit)
+    spikes = (events.times.detach().double(), events.source, events.offsets)
     arguments = _arguments(tensors, circuit)
-    found = respond_to_arrays(times, source, offsets, float(duration), *arguments)
+    found = respond_to_arrays(*(part.numpy() for part in spikes), float(duration), *arguments)
     return _events(found), _state(tensors, state.time + duration)
 
 
@@ -33,40 +38,69 @@ def present(
     generator: torch.Generator | None,
 ) -> tuple[Events, STDPState]:
     """See :meth:`plastorch.spiking.network.STDPLayer.present`."""
-    tensors = _copied(state)
+    tensors = _copied(state, circuit)
     patterns, networks, _ = chances.shape
     seeds = torch.randint(2**62, (patterns, networks), generator=generator).numpy()
     arguments = _arguments(tensors, circuit)
-    found = present_arrays(chances.contiguous().numpy(), steps, dt, seeds, *arguments)
+    found = present_arrays(chances.detach().contiguous().numpy(), steps, dt, seeds, *arguments)
     return _events(found), _state(tensors, state.time + patterns * steps * dt)
 
 
-def _copied(state: STDPState) -> list[Tensor]:
-    """The weights as they are, and what kernels may change; synapses of an input side by side."""
-    weight = state.synapses.weight.mT.contiguous()
-    changing = (*state.neurons, *state.traces)
-    rest = [tensor.clone(memory_format=torch.contiguous_format) for tensor in changing]
+def _copied(state: STDPState, circuit: Circuit) -> list[Tensor]:
+    """The weights as they are, and what kernels may change; synapses of an input side by side.
+
+    Raises:
+        InputError: if the state has parts of other sizes or types, or numbers out of range.
+    """
+    weight, changing = state.synapses.weight, (*state.neurons, *state.traces)
+    _check(weight, changing, circuit)
+    weight = weight.detach().mT.contiguous()
+    rest = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
     return [weight, torch.empty_like(weight), *rest]
 
 
+def _check(weight: Tensor, changing: tuple[Tensor, ...], circuit: Circuit) -> None:
+    networks, neurons, inputs = weight.shape
+    of_neurons, real, stdp = (networks, neurons), weight.dtype, circuit.stdp
+    membrane, theta, refractory, pre, post = changing
+    check_arrays(
+        weight=(weight, weight.shape, REAL, stdp.low, stdp.high),
+        membrane=(membrane, of_neurons, real),
+        theta=(theta, of_neurons, real),
+        refractory=(refractory, of_neurons, torch.float64, 0, inf),
+        pre=(pre, (networks, inputs), real, 0, inf),
+        post=(post, of_neurons, real, 0, inf),
+    )
+
+
 def _arguments(tensors: list[Tensor], circuit: Circuit) -> tuple[Arrays, Constants]:
+    """
+    Raises:
+        InputError: if a constant is too large for the type of the weights.
+    """
     arrays = Arrays(*(tensor.numpy() for tensor in tensors))
     neuron, stdp, real = circuit.neuron, circuit.stdp, arrays.weight.dtype.type
+    constants = {
+        "threshold": neuron.threshold,
+        "reset": neuron.reset,
+        "rest": neuron.rest,
+        "theta_increase": neuron.theta_increase,
+        "inhibition": circuit.inhibition,
+        "potentiation": stdp.potentiation,
+        "depression": stdp.depression,
+        "low": stdp.low,
+        "high": stdp.high,
+    }
+    for name, constant in constants.items():
+        if not abs(constant) <= float(np.finfo(real).max):
+            raise InputError(f"{name} is {constant}; expected a number of {tensors[0].dtype}")
     return arrays, Constants(
+        **{name: real(constant) for name, constant in constants.items()},
         tau=float(neuron.tau),
-        threshold=real(neuron.threshold),
-        reset=real(neuron.reset),
-        rest=real(neuron.rest),
-        refractory=float(neuron.refractory),
-        theta_increase=real(neuron.theta_increase),
         theta_tau=float(neuron.theta_tau),
-        inhibition=real(circuit.inhibition),
-        potentiation=real(stdp.potentiation),
-        depression=real(stdp.depression),
+        refractory=float(neuron.refractory),
         tau_plus=float(stdp.tau_plus),
         tau_minus=float(stdp.tau_minus),
-        low=real(stdp.low),
-        high=real(stdp.high),
         soft=real(stdp.bounds == "multiplicative"),
         plastic=circuit.plastic,
     )

@@ -50,11 +50,11 @@ def from_raster(raster: Tensor, dt: float) -> Events:
     """Events at the beginnings of time steps.
 
     Args:
-        raster: spikes [T, B, N], bool or numbers that are 0 or not.
+        raster: spikes [T, B, N], bool, or 0 and 1.
         dt: duration of a step, seconds.
 
     Raises:
-        InputError: if the raster has another form, or ``dt`` is not positive.
+        InputError: if the raster has another form or other numbers, or ``dt`` is not positive.
 
     Example:
         >>> from_raster(torch.eye(2).view(2, 1, 2), 0.001)
@@ -64,6 +64,7 @@ offsets=tensor([0, 2]))
     check_positive(dt=dt)
     if raster.dim() != 3:
         raise InputError(f"raster has shape {tuple(raster.shape)}; expected (T, B, N)")
+    check_spikes(raster=raster)
     network, step, source = raster.transpose(0, 1).nonzero(as_tuple=True)
     offsets = torch.bincount(network, minlength=raster.shape[1]).cumsum(0)
     return Events(step.double() * dt, source, torch.cat([offsets.new_zeros(1), offsets]))
@@ -123,9 +124,25 @@ def network_of(events: Events) -> Tensor:
     return networks.repeat_interleave(events.offsets.diff())
 
 
+def check_spikes(**rasters: Tensor) -> None:
+    """Raises InputError naming the first raster that holds anything but 0 and 1, NaN included."""
+    for name, raster in rasters.items():
+        if raster.dtype != torch.bool and not bool(((raster == 0) | (raster == 1)).all()):
+            raise InputError(f"{name} holds other numbers; expected spikes, 0 or 1")
+
+
 def check_events(events: Events, inputs: int) -> None:
     """Raises InputError unless events are in order, not before 0, and below ``inputs``."""
     times, source, offsets = events
+    for name, part in events._asdict().items():
+        fits = part.is_floating_point() if name == "times" else part.dtype == torch.int64
+        if part.dim() != 1 or not fits:
+            kind = "floating-point numbers" if name == "times" else "torch.int64"
+            raise InputError(
+                f"{name} are {part.dtype} {list(part.shape)}; expected a row of {kind}"
+            )
+    if len(offsets) == 0:
+        raise InputError("offsets are empty; expected 0 and the end of each network's events")
     ends = (int(offsets[0]), int(offsets[-1]))
     if len(source) != len(times) or ends != (0, len(times)) or bool((offsets.diff() < 0).any()):
         raise InputError(

@@ -131,9 +131,9 @@ def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[
     times, source, count = found
     times, source = with_room(times, source, count, above)
     for k in range(membrane.shape[1]):
-        if ready[b, k] > t + SAME_TIME:
+        if not ready[b, k] <= t + SAME_TIME:
             continue
-        if membrane[b, k] - theta[b, k] <= c.threshold:
+        if not membrane[b, k] - theta[b, k] > c.threshold:  # as it was counted, NaN included
             membrane[b, k] -= c.inhibition * above
             continue
         times[count], source[count] = t + offset, k

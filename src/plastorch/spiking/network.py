@@ -1,5 +1,6 @@
 """A layer of spiking neurons that learns, as a module: by time steps, or from spike to spike."""
 
+from math import inf, isfinite
 from typing import Any
 
 import torch
@@ -7,10 +8,13 @@ from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.circuit import Circuit, STDPState, stdp_step
-from plastorch.spiking.events import Events, check_events, from_raster
+from plastorch.spiking.events import Events, check_events, check_spikes, from_raster
 from plastorch.spiking.neurons import LIF, check_step
 from plastorch.spiking.stdp import PairSTDP, Traces
 from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses, check_weight
+
+MOST_STEPS = 2**31
+"""Of a pattern: what is known of each step must be counted."""
 
 
 class STDPLayer(nn.Module):
@@ -118,9 +122,10 @@ class STDPLayer(nn.Module):
         networks, _, inputs = self.weight.shape
         if x.dim() != 3 or len(x) == 0 or x.shape[1:] != (networks, inputs):
             raise InputError(f"x has shape {tuple(x.shape)}; expected (T, {networks}, {inputs})")
-        if not bool(((x == 0) | (x == 1)).all()):
-            raise InputError("x holds other numbers; expected spikes, 0 or 1")
+        check_spikes(x=x)
         state, circuit = self._checked(state), self._circuit()
+        if isinstance(state.synapses, IdealState):
+            check_weight(state.synapses.weight, circuit.stdp.low, circuit.stdp.high)
         spikes = []
         for now in x:
             now = now.to(self.weight.dtype)
@@ -155,7 +160,7 @@ class STDPLayer(nn.Module):
         """
         from plastorch.spiking.engine import respond
 
-        check_positive(duration=duration)
+        _check_duration(duration)
         check_events(events, self.weight.shape[2])
         if events.networks != len(self.weight):
             raise InputError(
@@ -207,7 +212,7 @@ class STDPLayer(nn.Module):
         """
         from plastorch.spiking.engine import present
 
-        check_positive(duration=duration)
+        _check_duration(duration)
         networks, _, inputs = self.weight.shape
         if rates.dim() != 3 or len(rates) == 0 or rates.shape[1:] != (networks, inputs):
             raise InputError(
@@ -219,6 +224,10 @@ class STDPLayer(nn.Module):
             raise InputError(
                 f"rates hold {float(rates[bad][0])} Hz; expected 0 to one spike per dt of "
                 f"{self.dt} s"
+            )
+        if not duration / self.dt < MOST_STEPS:
+            raise InputError(
+                f"duration is {duration} s; expected less than {MOST_STEPS} steps of {self.dt} s"
             )
         steps = max(round(duration / self.dt), 1)
         if self._compiles():
@@ -247,19 +256,24 @@ class STDPLayer(nn.Module):
         """The state, or a first one.
 
         Raises:
-            InputError: if it is of another shape, or a weight out of bounds.
+            InputError: if it is of a layer of another size, or its time is not finite.
         """
         if state is None:
             return self.initial_state()
-        if state.neurons.membrane.shape != self.theta.shape:
-            shape = tuple(state.neurons.membrane.shape)
-            raise InputError(
-                f"state.neurons have shape {shape}; expected {tuple(self.theta.shape)}"
-            )
+        networks, _, inputs = self.weight.shape
+        expected = {"weight": self.weight.shape, "pre": (networks, inputs)}
+        parts = state.neurons._asdict() | state.traces._asdict()
         if isinstance(state.synapses, IdealState):
-            weight, stdp = state.synapses.weight, self.circuit.stdp
-            dense = weight if weight.is_contiguous() else weight.mT
-            smallest, largest = dense.aminmax()
-            if not (smallest >= stdp.low and largest <= stdp.high):
-                check_weight(weight, stdp.low, stdp.high)
+            parts |= state.synapses._asdict()
+        for name, part in parts.items():
+            shape = expected.get(name, self.theta.shape)
+            if part.shape != shape:
+                raise InputError(f"{name} of state is {list(part.shape)}; expected {list(shape)}")
+        if not isfinite(state.time):
+            raise InputError(f"time of state is {state.time}; expected a finite one")
         return state
+
+
+def _check_duration(duration: float) -> None:
+    if not 0 < duration < inf:
+        raise InputError(f"duration is {duration}; expected more than 0 s, and an end")

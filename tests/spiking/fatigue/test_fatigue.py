@@ -207,8 +207,8 @@ def test_bad_rasters() -> None:
     for shape in ((4, 2), (4, 1, 3), (0, 2, 3)):
         with pytest.raises(InputError, match=r"raster has shape .*expected \(T, 2, 3\)"):
             run_raster(torch.zeros(shape), state, rule, DT)
-    for value in (torch.nan, torch.inf):
-        with pytest.raises(InputError, match="NaN or infinite values in raster"):
+    for value in (torch.nan, torch.inf, 0.5, 2.0):
+        with pytest.raises(InputError, match="raster holds other numbers"):
             run_raster(torch.full((4, 2, 3), value), state, rule, DT)
     with pytest.raises(InputError, match="dt is 0"):
         run_raster(torch.zeros(4, 2, 3), state, rule, 0)

@@ -153,7 +153,10 @@ LATER = initial_state(KINDS["none"], 2, 4)._replace(time=0.001)
         ({"state": LATER}, "times go from 0.0"),
         ({"state": LATER, "stop": 0.0005}, "stop is 0.0005; expected the state's time, 0.001, or"),
         ({"stop": float("nan")}, "stop is nan"),
-        ({"state": initial_state(KINDS["none"], 2, 4, dtype=torch.float32)}, "torch.float32 on"),
+        (
+            {"state": initial_state(KINDS["none"], 2, 4, dtype=torch.float32)},
+            "resource is torch.float32",
+        ),
         ({"state": initial_state(KINDS["none"], 2, 3)}, "source goes from 0 to 3"),
         ({"rule": KINDS["pair"], "synapses": PhaseChangeSynapses()}, "window is 'pair'"),
         ({"rule": replace(KINDS["none"], fatigue=torch.zeros(3))}, r"fatigue has shape \(3,\)"),

@@ -17,7 +17,7 @@ from plastorch.spiking.fatigue.rule import (
     check_networks,
     weight_change,
 )
-from plastorch.spiking.synapses import Synapses
+from plastorch.spiking.synapses import IdealState, Synapses
 
 
 def run_events(
@@ -47,7 +47,8 @@ def run_events(
 
     Raises:
         InputError: if events are not in order, or not between the state's time and ``stop``, or
-            the state is of another type or size, or the window is not for these synapses.
+            the state is of another type or size or has numbers out of range, or the window is not
+            for these synapses.
 
     Example:
         >>> from plastorch.spiking.events import from_raster
@@ -58,19 +59,16 @@ def run_events(
         >>> spikes.times
         tensor([0.0000, 0.0020], dtype=torch.float64)
     """
-    networks, inputs = state.resource.shape
+    networks, inputs = _check_state(state, synapses)
     check_events(events, inputs)
     check_networks(rule, networks)
     _check_span(events, state.time, stop)
     if events.networks not in (1, networks):
         raise InputError(f"events are of {events.networks} networks; expected {networks}, or 1")
-    kind = state.resource.dtype, state.resource.device.type
-    if kind != (torch.float64, "cpu"):
-        raise InputError(f"state is {kind[0]} on {kind[1]}; expected torch.float64 on cpu")
     if rule.window == "pair" and synapses != IDEAL:
         raise InputError("window is 'pair'; with these synapses expected 'one-sided' or run_raster")
     own = ("resource", "trace", "membrane", "theta", "post_trace")
-    state = state._replace(**{name: getattr(state, name).clone() for name in own})
+    state = state._replace(**{name: _copy(getattr(state, name)) for name in own})
     spikes, stored = [], []
     for b in range(networks):
         first = b if events.networks > 1 else 0
@@ -95,7 +93,8 @@ class _Network:
     def __init__(
         self, times: Tensor, source: Tensor, state: FatigueState, rule: FatiguingSTDP, b: int
     ) -> None:
-        self.times, self.source, self.rule = times.numpy(), source.numpy(), rule
+        self.times, self.source = times.detach().double().numpy(), source.numpy()
+        self.rule = rule
         inputs = [part[b].numpy() for part in (state.resource, state.trace)]
         neuron = [part[b : b + 1].numpy() for part in (state.membrane, state.theta)]
         self.arrays = [*inputs, *neuron, state.post_trace[b : b + 1].numpy()]
@@ -117,7 +116,7 @@ class _Network:
         """Output spikes and the weights at last."""
         from plastorch.spiking.fatigue import kernels
 
-        weight, found = held.weight.clone(), np.empty(len(self.times))
+        weight, found = _copy(held.weight), np.empty(len(self.times))
         count, _ = kernels.run(
             self.times,
             self.source,
@@ -140,12 +139,14 @@ class _Network:
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Any]:
         """The same, from one output spike to the next, where the synapses are programmed."""
+        from plastorch.engine.compiled import check_arrays
         from plastorch.spiking.fatigue import kernels
 
         times, source, clock, found = self.times, self.source, start, np.empty(1)
         spikes: list[float] = []
         while True:
-            weight = synapses.read(held, clock, generator).double()
+            weight = synapses.read(held, clock, generator).detach().double().contiguous()
+            check_arrays(weight=(weight, (1, len(self.arrays[0])), torch.float64))
             count, came = kernels.run(
                 times,
                 source,
@@ -187,14 +188,44 @@ def within(events: Events, start: float, stop: float) -> Events:
     )
 
 
+def _copy(part: Tensor) -> Tensor:
+    return part.detach().clone(memory_format=torch.contiguous_format)
+
+
 def _of_network(constant: float | Tensor, b: int) -> float:
     shared = not isinstance(constant, Tensor) or constant.dim() == 0
     return float(constant if shared else constant[b])  # type: ignore[index]
 
 
+def _check_state(state: FatigueState, synapses: Synapses[Any]) -> tuple[int, int]:
+    """How many networks and inputs a state has.
+
+    Raises:
+        InputError: if its parts don't fit each other, or have numbers that no state has.
+    """
+    from plastorch.engine.compiled import check_arrays  # numba takes a second
+
+    real = torch.float64
+    check_arrays(resource=(state.resource, (None, None), real, 0, 1))
+    networks, inputs = state.resource.shape
+    check_arrays(
+        trace=(state.trace, (networks, inputs), real, 0, inf),
+        membrane=(state.membrane, (networks,), real),
+        theta=(state.theta, (networks,), real, 0, inf),
+        post_trace=(state.post_trace, (networks,), real, 0, inf),
+    )
+    if synapses == IDEAL:
+        if not isinstance(state.synapses, IdealState):
+            raise InputError(
+                f"synapses of state are {type(state.synapses).__name__}; expected IdealState"
+            )
+        check_arrays(weight=(state.synapses.weight, (networks, inputs), real, 0, 1))
+    return networks, inputs
+
+
 def _check_span(events: Events, start: float, stop: float) -> None:
     """Raises InputError unless events are between two times."""
-    if not start <= stop < inf:
+    if not -inf < start <= stop < inf:
         raise InputError(f"stop is {stop}; expected the state's time, {start}, or more")
     if len(events.times):
         first, last = float(events.times.min()), float(events.times.max())

@@ -20,7 +20,7 @@ def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore
         trace[i] *= exp((trace_time[i] - t) / tau_trace)
         trace_time[i] = t
         total += trace[i]
-    mean = total / len(weight)
+    mean = total / len(weight) if total > 0 else 1.0  # without recent input all are 0
     for i in range(len(weight)):
         growth = (1 - weight[i]) * trace[i]
         change = growth if pair else growth / mean - weight[i]

@@ -67,7 +67,7 @@ class FatiguingNeuron(nn.Module):
         """The clocked engine: a raster, step by step, on any device.
 
         Args:
-            x: spikes [T, B, N].
+            x: spikes, bool, or 0 and 1 [T, B, N].
             state: before the first step, as returned; a first one if None.
             generator: of the synapses' noise.
 
@@ -75,7 +75,7 @@ class FatiguingNeuron(nn.Module):
             Output spikes, bool [T, B], and the state at the end of the last step.
 
         Raises:
-            InputError: if the raster has another form, or is not finite.
+            InputError: if the raster has another form or other numbers.
         """
         state = self.initial_state(x.device) if state is None else state
         course, state = run_raster(x, state, self.rule, self.dt, self.synapses, generator)

@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_finite, check_positive
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.spiking.events import check_spikes
 from plastorch.spiking.neurons import check_step
 from plastorch.spiking.synapses import IdealSynapses, Synapses
 
@@ -266,7 +267,7 @@ def run_raster(
     """Networks on rasters of spikes, step by step, on any device and with any synapses.
 
     Args:
-        raster: spikes [T, B, N].
+        raster: spikes, bool, or 0 and 1 [T, B, N].
         state: before the first step.
         rule: constants.
         dt: duration of a step, seconds.
@@ -277,7 +278,7 @@ def run_raster(
         What the neurons did, and the state after the last step.
 
     Raises:
-        InputError: if shapes don't fit, the raster is not finite, or ``dt`` is not positive.
+        InputError: if shapes don't fit, the raster holds other numbers, or ``dt`` is not positive.
 
     Example:
         >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
@@ -291,7 +292,7 @@ def run_raster(
             f"raster has shape {tuple(raster.shape)}; expected (T, "
             f"{', '.join(map(str, state.resource.shape))})"
         )
-    check_finite(raster=raster)
+    check_spikes(raster=raster)
     check_networks(rule, len(state.membrane))
     check_step(
         dt,
