@@ -34,6 +34,8 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError
 
 NUMBERS = [float("nan"), float("inf"), -float("inf"), -1.0, 0.0, -1e30, 1e30, 1e300, 1e-300, 0.5]
+FILLINGS = [float("nan"), float("inf"), -float("inf"), -1.0, 0.0, -1e9, 1e9, 1e-300, 0.5]
+"""Of tensors: no finite ones whose sums and squares can't but be infinite."""
 INTEGERS = [-1, -(2**31), -(2**63), 2**62, 2**63 - 1, 10**6, 0, 1]
 DTYPES = [
     torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64,
@@ -92,8 +94,8 @@ class Hostile:
         if isinstance(value, float):
             return self.random.choice(NUMBERS)
         if isinstance(value, np.ndarray):
-            with np.errstate(all="ignore"):
-                return self._tensor(torch.from_numpy(value.copy())).detach().numpy()
+            tensor = self._tensor(torch.from_numpy(value.copy())).detach()
+            return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
         return self._tensor(value)
 
     def _tensor(self, value: Tensor) -> Tensor:
@@ -116,9 +118,9 @@ class Hostile:
     def _filled(self, value: Tensor) -> Tensor:
         """Some or all elements are another number."""
         if value.is_complex():
-            number = complex(self.random.choice(NUMBERS))
+            number = complex(self.random.choice(FILLINGS))
         elif value.is_floating_point():
-            number = self.random.choice(NUMBERS)
+            number = self.random.choice(FILLINGS)
             most = torch.finfo(value.dtype).max
             number = min(max(number, -most), most) if isfinite(number) else number
         elif value.dtype == torch.bool:
@@ -128,7 +130,8 @@ class Hostile:
             number = min(max(self.random.choice(INTEGERS), info.min), info.max)
         share = self.random.choice([0.1, 0.5, 1.0])
         chosen = torch.rand(value.shape, generator=self.torch) < share
-        return value.masked_fill(chosen, number)
+        wide = value.long() if value.dtype == torch.uint32 else value
+        return wide.masked_fill(chosen, number).to(value.dtype)
 
     def _relaid(self, value: Tensor) -> Tensor:
         """The same numbers, if there is no way to see a difference: in other places of memory."""

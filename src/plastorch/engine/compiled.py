@@ -1,8 +1,9 @@
 """How kernels are compiled by numba, and what is checked before they run."""
 
-from math import inf, isfinite
+from math import inf, isfinite, isnan
 from typing import Any
 
+import numpy as np
 import torch
 from numba.core.compiler import Compiler
 from torch import Tensor
@@ -54,25 +55,47 @@ def check_arrays(**arrays: tuple[Any, ...]) -> None:
         types = dtype if isinstance(dtype, tuple) else (dtype,)
         if array.dtype not in types:
             raise InputError(f"{name} is {array.dtype}; expected {' or '.join(map(str, types))}")
-        tensor = array.detach() if isinstance(array, Tensor) else torch.from_numpy(array)
-        if tensor.device.type != "cpu":
-            raise InputError(f"{name} is on {tensor.device}; expected cpu")
-        _check_numbers(name, tensor, *(bounds or (-inf, inf)))
+        if isinstance(array, Tensor) and array.device.type != "cpu":
+            raise InputError(f"{name} is on {array.device}; expected cpu")
+        _check_numbers(name, array, *(bounds or (-inf, inf)))
 
 
-def _check_numbers(name: str, tensor: Tensor, low: float, high: float) -> None:
+def check_constants(dtype: torch.dtype, **constants: float) -> None:
+    """Raises InputError naming the first constant that isn't finite in the type of the arrays.
+
+    Example:
+        >>> check_constants(torch.float32, threshold=1e300)
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: threshold is 1e+300; expected at most 3.4e+38 either way
+    """
+    most = torch.finfo(dtype).max
+    for name, constant in constants.items():
+        if not abs(constant) <= most:
+            raise InputError(f"{name} is {constant}; expected at most {most:.2g} either way")
+
+
+def _check_numbers(name: str, array: Any, low: float, high: float) -> None:
     """Raises InputError unless all numbers are finite and within the bounds."""
-    bounded = (low, high) != (-inf, inf)
-    if tensor.numel() == 0 or not (bounded or tensor.is_floating_point()):
-        return
-    if not bounded and isfinite(tensor.sum()):  # one pass; a sum may also be infinite by its size
-        return
-    dense = tensor if tensor.is_contiguous() or tensor.dim() < 2 else tensor.mT
-    smallest, largest = (number.item() for number in dense.aminmax())
-    for number in (smallest, largest):
+    ends = _ends(array, bounded=(low, high) != (-inf, inf))
+    for number in ends:
         if not isfinite(number):
-            found = "NaN" if number != number else number
+            found = "NaN" if isnan(number) else number
             raise InputError(f"{name} holds {found}; expected finite values")
-    if not (low <= smallest and largest <= high):
+    if ends and not low <= ends[0] <= ends[1] <= high:
         expected = f"{low} or more" if high == inf else f"{low} to {high}"
-        raise InputError(f"{name} goes from {smallest} to {largest}; expected {expected}")
+        raise InputError(f"{name} goes from {ends[0]} to {ends[1]}; expected {expected}")
+
+
+def _ends(array: Any, bounded: bool) -> tuple[float, ...]:
+    """The smallest and the largest number, NaN if there is one; none if all is well without."""
+    if isinstance(array, np.ndarray):
+        needed = array.size > 0 and (bounded or array.dtype.kind == "f")
+        return (array.min().item(), array.max().item()) if needed else ()
+    array = array.detach()
+    if array.numel() == 0 or not (bounded or array.is_floating_point()):
+        return ()
+    if not bounded and isfinite(array.sum()):  # one pass; of large numbers it may be infinite
+        return ()
+    dense = array if array.is_contiguous() or array.dim() < 2 else array.mT
+    return tuple(end.item() for end in dense.aminmax())

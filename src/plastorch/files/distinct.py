@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from plastorch.engine.compiled import check_arrays
 from plastorch.files.encode_kernels import mix
 
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
@@ -21,11 +22,15 @@ def distinct(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.i
     Returns:
         Which of the different rows each one is, uint32 [B]; where each is first, int64 [U].
 
+    Raises:
+        InputError: if the rows are of another type or form.
+
     Example:
         >>> codes, firsts = distinct(np.array([[7], [5], [7]], np.uint64))
         >>> codes, firsts
         (array([0, 1, 0], dtype=uint32), array([0, 1]))
     """
+    check_arrays(rows=(rows, (None, None), np.uint64))
     found: tuple[NDArray[np.uint32], NDArray[np.int64]]
     found = _distinct(rows, np.uint64(secrets.randbits(64)))  # nobody can make rows collide
     return found

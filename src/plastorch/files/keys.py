@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.files.records import as_frame
 from plastorch.files.shares import apportion, key_shares
-from plastorch.files.values import components, numbers, texts
+from plastorch.files.values import FARTHEST, components, numbers, texts
 
 Kind = Literal["category", "number", "cycle", "set", "path"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -84,6 +84,10 @@ class Key:
             check_positive(depth=self.depth)
         if self.kind == "cycle":
             check_positive(period=self.period)
+            if not self.period / self.width < FARTHEST:
+                raise InputError(
+                    f"width is {self.width}; expected a part of {self.period}, not so small"
+                )
             if self.cells < 2 or abs(self.cells * self.width - self.period) > 1e-9 * self.period:
                 raise InputError(
                     f"width is {self.width}; expected a half, third, … of the period {self.period}"

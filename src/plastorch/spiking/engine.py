@@ -2,12 +2,10 @@
 
 from math import inf
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from plastorch.engine.compiled import REAL, check_arrays
-from plastorch.engine.errors import InputError
+from plastorch.engine.compiled import REAL, check_arrays, check_constants
 from plastorch.spiking.circuit import Circuit, STDPState
 from plastorch.spiking.events import Events
 from plastorch.spiking.kernels import Arrays, Constants
@@ -91,9 +89,7 @@ def _arguments(tensors: list[Tensor], circuit: Circuit) -> tuple[Arrays, Constan
         "low": stdp.low,
         "high": stdp.high,
     }
-    for name, constant in constants.items():
-        if not abs(constant) <= float(np.finfo(real).max):
-            raise InputError(f"{name} is {constant}; expected a number of {tensors[0].dtype}")
+    check_constants(tensors[0].dtype, **constants)
     return arrays, Constants(
         **{name: real(constant) for name, constant in constants.items()},
         tau=float(neuron.tau),

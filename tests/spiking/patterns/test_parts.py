@@ -89,9 +89,6 @@ def test_different_ones_are_found(count: int, parts: int, rows: int, seed: int) 
     assert len(found.rows) == len(np.unique(codes, axis=0))
     ordered = codes[found.rows].tolist()
     assert ordered == sorted(ordered)
-    for place in range(1, len(ordered)):
-        first = next(m for m in range(parts) if ordered[place][m] != ordered[place - 1][m])
-        assert found.departure[place] == first
 
 
 BAD: list[tuple[Any, str]] = [

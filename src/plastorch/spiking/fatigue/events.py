@@ -188,7 +188,7 @@ def within(events: Events, start: float, stop: float) -> Events:
     )
 
 
-def _copy(part: Tensor) -> Tensor:
+def _copy(part: Any) -> Any:
     return part.detach().clone(memory_format=torch.contiguous_format)
 
 

@@ -63,7 +63,7 @@ def attribute(network: PatternNetwork, bins: Tensor) -> Attribution:
         (1, 0.0)
     """
     network.check(bins)
-    if len(network.output_bias) < 2:
+    if network.output_bias.numel() < 2:
         raise InputError("network has 1 class; expected two or more, one of which is the next best")
     weights = Weights(*(weight.detach().cpu() for weight in network.weights()))
     parts = [_attribute(network, weights, part) for part in torch.split(bins.cpu(), BATCH)]

@@ -133,7 +133,9 @@ class _Answer(torch.autograd.Function):
         from plastorch.spiking.patterns import gradient_kernels, kernels
 
         bins, *tensors = ctx.saved_tensors
-        weights, kept = tensors[:4], tensors[4:]
+        weights, kept = Weights(*tensors[:4]), tensors[4:]
+        sizes = bins.shape[1], kept[0].shape[-1], kept[1].shape[-1]
+        check_weights(weights, *sizes)  # a parameter may hold others by now
         wanted = gradients[0].contiguous().numpy(), gradients[2].contiguous().numpy()
         arguments = as_arrays(bins, weights, ctx.neuron)
         memory, shares = kernels.Memory(*arrays_of(kept)), {}
@@ -161,9 +163,14 @@ def compute(
 
     Returns:
         The response, without a gradient, and tensors of a ``kernels.Memory``.
+
+    Raises:
+        InputError: if the weights don't fit the patterns or each other, or are not finite, or a
+            constant isn't in their type.
     """
     from plastorch.spiking.patterns import kernels
 
+    check_weights(weights, bins.shape[1])
     batch, (hidden, classes) = len(bins), weights.output.shape
     new = weights.hidden.new_empty
     results = Response(new(batch, classes), new(batch, classes), new(batch), new(batch))
@@ -179,6 +186,21 @@ def compute(
     return results, kept
 
 
+def check_weights(
+    weights: Weights, inputs: int, hidden: int | None = None, classes: int | None = None
+) -> None:
+    """Raises InputError unless weights are those of a network, of any size where it is None."""
+    from plastorch.engine.compiled import REAL, check_arrays  # numba takes a second
+
+    check_arrays(hidden_weight=(weights.hidden, (inputs, hidden), REAL))
+    hidden, real = weights.hidden.shape[1], weights.hidden.dtype
+    check_arrays(
+        hidden_bias=(weights.hidden_bias, (hidden,), real),
+        output_weight=(weights.output, (hidden, classes), real),
+        output_bias=(weights.output_bias, weights.output.shape[1:], real),
+    )
+
+
 def as_arrays(bins: Tensor, weights: Any, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
     """Patterns, weights and constants as the kernels take them."""
     return bins.contiguous().numpy(), arrays_of(weights), constants_of(neuron, weights[0].dtype)
@@ -192,8 +214,10 @@ def arrays_of(tensors: Any) -> tuple[Any, ...]:
 @cache
 def constants_of(neuron: PatternNeuron, dtype: torch.dtype) -> Any:
     """The constants that the kernels take, in the type of the weights."""
+    from plastorch.engine.compiled import check_constants
     from plastorch.spiking.patterns import kernels
 
+    check_constants(dtype, resistance=neuron.resistance, slope=neuron.slope)
     number = np.float64 if dtype == torch.float64 else np.float32
     membrane = neuron.decay(neuron.tau_membrane)
     return kernels.Constants(

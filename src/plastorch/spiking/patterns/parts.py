@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
-from plastorch.spiking.patterns.network import PatternNetwork, arrays_of, constants_of
+from plastorch.spiking.patterns.network import (
+    PatternNetwork,
+    arrays_of,
+    check_weights,
+    constants_of,
+)
 from plastorch.spiking.patterns.rule import Response
 
 USEFUL = 512
@@ -59,21 +64,19 @@ class Different(NamedTuple):
     """One of those that have each pattern [U]."""
     which: NDArray[np.int64]
     """Which of the different ones each of the B is [B]."""
-    departure: NDArray[np.int64]
-    """The first part in which each is not as the one before [U]."""
 
 
 def different(parts: Parts) -> Different:
     """Finds out which patterns are the same.
 
     Raises:
-        InputError: if a code is not one of its table's.
+        InputError: if a code is not one of its table's, or an array is of another type.
 
     Example:
         >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7], [8]], np.uint8)]
         >>> found = different(Parts(tables, np.array([[1, 0], [0, 1], [1, 0]], np.uint32)))
-        >>> found.rows, found.which, found.departure
-        (array([1, 0]), array([1, 0, 1]), array([0, 0]))
+        >>> found.rows, found.which
+        (array([1, 0]), array([1, 0, 1]))
     """
     from plastorch.spiking.patterns.part_kernels import departures
 
@@ -88,7 +91,7 @@ def different(parts: Parts) -> Different:
     new[:1] = True
     which = np.empty_like(order)
     which[order] = np.cumsum(new) - 1
-    return Different(order[new], which, departure[new])
+    return Different(order[new], which)
 
 
 @torch.no_grad()
@@ -104,7 +107,7 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
         The response to the U different patterns.
 
     Raises:
-        InputError: for patterns that the network can't be shown.
+        InputError: for patterns that the network can't be shown, or rows that there are not.
 
     Example:
         >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
@@ -112,14 +115,20 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
         >>> answer_parts(PatternNetwork(3, 4, 2), parts, different(parts)).distance.shape
         torch.Size([1, 2])
     """
+    from plastorch.engine.compiled import check_arrays
     from plastorch.spiking.patterns import part_kernels as kernels
 
+    check_arrays(codes=(parts.codes, (None, None), np.uint32))
+    check_arrays(rows=(found.rows, (None,), np.int64, 0, len(parts.codes) - 1))
+    parts = parts._replace(codes=parts.codes[found.rows])
+    _check(parts)
     width = sum(table.shape[1] for table in parts.tables)
     if width != len(network.hidden_weight):
         raise InputError(f"parts have {width} inputs; expected {len(network.hidden_weight)}")
     for table in parts.tables:
         network.check_steps(torch.from_numpy(table))
     weights, count = network.weights(), len(found.rows)
+    check_weights(weights, width)
     new, classes = weights.hidden.new_empty, len(weights.output_bias)
     results = Response(new(count, classes), new(count, classes), new(count), new(count))
     sizes = np.array([table.shape[1] for table in parts.tables])
@@ -128,8 +137,8 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
         np.concatenate([table.ravel() for table in parts.tables]),
         starts,
         sizes,
-        parts.codes[found.rows],
-        np.minimum(found.departure, kernels.DEEPEST),
+        parts.codes,
+        np.minimum(kernels.departures(parts.codes), kernels.DEEPEST),
         arrays_of(weights),
         constants_of(network.neuron, weights.hidden.dtype),
     )
@@ -142,8 +151,12 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
 
 
 def _check(parts: Parts) -> None:
-    """Raises InputError for codes that are not of the tables."""
-    if len(parts.tables) != parts.codes.shape[1]:
+    """Raises InputError for codes that are not of the tables, and for arrays of other types."""
+    from plastorch.engine.compiled import check_arrays  # numba takes a second
+
+    check_arrays(codes=(parts.codes, (None, None), np.uint32))
+    check_arrays(**{f"table {m}": (t, (None, None), np.uint8) for m, t in enumerate(parts.tables)})
+    if not 0 < len(parts.tables) == parts.codes.shape[1]:
         raise InputError(
             f"codes are of {parts.codes.shape[1]} parts; expected {len(parts.tables)}, as tables"
         )

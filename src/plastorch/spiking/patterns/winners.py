@@ -21,6 +21,8 @@ from plastorch.spiking.patterns.winners_rule import (
 
 WORK_PER_THREAD = 1 << 20
 """Weights of patterns' spikes that are worth a thread."""
+MOST_WINS = 2**62
+"""Of a neuron: far from the largest number."""
 
 
 class Cost(NamedTuple):
@@ -80,8 +82,7 @@ class PatternWinners(nn.Module):
         super().__init__()
         check_positive(inputs=inputs, neurons=neurons)
         self.rule = WinnerRule() if rule is None else rule
-        if neurons < self.rule.spikes:
-            raise InputError(f"neurons is {neurons}; expected {self.rule.spikes} or more")
+        self._check_neurons(neurons)
         weight = torch.rand(neurons, inputs, generator=generator, dtype=dtype).to(device)
         state = initial_state(weight, IDEAL)
         self.register_buffer("weight", weight)
@@ -98,7 +99,7 @@ class PatternWinners(nn.Module):
             The first neurons to fire and when they do [B, S]; ``order[:, 0]`` are the winners.
 
         Raises:
-            InputError: for patterns of another size or type.
+            InputError: for patterns of another size or type, or weights that are out of range.
         """
         self.check(bins)
         if self.weight.device.type == "cpu":
@@ -124,7 +125,7 @@ class PatternWinners(nn.Module):
             What each was answered with, before it was learned.
 
         Raises:
-            InputError: for patterns of another size or type.
+            InputError: for patterns of another size or type, or weights that are out of range.
         """
         self.check(bins)
         if len(bins) == 0:
@@ -166,7 +167,7 @@ class PatternWinners(nn.Module):
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError for patterns that the layer can't be shown; see :meth:`forward`."""
-        inputs = self.weight.shape[1]
+        inputs = self.weight.shape[-1]
         if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
             raise InputError(
                 f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
@@ -177,15 +178,32 @@ class PatternWinners(nn.Module):
         neurons, inputs = self.weight.shape
         return f"{inputs}, {neurons}, {self.rule}"
 
+    def _check_neurons(self, neurons: int) -> None:
+        if neurons < self.rule.spikes:
+            raise InputError(f"neurons is {neurons}; expected {self.rule.spikes} or more")
+
     def _arrays(self) -> tuple[Any, Any]:
-        """State and constants as the kernels take them; all but the weights are the layer's own."""
+        """State and constants as the kernels take them; all but the weights are the layer's own.
+
+        Raises:
+            InputError: if the buffers don't fit each other or the rule, or hold what none learns.
+        """
+        from plastorch.engine.compiled import REAL, check_arrays, check_constants
         from plastorch.spiking.patterns.winners_kernels import Arrays, Constants
 
+        check_arrays(weight=(self.weight, (None, None), REAL, 0, 1))
+        neurons, real = len(self.weight), self.weight.dtype
+        check_arrays(
+            theta=(self.theta, (neurons,), real),
+            wins=(self.wins, (neurons,), torch.int64, 0, MOST_WINS),
+        )
+        self._check_neurons(neurons)
         half_norm = self.weight.square().sum(1) / 2
         weight = self.weight.T.clone(memory_format=torch.contiguous_format)
         state = (weight, half_norm, self.theta, self.wins)
         number = weight.numpy().dtype.type
         constants = (INHIBITION, self.rule.learning_rate, self.rule.homeostasis)
+        check_constants(real, homeostasis=self.rule.homeostasis, fall=self.rule.fall)
         effect = weight.new_tensor(self.rule.effect).numpy()
         arrays = Arrays(*(tensor.numpy() for tensor in state))
         return arrays, Constants(effect, *(number(constant) for constant in constants))

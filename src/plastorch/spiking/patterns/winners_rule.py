@@ -95,7 +95,7 @@ class WinnerRule:
         check_not_negative(homeostasis=self.homeostasis)
         if not 0 < self.learning_rate <= 1:
             raise InputError(f"learning_rate is {self.learning_rate}; expected above 0, at most 1")
-        if not 1 <= self.steps <= NO_SPIKE:
+        if not 0.5 < self.decision / self.dt < NO_SPIKE + 0.5:  # else steps aren't as many
             raise InputError(
                 f"decision is {self.decision}; expected 1 to {NO_SPIKE} steps of {self.dt} s"
             )
