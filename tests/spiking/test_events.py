@@ -1,5 +1,7 @@
 """Lists of spikes and rasters say the same."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -81,11 +83,24 @@ def events_of(times: list[float], source: list[int], offsets: list[int]) -> Even
         ),
         (events_of([0.1, 0.2], [0, 3], [0, 2]), "source goes from 0 to 3; expected 0 to 2"),
         (events_of([0.1, 0.2], [-1, 0], [0, 2]), "source goes from -1"),
-        (events_of([-0.1, 0.2], [0, 1], [0, 2]), r"times have the lowest value -0\.1"),
-        (events_of([0.1, float("nan")], [0, 1], [0, 2]), "times have the lowest value nan"),
+        (
+            events_of([-0.1, 0.2], [0, 1], [0, 2]),
+            r"times go from -0\.1 to 0\.2; expected 0 or more",
+        ),
+        (events_of([0.1, float("nan")], [0, 1], [0, 2]), "times go from nan"),
         (events_of([0.1, 0.2], [0], [0, 2]), "2 times, 1 inputs and offsets from 0 to 2"),
         (events_of([0.1, 0.2], [0, 1], [0, 3]), "offsets from 0 to 3"),
-        (events_of([0.1, 0.2], [0, 1], [0, 3, 2]), "offsets that rise from 0"),
+        (events_of([0.1, 0.2], [0, 1], [0, 3, 2]), "offsets fall from 3 to 2; expected them to"),
+        (
+            events_of([0.1, 0.2], [0, 1], [0, 2])._replace(offsets=torch.tensor([]).long()),
+            "from -1",
+        ),
+        (events_of([0.1, math.inf], [0, 1], [0, 2]), "times go from 0.1 to inf"),
+        (events_of([0.1], [0], [0, 1])._replace(source=torch.zeros(1)), "source are torch.float32"),
+        (
+            events_of([0.1], [0], [0, 1])._replace(times=torch.ones(1, 1)),
+            r"\[1, 1\]; expected a row",
+        ),
         (events_of([0.1, 0.2], [0, 1], [1, 2]), "offsets from 1 to 2"),
     ],
 )
@@ -104,5 +119,7 @@ def test_bad_steps() -> None:
             from_raster(torch.zeros(1, 1, 1), dt)
     with pytest.raises(InputError, match=r"raster has shape \(2, 3\); expected \(T, B, N\)"):
         from_raster(torch.zeros(2, 3), 0.1)
+    with pytest.raises(InputError, match="raster holds other numbers; expected spikes, 0 or 1"):
+        from_raster(torch.full((1, 1, 1), math.nan), 0.1)
     with pytest.raises(InputError, match="steps is 0"):
         to_raster(from_raster(torch.zeros(1, 1, 1), 0.1), 1, 0.1, 0)

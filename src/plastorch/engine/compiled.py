@@ -46,18 +46,14 @@ def check_arrays(**arrays: tuple[Any, ...]) -> None:
         plastorch.engine.errors.InputError: source goes from 2 to 9; expected 0 to 8
     """
     for name, (array, shape, dtype, *bounds) in arrays.items():
-        found = tuple(array.shape)
-        if len(found) != len(shape) or any(
-            size not in (None, own) for own, size in zip(found, shape, strict=True)
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            raise InputError(f"{name} is {list(found)}; expected [{wanted}]")
+        if array.shape != shape:
+            _check_shape(name, array.shape, shape)
         types = dtype if isinstance(dtype, tuple) else (dtype,)
         if array.dtype not in types:
             raise InputError(f"{name} is {array.dtype}; expected {' or '.join(map(str, types))}")
-        if isinstance(array, Tensor) and array.device.type != "cpu":
+        if isinstance(array, Tensor) and not array.is_cpu:
             raise InputError(f"{name} is on {array.device}; expected cpu")
-        _check_numbers(name, array, *(bounds or (-inf, inf)))
+        _check_numbers(name, array, *bounds)
 
 
 def check_constants(dtype: torch.dtype, **constants: float) -> None:
@@ -75,9 +71,19 @@ def check_constants(dtype: torch.dtype, **constants: float) -> None:
             raise InputError(f"{name} is {constant}; expected at most {most:.2g} either way")
 
 
-def _check_numbers(name: str, array: Any, low: float, high: float) -> None:
+def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, ...]) -> None:
+    """Raises InputError unless all sizes are the same but for those that may be any."""
+    same = len(found) == len(expected) and all(
+        size in (None, own) for own, size in zip(found, expected, strict=True)
+    )
+    if not same:
+        wanted = ", ".join("any" if size is None else str(size) for size in expected)
+        raise InputError(f"{name} is {list(found)}; expected [{wanted}]")
+
+
+def _check_numbers(name: str, array: Any, low: float = -inf, high: float = inf) -> None:
     """Raises InputError unless all numbers are finite and within the bounds."""
-    ends = _ends(array, bounded=(low, high) != (-inf, inf))
+    ends = _ends(array, bounded=low > -inf or high < inf)
     for number in ends:
         if not isfinite(number):
             found = "NaN" if isnan(number) else number

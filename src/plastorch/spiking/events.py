@@ -1,5 +1,7 @@
 """Spikes as lists of times, network by network, and as rasters of time steps."""
 
+from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -141,24 +143,29 @@ def check_events(events: Events, inputs: int) -> None:
             raise InputError(
                 f"{name} are {part.dtype} {list(part.shape)}; expected a row of {kind}"
             )
-    if len(offsets) == 0:
-        raise InputError("offsets are empty; expected 0 and the end of each network's events")
-    ends = (int(offsets[0]), int(offsets[-1]))
-    if len(source) != len(times) or ends != (0, len(times)) or bool((offsets.diff() < 0).any()):
+    starts = offsets.tolist() or [-1]
+    if len(source) != len(times) or (starts[0], starts[-1]) != (0, len(times)):
         raise InputError(
-            f"events have {len(times)} times, {len(source)} inputs and offsets from {ends[0]} to "
-            f"{ends[1]}; expected as many of each, and offsets that rise from 0"
+            f"events have {len(times)} times, {len(source)} inputs and offsets from {starts[0]} "
+            f"to {starts[-1]}; expected as many of each, and offsets that rise from 0"
+        )
+    if starts != sorted(starts):
+        fall = next(b for b, (one, two) in enumerate(pairwise(starts)) if two < one)
+        raise InputError(
+            f"offsets fall from {starts[fall]} to {starts[fall + 1]}; expected them to rise"
         )
     if len(times) == 0:
         return
-    if not bool(torch.isfinite(times).all()) or float(times.min()) < 0:
-        raise InputError(f"times have the lowest value {float(times.min())}; expected 0 or more")
-    if int(source.min()) < 0 or int(source.max()) >= inputs:
-        raise InputError(
-            f"source goes from {int(source.min())} to {int(source.max())}; "
-            f"expected 0 to {inputs - 1}"
-        )
-    falls = (times.diff() < 0) & (network_of(events).diff() == 0)
+    first, last = (end.item() for end in times.aminmax())
+    if not 0 <= first <= last < inf:
+        raise InputError(f"times go from {first} to {last}; expected 0 or more, and finite ones")
+    low, high = (end.item() for end in source.aminmax())
+    if low < 0 or high >= inputs:
+        raise InputError(f"source goes from {low} to {high}; expected 0 to {inputs - 1}")
+    falls = times.diff() < 0
+    if not bool(falls.any()):
+        return
+    falls &= network_of(events).diff() == 0
     if bool(falls.any()):
         place = int(falls.nonzero()[0]) + 1
         raise InputError(
