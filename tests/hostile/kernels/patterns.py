@@ -125,6 +125,6 @@ def winners_after_load_state_dict(hostile: Hostile) -> Any:
 
 def winners_constants(hostile: Hostile) -> Any:
     given = {"tau_membrane": 10e-3, "tau_synapse": 5e-3, "decision": 10e-3, "fall": 1e-4}
-    more = {"dt": 1e-3, "period": 30e-3, "learning_rate": 0.01, "homeostasis": 2.0}
+    more = {"dt": 1e-3, "learning_rate": 0.01, "homeostasis": 2.0}
     layer = PatternWinners(6, 7, WinnerRule(**hostile.damaged(given | more)))
     return layer.partial_fit(_bins()), layer.weight, layer.theta

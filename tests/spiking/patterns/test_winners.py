@@ -1,4 +1,4 @@
-"""The competing layer: equations, kernels, what it learns, readout, devices, bad input."""
+"""The competing layer: equations, kernels, what it learns, readout, bad input."""
 
 from math import exp
 from typing import Any
@@ -13,7 +13,6 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 from plastorch.spiking.patterns.rule import NO_SPIKE
 from plastorch.spiking.patterns.winners import PatternWinners, WinnersPhase
-from plastorch.spiking.patterns.winners_devices import MemristiveWinners, learn_in_devices
 from plastorch.spiking.patterns.winners_readout import (
     class_probabilities,
     label_neurons,
@@ -22,12 +21,9 @@ from plastorch.spiking.patterns.winners_readout import (
 from plastorch.spiking.patterns.winners_rule import (
     WinnerRule,
     answer,
-    initial_state,
     integrate,
-    present,
-    run,
+    learn,
 )
-from plastorch.spiking.synapses import IdealState
 
 RULES = {
     "default": {},
@@ -109,14 +105,12 @@ def test_both_engines_do_what_a_naive_loop_does(name: str) -> None:
     rule, bins = WinnerRule(**RULES[name]), patterns(60, 25)
     layer = PatternWinners(25, 7, rule, random(0), dtype=torch.float64)
     expected = naive(bins.numpy(), layer.weight.numpy(), rule)
-    found, state = run(bins[:, None], initial_state(layer.weight[None].clone()), rule)
-    stepped = [part[:, 0] for part in found]
-    stepped += [state.synapses.weight[0], state.theta[0], state.wins[0]]
+    state = [part.clone() for part in (layer.weight, layer.theta, layer.wins)]
+    stepped = [*learn(bins, *state, rule), *state]
     compiled = [*layer.partial_fit(bins), layer.weight, layer.theta, layer.wins]
     for one, two, three in zip(stepped, compiled, expected, strict=True):
         np.testing.assert_allclose(one.numpy(), three, rtol=0, atol=1e-11)
         np.testing.assert_allclose(two.numpy(), three, rtol=0, atol=1e-11)
-    assert state.time == pytest.approx(60 * rule.period)
 
 
 @settings(max_examples=30)
@@ -139,21 +133,6 @@ def test_kernels_answer_as_torch_does(
     other = answer(bins, layer.weight, layer.theta, rule)
     assert torch.equal(answers.order, other.order)
     torch.testing.assert_close(answers.time, other.time, rtol=0, atol=1e-12)
-
-
-def test_networks_of_a_batch_are_independent() -> None:
-    rule, bins = WinnerRule(), patterns(90, 12).view(30, 3, 12)
-    weight = torch.rand(3, 5, 12, generator=random(0), dtype=torch.float64)
-    found, after = run(bins, initial_state(weight), rule)
-    for b in range(3):
-        alone, state = run(bins[:, b : b + 1], initial_state(weight[b : b + 1]), rule)
-        assert torch.equal(alone.order[:, 0], found.order[:, b])
-        torch.testing.assert_close(state.synapses.weight[0], after.synapses.weight[b])
-        torch.testing.assert_close(state.theta[0], after.theta[b])
-    asked, same = present(bins[0], after, rule, learn=False)
-    assert same == after._replace(time=after.time + rule.period)
-    alone = answer(bins[0, :1], after.synapses.weight[0], after.theta[0], rule)
-    assert torch.equal(asked.order[:1], alone.order)
 
 
 def test_single_precision_and_threads_agree_with_double_precision(
@@ -363,36 +342,6 @@ def test_the_order_of_winners_tells_more_than_the_winner() -> None:
     assert min(right[1:]) > right[0] + 0.01
 
 
-def test_written_into_devices_it_still_knows_the_classes() -> None:
-    layer, names, _ = learned()
-    bins, labels, _ = records(1000, seed=50)
-    devices = MemristiveWinners(layer, random(3))
-    ideal = names[layer(bins).order[:, 0]]
-    spread = []
-    for compensated in (False, True):
-        read = devices.read(86400.0, random(4), compensated)
-        spread.append(float((read.weight - 0.5).abs().mean() / (layer.weight - 0.5).abs().mean()))
-        assert torch.equal(read.theta, layer.theta)
-    assert spread[0] < 0.8 and spread[1] == pytest.approx(1, abs=0.05)
-    answers = names[read(bins).order[:, 0]]
-    loss = (ideal == labels).double().mean() - (answers == labels).double().mean()
-    assert float(loss) < 0.02
-    again = MemristiveWinners(layer, random(3)).read(86400.0, random(4), True)
-    assert torch.equal(again.weight, read.weight)
-
-
-def test_devices_learn_by_themselves() -> None:
-    bins, labels, _ = records(800)
-    layer = PatternWinners(120, 8, generator=random(0))
-    before = layer.weight.clone()
-    after, state = learn_in_devices(layer, bins[:300], random(1))
-    assert torch.equal(layer.weight, before) and int(after.wins.sum()) == 300
-    assert state.time == pytest.approx(300 * layer.rule.period)
-    names = label_neurons(after(bins[:300]).order[:, 0], labels[:300], 8, 4)
-    answers = names[after(bins[300:]).order[:, 0]]
-    assert float((answers == labels[300:]).double().mean()) > 0.85
-
-
 @pytest.mark.parametrize(
     ("constants", "message"),
     [
@@ -402,7 +351,6 @@ def test_devices_learn_by_themselves() -> None:
         ({"decision": 0.0}, "decision is 0.0"),
         ({"decision": 1e-4}, "decision is 0.0001; expected 1 to 255 steps of 0.001 s"),
         ({"fall": 0.0}, "fall is 0.0"),
-        ({"period": 0.01}, "period is 0.01; expected more than 0.01"),
         ({"spikes": 0}, "spikes is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; expected above 0, at most 1"),
         ({"learning_rate": 1.5}, "learning_rate is 1.5"),
@@ -425,8 +373,6 @@ def test_bad_input() -> None:
         for use in (layer, layer.partial_fit, layer.cost):
             with pytest.raises(InputError, match="bins have shape"):
                 use(wrong)
-        with pytest.raises(InputError, match="bins have shape"):
-            learn_in_devices(layer, wrong, random(0))
     with pytest.raises(InputError, match="neurons is 2; expected 3 or more"):
         PatternWinners(5, 2)
     with pytest.raises(InputError, match="inputs is 0"):
@@ -435,12 +381,6 @@ def test_bad_input() -> None:
         layer.fit(bins, random(0), epochs=0)
     with pytest.raises(InputError, match="patterns is 0"):
         layer.fit(bins[:0], random(0))
-    with pytest.raises(InputError, match="weight holds"):
-        initial_state(torch.full((1, 2, 3), 1.5))
-    with pytest.raises(InputError, match=r"time is -1\.0"):
-        MemristiveWinners(layer, random(0)).read(-1.0, random(0))
-    with pytest.raises(InputError, match="pairs is 0"):
-        MemristiveWinners(layer, random(0), pairs=0)
 
 
 def test_bad_labels() -> None:
@@ -455,8 +395,3 @@ def test_bad_labels() -> None:
         label_neurons(order[:, 0] + 5, labels, 4, 3)
     with pytest.raises(InputError, match="smoothing is 0"):
         learn_orders(order, labels, 4, 3, smoothing=0)
-
-
-def test_ideal_synapses_are_the_default() -> None:
-    state = initial_state(torch.rand(2, 3, 4, generator=random(0)))
-    assert isinstance(state.synapses, IdealState) and state.theta.shape == (2, 3)

@@ -9,14 +9,11 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.patterns.winners_rule import (
-    IDEAL,
     INHIBITION,
     WinnerRule,
     Winners,
-    WinnersState,
     answer,
-    initial_state,
-    run,
+    learn,
 )
 
 WORK_PER_THREAD = 1 << 20
@@ -84,10 +81,10 @@ class PatternWinners(nn.Module):
         self.rule = WinnerRule() if rule is None else rule
         self._check_neurons(neurons)
         weight = torch.rand(neurons, inputs, generator=generator, dtype=dtype).to(device)
-        state = initial_state(weight, IDEAL)
+        theta = torch.zeros_like(weight[:, 0])
         self.register_buffer("weight", weight)
-        self.register_buffer("theta", state.theta)
-        self.register_buffer("wins", state.wins)
+        self.register_buffer("theta", theta)
+        self.register_buffer("wins", theta.long())
 
     def forward(self, bins: Tensor) -> Winners:
         """Answers patterns; nothing changes.
@@ -131,18 +128,13 @@ class PatternWinners(nn.Module):
         if len(bins) == 0:
             return self.forward(bins)
         if self.weight.device.type == "cpu":
-            from plastorch.spiking.patterns.winners_kernels import learn
+            from plastorch.spiking.patterns import winners_kernels
 
             (arrays, constants), results = self._arrays(), self._results(bins)
-            learn(bins.contiguous().numpy(), arrays, constants, results)
+            winners_kernels.learn(bins.contiguous().numpy(), arrays, constants, results)
             self.weight.copy_(torch.from_numpy(arrays.weight).T)
             return self._winners(results)
-        state = WinnersState(IDEAL.initial(self.weight[None]), self.theta[None], self.wins[None], 0)
-        found, state = run(bins[:, None], state, self.rule)
-        self.weight.copy_(state.synapses.weight[0])
-        self.theta.copy_(state.theta[0])
-        self.wins.copy_(state.wins[0])
-        return Winners(*(part[:, 0] for part in found))
+        return learn(bins, self.weight, self.theta, self.wins, self.rule)
 
     def fit(self, bins: Tensor, generator: torch.Generator, epochs: int = 4) -> None:
         """Learns patterns in random order, several times; what was learned before is kept.

@@ -40,7 +40,7 @@ are ours, and why they are what they are was found on tables of labelled records
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,9 +48,7 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.neurons import check_not_negative, check_step
 from plastorch.spiking.patterns.rule import NO_SPIKE
-from plastorch.spiking.synapses import IdealSynapses, Synapses
 
-IDEAL = IdealSynapses()
 INHIBITION = 0.5
 """Of all neurons by an input's spike, as a share of the largest weight."""
 
@@ -65,7 +63,6 @@ class WinnerRule:
         dt: of a step. Larger than a time constant, it gives a warning.
         decision: until which input counts, and neurons are held back.
         fall: in which the inhibition falls by what a spike at a full weight of 1 drives.
-        period: from a pattern to the next one; by then all membranes are at rest.
         spikes: output spikes per pattern; neurons that fire first.
         learning_rate: the lowest η.
         homeostasis: h.
@@ -83,7 +80,6 @@ class WinnerRule:
     dt: float = 1e-3
     decision: float = 10e-3
     fall: float = 1e-4
-    period: float = 30e-3
     spikes: int = 3
     learning_rate: float = 0.01
     homeostasis: float = 2.0
@@ -99,8 +95,6 @@ class WinnerRule:
             raise InputError(
                 f"decision is {self.decision}; expected 1 to {NO_SPIKE} steps of {self.dt} s"
             )
-        if not self.decision < self.period:
-            raise InputError(f"period is {self.period}; expected more than {self.decision}")
 
     @property
     def steps(self) -> int:
@@ -132,31 +126,12 @@ class Winners(NamedTuple):
     """When they did, in seconds from the pattern's beginning [..., S]."""
 
 
-class WinnersState(NamedTuple):
-    """B independent networks between two patterns."""
-
-    synapses: Any
-    """Whose weights, in [0, 1], are [B, K, N]."""
-    theta: Tensor
-    """[B, K]."""
-    wins: Tensor
-    """Patterns that each neuron has learned, int64 [B, K]."""
-    time: float
-    """Seconds since the beginning."""
-
-
-def initial_state(weight: Tensor, synapses: Synapses[Any] = IDEAL) -> WinnersState:
-    """Networks that have learned nothing, with these weights in [0, 1] [B, K, N]."""
-    theta = torch.zeros_like(weight[..., 0])
-    return WinnersState(synapses.initial(weight), theta, theta.long(), 0.0)
-
-
 def integrate(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
     """Membranes at the decision, step by step from the beginning of a pattern.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
-        weight: of each pattern's network [B, K, N], or of one that all are shown to [K, N].
+        weight: [K, N].
         rule: constants.
 
     Returns:
@@ -168,11 +143,10 @@ def integrate(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
         >>> bool(torch.isclose(membrane, torch.tensor((rule.effect[0] + rule.effect[9]) / 2)))
         True
     """
-    current = membrane = weight.new_zeros(len(bins), weight.shape[-2])
+    current = membrane = weight.new_zeros(len(bins), len(weight))
     for step in range(rule.steps):
         fires = (bins == step).to(weight)
-        drive = (fires.unsqueeze(-2) @ weight.mT).squeeze(-2)
-        drive = drive - INHIBITION * fires.sum(-1, keepdim=True)
+        drive = fires @ weight.mT - INHIBITION * fires.sum(-1, keepdim=True)
         current = exp(-rule.dt / rule.tau_synapse) * current + drive
         membrane = exp(-rule.dt / rule.tau_membrane) * membrane + rule.gain * current
     return membrane
@@ -195,12 +169,12 @@ def compete(lack: Tensor, rule: WinnerRule) -> Winners:
 
 
 def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Winners:
-    """Shows patterns to networks that don't learn.
+    """Shows patterns to a network that doesn't learn.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
-        weight: of each pattern's network [B, K, N], or of one that all are shown to [K, N].
-        theta: likewise [B, K] or [K].
+        weight: [K, N].
+        theta: [K].
         rule: constants.
 
     Example:
@@ -213,63 +187,36 @@ def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Win
     return compete(lack, rule)
 
 
-def present(
-    bins: Tensor,
-    state: WinnersState,
-    rule: WinnerRule,
-    synapses: Synapses[Any] = IDEAL,
-    learn: bool = True,
-    generator: torch.Generator | None = None,
-) -> tuple[Winners, WinnersState]:
-    """Shows one pattern to each network.
+def learn(bins: Tensor, weight: Tensor, theta: Tensor, wins: Tensor, rule: WinnerRule) -> Winners:
+    """Learns patterns in place, one after the other.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
-        state: before.
+        weight: [K, N].
+        theta: [K].
+        wins: patterns that each neuron has learned, int64 [K].
         rule: constants.
-        synapses: what stores the weights.
-        learn: whether weights and thresholds change.
-        generator: of the synapses' noise.
 
     Returns:
-        Answers, and the state at the beginning of the next pattern.
+        What each was answered with, before it was learned.
 
     Example:
-        >>> state = initial_state(torch.tensor([[[0.9, 0.2], [0.1, 0.9]]]))
+        >>> weight, theta = torch.tensor([[0.9, 0.2], [0.1, 0.9]]), torch.zeros(2)
         >>> bins = torch.tensor([[15, 3]], dtype=torch.uint8)
-        >>> found, state = present(bins, state, WinnerRule(spikes=1))
-        >>> found.order, state.synapses.weight[0, 1]
+        >>> found = learn(bins, weight, theta, torch.zeros(2).long(), WinnerRule(spikes=1))
+        >>> found.order, weight[1]
         (tensor([[1]]), tensor([0.0500, 0.9500]))
     """
-    stored, theta, wins, time = state
-    weight = synapses.read(stored, time, generator)
-    found = answer(bins, weight, theta, rule)
-    state = state._replace(time=time + rule.period)
-    if not learn:
-        return found, state
-    place = torch.arange(len(bins), device=bins.device), found.order[:, 0]
-    wins = wins.index_put(place, wins[place] + 1)
-    rate = (1 / (wins[place] + 1).to(weight)).clamp(min=rule.learning_rate)
-    error = (bins < rule.steps).to(weight) - weight[place]
-    rise = rule.homeostasis * rate * error.square().sum(-1).square() / error.shape[-1]
-    theta = (theta - rise.unsqueeze(-1) / theta.shape[-1]).index_put(place, rise, accumulate=True)
-    row = type(stored)(*(part[place] for part in stored))
-    row = synapses.program(row, rate.unsqueeze(-1) * error, time, generator)
-    parts = (part.index_put(place, new) for part, new in zip(stored, row, strict=True))
-    return found, state._replace(synapses=type(stored)(*parts), theta=theta, wins=wins)
-
-
-def run(
-    bins: Tensor,
-    state: WinnersState,
-    rule: WinnerRule,
-    synapses: Synapses[Any] = IDEAL,
-    learn: bool = True,
-    generator: torch.Generator | None = None,
-) -> tuple[Winners, WinnersState]:
-    """Shows patterns, uint8 [P, B, N], one after the other; see :func:`present`."""
     found = []
     for pattern in bins:
-        winners, state = present(pattern, state, rule, synapses, learn, generator)
+        winners = answer(pattern[None], weight, theta, rule)
+        first = winners.order[0, :1]
+        wins[first] += 1
+        rate = (1 / (wins[first] + 1).to(weight)).clamp(min=rule.learning_rate)
+        error = (pattern < rule.steps).to(weight) - weight[first]
+        rise = rule.homeostasis * rate * error.square().sum(-1).square() / error.shape[-1]
+        theta -= rise / len(theta)
+        theta[first] += rise
+        weight[first] += rate.unsqueeze(-1) * error
         found.append(winners)
-    return Winners(*(torch.stack(parts) for parts in zip(*found, strict=True))), state
+    return Winners(*(torch.cat(parts) for parts in zip(*found, strict=True)))
