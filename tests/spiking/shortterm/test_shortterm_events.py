@@ -1,13 +1,15 @@
 """Short-term plasticity spike by spike: events against time steps, and samples against theory."""
 
 import math
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.device import generator
@@ -19,9 +21,7 @@ from plastorch.spiking.shortterm.events import (
     Timing,
     encode,
     learn,
-    learn_clocked,
     respond,
-    respond_clocked,
     spike_counts,
 )
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, initial_state
@@ -34,6 +34,7 @@ from plastorch.spiking.shortterm.rule import (
     update,
 )
 
+Array = NDArray[Any]
 DT, FRAME, FRAMES = 1e-3, 0.05, 6
 STEPS, STREAMS, INPUTS, NEURONS = 300, 3, 12, 5
 TIMING = Timing(frame=FRAME)
@@ -60,17 +61,30 @@ class Grid:
             FRAME,
             STEPS * DT,
         )
-        self.scale_of_steps = self.scale.repeat_interleave(STEPS // FRAMES, dim=0)
         self.weight = unit(torch.rand(NEURONS, INPUTS, generator=random, dtype=torch.float64))
         self.bias = torch.randn(NEURONS, generator=random, dtype=torch.float64)
         trace = torch.rand(STREAMS, INPUTS, generator=random, dtype=torch.float64)
         memory = torch.randn(STREAMS, NEURONS, INPUTS, generator=random, dtype=torch.float64)
         self.state = SpikingState(trace, 0.1 * memory)
 
-    def who(self, clocked: Tensor) -> Tensor:
-        """Who spiked, stream after stream, of who spiked in which step."""
-        assert bool(((clocked >= 0) == self.moments).all())
-        return clocked.mT[self.moments.mT]
+    def loop(self, stream: int, trace: Array) -> Iterator[tuple[Array, float | None]]:
+        """The input of each time step, and the number that chooses who spikes, if one does."""
+        for step in range(STEPS):
+            trace += self.raster[step, stream].numpy()
+            spikes = bool(self.moments[step, stream])
+            x = float(self.scale[step * FRAMES // STEPS, stream]) * trace
+            yield x, float(self.choices[step, stream]) if spikes else None
+            trace *= math.exp(-DT / TIMING.trace_tau)
+
+
+def spiking_neuron(
+    x: Array, efficacy: Array, bias: Array, constants: Any, number: float, hard: bool = False
+) -> int:
+    drive, squared = efficacy @ x, (efficacy**2).sum(1)
+    scores = {"cosine": drive / np.sqrt(squared), "dot": drive, "distance": drive - squared / 2}
+    u = bias + constants.kappa * scores[constants.score]
+    shares = np.exp(u - u.max()).cumsum()
+    return int(u.argmax() if hard else (shares <= number * shares[-1]).sum())
 
 
 @settings(max_examples=5)
@@ -87,23 +101,20 @@ def test_lazy_decay_is_stepwise_decay(
     grid = Grid(seed)
     constants = ShortTerm(8.0, 0.1, 0.12, rule, site, competition, score)
     outputs, last = respond(grid.course, grid.state, grid.weight, grid.bias, constants, TIMING)
-    if site == "none":  # decays all the same
-        constants = replace(constants, site="synapse", gamma=0.0)
-    clocked, expected = respond_clocked(
-        grid.raster,
-        grid.moments,
-        grid.choices,
-        grid.scale_of_steps,
-        grid.state,
-        grid.weight,
-        grid.bias,
-        constants,
-        TIMING,
-        DT,
-    )
-    assert torch.equal(outputs.source, grid.who(clocked))
-    torch.testing.assert_close(last.F, expected.F, atol=1e-9, rtol=0)
-    torch.testing.assert_close(last.trace, expected.trace, atol=1e-9, rtol=0)
+    weight, bias, winners = grid.weight.numpy(), grid.bias.numpy(), []
+    for stream in range(STREAMS):
+        trace, memory = (part[stream].numpy().copy() for part in grid.state)
+        for x, number in grid.loop(stream, trace):
+            if number is not None:
+                efficacy = weight + memory
+                k = spiking_neuron(x, efficacy, bias, constants, number, competition == "hard")
+                winners.append(k)
+                if site == "synapse":
+                    memory[k] += 0.1 * (x - (efficacy[k] if rule == "track" else weight[k]))
+            memory *= math.exp(-DT / 0.12)  # without plasticity all the same
+        np.testing.assert_allclose(last.F[stream].numpy(), memory, atol=1e-9)
+        np.testing.assert_allclose(last.trace[stream].numpy(), trace, atol=1e-9)
+    assert outputs.source.tolist() == winners
 
 
 @pytest.mark.parametrize("score", ["cosine", "dot", "distance"])
@@ -114,22 +125,22 @@ def test_events_and_time_steps_learn_the_same(score: Any) -> None:
         *(part.double() for part in initial_state(STREAMS, NEURONS, INPUTS, generator(8)))
     )
     outputs, trace, found = learn(grid.course, grid.state.trace, begun, constants, TIMING)
-    clocked, expected_trace, expected = learn_clocked(
-        grid.raster,
-        grid.moments,
-        grid.choices,
-        grid.scale_of_steps,
-        grid.state.trace,
-        begun,
-        constants,
-        TIMING,
-        DT,
-    )
-    assert torch.equal(outputs.source, grid.who(clocked))
-    torch.testing.assert_close(trace, expected_trace, atol=1e-9, rtol=0)
-    for mine, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(mine, other, atol=1e-9, rtol=0)
-    assert float(found.spikes.sum()) == float(grid.moments.sum())
+    winners = []
+    for stream in range(STREAMS):
+        weight, bias, fired = (part[stream].numpy().copy() for part in begun)
+        expected_trace = grid.state.trace[stream].numpy().copy()
+        for x, number in grid.loop(stream, expected_trace):
+            if number is not None:
+                k = spiking_neuron(x, weight, bias, constants, number)
+                winners.append(k)
+                weight[k] += 0.2 / (1 + fired[k] / 10) * (x - weight[k])
+                bias += 0.3 / NEURONS
+                bias[k] -= 0.3
+                fired[k] += 1
+        np.testing.assert_allclose(trace[stream].numpy(), expected_trace, atol=1e-9)
+        for mine, expected in zip(found, (weight, bias, fired), strict=True):
+            np.testing.assert_allclose(mine[stream].numpy(), expected, atol=1e-9)
+    assert outputs.source.tolist() == winners
 
 
 def test_output_spikes_are_samples_of_the_posterior() -> None:
@@ -291,19 +302,6 @@ def test_counts_are_those_of_a_loop() -> None:
             step = round(float(outputs.times[e]) / DT)
             expected[step // (STEPS // FRAMES), s, outputs.source[e]] += 1
     assert torch.equal(spike_counts(outputs, FRAME, FRAMES, NEURONS), expected)
-
-
-def test_a_step_longer_than_a_time_constant_is_told() -> None:
-    grid = Grid(19)
-    arguments = (grid.raster, grid.moments, grid.choices, grid.scale_of_steps)
-    with pytest.warns(UserWarning, match="dt of 0.02 s is longer than trace_tau of 0.015 s"):
-        respond_clocked(
-            *arguments, grid.state, grid.weight, grid.bias, ShortTerm(tau=0.1), TIMING, 0.02
-        )
-    with pytest.warns(UserWarning, match="dt of 0.01 s is longer than tau of 0.005 s"):
-        respond_clocked(
-            *arguments, grid.state, grid.weight, grid.bias, ShortTerm(tau=0.005), TIMING, 0.01
-        )
 
 
 def test_bad_input() -> None:

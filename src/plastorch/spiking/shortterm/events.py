@@ -5,10 +5,8 @@ exponential neurons under lateral inhibition). Nothing happens between output sp
 exponential decay, which is exact over any time; a spike of a neuron changes its own synapses.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
-from warnings import warn
 
 import torch
 from torch import Tensor
@@ -16,15 +14,8 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import Events, check_events, step_of
-from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, infer, learn_step
-from plastorch.spiking.shortterm.rule import (
-    ShortTerm,
-    ShortTermState,
-    compete,
-    decay,
-    scores,
-    update,
-)
+from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
+from plastorch.spiking.shortterm.rule import ShortTerm
 
 
 @dataclass(frozen=True)
@@ -231,81 +222,6 @@ def learn(
     )
 
 
-def respond_clocked(
-    raster: Tensor,
-    moments: Tensor,
-    choices: Tensor,
-    scale: Tensor,
-    state: SpikingState,
-    weight: Tensor,
-    bias: Tensor,
-    constants: ShortTerm,
-    timing: Timing,
-    dt: float = 1e-3,
-) -> tuple[Tensor, SpikingState]:
-    """What :func:`respond` does, time step by time step, on any device.
-
-    Spikes come at the beginnings of time steps.
-
-    Args:
-        raster: input spikes, bool [steps, S, D].
-        moments: whether an output spikes, bool [steps, S].
-        choices: numbers in [0, 1) that choose who [steps, S].
-        scale: c [steps, S].
-        state: at the beginning.
-        weight: W [K, D].
-        bias: b [K].
-        constants: of the circuit, τ in seconds.
-        timing: of its spikes.
-        dt: seconds per step.
-
-    Returns:
-        Who spiked [steps, S], -1 for none, and the state at the end.
-    """
-    _check_step(dt, trace_tau=timing.trace_tau, tau=constants.tau)
-    trace, memory = state.trace, ShortTermState(state.F)
-    winners = []
-    for spikes, spiking, choice, c in zip(raster, moments, choices, scale, strict=True):
-        trace = trace + spikes
-        x = c.unsqueeze(1) * trace
-        y = compete(scores(x, memory, weight, bias, constants), constants.competition)
-        winner, y = _sampled(y, choice, spiking)
-        memory = decay(update(x, y, memory, weight, constants), constants, dt)
-        trace = trace * math.exp(-dt / timing.trace_tau)
-        winners.append(winner)
-    return torch.stack(winners), SpikingState(trace, memory.F)
-
-
-def learn_clocked(
-    raster: Tensor,
-    moments: Tensor,
-    choices: Tensor,
-    scale: Tensor,
-    trace: Tensor,
-    state: LongTermState,
-    constants: LongTerm,
-    timing: Timing,
-    dt: float = 1e-3,
-) -> tuple[Tensor, Tensor, LongTermState]:
-    """What :func:`learn` does, time step by time step, on any device; see :func:`respond_clocked`.
-
-    Returns:
-        Who spiked [steps, B], -1 for none, ε at the end, and what has been learned.
-    """
-    _check_step(dt, trace_tau=timing.trace_tau)
-    winners = []
-    for spikes, spiking, choice, c in zip(raster, moments, choices, scale, strict=True):
-        trace = trace + spikes
-        x = c.unsqueeze(1) * trace
-        winner, y = _sampled(infer(x, state, constants), choice, spiking)
-        learned = learn_step(x, y, state, constants)
-        # Where no neuron spiked, biases stay as well.
-        state = learned._replace(bias=torch.where(spiking.unsqueeze(1), learned.bias, state.bias))
-        trace = trace * math.exp(-dt / timing.trace_tau)
-        winners.append(winner)
-    return torch.stack(winners), trace, state
-
-
 def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Tensor:
     """Spikes of each neuron in each frame, float32 [T, S, K].
 
@@ -328,13 +244,6 @@ def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Te
     return counts.view(frames, streams, neurons).float()
 
 
-def _sampled(y: Tensor, choice: Tensor, spiking: Tensor) -> tuple[Tensor, Tensor]:
-    """Who spikes [S], -1 for none, and 1 of it [S, K]."""
-    winner = (y.cumsum(1) <= choice.unsqueeze(1)).sum(1).clamp(max=y.shape[1] - 1)
-    one = torch.zeros_like(y).scatter_(1, winner.unsqueeze(1), 1.0)
-    return torch.where(spiking, winner, -1), one * spiking.unsqueeze(1)
-
-
 def _arrays(course: Course, dtype: torch.dtype) -> Course:
     """The same with numpy's arrays, as the kernels take it."""
     scale = course.scale.to(dtype)
@@ -347,7 +256,7 @@ def _arrays(course: Course, dtype: torch.dtype) -> Course:
 def _check(course: Course, weight: Tensor, trace: Tensor) -> None:
     """Raises InputError unless spikes are in order, and weights finite and on the CPU."""
     if weight.device.type != "cpu":
-        raise InputError(f"weight is on {weight.device}; expected the CPU, or time steps")
+        raise InputError(f"weight is on {weight.device}; expected the CPU")
     if not bool(torch.isfinite(weight).all()):
         raise InputError("weight holds NaN or infinite values; expected finite ones")
     inputs = Events(course.times, course.source, course.first)
@@ -358,11 +267,3 @@ def _check(course: Course, weight: Tensor, trace: Tensor) -> None:
     streams = {inputs.networks, outputs.networks, course.scale.shape[1], len(trace)}
     if len(streams) > 1:
         raise InputError(f"course and trace are of {sorted(streams)} streams; expected one number")
-
-
-def _check_step(dt: float, **constants: float) -> None:
-    """Warns if a time step is longer than a time constant."""
-    check_positive(dt=dt)
-    for name, value in constants.items():
-        if dt > value:
-            warn(f"dt of {dt} s is longer than {name} of {value} s", UserWarning, stacklevel=3)

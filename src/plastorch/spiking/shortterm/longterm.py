@@ -1,6 +1,11 @@
 """Long-term plasticity of a soft winner-take-all: what objects look like at rest, without labels.
 
-Winners move their weights towards their inputs, ever more slowly; biases keep all neurons in use.
+The neuron that spikes moves its weights towards the input x, ever more slowly, and biases keep all
+neurons in use:
+
+    W_k += η (x - W_k),    b_k -= η_b,    and all b += η_b / K.
+
+:func:`plastorch.spiking.shortterm.events.learn` does so.
 """
 
 import math
@@ -11,7 +16,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.spiking.shortterm.rule import Score, compete, potential, unit
+from plastorch.spiking.shortterm.rule import Score, unit
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class LongTermState(NamedTuple):
     bias: Tensor
     """b [B, K]."""
     spikes: Tensor
-    """Spikes of each neuron so far, or sums of its posteriors [B, K]."""
+    """Spikes of each neuron so far [B, K]."""
 
 
 def initial_state(
@@ -75,61 +80,3 @@ def initial_state(
     return LongTermState(
         weight, weight.new_zeros(weight.shape[:2]), weight.new_zeros(weight.shape[:2])
     )
-
-
-def infer(x: Tensor, state: LongTermState, constants: LongTerm) -> Tensor:
-    """Posteriors [B, K] of inputs [B, D]."""
-    drive = (state.weight @ x.unsqueeze(-1)).squeeze(-1)
-    squared = state.weight.square().sum(-1)
-    return compete(potential(drive, squared, state.bias, constants.kappa, constants.score))
-
-
-def learn_step(x: Tensor, y: Tensor, state: LongTermState, constants: LongTerm) -> LongTermState:
-    """W += η y (x - W), b += η_b (1 / K - y), with η of each neuron falling with its spikes.
-
-    Args:
-        x: inputs [B, D].
-        y: posterior, or 1 of the neuron that spiked [B, K].
-        state: of the networks.
-        constants: of learning.
-
-    Example:
-        >>> state = LongTermState(torch.zeros(1, 2, 2), torch.zeros(1, 2), torch.zeros(1, 2))
-        >>> y = torch.tensor([[1.0, 0.0]])
-        >>> learn_step(torch.ones(1, 2), y, state, LongTerm(rate=0.5)).weight
-        tensor([[[0.5000, 0.5000],
-                 [0.0000, 0.0000]]])
-    """
-    weight, bias, spikes = state
-    share = constants.rate * y / (1 + spikes / constants.decline)
-    return LongTermState(
-        torch.addcmul(weight, share.unsqueeze(-1), x.unsqueeze(1) - weight),
-        bias + constants.homeostasis * (1 / y.shape[-1] - y),
-        spikes + y,
-    )
-
-
-def learn(
-    x: Tensor, state: LongTermState, constants: LongTerm, generator: torch.Generator | None = None
-) -> LongTermState:
-    """Inputs one after the other, softly, or by spikes that sample the posterior.
-
-    Args:
-        x: [T, B, D].
-        state: before the first.
-        constants: of learning.
-        generator: of the spikes, on the CPU; None: each neuron learns its share of the posterior.
-
-    Example:
-        >>> random = torch.Generator().manual_seed(0)
-        >>> x, state = torch.rand(5, 1, 3), initial_state(1, 2, 3, random)
-        >>> float(learn(x, state, LongTerm(), random).spikes.sum())
-        5.0
-    """
-    for now in x:
-        y = infer(now, state, constants)
-        if generator is not None:
-            winners = torch.multinomial(y.cpu(), 1, generator=generator).to(y.device)
-            y = torch.zeros_like(y).scatter_(1, winners, 1.0)
-        state = learn_step(now, y, state, constants)
-    return state

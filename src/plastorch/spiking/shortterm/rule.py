@@ -133,19 +133,12 @@ def scores(
     elif site == "presynaptic":
         drive = drive + (trace * x).sum(-1, keepdim=True)
         squared = squared + 2 * trace @ weight.mT + trace.square().sum(-1, keepdim=True)
-    u = potential(drive, squared, bias, constants.kappa, constants.score)
-    return u + trace if site == "neuron" else u
-
-
-def potential(
-    drive: Tensor, squared: Tensor, bias: Tensor, kappa: float, score: Score = "cosine"
-) -> Tensor:
-    """u of neurons, all [..., K]: from G x, |G|², their biases, and the inverse temperature."""
-    if score == "cosine":
+    if constants.score == "cosine":
         drive = drive / squared.sqrt().clamp(min=1e-30)
-    elif score == "distance":
+    elif constants.score == "distance":
         drive = drive - squared / 2
-    return bias + kappa * drive
+    u = bias + constants.kappa * drive
+    return u + trace if site == "neuron" else u
 
 
 def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
@@ -160,9 +153,9 @@ def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
     return u.softmax(-1)
 
 
-def decay(state: ShortTermState, constants: ShortTerm, time: float = 1.0) -> ShortTermState:
-    """F exp(-t / τ): the conditional mean of a deviation that reverts to 0."""
-    return ShortTermState(state.F * math.exp(-time / constants.tau))
+def decay(state: ShortTermState, constants: ShortTerm) -> ShortTermState:
+    """F exp(-1 / τ): the conditional mean, a frame later, of a deviation that reverts to 0."""
+    return ShortTermState(state.F * math.exp(-1 / constants.tau))
 
 
 def update(
