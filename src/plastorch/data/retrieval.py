@@ -48,8 +48,8 @@ def retrieval_sets(
 
     Example:
         >>> train, = retrieval_sets(0, sizes=(1,))
-        >>> text(train.sequences[0]), text(train.answers[:1])
-        ('c4u3o0??o', '0')
+        >>> train.sequences[0].tolist(), train.answers.tolist()
+        ([2, 30, 20, 29, 14, 26, 36, 36, 14], [26])
     """
     if not 1 <= pairs <= KEYS:
         raise InputError(f"pairs is {pairs}; expected 1 to {KEYS}")
@@ -82,9 +82,3 @@ def one_hot(sequences: Tensor) -> Tensor:
     symbols = sequences.mT.long()
     zeros = torch.zeros(*symbols.shape, SYMBOLS, device=sequences.device)
     return zeros.scatter_(2, symbols.unsqueeze(-1), 1.0)
-
-
-def text(sequence: Tensor) -> str:
-    """A sequence as letters, digits and question marks."""
-    symbols = "abcdefghijklmnopqrstuvwxyz0123456789?"
-    return "".join(symbols[symbol] for symbol in sequence.tolist())
