@@ -1,7 +1,7 @@
 """What a weight is stored in: a number, or a pair of phase-change devices.
 
-A rule says by how much a weight should change; synapses say what becomes of it. Every rule uses
-them by three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
+A rule says by how much a weight should change; synapses say what becomes of it. Rules use them
+by three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
 :meth:`Synapses.program`.
 """
 
