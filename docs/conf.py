@@ -30,7 +30,8 @@ autodoc_typehints = "none"  # signatures stay short; "Args" says what is what
 
 # For the cells: the digits inside the package, whatever other data is at hand; and one thread,
 # which is as fast for small networks, and much faster where other work keeps a core busy.
-os.environ |= {"PLASTORCH_DATA": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+os.environ.pop("PLASTORCH_DATA", None)
+os.environ |= {"XDG_CACHE_HOME": str(Path(__file__).parent / "_build"), "OMP_NUM_THREADS": "1"}
 
 
 def inline_math(translator: SphinxTranslator, node: nodes.math) -> None:

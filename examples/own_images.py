@@ -24,7 +24,7 @@ def read(files: list[Path], side: int = 28) -> np.ndarray:
 
 def write_digits(folder: Path, count: int) -> None:
     """A class folder for each of 0, 1 and 2, and as many digits beside them, without a class."""
-    digits = load_images("mnist", download=False)
+    digits = load_images("mnist")
     for name in ("0", "1", "2"):
         (folder / name).mkdir()
         images = digits.train_images[digits.train_labels == int(name), 0].numpy()

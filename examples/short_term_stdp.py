@@ -33,7 +33,7 @@ def classifier(weight: torch.Tensor, constants: ShortTerm, names: torch.Tensor) 
 
 def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, float]:
     """Returns the share of frames that are right, with short-term plasticity and without."""
-    digits = load_images("mnist", download=False)
+    digits = load_images("mnist")
     images, labels = digits.train_images[:train, 0] / 255, digits.train_labels[:train]
     net, rule = ShortTermWTA(784, neurons, STATIC), LongTerm(rate=0.1, homeostasis=0.2)
     learning = SpikeLearning(net, images, rule, Timing(), passes=2, path=(0,))

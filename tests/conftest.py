@@ -6,6 +6,8 @@ import resource
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import BaseHandler
 
 import numpy as np
 import pytest
@@ -13,9 +15,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from plastorch.data import images as images_module
-from plastorch.data.catalogue import Entry
-from plastorch.data.download import DownloadError
+from plastorch.data import download
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("plastorch", deadline=None)
@@ -72,10 +72,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every download fails, as on a machine without a network."""
 
-    def refuse(entry: Entry, root: Path) -> Path:
-        raise DownloadError("no network in tests")
+    class Refusal(BaseHandler):
+        def https_open(self, asked: object) -> None:
+            raise URLError("no network in tests")
 
-    monkeypatch.setattr(images_module, "download_set", refuse)
+    monkeypatch.setattr(download, "HANDLERS", (Refusal,))
+
+
+@pytest.fixture
+def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data root is named, and the default one is empty."""
+    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
 
 
 @pytest.fixture

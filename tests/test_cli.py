@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from plastorch.cli import COMMANDS, main
 from plastorch.data import cache_root
@@ -17,11 +19,6 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.experiments import EXPERIMENTS
 
 RUN = ["run", "softhebb-mnist", "--depth", "1", "--width", "quarter", "--readout-epochs", "2"]
-
-
-@pytest.fixture
-def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
 
 
 def test_help_and_list(capsys: pytest.CaptureFixture[str], no_root: None) -> None:
@@ -92,6 +89,92 @@ def test_unwritable_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "file").write_text("")
     assert main([*RUN, "--out", str(tmp_path / "file")]) == 2
     assert "out is" in capsys.readouterr().err
+
+
+REFUSED = {
+    "flat": "16 .png in no folder",
+    "empty": "cat (8 .png), dog (8 .png), emu (no files)",
+    "heic": "cat (8 .heic), dog (8 .heic)",
+    "nothing": "found nothing",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("named", ["--data", "$PLASTORCH_DATA"])
+def test_a_named_folder_is_used_or_refused(
+    kind: str,
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "mine"
+    for name in ("cat", "dog") if kind != "nothing" else ():
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            place = folder if kind == "flat" else folder / name
+            ending = "heic" if kind == "heic" else "png"
+            Image.new("L", (8, 8)).save(place / f"{name}{number}.{ending}", "PNG")
+    folder.mkdir(exist_ok=True)
+    if kind == "empty":
+        (folder / "emu").mkdir()
+    elif kind == "flat":
+        (folder / "cat").rmdir()
+        (folder / "dog").rmdir()
+    monkeypatch.setenv("PLASTORCH_DATA", str(folder))
+    given = ["--data", str(folder)] if named == "--data" else []
+    assert main([*RUN, "--quick", "--out", str(tmp_path / "runs"), *given]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    for words in (
+        named.strip("-"),
+        REFUSED[kind],
+        ".webp",
+        "MNIST/raw",
+        "plastorch data get mnist",
+    ):
+        assert words in line
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_a_class_whose_name_is_not_utf8_is_on_the_page(
+    tmp_path: Path, write_tree: Callable[..., Path]
+) -> None:
+    odd = os.fsdecode(b"c\xe4t")
+    root = write_tree(tmp_path / "mine", ((8, 8),) * 6, classes=(odd, "dog"))
+    assert main([*RUN, "--quick", "--data", str(root), "--out", str(tmp_path / "runs")]) == 0
+    (result,) = (tmp_path / "runs").glob("*/*/result.json")
+    assert json.loads(result.read_text())["data"]["classes"] == ["c\\xe4t", "dog"]
+    assert result.with_name("report.html").is_file()
+
+
+def test_list_and_status_agree(
+    mnist_root: Path, own_cache: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (mnist_root / "cifar-10-batches-py").mkdir()
+    (mnist_root / "cifar-10-batches-py" / "test_batch").touch()
+    (mnist_root / "none").mkdir()
+    for given, states in (
+        ([], {"mnist": "6,000 of it at hand", "cifar10": "not at hand"}),
+        (["--data", str(mnist_root)], {"mnist": "at hand", "cifar10": "incomplete"}),
+        (["--data", str(mnist_root / "none")], {"mnist": "not at hand", "fsdd": "not at hand"}),
+    ):
+        assert main(["list", *given]) == main(["data", "status", *given]) == 0
+        listed, status = capsys.readouterr().out.split("data root: ")
+        for name, state in states.items():
+            assert f"\n{name}: {state}, " in status
+            if name != "fsdd":
+                assert f"  {name}, {state}\n" in listed
+
+
+def test_bench_without_data_says_what_to_do_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
+    assert main(["bench", "files"]) == 2
+    line = capsys.readouterr().err
+    assert "$PLASTORCH_DATA" in line and "--data" not in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_status_says_where_and_what(

@@ -41,7 +41,8 @@ def executed(name: str, data: Path) -> Iterator[Page]:
     text = (DOCS / name).read_text()
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLASTORCH_DATA", str(data))
+        patch.delenv("PLASTORCH_DATA", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(data))
         patch.chdir(DOCS)
         patch.syspath_prepend(DOCS)  # the pages' own modules
         shown = [("alt:" in head, run(code, names)) for head, code in CELL.findall(text)]

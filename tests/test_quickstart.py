@@ -48,14 +48,12 @@ def test_the_recipe_of_the_demo_is_what_is_run() -> None:
 
 
 def test_each_block_does_what_the_page_says(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, no_root: None, record_property: Callable[[str, object], None]
 ) -> None:
     """No data is at hand. Times are told, not judged: what else the machine does would decide."""
-    (tmp_path / "no data").mkdir()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    own = {"PATH": path, "PLASTORCH_DATA": str(tmp_path / "no data"), "COLUMNS": "100",
-           "OMP_NUM_THREADS": "1"}  # fmt: skip
-    blocks = [run(kind, code, tmp_path, os.environ | own) for kind, code in BLOCK.findall(PAGE)]
+    own = os.environ | {"PATH": path, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+    blocks = [run(kind, code, tmp_path, own) for kind, code in BLOCK.findall(PAGE)]
     for number, block in enumerate(blocks, start=1):
         first = block.code.strip().splitlines()[0]
         record_property("told", f"quickstart {number}: {block.seconds:5.1f} s  {first[:60]}")

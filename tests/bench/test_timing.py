@@ -9,10 +9,10 @@ import torch
 
 from plastorch.bench.timing import (
     WARM_UP,
+    check_out,
     interleaved,
     line,
     one_quiet_thread,
-    prepare,
     row,
     write_rows,
 )
@@ -58,7 +58,8 @@ def test_row_and_file(tmp_path: Path) -> None:
     assert "2.00" in line(figures) and "NOT EQUAL" not in line(figures)
     assert "NOT EQUAL" in line(row("step", 0.5, "other", 1.0, equal=False))
     out = tmp_path / "made" / "bench.json"
-    prepare(out)
+    check_out(out)
+    assert not out.parent.exists()
     write_rows(out, "softhebb", {"name": "toy"}, [figures])
     contents = json.loads(out.read_text())
     assert list(contents) == ["group", "machine", "versions", "date", "data", "rows"]
@@ -67,10 +68,10 @@ def test_row_and_file(tmp_path: Path) -> None:
     assert contents["versions"]["torch"] == torch.__version__
 
 
-def test_prepare_leaves_an_older_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_check_leaves_an_older_file_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     out.write_text("older")
-    prepare(out)
+    check_out(out)
     assert out.read_text() == "older" and list(tmp_path.iterdir()) == [out]
 
 
@@ -78,4 +79,4 @@ def test_unwritable_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file" / "bench.json", tmp_path):
         with pytest.raises(InputError, match="out is"):
-            prepare(out)
+            check_out(out)

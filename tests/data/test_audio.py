@@ -107,13 +107,22 @@ def test_status_counts_recordings(commands: Path, digits: Path) -> None:
 
 def test_missing_sets_and_other_sets(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"speech_commands is missing; to get it: Google's archive"
+        InputError,
+        match=r"Speech Commands is not in .*speech_commands; to get it: Google's archive",
     ):
         load_speech("speech-commands", tmp_path)
     with pytest.raises(InputError, match="MNIST holds no spoken words"):
         load_speech("mnist", tmp_path)
     with pytest.raises(InputError, match="name: 'x' found"):
         load_speech("x", tmp_path)
+
+
+def test_names_that_are_not_utf8(commands: Path) -> None:
+    folder = commands / "speech_commands"
+    (folder / "yes").rename(folder / os.fsdecode(b"y\xe9s"))
+    touch(folder / "no" / os.fsdecode(b"\xff_nohash_0.wav"))
+    speech = load_speech("speech-commands", commands)
+    assert speech.words == ("no", "y\\xe9s") and "\\xff" in speech.speakers
 
 
 def test_they_are_no_images(digits: Path) -> None:

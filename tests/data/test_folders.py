@@ -7,6 +7,7 @@ from PIL import Image
 from torchvision import datasets, transforms
 
 from plastorch.data import folders, load_images
+from plastorch.data.trees import scan_parts, scan_tree
 from plastorch.engine.errors import InputError
 
 
@@ -44,7 +45,7 @@ def test_nested_files_in_torchvision_order_hidden_ones_ignored(tmp_path, write_t
         tmp_path / "train", is_valid_file=lambda f: f.endswith("png") and ".hidden" not in f,
         allow_empty=True,
     )  # fmt: skip
-    tree = folders.scan_tree(tmp_path / "train")
+    tree = scan_tree(tmp_path / "train")
     assert [str(f) for f in tree.files] == [f for f, _ in theirs.samples]
 
 
@@ -114,7 +115,7 @@ def test_sixteen_bit_images_are_refused(tmp_path, write_tree):
 
 def test_different_sizes_name_both_files(tmp_path, write_tree):
     write_tree(tmp_path, ((28, 28), (28, 27)))
-    parts = folders.scan_parts(tmp_path, ("test",))
+    parts = scan_parts(tmp_path, ("test",))
     with pytest.raises(InputError, match=r"cat/1\.png: 28x27 .*cat/0\.png has 28x28"):
         folders.read_parts("mine", *parts)
     assert folders.read_parts("mine", *parts, side=28).train_images.shape == (4, 1, 28, 28)

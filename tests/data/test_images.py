@@ -11,19 +11,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plastorch.data import ImageSet, download_images, images, load_images
+from plastorch.data import ImageSet, data_root, images, load_images
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.imageset import fingerprint
+from plastorch.data.own import SIDES
 from plastorch.engine.errors import InputError
 
-OTHERS = [name for name in CATALOGUE if name != "mnist"]
+IMAGES = [name for name, entry in CATALOGUE.items() if entry.layout in SIDES and name != "mnist"]
 
 
 def _real(name: str) -> ImageSet:
     root = os.environ.get("PLASTORCH_DATA")
     if not root or images.find_set(CATALOGUE[name], Path(root)) is None:
         pytest.skip(f"{name} is not in $PLASTORCH_DATA")
-    return load_images(name, root, download=False)
+    return load_images(name, root)
 
 
 def test_unknown_name_lists_the_known(tmp_path):
@@ -31,49 +32,32 @@ def test_unknown_name_lists_the_known(tmp_path):
         load_images("svhn", tmp_path)
 
 
-@pytest.mark.parametrize("download", [True, False])
-def test_mnist_falls_to_the_package_and_says_so(tmp_path, download):
-    digits = load_images("mnist", tmp_path, download=download)
+def test_the_package_stands_in_for_mnist_in_the_default_root_alone(no_root, monkeypatch):
+    (data_root() / "MNIST" / "raw").mkdir(parents=True)  # an empty folder counts as absent
+    digits = load_images("mnist")
     assert digits.source == "inside the package"
-    for words in ("SMALL STAND-IN", "5,000 + 1,000", "plastorch data get mnist", str(tmp_path)):
+    for words in ("SMALL STAND-IN", "5,000 + 1,000", "plastorch data get mnist", str(data_root())):
         assert words in digits.notice
-    assert ("no network in tests" if download else "download not allowed") in digits.notice
+    with pytest.raises(InputError, match=r"^data: .* holds neither MNIST nor images by class"):
+        load_images("mnist", data_root())
+    monkeypatch.setenv("PLASTORCH_DATA", str(data_root()))
+    with pytest.raises(InputError, match=r"^\$PLASTORCH_DATA: .* holds neither MNIST"):
+        load_images("mnist")
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_other_sets_are_nowhere_and_say_where_they_were_sought(tmp_path, name):
-    with pytest.raises(InputError, match="to get it") as caught:
-        load_images(name, tmp_path)
-    assert str(tmp_path / CATALOGUE[name].folders[0]) in str(caught.value)
-    assert "no network in tests" in str(caught.value)
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("named", [True, False])
+def test_other_sets_are_nowhere_and_say_how_to_get_them(tmp_path, no_root, name, named):
+    entry, root = CATALOGUE[name], tmp_path if named else data_root()
+    with pytest.raises(InputError, match="to get") as caught:
+        load_images(name, root if named else None)
+    for words in (str(root), entry.folders[0], entry.how_to_get(root if named else None)):
+        assert words in str(caught.value)
+    assert not list(root.iterdir() if root.is_dir() else ())  # nothing is downloaded
 
 
-def test_no_download_is_tried_when_not_allowed(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "download_set", lambda *a: pytest.fail("tried"))
-    with pytest.raises(InputError, match="download not allowed"):
-        load_images("cifar10", tmp_path, download=False)
-
-
-def test_a_download_is_read_and_named_as_such(mnist_root, tmp_path_factory, monkeypatch):
-    empty = tmp_path_factory.mktemp("empty")
-    raw = mnist_root / "MNIST" / "raw"
-    monkeypatch.setattr(images, "download_set", lambda entry, root: raw)
-    assert load_images("mnist", empty).source == "downloaded from the official site"
-
-
-def test_download_images_finds_or_fails_in_one_line(mnist_root):
-    assert download_images("mnist", mnist_root) == mnist_root / "MNIST" / "raw"
-    with pytest.raises(InputError, match="CIFAR-10: no network in tests"):
-        download_images("cifar10", mnist_root)
-
-
-def test_an_empty_folder_counts_as_absent(tmp_path):
-    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
-    assert load_images("mnist", tmp_path).notice
-
-
-def test_embedded_digits(tmp_path):
-    digits = load_images("mnist", tmp_path)
+def test_embedded_digits(no_root):
+    digits = load_images("mnist")
     assert digits.train_images.shape == (5000, 1, 28, 28)
     assert digits.train_images.dtype == torch.uint8
     assert torch.bincount(digits.train_labels).tolist() == [500] * 10
@@ -168,7 +152,8 @@ def test_validation_split_of_a_single_image():
 
 @pytest.mark.parametrize(("train", "test"), [(7, 1), (500, 500)])
 def test_few_images_are_some_of_each_part_with_what_belongs_to_them(train, test):
-    whole = replace(_numbered([20, 30]), unlabelled_images=torch.zeros(40, 2, 1, 1).byte())
+    unlabelled = torch.zeros(40, 2, 1, 1).byte()
+    whole = replace(_numbered([20, 30]), unlabelled_images=unlabelled, notice="A stand-in.")
     few = whole.few(train, test, 3)
     numbers = (few.train_images[:, 0, 0, 0].long() * 256 + few.train_images[:, 1, 0, 0]).tolist()
     assert len(set(numbers)) == len(numbers) == min(train, 50)
@@ -176,8 +161,9 @@ def test_few_images_are_some_of_each_part_with_what_belongs_to_them(train, test)
     assert few.aspect.tolist() == numbers
     assert len(few.test_images) == len(few.test_labels) == min(test, len(whole.test_labels))
     assert len(few.unlabelled_images) == min(train, 40)
-    said = f"smoke run on {len(numbers)} training and {len(few.test_labels)} test images"
-    assert few.notice == said
+    said = f"Smoke run on {len(numbers)} training and {len(few.test_labels)} test images."
+    assert few.notice == f"A stand-in. {said}"
+    assert replace(whole, notice="").few(train, test, 3).notice == said
     assert torch.equal(whole.few(train, test, 3).train_images, few.train_images)
     assert not torch.equal(whole.few(train, test, 4).train_images, few.train_images)
 

@@ -1,5 +1,6 @@
 """A user's own images: by class or in parts, of any size, and never instead of a named set."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from plastorch.data import load_images, own
+from plastorch.data.trees import ENDINGS
 from plastorch.engine.errors import InputError
 
 
@@ -83,7 +85,7 @@ def test_a_data_root_is_not_taken_for_classes(tmp_path, mnist_root):
     """One folder without images of its own is enough, and a set that is there comes first."""
     write_classes(mnist_root, [(8, 8)] * 2)
     assert load_images("mnist", mnist_root).name == "MNIST"
-    with pytest.raises(InputError, match=r"CIFAR-10 is not in .* is no folder of images by class"):
+    with pytest.raises(InputError, match="holds neither CIFAR-10 nor images by class"):
         load_images("cifar10", mnist_root)
 
 
@@ -97,14 +99,54 @@ def test_other_folders_are_not_taken_for_classes(tmp_path, layout):
     if layout == "no class":
         shutil.rmtree(root / "cat")
     assert not own.is_own_folder(root)
-    digits = load_images("mnist", root)
-    assert f"{root} is no folder of images by class" in digits.notice
-    assert digits.source == "inside the package"
+    with pytest.raises(InputError, match=f"data: {root} holds neither MNIST nor images by class"):
+        load_images("mnist", root)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_formats(tmp_path, ending):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.new("RGB", (8, 8), (200, 9, 9)).save(tmp_path / name / f"{number}{ending}")
+    images = load_images("cifar10", tmp_path)
+    assert images.train_images.shape == (2, 3, 8, 8)
+    assert images.train_images[:, 0].float().mean() == pytest.approx(200, abs=3)
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    root = write_classes(tmp_path / "mine", [(8, 8)] * 2)
+    assert "left out" not in load_images("mnist", root).notice
+    for place in ("notes.txt", "cat/raw.heic", "stray.png"):
+        (root / place).touch()
+    assert "Other files are left out: 3, such as notes.txt." in load_images("mnist", root).notice
+
+
+def test_links_from_outside_are_counted(tmp_path):
+    root = write_classes(tmp_path / "mine", [(8, 8)] * 6)
+    (root / "dog").rename(tmp_path / "dog")
+    (root / "dog").symlink_to(tmp_path / "dog")
+    (root / "cat" / "00.png").rename(tmp_path / "a.png")
+    (root / "cat" / "00.png").symlink_to(tmp_path / "a.png")
+    (root / "cat" / "06.png").symlink_to("05.png")
+    images = load_images("mnist", root)
+    assert len(images.train_labels) + len(images.test_labels) == 13
+    assert "Links bring in 7 images from outside of the folder." in images.notice
+
+
+def test_names_that_are_not_utf8_are_spelt(tmp_path):
+    root = write_classes(tmp_path / os.fsdecode(b"m\xff"), [(8, 8)] * 2)
+    (root / "cat").rename(root / os.fsdecode(b"c\xe4t"))
+    images = load_images("mnist", root)
+    assert images.classes == ("c\\xe4t", "dog") and images.name == "m\\xff"
+    assert "m\\xff stand in" in images.notice
 
 
 def test_hidden_folders_do_not_count(tmp_path):
     root = write_classes(tmp_path / "mine", [(8, 8)] * 2)
     (root / ".thumbnails").mkdir()
+    (root / "cat" / ".thumbnails").mkdir()
+    Image.new("L", (4, 4)).save(root / "cat" / ".thumbnails" / "00.png")
     assert load_images("mnist", root).classes == ("cat", "dog")
 
 

@@ -17,7 +17,7 @@ from plastorch.engine.errors import InputError
 
 
 def digits() -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    mnist = load_images("mnist", download=False)
+    mnist = load_images("mnist")
     return mnist.test_images[::20], mnist.test_labels[::20], mnist.classes
 
 

@@ -3,15 +3,17 @@ from pathlib import Path
 import pytest
 
 from plastorch.data import cache_root, data_root
+from plastorch.data.root import named_by
 from plastorch.engine.errors import InputError
 
 
 def test_argument_then_environment_then_cache(tmp_path, own_cache, monkeypatch):
     monkeypatch.delenv("PLASTORCH_DATA", raising=False)
     assert data_root() == own_cache / "plastorch" / "data" == cache_root() / "data"
+    assert named_by() == ""
     monkeypatch.setenv("PLASTORCH_DATA", str(own_cache))
-    assert data_root() == own_cache
-    assert data_root(str(tmp_path)) == tmp_path
+    assert data_root() == own_cache and named_by() == "$PLASTORCH_DATA"
+    assert data_root(str(tmp_path)) == tmp_path and named_by(tmp_path) == "data"
 
 
 def test_home_cache_without_xdg(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 
 from plastorch.data import image_set_status, load_images
 from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.own import SIDES
 
 
 def _rows(root):
@@ -15,7 +16,7 @@ def test_an_empty_root(tmp_path):
     rows = _rows(tmp_path)
     assert list(rows) == list(CATALOGUE)
     assert not any(row.present or row.files for row in rows.values())
-    assert "inside the package" in rows["mnist"].download
+    assert {row.at_hand for row in rows.values()} == {"not at hand"}
     assert "170 MB from www.cs.toronto.edu" in rows["cifar10"].download
     assert "image-net.org" in rows["imagenet"].download
 
@@ -39,6 +40,14 @@ def test_trees_count_class_folders(tmp_path, write_tree):
     row = _rows(tmp_path)["imagenette"]
     assert row.present and row.where == tmp_path / "imagenette2-160"
     assert [(f.name, f.size) for f in row.files] == [("train", 2), ("val", 2)]
+
+
+def test_own_images_and_what_the_package_has(tmp_path, no_root, write_tree):
+    assert {row.name: row.at_hand for row in image_set_status()}["mnist"] == "6,000 of it at hand"
+    rows = _rows(write_tree(tmp_path, ((4, 4),)))
+    own = {name for name, row in rows.items() if row.at_hand == "own images at hand"}
+    assert own == {name for name, entry in CATALOGUE.items() if entry.layout in SIDES}
+    assert rows["mnist"].where == tmp_path and not rows["mnist"].present
 
 
 def test_a_present_set_can_be_loaded(mnist_root):

@@ -126,7 +126,7 @@ def test_fields_forget_in_six_hours() -> None:
 
 
 def test_missing_files_say_where_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"us-precipitation.*is missing; to get it: .*NOAA"):
+    with pytest.raises(InputError, match=r"not in .*us-precipitation; to get it: .*NOAA"):
         load_precipitation(tmp_path)
 
 

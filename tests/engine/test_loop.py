@@ -32,7 +32,7 @@ from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 torch.set_num_threads(1)
 Loop.interval_s = 0.0
 folder = RunFolder(Path(sys.argv[1]))
-images = load_images("mnist", download=False)
+images = load_images("mnist")
 x, y = images.train_images[:200], images.train_labels[:200]
 net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator(0))
 loop = Loop(folder, net)

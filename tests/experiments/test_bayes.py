@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         return small, some
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLASTORCH_DATA", str(tmp_path_factory.mktemp("empty")))
-        patch.setattr(bayes, "load_images", partial(load_images, download=False))
+        patch.delenv("PLASTORCH_DATA", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("empty")))
         patch.setattr(bayes, "_quick", smaller)
         patch.setattr(bayes, "STRENGTHS", {"linf": (0.1, 0.6), "l2": (2.0, 9.0)})
         patch.setattr(bayes, "INTERPOLATION_STRENGTHS", (4.0, 12.0, 30.0))
@@ -352,7 +351,7 @@ def test_mistakes_on_the_command_line_are_named(
 
 @pytest.fixture(scope="module")
 def digits(tiny: None) -> ImageSet:
-    return load_images("mnist", download=False)
+    return load_images("mnist")
 
 
 def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:

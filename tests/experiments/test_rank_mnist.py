@@ -30,10 +30,9 @@ def session(path: Path) -> Session:
 
 
 @pytest.fixture(autouse=True)
-def few_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def few_images(monkeypatch: pytest.MonkeyPatch, no_root: None) -> None:
     """A smoke run on a tenth of its images, from inside the package."""
     monkeypatch.setattr(rank_mnist, "QUICK", (72, 30))
-    monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path))
 
 
 def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:

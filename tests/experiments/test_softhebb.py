@@ -1,5 +1,6 @@
 """The deep SoftHebb experiments, run through the command line as a user would."""
 
+import html
 import json
 import signal
 from collections.abc import Callable
@@ -44,13 +45,15 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_quick_digits_make_a_whole_run_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], no_root: None
 ) -> None:
-    monkeypatch.delenv("PLASTORCH_DATA", raising=False)
     folder, result = run(tmp_path, "softhebb-mnist", "--quick", "--depth", "1", "--seed", "5")
     printed = capsys.readouterr()
     assert "test accuracy" in printed.out and str(folder / "report.html") in printed.out
-    assert "smoke run" in printed.err.replace("\n", " ")
+    page = html.unescape((folder / "report.html").read_text())
+    for words in ("SMALL STAND-IN: 5,000 + 1,000", "plastorch data get mnist", "Smoke run on"):
+        for text in (printed.err, result["data"]["notice"], page):
+            assert words in " ".join(text.split())
     assert folder.name.endswith("-seed5")
     for name in ("config.json", "metrics.jsonl", "report.html", "arrays.safetensors"):
         assert (folder / name).stat().st_size > 0

@@ -49,11 +49,11 @@ def session(path: Path, seed: int = 0) -> Session:
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with 120 training and 20 test images, each class of a brightness of its own."""
-    root = tmp_path_factory.mktemp("data")
+def root(own_cache: Path, no_root: None) -> Path:
+    """The default data root, of 120 + 20 images, each class of a brightness of its own."""
+    root = own_cache / "plastorch" / "data"
     folder = root / "cifar-10-batches-py"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     for name in names:
@@ -64,7 +64,6 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         (folder / name).write_bytes(pickle.dumps(content, protocol=2))
     classes = {b"label_names": [f"class{number}".encode() for number in range(10)]}
     (folder / "batches.meta").write_bytes(pickle.dumps(classes, protocol=2))
-    monkeypatch.setenv("PLASTORCH_DATA", str(root))
     return root
 
 
@@ -130,6 +129,14 @@ def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path)
     assert told_of == [digits.notice] == [begun["data"]["notice"]]
     begun = stec_images.started("stec-cifar10", config, of, images, None)
     assert begun["data"]["notice"] == "" and "digits" not in begun["data"]
+
+
+def test_without_digits_there_is_no_transfer(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLASTORCH_DATA", str(root))
+    with pytest.raises(InputError, match=r"neither MNIST nor .* data get mnist .*--no-transfer"):
+        measure(replace(SMALL, transfer=True), session(tmp_path / "run"))
 
 
 def test_own_images_are_no_digits(

@@ -30,11 +30,11 @@ def session(path: Path) -> Session:
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with 20 + 20 labelled and 30 unlabelled images."""
-    root = tmp_path_factory.mktemp("data")
+def root(own_cache: Path, no_root: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default data root with 20 + 20 labelled and 30 unlabelled images."""
+    root = own_cache / "plastorch" / "data"
     folder = root / "stl10_binary"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     for name, count in (("train", 20), ("test", 20), ("unlabeled", 30)):
         random.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8).tofile(folder / f"{name}_X.bin")
@@ -42,7 +42,6 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
             (1 + np.arange(count, dtype=np.uint8) % 10).tofile(folder / f"{name}_y.bin")
     names = "airplane bird car cat deer dog horse monkey ship truck"
     (folder / "class_names.txt").write_text("\n".join(names.split()))
-    monkeypatch.setenv("PLASTORCH_DATA", str(root))
     monkeypatch.setattr(stec_images, "FEW", Amounts((12, 4), (2, 2), 1))
     return root
 
@@ -99,12 +98,11 @@ def test_a_smoke_run_of_the_papers_settings_is_small(tmp_path: Path) -> None:
 
 
 def test_folders_of_images_will_do(
-    tmp_path: Path, write_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, root: Path, write_tree: Callable[..., Path]
 ) -> None:
     sizes = ((50, 40),) * 6
-    write_tree(tmp_path / "data" / "imagenette2", sizes, ("train", "val"), "RGB", "JPEG",
+    write_tree(root / "imagenette2", sizes, ("train", "val"), "RGB", "JPEG",
                ("n01440764", "n02102040"))  # fmt: skip
-    monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path / "data"))
     config = replace(SMALL, dataset="imagenette", size=40, transfer=True)
     result = measure(config, session(tmp_path / "run"))
     assert result["data"]["classes"] == ["tench", "English springer"]

@@ -103,7 +103,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 def test_no_digit_is_in_two_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLASTORCH_DATA", raising=False)
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     sets = split(images, DigitsConfig(), 0)
     assert [len(part.labels) for part in sets] == [4800, 200, 1000]
     seen = [{bytes(image.numpy()) for image in part.images} for part in sets]

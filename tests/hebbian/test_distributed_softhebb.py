@@ -21,7 +21,7 @@ Outcome = tuple[dict[str, Tensor], list[Record]]
 
 
 def digits(count: int) -> tuple[Tensor, Tensor]:
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     return images.train_images[:count], images.train_labels[:count]
 
 

@@ -46,7 +46,7 @@ def small(**changes: Any) -> SoftHebbClassifier:
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """600 training and 500 test digits, N x H x W."""
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     return (
         images.train_images[:600, 0].numpy(),
         images.train_labels[:600].numpy(),

@@ -30,7 +30,7 @@ Labelled = tuple[Tensor, Tensor]
 
 @pytest.fixture(scope="module")
 def digits() -> Labelled:
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     return images.train_images[:60], images.train_labels[:60]
 
 
@@ -205,7 +205,7 @@ def test_records_tell_loss_and_accuracy_on_the_test_images(digits: Labelled) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_digits(kind: str) -> None:
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     net, labels = network(kind, 100), images.train_labels[:3000]
     tested = images.test_images[:500], images.test_labels[:500]
     phase = OnlineTraining(net, images.train_images[:3000], labels, *tested, adam_rate=0.02)

@@ -15,7 +15,7 @@ from plastorch.hebbian.networks import blocks_of
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
-    return load_images("mnist", download=False).train_images[:40]
+    return load_images("mnist").train_images[:40]
 
 
 def small_net(depth: int = 2, seed: int = 0) -> SoftHebbNet:
@@ -137,7 +137,7 @@ def test_neurons_that_cannot_compete_are_named(images: Tensor, value: float) -> 
 def test_all_first_layer_filters_reach_norm_one_on_real_images(rule: str) -> None:
     """Spec 1.4: 96 of 96 by step 500 on CIFAR-10, for soft and hard competition."""
     try:
-        cifar = load_images("cifar10", download=False)
+        cifar = load_images("cifar10")
     except InputError as error:
         pytest.skip(f"needs CIFAR-10 in the data root: {error}")
     spec = preset("cifar10", 1).with_competition(rule)

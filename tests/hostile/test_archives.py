@@ -6,14 +6,13 @@ import struct
 import tarfile
 import zipfile
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision import datasets
-from torchvision.datasets.utils import extract_archive
 
 from plastorch.data import download, weather
 from plastorch.data.catalogue import CATALOGUE
@@ -62,12 +61,7 @@ def tar(path: Path, members: list[tarfile.TarInfo], outside: Path) -> None:
 def downloading(monkeypatch: pytest.MonkeyPatch, archive: Path) -> None:
     """The official site gives this archive, and it passes for the official one."""
 
-    class Hostile:
-        def __init__(self, folder: Path, download: bool) -> None:
-            extract_archive(archive, folder)
-
-    monkeypatch.setattr(download, "_require_answer", lambda address: None)
-    monkeypatch.setattr(datasets, ENTRY.torchvision, Hostile)
+    monkeypatch.setattr(download, "_fetch", lambda address, target, *_: copy(archive, target))
 
 
 @pytest.mark.parametrize("name", OUT)
@@ -80,7 +74,7 @@ def test_members_that_lead_out_are_refused(
     tar(tmp_path / "a.tar.gz", OUT[name], outside)
     downloading(monkeypatch, tmp_path / "a.tar.gz")
     with pytest.raises(DownloadError, match="failed"):
-        download_set(ENTRY, root)
+        download_set(ENTRY, root, print)
     assert os.listdir(outside) == ["secret"]
     assert (outside / "secret").read_text() == "untouched"
     assert os.listdir(root) == [] and not (tmp_path / "escaped").exists()
@@ -93,31 +87,16 @@ def test_absolute_names_become_names_inside(
     outside.mkdir()
     tar(tmp_path / "a.tar.gz", [member("{outside}/escaped")], outside)
     downloading(monkeypatch, tmp_path / "a.tar.gz")
-    assert os.listdir(download_set(ENTRY, tmp_path / "data")) == ["good"]
+    assert os.listdir(download_set(ENTRY, tmp_path / "data", print)) == ["good"]
     assert os.listdir(outside) == []
 
 
 def test_a_harmless_archive_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tar(tmp_path / "a.tar.gz", [member("cifar-10-batches-py/other")], tmp_path)
     downloading(monkeypatch, tmp_path / "a.tar.gz")
-    found = download_set(ENTRY, tmp_path / "data")
+    found = download_set(ENTRY, tmp_path / "data", print)
     assert sorted(os.listdir(found)) == ["good", "other"]
     assert not (found / "good").stat().st_mode & 0o6022  # nobody else may write, nor is it setuid
-    assert tarfile.TarFile.extraction_filter is None
-
-
-@pytest.mark.parametrize("name", ["../escaped", "{outside}/escaped", "a/../../escaped"])
-def test_zip_members_stay_inside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
-        file.writestr("cifar-10-batches-py/good", "ab")
-        file.writestr(name.format(outside=outside), "ab")
-    downloading(monkeypatch, tmp_path / "a.zip")
-    assert os.listdir(download_set(ENTRY, tmp_path / "data")) == ["good"]
-    assert os.listdir(outside) == [] and not (tmp_path / "escaped").exists()
 
 
 def rain(**changes: Any) -> dict[str, Any]:

@@ -18,15 +18,15 @@ def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
         tell: takes a line per row.
 
     Raises:
-        InputError: for an unknown group, or, before any work, if ``out`` can't be written or an
-            extra is not installed.
+        InputError: for an unknown group, or, before any work, if ``out`` can't be written, an
+            extra is not installed, or data is missing.
     """
-    from plastorch.bench.timing import line, one_quiet_thread, prepare, write_rows
+    from plastorch.bench.timing import check_out, line, one_quiet_thread, write_rows
     from plastorch.engine.device import keep_freed_memory
 
     if group not in GROUPS:
         raise InputError(f"group is {group!r}; expected one of {', '.join(GROUPS)}")
-    prepare(out)
+    check_out(out)
     try:
         module = import_module(f"plastorch.bench.{group}")
     except ModuleNotFoundError as error:

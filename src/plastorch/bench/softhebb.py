@@ -13,9 +13,10 @@ from torch import Tensor
 
 from plastorch.bench.softhebb_peer import PeerBlock, PeerNet
 from plastorch.bench.timing import Row, interleaved, row
-from plastorch.data import load_images
+from plastorch.data import data_root, load_images
+from plastorch.data.catalogue import entry_of
+from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul, generator
-from plastorch.engine.errors import InputError
 from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
@@ -62,12 +63,9 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 
 def benchmark_images() -> tuple[Tensor, dict[str, object]]:
     """CIFAR-10's training images, uint8 [N, 3, 32, 32], or generated ones, and which they are."""
-    try:
-        images = load_images("cifar10", download=False)
-        if images.train_images.shape[1:] == (3, 32, 32) and not images.notice:
-            return images.train_images, {"name": images.name, "source": images.source}
-    except InputError:
-        pass
+    if find_set(entry_of("cifar10"), data_root()):
+        images = load_images("cifar10")
+        return images.train_images, {"name": images.name, "source": images.source}
     return natural_like(2000, 32), {"name": "generated", "source": "noise with a 1/f spectrum"}
 
 

@@ -42,7 +42,7 @@ SIZES = (Size("stdp-784x100-b1", 100, 1, 10, 10), Size("stdp-784x100-b32", 100, 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Which images are used, and the rows of the group as they are measured."""
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     rates = rates_of(images.train_images[:320])
     data: dict[str, object] = {
         "name": images.name,

@@ -104,15 +104,15 @@ def line(row: Row) -> str:
     return words if row.get("equal", True) else f"{words}   NOT EQUAL"
 
 
-def prepare(out: Path) -> None:
-    """Makes the folder of a result file.
+def check_out(out: Path) -> None:
+    """Checks that a result file can be written; nothing is made.
 
     Raises:
-        InputError: if the file can't be written there.
+        InputError: if it can't.
     """
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out.parent).close()
+        nearest = next(folder for folder in out.absolute().parents if folder.exists())
+        tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise InputError(f"out is {str(out)!r}: can't write there: {error.strerror}") from None
     if out.is_dir():
@@ -121,6 +121,8 @@ def prepare(out: Path) -> None:
 
 def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) -> None:
     """Writes a result file, with the machine, versions and date; call it as the rows were timed.
+
+    Its folder is made.
 
     Raises:
         InputError: if it can't be written.
@@ -138,6 +140,7 @@ def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) 
         "data": data,
         "rows": rows,
     }
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, json.dumps(contents, indent=1).encode() + b"\n")
 
 

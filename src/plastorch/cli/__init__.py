@@ -116,7 +116,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 def list_experiments(arguments: list[str]) -> int:
     """``plastorch list``."""
     from plastorch.data import CATALOGUE, data_root
-    from plastorch.data.images import find_set
+    from plastorch.data.status import at_hand
     from plastorch.experiments import EXPERIMENTS
 
     @dataclass(frozen=True)
@@ -130,19 +130,17 @@ def list_experiments(arguments: list[str]) -> int:
         data: Path | None = None
 
     options = parse(Options, "plastorch list", arguments)
-    root = data_root(options.data)
     longest = max(map(len, EXPERIMENTS))
-    print("Costs are those of two CPU cores; data is read from", root)
+    print("Costs are those of two CPU cores; data is read from", data_root(options.data))
     for paper in dict.fromkeys(experiment.paper for experiment in EXPERIMENTS.values()):
         print(f"\n{textwrap.fill(paper, COLUMNS)}")
         for experiment in EXPERIMENTS.values():
             if experiment.paper != paper:
                 continue
-            here, name = "at hand", experiment.data or "generated"
-            if experiment.data and not find_set(CATALOGUE[experiment.data], root):
-                here = "6,000 of it at hand" if experiment.data == "mnist" else "not at hand"
-            cost = f"{experiment.cost:14}"
-            print(f"  {experiment.name:{longest}}  {cost}  {name}, {here}")
+            needed = "generated, at hand"
+            if name := experiment.data:
+                needed = f"{name}, {at_hand(CATALOGUE[name], options.data)}"
+            print(f"  {experiment.name:{longest}}  {experiment.cost:14}  {needed}")
             print(textwrap.indent(textwrap.fill(experiment.expected, COLUMNS - 6), " " * 6))
     return 0
 
@@ -181,14 +179,14 @@ def data(arguments: list[str]) -> int:
         """
         print(f"data root: {data_root(data)}")
         for row in image_set_status(data):
-            print(f"\n{row.name}: {'at hand' if row.present else 'not at hand'}, {row.where}")
+            print(f"\n{row.name}: {row.at_hand}, {row.where}")
             for file in row.files:
                 print(f"  {file.name}  {file.size:,}  {file.check}")
             if not row.present:
                 print(f"  {row.download}")
 
     def get(name: tyro.conf.Positional[str], data: Path | None = None) -> None:
-        """Downloads a data set from its official site into the data root.
+        """Downloads a data set from its official site into the data root; says first how much.
 
         Args:
             name: of the data set, as plastorch data status lists it.

@@ -1,8 +1,9 @@
-"""Data sets, offline first: the data root, then the official site, then the package."""
+"""Data sets, from the data root or the package; only ``download_images`` uses the network."""
 
 from plastorch.data.augment import crop_and_flip, jittered, resized_crop_and_flip
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.images import download_images, load_images
+from plastorch.data.download import download_images
+from plastorch.data.images import load_images
 from plastorch.data.imageset import ImageSet
 from plastorch.data.root import cache_root, data_root
 from plastorch.data.status import FileStatus, SetStatus, image_set_status

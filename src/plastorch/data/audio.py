@@ -1,6 +1,7 @@
 """Recordings of spoken words in the layouts of their makers: Speech Commands, spoken digits."""
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 
 from plastorch.data.catalogue import Entry, entry_of
-from plastorch.data.images import find_set
+from plastorch.data.locate import located
 from plastorch.data.root import data_root
+from plastorch.data.trees import shown
 from plastorch.engine.errors import InputError, check_file
 
 Part = Literal["train", "validation", "test"]
@@ -120,15 +122,13 @@ def load_speech(name: str, data: str | Path | None = None) -> SpeechSet:
     Raises:
         InputError: There is no such set, it is not there, or its files are not as described.
     """
-    entry, root = entry_of(name), data_root(data)
+    entry = entry_of(name)
     if entry.layout not in _READERS:
         sets = "speech-commands, fsdd"
         raise InputError(f"name: {entry.title} holds no spoken words; expected one of {sets}")
-    folder = find_set(entry, root)
-    if folder is None:
-        where = root / entry.folders[0]
-        raise InputError(f"{where} is missing; to get it: {entry.how_to_get}, or --data FOLDER")
-    return _READERS[entry.layout](entry, folder, f"data root: {folder.relative_to(root)}")
+    folder = located(entry, data)
+    where = folder.relative_to(data_root(data))
+    return _READERS[entry.layout](entry, folder, f"data root: {where}")
 
 
 def which_part(file: str) -> Part:
@@ -161,7 +161,7 @@ def speaker_of(file: str) -> str:
 
 
 def _hash(speaker: str) -> int:
-    digest = hashlib.sha1(speaker.encode(), usedforsecurity=False)
+    digest = hashlib.sha1(os.fsencode(speaker), usedforsecurity=False)
     return int(digest.hexdigest(), 16) % _HASHES
 
 
@@ -180,8 +180,8 @@ def _commands(entry: Entry, folder: Path, source: str) -> SpeechSet:
         name=entry.title,
         files=tuple(folder / name for name in names),
         labels=torch.tensor([i for i, word in enumerate(words) for _ in found[word]]),
-        words=tuple(words),
-        speakers=tuple(speaker_of(name) for name in names),
+        words=tuple(map(shown, words)),
+        speakers=tuple(shown(speaker_of(name)) for name in names),
         parts=tuple(parts),
         source=f"{source}; split {rule}",
     )
@@ -232,7 +232,7 @@ def _digits(entry: Entry, folder: Path, source: str) -> SpeechSet:
         files=tuple(files),
         labels=torch.tensor([int(digit) for digit in digits]),
         words=tuple(str(digit) for digit in range(10)),
-        speakers=speakers,
+        speakers=tuple(map(shown, speakers)),
         parts=tuple(parts),
         source=f"{source}; tested on takes 0 to 4, validated on 5 to 9",
     )

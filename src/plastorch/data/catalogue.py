@@ -1,7 +1,10 @@
-"""What is known of each named set: its folders, files, checksums and official site."""
+"""What is known of each named set: its folders, files, checksums and official download."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from plastorch.engine.errors import InputError, meant
 
@@ -11,6 +14,7 @@ class Entry:
     """One named set.
 
     Attributes:
+        name: The name to load it by.
         title: The name shown to people.
         layout: Which reader understands it: ``idx``, ``cifar``, ``stl10`` or ``tree``, which are
             images, ``precipitation``, ``records``, ``commands`` or ``digits``.
@@ -19,14 +23,14 @@ class Entry:
         md5: Official checksums, by file name, as far as they are published.
         optional: Files that may be missing.
         classes: Class names by label, where the files don't hold them; by folder for Imagenette.
-        torchvision: The class of ``torchvision.datasets`` that downloads it; empty if none may.
-        options: Arguments of that class.
-        downloaded: The folder that the download makes.
-        site: An address of the official site, to ask whether it answers.
+        site: Address of the folder with the archives; empty if there is no free download.
+        archives: Files that are downloaded, with their official MD5.
+        unpacked: The folder in the archive; empty if there is none, only the set's files.
         megabytes: Size of the download.
         origin: Where to get a set that has no download, in words.
     """
 
+    name: str
     title: str
     layout: str
     folders: tuple[str, ...]
@@ -34,25 +38,31 @@ class Entry:
     md5: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     classes: Mapping[int | str, str] = field(default_factory=dict)
-    torchvision: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-    downloaded: str = ""
     site: str = ""
+    archives: Mapping[str, str] = field(default_factory=dict)
+    unpacked: str = ""
     megabytes: int = 0
     origin: str = ""
 
     @property
-    def how_to_get(self) -> str:
-        """One sentence on the official way to the set."""
-        if self.torchvision:
-            return f"a download of {self.megabytes:,} MB from {self.site.split('/')[2]}"
-        if self.origin:
+    def size(self) -> str:
+        """How much is downloaded, and from where."""
+        return f"{self.megabytes:,} MB from {urlsplit(self.site).hostname}"
+
+    def how_to_get(self, data: str | Path | None = None) -> str:
+        """The command that fetches the set, or, where there is none, the official way to it.
+
+        Args:
+            data: The data root, if it is not the default one.
+
+        Example:
+            >>> CATALOGUE["cifar10"].how_to_get()
+            'plastorch data get cifar10 (170 MB from www.cs.toronto.edu)'
+        """
+        if not self.site:
             return self.origin
-        folder = self.folders[0]
-        return (
-            "the ILSVRC2012 archives from image-net.org (an account is needed), "
-            f"unpacked as {folder}/train/WNID/*.JPEG and {folder}/val/WNID/*.JPEG"
-        )
+        root = "" if data is None else f" --data {shlex.quote(str(data))}"
+        return f"plastorch data get {self.name}{root} ({self.size})"
 
 
 _IDX = (
@@ -61,6 +71,18 @@ _IDX = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+_MNIST = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+_FASHION_MNIST = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
 _CLOTHES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -82,8 +104,9 @@ _IMAGENETTE: Mapping[int | str, str] = {
     "n03888257": "parachute",
 }
 
-CATALOGUE: Mapping[str, Entry] = {
-    "mnist": Entry(
+_ENTRIES = (
+    Entry(
+        "mnist",
         "MNIST",
         "idx",
         ("MNIST/raw",),
@@ -93,36 +116,27 @@ CATALOGUE: Mapping[str, Entry] = {
             "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
             "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
             "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+            **_MNIST,
         },
         classes={digit: str(digit) for digit in range(10)},
-        torchvision="MNIST",
-        downloaded="MNIST/raw",
-        site="https://ossci-datasets.s3.amazonaws.com/mnist/train-labels-idx1-ubyte.gz",
+        site="https://ossci-datasets.s3.amazonaws.com/mnist",
+        archives=_MNIST,
         megabytes=12,
     ),
-    "fashion-mnist": Entry(
+    Entry(
+        "fashion-mnist",
         "Fashion-MNIST",
         "idx",
         ("FashionMNIST/raw",),
         _IDX,
-        {
-            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-        },
+        _FASHION_MNIST,
         classes=dict(enumerate(_CLOTHES)),
-        torchvision="FashionMNIST",
-        downloaded="FashionMNIST/raw",
-        site="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-        "train-labels-idx1-ubyte.gz",
+        site="https://fashion-mnist.s3.eu-central-1.amazonaws.com",
+        archives=_FASHION_MNIST,
         megabytes=31,
     ),
-    "cifar10": Entry(
+    Entry(
+        "cifar10",
         "CIFAR-10",
         "cifar",
         ("cifar-10-batches-py",),
@@ -136,12 +150,13 @@ CATALOGUE: Mapping[str, Entry] = {
             "test_batch": "40351d587109b95175f43aff81a1287e",
             "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
         },
-        torchvision="CIFAR10",
-        downloaded="cifar-10-batches-py",
-        site="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        site="https://www.cs.toronto.edu/~kriz",
+        archives={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+        unpacked="cifar-10-batches-py",
         megabytes=170,
     ),
-    "cifar100": Entry(
+    Entry(
+        "cifar100",
         "CIFAR-100",
         "cifar",
         ("cifar-100-python",),
@@ -151,12 +166,13 @@ CATALOGUE: Mapping[str, Entry] = {
             "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
             "meta": "7973b15100ade9c7d40fb424638fde48",
         },
-        torchvision="CIFAR100",
-        downloaded="cifar-100-python",
-        site="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        site="https://www.cs.toronto.edu/~kriz",
+        archives={"cifar-100-python.tar.gz": "eb9058c3a382ffc7106e4002c42a8d85"},
+        unpacked="cifar-100-python",
         megabytes=169,
     ),
-    "stl10": Entry(
+    Entry(
+        "stl10",
         "STL-10",
         "stl10",
         ("stl10_binary",),
@@ -170,24 +186,32 @@ CATALOGUE: Mapping[str, Entry] = {
         },
         optional=("unlabeled_X.bin",),
         classes=dict(enumerate(_ANIMALS_AND_VEHICLES)),
-        torchvision="STL10",
-        downloaded="stl10_binary",
-        site="http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+        site="https://ai.stanford.edu/~acoates/stl10",
+        archives={"stl10_binary.tar.gz": "91f7769df0f17e558f3565bffb0c7dfb"},
+        unpacked="stl10_binary",
         megabytes=2640,
     ),
-    "imagenet": Entry("ImageNet", "tree", ("imagenet",)),
-    "imagenette": Entry(
+    Entry(
+        "imagenet",
+        "ImageNet",
+        "tree",
+        ("imagenet",),
+        origin="the ILSVRC2012 archives from image-net.org (an account is needed), unpacked as "
+        "imagenet/train/WNID/*.JPEG and imagenet/val/WNID/*.JPEG",
+    ),
+    Entry(
+        "imagenette",
         "Imagenette",
         "tree",
         ("imagenette2", "imagenette2-320", "imagenette2-160"),
         classes=_IMAGENETTE,
-        torchvision="Imagenette",
-        options={"size": "320px"},
-        downloaded="imagenette2-320",
-        site="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
+        site="https://s3.amazonaws.com/fast-ai-imageclas",
+        archives={"imagenette2-320.tgz": "3df6f0d01a2c9592104656642f5e78a3"},
+        unpacked="imagenette2-320",
         megabytes=342,
     ),
-    "us-precipitation": Entry(
+    Entry(
+        "us-precipitation",
         "US precipitation",
         "precipitation",
         ("us-precipitation",),
@@ -195,7 +219,8 @@ CATALOGUE: Mapping[str, Entry] = {
         origin="the stations' hours in NOAA's Hourly Precipitation Data (ncei.noaa.gov), as arrays "
         "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that plastorch.data.weather describes",
     ),
-    "metadata": Entry(
+    Entry(
+        "metadata",
         "Labelled metadata",
         "records",
         ("metadata",),
@@ -210,21 +235,25 @@ CATALOGUE: Mapping[str, Entry] = {
         "archive.ics.uci.edu, debian_files and debian_packages from a Debian 13 system and its "
         "index of packages, as tables metadata/NAME.csv.gz that plastorch.data.tables describes",
     ),
-    "speech-commands": Entry(
+    Entry(
+        "speech-commands",
         "Speech Commands",
         "commands",
         ("speech_commands", "speech_commands_v0.02", "SpeechCommands/speech_commands_v0.02"),
         origin="Google's archive speech_commands_v0.02.tar.gz from download.tensorflow.org, "
         "unpacked as speech_commands/WORD/*.wav with its lists beside the words",
     ),
-    "fsdd": Entry(
+    Entry(
+        "fsdd",
         "Free Spoken Digits",
         "digits",
         ("fsdd", "free-spoken-digit-dataset"),
         origin="the repository github.com/Jakobovski/free-spoken-digit-dataset, "
         "as fsdd/recordings/*.wav",
     ),
-}
+)
+
+CATALOGUE: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def entry_of(name: str) -> Entry:

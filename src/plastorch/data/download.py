@@ -1,104 +1,121 @@
-"""Official downloads, through torchvision, that an offline machine is told of within seconds."""
+"""Official downloads: over https alone, compared with their checksums, whole or not at all."""
 
+import hashlib
 import os
-import socket
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib import request
 
-from plastorch.data.catalogue import Entry
+from rich.console import Console
+from rich.progress import wrap_file
 
-ANSWER_SECONDS = 4
+from plastorch.data.catalogue import Entry, entry_of
+from plastorch.data.locate import find_set, missing_files
+from plastorch.data.root import data_root
+from plastorch.engine.errors import InputError
+
 STALL_SECONDS = 30
+HANDLERS: tuple[Callable[[], request.BaseHandler], ...] = (
+    *(request.ProxyHandler, request.HTTPSHandler, request.HTTPRedirectHandler),
+    *(request.HTTPErrorProcessor, request.HTTPDefaultErrorHandler, request.UnknownHandler),
+)
+"""There is none for plain http, so nothing can redirect to it."""
+_BLOCK = 1 << 20
 
 
 class DownloadError(RuntimeError):
-    """The official site could not be reached, or did not deliver; the message says which."""
+    """There is no download, or the official site did not deliver; the message says which."""
 
 
-def download_set(entry: Entry, root: Path) -> Path:
+def download_images(
+    name: str, data: str | Path | None = None, tell: Callable[[str], None] = print
+) -> Path:
+    """Downloads a set from its official site into the data root, unless it is there.
+
+    Nothing else downloads anything.
+
+    Args:
+        name: As for :func:`plastorch.data.load_images`.
+        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        tell: Takes a line that says how much is to come, from where, before it does.
+
+    Returns:
+        The folder that holds the set.
+
+    Raises:
+        InputError: No such name, no free download, no answer, a failed download, or a folder that
+            holds only part of the set.
+    """
+    entry, root = entry_of(name), data_root(data)
+    if folder := find_set(entry, root):
+        if missing := missing_files(entry, folder):
+            raise InputError(f"{folder} lacks {', '.join(missing)}; expected all of it, or nothing")
+        return folder
+    try:
+        return download_set(entry, root, tell)
+    except DownloadError as error:
+        how = "" if entry.site else f"; to get it: {entry.origin}"
+        raise InputError(f"{entry.title}: {error}{how}") from error
+
+
+def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
     """Downloads a set into the data root: whole, or not at all.
 
     Args:
         entry: Which set.
         root: The data root, made if it is not there.
+        tell: Takes a line that says how much is to come, from where, before it does.
 
     Returns:
         The folder that holds the set's files now.
 
     Raises:
-        DownloadError: There is no free download, no answer within seconds, or a failure.
+        DownloadError: There is no free download, or it failed.
     """
-    if not entry.torchvision:
+    if not entry.site:
         raise DownloadError("it has no free download")
-    _require_answer(entry.site)
-    final = root / entry.downloaded
+    tell(f"{entry.title}: {entry.size}, into {root}")
+    final = root / (entry.unpacked or entry.folders[0])
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".partial-") as partial:
-            with _stall_limit(STALL_SECONDS), _harmless_archives():
-                _fetch(entry, Path(partial))
+            whole = Path(partial, "packed")
+            whole.mkdir()
+            for name, md5 in entry.archives.items():
+                _fetch(f"{entry.site}/{name}", whole / name, md5, entry.megabytes + 1)
+            if entry.unpacked:
+                whole = _unpacked(whole, Path(partial, "unpacked")) / entry.unpacked
             final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(Path(partial, entry.downloaded), final)
-    except Exception as error:  # torchvision, tarfile, http and ssl each raise their own
+            os.replace(whole, final)
+    except Exception as error:  # tarfile, http and ssl each raise their own
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DownloadError(f"the download from {entry.site} failed ({reason})") from error
     return final
 
 
-def _fetch(entry: Entry, folder: Path) -> None:
-    from torchvision import datasets  # costs seconds
-
-    getattr(datasets, entry.torchvision)(folder, download=True, **entry.options)
-
-
-def _require_answer(address: str) -> None:
-    """Asks the site for a header, in a thread: looking up a name can hang beyond any timeout."""
-    outcome: list[str] = []
-
-    def ask() -> None:
-        try:
-            request = Request(address, method="HEAD", headers={"User-Agent": "plastorch"})
-            urlopen(request, timeout=ANSWER_SECONDS).close()
-            outcome.append("")
-        except HTTPError:
-            outcome.append("")  # an answer, if not a welcome: let the download try
-        except Exception as error:
-            outcome.append(str(error))
-
-    thread = Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS + 1)
-    reason = outcome[0] if outcome else f"nothing within {ANSWER_SECONDS} s"
-    if reason:
-        raise DownloadError(f"{address} does not answer ({reason})")
+def _fetch(address: str, target: Path, md5: str, megabytes: int) -> None:
+    """One file, no larger than expected, if it has the official checksum."""
+    opener, digest = request.OpenerDirector(), hashlib.md5(usedforsecurity=False)
+    for handler in HANDLERS:
+        opener.add_handler(handler())
+    asked = request.Request(address, headers={"User-Agent": "plastorch"})
+    with opener.open(asked, timeout=STALL_SECONDS) as response, target.open("wb") as file:
+        size, console = int(response.headers.get("Content-Length", 0)), Console(stderr=True)
+        with wrap_file(response, size, description=target.name, console=console) as shown:
+            while block := shown.read(_BLOCK):
+                digest.update(block)
+                file.write(block)
+                if file.tell() > megabytes * 10**6:
+                    raise ValueError(f"{target.name} is larger than {megabytes:,} MB")
+    if digest.hexdigest() != md5:
+        raise ValueError(f"MD5 of {target.name} is {digest.hexdigest()}; expected {md5}")
 
 
-@contextmanager
-def _stall_limit(seconds: float) -> Iterator[None]:
-    """Gives up on connections that stall; torchvision sets no limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-@contextmanager
-def _harmless_archives() -> Iterator[None]:
-    """Refuses archives with paths or links out of their folder, or devices in them.
-
-    torchvision compares checksums before it unpacks, but unpacks whatever is in the archive.
-    """
-    before = tarfile.TarFile.extraction_filter
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
-    try:
-        yield
-    finally:
-        tarfile.TarFile.extraction_filter = before
+def _unpacked(packed: Path, target: Path) -> Path:
+    """What is in the archives; paths or links out of the folder, or devices, are refused."""
+    for archive in packed.iterdir():
+        with tarfile.open(archive) as file:
+            file.extractall(target, filter="data")
+    return target

@@ -1,14 +1,12 @@
-"""Trees of image files, one folder per class, decoded once into a mapped array on disk."""
+"""Trees of image files, decoded once into a mapped array on disk."""
 
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -19,51 +17,16 @@ from torch import Tensor
 from plastorch.data.formats import mapped_bytes
 from plastorch.data.imageset import ImageSet, fingerprint
 from plastorch.data.root import cache_root
+from plastorch.data.trees import Tree, shown
 from plastorch.engine.errors import InputError, check_file
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 _BLOCK = 4096  # images handed to the threads at a time
 MOST_PIXELS = 1 << 26
 """Of an image; a small file can claim to hold more than the memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tree:
-    """One part of a set: a folder with a folder of images for each class.
-
-    Attributes:
-        folder: The part's folder.
-        classes: Names of the class folders, sorted.
-        files: Every image file, class by class, sorted.
-        labels: int64, one per file.
-    """
-
-    folder: Path
-    classes: tuple[str, ...]
-    files: tuple[Path, ...]
-    labels: Tensor
-
-    def part(self, chosen: Sequence[bool]) -> "Tree":
-        """The same tree with some of its files.
-
-        Args:
-            chosen: for each file, whether it is among them.
-        """
-        files = tuple(compress(self.files, chosen))
-        return replace(self, files=files, labels=self.labels[torch.tensor(chosen)])
-
-
-def visible_folders(folder: Path) -> list[Path]:
-    """Folders in a folder, sorted, without hidden ones; none if it is not there."""
-    inside = folder.iterdir() if folder.is_dir() else ()
-    return sorted(f for f in inside if f.is_dir() and _visible(f.name))
-
-
-def holds_images(folder: Path) -> bool:
-    """Whether an image file lies in a folder itself."""
-    return any(_is_image(name) for name in os.listdir(folder))
 
 
 def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
@@ -78,66 +41,6 @@ def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
             if image.size != (found := found or image.size):
                 return None
     return found
-
-
-def scan_tree(folder: Path) -> Tree:
-    """Lists the images of a tree, at any depth below each class folder.
-
-    Args:
-        folder: Holds one folder per class; hidden names are ignored.
-
-    Returns:
-        The tree, in torchvision's order.
-
-    Raises:
-        InputError: No class folder, or one without a JPEG or PNG file.
-    """
-    classes = tuple(inside.name for inside in visible_folders(folder))
-    if not classes:
-        raise InputError(f"{folder}: no class folder found; expected one folder per class")
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = [
-            Path(parent, file)
-            for parent, names in sorted(_walk(folder / name))
-            for file in sorted(names)
-            if _is_image(file)
-        ]
-        if not found:
-            raise InputError(
-                f"{folder / name}: no image found; expected {', '.join(ENDINGS)} files"
-            )
-        files += found
-        labels += [label] * len(found)
-    return Tree(folder, classes, tuple(files), torch.tensor(labels))
-
-
-def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
-    """Lists the images of ``folder/train`` and ``folder/test`` (or ``val``).
-
-    Args:
-        folder: The root of both trees.
-        test_names: Names that the folder of test images may have; the first that is there counts.
-
-    Returns:
-        Training and test images.
-
-    Raises:
-        InputError: A folder is missing or empty, or the test classes are others than the training
-            classes.
-    """
-    test_folder = next((folder / n for n in test_names if (folder / n).is_dir()), None)
-    if test_folder is None or not (folder / "train").is_dir():
-        raise InputError(f"{folder}: expected the folders train and {' or '.join(test_names)}")
-    train, test = scan_tree(folder / "train"), scan_tree(test_folder)
-    if train.classes != test.classes:
-        odd = sorted(set(train.classes) ^ set(test.classes))
-        raise InputError(
-            f"{folder}: class folder {odd[0]!r} is in only one of train and {test_folder.name}; "
-            "expected the same classes in both"
-        )
-    return train, test
 
 
 def read_parts(
@@ -183,7 +86,7 @@ def read_parts(
         train_labels=train.labels,
         test_images=test_images,
         test_labels=test.labels,
-        classes=train.classes,
+        classes=tuple(map(shown, train.classes)),
         source=str(train.folder.parent),
         sha256=sha256,
         notice=notice,
@@ -273,11 +176,11 @@ def _pixels(
 
 
 def _opened(file: Path) -> Image.Image:
-    check_file(file, "JPEG or PNG")
+    check_file(file, "an image")
     try:
-        image = Image.open(file, formats=("JPEG", "PNG"))
+        image = Image.open(file, formats=FORMATS)
     except Exception as error:
-        raise InputError(f"{file}: cannot be opened ({error}); expected JPEG or PNG") from error
+        raise InputError(f"{file}: cannot be opened ({error}); {EXPECTED}") from error
     if image.width * image.height > MOST_PIXELS:
         image.close()
         raise InputError(
@@ -298,26 +201,7 @@ def _key(train: Tree, test: Tree, side: int | None, colour: bool) -> str:
         try:
             status = file.stat()
         except OSError as error:
-            raise InputError(f"{file}: {error.strerror}; expected JPEG or PNG") from None
+            raise InputError(f"{file}: {error.strerror}; expected an image") from None
         line = f"{file.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
-
-
-def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below one, links to others too, but none twice, and the names of its files."""
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(top, followlinks=True):
-        if (real := os.path.realpath(parent)) in seen:
-            folders.clear()
-        else:
-            seen.add(real)
-            yield parent, names
-
-
-def _visible(name: str) -> bool:
-    return not name.startswith(".")
-
-
-def _is_image(name: str) -> bool:
-    return _visible(name) and name.lower().endswith(ENDINGS)

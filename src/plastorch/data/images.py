@@ -1,4 +1,4 @@
-"""Named image sets: from the data root, the official site, or the package, in this order."""
+"""Named image sets: from the data root, or from the package. Nothing is downloaded."""
 
 from dataclasses import replace
 from importlib.resources import files
@@ -7,35 +7,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plastorch.data.catalogue import Entry, entry_of
-from plastorch.data.download import DownloadError, download_set
+from plastorch.data.catalogue import entry_of
 from plastorch.data.imageset import ImageSet, fingerprint
-from plastorch.data.own import is_own_folder, read_own_folder
-from plastorch.data.root import data_root
+from plastorch.data.locate import find_set, located
+from plastorch.data.own import EXPECTED, is_own_folder, read_own_folder, what_is_in
+from plastorch.data.root import data_root, named_by
 from plastorch.data.sources import read_set
 from plastorch.engine.errors import InputError
 
+OTHER_READERS = {
+    "precipitation": "plastorch.data.weather",
+    "records": "plastorch.data.tables",
+    "commands": "plastorch.data.audio",
+    "digits": "plastorch.data.audio",
+}
+"""Of what are no images, by layout."""
 _PARTS = ("train", "test")
 
 
 def load_images(
-    name: str,
-    data: str | Path | None = None,
-    *,
-    download: bool = True,
-    image_size: int | None = None,
+    name: str, data: str | Path | None = None, *, image_size: int | None = None
 ) -> ImageSet:
-    """Loads an image set by name: data root, then official download, then the package.
+    """Loads an image set by name from the data root; ``plastorch data get NAME`` puts it there.
 
-    The package holds a small stand-in for MNIST only; ``notice`` then says so. If the data root
-    lacks the set but is itself a folder of your own images (``CLASS/*.png``, or ``train/CLASS/*``
-    with ``test/CLASS/*`` or ``val/CLASS/*``; JPEG or PNG), that is loaded in its place, with a
-    notice: see :func:`plastorch.data.own.read_own_folder`.
+    A data root that is named, by ``data`` or ``$PLASTORCH_DATA``, is used or refused: it holds the
+    set, or is itself a folder of your own images (``CLASS/*.png``, or ``train/CLASS/*`` with
+    ``test/CLASS/*`` or ``val/CLASS/*``; JPEG, PNG, WebP, BMP or TIFF), which is loaded in its
+    place, with a notice: see :func:`plastorch.data.own.read_own_folder`. If the default data root
+    lacks MNIST, a small part of it from inside the package stands in; ``notice`` then says so.
 
     Args:
         name: mnist, fashion-mnist, cifar10, cifar100, stl10, imagenet or imagenette.
         data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-        download: Whether a set that is not in the data root may be downloaded into it.
         image_size: Side in pixels to which the images of a tree are squashed. None: 160 for
             imagenet and imagenette; for a folder of your own, their own size if they all have one
             of at most 160 pixels, else that of the named set.
@@ -44,78 +47,36 @@ def load_images(
         The set, its images uint8 [N, C, H, W].
 
     Raises:
-        InputError: No such name; the set is nowhere; or it is in the data root but damaged.
+        InputError: No such name; the set is not there; or it is damaged.
 
     Example:
-        >>> load_images("mnist", download=False).train_images.shape[1:]
+        >>> load_images("mnist").train_images.shape[1:]
         torch.Size([1, 28, 28])
     """
     entry = entry_of(name)
+    if other := OTHER_READERS.get(entry.layout):
+        raise InputError(f"name: {entry.title} holds no images; {other} reads it")
     if image_size is not None and image_size < 1:
         raise InputError(f"image_size: {image_size} found; expected a positive number of pixels")
     root = data_root(data)
-    if folder := find_set(entry, root):
-        # Without the user's own path: results are passed on.
-        where = f"data root: {folder.relative_to(root)}"
-        return replace(read_set(entry, folder, image_size), source=where)
-    if is_own_folder(root):
-        return read_own_folder(entry, root, image_size)
-    reason = "download not allowed"
-    if download:
-        try:
-            images = read_set(entry, download_set(entry, root), image_size)
-            return replace(images, source="downloaded from the official site")
-        except DownloadError as error:
-            reason = str(error)
-    own = f", and {root} is no folder of images by class" if data else ""
-    missing = f"{entry.title} is not in {root / entry.folders[0]}{own}; {reason}"
-    if entry.title == "MNIST":
-        return _embedded_digits(missing)
-    raise InputError(f"{missing}; to get it: {entry.how_to_get}, or --data FOLDER that holds it")
+    if not find_set(entry, root):
+        if is_own_folder(root):
+            return read_own_folder(entry, root, image_size)
+        if named := named_by(data):
+            raise InputError(
+                f"{named}: {root} holds neither {entry.title} nor images by class: found "
+                f"{what_is_in(root)}; expected {EXPECTED}, or {entry.title} in "
+                f"{entry.folders[0]}; to get {entry.title}: {entry.how_to_get(data)}"
+            )
+        if name == "mnist":
+            return _embedded_digits(root)
+    folder = located(entry, data)
+    # Without the user's own path: results are passed on.
+    where = f"data root: {folder.relative_to(root)}"
+    return replace(read_set(entry, folder, image_size), source=where)
 
 
-def find_set(entry: Entry, root: Path) -> Path | None:
-    """Returns the folder of a set in a data root.
-
-    Args:
-        entry: Which set.
-        root: The data root.
-
-    Returns:
-        The first of the set's possible folders that is there and not empty, or None.
-
-    Example:
-        >>> find_set(entry_of("cifar10"), Path("nowhere")) is None
-        True
-    """
-    for name in entry.folders:
-        folder = root / name
-        if folder.is_dir() and any(folder.iterdir()):
-            return folder
-    return None
-
-
-def download_images(name: str, data: str | Path | None = None) -> Path:
-    """Downloads a set from its official site into the data root, unless it is there.
-
-    Args:
-        name: As for :func:`load_images`.
-        data: The data root.
-
-    Returns:
-        The folder that holds the set.
-
-    Raises:
-        InputError: No such name, no free download, no answer or a failed download.
-    """
-    entry, root = entry_of(name), data_root(data)
-    try:
-        return find_set(entry, root) or download_set(entry, root)
-    except DownloadError as error:
-        raise InputError(f"{entry.title}: {error}; to get it: {entry.how_to_get}") from error
-
-
-def _embedded_digits(missing: str) -> ImageSet:
+def _embedded_digits(root: Path) -> ImageSet:
     """The 5,000 + 1,000 real digits that come with the package."""
     with files("plastorch.data").joinpath("mnist_subset.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)
@@ -133,8 +94,7 @@ def _embedded_digits(missing: str) -> ImageSet:
         sha256=fingerprint(train_x, train_y, test_x, test_y),
         notice=(
             f"SMALL STAND-IN: 5,000 + 1,000 of MNIST's 60,000 + 10,000 digits, from inside the "
-            f"package. {missing}. Figures from it do not compare with published ones. For the full "
-            f"set: plastorch data get mnist ({entry.how_to_get}), or put its four files "
-            f"into {entry.folders[0]} in a folder named by --data."
+            f"package; MNIST is not in {root / entry.folders[0]}. Figures from it do not compare "
+            f"with published ones. For the full set: {entry.how_to_get()}."
         ),
     )

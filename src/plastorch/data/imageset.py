@@ -121,7 +121,7 @@ class ImageSet:
             seed: decides which.
 
         Returns:
-            A set whose notice tells its size.
+            A set whose notice tells its size, after what it said before.
         """
         random = generator(seed, 9)
         rows, test_rows = (
@@ -129,6 +129,7 @@ class ImageSet:
             for labels, count in ((self.train_labels, train), (self.test_labels, test))
         )
         unlabelled = self.unlabelled_images
+        size = f"Smoke run on {len(rows)} training and {len(test_rows)} test images."
         return replace(
             self,
             train_images=self.train_images[rows],
@@ -137,7 +138,7 @@ class ImageSet:
             test_labels=self.test_labels[test_rows],
             unlabelled_images=None if unlabelled is None else unlabelled[:train],
             aspect=None if self.aspect is None else self.aspect[rows],
-            notice=f"smoke run on {len(rows)} training and {len(test_rows)} test images",
+            notice=f"{self.notice} {size}".lstrip(),
         )
 
 

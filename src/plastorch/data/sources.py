@@ -8,19 +8,14 @@ from torch import Tensor
 
 from plastorch.data.catalogue import Entry
 from plastorch.data.cifar import read_cifar, read_pickle
-from plastorch.data.folders import read_parts, scan_parts
+from plastorch.data.folders import read_parts
 from plastorch.data.formats import read_idx, read_stl10_images, read_stl10_labels
 from plastorch.data.imageset import ImageSet, fingerprint
+from plastorch.data.locate import missing_files, present_file
+from plastorch.data.trees import scan_parts
 from plastorch.engine.errors import InputError
 
 IMAGENET_SIDE = 160
-OTHER_READERS = {
-    "precipitation": "plastorch.data.weather",
-    "records": "plastorch.data.tables",
-    "commands": "plastorch.data.audio",
-    "digits": "plastorch.data.audio",
-}
-"""Of what are no images, by layout."""
 
 
 def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> ImageSet:
@@ -36,17 +31,14 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
         The set.
 
     Raises:
-        InputError: A file is missing or damaged, the size is not the set's, or it has no images.
+        InputError: A file is missing or damaged, or the size is not the set's.
     """
-    if other := OTHER_READERS.get(entry.layout):
-        raise InputError(f"name: {entry.title} holds no images; {other} reads it")
     if entry.layout == "tree":
         parts, side = scan_parts(folder, ("val",)), image_size or IMAGENET_SIDE
         images = read_parts(entry.title, *parts, side, colour=True)
         names = tuple(entry.classes.get(wnid, wnid) for wnid in images.classes)
         return replace(images, classes=names)
-    missing = missing_files(entry, folder)
-    if missing:
+    if missing := missing_files(entry, folder):
         raise InputError(
             f"{folder}: {', '.join(missing)} not found; "
             f"{entry.title} consists of {', '.join(entry.files)}"
@@ -57,41 +49,6 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
     if image_size not in (None, side):
         raise InputError(f"image_size: {image_size} found; {entry.title} has {side}x{side} pixels")
     return images
-
-
-def missing_files(entry: Entry, folder: Path) -> list[str]:
-    """Names the official files, optional ones left out, that a folder lacks.
-
-    Args:
-        entry: Which set.
-        folder: Where it should lie.
-
-    Returns:
-        Plain names; a gzipped IDX file counts as there.
-
-    Example:
-        >>> from plastorch.data.catalogue import CATALOGUE
-        >>> missing_files(CATALOGUE["cifar100"], Path("nowhere"))
-        ['train', 'test', 'meta']
-    """
-    needed = [name for name in entry.files if name not in entry.optional]
-    return [name for name in needed if not present_file(entry, folder, name).is_file()]
-
-
-def present_file(entry: Entry, folder: Path, name: str) -> Path:
-    """Returns the path of a file, or of its gzipped form if only that is there (IDX only).
-
-    Args:
-        entry: Which set.
-        folder: Where to look.
-        name: The plain name.
-
-    Returns:
-        A path; the file need not exist.
-    """
-    plain, packed = folder / name, folder / f"{name}.gz"
-    use_packed = entry.layout == "idx" and packed.is_file() and not plain.is_file()
-    return packed if use_packed else plain
 
 
 def _read_idx_set(entry: Entry, folder: Path) -> ImageSet:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plastorch.data.catalogue import CATALOGUE, Entry
-from plastorch.data.images import find_set
-from plastorch.data.root import data_root
-from plastorch.data.sources import present_file
+from plastorch.data.images import OTHER_READERS
+from plastorch.data.locate import find_set, missing_files, present_file
+from plastorch.data.own import is_own_folder
+from plastorch.data.root import data_root, named_by
+
+AT_HAND, OWN = "at hand", "own images at hand"
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,48 @@ class SetStatus:
 
     Attributes:
         name: The name to load it by.
-        present: Whether all it needs is there; the files' contents are vouched for by their checks.
+        at_hand: As :func:`at_hand` says.
         where: The folder where it is, or would be.
         files: What was found there.
         missing: Official files that are not there, optional ones too.
-        download: What getting it would take; for MNIST, what the package has meanwhile.
+        download: What getting it would take.
     """
 
     name: str
-    present: bool
+    at_hand: str
     where: Path
     files: tuple[FileStatus, ...]
     missing: tuple[str, ...]
     download: str
+
+    @property
+    def present(self) -> bool:
+        """Whether all it needs is there; the files' contents are vouched for by their checks."""
+        return self.at_hand == AT_HAND
+
+
+def at_hand(entry: Entry, data: str | Path | None = None) -> str:
+    """What there is to be loaded in the place of a set, in words.
+
+    Args:
+        entry: Which set.
+        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+
+    Returns:
+        ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (MNIST's inside
+        the package) or ``not at hand``.
+
+    Raises:
+        InputError: A folder was given that is not there.
+    """
+    root = data_root(data)
+    if folder := find_set(entry, root):
+        return "incomplete" if missing_files(entry, folder) else AT_HAND
+    if entry.layout not in OTHER_READERS and is_own_folder(root):
+        return OWN
+    if entry.name == "mnist" and not named_by(data):
+        return "6,000 of it at hand"
+    return "not at hand"
 
 
 def image_set_status(data: str | Path | None = None) -> list[SetStatus]:
@@ -63,27 +95,25 @@ def image_set_status(data: str | Path | None = None) -> list[SetStatus]:
         >>> [row.name for row in image_set_status()][:3]
         ['mnist', 'fashion-mnist', 'cifar10']
     """
+    return [_status(entry, data) for entry in CATALOGUE.values()]
+
+
+def _status(entry: Entry, data: str | Path | None) -> SetStatus:
     root = data_root(data)
-    return [_status(name, entry, root) for name, entry in CATALOGUE.items()]
-
-
-def _status(name: str, entry: Entry, root: Path) -> SetStatus:
-    where = find_set(entry, root) or root / entry.folders[0]
+    state = at_hand(entry, data)
+    where = find_set(entry, root) or (root if state == OWN else root / entry.folders[0])
     if entry.layout == "tree":
         found = [_tree_status(where / part) for part in ("train", "val") if (where / part).is_dir()]
-        missing = [part for part in ("train", "val") if not (where / part).is_dir()]
+        missing = missing_files(entry, where)
     elif entry.layout in ("commands", "digits"):
         found = _recordings_status(where)
-        missing = [] if found else ["recordings"]
+        missing = missing_files(entry, where)
     else:
         paths = [present_file(entry, where, file) for file in entry.files]
         found = [_file_status(entry, path) for path in paths if path.is_file()]
         missing = [path.name for path in paths if not path.is_file()]
-    present = all(file in entry.optional for file in missing)
-    download = entry.how_to_get
-    if name == "mnist":
-        download += "; until then, 5,000 + 1,000 of its digits inside the package"
-    return SetStatus(name, present, where, tuple(found), tuple(missing), download)
+    how = entry.how_to_get(data)
+    return SetStatus(entry.name, state, where, tuple(found), tuple(missing), how)
 
 
 def _file_status(entry: Entry, path: Path) -> FileStatus:

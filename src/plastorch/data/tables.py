@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.formats import read_bytes
-from plastorch.data.images import find_set
-from plastorch.data.root import data_root
+from plastorch.data.locate import located
 from plastorch.engine.errors import InputError, meant
 
 if TYPE_CHECKING:
@@ -95,11 +94,10 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     if name not in TABLES:
         expected = f"expected one of {', '.join(TABLES)}{meant(name, TABLES)}"
         raise InputError(f"name: no table {name!r}; {expected}")
-    entry, root = CATALOGUE[NAME], data_root(data)
-    folder = find_set(entry, root)
-    path = (folder or root / entry.folders[0]) / f"{name}.csv.gz"
+    entry = CATALOGUE[NAME]
+    path = located(entry, data) / f"{name}.csv.gz"
     if not path.is_file():
-        raise InputError(f"{path} is missing; to get it: {entry.how_to_get}, or --data FOLDER")
+        raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")
     frame = _read(path, TABLES[name])
     labels, split = frame[LABEL], frame[SPLIT] if SPLIT in frame.columns else None
     return Table(

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.formats import MOST_BYTES
-from plastorch.data.images import find_set
-from plastorch.data.root import data_root
+from plastorch.data.locate import located
 from plastorch.engine.errors import InputError
 
 NAME = "us-precipitation"
@@ -117,11 +116,10 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
     Raises:
         InputError: The file is not there, or damaged.
     """
-    entry, root = CATALOGUE[NAME], data_root(data)
-    folder = find_set(entry, root)
-    path = (folder or root / entry.folders[0]) / entry.files[0]
+    entry = CATALOGUE[NAME]
+    path = located(entry, data) / entry.files[0]
     if not path.is_file():
-        raise InputError(f"{path} is missing; to get it: {entry.how_to_get}, or --data FOLDER")
+        raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")
     arrays = _read(path)
     amount = torch.from_numpy(arrays["precip"])
     offset = torch.from_numpy(arrays["utc_offset"])

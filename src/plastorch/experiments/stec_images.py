@@ -35,11 +35,14 @@ def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
     """MNIST's digits for the scenes of transfer, if there is any.
 
     Raises:
-        InputError: if the data root is a folder of own images: none of them are digits.
+        InputError: if there are none, or the data root is a folder of own images.
     """
     if not config.transfer or config.sweep:
         return None
-    digits = load_images("mnist", session.data)
+    try:
+        digits = load_images("mnist", session.data)
+    except InputError as error:
+        raise InputError(f"{error}; or --no-transfer, which does without") from None
     if digits.source == "own folder":
         raise InputError(
             f"transfer is True, but {session.data or 'the data root'} is a folder of own images; "

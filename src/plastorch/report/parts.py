@@ -10,8 +10,8 @@ from typing import Any
 from plastorch.report.canvas import NO_FIGURES, can_draw
 from plastorch.report.words import duration, measure, plain
 
-_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that HTML doesn't allow, and those that turn the text after them around."""
+_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that HTML or UTF-8 don't allow, and those that turn the text after them around."""
 _ICONS = {
     "good": "M2.5 8.5 6.5 12.5 13.5 4",
     "bad": "M3.5 3.5 12.5 12.5M12.5 3.5 3.5 12.5",

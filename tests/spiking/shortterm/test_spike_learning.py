@@ -20,7 +20,7 @@ LEARNING, TIMING = LongTerm(rate=0.1, homeostasis=0.2), Timing()
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
-    images = load_images("mnist", download=False)
+    images = load_images("mnist")
     return images.train_images[:600, 0].float() / 255, images.train_labels[:600]
 
 

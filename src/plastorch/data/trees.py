@@ -1,0 +1,200 @@
+"""Trees of image files, one folder per class: what is in them, and where their links lead."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """One part of a set: a folder with a folder of images for each class.
+
+    Attributes:
+        folder: The part's folder.
+        classes: Names of the class folders, sorted.
+        files: Every image file, class by class, sorted.
+        labels: int64, one per file.
+        others: Files that are no images by their ending, or in no class folder.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: Tensor
+    others: tuple[Path, ...] = ()
+
+    def part(self, chosen: Sequence[bool]) -> "Tree":
+        """The same tree with some of its files.
+
+        Args:
+            chosen: for each file, whether it is among them.
+        """
+        files = tuple(compress(self.files, chosen))
+        return replace(self, files=files, labels=self.labels[torch.tensor(chosen)])
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Folders in a folder, sorted, without hidden ones; none if it is not there."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return sorted(f for f in inside if f.is_dir() and _visible(f.name))
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether an image file lies in a folder itself."""
+    return any(map(is_image, os.listdir(folder)))
+
+
+def scan_tree(folder: Path) -> Tree:
+    """Lists the images of a tree, at any depth below each class folder.
+
+    Args:
+        folder: Holds one folder per class; hidden names are ignored.
+
+    Returns:
+        The tree, in torchvision's order.
+
+    Raises:
+        InputError: No class folder, one without images, or a link to a folder that is not the
+            class's own.
+    """
+    classes = tuple(inside.name for inside in visible_folders(folder))
+    if not classes:
+        raise InputError(f"{folder}: no class folder found; expected one folder per class")
+    others = [file for file in sorted(folder.iterdir()) if _visible(file.name) and file.is_file()]
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        inside = [
+            Path(parent, file)
+            for parent, names in sorted(_walk(folder / name))
+            for file in sorted(names)
+            if _visible(file)
+        ]
+        found = [file for file in inside if is_image(file.name)]
+        if not found:
+            raise InputError(
+                f"{folder / name}: no image found; expected {', '.join(ENDINGS)} files"
+            )
+        files += found
+        others += [file for file in inside if not is_image(file.name)]
+        labels += [label] * len(found)
+    return Tree(folder, classes, tuple(files), torch.tensor(labels), tuple(others))
+
+
+def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
+    """Lists the images of ``folder/train`` and ``folder/test`` (or ``val``).
+
+    Args:
+        folder: The root of both trees.
+        test_names: Names that the folder of test images may have; the first that is there counts.
+
+    Returns:
+        Training and test images.
+
+    Raises:
+        InputError: A folder is missing or empty, the test classes are others than the training
+            classes, or a link makes an image one of two classes or parts.
+    """
+    test_folder = next((folder / n for n in test_names if (folder / n).is_dir()), None)
+    if test_folder is None or not (folder / "train").is_dir():
+        raise InputError(f"{folder}: expected the folders train and {' or '.join(test_names)}")
+    train, test = scan_tree(folder / "train"), scan_tree(test_folder)
+    if train.classes != test.classes:
+        odd = sorted(set(train.classes) ^ set(test.classes))
+        raise InputError(
+            f"{folder}: class folder {odd[0]!r} is in only one of train and {test_folder.name}; "
+            "expected the same classes in both"
+        )
+    check_links(train, test)
+    return train, test
+
+
+def check_links(*trees: Tree) -> None:
+    """Refuses links by which an image would be of two classes, or of two parts.
+
+    A class folder, or an image, may be a link to somewhere else: sets are often put together so.
+
+    Args:
+        trees: The parts of a set.
+
+    Raises:
+        InputError: The message names the link and the class folder that it leads to.
+    """
+    owner: dict[str, Path] = {}
+    links = [(tree.folder / name, tree.folder / name) for tree in trees for name in tree.classes]
+    for tree in trees:
+        owners = [tree.folder / name for name in tree.classes]
+        pairs = zip(tree.files, tree.labels.tolist(), strict=True)
+        links += [(file, owners[label]) for file, label in pairs if os.path.islink(file)]
+    for link, folder in links:
+        owner.setdefault(os.path.realpath(link), folder)
+    for link, folder in links:
+        real = Path(os.path.realpath(link))
+        for place in (real, *real.parents):
+            if (other := owner.get(str(place), folder)) != folder:
+                raise InputError(
+                    f"{link} is {real}, which belongs to {other} too; "
+                    "expected each image in one class and part"
+                )
+
+
+def is_within(path: str | Path, folder: Path) -> bool:
+    """Whether a path leads into a folder, wherever links on the way to both lead.
+
+    Example:
+        >>> is_within("a/b", Path("a")), is_within("a/..", Path("a"))
+        (True, False)
+    """
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def shown(name: str) -> str:
+    r"""A name for display: bytes of it that are not UTF-8 are spelt.
+
+    Example:
+        >>> shown("caf\udce9")
+        'caf\\xe9'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image, by the ending of its name.
+
+    Example:
+        >>> is_image("cat.WebP"), is_image("cat.txt"), is_image(".cat.png")
+        (True, False, False)
+    """
+    return _visible(name) and name.lower().endswith(ENDINGS)
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder of a class, linked ones too, but none twice, and the names of its files.
+
+    Raises:
+        InputError: A link leads out of the class folder.
+    """
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(top, followlinks=True):
+        real = os.path.realpath(parent)
+        if not is_within(parent, top):
+            raise InputError(f"{parent}: leads to {real}; expected a folder in {top}")
+        if real in seen:
+            folders.clear()
+        else:
+            seen.add(real)
+            folders[:] = filter(_visible, folders)
+            yield parent, names
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".")
