@@ -135,9 +135,9 @@ def episode(module: Any, steps: int, begun: int) -> Any:
     """A piece of an episode, as a runner samples it, of a module's own states."""
     from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-    rng = np.random.default_rng(0)
+    rng, first = np.random.default_rng(0), module.get_initial_state()
     states = [
-        {name: rng.random(part.shape) for name, part in module.get_initial_state().items()}
+        {name: rng.random(part.shape, part.dtype) for name, part in first.items()}
         for _ in range(steps + (begun > 0))
     ]
     look = int(begun > 0)

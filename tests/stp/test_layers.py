@@ -55,6 +55,7 @@ def test_batch_first_and_single_sequences_are_the_same_numbers() -> None:
     torch.testing.assert_close((single, its_state.F), (output[:, 1], state.F[1]))
     again, _ = layer(x[:, 1], STPNState(state.h[1], state.F[1]))
     torch.testing.assert_close(again, layer(x, state)[0][:, 1])
+    torch.testing.assert_close(layer.energy(x[:, 1]), layer.energy(x)[:, 1])
     layer.batch_first = True
     torch.testing.assert_close(layer(x.transpose(0, 1))[0], output.transpose(0, 1))
     torch.testing.assert_close(layer.energy(x.transpose(0, 1)).shape, torch.Size([2, 5, 3]))
@@ -176,6 +177,9 @@ def test_export(strict: bool) -> None:
     exported = torch.export.export(model, (x,), strict=strict).module()
     x = torch.randn(5, 2, 4)
     torch.testing.assert_close(exported(x), model(x))
+    x[2, 0, 1] = torch.inf
+    output = exported(x)
+    assert output[2:, 0].isnan().all() and output[:, 1].isfinite().all()
 
 
 def test_half_precision_runs() -> None:
@@ -234,8 +238,6 @@ GOOD = torch.zeros(5, 2, 4)
         (torch.zeros(4), None, None, r"x has shape \(4,\)"),
         (torch.zeros(0, 2, 4), None, None, r"\(0, 2, 4\); expected one step"),
         (torch.zeros(5, 0, 4), None, None, r"\(5, 0, 4\); expected one step"),
-        (torch.full((5, 2, 4), torch.nan), None, None, r"not finite, in shape \(5, 2, 4\)"),
-        (torch.full((5, 2, 4), torch.inf), None, None, "not finite"),
         (GOOD.double(), None, None, "x is torch.float64; expected torch.float32"),
         (GOOD.to("meta"), None, None, "x is on meta; expected cpu"),
         (GOOD, state_of((3, 3), (3, 3, 7)), None, r"state.h has shape \(3, 3\); expected \(2, 3\)"),
@@ -243,6 +245,7 @@ GOOD = torch.zeros(5, 2, 4)
         (GOOD, state_of((2, 3), (2, 3, 7), dtype=torch.float64), None, "state.h is torch.float64"),
         (GOOD, state_of((2, 3), (2, 3, 7), device="meta"), None, "state.h is on meta"),
         (GOOD, torch.zeros(2, 3), None, "state is a Tensor"),
+        (GOOD, (torch.zeros(2, 3), None), None, "state.F is a NoneType; expected a tensor"),
         (GOOD, None, torch.tensor([5, 0]), "lengths are from 0 to 5; expected 1 to 5"),
         (GOOD, None, torch.tensor([6, 1]), "lengths are from 1 to 6"),
         (GOOD, None, torch.tensor([5]), r"lengths have shape \(1,\)"),
@@ -253,6 +256,46 @@ def test_bad_input(x: Tensor, state: object, lengths: Tensor | None, words: str)
     layer = STPN(4, 3)
     with pytest.raises(InputError, match=words):
         layer(x, state, lengths)  # type: ignore[arg-type]
+    if lengths is None:
+        with pytest.raises(InputError, match=words):
+            layer.energy(x, state)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [torch.nan, -torch.inf])
+@pytest.mark.parametrize(
+    "name", ["x", "state.h", "state.F", "weight", "bias", "weight_lambda", "weight_gamma"]
+)
+def test_what_is_not_finite_is_refused(name: str, number: float) -> None:
+    layer, x = STPN(4, 3), torch.zeros(5, 2, 4)
+    state = layer(x)[1].detach()
+    tensors = {"x": x, "state.h": state.h, "state.F": state.F}
+    tensors |= {name: part.detach() for name, part in layer.cells[0].named_parameters()}
+    tensors[name].flatten()[-1] = number
+    with pytest.raises(InputError, match=f"^{name} holds"):
+        layer(x, state)
+    with pytest.raises(InputError, match=f"in {name};"):
+        layer.energy(x, state)
+
+
+def test_lengths_that_change_before_the_gradient_are_refused() -> None:
+    """Compiled code would leave its arrays."""
+    lengths = torch.tensor([5, 2])
+    output, _ = STPN(4, 3)(GOOD, lengths=lengths)
+    lengths += 10**6
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
+def test_parameters_of_another_size_or_type_are_refused() -> None:
+    for name, tensor, words in (
+        ("weight", torch.zeros(2, 7), r"weight is \[2, 7\]; expected \[3, 7\]"),
+        ("weight_gamma", torch.zeros(3, 4), r"weight_gamma is \[3, 4\]; expected \[3, 7\]"),
+        ("bias", torch.zeros(3, dtype=torch.float64), "bias is torch.float64"),
+    ):
+        layer = STPN(4, 3)
+        setattr(layer.cells[0], name, nn.Parameter(tensor))
+        with pytest.raises(InputError, match=words):
+            layer(GOOD)
 
 
 def test_bad_input_of_cells_and_stacks() -> None:

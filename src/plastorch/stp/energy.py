@@ -7,7 +7,7 @@ the change of synapses are not counted.
 import torch
 from torch import Tensor
 
-from plastorch.stp.rule import Dynamics, Parameters, STPNState, step
+from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, step
 
 
 def synaptic_energy(efficacy: Tensor, pre: Tensor) -> Tensor:
@@ -47,8 +47,8 @@ def unit_energy(
     Returns:
         Energies and activities [T, B, H].
     """
-    energies, outputs = [], []
-    for input_ in x:
+    energies, outputs, bound = [], [], saturation(x.dtype)
+    for input_ in x.clamp(-bound, bound):
         state, response = step(input_, state, parameters, dynamics)
         energies.append(synaptic_energy(response.efficacy, response.pre))
         outputs.append(state.h)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_finite
 from plastorch.stp.energy import unit_energy
 from plastorch.stp.rule import (
     Activation,
@@ -130,7 +130,8 @@ class STPNCell(nn.Module):
             ``x`` has none.
 
         Raises:
-            InputError: if shapes, devices or types don't fit, or inputs are not finite.
+            InputError: if shapes, devices or types don't fit; on CPUs, also if inputs, the state or
+                parameters are not finite.
         """
         if x.dim() not in (1, 2):
             raise InputError(f"x has shape {tuple(x.shape)}; expected (B, {self.input_size})")
@@ -145,17 +146,18 @@ class STPNCell(nn.Module):
         self, x: Tensor, state: STPNState | None, lengths: Tensor | None = None
     ) -> tuple[Tensor, STPNState]:
         """A sequence [T, B, I] whose form was checked; see :class:`STPN`."""
-        state = self.initial_state(x.shape[1]) if state is None else self.checked(state, x.shape[1])
+        state = self.before(state, x.shape[1])
         return run_sequence(x, state, self.slow, self.dynamics, lengths)
 
-    def checked(self, state: STPNState, batch_size: int) -> STPNState:
-        """The state, if it fits.
+    def before(self, state: STPNState | None, batch_size: int) -> STPNState:
+        """The state, if it fits; silent and empty if None.
 
         Raises:
             InputError: if it is of another shape, device or type.
         """
-        if not isinstance(state, tuple) or len(state) != 2:
-            raise InputError(f"state is a {type(state).__name__}; expected the pair (h, F)")
+        if state is None:
+            return self.initial_state(batch_size)
+        state = _pair(state)
         shapes = {
             "h": (batch_size, self.hidden_size),
             "F": (batch_size, *self.memory_size),
@@ -164,7 +166,7 @@ class STPNCell(nn.Module):
             if tuple(tensor.shape) != shape:
                 raise InputError(f"state.{name} has shape {tuple(tensor.shape)}; expected {shape}")
             check_same(f"state.{name}", tensor, self.weight)
-        return STPNState(*state)
+        return state
 
     def extra_repr(self) -> str:
         d = self.dynamics
@@ -271,36 +273,21 @@ class STPN(nn.Module):
             [B, H, Kp]. With more than one layer, a tuple of their states.
 
         Raises:
-            InputError: if shapes, devices or types don't fit, a sequence is empty, or inputs are
-                not finite.
+            InputError: if shapes, devices or types don't fit, or a sequence is empty; on CPUs, also
+                if inputs, the state or parameters are not finite.
         """
         if isinstance(x, PackedSequence):
             return self._packed(x, state, lengths)
-        if x.dim() not in (2, 3):
-            order = "(B, T, " if self.batch_first else "(T, B, "
-            raise InputError(f"x has shape {tuple(x.shape)}; expected {order}{self.input_size})")
-        single = x.dim() == 2
-        if single:
-            x = x.unsqueeze(1)
-        elif self.batch_first:
-            x = x.transpose(0, 1)
-        steps, batch_size = x.shape[:2]
-        first = self.cells[0]
-        assert isinstance(first, STPNCell)
-        check_input(x, first.weight, self.input_size)
+        x, single = self._steps_first(x)
         if lengths is not None:
-            lengths = _checked_lengths(lengths, steps, batch_size)
+            lengths = _checked_lengths(lengths, *x.shape[:2])
         states = self._states(state, single)
         after = []
         for cell, before in zip(self.cells, states, strict=True):
             assert isinstance(cell, STPNCell)
             x, new = cell.run(x, before, lengths)
             after.append(_unbatched(new) if single else new)
-        if single:
-            x = x.squeeze(1)
-        elif self.batch_first:
-            x = x.transpose(0, 1)
-        return x, after[0] if self.num_layers == 1 else tuple(after)
+        return self._as_given(x, single), after[0] if self.num_layers == 1 else tuple(after)
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: STPNState | tuple[STPNState, ...] | None = None) -> Tensor:
@@ -313,17 +300,43 @@ class STPN(nn.Module):
             state: before the first step.
 
         Returns:
-            [T, B, H] ([B, T, H] with ``batch_first``), the neurons of all layers side by side.
+            Energies in the form of ``x``, the neurons of all layers side by side: [T, B, H], or
+            [B, T, H] with ``batch_first``.
+
+        Raises:
+            InputError: if shapes, devices or types don't fit, or inputs, the state or parameters
+                are not finite.
         """
-        x = x.transpose(0, 1) if self.batch_first else x
+        x, single = self._steps_first(x)
         energies = []
-        for cell, before in zip(self.cells, self._states(state, False), strict=True):
+        for cell, before in zip(self.cells, self._states(state, single), strict=True):
             assert isinstance(cell, STPNCell)
-            before = cell.initial_state(x.shape[1]) if before is None else before
+            h, memory = before = cell.before(before, x.shape[1])
+            check_finite(x=x, **{"state.h": h, "state.F": memory}, **dict(cell.named_parameters()))
             energy, x = unit_energy(x, before, cell.slow, cell.dynamics)
             energies.append(energy)
-        energy = torch.cat(energies, dim=-1)
-        return energy.transpose(0, 1) if self.batch_first else energy
+        return self._as_given(torch.cat(energies, dim=-1), single)
+
+    def _steps_first(self, x: Tensor) -> tuple[Tensor, bool]:
+        """Sequences [T, B, I], and whether ``x`` is a single one, without B."""
+        if x.dim() not in (2, 3):
+            order = "(B, T, " if self.batch_first else "(T, B, "
+            raise InputError(f"x has shape {tuple(x.shape)}; expected {order}{self.input_size})")
+        single = x.dim() == 2
+        if single:
+            x = x.unsqueeze(1)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        first = self.cells[0]
+        assert isinstance(first, STPNCell)
+        check_input(x, first.weight, self.input_size)
+        return x, single
+
+    def _as_given(self, x: Tensor, single: bool) -> Tensor:
+        """The way back from [T, B, H]."""
+        if single:
+            return x.squeeze(1)
+        return x.transpose(0, 1) if self.batch_first else x
 
     def _packed(
         self,
@@ -347,6 +360,8 @@ class STPN(nn.Module):
         if state is None:
             return [None] * self.num_layers
         states: Any = (state,) if self.num_layers == 1 else state
+        if not isinstance(states, (tuple, list)):
+            raise InputError(f"state is a {type(state).__name__}; expected one of each layer")
         if len(states) != self.num_layers:
             raise InputError(f"state is of {len(states)} layers; expected {self.num_layers}")
         return [_batched(each) if single else each for each in states]
@@ -360,14 +375,12 @@ def _check_counts(**sizes: int) -> None:
 
 
 def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:
-    """Raises InputError if inputs [..., I] are empty, not finite, or don't fit the weights."""
+    """Raises InputError if inputs [..., I] are empty, or don't fit the weights."""
     if x.shape[-1] != input_size:
         raise InputError(f"x has shape {tuple(x.shape)}; expected {input_size} features, at last")
     if x.numel() == 0:
         raise InputError(f"x has shape {tuple(x.shape)}; expected one step and sample or more")
     check_same("x", x, weight)
-    if not x.is_meta and not torch.compiler.is_compiling() and not torch.isfinite(x).all():
-        raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
 
 
 def check_same(name: str, tensor: Tensor, weight: Tensor) -> None:
@@ -384,7 +397,7 @@ def _checked_lengths(lengths: Tensor, steps: int, batch_size: int) -> Tensor:
             f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
             f"({batch_size},) whole numbers"
         )
-    lengths = lengths.to("cpu", torch.int64)
+    lengths = lengths.to("cpu", torch.int64).contiguous()
     if lengths.min() < 1 or lengths.max() > steps:
         raise InputError(
             f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
@@ -392,8 +405,18 @@ def _checked_lengths(lengths: Tensor, steps: int, batch_size: int) -> Tensor:
     return lengths
 
 
+def _pair(state: STPNState) -> STPNState:
+    """The state, if it has the form of one."""
+    if not isinstance(state, tuple) or len(state) != 2:
+        raise InputError(f"state is a {type(state).__name__}; expected the pair (h, F)")
+    for name, part in zip(STPNState._fields, state, strict=True):
+        if not isinstance(part, Tensor):
+            raise InputError(f"state.{name} is a {type(part).__name__}; expected a tensor")
+    return STPNState(*state)
+
+
 def _batched(state: STPNState | None) -> STPNState | None:
-    return None if state is None else STPNState(*(tensor.unsqueeze(0) for tensor in state))
+    return None if state is None else STPNState(*(part.unsqueeze(0) for part in _pair(state)))
 
 
 def _unbatched(state: STPNState) -> STPNState:

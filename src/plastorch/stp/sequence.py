@@ -46,10 +46,12 @@ def run_sequence(
         Activities [T, B, H] and the last state.
     """
     bound = saturation(x.dtype)
-    x = x.clamp(-bound, bound)
     plain = (dynamics.rule, dynamics.decay) == ("hebb", "with")
     if x.device.type != "cpu" or not plain or torch.compiler.is_compiling():
-        return unroll(x, state, parameters, dynamics, lengths)
+        saturated = x.clamp(-bound, bound) + 0 * x  # NaN where an input is infinite
+        return unroll(saturated, state, parameters, dynamics, lengths)
+    _check(x, state, parameters, dynamics, lengths)
+    x = x.clamp(-bound, bound)
     weight, bias, decay, rate = parameters
     synapses = state.F.shape[1:]
     bias = x.new_zeros(len(weight)) if bias is None else bias
@@ -65,6 +67,35 @@ def run_sequence(
     return output.to(x.dtype), STPNState(h.to(x.dtype), memory.to(x.dtype))
 
 
+def _check(
+    x: Tensor,
+    state: STPNState,
+    parameters: Parameters,
+    dynamics: Dynamics,
+    lengths: Tensor | None,
+) -> None:
+    """Raises InputError unless all that the kernels take is finite and fits together."""
+    from plastorch.engine.compiled import check_arrays
+
+    (steps, batch, inputs), hidden = x.shape, state.h.shape[-1]
+    width = inputs + hidden if dynamics.recurrent else inputs
+    synapses = (hidden, len(range(width)[dynamics.columns(inputs, width)]))
+    weight, bias, decay, rate = parameters
+    arrays: dict[str, tuple[Any, ...]] = {
+        "x": (x, x.shape, x.dtype),
+        "state.h": (state.h, (batch, hidden), x.dtype),
+        "state.F": (state.F, (batch, *synapses), x.dtype),
+        "weight": (weight, (hidden, width), x.dtype),
+        "weight_lambda": (decay, (1,) if decay.shape == (1,) else synapses, x.dtype),
+        "weight_gamma": (rate, (1,) if rate.shape == (1,) else synapses, x.dtype),
+    }
+    if bias is not None:
+        arrays["bias"] = (bias, (hidden,), x.dtype)
+    if lengths is not None:
+        arrays["lengths"] = (lengths, (batch,), torch.int64, 1, steps)
+    check_arrays(**arrays)
+
+
 class _Sequence(torch.autograd.Function):
     """Activities and last memory; differentiable in all tensors."""
 
@@ -72,20 +103,21 @@ class _Sequence(torch.autograd.Function):
     def forward(
         ctx: Any, lengths: Tensor, dynamics: Dynamics, keep: bool, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.lengths, ctx.dynamics = lengths, dynamics
+        ctx.dynamics = dynamics
         output, memory, *kept = _forward(tensors, lengths, dynamics, keep)
         if keep:
-            ctx.save_for_backward(*tensors, output, *kept)
+            ctx.save_for_backward(lengths, *tensors, output, *kept)
         return output, memory
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        tensors, kept = ctx.saved_tensors[:7], ctx.saved_tensors[7:]
+        lengths, *saved = ctx.saved_tensors
+        tensors, kept = tuple(saved[:7]), tuple(saved[7:])
         of_tensors: Sequence[Tensor | None]
         if torch.is_grad_enabled():
-            of_tensors = _differentiable(tensors, gradients, ctx.lengths, ctx.dynamics)
+            of_tensors = _differentiable(tensors, gradients, lengths, ctx.dynamics)
         else:
-            of_tensors = _backward(tensors, kept, gradients, ctx.lengths, ctx.dynamics)
+            of_tensors = _backward(tensors, kept, gradients, lengths, ctx.dynamics)
         return None, None, None, *of_tensors
 
 
