@@ -22,6 +22,7 @@ from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     ShortTermState,
     ShortTermWTA,
+    Site,
     class_scores,
     compete,
     initial_state,
@@ -208,6 +209,30 @@ def test_module_normalises_and_takes_states() -> None:
     assert set(net.state_dict()) == {"weight", "bias"}
 
 
+def test_a_gradient_is_that_of_the_steps() -> None:
+    net = ShortTermWTA(6, 4, ShortTerm(kappa=3.0)).double()
+    net.weight.copy_(inputs(16, 4, 6))
+    x, state = inputs(17, 5, 2, 6), initial_state(2, net.weight)
+    given = x.clone().requires_grad_()
+    posteriors, _ = net(given)
+    torch.testing.assert_close(posteriors.detach(), net(x)[0])
+    posteriors[:, :, 0].prod().backward()
+    again, total = x.clone().requires_grad_(), torch.ones(()).double()
+    for frame in unit(again):
+        y, state = step(frame, state, net.weight, net.bias, net.constants)
+        total = total * y[:, 0].prod()
+    total.backward()
+    assert given.grad is not None and bool(given.grad.any())
+    torch.testing.assert_close(given.grad, again.grad)
+
+
+@pytest.mark.parametrize("site", ["synapse", "neuron", "none"])
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0)])
+def test_no_frame_or_stream_gives_no_posterior(site: Site, shape: tuple[int, int]) -> None:
+    posteriors, state = ShortTermWTA(6, 4, ShortTerm(site=site))(torch.zeros(*shape, 6))
+    assert posteriors.shape == (*shape, 4) and len(state.F) == shape[1]
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -230,7 +255,7 @@ def test_bad_inputs() -> None:
     net = ShortTermWTA(6, 4)
     for x, state, words in (
         (torch.zeros(2, 6), None, "x has shape"),
-        (torch.zeros(3, 2, 5), None, "expected .T, S, 6."),
+        (torch.zeros(3, 2, 5), None, "expected real .T, S, 6."),
         (torch.full((3, 2, 6), math.nan), None, "x holds NaN"),
         (torch.zeros(3, 2, 6), initial_state(1, net.weight), "state has F of shape"),
     ):
@@ -238,6 +263,17 @@ def test_bad_inputs() -> None:
             net(x, state)
     with pytest.raises(InputError, match="neurons is 0"):
         ShortTermWTA(6, 0)
+    given = torch.zeros(3, 2, 6), initial_state(2, net.weight), net.weight, net.bias
+    for place, part, words in (
+        (0, torch.zeros(3, 2, 7), r"weight is \[4, 6\]; expected \[any, 7\]"),
+        (1, initial_state(1, net.weight), r"F is \[1, 4, 6\]; expected \[2, 4, 6\]"),
+        (1, initial_state(2, net.weight.double()), "F is torch.float64; expected torch.float32"),
+        (2, net.weight / 0, "weight holds NaN"),
+        (3, net.bias[1:], r"bias is \[3\]; expected \[4\]"),
+    ):
+        damaged = (*given[:place], part, *given[place + 1 :])
+        with pytest.raises(InputError, match=words):
+            run(*damaged, net.constants)  # type: ignore[arg-type]
 
 
 class EightByEight:

@@ -312,12 +312,24 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="site is 'neuron'; expected one of synapse, none"):
         respond(grid.course, grid.state, grid.weight, grid.bias, ShortTerm(site="neuron"), TIMING)
     constants, learning = ShortTerm(8.0, 0.1, 0.1), LongTerm()
-    learned = LongTermState(grid.weight.expand(STREAMS, -1, -1), *torch.zeros(2, STREAMS, NEURONS))
+    none = torch.zeros(STREAMS, NEURONS).double()
+    learned = LongTermState(grid.weight.expand(STREAMS, -1, -1), none, none)
     for changes, words in (
         ({"times": grid.course.times.flip(0)}, "times fall from"),
         ({"moments": grid.course.moments.flip(0)}, "times fall from"),
         ({"source": grid.course.source + 1}, "source goes from"),
-        ({"scale": grid.scale[:, :2]}, "course and trace are of .2, 3. streams"),
+        ({"scale": grid.scale[:, :2]}, r"scale is \[6, 2\]; expected \[any, 3\]"),
+        (
+            {"scale": grid.scale[:0]},
+            r"scale has shape \(0, 3\).* one frame or more",
+        ),
+        ({"choices": grid.course.choices + 0.5}, "choices goes from 0.5.*; expected 0 to 0.99"),
+        ({"choices": grid.course.choices[1:]}, "choices is "),
+        ({"starts": grid.course.starts[1:]}, r"starts is \[3\]; expected \[4\]"),
+        ({"starts": grid.course.starts.flip(0)}, "offsets from"),
+        ({"moments": grid.course.moments.float()}, "moments is torch.float32; expected torch.f"),
+        ({"duration": 0.1}, "times goes from 0.0 to 0.2.*; expected 0 to 0.1"),
+        ({"frame": 0.0}, "frame is 0.0"),
     ):
         course = grid.course._replace(**changes)
         with pytest.raises(InputError, match=words):
@@ -326,8 +338,23 @@ def test_bad_input() -> None:
             learn(course, grid.state.trace, learned, learning, TIMING)
     with pytest.raises(InputError, match="weight holds NaN"):
         respond(grid.course, grid.state, math.nan * grid.weight, grid.bias, constants, TIMING)
-    with pytest.raises(InputError, match="weight is on meta; expected the CPU"):
+    with pytest.raises(InputError, match="weight is on meta; expected cpu"):
         respond(grid.course, grid.state, grid.weight.to("meta"), grid.bias, constants, TIMING)
+    huge = grid.state._replace(trace=1e200 * grid.state.trace)
+    for state, bias, words in (
+        (grid.state, grid.bias[1:], r"bias is \[4\]; expected \[5\]"),
+        (grid.state, math.nan * grid.bias, "bias holds NaN"),
+        (grid.state._replace(F=grid.state.F[:, 1:]), grid.bias, r"F is \[3, 4, 12\]"),
+        (grid.state._replace(F=grid.state.F.float()), grid.bias, "F is torch.float32"),
+        (grid.state._replace(trace=grid.state.trace[:, 1:]), grid.bias, r"weight is \[5, 12\]"),
+        (huge, 1e300 * grid.bias, "potentials overflow"),
+    ):
+        with pytest.raises(InputError, match=words):
+            respond(grid.course, state, grid.weight, bias, ShortTerm(kappa=1e200), TIMING)
+    for part in ("bias", "spikes"):
+        foreign = learned._replace(**{part: none[:, 1:]})
+        with pytest.raises(InputError, match=rf"{part} is \[3, 4\]; expected \[3, 5\]"):
+            learn(grid.course, grid.state.trace, foreign, learning, TIMING)
     for name in ("input_rate", "output_rate", "trace_tau", "frame"):
         with pytest.raises(InputError, match=f"{name} is 0.0"):
             Timing(**{name: 0.0})

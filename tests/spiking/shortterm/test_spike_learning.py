@@ -79,3 +79,10 @@ def test_bad_settings(digits: tuple[Tensor, Tensor]) -> None:
         phase(digits[0], passes=0)
     with pytest.raises(InputError, match="images have shape"):
         SpikeLearning(ShortTermWTA(64, 5), digits[0], LEARNING, TIMING, 1, (0,))
+
+
+def test_a_state_of_another_circuit_is_refused(digits: tuple[Tensor, Tensor]) -> None:
+    training, other = phase(digits[0][:60]), phase(digits[0][:60], neurons=1)
+    with pytest.raises(InputError, match=r"weight is \[1, 1, 784\]; expected \[1, 20, 784\]"):
+        training.load_state_dict(other.state_dict())
+    assert training.learned.weight.shape == (1, 20, 784)

@@ -6,6 +6,7 @@ exponential decay, which is exact over any time; a spike of a neuron changes its
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import Events, check_events, step_of
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
-from plastorch.spiking.shortterm.rule import ShortTerm
+from plastorch.spiking.shortterm.rule import ShortTerm, check_circuit
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,25 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator) -> Course
         generator: on the CPU.
 
     Raises:
-        InputError: if a value is not in [0, 1].
+        InputError: if a value is not in [0, 1], or values have another shape.
 
     Example:
         >>> course = encode(torch.ones(2, 1, 3), Timing(), torch.Generator().manual_seed(0))
         >>> len(course.scale), course.duration
         (2, 0.1)
     """
+    if values.dim() != 3 or values.is_complex():
+        raise InputError(
+            f"values are {values.dtype} of shape {tuple(values.shape)}; expected real (T, S, D)"
+        )
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise InputError(
             f"values go from {float(values.min())} to {float(values.max())}; expected 0 to 1"
         )
-    steps, streams, inputs = values.shape
+    steps, streams, _ = values.shape
     rates = timing.input_rate * values
     # Times are counted in frames until the end: then rounding can't swap two spikes.
-    per_frame = timing.frame * rates.double().transpose(0, 1).reshape(-1, inputs)
+    per_frame = timing.frame * rates.double().transpose(0, 1).flatten(0, 1)
     shown = poisson(per_frame, 1.0, generator)
     frame_of = torch.arange(streams * steps).repeat_interleave(shown.offsets.diff()) % steps
     duration = steps * timing.frame
@@ -145,18 +150,20 @@ def respond(
         Spikes of the output neurons, and the state at the end.
 
     Raises:
-        InputError: for another site, spikes that are not in order or of other inputs, or weights
-            that are not finite, or not on the CPU.
+        InputError: for another site, spikes that are not in order or of other inputs, or parts of
+            other shapes or types, not on the CPU, or with numbers that are not finite or overflow.
     """
+    from plastorch.engine.compiled import REAL, check_arrays
     from plastorch.spiking.shortterm import kernels
 
     if constants.site not in ("synapse", "none"):
         raise InputError(f"site is {constants.site!r}; expected one of synapse, none")
-    _check(course, weight, state.trace)
-    dtype = weight.dtype
-    trace, memory = (part.to(dtype).clone().contiguous() for part in state)
+    check_arrays(trace=(state.trace, (None, None), REAL))
+    check_circuit(state.trace, state.F, weight, bias, constants)
+    given = _arrays(course, state.trace)
+    trace, memory = _copied(*state)
     winners = torch.empty(len(course.moments), dtype=torch.int64)
-    arrays = [part.contiguous().numpy() for part in (weight, bias, trace, memory)]
+    arrays = [part.detach().contiguous().numpy() for part in (weight, bias, trace, memory)]
     settings = (
         constants.kappa,
         constants.gamma if constants.site == "synapse" else 0.0,
@@ -166,12 +173,12 @@ def respond(
         constants.update == "track",
         constants.competition == "hard",
     )
-    given = _arrays(course, dtype)
 
     def share(begin: int, end: int) -> None:
         kernels.respond(given, *arrays, *settings, begin, end, winners.numpy())
 
     kernels.in_threads(share, len(trace))
+    _check_found(winners, trace=trace, F=memory)
     return Events(course.moments, winners, course.starts), SpikingState(trace, memory)
 
 
@@ -191,14 +198,25 @@ def learn(
         Spikes of the output neurons, ε at the end, and what has been learned.
 
     Raises:
-        InputError: for spikes that are not in order or of other inputs, or weights that are not
-            finite, or not on the CPU.
+        InputError: for spikes that are not in order or of other inputs, or parts of other shapes or
+            types, not on the CPU, or with numbers that are not finite or overflow.
     """
+    from plastorch.engine.compiled import REAL, check_arrays, check_constants
     from plastorch.spiking.shortterm import kernels
 
-    _check(course, state.weight, trace)
-    dtype = state.weight.dtype
-    trace, weight, bias, spikes = (part.to(dtype).clone().contiguous() for part in (trace, *state))
+    check_arrays(trace=(trace, (None, None), REAL))
+    (networks, inputs), real = trace.shape, trace.dtype
+    check_arrays(weight=(state.weight, (networks, None, inputs), real))
+    neurons = state.weight.shape[1]
+    if state.weight.numel() == 0:
+        raise InputError(f"weight is {list(state.weight.shape)}; expected neurons and inputs")
+    check_arrays(
+        bias=(state.bias, (networks, neurons), real),
+        spikes=(state.spikes, (networks, neurons), real, 0, inf),
+    )
+    check_constants(real, kappa=constants.kappa, homeostasis=constants.homeostasis)
+    given = _arrays(course, trace)
+    trace, weight, bias, spikes = _copied(trace, *state)
     winners = torch.empty(len(course.moments), dtype=torch.int64)
     arrays = [part.numpy() for part in (weight, bias, spikes, trace)]
     settings = (
@@ -209,12 +227,12 @@ def learn(
         timing.trace_tau,
         kernels.SCORE[constants.score],
     )
-    given = _arrays(course, dtype)
 
     def share(begin: int, end: int) -> None:
         kernels.learn(given, *arrays, *settings, begin, end, winners.numpy())
 
     kernels.in_threads(share, len(trace))
+    _check_found(winners, trace=trace, weight=weight, bias=bias)
     return (
         Events(course.moments, winners, course.starts),
         trace,
@@ -244,26 +262,51 @@ def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Te
     return counts.view(frames, streams, neurons).float()
 
 
-def _arrays(course: Course, dtype: torch.dtype) -> Course:
-    """The same with numpy's arrays, as the kernels take it."""
-    scale = course.scale.to(dtype)
+def _copied(*state: Tensor) -> list[Tensor]:
+    """What kernels may change."""
+    return [part.detach().clone(memory_format=torch.contiguous_format) for part in state]
+
+
+def _arrays(course: Course, trace: Tensor) -> Course:
+    """The same with numpy's arrays, as the kernels take it, scales in the type of the traces.
+
+    Raises:
+        InputError: unless it is of these streams and inputs, with spikes that are in order.
+    """
+    from plastorch.engine.compiled import check_arrays, check_constants
+
+    streams, inputs = trace.shape
+    course = Course._make(part.detach() if isinstance(part, Tensor) else part for part in course)
+    if not course.scale.is_floating_point() or len(course.scale) == 0:
+        raise InputError(
+            f"scale has shape {tuple(course.scale.shape)} and type {course.scale.dtype}; expected "
+            "real numbers of one frame or more"
+        )
+    check_positive(frame=course.frame, duration=course.duration)
+    check_constants(torch.float64, frame=course.frame, duration=course.duration)
+    course = course._replace(scale=course.scale.to(trace.dtype))
+    span, kind = (0, course.duration), torch.float64
+    check_arrays(
+        times=(course.times, (None,), kind, *span),
+        source=(course.source, course.times.shape, torch.int64),
+        first=(course.first, (streams + 1,), torch.int64),
+        moments=(course.moments, (None,), kind, *span),
+        choices=(course.choices, course.moments.shape, kind, 0, 1 - 2**-53),  # below 1
+        starts=(course.starts, (streams + 1,), torch.int64),
+        scale=(course.scale, (None, streams), trace.dtype, 0, inf),
+    )
+    check_events(Events(course.times, course.source, course.first), inputs)
+    nobody = torch.zeros(len(course.moments), dtype=torch.int64)
+    check_events(Events(course.moments, nobody, course.starts), 1)
     return Course._make(
-        part.contiguous().numpy() if isinstance(part, Tensor) else part
-        for part in course._replace(scale=scale)
+        part.contiguous().numpy() if isinstance(part, Tensor) else part for part in course
     )
 
 
-def _check(course: Course, weight: Tensor, trace: Tensor) -> None:
-    """Raises InputError unless spikes are in order, and weights finite and on the CPU."""
-    if weight.device.type != "cpu":
-        raise InputError(f"weight is on {weight.device}; expected the CPU")
-    if not bool(torch.isfinite(weight).all()):
-        raise InputError("weight holds NaN or infinite values; expected finite ones")
-    inputs = Events(course.times, course.source, course.first)
-    nobody = torch.zeros(len(course.moments), dtype=torch.int64)
-    outputs = Events(course.moments, nobody, course.starts)
-    check_events(inputs, weight.shape[-1])
-    check_events(outputs, 1)
-    streams = {inputs.networks, outputs.networks, course.scale.shape[1], len(trace)}
-    if len(streams) > 1:
-        raise InputError(f"course and trace are of {sorted(streams)} streams; expected one number")
+def _check_found(winners: Tensor, **state: Tensor) -> None:
+    """Raises InputError if a potential wasn't finite, so that none could be chosen, or a state."""
+    from plastorch.engine.compiled import check_arrays
+
+    if bool((winners < 0).any()):
+        raise InputError("potentials overflow; expected smaller weights, biases, traces or scales")
+    check_arrays(**{name: (part, part.shape, part.dtype) for name, part in state.items()})

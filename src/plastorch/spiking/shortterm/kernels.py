@@ -6,7 +6,7 @@ synapses are touched when it wins, and decayed by the time since then whenever t
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from math import exp, sqrt
+from math import exp, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ _compiled: Any = njit(
 
 def in_threads(work: Callable[[int, int], None], streams: int) -> None:
     """Calls ``work(begin, end)`` for shares of the streams, on as many threads as torch may use."""
-    shares = min(torch.get_num_threads(), streams)
+    shares = max(min(torch.get_num_threads(), streams), 1)
     bounds = [streams * share // shares for share in range(shares + 1)]
     with ThreadPoolExecutor(shares) as pool:
         list(pool.map(work, bounds[:-1], bounds[1:]))
@@ -115,12 +115,12 @@ def _potentials(x, weight, bias, squares, memory, left, kappa, score, u):  # typ
 
 @_compiled
 def _compete(u, hard):  # type: ignore[no-untyped-def]
-    """The posterior, in place of potentials."""
+    """The posterior, in place of potentials; it holds NaN unless they are finite."""
     best = u.max()
     if hard:
         winner = u.argmax()
         u[:] = 0
-        u[winner] = 1
+        u[winner] = 1.0 if isfinite(best) else np.nan
         return
     total = u.dtype.type(0)
     for k in range(len(u)):
@@ -132,13 +132,14 @@ def _compete(u, hard):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _choose(posterior, choice):  # type: ignore[no-untyped-def]
-    """The neuron that spikes, given a number in [0, 1)."""
+    """The neuron that spikes, given a number in [0, 1); -1 if the posterior isn't finite."""
     reached = posterior.dtype.type(0)
     for k in range(len(posterior)):
         reached += posterior[k]
         if choice < reached:
             return k
-    return posterior.argmax()  # where the sum is rounded below 1
+    # A sum may be rounded below 1; one that is NaN is no number above 0.
+    return posterior.argmax() if reached > 0 else -1
 
 
 @_compiled
@@ -204,7 +205,8 @@ def _advance(course, i, s, trace, clock, now, tau):  # type: ignore[no-untyped-d
 @_compiled
 def _scaled(course, s, now, trace, x):  # type: ignore[no-untyped-def]
     """c ε of all inputs."""
-    c = course.scale[min(int(now / course.frame + 1e-6), len(course.scale) - 1), s]
+    # As step_of() of plastorch.spiking.events.
+    c = course.scale[int(min(now / course.frame + 1e-6, len(course.scale) - 1.0)), s]
     for j in range(len(x)):
         x[j] = c * trace[j]
 
@@ -244,7 +246,7 @@ def respond(  # type: ignore[no-untyped-def]
         hard: whether the best neuron spikes for sure.
         begin: first stream.
         end: the one after the last.
-        winners: takes who spiked [O].
+        winners: takes who spiked [O]; -1, and the last, where potentials overflowed.
     """
     squares, left = _squares(weight), np.empty(len(weight))
     x, y = np.empty(weight.shape[1], weight.dtype), np.empty(len(weight), weight.dtype)
@@ -262,6 +264,8 @@ def respond(  # type: ignore[no-untyped-def]
             _compete(y, hard)
             k = _choose(y, course.choices[o])
             winners[o] = k
+            if k < 0:
+                return
             if gamma > 0:
                 _take_up(k, x, weight, memory[s], left, gamma, track)
         _advance(course, i, s, trace[s], clock, course.duration, trace_tau)
@@ -302,7 +306,7 @@ def learn(  # type: ignore[no-untyped-def]
         score: see SCORE.
         begin: first network.
         end: the one after the last.
-        winners: takes who spiked [O].
+        winners: takes who spiked [O]; -1, and the last, where potentials overflowed.
     """
     neurons, inputs = weight.shape[1:]
     x, y = np.empty(inputs, weight.dtype), np.empty(neurons, weight.dtype)
@@ -320,6 +324,8 @@ def learn(  # type: ignore[no-untyped-def]
             _compete(y, False)
             k = _choose(y, course.choices[o])
             winners[o] = k
+            if k < 0:
+                return
             share = rate / (1 + fired[s, k] / decline)
             for j in range(inputs):
                 weight[s, k, j] += share * (x[j] - weight[s, k, j])

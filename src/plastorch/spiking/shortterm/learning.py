@@ -91,6 +91,14 @@ class SpikeLearning:
         return {"trace": self.trace, **self.learned._asdict()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Takes what :meth:`state_dict` gave.
+
+        Raises:
+            InputError: for a state of another circuit, or with numbers that are not finite.
+        """
+        from plastorch.engine.compiled import check_arrays
+
+        own = self.state_dict().items()
+        check_arrays(**{name: (state[name], part.shape, part.dtype) for name, part in own})
         self.trace = state["trace"]
         self.learned = LongTermState(*(state[name] for name in LongTermState._fields))

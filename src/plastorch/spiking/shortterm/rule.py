@@ -221,7 +221,8 @@ def run(
 ) -> tuple[Tensor, ShortTermState]:
     """Frames one after the other: compiled on a CPU, in torch elsewhere; see :func:`step`.
 
-    The compiled way leaves out changes of synapses below 1e-9.
+    The compiled way leaves out changes of synapses below 1e-9. It has no gradient: where one is
+    asked for, torch computes on a CPU as well.
 
     Args:
         x: inputs [T, S, D].
@@ -232,26 +233,37 @@ def run(
 
     Returns:
         Posteriors [T, S, K], and the last state.
+
+    Raises:
+        InputError: where it is compiled, for shapes or types that don't fit each other, and numbers
+            that are not finite or overflow.
     """
     if constants.site == "none":
         u = scores(x.flatten(0, 1), state, weight, bias, constants)
-        return compete(u, constants.competition).view(*x.shape[:2], -1), state
-    if constants.site == "synapse" and x.device.type == "cpu":
+        return compete(u, constants.competition).view(*x.shape[:2], len(weight)), state
+    asked = torch.is_grad_enabled() and any(
+        part.requires_grad for part in (x, *state, weight, bias)
+    )
+    if constants.site == "synapse" and x.device.type == "cpu" and not asked:
         return _run_compiled(x, state, weight, bias, constants)
     posteriors = []
     for frame in x:
         y, state = step(frame, state, weight, bias, constants)
         posteriors.append(y)
-    return torch.stack(posteriors), state
+    empty = x.new_zeros(0, x.shape[1], len(weight))
+    return torch.stack(posteriors) if posteriors else empty, state
 
 
 def _run_compiled(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
+    from plastorch.engine.compiled import REAL, check_arrays
     from plastorch.spiking.shortterm import kernels
 
-    memory = state.F.clone(memory_format=torch.contiguous_format)
-    drive = x @ weight.mT
+    check_arrays(x=(x, (None, None, None), REAL))
+    check_circuit(x, state.F, weight, bias, constants)
+    memory = state.F.detach().clone(memory_format=torch.contiguous_format)
+    drive = x.detach() @ weight.detach().mT
     number = np.float64 if x.dtype == torch.float64 else np.float32
     arrays = [t.detach().contiguous().numpy() for t in (x, weight, bias, memory, drive)]
     settings = (
@@ -267,7 +279,34 @@ def _run_compiled(
         kernels.frames(*arrays, *settings, begin, end)
 
     kernels.in_threads(share, x.shape[1])
+    check_arrays(posterior=(drive, drive.shape, x.dtype))
     return drive, ShortTermState(memory)
+
+
+def check_circuit(
+    x: Tensor, memory: Tensor, weight: Tensor, bias: Tensor, constants: ShortTerm
+) -> None:
+    """Checks what compiled loops take besides inputs or their traces.
+
+    Args:
+        x: inputs, or traces [..., S, D].
+        memory: F [S, K, D].
+        weight: W [K, D].
+        bias: b [K].
+        constants: of the circuit.
+
+    Raises:
+        InputError: for other shapes, another type than that of ``x``, or NaN and infinite numbers.
+    """
+    from plastorch.engine.compiled import check_arrays, check_constants
+
+    (streams, inputs), real = x.shape[-2:], x.dtype
+    check_arrays(weight=(weight, (None, inputs), real))
+    neurons = len(weight)
+    check_arrays(bias=(bias, (neurons,), real), F=(memory, (streams, neurons, inputs), real))
+    if weight.numel() == 0:
+        raise InputError(f"weight is [{neurons}, {inputs}]; expected neurons and inputs")
+    check_constants(real, kappa=constants.kappa, gamma=constants.gamma)
 
 
 class ShortTermWTA(nn.Module):
@@ -316,8 +355,10 @@ class ShortTermWTA(nn.Module):
             InputError: if shapes don't fit, or inputs are not finite.
         """
         inputs = self.weight.shape[1]
-        if x.dim() != 3 or x.shape[2] != inputs:
-            raise InputError(f"x has shape {tuple(x.shape)}; expected (T, S, {inputs})")
+        if x.dim() != 3 or x.shape[2] != inputs or not x.is_floating_point():
+            raise InputError(
+                f"x has shape {tuple(x.shape)} and type {x.dtype}; expected real (T, S, {inputs})"
+            )
         if not bool(torch.isfinite(x).all()):
             raise InputError("x holds NaN or infinite values; expected finite ones")
         start = initial_state(x.shape[1], self.weight, self.constants.site)
