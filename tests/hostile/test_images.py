@@ -129,6 +129,7 @@ BOMBS = {
     "frame": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"}.",
     "depth": b"(" * 100_000 + b"." * 9,
     "lists": b"]" * 100_000 + b"a" * 99_999 + b".",
+    "escape": b"S'\\u'\n.",
 }
 
 

@@ -6,6 +6,7 @@ bytes that it has counted. No class or function that a file names is ever looked
 
 import math
 import pickletools
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """
     content = read_bytes(path)
     try:
-        value = _loaded(content)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            value = _loaded(content)  # in which text with an odd escape may be, to be refused
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
