@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import torch
 from plastorch.cli import main
 from plastorch.data import ImageSet, load_images
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted, Jobs
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import bayes
@@ -315,21 +314,6 @@ def test_missing_foolbox_is_named_before_any_work(
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line == 'plastorch: foolbox is missing; expected: pip install "plastorch[attacks]"'
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-NUMBERS = [name for name in asdict(BayesConfig()) if name != "dataset"]
-
-
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
-def test_numbers_that_are_not_positive_are_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} is {value}; expected more than 0"):
-        BayesConfig(**{name: value})
-
-
-def test_unknown_images_are_named() -> None:
-    with pytest.raises(InputError, match=r"dataset is 'cifar10'; expected one of \['mnist', 'fa"):
-        BayesConfig(dataset="cifar10")
 
 
 @pytest.mark.parametrize(

@@ -465,7 +465,7 @@ def test_a_missing_table_is_named_before_any_work(
     [
         ({"tables": ("iris",)}, r"tables are \['iris'\]; expected some of \['adult'"),
         ({"models": ()}, r"models are \[\]"),
-        ({"folds": 1}, "folds is 1; expected 2 or more"),
+        ({"folds": 1}, "folds is 1; expected 2 to 100"),
         ({"hidden_per_class": 0}, "hidden_per_class is 0"),
         ({"least_hidden": 600}, "least_hidden is 600; expected at most 512"),
         ({"least_epochs": 150}, "least_epochs is 150; expected at most 100"),

@@ -197,10 +197,6 @@ def test_claims_compare_with_stdp_chance_and_k_means() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"world": "moon"}, "world is 'moon'; expected both or stand-in"),
-        ({"writings": 0}, "writings is 0"),
-        ({"worlds": -1}, "worlds is -1"),
-        ({"pairs": 0}, "pairs is 0"),
         ({"fatigue": 2.0}, r"fatigue is 2\.0"),
         ({"tau_fatigue": -1.0}, r"tau_fatigue is -1\.0"),
     ],

@@ -221,7 +221,7 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"threshold": 1.0}, r"threshold is 1\.0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"convolutional_learning_rate": -1.0}, "convolutional_learning_rate is -1"),
-        ({"first_epochs": -1}, "first_epochs is -1; expected 0 or more"),
+        ({"first_epochs": -1}, "first_epochs is -1; expected 0 to"),
         ({"shift": -2}, "shift is -2"),
     ],
 )

@@ -190,10 +190,10 @@ def test_updates_are_the_published_ones(mode: Any, repeat: int, updates: int) ->
     [
         ({"models": ("gru",)}, "models are .'gru'.; expected some of"),
         ({"models": ()}, "models are"),
-        ({"mode": "both"}, "mode is 'both'; expected dat or inf"),
+        ({"mode": "both"}, "mode is 'both'; expected one of dat, inf"),
         ({"repeat": 0}, "repeat is 0; expected 1 to 19"),
         ({"repeat": 20, "updates": 5}, "repeat is 20"),
-        ({"steps": 19}, "steps is 19; expected more than 19"),
+        ({"steps": 19}, "steps is 19; expected 20 to"),
         ({"updates": 0}, "updates is 0"),
         ({"mode": "inf", "repeat": 4}, "updates is None; expected a number"),
         ({"learning_rate": 0}, "learning_rate is 0"),

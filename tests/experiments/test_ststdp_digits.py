@@ -138,7 +138,7 @@ def test_figures_of_frames() -> None:
         ({"models": ("transformer",)}, "models are .'transformer'."),
         ({"epochs": 0}, "epochs is 0"),
         ({"streams": 0}, "streams is 0"),
-        ({"test_digits": 10}, "test_digits is 10; expected one per stream or more"),
+        ({"test_digits": 10}, "test_digits is 10; expected 20 or more: streams"),
     ],
 )
 def test_bad_settings(setting: dict[str, Any], words: str) -> None:

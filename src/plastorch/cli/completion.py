@@ -1,7 +1,7 @@
 """``plastorch completion bash | zsh | fish``: a script that lets a shell complete what is typed."""
 
 from dataclasses import fields
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import tyro
 
@@ -77,9 +77,10 @@ def _words() -> dict[str, list[str]]:
 
 def _options(settings: type[Any]) -> list[str]:
     """Those that a dataclass of settings has on the command line."""
-    hints = get_type_hints(settings, include_extras=True)
+    hints, plain = get_type_hints(settings, include_extras=True), get_type_hints(settings)
     names = [field.name for field in fields(settings)]
-    named = [name for name in names if get_origin(hints[name]) is not Annotated]
+    positional: Any = tyro.conf.Positional
+    named = [name for name in names if hints[name] != positional[plain[name]]]
     return [f"--{name.replace('_', '-')}" for name in named]
 
 

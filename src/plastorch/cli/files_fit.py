@@ -56,8 +56,8 @@ class Fit:
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed is {self.seed}; expected 0 to 2**32 - 1")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}; expected 0 or more, below 2**63")
 
 
 def fit(options: Fit) -> None:

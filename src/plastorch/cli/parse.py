@@ -2,15 +2,18 @@
 
 import contextlib
 import io
+import math
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
 from plastorch.engine.errors import InputError, meant
 
 T = TypeVar("T")
+
+REGISTRY = tyro.constructors.ConstructorRegistry()
 
 MOST_SHOWN = 1000
 """Characters of a message; what is in the middle of a longer one is left out."""
@@ -21,14 +24,48 @@ def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
     words = io.StringIO()
     try:
         with contextlib.redirect_stderr(words):
-            return tyro.cli(target, prog=prog, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+            return tyro.cli(
+                target,
+                prog=prog,
+                args=arguments,
+                config=(tyro.conf.OmitArgPrefixes,),
+                registry=REGISTRY,
+            )
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise InputError(f"{_unboxed(words.getvalue())}; see {prog} --help") from None
+        message = _unboxed(words.getvalue(), arguments)
+        raise InputError(f"{message}; see {prog} --help") from None
 
 
-def _unboxed(text: str) -> str:
+@REGISTRY.primitive_rule
+def _number(
+    kind: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Whole numbers of 64 bits, and finite ones."""
+    if kind.type not in (int, float):
+        return None
+
+    def read(texts: list[str]) -> int | float:
+        whole = kind.type is int
+        with contextlib.suppress(ValueError):
+            value: int | float = kind.type(texts[0])
+            if -(2**63) <= value < 2**63 if whole else math.isfinite(value):
+                return value
+        raise ValueError(
+            f"{texts[0]!r}; expected a {'whole number of 64 bits' if whole else 'finite number'}"
+        )
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT" if kind.type is int else "FLOAT",
+        instance_from_str=read,
+        is_instance=lambda value: type(value) is kind.type,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _unboxed(text: str, arguments: list[str]) -> str:
     """tyro's error box as one line: what is wrong, and the option that may have been meant."""
     inside = [re.sub(r"[│╭╮╰╯]", " ", line).strip() for line in text.splitlines()[1:]]
     whole = "\n".join(line if line.strip("─-") or not line else "\0" for line in inside)
@@ -37,14 +74,27 @@ def _unboxed(text: str) -> str:
     for part in parts:
         words = " ".join(part).replace(",", " ").split()
         if words[:2] == ["Unrecognized", "options:"]:
-            wrong = words[2:]
+            wrong = words[2:] or [""]
             options = [option for option in known if option not in wrong]
             hints = [meant(word, options) for word in wrong if word.startswith("-")]
-            return f"Unrecognized options: {', '.join(wrong)}{''.join(hints)}"
+            return f"Unrecognized options: {_placed(wrong, arguments)}{''.join(hints)}"
     message = re.sub(r" \.(?=\s|$)", ".", " ".join(parts[0])).rstrip(".")
     message = re.sub(r"^Error parsing (options|settings): ", "", message)
+    none = r"no type matching (\S+) could be instantiated from \[('.*?')\]\..*"
+    message = re.sub(none, r"\2; expected \1", message)
     choice = re.match(r"invalid choice '(.*)' for argument '.*'\. Expected one of (.*)", message)
     return message + (meant(choice[1], re.findall(r"'([^']*)'", choice[2])) if choice else "")
+
+
+def _placed(wrong: list[str], arguments: list[str]) -> str:
+    """Words that no option takes; the value of a switch with the switch that it came after."""
+    before = dict(zip(arguments[1:], arguments, strict=False))
+    after = {
+        word: f" after {before[word]}"
+        for word in wrong
+        if before.get(word, "").startswith("--") and before[word] not in wrong
+    }
+    return ", ".join((word or "''") + after.get(word, "") for word in wrong)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """``plastorch run EXPERIMENT``."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,12 +103,36 @@ def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
 
 
 def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
+    """The options, and settings that know which of them were given: presets leave those alone."""
+
     def both(options: RunOptions, settings: Any) -> tuple[RunOptions, Any]:
         return options, settings
 
-    both.__annotations__["settings"] = config
+    both.__annotations__["settings"] = unchecked(config)
     both.__doc__ = f"Runs {name}: progress, a run folder, claims and a report page."
-    return parse(both, f"plastorch run {name}", arguments)
+    prog = f"plastorch run {name}"
+    options, found = parse(both, prog, arguments)
+    words = {word.partition("=")[0].replace("_", "-") for word in arguments}
+    given = {
+        field.name: getattr(found, field.name)
+        for field in fields(found)
+        if {f"--{prefix}{field.name.replace('_', '-')}" for prefix in ("", "no-")} & words
+    }
+    try:
+        return options, config(**given)
+    except InputError as error:
+        raise InputError(f"{error}; see {prog} --help") from None
+
+
+def unchecked(config: type[Any], options: Iterable[tuple[str, Any, Any]] = ()) -> type[Any]:
+    """Settings that take any values; as a subclass, they have the words that describe each field.
+
+    Args:
+        config: of an experiment.
+        options: fields in the place of its own: names, types and defaults.
+    """
+    own = {"__doc__": config.__doc__, "__post_init__": lambda self: None}
+    return make_dataclass("Unchecked", options, bases=(config,), namespace=own, frozen=True)
 
 
 def _resumed(name: str, path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import tyro
 
 from plastorch.cli.parse import parse
+from plastorch.cli.run import unchecked
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,9 +93,7 @@ def grid_of(config: type[Any]) -> type[Any]:
             help_behavior_hint=f"(default: {shown(field.default)})",
         )
         options.append((field.name, Annotated[str | None, described], None))
-    nothing = {"__post_init__": lambda self: None}
-    # A subclass has the words that describe each field.
-    return make_dataclass("Grid", options, bases=(config,), namespace=nothing, frozen=True)
+    return unchecked(config, options)
 
 
 def _parsed(
@@ -152,12 +151,14 @@ def _seeds(text: str) -> list[int]:
     """
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part)
+        match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part)
         if match is None:
             raise InputError(f"seeds is {text!r}; expected numbers such as 0-9 or 0,3,5-7")
         first, last = int(match[1]), int(match[2] or match[1])
         if not first <= last < first + MOST_RUNS:
             raise InputError(f"seeds is {text!r}; expected at most {MOST_RUNS}, the lowest first")
+        if last >= 2**63:
+            raise InputError(f"seeds is {text!r}; expected numbers below 2**63")
         found += range(first, last + 1)
     if len(set(found)) < len(found):
         raise InputError(f"seeds is {text!r}; expected each seed once")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import seed32
 from plastorch.engine.errors import InputError
 
 KEYS, VALUES = 26, 10
@@ -55,7 +56,7 @@ def retrieval_sets(
         raise InputError(f"pairs is {pairs}; expected 1 to {KEYS}")
     if min(sizes, default=0) < 1:
         raise InputError(f"sizes are {sizes}; expected 1 or more each")
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(seed32(seed))
     rows = np.full((sum(sizes), 2 * pairs + 3), SEPARATOR, np.uint8)
     answers = np.empty(len(rows), np.int64)
     for row in range(len(rows)):

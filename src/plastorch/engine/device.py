@@ -2,6 +2,8 @@
 
 import contextlib
 import ctypes
+import math
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -54,6 +56,47 @@ def generator(*path: int) -> torch.Generator:
     sequence = np.random.SeedSequence(path[0], spawn_key=path[1:])
     seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
     return torch.Generator().manual_seed(seed)
+
+
+def seed32(seed: int) -> int:
+    """The seed itself if it has 32 bits, else one drawn from it: for libraries that take no more.
+
+    Example:
+        >>> seed32(7), seed32(2**63 - 1) < 2**32
+        (7, True)
+    """
+    return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
+def check_memory(needed: float, **sizes: float) -> None:
+    """Raises InputError naming sizes for which the machine has too little memory.
+
+    Args:
+        needed: bytes, at least.
+        sizes: what decides that, by the names of the arguments.
+
+    Example:
+        >>> check_memory(4 * 1000 * 256, neurons=1000, hidden=256)
+    """
+    there = memory()
+    if needed > there:
+        named = " and ".join(f"{name} is {size}" for name, size in sizes.items())
+        raise InputError(
+            f"{named}: needs about {needed / 1e9:,.0f} GB; this machine has {there / 1e9:,.0f} GB"
+        )
+
+
+def memory() -> float:
+    """Bytes of the machine's memory, as far as it may be used, or of a GPU that has more."""
+    try:
+        own = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # no POSIX
+        own = math.inf
+    with contextlib.suppress(OSError, ValueError):  # ValueError: no limit
+        own = min(own, float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    if torch.cuda.is_available():
+        own = max(own, torch.cuda.mem_get_info()[1])
+    return own
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The one exception for what a user can put right, and the checks that most arguments need."""
 
 import difflib
+import math
 import os
 import stat
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ class InputError(ValueError):
 
 
 def check_positive(**arguments: float) -> None:
-    """Raises InputError naming the first argument that is not above 0.
+    """Raises InputError naming the first argument that is not above 0, or not finite.
 
     Example:
         >>> check_positive(epochs=3, rate=0.1)
@@ -27,6 +28,8 @@ def check_positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if not value > 0:
             raise InputError(f"{name} is {value}; expected more than 0")
+        if value == math.inf:
+            raise InputError(f"{name} is {value}; expected a finite number")
 
 
 def check_finite(**arguments: "Tensor") -> None:

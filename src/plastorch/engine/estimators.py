@@ -20,15 +20,15 @@ def seed_of(random_state: Any) -> int:
         >>> seed_of(7)
         7
     """
+    if isinstance(random_state, int | np.integer) and 0 <= random_state < 2**63:
+        return int(random_state)
     try:
         random = check_random_state(random_state)
     except (TypeError, ValueError):
         raise InputError(
-            f"random_state is {random_state!r}; expected a whole number from 0 to 2**32 - 1, a "
+            f"random_state is {random_state!r}; expected a whole number from 0 to 2**63 - 1, a "
             "RandomState or None"
         ) from None
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
     return int(random.randint(2**31 - 1))
 
 

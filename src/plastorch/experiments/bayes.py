@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.device import check_memory, fast_matmul, generator
 from plastorch.engine.distributed import check_parts
-from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.bayes_claims import accuracy_curve, claims, metrics
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Rate, Repeats, Settings, Size
 from plastorch.hebbian.attacks import (
     Norm,
     attacked_accuracy,
@@ -58,6 +58,8 @@ STRENGTHS: dict[Norm, tuple[float, ...]] = {
 TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
 """Inverse ones of the competition and of what the readout sees: best on held-out images."""
 INTERPOLATION_STRENGTHS = tuple(i / 2 for i in range(1, 25))
+FEATURES = 20
+"""Of the inputs of a world with known causes."""
 PART = 250
 """Images that are attacked between two chances to stop."""
 
@@ -65,7 +67,7 @@ Job = Callable[[], list[Record]]
 
 
 @dataclass(frozen=True)
-class BayesConfig:
+class BayesConfig(Settings):
     """Settings of softhebb-bayes.
 
     Args:
@@ -84,22 +86,27 @@ class BayesConfig:
     """
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
-    neurons: int = 2000
-    epochs: int = 10
-    batch_size: int = 32
-    hebbian_rate: float = 0.06
-    readout_rate: float = 0.03
-    backprop_rate: float = 1e-3
-    mixtures: int = 20
-    samples: int = 300_000
-    attacked_images: int = 1000
-    attack_steps: int = 40
-    restarts: int = 2
+    neurons: Size = 2000
+    epochs: Count = 10
+    batch_size: Size = 32
+    hebbian_rate: Rate = 0.06
+    readout_rate: Rate = 0.03
+    backprop_rate: Rate = 1e-3
+    mixtures: Repeats = 20
+    samples: Count = 300_000
+    attacked_images: Count = 1000
+    attack_steps: Count = 40
+    restarts: Count = 2
 
     def __post_init__(self) -> None:
-        if self.dataset not in TEMPERATURES:
-            raise InputError(f"dataset is {self.dataset!r}; expected one of {list(TEMPERATURES)}")
-        check_positive(**{name: v for name, v in asdict(self).items() if name != "dataset"})
+        super().__post_init__()
+        check_memory(8 * FEATURES * self.samples, samples=self.samples)
+        self.check_neurons(0)
+
+    def check_neurons(self, images: int) -> None:
+        """Raises InputError if weights, and the activities that so many images cause, don't fit."""
+        pixels, networks = 28**2, 9
+        check_memory(4 * self.neurons * (networks * pixels + images), neurons=self.neurons)
 
 
 class Judge(nn.Module):
@@ -180,6 +187,7 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
     images = load_images(config.dataset, session.data)
     if session.quick:
         config, images = _quick(config, images, session.seed)
+    config.check_neurons(len(images.train_images))
     if images.notice:
         session.tell(images.notice)
     images = _on_device(images, session.device)
@@ -206,7 +214,7 @@ def _theory(config: BayesConfig, seed: int) -> list[Job]:
     """Worlds of known hidden causes: learn each, compare with the truth."""
 
     def world(number: int) -> list[Record]:
-        causes = HiddenCauses.draw(8, 20, 12.0, number)
+        causes = HiddenCauses.draw(8, FEATURES, 12.0, number)
         before = compare(untrained(causes, 0.1, number), causes)
         after = compare(learn_causes(causes, config.samples, seed=number), causes)
         scores = equilibrium_scores(causes, seed=number)

@@ -6,24 +6,8 @@ import torch
 from torch import nn
 
 from plastorch.engine.device import generator
-from plastorch.engine.errors import check_names
 
 PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
-
-
-def checked_models(models: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """The names of a run's models; a resumed run gives a list.
-
-    Raises:
-        InputError: for an unknown name, or none.
-
-    Example:
-        >>> checked_models(["lstm"], ["stpn", "lstm"])
-        ('lstm',)
-    """
-    models = tuple(models)
-    check_names("models", models, known)
-    return models
 
 
 def networks(

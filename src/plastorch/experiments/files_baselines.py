@@ -17,6 +17,7 @@ from sklearn.naive_bayes import CategoricalNB
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 
+from plastorch.engine.device import seed32
 from plastorch.engine.run import Record
 from plastorch.experiments.files_fold import Fold
 from plastorch.files.similarity import similarity_matrix
@@ -123,7 +124,9 @@ def logistic(fold: Fold) -> Model:
 
 def linear_svm(fold: Fold) -> Model:
     """A linear support-vector machine on the same, one class against all others."""
-    return _linear(fold, lambda cost: LinearSVC(C=cost, tol=TOLERANCE, random_state=fold.seed))
+    return _linear(
+        fold, lambda cost: LinearSVC(C=cost, tol=TOLERANCE, random_state=seed32(fold.seed))
+    )
 
 
 def _linear(fold: Fold, make: Callable[[float], Any]) -> Model:
@@ -174,14 +177,14 @@ def nystroem_svm(fold: Fold) -> Model | None:
         return None
     scale = 1 / (width * (train.multiply(train).mean() - train.mean() ** 2))
     learner = make_pipeline(
-        Nystroem(gamma=scale, n_components=COMPONENTS, random_state=fold.seed),
+        Nystroem(gamma=scale, n_components=COMPONENTS, random_state=seed32(fold.seed)),
         SGDClassifier(
             "hinge",
             alpha=1 / (COST * records),
             max_iter=PASSES,
             tol=None,
             average=True,
-            random_state=fold.seed,
+            random_state=seed32(fold.seed),
         ),
     ).fit(train, fold.train_labels)
     machine = learner[-1]
@@ -200,7 +203,7 @@ def boosting(fold: Fold) -> Model:
         max_iter=ITERATIONS_OF_TREES,
         l2_regularization=1.0,  # without it, a class of two records spoils the others
         early_stopping=False,
-        random_state=fold.seed,
+        random_state=seed32(fold.seed),
     ).fit(train, fold.train_labels)
     trees = [tree for of_classes in learner._predictors for tree in of_classes]
     depth = float(np.mean([tree.get_max_depth() for tree in trees]))

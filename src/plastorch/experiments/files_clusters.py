@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from plastorch.engine.device import seed32
 from plastorch.engine.run import Record
 from plastorch.experiments.files_baselines import Answers, row, scores
 from plastorch.experiments.files_fold import Fold
@@ -106,7 +107,9 @@ def name_clusters(clusters: Answers, labels: Answers, count: int) -> Answers:
 def by_means(fold: Fold) -> Clusters:
     """k-means on one-hot categories and scaled numbers."""
     train, test = fold.features
-    learner = KMeans(count_clusters(fold), n_init=1, max_iter=ROUNDS, random_state=fold.seed)
+    learner = KMeans(
+        count_clusters(fold), n_init=1, max_iter=ROUNDS, random_state=seed32(fold.seed)
+    )
     learner.fit(train)
     size = learner.cluster_centers_.size
     used = test.nnz / test.shape[0]

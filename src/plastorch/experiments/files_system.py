@@ -10,29 +10,33 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from plastorch.data.tables import Table
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
 from plastorch.experiments.files_tables import PAPER
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Fraction, Range, Settings, Size
 
 if TYPE_CHECKING:
     import polars as pl
 
 FOLDS = 5
 """Of which one is tested."""
+KEYS = 20
+"""Of a file that are learned from at most; each has an input neuron at least."""
 QUICK_FILES = 600
 
 
 @dataclass(frozen=True)
-class FilesSystemConfig:
+class FilesSystemConfig(Settings):
     """Settings of files-system.
 
     Args:
@@ -47,16 +51,16 @@ class FilesSystemConfig:
     """
 
     roots: tuple[str, ...] = ()
-    files: int = 40_000
-    least: int = 50
-    neurons: int = 400
-    hidden: int = 256
-    presentations: int = 800_000
-    dropout: float = 0.2
+    files: Count = 40_000
+    least: Count = 50
+    neurons: Annotated[int, Range(KEYS, 10**6)] = 400
+    hidden: Size = 256
+    presentations: Count = 800_000
+    dropout: Fraction = 0.2
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "roots", tuple(self.roots))
-        check_positive(**{k: v for k, v in asdict(self).items() if isinstance(v, int)})
+        super().__post_init__()
+        check_memory(16 * self.neurons * self.hidden, neurons=self.neurons, hidden=self.hidden)
 
     def named_roots(self) -> dict[str, str]:
         """The folders to be scanned, and what they are called."""
@@ -109,6 +113,9 @@ def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
             f"roots are {', '.join(roots.values())}; expected files of two kinds or packages, "
             f"{config.least} of each"
         )
+    for table in tables:
+        needed = config.neurons * (16 * config.hidden + len(table.labels))
+        check_memory(needed, neurons=config.neurons, hidden=config.hidden)
     started = _result(config, session, frames, tables)
     session.run.write_result(started)
     loop = Loop(session.run, nn.Module())

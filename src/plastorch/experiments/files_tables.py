@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from plastorch.data import corpus
 from plastorch.data.tables import TABLES, Table, load_table
-from plastorch.engine.errors import InputError, check_names, check_positive
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.files_tables_claims import claims
 from plastorch.experiments.files_tables_metrics import metrics
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Fraction, Range, Repeats, Settings, Share, Size
 
 PAPER = "Stanojevic et al. 2020, File Classification, ISCAS, arXiv 2004.03953"
 ALL_TABLES = (*TABLES, corpus.NAME)
@@ -40,7 +42,7 @@ Job = Callable[[], list[Record]]
 
 
 @dataclass(frozen=True)
-class FilesTablesConfig:
+class FilesTablesConfig(Settings):
     """Settings of files-tables.
 
     Args:
@@ -70,38 +72,47 @@ class FilesTablesConfig:
 
     tables: tuple[str, ...] = ALL_TABLES
     models: tuple[str, ...] = MODELS
-    folds: int = 5
-    neurons_per_key: int = 20
-    least_neurons: int = 400
-    hidden_per_class: int = 30
-    least_hidden: int = 128
-    most_hidden: int = 512
-    presentations: int = 1_600_000
-    least_epochs: int = 15
-    most_epochs: int = 100
-    dropouts: tuple[float, ...] = (0.0, 0.2)
-    weight_noise: float = 0.04
-    pairs: int = 1
-    instances: int = 25
-    tested: int = 2000
-    references: int = 2000
-    hashes: int = 10
+    folds: Annotated[int, Range(2, 100)] = 5
+    neurons_per_key: Size = 20
+    least_neurons: Size = 400
+    hidden_per_class: Size = 30
+    least_hidden: Size = 128
+    most_hidden: Size = 512
+    presentations: Count = 1_600_000
+    least_epochs: Count = 15
+    most_epochs: Count = 100
+    dropouts: tuple[Fraction, ...] = (0.0, 0.2)
+    weight_noise: Share = 0.04
+    pairs: Size = 1
+    instances: Repeats = 25
+    tested: Count = 2000
+    references: Count = 2000
+    hashes: Repeats = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, known in (("tables", ALL_TABLES), ("models", MODELS)):
-            chosen = tuple(getattr(self, name))
-            check_names(name, chosen, known)
-            object.__setattr__(self, name, chosen)
-        object.__setattr__(self, "dropouts", tuple(self.dropouts))
-        if not self.dropouts or not all(0 <= dropout < 1 for dropout in self.dropouts):
-            raise InputError(f"dropouts are {list(self.dropouts)}; expected some from 0 to below 1")
-        check_positive(**{k: v for k, v in asdict(self).items() if isinstance(v, int)})
-        if self.folds < 2:
-            raise InputError(f"folds is {self.folds}; expected 2 or more")
+            check_names(name, getattr(self, name), known)
+        if not self.dropouts:
+            raise InputError("dropouts are none; expected some")
         for name in ("epochs", "hidden"):
             least, most = getattr(self, f"least_{name}"), getattr(self, f"most_{name}")
             if least > most:
                 raise InputError(f"least_{name} is {least}; expected at most {most}")
+        self.check_network(max(self.least_neurons, self.neurons_per_key), self.least_hidden, 0)
+
+    def check_network(self, neurons: int, hidden: int, records: int) -> None:
+        """Raises InputError if patterns, a network, or its devices, don't fit."""
+        names = ("neurons_per_key", "least_neurons", "least_hidden", "most_hidden", "pairs")
+        sizes = {name: getattr(self, name) for name in names}
+        weights = neurons * hidden
+        check_memory(max(16, 24 * self.pairs) * weights + neurons * records, **sizes)
+
+    def check_table(self, table: Table) -> None:
+        """Raises InputError if what learns from a table doesn't fit."""
+        records = len(table.labels)
+        self.check_network(self.neurons(table), self.hidden(len(np.unique(table.labels))), records)
+        check_memory(4 * min(self.references, records) ** 2, references=self.references)
 
     def neurons(self, table: Table) -> int:
         """N, of a table."""
@@ -142,6 +153,8 @@ def measure(config: FilesTablesConfig, session: Session) -> dict[str, Any]:
         config = _quick(config)
         session.tell(f"smoke run of {', '.join(config.tables)}, {QUICK_RECORDS} records each")
     tables = {name: _load(name, session) for name in config.tables}
+    for table in tables.values():
+        config.check_table(table)
     loop = Loop(session.run, nn.Module())
     started = _result(config, session, tables)
     session.run.write_result(started)

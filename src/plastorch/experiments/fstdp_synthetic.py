@@ -7,15 +7,14 @@ Codes*, IJCNN 2017.
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from plastorch.bench import spiking_cost
-from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.device import check_memory, generator
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments import fstdp_parts as parts
@@ -25,6 +24,7 @@ from plastorch.experiments.fstdp_parts import CORRELATIONS, JITTERS, STRENGTHS, 
 from plastorch.experiments.fstdp_streams import (
     DT,
     INPUTS,
+    SLOW,
     Condition,
     Stream,
     area_under_roc,
@@ -34,6 +34,7 @@ from plastorch.experiments.fstdp_streams import (
     selection,
 )
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Pairs, Positive, Range, Repeats, Settings, Share
 from plastorch.spiking.events import to_raster
 from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_counts
 from plastorch.spiking.fatigue.events import run_events, within
@@ -47,7 +48,7 @@ FREQUENCIES = (0.5, 1.0, 2.0)
 DEEP = 4.0
 """Seconds of recovery that fatigue even an input of 2 Hz."""
 SETTLING = 10.0
-"""Seconds of the shortest spike trains."""
+"""Seconds of the shortest spike trains: in them, thresholds find their level."""
 PIECES = 20
 """After each of which weights are looked at."""
 WINDOW = 0.02
@@ -57,7 +58,7 @@ KINDS = ("fstdp", "stdp", "efficacy", "pair", "pair-fatigue")
 
 
 @dataclass(frozen=True)
-class FstdpSyntheticConfig:
+class FstdpSyntheticConfig(Settings):
     """Settings of fstdp-synthetic.
 
     Args:
@@ -69,24 +70,16 @@ class FstdpSyntheticConfig:
         pairs: of phase-change devices per weight, besides one.
     """
 
-    seeds: int = 20
-    grid_seeds: int = 2
-    duration: float = 100.0
-    fatigue: float = 0.5
-    tau_fatigue: float = 0.5
-    pairs: int = 7
+    seeds: Repeats = 20
+    grid_seeds: Repeats = 2
+    duration: Annotated[float, Range(SETTLING, 10**6)] = 100.0
+    fatigue: Share = 0.5
+    tau_fatigue: Positive = 0.5
+    pairs: Pairs = 7
 
     def __post_init__(self) -> None:
-        check_positive(
-            seeds=self.seeds,
-            grid_seeds=self.grid_seeds,
-            pairs=self.pairs,
-        )
-        if not self.duration >= SETTLING:
-            raise InputError(
-                f"duration is {self.duration}; expected {SETTLING} s or more, in which thresholds "
-                "find their level"
-            )
+        super().__post_init__()
+        check_memory(16 * INPUTS * SLOW * self.duration, duration=self.duration)
         self.rules()
 
     def rules(self) -> dict[str, FatiguingSTDP]:

@@ -22,8 +22,7 @@ from plastorch.data.weather import (
     rain_onsets,
     stand_in_world,
 )
-from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.device import generator, seed32
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.fstdp_parts import Job
@@ -39,6 +38,7 @@ from plastorch.experiments.fstdp_stations import (
 from plastorch.experiments.fstdp_streams import area_under_roc
 from plastorch.experiments.fstdp_weather_claims import CLUSTERS, DRAWS, claims, metrics
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Pairs, Positive, Repeats, Settings, Share
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
 from plastorch.spiking.synapses import PhaseChangeSynapses
 
@@ -50,7 +50,7 @@ SPIKES = {"hours": rain_hours, "onsets": rain_onsets}
 
 
 @dataclass(frozen=True)
-class FstdpWeatherConfig:
+class FstdpWeatherConfig(Settings):
     """Settings of fstdp-weather.
 
     Args:
@@ -63,16 +63,14 @@ class FstdpWeatherConfig:
     """
 
     world: Literal["both", "stand-in"] = "both"
-    fatigue: float = 0.5
-    tau_fatigue: float = 4.0
-    pairs: int = 7
-    writings: int = 4
-    worlds: int = 20
+    fatigue: Share = 0.5
+    tau_fatigue: Positive = 4.0
+    pairs: Pairs = 7
+    writings: Repeats = 4
+    worlds: Repeats = 20
 
     def __post_init__(self) -> None:
-        if self.world not in ("both", "stand-in"):
-            raise InputError(f"world is {self.world!r}; expected both or stand-in")
-        check_positive(pairs=self.pairs, writings=self.writings, worlds=self.worlds)
+        super().__post_init__()
         self.rules()
 
     def rules(self) -> dict[str, FatiguingSTDP]:
@@ -151,7 +149,7 @@ def _station_jobs(
     def otherwise(year: int) -> list[Record]:
         rain, distances = rain_hours(records[year].amount), records[year].distances()
         stations = len(distances)
-        means = KMeans(CLUSTERS, n_init=4, random_state=seed).fit(rain.T.double().numpy())
+        means = KMeans(CLUSTERS, n_init=4, random_state=seed32(seed)).fit(rain.T.double().numpy())
         labels = torch.from_numpy(means.labels_)
         parts = [labels == label for label in range(CLUSTERS)]
         near = [int(p.sum()) / stations * mean_distance(distances, p) for p in parts if p.sum() > 1]

@@ -6,7 +6,7 @@ Recurrent Neural Networks*, ICLR 2022.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,15 @@ from plastorch.data.imageset import ImageSet
 from plastorch.data.temporal import STEPS, spike_steps, turned
 from plastorch.engine.device import fast_matmul, generator
 from plastorch.engine.distributed import check_parts
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.comparison import checked_models, networks
+from plastorch.experiments.comparison import networks
 from plastorch.experiments.rank_mnist_claims import claims
 from plastorch.experiments.rank_reading import measured, thresholds_with
 from plastorch.experiments.rank_work import work
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
 from plastorch.rank.pictures import PictureLSTM, convolutions
 from plastorch.rank.train import Mode, batch_rows
@@ -74,7 +75,7 @@ MODELS = {
 
 
 @dataclass(frozen=True)
-class RankMnistConfig:
+class RankMnistConfig(Settings):
     """Settings of rank-mnist; those of the LSTMs are the paper's, as far as it has them.
 
     Args:
@@ -100,36 +101,21 @@ class RankMnistConfig:
     """
 
     models: tuple[str, ...] = tuple(MODELS)
-    steps: int = STEPS
-    coarse_steps: int = 5
-    epochs: int = 50
-    convolutional_epochs: int = 20
-    first_epochs: int = 16
-    batch_size: int = 256
-    convolutional_batch_size: int = 128
-    learning_rate: float = 1e-3
-    convolutional_learning_rate: float = 2e-3
-    threshold: float = 0.95
-    shift: int = 2
+    steps: Annotated[int, Range(2, 255)] = STEPS
+    coarse_steps: Annotated[int, Range(2, 255)] = 5
+    epochs: Count = 50
+    convolutional_epochs: Count = 20
+    first_epochs: CountOrZero = 16
+    batch_size: Size = 256
+    convolutional_batch_size: Size = 128
+    learning_rate: Rate = 1e-3
+    convolutional_learning_rate: Rate = 2e-3
+    threshold: Annotated[float, Range(0.1, 1, below=True)] = 0.95
+    shift: Annotated[int, Range(0, 28)] = 2
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        check_positive(
-            epochs=self.epochs,
-            convolutional_epochs=self.convolutional_epochs,
-            batch_size=self.batch_size,
-            convolutional_batch_size=self.convolutional_batch_size,
-            learning_rate=self.learning_rate,
-            convolutional_learning_rate=self.convolutional_learning_rate,
-        )
-        for name in ("steps", "coarse_steps"):
-            if not 2 <= getattr(self, name) <= 255:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 2 to 255")
-        if not 0.1 <= self.threshold < 1:
-            raise InputError(f"threshold is {self.threshold}; expected at least 0.1 and below 1")
-        for name in ("first_epochs", "shift"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
 
     def network(self, name: str, side: int = 28, classes: int = 10) -> RankCoder:
         """A model of that name, for square pictures of so many pixels a side."""

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from torch import nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
+from plastorch.experiments.settings import Count, Fraction, Range, Rate, Settings, Size
 from plastorch.rank import RankCoder
 from plastorch.rank.criterion import effective_threshold
 from plastorch.rank.train import Mode
@@ -14,6 +16,9 @@ from plastorch.rank.train import Mode
 LAYERS = 2
 CHUNK = 16
 """Frames after which words that have their answers leave the batch: 160 ms."""
+
+Threshold = Annotated[float, Range(0, 1, above=True, below=True)]
+EntropyWeight = Annotated[float, Range(0, 10, below=True)]
 
 
 class Model(NamedTuple):
@@ -28,7 +33,7 @@ class Model(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RankSpeechConfig:
+class RankSpeechConfig(Settings):
     """Settings of rank-speech.
 
     Networks learn one after the other: one at the last step, one at all steps, and a rank-coded one
@@ -52,37 +57,30 @@ class RankSpeechConfig:
 
     dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
     split: Literal["official", "speaker"] = "official"
-    thresholds: tuple[float, ...] = (0.5, 0.7, 0.9, 0.97)
-    entropy_weights: tuple[float, ...] = (0.0, 0.1, 0.25)
-    hidden_size: int = 96
-    dropout: float = 0.3
-    epochs: int = 40
-    batch_size: int = 32
-    learning_rate: float = 2e-3
+    thresholds: tuple[Threshold, ...] = (0.5, 0.7, 0.9, 0.97)
+    entropy_weights: tuple[EntropyWeight, ...] = (0.0, 0.1, 0.25)
+    hidden_size: Size = 96
+    dropout: Fraction = 0.3
+    epochs: Count = 40
+    batch_size: Size = 32
+    learning_rate: Rate = 2e-3
     listen: str | None = None
     trained: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("thresholds", "entropy_weights"):  # a resumed run gives lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_positive(
-            hidden_size=self.hidden_size,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-        )
-        if not self.thresholds or not all(0 < theta < 1 for theta in self.thresholds):
-            raise InputError(f"thresholds are {self.thresholds}; expected some between 0 and 1")
-        if not self.entropy_weights or not all(0 <= b < 10 for b in self.entropy_weights):
-            raise InputError(f"entropy_weights are {self.entropy_weights}; expected some, 0 to 10")
+        super().__post_init__()
+        for name in ("thresholds", "entropy_weights"):
+            if not getattr(self, name):
+                raise InputError(f"{name} are none; expected some")
+        networks = 2 + len(self.thresholds) * len(self.entropy_weights)
+        weights = 4 * self.hidden_size * (2 * LAYERS - 1) * self.hidden_size
+        check_memory(4 * networks * weights, hidden_size=self.hidden_size)
         for theta, beta in product(self.thresholds, self.entropy_weights):
             if effective_threshold(theta, beta) >= 1:
                 raise InputError(
                     f"entropy_weights are {self.entropy_weights}; expected less than {beta:g}, at "
                     f"which no evidence is enough to cross {theta:g}"
                 )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
         if self.split == "speaker" and self.dataset != "fsdd":
             raise InputError(
                 f"split is speaker; expected official for {self.dataset}, which is by speaker"

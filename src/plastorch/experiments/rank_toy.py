@@ -7,17 +7,17 @@ Recurrent Neural Networks*, ICLR 2022.
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from torch import nn
 
-from plastorch.data.evidence import Runs, Signals, noisy_signals, runs_of_bits
-from plastorch.engine.device import generator
+from plastorch.data.evidence import RUN_STEPS, Runs, Signals, noisy_signals, runs_of_bits
+from plastorch.engine.device import check_memory, generator
 from plastorch.engine.distributed import check_parts
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.comparison import checked_models, field, networks
+from plastorch.experiments.comparison import field, networks
 from plastorch.experiments.rank_reading import Measured
 from plastorch.experiments.rank_toy_claims import claims
 from plastorch.experiments.rank_toy_figures import (
@@ -30,6 +30,7 @@ from plastorch.experiments.rank_toy_figures import (
     timing_loss,
 )
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Range, Rate, Settings, Size
 from plastorch.rank import Batch, RankCoder, RankTraining, Readings, Training, evaluate
 from plastorch.rank.evaluate import multiply_accumulates
 from plastorch.rank.train import Mode
@@ -70,7 +71,7 @@ MODELS = {
 
 
 @dataclass(frozen=True)
-class RankToyConfig:
+class RankToyConfig(Settings):
     """Settings of rank-toy; the defaults are the paper's, but for other models on noisy signals.
 
     Args:
@@ -88,28 +89,24 @@ class RankToyConfig:
     """
 
     models: tuple[str, ...] = tuple(MODELS)
-    signal_batches: int = 15_625
-    runs_batches: int = 7813
-    other_batches: int = 2500
-    batch_size: int = 128
-    learning_rate: float = 3e-4
-    hidden_size: int = 125
-    stpn_size: int = 32
-    threshold: float = 0.95
+    signal_batches: Count = 15_625
+    runs_batches: Count = 7813
+    other_batches: Count = 2500
+    batch_size: Size = 128
+    learning_rate: Rate = 3e-4
+    hidden_size: Size = 125
+    stpn_size: Size = 32
+    threshold: Annotated[float, Range(0.5, 1, below=True)] = 0.95
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        check_positive(
-            signal_batches=self.signal_batches,
-            other_batches=self.other_batches,
-            runs_batches=self.runs_batches,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            hidden_size=self.hidden_size,
-            stpn_size=self.stpn_size,
-        )
-        if not 0.5 <= self.threshold < 1:
-            raise InputError(f"threshold is {self.threshold}; expected at least 0.5 and below 1")
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        batch, size = self.batch_size, self.hidden_size
+        # Weights and what Adam keeps of them; gates and states of all steps, or synaptic states.
+        lstm = 4 * size * (4 * 4 * size + 6 * RUN_STEPS * batch)
+        check_memory(lstm, hidden_size=size, batch_size=batch)
+        stpn = 4 * self.stpn_size**2 * (4 + batch)
+        check_memory(stpn, stpn_size=self.stpn_size, batch_size=batch)
 
     def network(self, name: str) -> RankCoder:
         """A model of that name."""
@@ -149,8 +146,8 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
     if session.quick:
         sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)
         session.tell("smoke run of 10 batches per model, read on 500 sequences")
-    signals = noisy_signals(sizes["signal"], generator(session.seed, 2))
-    runs = runs_of_bits(sizes["runs"], generator(session.seed, 2))
+    signals = noisy_signals(sizes["signal"], generator(session.seed, 21))
+    runs = runs_of_bits(sizes["runs"], generator(session.seed, 22))
     tests: dict[str, Signals | Runs] = {"signal": signals, "runs": runs}
     started = _result(config, session, tests)
     session.run.write_result(started)
@@ -160,7 +157,7 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
         assert isinstance(net, RankCoder)
         loop.run(_phase(name, net, config, session, sizes["validation"]))
     session.tell("reading answers of networks and of ideal observers")
-    rule = noisy_signals(sizes["rule"], generator(session.seed, 3))
+    rule = noisy_signals(sizes["rule"], generator(session.seed, 23))
     found = measured_observers(signals, runs, rule, config.threshold)
     for name, net in nets.items():
         assert isinstance(net, RankCoder)
@@ -192,7 +189,7 @@ def _phase(
 ) -> RankTraining:
     """The training of a model; those of a task learn from the same sequences."""
     task, device = name.split("-")[0], session.device
-    held_out = draw(task, count, (session.seed, 1))
+    held_out = draw(task, count, (session.seed, 20))
 
     def batch(number: int) -> Batch:
         sequences = draw(task, config.batch_size, (session.seed, 0, number))
@@ -214,7 +211,8 @@ def _phase(
     # networks, which is one that is late by chance; here it is the last.
     chosen = task == "runs" and MODELS[name].mode == "rank"
     score = (lambda record: -float(record["validation_timing_loss"])) if chosen else None
-    return RankTraining(name, coder, batch, config.training(name), (session.seed,), validate, score)
+    path = session.seed, 24
+    return RankTraining(name, coder, batch, config.training(name), path, validate, score)
 
 
 def _readings(

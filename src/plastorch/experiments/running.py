@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import torch
 
@@ -14,9 +14,15 @@ from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.registry import Experiment, find
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Range, check_setting
 
-_OPTIONS = {"seed": int, "quick": bool, "device": str, "threads": int, "data": str | None}
-MOST_THREADS = 4096
+_OPTIONS = {
+    "seed": Annotated[int, Range(0, 2**63 - 1)],
+    "quick": bool,
+    "device": str,
+    "threads": Annotated[int, Range(1, 4096)],
+    "data": str | None,
+}
 
 
 def settings(
@@ -98,7 +104,7 @@ def go_on(
 
 
 def _config(experiment: Experiment, path: Path, given: dict[str, Any]) -> Any:
-    """The experiment's settings; JSON has made lists of their tuples.
+    """The experiment's settings.
 
     Args:
         experiment: the one of the run.
@@ -108,30 +114,13 @@ def _config(experiment: Experiment, path: Path, given: dict[str, Any]) -> Any:
     Raises:
         InputError: if a setting is missing, or is nothing that the experiment takes.
     """
-    hints = get_type_hints(experiment.config)
     names = [field.name for field in dataclasses.fields(experiment.config)]
-    for name, hint in {**{name: hints[name] for name in names}, **_OPTIONS}.items():
+    for name in (*names, *_OPTIONS):
         if name not in given:
             raise InputError(f"{path}/config.json lacks {name!r}")
-        if not _fits(given[name], hint):
-            raise InputError(f"{path}/config.json: {name} is {repr(given[name])[:100]}")
-    if not (0 <= given["seed"] < 2**63 and 1 <= given["threads"] <= MOST_THREADS):
-        raise InputError(f"{path}/config.json: seed or threads are out of range")
-    values = {name: given[name] for name in names}
-    return experiment.config(
-        **{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value from JSON is of a type."""
-    kinds = get_args(hint)
-    if get_origin(hint) is Literal:
-        return value in kinds
-    if get_origin(hint) is tuple:
-        return isinstance(value, list) and all(_fits(each, kinds[0]) for each in value)
-    if kinds:
-        return any(_fits(value, kind) for kind in kinds)
-    if hint is float:
-        return type(value) in (int, float) and abs(value) < 1e300
-    return type(value) is hint
+    try:
+        for name, hint in _OPTIONS.items():
+            check_setting(name, given[name], hint)
+        return experiment.config(**{name: given[name] for name in names})
+    except InputError as error:
+        raise InputError(f"{path}/config.json: {error}") from None

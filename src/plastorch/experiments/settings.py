@@ -1,30 +1,150 @@
-"""Presets: settings that take the place of an experiment's defaults."""
+"""What the settings of all experiments share: types and ranges are checked, presets fill in."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import dataclass, fields
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from plastorch.engine.errors import InputError, meant
 
 
-def replace_defaults(config: Any, preset: Mapping[str, Any]) -> None:
-    """Gives settings that are at their default the values of a preset, in place.
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a setting may be.
 
     Args:
-        config: a frozen dataclass, in its ``__post_init__``.
-        preset: values by the names of settings.
+        least: the smallest.
+        most: the largest.
+        above: the smallest is itself too small.
+        below: the largest is itself too large.
 
     Example:
-        >>> from dataclasses import dataclass
-        >>> @dataclass(frozen=True)
-        ... class Settings:
-        ...     width: int = 1
-        ...     depth: int = 1
-        ...
-        ...     def __post_init__(self) -> None:
-        ...         replace_defaults(self, {"width": 2, "depth": 2})
-        >>> Settings(depth=5)
-        Settings(width=2, depth=5)
+        >>> print(Range(0, 1, below=True))
+        at least 0 and below 1
+        >>> 0.5 in Range(0, 1), float("nan") in Range(0, 1)
+        (True, False)
     """
-    defaults = {field.name: field.default for field in fields(config)}
-    for name, value in preset.items():
-        if getattr(config, name) == defaults[name]:
-            object.__setattr__(config, name, value)
+
+    least: float
+    most: float
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        low = self.least < value if self.above else self.least <= value
+        return low and (value < self.most if self.below else value <= self.most)
+
+    def __str__(self) -> str:
+        if not (self.above or self.below):
+            return f"{self.least:,} to {self.most:,}"
+        low = f"{'more than' if self.above else 'at least'} {self.least:,}"
+        return f"{low} and {'below' if self.below else 'at most'} {self.most:,}"
+
+
+Count = Annotated[int, Range(1, 10**9)]
+CountOrZero = Annotated[int, Range(0, 10**9)]
+Repeats = Annotated[int, Range(1, 10_000)]
+"""Of something that is listed before it is done."""
+Size = Annotated[int, Range(1, 10**6)]
+"""Of a layer, or of a batch."""
+Pairs = Annotated[int, Range(1, 1000)]
+"""Of phase-change devices per weight."""
+Processes = Annotated[int, Range(1, 1000)]
+ProcessesOrNone = Annotated[int, Range(0, 1000)]
+"""Side by side."""
+Rate = Annotated[float, Range(0, 100, above=True)]
+"""Of learning."""
+Positive = Annotated[float, Range(0, 10**6, above=True)]
+Weight = Annotated[float, Range(0, 10**6)]
+"""Of a part of a loss."""
+Share = Annotated[float, Range(0, 1)]
+Fraction = Annotated[float, Range(0, 1, below=True)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the settings of an experiment: a frozen dataclass, all of whose fields have defaults.
+
+    Each value must be of its field's type, and in the :class:`Range` that annotates it.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Own(Settings):
+        ...     epochs: Count = 10
+        ...     rate: Rate = 0.1
+        ...
+        ...     def preset_settings(self) -> dict[str, Any]:
+        ...         return {"rate": 0.5}
+        >>> Own(epochs=5), Own(rate=0.1)
+        (Own(epochs=5, rate=0.5), Own(epochs=10, rate=0.1))
+        >>> Own(epochs=0)
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: epochs is 0; expected 1 to 1,000,000,000
+    """
+
+    def __new__(cls, *args: Any, **given: Any) -> Self:
+        """Remembers what was given: a preset leaves it alone, even if it is the default."""
+        self = super().__new__(cls)
+        names = [field.name for field in fields(cls)]
+        object.__setattr__(self, "_given", {*names[: len(args)], *given})
+        return self
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, list):  # of JSON
+                object.__setattr__(self, name, tuple(value))
+            check_setting(name, getattr(self, name), hints[name])
+        given: set[str] = vars(self)["_given"]
+        for name, value in self.preset_settings().items():
+            if name not in given:
+                object.__setattr__(self, name, value)
+
+    def preset_settings(self) -> Mapping[str, Any]:
+        """By name, what takes the place of defaults."""
+        return {}
+
+
+def check_setting(name: str, value: Any, hint: Any) -> None:
+    """Raises InputError if a value is not of a type, or in none of the ranges that annotate it.
+
+    Example:
+        >>> check_setting("models", ("lstm", "rnn"), tuple[str, ...])
+    """
+    origin, kinds = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        check_setting(name, value, kinds[0])
+        for allowed in (mark for mark in kinds[1:] if isinstance(mark, Range)):
+            if value not in allowed:
+                raise InputError(f"{name} is {value}; expected {allowed}")
+    elif origin in (Union, UnionType):
+        if value is not None or NoneType not in kinds:
+            check_setting(name, value, next(kind for kind in kinds if kind is not NoneType))
+    elif origin is tuple and isinstance(value, tuple):
+        for each in value:
+            check_setting(f"one of {name}", each, kinds[0])
+    elif origin is Literal and value not in kinds:
+        raise InputError(f"{name} is {value!r}; expected {_choices(kinds)}{meant(value, kinds)}")
+    elif origin is not Literal and not _is(value, hint):
+        raise InputError(f"{name} is {repr(value)[:100]}; expected {_WORDS.get(hint, 'a list')}")
+
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "text that is not empty",
+}
+
+
+def _choices(kinds: tuple[Any, ...]) -> str:
+    return f"one of {', '.join(map(str, kinds))}" if len(kinds) > 1 else str(kinds[0])
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value is of a plain type; no text is empty."""
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint and value != ""

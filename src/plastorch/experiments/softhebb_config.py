@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from plastorch.engine.errors import InputError, check_positive
-from plastorch.experiments.settings import replace_defaults
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
+from plastorch.experiments.settings import Count, Fraction, Rate, Settings, Size
 from plastorch.hebbian.networks import ReadoutFrom
-from plastorch.hebbian.presets import Architecture, Data, Rule, Width, preset
+from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.train import Mode
 
 _OF_PHOTOS: Mapping[str, Any] = {
@@ -44,7 +45,7 @@ STATISTICS = ("centred", "standardised")
 
 
 @dataclass(frozen=True)
-class SoftHebbConfig:
+class SoftHebbConfig(Settings):
     """Settings of a deep SoftHebb run; the defaults are the paper's.
 
     Args:
@@ -74,8 +75,8 @@ class SoftHebbConfig:
         standardised: the same, in units of their standard deviation.
         renewed_views: the readout learns from each digit as it is and in one other view, turned,
             scaled, moved and bent anew every fourth epoch, instead of from nine views that stay.
-        preset: "best" puts our value in the place of each setting that is at its default; see the
-            documentation, "Beyond the paper".
+        preset: "best" has our value of each setting that isn't given; see the documentation,
+            "Beyond the paper".
         sweep: after training, train many such networks on up to 10,000 images, over temperatures
             or over initial radii, to see how accuracy depends on them.
     """
@@ -86,14 +87,14 @@ class SoftHebbConfig:
     architecture: Architecture = "matched"
     mode: Mode = "successive"
     precision: Literal["fp32", "bf16"] = "fp32"
-    batch_size: int = 10
-    unsupervised_epochs: int = 1
-    readout_epochs: int = 50
-    readout_batch_size: int = 64
-    readout_learning_rate: float = 1e-3
-    dropout: float | None = None
+    batch_size: Size = 10
+    unsupervised_epochs: Count = 1
+    readout_epochs: Count = 50
+    readout_batch_size: Size = 64
+    readout_learning_rate: Rate = 1e-3
+    dropout: Fraction | None = None
     statistics_pass: bool = True
-    validation: float = 0.0
+    validation: Fraction = 0.0
     readout_from: ReadoutFrom = "last"
     on_off: bool = False
     mirrored: bool = False
@@ -104,26 +105,7 @@ class SoftHebbConfig:
     sweep: Literal["none", "temperature", "radius"] = "none"
 
     def __post_init__(self) -> None:
-        if self.preset not in ("paper", "best"):
-            raise InputError(f"preset is {self.preset!r}; expected paper or best")
-        if self.preset == "best":
-            if self.preset_data not in BEST:
-                raise InputError(
-                    f"preset is 'best'; expected paper for {self.preset_data}: there is one for "
-                    f"{', '.join(BEST)}"
-                )
-            replace_defaults(self, BEST[self.preset_data])
-        check_positive(
-            batch_size=self.batch_size,
-            unsupervised_epochs=self.unsupervised_epochs,
-            readout_epochs=self.readout_epochs,
-            readout_batch_size=self.readout_batch_size,
-            readout_learning_rate=self.readout_learning_rate,
-        )
-        for name in ("validation", "dropout"):
-            share = getattr(self, name)
-            if share is not None and not 0 <= share < 1:
-                raise InputError(f"{name} is {share}; expected at least 0 and below 1")
+        super().__post_init__()
         if self.rule == "backprop":
             of_readout = ("readout_from", "on_off", "mirrored", *STATISTICS, "renewed_views")
             self._expect_defaults(*of_readout)
@@ -142,7 +124,27 @@ class SoftHebbConfig:
                 f"renewed_views is True; expected False for {self.preset_data}: only digits are "
                 "turned, scaled and moved"
             )
-        preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+        self._check_batches()
+
+    def preset_settings(self) -> Mapping[str, Any]:
+        """Those of the preset best."""
+        if self.preset == "paper":
+            return {}
+        if self.preset_data not in BEST:
+            raise InputError(
+                f"preset is 'best'; expected paper for {self.preset_data}: there is one for "
+                f"{', '.join(BEST)}"
+            )
+        return BEST[self.preset_data]
+
+    def _check_batches(self) -> None:
+        """What the first block makes of a batch, before and after its competition, has to fit."""
+        spec = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+        image = 2 * 4 * spec.blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
+        check_memory(self.batch_size * image, batch_size=self.batch_size)
+        if self.rule == "backprop" or self.preset_data in AUGMENTED:
+            size = self.readout_batch_size
+            check_memory(size * image, readout_batch_size=size)
 
     def _expect_defaults(self, *names: str) -> None:
         defaults = {field.name: field.default for field in fields(self)}
@@ -165,7 +167,7 @@ class MnistConfig(SoftHebbConfig):
 
     depth: int = 2
     mode: Mode = "consecutive"
-    readout_epochs: int = 100
+    readout_epochs: Count = 100
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
 
     @property
@@ -194,8 +196,8 @@ class Stl10Config(SoftHebbConfig):
     """Settings of softhebb-stl10: 100,000 unlabelled images, 5,000 labelled, augmented readout."""
 
     depth: int = 4
-    batch_size: int = 32
-    readout_epochs: int = 100
+    batch_size: Size = 32
+    readout_epochs: Count = 100
 
     @property
     def preset_data(self) -> Data:
@@ -208,8 +210,8 @@ class ImageNetConfig(SoftHebbConfig):
     """Settings of softhebb-imagenet; ``dataset`` may be its ten-class subset."""
 
     depth: int = 5
-    readout_epochs: int = 200
-    readout_batch_size: int = 32
+    readout_epochs: Count = 200
+    readout_batch_size: Size = 32
     dataset: Literal["imagenet", "imagenette"] = "imagenet"
 
     @property

@@ -5,14 +5,24 @@ Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
 from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
 from plastorch.efference.optim import Optimizer
-from plastorch.engine.errors import InputError, check_names, check_positive
-from plastorch.experiments.comparison import checked_models
-from plastorch.experiments.settings import replace_defaults
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError, check_names
+from plastorch.experiments.settings import (
+    Count,
+    Positive,
+    Range,
+    Rate,
+    Repeats,
+    Settings,
+    Share,
+    Size,
+    Weight,
+)
 
 PAPER = "Scherr et al. 2022, Self-Supervised Learning Through Efference Copies, arXiv 2210.09224"
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
@@ -26,6 +36,12 @@ LEAST_SEEDS = 3
 RESNET_WIDTH = 64
 """Channels of a ResNet's first stage."""
 Role = Literal["baseline", "stec", "shuffled", "swept"]
+
+
+WarmUp = Annotated[float, Range(0, 10**9)]
+Crop = Annotated[float, Range(0, 1, above=True)]
+"""That a crop is at least."""
+Jitter = Annotated[float, Range(0, 1.25, below=True)]
 
 
 class Arm(NamedTuple):
@@ -62,7 +78,7 @@ class Arm(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StecConfig:
+class StecConfig(Settings):
     """Settings that the experiments with efference copies share.
 
     Args:
@@ -91,63 +107,43 @@ class StecConfig:
         transfer: whether encoders are also tried on where objects are.
         sweep: instead of the arms, train SimCLR with a range of λ_M, and test on what is held out:
             a tenth of the training images, or the words for validation.
-        preset: "paper" puts the paper's value in the place of each setting that is at its default;
-            for GPUs.
+        preset: "paper" has the paper's value of each setting that isn't given; for GPUs.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
     shuffled: tuple[str, ...] = ("simclr",)
-    seeds: int = 5
+    seeds: Repeats = 5
     copy: Kind = "egocentric"
     encoder: Literal["small", "resnet18", "resnet50"] = "small"
-    width: int = 32
-    epochs: int = 9
-    batch_size: int = 256
+    width: Size = 32
+    epochs: Count = 9
+    batch_size: Size = 256
     optimizer: Optimizer = "sgd"
-    learning_rate: float = 0.3
-    weight_decay: float = 1e-4
-    warm_up: float = 0.5
-    discrimination: float = 2.0
-    manipulation: float = 1.0
-    factor_weights: tuple[float, ...] = ()
-    temperature: float = 0.5
-    tau: float = 0.99
-    hidden: int = 512
-    projected: int = 64
+    learning_rate: Rate = 0.3
+    weight_decay: Share = 1e-4
+    warm_up: WarmUp = 0.5
+    discrimination: Weight = 2.0
+    manipulation: Positive = 1.0
+    factor_weights: tuple[Weight, ...] = ()
+    temperature: Positive = 0.5
+    tau: Share = 0.99
+    hidden: Size = 512
+    projected: Size = 64
     bfloat16: bool = True
     transfer: bool = True
     sweep: bool = False
     preset: Literal["none", "paper"] = "none"
 
     def __post_init__(self) -> None:
-        if self.preset not in ("none", "paper"):
-            raise InputError(f"preset is {self.preset!r}; expected none or paper")
-        if self.preset == "paper":
-            if not self.paper_settings():
-                raise InputError("preset is 'paper'; expected none: the paper doesn't say its own")
-            replace_defaults(self, self.paper_settings())
-        object.__setattr__(self, "methods", checked_models(self.methods, METHODS))
-        shuffled = tuple(self.shuffled)  # a resumed run gives a list
-        if shuffled:
-            check_names("shuffled", shuffled, METHODS)
+        super().__post_init__()
+        check_names("methods", self.methods, METHODS)
+        if self.shuffled:
+            check_names("shuffled", self.shuffled, METHODS)
         object.__setattr__(
-            self, "shuffled", tuple(name for name in shuffled if name in self.methods)
+            self, "shuffled", tuple(name for name in self.shuffled if name in self.methods)
         )
-        check_positive(
-            seeds=self.seeds,
-            epochs=self.epochs,
-            width=self.width,
-            manipulation=self.manipulation,
-            hidden=self.hidden,
-            projected=self.projected,
-            temperature=self.temperature,
-        )
-        if not 0 <= self.tau <= 1:
-            raise InputError(f"tau is {self.tau}; expected 0 to 1")
         if self.copy not in self.copies():
             raise InputError(f"copy is {self.copy!r}; expected one of {', '.join(self.copies())}")
-        if self.encoder not in ("small", "resnet18", "resnet50"):
-            raise InputError(f"encoder is {self.encoder!r}; expected small, resnet18 or resnet50")
         if self.encoder != "small":
             if self.width not in (type(self).width, RESNET_WIDTH):
                 raise InputError(
@@ -158,6 +154,15 @@ class StecConfig:
             raise InputError(f"warm_up is {self.warm_up}; expected 0 to {self.epochs}, the epochs")
         self.training(self.batch_size, 1)
         self._check_factor_weights()
+        self._check_networks()
+
+    def preset_settings(self) -> Mapping[str, Any]:
+        """Those of the paper."""
+        if self.preset == "none":
+            return {}
+        if not self.paper_settings():
+            raise InputError("preset is 'paper'; expected none: the paper doesn't say its own")
+        return self.paper_settings()
 
     def paper_settings(self) -> Mapping[str, Any]:
         """The paper's, where they are known, by name."""
@@ -242,8 +247,7 @@ class StecConfig:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     def _check_factor_weights(self) -> None:
-        weights = tuple(self.factor_weights)  # a resumed run gives a list
-        object.__setattr__(self, "factor_weights", weights)
+        weights = self.factor_weights
         names = FACTORS[self.copy]
         if weights and (len(weights) != len(names) or not any(weights)):
             raise InputError(
@@ -251,3 +255,19 @@ class StecConfig:
                 f"{', '.join(names)}"
             )
         Weights(self.discrimination, self.manipulation, factors=weights)
+
+    def _check_networks(self) -> None:
+        """All of them are made before the first one learns."""
+        encoder, features = {
+            "small": (298 * self.width**2, 4 * self.width),
+            "resnet18": (11_000_000, 512),
+            "resnet50": (23_000_000, 2048),
+        }[self.encoder]
+        weights = encoder + self.hidden * (features + self.projected)
+        names = ("seeds", "width", "hidden", "projected")
+        sizes = {name: getattr(self, name) for name in names}
+        check_memory(4 * len(self.arms()) * weights, **sizes)
+
+    def check_batch(self, values: int) -> None:
+        """Raises InputError if a batch, two views of so many values per source, doesn't fit."""
+        check_memory(2 * 4 * values * self.batch_size, batch_size=self.batch_size)

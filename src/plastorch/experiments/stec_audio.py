@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,8 @@ from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.run import result
 from plastorch.experiments.rank_speech_data import smoke
 from plastorch.experiments.session import Session
-from plastorch.experiments.stec import PAPER, StecConfig
+from plastorch.experiments.settings import Count, Positive, Range, Size, Weight
+from plastorch.experiments.stec import PAPER, Crop, StecConfig, WarmUp
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
 from plastorch.experiments.stec_study import Exam, Study
@@ -32,6 +33,8 @@ from plastorch.experiments.stec_train import run_study
 DATASETS = ("speech-commands", "fsdd")
 RATE, SECONDS, BANDS = 8000, 1.0, 40
 """To which all recordings are brought."""
+FRAMES = 100
+"""Of a clip, at least."""
 QUIET = 0.1
 """Least deviation that a clip is divided by."""
 
@@ -51,24 +54,22 @@ class StecAudioConfig(StecConfig):
     """
 
     datasets: tuple[str, ...] = DATASETS
-    least_length: float = AUDIO.length[0]
-    shift: int = AUDIO.shift
+    least_length: Crop = AUDIO.length[0]
+    shift: Annotated[int, Range(0, BANDS)] = AUDIO.shift
     copy: Kind = "audio"
-    manipulation: float = 0.3
-    factor_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 0.0, 0.0)
-    epochs: int = 60
-    batch_size: int = 128
-    warm_up: float = 5.0
+    manipulation: Positive = 0.3
+    factor_weights: tuple[Weight, ...] = (1.0, 1.0, 1.0, 0.0, 0.0)
+    epochs: Count = 60
+    batch_size: Size = 128
+    warm_up: WarmUp = 5.0
     transfer: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        datasets = tuple(self.datasets)  # a resumed run gives a list
-        check_names("datasets", datasets, DATASETS)
-        object.__setattr__(self, "datasets", datasets)
+        check_names("datasets", self.datasets, DATASETS)
         if self.transfer:
             raise InputError("transfer is True; expected False: sounds have no place in an image")
-        self.views()
+        self.check_batch(BANDS * FRAMES)
 
     def copies(self) -> tuple[str, ...]:
         """Of sounds there is one kind."""

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from plastorch.efference import CIFAR, ImageViews
 from plastorch.engine.device import fast_matmul
-from plastorch.engine.errors import InputError
 from plastorch.experiments.session import Session
-from plastorch.experiments.stec import StecConfig
+from plastorch.experiments.stec import Crop, Jitter, StecConfig
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
 from plastorch.experiments.stec_images import image_study, load, load_digits, started
@@ -46,14 +45,12 @@ class StecCifar10Config(StecConfig):
     """
 
     dataset: Literal["cifar10", "cifar100"] = "cifar10"
-    least_crop: float = CIFAR.scale[0]
-    jitter: float = CIFAR.jitter
+    least_crop: Crop = CIFAR.scale[0]
+    jitter: Jitter = CIFAR.jitter
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dataset not in ("cifar10", "cifar100"):
-            raise InputError(f"dataset is {self.dataset!r}; expected cifar10 or cifar100")
-        self.views()
+        self.check_batch(3 * self.views().size ** 2)
 
     def paper_settings(self) -> Mapping[str, Any]:
         """Of the authors' program."""

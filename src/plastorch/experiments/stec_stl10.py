@@ -5,7 +5,7 @@ Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
@@ -15,7 +15,8 @@ from plastorch.efference.linear_probe import LinearProbe, ProbeTraining
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.errors import InputError
 from plastorch.experiments.session import Session
-from plastorch.experiments.stec import StecConfig
+from plastorch.experiments.settings import Count, Positive, Range, Repeats, Size
+from plastorch.experiments.stec import Crop, Jitter, StecConfig, WarmUp
 from plastorch.experiments.stec_claims import claims
 from plastorch.experiments.stec_figures import Figures
 from plastorch.experiments.stec_images import image_study, load, load_digits, started
@@ -60,26 +61,23 @@ class StecStl10Config(StecConfig):
     """
 
     dataset: Literal["stl10", "imagenette", "imagenet"] = "stl10"
-    size: int = 96
-    least_crop: float = STL10.scale[0]
-    jitter: float = STL10.jitter
-    probe_epochs: int = 100
+    size: Annotated[int, Range(16, 1024)] = 96
+    least_crop: Crop = STL10.scale[0]
+    jitter: Jitter = STL10.jitter
+    probe_epochs: Count = 100
     encoder: Literal["small", "resnet18", "resnet50"] = "resnet18"
-    width: int = 64
-    seeds: int = 3
-    epochs: int = 100
-    warm_up: float = 5.0
-    temperature: float = 0.2
-    projected: int = 128
+    width: Size = 64
+    seeds: Repeats = 3
+    epochs: Count = 100
+    warm_up: WarmUp = 5.0
+    temperature: Positive = 0.2
+    projected: Size = 128
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dataset not in ("stl10", "imagenette", "imagenet"):
-            raise InputError(f"dataset is {self.dataset!r}; expected stl10, imagenette or imagenet")
         if self.dataset == "stl10" and self.size != 96:
             raise InputError(f"size is {self.size}; expected 96, that of STL-10's images")
-        ProbeTraining(self.probe_epochs)
-        self.views()
+        self.check_batch(3 * self.views().size ** 2)
 
     def paper_settings(self) -> Mapping[str, Any]:
         """Of the authors' program."""

@@ -7,17 +7,19 @@ Forget*, ICML 2022.
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from torch import nn
 
-from plastorch.data.retrieval import SYMBOLS, Retrieval, one_hot, retrieval_sets
+from plastorch.data.retrieval import KEYS, SYMBOLS, Retrieval, one_hot, retrieval_sets
+from plastorch.engine.device import check_memory
 from plastorch.engine.distributed import check_parts
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
-from plastorch.experiments.comparison import PAPER, checked_models, field, networks
+from plastorch.experiments.comparison import PAPER, field, networks
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Range, Rate, Settings, Size
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
@@ -69,7 +71,7 @@ ABLATIONS = ("stpn-scalar", "stpnf", "stpnf-scalar")
 
 
 @dataclass(frozen=True)
-class ArtConfig:
+class ArtConfig(Settings):
     """Settings of stpn-art; the defaults are the paper's.
 
     Args:
@@ -85,24 +87,19 @@ class ArtConfig:
 
     models: tuple[str, ...] = tuple(MODELS)
     variant: Variant = "corrected"
-    pairs: int = 3
-    epochs: int = 200
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    train_sequences: int = 100_000
+    pairs: Annotated[int, Range(1, KEYS)] = 3
+    epochs: Count = 200
+    batch_size: Size = 128
+    learning_rate: Rate = 1e-3
+    train_sequences: Count = 100_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        if self.variant not in ("corrected", "faithful"):
-            raise InputError(f"variant is {self.variant!r}; expected corrected or faithful")
-        if not 1 <= self.pairs <= 26:
-            raise InputError(f"pairs is {self.pairs}; expected 1 to 26")
-        check_positive(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            train_sequences=self.train_sequences,
-        )
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        symbols = 2 * self.pairs + 3
+        sequences, seen = self.train_sequences, min(self.batch_size, self.train_sequences)
+        check_memory((symbols + 8) * sequences, train_sequences=sequences)
+        check_memory(4 * SYMBOLS * symbols * seen, batch_size=self.batch_size)
 
     def network(self, name: str) -> AnswerNet:
         """A model of that name."""

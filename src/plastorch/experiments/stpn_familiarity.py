@@ -8,17 +8,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from torch import nn
 
 from plastorch.data.familiarity import FamiliarityStream, familiarity_stream
-from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.device import check_memory, generator
+from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
-from plastorch.experiments.comparison import PAPER, checked_models, field, networks
+from plastorch.experiments.comparison import PAPER, field, networks
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Range, Rate, Settings
 from plastorch.stp import STPN
 from plastorch.stp.familiarity import FamiliarityNet, FamiliarityTraining, HebbFF, rates_on
 
@@ -66,7 +67,7 @@ MODELS = {
 
 
 @dataclass(frozen=True)
-class FamiliarityConfig:
+class FamiliarityConfig(Settings):
     """Settings of stpn-familiarity; the defaults are the paper's.
 
     Args:
@@ -80,25 +81,20 @@ class FamiliarityConfig:
 
     models: tuple[str, ...] = tuple(MODELS)
     mode: Literal["dat", "inf"] = "dat"
-    repeat: int = 3
-    steps: int = 5000
-    updates: int | None = None
-    learning_rate: float = 1e-3
+    repeat: Annotated[int, Range(TESTED[0], TESTED[-1])] = 3
+    steps: Annotated[int, Range(TESTED[-1] + 1, 10**9)] = 5000
+    updates: Count | None = None
+    learning_rate: Rate = 1e-3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        if self.mode not in ("dat", "inf"):
-            raise InputError(f"mode is {self.mode!r}; expected dat or inf")
-        if self.repeat not in TESTED:
-            raise InputError(f"repeat is {self.repeat}; expected 1 to {TESTED[-1]}")
-        if self.steps <= TESTED[-1]:
-            raise InputError(f"steps is {self.steps}; expected more than {TESTED[-1]}")
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        check_memory(4 * FEATURES * len(TESTED) * self.steps, steps=self.steps)
         if self.updates is None and (self.mode, self.repeat) not in UPDATES:
             raise InputError(
                 f"updates is None; expected a number: none is published for mode {self.mode} "
                 f"and repeat {self.repeat}"
             )
-        check_positive(updates=self.length, learning_rate=self.learning_rate)
 
     @property
     def length(self) -> int:

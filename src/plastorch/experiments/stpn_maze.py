@@ -9,18 +9,19 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import nn
 
-from plastorch.engine.device import generator
+from plastorch.engine.device import check_memory, generator
 from plastorch.engine.distributed import check_parts
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, Record, result
-from plastorch.experiments.comparison import PAPER, checked_models, field, networks
+from plastorch.experiments.comparison import PAPER, field, networks
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN
@@ -90,7 +91,7 @@ MODELS = MAIN | {
 
 
 @dataclass(frozen=True)
-class MazeConfig:
+class MazeConfig(Settings):
     """Settings of stpn-maze; the defaults are the paper's.
 
     Args:
@@ -107,26 +108,21 @@ class MazeConfig:
 
     models: tuple[str, ...] = tuple(MAIN)
     variant: Variant = "corrected"
-    size: int = 13
-    steps: int = 200
-    agents: int = 512
-    iterations: int = 50_000
-    warm_up: int = 101
-    learning_rate: float = 1e-4
+    size: Annotated[int, Range(5, 9999)] = 13
+    steps: Count = 200
+    agents: Size = 512
+    iterations: Count = 50_000
+    warm_up: CountOrZero = 101
+    learning_rate: Rate = 1e-4
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        if self.variant not in ("corrected", "faithful"):
-            raise InputError(f"variant is {self.variant!r}; expected corrected or faithful")
-        walls(self.size)
-        check_positive(
-            steps=self.steps,
-            agents=self.agents,
-            iterations=self.iterations,
-            learning_rate=self.learning_rate,
-        )
-        if self.warm_up < 0:
-            raise InputError(f"warm_up is {self.warm_up}; expected 0 or more")
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        cells = int(walls(self.size).logical_not().sum())
+        check_memory(2 * 8 * cells**2, size=self.size)  # of what is expected of random actions
+        hidden = max(MODELS[name].hidden_size for name in self.models)
+        played = 4 * (OBSERVATION + hidden) * self.steps * self.agents
+        check_memory(played, steps=self.steps, agents=self.agents)
 
     @property
     def faithful(self) -> bool:

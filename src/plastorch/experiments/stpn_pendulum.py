@@ -12,11 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
 from plastorch.experiments import stpn_agents
-from plastorch.experiments.comparison import checked_models
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Processes, ProcessesOrNone, Settings
 from plastorch.experiments.stpn_agents import Model, Work, lstm, two_biases
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import make_vectors, outputs
@@ -82,7 +82,7 @@ MODELS = {
 
 
 @dataclass(frozen=True)
-class PendulumConfig:
+class PendulumConfig(Settings):
     """Settings of stpn-pendulum.
 
     Args:
@@ -99,18 +99,14 @@ class PendulumConfig:
     models: tuple[str, ...] = tuple(MODELS)
     env: str = "InvertedPendulum-v5"
     protocol: Literal["paper", "short"] = "short"
-    steps: int | None = None
-    envs: int = 8
-    runners: int = 0
+    steps: Count | None = None
+    envs: Processes = 8
+    runners: ProcessesOrNone = 0
     address: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        if self.protocol not in PROTOCOLS:
-            raise InputError(f"protocol is {self.protocol!r}; expected paper or short")
-        check_positive(steps=self.settings.steps, envs=self.envs)
-        if self.runners < 0:
-            raise InputError(f"runners is {self.runners}; expected 0 or more")
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
 
     @property
     def settings(self) -> Protocol:

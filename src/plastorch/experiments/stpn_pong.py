@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
 from plastorch.experiments import stpn_agents
-from plastorch.experiments.comparison import checked_models
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Processes, ProcessesOrNone, Settings
 from plastorch.experiments.stpn_agents import Model, Work, lstm
 from plastorch.rl.agent import FEATURES, Agent, FrameEncoder
 from plastorch.rl.environments import make_frames, outputs
@@ -110,7 +110,7 @@ MODELS = {"stpn": Model(64, _stpn), "lstm": Model(48, lstm)}
 
 
 @dataclass(frozen=True)
-class PongConfig:
+class PongConfig(Settings):
     """Settings of stpn-pong.
 
     Args:
@@ -128,18 +128,14 @@ class PongConfig:
     models: tuple[str, ...] = tuple(MODELS)
     protocol: Literal["paper", "short"] = "short"
     env: str = "ALE/Pong-v5"
-    steps: int | None = None
-    runners: int | None = None
-    envs: int | None = None
+    steps: Count | None = None
+    runners: ProcessesOrNone | None = None
+    envs: Processes | None = None
     address: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        if self.protocol not in PROTOCOLS:
-            raise InputError(f"protocol is {self.protocol!r}; expected paper or short")
-        check_positive(steps=self.settings.steps, envs=self.settings.envs)
-        if self.settings.runners < 0:
-            raise InputError(f"runners is {self.runners}; expected 0 or more")
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
 
     @property
     def settings(self) -> Protocol:

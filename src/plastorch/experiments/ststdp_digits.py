@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from plastorch.data import ImageSet, load_images
 from plastorch.data.imageset import fingerprint
 from plastorch.data.streams import TRANSFORMS, Transforms
-from plastorch.engine.device import fast_matmul, generator
-from plastorch.engine.errors import InputError, check_names, check_positive
+from plastorch.engine.device import check_memory, fast_matmul, generator
+from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments import ststdp_phases as phases
 from plastorch.experiments import ststdp_theory as theory
-from plastorch.experiments.comparison import checked_models, field, networks
+from plastorch.experiments.comparison import field, networks
 from plastorch.experiments.session import Session
+from plastorch.experiments.settings import Count, Settings, Size
 from plastorch.experiments.ststdp_claims import FRAME_NETS, claims, curves, metrics
 from plastorch.spiking.shortterm.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
+from plastorch.spiking.shortterm.environment import World
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
@@ -73,7 +75,7 @@ MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
 
 
 @dataclass(frozen=True)
-class DigitsConfig:
+class DigitsConfig(Settings):
     """Settings of ststdp-digits.
 
     Args:
@@ -91,25 +93,25 @@ class DigitsConfig:
 
     transforms: tuple[str, ...] = DYNAMIC
     models: tuple[str, ...] = MAIN
-    train_digits: int = 6000
-    validation_digits: int = 200
-    test_digits: int = 1000
-    spiking_digits: int = 200
-    passes: int = 4
-    epochs: int = 8
-    streams: int = 20
-    theory_steps: int = 12_000
+    train_digits: Count = 6000
+    validation_digits: Count = 200
+    test_digits: Count = 1000
+    spiking_digits: Count = 200
+    passes: Count = 4
+    epochs: Count = 8
+    streams: Size = 20
+    theory_steps: Count = 12_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", checked_models(self.models, MODELS))
-        transforms = tuple(self.transforms)
-        check_names("transforms", transforms, DYNAMIC)
-        object.__setattr__(self, "transforms", transforms)
-        counts = {name: value for name, value in asdict(self).items() if isinstance(value, int)}
-        check_positive(**counts)
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        check_names("transforms", self.transforms, DYNAMIC)
         for name in ("train_digits", "validation_digits", "test_digits", "spiking_digits"):
-            if counts[name] < self.streams:
-                raise InputError(f"{name} is {counts[name]}; expected one per stream or more")
+            if getattr(self, name) < self.streams:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; expected {self.streams} or more: streams"
+                )
+        check_memory(2 * 8 * World().inputs * self.theory_steps, theory_steps=self.theory_steps)
 
 
 class Networks(nn.Module):

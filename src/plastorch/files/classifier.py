@@ -19,7 +19,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from plastorch.engine.device import generator
+from plastorch.engine.device import check_memory, generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.single_file import digest
@@ -274,6 +274,10 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _start(self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any) -> Tensor:
         """A new network for the keys of the records, whose patterns it returns."""
         seed, bins = seed_of(self.random_state), int(self.bins)
+        needed = int(self.neurons) * (
+            frame.height + 16 * int(self.hidden)
+        )  # patterns, weights, optimiser
+        check_memory(needed, neurons=self.neurons, hidden=self.hidden)
         encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
         self._build(encoder, neuron_for(bins), classes, seed)
         return torch.from_numpy(patterns)

@@ -143,7 +143,8 @@ def _params(given: dict[str, Any]) -> dict[str, Any]:
     check_types(given, {**dict.fromkeys((*_COUNTS, "random_state"), 0), "learning_rate": 0.0})
     for name in _COUNTS:
         check_count(given[name], at_least=1)
-    check_count(given["random_state"])
+    if not 0 <= given["random_state"] < 2**63:
+        raise InputError(f"random_state is {repr(given['random_state'])[:200]}")
     if not 0 < given["learning_rate"] < np.inf:
         raise InputError(f"learning_rate is {given['learning_rate']}")
     return given

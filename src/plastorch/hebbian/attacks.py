@@ -63,7 +63,7 @@ def noise_accuracy(
     right = [0] * len(sigmas)
     batches = zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
     for i, (x, truth) in enumerate(batches):
-        noise = torch.randn(x.shape, generator=generator(seed, i)).to(x)
+        noise = torch.randn(x.shape, generator=generator(seed, 10, i)).to(x)
         for j, sigma in enumerate(sigmas):
             right[j] += int((_predict(model, x + sigma * noise) == truth).sum())
     return [count / len(images) for count in right]

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from plastorch.engine.device import seed32
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 PERPLEXITY = 30.0
@@ -39,8 +40,9 @@ def embedding(features: Tensor, seed: int = 0, components: int = 50) -> Tensor:
     check_finite(features=features)
     rows = features.float().cpu().numpy()
     kept = min(components, *rows.shape)
-    reduced = PCA(kept, svd_solver="randomized", random_state=seed).fit_transform(rows)
+    state = seed32(seed)
+    reduced = PCA(kept, svd_solver="randomized", random_state=state).fit_transform(rows)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     init = "pca" if kept > 1 else "random"
-    points = TSNE(2, perplexity=perplexity, init=init, random_state=seed).fit_transform(reduced)
+    points = TSNE(2, perplexity=perplexity, init=init, random_state=state).fit_transform(reduced)
     return torch.from_numpy(points).float()

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import seed32
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
 from plastorch.rl.agent import Agent
@@ -23,6 +24,8 @@ from plastorch.rl.agent import Agent
 THEIRS = "rllib-single-agent-env-v0"
 """What RLlib registers environments as; it warns if an algorithm before did so."""
 
+MOST_SEED = 2**32 - 2**21
+"""RLlib adds the numbers of its processes, and a million, to a seed of 32 bits."""
 MEMORY = 100
 """Iterations with a return, whose mean has to be enough."""
 
@@ -72,7 +75,7 @@ def ppo(
         .callbacks(StateCallback)
         .rl_module(rl_module_spec=RLModuleSpec(module_class=AgentModule, model_config=model))
         .training(**training)
-        .debugging(seed=seed, log_level="ERROR")
+        .debugging(seed=seed32(seed) % MOST_SEED, log_level="ERROR")
     )
 
 
