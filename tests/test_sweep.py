@@ -338,6 +338,9 @@ def test_values_of_all_kinds() -> None:
     for (experiment, field, text), expected in values.items():
         assert _values(find(experiment).config, field, text, "prog") == expected
     assert _seeds("0-2, 7,5-6") == [0, 1, 2, 7, 5, 6]
+    assert _seeds(f"{2**63 - 2}-{2**63 - 1}") == [2**63 - 2, 2**63 - 1]
+    with pytest.raises(InputError, match=r"expected numbers below 2\*\*63"):
+        _seeds(str(2**63))
     assert SweepOptions(device="cuda").cpus_per_run == 1
 
 

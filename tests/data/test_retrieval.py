@@ -38,7 +38,7 @@ def test_golden_data_are_the_published_ones(pytestconfig: pytest.Config) -> None
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 2**32 - 1), st.integers(1, KEYS))
+@given(st.integers(0, 2**63 - 1), st.integers(1, KEYS))
 def test_every_sequence_has_its_answer(seed: int, pairs: int) -> None:
     first, second = retrieval_sets(seed, (5, 3), pairs)
     assert first.sequences.shape == (5, 2 * pairs + 3) and len(second.answers) == 3

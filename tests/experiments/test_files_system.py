@@ -13,7 +13,7 @@ import torch
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted, Jobs
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments.files_system import FilesSystemConfig, measure
+from plastorch.experiments.files_system import KEYS, FilesSystemConfig, measure
 from plastorch.experiments.files_system_jobs import OTHER, kind_table, package_table
 from plastorch.experiments.registry import find
 from plastorch.experiments.session import Session
@@ -62,6 +62,10 @@ def test_kinds_come_without_extension_and_rare_ones_together(tree: Path) -> None
     counts = {str(name): int((table.labels == name).sum()) for name in np.unique(table.labels)}
     assert counts == {"png": 72, "text": 73, "script": 3}
     assert set(kind_table(frame, "made-up", 10).labels) == {"png", "text", OTHER}
+
+
+def test_each_key_has_a_neuron(tree: Path) -> None:
+    assert kind_table(pl.concat(list(scan(tree, magic=True))), "tree", 2).frame.width == KEYS
 
 
 def test_packages_come_without_parts_of_the_path_that_name_them(tree: Path) -> None:

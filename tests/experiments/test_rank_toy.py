@@ -12,6 +12,7 @@ import torch
 from plastorch.cli import main
 from plastorch.data.evidence import Runs
 from plastorch.engine.checkpoint import load_tensors
+from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Interrupted
 from plastorch.engine.run import Record, RunFolder
@@ -66,6 +67,24 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
     rows = RunFolder(tmp_path).records()
     assert list(dict.fromkeys(row["phase"] for row in rows)) == list(MODELS)
     assert [row["batch"] for row in rows if row["phase"] == "runs-rank"] == [4, 8, 10]
+
+
+def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Initial weights, sequences, and what training draws."""
+    drawn: dict[str, set[tuple[int, ...]]] = {}
+    for name in ("experiments.comparison", "experiments.rank_toy", "rank.train"):
+        paths = drawn.setdefault(name, set())
+
+        def recorded(*path: int, paths: set[tuple[int, ...]] = paths) -> torch.Generator:
+            paths.add(path)
+            return generator(*path)
+
+        monkeypatch.setattr(f"plastorch.{name}.generator", recorded)
+    measure(SMALL, session(tmp_path))
+    assert all(drawn.values())
+    assert len(set.union(*drawn.values())) == sum(map(len, drawn.values()))
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(

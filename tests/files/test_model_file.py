@@ -89,8 +89,9 @@ def test_a_loaded_model_goes_on_learning(model: FileClassifier, tmp_path: Path) 
     assert loaded.n_features_in_ == 5
 
 
-def test_seed_that_was_drawn_is_kept(tmp_path: Path) -> None:
-    model = tiny(random_state=np.random.RandomState(0))
+@pytest.mark.parametrize("seed", [np.random.RandomState(0), 2**63 - 1], ids=["drawn", "large"])
+def test_any_seed_is_kept(seed: Any, tmp_path: Path) -> None:
+    model = tiny(random_state=seed)
     model.save(tmp_path / "model")
     loaded = FileClassifier.load(tmp_path / "model")
     assert loaded.predict(ROWS).tolist() == model.predict(ROWS).tolist()
@@ -191,7 +192,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "bins", 30), "contradict"),
     (_set("params", "bins", 300), "bins is 300"),
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
-    (_set("params", "random_state", -1), "-1 is no count"),
+    (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),
     (_set("keys", []), "keys are none"),
     (_set("keys", 0, "name", "size"), "keys are .*expected some, each once"),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import SoftHebbLinear
 from plastorch.hebbian.attacks import (
@@ -243,6 +244,20 @@ def test_noise_accuracy_is_a_gaussian_integral() -> None:
     again = noise_accuracy(model, images.expand(n, -1), labels, sigmas, seed=0)
     assert again == measured
     assert noise_accuracy(model, images.expand(n, -1), labels, sigmas, seed=1) != measured
+
+
+def test_noise_is_not_made_of_the_numbers_that_initial_weights_are() -> None:
+    class Seen(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            noises.append(x - 0.5)
+            return x[:, :2]
+
+    noises: list[Tensor] = []
+    images, labels = torch.full((20, 30), 0.5), torch.zeros(20, dtype=torch.int64)
+    noise_accuracy(Seen(), images, labels, [1.0], seed=3)
+    for number in range(3):  # the first ones are those of initial weights
+        weights = torch.randn(20, 30, generator=generator(3, number))
+        assert not torch.allclose(noises[-1], weights, atol=1e-4)
 
 
 def test_noise_is_not_clipped() -> None:

@@ -46,19 +46,19 @@ def _number(
     if kind.type not in (int, float):
         return None
 
+    whole = kind.type is int
+    expected = "a whole number between -2**63 and 2**63" if whole else "a finite number"
+
     def read(texts: list[str]) -> int | float:
-        whole = kind.type is int
         with contextlib.suppress(ValueError):
             value: int | float = kind.type(texts[0])
             if -(2**63) <= value < 2**63 if whole else math.isfinite(value):
                 return value
-        raise ValueError(
-            f"{texts[0]!r}; expected a {'whole number of 64 bits' if whole else 'finite number'}"
-        )
+        raise ValueError(f"{texts[0]!r}; expected {expected}")
 
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
-        metavar="INT" if kind.type is int else "FLOAT",
+        metavar="INT" if whole else "FLOAT",
         instance_from_str=read,
         is_instance=lambda value: type(value) is kind.type,
         str_from_instance=lambda value: [str(value)],
