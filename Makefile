@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-bounds lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/plastorch run softhebb-mnist
@@ -13,6 +13,18 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0 $(PYTEST_ARGS)
+
+# The tests of the compiled kernels with every index checked, which takes compiled code of its own.
+BOUNDS := $(addprefix tests/,hostile/test_kernels.py stp/test_sequence.py \
+	files/test_correlative_encode.py files/test_record_parts.py spiking/test_network.py \
+	spiking/fatigue/test_fatigue_events.py spiking/patterns/test_attribution.py \
+	spiking/patterns/test_parts.py spiking/patterns/test_pattern_network.py \
+	spiking/patterns/test_winners.py spiking/shortterm/test_shortterm.py \
+	spiking/shortterm/test_shortterm_events.py)
+
+test-bounds: $(VENV)/.installed-test
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/numba-bounds) $(BIN)/python -m pytest \
+		-n auto --dist loadfile --max-worker-restart 0 $(BOUNDS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

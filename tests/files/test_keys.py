@@ -219,6 +219,10 @@ def test_bad_input(arguments: dict[str, Any], words: str) -> None:
         ({"kind": "cycle"}, "period is 0"),
         ({"kind": "cycle", "period": 24, "width": 7}, "width is 7"),
         ({"kind": "cycle", "period": 24, "width": 24}, "width is 24"),
+        (
+            {"kind": "cycle", "period": 24, "width": 1e-300},
+            "width is 1e-300; expected a part of 24",
+        ),
     ],
 )
 def test_bad_keys(changes: dict[str, Any], words: str) -> None:

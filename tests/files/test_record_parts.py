@@ -82,3 +82,10 @@ def test_slots_of_rows_can_not_be_foreseen(monkeypatch: pytest.MonkeyPatch) -> N
     (codes, firsts), again = distinct(rows), distinct(rows)
     assert drawn == [64, 64]
     assert (codes == again[0]).all() and (firsts == again[1]).all()
+
+
+def test_rows_of_another_type() -> None:
+    with pytest.raises(InputError, match="rows is int64; expected"):
+        distinct(np.zeros((3, 1), np.int64))
+    with pytest.raises(InputError, match=r"rows is \[3\]; expected \[any, any\]"):
+        distinct(np.zeros(3, np.uint64))

@@ -16,7 +16,9 @@ from plastorch.engine.errors import InputError
 from plastorch.spiking import Events, from_raster, to_raster
 from plastorch.spiking.draw_kernels import draw
 from plastorch.spiking.encode import poisson
+from plastorch.spiking.engine import _arguments, _copied
 from plastorch.spiking.events import network_of
+from plastorch.spiking.kernels import _fire
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.stdp import PairSTDP
@@ -473,6 +475,20 @@ EVENTS = from_raster(raster_of(1), DT)
             r"weight holds 1\.5; expected 0\.0 to 1",
         ),
         (lambda: make().respond(EVENTS, 0.12, outside(make(), nan)), "weight holds NaN"),
+        (lambda: make().respond(EVENTS, inf), "duration is inf"),
+        (
+            lambda: make().present(torch.ones(1, NETWORKS, INPUTS), 1e300),
+            r"duration is 1e\+300 s; expected less than 2147483648 steps of 0\.001 s",
+        ),
+        (
+            lambda: make().respond(EVENTS, 0.12, make().initial_state()._replace(time=nan)),
+            "time of state is nan; expected a finite one",
+        ),
+        (lambda: make().half().respond(EVENTS, 0.12), "weight is torch.float16; expected torch.f"),
+        (
+            lambda: make(inhibition=1e300, dtype=torch.float32).respond(EVENTS, 0.12),
+            r"inhibition is 1e\+300; expected at most 3\.4e\+38",
+        ),
         (
             lambda: make().respond(EVENTS, 0.1),
             r"events go on until 0\.1.*; expected less than the du",
@@ -504,6 +520,55 @@ EVENTS = from_raster(raster_of(1), DT)
 def test_bad_input(call: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"membrane": nan}, "membrane holds NaN; expected finite values"),
+        ({"theta": inf}, "theta holds inf; expected finite values"),
+        ({"refractory": -0.1}, r"refractory goes from -0\.1 to 0\.0; expected 0 or more"),
+        ({"pre": nan}, "pre holds NaN"),
+        ({"post": -1.0}, r"post goes from -1\.0"),
+        ({"theta": torch.zeros(3, 4)}, r"theta of state is \[3, 4\]; expected \[3, 5\]"),
+        ({"refractory": torch.zeros(3, 1)}, r"refractory of state is \[3, 1\]"),
+        ({"refractory": torch.zeros(3, 5)}, "refractory is torch.float32; expected torch.float64"),
+        ({"pre": torch.zeros(3, 2)}, r"pre of state is \[3, 2\]; expected \[3, 12\]"),
+        ({"post": torch.zeros(1, 5)}, r"post of state is \[1, 5\]"),
+    ],
+)
+def test_states_that_are_not_of_the_layer(change: dict[str, Any], words: str) -> None:
+    state = make().initial_state()
+    for part in (*state.neurons, *state.traces):
+        part.zero_()
+    for name, value in change.items():
+        of = "traces" if name in ("pre", "post") else "neurons"
+        old = getattr(state, of)
+        if isinstance(value, float):
+            getattr(old, name)[0, 0] = value
+        else:
+            state = state._replace(**{of: old._replace(**{name: value})})
+    with pytest.raises(InputError, match=words):
+        make().respond(EVENTS, 0.12, state)
+    with pytest.raises(InputError, match=words):
+        make().present(torch.ones(1, NETWORKS, INPUTS), 0.1, state)
+
+
+def test_thresholds_that_are_no_numbers() -> None:
+    layer = make()
+    layer.load_state_dict(layer.state_dict() | {"theta": torch.full((NETWORKS, NEURONS), nan)})
+    with pytest.raises(InputError, match="theta holds NaN"):
+        layer.respond(EVENTS, 0.12)
+
+
+def test_kernels_count_the_neurons_that_fire() -> None:
+    """Room is made for as many: a NaN is above no threshold, however it is compared."""
+    layer = make(networks=1)
+    tensors = _copied(layer.initial_state(), layer.circuit)
+    arrays, constants = _arguments(tensors, layer.circuit)
+    arrays.membrane[0, :3], arrays.refractory[0, 3:] = nan, nan
+    found = _fire(0, 0.0, 0.0, 0, arrays, constants, 0.1, (np.empty(9), np.empty(9, np.int64), 0))
+    assert found[2] == 0
 
 
 def test_kept_weights_out_of_bounds() -> None:

@@ -1,5 +1,6 @@
 """Fatiguing STDP from spike to spike: the clocked engine's spikes and weights, and bad input."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,17 @@ def test_spikes_on_the_grid_give_what_the_clocked_engine_gives(
     spikes, driven = run_events(from_raster(raster, DT), start, rule, stop=80 * DT)
     fired = to_raster(spikes, 1, DT, 80)[:, :, 0]
     assert torch.equal(fired, course.spikes)
+    assert_same(driven, clocked)
+
+
+def test_a_spike_without_recent_input() -> None:
+    """Weights fall, as there is nothing by which they could rise."""
+    rule, raster = KINDS["none"], torch.ones(1, 1, 4)
+    start = initial_state(rule, 1, 4)._replace(membrane=torch.ones(1, dtype=torch.float64))
+    start = start._replace(resource=torch.zeros(1, 4, dtype=torch.float64))
+    course, clocked = run_raster(raster, start, rule, DT)
+    _, driven = run_events(from_raster(raster, DT), start, rule, DT)
+    assert bool(course.spikes) and float(clocked.synapses.weight[0, 0]) < 0.5
     assert_same(driven, clocked)
 
 
@@ -142,6 +154,8 @@ def test_silence_only_recovers() -> None:
     torch.testing.assert_close(state.theta, 3 * torch.exp(torch.tensor([-0.2])).double())
 
 
+START, LARGE = (initial_state(KINDS["none"], 2, inputs) for inputs in (4, 9))
+DEVICES = initial_state(KINDS["none"], 2, 4, PhaseChangeSynapses())
 LATER = initial_state(KINDS["none"], 2, 4)._replace(time=0.001)
 
 
@@ -156,6 +170,27 @@ LATER = initial_state(KINDS["none"], 2, 4)._replace(time=0.001)
         (
             {"state": initial_state(KINDS["none"], 2, 4, dtype=torch.float32)},
             "resource is torch.float32",
+        ),
+        (
+            {"state": START._replace(trace=START.trace[:, :1])},
+            r"trace is \[2, 1\]; expected \[2, 4",
+        ),
+        (
+            {"state": START._replace(synapses=LARGE.synapses)},
+            r"weight is \[2, 9\]; expected \[2, 4",
+        ),
+        ({"state": START._replace(membrane=START.membrane * math.nan)}, "membrane holds NaN"),
+        ({"state": START._replace(theta=-START.theta)}, "theta goes from -0.3 to -0.3; expected 0"),
+        ({"state": START._replace(post_trace=START.theta[:1])}, r"post_trace is \[1\]"),
+        ({"state": START._replace(resource=START.resource + 1)}, "resource goes from 2.0 to 2.0"),
+        (
+            {"state": START._replace(time=-math.inf)},
+            "stop is 0.005; expected the state's time, -inf",
+        ),
+        ({"state": DEVICES}, "synapses of state are PhaseChangeState; expected IdealState"),
+        (
+            {"state": START._replace(synapses=LARGE.synapses), "synapses": Other()},
+            r"weight is \[1, 9\]; expected \[1, 4\]",
         ),
         ({"state": initial_state(KINDS["none"], 2, 3)}, "source goes from 0 to 3"),
         ({"rule": KINDS["pair"], "synapses": PhaseChangeSynapses()}, "window is 'pair'"),

@@ -99,6 +99,31 @@ BAD: list[tuple[Any, str]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p, rows: (p, rows + 5), r"rows goes from \d+ to \d+; expected 0 to 4"),
+        (lambda p, rows: (p, -1 - rows), "rows goes from -"),
+        (
+            lambda p, rows: (p._replace(codes=p.codes + 3), rows),
+            "codes of part 0 are not all below 3",
+        ),
+        (lambda p, rows: (p._replace(codes=p.codes.astype(int)), rows), "codes is int64; expected"),
+        (
+            lambda p, rows: (p._replace(tables=[t.astype(int) for t in p.tables]), rows),
+            "table 0 is",
+        ),
+        (lambda p, rows: (Parts([], p.codes[:, :0]), rows), "codes are of 0 parts"),
+    ],
+)
+def test_rows_of_other_parts(change: Any, words: str) -> None:
+    parts = some_parts(5, [2, 2], rows=3, seed=0)
+    found = different(parts)
+    parts, rows = change(parts, found.rows)
+    with pytest.raises(InputError, match=words):
+        answer_parts(network(4), parts, found._replace(rows=rows))
+
+
 @pytest.mark.parametrize(("change", "words"), BAD)
 def test_bad_parts(change: Any, words: str) -> None:
     parts = change(some_parts(5, [2, 2], rows=3, seed=0))

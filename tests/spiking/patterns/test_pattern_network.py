@@ -1,5 +1,6 @@
 """The supervised network on spike patterns: equations, kernels, gradients, training, bad input."""
 
+import math
 from collections.abc import Callable
 from math import exp
 from typing import Any
@@ -345,6 +346,9 @@ def test_bad_patterns() -> None:
         net(torch.zeros(2, 3, dtype=torch.int64))
     with pytest.raises(InputError, match="bins hold 20; expected less than 20, or 255"):
         net(torch.tensor([[0, 20, 255]], dtype=torch.uint8))
+    net = PatternNetwork(3, 4, 2, PatternNeuron(resistance=1e300))
+    with pytest.raises(InputError, match="resistance is 1e"):
+        net(torch.zeros(2, 3, dtype=torch.uint8))
     with pytest.raises(InputError, match="hidden is 0"):
         PatternNetwork(3, 0, 2)
 
@@ -378,6 +382,29 @@ def test_who_learns_from_partial_patterns_answers_them_better() -> None:
         assert float(whole.double().mean()) > 0.99
         right.append(float(half.double().mean()))
     assert right[0] < 0.8 and right[1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "words"),
+    [
+        ("hidden_weight", torch.full((3, 4), math.nan), "hidden_weight holds NaN"),
+        ("hidden_bias", torch.zeros(1), r"hidden_bias is \[1\]; expected \[4\]"),
+        ("output_weight", torch.zeros(3, 2), r"output_weight is \[3, 2\]; expected \[4, "),
+        ("output_weight", torch.zeros(4, 2).double(), "output_weight is torch.float64"),
+        ("output_bias", torch.zeros(1), r"output_bias is \[1\]; expected \[2\]"),
+    ],
+)
+def test_weights_that_do_not_fit(name: str, weight: Tensor, words: str) -> None:
+    bins = torch.zeros(2, 3, dtype=torch.uint8)
+    net, later = PatternNetwork(3, 4, 2), PatternNetwork(3, 4, 2)
+    setattr(net, name, torch.nn.Parameter(weight))
+    with pytest.raises(InputError, match=words):
+        net(bins)
+    if weight.dtype == torch.float32:
+        loss = later(bins).distance.sum()
+        getattr(later, name).data = weight  # not the parameter that the answer came from
+        with pytest.raises(InputError, match=words):
+            loss.backward()
 
 
 def test_bad_training() -> None:

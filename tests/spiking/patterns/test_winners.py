@@ -1,5 +1,6 @@
 """The competing layer: equations, kernels, what it learns, readout, bad input."""
 
+import math
 from math import exp
 from typing import Any
 
@@ -349,6 +350,7 @@ def test_the_order_of_winners_tells_more_than_the_winner() -> None:
         ({"tau_synapse": -1.0}, "tau_synapse is -1.0"),
         ({"dt": 0.0}, "dt is 0.0"),
         ({"decision": 0.0}, "decision is 0.0"),
+        ({"decision": math.inf}, "decision is inf; expected 1 to 255 steps"),
         ({"decision": 1e-4}, "decision is 0.0001; expected 1 to 255 steps of 0.001 s"),
         ({"fall": 0.0}, "fall is 0.0"),
         ({"spikes": 0}, "spikes is 0"),
@@ -381,6 +383,34 @@ def test_bad_input() -> None:
         layer.fit(bins, random(0), epochs=0)
     with pytest.raises(InputError, match="patterns is 0"):
         layer.fit(bins[:0], random(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "buffer", "words"),
+    [
+        ("weight", torch.full((4, 5), math.nan), "weight holds NaN"),
+        ("weight", torch.full((4, 5), 1.5), r"weight goes from 1\.5 to 1\.5; expected 0 to 1"),
+        ("weight", torch.zeros(4, 5).half(), "weight is torch.float16"),
+        ("weight", torch.zeros(2, 5), r"theta is \[4\]; expected \[2\]"),
+        ("theta", torch.zeros(3), r"theta is \[3\]; expected \[4\]"),
+        ("theta", torch.full((4,), math.inf), "theta holds inf"),
+        ("wins", torch.full((4,), -1), "wins goes from -1 to -1; expected 0 to"),
+        ("wins", torch.zeros(4, dtype=torch.int32), "wins is torch.int32"),
+    ],
+)
+def test_buffers_that_no_layer_learns(name: str, buffer: Tensor, words: str) -> None:
+    layer, bins = PatternWinners(5, 4), patterns(3, 5)
+    setattr(layer, name, buffer)
+    for use in (layer, layer.partial_fit):
+        with pytest.raises(InputError, match=words):
+            use(bins)
+
+
+def test_constants_that_the_weights_type_does_not_have() -> None:
+    for constant in ("homeostasis", "fall"):
+        layer = PatternWinners(5, 4, WinnerRule(**{constant: 1e300}))
+        with pytest.raises(InputError, match=f"{constant} is 1e"):
+            layer(patterns(3, 5))
 
 
 def test_bad_labels() -> None:
