@@ -17,9 +17,9 @@ from plastorch.engine.checkpoint import (
     restore,
     save_checkpoint,
     save_tensors,
-    write_atomically,
 )
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import write_atomically
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3).T, "b": torch.tensor(3)}
 

@@ -82,5 +82,5 @@ def test_bad_places(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         write_frames([FRAME], tmp_path / "no" / "a.csv")
     (tmp_path / "a.csv").mkdir()
-    with pytest.raises(InputError, match="a folder; expected a file"):
+    with pytest.raises(InputError, match="it is a folder; expected a regular file"):
         check_out(tmp_path / "a.csv")

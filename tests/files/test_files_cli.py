@@ -17,6 +17,7 @@ import plastorch.files
 from plastorch.cli import main
 from plastorch.data.corpus import make_corpus
 from plastorch.engine.errors import InputError
+from plastorch.files.catalogue import read_catalogue
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.store import LabelStore
 
@@ -232,6 +233,23 @@ def test_show(model: Path, catalogue: Path, tmp_path: Path) -> None:
     assert "0" in pages[2] and sorted(os.listdir(tmp_path))[-1] == "page.html"
 
 
+def test_formulas_in_names_are_text_to_a_spreadsheet(model: Path, tmp_path: Path) -> None:
+    names = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\ttab", "a=b", "'=b"]
+    for name in names:
+        (tmp_path / "files" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "files" / name).touch()
+    rows = {}
+    for name, raw in (("a.csv", []), ("raw.csv", ["--raw"]), ("a.parquet", [])):
+        out = str(tmp_path / name)
+        predict = ["files", "predict", str(model), str(tmp_path / "files"), "--out", out]
+        assert main([*predict, *raw]) == 0
+        rows[name] = pl.read_parquet(out) if name == "a.parquet" else pl.read_csv(out)
+    written = {name: set(frame["path"]) for name, frame in rows.items()}
+    assert written["a.parquet"] == written["raw.csv"] == set(names)
+    assert written["a.csv"] == {"a=b", "''=b", *(f"'{name}" for name in names[:5])}
+    assert set(read_catalogue(tmp_path / "a.csv")["path"]) == set(names)
+
+
 def test_hostile_names_and_labels_are_shown_as_text(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     frame = pl.DataFrame({"path": [evil], "class": [evil], "confidence": [0.5], "keys": [evil]})
@@ -264,6 +282,7 @@ MISTAKES = [
     (["scan", "empty", "--out", "a.parquet"], "expected a folder with files"),
     (["scan", "no", "--out", "a.parquet"], "root is 'no'"),
     (["scan", "files"], "--out"),
+    (["scan", "files", "--out", "a.json"], "expected a name that ends in .parquet"),
     (["fit", "no.csv", "--label", "kind", "--out", "m"], "no.csv is not a file"),
     (["fit", "table.csv", "--label", "kinds", "--out", "m"], "did you mean kind?"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--ignore", "sise"], "mean size?"),
@@ -292,7 +311,7 @@ MISTAKES = [
     (["show", "catalogue", "--out", "p.html"], "is no table of plastorch files predict"),
     (["show", "table.csv", "--out", "p.html"], "it lacks class, confidence, keys, row"),
     (["show", "words.csv", "--out", "p.html"], "words.csv holds String in column 'confidence'"),
-    (["show", "model", "--out", "model"], "which is what would be shown"),
+    (["show", "model", "--out", "model"], "which is read as well"),
 ]
 
 
@@ -307,6 +326,55 @@ def test_mistakes_are_one_clear_line_and_status_2(
     assert last.startswith("plastorch: ") and words in last
     assert "Traceback" not in printed.err and printed.out == ""
     assert set(os.listdir(place)) - set(before) <= {"s", "s-lock"}
+
+
+WRITE = {
+    "scan": (["files"], "a.parquet"),
+    "fit": (["table.csv", "--label", "kind"], "m"),
+    "predict": (["model", "catalogue"], "a.csv"),
+    "show": (["model"], "p.html"),
+}
+
+
+@pytest.mark.parametrize("verb", WRITE)
+@pytest.mark.parametrize("linked", [False, True])
+def test_devices_and_pipes_stay_what_they_are(
+    place: Path, verb: str, linked: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, out = WRITE[verb]
+    pipe = place / ("pipe" if linked else out)
+    os.mkfifo(pipe)
+    if linked:
+        (place / out).symlink_to(pipe)
+    before = sorted(os.listdir(place))
+    for path, kind in ((out, "a link" if linked else "a pipe"), ("/dev/stdout", "a link")):
+        assert main(["files", verb, *given, "--out", path]) == 2
+        printed = capsys.readouterr()
+        expected = f"out is '{path}': it is {kind}; expected a regular file or a new name"
+        assert printed.err == f"plastorch: {expected}\n" and printed.out == ""
+    assert pipe.is_fifo() and sorted(os.listdir(place)) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "table.csv", "--label", "kind", "--out", "table.csv"],
+        ["predict", "model.csv", "catalogue", "--out", "model.csv"],
+        ["predict", "model", "table.csv", "--out", "table.csv"],
+        ["predict", "model", "linked.csv", "--out", "table.csv"],
+        ["show", "linked.csv", "--out", "table.csv"],
+    ],
+)
+def test_what_is_read_is_not_replaced(
+    place: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "linked.csv").symlink_to("table.csv")
+    os.link("model", "model.csv")
+    out = place / arguments[-1]
+    before = out.read_bytes()
+    assert main(["files", *arguments]) == 2
+    line = f"plastorch: out is '{out.name}', which is read as well; expected another file\n"
+    assert capsys.readouterr().err == line and out.read_bytes() == before
 
 
 LABELS = [
@@ -351,8 +419,8 @@ def test_a_missing_extra_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setitem(sys.modules, name, None)
-    rest = {"scan": ["files", "--out", "a"], "fit": ["table.csv", "--label", "kind", "--out", "m"],
-            "watch": ["model", "files", "--store", "s"]}[verb]  # fmt: skip
+    rest = {"scan": ["files", "--out", "a.parquet"], "watch": ["model", "files", "--store", "s"],
+            "fit": ["table.csv", "--label", "kind", "--out", "m"]}[verb]  # fmt: skip
     assert main(["files", verb, *rest]) == 2
     expected = f'plastorch: {name} is missing; expected: pip install "plastorch[files]"\n'
     assert capsys.readouterr().err == expected

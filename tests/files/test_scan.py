@@ -349,13 +349,13 @@ def test_owners_without_a_name(tree: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_catalogue_holds_what_the_scan_finds(tree: Path, tmp_path: Path) -> None:
     for chunk in (1, 7, 1000):
-        out = tmp_path / f"catalogue-{chunk}"
+        out = tmp_path / f"catalogue-{chunk}.parquet"
         summary = write_catalogue(tree, out, magic=True, now=NOW, chunk=chunk)
         frame, found = whole(tree, magic=True)
         assert_frame_equal(pl.read_parquet(out), frame)
         found.seconds = summary.seconds
         assert summary == found
-    again = tmp_path / "again"
+    again = tmp_path / "again.parquet"
     write_catalogue(tree, again, magic=True, now=NOW, chunk=1000)
     assert again.read_bytes() == out.read_bytes()
 
@@ -425,13 +425,14 @@ def test_bad_roots(tree: Path, tmp_path: Path) -> None:
         (tree / "README", "Not a directory"),
         ("nul\0", "null"),
     ):
-        for start in (lambda root=root: scan(root), lambda root=root: write_catalogue(root, "o")):
-            with pytest.raises(InputError, match=reason):
-                start()
+        with pytest.raises(InputError, match=reason):
+            scan(root)
+        with pytest.raises(InputError, match=reason):
+            write_catalogue(root, "out.parquet")
     with pytest.raises(InputError, match="expected a folder with files, found 0 files in 2"):
         list(scan(tree / "empty"))
     with pytest.raises(InputError, match="expected a folder with files"):
-        write_catalogue(tree / "empty", tmp_path / "out")
+        write_catalogue(tree / "empty", tmp_path / "out.parquet")
     assert list(tmp_path.iterdir()) == [tree]
 
 
@@ -446,10 +447,13 @@ def test_bad_arguments(tree: Path, tmp_path: Path) -> None:
         scan(tree, now=datetime(2026, 1, 1))
     with pytest.raises(InputError, match="chunk is 0"):
         scan(tree, chunk=0)
-    with pytest.raises(InputError, match="a folder; expected a Parquet file"):
+    with pytest.raises(InputError, match="it is a folder; expected a regular file"):
         write_catalogue(tree, tmp_path)
-    with pytest.raises(InputError, match=r"can't write .*: No such file"):
-        write_catalogue(tree, tmp_path / "missing" / "out")
+    with pytest.raises(InputError, match="there is no folder"):
+        write_catalogue(tree, tmp_path / "missing" / "out.parquet")
+    for name in ("a.json", "a.csv", "parquet", "a.parquet.gz"):
+        with pytest.raises(InputError, match=r"expected a name that ends in \.parquet$"):
+            write_catalogue(tree, tmp_path / name)
 
 
 def test_a_root_may_be_a_link(tree: Path, tmp_path: Path) -> None:

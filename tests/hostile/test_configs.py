@@ -244,7 +244,7 @@ def test_reports_are_not_written_through_links(tmp_path: Path, nothing_runs: Non
     with pytest.raises(InputError, match="is a link"):
         write_report(run)
     (run / "figures").unlink()
-    (run / f".report.html.{os.getpid()}").symlink_to(outside / "page")
+    (run / f"report.html.{os.getpid()}.partial").symlink_to(outside / "page")
     write_report(run)
     assert list(outside.iterdir()) == []
 

@@ -274,8 +274,8 @@ def test_files_that_are_links_are_not_written_through(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("untouched")
     run = trained(tmp_path)
-    (run.checkpoint / "latest.json.partial").symlink_to(precious)
-    (run.checkpoint / "state-2.safetensors.partial").symlink_to(precious)
+    for name in ("latest.json", "state-2.safetensors"):
+        (run.checkpoint / f"{name}.{os.getpid()}.partial").symlink_to(precious)
     go_on(run)
     for name in ("metrics.jsonl", "result.json", "figures", "checkpoint"):
         other = trained(tmp_path / name)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import sys
@@ -8,7 +9,7 @@ from PIL import Image
 
 from plastorch.cli import main
 from plastorch.engine.errors import InputError
-from plastorch.report import write_report
+from plastorch.report import write_gallery, write_report
 
 EVIL = '"><script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>$\\frac{'
 
@@ -162,16 +163,17 @@ def test_a_thousand_classes_stay_small(make_run, tmp_path):
 def test_the_page_is_replaced_whole(full, monkeypatch):
     before = (full / "report.html").read_bytes()
 
-    def refuse(self, target):
-        raise OSError("disk full")
+    def refuse(source, target):
+        raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
-        write_report(full)
+    monkeypatch.setattr(os, "replace", refuse)
+    (full / "metrics.jsonl").touch()
+    for write in (lambda: write_report(full), lambda: write_gallery(full.parent.parent)):
+        with pytest.raises(InputError, match=r"can't write .*/figures/.*\.png: disk full"):
+            write()
     monkeypatch.undo()
     assert (full / "report.html").read_bytes() == before
-    for part in full.rglob(f".*.{os.getpid()}"):
-        part.unlink()
+    assert not list(full.rglob("*.partial"))
 
 
 def test_bad_folders_are_refused(tmp_path):

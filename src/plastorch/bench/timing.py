@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from plastorch.engine.checkpoint import write_atomically
 from plastorch.engine.device import peak_memory_gb
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import check_output, write_atomically
 from plastorch.engine.run import describe, versions
 
 Row = dict[str, Any]
@@ -115,8 +115,8 @@ def check_out(out: Path) -> None:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise InputError(f"out is {str(out)!r}: can't write there: {error.strerror}") from None
-    if out.is_dir():
-        raise InputError(f"out is {str(out)!r}, a folder; expected a file name")
+    if out.parent.is_dir():
+        check_output(out)
 
 
 def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) -> None:

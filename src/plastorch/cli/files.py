@@ -47,7 +47,7 @@ class Scan:
 
     Args:
         path: the folder.
-        out: the Parquet file.
+        out: the file, .parquet.
         magic: also reads the first bytes of each file for its type.
     """
 
@@ -66,6 +66,8 @@ class Predict:
         out: table of the answers, .parquet or .csv.
         engine: local is this process; ray is one per CPU, of this machine or a cluster, on Parquet.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto.
+        raw: leaves text in .csv as it is; else what a spreadsheet would take for a formula has an
+            apostrophe before it.
     """
 
     model: tyro.conf.Positional[Path]
@@ -73,6 +75,7 @@ class Predict:
     out: Path
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
+    raw: bool = False
 
     def __post_init__(self) -> None:
         if self.address is not None and self.engine != "ray":
@@ -133,7 +136,7 @@ def _predict(options: Predict) -> None:
     from plastorch.files.catalogue import check_out
     from plastorch.files.classifier import FileClassifier
 
-    check_out(options.out)
+    check_out(options.out, options.model, options.records)
     model = FileClassifier.load(options.model)
     with _Status() as status:
 
@@ -163,7 +166,7 @@ def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int
         parts: Iterable[pl.DataFrame] = scan(options.records, _wants_magic(model))
     else:
         parts = frames(options.records)
-    return write_frames(answers(), options.out)
+    return write_frames(answers(), options.out, options.raw)
 
 
 def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[int], None]) -> int:
@@ -181,7 +184,7 @@ def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[i
     with cluster(options.address):
         for path in (options.model, options.records, options.out.parent):
             check_shared(path.resolve())
-        return predict_shards(options.model, options.records, options.out, tell)
+        return predict_shards(options.model, options.records, options.out, tell, raw=options.raw)
 
 
 def _watch(options: Watch) -> None:

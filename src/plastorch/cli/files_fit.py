@@ -14,6 +14,7 @@ from rich.table import Table
 
 from plastorch.cli.parse import nearest, one_line
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import check_output
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,8 +68,7 @@ def fit(options: Fit) -> None:
     from plastorch.files.classifier import FileClassifier
     from plastorch.files.evaluation import held_out
 
-    if not options.out.parent.is_dir() or options.out.is_dir():
-        raise InputError(f"out is {str(options.out)!r}; expected a file in a folder that is there")
+    check_output(options.out, options.catalogue)
     frame, labels = _labelled(read_catalogue(options.catalogue), options)
     classes = classes_of(labels, f"column {options.label!r}")
     if len(classes) > MOST_CLASSES:

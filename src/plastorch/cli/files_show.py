@@ -32,11 +32,10 @@ class Show:
 
 def show(options: Show) -> None:
     """Writes the page."""
-    from plastorch.engine.checkpoint import write_atomically
+    from plastorch.engine.output import check_output, write_atomically
     from plastorch.report.labels import labels_page
 
-    if options.out.exists() and options.out.samefile(options.source):
-        raise InputError(f"out is {str(options.out)!r}, which is what would be shown")
+    check_output(options.out, options.source)
     page = labels_page(_labels(options.source))
     write_atomically(options.out, page.encode("utf-8", "replace"))
     print(f"page: {options.out.resolve()}")

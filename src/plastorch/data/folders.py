@@ -19,6 +19,7 @@ from plastorch.data.imageset import ImageSet, fingerprint
 from plastorch.data.root import cache_root
 from plastorch.data.trees import Tree, shown
 from plastorch.engine.errors import InputError, check_file
+from plastorch.engine.output import writing
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
@@ -110,7 +111,7 @@ def _decoded(train: Tree, test: Tree, side: int | None, colour: bool) -> Path:
             f"{home}: {needed:,} bytes needed for decoded images, {free:,} free; "
             "set XDG_CACHE_HOME to a folder with more room"
         )
-    with tempfile.TemporaryDirectory(dir=home, prefix=".partial-") as partial:
+    with writing(final), tempfile.TemporaryDirectory(dir=home, prefix=".partial-") as partial:
         filled = Path(partial, "set")
         filled.mkdir()
         aspect = _decode_part(train, train.files[0], shape, side, filled / "train.npy")

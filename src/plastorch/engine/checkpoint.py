@@ -5,9 +5,7 @@ checkpoint, and ``latest.json`` is replaced last, so that whatever moment a proc
 ``latest.json`` and the file it names belong together.
 """
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +15,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_file
+from plastorch.engine.output import write_atomically, writing
 
 LATEST = "latest.json"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name, forces it to disk and renames it.
-
-    Raises:
-        InputError: if the folder can't be written or the disk is full; an older file stays whole.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)
-        with open(partial, "xb") as file:  # never what a link of that name points to
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise InputError(f"can't write {path}: {error.strerror}") from None
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -77,16 +56,14 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], progress: dict[str
     Raises:
         InputError: if it can't be written; the checkpoint before stays whole.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't write {folder}: {error.strerror}") from None
     number = 1 + (_latest(folder)["number"] if (folder / LATEST).exists() else 0)
     name = f"state-{number}.safetensors"
     save_tensors(folder / name, tensors)
     latest = {"number": number, "tensors": name, "progress": progress}
     write_atomically(folder / LATEST, json.dumps(latest, indent=1).encode())
-    for stale in folder.glob("state-*.safetensors*"):
+    for stale in (*folder.glob("state-*.safetensors*"), *folder.glob("*.partial")):
         if stale.name != name:
             stale.unlink(missing_ok=True)
 

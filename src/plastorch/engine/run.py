@@ -15,9 +15,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from plastorch.engine.checkpoint import save_tensors, write_atomically
+from plastorch.engine.checkpoint import save_tensors
 from plastorch.engine.distributed import from_first, worker
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import write_atomically, writing
 
 _PARTS = (
     *("config.json", "metrics.jsonl", "result.json", "arrays.safetensors"),
@@ -170,11 +171,8 @@ class RunFolder:
     def log(self, records: list[Record]) -> None:
         """Appends lines to ``metrics.jsonl``."""
         if records and worker() == 0:
-            try:
-                with open(self._metrics, "a") as file:
-                    file.writelines(json.dumps(record) + "\n" for record in records)
-            except OSError as error:
-                raise InputError(f"can't write {self._metrics}: {error.strerror}") from None
+            with writing(self._metrics), open(self._metrics, "a") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
 
     def records(self) -> list[Record]:
         """All lines of ``metrics.jsonl``."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from plastorch.engine.checkpoint import write_atomically
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import write_atomically
 
 MOST_TEXT = 1 << 24
 """Characters of the settings."""

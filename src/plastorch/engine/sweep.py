@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plastorch.engine.checkpoint import write_atomically
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import write_atomically
 from plastorch.engine.run import RunFolder
 
 FOLDER = "sweeps"

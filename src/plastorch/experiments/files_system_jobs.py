@@ -12,7 +12,7 @@ from plastorch.experiments.files_spiking import Supervised, Way, learn
 from plastorch.experiments.files_system import FOLDS, FilesSystemConfig
 from plastorch.experiments.files_tables import Job
 from plastorch.experiments.session import Session
-from plastorch.files.catalogue import read_catalogue
+from plastorch.files.catalogue import read_catalogue, write_frames
 from plastorch.files.scan import KEYS, scan
 
 OTHER = "other"
@@ -100,9 +100,7 @@ def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str)
             found = scan(root, magic=True)
             frame = pl.concat(list(found))
             some = np.random.default_rng(session.seed).permutation(frame.height)[: config.files]
-            partial = path.with_name(path.name + ".partial")
-            frame[np.sort(some)].write_parquet(partial)
-            partial.replace(path)
+            write_frames([frame[np.sort(some)]], path)
             session.tell(str(found.summary))
         return read_catalogue(path)
 

@@ -10,6 +10,8 @@ import polars as pl
 
 from plastorch.data.formats import read_bytes
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import check_output, put_in_place
+from plastorch.files.formulas import guarded, unguarded
 from plastorch.files.records import as_frame
 
 ROWS = 1 << 19
@@ -24,7 +26,8 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
 
     Args:
         path: of a CSV file with a header (``.csv`` or ``.csv.gz``), where an empty value is missing
-            and a column's type is that of all its values, else of a Parquet file.
+            and a column's type is that of all its values, else of a Parquet file. Of the
+            apostrophes before what a spreadsheet would take for a formula, one is taken away.
 
     Raises:
         InputError: if it is missing, damaged or empty.
@@ -48,7 +51,8 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
         return as_frame(path)
     source = read_bytes(path) if path.suffix == ".gz" else path
     with _refusals(f"{path} is no CSV file of records"):
-        return as_frame(pl.read_csv(source, infer_schema_length=None, glob=False))
+        frame = pl.read_csv(source, infer_schema_length=None, glob=False)
+        return as_frame(unguarded(frame))
 
 
 def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
@@ -103,12 +107,14 @@ def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
     return as_frame(part)
 
 
-def write_frames(parts: Iterable[pl.DataFrame], out: str | Path) -> int:
+def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = False) -> int:
     """Writes frames one after the other into a file, which is replaced at the very end.
 
     Args:
         parts: with the same columns.
         out: ``.parquet`` or ``.csv``.
+        raw: leaves text in ``.csv`` as it is; else what a spreadsheet would take for a formula has
+            an apostrophe before it, which :func:`read_catalogue` takes away.
 
     Returns:
         How many rows that were.
@@ -130,7 +136,7 @@ def write_frames(parts: Iterable[pl.DataFrame], out: str | Path) -> int:
             written.append(folder / f"{len(written)}.parquet")
             write_part(part, written[-1])
             rows += part.height
-        join_parts(written, out)
+        join_parts(written, out, raw)
     return rows
 
 
@@ -160,12 +166,13 @@ def write_part(part: pl.DataFrame, path: Path) -> None:
         os.replace(partial, path)
 
 
-def join_parts(parts: Sequence[Path], out: Path) -> None:
+def join_parts(parts: Sequence[Path], out: Path, raw: bool = False) -> None:
     """Makes one table of its parts, which replaces a file at the very end.
 
     Args:
         parts: in their order, in one folder.
         out: ``.parquet`` or ``.csv``.
+        raw: as for :func:`write_frames`.
 
     Raises:
         InputError: if it can't be written.
@@ -173,25 +180,32 @@ def join_parts(parts: Sequence[Path], out: Path) -> None:
     with _refusals(f"can't write {out}"):
         whole = parts[0].with_name(f"whole{out.suffix}")
         query = pl.scan_parquet(list(parts), glob=False, hive_partitioning=False)
-        query.sink_csv(whole) if out.suffix == ".csv" else query.sink_parquet(whole)
-        with open(whole, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(whole, out)
+        if out.suffix == ".csv":
+            (query if raw else guarded(query)).sink_csv(whole)
+        else:
+            query.sink_parquet(whole)
+    put_in_place(whole, out)
 
 
 def _scan(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
-def check_out(out: str | Path) -> Path:
-    """Raises InputError if a table can't be written under that name."""
+def check_out(
+    out: str | Path, *inputs: Path, endings: Sequence[str] = (".parquet", ".csv")
+) -> Path:
+    """Raises InputError if a table can't be written under that name.
+
+    Args:
+        out: of the table.
+        inputs: what is read, and not to be lost.
+        endings: of names, which say what form a table has.
+    """
     out = Path(out)
-    if out.suffix not in (".parquet", ".csv"):
-        raise InputError(f"out is {str(out)!r}; expected a name that ends in .parquet or .csv")
-    if not out.parent.is_dir():
-        raise InputError(f"out is {str(out)!r}; there is no folder {str(out.parent)!r}")
-    if out.is_dir():
-        raise InputError(f"out is {str(out)!r}, a folder; expected a file")
+    check_output(out, *inputs)
+    if out.suffix not in endings:
+        known = " or ".join(endings)
+        raise InputError(f"out is {str(out)!r}; expected a name that ends in {known}")
     return out
 
 

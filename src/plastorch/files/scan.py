@@ -11,6 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.output import put_in_place
+from plastorch.files.catalogue import check_out
 from plastorch.files.metadata import IDENTITY, KEYS, SCHEMA, Listing, present, rows, schema
 from plastorch.files.names import escape, unescape
 from plastorch.files.record import record, records
@@ -96,7 +98,7 @@ def write_catalogue(
 
     Args:
         root: the folder.
-        out: the Parquet file; its columns are those of :func:`scan`.
+        out: the ``.parquet`` file; its columns are those of :func:`scan`.
         magic: whether to read the first bytes of each file for its type.
         now: the time that ages are counted from, with a time zone; None is the present.
         chunk: rows of a row group, and about as many as are in memory at a time.
@@ -117,8 +119,7 @@ def write_catalogue(
     began = time.perf_counter()
     root, out = os.fspath(root), Path(out)
     os.close(open_root(root))
-    if out.is_dir():
-        raise InputError(f"out is {str(out)!r}, a folder; expected a Parquet file")
+    check_out(out, endings=(".parquet",))
     with _refusals(out), tempfile.TemporaryDirectory(prefix=".scan-", dir=out.parent) as aside:
         where = os.path.relpath(os.path.realpath(out.parent), os.path.realpath(root))
         skip = {"" if where == "." else where: {out.name, os.path.basename(aside)}}
@@ -131,9 +132,7 @@ def write_catalogue(
         pl.scan_parquet(parts, glob=False, hive_partitioning=False).sink_parquet(
             whole, row_group_size=chunk
         )
-        with open(whole, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(whole, out)
+        put_in_place(Path(whole), out)
     walked.summary.seconds = time.perf_counter() - began
     return walked.summary
 

@@ -80,7 +80,11 @@ class Answerer:
 
 
 def predict_shards(
-    model: Path, records: Path, out: Path, tell: Callable[[int], None] = lambda rows: None
+    model: Path,
+    records: Path,
+    out: Path,
+    tell: Callable[[int], None] = lambda rows: None,
+    raw: bool = False,
 ) -> int:
     """Writes what a model says of each record; inside :func:`plastorch.engine.cluster.cluster`.
 
@@ -92,6 +96,7 @@ def predict_shards(
         records: a Parquet file.
         out: ``.parquet`` or ``.csv``; it is replaced at the very end.
         tell: is called with the number of records that are answered.
+        raw: as for :func:`~plastorch.files.catalogue.write_frames`.
 
     Returns:
         How many rows that were.
@@ -113,7 +118,7 @@ def predict_shards(
                     raise InputError(answered["why"])
                 done += answered["rows"]
                 tell(done)
-        join_parts([_checked(aside, shard) for shard in shards], out)
+        join_parts([_checked(aside, shard) for shard in shards], out, raw)
     return total
 
 

@@ -1,13 +1,13 @@
 """A run folder becomes report.html; a folder of runs becomes index.html."""
 
 import contextlib
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import WriteError, write_atomically
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep import FOLDER, PLAN, Sweep
 from plastorch.report import figures, parts
@@ -53,7 +53,7 @@ def write_report(run: Path) -> Path:
         drawn = _drawn(data) if can_draw() else []
         title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
         page = parts.document(title, _body(data, drawn))
-    return _replace(run / "report.html", page.encode("utf-8", "replace"))
+    return _write(run / "report.html", page)
 
 
 def write_gallery(runs: Path) -> Path:
@@ -91,6 +91,8 @@ def write_gallery(runs: Path) -> Path:
             with _drawable(folder):
                 gallery([entry], [], runs)
             entries.append(entry)
+        except WriteError:  # no fault of the run
+            raise
         except InputError as error:
             unreadable.append((folder.relative_to(runs), str(error)))
     sweeps = []
@@ -99,10 +101,12 @@ def write_gallery(runs: Path) -> Path:
             write_sweep(folder)
             sweep = Sweep.load(folder)
             sweeps.append(SweepEntry(folder.relative_to(runs), sweep.experiment, in_short(sweep)))
+        except WriteError:
+            raise
         except InputError as error:
             unreadable.append((folder.relative_to(runs), str(error)))
     page = parts.document("plastorch runs", gallery(entries, unreadable, runs, sweeps))
-    return _replace(runs / "index.html", page.encode("utf-8", "replace"))
+    return _write(runs / "index.html", page)
 
 
 def write_sweep(folder: Path) -> Path:
@@ -130,13 +134,13 @@ sweep.json in it
             with contextlib.suppress(InputError):
                 write_report(run.path)
     lines = lines_of(sweep)
-    _replace(sweep.path / "table.csv", settings_csv(lines).encode("utf-8", "replace"))
-    _replace(sweep.path / "runs.csv", runs_csv(sweep).encode("utf-8", "replace"))
+    _write(sweep.path / "table.csv", settings_csv(lines))
+    _write(sweep.path / "runs.csv", runs_csv(sweep))
     (sweep.path / "figures").mkdir(exist_ok=True)
     panel = grid_panel(lines) if can_draw() else None
     drawn = _draw(sweep.path, panel) if panel else ""
     page = parts.document(f"{sweep.experiment}, sweep", grid_body(sweep, lines, drawn))
-    return _replace(sweep.path / "report.html", page.encode("utf-8", "replace"))
+    return _write(sweep.path / "report.html", page)
 
 
 @contextlib.contextmanager
@@ -158,13 +162,9 @@ def _out_of_date(run: Path) -> bool:
     return report.stat().st_mtime_ns < max(written)
 
 
-def _replace(path: Path, content: bytes) -> Path:
-    """Write beside and rename, so that a reader never sees half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    with open(part, "xb") as file:  # never what a link of that name points to
-        file.write(content)
-    return part.replace(path)
+def _write(path: Path, text: str) -> Path:
+    write_atomically(path, text.encode("utf-8", "replace"))
+    return path
 
 
 def _drawn(run: RunData) -> list[str]:
@@ -175,7 +175,7 @@ def _drawn(run: RunData) -> list[str]:
 
 def _draw(folder: Path, panel: Panel) -> str:
     light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
-    _replace(folder / "figures" / f"{panel.name}.png", light)
+    write_atomically(folder / "figures" / f"{panel.name}.png", light)
     return parts.picture(panel.title, panel.caption, panel.alt, light, dark)
 
 
@@ -184,7 +184,7 @@ def _write_thumbnail(run: RunData) -> None:
     accuracy = accuracy_course(run)
     if filters is not None or len(accuracy) > 1:
         png = to_png(figures.thumbnail(filters, accuracy))
-        _replace(run.path / "figures" / "thumbnail.png", png)
+        write_atomically(run.path / "figures" / "thumbnail.png", png)
 
 
 def _body(run: RunData, drawn: list[str]) -> str:
