@@ -92,7 +92,7 @@ def test_any_number_of_threads_gives_the_same_bits(
     dynamics: Dynamics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever thread ends first."""
-    tensors = make(dynamics, torch.float32, batch=61)
+    tensors = make(dynamics, torch.float32, batch=160)
     expected = outcome(run_sequence, tensors, dynamics, None)
     monkeypatch.setattr(sequence, "WORK_PER_THREAD", 1)
     for threads in [1, 2, 3] + 10 * [4] + 30 * [8]:

@@ -19,7 +19,7 @@ WORK_PER_THREAD = 1 << 17
 GROUPS = 16
 """Most groups of samples whose gradients are summed apart. The groups are the same, and their sums
 added in the same order, with any number of threads: so the bits are, too."""
-STEPS_PER_GROUP = 32
+STEPS_PER_GROUP = 64
 """Fewest steps of a group's samples: its sums must cost little beside them."""
 
 
@@ -224,8 +224,9 @@ def _sum(shares: NDArray[Any]) -> Tensor:
 
 
 def _groups(steps: int, samples: int) -> NDArray[np.int64]:
-    """First sample of each group, and the number of samples."""
-    groups = min(samples, GROUPS, max(1, steps * samples // STEPS_PER_GROUP))
+    """First sample of each group, and the number of samples; 2, 4, 8, ... groups, or one."""
+    most = min(samples, GROUPS, max(1, steps * samples // STEPS_PER_GROUP))
+    groups = 1 << most.bit_length() - 1  # as many for each thread, most often
     return np.arange(groups + 1) * samples // groups
 
 
