@@ -1,6 +1,6 @@
 """A layer of spiking neurons that learns, as a module: by time steps, or from spike to spike."""
 
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 
 import torch
@@ -160,7 +160,7 @@ class STDPLayer(nn.Module):
         """
         from plastorch.spiking.engine import respond
 
-        _check_duration(duration)
+        check_positive(duration=duration)
         check_events(events, self.weight.shape[2])
         if events.networks != len(self.weight):
             raise InputError(
@@ -212,7 +212,7 @@ class STDPLayer(nn.Module):
         """
         from plastorch.spiking.engine import present
 
-        _check_duration(duration)
+        check_positive(duration=duration)
         networks, _, inputs = self.weight.shape
         if rates.dim() != 3 or len(rates) == 0 or rates.shape[1:] != (networks, inputs):
             raise InputError(
@@ -272,8 +272,3 @@ class STDPLayer(nn.Module):
         if not isfinite(state.time):
             raise InputError(f"time of state is {state.time}; expected a finite one")
         return state
-
-
-def _check_duration(duration: float) -> None:
-    if not 0 < duration < inf:
-        raise InputError(f"duration is {duration}; expected more than 0 s, and an end")

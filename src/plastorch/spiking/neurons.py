@@ -39,7 +39,7 @@ class LIF:
     learning of digit recognition using spike-timing-dependent plasticity*, 2015.
 
     Args:
-        tau: of the membrane, seconds.
+        tau: of the membrane, seconds; infinite for one that doesn't leak.
         threshold: of the membrane, above which a neuron fires.
         reset: of the membrane at a spike.
         rest: to which the membrane decays.
@@ -65,7 +65,7 @@ class LIF:
     theta_tau: float = inf
 
     def __post_init__(self) -> None:
-        check_positive(tau=self.tau)
+        check_tau(self.tau)
         check_below_threshold(self.threshold, reset=self.reset, rest=self.rest)
         check_not_negative(refractory=self.refractory, theta_increase=self.theta_increase)
         if not self.theta_tau >= self.tau:
@@ -230,6 +230,12 @@ def check_step(dt: float, **constants: float) -> None:
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def check_tau(tau: float) -> None:
+    """Raises InputError unless a membrane's time constant is above 0; an infinite one is no leak."""
+    if not tau > 0:
+        raise InputError(f"tau is {tau}; expected more than 0")
 
 
 def check_below_threshold(threshold: float, **potentials: float) -> None:

@@ -16,6 +16,7 @@ from plastorch.spiking.neurons import (
     SAME_TIME,
     check_below_threshold,
     check_not_negative,
+    check_tau,
 )
 
 
@@ -35,7 +36,7 @@ class ExpLIF:
     Gerstner, Kistler, Naud, Paninski, *Neuronal Dynamics*, 2014, chapter 9 (escape noise).
 
     Args:
-        tau: of the membrane, seconds.
+        tau: of the membrane, seconds; infinite for one that doesn't leak.
         threshold: at which a neuron fires at ``rate``.
         width: of the threshold: as much higher, a neuron fires e times as often.
         rate: at the threshold, Hz.
@@ -56,7 +57,8 @@ class ExpLIF:
     refractory: float = 0.0
 
     def __post_init__(self) -> None:
-        check_positive(tau=self.tau, width=self.width, rate=self.rate)
+        check_tau(self.tau)
+        check_positive(width=self.width, rate=self.rate)
         check_below_threshold(self.threshold, reset=self.reset, rest=self.rest)
         check_not_negative(refractory=self.refractory)
 
@@ -128,7 +130,7 @@ class SoftWTA:
     through spike-timing-dependent plasticity*, 2013.
 
     Args:
-        tau: with which potentials decay to 0, seconds.
+        tau: with which potentials decay to 0, seconds; infinite if they don't.
         rate: of all neurons together, Hz.
 
     Raises:
@@ -139,7 +141,8 @@ class SoftWTA:
     rate: float = 200.0
 
     def __post_init__(self) -> None:
-        check_positive(tau=self.tau, rate=self.rate)
+        check_tau(self.tau)
+        check_positive(rate=self.rate)
 
     def initial(self, like: Tensor) -> SoftWTAState:
         """Potentials of 0, for inputs like these [B, K]."""
