@@ -233,7 +233,7 @@ def check_step(dt: float, **constants: float) -> None:
 
 
 def check_tau(tau: float) -> None:
-    """Raises InputError unless a membrane's time constant is above 0; an infinite one is no leak."""
+    """Raises InputError unless a membrane's time constant is above 0; infinite means no leak."""
     if not tau > 0:
         raise InputError(f"tau is {tau}; expected more than 0")
 
