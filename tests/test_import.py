@@ -20,6 +20,16 @@ def test_import_loads_nothing_heavy() -> None:
     assert "plastorch" in loaded and not loaded & set(HEAVY)
 
 
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from plastorch.cli import main; main(['--help']); "
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "plastorch" in loaded and not loaded & {"torch", "numpy", *HEAVY}
+
+
 def test_the_command_line_sets_how_idle_threads_wait_before_torch_is_loaded() -> None:
     code = "import sys, plastorch.cli; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

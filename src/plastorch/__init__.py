@@ -1,8 +1,8 @@
 """Brain-inspired plasticity for PyTorch."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in typing, whose import is slow for one in which a stop can't be handled
 if TYPE_CHECKING:
     from plastorch.hebbian import (
         SoftHebbClassifier,

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted, Jobs, Loop
+from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, RunFolder
 
 # A run of all phases, as an experiment does it, with a checkpoint after every step.

@@ -15,7 +15,8 @@ import torch
 from plastorch.cli import main
 from plastorch.data import ImageSet, load_images
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.loop import Interrupted, Jobs
+from plastorch.engine.errors import Interrupted
+from plastorch.engine.loop import Jobs
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import bayes
 from plastorch.experiments.bayes import BayesConfig, Networks, measure

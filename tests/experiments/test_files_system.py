@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 import torch
 
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted, Jobs
+from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments.files_system import KEYS, FilesSystemConfig, measure
 from plastorch.experiments.files_system_jobs import OTHER, kind_table, package_table

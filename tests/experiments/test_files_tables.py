@@ -14,8 +14,8 @@ from torch import Tensor
 
 from plastorch.data.corpus import make_corpus
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted, Jobs
+from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments import files_spiking, files_tables, files_tables_jobs
 from plastorch.experiments.files_fold import Fold

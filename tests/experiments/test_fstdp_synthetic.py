@@ -12,8 +12,8 @@ import torch
 
 from plastorch.bench import spiking_cost
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted, Jobs
+from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments import fstdp_parts as parts
 from plastorch.experiments import fstdp_synthetic

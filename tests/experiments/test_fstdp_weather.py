@@ -12,8 +12,8 @@ import torch
 from plastorch.data import weather
 from plastorch.data.weather import stand_in_world
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted, Jobs
+from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments import fstdp_weather
 from plastorch.experiments.fstdp_stations import Reference, learn, mean_distance, selected

@@ -10,8 +10,7 @@ import torch
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import rank_mnist
 from plastorch.experiments.rank_mnist import MODELS, Pictures, RankMnistConfig, measure

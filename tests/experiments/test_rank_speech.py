@@ -15,8 +15,7 @@ from plastorch.data.frames import Frames, Scale, masked
 from plastorch.data.logmel import LogMel
 from plastorch.data.wav import read_wav
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import rank_speech, rank_speech_data
 from plastorch.experiments.rank_listen import course, hear, load_ear, newest_trained

@@ -13,8 +13,7 @@ from plastorch.cli import main
 from plastorch.data.evidence import Runs
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments import rank_toy
 from plastorch.experiments.rank_reading import Measured

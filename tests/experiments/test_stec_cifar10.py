@@ -26,8 +26,7 @@ from plastorch.efference.probes import as_floats
 from plastorch.efference.train import Pretraining, Sources
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import stec_images, stec_measure
 from plastorch.experiments.session import Session

@@ -13,8 +13,7 @@ import torch
 
 from plastorch.cli import main
 from plastorch.engine.cluster import cluster, needs_ray
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import stpn_agents, stpn_pendulum, stpn_pong
 from plastorch.experiments.session import Session

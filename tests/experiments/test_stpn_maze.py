@@ -14,8 +14,7 @@ from torch import nn
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import stpn_maze
 from plastorch.experiments.comparison import networks

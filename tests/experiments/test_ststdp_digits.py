@@ -9,8 +9,7 @@ import torch
 
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments import ststdp_digits, ststdp_theory
 from plastorch.experiments.session import Session

@@ -186,7 +186,7 @@ def test_watch_labels_what_is_there_and_what_comes(
     assert {row.model for row in rows} == {FileClassifier.load(model).fingerprint}
 
 
-def test_a_scan_that_is_terminated_leaves_nothing_behind(
+def test_a_scan_that_is_stopped_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree, out = tmp_path / "files", tmp_path / "out" / "catalogue.parquet"
@@ -195,16 +195,16 @@ def test_a_scan_that_is_terminated_leaves_nothing_behind(
     (tree / "one.txt").write_text("hello")
     begun = []
 
-    def terminate(*arguments: Any, **options: Any) -> None:
+    def stop(*arguments: Any, **options: Any) -> None:
         begun.extend(out.parent.iterdir())
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", terminate)
-    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", stop)
+    before = signal.getsignal(signal.SIGINT)
     assert main(["files", "scan", str(tree), "--out", str(out)]) == 130
     assert "stopped" in capsys.readouterr().err
     assert len(begun) == 1 and list(out.parent.iterdir()) == []
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def _wait_for(store: Path, count: int) -> bool:

@@ -1,29 +1,23 @@
 """The command line: ``plastorch list | run | sweep | report | files | data | bench | …``."""
 
-import contextlib
 import io
 import os
 import signal
 import sys
 import textwrap
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import tyro
-
-from plastorch.cli.completion import completion
-from plastorch.cli.files import files
 from plastorch.cli.parse import nearest, one_line, parse
-from plastorch.cli.run import run, say_where
-from plastorch.cli.sweep import sweep
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, Interrupted, WorkerLost
+from plastorch.engine.job import first_to_say
+from plastorch.engine.stops import handled
 
 COLUMNS = 80
 """Of what is printed for reading."""
-STOPS = (signal.SIGINT, signal.SIGTERM)
 
 USAGE = """usage: plastorch COMMAND ...
 
@@ -48,15 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
             stream.reconfigure(errors="backslashreplace")
-    with _terminated_as_interrupted():
-        return _done(list(sys.argv[1:] if argv is None else argv))
+    return _done(list(sys.argv[1:] if argv is None else argv))
 
 
 def _done(arguments: list[str]) -> int:
     """Runs a command, and says in a line why it ended, if not well."""
-    from plastorch.engine.distributed import WorkerLost
-    from plastorch.engine.loop import Interrupted
-
     try:
         if any("\0" in argument for argument in arguments):
             raise InputError("an argument has a NUL character; expected text")
@@ -65,7 +55,9 @@ def _done(arguments: list[str]) -> int:
             return 0
         if arguments[0] not in COMMANDS:
             raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
-        return COMMANDS[arguments[0]](arguments[1:])
+        status = COMMANDS[arguments[0]](arguments[1:])
+        sys.stdout.flush()  # who reads it may be gone
+        return status
     except InputError as error:
         return _ended(one_line(str(error)), 2)
     except (Interrupted, WorkerLost) as stop:
@@ -87,30 +79,10 @@ def _done(arguments: list[str]) -> int:
 
 def _ended(why: str, status: int) -> int:
     """Says why a command ended; of several workers, one does."""
-    from plastorch.engine.job import first_to_say
-
-    _handle_stops(signal.SIG_IGN)  # a launcher that stops its workers may do so now
-    if first_to_say(why):
-        print(f"plastorch: {why}", file=sys.stderr, flush=True)
+    with handled(signal.SIG_IGN):  # a launcher that stops its workers may do so now
+        if first_to_say(why):
+            print(f"plastorch: {why}", file=sys.stderr, flush=True)
     return status
-
-
-def _handle_stops(handler: Any, numbers: Sequence[int] = STOPS) -> None:
-    if threading.current_thread() is threading.main_thread():
-        for number in numbers:
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: what it has begun is put away."""
-    before = {number: signal.getsignal(number) for number in STOPS}
-    _handle_stops(signal.default_int_handler, [signal.SIGTERM])
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            _handle_stops(handler, [number])
 
 
 def list_experiments(arguments: list[str]) -> int:
@@ -147,6 +119,9 @@ def list_experiments(arguments: list[str]) -> int:
 
 def report(arguments: list[str]) -> int:
     """``plastorch report [RUNS]``."""
+    import tyro
+
+    from plastorch.cli.run import say_where
     from plastorch.report import write_gallery
 
     def options(runs: tyro.conf.Positional[Path] = Path("runs")) -> Path:
@@ -163,6 +138,8 @@ def report(arguments: list[str]) -> int:
 
 def data(arguments: list[str]) -> int:
     """``plastorch data status | get NAME``."""
+    import tyro
+
     from plastorch.data import data_root, download_images, image_set_status
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -203,6 +180,8 @@ def data(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """``plastorch bench [GROUP]``."""
+    import tyro
+
     from plastorch.bench import run_group
 
     def options(
@@ -223,13 +202,23 @@ def bench(arguments: list[str]) -> int:
     return 0
 
 
+def _later(name: str) -> Callable[[list[str]], int]:
+    """A command whose module, of the same name, is imported when it is called."""
+
+    def command(arguments: list[str]) -> int:
+        status: int = getattr(import_module(f"plastorch.cli.{name}"), name)(arguments)
+        return status
+
+    return command
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
-    "run": run,
-    "sweep": sweep,
+    "run": _later("run"),
+    "sweep": _later("sweep"),
     "report": report,
-    "files": files,
+    "files": _later("files"),
     "data": data,
     "bench": bench,
-    "completion": completion,
+    "completion": _later("completion"),
 }

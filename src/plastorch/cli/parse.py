@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import tyro
-
 from plastorch.engine.errors import InputError, meant
 
 T = TypeVar("T")
@@ -21,6 +19,8 @@ MOST_SHOWN = 1000
 
 def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
     """Parses with tyro; its boxed errors become one line."""
+    import tyro
+
     words = io.StringIO()
     try:
         with contextlib.redirect_stderr(words):

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from plastorch.cli.run import notice, say_where
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import Interrupted
 from plastorch.engine.sweep import Sweep, Trial
 
 

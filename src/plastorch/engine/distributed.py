@@ -15,7 +15,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, WorkerLost
 
 if dist.is_available():
     # Else the compiler imports it later, and its functions keep the process group of that moment,
@@ -24,10 +24,6 @@ if dist.is_available():
 
 T = TypeVar("T")
 _by_itself: ContextVar[bool] = ContextVar("by_itself", default=False)
-
-
-class WorkerLost(Exception):
-    """Another worker can't be reached any more; what remains of the job can't go on."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right, and the checks that most arguments need."""
+"""Why a command can end early, and the checks that most arguments need."""
 
 import difflib
 import math
@@ -17,6 +17,14 @@ class InputError(ValueError):
 
     The command line prints it as one line and exits with status 2.
     """
+
+
+class Interrupted(Exception):
+    """The user stopped the run; its folder can be resumed."""
+
+
+class WorkerLost(Exception):
+    """Another worker can't be reached any more; what remains of the job can't go on."""
 
 
 def check_positive(**arguments: float) -> None:

@@ -5,12 +5,10 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-import torch.distributed as dist
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
-
-from plastorch.engine.distributed import together
+if TYPE_CHECKING:
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 
 def launched() -> bool:
@@ -33,6 +31,12 @@ def joined() -> Iterator[None]:
     if not launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
+    import torch
+    import torch.distributed as dist
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+
+    from plastorch.engine.distributed import together
+
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     with together():
@@ -97,8 +101,10 @@ def _start() -> str:
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 
 
-def _store(seconds: int = 60) -> TCPStore:
+def _store(seconds: int = 60) -> "TCPStore":
     """What the job's launcher keeps in memory; it outlives the workers, and is soon there."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
     return TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),

@@ -1,13 +1,10 @@
 """Runs the phases of a training: progress bar, log, checkpoints, and going on after a stop."""
 
-import contextlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from math import isfinite
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -31,8 +28,9 @@ from plastorch.engine.distributed import (
     worker,
     workers,
 )
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import Record, RunFolder
+from plastorch.engine.stops import first_stop
 
 
 class Phase(Protocol):
@@ -93,10 +91,6 @@ class Jobs:
         """Takes what :meth:`state_dict` gave."""
 
 
-class Interrupted(Exception):
-    """The user stopped the run; its folder can be resumed."""
-
-
 class Loop:
     """Drives phases one after the other and remembers, in the run folder, how far they came.
 
@@ -113,7 +107,7 @@ class Loop:
     """
 
     interval_s = 20.0
-    """Seconds between checkpoints."""
+    """Seconds between checkpoints; one is written after a step, so it may be a step older."""
 
     def __init__(self, run: RunFolder, model: nn.Module) -> None:
         self.run_folder, self.model = run, model
@@ -159,27 +153,29 @@ class Loop:
             self._put_back(phase, state)
         share_state(self.model)
         saved = time.monotonic()
-        for _ in self._steps(phase):
-            if self._stop or time.monotonic() - saved > self.interval_s:
-                self._save(phase)
-                saved = time.monotonic()
-            if self._stop:
-                any_worker(True)  # until the first one has saved
-                raise Interrupted
+        with closing(self._steps(phase)) as steps:
+            for _ in steps:
+                if self._stop or time.monotonic() - saved > self.interval_s:
+                    self._save(phase)
+                    saved = time.monotonic()
+                if self._stop:
+                    any_worker(True)  # until the first one has saved
+                    raise Interrupted
         self._done.append(phase.name)
         self._save(None)
 
     def recompute(self, phase: Phase) -> None:
-        """Runs a phase whose outcome is not kept: it starts anew in each sitting.
+        """Runs a phase whose outcome no checkpoint keeps: it starts anew in each sitting.
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM.
         """
-        for _ in self._steps(phase):
-            if self._stop:
-                raise Interrupted
+        with closing(self._steps(phase)) as steps:
+            for _ in steps:
+                if self._stop:
+                    raise Interrupted
 
-    def _steps(self, phase: Phase) -> Iterator[None]:
+    def _steps(self, phase: Phase) -> Generator[None, None, None]:
         columns = (
             TextColumn("{task.description:>12}", markup=False),
             BarColumn(),
@@ -192,7 +188,7 @@ class Loop:
         before = self.seconds.get(phase.name, 0.0)
         start = time.monotonic()
         console = Console(stderr=True, quiet=worker() > 0)
-        with self._catching_stops(), Progress(*columns, console=console) as progress:
+        with first_stop(self._ask_to_stop), Progress(*columns, console=console) as progress:
             task = progress.add_task(phase.name, total=phase.total, live="")
             while phase.position < phase.total:
                 records = phase.step()
@@ -234,24 +230,8 @@ class Loop:
         }
         save_checkpoint(self.run_folder.checkpoint, tensors, progress)
 
-    @contextlib.contextmanager
-    def _catching_stops(self) -> Iterator[None]:
-        """Turns the first Ctrl-C or SIGTERM into a stop after the step; a second acts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self._stop = True
-            for which, handler in before.items():
-                signal.signal(which, handler)
-
-        before = {which: signal.signal(which, stop) for which in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for which, handler in before.items():
-                signal.signal(which, handler)
+    def _ask_to_stop(self) -> None:
+        self._stop = True
 
 
 def _check_progress(progress: dict[str, Any], source: Path) -> None:

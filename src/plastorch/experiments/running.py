@@ -8,9 +8,7 @@ from typing import Annotated, Any
 import torch
 
 from plastorch.engine.device import flush_denormals, keep_freed_memory, select_device
-from plastorch.engine.distributed import WorkerLost
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted, WorkerLost
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.registry import Experiment, find
 from plastorch.experiments.session import Session

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plastorch.engine.cluster import check_cpus, check_shared, cluster, quiet, reason
-from plastorch.engine.errors import InputError
-from plastorch.engine.loop import Interrupted
+from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.sweep import Sweep
 
 RETRIES = 3

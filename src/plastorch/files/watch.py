@@ -17,14 +17,13 @@ one folder at a time, and the queue of places to look at is bounded.
 """
 
 import contextlib
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from plastorch.engine.errors import check_positive
+from plastorch.engine.stops import first_stop
 from plastorch.files.changes import Changes
 from plastorch.files.reconcile import Counts, Labeller, Read, Reconciler
 from plastorch.files.store import LabelStore
@@ -93,7 +92,8 @@ def watch(
         read = records
     with contextlib.ExitStack() as stack:
         if stop is None:
-            stop = stack.enter_context(_stop_on_signals())
+            stop = threading.Event()
+            stack.enter_context(first_stop(stop.set))
         stack.enter_context(store.alone())
         work = Reconciler(labeller, root, store, model, batch, read, tell, stop.is_set)
         changes = stack.enter_context(Changes(work.root))
@@ -111,26 +111,3 @@ def watch(
                 ended = time.monotonic()
                 next_walk = ended + max(rescan_s, 10 * (ended - began))
     return work.counts
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; a second acts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        restore()
-
-    def restore() -> None:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-
-    before = {which: signal.signal(which, handle) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        restore()
