@@ -311,6 +311,23 @@ def test_what_is_no_ray_is_told_within_seconds(kind: str, monkeypatch: pytest.Mo
         thread.join()
 
 
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_sigterm_while_ray_starts_is_ctrl_c(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(**options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray has it
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", init)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), cluster(address):
+        pytest.fail("it has started")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_setting_can_be_swept(experiment: str) -> None:
     """Each field is an option, and takes its own default as ``plastorch run`` does."""

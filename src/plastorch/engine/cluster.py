@@ -70,7 +70,7 @@ def cluster(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _own_sigterm(), _hushed():
+    with _hushed():
         try:
             _start() if address is None else _join(address)
         except BaseException:
@@ -163,7 +163,8 @@ def _start() -> None:
     store = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     for attempt in range(1, STARTS + 1):
         try:
-            ray.init(address="local", **store, **_QUIET)
+            with _own_sigterm():
+                ray.init(address="local", **store, **_QUIET)
             return
         except Exception as error:
             ray.shutdown()
@@ -175,7 +176,8 @@ def _join(address: str) -> None:
     import ray
 
     try:
-        ray.init(address=address, **_QUIET)
+        with _own_sigterm():
+            ray.init(address=address, **_QUIET)
     except (Exception, SystemExit) as error:
         if address == "auto" and isinstance(error, ConnectionError):
             raise InputError(
@@ -204,12 +206,16 @@ def _hushed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Ray takes SIGTERM to end the process without a word; the command line has its own way."""
+    """Ray takes SIGTERM to exit without a word; here it is what Ctrl-C is, afterwards as before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as end:
+        if end.code == signal.SIGTERM:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
