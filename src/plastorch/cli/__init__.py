@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from plastorch.cli.parse import nearest, one_line, parse
+from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError, Interrupted, WorkerLost
 from plastorch.engine.job import first_to_say
 from plastorch.engine.stops import handled
@@ -87,6 +87,7 @@ def _ended(why: str, status: int) -> int:
 
 def list_experiments(arguments: list[str]) -> int:
     """``plastorch list``."""
+    from plastorch.cli.parse import parse
     from plastorch.data import CATALOGUE, data_root
     from plastorch.data.status import at_hand
     from plastorch.experiments import EXPERIMENTS
@@ -121,6 +122,7 @@ def report(arguments: list[str]) -> int:
     """``plastorch report [RUNS]``."""
     import tyro
 
+    from plastorch.cli.parse import parse
     from plastorch.cli.run import say_where
     from plastorch.report import write_gallery
 
@@ -140,6 +142,7 @@ def data(arguments: list[str]) -> int:
     """``plastorch data status | get NAME``."""
     import tyro
 
+    from plastorch.cli.parse import parse
     from plastorch.data import data_root, download_images, image_set_status
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -183,6 +186,7 @@ def bench(arguments: list[str]) -> int:
     import tyro
 
     from plastorch.bench import run_group
+    from plastorch.cli.parse import parse
 
     def options(
         group: tyro.conf.Positional[

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from plastorch.cli.files_fit import Fit, fit
 from plastorch.cli.files_show import Show, show
-from plastorch.cli.parse import nearest, one_line, parse
+from plastorch.cli.parse import parse
+from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:

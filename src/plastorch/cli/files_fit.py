@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from plastorch.cli.parse import nearest, one_line
+from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output
 

@@ -4,8 +4,10 @@ import contextlib
 import io
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
+
+import tyro
 
 from plastorch.engine.errors import InputError, meant
 
@@ -13,14 +15,9 @@ T = TypeVar("T")
 
 REGISTRY = tyro.constructors.ConstructorRegistry()
 
-MOST_SHOWN = 1000
-"""Characters of a message; what is in the middle of a longer one is left out."""
-
 
 def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
     """Parses with tyro; its boxed errors become one line."""
-    import tyro
-
     words = io.StringIO()
     try:
         with contextlib.redirect_stderr(words):
@@ -95,22 +92,3 @@ def _placed(wrong: list[str], arguments: list[str]) -> str:
         if before.get(word, "").startswith("--") and before[word] not in wrong
     }
     return ", ".join((word or "''") + after.get(word, "") for word in wrong)
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """What was expected in the place of a word, and what may have been meant."""
-    choices = list(choices)
-    return f"expected one of {', '.join(choices)}{meant(word, choices)}"
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks, short enough to read, and harmless to a terminal.
-
-    Example:
-        >>> one_line("file \\x1b[2J\\n is damaged")
-        'file \\\\x1b[2J is damaged'
-    """
-    text = " ".join(text.split())
-    if len(text) > MOST_SHOWN:
-        text = f"{text[: MOST_SHOWN // 2]} … {text[-MOST_SHOWN // 2 :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,27 @@
+"""Text of messages."""
+
+from collections.abc import Iterable
+
+from plastorch.engine.errors import meant
+
+MOST_SHOWN = 1000
+"""Characters of a message; what is in the middle of a longer one is left out."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """What was expected in the place of a word, and what may have been meant."""
+    choices = list(choices)
+    return f"expected one of {', '.join(choices)}{meant(word, choices)}"
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, short enough to read, and harmless to a terminal.
+
+    Example:
+        >>> one_line("file \\x1b[2J\\n is damaged")
+        'file \\\\x1b[2J is damaged'
+    """
+    text = " ".join(text.split())
+    if len(text) > MOST_SHOWN:
+        text = f"{text[: MOST_SHOWN // 2]} … {text[-MOST_SHOWN // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
