@@ -50,8 +50,10 @@ from plastorch.cli import COMMANDS, main
 def stop(number=signal.SIGINT):
     signal.raise_signal(number)
 class Broken:
+    def __init__(self, act):
+        self.act = act
     def __del__(self):
-        stop()
+        self.act()
 def command(arguments):
     {command}
     return 0
@@ -70,7 +72,12 @@ CASES = {
         STOPPED,
     ),
     "as Python ends": ("atexit.register(stop)", 0, ""),
-    "as Python ends, after all else": ("sys.modules['last'] = Broken()", 0, ""),
+    "as Python ends, after all else": ("sys.modules['last'] = Broken(stop)", 0, ""),
+    "before Python's end would crash": (
+        "sys.modules['last'] = Broken(os.abort); stop()",
+        130,
+        STOPPED,
+    ),
     "in a worker that is not the first": ("os.environ['RANK'] = '1'; import greedy", 130, ""),
 }
 

@@ -15,10 +15,13 @@ TYPE_CHECKING = False  # as in typing, whose import takes longer than all of thi
 if TYPE_CHECKING:
     from typing import NoReturn
 
+STOPPED = 130
+"""The exit status, as a shell has it after Ctrl-C."""
+
 
 def main() -> int:
     """Runs the command line until it ends or is stopped; returns its exit status."""
-    interrupted = False
+    interrupted, status = False, 1
 
     def stop(number: int, frame: FrameType | None) -> None:
         """Has what is in hand put away; a second stop doesn't wait for that."""
@@ -28,9 +31,17 @@ def main() -> int:
         interrupted = True
         raise KeyboardInterrupt
 
+    def end() -> None:
+        """The last exit function; to free what a stop left half made, such as Ray's, may crash."""
+        _handle_stops(signal.SIG_IGN)
+        if status == STOPPED:
+            try:
+                sys.stdout.flush()
+            finally:
+                os._exit(STOPPED)
+
     _handle_stops(stop)
-    atexit.register(_handle_stops, signal.SIG_IGN)  # the last of all, after which little is left
-    status = 130
+    atexit.register(end)
     try:
         try:
             from plastorch.cli import main as command
@@ -64,7 +75,7 @@ def _stopped() -> "NoReturn":
             bar = "\r\x1b[K\x1b[?25h" if os.isatty(2) else ""  # is cleared, the cursor shown
             os.write(2, f"{bar}plastorch: stopped\n".encode())
     finally:
-        os._exit(130)
+        os._exit(STOPPED)
 
 
 if __name__ == "__main__":
