@@ -11,8 +11,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from plastorch.report.canvas import LIGHT, label, new_axes, new_figure
-from plastorch.report.words import measure, verdict
+from plastorch.report.format import measure, verdict
+from plastorch.report.theme import LIGHT, label, new_axes, new_figure
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 HEADS = "claim", "target", "measured", "outcome"

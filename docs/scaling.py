@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from results import RESULTS
 
 from plastorch.hebbian import preset
-from plastorch.report.canvas import LIGHT, label, legend, new_axes, new_figure
+from plastorch.report.theme import LIGHT, label, legend, new_axes, new_figure
 
 ROWS = {
     row["name"]: row for row in json.loads((RESULTS / "bench-workers.json").read_text())["rows"]

@@ -10,7 +10,7 @@ import torch
 
 from plastorch import SoftHebbLinear
 from plastorch.hebbian import set_gradients
-from plastorch.hebbian.bayes import HiddenCauses, compare
+from plastorch.hebbian.mixtures import HiddenCauses, compare
 
 CAUSES, FEATURES, CONCENTRATION = 5, 16, 10.0
 

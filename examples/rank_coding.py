@@ -9,7 +9,7 @@ can be; how long that takes differs from one signal to the next.
 import torch
 from torch import nn
 
-from plastorch.data.evidence import SIGNAL_STEPS, noisy_signals, signal_log_odds
+from plastorch.data.tasks.evidence import SIGNAL_STEPS, noisy_signals, signal_log_odds
 from plastorch.rank import RankCoder, evaluate
 from plastorch.rank.evaluate import read
 from plastorch.rank.train import Batch

@@ -9,7 +9,7 @@ just seen and fades within frames. Labels only name its neurons afterwards.
 import torch
 
 from plastorch.data import load_images
-from plastorch.data.streams import TRANSFORMS
+from plastorch.data.tasks.streams import TRANSFORMS
 from plastorch.spiking import LongTerm, ShortTerm, ShortTermWTA
 from plastorch.spiking.shortterm.baselines import Classify, Digits, recognise
 from plastorch.spiking.shortterm.events import Timing

@@ -15,8 +15,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from plastorch.hebbian.bayes import compare
-from plastorch.report.canvas import to_png
+from plastorch.hebbian.mixtures import compare
+from plastorch.report.theme import to_png
 
 DOCS = Path(__file__).parent.parent / "docs"
 RESULTS = DOCS.parent / "benchmarks" / "results"

@@ -25,8 +25,9 @@ from plastorch.engine.cluster import check_address, cluster
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder, locked
-from plastorch.engine.sweep import LOCK, PLAN, Sweep
-from plastorch.experiments import EXPERIMENTS, find, trials
+from plastorch.engine.sweep_plan import LOCK, PLAN, Sweep
+from plastorch.experiments import EXPERIMENTS, find
+from plastorch.experiments import ray_trials as trials
 
 SMALL = ("stpn-maze", "--quick", "--models", "rnn")
 SWEEP = ("sweep", *SMALL, "--learning-rate", "1e-4,0.01", "--seeds", "0-3")

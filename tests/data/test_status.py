@@ -5,7 +5,7 @@ import pytest
 
 from plastorch.data import image_set_status, load_images
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.own import SIDES
+from plastorch.data.images.user_folder import SIDES
 
 
 def _rows(root):

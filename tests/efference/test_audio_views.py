@@ -9,7 +9,7 @@ import torch
 from scipy.stats import kstest
 from torch import Tensor
 
-from plastorch.data.logmel import FLOOR, LogMel
+from plastorch.data.audio.logmel import FLOOR, LogMel
 from plastorch.efference.actions import AudioActions
 from plastorch.efference.audio_views import AUDIO, AudioViews, moved, noise, unmasked
 from plastorch.engine.errors import InputError

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from plastorch.data.pasted import Pasting, pasted_scenes
-from plastorch.data.scenes import Scenes
+from plastorch.data.tasks.pasted import Pasting, pasted_scenes
+from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.dense import (
     DenseNet,
     Detector,

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastorch.data.pasted import Pasting, pasted_scenes
-from plastorch.data.scenes import Scenes
+from plastorch.data.tasks.pasted import Pasting, pasted_scenes
+from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.dense import DenseNet, Detector, Segmenter
 from plastorch.efference.dense_training import DenseSettings, DenseTraining
 from plastorch.efference.encoders import Encoder

@@ -12,7 +12,7 @@ from sklearn.metrics import jaccard_score, r2_score
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
-from plastorch.data.scenes import Scenes
+from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.transfer import (
     Detections,
     average_precision,

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from plastorch.data.retrieval import SYMBOLS, one_hot, retrieval_sets
+from plastorch.data.tasks.retrieval import SYMBOLS, one_hot, retrieval_sets
 from plastorch.engine.device import generator
 from plastorch.engine.run import Record
 from plastorch.rank.model import RankCoder

@@ -16,10 +16,11 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from plastorch.data.root import data_root
-from plastorch.data.tables import load_table
+from plastorch.data.tables.records import load_table
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.files import answers, classifier
+from plastorch.files import classifier
+from plastorch.files import predict as answers
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.network import PatternNetwork

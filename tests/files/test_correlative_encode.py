@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, spearmanr
 
-from plastorch.data.tables import TABLES, load_table
+from plastorch.data.tables.records import TABLES, load_table
 from plastorch.engine.errors import InputError
 from plastorch.files.encode import NO_SPIKE, CorrelativeEncoder, coincidence
 from plastorch.files.keys import Key, infer_keys

@@ -15,7 +15,7 @@ import pytest
 
 import plastorch.files
 from plastorch.cli import main
-from plastorch.data.corpus import make_corpus
+from plastorch.data.tables.corpus import make_corpus
 from plastorch.engine.errors import InputError
 from plastorch.files.catalogue import read_catalogue
 from plastorch.files.classifier import FileClassifier

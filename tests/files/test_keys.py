@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
 from plastorch.files.keys import MOST_DEPTH, Key, infer_keys
-from plastorch.files.shares import apportion, mutual_information, with_floor
+from plastorch.files.neuron_allocation import apportion, mutual_information, with_floor
 
 DAY = datetime.datetime(2020, 1, 1)
 

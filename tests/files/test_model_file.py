@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.single_file import digest
+from plastorch.engine.safe_file import digest
 from plastorch.files import model_file
 from plastorch.files.classifier import FileClassifier
 

@@ -14,7 +14,7 @@ from plastorch.engine.errors import InputError
 from plastorch.files import reconcile, walk
 from plastorch.files.names import unescape
 from plastorch.files.reconcile import Counts, Reconciler
-from plastorch.files.record import records
+from plastorch.files.single_rows import records
 from plastorch.files.store import LabelStore
 
 

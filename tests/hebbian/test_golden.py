@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, analysis, set_gradients
+from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, set_gradients
+from plastorch.hebbian.analysis import fields as analysis
 from plastorch.hebbian.layers import SoftHebbLayer
 from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import linear_decay, readout_rate

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.single_file import digest
+from plastorch.engine.safe_file import digest
 from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbNet
 from plastorch.hebbian.net_file import ENTRY
 from plastorch.hebbian.train import HebbianTraining

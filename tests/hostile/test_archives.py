@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastorch.data import download, weather
+from plastorch.data import download
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.download import DownloadError, download_set
-from plastorch.data.weather import load_precipitation
+from plastorch.data.tables import weather
+from plastorch.data.tables.weather import load_precipitation
 
 ENTRY = CATALOGUE["cifar10"]
 

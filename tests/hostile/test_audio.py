@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from plastorch.data.audio import load_speech
-from plastorch.data.wav import read_wav
+from plastorch.data.audio.recordings import load_speech
+from plastorch.data.audio.wav import read_wav
 
 RATE = 8000
 

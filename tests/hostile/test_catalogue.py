@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plastorch.cli import main
-from plastorch.data import formats
-from plastorch.data.tables import load_table
+from plastorch.data.images import formats
+from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
 from plastorch.files import catalogue
 from plastorch.files.catalogue import frames, read_catalogue

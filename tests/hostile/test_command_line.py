@@ -16,7 +16,8 @@ from plastorch import bench
 from plastorch.cli import COMMANDS, main, sweep_show
 from plastorch.cli.completion import _words
 from plastorch.engine import cluster
-from plastorch.experiments import EXPERIMENTS, running
+from plastorch.experiments import EXPERIMENTS
+from plastorch.experiments import run as running
 
 VALUES = [
     *("", " ", "-1", "0", "1", "2", "nan", "inf", "-inf", "1e309", "9" * 40, "9" * 5000, "-" * 9),

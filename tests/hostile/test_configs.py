@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plastorch.cli import main
-from plastorch.data.logmel import LogMel
+from plastorch.data.audio.logmel import LogMel
 from plastorch.engine.checkpoint import save_checkpoint, save_tensors
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
-from plastorch.experiments import EXPERIMENTS, running
-from plastorch.experiments.rank_listen import load_ear, newest_trained
-from plastorch.experiments.rank_speech_networks import RankSpeechConfig, rank_name
+from plastorch.experiments import EXPERIMENTS
+from plastorch.experiments import run as running
+from plastorch.experiments.rank.listen import load_ear, newest_trained
+from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
 from plastorch.report import page, write_gallery, write_report
 from plastorch.report.load import load_run
 

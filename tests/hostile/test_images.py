@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from plastorch.data import formats, load_images
-from plastorch.data.cifar import read_cifar, read_pickle
-from plastorch.data.folders import FORMATS
-from plastorch.data.formats import read_idx, read_stl10_images, read_stl10_labels
+from plastorch.data import load_images
+from plastorch.data.images import formats
+from plastorch.data.images.cifar import read_cifar, read_pickle
+from plastorch.data.images.folders import FORMATS
+from plastorch.data.images.formats import read_idx, read_stl10_images, read_stl10_labels
 
 IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 5, 4, 3) + bytes(range(60))
 

@@ -19,7 +19,7 @@ from plastorch.engine.checkpoint import load_checkpoint, load_tensors, save_chec
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import RunFolder
-from plastorch.engine.single_file import digest
+from plastorch.engine.safe_file import digest
 from plastorch.files import FileClassifier, model_file
 from plastorch.hebbian import SoftHebbNet, net_file
 

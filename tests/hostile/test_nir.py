@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.exchange import from_nir
 from plastorch.spiking.network import STDPLayer
+from plastorch.spiking.nir import from_nir
 
 nir = pytest.importorskip("nir")
 

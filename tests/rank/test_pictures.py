@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from plastorch.data.temporal import spike_steps, spikes
+from plastorch.data.tasks.temporal import spike_steps, spikes
 from plastorch.rank import RankCoder
 from plastorch.rank.pictures import PictureLSTM, convolutions
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from plastorch.engine.errors import InputError
 from plastorch.report import figures
-from plastorch.report.canvas import DARK, LIGHT, to_png
+from plastorch.report.theme import DARK, LIGHT, to_png
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from plastorch.report.canvas import LIGHT
+from plastorch.report.theme import LIGHT
 from plastorch.report.tiles import arrange, bare_image, stretched, tile
 
 

@@ -16,7 +16,7 @@ from plastorch.engine.errors import InputError
 from plastorch.spiking import Events, from_raster, to_raster
 from plastorch.spiking.draw_kernels import draw
 from plastorch.spiking.encode import poisson
-from plastorch.spiking.engine import _arguments, _copied
+from plastorch.spiking.event_engine import _arguments, _copied
 from plastorch.spiking.events import network_of
 from plastorch.spiking.kernels import _fire
 from plastorch.spiking.network import STDPLayer

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from plastorch.data.familiarity import FamiliarityStream, familiarity_stream
+from plastorch.data.tasks.familiarity import FamiliarityStream, familiarity_stream
 from plastorch.stp import STPN, STPNState, unroll
 from plastorch.stp.familiarity import (
     FamiliarityNet,

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.data.retrieval import SYMBOLS, one_hot, retrieval_sets
+from plastorch.data.tasks.retrieval import SYMBOLS, one_hot, retrieval_sets
 from plastorch.stp import STPN
 from plastorch.stp.baselines import RNN
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy

@@ -14,10 +14,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
-from plastorch.bench.softhebb import natural_like
 from plastorch.bench.timing import WARM_UP, Row, row
 from plastorch.engine.device import fast_matmul, generator
 from plastorch.engine.distributed import by_itself, worker
+from plastorch.experiments.softhebb.bench import natural_like
 from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.train import HebbianTraining

@@ -13,8 +13,8 @@ from typing import Literal
 
 from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError, Interrupted, WorkerLost
-from plastorch.engine.job import first_to_say
 from plastorch.engine.stops import handled
+from plastorch.engine.torchrun import first_to_say
 
 COLUMNS = 80
 """Of what is printed for reading."""

@@ -102,7 +102,7 @@ def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDAr
     """Records with a class and what may be learned from, and their classes."""
     import polars as pl
 
-    from plastorch.files.values import texts
+    from plastorch.files.column_values import texts
 
     for name in (options.label, *options.ignore):
         if name not in frame.columns:
@@ -131,8 +131,8 @@ def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDAr
 
 def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
     """Columns of a scan that are no keys, and those that equal the label."""
+    from plastorch.files.column_values import texts
     from plastorch.files.metadata import IDENTITY, KEYS
-    from plastorch.files.values import texts
 
     found: set[str] = set()
     if set(IDENTITY) <= set(frame.columns):

@@ -11,7 +11,7 @@ from plastorch.engine.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from plastorch.report.labels import LabelledFile, Labels
+    from plastorch.report.file_labels import LabelledFile, Labels
 
 SHOWN = 20
 """Confident files, and as many doubtful ones."""
@@ -33,7 +33,7 @@ class Show:
 def show(options: Show) -> None:
     """Writes the page."""
     from plastorch.engine.output import check_output, write_atomically
-    from plastorch.report.labels import labels_page
+    from plastorch.report.file_labels import labels_page
 
     check_output(options.out, options.source)
     page = labels_page(_labels(options.source))
@@ -58,7 +58,7 @@ def _labels(source: Path) -> "Labels":
 
 def _of_store(source: Path) -> "Labels":
     from plastorch.files.store import Labelled, LabelStore
-    from plastorch.report.labels import LabelledFile, Labels
+    from plastorch.report.file_labels import LabelledFile, Labels
 
     def shown(row: Labelled) -> LabelledFile:
         return LabelledFile(row.path, row.label, row.confidence, row.keys)
@@ -81,7 +81,7 @@ def _of_predictions(source: Path) -> "Labels":
     import polars as pl
 
     from plastorch.files.catalogue import read_catalogue
-    from plastorch.report.labels import Labels
+    from plastorch.report.file_labels import Labels
 
     frame = read_catalogue(source)
     name = "path" if "path" in frame.columns else "row"
@@ -111,7 +111,7 @@ def _of_predictions(source: Path) -> "Labels":
 
 
 def _shown(frame: "pl.DataFrame", name: str) -> "list[LabelledFile]":
-    from plastorch.report.labels import LabelledFile
+    from plastorch.report.file_labels import LabelledFile
 
     rows: Any = frame.select(name, "class", "confidence", "keys").iter_rows()
     return [LabelledFile(path, label, sure or 0.0, keys) for path, label, sure, keys in rows]
@@ -119,7 +119,7 @@ def _shown(frame: "pl.DataFrame", name: str) -> "list[LabelledFile]":
 
 def _of_model(source: Path) -> "Labels":
     from plastorch.files.classifier import FileClassifier
-    from plastorch.report.labels import Labels
+    from plastorch.report.file_labels import Labels
 
     model = FileClassifier.load(source)
     learned = zip(model.classes_.tolist(), model.class_count_.tolist(), strict=True)

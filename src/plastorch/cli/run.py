@@ -44,7 +44,7 @@ class RunOptions:
 
 def run(arguments: list[str]) -> int:
     """``plastorch run EXPERIMENT``."""
-    from plastorch.engine.job import joined
+    from plastorch.engine.torchrun import joined
     from plastorch.experiments import EXPERIMENTS, find
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -66,9 +66,9 @@ def _created(name: str, options: RunOptions, config: Any) -> Any:
 
     from plastorch.engine.device import select_device
     from plastorch.engine.distributed import from_first
-    from plastorch.engine.job import run_folder
     from plastorch.engine.run import RunFolder
-    from plastorch.experiments.running import settings
+    from plastorch.engine.torchrun import run_folder
+    from plastorch.experiments.run import settings
 
     select_device(options.device)  # before a folder is made
     threads = torch.get_num_threads()
@@ -82,7 +82,7 @@ def _created(name: str, options: RunOptions, config: Any) -> Any:
 
 def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
     from plastorch.engine.distributed import from_first, worker
-    from plastorch.experiments.running import go_on
+    from plastorch.experiments.run import go_on
 
     console = Console(stderr=True, quiet=worker() > 0)
     where = f"{folder.config['experiment']}: run folder {folder.path}"

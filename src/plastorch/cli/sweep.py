@@ -82,7 +82,7 @@ def grid_of(config: type[Any]) -> type[Any]:
 
     One that has the name of an option of sweeps is called ``own-NAME``.
     """
-    from plastorch.engine.sweep import shown
+    from plastorch.engine.sweep_plan import shown
 
     taken = {field.name for field in fields(SweepOptions)}
     options: list[tuple[str, Any, Any]] = []
@@ -175,8 +175,8 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
     from plastorch.cli.sweep_show import run_and_show
     from plastorch.engine.cluster import check_cpus, cluster
     from plastorch.engine.run import locked
-    from plastorch.engine.sweep import LOCK, Sweep
-    from plastorch.experiments.running import settings
+    from plastorch.engine.sweep_plan import LOCK, Sweep
+    from plastorch.experiments.run import settings
 
     seeds = _seeds(options.seeds)
     runs = len(seeds)
@@ -201,7 +201,7 @@ def _resume(name: str, path: Path, address: str | None) -> int:
     from plastorch.cli.sweep_show import run_and_show, show
     from plastorch.engine.cluster import cluster
     from plastorch.engine.run import locked
-    from plastorch.engine.sweep import LOCK, Sweep
+    from plastorch.engine.sweep_plan import LOCK, Sweep
 
     planned = Sweep.load(path)
     if planned.experiment != name:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from plastorch.cli.run import notice, say_where
 from plastorch.engine.errors import Interrupted
-from plastorch.engine.sweep import Sweep, Trial
+from plastorch.engine.sweep_plan import Sweep, Trial
 
 
 def run_and_show(sweep: Sweep, address: str | None) -> int:
@@ -18,7 +18,7 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
         InputError: if Ray can't do it.
         Interrupted: after Ctrl-C or SIGTERM; it says how to go on.
     """
-    from plastorch.experiments.trials import run_trials
+    from plastorch.experiments.ray_trials import run_trials
     from plastorch.report import write_report
 
     where = f" --address {address}" if address else ""
@@ -55,7 +55,7 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
 def show(sweep: Sweep) -> int:
     """Prints the table of a sweep, writes its page, and returns the exit status."""
     from plastorch.report import write_sweep
-    from plastorch.report.grid import lines_of, table
+    from plastorch.report.sweep_table import lines_of, table
 
     page = write_sweep(sweep.path)
     lines = lines_of(sweep)
@@ -72,9 +72,9 @@ def show(sweep: Sweep) -> int:
 
 def _told(sweep: Sweep, trial: Trial) -> str:
     """What became of a run, in a line."""
-    from plastorch.report.grid import result_of
-    from plastorch.report.grid_figure import words_of
-    from plastorch.report.words import duration, headline, measure, plain
+    from plastorch.report.format import duration, headline, measure, plain
+    from plastorch.report.sweep_figure import words_of
+    from plastorch.report.sweep_table import result_of
 
     name = words_of({**sweep.values(trial), "seed": trial.seed})
     result = result_of(sweep, trial)

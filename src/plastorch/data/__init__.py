@@ -1,10 +1,10 @@
 """Data sets, from the data root or the package; only ``download_images`` uses the network."""
 
-from plastorch.data.augment import crop_and_flip, jittered, resized_crop_and_flip
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.download import download_images
-from plastorch.data.images import load_images
-from plastorch.data.imageset import ImageSet
+from plastorch.data.images.augment import crop_and_flip, jittered, resized_crop_and_flip
+from plastorch.data.images.imageset import ImageSet
+from plastorch.data.images.load import load_images
 from plastorch.data.root import cache_root, data_root
 from plastorch.data.status import FileStatus, SetStatus, image_set_status
 

@@ -217,7 +217,7 @@ _ENTRIES = (
         ("us-precipitation",),
         ("noaa_hpd_hourly_2014_2018.npz",),
         origin="the stations' hours in NOAA's Hourly Precipitation Data (ncei.noaa.gov), as arrays "
-        "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that plastorch.data.weather describes",
+        "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that plastorch.data.tables.weather describes",
     ),
     Entry(
         "metadata",
@@ -233,7 +233,7 @@ _ENTRIES = (
         ),
         origin="adult, krkopt (Chess King-Rook vs. King), nursery and mushroom from "
         "archive.ics.uci.edu, debian_files and debian_packages from a Debian 13 system and its "
-        "index of packages, as tables metadata/NAME.csv.gz that plastorch.data.tables describes",
+        "index of packages, as tables metadata/NAME.csv.gz that plastorch.data.tables.records describes",
     ),
     Entry(
         "speech-commands",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plastorch.data.catalogue import CATALOGUE, Entry
-from plastorch.data.images import OTHER_READERS
+from plastorch.data.images.load import OTHER_READERS
+from plastorch.data.images.user_folder import is_own_folder
 from plastorch.data.locate import find_set, missing_files, present_file
-from plastorch.data.own import is_own_folder
 from plastorch.data.root import data_root, named_by
 
 AT_HAND, OWN = "at hand", "own images at hand"

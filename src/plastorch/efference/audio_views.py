@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.data.logmel import FLOOR
+from plastorch.data.audio.logmel import FLOOR
 from plastorch.efference.actions import AudioActions, check_audio_actions
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
@@ -99,7 +99,7 @@ class AudioViews:
         gain; what is masked has the value 0, the clip's mean.
 
         Args:
-            clips: natural logarithms of mel band energies, as of ``plastorch.data.logmel``, but
+            clips: natural logarithms of mel band energies, as of ``plastorch.data.audio.logmel``, but
                 bands first: float [B, bands, frames].
             actions: of B views, on the device of the clips.
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.data.scenes import VOID, Scenes
+from plastorch.data.tasks.scenes import VOID, Scenes
 from plastorch.efference.encoders import Encoder
 from plastorch.efference.probes import Apply, as_floats, evaluating
 from plastorch.efference.transfer import Detections, average_precision, confusion, mean_iou

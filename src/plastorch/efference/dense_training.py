@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from plastorch.data.scenes import Scenes
+from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.dense import DenseNet
 from plastorch.efference.probes import Apply, as_floats
 from plastorch.engine.checkpoint import load_moments, moments

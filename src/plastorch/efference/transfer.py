@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.data.scenes import VOID, Scenes
+from plastorch.data.tasks.scenes import VOID, Scenes
 from plastorch.efference.ridge import chosen_ridge
 from plastorch.engine.errors import InputError
 

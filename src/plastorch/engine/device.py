@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.job import own_device
+from plastorch.engine.torchrun import own_device
 
 
 def select_device(name: str) -> torch.device:

@@ -5,31 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from plastorch.engine.errors import InputError, meant
-from plastorch.experiments import (
-    bayes,
-    comparison,
-    files_system,
-    files_tables,
-    fstdp_synthetic,
-    fstdp_weather,
-    rank_mnist,
-    rank_speech,
-    rank_speech_networks,
-    rank_toy,
-    softhebb,
-    softhebb_config,
-    stec,
-    stec_audio,
-    stec_cifar10,
-    stec_stl10,
-    stpn_art,
-    stpn_familiarity,
-    stpn_maze,
-    stpn_pendulum,
-    stpn_pong,
-    ststdp_digits,
-)
-from plastorch.experiments.session import Session
+from plastorch.experiments.context import Session
+from plastorch.experiments.files import system as files_system
+from plastorch.experiments.files import tables as files_tables
+from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
+from plastorch.experiments.fstdp import weather as fstdp_weather
+from plastorch.experiments.rank import mnist as rank_mnist
+from plastorch.experiments.rank import speech as rank_speech
+from plastorch.experiments.rank import speech_networks as rank_speech_networks
+from plastorch.experiments.rank import toy as rank_toy
+from plastorch.experiments.softhebb import bayes
+from plastorch.experiments.softhebb import config as softhebb_config
+from plastorch.experiments.softhebb import deep as softhebb
+from plastorch.experiments.stec import audio as stec_audio
+from plastorch.experiments.stec import cifar10 as stec_cifar10
+from plastorch.experiments.stec import config as stec
+from plastorch.experiments.stec import stl10 as stec_stl10
+from plastorch.experiments.stpn import art as stpn_art
+from plastorch.experiments.stpn import familiarity as stpn_familiarity
+from plastorch.experiments.stpn import maze as stpn_maze
+from plastorch.experiments.stpn import pendulum as stpn_pendulum
+from plastorch.experiments.stpn import pong as stpn_pong
+from plastorch.experiments.stpn import recurrent as comparison
+from plastorch.experiments.ststdp import digits as ststdp_digits
 
 
 @dataclass(frozen=True)

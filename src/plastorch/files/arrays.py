@@ -13,8 +13,8 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import as_input_error
+from plastorch.files.as_frame import as_frame
 from plastorch.files.catalogue import read_catalogue
-from plastorch.files.records import as_frame
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
@@ -22,7 +22,7 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
 
     Args:
         estimator: gets ``n_features_in_`` if reset, and is asked for it of an array if not.
-        X: see :func:`plastorch.files.records.as_frame`, or the path of a CSV file, or rows of
+        X: see :func:`plastorch.files.as_frame.as_frame`, or the path of a CSV file, or rows of
             numbers.
         reset: whether it learns from these records first.
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from plastorch.data.formats import read_bytes
+from plastorch.data.images.formats import read_bytes
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output, put_in_place
+from plastorch.files.as_frame import as_frame
 from plastorch.files.formulas import guarded, unguarded
-from plastorch.files.records import as_frame
 
 ROWS = 1 << 19
 """Records that are in memory at a time."""

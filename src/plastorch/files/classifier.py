@@ -22,13 +22,13 @@ from torch import Tensor
 from plastorch.engine.device import check_memory, generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
-from plastorch.engine.single_file import digest
+from plastorch.engine.safe_file import digest
 from plastorch.files import model_file
-from plastorch.files.answers import decided, described, probable
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.catalogue import frames
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.layout import lay_out, neuron_for
+from plastorch.files.predict import decided, described, probable
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
 from plastorch.spiking.patterns.train import train, update
@@ -103,7 +103,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: records [N]: dicts, a polars, pandas or Arrow frame, the path of a Parquet or CSV
-                file (see :func:`plastorch.files.records.as_frame`), or an array of numbers [N, M],
+                file (see :func:`plastorch.files.as_frame.as_frame`), or an array of numbers [N, M],
                 whose columns are x0, x1, ….
             y: classes [N] of any sortable type, two different ones or more.
             tell: is called after each epoch with its number and the share of right answers in it.

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from plastorch.engine.compiled import check_arrays
+from plastorch.engine.numba_options import check_arrays
 from plastorch.files.encode_kernels import mix
 
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")

@@ -43,8 +43,8 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
+from plastorch.files.column_values import cells, keyed, texts, utf8
 from plastorch.files.keys import Key
-from plastorch.files.values import cells, keyed, texts, utf8
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 CHUNK = 16384
@@ -113,7 +113,7 @@ class CorrelativeEncoder:
         records are shared out over as many threads as torch may use.
 
         Args:
-            records: B; see :func:`plastorch.files.records.as_frame`. A key that they don't have is
+            records: B; see :func:`plastorch.files.as_frame.as_frame`. A key that they don't have is
                 missing in all of them.
 
         Returns:

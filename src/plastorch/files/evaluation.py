@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from plastorch.files.column_values import numbers, texts
 from plastorch.files.keys import Key
-from plastorch.files.shares import LEVELS
-from plastorch.files.values import numbers, texts
+from plastorch.files.neuron_allocation import LEVELS
 
 ITERATIONS = 100
 """Of logistic regression, at most."""

@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.files.records import as_frame
-from plastorch.files.shares import apportion, key_shares
-from plastorch.files.values import FARTHEST, components, numbers, texts
+from plastorch.files.as_frame import as_frame
+from plastorch.files.column_values import FARTHEST, components, numbers, texts
+from plastorch.files.neuron_allocation import apportion, key_shares
 
 Kind = Literal["category", "number", "cycle", "set", "path"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -126,7 +126,7 @@ def infer_keys(
     most, and 32 at most.
 
     Args:
-        records: for training only; see :func:`plastorch.files.records.as_frame`.
+        records: for training only; see :func:`plastorch.files.as_frame.as_frame`.
         labels: classes [B]. With them, a key's share of the neurons is proportional to the mutual
             information of its values and the classes, 2 % at least; else shares are equal.
         neurons: N, of all keys together; at least one per key.

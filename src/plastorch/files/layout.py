@@ -7,8 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.key_patterns import encode_parts
 from plastorch.files.keys import infer_keys
-from plastorch.files.parts import encode_parts
 from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import PatternNeuron
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.single_file import (
+from plastorch.engine.safe_file import (
     MOST_TEXT,
     as_in,
     check_count,

@@ -15,7 +15,7 @@ from plastorch.engine.output import put_in_place
 from plastorch.files.catalogue import check_out
 from plastorch.files.metadata import IDENTITY, KEYS, SCHEMA, Listing, present, rows, schema
 from plastorch.files.names import escape, unescape
-from plastorch.files.record import record, records
+from plastorch.files.single_rows import record, records
 from plastorch.files.walk import Summary, Tell, open_root, walk
 
 __all__ = [

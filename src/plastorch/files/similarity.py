@@ -13,7 +13,7 @@ path      leading components that both have / depth of the key, at most 1; 1 if 
 missing   0 with everything
 ========  ====================================================================================
 
-All kinds but numbers come as text (see :func:`plastorch.files.values.texts`): a set's elements are
+All kinds but numbers come as text (see :func:`plastorch.files.column_values.texts`): a set's elements are
 joined by "|", a path's components by "/"; empty ones don't count.
 """
 
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from plastorch.engine.errors import InputError
+from plastorch.files.column_values import cells, keyed, members, prefixes, texts
 from plastorch.files.keys import Key
-from plastorch.files.values import cells, keyed, members, prefixes, texts
 
 ROWS = 256
 """Of the matrix that are computed at once."""
@@ -49,7 +49,7 @@ def similarity(keys: Sequence[Key], first: Any, second: Any) -> NDArray[np.float
 
     Args:
         keys: which keys count, how, and by their neurons how much.
-        first: records [B]; see :func:`plastorch.files.records.as_frame`.
+        first: records [B]; see :func:`plastorch.files.as_frame.as_frame`.
         second: those to compare them with, one by one [B].
 
     Returns:

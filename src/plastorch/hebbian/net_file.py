@@ -13,7 +13,7 @@ import torch
 
 from plastorch.engine.checkpoint import restore
 from plastorch.engine.errors import InputError
-from plastorch.engine.single_file import (
+from plastorch.engine.safe_file import (
     Arrays,
     Settings,
     as_in,

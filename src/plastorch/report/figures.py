@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
-from plastorch.report.canvas import (
+from plastorch.report.load import Row
+from plastorch.report.theme import (
     LIGHT,
     SMALL,
     WIDTH,
@@ -18,7 +19,6 @@ from plastorch.report.canvas import (
     new_axes,
     new_figure,
 )
-from plastorch.report.load import Row
 from plastorch.report.tiles import arrange, bare_image, stretched, tile
 
 if TYPE_CHECKING:

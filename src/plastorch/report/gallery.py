@@ -11,8 +11,8 @@ from statistics import fmean, stdev
 from typing import Any
 from urllib.parse import quote
 
-from plastorch.report import parts
-from plastorch.report.words import NBSP, date, headline, measure, number, percent, plain, verdict
+from plastorch.report import html as parts
+from plastorch.report.format import NBSP, date, headline, measure, number, percent, plain, verdict
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,16 @@ from typing import Any
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import WriteError, write_atomically
 from plastorch.engine.run import refuse_links
-from plastorch.engine.sweep import FOLDER, PLAN, Sweep
-from plastorch.report import figures, parts
-from plastorch.report.canvas import DARK, LIGHT, can_draw, to_png
+from plastorch.engine.sweep_plan import FOLDER, PLAN, Sweep
+from plastorch.report import figures
+from plastorch.report import html as parts
+from plastorch.report.format import date, duration, headline, measure, number, plain, verdict
 from plastorch.report.gallery import Entry, SweepEntry, gallery
-from plastorch.report.grid import lines_of, runs_csv, settings_csv
-from plastorch.report.grid_page import grid_body, grid_panel, in_short
 from plastorch.report.load import RunData, load_result, load_run
 from plastorch.report.panels import Panel, accuracy_course, has_filters, panels
-from plastorch.report.words import date, duration, headline, measure, number, plain, verdict
+from plastorch.report.sweep_page import grid_body, grid_panel, in_short
+from plastorch.report.sweep_table import lines_of, runs_csv, settings_csv
+from plastorch.report.theme import DARK, LIGHT, can_draw, to_png
 
 _NOT_DRAWN = (
     *(ArithmeticError, LookupError, TypeError, ValueError, AttributeError),

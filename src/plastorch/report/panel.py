@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from plastorch.report.canvas import Theme
+from plastorch.report.theme import Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

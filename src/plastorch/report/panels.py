@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from plastorch.experiments.files.panels import files_panels, is_files_phase
+from plastorch.experiments.fstdp.panels import is_spiking_phase, spiking_panels
+from plastorch.experiments.rank.timing_panels import timing_panels
+from plastorch.experiments.rank.toy_panels import is_rank_toy_phase, rank_toy_panels
+from plastorch.experiments.softhebb.bayes_panels import bayes_panels, is_bayes_phase
+from plastorch.experiments.softhebb.neuron_panels import embedding, fields, patches
+from plastorch.experiments.softhebb.sensitivity_panels import convergence, sweep
+from plastorch.experiments.stec.panels import is_stec_phase, stec_panels
+from plastorch.experiments.stpn.agent_panels import agent_panels
+from plastorch.experiments.stpn.panels import is_stpn_phase, stpn_panels
 from plastorch.report import figures
-from plastorch.report.agents import agent_panels
-from plastorch.report.bayes import bayes_panels, is_bayes_phase
-from plastorch.report.files import files_panels, is_files_phase
+from plastorch.report.format import NBSP, number, percent, plain
 from plastorch.report.load import Row, RunData, is_number, series
-from plastorch.report.neurons import embedding, fields, patches
 from plastorch.report.panel import Panel as Panel
-from plastorch.report.rank_timing import timing_panels
-from plastorch.report.rank_toy import is_rank_toy_phase, rank_toy_panels
-from plastorch.report.spiking import is_spiking_phase, spiking_panels
-from plastorch.report.stec import is_stec_phase, stec_panels
-from plastorch.report.stpn import is_stpn_phase, stpn_panels
-from plastorch.report.sweeps import convergence, sweep
-from plastorch.report.words import NBSP, number, percent, plain
 
 _COUNTERS = ("epoch", "step", "examples")
 _MAX_FIELDS = 6

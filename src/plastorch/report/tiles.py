@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plastorch.report.canvas import Theme, new_figure
+from plastorch.report.theme import Theme, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def bare_image(picture: Picture, width: float, theme: Theme) -> "Figure":
     """A picture that fills a figure so many inches wide.
 
     Example:
-        >>> from plastorch.report.canvas import LIGHT
+        >>> from plastorch.report.theme import LIGHT
         >>> bare_image(np.ones((10, 20, 4)), 4.8, LIGHT).get_size_inches().tolist()
         [4.8, 2.4]
     """

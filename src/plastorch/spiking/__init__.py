@@ -1,11 +1,11 @@
 """Spiking networks: neurons, encoders, and plasticity rules driven by the timing of spikes."""
 
 from plastorch.spiking.events import Events, from_raster, to_raster
-from plastorch.spiking.exchange import from_nir, to_nir
 from plastorch.spiking.fatigue.layer import FatiguingNeuron
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
+from plastorch.spiking.nir import from_nir, to_nir
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA
 from plastorch.spiking.stdp import PairSTDP, bayesian_stdp, pair_stdp

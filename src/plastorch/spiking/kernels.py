@@ -1,4 +1,4 @@
-"""The layer of :mod:`plastorch.spiking.circuit` from spike to spike, for CPUs.
+"""The layer of :mod:`plastorch.spiking.stdp_step` from spike to spike, for CPUs.
 
 Work is done at input spikes only, K synapses for each, and N synapses for each output spike; the
 synapses of an input lie side by side, as weights are [B, N, K] here. Neurons are brought up to date
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from plastorch.engine.compiled import NoOverlap
+from plastorch.engine.numba_options import NoOverlap
 from plastorch.spiking.draw_kernels import draw, with_room
 
 SAME_TIME = 1e-9

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.spiking.circuit import Circuit, STDPState, stdp_step
 from plastorch.spiking.events import Events, check_events, check_spikes, from_raster
 from plastorch.spiking.neurons import LIF, check_step
 from plastorch.spiking.stdp import PairSTDP, Traces
+from plastorch.spiking.stdp_step import Circuit, STDPState, stdp_step
 from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses, check_weight
 
 MOST_STEPS = 2**31
@@ -22,7 +22,7 @@ class STDPLayer(nn.Module):
 
     Diehl, Cook, *Unsupervised learning of digit recognition using spike-timing-dependent
     plasticity*, 2015, in its main parts; what happens in which order at one time is said in
-    :mod:`plastorch.spiking.circuit`. In eval mode, weights and thresholds stay as they are.
+    :mod:`plastorch.spiking.stdp_step`. In eval mode, weights and thresholds stay as they are.
     What is learned is in the state; :meth:`keep` puts it into the layer's buffers, with which
     later states begin.
 
@@ -158,7 +158,7 @@ class STDPLayer(nn.Module):
             >>> spikes.networks, state.time
             (1, 0.1)
         """
-        from plastorch.spiking.engine import respond
+        from plastorch.spiking.event_engine import respond
 
         check_positive(duration=duration)
         check_events(events, self.weight.shape[2])
@@ -210,7 +210,7 @@ class STDPLayer(nn.Module):
             >>> bool((spikes.times < 3 * 0.35).all())
             True
         """
-        from plastorch.spiking.engine import present
+        from plastorch.spiking.event_engine import present
 
         check_positive(duration=duration)
         networks, _, inputs = self.weight.shape

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.data.familiarity import FamiliarityStream
+from plastorch.data.tasks.familiarity import FamiliarityStream
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.run import Record
 from plastorch.stp.layers import STPN

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from plastorch.engine.compiled import NoOverlap
+from plastorch.engine.numba_options import NoOverlap
 from plastorch.stp.rule import EPSILON
 
 NORM = {"none": 0, "efficacy": 1, "pre": 2, "post": 3}

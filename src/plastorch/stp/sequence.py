@@ -75,7 +75,7 @@ def _check(
     lengths: Tensor | None,
 ) -> None:
     """Raises InputError unless all that the kernels take is finite and fits together."""
-    from plastorch.engine.compiled import check_arrays
+    from plastorch.engine.numba_options import check_arrays
 
     (steps, batch, inputs), hidden = x.shape, state.h.shape[-1]
     width = inputs + hidden if dynamics.recurrent else inputs

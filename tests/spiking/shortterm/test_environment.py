@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.experiments.ststdp_theory import recognised
+from plastorch.experiments.ststdp.theory import recognised
 from plastorch.spiking.shortterm.environment import (
     World,
     conditional,

@@ -8,7 +8,7 @@ import torch
 
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.experiments.ststdp_theory import SMALL, named_world, unnamed_world
+from plastorch.experiments.ststdp.theory import SMALL, named_world, unnamed_world
 from plastorch.spiking.shortterm.environment import World, observe
 from plastorch.spiking.shortterm.filters import (
     exact_posterior,

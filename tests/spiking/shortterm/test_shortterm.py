@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from plastorch.data.streams import TRANSFORMS, Transforms
+from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.spiking.shortterm.baselines import Classify, Digits, recognise, smoothed

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.data import load_images
-from plastorch.data.streams import Transforms, film
+from plastorch.data.tasks.streams import Transforms, film
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.spiking.shortterm.events import Timing, encode, learn

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.data.streams import TRANSFORMS, Transforms, film, presentations
+from plastorch.data.tasks.streams import TRANSFORMS, Transforms, film, presentations
 from plastorch.engine.device import generator
 from plastorch.spiking.shortterm.baselines import (
     Digits,

@@ -139,7 +139,7 @@ class _Network:
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Any]:
         """The same, from one output spike to the next, where the synapses are programmed."""
-        from plastorch.engine.compiled import check_arrays
+        from plastorch.engine.numba_options import check_arrays
         from plastorch.spiking.fatigue import kernels
 
         times, source, clock, found = self.times, self.source, start, np.empty(1)
@@ -203,7 +203,7 @@ def _check_state(state: FatigueState, synapses: Synapses[Any]) -> tuple[int, int
     Raises:
         InputError: if its parts don't fit each other, or have numbers that no state has.
     """
-    from plastorch.engine.compiled import check_arrays  # numba takes a second
+    from plastorch.engine.numba_options import check_arrays  # numba takes a second
 
     real = torch.float64
     check_arrays(resource=(state.resource, (None, None), real, 0, 1))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from plastorch.engine.compiled import NoOverlap
+from plastorch.engine.numba_options import NoOverlap
 
 compiled: Any = njit(
     cache=True,

@@ -190,7 +190,7 @@ def check_weights(
     weights: Weights, inputs: int, hidden: int | None = None, classes: int | None = None
 ) -> None:
     """Raises InputError unless weights are those of a network, of any size where it is None."""
-    from plastorch.engine.compiled import REAL, check_arrays  # numba takes a second
+    from plastorch.engine.numba_options import REAL, check_arrays  # numba takes a second
 
     check_arrays(hidden_weight=(weights.hidden, (inputs, hidden), REAL))
     hidden, real = weights.hidden.shape[1], weights.hidden.dtype
@@ -214,7 +214,7 @@ def arrays_of(tensors: Any) -> tuple[Any, ...]:
 @cache
 def constants_of(neuron: PatternNeuron, dtype: torch.dtype) -> Any:
     """The constants that the kernels take, in the type of the weights."""
-    from plastorch.engine.compiled import check_constants
+    from plastorch.engine.numba_options import check_constants
     from plastorch.spiking.patterns import kernels
 
     check_constants(dtype, resistance=neuron.resistance, slope=neuron.slope)

@@ -115,7 +115,7 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
         >>> answer_parts(PatternNetwork(3, 4, 2), parts, different(parts)).distance.shape
         torch.Size([1, 2])
     """
-    from plastorch.engine.compiled import check_arrays
+    from plastorch.engine.numba_options import check_arrays
     from plastorch.spiking.patterns import part_kernels as kernels
 
     check_arrays(codes=(parts.codes, (None, None), np.uint32))
@@ -152,7 +152,7 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
 
 def _check(parts: Parts) -> None:
     """Raises InputError for codes that are not of the tables, and for arrays of other types."""
-    from plastorch.engine.compiled import check_arrays  # numba takes a second
+    from plastorch.engine.numba_options import check_arrays  # numba takes a second
 
     check_arrays(codes=(parts.codes, (None, None), np.uint32))
     check_arrays(**{f"table {m}": (t, (None, None), np.uint8) for m, t in enumerate(parts.tables)})

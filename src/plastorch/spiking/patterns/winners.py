@@ -180,7 +180,7 @@ class PatternWinners(nn.Module):
         Raises:
             InputError: if the buffers don't fit each other or the rule, or hold what none learns.
         """
-        from plastorch.engine.compiled import REAL, check_arrays, check_constants
+        from plastorch.engine.numba_options import REAL, check_arrays, check_constants
         from plastorch.spiking.patterns.winners_kernels import Arrays, Constants
 
         check_arrays(weight=(self.weight, (None, None), REAL, 0, 1))

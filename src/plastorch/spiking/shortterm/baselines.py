@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.data.streams import Transforms, film, presentations
+from plastorch.data.tasks.streams import Transforms, film, presentations
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.errors import check_positive

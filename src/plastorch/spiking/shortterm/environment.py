@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.data.streams import ornstein_uhlenbeck
+from plastorch.data.tasks.streams import ornstein_uhlenbeck
 from plastorch.engine.errors import check_positive
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,

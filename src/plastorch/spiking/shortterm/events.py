@@ -153,7 +153,7 @@ def respond(
         InputError: for another site, spikes that are not in order or of other inputs, or parts of
             other shapes or types, not on the CPU, or with numbers that are not finite or overflow.
     """
-    from plastorch.engine.compiled import REAL, check_arrays
+    from plastorch.engine.numba_options import REAL, check_arrays
     from plastorch.spiking.shortterm import kernels
 
     if constants.site not in ("synapse", "none"):
@@ -201,7 +201,7 @@ def learn(
         InputError: for spikes that are not in order or of other inputs, or parts of other shapes or
             types, not on the CPU, or with numbers that are not finite or overflow.
     """
-    from plastorch.engine.compiled import REAL, check_arrays, check_constants
+    from plastorch.engine.numba_options import REAL, check_arrays, check_constants
     from plastorch.spiking.shortterm import kernels
 
     check_arrays(trace=(trace, (None, None), REAL))
@@ -273,7 +273,7 @@ def _arrays(course: Course, trace: Tensor) -> Course:
     Raises:
         InputError: unless it is of these streams and inputs, with spikes that are in order.
     """
-    from plastorch.engine.compiled import check_arrays, check_constants
+    from plastorch.engine.numba_options import check_arrays, check_constants
 
     streams, inputs = trace.shape
     course = Course._make(part.detach() if isinstance(part, Tensor) else part for part in course)
@@ -305,7 +305,7 @@ def _arrays(course: Course, trace: Tensor) -> Course:
 
 def _check_found(winners: Tensor, **state: Tensor) -> None:
     """Raises InputError if a potential wasn't finite, so that none could be chosen, or a state."""
-    from plastorch.engine.compiled import check_arrays
+    from plastorch.engine.numba_options import check_arrays
 
     if bool((winners < 0).any()):
         raise InputError("potentials overflow; expected smaller weights, biases, traces or scales")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from plastorch.data.streams import Transforms, film
+from plastorch.data.tasks.streams import Transforms, film
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
@@ -96,7 +96,7 @@ class SpikeLearning:
         Raises:
             InputError: for a state of another circuit, or with numbers that are not finite.
         """
-        from plastorch.engine.compiled import check_arrays
+        from plastorch.engine.numba_options import check_arrays
 
         own = self.state_dict().items()
         check_arrays(**{name: (state[name], part.shape, part.dtype) for name, part in own})

@@ -257,7 +257,7 @@ def run(
 def _run_compiled(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    from plastorch.engine.compiled import REAL, check_arrays
+    from plastorch.engine.numba_options import REAL, check_arrays
     from plastorch.spiking.shortterm import kernels
 
     check_arrays(x=(x, (None, None, None), REAL))
@@ -298,7 +298,7 @@ def check_circuit(
     Raises:
         InputError: for other shapes, another type than that of ``x``, or NaN and infinite numbers.
     """
-    from plastorch.engine.compiled import check_arrays, check_constants
+    from plastorch.engine.numba_options import check_arrays, check_constants
 
     (streams, inputs), real = x.shape[-2:], x.dtype
     check_arrays(weight=(weight, (None, inputs), real))

@@ -1,0 +1,208 @@
+"""Trees of image files, decoded once into a mapped array on disk."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from plastorch.data.images.formats import mapped_bytes
+from plastorch.data.images.imageset import ImageSet, fingerprint
+from plastorch.data.images.trees import Tree, shown
+from plastorch.data.root import cache_root
+from plastorch.engine.errors import InputError, check_file
+from plastorch.engine.output import writing
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
+_GREY = ("1", "L", "LA")
+_COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
+_BLOCK = 4096  # images handed to the threads at a time
+MOST_PIXELS = 1 << 26
+"""Of an image; a small file can claim to hold more than the memory."""
+
+
+def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
+    """Width and height that all images share; None if they differ.
+
+    Raises:
+        InputError: An image cannot be opened.
+    """
+    found: tuple[int, int] | None = None
+    for file in files:
+        with _opened(file) as image:
+            if image.size != (found := found or image.size):
+                return None
+    return found
+
+
+def read_parts(
+    name: str,
+    train: Tree,
+    test: Tree,
+    side: int | None = None,
+    colour: bool | None = None,
+    notice: str = "",
+) -> ImageSet:
+    """Reads training and test images as an image set.
+
+    The first call decodes every file into the user's cache; later calls map what it left there.
+
+    Args:
+        name: What to call the set.
+        train: Its training images.
+        test: Its test images, of the same classes.
+        side: Images are squashed to this many pixels square (antialiased bilinear, as
+            torchvision's ``Resize``); None keeps their size, which must then be the same.
+        colour: True for 3 channels, False for 1, None for what the first image has.
+        notice: The set's notice.
+
+    Returns:
+        The set; its images are mapped from disk, and ``aspect`` is there if they were squashed.
+
+    Raises:
+        InputError: An image cannot be decoded, or sizes differ.
+    """
+    if colour is None:
+        with _opened(train.files[0]) as image:
+            colour = image.mode not in _GREY
+    cache = _decoded(train, test, side, colour)
+    try:
+        train_images, test_images = (_mapped_array(cache / f"{p}.npy") for p in ("train", "test"))
+        aspect = torch.from_numpy(np.load(cache / "aspect.npy"))
+        sha256 = json.loads((cache / "info.json").read_text())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError):
+        raise InputError(f"{cache} is damaged; expected decoded images: remove it") from None
+    return ImageSet(
+        name=name,
+        train_images=train_images,
+        train_labels=train.labels,
+        test_images=test_images,
+        test_labels=test.labels,
+        classes=tuple(map(shown, train.classes)),
+        source=str(train.folder.parent),
+        sha256=sha256,
+        notice=notice,
+        aspect=None if side is None else aspect,
+    )
+
+
+def _decoded(train: Tree, test: Tree, side: int | None, colour: bool) -> Path:
+    """The cache folder of these files in this form, filled first if it is not there."""
+    home = cache_root() / "decoded"
+    final = home / _key(train, test, side, colour)
+    if final.is_dir():
+        return final
+    with _opened(train.files[0]) as image:
+        width, height = image.size if side is None else (side, side)
+    shape = (3 if colour else 1, height, width)
+    home.mkdir(parents=True, exist_ok=True)
+    needed = (len(train.files) + len(test.files)) * shape[0] * height * width
+    if needed > (free := shutil.disk_usage(home).free):
+        raise InputError(
+            f"{home}: {needed:,} bytes needed for decoded images, {free:,} free; "
+            "set XDG_CACHE_HOME to a folder with more room"
+        )
+    with writing(final), tempfile.TemporaryDirectory(dir=home, prefix=".partial-") as partial:
+        filled = Path(partial, "set")
+        filled.mkdir()
+        aspect = _decode_part(train, train.files[0], shape, side, filled / "train.npy")
+        _decode_part(test, train.files[0], shape, side, filled / "test.npy")
+        np.save(filled / "aspect.npy", aspect)
+        images = [_mapped_array(filled / f"{part}.npy") for part in ("train", "test")]
+        digest = fingerprint(images[0], train.labels, images[1], test.labels)
+        (filled / "info.json").write_text(json.dumps({"sha256": digest}))
+        try:
+            filled.rename(final)
+        except OSError:
+            if not final.is_dir():  # else another process was faster, with the same content
+                raise
+    return final
+
+
+def _decode_part(
+    tree: Tree, first: Path, shape: tuple[int, ...], side: int | None, target: Path
+) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+    """Decodes a tree's images into an .npy file; returns each original's width / height."""
+    array = np.lib.format.open_memmap(
+        target, mode="w+", dtype=np.uint8, shape=(len(tree.files), *shape)
+    )
+    aspect = np.empty(len(tree.files), dtype=np.float32)
+
+    def decode(index: int) -> None:
+        file = tree.files[index]
+        pixels, aspect[index] = _pixels(file, side, colour=shape[0] == 3)
+        if pixels.shape != shape:
+            raise InputError(
+                f"{file}: {pixels.shape[2]}x{pixels.shape[1]} pixels, but {first} has "
+                f"{shape[2]}x{shape[1]}; expected images of one size"
+            )
+        array[index] = pixels
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for start in range(0, len(tree.files), _BLOCK):
+            stop = min(start + _BLOCK, len(tree.files))
+            for _ in threads.map(decode, range(start, stop)):
+                pass  # raises what a thread raised
+    array.flush()
+    return aspect
+
+
+def _pixels(
+    file: Path, side: int | None, colour: bool
+) -> tuple["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", float]:
+    """One image as uint8 [C, H, W], and its original width / height."""
+    with _opened(file) as image:
+        if image.mode not in _GREY + _COLOUR:
+            raise InputError(f"{file}: pixel format {image.mode} found; expected 8-bit grey or RGB")
+        aspect = image.width / image.height
+        try:
+            if image.mode == "P":  # straight to RGB, a palette with transparency draws a warning
+                image = image.convert("RGBA")
+            image = image.convert("RGB" if colour else "L")
+        except Exception as error:  # Pillow's decoders raise many kinds
+            raise InputError(f"{file}: cannot be decoded ({error}); expected an image") from error
+        if side is not None:
+            image = image.resize((side, side), Image.Resampling.BILINEAR)
+        pixels = np.asarray(image)
+    return (pixels.transpose(2, 0, 1) if colour else pixels[None]), aspect
+
+
+def _opened(file: Path) -> Image.Image:
+    check_file(file, "an image")
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Exception as error:
+        raise InputError(f"{file}: cannot be opened ({error}); {EXPECTED}") from error
+    if image.width * image.height > MOST_PIXELS:
+        image.close()
+        raise InputError(
+            f"{file}: {image.width}x{image.height} pixels; expected at most {MOST_PIXELS:,}"
+        )
+    return image
+
+
+def _mapped_array(file: Path) -> Tensor:
+    header = np.load(file, mmap_mode="r")
+    return mapped_bytes(file)[header.offset :].view(header.shape)
+
+
+def _key(train: Tree, test: Tree, side: int | None, colour: bool) -> str:
+    """A name that changes when any file does, by its name, size or time."""
+    digest = hashlib.sha256(json.dumps([1, side, colour]).encode())
+    for file in train.files + test.files:
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise InputError(f"{file}: {error.strerror}; expected an image") from None
+        line = f"{file.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()[:32]

@@ -1,0 +1,161 @@
+"""A folder of the user's own images, which takes the place of a named set."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from plastorch.data.catalogue import Entry
+from plastorch.data.images.folders import common_size, read_parts
+from plastorch.data.images.imageset import ImageSet
+from plastorch.data.images.sources import IMAGENET_SIDE
+from plastorch.data.images.trees import (
+    ENDINGS,
+    Tree,
+    check_links,
+    holds_images,
+    is_within,
+    scan_parts,
+    scan_tree,
+    shown,
+    visible_folders,
+)
+from plastorch.engine.errors import InputError
+
+TEST_NAMES = ("test", "val")
+ONE_IN = 5
+"""Of the images of a class, where the folder has no test images of its own."""
+SIDES = {"idx": 28, "cifar": 32, "stl10": 96, "tree": IMAGENET_SIDE}
+"""In pixels, of the named sets, by layout."""
+EXPECTED = (
+    f"two or more folders CLASS with images ({', '.join(ENDINGS)}), or train/CLASS and test/CLASS"
+)
+MOST_LISTED = 5
+
+
+def is_own_folder(root: Path) -> bool:
+    """Whether a folder has a part for training and one for tests, or images by class.
+
+    Args:
+        root: a folder that may be a data root just as well.
+
+    Example:
+        >>> is_own_folder(Path("nowhere"))
+        False
+    """
+    return _has_parts(root) or _is_by_class(root)
+
+
+def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageSet:
+    """Reads a folder of images as a set.
+
+    Either ``train/CLASS/*.png`` with ``test/CLASS/*.png`` (or ``val``), or ``CLASS/*.png``, where
+    the first of each five images of a class is held out as a test image.
+
+    Args:
+        entry: the set whose place it takes.
+        root: the folder.
+        side: images are squashed to this many pixels square. None: to the size of the named set if
+            they differ in size or are larger than 160 pixels, else not at all.
+
+    Returns:
+        The set, with a notice that says all that.
+
+    Raises:
+        InputError: As for :func:`plastorch.data.images.trees.scan_parts` and
+            :func:`plastorch.data.images.folders.read_parts`.
+    """
+    parts = _has_parts(root)
+    train, test = scan_parts(root, TEST_NAMES) if parts else _split(scan_tree(root))
+    others = train.others + test.others
+    if side is None and (entry.layout == "tree" or not _are_small(train, test)):
+        side = SIDES[entry.layout]
+    notice = [
+        f"YOUR OWN IMAGES in {shown(str(root))} stand in for {entry.title}: "
+        f"published figures for {entry.title} do not apply to them."
+    ]
+    if not parts:
+        notice.append(f"One in {ONE_IN} of each class, {len(test.files):,} in all, is for tests.")
+    if side is not None:
+        notice.append(f"All are squashed to {side} x {side} pixels.")
+    if others:
+        notice.append(
+            f"Other files are left out: {len(others):,}, such as {shown(others[0].name)}."
+        )
+    if outside := _outside(root, train, test):
+        notice.append(f"Links bring in {outside:,} images from outside of the folder.")
+    name = shown(root.resolve().name)
+    images = read_parts(name, train, test, side, notice=" ".join(notice))
+    return replace(images, source="own folder")
+
+
+def what_is_in(root: Path) -> str:
+    """Names the folders and files of a folder, for a message.
+
+    Args:
+        root: a folder that is there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "cat").mkdir()
+        ...     Path(folder, "notes.txt").touch()
+        ...     what_is_in(Path(folder))
+        'cat (no files), 1 .txt in no folder'
+    """
+    folders = visible_folders(root)
+    found = [f"{shown(f.name)} ({_endings(f) or 'no files'})" for f in folders[:MOST_LISTED]]
+    if len(folders) > MOST_LISTED:
+        found.append(f"{len(folders) - MOST_LISTED} more folders")
+    if beside := _endings(root):
+        found.append(f"{beside} in no folder")
+    return ", ".join(found) or "nothing"
+
+
+def _endings(folder: Path) -> str:
+    """How many visible files of each ending lie in a folder itself."""
+    files = [file for file in folder.iterdir() if file.name[0] != "." and file.is_file()]
+    counts = Counter(file.suffix.lower() or "without an ending" for file in files)
+    return ", ".join(
+        f"{count:,} {shown(ending)}" for ending, count in counts.most_common(MOST_LISTED)
+    )
+
+
+def _outside(root: Path, *trees: Tree) -> int:
+    """How many images are links to elsewhere, or in class folders that are."""
+    count = 0
+    for tree in trees:
+        away = [not is_within(tree.folder / name, root) for name in tree.classes]
+        count += sum(
+            away[label] or (file.is_symlink() and not is_within(file, root))
+            for file, label in zip(tree.files, tree.labels.tolist(), strict=True)
+        )
+    return count
+
+
+def _has_parts(root: Path) -> bool:
+    return (root / "train").is_dir() and any((root / name).is_dir() for name in TEST_NAMES)
+
+
+def _is_by_class(root: Path) -> bool:
+    """Two folders or more, all of them with images: a data root is otherwise."""
+    folders = visible_folders(root)
+    return len(folders) > 1 and all(map(holds_images, folders))
+
+
+def _are_small(train: Tree, test: Tree) -> bool:
+    """Whether all images have one size, of at most that of ImageNet here."""
+    size = common_size(train.files + test.files)
+    return size is not None and max(size) <= IMAGENET_SIDE
+
+
+def _split(tree: Tree) -> tuple[Tree, Tree]:
+    """One image in five of each class for tests, spread evenly over its file names."""
+    check_links(tree)
+    held_out = []
+    for label, name in enumerate(tree.classes):
+        count = int((tree.labels == label).sum())
+        if count < 2:
+            raise InputError(f"{tree.folder / name}: 1 image found; expected 2 or more")
+        held_out += [place % ONE_IN == 0 for place in range(count)]
+    test = replace(tree.part(held_out), others=())
+    return tree.part([not held for held in held_out]), test

@@ -1,0 +1,1 @@
+"""Tables: labeled records, and hourly rain."""

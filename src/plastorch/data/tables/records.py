@@ -1,0 +1,138 @@
+"""Labelled records with key-value metadata: Debian's files and packages, and four classics."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.images.formats import read_bytes
+from plastorch.data.locate import located
+from plastorch.engine.errors import InputError, meant
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NAME = "metadata"
+LABEL = "label"
+SPLIT = "split"
+MOST_NAME = 1000
+"""Bytes of a class's name: an array of names takes four times as many for each record."""
+
+
+class _Form(NamedTuple):
+    """How a table is written."""
+
+    missing: tuple[str, ...] = ("",)
+    """Texts that stand for a missing value."""
+    codes: bool = False
+    """Whether its numbers are codes, without an order that matters."""
+
+
+TABLES: Mapping[str, _Form] = {
+    "adult": _Form(missing=("", "?")),
+    "krkopt": _Form(codes=True),
+    "nursery": _Form(),
+    "mushroom": _Form(missing=("", "?")),
+    "debian_files": _Form(),
+    "debian_packages": _Form(),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Labelled records.
+
+    Attributes:
+        name: As it is loaded by.
+        frame: The records' keys, a column each: text (several values joined by "|") or whole
+            numbers; null is a missing value.
+        labels: Classes, texts [B].
+        split: Where the table has official parts, which one each record is in, ``train`` or
+            ``test`` [B]; else None.
+        source: Where the records come from.
+        sha256: Of the file.
+    """
+
+    name: str
+    frame: "pl.DataFrame"
+    labels: NDArray[np.str_]
+    split: NDArray[np.str_] | None
+    source: str
+    sha256: str
+
+
+def load_table(name: str, data: str | Path | None = None) -> Table:
+    """Loads a table of labelled records from the data root; there is no download.
+
+    The files are ``metadata/NAME.csv.gz``, with a header; the column ``label`` is the class,
+    ``split`` of ``adult`` its official part, every other one a key. An empty value is missing, and
+    "?" in ``adult`` and ``mushroom``.
+
+    - ``debian_files``: files of an installed Debian 13 system; their kind of content, as ``file``
+      finds it. Keys are parts of path and name, size, mode, and those of the package that owns it.
+    - ``debian_packages``: package files of Debian 13 (main, amd64); their section. Keys are fields
+      of the index.
+    - ``adult`` (persons of a census; income), ``krkopt`` (end games of chess with king and rook
+      against king; moves to mate, 17 is a draw), ``nursery`` (applications to a nursery school;
+      rank), ``mushroom`` (edible or poisonous): UCI Machine Learning Repository, CC BY 4.0.
+
+    Args:
+        name: One of those.
+        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+
+    Returns:
+        The table; the coordinates of ``krkopt`` are text.
+
+    Raises:
+        InputError: There is no such table, or its file is not there or damaged.
+    """
+    if name not in TABLES:
+        expected = f"expected one of {', '.join(TABLES)}{meant(name, TABLES)}"
+        raise InputError(f"name: no table {name!r}; {expected}")
+    entry = CATALOGUE[NAME]
+    path = located(entry, data) / f"{name}.csv.gz"
+    if not path.is_file():
+        raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")
+    frame = _read(path, TABLES[name])
+    labels, split = frame[LABEL], frame[SPLIT] if SPLIT in frame.columns else None
+    return Table(
+        name=name,
+        frame=frame.drop(LABEL, SPLIT, strict=False),
+        labels=np.array(labels.to_list(), np.str_),
+        split=None if split is None else np.array(split.to_list(), np.str_),
+        source=f"data root: {path.parent.name}",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _read(path: Path, form: _Form) -> "pl.DataFrame":
+    """A table whose every record has a label."""
+    try:
+        import polars as pl
+    except ImportError:
+        raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
+    try:
+        frame = pl.read_csv(
+            read_bytes(path),
+            null_values=list(form.missing),
+            infer_schema=not form.codes,
+            infer_schema_length=None,
+            schema_overrides={LABEL: pl.String},
+        )
+    except InputError:
+        raise
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        reason = (str(error).splitlines() or ["?"])[0]
+        raise InputError(f"{path} is damaged: {reason}; expected a gzipped CSV file") from None
+    if frame.columns[:1] != [LABEL] or frame[LABEL].null_count() or frame.width < 2:
+        raise InputError(f"{path} is damaged; expected a column {LABEL} without gaps, then keys")
+    named = [name for name in (LABEL, SPLIT) if name in frame.columns]
+    lengths = frame.select(pl.col(named).cast(pl.String).str.len_bytes().max())
+    if frame.is_empty() or any(length > MOST_NAME for length in lengths.row(0) if length):
+        raise InputError(f"{path} is damaged; expected classes of at most {MOST_NAME} bytes")
+    return frame

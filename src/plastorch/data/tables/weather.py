@@ -1,0 +1,265 @@
+"""Rain at stations in the USA, hour by hour: real records, and a labelled stand-in world."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.images.formats import MOST_BYTES
+from plastorch.data.locate import located
+from plastorch.engine.errors import InputError
+
+NAME = "us-precipitation"
+HOURS_OF_YEAR = 8760
+EARTH_KM = 6371.0
+_KINDS = {
+    "precip": ("i", 32767),
+    "utc_offset": ("i", 24),
+    "lat": ("f", 90),
+    "lon": ("f", 180),
+    "station": ("U", 0),
+    "state": ("U", 0),
+}
+"""Of each array, letters for its type, and the largest value in it."""
+_TYPES = {"precip": np.int16, "utc_offset": np.int64, "lat": np.float64, "lon": np.float64}
+ARRAYS = ("precip", "station", "state", "lat", "lon", "utc_offset", "start")
+
+
+@dataclass(frozen=True)
+class Precipitation:
+    """Hourly precipitation of S stations, all on universal time.
+
+    Attributes:
+        amount: 1/100 inch in each hour, -1 where it is missing, int16 [S, T].
+        station: Identifiers.
+        state: Two letters each.
+        latitude: Degrees, float64 [S].
+        longitude: Degrees, float64 [S].
+        start: Universal time at the beginning of the first hour.
+        source: Where the records come from.
+        sha256: Of the file.
+    """
+
+    amount: Tensor
+    station: tuple[str, ...]
+    state: tuple[str, ...]
+    latitude: Tensor
+    longitude: Tensor
+    start: np.datetime64
+    source: str
+    sha256: str
+
+    def year(self, year: int, missing: float = 0.05) -> "Precipitation":
+        """The first 365 days of a year, at the stations that miss few of its hours.
+
+        Args:
+            year: From its first hour on, or from the record's first if that is later that year.
+            missing: Largest share of missing hours.
+
+        Raises:
+            InputError: The record has no such year, or no such station.
+        """
+        first = int((np.datetime64(f"{year}-01-01T00", "h") - self.start).astype(int))
+        first = max(first, 0) if first > -24 else first
+        if first < 0 or first + HOURS_OF_YEAR > self.amount.shape[1]:
+            raise InputError(f"year is {year}; expected one that is whole in the record")
+        amount = self.amount[:, first : first + HOURS_OF_YEAR]
+        kept = ((amount < 0).double().mean(dim=1) < missing).nonzero()[:, 0].tolist()
+        if not kept:
+            raise InputError(f"missing is {missing}; expected a share that some station keeps to")
+        return replace(
+            self,
+            amount=amount[kept],
+            station=tuple(self.station[i] for i in kept),
+            state=tuple(self.state[i] for i in kept),
+            latitude=self.latitude[kept],
+            longitude=self.longitude[kept],
+            start=self.start + np.timedelta64(first, "h"),
+        )
+
+    def distances(self) -> Tensor:
+        """Great-circle distances between the stations, km [S, S]."""
+        return great_circle(self.latitude, self.longitude)
+
+
+class StandIn(NamedTuple):
+    """A made-up world of rain, with known clusters of stations."""
+
+    rain: Tensor
+    """bool [T, S]."""
+    cluster: Tensor
+    """Of each station, int64 [S]; 0 is the strongly correlated one, where rain is rare."""
+    frequency: Tensor
+    """Share of hours with rain that each station was given [S]."""
+
+
+def load_precipitation(data: str | Path | None = None) -> Precipitation:
+    """Loads the hourly records of 2014 to 2018 from the data root; there is no download.
+
+    The file is ``us-precipitation/noaa_hpd_hourly_2014_2018.npz``, made from the Hourly
+    Precipitation Data network, version 2, of NOAA's National Centers for Environmental Information
+    (public domain). Its arrays: ``precip``, int16 [S, T], 1/100 inch, -1 missing; ``station``,
+    ``state``, texts [S]; ``lat``, ``lon``, degrees [S]; ``utc_offset``, hours from
+    universal to local standard time [S]; ``start``, local standard time of the first hour.
+
+    Args:
+        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+
+    Returns:
+        Records of all stations, moved to universal time; hours that not all have are cut off.
+
+    Raises:
+        InputError: The file is not there, or damaged.
+    """
+    entry = CATALOGUE[NAME]
+    path = located(entry, data) / entry.files[0]
+    if not path.is_file():
+        raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")
+    arrays = _read(path)
+    amount = torch.from_numpy(arrays["precip"])
+    offset = torch.from_numpy(arrays["utc_offset"])
+    first, last = -int(offset.min()), amount.shape[1] - int(offset.max())
+    hour = torch.arange(first, last) + offset[:, None]
+    return Precipitation(
+        amount=amount.gather(1, hour),
+        station=tuple(str(text) for text in arrays["station"]),
+        state=tuple(str(text) for text in arrays["state"]),
+        latitude=torch.from_numpy(arrays["lat"]),
+        longitude=torch.from_numpy(arrays["lon"]),
+        start=np.datetime64(str(arrays["start"]), "h") + np.timedelta64(first, "h"),
+        source=f"data root: {path.parent.name}",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def rain_hours(amount: Tensor) -> Tensor:
+    """Which hours have rain; one that is missing has none.
+
+    Args:
+        amount: Of precipitation, negative where it is missing [S, T].
+
+    Returns:
+        bool [T, S].
+
+    Example:
+        >>> rain_hours(torch.tensor([[0, 3, 2, -1]])).int().flatten().tolist()
+        [0, 1, 1, 0]
+    """
+    return (amount > 0).T
+
+
+def rain_onsets(amount: Tensor) -> Tensor:
+    """Which hours begin a rain event: they have rain, and the hour before is known to have none.
+
+    Args:
+        amount: Of precipitation, negative where it is missing [S, T].
+
+    Returns:
+        bool [T, S].
+
+    Example:
+        >>> rain_onsets(torch.tensor([[0, 3, 2, -1, 1]])).int().flatten().tolist()
+        [0, 1, 0, 0, 0]
+    """
+    onset = amount > 0
+    onset[:, 1:] &= amount[:, :-1] == 0
+    onset[:, 0] = False
+    return onset.T
+
+
+def great_circle(latitude: Tensor, longitude: Tensor) -> Tensor:
+    """Distances on the earth by the haversine formula, km [S, S].
+
+    Args:
+        latitude: Degrees [S].
+        longitude: Degrees [S].
+
+    Example:
+        >>> great_circle(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 90.0])).round()
+        tensor([[    0., 10008.],
+                [10008.,     0.]])
+    """
+    phi, theta = torch.deg2rad(latitude), torch.deg2rad(longitude)
+    chord = torch.sin((phi[:, None] - phi) / 2) ** 2
+    chord = chord + phi.cos()[:, None] * phi.cos() * torch.sin((theta[:, None] - theta) / 2) ** 2
+    return 2 * EARTH_KM * chord.sqrt().clamp(max=1).asin()
+
+
+def stand_in_world(
+    generator: torch.Generator,
+    stations: int = 100,
+    clusters: int = 5,
+    hours: int = HOURS_OF_YEAR,
+    strong: float = 0.6,
+    weak: float = 0.2,
+) -> StandIn:
+    """A made-up world: rain falls where a smooth random field, partly a cluster's, is high.
+
+    Fields are autoregressive with a memory of six hours. Rain is rare in the strongly correlated
+    cluster (2 to 8 % of the hours) and anything from 2 to 30 % elsewhere, so that who follows the
+    frequency of rain is misled.
+
+    Args:
+        generator: On the CPU.
+        stations: S, in equal clusters.
+        clusters: Of which the first is the strong one.
+        hours: T.
+        strong: Share of the variance that a station of the strong cluster has in common with it.
+        weak: The same of the other clusters.
+
+    Example:
+        >>> world = stand_in_world(torch.Generator().manual_seed(0), hours=100)
+        >>> world.rain.shape, world.cluster.bincount().tolist()
+        (torch.Size([100, 100]), [20, 20, 20, 20, 20])
+    """
+    cluster = torch.arange(stations) * clusters // stations
+    share = torch.where(cluster == 0, strong, weak).double()
+    common = _field(clusters, hours, generator)[:, cluster]
+    own = _field(stations, hours, generator)
+    field = share.sqrt() * common + (1 - share).sqrt() * own
+    most = torch.where(cluster == 0, 0.08, 0.30)
+    uniform = torch.rand(stations, generator=generator)
+    frequency = (0.02 + (most - 0.02) * uniform).double()
+    return StandIn(field > torch.special.ndtri(1 - frequency), cluster, frequency)
+
+
+def _field(count: int, hours: int, generator: torch.Generator) -> Tensor:
+    """Standard normal processes that forget in six hours, float64 [T, count]."""
+    from scipy.signal import lfilter
+
+    kept = np.exp(-1 / 6)
+    noise = torch.randn(hours, count, generator=generator, dtype=torch.float64).numpy()
+    noise[1:] *= np.sqrt(1 - kept**2)
+    return torch.from_numpy(lfilter([1.0], [1.0, -kept], noise, axis=0))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file, if their forms fit each other and their values can be."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as contents:
+            if sum(part.file_size for part in contents.zip.infolist()) > MOST_BYTES:
+                raise ValueError(f"more than {MOST_BYTES:,} bytes in it")
+            arrays = {name: contents[name] for name in ARRAYS}
+        if arrays["start"].dtype.kind != "U":
+            raise ValueError("start is no text")
+        arrays["start"] = np.array(np.datetime64(str(arrays["start"]), "h"))
+    except Exception as error:  # numpy, zipfile and zlib raise many kinds
+        raise InputError(f"{path} is damaged: {error}; expected arrays {ARRAYS}") from None
+    stations = len(arrays["station"]) if arrays["station"].ndim else 0
+    for name, shape in ((n, a.shape) for n, a in arrays.items() if n != "start"):
+        if not stations or shape[:1] != (stations,) or len(shape) != 1 + (name == "precip"):
+            raise InputError(f"{path}: {name} has shape {shape}; expected {stations} stations")
+    for name, (kinds, most) in _KINDS.items():
+        array = arrays[name]
+        if array.dtype.kind not in kinds or not (kinds == "U" or (abs(array) <= most).all()):
+            raise InputError(f"{path}: {name} holds {array.dtype}, or what can't be")
+        if kinds != "U":
+            arrays[name] = array.astype(_TYPES[name])
+    if arrays["precip"].shape[1] <= 2 * _KINDS["utc_offset"][1] or np.isnat(arrays["start"]):
+        raise InputError(f"{path}: it has {arrays['precip'].shape[1]} hours; expected years")
+    return arrays

@@ -1,0 +1,1 @@
+"""Tasks that are generated: sequences, streams and scenes."""

@@ -1,0 +1,183 @@
+"""Scenes of glyphs, such as MNIST's digits, pasted on natural images."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.data.tasks.scenes import VOID, Scenes, check_range, numbers_in_image
+from plastorch.engine.errors import InputError
+
+INK = 0.2
+"""From this share of full brightness on, a pixel of a glyph covers what is behind it."""
+_BLOCK = 512  # scenes that are painted at a time: it bounds the memory
+
+
+@dataclass(frozen=True)
+class Pasting:
+    """How scenes are made of backgrounds and glyphs.
+
+    Args:
+        side: of the scenes, which are square, in pixels.
+        most: objects of a scene; their number is drawn uniformly from 1 to this, and those that
+            would cover another are left out.
+        least_size: of the square that a glyph is drawn in, in pixels.
+        most_size: of the same; drawn uniformly.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    side: int = 64
+    most: int = 3
+    least_size: float = 20.0
+    most_size: float = 40.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.most < VOID:
+            raise InputError(f"most is {self.most}; expected 1 to {VOID - 1}")
+        if not 1 <= self.least_size <= self.most_size <= self.side:
+            raise InputError(
+                f"least_size is {self.least_size}, most_size is {self.most_size}; expected "
+                f"1 <= least_size <= most_size <= side, {self.side}"
+            )
+
+
+def pasted_scenes(
+    count: int,
+    backgrounds: Tensor,
+    glyphs: Tensor,
+    labels: Tensor,
+    classes: tuple[str, ...],
+    pasting: Pasting,
+    generator: torch.Generator,
+) -> Scenes:
+    """Scenes of glyphs, each in a colour of its own, at random places of random backgrounds.
+
+    An object's pixels are exactly those where its glyph, enlarged, is at least 0.2 bright; there
+    it hides the background, elsewhere it doesn't touch it. Colour says nothing of the class.
+
+    Args:
+        count: N, scenes.
+        backgrounds: uint8 [K, 3, h, w], brought to the side of the scenes.
+        glyphs: uint8 [G, 1, g, g], bright on black.
+        labels: of the glyphs, int64 [G].
+        classes: their names.
+        pasting: sizes and numbers.
+        generator: on the CPU.
+
+    Raises:
+        InputError: if shapes are wrong or a glyph is empty.
+
+    Example:
+        >>> digits = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+        >>> digits[0, :, 4:24, 12:16], digits[1, :, 4:24, 6:22] = 255, 255
+        >>> grey = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
+        >>> names, random = ("one", "zero"), torch.Generator().manual_seed(0)
+        >>> scenes = pasted_scenes(4, grey, digits, torch.arange(2), names, Pasting(), random)
+        >>> scenes.images.shape, bool((scenes.counts >= 1).all())
+        (torch.Size([4, 3, 64, 64]), True)
+    """
+    _check_sources(count, backgrounds, glyphs, labels, classes)
+    side, most = pasting.side, pasting.most
+    ground = torch.randint(len(backgrounds), (count,), generator=generator)
+    wanted = torch.randint(1, most + 1, (count,), generator=generator)
+    which = torch.randint(len(glyphs), (most, count), generator=generator)
+    draws = torch.rand(4, most, count, generator=generator)
+    size = pasting.least_size + (pasting.most_size - pasting.least_size) * draws[0]
+    left, top, colour = (side - size) * draws[1], (side - size) * draws[2], _hues(draws[3])
+    images = torch.empty(count, 3, side, side, dtype=torch.uint8)
+    instances = torch.zeros(count, side, side, dtype=torch.uint8)
+    placed = torch.zeros(count, most, dtype=torch.bool)
+    for block in torch.split(torch.arange(count), _BLOCK):
+        images[block] = _resized(backgrounds[ground[block]], side)
+        for slot in range(most):
+            rows = block[slot < wanted[block]]
+            where = left[slot, rows], top[slot, rows], size[slot, rows]
+            ink = _drawn(glyphs[which[slot, rows]], *where, side)
+            free = _free(ink, instances[rows])
+            placed[rows, slot] = free
+            rows = rows[free]
+            _paint(images, instances, rows, ink[free], colour[slot, rows], placed[rows].sum(dim=1))
+    owners, slots = placed.nonzero(as_tuple=True)
+    boxes = _boxes(instances[owners] == numbers_in_image(owners, count)[:, None, None])
+    return Scenes(images, instances, owners, labels[which[slots, owners]], boxes, classes)
+
+
+def _free(ink: Tensor, instances: Tensor) -> Tensor:
+    """Whether glyphs [n, side, side] can be seen and would cover no object [n]."""
+    mask = ink >= INK
+    return mask.flatten(1).any(dim=1) & ~(mask & (instances > 0)).flatten(1).any(dim=1)
+
+
+def _paint(
+    images: Tensor, instances: Tensor, rows: Tensor, ink: Tensor, colours: Tensor, numbers: Tensor
+) -> None:
+    """Puts a glyph [n, side, side] into these rows of images and of instances, in place."""
+    mask = ink >= INK
+    number = numbers.to(torch.uint8)[:, None, None]
+    instances[rows] = torch.where(mask, number, instances[rows])
+    paint = (ink[:, None] * colours[:, :, None, None]).to(torch.uint8)
+    images[rows] = torch.where(mask[:, None], paint, images[rows])
+
+
+def _boxes(masks: Tensor) -> Tensor:
+    """The tightest box around each mask [M, H, W], none of which is empty."""
+    rows, columns = masks.any(dim=2).to(torch.uint8), masks.any(dim=1).to(torch.uint8)
+    height, width = masks.shape[1:]
+    sides = (
+        columns.argmax(dim=1),
+        rows.argmax(dim=1),
+        width - columns.flip(1).argmax(dim=1),
+        height - rows.flip(1).argmax(dim=1),
+    )
+    return torch.stack(sides, dim=1).float()
+
+
+def _drawn(glyphs: Tensor, left: Tensor, top: Tensor, size: Tensor, side: int) -> Tensor:
+    """Glyphs [n, 1, g, g] as a share of full brightness, each in its square [n, side, side]."""
+    if not len(glyphs):
+        return torch.empty(0, side, side)
+    transform = torch.zeros(len(glyphs), 2, 3)
+    transform[:, 0, 0] = transform[:, 1, 1] = side / size
+    transform[:, 0, 2], transform[:, 1, 2] = (
+        (side - 2 * left) / size - 1,
+        (side - 2 * top) / size - 1,
+    )
+    grid = F.affine_grid(transform, [len(glyphs), 1, side, side], align_corners=False)
+    return F.grid_sample(glyphs.float() / 255, grid, align_corners=False)[:, 0]
+
+
+def _hues(turn: Tensor) -> Tensor:
+    """Pure colours [..., 3] in [0, 255], all around the circle of hues as turn goes from 0 to 1."""
+    offset = torch.tensor([0.0, 4.0, 2.0])
+    return 255 * (((6 * turn[..., None] + offset) % 6 - 3).abs() - 1).clamp(0, 1)
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    if images.shape[2:] == (side, side):
+        return images
+    shape = (side, side)
+    sized = F.interpolate(images.float(), shape, mode="bilinear", antialias=True)
+    return sized.round().clamp(0, 255).to(torch.uint8)
+
+
+def _check_sources(
+    count: int, backgrounds: Tensor, glyphs: Tensor, labels: Tensor, classes: tuple[str, ...]
+) -> None:
+    if count < 1:
+        raise InputError(f"count is {count}; expected 1 or more")
+    for name, images, channels in (("backgrounds", backgrounds, 3), ("glyphs", glyphs, 1)):
+        shape = tuple(images.shape)
+        wrong = len(shape) != 4 or shape[1] != channels or 0 in shape
+        if wrong or images.dtype != torch.uint8:
+            raise InputError(
+                f"{name} are {images.dtype} {shape}; "
+                f"expected torch.uint8 (count, {channels}, height, width)"
+            )
+    if tuple(labels.shape) != (len(glyphs),):
+        raise InputError(f"labels are {tuple(labels.shape)}; expected ({len(glyphs)},)")
+    check_range("labels", labels, 0, len(classes) - 1)
+    if (blank := glyphs.flatten(1).amax(dim=1) < 255 * INK).any():
+        raise InputError(f"glyph {int(blank.nonzero()[0])} is blank; expected bright pixels")

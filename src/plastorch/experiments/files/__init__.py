@@ -1,0 +1,1 @@
+"""Classification of files by metadata, measured."""

@@ -1,0 +1,249 @@
+"""Classical learners of tables: what networks on spike patterns are compared with."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import cohen_kappa_score, f1_score
+from sklearn.naive_bayes import CategoricalNB
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC, LinearSVC
+
+from plastorch.engine.device import seed32
+from plastorch.engine.run import Record
+from plastorch.experiments.files.fold import Fold
+from plastorch.files.similarity import similarity_matrix
+
+Answers = NDArray[np.int64]
+
+ITERATIONS = 300
+"""Of logistic regression, at most."""
+TOLERANCE = 1e-3
+"""Of linear support-vector machines."""
+LINEAR_COSTS, GAUSSIAN_COSTS = (0.1, 1.0, 10.0), (1.0, 10.0, 100.0)
+"""C, of which each learner takes what is best on a validation part of its training records."""
+TRIED = 10_000
+"""Training records at most with which C is chosen; a fifth of them is for validation."""
+COST = 10.0
+"""C of the approximated kernel."""
+EXACT, SOME = 40_000, 12_000
+"""Up to so many training records the Gaussian kernel is that of all; of more, it is of some."""
+COMPONENTS = 1000
+"""Of Nyström's approximation of that kernel."""
+PASSES = 10
+"""Of stochastic descent over all records, with these components."""
+ITERATIONS_OF_TREES = 100
+"""Of gradient boosting; each makes a tree per class."""
+NEIGHBOURS = 5
+
+
+class Model(NamedTuple):
+    """A learner that has learned."""
+
+    answer: Callable[[], Answers]
+    """Classes of the test records."""
+    parameters: int
+    """Numbers that it has to keep."""
+    operations: float
+    """Multiply-accumulates, comparisons or synaptic operations per record."""
+    learned_from: int = 0
+    """Training records; 0 for all of them."""
+
+
+def measured(name: str, fold: Fold, fit: Callable[[Fold], Model | None]) -> list[Record]:
+    """Fits a model and tests it; seconds are those of the processor.
+
+    Args:
+        name: of the model.
+        fold: in which it learns and is tested.
+        fit: how it learns; None if it is not for such a table.
+
+    Returns:
+        One record, or none.
+    """
+    _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # not part of its time
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = fit(fold)
+    if model is None:
+        return []
+    fitted = time.process_time()
+    answers = model.answer()
+    seconds = time.process_time() - fitted
+    record: Record = {
+        **row(name, fold),
+        **scores(answers, fold.test_labels),
+        "fit_seconds": fitted - start,
+        "microseconds": 1e6 * seconds / len(answers),
+        "parameters": model.parameters,
+        "operations": model.operations,
+        "learned_from": model.learned_from or fold.train.height,
+    }
+    return [record]
+
+
+def row(name: str, fold: Fold) -> Record:
+    """What says whose record this is."""
+    return {"table": fold.name, "fold": fold.number, "model": name}
+
+
+def scores(answers: Answers, labels: Answers) -> Record:
+    """How right answers are.
+
+    Example:
+        >>> scores(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))["accuracy"]
+        0.75
+    """
+    constant = len(np.unique(np.concatenate([answers, labels]))) < 2
+    return {
+        "accuracy": float((answers == labels).mean()),
+        "macro_f1": float(f1_score(labels, answers, average="macro", zero_division=0)),
+        "kappa": 0.0 if constant else float(cohen_kappa_score(labels, answers)),
+    }
+
+
+def majority(fold: Fold) -> Model:
+    """The most frequent class."""
+    most = int(np.bincount(fold.train_labels).argmax())
+    return Model(lambda: np.full(fold.test.height, most), 1, 0)
+
+
+def logistic(fold: Fold) -> Model:
+    """Logistic regression on one-hot categories and scaled numbers."""
+    return _linear(fold, lambda cost: LogisticRegression(C=cost, max_iter=ITERATIONS))
+
+
+def linear_svm(fold: Fold) -> Model:
+    """A linear support-vector machine on the same, one class against all others."""
+    return _linear(
+        fold, lambda cost: LinearSVC(C=cost, tol=TOLERANCE, random_state=seed32(fold.seed))
+    )
+
+
+def _linear(fold: Fold, make: Callable[[float], Any]) -> Model:
+    train, test = fold.features
+    learner = _best(fold, make, LINEAR_COSTS).fit(train, fold.train_labels)
+    used = test.nnz / test.shape[0]
+    return Model(
+        lambda: learner.predict(test),
+        learner.coef_.size + learner.intercept_.size,
+        used * len(learner.coef_),
+    )
+
+
+def _best(fold: Fold, make: Callable[[float], Any], costs: Sequence[float]) -> Any:
+    """A learner with the C that is best on training records that it has not learned from."""
+    order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED].numpy()
+    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    train, labels = fold.features[0], fold.train_labels
+
+    def score(cost: float) -> float:
+        learner = make(cost).fit(train[rest], labels[rest])
+        return float(learner.score(train[held], labels[held]))
+
+    return make(max(costs, key=score))
+
+
+def gaussian_svm(fold: Fold) -> Model:
+    """A support-vector machine with a Gaussian kernel, on some of the records if they are many."""
+    train, test = fold.features
+    some = fold.some(train.shape[0], EXACT if train.shape[0] <= EXACT else SOME, 1)
+    learner = _best(fold, lambda cost: SVC(C=cost, cache_size=500), GAUSSIAN_COSTS)
+    learner.fit(train[some], fold.train_labels[some])
+    vectors = learner.support_vectors_
+    classes = len(fold.classes)
+    return Model(
+        lambda: learner.predict(test),
+        int(vectors.nnz + learner.dual_coef_.size),
+        vectors.nnz + len(learner.support_) * (classes - 1),
+        len(some),
+    )
+
+
+def nystroem_svm(fold: Fold) -> Model | None:
+    """The same kernel by Nyström's approximation and a linear machine on all records, if many."""
+    train, test = fold.features
+    records, width = train.shape
+    if records <= EXACT:
+        return None
+    scale = 1 / (width * (train.multiply(train).mean() - train.mean() ** 2))
+    learner = make_pipeline(
+        Nystroem(gamma=scale, n_components=COMPONENTS, random_state=seed32(fold.seed)),
+        SGDClassifier(
+            "hinge",
+            alpha=1 / (COST * records),
+            max_iter=PASSES,
+            tol=None,
+            average=True,
+            random_state=seed32(fold.seed),
+        ),
+    ).fit(train, fold.train_labels)
+    machine = learner[-1]
+    used = test.nnz / test.shape[0]
+    return Model(
+        lambda: learner.predict(test),
+        COMPONENTS**2 + machine.coef_.size + learner[0].components_.nnz,
+        COMPONENTS * (used + COMPONENTS) + machine.coef_.size,
+    )
+
+
+def boosting(fold: Fold) -> Model:
+    """Gradient boosting of trees, on numbers and on categories by their places in the alphabet."""
+    train, test = fold.ordinals
+    learner = HistGradientBoostingClassifier(
+        max_iter=ITERATIONS_OF_TREES,
+        l2_regularization=1.0,  # without it, a class of two records spoils the others
+        early_stopping=False,
+        random_state=seed32(fold.seed),
+    ).fit(train, fold.train_labels)
+    trees = [tree for of_classes in learner._predictors for tree in of_classes]
+    depth = float(np.mean([tree.get_max_depth() for tree in trees]))
+    nodes = sum(len(tree.nodes) for tree in trees)
+    return Model(lambda: learner.predict(test), 2 * nodes, len(trees) * depth)
+
+
+def naive_bayes(fold: Fold) -> Model:
+    """Naive Bayes on categories; numbers are in 16 levels."""
+    train, test = (np.where(codes < 0, 0, codes + 1) for codes in fold.codes)
+    sizes = np.maximum(train.max(0), test.max(0)) + 1  # a number may be missing in some of them
+    learner = CategoricalNB(min_categories=sizes).fit(train, fold.train_labels)
+    size = sum(table.size for table in learner.feature_log_prob_) + len(fold.classes)
+    return Model(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))
+
+
+def neighbours(fold: Fold) -> Model:
+    """The classes of the most similar of some training records, by their similarities S."""
+    some = fold.some(fold.train.height, fold.references, 2)
+    records, classes = fold.train[some], np.eye(len(fold.classes))[fold.train_labels[some]]
+    count = min(NEIGHBOURS, len(some))
+
+    def answer() -> Answers:
+        alike = similarity_matrix(fold.keys, fold.test, records)
+        nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+        votes = np.take_along_axis(alike, nearest, 1)[:, :, None] * classes[nearest]
+        return np.asarray(votes.sum(1).argmax(1))
+
+    size = len(some) * len(fold.keys)
+    return Model(answer, size, size, len(some))
+
+
+BASELINES: dict[str, Callable[[Fold], Model | None]] = {
+    "majority": majority,
+    "logistic": logistic,
+    "linear-svm": linear_svm,
+    "rbf-svm": gaussian_svm,
+    "rbf-nystroem": nystroem_svm,
+    "boosting": boosting,
+    "naive-bayes": naive_bayes,
+    "neighbours": neighbours,
+}
+"""What learns from labels and records, by name."""

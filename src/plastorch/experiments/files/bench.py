@@ -1,0 +1,142 @@
+"""Speed of file classification against scikit-learn's one-hot logistic regression."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from plastorch.bench.timing import Row, interleaved, row
+from plastorch.data.tables import corpus
+from plastorch.data.tables.records import load_table
+from plastorch.engine.errors import InputError
+from plastorch.files.classifier import FileClassifier
+
+PEER = "scikit-learn: OneHotEncoder and StandardScaler, LogisticRegression.predict"
+LEARNED, PREDICTED = 20_000, 1_000_000
+MISSING = ""
+STREAM = """
+import sys
+from plastorch.engine.device import peak_memory_gb
+from plastorch.files.classifier import FileClassifier
+FileClassifier.load(sys.argv[1]).predict(sys.argv[2])
+print(peak_memory_gb())
+"""
+"""A process of its own that predicts from a Parquet file and tells its highest memory."""
+
+
+class Size(NamedTuple):
+    """What a row measures."""
+
+    table: str
+    learned: int = LEARNED
+    predicted: int = PREDICTED
+    epochs: int = 3
+    rounds: int = 3
+
+
+SIZES = (Size("debian_files"), Size("adult"), Size(corpus.NAME))
+
+
+def rows() -> tuple[dict[str, object], Iterator[Row]]:
+    """What the records are, and the rows of the group as they are measured."""
+    data: dict[str, object] = {
+        "name": "labelled metadata; 1,000,000 records are drawn from a table with replacement, or "
+        "made up one by one"
+    }
+    return data, measure(SIZES)
+
+
+def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
+    """Measures row by row: the classes of many records, from a frame in memory.
+
+    Args:
+        sizes: of the rows.
+
+    Yields:
+        One row each; ``different`` is the share of records of which there is no copy before,
+        ``streamed_mb`` the highest memory of a process that predicts from a Parquet file.
+    """
+    for size in sizes:
+        known, labels, asked = records(size)
+        model = FileClassifier(hidden=128, epochs=size.epochs).fit(known, labels)
+        peer = pipeline(known).fit(_told(known), labels)
+        ours_s, peer_s = interleaved(
+            lambda: model.predict(asked),  # noqa: B023, called before the next round
+            lambda: peer.predict(_told(asked)),  # noqa: B023
+            size.rounds,
+        )
+        yield row(
+            f"predict-{size.table}",
+            ours_s,
+            PEER,
+            peer_s,
+            records=asked.height,
+            keys=asked.width,
+            classes=len(model.classes_),
+            different=round(asked.n_unique() / asked.height, 3),
+            streamed_mb=streamed_mb(model, asked),
+        )
+
+
+def records(size: Size) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
+    """Records and classes to learn from, and records to predict.
+
+    Raises:
+        InputError: if the table is not there.
+    """
+    if size.table == corpus.NAME:
+        table = corpus.make_corpus(size.learned + size.predicted)
+        frame, labels = table.frame, table.labels
+        return frame[: size.learned], labels[: size.learned], frame[size.learned :]
+    table = load_table(size.table)
+    random, count = np.random.default_rng(0), len(table.labels)
+    known, asked = (
+        random.permutation(count)[: size.learned],
+        random.integers(count, size=size.predicted),
+    )
+    return table.frame[known], table.labels[known], table.frame[asked]
+
+
+def pipeline(frame: pl.DataFrame) -> Pipeline:
+    """The peer for records with such columns."""
+    numbers = [name for name, kind in frame.schema.items() if kind.is_numeric()]
+    texts = [name for name in frame.columns if name not in numbers]
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", dtype=np.float32), texts),
+        (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+    )
+    return make_pipeline(columns, LogisticRegression(max_iter=50, tol=1e-2))
+
+
+def _told(frame: pl.DataFrame) -> pl.DataFrame:
+    """Records as the peer takes them."""
+    texts = pl.selectors.string().fill_null(MISSING)
+    return frame.with_columns(texts, pl.selectors.numeric().cast(pl.Float32))
+
+
+def streamed_mb(model: FileClassifier, asked: pl.DataFrame) -> int:
+    """Highest memory of a process that predicts the records from a Parquet file."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved, catalogue = Path(folder, "model"), Path(folder, "records.parquet")
+        model.save(saved)
+        asked.write_parquet(catalogue)
+        told = subprocess.run(
+            [sys.executable, "-c", STREAM, str(saved), str(catalogue)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if told.returncode != 0:
+        raise InputError(f"predicting from a file failed: {told.stderr.strip()[-300:]}")
+    return round(float(told.stdout) * 1000)

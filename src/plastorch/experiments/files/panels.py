@@ -1,0 +1,321 @@
+"""Figures of the experiments that classify files and other records by their metadata."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from plastorch.experiments.files.figures import (
+    Curves,
+    draw_accuracies,
+    draw_coincidence,
+    draw_curves,
+    draw_patterns,
+)
+from plastorch.experiments.fstdp.arrays import kept
+from plastorch.report import figures
+from plastorch.report.format import percent, plain
+from plastorch.report.load import Row, RunData, is_number
+from plastorch.report.panel import Panel
+
+MODELS = {
+    "snn": "spiking, labels",
+    "memristive": "spiking, devices",
+    "stdp": "spiking, STDP",
+    "stdp-first": "spiking, STDP, first",
+    "logistic": "logistic regression",
+    "linear-svm": "linear SVM",
+    "rbf-svm": "RBF SVM",
+    "rbf-nystroem": "RBF SVM, Nyström",
+    "boosting": "boosted trees",
+    "naive-bayes": "naive Bayes",
+    "neighbours": "5 most similar",
+    "most-alike": "most alike pattern",
+    "prototypes": "mean coincidence",
+    "raster": "logistic, raster",
+    "k-means": "k-means",
+    "k-modes": "k-modes",
+    "k-medoids": "k-medoids",
+    "majority": "largest class",
+}
+"""Of the log, as they are drawn, in this order."""
+DAY = 86_400.0
+TICKS = {25.0: "25 s", 3600.0: "1 h", DAY: "1 d", 30 * DAY: "1 mo", 365 * DAY: "1 yr"}
+"""Since weights were written into devices."""
+BINS = 20
+"""Of the patterns."""
+MOST_CLASSES = 9
+"""Of a confusion matrix, besides the others."""
+
+
+def files_panels(run: RunData) -> list[Panel]:
+    """The figures of a run that classifies records, that it has data for, most telling first.
+
+    Example:
+        >>> from pathlib import Path
+        >>> files_panels(RunData(Path("run"), {}, [], {}))
+        []
+    """
+    makers = (accuracies, devices, stream, labels, confusions, coincidences, patterns)
+    found = [make(run) for make in makers]
+    return [panel for panel in found if panel]
+
+
+def is_files_phase(phase: str) -> bool:
+    """Whether a phase of the log is drawn here, so that it needs no plain curves.
+
+    Example:
+        >>> is_files_phase("tables-adult"), is_files_phase("readout")
+        (True, False)
+    """
+    return phase.startswith(("tables-", "system-"))
+
+
+def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
+    """Records of a model that have these numbers."""
+    return [
+        row
+        for row in run.rows
+        if is_files_phase(str(row.get("phase")))
+        and row.get("model") == model
+        and isinstance(row.get("table"), str)
+        and all(is_number(row.get(name)) for name in ("fold", *numbers))
+    ]
+
+
+def accuracies(run: RunData) -> Panel | None:
+    """The panel of every model's accuracy on every table.
+
+    Example:
+        >>> from pathlib import Path
+        >>> accuracies(RunData(Path("run"), {}, [], {}))
+    """
+    folds: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for model, name in MODELS.items():
+        for row in _rows(run, model, "accuracy"):
+            whole = row.get("labelled", 1) == 1
+            day = (row.get("seconds", DAY), row.get("compensated", 1)) == (DAY, 1)
+            if whole and day:
+                folds[plain_name(row), name][float(row["fold"])].append(float(row["accuracy"]))
+    tables: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for (table, name), values in folds.items():
+        tables[table][name] = [float(np.mean(values[fold])) for fold in sorted(values)]
+    if not tables:
+        return None
+    best = "; ".join(
+        f"{table}: {max(found, key=lambda name: float(np.mean(found[name])))}"
+        for table, found in tables.items()
+    )
+    fewer = "; ".join(_handicapped(run))
+    return Panel(
+        name="accuracies",
+        title="Who is right how often",
+        caption="Share of test records that are told right, the mean of the folds; bars go from "
+        "the worst to the best. Of the logistic regression on the raster there is the first fold "
+        "only, and devices are tested on some of the records. Circles are spiking networks: "
+        "trained with labels; the same with weights that were written into phase-change devices "
+        "a day ago, their drift compensated; "
+        "and trained without labels, by STDP, after which labels name the order of the first "
+        "three neurons to fire, or the first alone. Squares are other learners. Each table has a "
+        "scale of its own. "
+        + (f"Learned from fewer records than others did there: {fewer}. " if fewer else "")
+        + f"The most accurate: {best}.",
+        alt=f"Dots of accuracy by model, one group per table. The most accurate: {best}.",
+        draw=lambda theme: draw_accuracies(tables, theme),
+    )
+
+
+def _handicapped(run: RunData) -> list[str]:
+    """Who learned from fewer training records than others did, from how many, on which tables."""
+    rows = [(m, row) for m in MODELS for row in _rows(run, m, "learned_from")]
+    most: dict[tuple[str, float], float] = defaultdict(float)
+    for _, row in rows:
+        fold = plain_name(row), row["fold"]
+        most[fold] = max(most[fold], row["learned_from"])
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for model, row in rows:
+        if row["learned_from"] < most[plain_name(row), row["fold"]]:
+            found[f"{MODELS[model]}, {row['learned_from']:,.0f}"][plain_name(row)] = None
+    count = len({table for table, _ in most})
+    return [
+        f"{who} ({', '.join(tables) if len(tables) < count else 'every table'})"
+        for who, tables in found.items()
+    ]
+
+
+def plain_name(row: Row) -> str:
+    """A table's name in words."""
+    return plain(str(row["table"])).replace("-", " ")
+
+
+def devices(run: RunData) -> Panel | None:
+    """The panel of accuracy with weights in phase-change devices over time.
+
+    Example:
+        >>> from pathlib import Path
+        >>> devices(RunData(Path("run"), {}, [], {}))
+    """
+    rows = [r for r in _rows(run, "memristive", "seconds", "accuracy") if r["fold"] == 0]
+    parts: dict[str, Curves] = {}
+    for compensated, title in ((1, "drift compensated"), (0, "as they are")):
+        chosen = [row for row in rows if row.get("compensated") == compensated]
+        curves = _curves(chosen, "seconds")
+        if curves:
+            parts[title] = curves
+    if not parts:
+        return None
+    return Panel(
+        name="devices",
+        title="Weights in phase-change devices",
+        caption="Accuracy of the network trained with labels when its weights have been written "
+        "into pairs of phase-change devices, by the time since then: the mean over programmings "
+        "of the devices, in one fold. Conductances drift; compensated means that each layer's "
+        "weights are scaled by a single factor, so that the sum of their sizes stays the same.",
+        alt=f"Line plots of accuracy against time for {', '.join(parts)}.",
+        draw=lambda theme: draw_curves(parts, "time since writing", TICKS, theme),
+    )
+
+
+def stream(run: RunData) -> Panel | None:
+    """The panel of accuracy while keys arrive.
+
+    Example:
+        >>> from pathlib import Path
+        >>> stream(RunData(Path("run"), {}, [], {}))
+    """
+    curves = _curves(_rows(run, "stream", "keys", "accuracy"), "keys")
+    if not curves:
+        return None
+    return Panel(
+        name="stream",
+        title="While keys arrive",
+        caption="The keys of a record arrive one after the other, in random order, and the input "
+        "neurons of those that are still to come are silent: accuracy by the share of keys that "
+        "are there. The network learned from complete records and from such that lack keys.",
+        alt=f"Line plot of accuracy against the share of keys for {', '.join(curves)}.",
+        draw=lambda theme: draw_curves({"": curves}, "share of keys that are there", None, theme),
+    )
+
+
+def labels(run: RunData) -> Panel | None:
+    """The panel of what few labels are worth to neurons that learned without.
+
+    Example:
+        >>> from pathlib import Path
+        >>> labels(RunData(Path("run"), {}, [], {}))
+    """
+    parts: dict[str, Curves] = {}
+    for model, title in (
+        ("stdp-first", "spiking neurons, STDP"),
+        ("k-modes", "k-modes"),
+        ("k-medoids", "k-medoids"),
+    ):
+        curves = _curves(_rows(run, model, "labelled", "accuracy"), "labelled")
+        if curves:
+            parts[title] = curves
+    if not parts:
+        return None
+    ticks = {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
+    return Panel(
+        name="labels",
+        title="How few labels are enough",
+        caption="Neurons, or clusters, are found without labels, ten per class; then each gets "
+        "the most frequent class of those of its training records whose labels are told. A "
+        "record's neuron is the one that fires first. "
+        "Accuracy by the share of training records that are labelled, mean of all folds.",
+        alt=f"Line plots of accuracy against the share of labels for {', '.join(parts)}.",
+        draw=lambda theme: draw_curves(parts, "labelled training records", ticks, theme),
+    )
+
+
+def _curves(rows: Sequence[Row], x: str) -> dict[str, Any]:
+    """Mean accuracy of each table by x."""
+    tables: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        tables[plain_name(row)][float(row[x])].append(float(row["accuracy"]))
+    return {
+        table: np.array([[at, np.mean(points[at])] for at in sorted(points)]).T
+        for table, points in tables.items()
+    }
+
+
+def confusions(run: RunData) -> Panel | None:
+    """The panel of what is taken for what in one table.
+
+    Example:
+        >>> from pathlib import Path
+        >>> confusions(RunData(Path("run"), {}, [], {}))
+    """
+    rows = _rows(run, "confusion", "count")
+    if not rows:
+        return None
+    totals: dict[str, float] = defaultdict(float)
+    for row in rows:
+        totals[str(row.get("class"))] += row["count"]
+    often = sorted(totals, key=lambda name: -totals[name])[:MOST_CLASSES]
+    others = len(set(totals) | {str(row.get("answer")) for row in rows}) > len(often)
+    names = [*often, "others"] if others else often
+    matrix = np.zeros((len(names), len(names)), np.int64)
+    for row in rows:
+        place = [
+            names.index(name) if (name := str(row.get(field))) in often else len(often)
+            for field in ("class", "answer")
+        ]
+        matrix[place[0], place[1]] += int(row["count"])
+    table, right = plain_name(rows[0]), percent(matrix.trace() / matrix.sum())
+    what = f"its {len(often)} most frequent classes" + (" and all others" if others else "")
+    return Panel(
+        name="confusions",
+        title=f"What is taken for what: {table}",
+        caption=f"The network trained with labels, on {what}, test records of all folds. Each row "
+        "is a true class, each column an answer; shades are shares of the row, numbers counts.",
+        alt=f"Confusion matrix of {len(names)} classes of {table}; {right} are on the diagonal.",
+        draw=lambda theme: figures.confusion(matrix, names, theme),
+    )
+
+
+def coincidences(run: RunData) -> Panel | None:
+    """The panel of similarity against coincidence, if the run kept pairs.
+
+    Example:
+        >>> from pathlib import Path
+        >>> coincidences(RunData(Path("run"), {}, [], {}))
+    """
+    found = kept(run, pair_similarity="P", pair_coincidence="P")
+    if found is None:
+        return None
+    alike, coincide = found
+    r = float(np.corrcoef(alike, coincide)[0, 1])
+    return Panel(
+        name="coincidences",
+        title="Similar records fire together",
+        caption=f"Each dot is a pair of records: how similar they are, and how many input neurons "
+        f"fire in the same of {BINS} time bins for both. The line is what is expected: other "
+        f"values meet by chance. Correlation {r:.4f}.",
+        alt=f"Scatter plot of coincidence against similarity of {len(alike)} pairs, r = {r:.4f}.",
+        draw=lambda theme: draw_coincidence(alike, coincide, BINS, theme),
+    )
+
+
+def patterns(run: RunData) -> Panel | None:
+    """The panel of three patterns, if the run kept them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> patterns(RunData(Path("run"), {}, [], {}))
+    """
+    found = kept(run, example_bins="PN", example_similarity="P", example_ends="M")
+    if found is None:
+        return None
+    bins, alike, ends = found
+    names = ["a record", *(f"another one, similarity {value:.2f}" for value in alike[1:])]
+    return Panel(
+        name="patterns",
+        title="What the network sees",
+        caption="A row per input neuron, a dot at the millisecond in which it fires; each fires "
+        "once, or not at all if its key is missing. Lines part the keys. The more similar the "
+        "second and the third record are to the first, the more of their dots are where its are.",
+        alt=f"Raster plots of {len(bins)} patterns of {bins.shape[1]} spikes.",
+        draw=lambda theme: draw_patterns(bins, ends, names, theme),
+    )

@@ -1,0 +1,116 @@
+"""What spike patterns tell without a spiking network: coincidences, and a linear classifier."""
+
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from plastorch.experiments.files.baselines import Answers, Model
+from plastorch.experiments.files.fold import BINS, Fold
+from plastorch.spiking.patterns.rule import NO_SPIKE
+
+ROWS = 1024
+"""Patterns that are compared at once."""
+EPOCHS, BATCH, RATE = 10, 128, 3e-3
+"""Of the linear classifier."""
+
+
+def most_alike(fold: Fold) -> Model:
+    """The class of the training record, of some, whose pattern coincides in most inputs."""
+    some = fold.some(fold.train.height, fold.references, 2)
+    patterns, labels = fold.train_bins.numpy()[some], fold.train_labels[some]
+
+    def answer() -> Answers:
+        return np.asarray(labels[most_coincident(fold.test_bins.numpy(), patterns)])
+
+    return Model(answer, patterns.size, patterns.size, len(some))
+
+
+def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) -> Answers:
+    """Which of the references has most spikes at the same times, for each pattern.
+
+    Args:
+        patterns: bins of spikes [B, N].
+        references: likewise [R, N].
+
+    Returns:
+        Places [B]; of equal ones the first.
+
+    Example:
+        >>> references = np.array([[1, 2], [1, 3]], np.uint8)
+        >>> most_coincident(np.array([[5, 3], [1, 2]], np.uint8), references)
+        array([1, 0])
+    """
+    raster = _raster(references).T.tocsr()
+    found = [
+        (_raster(patterns[start : start + ROWS]) @ raster).toarray().argmax(1)
+        for start in range(0, len(patterns), ROWS)
+    ]
+    return np.concatenate(found)
+
+
+def prototypes(fold: Fold) -> Model:
+    """The class with whose records a pattern coincides most, on average: no learning but counts."""
+    classes = np.eye(len(fold.classes), dtype=np.float32)[fold.train_labels]
+    counts = _raster(fold.train_bins.numpy()).T @ classes
+    shares = counts / classes.sum(0).clip(min=1)
+    return Model(
+        lambda: (_raster(fold.test_bins.numpy()) @ shares).argmax(1),
+        shares.size,
+        fold.neurons * len(fold.classes),
+    )
+
+
+def _raster(bins: NDArray[np.uint8]) -> Any:
+    """Spikes as a sparse matrix [B, N Tb]."""
+    row, neuron = np.nonzero(bins != NO_SPIKE)
+    column = neuron * BINS + bins[row, neuron]
+    shape = len(bins), bins.shape[1] * BINS
+    return sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape)
+
+
+def regression(fold: Fold) -> Model:
+    """Logistic regression on the raster, each input at each time: by Adam, in a few passes."""
+    patterns, labels = fold.train_bins, torch.from_numpy(fold.train_labels)
+    weight = torch.zeros(fold.neurons * BINS + 1, len(fold.classes), requires_grad=True)
+    bias = torch.zeros(len(fold.classes), requires_grad=True)
+    optimiser = torch.optim.Adam([weight, bias], RATE)
+    total = EPOCHS * ceil(len(patterns) / BATCH)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
+    random = fold.random(7)
+    for _ in range(EPOCHS):
+        for index in torch.split(torch.randperm(len(patterns), generator=random), BATCH):
+            optimiser.zero_grad()
+            loss = F.cross_entropy(_sums(patterns[index], weight) + bias, labels[index])
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+
+    @torch.no_grad()
+    def answer() -> Answers:
+        parts = [_sums(part, weight) for part in torch.split(fold.test_bins, ROWS)]
+        return (torch.cat(parts) + bias).argmax(1).numpy()
+
+    return Model(answer, weight.numel(), fold.neurons * len(fold.classes))
+
+
+def _sums(bins: Tensor, weight: Tensor) -> Tensor:
+    """Of the rows of the weights that spikes pick; the last row is for those that don't fire."""
+    place = torch.arange(bins.shape[1]) * BINS + bins
+    silent = len(weight) - 1
+    place = place.masked_fill(bins == NO_SPIKE, silent)
+    return F.embedding_bag(place, weight, mode="sum", padding_idx=silent)
+
+
+RASTER: dict[str, Callable[[Fold], Model | None]] = {
+    "most-alike": most_alike,
+    "prototypes": prototypes,
+    "raster": regression,
+}
+"""What learns from labels and patterns, by name."""

@@ -1,0 +1,227 @@
+"""The supervised network on spike patterns of a fold, and what becomes of it in other conditions.
+
+Its weights in phase-change devices, keys that arrive one after the other, and another hash.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.engine.run import Record
+from plastorch.experiments.files.baselines import TRIED, row, scores
+from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.stream import stream
+from plastorch.spiking.patterns.memristive import MemristiveNetwork
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import NO_SPIKE, decide
+from plastorch.spiking.patterns.train import answer, train
+
+HOUR, DAY = 3600.0, 86400.0
+TIMES = (25.0, HOUR, DAY, 30 * DAY, 365 * DAY)
+"""Seconds since the weights were written."""
+OPERATION_NJ = 0.01
+"""Energy of a synaptic operation, 10 pJ."""
+
+
+class Way(NamedTuple):
+    """How to learn: what is left out in training."""
+
+    dropout: float
+    """Share of input spikes."""
+    partial: bool
+    """Whether three of four presentations lack keys."""
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """How the network learns and what is measured of it.
+
+    Args:
+        hidden: H.
+        epochs: passes.
+        ways: of which that one is taken which is best on training records that were not learned
+            from.
+        weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
+        pairs: of phase-change devices per weight.
+        instances: times that the weights are written into devices.
+        tested: test records at most, where the network is tested many times.
+        hashes: other ones, with which the network has not learned.
+    """
+
+    hidden: int
+    epochs: int
+    ways: tuple[Way, ...]
+    weight_noise: float
+    pairs: int
+    instances: int
+    tested: int
+    hashes: int
+
+
+def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
+    """Trains the network and measures all that needs it.
+
+    Args:
+        fold: in which it learns and is tested.
+        settings: of the network.
+        shown: whether to log which class is taken for which.
+
+    Returns:
+        Records of the models ``snn``, ``confusion`` if shown, ``memristive`` and, in the first fold
+        only, ``stream``, ``early`` and ``other-hash``.
+    """
+    network, record, answers = learn(fold, settings)
+    found = [record]
+    if shown:
+        found += _confusions(fold, answers)
+    some = torch.from_numpy(fold.some(fold.test.height, settings.tested, 12))
+    found += _memristive(fold, network, settings, some)
+    if fold.number == 0:
+        found += [_other_hash(fold, network, number) for number in range(settings.hashes)]
+        if not record["partial"]:
+            way = Way(float(record["dropout"]), True)
+            network = _trained(fold, settings, torch.arange(fold.train.height), way)
+        found += stream(fold, network)
+    return found
+
+
+def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDArray[np.int64]]:
+    """Trains the network and tests it.
+
+    Args:
+        fold: in which it learns and is tested.
+        settings: of the network.
+
+    Returns:
+        The network, its record, and classes of the test records.
+    """
+    patterns, tested = fold.train_bins, fold.test_bins  # not part of its time
+    classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
+    before = _own_distance(_network(fold, settings), tested, labels)
+    start = time.process_time()
+    way = _best_way(fold, settings)
+    network = _trained(fold, settings, torch.arange(len(patterns)), way)
+    fitted = time.process_time()
+    response = answer(network, tested)
+    answers = decide(response).numpy()
+    seconds = time.process_time() - fitted
+    inputs = float((tested != NO_SPIKE).sum(1).double().mean())
+    hidden = float(response.hidden_spikes.mean())
+    operations = inputs * settings.hidden + hidden * classes
+    record: Record = {
+        **row("snn", fold),
+        **scores(answers, fold.test_labels),
+        "fit_seconds": fitted - start,
+        "microseconds": 1e6 * seconds / len(answers),
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "operations": operations,
+        "energy_nj": OPERATION_NJ * operations,
+        "epochs": settings.epochs,
+        "dropout": way.dropout,
+        "partial": int(way.partial),
+        "input_spikes": inputs,
+        "hidden_spikes": hidden,
+        "output_spikes": float(response.output_spikes.mean()),
+        "silent": float((response.output_spikes == 0).double().mean()),
+        "distance_before": before,
+        "distance": float(response.distance.gather(1, labels[:, None]).mean()),
+    }
+    return network, record, answers
+
+
+def _best_way(fold: Fold, settings: Supervised) -> Way:
+    """The one that is best on training records that the network has not learned from."""
+    if len(settings.ways) == 1:
+        return settings.ways[0]
+    order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED]
+    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
+
+    def score(way: Way) -> float:
+        return _accuracy(_trained(fold, settings, rest, way), bins, labels)
+
+    return max(settings.ways, key=score)
+
+
+def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
+    """Before it has learned."""
+    classes = len(fold.classes)
+    return PatternNetwork(fold.neurons, settings.hidden, classes, generator=fold.random(10))
+
+
+def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> PatternNetwork:
+    """A network that has learned some of the training records."""
+    network = _network(fold, settings)
+    train(
+        network,
+        fold.train_bins[rows],
+        torch.from_numpy(fold.train_labels)[rows],
+        fold.random(11),
+        settings.epochs,
+        dropout=way.dropout,
+        weight_noise=settings.weight_noise,
+        key_of_neuron=fold.key_of_neuron if way.partial else None,
+    )
+    return network
+
+
+def _own_distance(network: PatternNetwork, bins: Tensor, labels: Tensor) -> float:
+    """Mean distance of the answers to the right class's target."""
+    return float(answer(network, bins).distance.gather(1, labels[:, None]).mean())
+
+
+def _confusions(fold: Fold, answers: NDArray[np.int64]) -> list[Record]:
+    """How often which class is taken for which."""
+    pairs, counts = np.unique(np.stack([fold.test_labels, answers]), axis=1, return_counts=True)
+    return [
+        {
+            **row("confusion", fold),
+            "class": str(fold.classes[truth]),
+            "answer": str(fold.classes[told]),
+            "count": int(count),
+        }
+        for (truth, told), count in zip(pairs.T, counts, strict=True)
+    ]
+
+
+def _memristive(
+    fold: Fold, network: PatternNetwork, settings: Supervised, some: Tensor
+) -> list[Record]:
+    """Accuracy with weights in devices; after the first fold, a few times and at one day only."""
+    bins, labels = fold.test_bins[some], fold.test_labels[some.numpy()]
+    ideal = _accuracy(network, bins, labels)
+    first = fold.number == 0
+    points = [(t, c) for t in TIMES for c in (True, False)] if first else [(DAY, True)]
+    found: list[Record] = []
+    for instance in range(settings.instances if first else -(-settings.instances // 5)):
+        devices = MemristiveNetwork(network, fold.random(13, instance), settings.pairs)
+        for place, (at, compensated) in enumerate(points):
+            read = devices.read(at, fold.random(14, instance, place), compensated)
+            found.append(
+                {
+                    **row("memristive", fold),
+                    "instance": instance,
+                    "seconds": at,
+                    "compensated": int(compensated),
+                    "accuracy": _accuracy(read, bins, labels),
+                    "ideal": ideal,
+                }
+            )
+    return found
+
+
+def _accuracy(network: PatternNetwork, bins: Tensor, labels: NDArray[np.int64]) -> float:
+    return float((decide(answer(network, bins)).numpy() == labels).mean())
+
+
+def _other_hash(fold: Fold, network: PatternNetwork, number: int) -> Record:
+    """The same records with a hash that the network does not know."""
+    seed = fold.random(16, number).initial_seed()
+    bins = torch.from_numpy(replace(fold.encoder, seed=seed).encode(fold.test))
+    answers = decide(answer(network, bins)).numpy()
+    return {**row("other-hash", fold), "hash": number, **scores(answers, fold.test_labels)}

@@ -1,0 +1,113 @@
+"""Records whose keys arrive one by one: what a network knows by then, and when it is sure."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.run import Record
+from plastorch.experiments.files.baselines import row
+from plastorch.experiments.files.fold import Fold
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import NO_SPIKE, decide
+from plastorch.spiking.patterns.train import answer, probabilities
+
+DELAY = 50.0
+"""Mean delay of a key, milliseconds; it is distributed exponentially."""
+SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+"""Probabilities of a class, at one of which it is decided for though keys are still to come."""
+LOSS = 0.01
+"""Of accuracy, that deciding early may cost the records with which that is chosen."""
+
+
+def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
+    """Accuracy by how many keys are there, and of decisions before all are.
+
+    With every other record it is found how sure the network must be; the rest is decided so.
+
+    Args:
+        fold: whose test records arrive.
+        network: trained on whole and on partial records.
+
+    Returns:
+        A record of the model ``stream`` for each number of keys, and one of ``early``.
+    """
+    bins, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
+    keys = len(fold.keys)
+    chance = torch.rand(len(bins), keys, generator=fold.random(15), dtype=torch.float64)
+    arrival, order = (-DELAY * torch.log1p(-chance)).sort(dim=1)
+    responses = [answer(network, part) for part in arriving(fold, bins, order)]
+    right = torch.stack([decide(response) == labels for response in responses], dim=1)
+    sure = torch.stack([probabilities(r.distance).max(1).values for r in responses], dim=1)
+    found: list[Record] = [
+        {
+            **row("stream", fold),
+            "keys": (number + 1) / keys,
+            "milliseconds": float(arrival[:, number].mean()),
+            "accuracy": float(right[:, number].double().mean()),
+        }
+        for number in range(keys)
+    ]
+    known, rest = torch.arange(len(bins)) % 2 == 1, torch.arange(len(bins)) % 2 == 0
+    threshold = sure_enough(sure[known], right[known])
+    when = moment(sure[rest], threshold)[:, None]
+    early: Record = {
+        **row("early", fold),
+        "sure": threshold,
+        "accuracy": float(right[rest].gather(1, when).double().mean()),
+        "whole_accuracy": float(right[rest, -1].double().mean()),
+        "early": float((when < keys - 1).double().mean()),
+        "keys": float((when + 1).double().mean() / keys),
+        "milliseconds": float(arrival[rest].gather(1, when).mean()),
+        "all_milliseconds": float(arrival[rest, -1].mean()),
+    }
+    return [*found, early]
+
+
+def arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
+    """Patterns with the keys that came first, one more each time.
+
+    Args:
+        fold: whose keys they are.
+        bins: with all keys [B, N].
+        order: which key comes first, second, … [B, M].
+    """
+    rank = order.argsort(dim=1)
+    for number in range(1, len(fold.keys) + 1):
+        yield bins.masked_fill((rank >= number)[:, fold.key_of_neuron], NO_SPIKE)
+
+
+def moment(sure: Tensor, threshold: float) -> Tensor:
+    """At which key each record is decided: the first with enough probability, or the last [B].
+
+    Args:
+        sure: probability of the most probable class after each key [B, M].
+        threshold: that is enough.
+
+    Example:
+        >>> moment(torch.tensor([[0.2, 0.9, 0.8], [0.1, 0.2, 0.3]]), 0.7)
+        tensor([1, 2])
+    """
+    enough = sure >= threshold
+    enough[:, -1] = True
+    return enough.double().argmax(dim=1)
+
+
+def sure_enough(sure: Tensor, right: Tensor) -> float:
+    """The lowest threshold that costs no more than a point of accuracy; above 1 if none does.
+
+    Args:
+        sure: as for :func:`moment`.
+        right: whether the most probable class is the right one [B, M].
+
+    Example:
+        >>> right = torch.tensor([[False, True], [True, True]])
+        >>> sure_enough(torch.tensor([[0.65, 0.9], [0.85, 0.9]]), right)
+        0.7
+    """
+    whole = right[:, -1].double().mean()
+    for threshold in SURE:
+        when = moment(sure, threshold)[:, None]
+        if right.gather(1, when).double().mean() >= whole - LOSS:
+            return threshold
+    return 2.0

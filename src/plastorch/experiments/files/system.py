@@ -1,0 +1,183 @@
+"""Files of this machine: their kind and their package, from metadata without the extension.
+
+Paper: Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural
+networks*, ISCAS 2020. Its files are not at hand; those of the machine's own Python and system trees
+are.
+"""
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from plastorch.data.tables.records import Table
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
+from plastorch.engine.loop import Jobs, Loop
+from plastorch.engine.run import Claim, Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.files.tables import PAPER
+from plastorch.experiments.preset_defaults import Count, Fraction, Range, Settings, Size
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FOLDS = 5
+"""Of which one is tested."""
+KEYS = 20
+"""Of a file that are learned from at most; each has an input neuron at least."""
+QUICK_FILES = 600
+
+
+@dataclass(frozen=True)
+class FilesSystemConfig(Settings):
+    """Settings of files-system.
+
+    Args:
+        roots: folders that are scanned, each a data set of its own; none for those of this Python
+            and, where it is there, /usr/share.
+        files: of each root at most; of more, some are chosen at random.
+        least: files of a kind or package; of fewer, they count as "other".
+        neurons: of the input.
+        hidden: neurons of the supervised network.
+        presentations: of training records to it, but 40 to each at most.
+        dropout: share of input spikes that are left out in training.
+    """
+
+    roots: tuple[str, ...] = ()
+    files: Count = 40_000
+    least: Count = 50
+    neurons: Annotated[int, Range(KEYS, 10**6)] = 400
+    hidden: Size = 256
+    presentations: Count = 800_000
+    dropout: Fraction = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_memory(16 * self.neurons * self.hidden, neurons=self.neurons, hidden=self.hidden)
+
+    def named_roots(self) -> dict[str, str]:
+        """The folders to be scanned, and what they are called."""
+        if not self.roots:
+            share = {"share": "/usr/share"} if Path("/usr/share").is_dir() else {}
+            return {"python": sys.prefix} | share
+        names = [Path(root).name or "root" for root in self.roots]
+        twice = len(set(names)) < len(names)
+        numbered = [f"{name}-{n}" if twice else name for n, name in enumerate(names)]
+        return dict(zip(numbered, self.roots, strict=True))
+
+    def epochs(self, records: int) -> int:
+        """Of the network, with so many training records."""
+        return min(40, max(1, round(self.presentations / records)))
+
+
+def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
+    """Scans, learns and tests; writes catalogue and result into the run folder.
+
+    What was scanned is kept, so that a run that is resumed goes on with the same files.
+
+    Args:
+        config: what to run.
+        session: where, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a root or a checkpoint to resume is missing or unusable, or a root has files
+            of one kind and package only.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    try:
+        from plastorch.experiments.files.system_jobs import catalogue, jobs, tables_of
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
+    if session.quick:
+        config = replace(
+            config, files=QUICK_FILES, least=10, neurons=100, hidden=32, presentations=1000
+        )
+        session.tell(f"smoke run of {QUICK_FILES} files of each root")
+    roots = config.named_roots()
+    frames = {name: catalogue(config, session, name, root) for name, root in roots.items()}
+    tables = [table for name in frames for table in tables_of(frames[name], name, config.least)]
+    if not tables:
+        raise InputError(
+            f"roots are {', '.join(roots.values())}; expected files of two kinds or packages, "
+            f"{config.least} of each"
+        )
+    for table in tables:
+        needed = config.neurons * (16 * config.hidden + len(table.labels))
+        check_memory(needed, neurons=config.neurons, hidden=config.hidden)
+    started = _result(config, session, frames, tables)
+    session.run.write_result(started)
+    loop = Loop(session.run, nn.Module())
+    for table in tables:
+        loop.run(Jobs(f"system-{table.name}", jobs(config, session.seed, table)))
+    found = _metrics(session.run.records())
+    return session.finish(started, loop, found, _claims(found, tables, not session.quick))
+
+
+def _metrics(records: list[Record]) -> dict[str, float]:
+    """Figures by table and model; the first is the mean accuracy of the network."""
+    figures = ("accuracy", "macro_f1", "fit_seconds", "microseconds", "parameters", "operations")
+    found: dict[str, float] = {}
+    for record in records:
+        name = f"{record['table']}_{record['model']}".replace("-", "_")
+        found |= {f"{name}_{figure}": float(record[figure]) for figure in figures}
+    ours = [float(record["accuracy"]) for record in records if record["model"] == "snn"]
+    return {"test_accuracy": sum(ours) / len(ours)} | found
+
+
+def _claims(found: dict[str, float], tables: list[Table], asserted: bool) -> list[Claim]:
+    """The network against logistic regression and the most frequent class, table by table."""
+    rows = []
+    for table in tables:
+        what = f"{table.name.replace('-', ' ')}, {len(np.unique(table.labels))} classes"
+        name = table.name.replace("-", "_")
+        ours, other, most = (
+            found[f"{name}_{model}_accuracy"] for model in ("snn", "logistic", "majority")
+        )
+        statement = f"{what}: accuracy of the supervised network is within a point of that of "
+        for model, words, target in (
+            ("logistic", statement + "logistic regression", other - 0.01),
+            (
+                "majority",
+                f"{what}: it is half way from the most frequent class to all right or more",
+                (1 + most) / 2,
+            ),
+        ):
+            holds = ours > target if asserted else None
+            rows.append(Claim(f"{table.name}-{model}", words, target, ours, holds, "ours"))
+    return rows
+
+
+def _result(
+    config: FilesSystemConfig,
+    session: Session,
+    frames: "Mapping[str, pl.DataFrame]",
+    tables: list[Table],
+) -> dict[str, Any]:
+    scanned = [f"{name} ({frame.height:,} files)" for name, frame in frames.items()]
+    content = b"".join(frame.write_csv().encode() for frame in frames.values())
+    data = {
+        "name": "files of this machine",
+        "n_train": sum(len(table.labels) * (FOLDS - 1) // FOLDS for table in tables),
+        "n_test": sum(len(table.labels) // FOLDS for table in tables),
+        "source": "scan of " + ", ".join(scanned),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "tables": [
+            f"{table.name}: {len(table.labels)} files of {len(np.unique(table.labels))} classes"
+            for table in tables
+        ],
+    }
+    plain = {**asdict(config), "roots": list(config.roots)}
+    settings = {**plain, "seed": session.seed, "quick": session.quick}
+    return result("files-system", PAPER, settings, data, torch.device("cpu"))

@@ -1,0 +1,123 @@
+"""The tables of files-system, from the scan of a folder, and what learns from them."""
+
+import numpy as np
+import polars as pl
+
+from plastorch.data.tables.records import Table
+from plastorch.engine.distributed import from_first
+from plastorch.engine.run import Record
+from plastorch.experiments.context import Session
+from plastorch.experiments.files.baselines import logistic, majority, measured
+from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.spiking import Supervised, Way, learn
+from plastorch.experiments.files.system import FOLDS, FilesSystemConfig
+from plastorch.experiments.files.tables import Job
+from plastorch.files.catalogue import read_catalogue, write_frames
+from plastorch.files.scan import KEYS, scan
+
+OTHER = "other"
+"""Kind, or package, of files whose own is rare."""
+FOLDERS = ("dir1", "dir2", "dir3", "dir4")
+
+
+def kind_table(frame: pl.DataFrame, name: str, least: int) -> Table:
+    """Files and their kind by the first bytes; scripts are one kind. The extension is left out.
+
+    Args:
+        frame: of a scan, with ``magic``.
+        name: of the table.
+        least: files of a kind; of fewer they are "other".
+
+    Example:
+        >>> row = dict.fromkeys(KEYS, "x") | {"path": "a/b"}
+        >>> frame = pl.DataFrame([row | {"magic": kind} for kind in ("script:sh", "script:python")])
+        >>> kind_table(frame, "made-up", 2).labels.tolist()
+        ['script', 'script']
+    """
+    frame = frame.filter(pl.col("magic").is_not_null())
+    kinds = frame["magic"].str.split(":").list.first()
+    return _table(frame, kinds, name, least, ("extension", "magic"))
+
+
+def package_table(frame: pl.DataFrame, name: str, least: int) -> Table:
+    """Files and their package: the folder right in site-packages, or else right in the root.
+
+    The folders' names are left out, and so is that of the parent where the package's is in it.
+
+    Args:
+        frame: of a scan.
+        name: of the table.
+        least: files of a package; of fewer they are "other".
+    """
+    path = pl.col("path")
+    inside = path.str.extract(r"(?:^|/)(?:site|dist)-packages/([^/]+)/")
+    if not frame.select(inside.is_not_null().any()).item():
+        inside = path.str.extract(r"^([^/]+)/")
+    frame = frame.with_columns(package=inside).filter(pl.col("package").is_not_null())
+    parent = pl.col("parent").str.to_lowercase()
+    leaks = parent.str.contains(pl.col("package").str.to_lowercase(), literal=True)
+    frame = frame.with_columns(parent=pl.when(~leaks).then(pl.col("parent")))
+    return _table(frame, frame["package"], name, least, ("extension", "magic", *FOLDERS))
+
+
+def _table(
+    frame: pl.DataFrame, labels: pl.Series, name: str, least: int, without: tuple[str, ...]
+) -> Table:
+    counts = pl.DataFrame({"label": labels}).with_columns(count=pl.len().over("label"))
+    texts = counts.select(pl.when(pl.col("count") >= least).then("label").otherwise(pl.lit(OTHER)))
+    return Table(
+        name=name,
+        frame=frame.select(key for key in KEYS if key not in without),
+        labels=np.array(texts.to_series().to_list(), np.str_),
+        split=None,
+        source="scan",
+        sha256="",
+    )
+
+
+def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
+    """The two tables of a folder, but for those with a single class.
+
+    Args:
+        frame: of a scan, with ``magic``.
+        name: of the folder.
+        least: files of a class; of fewer they are "other".
+    """
+    tables = (
+        kind_table(frame, f"{name}-kind", least),
+        package_table(frame, f"{name}-package", least),
+    )
+    return [table for table in tables if len(np.unique(table.labels)) > 1]
+
+
+def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str) -> pl.DataFrame:
+    """What a scan of a folder found, or had found before the run was resumed."""
+    path = session.run.path / f"{name}.parquet"
+
+    def read() -> pl.DataFrame:
+        if not path.is_file():
+            session.tell(f"scanning {root}")
+            found = scan(root, magic=True)
+            frame = pl.concat(list(found))
+            some = np.random.default_rng(session.seed).permutation(frame.height)[: config.files]
+            write_frames([frame[np.sort(some)]], path)
+            session.tell(str(found.summary))
+        return read_catalogue(path)
+
+    return from_first(read)
+
+
+def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Job]:
+    """The network and what it is compared with, on a fifth of the files that is held out."""
+    fold = Fold(table, 0, FOLDS, config.neurons, 1, seed)
+
+    def network() -> list[Record]:
+        epochs = config.epochs(fold.train.height)
+        settings = Supervised(config.hidden, epochs, (Way(config.dropout, False),), 0.0, 1, 1, 1, 1)
+        return [learn(fold, settings)[1]]
+
+    return [
+        network,
+        lambda: measured("logistic", fold, logistic),
+        lambda: measured("majority", fold, majority),
+    ]

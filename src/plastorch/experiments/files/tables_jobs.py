@@ -1,0 +1,124 @@
+"""The jobs of files-tables: each model in each fold of each table."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from plastorch.data.tables.records import Table
+from plastorch.engine.run import Record
+from plastorch.experiments.files.baselines import BASELINES, measured, row
+from plastorch.experiments.files.clusters import CLUSTERINGS, clustered
+from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.raster import RASTER
+from plastorch.experiments.files.spiking import Supervised, Way, supervised
+from plastorch.experiments.files.tables import FilesTablesConfig, Job
+from plastorch.experiments.files.winners import unsupervised
+from plastorch.files.encode import coincidence
+from plastorch.files.similarity import similarity
+
+FIRST_FOLD = ("raster",)
+"""Models that are tested in the first fold only: the slowest."""
+PAIRS = 10_000
+"""Of records, whose similarity is compared with the coincidence of their patterns."""
+
+
+class Folds:
+    """The folds of all tables; those of the current one are kept, with the forms made of them."""
+
+    def __init__(self, tables: Mapping[str, Table], config: FilesTablesConfig, seed: int) -> None:
+        self.tables, self.config, self.seed = tables, config, seed
+        self._current: dict[tuple[str, int], Fold] = {}
+
+    def __call__(self, name: str, number: int) -> Fold:
+        if (name, number) not in self._current:
+            table, config = self.tables[name], self.config
+            self._current = {of: fold for of, fold in self._current.items() if of[0] == name}
+            self._current[name, number] = Fold(
+                table, number, config.folds, config.neurons(table), config.references, self.seed
+            )
+        return self._current[name, number]
+
+
+def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list[Job]:
+    """Of a table: each model in each fold, and first what patterns have to do with records.
+
+    A model's folds follow each other, so that workers side by side have jobs of equal length.
+    """
+
+    def job(number: int, model: str) -> list[Record]:
+        fold = folds(name, number)
+        if model == "inputs":
+            return [_inputs(fold)]
+        if model == "snn":
+            settings = Supervised(
+                config.hidden(len(fold.classes)),
+                config.epochs(fold.train.height),
+                (*(Way(d, False) for d in config.dropouts), Way(max(config.dropouts), True)),
+                config.weight_noise,
+                config.pairs,
+                config.instances,
+                config.tested,
+                config.hashes,
+            )
+            return supervised(fold, settings, name == shown)
+        if model == "stdp":
+            return unsupervised(fold)
+        if model in CLUSTERINGS:
+            return clustered(model, fold, CLUSTERINGS[model])
+        return measured(model, fold, (BASELINES | RASTER)[model])
+
+    return [
+        partial(job, number, model)
+        for model in ("inputs", *config.models)
+        for number in range(config.folds)
+        if number == 0 or model not in FIRST_FOLD
+    ]
+
+
+def _inputs(fold: Fold) -> Record:
+    """Whether patterns of pairs of records coincide as the records are similar."""
+    alike, same = _pairs(fold)
+    features = fold.features[0]
+    records = fold.train.height
+    return {
+        **row("inputs", fold),
+        "correlation": float(np.corrcoef(alike, same)[0, 1]),
+        "rank_correlation": float(spearmanr(alike, same).statistic),
+        "records": records + fold.test.height,
+        "classes": len(fold.classes),
+        "keys": len(fold.keys),
+        "neurons": fold.neurons,
+        "features": features.shape[1],
+        "encode_microseconds": 1e6 * fold.seconds["encode"] / records,
+        "features_microseconds": 1e6 * fold.seconds["features"] / records,
+    }
+
+
+def _pairs(fold: Fold) -> tuple[Any, Any]:
+    """Similarities, and coincidences of the patterns, of random pairs of test records."""
+    _ = fold.train_bins
+    pairs = torch.randint(0, fold.test.height, (2, PAIRS), generator=fold.random(17)).numpy()
+    left, right = pairs[:, pairs[0] != pairs[1]]
+    bins = fold.test_bins.numpy()
+    alike = similarity(fold.keys, fold.test[left], fold.test[right])
+    return alike, coincidence(bins[left], bins[right])
+
+
+def pictures(folds: Folds, shown: str, arrays: dict[str, Tensor]) -> list[Record]:
+    """Pairs of records, and the patterns of a record, of one like it and of one unlike it."""
+    fold = folds(shown, 0)
+    alike, same = _pairs(fold)
+    arrays["pair_similarity"] = torch.from_numpy(alike[:2000])
+    arrays["pair_coincidence"] = torch.from_numpy(same[:2000])
+    first = np.zeros(fold.test.height, np.int64)
+    others = similarity(fold.keys, fold.test[first], fold.test)
+    chosen = [int(np.abs(others - wanted).argmin()) for wanted in (1.0, 0.8, np.median(others))]
+    arrays["example_bins"] = fold.test_bins[chosen].long()
+    arrays["example_similarity"] = torch.from_numpy(others[chosen])
+    arrays["example_ends"] = torch.tensor([key.neurons for key in fold.keys]).cumsum(0)
+    return []

@@ -1,0 +1,69 @@
+"""Neurons that find groups of patterns by STDP, without labels, and what labels make of them."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from plastorch.engine.run import Record
+from plastorch.experiments.files.baselines import row, scores
+from plastorch.experiments.files.clusters import count_clusters, labelled
+from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.spiking import OPERATION_NJ
+from plastorch.spiking.patterns.winners import PatternWinners
+from plastorch.spiking.patterns.winners_readout import (
+    class_probabilities,
+    label_neurons,
+    learn_orders,
+)
+from plastorch.spiking.patterns.winners_rule import WinnerRule
+
+
+def unsupervised(fold: Fold) -> list[Record]:
+    """Learns patterns without labels, then names neurons by the labels of few, some and all.
+
+    Keys have equal shares of the input, as nobody knows which of them tell the classes.
+
+    Args:
+        fold: in which it learns and is tested.
+
+    Returns:
+        For each share of labels a record of the model ``stdp``, whose classes are told by the order
+        in which the first neurons fire, and of ``stdp-first``, by the first one alone.
+    """
+    patterns, tested = fold.equal_bins
+    neurons, classes = count_clusters(fold), len(fold.classes)
+    rule = WinnerRule()
+    rule = WinnerRule(spikes=min(rule.spikes, neurons))
+    start = time.process_time()
+    layer = PatternWinners(fold.neurons, neurons, rule, fold.random(20))
+    layer.fit(patterns, fold.random(21))
+    known = layer(patterns).order
+    fitted = time.process_time()
+    order = layer(tested).order
+    seconds = time.process_time() - fitted
+    cost = layer.cost(tested)
+    operations = float(cost.operations.double().mean())
+    costs: Record = {
+        "fit_seconds": fitted - start,
+        "microseconds": 1e6 * seconds / len(tested),
+        "parameters": layer.weight.numel() + neurons,
+        "operations": operations,
+        "energy_nj": OPERATION_NJ * operations,
+        "input_spikes": float(cost.input_spikes.double().mean()),
+        "output_spikes": float(cost.output_spikes.double().mean()),
+    }
+    labels = torch.from_numpy(fold.train_labels)
+    records: list[Record] = []
+    for share, chosen in labelled(fold):
+        told = torch.from_numpy(chosen)
+        readout = learn_orders(known[told], labels[told], neurons, classes)
+        names = label_neurons(known[told, 0], labels[told], neurons, classes)
+        answers: dict[str, Tensor] = {
+            "stdp": class_probabilities(order, readout).argmax(1),
+            "stdp-first": names[order[:, 0]],
+        }
+        for name, answer in answers.items():
+            figures = scores(answer.numpy(), fold.test_labels)
+            records.append({**row(name, fold), "labelled": share, **figures, **costs})
+    return records

@@ -1,0 +1,1 @@
+"""Fatiguing STDP, measured."""

@@ -1,0 +1,277 @@
+"""What a spiking network does over time: spikes in and out, membrane, and weights that learn."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plastorch.engine.errors import InputError
+from plastorch.experiments.fstdp.arrays import RULES, Array, Groups, by_network, input_groups, kept
+from plastorch.report.format import NBSP, number
+from plastorch.report.load import RunData
+from plastorch.report.panel import Panel
+from plastorch.report.theme import (
+    LIGHT,
+    SMALL,
+    Theme,
+    label,
+    legend,
+    legend_columns,
+    new_axes,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STEP = 1e-3
+"""Seconds of a step of the rasters that runs keep."""
+_SHORT = 2.0
+"""Seconds up to which an axis is in milliseconds."""
+
+
+def draw_raster(
+    times: Array, source: Array, groups: Groups, output: Array | None = None, theme: Theme = LIGHT
+) -> "Figure":
+    """Spikes as dots, a row per input, groups one below the other; output spikes as bars below.
+
+    Args:
+        times: of the spikes, seconds [E].
+        source: input of each, int [E].
+        groups: of the inputs [N].
+        output: times of output spikes, seconds [S]; None: there are none to show.
+        theme: colours.
+
+    Returns:
+        A figure with one axes and a collection per group, and one of bars.
+
+    Raises:
+        InputError: if times and inputs are not as many, or inputs in no group.
+
+    Example:
+        >>> groups = {"slow": np.array([True, False]), "fast": np.array([False, True])}
+        >>> figure = draw_raster(np.array([0.1, 0.2, 0.3]), np.array([0, 1, 1]), groups)
+        >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+        ['slow', 'fast']
+    """
+    order = np.concatenate([np.flatnonzero(group) for group in groups.values()])
+    if times.shape != source.shape or not np.isin(source, order).all():
+        raise InputError(
+            f"raster: {times.shape} times of {source.shape} spikes; expected as many, of inputs in "
+            f"the {len(groups)} groups"
+        )
+    row = np.zeros(1 + order.max(), np.int64)
+    row[order] = np.arange(len(order))
+    figure = new_figure(3.8, theme)
+    (axes,) = new_axes(figure, theme)
+    factor = _time_axis(axes, times, theme)
+    gap, first, ticks = 0.03 * len(order), 0.0, []
+    size = float(np.clip(400 / len(order), 1.5, 12))
+    for index, group in enumerate(groups.values()):
+        mine = group[source]
+        height = row[source[mine]] + index * gap
+        colour = theme.series[index % len(theme.series)]
+        axes.scatter(factor * times[mine], height, size, colour, linewidths=0)
+        ticks.append(first + group.sum() / 2)
+        first += group.sum() + gap
+    names = [name.replace(", ", ",\n") for name in groups]
+    if output is not None:
+        bottom = first + 0.1 * len(order)
+        axes.vlines(factor * output, first, bottom, color=theme.ink, linewidth=1.3)
+        ticks.append((first + bottom) / 2)
+        names.append("output")
+    axes.set_yticks(ticks, names)
+    axes.grid(False)
+    axes.invert_yaxis()
+    axes.margins(x=0.01, y=0.01)
+    return figure
+
+
+def draw_membrane(
+    times: Array, membrane: Array, theta: Array, spikes: Array, theme: Theme = LIGHT
+) -> "Figure":
+    """A membrane potential against its threshold, with a dot at each output spike.
+
+    Args:
+        times: seconds [T].
+        membrane: potential, before it is reset by a spike [T].
+        theta: threshold [T].
+        spikes: whether the neuron spikes, bool [T].
+        theme: colours.
+
+    Returns:
+        A figure with one axes: lines of membrane, threshold and output spikes.
+
+    Example:
+        >>> flat = np.ones(3)
+        >>> figure = draw_membrane(np.arange(3.0), np.array([0, 2, 0]), flat, flat > 1)
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['membrane', 'threshold', 'output spike']
+    """
+    figure = new_figure(3.3, theme)
+    (axes,) = new_axes(figure, theme)
+    factor = _time_axis(axes, times, theme)
+    style = theme.line(0)
+    axes.plot(factor * times, membrane, linewidth=1.2, label="membrane", **style)
+    axes.plot(factor * times, theta, linewidth=2, label="threshold", **theme.line(1))
+    where = factor * times[spikes], membrane[spikes]
+    axes.plot(*where, "o", color=theme.ink, markersize=5, label="output spike")
+    axes.margins(x=0.01)
+    legend(axes, theme)
+    return figure
+
+
+def draw_weights(
+    times: Array, weights: Mapping[str, Array], groups: Groups, theme: Theme = LIGHT
+) -> "Figure":
+    """Weights in the course of learning: an axes per rule, the median and quartiles of each group.
+
+    Args:
+        times: seconds [P].
+        weights: by rule [P, N].
+        groups: of the inputs [N].
+        theme: colours.
+
+    Returns:
+        A figure with an axes per rule and a line per group.
+
+    Example:
+        >>> groups = {"all": np.array([True, True, True])}
+        >>> figure = draw_weights(np.arange(2), {"STDP": np.array([[0, 0, 0], [1, 2, 4]])}, groups)
+        >>> figure.axes[0].lines[0].get_ydata().tolist()
+        [0.0, 2.0]
+    """
+    figure = new_figure(1.0 + 2.1 * len(weights), theme)
+    stack = new_axes(figure, theme, rows=len(weights))
+    for axes, (rule, course) in zip(stack, weights.items(), strict=True):
+        if axes is not stack[0]:
+            axes.sharey(stack[0])
+        for index, (name, group) in enumerate(groups.items()):
+            low, middle, high = np.quantile(course[:, group], (0.25, 0.5, 0.75), axis=1)
+            style = theme.line(index)
+            axes.plot(times, middle, linewidth=2, label=name, **style)
+            axes.fill_between(times, low, high, color=style["color"], alpha=0.2, linewidth=0)
+        axes.margins(x=0.01)
+        label(axes, theme, title=rule)
+    label(stack[-1], theme, x="seconds")
+    legend_above(stack[0], theme)
+    return figure
+
+
+def raster(run: RunData) -> Panel | None:
+    """The panel of input and output spikes, if the run kept them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> raster(RunData(Path("run"), {}, [], {}))
+    """
+    found = kept(run, raster="TN", output="T")
+    if found is None or not found[0].any():
+        return None
+    spikes, output = (array.astype(bool) for array in found)
+    steps, source = np.nonzero(spikes)
+    groups = input_groups(run, spikes.shape[1])
+    counts = f"{number(len(steps))} input spikes and {number(int(output.sum()))} output spikes"
+    span = f"{len(spikes) * STEP:.2g}{NBSP}s"
+    return Panel(
+        name="raster",
+        title="Spikes in, spikes out",
+        caption=f"The last {span} of learning: a row per input, a dot per spike, and a bar per "
+        "spike of the neuron that learns. Columns of dots in a group are correlated spikes. "
+        f"{counts[0].upper()}{counts[1:]}.",
+        alt=f"Raster plot of {span}, inputs grouped as {', '.join(groups)}: {counts}.",
+        draw=lambda theme: draw_raster(
+            steps * STEP, source, groups, np.flatnonzero(output) * STEP, theme
+        ),
+    )
+
+
+def membrane(run: RunData) -> Panel | None:
+    """The panel of the membrane potential, if the run kept it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> membrane(RunData(Path("run"), {}, [], {}))
+    """
+    found = kept(run, membrane="T", theta="T", output="T")
+    if found is None:
+        return None
+    potential, theta, output = found
+    spikes = output.astype(bool)
+    times = np.arange(len(potential)) * STEP
+    span, count = f"{len(times) * STEP:.2g}{NBSP}s", number(int(spikes.sum()))
+    return Panel(
+        name="membrane",
+        title="Membrane and threshold",
+        caption=f"The neuron in the same {span}. Its membrane sums up input and leaks; where it "
+        "exceeds the threshold, the neuron spikes and the membrane is reset. Each output spike "
+        f"raises the threshold a little, and silence lowers it. Output spikes: {count}.",
+        alt=f"Line plot of a membrane potential below a threshold that it exceeds {count} times.",
+        draw=lambda theme: draw_membrane(times, potential, theta, spikes, theme),
+    )
+
+
+def weights(run: RunData) -> Panel | None:
+    """The panel of weights that learn, if the run kept them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> weights(RunData(Path("run"), {}, [], {}))
+    """
+    found = kept(run, times="P")
+    courses = {
+        rule: course
+        for rule, course in by_network(run, "weights", "PN", RULES).items()
+        if found and len(course) == len(found[0])
+    }
+    if not found or not courses:
+        return None
+    inputs = {course.shape[1] for course in courses.values()}
+    if len(inputs) > 1:
+        return None
+    groups = input_groups(run, inputs.pop())
+    ends = "; ".join(
+        f"{rule}: "
+        + ", ".join(f"{name} {np.median(course[-1, mask]):.2f}" for name, mask in groups.items())
+        for rule, course in courses.items()
+    )
+    return Panel(
+        name="weights",
+        title="Weights in the course of learning",
+        caption="Lines are medians of a group of inputs, bands their middle halves. Medians at the "
+        f"end: {ends}.",
+        alt=f"Line plots of weights against time, one per rule. Medians at the end: {ends}.",
+        draw=lambda theme: draw_weights(found[0], courses, groups, theme),
+    )
+
+
+def legend_above(axes: "Axes", theme: Theme) -> None:
+    """The legend of an axes above all axes of its figure, which keep their titles.
+
+    Example:
+        >>> figure = new_figure(3.0, LIGHT)
+        >>> axes = new_axes(figure, LIGHT)[0]
+        >>> _ = axes.plot([1], [1], label="slow")
+        >>> legend_above(axes, LIGHT)
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['slow']
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    axes.get_figure(root=True).legend(  # type: ignore[union-attr]
+        handles=handles,
+        loc="outside upper left",
+        ncols=legend_columns(labels),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=theme.ink,
+        handlelength=2.2,
+        columnspacing=1.2,
+    )
+
+
+def _time_axis(axes: "Axes", times: Array, theme: Theme) -> float:
+    """Names the axis; returns by what seconds are multiplied for it."""
+    brief = not len(times) or times.max() <= _SHORT
+    label(axes, theme, x="milliseconds" if brief else "seconds")
+    return 1000.0 if brief else 1.0

@@ -1,0 +1,108 @@
+"""What a second of the event-driven STDP layer costs, by its synapses and by its input spikes."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from plastorch.bench.timing import one_quiet_thread
+from plastorch.engine.device import generator
+from plastorch.experiments.fstdp.bench import INHIBITION, NEURON, RULE
+from plastorch.spiking.network import STDPLayer
+
+INPUTS = 784
+DT = 1e-4
+"""Seconds; so short that few of the input spikes share a step."""
+NEURONS = (100, 200, 400, 800, 1600, 3200)
+SPIKES = (2000.0, 4000.0, 8000.0, 16000.0)
+"""Of all inputs together, per second."""
+FIXED_NEURONS, FIXED_SPIKES = 400, 7000.0
+"""While the other of the two grows."""
+DURATION = 20.0
+ROUNDS = 3
+
+
+def cost(
+    neurons: Sequence[int] = NEURONS,
+    spikes: Sequence[float] = SPIKES,
+    duration: float = DURATION,
+) -> dict[str, list[float]]:
+    """CPU seconds per simulated second of encoding, simulating and learning, one thread.
+
+    Sizes take turns, and the best of three rounds counts, so that what else the machine does counts
+    little. What a spike costs in any case, to be drawn and to let all decay, is a large part at few
+    synapses: there, cost grows less than in proportion, by a fixed part and one in proportion.
+
+    Args:
+        neurons: K of layers that get the same input.
+        spikes: of all inputs together, per second, of layers of the same size.
+        duration: that is simulated at a time, seconds.
+
+    Returns:
+        ``cost_synapses`` and their ``cost_synapse_seconds``, ``cost_spikes`` (per simulated second)
+        and their ``cost_spike_seconds``; of both, ``cost_slopes``, how steep they are on log scales
+        (1 is growth in proportion), and ``cost_misfits``, see :func:`misfit`.
+
+    Example:
+        >>> sorted(cost(neurons=(2, 4), spikes=(100.0, 200.0), duration=0.1))[:2]
+        ['cost_misfits', 'cost_slopes']
+    """
+    sizes = [(count, FIXED_SPIKES) for count in neurons]
+    sizes += [(FIXED_NEURONS, rate) for rate in spikes]
+    seconds = _best([_job(*size, duration) for size in sizes])
+    per_second = [best / duration for best in seconds]
+    synapses = [float(INPUTS * count) for count in neurons]
+    by_synapses, by_spikes = per_second[: len(neurons)], per_second[len(neurons) :]
+    return {
+        "cost_synapses": synapses,
+        "cost_synapse_seconds": by_synapses,
+        "cost_spikes": list(spikes),
+        "cost_spike_seconds": by_spikes,
+        "cost_slopes": [slope(synapses, by_synapses), slope(spikes, by_spikes)],
+        "cost_misfits": [misfit(synapses, by_synapses), misfit(spikes, by_spikes)],
+    }
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Of the straight line through the logarithms, by least squares.
+
+    Example:
+        >>> round(slope([1, 2, 4], [3, 12, 48]), 9)
+        2.0
+    """
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def misfit(x: Sequence[float], y: Sequence[float]) -> float:
+    """Largest relative difference of y from a fixed part and one in proportion to x, which are
+    fitted by least squares of relative differences.
+
+    Example:
+        >>> round(misfit([1, 2, 4], [3, 5, 9]), 9)
+        0.0
+    """
+    scaled = np.stack([np.ones(len(x)), np.array(x)], axis=1) / np.array(y)[:, None]
+    parts = np.linalg.lstsq(scaled, np.ones(len(y)), rcond=None)[0]
+    return float(np.abs(scaled @ parts - 1).max())
+
+
+def _job(neurons: int, spikes: float, duration: float) -> Callable[[], object]:
+    """The same input to the same new layer, whenever it is called."""
+    layer = STDPLayer(INPUTS, neurons, NEURON, RULE, INHIBITION, dt=DT, generator=generator(0))
+    rates, state = torch.full((1, 1, INPUTS), spikes / INPUTS), layer.initial_state()
+    return lambda: layer.present(rates, duration, state, generator(1))
+
+
+def _best(jobs: Sequence[Callable[[], object]]) -> list[float]:
+    """CPU seconds of each job, the least of some rounds."""
+    rounds: list[list[float]] = []
+    with one_quiet_thread():
+        jobs[0]()  # compiles
+        for _ in range(ROUNDS):
+            rounds.append([])
+            for job in jobs:
+                start = time.process_time()
+                job()
+                rounds[-1].append(time.process_time() - start)
+    return [min(times) for times in zip(*rounds, strict=True)]

@@ -1,0 +1,271 @@
+"""Fatiguing STDP on synthetic spike trains: timing is learned in the presence of rates, measured.
+
+Paper: Moraitis et al., *Fatiguing STDP: Learning from Spike-Timing Codes in the Presence of Rate
+Codes*, IJCNN 2017.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Annotated, Any
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from plastorch.engine.device import check_memory, generator
+from plastorch.engine.loop import Jobs, Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.fstdp import bench_cost as spiking_cost
+from plastorch.experiments.fstdp import parts
+from plastorch.experiments.fstdp.claims import claims
+from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
+from plastorch.experiments.fstdp.parts import CORRELATIONS, JITTERS, STRENGTHS, Job, learn
+from plastorch.experiments.fstdp.streams import (
+    DT,
+    INPUTS,
+    SLOW,
+    Condition,
+    Stream,
+    area_under_roc,
+    common_events,
+    make_stream,
+    precision,
+    selection,
+)
+from plastorch.experiments.preset_defaults import Pairs, Positive, Range, Repeats, Settings, Share
+from plastorch.spiking.events import to_raster
+from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_counts
+from plastorch.spiking.fatigue.events import run_events, within
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
+from plastorch.spiking.fatigue.theory import mean_resource
+
+PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
+
+FREQUENCIES = (0.5, 1.0, 2.0)
+"""Of distractors' rates, Hz."""
+DEEP = 4.0
+"""Seconds of recovery that fatigue even an input of 2 Hz."""
+SETTLING = 10.0
+"""Seconds of the shortest spike trains: in them, thresholds find their level."""
+PIECES = 20
+"""After each of which weights are looked at."""
+WINDOW = 0.02
+"""Seconds of a bin in which spikes are counted for covariances."""
+KINDS = ("fstdp", "stdp", "efficacy", "pair", "pair-fatigue")
+"""Rules that are compared everywhere."""
+
+
+@dataclass(frozen=True)
+class FstdpSyntheticConfig(Settings):
+    """Settings of fstdp-synthetic.
+
+    Args:
+        seeds: spike trains of each condition that a claim is about.
+        grid_seeds: spike trains of each condition of the grids.
+        duration: of each, seconds.
+        fatigue: U, share of its resource that an input's spike uses up.
+        tau_fatigue: of its recovery, seconds.
+        pairs: of phase-change devices per weight, besides one.
+    """
+
+    seeds: Repeats = 20
+    grid_seeds: Repeats = 2
+    duration: Annotated[float, Range(SETTLING, 10**6)] = 100.0
+    fatigue: Share = 0.5
+    tau_fatigue: Positive = 0.5
+    pairs: Pairs = 7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_memory(16 * INPUTS * SLOW * self.duration, duration=self.duration)
+        self.rules()
+
+    def rules(self) -> dict[str, FatiguingSTDP]:
+        """What learns: fatiguing STDP, and what it is compared with."""
+        full = FatiguingSTDP(fatigue=self.fatigue, tau_fatigue=self.tau_fatigue)
+        kinds = (
+            full,
+            replace(full, fatigue=0.0),
+            replace(full, trace_fatigue=False),
+            replace(full, fatigue=0.0, window="pair"),
+            replace(full, window="pair"),
+        )
+        found = dict(zip(KINDS, kinds, strict=True))
+        found["deep"] = replace(full, tau_fatigue=DEEP)
+        return found | {f"strength-{x}": parts.strength_rule(x) for x in STRENGTHS}
+
+
+def conditions() -> dict[str, tuple[Condition, tuple[str, ...]]]:
+    """What the claims are about: spike trains by name, and the rules that learn from them."""
+    two, graded = ("stdp", "fstdp"), ("stdp", "fstdp", "deep")
+    strengths = tuple(f"strength-{x}" for x in STRENGTHS)
+    found: dict[str, tuple[Condition, tuple[str, ...]]] = {}
+    for c in CORRELATIONS:
+        found[f"slow-{c}"] = Condition("slow", c), KINDS + (strengths if c == 0.5 else ())
+        found[f"equal-{c}"] = Condition("slow", c, ratio=1.0), two
+    found["fast"], found["both"] = (Condition("fast", 0.5), KINDS), (Condition("both", 0.5), KINDS)
+    for sigma in JITTERS[1:]:
+        found[f"jitter-{sigma}"] = Condition("slow", 0.5, jitter=sigma), KINDS
+    for frequency in FREQUENCIES:
+        found[f"distractors-{frequency}"] = Condition("slow", 0.1, frequency=frequency), two
+    found["graded-few"] = Condition("graded", 0.5), graded
+    found["graded-half"] = Condition("graded", 0.2, members=INPUTS // 2), graded
+    return found
+
+
+def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
+    """Runs all parts; writes arrays and result into the run folder.
+
+    Args:
+        config: what to run.
+        session: where, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a checkpoint to resume is unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    ordinary = config == FstdpSyntheticConfig() and not session.quick
+    if session.quick:
+        config = _quick(config)
+        session.tell(
+            f"smoke run of spike trains of {config.duration} s, and of a tenth of the grid"
+        )
+    loop = Loop(session.run, nn.Module())
+    started = _result(config, session)
+    session.run.write_result(started)
+    for name, jobs in _phases(config, session.seed).items():
+        tenth = session.quick and name == "grid"
+        loop.run(Jobs(name, jobs[::11] if tenth else jobs))
+    arrays: dict[str, Tensor] = {}
+    example = partial(_example, config, session.seed, arrays)
+    pictures = [example, partial(_cost, config.duration, arrays)]
+    loop.recompute(Jobs("example", pictures, shared=False))
+    records = session.run.records()
+    session.run.write_arrays(arrays | grid_arrays(records))
+    synapses, spikes = arrays["cost_misfits"].tolist()
+    found = metrics(records) | {"synapse_cost_misfit": synapses, "spike_cost_misfit": spikes}
+    return session.finish(started, loop, found, claims(found, config.seeds, ordinary))
+
+
+def _phases(config: FstdpSyntheticConfig, seed: int) -> dict[str, list[Job]]:
+    """All parts by name."""
+    rules, seconds, few = config.rules(), config.duration, config.grid_seeds
+    kinds = {name: rules[name] for name in KINDS}
+    two = {name: rules[name] for name in ("stdp", "fstdp")}
+    devices = rules["fstdp"], config.pairs, seconds, config.seeds, seed
+    return {
+        "theory": parts.resource_jobs(seconds, seed) + parts.drift_jobs(seconds, 2 * few, seed),
+        "streams": _stream_jobs(config, seed),
+        "boundary": parts.boundary_jobs(seconds, few, seed),
+        "grid": parts.grid_jobs(two, seconds, few, seed),
+        "memristive": parts.memristive_jobs(*devices),
+        "agreement": parts.agreement_jobs(kinds, SETTLING, seed),
+    }
+
+
+def _stream_jobs(config: FstdpSyntheticConfig, seed: int) -> list[Job]:
+    """The conditions of the claims, each on many spike trains."""
+    rules = config.rules()
+
+    def job(place: int, name: str, number: int) -> list[Record]:
+        condition, names = conditions()[name]
+        stream = make_stream(condition, config.duration, generator(seed, 2, place, number))
+        counts = spike_counts(stream.events, INPUTS, WINDOW, config.duration)
+        sums = normalised_covariance(counts).sum(dim=1)
+        common = common_events(stream, config.duration)
+        return [
+            {
+                **{"condition": name, "rule": rule, "seed": number},
+                **_judge(stream, rules[rule], sums, common, config.duration),
+            }
+            for rule in names
+        ]
+
+    places = product(enumerate(conditions()), range(config.seeds))
+    return [partial(job, place, name, number) for (place, name), number in places]
+
+
+def _judge(
+    stream: Stream, rule: FatiguingSTDP, sums: Tensor, common: Tensor, duration: float
+) -> Record:
+    """How well what a rule learns points at the correlated inputs.
+
+    Args:
+        stream: what it learns from.
+        rule: constants.
+        sums: of the rows of the inputs' normalised covariance [N].
+        common: times of common events, seconds.
+        duration: seconds.
+    """
+    course, spikes = learn(stream, rule, duration, PIECES)
+    weight, late = course[-1], spikes[spikes > duration / 2]
+    efficacy = weight * mean_resource(stream.rates, rule.fatigue, rule.tau_fatigue)
+    found: Record = {
+        **selection(stream, weight),
+        "auc_efficacy": selection(stream, efficacy)["auc"],
+        "precision": precision(late, common),
+        "output_rate": len(late) / (duration / 2),
+        "rank_with_covariance": _spearman(weight, sums),
+        "rank_with_rate": _spearman(weight, stream.rates),
+        "rank_of_members": _spearman(stream.members.double(), sums),
+    }
+    for piece in range(1, PIECES + 1):
+        if area_under_roc(course[piece], stream.members) > 0.95:
+            return found | {"time_to_95": duration * piece / PIECES}
+    return found
+
+
+def _example(config: FstdpSyntheticConfig, seed: int, arrays: dict[str, Tensor]) -> list[Record]:
+    """One run: weights over time with and without fatigue, and the activity of its end."""
+    stream = make_stream(Condition("slow", 0.5), config.duration, generator(seed, 7))
+    rules, pieces, span = config.rules(), 100, 0.5
+    for name in ("stdp", "fstdp"):
+        arrays[f"weights_{name}"] = learn(stream, rules[name], config.duration, pieces)[0]
+    arrays["times"] = torch.linspace(0, config.duration, pieces + 1)
+    arrays["rates"], arrays["members"] = stream.rates, stream.members
+    start, state = config.duration - span, initial_state(rules["fstdp"], 1, INPUTS)
+    _, state = run_events(within(stream.events, 0, start), state, rules["fstdp"], start)
+    last = within(stream.events, start, config.duration)
+    last = last._replace(times=last.times - start)
+    raster = to_raster(last, INPUTS, DT, round(span / DT))
+    activity, _ = run_raster(raster, state, rules["fstdp"], DT)
+    arrays["raster"], arrays["output"] = raster[:, 0], activity.spikes[:, 0]
+    arrays["membrane"], arrays["theta"] = activity.membrane[:, 0], activity.theta[:, 0]
+    return []
+
+
+def _cost(duration: float, arrays: dict[str, Tensor]) -> list[Record]:
+    """What a simulated second of the event-driven STDP layer costs, measured for a fifth of the
+    duration of the spike trains."""
+    found = spiking_cost.cost(duration=duration / 5)
+    arrays |= {name: torch.tensor(values) for name, values in found.items()}
+    return []
+
+
+def _spearman(first: Tensor, second: Tensor) -> float:
+    """Rank correlation; 0 if one is constant."""
+    if bool((first == first[0]).all() | (second == second[0]).all()):
+        return 0.0
+    return float(spearmanr(first.numpy(), second.numpy()).statistic)
+
+
+def _quick(config: FstdpSyntheticConfig) -> FstdpSyntheticConfig:
+    """The same with single and short spike trains: less than half a minute on one core."""
+    return replace(config, seeds=1, grid_seeds=1, duration=SETTLING)
+
+
+def _result(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
+    data = {
+        "name": "correlated spike trains",
+        "n_train": config.seeds * len(conditions()),
+        "n_test": 0,
+        "source": "generated; counted are sets of spike trains of the claims",
+        "sha256": "",
+    }
+    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    return result("fstdp-synthetic", PAPER, settings, data, torch.device("cpu"))

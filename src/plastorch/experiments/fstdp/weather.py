@@ -1,0 +1,236 @@
+"""Fatiguing STDP on rain in the USA: which stations share their weather, however much it rains?
+
+Each station is an input that spikes in hours with rain, or when rain begins; an hour is 10 ms.
+Paper: Moraitis et al., *Fatiguing STDP: Learning from Spike-Timing Codes in the Presence of Rate
+Codes*, IJCNN 2017, whose experiment with US weather and phase-change memory this follows.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import product
+from statistics import mean
+from typing import Any, Literal
+
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+
+from plastorch.data.tables.weather import (
+    Precipitation,
+    load_precipitation,
+    rain_hours,
+    rain_onsets,
+    stand_in_world,
+)
+from plastorch.engine.device import generator, seed32
+from plastorch.engine.loop import Jobs, Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.fstdp.parts import Job
+from plastorch.experiments.fstdp.stations import (
+    SHARE,
+    Reference,
+    judge,
+    learn,
+    mean_distance,
+    rank_correlation,
+    selected,
+)
+from plastorch.experiments.fstdp.streams import area_under_roc
+from plastorch.experiments.fstdp.weather_claims import CLUSTERS, DRAWS, claims, metrics
+from plastorch.experiments.preset_defaults import Pairs, Positive, Repeats, Settings, Share
+from plastorch.spiking.fatigue.rule import FatiguingSTDP
+from plastorch.spiking.synapses import PhaseChangeSynapses
+
+PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
+YEARS = (2014, 2015, 2016, 2017, 2018)
+SHOWN = 2017
+"""Year whose map the report draws."""
+SPIKES = {"hours": rain_hours, "onsets": rain_onsets}
+
+
+@dataclass(frozen=True)
+class FstdpWeatherConfig(Settings):
+    """Settings of fstdp-weather.
+
+    Args:
+        world: real stations and the stand-in world, or the stand-in world alone.
+        fatigue: U, share of its resource that an input's spike uses up.
+        tau_fatigue: of its recovery, seconds of network time, 100 of the stations' hours each.
+        pairs: of phase-change devices per weight, besides one.
+        writings: of the devices per year, each with noise of its own.
+        worlds: stand-in worlds.
+    """
+
+    world: Literal["both", "stand-in"] = "both"
+    fatigue: Share = 0.5
+    tau_fatigue: Positive = 4.0
+    pairs: Pairs = 7
+    writings: Repeats = 4
+    worlds: Repeats = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.rules()
+
+    def rules(self) -> dict[str, FatiguingSTDP]:
+        """What learns, by name; "brief" fatigue is that of the synthetic spike trains."""
+        full = FatiguingSTDP(fatigue=self.fatigue, tau_fatigue=self.tau_fatigue)
+        return {
+            "stdp": replace(full, fatigue=0.0),
+            "fstdp": full,
+            "brief": replace(full, tau_fatigue=0.5),
+            "efficacy": replace(full, trace_fatigue=False),
+            "pair": replace(full, fatigue=0.0, window="pair"),
+        }
+
+
+def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
+    """Runs all parts; writes arrays and result into the run folder.
+
+    Args:
+        config: what to run.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if the stations' records or a checkpoint to resume are missing or unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    ordinary = config == FstdpWeatherConfig() and not session.quick
+    stations = load_precipitation(session.data) if config.world == "both" else None
+    years: tuple[int, ...] = YEARS if stations else ()
+    if session.quick:
+        config, years = replace(config, writings=1, worlds=2), years[3:4]
+        session.tell("smoke run of a single year and two stand-in worlds")
+    loop = Loop(session.run, nn.Module())
+    started = _result(config, session, stations)
+    session.run.write_result(started)
+    arrays: dict[str, Tensor] = {}
+    if stations:
+        records = {year: stations.year(year) for year in years}
+        loop.run(Jobs("stations", _station_jobs(config, session.seed, records)))
+        shown = partial(_map, config, session.seed, records[SHOWN], arrays)
+        loop.recompute(Jobs("map", [shown], shared=False))
+    loop.run(Jobs("stand-in", _stand_in_jobs(config, session.seed)))
+    session.run.write_arrays(arrays)
+    found = metrics(session.run.records())
+    rows = claims(found, len(years), config.worlds, config.pairs, ordinary)
+    return session.finish(started, loop, found, rows)
+
+
+def _station_jobs(
+    config: FstdpWeatherConfig, seed: int, records: dict[int, Precipitation]
+) -> list[Job]:
+    """Each year and kind of spikes by all rules; devices; k-means; chance."""
+
+    def by_rules(year: int, kind: str) -> list[Record]:
+        rain, distances = SPIKES[kind](records[year].amount), records[year].distances()
+        reference = Reference.of(rain, generator(seed, year, 0))
+        weights = {name: learn(rain, rule) for name, rule in config.rules().items()}
+        weights["covariance"] = reference.covariance.sum(dim=1)
+        place: Record = {"year": year, "spikes": kind}
+        return [
+            {**place, "by": name, **judge(weight, rain, distances, reference)}
+            for name, weight in weights.items()
+        ]
+
+    def by_devices(year: int, pairs: int, number: int) -> list[Record]:
+        rain, distances = rain_hours(records[year].amount), records[year].distances()
+        random, synapses = generator(seed, year, pairs, number), PhaseChangeSynapses(pairs=pairs)
+        weight = learn(rain, config.rules()["fstdp"], synapses, random)
+        reference = Reference.of(rain, generator(seed, year, 0))
+        found = judge(weight, rain, distances, reference)
+        by = "one-pair" if pairs == 1 else "several-pairs"
+        return [{"year": year, "spikes": "hours", "by": by, **found}]
+
+    def otherwise(year: int) -> list[Record]:
+        rain, distances = rain_hours(records[year].amount), records[year].distances()
+        stations = len(distances)
+        means = KMeans(CLUSTERS, n_init=4, random_state=seed32(seed)).fit(rain.T.double().numpy())
+        labels = torch.from_numpy(means.labels_)
+        parts = [labels == label for label in range(CLUSTERS)]
+        near = [int(p.sum()) / stations * mean_distance(distances, p) for p in parts if p.sum() > 1]
+        random, count = generator(seed, year), round(SHARE * stations)
+        draws = [
+            mean_distance(distances, torch.randperm(stations, generator=random)[:count])
+            for _ in range(DRAWS)
+        ]
+        clusters = Reference.of(rain, generator(seed, year, 0)).clusters
+        compact = [mean_distance(distances, cluster) for cluster in clusters]
+        place: Record = {"year": year, "spikes": "hours"}
+        return [
+            {**place, "by": "k-means", "distance": sum(near)},
+            {**place, "by": "random", "distance": mean(draws), "nearest": min(draws)},
+            *({**place, "by": "clusters", "distance": distance} for distance in compact),
+        ]
+
+    jobs: list[Job] = [partial(by_rules, *point) for point in product(records, SPIKES)]
+    devices = product(records, (1, config.pairs), range(config.writings))
+    jobs += [partial(by_devices, *point) for point in devices]
+    return jobs + [partial(otherwise, year) for year in records]
+
+
+def _stand_in_jobs(config: FstdpWeatherConfig, seed: int) -> list[Job]:
+    """Worlds whose strongly correlated cluster is known, and dry."""
+
+    def job(number: int) -> list[Record]:
+        world = stand_in_world(generator(seed, 0, number))
+        strong = world.cluster == 0
+        made: list[Record] = []
+        for name, rule in config.rules().items():
+            weight = learn(world.rain, rule)
+            chosen = selected(weight, int(strong.sum()))
+            made.append(
+                {
+                    "by": name,
+                    "precision": float(strong[chosen].double().mean()),
+                    "auc": area_under_roc(weight, strong),
+                    "rank_with_rain": rank_correlation(weight, world.rain.double().mean(dim=0)),
+                }
+            )
+        return made
+
+    return [partial(job, number) for number in range(config.worlds)]
+
+
+def _map(
+    config: FstdpWeatherConfig,
+    seed: int,
+    records: Precipitation,
+    arrays: dict[str, Tensor],
+) -> list[Record]:
+    """Where the stations of a year are, how often it rains there, and what is learned of them."""
+    rain, rules = rain_hours(records.amount), config.rules()
+    reference = Reference.of(rain, generator(seed, SHOWN, 0))
+    arrays["latitude"], arrays["longitude"] = records.latitude, records.longitude
+    arrays["rain"] = rain.double().mean(dim=0)
+    arrays["covariance_sums"] = reference.covariance.sum(dim=1)
+    arrays["clusters"] = torch.full((len(records.station),), -1)
+    for number, cluster in enumerate(reference.clusters):
+        arrays["clusters"][cluster] = number
+    for name in ("stdp", "fstdp"):
+        arrays[f"weights_{name}"] = learn(rain, rules[name])
+    synapses, random = (
+        PhaseChangeSynapses(pairs=config.pairs),
+        generator(seed, SHOWN, config.pairs, config.writings),
+    )
+    arrays["weights_memristive"] = learn(rain, rules["fstdp"], synapses, random)
+    return []
+
+
+def _result(
+    config: FstdpWeatherConfig, session: Session, stations: Precipitation | None
+) -> dict[str, Any]:
+    data = {
+        "name": "stand-in world of rain" if stations is None else "US precipitation",
+        "n_train": config.worlds if stations is None else len(stations.station),
+        "n_test": 0,
+        "source": "generated; counted are worlds" if stations is None else stations.source,
+        "sha256": "" if stations is None else stations.sha256,
+        "notice": "no real stations: a made-up world alone" if stations is None else "",
+    }
+    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    return result("fstdp-weather", PAPER, settings, data, torch.device("cpu"))

@@ -1,0 +1,124 @@
+"""How well any observer of a noisy signal could do: answers against time, at best."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.data.tasks.evidence import Signals, signal_log_odds
+
+COSTS = (0.12, 0.08, 0.055, 0.038, 0.025, 0.014, 0.008, 0.005, 0.003, 0.002, 0.001, 0.0003)
+"""What a step of time costs, in right answers, the dearest first."""
+DEGREE = 3
+"""Of the polynomials by which the worth of going on is told."""
+
+
+class Evidence(NamedTuple):
+    """What an observer knows of signals, at each step."""
+
+    log_odds: Tensor
+    """ln P(positive) / P(negative), double [T, N]."""
+    power: Tensor
+    """Mean square of the signal so far, which tells σ, double [T, N]."""
+
+    @property
+    def confidence(self) -> Tensor:
+        """Probability that the likelier answer is right [T, N]."""
+        return self.log_odds.abs().sigmoid()
+
+
+def evidence(signals: Signals, part: int = 2000) -> Evidence:
+    """What an ideal observer makes of signals, a part of them at a time."""
+    odds = torch.cat([signal_log_odds(x) for x in torch.split(signals.x, part, dim=1)], dim=1)
+    squares = signals.x[..., 0].double().square().cumsum(dim=0)
+    return Evidence(odds[..., 0], squares / torch.arange(1, len(squares) + 1)[:, None])
+
+
+def stopping_rules(seen: Evidence, costs: Sequence[float]) -> list[Tensor]:
+    """When to answer at best, if each further step costs so much: found backwards in time.
+
+    At step t, what one can gain by going on is a function of the evidence. Least squares over
+    sequences find it from what later steps gain in them, the last step first (Longstaff and
+    Schwartz 2001). A threshold alone is not the best rule: where noise is strong, waiting pays
+    less, and so it does near the end.
+
+    Args:
+        seen: evidence of sequences to learn from.
+        costs: of a step, in probability of a right answer; a rule for each of the C.
+
+    Returns:
+        Weights of :func:`_features` for each step but the last, [13, C].
+    """
+    cost = torch.tensor(costs, dtype=torch.float64)
+    worth, rules = seen.confidence[-1][:, None].expand(-1, len(cost)), []
+    for step in range(len(seen.log_odds) - 2, -1, -1):
+        features, now = _features(seen, step), seen.confidence[step][:, None]
+        later = worth - cost
+        weights = torch.linalg.lstsq(features, later).solution
+        rules.append(weights)
+        worth = torch.where(now >= features @ weights, now, later)
+    return rules[::-1]
+
+
+def stop(seen: Evidence, rules: list[Tensor]) -> Tensor:
+    """Steps at which rules answer, int64 [C, N]."""
+    answers = [
+        seen.confidence[step][:, None] >= _features(seen, step) @ weights
+        for step, weights in enumerate(rules)
+    ]
+    return torch.stack([*answers, torch.ones_like(answers[0])]).int().argmax(dim=0).mT
+
+
+def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np.float64]:
+    """Mean step from 0, and accuracy on the test, of the best rules for several costs of time.
+
+    Args:
+        learn: evidence from which the rules are found.
+        test: other evidence, on which they are tried.
+        labels: of the latter, int64 [N].
+
+    Returns:
+        [C + 2, 2], earliest first; at the ends, the first and the last step are read.
+    """
+    right = (test.log_odds > 0).long() == labels
+    ends = torch.tensor([[0], [len(right) - 1]]).expand(-1, len(labels))
+    rules = stop(test, stopping_rules(learn, COSTS))
+    steps = torch.cat([ends[:1], rules, ends[1:]])
+    accuracy = right[steps, torch.arange(len(labels))].double().mean(dim=1)
+    found: NDArray[np.float64] = torch.stack([steps.double().mean(dim=1), accuracy], dim=1).numpy()
+    return found
+
+
+def above(points: NDArray[np.float64], frontier: NDArray[np.float64]) -> float:
+    """By how much the accuracy of the best of some points is above a frontier of the same form.
+
+    Example:
+        >>> frontier = np.array([[0.0, 0.5], [10.0, 1.0]])
+        >>> round(above(np.array([[5.0, 0.8], [5.0, 0.9]]), frontier), 3)
+        0.15
+    """
+    limit = np.interp(points[:, 0], frontier[:, 0], frontier[:, 1])
+    return float((points[:, 1] - limit).max())
+
+
+def sampling_error(accuracy: float, count: int) -> float:
+    """Standard error of a share of right answers.
+
+    Example:
+        >>> sampling_error(0.5, 100)
+        0.05
+    """
+    return math.sqrt(accuracy * (1 - accuracy) / count)
+
+
+def _features(seen: Evidence, step: int) -> Tensor:
+    """Polynomials of the odds and of the noise, and the confidence [N, 13]."""
+    odds = seen.log_odds[step].abs().clamp(max=8) / 4
+    noise, sure = seen.power[step].log() + 4, seen.confidence[step]
+    degrees = range(DEGREE + 1)
+    powers = [odds**i * noise**j for i in degrees for j in range(DEGREE + 1 - i)]
+    return torch.stack([*powers, sure, sure * noise, sure.square()], dim=-1)

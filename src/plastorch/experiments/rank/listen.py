@@ -1,0 +1,174 @@
+"""A trained network listens to a recording, as it comes, until it knows the word."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.data.audio.frames import Scale
+from plastorch.data.audio.logmel import FrameStream, LogMel
+from plastorch.data.audio.wav import HIGHEST_HZ, LOWEST_HZ, Recording, resampled
+from plastorch.engine.checkpoint import load_checkpoint, load_tensors, restore
+from plastorch.engine.errors import InputError
+from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
+from plastorch.rank import RankCoder
+from plastorch.rank.criterion import probabilities
+
+NAME, ARRAYS = "rank-speech", "arrays.safetensors"
+PART_S = 0.05
+"""A recording comes in parts of so many seconds."""
+
+
+class Ear(NamedTuple):
+    """All that listening needs."""
+
+    net: RankCoder
+    """The network that its run chose."""
+    front: LogMel
+    """Makes the frames that it was trained on."""
+    scale: Scale
+    """Brings them to standard units."""
+    words: tuple[str, ...]
+    """By class."""
+
+
+class Heard(NamedTuple):
+    """What was understood."""
+
+    word: str
+    label: int
+    """Class."""
+    probability: float
+    """That the network gives it."""
+    step: int
+    """Frame of the answer, from 0."""
+    end_s: float
+    """When that frame was known, from the recording's beginning."""
+    sure: bool
+    """False if the recording ended before the threshold was crossed."""
+
+    def __str__(self) -> str:
+        when = f"after {1000 * self.end_s:.0f} ms"
+        known = when if self.sure else f"{when}, at the end and not for sure"
+        return f"“{self.word}”, {known} (probability {self.probability:.2f})"
+
+
+def hear(ear: Ear, recording: Recording) -> Heard:
+    """Listens until there is an answer; what comes after it is not looked at.
+
+    Args:
+        ear: trained.
+        recording: of any rate.
+
+    Raises:
+        InputError: if the recording is shorter than a frame.
+    """
+    samples = resampled(recording, ear.front.rate).samples
+    if len(samples) < ear.front.window:
+        raise InputError(
+            f"the recording has {len(samples)} samples; expected {ear.front.window} or more"
+        )
+    frames, stream = FrameStream(ear.front), ear.net.eval().stream()
+    size = round(PART_S * ear.front.rate)
+    for first in range(0, len(samples), size):
+        come = frames.feed(samples[first : first + size])
+        if len(come) and stream.feed((come - ear.scale.mean) / ear.scale.deviation) is not None:
+            break
+    answer = stream.finish()
+    return Heard(
+        ear.words[answer.label],
+        answer.label,
+        answer.probability,
+        answer.step,
+        ear.front.end_s(answer.step),
+        answer.crossed,
+    )
+
+
+@torch.no_grad()
+def course(ear: Ear, recording: Recording) -> tuple[Tensor, Tensor]:
+    """The whole recording's frames [T, bands], in standard units, and probabilities [T, words]."""
+    samples = resampled(recording, ear.front.rate).samples
+    bands = (ear.front(samples) - ear.scale.mean) / ear.scale.deviation
+    return bands, probabilities(ear.net.eval().all_steps(bands[:, None])[:, 0])
+
+
+def newest_trained(run: Path, quick: bool) -> Path | None:
+    """The newest whole run beside one, whose networks can listen.
+
+    Args:
+        run: a run folder; itself, it doesn't count.
+        quick: whether a smoke run will do.
+    """
+    found = [path for path in run.parent.glob("*/result.json") if path.parent != run]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            result = json.loads(path.read_text())
+            whole = result["complete"] and "chosen_threshold" in result["metrics"]
+            if whole and result["experiment"] == NAME and (quick or not result["quick"]):
+                return path.parent
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # what is no result can't listen
+    return None
+
+
+def load_ear(run: Path) -> Ear:
+    """The network that a whole run chose, with its weights.
+
+    Args:
+        run: its folder.
+
+    Raises:
+        InputError: if it is no such run, or its files are damaged.
+    """
+    whole = _result(run)
+    checkpoint, arrays = load_checkpoint(run / "checkpoint"), load_tensors(run / ARRAYS)
+    if checkpoint is None:
+        raise InputError(f"{run} has no checkpoint; expected one of trained networks")
+    try:
+        return _ear(run, whole, checkpoint[0], arrays)
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(f"{run} is damaged: {type(error).__name__} {error}") from None
+
+
+def _ear(
+    run: Path, whole: dict[str, Any], trained: dict[str, Tensor], arrays: dict[str, Tensor]
+) -> Ear:
+    settings, metrics, data = whole["config"], whole["metrics"], whole["data"]
+    words, rate = tuple(map(str, data["classes"])), data["rate"]
+    if type(rate) is not int or not LOWEST_HZ <= rate <= HIGHEST_HZ:
+        raise InputError(f"{run}: rate is {rate!r}; expected {LOWEST_HZ} to {HIGHEST_HZ} Hz")
+    config = RankSpeechConfig(**{f.name: settings[f.name] for f in fields(RankSpeechConfig)})
+    name, front = (
+        rank_name(metrics["chosen_threshold"], metrics["chosen_entropy_weight"]),
+        LogMel(rate),
+    )
+    start = f"model.{name}."
+    weights = {k.removeprefix(start): v for k, v in trained.items() if k.startswith(start)}
+    with torch.device("meta"):
+        shapes = config.network(config.models()[name], front.bands, len(words)).state_dict()
+    if any(weights[key].shape != shapes[key].shape for key in shapes):
+        raise InputError(f"{run}: its weights are not those of its settings")
+    net = config.network(config.models()[name], front.bands, len(words))
+    restore(net, weights, run / "checkpoint")
+    scale = Scale(arrays["scale.mean"], arrays["scale.deviation"])
+    if any(part.shape != (front.bands,) or not part.isfinite().all() for part in scale):
+        raise InputError(f"{run / ARRAYS}: scale doesn't fit; expected {front.bands} bands")
+    return Ear(net, front, scale, words)
+
+
+def _result(run: Path) -> dict[str, Any]:
+    """What ``result.json`` of a whole run of trained networks holds."""
+    try:
+        result: dict[str, Any] = json.loads((run / "result.json").read_text())
+        whole = result["experiment"] == NAME and "chosen_threshold" in result["metrics"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise InputError(f"trained is {str(run)!r}; expected the folder of a whole run of {NAME}")
+    return result

@@ -1,0 +1,310 @@
+"""Rank coding of MNIST in time: each pixel fires once, the brighter the earlier.
+
+Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate
+Recurrent Neural Networks*, ICLR 2022.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.data.images.augment import shifted
+from plastorch.data.images.imageset import ImageSet
+from plastorch.data.images.load import load_images
+from plastorch.data.tasks.temporal import STEPS, spike_steps, turned
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.distributed import check_parts
+from plastorch.engine.errors import check_names
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
+from plastorch.experiments.rank.mnist_claims import claims
+from plastorch.experiments.rank.reading import measured, thresholds_with
+from plastorch.experiments.rank.work import work
+from plastorch.experiments.stpn.recurrent import networks
+from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
+from plastorch.rank.pictures import PictureLSTM, convolutions
+from plastorch.rank.train import Mode, batch_rows
+
+PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
+VALIDATION = 12
+"""One in so many training images is held out to select by: 5,000 of 60,000."""
+CHANNELS, DROPOUT = (16, 32, 64), 0.25
+DEGREES, SCALE = 10.0, 0.1
+"""Most by which images are turned and scaled for the convolutional networks."""
+AFTERWARDS = 0.25
+"""Share of the convolutional networks' learning rate after their passes over the first step."""
+AT_ONCE = 1e-6
+"""A threshold that all outputs cross at the first step."""
+TIMED = ("lstm-rank", "convolutional")
+"""Networks whose answers' work is measured."""
+QUICK = (600, 300)
+"""Training and test images of a smoke run."""
+
+
+class Model(NamedTuple):
+    """A network of the comparison."""
+
+    mode: Mode
+    """What it is trained for."""
+    hidden_size: int = 125
+    """Of the LSTM; the paper's."""
+    convolutional: bool = False
+    """Whether it sees, through convolutions, all that has fired so far, and learns from images that
+    are turned, scaled and shifted at random."""
+    entropy_weight: float = 0.0
+    """β."""
+    coarse: bool = False
+    """Whether pixels fire in fewer steps."""
+
+
+MODELS = {
+    "lstm-rank": Model("rank"),
+    "lstm-beta5": Model("rank", entropy_weight=0.05),
+    "lstm-beta10": Model("rank", entropy_weight=0.1),
+    "lstm-last": Model("last"),
+    "lstm-all": Model("all"),
+    "convolutional": Model("rank", 128, True),
+    "convolutional-coarse": Model("rank", 128, True, coarse=True),
+}
+"""β in hundredths."""
+
+
+@dataclass(frozen=True)
+class RankMnistConfig(Settings):
+    """Settings of rank-mnist; those of the LSTMs are the paper's, as far as it has them.
+
+    Args:
+        models: which ones learn, one after the other.
+        steps: at which pixels fire.
+        coarse_steps: the same of one of the convolutional networks. Of how many steps the paper's
+            best network saw the first, is not known; of 20, it shows less than what is needed, the
+            brightest pixels alone, of which one in 150 images has fewer than ten.
+        epochs: passes over the training images, of each LSTM; its answers only begin to come early
+            after about fifteen.
+        convolutional_epochs: of the convolutional network.
+        first_epochs: passes before those, in which the convolutional network learns from the first
+            step alone: all its steps, which an untrained network needs, would cost twenty times as
+            much.
+        batch_size: images per update, of the LSTMs.
+        convolutional_batch_size: of the convolutional network.
+        learning_rate: of Adam, of the LSTMs.
+        convolutional_learning_rate: of the convolutional network in the passes over the first step,
+            in which it falls to 0 along half a cosine; in those after them it does so again, from a
+            quarter, as else much of what was learned of the first step would be lost.
+        threshold: θ.
+        shift: largest shift of images for the convolutional network, in pixels.
+    """
+
+    models: tuple[str, ...] = tuple(MODELS)
+    steps: Annotated[int, Range(2, 255)] = STEPS
+    coarse_steps: Annotated[int, Range(2, 255)] = 5
+    epochs: Count = 50
+    convolutional_epochs: Count = 20
+    first_epochs: CountOrZero = 16
+    batch_size: Size = 256
+    convolutional_batch_size: Size = 128
+    learning_rate: Rate = 1e-3
+    convolutional_learning_rate: Rate = 2e-3
+    threshold: Annotated[float, Range(0.1, 1, below=True)] = 0.95
+    shift: Annotated[int, Range(0, 28)] = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+
+    def network(self, name: str, side: int = 28, classes: int = 10) -> RankCoder:
+        """A model of that name, for square pictures of so many pixels a side."""
+        model, pixels = MODELS[name], side**2
+        front, features = None, pixels
+        if model.convolutional:
+            front, features = convolutions(side, CHANNELS, DROPOUT)
+        lstm = PictureLSTM(pixels, model.hidden_size, front, features, model.convolutional)
+        readout, chunk = nn.Linear(model.hidden_size, classes), 1 if model.convolutional else 4
+        return RankCoder(lstm, readout, self.threshold, model.entropy_weight, chunk)
+
+
+class Pictures(NamedTuple):
+    """Labelled pictures in time."""
+
+    when: Tensor
+    """The step at which each pixel fires, uint8 [N, 1, side, side]."""
+    labels: Tensor
+    """int64 [N]."""
+    steps: int
+    """T."""
+
+    def some(self, rows: Tensor | slice) -> "Pictures":
+        """Some of the pictures."""
+        return Pictures(self.when[rows], self.labels[rows], self.steps)
+
+    def varied(self, shift: int, random: torch.Generator) -> "Pictures":
+        """The same, turned, scaled and shifted at random."""
+        when = turned(self.when, self.steps, DEGREES, SCALE, random)
+        return self._replace(when=shifted(when, shift, self.steps - 1, random))
+
+    def batch(self) -> Batch:
+        """All of them, as :class:`PictureLSTM` takes them."""
+        flat = self.when.flatten(1)
+        return Batch(flat.expand(self.steps, *flat.shape), self.labels)
+
+    def batches(self, size: int = 200) -> list[Batch]:
+        """All of them, in parts."""
+        return [self.some(slice(i, i + size)).batch() for i in range(0, len(self.labels), size)]
+
+
+def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then reads each at every step and many thresholds.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    images = load_images("mnist", session.data)
+    if session.quick:
+        config, images = _quick(config, images, session.seed)
+    check_parts(
+        batch_size=config.batch_size, convolutional_batch_size=config.convolutional_batch_size
+    )
+    if images.notice:
+        session.tell(images.notice)
+    started = _result(config, session, images)
+    session.run.write_result(started)
+    side = images.train_images.shape[-1]
+    nets = networks(config.models, MODELS, (session.seed,), lambda name: config.network(name, side))
+    nets.to(session.device)
+    loop = Loop(session.run, nets)
+    metrics: dict[str, float] = {}
+    arrays: dict[str, Tensor] = {}
+    with fast_matmul():
+        for name, net in nets.items():
+            assert isinstance(net, RankCoder)
+            steps = config.coarse_steps if MODELS[name].coarse else config.steps
+            *learning, test = _pictures(images, steps, session)
+            _learn(name, net, config, session, loop, learning)
+            readings = evaluate(net, test.batches(), thresholds_with(config.threshold))
+            found = measured(name, readings, config.threshold)
+            metrics, arrays = metrics | found.metrics, arrays | found.arrays
+            if name in TIMED:
+                metrics |= work(name, net, test.batches())
+    session.run.write_arrays(arrays)
+    best = "convolutional" if "convolutional" in nets else config.models[0]
+    head = {"test_accuracy": metrics[f"{best.replace('-', '_')}_accuracy"]}
+    whole = config == RankMnistConfig(models=config.models) and not images.notice
+    ordinary = whole and not session.quick
+    known = claims(metrics, arrays, session.run.records(), len(images.test_labels), ordinary)
+    return session.finish(started, loop, head | metrics, known)
+
+
+def _pictures(images: ImageSet, steps: int, session: Session) -> list[Pictures]:
+    """Those for training, for validation and for the test, which fire in so many steps."""
+    held, device = images.validation_split(1 / VALIDATION, session.seed), session.device
+    return [
+        Pictures(spike_steps(part, steps).to(device), labels.to(device), steps)
+        for part, labels in (
+            (held.train_images, held.train_labels),
+            (held.test_images, held.test_labels),
+            (images.test_images, images.test_labels),
+        )
+    ]
+
+
+def _learn(
+    name: str,
+    net: RankCoder,
+    config: RankMnistConfig,
+    session: Session,
+    loop: Loop,
+    data: Sequence[Pictures],
+) -> None:
+    """Trains a model; the convolutional one from the first step alone to begin with."""
+    model, (train, validation) = MODELS[name], data
+    seed, place = session.seed, list(MODELS).index(name)
+    size, rate = config.batch_size, config.learning_rate
+    if model.convolutional:
+        size, rate = config.convolutional_batch_size, config.convolutional_learning_rate
+    size = min(size, len(train.labels))
+    updates = len(train.labels) // size
+
+    def phase(name: str, kind: int, epochs: int, rate: float) -> RankTraining:
+        path = (seed, 20 + kind, place)
+
+        def batch(number: int) -> Batch:
+            rows = batch_rows(number, len(train.labels), size, path)
+            some = train.some(rows.to(train.labels.device))
+            if model.convolutional:
+                some = some.varied(config.shift, generator(*path, 1, number))
+            return some.batch()
+
+        return RankTraining(
+            name,
+            net,
+            batch,
+            Training(epochs * updates, model.mode, updates, rate, cosine=model.convolutional),
+            (*path, 2),
+            _validation(validation, model.mode),
+            lambda record: float(record["validation_accuracy"]),
+        )
+
+    if model.convolutional and config.first_epochs:
+        net.threshold = AT_ONCE
+        loop.run(phase(f"{name}-first", 0, config.first_epochs, rate))
+        net.threshold = config.threshold
+        rate *= AFTERWARDS
+    epochs = config.convolutional_epochs if model.convolutional else config.epochs
+    loop.run(phase(name, 1, epochs, rate))
+
+
+def _validation(data: Pictures, mode: Mode) -> Callable[[RankCoder], Record]:
+    """How many answers are right: at t* if that is what is trained, else at the end."""
+
+    @torch.no_grad()
+    def validate(net: RankCoder) -> Record:
+        right = steps = 0
+        for batch in data.batches():
+            if mode == "rank":
+                decision = net(batch.x)
+                label, step = decision.label, decision.step
+            else:
+                label = net.all_steps(batch.x)[-1].argmax(dim=-1)
+                step = torch.full_like(label, data.steps - 1)
+            right += int((label == batch.labels).sum())
+            steps += int(step.sum())
+        count = len(data.labels)
+        return {"validation_accuracy": right / count, "validation_mean_step": steps / count}
+
+    return validate
+
+
+def _quick(
+    config: RankMnistConfig, images: ImageSet, seed: int
+) -> tuple[RankMnistConfig, ImageSet]:
+    """The same with few images and epochs."""
+    config = replace(config, epochs=2, convolutional_epochs=1, first_epochs=1)
+    return replace(config, batch_size=50, convolutional_batch_size=50), images.few(*QUICK, seed)
+
+
+def _result(config: RankMnistConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+    data = {
+        "name": images.name,
+        "n_train": len(images.train_labels),
+        "n_test": len(images.test_labels),
+        "source": f"{images.source}; 1 in {VALIDATION} of the training images held out",
+        "sha256": images.sha256,
+        "classes": list(images.classes),
+        "notice": images.notice,
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("rank-mnist", PAPER, settings, data, session.device)

@@ -1,0 +1,171 @@
+"""What is said of rank coding on temporal MNIST, and whether a run bears it out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import mean
+
+from torch import Tensor
+
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.rank.frontier import sampling_error
+from plastorch.experiments.rank.work import answer_claims, training_claims
+
+Figures = Mapping[str, float]
+ONE_SPIKE = {"S4NN (Kheradpisheh and Masquelier 2020)": 0.974}
+"""Accuracy on MNIST that a spiking network with one spike per neuron had before the paper."""
+OTHER = {
+    "time to first spike, trained from scratch (Che et al. 2024, after the paper)": 0.9948,
+    "rate-coded spiking convolutions, which need all steps (Lee et al. 2016)": 0.9931,
+}
+"""The same of others; the paper claims nothing of them."""
+BETAS = ("lstm-rank", "lstm-beta5", "lstm-beta10")
+"""By the weight of entropy."""
+EPOCHS = 3
+"""Over which figures of a training are averaged."""
+FIRST_STEP = 0.9919
+"""The paper's accuracy after the first step; of which network and encoding, is not known."""
+
+
+def claims(
+    figures: Figures,
+    arrays: Mapping[str, Tensor],
+    records: Sequence[Record],
+    test_images: int,
+    ordinary: bool,
+) -> list[Claim]:
+    """What the models that were trained can tell.
+
+    Args:
+        figures: the run's metrics.
+        arrays: of which the curves are used.
+        records: its log.
+        test_images: in the test.
+        ordinary: whether data and settings are the defaults; if not, no claim is judged.
+    """
+    error = 3 * sampling_error(0.97, test_images)
+    found = [
+        *_convolutional_claims(figures),
+        *_coarse_claims(figures),
+        *_half_time_claims(figures),
+        *_lstm_claims(figures),
+        *_untrained_claims(figures),
+        *_threshold_claims(arrays, error),
+        *_entropy_claims(records),
+        *_work_claims(records),
+        *training_claims(records, ("lstm-rank",), "lstm-last"),
+        *answer_claims(figures, "lstm-rank"),
+    ]
+    return found if ordinary else [replace(claim, holds=None) for claim in found]
+
+
+def _convolutional_claims(figures: Figures) -> Iterator[Claim]:
+    if "convolutional_accuracy" not in figures:
+        return
+    accuracy = figures["convolutional_accuracy"]
+    statement = "convolutions and an LSTM, read at the first crossing: the paper's accuracy"
+    yield Claim("crossing", statement, FIRST_STEP, accuracy, accuracy >= FIRST_STEP, "paper")
+    steps = figures["convolutional_mean_step"] + 1
+    statement = "its answers take less than 2 of 20 steps on average"
+    yield Claim("crossing-time", statement, 2.0, steps, steps < 2, "paper")
+    first = figures["convolutional_first_accuracy"]
+    statement = "all read after the first of 20 steps, where faint digits don't show yet"
+    yield Claim("first-of-20", statement, FIRST_STEP, first, None, "ours")
+    for name, published in (ONE_SPIKE | OTHER).items():
+        statement = f"it is right more often than {name}"
+        id_ = f"above-{name.split()[0].lower()}"
+        holds = accuracy > published if name in ONE_SPIKE else None
+        yield Claim(id_, statement, published, accuracy, holds, "ours")
+
+
+def _coarse_claims(figures: Figures) -> Iterator[Claim]:
+    if "convolutional_coarse_accuracy" in figures:
+        first = figures["convolutional_coarse_first_accuracy"]
+        statement = "the same in 5 coarse steps, all read after the first: the paper's accuracy"
+        yield Claim("first-step", statement, FIRST_STEP, first, first >= FIRST_STEP, "ours")
+
+
+def _half_time_claims(figures: Figures) -> Iterator[Claim]:
+    """Half the time; and at nearly no loss, where another network is trained at the last step."""
+    share = figures.get("convolutional_answer_time")
+    if share is not None:
+        statement = "convolutions: answers take half the wall time of reading to the end; share"
+        yield Claim("half-time", statement, 0.5, share, share <= 0.5, "ours")
+    if {"lstm_rank_accuracy", "lstm_last_last_accuracy"} <= figures.keys():
+        loss = figures["lstm_last_last_accuracy"] - figures["lstm_rank_accuracy"]
+        statement = (
+            "LSTM: its answers lose less than half a point against one trained as long at the last "
+            "step, and read there; loss"
+        )
+        yield Claim("half-time-loss", statement, 0.005, loss, loss < 0.005, "ours")
+
+
+def _lstm_claims(figures: Figures) -> Iterator[Claim]:
+    if "lstm_rank_accuracy" not in figures:
+        return
+    accuracy, steps = figures["lstm_rank_accuracy"], figures["lstm_rank_mean_step"] + 1
+    statement = "LSTM of 125 neurons: 95 % of its answers at the first crossing are right"
+    yield Claim("lstm-accuracy", statement, 0.95, accuracy, accuracy >= 0.95, "paper")
+    statement = "they take less than 2 of 20 steps on average"
+    yield Claim("lstm-time", statement, 2.0, steps, steps < 2, "paper")
+
+
+def _untrained_claims(figures: Figures) -> Iterator[Claim]:
+    """Against the same network, trained as long at the last step or at all."""
+    for other, words in (("lstm_last", "the last step"), ("lstm_all", "all steps")):
+        if not {"lstm_rank_accuracy", f"{other}_accuracy"} <= figures.keys():
+            continue
+        mine, theirs = figures["lstm_rank_first_accuracy"], figures[f"{other}_first_accuracy"]
+        statement = (
+            f"after the first step it is right more often than if trained as long at {words}"
+        )
+        # The paper doesn't compare with training at all steps.
+        yield Claim(
+            f"first-{other[5:]}",
+            statement,
+            theirs,
+            mine,
+            mine > theirs,
+            "paper" if other == "lstm_last" else "ours",
+        )
+
+
+def _threshold_claims(arrays: Mapping[str, Tensor], error: float) -> Iterator[Claim]:
+    for name in ("lstm-rank", "convolutional"):
+        if f"{name}.curve" not in arrays:
+            continue
+        times, accuracies = arrays[f"{name}.curve"][:, :2].T.tolist()
+        rise = min(later - earlier for earlier, later in pairwise(times))
+        statement = f"{name}: a higher threshold answers later; least rise of t*"
+        yield Claim(f"{name}-threshold-time", statement, 0.0, rise, rise > 0, "paper")
+        gain = min(later - earlier for earlier, later in pairwise(accuracies))
+        statement = f"{name}: and is not less right, but for three standard errors; least rise"
+        yield Claim(f"{name}-threshold-accuracy", statement, -error, gain, gain >= -error, "paper")
+
+
+def _entropy_claims(records: Sequence[Record]) -> Iterator[Claim]:
+    """On the images held out, after the last epochs."""
+    courses = [[row for row in records if row["phase"] == name][-EPOCHS:] for name in BETAS]
+    if not all(courses):
+        return
+    times, right = (
+        [mean(float(row[f"validation_{kind}"]) for row in course) for course in courses]
+        for kind in ("mean_step", "accuracy")
+    )
+    rise = min(later - earlier for earlier, later in pairwise(times))
+    words = "the more entropy is rewarded, on images held out, the"
+    statement = f"{words} later answers come: least rise of t*"
+    yield Claim("entropy-time", statement, 0.0, rise, rise > 0, "paper")
+    gain = right[-1] - right[0]
+    statement = f"{words} more are right: rise from β = 0 to the largest"
+    yield Claim("entropy-accuracy", statement, 0.0, gain, gain > 0, "paper")
+
+
+def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
+    """Whether training needs less and less, from the first epoch to the last three."""
+    rows = [row for row in records if row["phase"] == "lstm-rank"]
+    for what, field in (("steps are computed", "computed_steps"), ("seconds pass", "seconds")):
+        if len(rows) > 3:
+            share = mean(float(row[field]) for row in rows[-3:]) / float(rows[0][field])
+            statement = f"fewer {what} in an epoch at the end of training than in the first; share"
+            yield Claim(f"lstm-{field.split('_')[0]}", statement, 1.0, share, share < 1, "paper")

@@ -1,0 +1,137 @@
+"""What reading networks for many thresholds comes to, and how networks compare at equal times."""
+
+from math import isnan
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.experiments.stpn.recurrent import field
+from plastorch.rank import Readings
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
+"""At which a network is read."""
+
+
+class Measured(NamedTuple):
+    """Of a network."""
+
+    metrics: dict[str, float]
+    arrays: dict[str, Tensor]
+
+
+def thresholds_with(*own: float) -> tuple[float, ...]:
+    """All at which a network is read, its own among them.
+
+    Example:
+        >>> thresholds_with(0.25)[:2]
+        (0.25, 0.3)
+    """
+    return tuple(sorted({*THRESHOLDS, *own}))
+
+
+def measured(name: str, readings: Readings, threshold: float) -> Measured:
+    """How good a network's answers are, and how early.
+
+    Args:
+        name: of the network; begins the names of metrics and arrays.
+        readings: of the test set.
+        threshold: θ for the metrics and for the histogram.
+
+    Returns:
+        Metrics, and the arrays ``curve``, mean step, accuracy, θ and share without crossing of each
+        θ [K, 4]; ``fixed``, accuracy at each step [T]; ``steps``, numbers of right and of wrong
+        answers at each step, then of those without crossing [2, T + 1].
+    """
+    timings = [readings.timing(each) for each in readings.thresholds]
+    place, steps = readings.thresholds.index(threshold), len(readings.accuracy_at)
+    curve = [
+        (timing.mean_step, timing.accuracy, each, timing.uncrossed)
+        for timing, each in zip(timings, readings.thresholds, strict=True)
+    ]
+    metrics = timings[place]._asdict() | {
+        "first_accuracy": float(readings.accuracy_at[0]),
+        "last_accuracy": float(readings.accuracy_at[-1]),
+        "area": float(readings.accuracy_at.mean()),
+        "skipped": readings.skipped(threshold),
+    }
+    when = torch.where(readings.crossed[place], readings.step[place], steps)
+    counts = [torch.bincount(when[of], minlength=steps + 1) for of in _answers(readings, place)]
+    arrays = {
+        "curve": torch.tensor(curve, dtype=torch.float64),
+        "fixed": readings.accuracy_at,
+        "steps": torch.stack(counts),
+    }
+    return Measured(
+        {field(name, kind): value for kind, value in metrics.items() if not isnan(value)},
+        {f"{name}.{kind}": array for kind, array in arrays.items()},
+    )
+
+
+def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Which readings (mean step, accuracy) none beats in both, the earliest first.
+
+    Example:
+        >>> best_points(np.array([[3.0, 0.9], [1.0, 0.5], [2.0, 0.4], [4.0, 0.8]])).tolist()
+        [1, 0]
+    """
+    order = np.lexsort((-points[:, 1], points[:, 0]))
+    best = np.maximum.accumulate(points[order, 1])
+    kept = np.concatenate([[True], best[1:] > best[:-1]])
+    found: NDArray[np.intp] = order[kept]
+    return found
+
+
+def time_to_reach(curve: NDArray[np.float64], accuracy: float) -> float:
+    """The earliest mean step at which a curve is that accurate; its last one if it never is.
+
+    Args:
+        curve: mean step and accuracy of several readings [K, 2 or more], in any order.
+        accuracy: wanted.
+
+    Example:
+        >>> time_to_reach(np.array([[10.0, 1.0], [0.0, 0.5]]), 0.75)
+        5.0
+    """
+    steps, right = curve[curve[:, 0].argsort()][:, :2].T
+    right = np.maximum.accumulate(right)
+    after = int(np.searchsorted(right, accuracy))
+    if after == 0 or after == len(right):
+        return float(steps[0 if after == 0 else -1])
+    share = (accuracy - right[after - 1]) / (right[after] - right[after - 1])
+    return float(steps[after - 1] + share * (steps[after] - steps[after - 1]))
+
+
+def gains(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], count: int = 50
+) -> NDArray[np.float64]:
+    """By how much one curve is above the other, at equal mean steps where both have readings.
+
+    Args:
+        ours: mean step and accuracy of several readings [K, 2], in any order.
+        theirs: the same of what is compared.
+        count: of the times, spread evenly.
+
+    Returns:
+        Time and gain in accuracy [count, 2]; nothing if they have no time in common.
+
+    Example:
+        >>> line = np.array([[0.0, 0.5], [10.0, 1.0]])
+        >>> gains(line, line - [2.0, 0.0], 2).round(2).tolist()
+        [[0.0, -0.1], [8.0, -0.1]]
+    """
+    ours, theirs = ours[ours[:, 0].argsort()], theirs[theirs[:, 0].argsort()]
+    first, last = max(ours[0, 0], theirs[0, 0]), min(ours[-1, 0], theirs[-1, 0])
+    if first > last:
+        return np.zeros((0, 2))
+    times = np.linspace(first, last, count)
+    gain = np.interp(times, *ours[:, :2].T) - np.interp(times, *theirs[:, :2].T)
+    return np.stack([times, gain], axis=1)
+
+
+def _answers(readings: Readings, place: int) -> tuple[Tensor, Tensor]:
+    """Which answers of a threshold are right, and which wrong."""
+    right = readings.right[place]
+    return right, ~right

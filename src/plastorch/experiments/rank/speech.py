@@ -1,0 +1,215 @@
+"""Rank coding of spoken words: how early a network knows the word, and how well.
+
+Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate
+Recurrent Neural Networks*, ICLR 2022.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.data.audio.frames import Frames
+from plastorch.data.audio.logmel import LogMel
+from plastorch.data.audio.recordings import SpeechSet, load_speech
+from plastorch.data.audio.wav import read_wav
+from plastorch.engine.device import generator
+from plastorch.engine.distributed import check_parts
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
+from plastorch.experiments.rank.reading import thresholds_with
+from plastorch.experiments.rank.speech_claims import claims
+from plastorch.experiments.rank.speech_data import Words, batches, on, read_words, smoke
+from plastorch.experiments.rank.speech_figures import Reading, chosen, measured_words
+from plastorch.experiments.rank.speech_networks import Model, RankSpeechConfig
+from plastorch.experiments.rank.work import work
+from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
+from plastorch.rank.criterion import probabilities
+
+PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
+MAX_NORM = 1.0
+"""Of the gradient."""
+RECORDS = 10
+"""Of a training, each of the same number of batches."""
+
+
+def measure(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
+    """Trains the networks and reads them for many thresholds; or listens to a recording.
+
+    Args:
+        config: what to train, or what to listen to.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data, a recording or a checkpoint are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    if config.listen is None:
+        return _train(config, session)
+    read_wav(config.listen)  # what is no recording should be known before anything is trained
+    trained = config.trained or newest_trained(session.run.path, session.quick)
+    if trained is not None:
+        return _listen(config, session, Path(trained))
+    session.tell("no trained network is at hand: it is trained first, then it listens")
+    finished = _train(config, session)
+    session.tell(str(hear(load_ear(session.run.path), read_wav(config.listen))))
+    return finished
+
+
+def _train(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
+    speech = load_speech(config.dataset, session.data)
+    speech = speech.by_speaker(session.seed) if config.split == "speaker" else speech
+    if session.quick:
+        speech = smoke(speech, session.seed)
+        config = replace(config, thresholds=(0.7,), entropy_weights=(0.0,), epochs=8)
+        session.tell(f"smoke run on {len(speech.rows('train'))} training words, of three networks")
+    check_parts(batch_size=min(config.batch_size, len(speech.rows("train"))))
+    front = LogMel(read_wav(speech.files[0]).rate)
+    started = _result(config, session, speech, front)
+    session.run.write_result(started)
+    words, scale = read_words(speech, front)
+    models, nets = config.models(), nn.ModuleDict()
+    for name, model in models.items():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator(session.seed, 0).initial_seed())
+            nets[name] = config.network(model, front.bands, len(speech.words))
+    loop = Loop(session.run, nets.to(session.device))
+    readings: dict[str, Reading] = {}
+    for name, model in models.items():
+        net = nets[name]
+        assert isinstance(net, RankCoder)
+        loop.run(_phase(name, net, model, config, session, words))
+        thetas = thresholds_with(*config.thresholds, model.threshold)
+        validation, test = (
+            evaluate(net, batches(part, session.device), thetas) for part in words[1:]
+        )
+        readings[name] = Reading(validation, test, model.threshold, model.entropy_weight)
+    found = measured_words(readings, words.test, front)
+    best = nets[chosen(readings)]
+    assert isinstance(best, RankCoder)
+    metrics = found.metrics | work("chosen", best, batches(words.test, session.device))
+    scales = {"scale.mean": scale.mean, "scale.deviation": scale.deviation}
+    session.run.write_arrays(found.arrays | scales | _example(best.cpu(), words.test))
+    plain = RankSpeechConfig(config.dataset, config.split, listen=config.listen)
+    ordinary = config == plain and not session.quick
+    records, tested = session.run.records(), len(words.test.labels)
+    known = claims(metrics, found.arrays, records, tested, ordinary)
+    return session.finish(started, loop, metrics, known)
+
+
+def _phase(
+    name: str,
+    net: RankCoder,
+    model: Model,
+    config: RankSpeechConfig,
+    session: Session,
+    words: Words,
+) -> RankTraining:
+    """The training of a network, on batches that all networks see alike."""
+    size = min(config.batch_size, len(words.train.labels))
+    updates = config.epochs * (len(words.train.labels) // size)
+
+    def batch(number: int) -> Batch:
+        return on(words.training_batch(number, size, session.seed), session.device)
+
+    training = Training(
+        updates,
+        model.mode,
+        max(1, updates // RECORDS),
+        config.learning_rate,
+        cosine=True,
+        max_norm=MAX_NORM,
+    )
+    validate = _validation(words.validation, session.device)
+    return RankTraining(name, net, batch, training, (session.seed, 3), validate)
+
+
+def _validation(words: Frames, device: torch.device) -> Callable[[RankCoder], Record]:
+    """How many answers at the first crossing are right, and when they come."""
+    parts = batches(words, device)
+
+    @torch.no_grad()
+    def validate(net: RankCoder) -> Record:
+        decisions = [net(part.x, part.lengths) for part in parts]
+        right = sum(
+            int((decision.label == part.labels).sum())
+            for decision, part in zip(decisions, parts, strict=True)
+        )
+        steps = sum(int(decision.step.sum()) for decision in decisions)
+        count = len(words.labels)
+        return {"validation_accuracy": right / count, "validation_mean_step": steps / count}
+
+    return validate
+
+
+@torch.no_grad()
+def _example(net: RankCoder, test: Frames) -> dict[str, Tensor]:
+    """A word of the test that is answered right, at a time in the middle of all."""
+    (batch,) = batches(test, torch.device("cpu"), len(test.labels))
+    decision = net.eval()(batch.x, batch.lengths)
+    right = decision.crossed & (decision.label == test.labels)
+    rows = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(len(test.labels))
+    row = int(rows[decision.step[rows].argsort()[len(rows) // 2]])
+    bands = test.bands[row, : int(test.lengths[row])]
+    chances = probabilities(net.all_steps(bands[:, None])[:, 0])
+    return _word(bands, chances, int(decision.step[row]), int(decision.label[row]))
+
+
+def _word(bands: Tensor, chances: Tensor, step: int, label: int) -> dict[str, Tensor]:
+    answer = torch.tensor([step, label])
+    return {"word.bands": bands, "word.probabilities": chances, "word.answer": answer}
+
+
+def _listen(config: RankSpeechConfig, session: Session, trained: Path) -> dict[str, Any]:
+    """Listens to the recording; the result and the figure are of it alone."""
+    assert config.listen is not None
+    ear, recording = load_ear(trained), read_wav(config.listen)
+    session.tell(f"listening with the network of {trained}")
+    heard = hear(ear, recording)
+    session.tell(str(heard))
+    session.run.write_arrays(_word(*course(ear, recording), heard.step, heard.label))
+    data = {
+        "name": Path(config.listen).name,
+        "n_test": 1,
+        "source": f"a recording; the network is of the run {trained.name}",
+        "sha256": hashlib.sha256(Path(config.listen).read_bytes()).hexdigest(),
+        "classes": list(ear.words),
+    }
+    metrics = {"answer_ms": 1000 * heard.end_s, "probability": heard.probability}
+    started = _started(config, session, data, ear.front)
+    return session.finish(started, Loop(session.run, nn.ModuleDict()), metrics, [])
+
+
+def _result(
+    config: RankSpeechConfig, session: Session, speech: SpeechSet, front: LogMel
+) -> dict[str, Any]:
+    data = {
+        "name": f"{speech.name}, {len(speech.words)} words",
+        "n_train": len(speech.rows("train")),
+        "n_validation": len(speech.rows("validation")),
+        "n_test": len(speech.rows("test")),
+        "source": speech.source,
+        "sha256": speech.sha256(),
+        "classes": list(speech.words),
+    }
+    return _started(config, session, data, front)
+
+
+def _started(
+    config: RankSpeechConfig, session: Session, data: dict[str, Any], front: LogMel
+) -> dict[str, Any]:
+    """The result before anything is measured; a frame's times are in ms."""
+    hop = 1000 * front.hop / front.rate
+    data = {**data, "rate": front.rate, "frame_ms": [1000 * front.end_s(0), hop]}
+    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("rank-speech", PAPER, settings, data, session.device)

@@ -1,0 +1,146 @@
+"""What is said of rank coding of spoken words, and whether a run bears it out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import mean
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.rank.frontier import sampling_error
+from plastorch.experiments.rank.reading import gains
+from plastorch.experiments.rank.work import answer_claims, training_claims
+
+Figures = Mapping[str, float]
+Curves = Mapping[str, Tensor]
+Points = NDArray[np.float64]
+
+
+def claims(
+    figures: Figures,
+    curves: Curves,
+    records: Sequence[Record],
+    test_words: int,
+    ordinary: bool,
+) -> list[Claim]:
+    """What the networks that were trained can tell.
+
+    Args:
+        figures: the run's metrics.
+        curves: the run's arrays.
+        records: its log.
+        test_words: in the test.
+        ordinary: whether the settings are the defaults; if not, no claim is judged.
+    """
+    error = sampling_error(figures["last_last_accuracy"], test_words)
+    found = [
+        *_grid_claims(curves, error),
+        *_curve_claims(curves, error),
+        *_chosen_claims(figures, error),
+        *_threshold_claims(curves, error),
+        *_entropy_claims(curves["grid"], error),
+        *_work_claims(records),
+        *training_claims(records, _rank_phases(records), "last"),
+        *answer_claims(figures, "chosen"),
+    ]
+    return found if ordinary else [replace(claim, holds=None) for claim in found]
+
+
+def _grid_claims(curves: Curves, error: float) -> Iterator[Claim]:
+    """Each network where it was trained to answer, and the one that wasn't, read as early."""
+    theirs = curves["last.curve"].numpy()
+    theirs = theirs[theirs[:, 0].argsort()]
+    times, right = curves["grid"].numpy()[:, 2:].T
+    gain = right - np.interp(times, *theirs[:, :2].T)
+    statement = (
+        "rank-coded networks, each at the threshold that it was trained with, are right more often "
+        "than the one trained at the last step is at the same mean time: gain"
+    )
+    average, least = float(gain.mean()), float(gain.min())
+    yield Claim("trained-gain", f"{statement}, mean over them", 0.0, average, average > 0, "paper")
+    statement += ", but for two standard errors; least of them"
+    yield Claim("trained-gain-least", statement, -2 * error, least, least >= -2 * error, "paper")
+
+
+def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
+    """At equal mean time of the answer; who has an answer may give it later as well."""
+    ours = curves["chosen.curve"].numpy()
+    if len(gain := _gain(ours, curves["last.curve"].numpy())):
+        average, least = float(gain.mean()), float(gain.min())
+        statement = (
+            "at equal times, answers of the rank-coded network that validation chose are right "
+            "more often than those of one trained at the last step: gain"
+        )
+        yield Claim("gain", f"{statement}, mean", 0.0, average, average > 0, "paper")
+        statement += " at every time, but for two standard errors; least"
+        yield Claim("gain-least", statement, -2 * error, least, least >= -2 * error, "paper")
+    if len(gain := _gain(ours, curves["all.curve"].numpy())):
+        statement = "beside one trained at all steps, of which nothing is claimed: mean gain"
+        yield Claim("gain-all", statement, 0.0, float(gain.mean()), None, "ours")
+
+
+def _gain(ours: Points, theirs: Points) -> Points:
+    """Gain in accuracy at times from where both answer to where the other ends; maybe none."""
+    last = max(ours[-1, 0], theirs[:, 0].max())
+    return gains(np.vstack([ours[:, :2], [last, ours[-1, 1]]]), theirs)[:, 1]
+
+
+def _chosen_claims(figures: Figures, error: float) -> Iterator[Claim]:
+    mine, theirs = figures["chosen_mean_ms"], figures["last_same_accuracy_ms"]
+    statement = "one trained at the last step needs longer for the same accuracy; ms"
+    yield Claim("equal-accuracy", statement, theirs, mine, mine < theirs, "paper")
+    loss = figures["last_last_accuracy"] - figures["chosen_accuracy"]
+    statement = (
+        "answering early costs little: at most two standard errors below what is right at the end"
+    )
+    yield Claim("early-loss", statement, 2 * error, loss, loss <= 2 * error, "paper")
+    skipped = figures["chosen_skipped"]
+    statement = "half of all steps or more come after the answers, which need none of them; share"
+    yield Claim("skipped", statement, 0.5, skipped, skipped >= 0.5, "ours")
+
+
+def _threshold_claims(curves: Curves, error: float) -> Iterator[Claim]:
+    times, right = curves["chosen.curve"][:, :2].T.tolist()
+    rise = min(later - earlier for earlier, later in pairwise(times))
+    statement = "a higher threshold answers later: least rise of t*, in frames"
+    yield Claim("threshold-time", statement, 0.0, rise, rise > 0, "paper")
+    gain = min(later - earlier for earlier, later in pairwise(right))
+    statement = "and is not less right, but for two standard errors: least rise"
+    yield Claim("threshold-accuracy", statement, -2 * error, gain, gain >= -2 * error, "paper")
+
+
+def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
+    """Of networks that were trained with the same θ, the mean over θ."""
+    rows = grid.tolist()
+    weights = sorted({row[1] for row in rows})
+    if len(weights) < 2:
+        return
+    times = [mean(row[2] for row in rows if row[1] == weight) for weight in weights]
+    rise = min(later - earlier for earlier, later in pairwise(times))
+    statement = "the more entropy is rewarded, the later answers come: least rise of t*, in frames"
+    yield Claim("entropy-time", statement, 0.0, rise, rise > 0, "paper")
+    right = [mean(row[3] for row in rows if row[1] == weight) for weight in weights]
+    gain = right[-1] - right[0]
+    statement = "and the more are right: rise from the least weight of entropy to the largest"
+    yield Claim("entropy-accuracy", statement, 0.0, gain, gain > 0, "paper")
+
+
+def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
+    """Whether training needs less and less, mean over the rank-coded networks."""
+    courses = [[row for row in records if row["phase"] == phase] for phase in _rank_phases(records)]
+    if not courses or min(len(course) for course in courses) < 2:
+        return
+    for what, field in (("steps are computed", "computed_steps"), ("seconds pass", "seconds")):
+        share = mean(float(c[-1][field]) for c in courses) / mean(
+            float(c[0][field]) for c in courses
+        )
+        statement = f"fewer {what} in the last epochs of training than in the first; share"
+        yield Claim(f"training-{field.split('_')[0]}", statement, 1.0, share, share < 1, "paper")
+
+
+def _rank_phases(records: Sequence[Record]) -> list[str]:
+    phases = dict.fromkeys(str(row["phase"]) for row in records)
+    return [phase for phase in phases if phase.startswith("rank")]

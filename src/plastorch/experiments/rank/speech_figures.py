@@ -1,0 +1,112 @@
+"""What reading the networks of rank-speech comes to: metrics, and arrays for the report."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plastorch.data.audio.frames import Frames
+from plastorch.data.audio.logmel import LogMel
+from plastorch.experiments.rank.frontier import sampling_error
+from plastorch.experiments.rank.reading import Measured, best_points, measured, time_to_reach
+from plastorch.experiments.stpn.recurrent import field
+from plastorch.rank import Readings
+
+
+class Reading(NamedTuple):
+    """A network, read for many thresholds."""
+
+    validation: Readings
+    test: Readings
+    threshold: float
+    """Its own θ."""
+    entropy_weight: float
+    """Its β; 0 if it was not rank-coded."""
+
+
+def chosen(readings: Mapping[str, Reading]) -> str:
+    """The rank-coded network to be used: early, and as good as any as far as one can tell.
+
+    Of those whose validation accuracy at their own threshold is within a standard error of the best
+    one's, it is the one that answers first.
+    """
+    own = {
+        name: reading.validation.timing(reading.threshold)
+        for name, reading in readings.items()
+        if name.startswith("rank")
+    }
+    count = len(next(iter(readings.values())).validation.lengths)
+    best = max(timing.accuracy for timing in own.values())
+    good = [n for n, t in own.items() if t.accuracy >= best - sampling_error(best, count)]
+    return min(good, key=lambda name: own[name].mean_step)
+
+
+def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel) -> Measured:
+    """Metrics and arrays of all networks.
+
+    ``rank.curve`` is the trade-off that all rank-coded networks together offer: of their readings
+    at all thresholds, those that no other beats in time and accuracy on the validation set; their
+    times and accuracies are the test's. ``chosen`` is one network, :func:`chosen`, and what others
+    are fairly compared with.
+
+    Args:
+        readings: of each network, the rank-coded ones' names begin with "rank".
+        test: words of the test.
+        front: that made their frames.
+    """
+    name = chosen(readings)
+    shown = {"chosen": readings[name], "last": readings["last"], "all": readings["all"]}
+    metrics: dict[str, float] = {"test_accuracy": 0.0}
+    arrays: dict[str, Tensor] = {}
+    for title, reading in shown.items():
+        found = measured(title, reading.test, reading.threshold)
+        metrics |= found.metrics | _times(title, reading, test, front)
+        arrays |= found.arrays
+    metrics["test_accuracy"] = metrics["chosen_accuracy"]
+    metrics["chosen_threshold"] = readings[name].threshold
+    metrics["chosen_entropy_weight"] = readings[name].entropy_weight
+    ranked = {key: reading for key, reading in readings.items() if key.startswith("rank")}
+    grid = []
+    for key, reading in ranked.items():
+        timing = reading.test.timing(reading.threshold)
+        grid.append((reading.threshold, reading.entropy_weight, timing.mean_step, timing.accuracy))
+        metrics[field(key, "accuracy")] = timing.accuracy
+        metrics[field(key, "mean_ms")] = _ms(front, timing.mean_step)
+        metrics[field(key, "uncrossed")] = timing.uncrossed
+    arrays["grid"] = torch.tensor(grid, dtype=torch.float64)
+    arrays["rank.curve"] = _trade_off(ranked)
+    saved = time_to_reach(arrays["last.curve"].numpy(), metrics["chosen_accuracy"])
+    metrics["last_same_accuracy_ms"] = _ms(front, saved)
+    return Measured(metrics, arrays)
+
+
+def _trade_off(readings: Mapping[str, Reading]) -> Tensor:
+    """Mean step and accuracy on the test of the best readings by validation [F, 2]."""
+    points = [
+        [tuple(part.timing(theta)) for part in (reading.validation, reading.test)]
+        for reading in readings.values()
+        for theta in reading.test.thresholds
+    ]
+    validation, test = np.array(points)[:, :, [1, 0]].transpose(1, 0, 2)
+    return torch.from_numpy(test[best_points(validation)])
+
+
+def _times(title: str, reading: Reading, test: Frames, front: LogMel) -> dict[str, float]:
+    """Milliseconds until the answer, from the recording's beginning and from the word's."""
+    readings = reading.test
+    step = readings.step[readings.thresholds.index(reading.threshold)].double()
+    after = (step - test.onset).clamp(min=0)
+    times = {
+        "mean_ms": float(step.mean()),
+        "median_ms": float(step.quantile(0.5)),
+        "late_ms": float(step.quantile(0.95)),
+        "after_onset_ms": float(after.mean()),
+    }
+    return {field(title, kind): _ms(front, value) for kind, value in times.items()}
+
+
+def _ms(front: LogMel, step: float) -> float:
+    """Milliseconds until a step, whole or not, is known."""
+    return 1000 * (step * front.hop + front.window) / front.rate

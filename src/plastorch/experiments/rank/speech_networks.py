@@ -1,0 +1,115 @@
+"""The networks that are compared on spoken words, and their settings."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Literal, NamedTuple
+
+from torch import nn
+
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
+from plastorch.experiments.preset_defaults import Count, Fraction, Range, Rate, Settings, Size
+from plastorch.rank import RankCoder
+from plastorch.rank.criterion import effective_threshold
+from plastorch.rank.train import Mode
+
+LAYERS = 2
+CHUNK = 16
+"""Frames after which words that have their answers leave the batch: 160 ms."""
+
+Threshold = Annotated[float, Range(0, 1, above=True, below=True)]
+EntropyWeight = Annotated[float, Range(0, 10, below=True)]
+
+
+class Model(NamedTuple):
+    """A network of the comparison."""
+
+    mode: Mode
+    """What it is trained for."""
+    threshold: float = 0.95
+    """θ."""
+    entropy_weight: float = 0.0
+    """β."""
+
+
+@dataclass(frozen=True)
+class RankSpeechConfig(Settings):
+    """Settings of rank-speech.
+
+    Networks learn one after the other: one at the last step, one at all steps, and a rank-coded one
+    for each threshold and each weight of entropy. They begin alike and see the same batches.
+
+    Args:
+        dataset: Google's Speech Commands, or the Free Spoken Digits.
+        split: official, or by speaker, which the digits' official one is not: the seed says which
+            of the speakers is tested on, and the next one is validated on.
+        thresholds: θ.
+        entropy_weights: β; small enough that evidence can cross each θ.
+        hidden_size: neurons of each of the two layers of an LSTM.
+        dropout: share of activities left out in training.
+        epochs: passes over the training words.
+        batch_size: words per update.
+        learning_rate: of Adam at the start; it falls to 0 along half a cosine.
+        listen: a WAV file to be listened to, by a network that was trained before, if there is
+            one, else once it is trained.
+        trained: run folder of that network; the newest whole one beside this one, if not given.
+    """
+
+    dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
+    split: Literal["official", "speaker"] = "official"
+    thresholds: tuple[Threshold, ...] = (0.5, 0.7, 0.9, 0.97)
+    entropy_weights: tuple[EntropyWeight, ...] = (0.0, 0.1, 0.25)
+    hidden_size: Size = 96
+    dropout: Fraction = 0.3
+    epochs: Count = 40
+    batch_size: Size = 32
+    learning_rate: Rate = 2e-3
+    listen: str | None = None
+    trained: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("thresholds", "entropy_weights"):
+            if not getattr(self, name):
+                raise InputError(f"{name} are none; expected some")
+        networks = 2 + len(self.thresholds) * len(self.entropy_weights)
+        weights = 4 * self.hidden_size * (2 * LAYERS - 1) * self.hidden_size
+        check_memory(4 * networks * weights, hidden_size=self.hidden_size)
+        for theta, beta in product(self.thresholds, self.entropy_weights):
+            if effective_threshold(theta, beta) >= 1:
+                raise InputError(
+                    f"entropy_weights are {self.entropy_weights}; expected less than {beta:g}, at "
+                    f"which no evidence is enough to cross {theta:g}"
+                )
+        if self.split == "speaker" and self.dataset != "fsdd":
+            raise InputError(
+                f"split is speaker; expected official for {self.dataset}, which is by speaker"
+            )
+        if self.trained is not None and self.listen is None:
+            raise InputError(f"trained is {self.trained!r}; expected a file to listen to as well")
+
+    def models(self) -> dict[str, Model]:
+        """All networks; the numbers in their names are θ and β in thousandths."""
+        grid = product(self.thresholds, self.entropy_weights)
+        return {"last": Model("last"), "all": Model("all")} | {
+            rank_name(theta, beta): Model("rank", theta, beta) for theta, beta in grid
+        }
+
+    def network(self, model: Model, bands: int, words: int) -> RankCoder:
+        """A model; its gates let it remember from the start."""
+        size = self.hidden_size
+        lstm = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)
+        for layer in range(LAYERS):
+            getattr(lstm, f"bias_ih_l{layer}").data[size : 2 * size] = 1
+        readout = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(size, words))
+        return RankCoder(lstm, readout, model.threshold, model.entropy_weight, CHUNK)
+
+
+def rank_name(threshold: float, entropy_weight: float) -> str:
+    """What a rank-coded network is called.
+
+    Example:
+        >>> rank_name(0.95, 0.03)
+        'rank-950-30'
+    """
+    return f"rank-{threshold * 1000:.0f}-{entropy_weight * 1000:.0f}"

@@ -1,0 +1,261 @@
+"""Rank coding on two toy tasks in which the best time to answer is known.
+
+Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate
+Recurrent Neural Networks*, ICLR 2022.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, NamedTuple
+
+from torch import nn
+
+from plastorch.data.tasks.evidence import RUN_STEPS, Runs, Signals, noisy_signals, runs_of_bits
+from plastorch.engine.device import check_memory, generator
+from plastorch.engine.distributed import check_parts
+from plastorch.engine.errors import check_names
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
+from plastorch.experiments.rank.reading import Measured
+from plastorch.experiments.rank.toy_claims import claims
+from plastorch.experiments.rank.toy_figures import (
+    batches,
+    beyond_observers,
+    measured_observers,
+    measured_runs,
+    measured_signals,
+    thresholds_with,
+    timing_loss,
+)
+from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.rank import Batch, RankCoder, RankTraining, Readings, Training, evaluate
+from plastorch.rank.evaluate import multiply_accumulates
+from plastorch.rank.train import Mode
+from plastorch.stp import STPN
+
+PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
+EVERY = 125
+"""Batches per record and validation."""
+SIZES = {"validation": 2000, "signal": 100_000, "runs": 10_000, "rule": 50_000}
+"""Sequences to validate with, to test with, and to find the best rules of stopping from."""
+QUICK = {"validation": 100, "signal": 500, "runs": 500, "rule": 500}
+
+
+class Model(NamedTuple):
+    """A network of the comparison."""
+
+    mode: Mode
+    """What it is trained for."""
+    entropy_weight: float = 0.0
+    """β."""
+    core: type[nn.Module] = nn.LSTM
+    """The recurrent part."""
+
+
+MODELS = {
+    "signal-last": Model("last"),
+    "signal-all": Model("all"),
+    "signal-rank": Model("rank"),
+    "signal-beta10": Model("rank", 0.1),
+    "signal-beta30": Model("rank", 0.3),
+    "signal-beta40": Model("rank", 0.4),
+    "runs-last": Model("last"),
+    "runs-all": Model("all"),
+    "runs-rank": Model("rank"),
+    "runs-stpn": Model("rank", core=STPN),
+}
+"""By task: is a noisy signal positive, or are there five equal bits in a row; β in hundredths."""
+
+
+@dataclass(frozen=True)
+class RankToyConfig(Settings):
+    """Settings of rank-toy; the defaults are the paper's, but for other models on noisy signals.
+
+    Args:
+        models: which ones learn, one after the other.
+        signal_batches: updates on noisy signals, of a network that learns from first crossings.
+        runs_batches: updates on sequences of bits, of one that learns from them, and of one that
+            learns from the last step.
+        other_batches: of all others: they need fewer, or are compared with what the first was after
+            as many.
+        batch_size: sequences per update, all of them new.
+        learning_rate: of Adam.
+        hidden_size: neurons of an LSTM.
+        stpn_size: neurons of an STPN.
+        threshold: θ.
+    """
+
+    models: tuple[str, ...] = tuple(MODELS)
+    signal_batches: Count = 15_625
+    runs_batches: Count = 7813
+    other_batches: Count = 2500
+    batch_size: Size = 128
+    learning_rate: Rate = 3e-4
+    hidden_size: Size = 125
+    stpn_size: Size = 32
+    threshold: Annotated[float, Range(0.5, 1, below=True)] = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        batch, size = self.batch_size, self.hidden_size
+        # Weights and what Adam keeps of them; gates and states of all steps, or synaptic states.
+        lstm = 4 * size * (4 * 4 * size + 6 * RUN_STEPS * batch)
+        check_memory(lstm, hidden_size=size, batch_size=batch)
+        stpn = 4 * self.stpn_size**2 * (4 + batch)
+        check_memory(stpn, stpn_size=self.stpn_size, batch_size=batch)
+
+    def network(self, name: str) -> RankCoder:
+        """A model of that name."""
+        model = MODELS[name]
+        size = self.stpn_size if model.core is STPN else self.hidden_size
+        readout = nn.Linear(size, 1)
+        return RankCoder(model.core(1, size), readout, self.threshold, model.entropy_weight)
+
+    def training(self, name: str) -> Training:
+        """How it learns."""
+        mode, rate = MODELS[name].mode, self.learning_rate
+        return Training(self.batches(name), mode, EVERY, rate, best_from=0.9)
+
+    def batches(self, name: str) -> int:
+        """Of the training of a model."""
+        if name in ("runs-rank", "runs-last"):
+            return self.runs_batches
+        return self.signal_batches if name == "signal-rank" else self.other_batches
+
+
+def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then reads them and the ideal observers.
+
+    Args:
+        config: what to train.
+        session: where, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a checkpoint to resume is unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    check_parts(batch_size=config.batch_size)
+    sizes = SIZES
+    if session.quick:
+        sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)
+        session.tell("smoke run of 10 batches per model, read on 500 sequences")
+    signals = noisy_signals(sizes["signal"], generator(session.seed, 21))
+    runs = runs_of_bits(sizes["runs"], generator(session.seed, 22))
+    tests: dict[str, Signals | Runs] = {"signal": signals, "runs": runs}
+    started = _result(config, session, tests)
+    session.run.write_result(started)
+    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
+    loop = Loop(session.run, nets)
+    for name, net in nets.items():
+        assert isinstance(net, RankCoder)
+        loop.run(_phase(name, net, config, session, sizes["validation"]))
+    session.tell("reading answers of networks and of ideal observers")
+    rule = noisy_signals(sizes["rule"], generator(session.seed, 23))
+    found = measured_observers(signals, runs, rule, config.threshold)
+    for name, net in nets.items():
+        assert isinstance(net, RankCoder)
+        data = tests[name.split("-")[0]]
+        found[name] = _measured(name, net, data, config.threshold, session)
+    metrics = {key: value for each in found.values() for key, value in each.metrics.items()}
+    metrics |= beyond_observers(found)
+    session.run.write_arrays({key: a for each in found.values() for key, a in each.arrays.items()})
+    head = {"test_accuracy": metrics[field(_headline(config.models), "accuracy")]}
+    ordinary = replace(config, models=tuple(MODELS)) == RankToyConfig() and not session.quick
+    known = claims(metrics, session.run.records(), sizes["signal"], ordinary)
+    return session.finish(started, loop, head | metrics, known)
+
+
+def _headline(models: tuple[str, ...]) -> str:
+    """The model that a run is known by: rank-coded, on noisy signals, if there is one."""
+    ranked = [name for name in models if MODELS[name].mode == "rank"]
+    return "signal-rank" if "signal-rank" in ranked else (ranked or models)[0]
+
+
+def draw(task: str, count: int, path: tuple[int, ...]) -> Signals | Runs:
+    """Sequences of a task."""
+    make: Callable[..., Signals | Runs] = noisy_signals if task == "signal" else runs_of_bits
+    return make(count, generator(*path))
+
+
+def _phase(
+    name: str, coder: RankCoder, config: RankToyConfig, session: Session, count: int
+) -> RankTraining:
+    """The training of a model; those of a task learn from the same sequences."""
+    task, device = name.split("-")[0], session.device
+    held_out = draw(task, count, (session.seed, 20))
+
+    def batch(number: int) -> Batch:
+        sequences = draw(task, config.batch_size, (session.seed, 0, number))
+        return Batch(sequences.x.to(device), sequences.labels.to(device))
+
+    def validate(coder: RankCoder) -> Record:
+        readings = _readings(coder, held_out, (config.threshold,), session)
+        timing = readings.timing(config.threshold)
+        found: Record = {
+            "validation_accuracy": timing.accuracy,
+            "validation_step": timing.mean_step,
+            "validation_last_accuracy": float(readings.accuracy_at[-1]),
+        }
+        if isinstance(held_out, Runs):
+            found["validation_timing_loss"] = timing_loss(readings, held_out, config.threshold)
+        return found
+
+    # By the paper's loss of timing. On signals the paper takes the most accurate of the last
+    # networks, which is one that is late by chance; here it is the last.
+    chosen = task == "runs" and MODELS[name].mode == "rank"
+    score = (lambda record: -float(record["validation_timing_loss"])) if chosen else None
+    path = session.seed, 24
+    return RankTraining(name, coder, batch, config.training(name), path, validate, score)
+
+
+def _readings(
+    coder: RankCoder, data: Signals | Runs, thresholds: tuple[float, ...], session: Session
+) -> Readings:
+    parts = batches(data.x.to(session.device), data.labels.to(session.device))
+    return evaluate(coder, parts, thresholds)
+
+
+def _measured(
+    name: str, coder: RankCoder, data: Signals | Runs, threshold: float, session: Session
+) -> Measured:
+    """Of a network; besides, multiply-accumulates of a sequence to its end and to its answer."""
+    readings = _readings(coder, data, thresholds_with(threshold), session)
+    if isinstance(data, Signals):
+        metrics, arrays = measured_signals(name, readings, data, threshold)
+    else:
+        metrics, arrays = measured_runs(name, readings, data, threshold)
+    whole = float(multiply_accumulates(coder) * len(data.x))
+    used = whole * (1 - metrics[field(name, "skipped")])
+    work = {field(name, "macs"): whole, field(name, "macs_to_answer"): round(used)}
+    return Measured(metrics | work, arrays)
+
+
+def _result(
+    config: RankToyConfig, session: Session, tests: dict[str, Signals | Runs]
+) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for test in tests.values():
+        for tensor in test:
+            digest.update(tensor.numpy().tobytes())
+    learned = {name.split("-")[0] for name in config.models}
+    updates = {
+        task: max(config.batches(name) for name in config.models if name.startswith(task))
+        for task in learned
+    }
+    data = {
+        "name": "noisy signals and runs of equal bits",
+        "n_train": config.batch_size * sum(updates.values()),
+        "n_test": sum(len(tests[task].labels) for task in learned),
+        "source": "generated as the paper says",
+        "sha256": digest.hexdigest(),
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("rank-toy", PAPER, settings, data, session.device)

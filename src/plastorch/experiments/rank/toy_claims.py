@@ -1,0 +1,129 @@
+"""What is said of rank coding on the toy tasks, and whether a run bears it out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import mean, median
+
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.rank.frontier import sampling_error
+from plastorch.experiments.rank.work import after_as_many
+
+Figures = Mapping[str, float]
+BETAS = ("signal-rank", "signal-beta10", "signal-beta30")
+"""Models whose thresholds can be crossed, by the weight of entropy."""
+RECORDS = 10
+"""Over which figures of a training are averaged."""
+SHARE = 10
+"""The first and the last tenth of a training are compared."""
+
+
+def claims(
+    figures: Figures, records: Sequence[Record], test_signals: int, ordinary: bool
+) -> list[Claim]:
+    """What the models that were trained can tell.
+
+    Args:
+        figures: the run's metrics.
+        records: its log.
+        test_signals: noisy signals in the test.
+        ordinary: whether the settings are the defaults; if not, no claim is judged.
+    """
+    error = 3 * sampling_error(0.95, test_signals)
+    found = [
+        *_signal_claims(figures, error),
+        *_entropy_claims(figures, records, error),
+        *_runs_claims(figures),
+        *_work_claims(records),
+    ]
+    return found if ordinary else [replace(claim, holds=None) for claim in found]
+
+
+def _signal_claims(figures: Figures, error: float) -> Iterator[Claim]:
+    if "signal_last_last_accuracy" in figures:
+        accuracy = figures["signal_last_last_accuracy"]
+        statement = "trained at the last step and read there, a noisy signal is told as it can be"
+        holds = abs(accuracy - 0.969) <= 0.003
+        yield Claim("signal-last", statement + ", 0.969 ± 0.003", 0.969, accuracy, holds, "paper")
+    if "signal_rank_accuracy" in figures:
+        accuracy = figures["signal_rank_accuracy"]
+        statement = "trained at the first crossing, accuracy there is 0.95 ± 0.01"
+        holds = abs(accuracy - 0.95) <= 0.01
+        yield Claim("signal-accuracy", statement, 0.95, accuracy, holds, "paper")
+        step = figures.get("signal_rank_mean_step_crossed", 40.0) + 1
+        statement = "answers that cross come within 14 of 40 steps on average"
+        yield Claim("signal-time", statement, 14.0, step, step <= 14, "paper")
+        rank = figures.get("signal_rank_noise_rank", 0.0)
+        statement = "noisier signals are answered later: rank correlation above 0.2"
+        yield Claim("signal-noise", statement, 0.2, rank, rank > 0.2, "ours")
+        gain, time = figures["signal_rank_threshold_gain"], figures["signal_rank_threshold_time"]
+        statement = "a higher threshold answers later: least rise of t* from one to the next"
+        yield Claim("threshold-time", statement, 0.0, time, time > 0, "paper")
+        statement = "and is right more often, but for three standard errors: least rise"
+        yield Claim("threshold-accuracy", statement, -error, gain, gain >= -error, "paper")
+    if "beyond_best" in figures:
+        beyond = figures["beyond_best"]
+        statement = (
+            "no network at any threshold or step beats the best rules to stop that know the task, "
+            "but for three standard errors"
+        )
+        yield Claim("signal-frontier", statement, error, beyond, beyond <= error, "ours")
+
+
+def _entropy_claims(figures: Figures, records: Sequence[Record], error: float) -> Iterator[Claim]:
+    courses = [[row for row in records if row["phase"] == name] for name in BETAS]
+    if all(courses):
+        steps, right = zip(*after_as_many(courses, RECORDS), strict=True)
+        words = "the more entropy is rewarded, with as many updates, the"
+        gain = min(later - earlier for earlier, later in pairwise(steps))
+        statement = f"{words} later answers come: least rise of t*"
+        yield Claim("entropy-time", statement, 0.0, gain, gain > 0, "paper")
+        gain = min(later - earlier for earlier, later in pairwise(right))
+        statement = f"{words} more accurate they are: least rise"
+        yield Claim("entropy-accuracy", statement, 0.0, gain, gain > 0, "paper")
+    if all(courses) and "signal_last_last_accuracy" in figures:
+        most = max(figures[f"{name.replace('-', '_')}_accuracy"] for name in BETAS)
+        most -= figures["signal_last_last_accuracy"]
+        statement = "accuracy rises up to that of the whole sequence, not above"
+        yield Claim("entropy-limit", statement, error, most, most <= error, "paper")
+    if "signal_beta40_uncrossed" in figures:
+        uncrossed = figures["signal_beta40_uncrossed"]
+        statement = "beyond β = 0.36 no answer is worth a crossing of θ = 0.95"
+        yield Claim("entropy-bound", statement, 0.99, uncrossed, uncrossed >= 0.99, "ours")
+
+
+def _runs_claims(figures: Figures) -> Iterator[Claim]:
+    if "runs_rank_accuracy" in figures:
+        accuracy = figures["runs_rank_accuracy"]
+        statement = "trained at the first crossing, runs of equal bits are told there"
+        yield Claim("runs-accuracy", statement, 0.95, accuracy, accuracy >= 0.95, "ours")
+        lag = figures.get("runs_rank_lag", 25.0)
+        statement = "less than 1.5 steps after the run's last bit on average"
+        yield Claim("runs-lag", statement, 1.5, lag, lag < 1.5, "ours")
+        early = figures["runs_rank_early"]
+        statement = "and hardly ever is any sequence answered before it can be known; share"
+        yield Claim("runs-early", statement, 0.03, early, early < 0.03, "ours")
+    if "runs_last_accuracy" in figures:
+        last = figures["runs_last_last_accuracy"]
+        statement = "trained at the last step, all is known there"
+        yield Claim("runs-last", statement, 0.995, last, last >= 0.995, "paper")
+        accuracy = figures["runs_last_accuracy"]
+        statement = "but at the first crossing, such a network can't be trusted"
+        yield Claim("runs-untrained", statement, 0.65, accuracy, accuracy < 0.65, "paper")
+
+
+def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
+    for name in ("signal-rank", "runs-rank"):
+        rows = [row for row in records if row["phase"] == name]
+        if not rows:
+            continue
+        count = max(1, len(rows) // SHARE)
+        first, last = rows[:count], rows[-count:]
+        steps = [mean(float(row["computed_steps"]) for row in part) for part in (first, last)]
+        statement = f"{name}: fewer steps are computed at the end of training than at its start"
+        share = steps[1] / steps[0]
+        yield Claim(f"{name}-steps", statement, 1.0, share, share < 1, "paper")
+        seconds = [median(float(row["seconds"]) for row in part) for part in (first, last)]
+        statement = f"{name}: and updates take less time"
+        share = seconds[1] / seconds[0]
+        yield Claim(f"{name}-seconds", statement, 1.0, share, share < 1, "paper")

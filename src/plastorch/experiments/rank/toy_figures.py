@@ -1,0 +1,162 @@
+"""What answers to the toy tasks come to: metrics by name, and arrays for the report."""
+
+from math import nan
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from plastorch.data.tasks.evidence import (
+    RUN_STEPS,
+    SIGMAS,
+    Runs,
+    Signals,
+    run_log_odds,
+)
+from plastorch.experiments.rank.frontier import above, best_frontier, evidence
+from plastorch.experiments.rank.reading import Measured, measured
+from plastorch.experiments.stpn.recurrent import field
+from plastorch.rank import Batch, Readings
+from plastorch.rank.evaluate import read
+
+THRESHOLDS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+"""At which a network is read."""
+EARLY = 7
+"""Steps at which the answers to noisy signals are mostly mistakes, whatever the noise."""
+NOISE_LEVELS = 10
+PART = 2000
+"""Sequences that are read at a time."""
+
+
+def batches(x: Tensor, labels: Tensor) -> list[Batch]:
+    """Sequences [T, N, I] in parts."""
+    parts = zip(torch.split(x, PART, dim=1), torch.split(labels, PART), strict=True)
+    return [Batch(*part) for part in parts]
+
+
+def thresholds_with(threshold: float) -> tuple[float, ...]:
+    """All at which a network is read, its own among them.
+
+    Example:
+        >>> thresholds_with(0.5)[:2]
+        (0.5, 0.6)
+    """
+    return tuple(sorted({*THRESHOLDS, threshold}))
+
+
+def measured_signals(name: str, readings: Readings, data: Signals, threshold: float) -> Measured:
+    """Answers to noisy signals: how good, how early, and whether noisier ones come later.
+
+    ``threshold_time`` and ``threshold_gain`` are the least rises of t* and of accuracy from one
+    threshold to the next.
+    """
+    metrics, arrays = measured(name, readings, threshold)
+    rises = arrays[f"{name}.curve"][:, :2].diff(dim=0).amin(dim=0).tolist()
+    more = dict(zip(("threshold_time", "threshold_gain"), rises, strict=True))
+    step = readings.step[readings.thresholds.index(threshold)]
+    late = step >= EARLY
+    if late.any() and step[late].min() < step[late].max():
+        more["noise_rank"] = float(spearmanr(data.sigma[late], step[late]).statistic)
+    low, high = SIGMAS
+    level = ((data.sigma - low) / (high - low) * NOISE_LEVELS).long().clamp(max=NOISE_LEVELS - 1)
+    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    groups = [step[level == i].double() for i in range(NOISE_LEVELS)]
+    times = [of.quantile(quarters) if len(of) else torch.full_like(quarters, nan) for of in groups]
+    return Measured(
+        metrics | {field(name, kind): value for kind, value in more.items()},
+        arrays | {f"{name}.noise": torch.stack(times)},
+    )
+
+
+def measured_runs(name: str, readings: Readings, data: Runs, threshold: float) -> Measured:
+    """Answers to sequences of bits: how good, and how long after a run was there.
+
+    ``early`` is the share of all sequences that cross before the answer could be known. Of those
+    with a run: ``missed``, share that is answered wrong; ``lag``, steps from the run's last bit to
+    the answer, mean over what is right and not early.
+    """
+    metrics, arrays = measured(name, readings, threshold)
+    place = readings.thresholds.index(threshold)
+    step, right, positive = readings.step[place], readings.right[place], data.labels == 1
+    lag = (step - data.known)[positive & right & (step >= data.known)]
+    more = {
+        "early": readings.early(threshold, data.known),
+        "missed": float((positive & ~right).sum()) / float(positive.sum()),
+        "timing_loss": timing_loss(readings, data, threshold),
+    }
+    if len(lag):
+        more["lag"] = float(lag.double().mean())
+    return Measured(
+        metrics | {field(name, kind): value for kind, value in more.items()},
+        arrays | {f"{name}.lag": torch.bincount(lag, minlength=RUN_STEPS)},
+    )
+
+
+def timing_loss(readings: Readings, data: Runs, threshold: float) -> float:
+    """1 for what is wrong or early by luck, a twentieth per step of lag, mean over sequences.
+
+    The paper's, by which it chooses the best weights; never to cross counts as a step more than to
+    cross at the last.
+    """
+    place = readings.thresholds.index(threshold)
+    step, right, positive = readings.step[place], readings.right[place], data.labels == 1
+    lag = (step + (~readings.crossed[place]).long() - data.known).double() / 20
+    late = torch.where(lag < 0, 1.0, lag)
+    return float(torch.where(right, torch.where(positive, late, 0.0), 1.0).mean())
+
+
+def measured_observers(
+    signals: Signals, runs: Runs, learn: Signals, threshold: float
+) -> dict[str, Measured]:
+    """The ideal observers of both tasks, and the best rules to stop at noisy signals.
+
+    Args:
+        signals: of the test.
+        runs: of the test.
+        learn: signals from which the rules are found.
+        threshold: θ.
+    """
+    thresholds, seen = thresholds_with(threshold), evidence(signals)
+    signal_parts = zip(
+        torch.split(seen.log_odds[..., None], PART, dim=1), batches(*signals[:2]), strict=True
+    )
+    run_parts = [(run_log_odds(batch.x), batch) for batch in batches(*runs[:2])]
+    frontier = best_frontier(evidence(learn), seen, signals.labels)
+    return {
+        "signal-observer": measured_signals(
+            "signal-observer", read(signal_parts, thresholds), signals, threshold
+        ),
+        "runs-observer": measured_runs(
+            "runs-observer", read(run_parts, thresholds), runs, threshold
+        ),
+        "signal-best": Measured({}, {"signal-best.curve": torch.from_numpy(frontier)}),
+    }
+
+
+def beyond_observers(found: dict[str, Measured]) -> dict[str, float]:
+    """By how much networks are more often right than observers that take as long.
+
+    Networks are read at each threshold, and all at the same time, at each step.
+
+    ``beyond_best`` compares with the best rules to stop, ``beyond_threshold`` with an observer that
+    has the same threshold at all times. The latter is no limit: see :func:`stopping_rules`.
+    """
+    limits = {"signal-best": "beyond_best", "signal-observer": "beyond_threshold"}
+    points = [
+        readings
+        for name, each in found.items()
+        if name.startswith("signal") and name not in limits
+        for readings in (each.arrays[f"{name}.curve"][:, :2], _timed(each.arrays[f"{name}.fixed"]))
+    ]
+    if not points:
+        return {}
+    reached = torch.cat(points).numpy()
+    return {
+        kind: above(reached, found[name].arrays[f"{name}.curve"][:, :2].numpy())
+        for name, kind in limits.items()
+    }
+
+
+def _timed(accuracy: Tensor) -> Tensor:
+    """Step and accuracy of what is read at each step [T, 2]."""
+    return torch.stack([torch.arange(len(accuracy)).to(accuracy), accuracy], dim=1)

@@ -1,0 +1,91 @@
+"""What rank coding spares: steps that are not computed, and the time that they would have taken."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from statistics import mean
+
+import torch
+
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.stpn.recurrent import field
+from plastorch.rank import Batch, RankCoder
+
+
+@torch.no_grad()
+def work(name: str, coder: RankCoder, batches: Sequence[Batch]) -> dict[str, float]:
+    """What answers take, as shares of what reading all sequences to their ends takes.
+
+    ``answer_steps`` is the share of steps that are computed, and so of multiply-accumulates;
+    ``answer_time`` that of the wall time of the same network at a threshold of 1, which nothing
+    crosses, the two measured in turns, batch by batch. Sequences that have ended cost neither.
+
+    Args:
+        name: of the network; begins the names of the figures.
+        coder: answers at its threshold.
+        batches: to be answered, one or more.
+    """
+    whole = deepcopy(coder.eval())
+    whole.threshold = 1.0
+    for each in (coder, whole):
+        each(batches[0].x, batches[0].lengths)  # the first call of all prepares others
+    computed = steps = 0
+    ours = theirs = 0.0
+    for batch in batches:
+        start = time.perf_counter()
+        computed += coder(batch.x, batch.lengths).computed
+        between = time.perf_counter()
+        ends = whole(batch.x, batch.lengths).step + 1  # at 1, the last step is the answer's
+        ours, theirs = ours + between - start, theirs + time.perf_counter() - between
+        steps += int(ends.sum())
+    return {
+        field(name, "answer_steps"): computed / steps,
+        field(name, "answer_time"): ours / theirs,
+    }
+
+
+def answer_claims(figures: Mapping[str, float], name: str) -> Iterator[Claim]:
+    """Whether a network's answers take half of what reading to the end takes, if measured."""
+    for kind, what in (("steps", "multiply-accumulates"), ("time", "wall time")):
+        share = figures.get(field(name, f"answer_{kind}"))
+        if share is not None:
+            statement = f"answers of the test take half the {what} of reading to the end; share"
+            yield Claim(f"answer-{kind}", statement, 0.5, share, share <= 0.5, "ours")
+
+
+def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str) -> Iterator[Claim]:
+    """Whether training takes less than at the last step, over as many records; mean over networks.
+
+    Args:
+        records: the run's log.
+        ours: phases of rank-coded networks.
+        theirs: phase of the one that is trained at the last step.
+    """
+    last = [row for row in records if row["phase"] == theirs]
+    courses = [[row for row in records if row["phase"] == phase][: len(last)] for phase in ours]
+    if not last or not courses or min(len(course) for course in courses) < len(last):
+        return
+    for kind, key, what in (
+        ("steps", "computed_steps", "multiply-accumulates"),
+        ("time", "seconds", "wall time"),
+    ):
+        whole = sum(float(row[key]) for row in last)
+        share = mean(sum(float(row[key]) for row in course) for course in courses) / whole
+        statement = f"as many updates take less {what} than training at the last step; share"
+        yield Claim(f"whole-training-{kind}", statement, 1.0, share, share < 1, "paper")
+
+
+def after_as_many(courses: Sequence[Sequence[Record]], count: int) -> list[tuple[float, float]]:
+    """Mean step and accuracy in training, of each course, once all had as many updates.
+
+    Args:
+        courses: records of some phases.
+        count: of records that are averaged, the last ones.
+    """
+    updates = min(int(course[-1]["batch"]) for course in courses)
+    found = []
+    for course in courses:
+        rows = [row for row in course if int(row["batch"]) <= updates][-count:]
+        step = mean(float(row["mean_step"]) for row in rows)
+        found.append((step, mean(float(row["train_accuracy"]) for row in rows)))
+    return found

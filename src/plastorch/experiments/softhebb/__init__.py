@@ -1,0 +1,1 @@
+"""SoftHebb, shallow and deep, measured."""

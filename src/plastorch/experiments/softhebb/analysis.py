@@ -1,0 +1,100 @@
+"""What a deep SoftHebb run shows of its network: fields, patches and features of some neurons."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from plastorch.data import ImageSet
+from plastorch.engine.device import generator
+from plastorch.engine.run import Record
+from plastorch.hebbian.analysis.embedding import embedding
+from plastorch.hebbian.analysis.fields import smooth_receptive_fields
+from plastorch.hebbian.analysis.filters import first_layer_filters, select_neurons
+from plastorch.hebbian.analysis.patches import top_patches
+from plastorch.hebbian.analysis.sensitivity import LabelledImages
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.readout import FeatureExtraction
+
+MAX_NEURONS = 24
+"""Receptive fields per layer."""
+MAX_IMAGES = 2000
+"""Test images searched for top patches, and embedded."""
+SWEPT_IMAGES = 10_000
+
+
+class Analyses:
+    """The analyses as a phase, one per :meth:`step`; what they give is in ``arrays``.
+
+    They cost little beside the training: a layer gets no more receptive fields than a sixtieth of
+    the training images, as each takes about as long as twenty images.
+
+    Args:
+        net: the trained network.
+        images: what it learned from and was tested on.
+        seed: of the choice of images, and of the embedding.
+        fields: compute receptive fields; of random weights they are noise.
+    """
+
+    name = "analyses"
+
+    def __init__(self, net: SoftHebbNet, images: ImageSet, seed: int, fields: bool = True) -> None:
+        self.net, self.seed = net, seed
+        rows = torch.randperm(len(images.test_labels), generator=generator(seed, 11))[:MAX_IMAGES]
+        self.images, self.labels = images.test_images[rows], images.test_labels[rows]
+        self.extraction = FeatureExtraction(net, self.images, batch_size=100)
+        neurons = min(MAX_NEURONS, len(images.train_labels) // 60)
+        layers = range(1, len(net.blocks) + 1)
+        self.arrays: dict[str, Tensor] = {}
+        self.jobs: list[Callable[[], dict[str, Tensor]]] = [self._filters]
+        if fields and neurons:
+            self.jobs += [partial(self._fields, layer, neurons) for layer in layers]
+        self.jobs += [partial(self._patches, layer) for layer in layers]
+        if len(rows) > 2:
+            self.jobs += [self._features] * self.extraction.total + [self._embedding]
+        self.position, self.total = 0, len(self.jobs)
+
+    def step(self) -> list[Record]:
+        """Does one analysis."""
+        found = self.jobs[self.position]()
+        self.arrays |= {name: value.cpu().contiguous() for name, value in found.items()}
+        self.position += 1
+        return []
+
+    def _filters(self) -> dict[str, Tensor]:
+        count = blocks_of(self.net)[0].spec.out_channels
+        return {"filters": first_layer_filters(self.net, count)}
+
+    def _fields(self, layer: int, count: int) -> dict[str, Tensor]:
+        neurons = select_neurons(self.net, layer, count)
+        return {f"receptive_fields_layer{layer}": smooth_receptive_fields(self.net, layer, neurons)}
+
+    def _patches(self, layer: int) -> dict[str, Tensor]:
+        neurons = select_neurons(self.net, layer, MAX_NEURONS)[:: MAX_NEURONS // 4]
+        found = top_patches(self.net, self.images, layer, neurons)
+        return {f"top_patches_layer{layer}": found.patches}
+
+    def _features(self) -> dict[str, Tensor]:
+        self.extraction.step()
+        return {}
+
+    def _embedding(self) -> dict[str, Tensor]:
+        while self.extraction.position < self.extraction.total:  # if it had to start again
+            self.extraction.step()
+        points = embedding(self.extraction.features, self.seed)
+        return {"embedding": points, "embedding_labels": self.labels}
+
+
+def some_images(images: ImageSet, seed: int) -> LabelledImages:
+    """A part of an image set, small enough to train many networks on."""
+    random = generator(seed, 12)
+    train = torch.randperm(len(images.train_labels), generator=random)[:SWEPT_IMAGES]
+    test = torch.randperm(len(images.test_labels), generator=random)[: SWEPT_IMAGES // 5]
+    return LabelledImages(
+        images.train_images[train],
+        images.train_labels[train],
+        images.test_images[test],
+        images.test_labels[test],
+        len(images.classes),
+    )

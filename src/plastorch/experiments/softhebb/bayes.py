@@ -1,0 +1,442 @@
+"""Shallow SoftHebb: Bayesian inference, speed of learning, robustness and interpolation, measured.
+
+Paper: Moraitis et al., *SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all
+networks*, Neuromorph. Comput. Eng. 2 (2022) 044017.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.data import ImageSet, load_images
+from plastorch.engine.device import check_memory, fast_matmul, generator
+from plastorch.engine.distributed import check_parts
+from plastorch.engine.loop import Jobs, Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, Rate, Repeats, Settings, Size
+from plastorch.experiments.softhebb.bayes_claims import accuracy_curve, claims, metrics
+from plastorch.hebbian.analysis.filters import structure
+from plastorch.hebbian.attacks import (
+    Norm,
+    attacked_accuracy,
+    import_foolbox,
+    interpolate,
+    noise_accuracy,
+    transferred_accuracy,
+)
+from plastorch.hebbian.mixtures import (
+    HiddenCauses,
+    compare,
+    equilibrium_scores,
+    learn_causes,
+    untrained,
+)
+from plastorch.hebbian.shallow import (
+    BackpropMlp,
+    OnlineTraining,
+    ShallowSoftHebb,
+    activations,
+    label_assignment_accuracy,
+    softened,
+    teacher_clamped_accuracy,
+)
+
+PAPER = "Moraitis et al. 2022, SoftHebb, Neuromorph. Comput. Eng. 2 044017, arXiv 2107.05747"
+
+KINDS = ("soft", "hard", "backprop")
+SIGMAS = tuple(i / 10 for i in range(11))
+STRENGTHS: dict[Norm, tuple[float, ...]] = {
+    "linf": tuple(i / 255 for i in (8, 16, 32, 48, 64, 96, 128)),
+    "l2": (0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
+}
+TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
+"""Inverse ones of the competition and of what the readout sees: best on held-out images."""
+INTERPOLATION_STRENGTHS = tuple(i / 2 for i in range(1, 25))
+FEATURES = 20
+"""Of the inputs of a world with known causes."""
+PART = 250
+"""Images that are attacked between two chances to stop."""
+
+Job = Callable[[], list[Record]]
+
+
+@dataclass(frozen=True)
+class BayesConfig(Settings):
+    """Settings of softhebb-bayes.
+
+    Args:
+        dataset: images to learn.
+        neurons: of the hidden layer, in all networks.
+        epochs: passes of the networks that learn for long; the others see each image once.
+        batch_size: images per update.
+        hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
+        readout_rate: Adam's learning rate for the readout of a SoftHebb network.
+        backprop_rate: Adam's learning rate for a network trained end to end.
+        mixtures: synthetic worlds with known hidden causes.
+        samples: inputs from each of them.
+        attacked_images: test images that are attacked.
+        attack_steps: gradient steps of an attack.
+        restarts: attempts per attacked image and strength.
+    """
+
+    dataset: Literal["mnist", "fashion-mnist"] = "mnist"
+    neurons: Size = 2000
+    epochs: Count = 10
+    batch_size: Size = 32
+    hebbian_rate: Rate = 0.06
+    readout_rate: Rate = 0.03
+    backprop_rate: Rate = 1e-3
+    mixtures: Repeats = 20
+    samples: Count = 300_000
+    attacked_images: Count = 1000
+    attack_steps: Count = 40
+    restarts: Count = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_memory(8 * FEATURES * self.samples, samples=self.samples)
+        self.check_neurons(0)
+
+    def check_neurons(self, images: int) -> None:
+        """Raises InputError if weights, and the activities that so many images cause, don't fit."""
+        pixels, networks = 28**2, 9
+        check_memory(4 * self.neurons * (networks * pixels + images), neurons=self.neurons)
+
+
+class Judge(nn.Module):
+    """A convolutional network trained end to end: surrogate of attacks, and judge of their images.
+
+    Args:
+        channels: of the images.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        classes: outputs.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(channels, 16, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
+        self.readout = nn.Linear(32 * (height // 4) * (width // 4), classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (logits) [B, classes]."""
+        logits: Tensor = self.readout(self.convolutions(images))
+        return logits
+
+
+class Networks(nn.Module):
+    """All networks of a run: after one pass, taught again under a frozen readout, and after many.
+
+    Args:
+        config: their sizes.
+        images: what they will learn.
+        seed: of their initial weights, equal for networks of a kind.
+    """
+
+    def __init__(self, config: BayesConfig, images: ImageSet, seed: int) -> None:
+        super().__init__()
+        channels, height, width = images.train_images.shape[1:]
+        size = channels * height * width, config.neurons, len(images.classes)
+        t, s = TEMPERATURES[config.dataset]
+
+        def all_kinds() -> nn.ModuleDict:
+            return nn.ModuleDict(
+                {
+                    "soft": ShallowSoftHebb(*size, "soft", t, s, generator=generator(seed, 0)),
+                    "hard": ShallowSoftHebb(*size, "hard", t, s, generator=generator(seed, 0)),
+                    "backprop": BackpropMlp(*size, generator=generator(seed, 1)),
+                }
+            )
+
+        self.once, self.again, self.long = all_kinds(), all_kinds(), all_kinds()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator(seed, 2).initial_seed())
+            self.judge = Judge(channels, height, width, len(images.classes))
+
+
+def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
+    """Runs all parts; writes arrays and result into the run folder.
+
+    Args:
+        config: what to run.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable, or foolbox is missing.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    check_parts(batch_size=config.batch_size)
+    import_foolbox()  # the attacks come last: a missing library should not cost the training
+    images = load_images(config.dataset, session.data)
+    if session.quick:
+        config, images = _quick(config, images, session.seed)
+    config.check_neurons(len(images.train_images))
+    if images.notice:
+        session.tell(images.notice)
+    images = _on_device(images, session.device)
+    nets = Networks(config, images, session.seed).to(session.device)
+    loop = Loop(session.run, nets)
+    started = _result(config, session, images)
+    session.run.write_result(started)
+    with fast_matmul():
+        loop.run(Jobs("theory", _theory(config, session.seed)))
+        _train(config, session.seed, images, nets, loop)
+        loop.run(Jobs("readouts", _readouts(nets, images, session.seed)))
+        loop.run(Jobs("robustness", _robustness(config, nets, images, session.seed)))
+        arrays: dict[str, Tensor] = {}
+        loop.recompute(Jobs("interpolation", _interpolation(config, nets, images, arrays), False))
+    records = session.run.records()
+    session.run.write_arrays(arrays | _arrays(nets, images, records))
+    measured = metrics(records)
+    ordinary = config == BayesConfig(dataset=config.dataset)
+    found = claims(measured, asserted=ordinary and not (session.quick or images.notice))
+    return session.finish(started, loop, measured, found)
+
+
+def _theory(config: BayesConfig, seed: int) -> list[Job]:
+    """Worlds of known hidden causes: learn each, compare with the truth."""
+
+    def world(number: int) -> list[Record]:
+        causes = HiddenCauses.draw(8, FEATURES, 12.0, number)
+        before = compare(untrained(causes, 0.1, number), causes)
+        after = compare(learn_causes(causes, config.samples, seed=number), causes)
+        scores = equilibrium_scores(causes, seed=number)
+        return [
+            {
+                "found": int(after.found),
+                "kl_before": before.kl,
+                "kl": after.kl,
+                "cross_entropy_before": before.cross_entropy - before.entropy,
+                "cross_entropy": after.cross_entropy - after.entropy,
+                "posterior_distance": after.posterior_distance,
+                "alignment": float(after.alignment.min()),
+                "prior_error": float(after.prior_error.square().mean().sqrt()),
+                "equilibrium_score": float(scores.square().mean().sqrt()),
+            }
+        ]
+
+    return [partial(world, 1000 * seed + i) for i in range(config.mixtures)]
+
+
+def _train(config: BayesConfig, seed: int, images: ImageSet, nets: Networks, loop: Loop) -> None:
+    """One pass; the hidden layer again from its start, its readout kept; many passes."""
+
+    def online(net: nn.Module, name: str, epochs: int, learn_readout: bool = True) -> None:
+        hebbian = isinstance(net, ShallowSoftHebb)
+        training = OnlineTraining(
+            net,
+            images.train_images,
+            images.train_labels,
+            images.test_images,
+            images.test_labels,
+            config.batch_size,
+            epochs,
+            config.hebbian_rate,
+            config.readout_rate if hebbian else config.backprop_rate,
+            learn_readout,
+            seed,
+            name,
+        )
+        loop.run(training)
+
+    for kind in KINDS:
+        once, again = nets.once[kind], nets.again[kind]
+        online(once, f"once-{kind}", 1)
+        readout = cast(nn.Linear, once.readout)
+        cast(nn.Linear, again.readout).load_state_dict(readout.state_dict())
+        online(again, f"again-{kind}", 1, learn_readout=False)
+    for kind in KINDS:
+        online(nets.long[kind], f"long-{kind}", config.epochs)
+    online(nets.judge, "judge", 2)
+    nets.requires_grad_(False)
+
+
+def _readouts(nets: Networks, images: ImageSet, seed: int) -> list[Job]:
+    """Readouts without gradients: label assignment, and a teacher-clamped output layer."""
+
+    def read_out(which: str, kind: str) -> list[Record]:
+        net = cast(ShallowSoftHebb, nets.get_submodule(f"{which}.{kind}"))
+        train, test = activations(net, images.train_images), activations(net, images.test_images)
+        labelled = train, images.train_labels, test, images.test_labels, len(images.classes)
+        assigned = label_assignment_accuracy(*labelled)
+        taught = teacher_clamped_accuracy(*labelled, seed=seed)
+        return [
+            {"network": f"{which}-{kind}", "label_assignment": assigned, "teacher_clamped": taught}
+        ]
+
+    return [
+        partial(read_out, which, kind) for which in ("once", "long") for kind in ("soft", "hard")
+    ]
+
+
+def _robustness(config: BayesConfig, nets: Networks, images: ImageSet, seed: int) -> list[Job]:
+    """Accuracy on noisy and attacked images, part by part; weights of parts are their sizes."""
+    count = min(config.attacked_images, len(images.test_images))
+    parts = [
+        (images.test_images[rows] / 255, images.test_labels[rows])
+        for rows in torch.split(torch.arange(count), PART)
+    ]
+    subjects = {kind: nets.long[kind] for kind in KINDS}
+    how = {"steps": config.attack_steps, "restarts": config.restarts, "seed": seed}
+
+    def records(attack: str, kind: str, size: int, curve: dict[float, float]) -> list[Record]:
+        return [
+            {"attack": attack, "network": kind, "images": size, "strength": s, "accuracy": a}
+            for s, a in curve.items()
+        ]
+
+    def noisy(kind: str) -> list[Record]:
+        x, labels = images.test_images / 255, images.test_labels
+        found = noise_accuracy(subjects[kind], x, labels, SIGMAS, seed)
+        return records("noise", kind, len(x), dict(zip(SIGMAS, found, strict=True)))
+
+    def attacked(kind: str, norm: Norm, x: Tensor, labels: Tensor) -> list[Record]:
+        net = subjects[kind]
+        clean = noise_accuracy(net, x, labels, [0], seed)
+        sources = [net, softened(net)]
+        found = attacked_accuracy(net, x, labels, norm, STRENGTHS[norm], through=sources, **how)
+        curve = dict(zip((0.0, *STRENGTHS[norm]), clean + found, strict=True))
+        return records(norm, kind, len(x), curve)
+
+    def transferred(norm: Norm, x: Tensor, labels: Tensor) -> list[Record]:
+        strengths = STRENGTHS[norm]
+        found = transferred_accuracy(subjects, nets.judge, x, labels, norm, strengths, **how)
+        made = []
+        for kind, net in subjects.items():
+            curve = noise_accuracy(net, x, labels, [0], seed) + found[kind]
+            points = dict(zip((0.0, *strengths), curve, strict=True))
+            made += records(f"transfer-{norm}", kind, len(x), points)
+        return made
+
+    jobs: list[Job] = [partial(noisy, kind) for kind in KINDS]
+    for norm in STRENGTHS:
+        for x, labels in parts:
+            jobs += [partial(attacked, kind, norm, x, labels) for kind in KINDS]
+            jobs.append(partial(transferred, norm, x, labels))
+    return jobs
+
+
+def _interpolation(
+    config: BayesConfig, nets: Networks, images: ImageSet, arrays: dict[str, Tensor]
+) -> list[Job]:
+    """Images between two classes, and what an independent network sees in them."""
+    x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels
+    random = generator(0, 8)
+    shift = torch.randint(1, len(images.classes), (len(x),), generator=random).to(labels.device)
+    sure = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for kind in KINDS:
+        sure &= nets.long[kind](x).argmax(dim=1) == labels[: len(x)]
+    rows = sure.nonzero().flatten()[: max(1, config.attacked_images // 5)]
+    if not len(rows):  # networks that agree on no image have nothing to compare
+        return []
+    x, source = x[rows], labels[rows]
+    target = (source + shift[rows]) % len(images.classes)
+    means = torch.stack(
+        [
+            images.train_images[images.train_labels == c].float().mean(0) / 255
+            for c in range(len(images.classes))
+        ]
+    )
+
+    def between(kind: str) -> list[Record]:
+        net = nets.long[kind]
+        made = interpolate(
+            net, x, target, INTERPOLATION_STRENGTHS, config.attack_steps, [net, softened(net)]
+        )
+        crossed = made.crossing >= 0
+        at = made.images[made.crossing.clamp(min=0), torch.arange(len(x), device=x.device)]
+        judged = nets.judge(at).softmax(dim=1)
+        seen = judged.gather(1, target[:, None])[:, 0]
+        top2 = judged.topk(2, dim=1).indices.sort(dim=1).values
+        pair = torch.stack([source, target], dim=1).sort(dim=1).values
+        change, towards = (at - x).flatten(1), (means[target] - x).flatten(1)
+        arrays[f"interpolated_{kind}"] = made.images[:, :6].cpu().contiguous()
+        arrays[f"interpolated_{kind}_p"] = torch.stack(
+            [made.source_probability[:, :6], made.target_probability[:, :6]]
+        ).cpu()
+        if not crossed.any():
+            return [{"network": kind, "crossed": 0.0}]
+        strength = torch.tensor(INTERPOLATION_STRENGTHS)[made.crossing[crossed].cpu()]
+        return [
+            {
+                "network": kind,
+                "crossed": float(crossed.float().mean()),
+                "strength": float(strength.mean()),
+                "judge_target": float(seen[crossed].mean()),
+                "judge_both": float((top2 == pair).all(dim=1)[crossed].float().mean()),
+                "direction": float(F.cosine_similarity(change, towards)[crossed].mean()),
+            }
+        ]
+
+    arrays["interpolated_start"] = x[:6].cpu()
+    arrays["interpolated_classes"] = torch.stack([source[:6], target[:6]]).cpu()
+    return [partial(between, kind) for kind in KINDS]
+
+
+def _arrays(nets: Networks, images: ImageSet, records: list[Record]) -> dict[str, Tensor]:
+    """What the report draws: weights of the soft network as pictures, and accuracy by strength."""
+    net = cast(ShallowSoftHebb, nets.long["soft"])
+    weight = net.hidden.weight.detach().view(-1, *images.train_images.shape[1:])
+    order = structure(weight).argsort(descending=True, stable=True)
+    arrays = {"filters": weight[order].cpu()}
+    rows = [record for record in records if record["phase"] == "robustness"]
+    for attack, kind in dict.fromkeys((str(row["attack"]), str(row["network"])) for row in rows):
+        curve = accuracy_curve(rows, attack, kind)
+        arrays[f"accuracy_{attack}_{kind}"] = torch.tensor([list(curve), list(curve.values())])
+    return arrays
+
+
+def _on_device(images: ImageSet, device: torch.device) -> ImageSet:
+    return replace(
+        images,
+        train_images=images.train_images.to(device),
+        train_labels=images.train_labels.to(device),
+        test_images=images.test_images.to(device),
+        test_labels=images.test_labels.to(device),
+    )
+
+
+def _quick(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfig, ImageSet]:
+    """The same with few neurons, images and attacks: less than a minute on two cores."""
+    small = replace(
+        config,
+        neurons=min(200, config.neurons),
+        epochs=min(2, config.epochs),
+        mixtures=min(2, config.mixtures),
+        samples=min(30_000, config.samples),
+        attacked_images=min(100, config.attacked_images),
+        attack_steps=min(10, config.attack_steps),
+        restarts=1,
+    )
+    return small, images.few(5000, 1000, seed)
+
+
+def _result(config: BayesConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+    data = {
+        "name": images.name,
+        "n_train": len(images.train_labels),
+        "n_test": len(images.test_labels),
+        "source": images.source,
+        "sha256": images.sha256,
+        "classes": list(images.classes),
+        "notice": images.notice,
+    }
+    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    return result("softhebb-bayes", PAPER, settings, data, session.device)

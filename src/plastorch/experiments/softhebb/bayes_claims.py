@@ -1,0 +1,234 @@
+"""What the log of a softhebb-bayes run comes to: its metrics, and the paper's claims."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import Row, judged
+from plastorch.hebbian.attacks import area_under_curve
+
+ATTACKS = {
+    "noise": "Gaussian noise",
+    "linf": "L∞ attacks",
+    "l2": "L2 attacks",
+    "transfer-linf": "L∞ attacks made on another network",
+    "transfer-l2": "L2 attacks made on another network",
+}
+
+
+def metrics(records: Sequence[Record]) -> dict[str, float]:
+    """The figures of a run by name.
+
+    Args:
+        records: lines of ``metrics.jsonl``.
+
+    Example:
+        >>> found = metrics([{"phase": "once-soft", "step": 1, "test_accuracy": 0.5,
+        ...                   "cross_entropy": 2.0}])
+        >>> found["once_soft_accuracy"]
+        0.5
+    """
+    phases: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        phases[str(record["phase"])].append(record)
+    found: dict[str, float] = {}
+    for phase, rows in phases.items():
+        if phase.startswith(("once-", "again-", "long-")) or phase == "judge":
+            found |= _course(phase.replace("-", "_"), rows)
+    found |= _theory(phases["theory"])
+    for phase, key in (("readouts", "network"), ("interpolation", "network")):
+        for row in phases[phase]:
+            name = str(row[key]).replace("-", "_")
+            numbers = {k: float(v) for k, v in row.items() if isinstance(v, int | float)}
+            numbers.pop("step")
+            prefix = "between" if phase == "interpolation" else name
+            suffix = f"_{name}" if phase == "interpolation" else ""
+            found |= {f"{prefix}_{k}{suffix}": v for k, v in numbers.items()}
+    for attack, network in dict.fromkeys((r["attack"], r["network"]) for r in phases["robustness"]):
+        curve = accuracy_curve(phases["robustness"], str(attack), str(network))
+        name = f"{attack}_{network}".replace("-", "_")
+        found[f"area_{name}"] = area_under_curve(list(curve), list(curve.values()))
+    if "long_soft_accuracy" in found:
+        found["test_accuracy"] = found["long_soft_accuracy"]
+    return found
+
+
+def accuracy_curve(rows: Sequence[Record], attack: str, network: str) -> dict[float, float]:
+    """Accuracy by strength, over all parts of the attacked images."""
+    right: dict[float, float] = defaultdict(float)
+    count: dict[float, float] = defaultdict(float)
+    for row in rows:
+        if (row["attack"], row["network"]) == (attack, network):
+            right[float(row["strength"])] += float(row["accuracy"]) * float(row["images"])
+            count[float(row["strength"])] += float(row["images"])
+    return {strength: right[strength] / count[strength] for strength in sorted(right)}
+
+
+def steps_to(rows: Sequence[Record], accuracy: float) -> float:
+    """Mini-batches until a network's test accuracy first reached a value; inf if it never did.
+
+    Tests are some mini-batches apart; between two of them, accuracy is taken to grow evenly.
+    """
+    step = right = 0.0
+    for row in rows:
+        before, wrong = step, right
+        step, right = float(row["step"]), float(row["test_accuracy"])
+        if right >= accuracy:
+            return before + (step - before) * (accuracy - wrong) / (right - wrong)
+    return float("inf")
+
+
+def _course(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    """Accuracy and cross-entropy at the start and the end of a training, and how fast it went."""
+    last = float(rows[-1]["test_accuracy"])
+    found = {
+        f"{name}_accuracy": last,
+        f"{name}_cross_entropy": float(rows[-1]["cross_entropy"]),
+        f"{name}_cross_entropy_at_first": float(rows[0]["cross_entropy"]),
+    }
+    if name.startswith("once"):
+        found[f"{name}_steps_to_95_percent"] = steps_to(rows, 0.95 * last)
+    return found
+
+
+def _theory(rows: Sequence[Record]) -> dict[str, float]:
+    """Medians over the worlds in which every cause was found; how many those are."""
+    if not rows:
+        return {}
+    found = [row for row in rows if row["found"]]
+    names = [name for name in rows[0] if name not in ("phase", "step", "found")]
+    return {"theory_found": len(found) / len(rows)} | {
+        f"theory_{name}": median(float(row[name]) for row in found or rows) for name in names
+    }
+
+
+def claims(found: dict[str, float], asserted: bool) -> list[Claim]:
+    """The claims of the paper's abstract, and of its theory, as rows.
+
+    Args:
+        found: what :func:`metrics` gave.
+        asserted: False where the run is no evidence: smoke runs, reduced data, other settings.
+    """
+    return judged([*_bayesian(found), *_learning(found), *_attacked(found)], asserted)
+
+
+def _bayesian(found: dict[str, float]) -> Iterator[Row]:
+    """Of worlds whose hidden causes are known."""
+    worlds = "known causes, median over worlds where all are found:"
+    yield Row(
+        "equilibrium",
+        "the rule rests at Bayes' optimum: mean update there, in standard errors (1 is chance)",
+        found["theory_equilibrium_score"],
+        "below",
+        1.1,
+        "paper",
+    )
+    yield Row(
+        "posterior",
+        f"{worlds} activations are Bayes' posterior (mean total variation)",
+        found["theory_posterior_distance"],
+        "below",
+        0.03,
+        "paper",
+    )
+    yield Row(
+        "weights",
+        f"{worlds} weights are the class means (least cosine)",
+        found["theory_alignment"],
+        "above",
+        0.99,
+        "paper",
+    )
+    yield Row(
+        "prior",
+        f"{worlds} biases are log-priors (root mean square error, nats)",
+        found["theory_prior_error"],
+        "below",
+        0.1,
+        "paper",
+    )
+    yield Row(
+        "kl",
+        f"{worlds} KL divergence of inputs falls to under 1 % of its start (nats)",
+        found["theory_kl"],
+        "below",
+        0.01 * found["theory_kl_before"],
+        "paper",
+    )
+    yield Row(
+        "hidden-cross-entropy",
+        f"{worlds} cross-entropy with the causes falls to under 1 % above its bound (nats)",
+        found["theory_cross_entropy"],
+        "below",
+        0.01 * found["theory_cross_entropy_before"],
+        "paper",
+    )
+    yield Row(
+        "found",
+        "known causes: share of worlds where all are found",
+        found["theory_found"],
+        "above",
+        0.5,
+    )
+
+
+def _learning(found: dict[str, float]) -> Iterator[Row]:
+    """Of learning from digits, with labels or without."""
+    yield Row(
+        "cross-entropy",
+        "learning without labels lowers the supervised cross-entropy (to half of its start)",
+        found["again_soft_cross_entropy"],
+        "below",
+        found["again_soft_cross_entropy_at_first"] / 2,
+        "paper",
+    )
+    yield Row(
+        "soft-hard",
+        "label assignment after one pass: soft above hard winner-take-all",
+        found["once_soft_label_assignment"],
+        "above",
+        found["once_hard_label_assignment"],
+        "paper",
+    )
+    yield Row(
+        "one-pass",
+        "accuracy after one pass: SoftHebb above backprop",
+        found["once_soft_accuracy"],
+        "above",
+        found["once_backprop_accuracy"],
+        "paper",
+    )
+    yield Row(
+        "iterations",
+        "mini-batches to 95 % of the accuracy after one pass: SoftHebb below backprop",
+        found["once_soft_steps_to_95_percent"],
+        "below",
+        found["once_backprop_steps_to_95_percent"],
+        "paper",
+    )
+
+
+def _attacked(found: dict[str, float]) -> Iterator[Row]:
+    """Of noise, attacks, and images between classes."""
+    for attack, words in ATTACKS.items():
+        area = f"area_{attack.replace('-', '_')}"
+        yield Row(
+            f"robust-{attack}",
+            f"{words}, area under the accuracy curve: SoftHebb above backprop",
+            found[f"{area}_soft"],
+            "above",
+            found[f"{area}_backprop"],
+            "paper",
+        )
+    between = "between_judge_target"
+    if f"{between}_soft" in found and f"{between}_backprop" in found:
+        yield Row(
+            "interpolation",
+            "an independent network sees the target in images half-way (its probability): "
+            "attacks on SoftHebb above attacks on backprop",
+            found[f"{between}_soft"],
+            "above",
+            found[f"{between}_backprop"],
+            "paper",
+        )

@@ -1,0 +1,220 @@
+"""Settings of the deep SoftHebb experiments; the defaults are the paper's.
+
+Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without Feedback*, ICLR 2023.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
+from plastorch.experiments.preset_defaults import Count, Fraction, Rate, Settings, Size
+from plastorch.hebbian.networks import ReadoutFrom
+from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
+from plastorch.hebbian.train import Mode
+
+_OF_PHOTOS: Mapping[str, Any] = {
+    "precision": "bf16",
+    "readout_from": "all",
+    "on_off": True,
+    "mirrored": True,
+    "centred": True,
+}
+BEST: Mapping[Data, Mapping[str, Any]] = {
+    "mnist": {
+        "depth": 3,
+        "readout_epochs": 50,
+        "precision": "bf16",
+        "readout_from": "all",
+        "on_off": True,
+        "standardised": True,
+        "readout_learning_rate": 1e-4,
+        "dropout": 0.25,
+        "renewed_views": True,
+    },
+    "cifar10": _OF_PHOTOS,
+    "cifar100": _OF_PHOTOS,
+    "fashion-mnist": _OF_PHOTOS,
+}
+"""Found on validation splits: of digits, and of CIFAR-10 for all photos."""
+AUGMENTED = ("stl10", "imagenet", "imagenette")
+"""Data whose labelled images are augmented anew each time that they are seen."""
+STATISTICS = ("centred", "standardised")
+"""Settings that need statistics of the features of the training images."""
+
+
+@dataclass(frozen=True)
+class SoftHebbConfig(Settings):
+    """Settings of a deep SoftHebb run; the defaults are the paper's.
+
+    Args:
+        depth: plastic layers.
+        width: growth of the channels from layer to layer, or scale of all layers.
+        rule: soft is SoftHebb; hard, random and backprop are baselines.
+        architecture: of the baselines: SoftHebb's own, or the one that the paper's code used.
+        mode: train blocks one after the other, or all on the same mini-batches.
+        precision: of matrix products; updates, norms and the readout stay in fp32.
+        batch_size: images per Hebbian update.
+        unsupervised_epochs: passes of the blocks over the images.
+        readout_epochs: passes of the readout (or of backprop) over the labelled images.
+        readout_batch_size: rows per update of the readout.
+        readout_learning_rate: of its first epoch.
+        dropout: probability of dropping what the readout sees, in its training; that of the
+            network's preset if None.
+        statistics_pass: for rule random: gather batch statistics before the readout.
+        validation: this share of the training set is held out and tested on instead of the test
+            set; for choosing settings.
+        readout_from: blocks whose features the readout sees.
+        on_off: the readout sees their neurons in pairs: ON as they are, OFF with weights of the
+            opposite sign.
+        mirrored: the readout also learns from the mirror images; how well it does with the scores
+            of a test image and of its mirror image together is told apart.
+        centred: the readout learns from, and dropout drops, the distance of features from their
+            mean over the training set.
+        standardised: the same, in units of their standard deviation.
+        renewed_views: the readout learns from each digit as it is and in one other view, turned,
+            scaled, moved and bent anew every fourth epoch, instead of from nine views that stay.
+        preset: "best" has our value of each setting that isn't given; see the documentation,
+            "Beyond the paper".
+        sweep: after training, train many such networks on up to 10,000 images, over temperatures
+            or over initial radii, to see how accuracy depends on them.
+    """
+
+    depth: int = 3
+    width: Width = "4x"
+    rule: Rule = "soft"
+    architecture: Architecture = "matched"
+    mode: Mode = "successive"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    batch_size: Size = 10
+    unsupervised_epochs: Count = 1
+    readout_epochs: Count = 50
+    readout_batch_size: Size = 64
+    readout_learning_rate: Rate = 1e-3
+    dropout: Fraction | None = None
+    statistics_pass: bool = True
+    validation: Fraction = 0.0
+    readout_from: ReadoutFrom = "last"
+    on_off: bool = False
+    mirrored: bool = False
+    centred: bool = False
+    standardised: bool = False
+    renewed_views: bool = False
+    preset: Literal["paper", "best"] = "paper"
+    sweep: Literal["none", "temperature", "radius"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rule == "backprop":
+            of_readout = ("readout_from", "on_off", "mirrored", *STATISTICS, "renewed_views")
+            self._expect_defaults(*of_readout)
+        for name in STATISTICS:
+            if getattr(self, name) and self.preset_data in AUGMENTED:
+                raise InputError(
+                    f"{name} is True; expected False for {self.preset_data}: its readout learns "
+                    "from images that are augmented anew each time, whose features are not kept"
+                )
+        if self.mirrored and self.preset_data == "mnist":
+            raise InputError(
+                "mirrored is True; expected False for digits: mirrored, few are digits"
+            )
+        if self.renewed_views and self.preset_data != "mnist":
+            raise InputError(
+                f"renewed_views is True; expected False for {self.preset_data}: only digits are "
+                "turned, scaled and moved"
+            )
+        self._check_batches()
+
+    def preset_settings(self) -> Mapping[str, Any]:
+        """Those of the preset best."""
+        if self.preset == "paper":
+            return {}
+        if self.preset_data not in BEST:
+            raise InputError(
+                f"preset is 'best'; expected paper for {self.preset_data}: there is one for "
+                f"{', '.join(BEST)}"
+            )
+        return BEST[self.preset_data]
+
+    def _check_batches(self) -> None:
+        """What the first block makes of a batch, before and after its competition, has to fit."""
+        spec = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+        image = 2 * 4 * spec.blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
+        check_memory(self.batch_size * image, batch_size=self.batch_size)
+        if self.rule == "backprop" or self.preset_data in AUGMENTED:
+            size = self.readout_batch_size
+            check_memory(size * image, readout_batch_size=size)
+
+    def _expect_defaults(self, *names: str) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        changed = [name for name in names if getattr(self, name) != defaults[name]]
+        if changed:
+            raise InputError(
+                f"rule is {self.rule!r}; expected another, or {' and '.join(changed)} at the "
+                "default: there is no readout apart"
+            )
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "cifar10"
+
+
+@dataclass(frozen=True)
+class MnistConfig(SoftHebbConfig):
+    """Settings of softhebb-mnist."""
+
+    depth: int = 2
+    mode: Mode = "consecutive"
+    readout_epochs: Count = 100
+    dataset: Literal["mnist", "fashion-mnist"] = "mnist"
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return self.dataset
+
+
+@dataclass(frozen=True)
+class Cifar10Config(SoftHebbConfig):
+    """Settings of softhebb-cifar10."""
+
+
+@dataclass(frozen=True)
+class Cifar100Config(SoftHebbConfig):
+    """Settings of softhebb-cifar100."""
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "cifar100"
+
+
+@dataclass(frozen=True)
+class Stl10Config(SoftHebbConfig):
+    """Settings of softhebb-stl10: 100,000 unlabelled images, 5,000 labelled, augmented readout."""
+
+    depth: int = 4
+    batch_size: Size = 32
+    readout_epochs: Count = 100
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return "stl10"
+
+
+@dataclass(frozen=True)
+class ImageNetConfig(SoftHebbConfig):
+    """Settings of softhebb-imagenet; ``dataset`` may be its ten-class subset."""
+
+    depth: int = 5
+    readout_epochs: Count = 200
+    readout_batch_size: Size = 32
+    dataset: Literal["imagenet", "imagenette"] = "imagenet"
+
+    @property
+    def preset_data(self) -> Data:
+        """The data set whose presets are used."""
+        return self.dataset

@@ -1,0 +1,263 @@
+"""Deep SoftHebb on images: blocks learn without labels, then a linear readout is trained.
+
+Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without Feedback*, ICLR 2023.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plastorch.data import ImageSet
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.distributed import check_parts
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import result
+from plastorch.experiments.context import Session
+from plastorch.experiments.softhebb.analysis import Analyses, some_images
+from plastorch.experiments.softhebb.claims import claims
+from plastorch.experiments.softhebb.config import SoftHebbConfig
+from plastorch.experiments.softhebb.images import (
+    EPOCHS_PER_VIEW,
+    augmentation,
+    changed,
+    jitter,
+    load,
+    some,
+    unlabelled_of,
+    views_of,
+)
+from plastorch.hebbian.analysis.sensitivity import SWEPT, Setting, Sweep
+from plastorch.hebbian.backprop import BackpropTraining, classify
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.presets import preset
+from plastorch.hebbian.readout import (
+    FeatureExtraction,
+    ReadoutTraining,
+    accuracy,
+    augmented,
+    cached,
+    confusion,
+    deviation_of,
+    mean_of,
+    scores,
+)
+from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
+
+PAPER = "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883"
+
+
+def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
+    """Trains and tests a network; writes arrays and result into the run folder.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data, images or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    check_parts(batch_size=config.batch_size, readout_batch_size=config.readout_batch_size)
+    images = load(config, session)
+    if config.validation:
+        images = images.validation_split(config.validation, session.seed)
+    spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
+    spec = replace(spec, readout_from=config.readout_from, on_off=config.on_off)
+    if config.dropout is not None:
+        spec = replace(spec, dropout=config.dropout)
+    channels, side = images.train_images.shape[1:3]
+    net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
+    if session.quick:
+        config, images = some(config, images, net, session.seed)
+    if images.notice:
+        session.tell(images.notice)
+    net.to(session.device)
+    loop = Loop(session.run, net)
+    started = _result(config, session, images)
+    session.run.write_result(started)
+    with fast_matmul():
+        train = _train_end_to_end if config.rule == "backprop" else _train_locally
+        predicted, found = train(config, session, images, net, loop)
+        if config.sweep != "none":
+            loop.run(_sweep(config.sweep, config, session, images))
+        analyses = Analyses(net, images, session.seed, fields=config.rule != "random")
+        loop.recompute(analyses)
+    table = confusion(predicted, images.test_labels, len(images.classes))
+    session.run.write_arrays({"confusion": table} | analyses.arrays)
+    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
+    judged = claims(config, images, session.quick, metrics["test_accuracy"])
+    return session.finish(started, loop, metrics, judged)
+
+
+def _train_locally(
+    config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
+) -> tuple[Tensor, dict[str, float]]:
+    """Blocks by their local rule, then the readout; returns the classes of the test images."""
+    augment = augmentation(config, images, net.image_size)
+    if config.rule != "random" or config.statistics_pass:
+        unlabelled, unlabelled_augment = unlabelled_of(config, session, images, augment)
+        training = HebbianTraining(
+            net,
+            unlabelled,
+            config.batch_size,
+            config.unsupervised_epochs,
+            config.mode,
+            session.seed,
+            plastic=config.rule != "random",
+            augment=unlabelled_augment,
+        )
+        with _precision(config, session):
+            loop.run(training)
+    of_test = _train_readout(config, session, images, net, loop, augment)
+    if not config.mirrored:
+        return of_test.argmax(dim=1).cpu(), {}
+    mirror = FeatureExtraction(net, images.test_images.flip(3))
+    with _precision(config, session):
+        loop.recompute(mirror)
+    both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
+    told_apart = {"test_accuracy_with_mirror_images": accuracy(both, images.test_labels)}
+    return of_test.argmax(dim=1).cpu(), told_apart
+
+
+def _train_readout(
+    config: SoftHebbConfig,
+    session: Session,
+    images: ImageSet,
+    net: SoftHebbNet,
+    loop: Loop,
+    augment: Augment | None,
+) -> Tensor:
+    """Trains the readout of blocks that have learned; returns its scores of the test images."""
+    test = FeatureExtraction(net, images.test_images)
+    views = images.train_images if augment else views_of(config, images.train_images, session.seed)
+    count = len(views) // len(images.train_images)
+    kept = torch.float16 if count == 1 else torch.float8_e5m2
+    train = FeatureExtraction(net, views, dtype=kept)
+    with _precision(config, session):
+        for extraction in (test,) if augment else (test, train):
+            loop.recompute(extraction)
+    if augment:
+        source = augmented(net, images.train_images, augment, _precision(config, session))
+    else:
+        source = cached(train.features, count)
+    readout = ReadoutTraining(
+        net.readout,
+        source,
+        images.train_labels,
+        test.features,
+        images.test_labels,
+        config.readout_epochs,
+        config.readout_batch_size,
+        net.spec.dropout,
+        config.readout_learning_rate,
+        session.seed,
+        *_statistics(config, train.features),
+        _renewal(config, session, train) if config.renewed_views else None,
+    )
+    loop.run(readout)
+    return scores(net.readout, test.features)
+
+
+def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Mean and deviation of the training features, where the readout takes account of them."""
+    if not (config.centred or config.standardised):
+        return None, None
+    mean = mean_of(features)
+    return mean, deviation_of(features, mean) if config.standardised else None
+
+
+def _renewal(
+    config: SoftHebbConfig, session: Session, train: FeatureExtraction
+) -> Callable[[int], None]:
+    """Before an epoch: changes digits anew, where it is time for that, and keeps their features."""
+    digits = train.images[: len(train.images) // 2]
+    kept = 1
+
+    def renew(epoch: int) -> None:
+        nonlocal kept
+        view = 1 + epoch // EPOCHS_PER_VIEW
+        if view != kept:
+            with _precision(config, session):
+                train.replace_last(changed(config, digits, session.seed, view))
+            kept = view
+
+    return renew
+
+
+def _train_end_to_end(
+    config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
+) -> tuple[Tensor, dict[str, float]]:
+    """The backprop baseline; returns the classes of the test images."""
+    augment = augmentation(config, images, net.image_size)
+    if config.preset_data == "mnist":
+        augment = jitter
+    with _precision(config, session):
+        training = BackpropTraining(
+            net,
+            images.train_images,
+            images.train_labels,
+            images.test_images,
+            images.test_labels,
+            config.readout_epochs,
+            config.readout_batch_size,
+            config.readout_learning_rate,
+            session.seed,
+            augment=augment,
+        )
+        loop.run(training)
+        return classify(net, images.test_images).cpu(), {}
+
+
+def _sweep(setting: Setting, config: SoftHebbConfig, session: Session, images: ImageSet) -> Sweep:
+    """The networks of the run's depth and width, trained by the soft rules on some images."""
+    spec = preset(config.preset_data, config.depth, config.width)
+    return Sweep(
+        setting,
+        spec,
+        some_images(images, session.seed),
+        SWEPT[setting][:: 5 if session.quick else 1],
+        seeds=[session.seed],
+        device=session.device,
+    )
+
+
+def _precision(config: SoftHebbConfig, session: Session) -> torch.autocast:
+    bf16 = config.precision == "bf16"
+    # No cache: it would keep serving the bf16 copies of weights that have changed since.
+    return torch.autocast(session.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
+
+
+def _result(config: SoftHebbConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+    data = {
+        "name": images.name,
+        "n_train": len(images.train_labels),
+        "n_test": len(images.test_labels),
+        "source": images.source,
+        "sha256": images.sha256,
+        "classes": list(images.classes),
+        "notice": images.notice,
+    }
+    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    return result(f"softhebb-{_experiment(config)}", PAPER, settings, data, session.device)
+
+
+def _experiment(config: SoftHebbConfig) -> str:
+    family = {"fashion-mnist": "mnist", "imagenette": "imagenet"}
+    return family.get(config.preset_data, config.preset_data)
+
+
+def _radii(net: SoftHebbNet) -> dict[str, float]:
+    metrics = {}
+    for number, block in enumerate(blocks_of(net), start=1):
+        radius = block.conv.radius()
+        metrics[f"radius_mean_layer{number}"] = float(radius.mean())
+        metrics[f"r1_share_layer{number}"] = float(
+            ((radius - 1).abs() < R1_TOLERANCE).float().mean()
+        )
+    return metrics

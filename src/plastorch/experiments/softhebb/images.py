@@ -1,0 +1,91 @@
+"""The images of a deep SoftHebb run: as they are, augmented, in several views, or few of them."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
+from plastorch.engine.device import generator
+from plastorch.experiments.context import Session
+from plastorch.experiments.softhebb.config import AUGMENTED, SoftHebbConfig
+from plastorch.hebbian.networks import SoftHebbNet
+from plastorch.hebbian.train import Augment
+
+VIEWS = 9
+"""Of each training digit, for the readout; the network's features of them are kept."""
+EPOCHS_PER_VIEW = 4
+"""Of the readout, until digits are changed anew, if that is wanted."""
+BEND = 2.0
+"""Of digits that are changed anew: largest further move of points seven pixels apart, in pixels."""
+QUICK_MACS = 0.9e12
+"""Multiply-accumulates of one forward pass over all images of a smoke run."""
+
+
+def load(config: SoftHebbConfig, session: Session) -> ImageSet:
+    """The images; oblong ones, which only a user's own may be, squashed to their shorter side."""
+    images = load_images(config.preset_data, session.data)
+    height, width = images.train_images.shape[2:]
+    if height == width:
+        return images
+    return load_images(config.preset_data, session.data, image_size=min(height, width))
+
+
+def augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment | None:
+    """The paper's augmentation of labelled images, where it has one."""
+    if config.preset_data not in AUGMENTED:
+        return None
+    if config.preset_data == "stl10":
+        return lambda batch, rows, random: crop_and_flip(batch, 4, random)
+    return lambda batch, rows, random: resized_crop_and_flip(
+        batch, side, None if images.aspect is None else images.aspect[rows], generator=random
+    )
+
+
+def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
+    """Images as they are, then others of which the features are kept too; N of each view in turn.
+
+    Digits are turned, scaled and moved a little; others are mirrored, if that is wanted.
+    """
+    if config.preset_data != "mnist":
+        return torch.cat([images, images.flip(3)]) if config.mirrored else images
+    views = 2 if config.renewed_views else VIEWS
+    others = (changed(config, images, seed, view) for view in range(1, views))
+    return torch.cat([images, *others])
+
+
+def changed(config: SoftHebbConfig, digits: Tensor, seed: int, view: int) -> Tensor:
+    """Digits turned, scaled and moved a little in one of their views; renewed ones also bent."""
+    bend = BEND if config.renewed_views else 0.0
+    return jittered(digits, bend=bend, generator=generator(seed, 13, view))
+
+
+def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
+    """Digits turned, scaled and moved a little, anew each time."""
+    return jittered(batch.float(), generator=random)
+
+
+def unlabelled_of(
+    config: SoftHebbConfig, session: Session, images: ImageSet, augment: Augment | None
+) -> tuple[Tensor, Augment | None]:
+    """The images that the blocks learn from, and how they are augmented."""
+    if images.unlabelled_images is not None:
+        return images.unlabelled_images, None
+    if config.preset_data != "imagenet":
+        return images.train_images, None
+    tenth = torch.randperm(len(images.train_images), generator=generator(session.seed, 6))
+    rows = tenth[: max(1, len(tenth) // 10)]
+    return images.train_images[rows], None if augment is None else (
+        lambda batch, of, random: augment(batch, rows[of], random)
+    )
+
+
+def some(
+    config: SoftHebbConfig, images: ImageSet, net: SoftHebbNet, seed: int
+) -> tuple[SoftHebbConfig, ImageSet]:
+    """Few images and epochs: a minute on two cores, whatever the network."""
+    count = int(min(2000, max(10, QUICK_MACS / net.macs / 2)))
+    epochs = 2 if augmentation(config, images, net.image_size) else 10
+    return replace(config, readout_epochs=min(epochs, config.readout_epochs)), images.few(
+        count, count // 2, seed
+    )

@@ -1,0 +1,1 @@
+"""Efference copies (S-TEC), measured."""

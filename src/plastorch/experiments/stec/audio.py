@@ -1,0 +1,196 @@
+"""Self-supervision with and without efference copies on spoken words.
+
+Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022. It
+doesn't say which sounds it learned from, nor what was done to them; views and settings are ours.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+from plastorch.data.audio.logmel import LogMel
+from plastorch.data.audio.recordings import Part, SpeechSet, load_speech
+from plastorch.data.audio.wav import read_wav
+from plastorch.efference import AUDIO, AudioViews, Kind, Sources, estimate_bins
+from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.errors import InputError, check_names
+from plastorch.engine.run import result
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, Positive, Range, Size, Weight
+from plastorch.experiments.rank.speech_data import smoke
+from plastorch.experiments.stec.claims import claims
+from plastorch.experiments.stec.config import PAPER, Crop, StecConfig, WarmUp
+from plastorch.experiments.stec.figures import Figures
+from plastorch.experiments.stec.study import Exam, Study
+from plastorch.experiments.stec.train import run_study
+
+DATASETS = ("speech-commands", "fsdd")
+RATE, SECONDS, BANDS = 8000, 1.0, 40
+"""To which all recordings are brought."""
+FRAMES = 100
+"""Of a clip, at least."""
+QUIET = 0.1
+"""Least deviation that a clip is divided by."""
+
+
+@dataclass(frozen=True)
+class StecAudioConfig(StecConfig):
+    """Settings of stec-audio.
+
+    Args:
+        datasets: of spoken words, all pre-trained on together, and each tested on: speech-commands,
+            fsdd.
+        least_length: of a crop, as a share of the clip.
+        shift: most mel bands by which pitch is moved.
+        copy: all that was done, but for masks.
+        factor_weights: of start, length, pitch, gain and noise. Features that tell how loud and how
+            noisy a clip is were worse at telling words.
+    """
+
+    datasets: tuple[str, ...] = DATASETS
+    least_length: Crop = AUDIO.length[0]
+    shift: Annotated[int, Range(0, BANDS)] = AUDIO.shift
+    copy: Kind = "audio"
+    manipulation: Positive = 0.3
+    factor_weights: tuple[Weight, ...] = (1.0, 1.0, 1.0, 0.0, 0.0)
+    epochs: Count = 60
+    batch_size: Size = 128
+    warm_up: WarmUp = 5.0
+    transfer: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("datasets", self.datasets, DATASETS)
+        if self.transfer:
+            raise InputError("transfer is True; expected False: sounds have no place in an image")
+        self.check_batch(BANDS * FRAMES)
+
+    def copies(self) -> tuple[str, ...]:
+        """Of sounds there is one kind."""
+        return ("audio",)
+
+    def views(self) -> AudioViews:
+        """How clips are heard."""
+        return replace(AUDIO, length=(self.least_length, 1.0), shift=self.shift)
+
+
+def measure(config: StecAudioConfig, session: Session) -> dict[str, Any]:
+    """Trains all arms, and measures their encoders.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    sets = {name: load_speech(name, session.data) for name in config.datasets}
+    if session.quick:
+        sets = {name: smoke(speech, session.seed) for name, speech in sets.items()}
+        config = replace(config, seeds=1, epochs=1, warm_up=0.5, batch_size=100)
+        session.tell(f"smoke run on {sum(len(of.rows('train')) for of in sets.values())} words")
+    begun = _started(config, session, list(sets.values()))
+    session.run.write_result(begun)
+    with fast_matmul():
+        loop = run_study(config, audio_study(config, sets, session), session)
+    figures = Figures(session.run.records())
+    known = claims(figures, config.ordinary)
+    return session.finish(begun, loop, figures.summary(), known)
+
+
+def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Session) -> Study:
+    """What is learnt from the training parts of all sets; words of different sets are different."""
+    exams: dict[str, Exam] = {}
+    parts: tuple[Part, Part] = ("train", "validation" if config.sweep else "test")
+    classes = 0
+    for name, speech in sets.items():
+        train, test = (speech.rows(part) for part in parts)
+        clips, labels = read_clips(speech.files), speech.labels + classes
+        exam = Exam(clips[train], labels[train], clips[test], labels[test])
+        exams[name.replace("-", "_")] = Exam(*(part.to(session.device) for part in exam))
+        classes += len(speech.words)
+    views = config.views()
+    return Study(
+        Sources(
+            torch.cat([exam.images for exam in exams.values()]),
+            torch.cat([exam.labels for exam in exams.values()]),
+        ),
+        exams,
+        classes,
+        views,
+        standardised,
+        config.copy,
+        estimate_bins(views, config.copy, generator(session.seed, 5)),
+        config.bfloat16,
+        partial(config.new_encoder, "cifar", 1, 4),
+    )
+
+
+def read_clips(files: Sequence[Path]) -> Tensor:
+    """Logarithms of band energies of recordings, a second in the middle of each.
+
+    Args:
+        files: WAV files.
+
+    Returns:
+        [N, bands, frames]; what is shorter has silence around it.
+
+    Raises:
+        InputError: if a file is damaged.
+    """
+    size = round(RATE * SECONDS)
+    clips = torch.stack([centred(read_wav(path, RATE).samples, size) for path in files])
+    return LogMel(RATE, BANDS)(clips).transpose(1, 2).contiguous()
+
+
+def centred(samples: Tensor, size: int) -> Tensor:
+    """The middle of a recording [n], or all of it with silence before and after, as [size].
+
+    Example:
+        >>> centred(torch.ones(3), 6), centred(torch.arange(5.0), 3)
+        (tensor([0., 1., 1., 1., 0., 0.]), tensor([1., 2., 3.]))
+    """
+    missing = size - len(samples)
+    if missing <= 0:
+        return samples[(-missing) // 2 :][:size]
+    return torch.nn.functional.pad(samples, (missing // 2, missing - missing // 2))
+
+
+def standardised(clips: Tensor) -> Tensor:
+    """Whole clips as encoders hear them [B, 1, bands, frames].
+
+    Args:
+        clips: [B, bands, frames].
+    """
+    deviation, mean = torch.std_mean(clips, dim=(1, 2), correction=0, keepdim=True)
+    return ((clips - mean) / deviation.clamp(min=QUIET))[:, None]
+
+
+def _started(
+    config: StecAudioConfig, session: Session, sets: Sequence[SpeechSet]
+) -> dict[str, Any]:
+    """The result before anything is measured."""
+    digest = hashlib.sha256("".join(speech.sha256() for speech in sets).encode())
+    count = {
+        part: sum(part == of for speech in sets for of in speech.parts)
+        for part in ("train", "validation", "test")
+    }
+    data = {
+        "name": " and ".join(speech.name for speech in sets),
+        **{f"n_{part}": number for part, number in count.items()},
+        "source": "; ".join(speech.source for speech in sets),
+        "sha256": digest.hexdigest(),
+        "classes": [word for speech in sets for word in speech.words],
+    }
+    settings = config.plain() | {"seed": session.seed, "quick": session.quick}
+    return result("stec-audio", PAPER, settings, data, session.device)

@@ -1,0 +1,199 @@
+"""Speed of views in whole batches against torchvision's transforms and loops, sample by sample."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.bench.timing import Row, interleaved, row
+from plastorch.data.audio.logmel import FLOOR
+from plastorch.efference import AUDIO, CIFAR, STL10, AudioViews, ImageActions, ImageViews
+from plastorch.engine.device import generator
+from plastorch.experiments.stec.bench_head import head_overhead
+
+
+class Pictures(NamedTuple):
+    """A row about views of images."""
+
+    name: str
+    views: ImageViews
+    batch: int
+    rounds: int
+
+
+class Sounds(NamedTuple):
+    """A row about views of sounds."""
+
+    name: str
+    views: AudioViews
+    batch: int
+    bands: int
+    frames: int
+    rounds: int
+
+
+SIZES = (
+    Pictures("views-images", CIFAR, 256, 8),
+    Pictures("views-stl10", STL10, 64, 8),
+    Sounds("views-audio", AUDIO, 256, 64, 101, 8),
+)
+
+
+def rows() -> tuple[dict[str, object], Iterator[Row]]:
+    """What the samples are, and the rows of the group as they are measured."""
+    data: dict[str, object] = {"name": "random images and log-mel energies, as large as the views"}
+    return data, _all_rows()
+
+
+def _all_rows() -> Iterator[Row]:
+    yield from measure(SIZES)
+    yield head_overhead()
+
+
+def measure(sizes: tuple[Pictures | Sounds, ...]) -> Iterator[Row]:
+    """Measures row by row: drawing parameters and making one view of each sample of a batch.
+
+    Args:
+        sizes: of the rows.
+
+    Yields:
+        One row each.
+    """
+    for size in sizes:
+        yield _pictures(size) if isinstance(size, Pictures) else _sounds(size)
+
+
+def random_images(count: int, size: int) -> Tensor:
+    """Smooth ones with some noise, uint8 [B, 3, size, size]."""
+    random = generator(0)
+    coarse = torch.rand(count, 3, 4, 4, generator=random)
+    fine = torch.rand(count, 3, size, size, generator=random)
+    images = 0.8 * F.interpolate(coarse, (size, size), mode="bilinear") + 0.2 * fine
+    return (255 * images).round().to(torch.uint8)
+
+
+def torchvision_views(views: ImageViews) -> Callable[[Tensor], Tensor]:
+    """The same law for one image, by torchvision, on float values: faster there than bytes are."""
+    from torchvision.transforms import v2
+
+    s, low, high = views.jitter, 0.1 * views.size / 224, 2 * views.size / 224
+    jitter = v2.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)
+    steps = [
+        v2.ToDtype(torch.float32, scale=True),
+        v2.RandomResizedCrop(views.size, views.scale, views.ratio, antialias=True),
+        v2.RandomHorizontalFlip(views.flip),
+        v2.RandomApply([jitter], views.jitter_probability),
+        v2.RandomGrayscale(views.gray),
+    ]
+    if views.blur:
+        blur = v2.GaussianBlur(int(0.1 * views.size) // 2 * 2 + 1, (low, high))
+        steps.append(v2.RandomApply([blur], views.blur))
+    if views.solarise:
+        steps.append(v2.RandomSolarize(0.5, views.solarise))
+    return v2.Compose(steps)  # type: ignore[no-any-return]
+
+
+def colours_agree(images: Tensor, views: ImageViews) -> bool:
+    """Whether all but the crop gives torchvision's pixels, image by image, to 1e-4."""
+    actions = views.sample(len(images), generator(1))
+    whole, none = torch.ones(len(images)), torch.zeros(len(images))
+    actions = actions._replace(top=none, left=none, height=whole, width=whole)
+    theirs = [_by_torchvision(image, actions, i) for i, image in enumerate(images)]
+    return torch.allclose(views.apply(images, actions), torch.stack(theirs), atol=1e-4)
+
+
+def clip_by_clip(clips: Tensor, views: AudioViews, random: torch.Generator) -> Tensor:
+    """Views of sounds of the same law by a plain loop [B, 1, bands, frames]."""
+    return torch.stack([_one_sound(clip, views, random) for clip in clips])
+
+
+def _pictures(size: Pictures) -> Row:
+    images, random = random_images(size.batch, size.views.size), generator(2)
+    one = torchvision_views(size.views)
+
+    def ours() -> None:
+        size.views.apply(images, size.views.sample(size.batch, random))
+
+    def peer() -> None:
+        torch.stack([one(image) for image in images])
+
+    words = f"torchvision.transforms.v2, one by one; batch {size.batch}, {size.views.size} pixels"
+    return _timed(size.name, ours, peer, words, size.rounds, colours_agree(images[:32], size.views))
+
+
+def _sounds(size: Sounds) -> Row:
+    random = generator(2)
+    clips = 2 * torch.randn(size.batch, size.bands, size.frames, generator=random) - 4
+    actions = size.views.sample(size.batch, random)
+    single = [
+        size.views.apply(clips[i : i + 1], actions.take(slice(i, i + 1))) for i in range(len(clips))
+    ]
+    equal = torch.allclose(size.views.apply(clips, actions), torch.cat(single), atol=1e-5)
+
+    def ours() -> None:
+        size.views.apply(clips, size.views.sample(size.batch, random))
+
+    def peer() -> None:
+        clip_by_clip(clips, size.views, random)
+
+    words = f"a loop in plain torch; batch {size.batch}, {size.bands} bands, {size.frames} frames"
+    return _timed(size.name, ours, peer, words, size.rounds, equal)
+
+
+def _timed(
+    name: str,
+    ours: Callable[[], None],
+    peer: Callable[[], None],
+    words: str,
+    rounds: int,
+    equal: bool,
+) -> Row:
+    seconds = interleaved(ours, peer, rounds)
+    return row(name, seconds[0], words, seconds[1], equal=equal)
+
+
+def _by_torchvision(image: Tensor, actions: ImageActions, i: int) -> Tensor:
+    """One whole image, changed as the actions of number i say."""
+    from torchvision.transforms.v2 import functional as one
+
+    changed = one.to_dtype(image, torch.float32, scale=True)
+    changed = one.horizontal_flip(changed) if actions.flip[i] else changed
+    changed = one.adjust_brightness(changed, float(actions.brightness[i]))
+    changed = one.adjust_contrast(changed, float(actions.contrast[i]))
+    changed = one.adjust_saturation(changed, float(actions.saturation[i]))
+    changed = one.adjust_hue(changed, float(actions.hue[i]))
+    changed = one.rgb_to_grayscale(changed, 3) if actions.gray[i] else changed
+    if actions.blur[i] > 0:
+        taps = int(0.1 * image.shape[-1]) // 2 * 2 + 1
+        changed = one.gaussian_blur(changed, [taps, taps], [float(actions.blur[i])])
+    inverted: Tensor = one.solarize(changed, 0.5) if actions.solarised[i] else changed
+    return inverted
+
+
+def _one_sound(clip: Tensor, views: AudioViews, random: torch.Generator) -> Tensor:
+    """A view of one clip [1, bands, frames]; crops begin and end between frames."""
+    frames = clip.shape[1]
+    draws = torch.rand(8, generator=random).tolist()
+    length = views.length[0] + (views.length[1] - views.length[0]) * draws[0]
+    count = max(1, round(length * frames))
+    first = int(draws[1] * (frames - count + 1))
+    deviation, mean = torch.std_mean(clip)
+    crop = clip[None, :, first : first + count]
+    energy = F.interpolate(crop, frames, mode="linear")[0].exp()
+    shift = int(torch.randint(-views.shift, views.shift + 1, (1,), generator=random))
+    energy = energy.roll(shift, dims=0)
+    energy[slice(0, shift) if shift >= 0 else slice(shift, None)] = 0
+    energy *= 10 ** (views.gain * (2 * draws[2] - 1) / 10)
+    snr = views.snr[0] + (views.snr[1] - views.snr[0]) * draws[3]
+    noise = torch.empty_like(energy).exponential_(generator=random)
+    energy += energy.mean() * 10 ** (-snr / 10) * noise
+    view = (energy.clamp(min=FLOOR).log() - mean) / deviation
+    for axis, share, place in ((1, views.time_mask, draws[4:6]), (0, views.band_mask, draws[6:])):
+        size = clip.shape[axis]
+        extent = share * place[0] * size
+        start = place[1] * (size - extent)
+        view.narrow(axis, math.ceil(start), int(start + extent) - math.ceil(start) + 1).zero_()
+    return view[None]

@@ -1,0 +1,90 @@
+"""Self-supervision with and without efference copies on CIFAR-10 or CIFAR-100.
+
+Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from plastorch.efference import CIFAR, ImageViews
+from plastorch.engine.device import fast_matmul
+from plastorch.experiments.context import Session
+from plastorch.experiments.stec.claims import claims
+from plastorch.experiments.stec.config import Crop, Jitter, StecConfig
+from plastorch.experiments.stec.figures import Figures
+from plastorch.experiments.stec.images import image_study, load, load_digits, started
+from plastorch.experiments.stec.train import run_study
+
+QUICK = (400, 100)
+"""Training and test images of a smoke run."""
+SIDE = 64
+"""Of the scenes of transfer, in pixels."""
+PAPER_SETTINGS = {
+    "encoder": "resnet18",
+    "epochs": 1000,
+    "batch_size": 1024,
+    "optimizer": "lars",
+    "learning_rate": 1.0,
+    "weight_decay": 1e-6,
+    "warm_up": 10.0,
+    "copy": "compatible",
+    "tau": 0.996,
+}
+"""Where the defaults differ."""
+
+
+@dataclass(frozen=True)
+class StecCifar10Config(StecConfig):
+    """Settings of stec-cifar10.
+
+    Args:
+        dataset: cifar10 or cifar100.
+        least_crop: smallest area of a crop, as a share of the image's.
+        jitter: strength of changes of colour.
+    """
+
+    dataset: Literal["cifar10", "cifar100"] = "cifar10"
+    least_crop: Crop = CIFAR.scale[0]
+    jitter: Jitter = CIFAR.jitter
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_batch(3 * self.views().size ** 2)
+
+    def paper_settings(self) -> Mapping[str, Any]:
+        """Of the authors' program."""
+        return PAPER_SETTINGS
+
+    def views(self) -> ImageViews:
+        """How images are looked at."""
+        return replace(CIFAR, scale=(self.least_crop, 1.0), jitter=self.jitter)
+
+
+def measure(config: StecCifar10Config, session: Session) -> dict[str, Any]:
+    """Trains all arms, and measures their encoders.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    images, digits = load(config, config.dataset, session), load_digits(config, session)
+    if session.quick:
+        images = images.few(*QUICK, session.seed)
+        few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 100}
+        config = replace(config, seeds=1, preset="none", **few)
+    begun = started("stec-cifar10", config, session, images, digits)
+    session.run.write_result(begun)
+    study = image_study(config, images, digits, config.views(), "cifar", session, SIDE)
+    with fast_matmul():
+        loop = run_study(config, study, session)
+    figures = Figures(session.run.records())
+    ordinary = config.ordinary and not begun["data"]["notice"]
+    return session.finish(begun, loop, figures.summary(), claims(figures, ordinary))

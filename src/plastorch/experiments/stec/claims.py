@@ -1,0 +1,132 @@
+"""What is said of efference copies, and whether the seeds of a run bear it out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import fmean
+from typing import Literal
+
+from plastorch.engine.run import Claim
+from plastorch.experiments.stec.config import LEAST_SEEDS, METHODS, SWEPT
+from plastorch.experiments.stec.figures import Figures, Interval, paired
+
+Origin = Literal["paper", "ours"]
+LOGISTIC = "by a logistic regression on features of images as they are"
+"""A linear probe that has learned to the end; after few epochs the one beside a method has not."""
+TRANSFER = {
+    "place_r2": "where an object is, share of variance explained",
+    "segmentation_iou": "segmentation, mean intersection over union",
+    "detection_ap50": "detection, AP50",
+}
+"""Figures of what else encoders are tried on."""
+BOUND = "lower bound of the mean difference over paired seeds (95 %)"
+WELL_ABOVE = 0.05
+"""Least margin of what an inverse model finds over the most frequent class."""
+NO_GAIN = 0.01
+"""A gain below which efference copies of other pairs count as useless."""
+MIDDLE = 0.3
+"""The weight that a sweep's claim is about, set beforehand: the paper's on STL-10."""
+
+
+def claims(figures: Figures, ordinary: bool) -> list[Claim]:
+    """What the arms that were trained can tell.
+
+    Args:
+        figures: of the run.
+        ordinary: whether data and settings are the defaults, as far as that counts; if not, no
+            claim is judged.
+    """
+    found = list(_sweep_claims(figures))
+    for method, title in METHODS.items():
+        if {f"{method}-baseline", f"{method}-stec"} <= set(figures.arms):
+            found += _gain_claims(figures, method, title)
+            found += _action_claims(figures, method, title)
+            found += _transfer_claims(figures, method, title)
+        if f"{method}-shuffled" in figures.arms:
+            found += _shuffled_claims(figures, method, title)
+    return found if ordinary else [replace(claim, holds=None) for claim in found]
+
+
+def _bound(id_: str, statement: str, low: float, origin: Origin = "ours") -> Claim:
+    """A claim that a lower bound is above 0."""
+    return Claim(id_, f"{statement}; {BOUND}", 0.0, low, low > 0, origin)
+
+
+def _gain_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    def gain(name: str) -> Interval:
+        arms = (f"{method}-stec", f"{method}-baseline")
+        return paired(*(figures.of(arm, name) for arm in arms))
+
+    statement = f"{title}: more test accuracy with efference copies than without"
+    yield _bound(f"{method}-gain-accuracy", statement, gain("accuracy").low, "paper")
+    for probe, words in {"logistic": LOGISTIC, "ridge": "by a ridge regression on them"}.items():
+        name = f"{probe}_accuracy"
+        yield _bound(f"{method}-{probe}-accuracy", f"{title}: the same {words}", gain(name).low)
+    statement = f"{title}: classes lie further apart, by mean cosine within over between them"
+    yield _bound(f"{method}-geometry", statement, gain("ratio").low, "paper")
+
+
+def _action_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    stec, baseline = f"{method}-stec", f"{method}-baseline"
+    most = figures.factors(stec, "majority")
+    found = {  # a factor that is always of one class leaves nothing to tell
+        name: of
+        for name, of in figures.factors(stec, "found").items()
+        if min(most[name].values()) < 1
+    }
+    if found:
+        means = [
+            {seed: fmean(of[name][seed] for name in found) for seed in next(iter(found.values()))}
+            for of in (found, most)
+        ]
+        margin = paired(*means).low
+        statement = (
+            f"{title}: the inverse model tells factors of actions well above their most frequent "
+            f"classes, mean margin; {BOUND}"
+        )
+        yield Claim(f"{method}-inverse", statement, WELL_ABOVE, margin, margin > WELL_ABOVE, "ours")
+        least = min(paired(of, most[name]).low for name, of in found.items())
+        statement = f"{title}: and each single factor more often than its most frequent class"
+        yield _bound(f"{method}-inverse-least", f"{statement}, the least of them", least)
+    lead = paired(*(figures.all_factors(arm, "stec-control") for arm in (stec, baseline)))
+    statement = f"{title}: a new inverse model finds less in a frozen encoder of the baseline"
+    yield _bound(f"{method}-frozen", statement, lead.low)
+
+
+def _transfer_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    for name, words in TRANSFER.items():
+        arms = (f"{method}-stec", f"{method}-baseline")
+        ours, theirs = (figures.of(arm, name, phase="stec-transfer") for arm in arms)
+        if ours:
+            statement = f"{title}: more of {words}, with efference copies"
+            yield _bound(f"{method}-{name.replace('_', '-')}", statement, paired(ours, theirs).low)
+
+
+def _shuffled_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
+    for name, words in {"accuracy": "", "logistic_accuracy": f" {LOGISTIC}"}.items():
+        baseline, stec, shuffled = (
+            figures.of(f"{method}-{role}", name) for role in ("baseline", "stec", "shuffled")
+        )
+        high, ending = paired(shuffled, baseline).high, name.replace("_", "-")
+        statement = (
+            f"{title}: efference copies of other pairs gain less than {NO_GAIN} of test accuracy"
+            f"{words}; {BOUND.replace('lower', 'upper')}"
+        )
+        yield Claim(f"{method}-shuffled-{ending}", statement, NO_GAIN, high, high < NO_GAIN, "ours")
+        statement = f"{title}: more test accuracy{words} with efference copies than with those of"
+        lead = paired(stec, shuffled).low
+        yield _bound(f"{method}-own-{ending}", f"{statement} other pairs", lead)
+
+
+def _sweep_claims(figures: Figures) -> Iterator[Claim]:
+    names = [f"simclr-swept{1000 * weight:.0f}" for weight in (SWEPT[0], MIDDLE, SWEPT[-1])]
+    if not set(names) <= set(figures.arms):
+        return
+    none, middle, largest = (figures.of(name, "logistic_accuracy") for name in names)
+    inside = min(paired(middle, end).low for end in (none, largest))
+    statement = f"a weight of {MIDDLE} of the inverse model beats both none and the largest tried"
+    hurts = "far too large a weight hurts: more accuracy without than with the largest tried"
+    for claim in (
+        _bound("sweep-inside", f"{statement}, the lesser lead", inside),
+        _bound("sweep-large-accuracy", hurts, paired(none, largest).low),
+    ):
+        yield claim if len(none) >= LEAST_SEEDS else replace(claim, holds=None)

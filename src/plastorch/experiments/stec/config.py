@@ -1,0 +1,273 @@
+"""What the experiments with efference copies share: settings, and the arms that are compared.
+
+Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple
+
+from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
+from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
+from plastorch.efference.optim import Optimizer
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError, check_names
+from plastorch.experiments.preset_defaults import (
+    Count,
+    Positive,
+    Range,
+    Rate,
+    Repeats,
+    Settings,
+    Share,
+    Size,
+    Weight,
+)
+
+PAPER = "Scherr et al. 2022, Self-Supervised Learning Through Efference Copies, arXiv 2210.09224"
+METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
+SWEPT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Weights of the inverse model that a sweep tries."""
+PROBE_RATE = 1.0
+"""Learning rate of the linear probe beside a method; it has a small share of the updates that one
+after the training would have."""
+LEAST_SEEDS = 3
+"""Fewer tell too little."""
+RESNET_WIDTH = 64
+"""Channels of a ResNet's first stage."""
+Role = Literal["baseline", "stec", "shuffled", "swept"]
+
+
+WarmUp = Annotated[float, Range(0, 10**9)]
+Crop = Annotated[float, Range(0, 1, above=True)]
+"""That a crop is at least."""
+Jitter = Annotated[float, Range(0, 1.25, below=True)]
+
+
+class Arm(NamedTuple):
+    """One training of a comparison."""
+
+    method: str
+    role: Role
+    """Without efference copies, with them, or with those of other pairs; or of a sweep."""
+    weight: float
+    """λ_M."""
+    seed: int
+    """Arms of one seed begin alike, and see the same images in the same views."""
+
+    @property
+    def kind(self) -> str:
+        """What it is called, whatever its seed; a swept weight is in thousandths.
+
+        Example:
+            >>> Arm("byol", "stec", 1.0, 2).kind, Arm("simclr", "swept", 0.3, 0).kind
+            ('byol-stec', 'simclr-swept300')
+        """
+        of = f"{1000 * self.weight:.0f}" if self.role == "swept" else ""
+        return f"{self.method}-{self.role}{of}"
+
+    @property
+    def name(self) -> str:
+        """What its phase of the run is called.
+
+        Example:
+            >>> Arm("byol", "stec", 1.0, 2).name
+            'byol-stec-2'
+        """
+        return f"{self.kind}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class StecConfig(Settings):
+    """Settings that the experiments with efference copies share.
+
+    Args:
+        methods: simclr, byol, relic; each learns without efference copies and with them.
+        shuffled: of those, the ones that also learn from efference copies of other pairs.
+        seeds: paired runs of all arms.
+        copy: what the inverse model has to tell: crop and flip; all that was done; or crop and flip
+            as in the authors' program.
+        encoder: small is a ResNet that a processor can train.
+        width: channels of the small encoder's first stage; a ResNet has 64.
+        epochs: passes over the images to pre-train on.
+        batch_size: of them in an update, each in two views.
+        optimizer: lars needs lightly (pip install 'plastorch[ssl]').
+        learning_rate: per 256 images of a batch; it falls to 0 along half a cosine.
+        weight_decay: of weights.
+        warm_up: epochs in which the learning rate rises.
+        discrimination: weight of the method's own loss, λ_D.
+        manipulation: weight of the inverse model's, λ_M.
+        factor_weights: of what the inverse model has to tell, in its loss; one that has none is not
+            learnt. All the same if empty.
+        temperature: of SimCLR and ReLIC.
+        tau: share that the target networks of BYOL and ReLIC keep at first.
+        hidden: units of the projections.
+        projected: their outputs, of SimCLR and ReLIC.
+        bfloat16: whether networks compute in it; slow on processors that can't.
+        transfer: whether encoders are also tried on where objects are.
+        sweep: instead of the arms, train SimCLR with a range of λ_M, and test on what is held out:
+            a tenth of the training images, or the words for validation.
+        preset: "paper" has the paper's value of each setting that isn't given; for GPUs.
+    """
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    shuffled: tuple[str, ...] = ("simclr",)
+    seeds: Repeats = 5
+    copy: Kind = "egocentric"
+    encoder: Literal["small", "resnet18", "resnet50"] = "small"
+    width: Size = 32
+    epochs: Count = 9
+    batch_size: Size = 256
+    optimizer: Optimizer = "sgd"
+    learning_rate: Rate = 0.3
+    weight_decay: Share = 1e-4
+    warm_up: WarmUp = 0.5
+    discrimination: Weight = 2.0
+    manipulation: Positive = 1.0
+    factor_weights: tuple[Weight, ...] = ()
+    temperature: Positive = 0.5
+    tau: Share = 0.99
+    hidden: Size = 512
+    projected: Size = 64
+    bfloat16: bool = True
+    transfer: bool = True
+    sweep: bool = False
+    preset: Literal["none", "paper"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("methods", self.methods, METHODS)
+        if self.shuffled:
+            check_names("shuffled", self.shuffled, METHODS)
+        object.__setattr__(
+            self, "shuffled", tuple(name for name in self.shuffled if name in self.methods)
+        )
+        if self.copy not in self.copies():
+            raise InputError(f"copy is {self.copy!r}; expected one of {', '.join(self.copies())}")
+        if self.encoder != "small":
+            if self.width not in (type(self).width, RESNET_WIDTH):
+                raise InputError(
+                    f"width is {self.width}; expected {RESNET_WIDTH}, that of {self.encoder}"
+                )
+            object.__setattr__(self, "width", RESNET_WIDTH)
+        if not 0 <= self.warm_up <= self.epochs:
+            raise InputError(f"warm_up is {self.warm_up}; expected 0 to {self.epochs}, the epochs")
+        self.training(self.batch_size, 1)
+        self._check_factor_weights()
+        self._check_networks()
+
+    def preset_settings(self) -> Mapping[str, Any]:
+        """Those of the paper."""
+        if self.preset == "none":
+            return {}
+        if not self.paper_settings():
+            raise InputError("preset is 'paper'; expected none: the paper doesn't say its own")
+        return self.paper_settings()
+
+    def paper_settings(self) -> Mapping[str, Any]:
+        """The paper's, where they are known, by name."""
+        return {}
+
+    def copies(self) -> tuple[str, ...]:
+        """Kinds of efference copies of what is seen."""
+        return "egocentric", "full", "compatible"
+
+    def arms(self) -> list[Arm]:
+        """All trainings, seed by seed."""
+        found: list[Arm] = []
+        for seed in range(self.seeds):
+            if self.sweep:
+                found += [Arm("simclr", "swept", weight, seed) for weight in SWEPT]
+                continue
+            for method in self.methods:
+                found.append(Arm(method, "baseline", 0.0, seed))
+                found.append(Arm(method, "stec", self.manipulation, seed))
+                if method in self.shuffled:
+                    found.append(Arm(method, "shuffled", self.manipulation, seed))
+        return found
+
+    def training(self, sources: int, epochs: int, shuffled: bool = False) -> Training:
+        """How a method is trained on so many sources for so many epochs."""
+        size = min(self.batch_size, sources)
+        updates = sources // max(1, size)
+        return Training(
+            epochs * updates,
+            size,
+            updates,
+            self.optimizer,
+            self.learning_rate,
+            weight_decay=self.weight_decay,
+            warm_up=round(min(self.warm_up, epochs) * updates),
+            probe_rate=PROBE_RATE,
+            bfloat16=self.bfloat16,
+            shuffled=shuffled,
+            reverse=self.copy != "compatible",  # the authors' program learns one direction
+        )
+
+    def new_encoder(self, stem: Stem, channels: int = 3, stride: int = 2) -> Encoder:
+        """An encoder of the kind that is set.
+
+        Args:
+            stem: of a ResNet of 18 or 50 layers.
+            channels: of the input.
+            stride: of the small one's first convolution.
+        """
+        if self.encoder == "small":
+            return small_resnet(self.width, channels, stride)
+        return resnet(18 if self.encoder == "resnet18" else 50, stem, channels)
+
+    def method(self, arm: Arm, encoder: Encoder, sizes: Sequence[int]) -> Method:
+        """The method of an arm, whose inverse model tells factors of so many classes."""
+        weights = Weights(self.discrimination, arm.weight, factors=self.factor_weights)
+        features, hidden, out = encoder.features, self.hidden, self.projected
+        if arm.method == "byol":
+            return BYOL(encoder, features, sizes, weights, hidden, tau=self.tau)
+        if arm.method == "relic":
+            heat = self.temperature
+            return ReLIC(encoder, features, sizes, weights, hidden, out, heat, tau=self.tau)
+        return SimCLR(encoder, features, sizes, weights, hidden, out, self.temperature)
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether settings are the defaults, but for what is left out.
+
+        No method's claims depend on the others, three seeds are enough, and a sweep, whose claims
+        count them themselves, may have any number.
+        """
+        default = type(self)()
+        enough = self.sweep or self.seeds >= LEAST_SEEDS
+        seeds = self.seeds if enough else default.seeds
+        return self == replace(
+            default, sweep=self.sweep, seeds=seeds, methods=self.methods, shuffled=self.shuffled
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """All settings as JSON has them."""
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    def _check_factor_weights(self) -> None:
+        weights = self.factor_weights
+        names = FACTORS[self.copy]
+        if weights and (len(weights) != len(names) or not any(weights)):
+            raise InputError(
+                f"factor_weights are {weights}; expected {len(names)}, not all 0: of "
+                f"{', '.join(names)}"
+            )
+        Weights(self.discrimination, self.manipulation, factors=weights)
+
+    def _check_networks(self) -> None:
+        """All of them are made before the first one learns."""
+        encoder, features = {
+            "small": (298 * self.width**2, 4 * self.width),
+            "resnet18": (11_000_000, 512),
+            "resnet50": (23_000_000, 2048),
+        }[self.encoder]
+        weights = encoder + self.hidden * (features + self.projected)
+        names = ("seeds", "width", "hidden", "projected")
+        sizes = {name: getattr(self, name) for name in names}
+        check_memory(4 * len(self.arms()) * weights, **sizes)
+
+    def check_batch(self, values: int) -> None:
+        """Raises InputError if a batch, two views of so many values per source, doesn't fit."""
+        check_memory(2 * 4 * values * self.batch_size, batch_size=self.batch_size)

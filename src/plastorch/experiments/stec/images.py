@@ -1,0 +1,141 @@
+"""What the image experiments with efference copies share: data, studies, the start of a result."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+
+from plastorch.data.images.imageset import ImageSet
+from plastorch.data.images.load import load_images
+from plastorch.efference import ImageViews, Sources, estimate_bins
+from plastorch.efference.encoders import Stem
+from plastorch.efference.probes import as_floats
+from plastorch.engine.device import generator
+from plastorch.engine.errors import InputError
+from plastorch.engine.run import result
+from plastorch.experiments.context import Session
+from plastorch.experiments.stec.config import PAPER, StecConfig
+from plastorch.experiments.stec.study import Exam, Study, Test
+from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, tried
+
+HELD_OUT = 0.1
+"""Share of the training images that a sweep is tested on."""
+FEW = Amounts((40, 20), (16, 8), 1, 1)
+"""Of a smoke run."""
+
+
+def load(config: StecConfig, dataset: str, session: Session, size: int | None = None) -> ImageSet:
+    """The images of an experiment; for a sweep, the test images are some of the training images."""
+    images = load_images(dataset, session.data, image_size=size)
+    return images.validation_split(HELD_OUT, session.seed) if config.sweep else images
+
+
+def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
+    """MNIST's digits for the scenes of transfer, if there is any.
+
+    Raises:
+        InputError: if there are none, or the data root is a folder of own images.
+    """
+    if not config.transfer or config.sweep:
+        return None
+    try:
+        digits = load_images("mnist", session.data)
+    except InputError as error:
+        raise InputError(f"{error}; or --no-transfer, which does without") from None
+    if digits.source == "own folder":
+        raise InputError(
+            f"transfer is True, but {session.data or 'the data root'} is a folder of own images; "
+            "expected --no-transfer, or train, test and MNIST/raw in one folder"
+        )
+    return digits
+
+
+def image_study(
+    config: StecConfig,
+    images: ImageSet,
+    digits: ImageSet | None,
+    views: ImageViews,
+    stem: Stem,
+    session: Session,
+    side: int,
+    stride: int = 2,
+) -> Study:
+    """What is learnt from images: those with labels, and those without, if there are any.
+
+    Args:
+        config: which efference copies, and which encoder.
+        images: to learn from, and to be tested on.
+        digits: in the scenes of transfer; None if there is none.
+        views: how they are looked at.
+        stem: of a ResNet.
+        session: where the run is computed.
+        side: of the scenes of transfer, in pixels.
+        stride: of the small encoder's first convolution.
+    """
+    device = session.device
+    parts = (images.train_images, images.train_labels, images.test_images, images.test_labels)
+    exam = Exam(*(part.to(device) for part in parts))
+    sources = Sources(exam.images, exam.labels)
+    if images.unlabelled_images is not None:
+        more = images.unlabelled_images.to(device)
+        none = torch.full((len(more),), -1, device=device)
+        sources = Sources(torch.cat([sources.images, more]), torch.cat([sources.labels, none]))
+    return Study(
+        sources,
+        {"images": exam},
+        len(images.classes),
+        views,
+        as_floats,
+        config.copy,
+        estimate_bins(views, config.copy, generator(session.seed, 5)),
+        config.bfloat16,
+        partial(config.new_encoder, stem, 3, stride),
+        None if digits is None else _tests(images, digits, session, side),
+    )
+
+
+def started(
+    experiment: str,
+    config: StecConfig,
+    session: Session,
+    images: ImageSet,
+    digits: ImageSet | None,
+) -> dict[str, Any]:
+    """The result before anything is measured; what is special about the data is told."""
+    used = [images] if digits is None else [images, digits]
+    notices = [of.notice for of in used if of.notice]
+    for notice in notices:
+        session.tell(notice)
+    unlabelled = images.unlabelled_images
+    data: dict[str, Any] = {
+        "name": images.name,
+        "n_train": len(images.train_labels),
+        "n_unlabelled": 0 if unlabelled is None else len(unlabelled),
+        "n_test": len(images.test_labels),
+        "source": images.source,
+        "sha256": images.sha256,
+        "classes": list(images.classes),
+        "notice": " ".join(notices),
+    }
+    if digits is not None:
+        data["digits"] = {"source": digits.source, "sha256": digits.sha256}
+    settings = config.plain() | {"seed": session.seed, "quick": session.quick}
+    return result(experiment, PAPER, settings, data, session.device)
+
+
+def _tests(
+    images: ImageSet, digits: ImageSet, session: Session, side: int
+) -> Callable[[int], Test]:
+    """What encoders of a seed are tried on: all of them on the same scenes."""
+    amounts = FEW if session.quick else Amounts()
+
+    @lru_cache(maxsize=1)  # encoders are tried seed by seed
+    def scenery(seed: int) -> Scenery:
+        return make_scenery(images, digits, side, amounts, (session.seed, 6, seed))
+
+    def of_seed(seed: int) -> Test:
+        path = (session.seed, 6, seed, 2)
+        return lambda encoder: tried(encoder, scenery(seed), amounts, path)
+
+    return of_seed

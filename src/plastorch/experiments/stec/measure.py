@@ -1,0 +1,168 @@
+"""What the encoders of a comparison are worth, and what they tell of actions."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.efference import (
+    Learner,
+    Method,
+    Pretraining,
+    SimCLR,
+    Weights,
+    extract,
+    geometry,
+    knn_accuracy,
+    logistic_accuracy,
+    ridge_accuracy,
+)
+from plastorch.efference.encoders import Encoder
+from plastorch.engine.device import generator
+from plastorch.engine.run import Record
+from plastorch.experiments.stec.config import Arm, StecConfig
+from plastorch.experiments.stec.study import Study
+
+NEIGHBOURS = 20
+CONTROL = 9
+"""A new inverse model learns on a frozen encoder for one in so many of the epochs."""
+
+
+class Frozen(nn.Module):
+    """An encoder that stays as it is, and sees as in evaluation.
+
+    Args:
+        encoder: is copied.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = deepcopy(encoder).requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "Frozen":
+        """Batch normalisation by batches would move its statistics."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [B, D]."""
+        found: Tensor = self.encoder(x)
+        return found
+
+
+def measured(
+    arm: Arm,
+    learner: Learner,
+    study: Study,
+    layers: Mapping[str, nn.Linear],
+    seed: int,
+) -> list[Record]:
+    """Probes and geometry of an arm's features for each exam, and what its inverse model tells.
+
+    Args:
+        arm: which.
+        learner: its own.
+        study: the exams.
+        layers: linear ones that have learned classes from the features, by exam.
+        seed: of the run.
+    """
+    encoder, prepare = learner.method.encoder, study.prepare
+    common: Record = {"arm": arm.kind, "weight": arm.weight, "seed": arm.seed}
+    if learner.method.inverse is not None:
+        common |= told(learner.method, study, (seed, 2, arm.seed))
+    records = []
+    for name, exam in study.exams.items():
+        with study.autocast():
+            known, new = (extract(encoder, of, prepare) for of in (exam.images, exam.test_images))
+        shape = geometry(new, exam.test_labels)
+        given = known, exam.labels, new, exam.test_labels
+        record: Record = {
+            "exam": name,
+            "accuracy": linear_accuracy(layers[name], new, exam.test_labels),
+            "knn_accuracy": knn_accuracy(*given, k=min(NEIGHBOURS, len(known))),
+            "ridge_accuracy": ridge_accuracy(*given),
+            "logistic_accuracy": logistic_accuracy(*given),
+        }
+        records.append(common | record | dict(zip(shape._fields, shape, strict=True)))
+    return records
+
+
+@torch.no_grad()
+def linear_accuracy(layer: nn.Linear, features: Tensor, labels: Tensor) -> float:
+    """Share of features [N, D] whose class a linear layer finds.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> _ = nn.init.eye_(layer.weight), nn.init.zeros_(layer.bias)
+        >>> linear_accuracy(layer, torch.eye(2), torch.tensor([0, 0]))
+        0.5
+    """
+    return float((layer(features).argmax(dim=1) == labels).double().mean())
+
+
+def controlled(
+    config: StecConfig, arm: Arm, learner: Learner, study: Study, seed: int
+) -> list[Record]:
+    """What a new inverse model tells after some epochs on the frozen encoder of an arm."""
+    encoder = learner.method.encoder
+    assert isinstance(encoder, Encoder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, 3, arm.seed).initial_seed())
+        weights = Weights(0, 1, factors=config.factor_weights)
+        method = SimCLR(Frozen(encoder), encoder.features, study.sizes, weights)
+        probed = Learner(method, encoder.features, study.classes).to(study.sources.images.device)
+    phase = Pretraining(
+        "control",
+        probed,
+        study.sources,
+        study.views,
+        config.training(len(study.sources.labels), max(1, config.epochs // CONTROL)),
+        study.targets,
+        study.factors,
+        (seed, 4, arm.seed),
+    )
+    while phase.position < phase.total:
+        phase.step()
+    found = told(method, study, (seed, 2, arm.seed))
+    return [{"arm": arm.kind, "seed": arm.seed, **found}]
+
+
+def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
+    """How often the inverse model finds the classes of each factor between views of test images.
+
+    Args:
+        method: with an inverse model.
+        study: whose test images are seen.
+        path: of numbers that seeds the views.
+
+    Returns:
+        By factor, shares ``found_F``, and ``majority_F`` of the most frequent class; of those that
+        have targets at all, and were learnt.
+    """
+    assert method.inverse is not None
+    hits, pairs = torch.zeros(2, len(study.sizes), dtype=torch.float64)
+    counts = [torch.zeros(size, dtype=torch.int64) for size in study.sizes]
+    training = method.training
+    method.eval()
+    for number, images in enumerate(torch.split(study.tested, 500)):
+        random = generator(*path, number)
+        a, b = (study.views.sample(len(images), random, images.device) for _ in range(2))
+        wanted = study.targets(a, b).cpu()
+        with torch.no_grad(), study.autocast():
+            features = [method.encoder(study.views.apply(images, of)) for of in (a, b)]
+            found = method.inverse(*features)
+        answers = torch.stack([logits.argmax(dim=1) for logits in found], dim=1).cpu()
+        hits += (answers == wanted).sum(dim=0)
+        pairs += (wanted >= 0).sum(dim=0)
+        for k, count in enumerate(counts):
+            of_factor = wanted[:, k]
+            count += torch.bincount(of_factor[of_factor >= 0], minlength=len(count))
+    method.train(training)
+    record: Record = {}
+    learnt = method.weights.factors or (1.0,) * len(pairs)
+    for k, name in enumerate(study.factors):
+        if pairs[k] and learnt[k]:
+            record[f"found_{name}"] = float(hits[k] / pairs[k])
+            record[f"majority_{name}"] = float(counts[k].max() / pairs[k])
+    return record

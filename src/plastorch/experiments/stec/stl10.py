@@ -1,0 +1,139 @@
+"""Self-supervision with and without efference copies on STL-10, or on ImageNet and parts of it.
+
+Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from torch import Tensor, nn
+
+from plastorch.efference import IMAGENET, STL10, ImageViews
+from plastorch.efference.encoders import Encoder, Stem
+from plastorch.efference.linear_probe import LinearProbe, ProbeTraining
+from plastorch.engine.device import fast_matmul
+from plastorch.engine.errors import InputError
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, Positive, Range, Repeats, Size
+from plastorch.experiments.stec.claims import claims
+from plastorch.experiments.stec.config import Crop, Jitter, StecConfig, WarmUp
+from plastorch.experiments.stec.figures import Figures
+from plastorch.experiments.stec.images import image_study, load, load_digits, started
+from plastorch.experiments.stec.study import Exam, Prober
+from plastorch.experiments.stec.train import run_study
+
+QUICK = (60, 40)
+"""Training and test images of a smoke run."""
+PAPER_SETTINGS = {
+    "optimizer": "lars",
+    "learning_rate": 0.3,
+    "weight_decay": 1e-6,
+    "warm_up": 10.0,
+    "copy": "compatible",
+    "tau": 0.996,
+}
+"""Where the defaults differ, for all data sets."""
+OF_STL10 = {"epochs": 1000, "batch_size": 1024, "manipulation": 0.3}
+OF_IMAGENET = {
+    "encoder": "resnet50",
+    "batch_size": 1680,
+    "temperature": 0.1,
+    "manipulation": 0.6,
+    "hidden": 2048,
+    "size": 224,
+}
+
+
+@dataclass(frozen=True)
+class StecStl10Config(StecConfig):
+    """Settings of stec-stl10; the defaults are for a GPU.
+
+    Images are pre-trained on with and without labels; then the encoder is frozen, and a linear
+    layer learns from those with labels.
+
+    Args:
+        dataset: stl10; imagenette or imagenet, which are held in the device's memory.
+        size: of views, in pixels; images of imagenette and imagenet are brought to it.
+        least_crop: smallest area of a crop, as a share of the image's.
+        jitter: strength of changes of colour.
+        probe_epochs: of the linear layer.
+    """
+
+    dataset: Literal["stl10", "imagenette", "imagenet"] = "stl10"
+    size: Annotated[int, Range(16, 1024)] = 96
+    least_crop: Crop = STL10.scale[0]
+    jitter: Jitter = STL10.jitter
+    probe_epochs: Count = 100
+    encoder: Literal["small", "resnet18", "resnet50"] = "resnet18"
+    width: Size = 64
+    seeds: Repeats = 3
+    epochs: Count = 100
+    warm_up: WarmUp = 5.0
+    temperature: Positive = 0.2
+    projected: Size = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dataset == "stl10" and self.size != 96:
+            raise InputError(f"size is {self.size}; expected 96, that of STL-10's images")
+        self.check_batch(3 * self.views().size ** 2)
+
+    def paper_settings(self) -> Mapping[str, Any]:
+        """Of the authors' program."""
+        return PAPER_SETTINGS | (OF_STL10 if self.dataset == "stl10" else OF_IMAGENET)
+
+    def views(self) -> ImageViews:
+        """How images are looked at."""
+        law = STL10 if self.dataset == "stl10" else IMAGENET
+        return replace(law, size=self.size, scale=(self.least_crop, 1.0), jitter=self.jitter)
+
+
+def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
+    """Trains all arms, then a linear layer on each frozen encoder, and measures the encoders.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    images = load(config, config.dataset, session, config.size)
+    digits = load_digits(config, session)
+    if session.quick:
+        images = images.few(*QUICK, session.seed)
+        few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 30, "probe_epochs": 2}
+        few |= {"encoder": "small", "width": 8, "optimizer": "sgd", "preset": "none"}
+        config = replace(config, seeds=1, **few)
+    begun = started("stec-stl10", config, session, images, digits)
+    session.run.write_result(begun)
+    stem: Stem = "imagenet" if config.size > STL10.size else "stl10"
+    study = image_study(
+        config, images, digits, config.views(), stem, session, config.size, stride=4
+    )
+    with fast_matmul():
+        loop = run_study(config, study._replace(prober=_prober(config)), session)
+    figures = Figures(session.run.records())
+    ordinary = config.ordinary and not begun["data"]["notice"]
+    return session.finish(begun, loop, figures.summary(), claims(figures, ordinary))
+
+
+def _prober(config: StecStl10Config) -> Prober:
+    """Training of a linear layer on views that are cropped and flipped only."""
+    plain = replace(config.views(), jitter_probability=0.0, gray=0.0, blur=0.0, solarise=0.0)
+
+    def augment(images: Tensor, random: Any) -> Tensor:
+        return plain.apply(images, plain.sample(len(images), random, images.device))
+
+    def prober(
+        encoder: Encoder, layer: nn.Linear, exam: Exam, path: tuple[int, ...]
+    ) -> LinearProbe:
+        training = ProbeTraining(config.probe_epochs, bfloat16=config.bfloat16)
+        return LinearProbe(encoder, layer, *exam, augment, training=training, path=path)
+
+    return prober

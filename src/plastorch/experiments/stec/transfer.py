@@ -1,0 +1,113 @@
+"""What encoders are worth for where things are: scenes of digits on natural images."""
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from plastorch.data.images.imageset import ImageSet
+from plastorch.data.tasks.pasted import Pasting, pasted_scenes
+from plastorch.data.tasks.scenes import Scenes
+from plastorch.efference.dense import (
+    DenseNet,
+    Detector,
+    Segmenter,
+    detection_ap50,
+    segmentation_iou,
+)
+from plastorch.efference.dense_training import DenseSettings, DenseTraining
+from plastorch.efference.encoders import Encoder
+from plastorch.efference.probes import extract
+from plastorch.efference.transfer import localisation
+from plastorch.engine.device import generator
+from plastorch.engine.run import Record
+
+
+class Amounts(NamedTuple):
+    """How much an encoder is tried on."""
+
+    places: tuple[int, int] = (3000, 1000)
+    """Scenes of one object, to learn where it is and to test that."""
+    scenes: tuple[int, int] = (600, 300)
+    """Scenes of up to three objects, to learn what is where and to test that."""
+    segmenter_epochs: int = 60
+    """After 12 it still calls all pixels background."""
+    detector_epochs: int = 12
+
+
+class Scenery(NamedTuple):
+    """Scenes to learn from and to be tested on."""
+
+    places: tuple[Scenes, Scenes]
+    scenes: tuple[Scenes, Scenes]
+
+
+def make_scenery(
+    images: ImageSet, digits: ImageSet, side: int, amounts: Amounts, path: tuple[int, ...]
+) -> Scenery:
+    """Digits on images; those of the test are of the test sets.
+
+    Args:
+        images: colour images, as backgrounds.
+        digits: gray ones on black.
+        side: of the scenes, in pixels.
+        amounts: how many.
+        path: of numbers that seeds everything.
+    """
+    parts = (
+        (images.train_images, digits.train_images, digits.train_labels),
+        (images.test_images, digits.test_images, digits.test_labels),
+    )
+    pasting = Pasting(side, least_size=side * 5 / 16, most_size=side * 5 / 8)
+    made: list[tuple[Scenes, Scenes]] = []
+    for kind, counts in enumerate((amounts.places, amounts.scenes)):
+        law = replace(pasting, most=1) if kind == 0 else pasting
+        pair = [
+            pasted_scenes(count, *part, digits.classes, law, generator(*path, kind, number))
+            for number, (count, part) in enumerate(zip(counts, parts, strict=True))
+        ]
+        made.append((pair[0], pair[1]))
+    return Scenery(*made)
+
+
+def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int, ...]) -> Record:
+    """Where one object is, from frozen features; what is where, by heads on a frozen encoder.
+
+    Args:
+        encoder: is left as it is.
+        scenery: of colour images.
+        amounts: of epochs.
+        path: of numbers that seeds the heads.
+
+    Returns:
+        ``place_r2`` and ``size_r2``, means over x and y of the share of variance explained, and
+        ``place_iou`` of the boxes, beside ``constant_iou`` of the mean box; ``segmentation_iou``
+        and ``detection_ap50``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        train, test = scenery.places
+        known, new = (extract(encoder, part.images) for part in (train, test))
+        where = localisation(known, train, new, test)
+        classes, (train, test) = len(scenery.scenes[0].classes), scenery.scenes
+        torch.manual_seed(generator(*path, 0).initial_seed())
+        segmenter, detector = (
+            Segmenter(deepcopy(encoder), classes),
+            Detector(deepcopy(encoder), classes),
+        )
+        _learn(segmenter.to(known.device), train, amounts.segmenter_epochs, (*path, 1))
+        _learn(detector.to(known.device), train, amounts.detector_epochs, (*path, 2))
+    return {
+        "place_r2": sum(where.r2[:2]) / 2,
+        "size_r2": sum(where.r2[2:]) / 2,
+        "place_iou": where.mean_iou,
+        "constant_iou": where.constant_iou,
+        "segmentation_iou": segmentation_iou(segmenter, test),
+        "detection_ap50": detection_ap50(detector, test),
+    }
+
+
+def _learn(network: DenseNet, scenes: Scenes, epochs: int, path: tuple[int, ...]) -> None:
+    phase = DenseTraining("transfer", network, scenes, DenseSettings(epochs), path=path)
+    while phase.position < phase.total:
+        phase.step()

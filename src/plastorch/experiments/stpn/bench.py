@@ -1,0 +1,137 @@
+"""Speed of short-term plasticity neurons against their equations in plain torch, and an LSTM."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.bench.stpn_peer import PeerSTPN
+from plastorch.bench.timing import Row, interleaved, row
+from plastorch.data.tasks.retrieval import SYMBOLS
+from plastorch.engine.device import generator
+from plastorch.stp import STPN
+
+BATCH = 128
+PEER = "plain PyTorch, a loop over steps"
+
+
+class Size(NamedTuple):
+    """What a row measures."""
+
+    name: str
+    hidden: int
+    steps: int
+    rounds: int
+    threads: int = 1
+
+
+SIZES = (
+    Size("train-step-h11", 11, 20, 40),
+    Size("train-step-h64", 64, 20, 20),
+    Size("train-step-h128", 128, 20, 8),
+    Size("train-step-h11-t9", 11, 9, 40),
+    Size("train-step-h128-t31", 128, 31, 5),
+    Size("train-step-h64-t200", 64, 200, 3),
+    Size("train-step-h11-threads2", 11, 20, 40, threads=2),
+    Size("train-step-h64-threads2", 64, 20, 20, threads=2),
+    Size("train-step-h128-threads2", 128, 20, 8, threads=2),
+)
+AGAINST_LSTM = Size("train-step-lstm-h64", 64, 20, 20)
+
+
+def rows() -> tuple[dict[str, object], Iterator[Row]]:
+    """What the sequences are, and the rows of the group as they are measured."""
+    return {"name": "one-hot sequences", "symbols": SYMBOLS}, measure(SIZES, AGAINST_LSTM)
+
+
+def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> Iterator[Row]:
+    """Measures row by row: a training step, from the input to the updated parameters.
+
+    Args:
+        sizes: of the rows against the plain loop.
+        against_lstm: of the row against ``nn.LSTM`` with as many parameters.
+        batch: samples of a step.
+
+    Yields:
+        One row each.
+    """
+    for size in sizes:
+        layer = STPN(SYMBOLS, size.hidden)
+        # A rate at which plasticity matters, unlike at the start of training.
+        nn.init.uniform_(layer.cells[0].weight_gamma, -0.1, 0.1)  # type: ignore[arg-type]
+        yield _row(size, layer, PeerSTPN(layer), PEER, batch)
+    layer = STPN(SYMBOLS, against_lstm.hidden)
+    lstm = matched_lstm(layer)
+    yield _row(against_lstm, layer, lstm, f"nn.LSTM({SYMBOLS}, {lstm.hidden_size})", batch)
+
+
+def matched_lstm(layer: STPN) -> nn.LSTM:
+    """The LSTM whose number of parameters is nearest."""
+    wanted = sum(parameter.numel() for parameter in layer.parameters())
+    inputs = layer.input_size
+    size = min(range(1, wanted), key=lambda h: abs(4 * h * (inputs + h + 2) - wanted))
+    return nn.LSTM(inputs, size)
+
+
+def _row(size: Size, layer: STPN, peer: nn.Module, name: str, batch: int) -> Row:
+    """A training step of both sides on the same sequences, and what each keeps for its gradient."""
+    random = generator(0)
+    symbols = torch.randint(SYMBOLS, (size.steps, batch), generator=random)
+    x = F.one_hot(symbols, SYMBOLS).float()
+    labels = torch.randint(SYMBOLS, (batch,), generator=random)
+    ours, theirs = _trainer(layer, x, labels), _trainer(peer, x, labels)
+    plain = isinstance(peer, PeerSTPN)
+    more: dict[str, object] = {"equal": gradients_agree(layer, peer, x)} if plain else {}
+    more |= {"kept_mb": kept_mb(layer, x), "peer_kept_mb": kept_mb(peer, x)}
+    seconds = interleaved(ours, theirs, size.rounds, threads=size.threads)
+    words = f"{name}; batch {batch}, {size.steps} steps, {size.hidden} neurons"
+    words += f", {size.threads} threads" if size.threads > 1 else ""
+    return row(size.name, seconds[0], words, seconds[1], **more)
+
+
+def _trainer(core: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
+    """One update of a core and a readout of its last activity, by Adam."""
+    with torch.no_grad():
+        readout = nn.Linear(core(x[:1])[0].shape[-1], SYMBOLS)
+    optimizer = torch.optim.Adam([*core.parameters(), *readout.parameters()])
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss: Tensor = F.cross_entropy(readout(core(x)[0][-1]), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def gradients_agree(layer: STPN, peer: nn.Module, x: Tensor) -> bool:
+    """Whether both sides' gradients of some samples are the same, to 1e-9 of the largest.
+
+    In double precision: over many steps, rounding in single precision grows beyond 1e-5.
+    """
+    gradients = []
+    for core in (deepcopy(layer).double(), deepcopy(peer).double()):
+        loss = core(x[:, :16].double())[0].square().sum()
+        gradients.append(torch.autograd.grad(loss, list(core.parameters())))
+    return all(
+        torch.allclose(one, other, rtol=0, atol=1e-9 * float(other.abs().max()))
+        for one, other in zip(*gradients, strict=True)
+    )
+
+
+def kept_mb(core: nn.Module, x: Tensor) -> float:
+    """Megabytes that are kept from a forward pass for its backward pass."""
+    sizes: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = core(x)
+    del output
+    return round(sum(sizes.values()) / 1e6, 2)

@@ -1,0 +1,298 @@
+"""Exploration of a maze by short-term plasticity neurons and all they are compared with.
+
+Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
+Forget*, ICML 2022.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import Annotated, Any, Literal, NamedTuple
+
+import torch
+from torch import nn
+
+from plastorch.engine.device import check_memory, generator
+from plastorch.engine.distributed import check_parts
+from plastorch.engine.errors import check_names
+from plastorch.engine.loop import Loop
+from plastorch.engine.run import Claim, Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
+from plastorch.experiments.stpn.recurrent import PAPER, field, networks
+from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
+from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
+from plastorch.stp import STPN
+from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
+
+EPISODES, AT_ONCE = 2048, 64
+"""That a trained model is judged by; plastic synapses of so many agents fit a processor's cache."""
+LONG = 5000
+"""Iterations from which on claims are asserted; networks without plasticity gain little then."""
+POINTS = 40
+"""Of a model's curve in the result; the log has more."""
+Variant = Literal["corrected", "faithful"]
+
+
+class Model(NamedTuple):
+    """A model of the comparison."""
+
+    hidden_size: int
+    """The paper's: the main models have about as many parameters, the others a third of them."""
+    make: Callable[[int, bool], nn.Module]
+    """The core of a hidden size, faithful to the paper's code or not."""
+    gates: int = 1
+    """Rows of weights per neuron."""
+
+
+def _rnn(size: int, faithful: bool) -> nn.Module:
+    """Starts with weak, positive recurrent weights."""
+    core = RNN(OBSERVATION, size)
+    parameter, bound = core.network.get_parameter, OBSERVATION**-0.5
+    nn.init.uniform_(parameter("weight_ih_l0"), -bound, bound)
+    nn.init.uniform_(parameter("bias_ih_l0"), -bound, bound)
+    nn.init.uniform_(parameter("weight_hh_l0"), 0, 0.01)
+    return core
+
+
+def _lstm(size: int, faithful: bool) -> nn.Module:
+    """Has two biases, as torch's own."""
+    core = LSTM(OBSERVATION, size)
+    bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
+    nn.init.uniform_(bias, -(size**-0.5), size**-0.5)
+    return core
+
+
+def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
+    """The paper's code leaves out the bias and does not rescale F."""
+    norm: Any = "efficacy" if faithful else "pre"
+    return STPN(
+        OBSERVATION, size, plasticity="feedforward", norm=norm, scalar=scalar, bias=not faithful
+    )
+
+
+MAIN = {
+    "stpn": Model(55, lambda size, faithful: STPN(OBSERVATION, size, norm="post", clamp=1.0)),
+    "rnn": Model(100, _rnn),
+    "lstm": Model(47, _lstm, gates=4),
+    "modulated": Model(73, lambda size, faithful: ModulatedPlasticity(OBSERVATION, size)),
+}
+"""The paper's comparison."""
+MODELS = MAIN | {
+    "stpn-pre": Model(30, lambda size, faithful: STPN(OBSERVATION, size)),
+    "stpn-scalar": Model(55, lambda size, faithful: STPN(OBSERVATION, size, scalar=True)),
+    "stpnf": Model(76, _stpnf),
+    "stpnf-scalar": Model(181, lambda size, faithful: _stpnf(size, faithful, True)),
+    "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful=faithful)),
+}
+"""With the paper's ablations."""
+
+
+@dataclass(frozen=True)
+class MazeConfig(Settings):
+    """Settings of stpn-maze; the defaults are the paper's.
+
+    Args:
+        models: which ones learn, one after the other.
+        variant: "faithful" computes what the paper's code does: the value of the first agent is the
+            baseline of all, and rewarded agents may go on at their goal; "corrected" does neither.
+        size: cells along a side of the maze, walls included.
+        steps: length of an episode.
+        agents: that play at once.
+        iterations: episodes of all agents, each an update.
+        warm_up: first iterations, which update nothing.
+        learning_rate: of Adam.
+    """
+
+    models: tuple[str, ...] = tuple(MAIN)
+    variant: Variant = "corrected"
+    size: Annotated[int, Range(5, 9999)] = 13
+    steps: Count = 200
+    agents: Size = 512
+    iterations: Count = 50_000
+    warm_up: CountOrZero = 101
+    learning_rate: Rate = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        cells = int(walls(self.size).logical_not().sum())
+        check_memory(2 * 8 * cells**2, size=self.size)  # of what is expected of random actions
+        hidden = max(MODELS[name].hidden_size for name in self.models)
+        played = 4 * (OBSERVATION + hidden) * self.steps * self.agents
+        check_memory(played, steps=self.steps, agents=self.agents)
+
+    @property
+    def faithful(self) -> bool:
+        """Whether to compute what the paper's code does."""
+        return self.variant == "faithful"
+
+    def network(self, name: str) -> ActorCritic:
+        """A model of that name."""
+        model = MODELS[name]
+        return ActorCritic(model.make(model.hidden_size, self.faithful), model.hidden_size)
+
+
+def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then lets them play on without learning.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if a checkpoint to resume is unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    if session.quick:
+        config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
+        session.tell("smoke run of 20 iterations of 16 agents and 50 steps")
+    check_parts(agents=config.agents)
+    maze = Maze(config.size, config.steps, faithful=config.faithful, device=session.device)
+    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
+    loop = Loop(session.run, nets)
+    started = _result(config, session, maze)
+    session.run.write_result(started)
+    metrics: dict[str, float] = {}
+    for place, (name, model) in enumerate(MODELS.items()):
+        if name in nets:
+            net, path = nets[name], (session.seed, place)
+            assert isinstance(net, ActorCritic)
+            loop.run(
+                ActorCriticTraining(
+                    name,
+                    net,
+                    maze,
+                    config.agents,
+                    config.iterations,
+                    (*path, 0),
+                    config.learning_rate,
+                    config.warm_up,
+                    config.faithful,
+                )
+            )
+            found = evaluate(net, model, maze, (*path, 1))
+            metrics |= {field(name, kind): value for kind, value in found.items()}
+    metrics["random_reward"] = random_reward(maze)
+    metrics["shortest_path_reward"] = shortest_path_reward(maze)
+    started["curves"] = curves(session.run.records(), config.iterations)
+    return session.finish(started, loop, metrics, claims(config, metrics, session.quick))
+
+
+def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
+    """How each model learned: means over equal spans of its training, as far as there is a record.
+
+    Args:
+        records: of :class:`plastorch.rl.a2c.ActorCriticTraining`, of all models.
+        iterations: of each.
+
+    Returns:
+        By model and span, the last ``iteration``, and mean ``reward`` and ``energy_per_neuron``.
+
+    Example:
+        >>> rows = [{"phase": "rnn", "iteration": i, "reward": float(i), "energy_per_neuron": 1.0}
+        ...         for i in (10, 20, 30, 400)]
+        >>> [(row["iteration"], row["reward"]) for row in curves(rows, 800)["rnn"]]
+        [(20, 15.0), (30, 30.0), (400, 400.0)]
+    """
+    spans: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for row in records:
+        spans[str(row["phase"]), -(-POINTS * int(row["iteration"]) // iterations)].append(row)
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for (name, _), rows in spans.items():
+        means = {
+            kind: round(fmean(float(row[kind]) for row in rows), 3)
+            for kind in ("reward", "energy_per_neuron")
+        }
+        found[name].append({"iteration": int(rows[-1]["iteration"])} | means)
+    return dict(found)
+
+
+def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) -> dict[str, float]:
+    """What a trained model gains and what it costs.
+
+    Args:
+        net: the model.
+        model: its sizes.
+        maze: where it plays.
+        path: of numbers that seeds the episodes.
+
+    Returns:
+        Reward of an episode, and the standard error of that mean; energy of a step, of the whole
+        network and per neuron (per gate of an LSTM, as in the paper); trained parameters.
+    """
+    played = [
+        play(net, maze, AT_ONCE, generator(*path, part)) for part in range(EPISODES // AT_ONCE)
+    ]
+    rewards = torch.cat([episode.rewards.sum(0).double() for episode in played])
+    # It differs little from agent to agent, and takes longer than to play.
+    energy = fmean(mean_energy(net, episode.observations) for episode in played[:4])
+    return {
+        "reward": float(rewards.mean()),
+        "reward_error": float(rewards.std()) / len(rewards) ** 0.5,
+        "energy": energy * model.hidden_size * model.gates,
+        "energy_per_neuron": energy,
+        "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+    }
+
+
+def claims(config: MazeConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
+    """What the paper's abstract says, as far as the models that were trained can tell."""
+    if "stpn" not in config.models:
+        return []
+    same_maze = (config.size, config.steps) == (MazeConfig.size, MazeConfig.steps)
+    long = config.iterations >= LONG and set(MAIN) <= set(config.models)
+    ordinary = same_maze and long and not quick
+    reward, energy = metrics["stpn_reward"], metrics["stpn_energy"]
+    found = []
+    rivals = [name for name in MAIN if name in config.models and name != "stpn"]
+    if rivals:
+        best = max(rivals, key=lambda name: metrics[f"{name}_reward"])
+        least = min(rivals, key=lambda name: metrics[f"{name}_energy"])
+        most_reward, least_energy = metrics[f"{best}_reward"], metrics[f"{least}_energy"]
+        found = [
+            Claim(
+                "reward-best",
+                f"STPN gains more reward than each model of its size; the next is {best}",
+                most_reward,
+                reward,
+                reward > most_reward if ordinary else None,
+                "paper",
+            ),
+            Claim(
+                "energy-lowest",
+                f"STPN's synapses need the least energy of the models of its size; then {least}",
+                least_energy,
+                energy,
+                energy < least_energy if ordinary else None,
+                "paper",
+            ),
+        ]
+    chance = metrics["random_reward"]
+    above = Claim(
+        "reward-above-random",
+        "STPN gains more reward than random actions",
+        chance,
+        reward,
+        reward > chance if ordinary else None,
+        "ours",
+    )
+    return [*found, above]
+
+
+def _result(config: MazeConfig, session: Session, maze: Maze) -> dict[str, Any]:
+    data = {
+        "name": f"maze {config.size}x{config.size}",
+        "n_train": config.agents * config.iterations,
+        "n_test": EPISODES,
+        "source": "generated; counted are episodes",
+        "sha256": hashlib.sha256(maze.walls.numpy().tobytes()).hexdigest(),
+    }
+    settings = {**asdict(config), "models": list(config.models)}
+    settings |= {"seed": session.seed, "quick": session.quick}
+    return result("stpn-maze", PAPER, settings, data, session.device)

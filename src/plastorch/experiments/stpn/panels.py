@@ -1,0 +1,188 @@
+"""Figures of the short-term plasticity experiments: a line per model, in the course of training."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from plastorch.report.load import Row, RunData, series
+from plastorch.report.panel import Panel
+from plastorch.report.theme import (
+    LIGHT,
+    Theme,
+    label,
+    legend,
+    legend_columns,
+    new_axes,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "stpn": "STPN",
+    "stpn-pre": "STPN, norm pre",
+    "stpn-scalar": "STPN, one Λ, Γ",
+    "stpnf": "STPNf",
+    "stpnf-scalar": "STPNf, one Λ, Γ",
+    "hebbff": "HebbFF",
+    "rnn": "RNN",
+    "rnn-normalised": "RNN, norm 1",
+    "lstm": "LSTM",
+    "mlp": "MLP",
+    "fast-weights": "fast weights",
+    "modulated": "modulated",
+}
+"""Of the models; a phase of the log that is called by one of them is its training."""
+
+TESTS = "generalisation-"
+"""What the phase of a model's test starts with, instead of its training."""
+FIGURES = (
+    (
+        "",
+        "epoch",
+        "validation_accuracy",
+        "Who learns to associate",
+        "Share of right answers on sequences held out, after each pass over the training "
+        "sequences; all models have about as many parameters.",
+    ),
+    (
+        "",
+        "epoch",
+        "energy",
+        "Energy of the synapses",
+        "Efficacy times squared signal, summed over all synapses, mean over steps and sequences. "
+        "Biases, readouts and the change of synapses are not counted.",
+    ),
+    (
+        "",
+        "iteration",
+        "reward",
+        "Reward of an episode",
+        "Mean over agents, and over the iterations since the point before.",
+    ),
+    (
+        "",
+        "iteration",
+        "energy_per_neuron",
+        "Energy of the synapses",
+        "Efficacy times squared signal, summed over a neuron's synapses (of an LSTM, a gate's), "
+        "mean over steps, agents and neurons.",
+    ),
+    (
+        "",
+        "env_steps",
+        "return",
+        "Return of an episode",
+        "Sum of its rewards, mean over the episodes that ended since the update before, while the "
+        "agent learns and draws its actions.",
+    ),
+    (
+        "",
+        "env_steps",
+        "energy",
+        "Energy of the synapses",
+        "Efficacy times squared signal, summed over all synapses of the core, mean over steps of "
+        "one piece of an episode per update.",
+    ),
+    (
+        "",
+        "step",
+        "train_accuracy",
+        "Accuracy on the training stream",
+        "Share of items told right, during the update.",
+    ),
+    (
+        "",
+        "step",
+        "validation_accuracy",
+        "Accuracy on another stream",
+        "Share of items told right in a stream that no model learns from.",
+    ),
+    (
+        TESTS,
+        "repeat",
+        "accuracy",
+        "Repeats after other times",
+        "Share of items told right in new streams, against the steps from an item to its repeat; "
+        "models learned one number of steps only.",
+    ),
+)
+"""Phases' prefix, what counts their course, field, title and caption."""
+
+
+def draw_models(
+    courses: Mapping[str, Sequence[Row]], x: str, field: str, theme: Theme = LIGHT
+) -> "Figure":
+    """A field of the log in the course of training, one line per model.
+
+    Args:
+        courses: per model, rows with ``x`` and the field.
+        x: what counts the course, such as "epoch".
+        field: what is drawn; an accuracy in per cent.
+        theme: colours.
+
+    Returns:
+        A figure with one axes.
+
+    Example:
+        >>> rows = [{"epoch": 1, "validation_accuracy": 0.5}]
+        >>> figure = draw_models({"stpn": rows}, "epoch", "validation_accuracy")
+        >>> figure.axes[0].lines[0].get_ydata().tolist()
+        [50.0]
+    """
+    names = [NAMES.get(model, model) for model in courses]
+    figure = new_figure(3.4 + 0.2 * len(names) / legend_columns(names), theme)
+    (axes,) = new_axes(figure, theme)
+    percent = field.endswith("accuracy")
+    for index, (model, rows) in enumerate(courses.items()):
+        values = [(100 if percent else 1) * row[field] for row in rows]
+        where = [row[x] for row in rows]
+        axes.plot(where, values, linewidth=2, label=NAMES.get(model, model), **theme.line(index))
+    if percent:
+        axes.yaxis.set_major_formatter("{x:g} %")
+    axes.locator_params(axis="x", nbins=5)  # tens of thousands are wide
+    label(axes, theme, x=x.replace("_", " "))
+    legend(axes, theme)
+    return figure
+
+
+def stpn_panels(run: RunData) -> list[Panel]:
+    """The figures of a run of several recurrent models that it has data for.
+
+    Example:
+        >>> from pathlib import Path
+        >>> stpn_panels(RunData(Path("run"), {}, [], {}))
+        []
+    """
+    found = [_course(run, *figure) for figure in FIGURES]
+    return [panel for panel in found if panel]
+
+
+def is_stpn_phase(phase: str) -> bool:
+    """Whether a phase of the log is drawn here, so that it needs no plain curves.
+
+    Example:
+        >>> is_stpn_phase("fast-weights"), is_stpn_phase("readout")
+        (True, False)
+    """
+    return phase.removeprefix(TESTS) in NAMES
+
+
+def _course(
+    run: RunData, prefix: str, x: str, field: str, title: str, caption: str
+) -> Panel | None:
+    rows = {model: series(run.rows, prefix + model, x, [field]) for model in NAMES}
+    courses = {model: found for model, found in rows.items() if found}
+    if not courses:
+        return None
+    factor, unit = (100, " %") if field.endswith("accuracy") else (1, "")
+    ends = "; ".join(
+        f"{NAMES[model]} {factor * found[-1][field]:.3g}{unit}" for model, found in courses.items()
+    )
+    return Panel(
+        name=(prefix + field).replace("_", "-"),
+        title=title,
+        caption=f"{caption} At the end: {ends}.",
+        alt=f"Line plot against {x.replace('_', ' ')}, one line per model; at the end {ends}.",
+        draw=lambda theme: draw_models(courses, x, field, theme),
+    )

@@ -1,0 +1,278 @@
+"""Atari Pong by short-term plasticity neurons and an LSTM.
+
+Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
+Forget*, ICML 2022. Its agents play PongNoFrameskip-v4; the same game is ALE/Pong-v5 with a
+frame-skip of 1 and no sticky actions.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from typing import Any, Literal, NamedTuple
+
+from torch import nn
+
+from plastorch.engine.errors import check_names
+from plastorch.engine.run import Claim
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Settings
+from plastorch.experiments.stpn import agents as stpn_agents
+from plastorch.experiments.stpn.agents import Model, Work, lstm
+from plastorch.rl.agent import FEATURES, Agent, FrameEncoder
+from plastorch.rl.environments import make_frames, outputs
+from plastorch.rl.training import ppo
+from plastorch.stp import STPN
+
+EPISODES = 5
+"""Games that a trained model is judged by, with actions drawn: all games begin alike."""
+MOST = 108_000
+"""Frames of a game, as the emulator has it."""
+ENOUGH = 20.99
+"""Mean return at which training ends; 21 is the most."""
+LONG = 500_000
+"""Steps from which on the claims of a short training are asserted."""
+
+NONE = 1e9
+"""A bound that nothing comes near."""
+
+
+class Protocol(NamedTuple):
+    """How agents learn."""
+
+    steps: int
+    """Of the environment, for each model."""
+    frame_skip: int
+    """Frames for which an action is held."""
+    runners: int
+    """Processes that play; 0 plays in the one that learns."""
+    envs: int
+    """Games that each plays side by side."""
+    batch: int
+    """Steps between updates."""
+    minibatch: int
+    """Steps of an update."""
+    epochs: int
+    """Passes over each batch."""
+    rates: dict[str, float]
+    """Learning rate at the start, of each model."""
+    rate_ends: int | None
+    """Steps after which it would be 0; None is the end of the training."""
+    trace: float
+    """λ of generalised advantage estimation."""
+    clip: float
+    """Change of an action's probability that still has a gradient."""
+    gradient_norm: float
+    """Where gradients are clipped."""
+
+
+PROTOCOLS = {
+    "paper": Protocol(
+        steps=100_000_000,
+        frame_skip=1,
+        runners=64,
+        envs=1,
+        batch=3200,
+        minibatch=3200,
+        epochs=1,
+        rates={"stpn": 7e-4, "lstm": 1e-4},
+        rate_ends=200_000_000,
+        trace=1.0,
+        clip=NONE,
+        gradient_norm=40.0,
+    ),
+    "short": Protocol(
+        steps=1_000_000,
+        frame_skip=4,
+        runners=0,
+        envs=8,
+        batch=1024,
+        minibatch=256,
+        epochs=3,
+        rates={"stpn": 5e-4, "lstm": 5e-4},
+        rate_ends=None,
+        trace=0.95,
+        clip=0.1,
+        gradient_norm=0.5,
+    ),
+}
+"""The paper's advantage actor-critic, which RLlib no longer has: with one pass over one batch,
+proximal policy optimisation is the same but that RLlib scales advantages to deviate by 1. And one
+for a machine without a cluster."""
+
+
+def _stpn(inputs: int, size: int) -> nn.Module:
+    return STPN(inputs, size)
+
+
+MODELS = {"stpn": Model(64, _stpn), "lstm": Model(48, lstm)}
+"""Of about the same number of parameters."""
+
+
+@dataclass(frozen=True)
+class PongConfig(Settings):
+    """Settings of stpn-pong.
+
+    Args:
+        models: which ones learn, one after the other.
+        protocol: "paper" is the published one, for a cluster; "short" has frames skipped and
+            batches used several times, and is for a machine with a few cores.
+        env: id of an Atari game.
+        steps: of the environment, for each model; None takes the protocol's, as below.
+        runners: processes that play, beside the one that learns; 0 plays in that one.
+        envs: games that each of them plays side by side.
+        address: HOST:PORT of a Ray cluster that this machine is part of, or auto for the one that
+            was started on it; None starts Ray on this machine.
+    """
+
+    models: tuple[str, ...] = tuple(MODELS)
+    protocol: Literal["paper", "short"] = "short"
+    env: str = "ALE/Pong-v5"
+    steps: Count | None = None
+    runners: ProcessesOrNone | None = None
+    envs: Processes | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+
+    @property
+    def settings(self) -> Protocol:
+        """The protocol, with what was set otherwise."""
+        own = {name: getattr(self, name) for name in ("steps", "runners", "envs")}
+        given = {name: value for name, value in own.items() if value is not None}
+        return PROTOCOLS[self.protocol]._replace(**given)
+
+
+def agent(actions: int, name: str) -> Agent:
+    """A model of that name, for frames and so many actions."""
+    model = MODELS[name]
+    core = model.make(FEATURES, model.hidden_size)
+    return Agent(FrameEncoder(), core, model.hidden_size, actions)
+
+
+def measure(config: PongConfig, session: Session) -> dict[str, Any]:
+    """Trains the models one after the other, then lets each play.
+
+    Args:
+        config: what to train.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if packages, the game or the cluster are missing, or a checkpoint to resume is
+            unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    settings = config.settings
+    if session.quick:
+        settings = settings._replace(steps=64, runners=0, envs=2, batch=64, minibatch=64, epochs=1)
+        config = replace(config, steps=64, runners=0, envs=2)
+        session.tell("smoke run of one update")
+    make_env = partial(make_frames, config.env, settings.frame_skip, 0.0)
+    _, actions = stpn_agents.checked_spaces(make_env)
+    work = Work(
+        experiment="stpn-pong",
+        config=stpn_agents.plain(config) | {"settings": settings._asdict()},
+        models=config.models,
+        known=tuple(MODELS),
+        env=config.env,
+        make_env=make_env,
+        make_agent=partial(agent, outputs(actions)),
+        algorithm=partial(_algorithm, settings, session, make_env),
+        batch=settings.batch,
+        steps=settings.steps,
+        address=config.address,
+        runners=settings.runners,
+        enough=ENOUGH if config.env == PongConfig.env else inf,
+        episodes=1 if session.quick else EPISODES,
+        most=100 if session.quick else MOST // settings.frame_skip,
+        frames=True,
+        drawn=True,
+    )
+    return stpn_agents.measure(work, session, partial(claims, config, quick=session.quick))
+
+
+def _algorithm(
+    settings: Protocol,
+    session: Session,
+    make_env: Callable[[], Any],
+    name: str,
+    make: Callable[[], Agent],
+) -> Any:
+    return ppo(
+        make_env,
+        make,
+        session.seed,
+        envs=settings.envs,
+        runners=settings.runners,
+        device=session.device,
+        lr=[[0, settings.rates[name]], [settings.rate_ends or settings.steps, 1e-12]],
+        train_batch_size_per_learner=settings.batch,
+        minibatch_size=settings.minibatch,
+        num_epochs=settings.epochs,
+        gamma=0.99,
+        lambda_=settings.trace,
+        clip_param=settings.clip,
+        use_kl_loss=False,
+        vf_loss_coeff=0.5,
+        vf_clip_param=NONE,
+        entropy_coeff=0.01,
+        grad_clip=settings.gradient_norm,
+    )
+
+
+def claims(config: PongConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
+    """That returns rise, and of the published training what the paper says."""
+    if "stpn" not in config.models:
+        return []
+    settings, published = config.settings, PROTOCOLS["paper"]
+    pong = config.env == PongConfig.env and not quick
+    some = pong and settings.steps * settings.frame_skip >= LONG * PROTOCOLS["short"].frame_skip
+    full = pong and config.protocol == "paper" and settings.steps >= published.steps
+    measured, chance = metrics["stpn_return"], metrics["random_return"]
+    found = [
+        Claim(
+            "above-random",
+            "STPN's mean return is above that of random actions",
+            chance,
+            measured,
+            measured > chance if some else None,
+            "ours",
+        ),
+        Claim(
+            "solved",
+            "STPN wins almost every ball of the published training's 10⁸ steps",
+            20.0,
+            measured,
+            measured > 20 if full else None,
+            "ours",
+        ),
+    ]
+    if "stpn_first_return" in metrics:
+        first, last = metrics["stpn_first_return"], metrics["stpn_last_return"]
+        rises = Claim(
+            "return-rises",
+            "STPN's mean return is higher in the last tenth of the training than in the first",
+            first,
+            last,
+            last > first if some else None,
+            "ours",
+        )
+        found.insert(1, rises)
+    if "lstm" in config.models:
+        target, energy = metrics["lstm_energy"], metrics["stpn_energy"]
+        found.append(
+            Claim(
+                "energy-below-lstm",
+                "STPN's synapses need less energy than those of an LSTM of its size",
+                target,
+                energy,
+                energy < target if some else None,
+                "paper",
+            )
+        )
+    return found

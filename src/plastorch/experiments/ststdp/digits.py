@@ -1,0 +1,356 @@
+"""Short-term STDP on digits that transform: unsupervised, static training against backpropagation.
+
+Paper: Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modelling
+certain dynamic environments*, 2020.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.data import ImageSet, load_images
+from plastorch.data.images.imageset import fingerprint
+from plastorch.data.tasks.streams import TRANSFORMS, Transforms
+from plastorch.engine.device import check_memory, fast_matmul, generator
+from plastorch.engine.errors import InputError, check_names
+from plastorch.engine.loop import Jobs, Loop
+from plastorch.engine.run import Record, result
+from plastorch.experiments.context import Session
+from plastorch.experiments.preset_defaults import Count, Settings, Size
+from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.experiments.ststdp import phases, theory
+from plastorch.experiments.ststdp.claims import FRAME_NETS, claims, curves, metrics
+from plastorch.spiking.shortterm.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
+from plastorch.spiking.shortterm.environment import World
+from plastorch.spiking.shortterm.learning import SpikeLearning
+from plastorch.spiking.shortterm.longterm import LongTerm
+from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
+from plastorch.stp import STPN
+
+PAPER = "Moraitis et al. 2020, Optimality of short-term synaptic plasticity, arXiv 2009.06808"
+
+NEURONS = 400
+LEARNING = LongTerm(rate=0.1, homeostasis=0.2)
+"""Faster than the default, so that what neurons learned early is forgotten."""
+DYNAMIC = ("occlusion", "rotation", "translation", "scale", "contrast", "mixed")
+AT_REST = Transforms(frames=1)
+"""Each digit for one frame, as it is but for noise."""
+STATIC_EPOCHS = 20
+QUICK_THIN = 16
+"""A smoke run tries one in so many settings."""
+PATIENCE = 2
+"""Epochs without a better one after which a network stops to learn."""
+
+
+class Model(NamedTuple):
+    """A network of the comparison; with 28 x 28 pixels, all have as many parameters as the
+    circuit, to 10 %."""
+
+    make: Callable[[int, int], nn.Module]
+    """Of images with this side, in pixels, and so many classes."""
+    learning_rate: float
+    window: int
+    """Presentations per update."""
+
+
+def _recurrent(core: type[nn.Module], hidden_size: int, side: int, classes: int) -> nn.Module:
+    return RecurrentNet(core(side * side, hidden_size), hidden_size, classes)
+
+
+MODELS = {
+    "mlp": Model(lambda side, classes: mlp(side, 395, classes), 1e-3, 1),
+    "cnn": Model(lambda side, classes: cnn(side, 190, classes), 1e-3, 1),
+    "rnn": Model(partial(_recurrent, nn.RNN, 289), 1e-3, 2),
+    "gru": Model(partial(_recurrent, nn.GRU, 116), 3e-3, 2),
+    "lstm": Model(partial(_recurrent, nn.LSTM, 90), 3e-3, 2),
+    "stpn": Model(partial(_recurrent, STPN, 116), 3e-3, 2),
+}
+MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
+"""All but the slowest."""
+
+
+@dataclass(frozen=True)
+class DigitsConfig(Settings):
+    """Settings of ststdp-digits.
+
+    Args:
+        transforms: what happens to the digits, one after the other.
+        models: which networks learn by backpropagation, from streams of each transform.
+        train_digits: from which all learn.
+        validation_digits: with which settings are chosen.
+        test_digits: that are shown.
+        spiking_digits: of them, that are shown to the circuit spike by spike.
+        passes: of the circuit over the digits, at rest.
+        epochs: of the other networks, at most.
+        streams: that go on side by side.
+        theory_steps: of each environment in which the theory is tested.
+    """
+
+    transforms: tuple[str, ...] = DYNAMIC
+    models: tuple[str, ...] = MAIN
+    train_digits: Count = 6000
+    validation_digits: Count = 200
+    test_digits: Count = 1000
+    spiking_digits: Count = 200
+    passes: Count = 4
+    epochs: Count = 8
+    streams: Size = 20
+    theory_steps: Count = 12_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("models", self.models, MODELS)
+        check_names("transforms", self.transforms, DYNAMIC)
+        for name in ("train_digits", "validation_digits", "test_digits", "spiking_digits"):
+            if getattr(self, name) < self.streams:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; expected {self.streams} or more: streams"
+                )
+        check_memory(2 * 8 * World().inputs * self.theory_steps, theory_steps=self.theory_steps)
+
+
+class Networks(nn.Module):
+    """All that learns in a run.
+
+    Args:
+        config: which networks.
+        side: of the images, in pixels.
+        classes: of the images.
+        seed: of initial weights.
+    """
+
+    names: Tensor
+
+    def __init__(self, config: DigitsConfig, side: int, classes: int, seed: int) -> None:
+        super().__init__()
+        self.circuit = ShortTermWTA(side * side, NEURONS)
+        self.register_buffer("names", torch.zeros(NEURONS, dtype=torch.int64))
+
+        def made(models: Sequence[str], place: int) -> nn.ModuleDict:
+            path = (seed, 1, place)
+            return networks(models, MODELS, path, lambda name: MODELS[name].make(side, classes))
+
+        self.static = made([name for name in config.models if name in FRAME_NETS], 0)
+        places = {name: DYNAMIC.index(name) + 1 for name in config.transforms}
+        self.moving = nn.ModuleDict(
+            {name: made(config.models, place) for name, place in places.items()}
+        )
+
+    def learned_from(self, transform: str) -> nn.ModuleDict:
+        """The networks that learn from streams of a transform."""
+        nets = self.moving[transform]
+        assert isinstance(nets, nn.ModuleDict)
+        return nets
+
+
+def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
+    """Runs all parts; writes arrays and result into the run folder.
+
+    Args:
+        config: what to run.
+        session: where, on what, with which seed.
+
+    Returns:
+        The contents of ``result.json``.
+
+    Raises:
+        InputError: if data or a checkpoint to resume are unusable.
+        Interrupted: if the user stopped it; the run folder can be resumed.
+    """
+    images = load_images("mnist", session.data)
+    if images.notice:
+        session.tell(images.notice)
+    if session.quick:
+        config = _quick(config)
+        session.tell("smoke run of few digits, epochs and settings")
+    sets = split(images, config, session.seed)
+    nets = Networks(config, images.train_images.shape[-1], len(images.classes), session.seed)
+    nets.static.to(session.device)
+    nets.moving.to(session.device)
+    loop = Loop(session.run, nets)
+    started = _result(config, session, images, sets)
+    session.run.write_result(started)
+    bench = phases.Bench(
+        nets.circuit,
+        nets.names,
+        len(images.classes),
+        *sets,
+        (min(3 * config.streams, config.validation_digits), config.spiking_digits),
+        config.streams,
+        session.seed,
+        thin=QUICK_THIN if session.quick else 1,
+    )
+    arrays: dict[str, Tensor] = {}
+    with fast_matmul():
+        loop.run(Jobs("theory", theory.jobs(session.seed, config.theory_steps)))
+        _learn(config, session, bench, nets, loop)
+        for transform in config.transforms:
+            _compare(config, session, transform, bench, nets, loop)
+        records = session.run.records()
+        loop.run(Jobs("controls", phases.control_jobs(bench, config.transforms, records)))
+        first = config.transforms[0]
+        picture = partial(
+            phases.picture_job, bench, first, nets.learned_from(first), records, arrays
+        )
+        loop.recompute(Jobs("pictures", [picture], shared=False))
+    records = session.run.records()
+    for name in ("occlusion", "abrupt"):
+        arrays[f"covered_{name}"] = TRANSFORMS[name].covered()
+    session.run.write_arrays(arrays | curves(records))
+    measured = metrics(records)
+    head = {"test_accuracy": measured[field(config.transforms[0], "short_term_accuracy")]}
+    defaults = replace(config, transforms=DYNAMIC, models=MAIN) == DigitsConfig()
+    asserted = defaults and not (session.quick or images.notice)
+    found = claims(measured, config.transforms, config.models, asserted)
+    return session.finish(started, loop, head | _sizes(nets) | measured, found)
+
+
+def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Digits, Digits]:
+    """Digits to learn from, to choose settings with, and to test; no digit is in two of them.
+
+    Where there are too few, fewer are learned from.
+
+    Raises:
+        InputError: if there are too few to learn from or to test.
+    """
+    order = torch.randperm(len(images.train_labels), generator=generator(seed, 0))
+    held, rest = order[: config.validation_digits], order[config.validation_digits :]
+    tested = torch.randperm(len(images.test_labels), generator=generator(seed, 2))
+    parts = (
+        (images.train_images, images.train_labels, rest[: config.train_digits]),
+        (images.train_images, images.train_labels, held),
+        (images.test_images, images.test_labels, tested[: config.test_digits]),
+    )
+    for name, (_, _, rows) in zip(("train", "validation", "test"), parts, strict=True):
+        if len(rows) < config.streams:
+            raise InputError(f"{name} digits are {len(rows)}; expected one per stream or more")
+    train, validation, test = (
+        Digits(pixels[rows].float().mean(1) / 255, labels[rows]) for pixels, labels, rows in parts
+    )
+    return train, validation, test
+
+
+def _learn(
+    config: DigitsConfig, session: Session, bench: phases.Bench, nets: Networks, loop: Loop
+) -> None:
+    """From digits at rest: the circuit by spikes, without labels; networks by backpropagation."""
+    images = bench.train.images
+    path = (session.seed, 3)
+    loop.run(SpikeLearning(nets.circuit, images, LEARNING, phases.TIMING, config.passes, path))
+
+    def name() -> list[Record]:
+        circuit = ShortTerm(site="none", competition="hard")
+        use = replace(bench, names=torch.arange(NEURONS), classes=NEURONS).classify(circuit)
+        won, _ = use(images.flatten(1).unsqueeze(1), None)
+        nets.names.copy_(name_neurons(won.squeeze(1), bench.train.labels, bench.classes))
+        return []
+
+    loop.run(Jobs("names", [name], shared=False))
+    for model, net in nets.static.items():
+        epochs = min(STATIC_EPOCHS, 5 * config.epochs)
+        training = _training(config, session, bench, net, "static", model, AT_REST, epochs)
+        loop.run(training)
+
+
+def _compare(
+    config: DigitsConfig,
+    session: Session,
+    transform: str,
+    bench: phases.Bench,
+    nets: Networks,
+    loop: Loop,
+) -> None:
+    """Chooses settings, trains networks on streams of a transform, and tests all."""
+    moving = nets.learned_from(transform)
+    loop.run(Jobs(f"settings-{transform}", phases.settings_jobs(bench, transform)))
+    for model, net in moving.items():
+        transforms = TRANSFORMS[transform]
+        loop.run(
+            _training(config, session, bench, net, transform, model, transforms, config.epochs)
+        )
+    records = session.run.records()
+    smoothing = phases.smoothing_jobs(bench, transform, moving, records)
+    loop.run(Jobs(f"smoothing-{transform}", smoothing))
+    records = session.run.records()
+    ratios = transform == config.transforms[0]
+    tests = phases.measurement_jobs(bench, transform, moving, nets.static, records, ratios)
+    loop.run(Jobs(f"tests-{transform}", tests))
+
+
+def _training(
+    config: DigitsConfig,
+    session: Session,
+    bench: phases.Bench,
+    net: nn.Module,
+    place: str,
+    name: str,
+    transforms: Transforms,
+    epochs: int,
+) -> StreamTraining:
+    model = MODELS[name]
+    train, validation = (
+        Digits(*(part.to(session.device) for part in digits))
+        for digits in (bench.train, bench.validation)
+    )
+    number = (*DYNAMIC, "static").index(place), list(MODELS).index(name)
+    return StreamTraining(
+        f"{place}-{name}",
+        net,
+        train,
+        validation,
+        transforms,
+        epochs,
+        PATIENCE,
+        config.streams,
+        model.window,
+        model.learning_rate,
+        (session.seed, 4, *number),
+    )
+
+
+def _sizes(nets: Networks) -> dict[str, float]:
+    """Parameters of each model."""
+    moving = nets.learned_from(next(iter(nets.moving)))
+    sizes: dict[str, float] = {
+        field(name, "parameters"): sum(p.numel() for p in net.parameters())
+        for name, net in moving.items()
+    }
+    return sizes | {"circuit_parameters": nets.circuit.weight.numel()}
+
+
+def _quick(config: DigitsConfig) -> DigitsConfig:
+    """The same with one transform, and few digits and epochs: less than a minute on two cores."""
+    return replace(
+        config,
+        transforms=config.transforms[:1],
+        train_digits=min(400, config.train_digits),
+        validation_digits=min(60, config.validation_digits),
+        test_digits=min(60, config.test_digits),
+        spiking_digits=min(20, config.spiking_digits),
+        passes=1,
+        epochs=1,
+        streams=min(20, config.streams),
+        theory_steps=min(400, config.theory_steps),
+    )
+
+
+def _result(
+    config: DigitsConfig, session: Session, images: ImageSet, sets: tuple[Digits, Digits, Digits]
+) -> dict[str, Any]:
+    train, _, test = sets
+    data = {
+        "name": images.name,
+        "n_train": len(train.labels),
+        "n_test": len(test.labels),
+        "source": images.source,
+        "sha256": fingerprint(*(part for digits in sets for part in digits)),
+        "classes": list(images.classes),
+        "notice": images.notice,
+    }
+    lists = {"transforms": list(config.transforms), "models": list(config.models)}
+    settings = {**asdict(config), **lists, "seed": session.seed, "quick": session.quick}
+    return result("ststdp-digits", PAPER, settings, data, session.device)

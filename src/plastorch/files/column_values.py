@@ -1,0 +1,173 @@
+"""A key's values in the one form that similarity and encoding share: texts, numbers, cells."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from plastorch.engine.errors import InputError
+from plastorch.files.as_frame import as_frame
+
+if TYPE_CHECKING:
+    from plastorch.files.keys import Key
+
+FARTHEST = 2.0**52
+"""Numbers that are more widths than this from the centre count as so many."""
+
+
+def keyed(records: Any, keys: "Sequence[Key]") -> pl.DataFrame:
+    """The columns of the keys, in their order; a key that no record has is missing in all.
+
+    Args:
+        records: see :func:`plastorch.files.as_frame.as_frame`.
+        keys: of which the records must have at least one.
+
+    Raises:
+        InputError: if the records have none of the keys.
+    """
+    frame = as_frame(records)
+    if not any(key.name in frame.columns for key in keys):
+        raise InputError(
+            f"records have the keys {_listed(frame.columns)}; expected some of "
+            f"{_listed([key.name for key in keys])}"
+        )
+    absent = pl.lit(None, pl.String)
+    return frame.select(
+        pl.col(key.name) if key.name in frame.columns else absent.alias(key.name) for key in keys
+    )
+
+
+def texts(column: pl.Series) -> pl.Series:
+    """Values as text, the same whatever type they come in: 7, 7.0 and "7" are "7".
+
+    Fractions are written as polars does.
+
+    Args:
+        column: of any type that a key may have.
+
+    Returns:
+        String; lists are joined by "|".
+
+    Example:
+        >>> texts(pl.Series([1.0, 2.5, None])).to_list()
+        ['1', '2.5', None]
+    """
+    if isinstance(column.dtype, (pl.List, pl.Array)):
+        if isinstance(column.dtype, pl.Array):
+            column = column.arr.to_list()
+        return column.cast(pl.List(pl.String)).list.join("|", ignore_nulls=True)
+    if isinstance(column.dtype, pl.Duration):
+        return column.dt.total_microseconds().cast(pl.String)
+    if column.dtype.is_float() or isinstance(column.dtype, pl.Decimal):
+        return _number_texts(column.cast(pl.Float64).fill_nan(None))
+    return column.cast(pl.String)
+
+
+def numbers(column: pl.Series) -> NDArray[np.float64]:
+    """Values as numbers; times are seconds since 1970, or since midnight; NaN where missing.
+
+    Text that is no number is missing.
+
+    Args:
+        column: of any type but lists.
+
+    Raises:
+        InputError: if the values are lists.
+
+    Example:
+        >>> numbers(pl.Series(["1.5", "many", None]))
+        array([1.5, nan, nan])
+    """
+    dtype = column.dtype
+    if isinstance(dtype, (pl.List, pl.Array)):
+        raise InputError(f"key {column.name!r} holds lists; expected numbers")
+    if isinstance(dtype, (pl.Categorical, pl.Enum)):
+        column = column.cast(pl.String)
+    elif isinstance(dtype, (pl.Date, pl.Datetime)):
+        column = column.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
+    elif isinstance(dtype, pl.Duration):
+        column = column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    elif isinstance(dtype, pl.Time):
+        column = column.cast(pl.Int64).cast(pl.Float64) / 1e9
+    return column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+
+
+def cells(column: pl.Series, key: "Key") -> NDArray[np.float64]:
+    """Numbers in units of the width within which two of them are alike.
+
+    Args:
+        column: of a key that is a number or a cycle.
+        key: what is known of it.
+
+    Returns:
+        From the centre, NaN where missing; of a cycle from its beginning, 0 to key.cells.
+    """
+    values = numbers(column)
+    if key.kind == "cycle":
+        with np.errstate(invalid="ignore"):  # infinite ones are nowhere on a circle
+            place = np.mod(values, key.period) / key.width
+        return np.where(place >= key.cells, 0.0, place)  # just below 0, rounded
+    if key.log:
+        values = np.log1p(np.maximum(values, 0))
+    return np.clip((values - key.center) / (key.scale * key.width), -FARTHEST, FARTHEST)
+
+
+def prefixes(text: pl.Series, depth: int) -> pl.Series:
+    """The first components of paths; a shorter path is its own.
+
+    Args:
+        text: paths; a "/" at either end, or a doubled one, doesn't count.
+        depth: how many components.
+
+    Example:
+        >>> prefixes(pl.Series(["/usr/share/doc", "etc", None]), 2).to_list()
+        ['usr/share', 'etc', None]
+    """
+    return components(text).list.head(depth).list.join("/")
+
+
+def components(text: pl.Series) -> pl.Series:
+    """The components of paths, as lists."""
+    return _parts(text, "/")
+
+
+def members(text: pl.Series) -> pl.Series:
+    """The different elements of sets, as lists; empty ones don't count."""
+    return _parts(text, "|").list.unique()
+
+
+def utf8(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    """The bytes of texts, one after the other.
+
+    Args:
+        text: String [B].
+
+    Returns:
+        Bytes; where each text begins and the last one ends [B + 1]; which are not missing [B].
+
+    Example:
+        >>> utf8(pl.Series(["ab", None, "c"]))[1]
+        array([0, 2, 2, 3])
+    """
+    data = np.frombuffer(text.str.join("", ignore_nulls=True)[0].encode(), np.uint8)
+    offsets = np.zeros(len(text) + 1, np.int64)
+    np.cumsum(text.str.len_bytes().fill_null(0).to_numpy(), out=offsets[1:])
+    return data, offsets, text.is_not_null().to_numpy()
+
+
+def _number_texts(column: pl.Series) -> pl.Series:
+    value = pl.col(column.name)
+    whole = (value == value.floor()) & (value.abs() < 2.0**53)
+    as_text = pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String))
+    return column.to_frame().select(as_text.otherwise(value.cast(pl.String))).to_series()
+
+
+def _parts(text: pl.Series, separator: str) -> pl.Series:
+    return text.str.split(separator).list.eval(pl.element().filter(pl.element() != ""))
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -1,0 +1,144 @@
+"""How many of the input neurons each key gets: by what its values tell of the classes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from plastorch.engine.errors import InputError
+from plastorch.files.column_values import cells, prefixes, texts
+
+if TYPE_CHECKING:
+    from plastorch.files.keys import Key
+
+FLOOR = 0.02
+"""Least share of a key."""
+LEVELS = 16
+"""Into so many numbers of equal frequency are numbers divided."""
+
+
+def key_shares(
+    frame: pl.DataFrame, keys: "Sequence[Key]", labels: ArrayLike | None, least: float = 0.0
+) -> NDArray[np.float64]:
+    """Shares q_m of the neurons: equal, or by mutual information with the labels.
+
+    Args:
+        frame: training records.
+        keys: M of its columns.
+        labels: classes of the records, or None for equal shares.
+        least: of a share, where it is more than 2 %.
+
+    Returns:
+        Shares [M]; they sum to 1. With more than 50 keys, for which 2 % are too much, they are
+        equal.
+
+    Raises:
+        InputError: if there are too few labels, or one is missing.
+    """
+    equal = np.full(len(keys), 1 / len(keys))
+    if labels is None:
+        return equal
+    classes = _classes(labels, frame.height)
+    told = np.array([_best_information(frame[key.name], key, classes) for key in keys])
+    if told.sum() == 0:
+        return equal
+    return with_floor(told / told.sum(), min(max(FLOOR, least), 1 / len(keys)))
+
+
+def mutual_information(values: pl.Series, classes: pl.Series) -> float:
+    """Mutual information of two variables in nats, less its bias in a sample so small.
+
+    By chance alone, R different values and C classes in n records seem to share
+    (R - 1)(C - 1) / 2n nats: Miller, *Note on the bias of information estimates*, 1955.
+
+    Args:
+        values: of any type [B]; missing is a value of its own.
+        classes: likewise [B].
+
+    Returns:
+        0 or more.
+
+    Example:
+        >>> values = pl.Series([0, 1] * 500)
+        >>> round(mutual_information(values, values), 3)
+        0.693
+    """
+    joint = pl.DataFrame({"value": values, "label": classes}).group_by("value", "label").len()
+    count = joint["len"].to_numpy()
+    of_value = joint.select(pl.col("len").sum().over("value")).to_series().to_numpy()
+    of_class = joint.select(pl.col("len").sum().over("label")).to_series().to_numpy()
+    total = len(values)
+    # Joined in any order; sorted, the sum has the same bits each time.
+    terms = np.sort(count / total * np.log(count * total / (of_value * 1.0 * of_class)))
+    chance = (joint["value"].n_unique() - 1) * (joint["label"].n_unique() - 1) / (2 * total)
+    return max(float(terms.sum() - chance), 0.0)
+
+
+def with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+    """Raises shares to a floor; the others stay in proportion and make room.
+
+    Args:
+        shares: 0 or more, that sum to 1 [M].
+        floor: at most 1 / M.
+
+    Returns:
+        Shares that sum to 1.
+
+    Example:
+        >>> with_floor(np.array([0.8, 0.2, 0.0]), 0.1).round(2)
+        array([0.72, 0.18, 0.1 ])
+    """
+    low = np.zeros(len(shares), bool)
+    while True:
+        rest = shares[~low].sum()
+        room = 1 - floor * low.sum()
+        raised = np.where(low, floor, shares * room / rest if rest > 0 else floor)
+        if not (raised < floor * (1 - 1e-9)).any():
+            return raised
+        low |= raised < floor
+
+
+def apportion(shares: NDArray[np.float64], total: int) -> list[int]:
+    """Whole numbers in proportion to shares, by largest remainders.
+
+    Args:
+        shares: that sum to 1 [M].
+        total: what the numbers sum to.
+
+    Example:
+        >>> apportion(np.array([0.5, 0.25, 0.25]), 7)
+        [3, 2, 2]
+    """
+    exact = shares * total
+    counts = np.floor(exact + 1e-9).astype(int)
+    largest = np.argsort(counts - exact, kind="stable")[: total - counts.sum()]
+    counts[largest] += 1
+    return [int(count) for count in counts]
+
+
+def _classes(labels: ArrayLike, records: int) -> pl.Series:
+    classes = pl.Series(np.asarray(labels).tolist(), strict=False)
+    if len(classes) != records:
+        raise InputError(f"labels are {len(classes)}; expected one for each of {records} records")
+    if classes.null_count() or (classes.dtype.is_float() and classes.is_nan().any()):
+        raise InputError("labels are missing in some records; expected one for each")
+    return classes
+
+
+def _best_information(column: pl.Series, key: "Key", classes: pl.Series) -> float:
+    """Of a path, that of the depth which tells most."""
+    if key.kind == "path":
+        text = texts(column)
+        depths = range(1, key.depth + 1)
+        return max(mutual_information(prefixes(text, depth), classes) for depth in depths)
+    if key.kind in ("number", "cycle"):
+        place = cells(column, key)
+        known = place[~np.isnan(place)]
+        if not len(known):
+            return 0.0
+        edges = np.quantile(known, np.arange(1, LEVELS) / LEVELS)
+        level = np.searchsorted(np.unique(edges), place, side="right")
+        return mutual_information(pl.Series(np.where(np.isnan(place), -1, level)), classes)
+    return mutual_information(texts(column), classes)

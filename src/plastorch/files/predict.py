@@ -1,0 +1,114 @@
+"""What a network answers to records: classes, probabilities, and the keys that drove them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.key_patterns import encode_parts
+from plastorch.spiking.patterns.attribution import attribute
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
+from plastorch.spiking.patterns.rule import Response, decide
+from plastorch.spiking.patterns.train import probabilities
+
+EXPLAINED = 4096
+"""Different patterns that are explained at a time."""
+NAMED = 3
+"""Keys at most that are said to have driven a class."""
+
+
+def decided(
+    network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
+) -> NDArray[np.int64]:
+    """The class of each record [B].
+
+    Args:
+        network: on the CPU.
+        encoder: of its inputs.
+        frame: records.
+    """
+    _, found, response = _answered(network, encoder, frame)
+    return np.asarray(decide(response))[found.which]
+
+
+def probable(
+    network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
+) -> NDArray[np.float32]:
+    """Probabilities of the classes [B, C]; the highest is that of the class decided for.
+
+    Args:
+        network: on the CPU.
+        encoder: of its inputs.
+        frame: records.
+    """
+    _, found, response = _answered(network, encoder, frame)
+    return np.asarray(_chances(response))[found.which]
+
+
+def described(
+    network: PatternNetwork,
+    encoder: CorrelativeEncoder,
+    frame: pl.DataFrame,
+    names: Sequence[str],
+) -> pl.DataFrame:
+    """Name of the class, its probability, and the keys with the largest shares in the margin.
+
+    Args:
+        network: on the CPU.
+        encoder: of its inputs.
+        frame: records.
+        names: of the classes.
+
+    Returns:
+        Columns ``label``, ``confidence`` and ``keys``, a row per record.
+    """
+    parts, found, response = _answered(network, encoder, frame)
+    chances = _chances(response)
+    firsts = [span.start for span in encoder.spans.values()]
+    drove = []
+    for begin in range(0, len(chances), EXPLAINED):
+        bins = parts.assemble(found.rows[begin : begin + EXPLAINED])
+        of_inputs = attribute(network, torch.from_numpy(bins)).of_inputs.numpy()
+        drove.append(np.add.reduceat(of_inputs, firsts, axis=1))
+    columns = {
+        "label": pl.Series(names)[chances.argmax(1).numpy()],
+        "confidence": chances.amax(1).numpy(),
+        "keys": _named(np.concatenate(drove), [key.name for key in encoder.keys]),
+    }
+    return pl.DataFrame(columns)[found.which]
+
+
+def _answered(
+    network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
+) -> tuple[Parts, Different, Response]:
+    """The records' patterns, which of them are different, and the answers to these."""
+    parts = encode_parts(encoder, frame)
+    found = different(parts)
+    return parts, found, answer_parts(network, parts, found)
+
+
+def _chances(response: Response) -> Tensor:
+    """Probabilities; where distances are equal, the class decided for has a last bit more."""
+    chances, best = probabilities(response.distance), decide(response)
+    tied = torch.nonzero(chances.argmax(1) != best)[:, 0]
+    highest = chances[tied].amax(1)
+    chances[tied, best[tied]] = torch.nextafter(highest, torch.ones_like(highest))
+    return chances
+
+
+def _named(drove: NDArray[np.float32], names: Sequence[str]) -> pl.Series:
+    """The keys with the largest positive shares [U], from all shares [U, M]."""
+    order = np.argsort(-drove, axis=1, kind="stable")[:, :NAMED]
+    positive = np.take_along_axis(drove, order, axis=1) > 0
+    known = pl.Series(names)
+    ranks = [
+        known[places].set(pl.Series(~yes), None).alias(str(rank))
+        for rank, (places, yes) in enumerate(zip(order.T, positive.T, strict=True))
+    ]
+    joined = pl.DataFrame(ranks).select(pl.concat_str("*", separator=", ", ignore_nulls=True))
+    return joined.to_series()

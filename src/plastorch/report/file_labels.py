@@ -1,0 +1,122 @@
+"""The page of a classifier of files, or of the labels that it gave."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from plastorch.report import html as parts
+from plastorch.report.format import NBSP, number
+
+MOST_CLASSES = 100
+"""Classes that are shown; there are more in some tables."""
+
+
+class LabelledFile(NamedTuple):
+    """A file, or the number of a record, and its label."""
+
+    name: str
+    label: str
+    confidence: float
+    """From 0 to 1."""
+    keys: str
+    """What drove the label."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the page shows."""
+
+    title: str
+    lead: str
+    """What it is about, in a sentence."""
+    counted: str
+    """What is counted: files with a label, records."""
+    named: str
+    """What a confident or doubtful one is: File, Record."""
+    counts: Mapping[str, int]
+    """By class, the largest first."""
+    facts: Sequence[tuple[str, str]]
+    confident: Sequence[LabelledFile] = ()
+    """The surest first."""
+    doubtful: Sequence[LabelledFile] = ()
+    """The least sure first."""
+    tables: Mapping[str, Mapping[str, object]] | None = None
+    """Names and values under a title."""
+
+
+def labels_page(labels: Labels) -> str:
+    """A page of HTML that needs nothing else; all that comes from files is escaped.
+
+    Args:
+        labels: what it shows.
+
+    Returns:
+        The document.
+
+    Example:
+        >>> page = labels_page(Labels("<b>", "Labels.", "files", "File", {"code": 3}, []))
+        >>> "&lt;b&gt;" in page and "<b>" not in page
+        True
+    """
+    total = sum(labels.counts.values())
+    score = f"<strong>{parts.text(number(total))}</strong><span>{parts.text(labels.counted)}</span>"
+    sections = [
+        f"<header><h1>{parts.text(labels.title)}</h1>"
+        f'<p class="lead">{parts.text(labels.lead)}</p></header>',
+        f'<section class="hero card" aria-label="In short"><div class="score">{score}</div>'
+        f"{parts.facts(labels.facts)}</section>",
+        f"<h2>Classes</h2>{_more(len(labels.counts))}{_bars(labels.counts)}",
+        _files("Most doubtful", labels.named, labels.doubtful),
+        _files("Most confident", labels.named, labels.confident),
+        "".join(parts.folded(name, values) for name, values in (labels.tables or {}).items()),
+    ]
+    return parts.document(labels.title, "\n".join(section for section in sections if section))
+
+
+def _more(classes: int) -> str:
+    if classes <= MOST_CLASSES:
+        return ""
+    return f'<p class="muted verdict">The {MOST_CLASSES} largest of {number(classes)}.</p>'
+
+
+def _bars(counts: Mapping[str, int]) -> str:
+    """A bar per class, as long as its count."""
+    longest = max(counts.values(), default=0) or 1
+    rows = "".join(
+        f"<div><dt>{_name(name)}</dt>"
+        f'<dd class="bar"><i style="width:{100 * count / longest:.1f}%"></i></dd>'
+        f"<dd>{parts.text(number(count))}</dd></div>"
+        for name, count in list(counts.items())[:MOST_CLASSES]
+    )
+    return f'<dl class="times card">{rows}</dl>'
+
+
+def _files(title: str, named: str, files: Sequence[LabelledFile]) -> str:
+    """A table; on a phone each row becomes a card."""
+    if not files:
+        return ""
+    heads = (parts.text(named), "Class", "Confidence", "Driven by")
+    head = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in heads)
+    rows = "\n".join(map(_row, files))
+    return (
+        f'<h2>{parts.text(title)}</h2><div class="card"><table class="claims" role="table">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">\n{rows}\n</tbody></table></div>'
+    )
+
+
+def _row(file: LabelledFile) -> str:
+    return (
+        '<tr role="row">'
+        f'<td role="cell" class="statement">{_name(file.name)}</td>'
+        f'<td role="cell" data-label="Class">{_name(file.label)}</td>'
+        f'<td role="cell" class="figure" data-label="Confidence">'
+        f"{100 * file.confidence:.1f}{NBSP}%</td>"
+        f'<td role="cell" data-label="Driven by">{_name(file.keys or "–")}</td></tr>'
+    )
+
+
+def _name(name: str) -> str:
+    """A name as it is; characters that would not be seen, or turn the text around, are spelt."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return f"<bdi>{parts.text(''.join(shown))}</bdi>"

@@ -1,0 +1,262 @@
+"""Pieces of HTML. Every string that comes from a run is escaped here, and only here."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from plastorch.report.format import duration, measure, plain
+from plastorch.report.theme import NO_FIGURES, can_draw
+
+_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that HTML or UTF-8 don't allow, and those that turn the text after them around."""
+_ICONS = {
+    "good": "M2.5 8.5 6.5 12.5 13.5 4",
+    "bad": "M3.5 3.5 12.5 12.5M12.5 3.5 3.5 12.5",
+    "open": "M3 8H13",
+    "warn": "M8 2V9.5M8 13.5V13.6",
+}
+
+
+def text(value: object) -> str:
+    """Any value as harmless HTML text or attribute value; controls in it are spelt.
+
+    Example:
+        >>> text("<script>")
+        '&lt;script&gt;'
+    """
+    shown = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
+    return escape(shown, quote=True)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page: everything inline, and a policy that forbids it any request.
+
+    Args:
+        title: plain text.
+        body: HTML of the main part.
+
+    Returns:
+        The HTML document.
+
+    Example:
+        >>> "<title>a &amp; b</title>" in document("a & b", "<p>hello</p>")
+        True
+    """
+    style = files("plastorch.report").joinpath("page.css").read_text(encoding="utf-8")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file: data:">
+<link rel="icon" href="data:,">
+<title>{text(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def mark(kind: str, words: str) -> str:
+    """A rounded label with an icon: kind is "good", "bad", "open" or "warn".
+
+    Example:
+        >>> "holds" in mark("good", "holds")
+        True
+    """
+    icon = f'<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{_ICONS[kind]}"/></svg>'
+    return f'<span class="mark {kind}">{icon}{text(words)}</span>'
+
+
+def status_marks(result: Mapping[str, Any]) -> str:
+    """Labels for what keeps a run from counting: not finished, smoke run, reduced data.
+
+    Example:
+        >>> status_marks({"complete": True, "quick": False, "data": {}})
+        ''
+    """
+    marks = []
+    if not result["complete"]:
+        marks.append(mark("warn", "not finished"))
+    if result["quick"]:
+        marks.append(mark("warn", "smoke run"))
+    if result["data"].get("notice"):
+        marks.append(mark("warn", "reduced data"))
+    return "".join(marks)
+
+
+def banner(title: str, words: str, command: str = "") -> str:
+    """A loud note across the page.
+
+    Example:
+        >>> "<strong>Beware</strong>" in banner("Beware", "of the dog")
+        True
+    """
+    code = f"<code>{text(command)}</code>" if command else ""
+    return (
+        f'<div class="banner" role="note"><strong>{text(title)}</strong> {text(words)}{code}</div>'
+    )
+
+
+def without_figures() -> str:
+    """Why a page has no figures; nothing where they can be drawn."""
+    return "" if can_draw() else banner("No figures.", NO_FIGURES)
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
+    """Claims with target, figure measured and outcome; on a phone each row becomes a card.
+
+    Args:
+        claims: as in result.json.
+
+    Returns:
+        HTML of the table. The roles keep it a table where the style lays it out as cards.
+
+    Example:
+        >>> claims_table([]).count("<tr")
+        1
+    """
+    heads = ("Claim", "Target", "Measured", "Target from", "Outcome")
+    sides = ("", "figure", "figure", "", "")
+    head = "".join(
+        f'<th role="columnheader" scope="col" class="{side}">{name}</th>'
+        for name, side in zip(heads, sides, strict=True)
+    )
+    rows = "\n".join(_claim_row(claim) for claim in claims)
+    return (
+        f'<div class="card"><table class="claims" role="table">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">\n{rows}\n</tbody></table></div>'
+    )
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text, the first one the heading; on a phone each row becomes a card.
+
+    Example:
+        >>> plain_table([["depth", "reward"], ["1", "<3"]]).count("&lt;3")
+        1
+    """
+    heading, *rest = rows
+    head = "".join(f'<th role="columnheader" scope="col">{text(name)}</th>' for name in heading)
+    body = "\n".join(
+        '<tr role="row">'
+        + "".join(
+            f'<td role="cell" data-label="{text(name)}">{text(cell)}</td>'
+            for name, cell in zip(heading, row, strict=True)
+        )
+        + "</tr>"
+        for row in rest
+    )
+    return (
+        f'<div class="card"><table class="claims" role="table">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">\n{body}\n</tbody></table></div>'
+    )
+
+
+def _claim_row(claim: Mapping[str, Any]) -> str:
+    name = f"{claim['id']} {claim['statement']}"
+    outcome = {
+        True: mark("good", "holds"),
+        False: mark("bad", "does not hold"),
+        None: mark("open", "not asserted"),
+    }[claim["holds"]]
+    return (
+        '<tr role="row">'
+        f'<td role="cell" class="statement">{text(claim["statement"])}<br>'
+        f"<code>{text(claim['id'])}</code></td>"
+        f'<td role="cell" class="figure" data-label="Target">'
+        f"{text(measure(name, claim['target']))}</td>"
+        f'<td role="cell" class="figure measured" data-label="Measured">'
+        f"{text(measure(name, claim['measured']))}</td>"
+        f'<td role="cell" class="origin" data-label="Target from">{text(claim["origin"])}</td>'
+        f'<td role="cell" class="outcome">{outcome}</td></tr>'
+    )
+
+
+def picture(title: str, caption: str, alt: str, light: bytes, dark: bytes) -> str:
+    """A figure with heading and caption, one PNG for light pages and one for dark.
+
+    Example:
+        >>> picture("Curve", "It rises.", "A line.", b"1", b"2").count("data:image/png;base64,")
+        2
+    """
+    day, night = (
+        f"data:image/png;base64,{base64.b64encode(png).decode()}" for png in (light, dark)
+    )
+    return (
+        f'<figure class="card"><h3>{text(title)}</h3><picture>'
+        f'<source media="(prefers-color-scheme: dark)" srcset="{night}">'
+        f'<img src="{day}" alt="{text(alt)}"></picture>'
+        f"<figcaption>{text(caption)}</figcaption></figure>"
+    )
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """A definition list of short facts.
+
+    Example:
+        >>> facts([("Seed", "0")])
+        '<dl class="facts"><div><dt>Seed</dt><dd>0</dd></div></dl>'
+    """
+    items = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs
+    )
+    return f'<dl class="facts">{items}</dl>'
+
+
+def folded(title: str, values: Mapping[str, Any]) -> str:
+    """A table of names and values, closed until one asks for it; nothing when it is empty.
+
+    Example:
+        >>> folded("Versions", {})
+        ''
+    """
+    rows = "".join(
+        f'<tr><th scope="row">{text(name)}</th><td>{text(_value(name, value))}</td></tr>'
+        for name, value in values.items()
+    )
+    if not rows:
+        return ""
+    return f'<details class="card"><summary>{text(title)}</summary><table>{rows}</table></details>'
+
+
+def phase_times(phases: Mapping[str, float]) -> str:
+    """Bars that share out the seconds of the phases.
+
+    Args:
+        phases: metric name such as "readout_s" to seconds.
+
+    Returns:
+        HTML of a list with one bar per phase.
+
+    Example:
+        >>> "width:25.0%" in phase_times({"features_s": 1.0, "readout_s": 3.0})
+        True
+    """
+    total = sum(phases.values()) or 1.0
+    rows = "".join(
+        f"<div><dt>{text(plain(name.removesuffix('_s')))}</dt>"
+        f'<dd class="bar"><i style="width:{100 * seconds / total:.1f}%"></i></dd>'
+        f"<dd>{text(duration(seconds))}</dd></div>"
+        for name, seconds in phases.items()
+    )
+    return f'<dl class="times card">{rows}</dl>'
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(name, item) for item in value)
+    return measure(name, value) if isinstance(value, float) else str(value)

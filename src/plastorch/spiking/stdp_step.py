@@ -1,0 +1,112 @@
+"""One step of a layer of leaky integrate-and-fire neurons that learns by pair-based STDP.
+
+All that happens at one time happens in this order, in each network:
+
+1. Presynaptic spikes: the weights, as they are, add to the membranes of all neurons that are not
+   refractory; then the synapses are depressed, by the traces of earlier postsynaptic spikes.
+2. Postsynaptic spikes: all neurons above their threshold fire. Their synapses are potentiated, by
+   the traces of presynaptic spikes, those of now included; weights are those after depression.
+3. Inhibition: each postsynaptic spike lowers the membranes of all neurons that neither fire now nor
+   are refractory. Then spikes of now count in the traces of postsynaptic spikes.
+
+In between, all decays exactly. Time steps begin with their spikes, and events of a network at
+equal times are one such moment; so the clocked engine, which takes a step at a time on any device,
+and the event-driven one, which goes from spike to spike on a CPU, compute the same.
+
+Shapes: B independent networks of N inputs and K neurons; weights [B, K, N].
+"""
+
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.spiking.neurons import LIF, LIFState, check_not_negative, fire, receptive, relax
+from plastorch.spiking.stdp import PairSTDP, Traces, depress, fade, potentiate
+from plastorch.spiking.synapses import Synapses
+
+
+class STDPState(NamedTuple):
+    """A layer between two steps."""
+
+    synapses: Any
+    """Of the layer's synapses; ideal ones hold the weight [B, K, N]."""
+    neurons: LIFState
+    """[B, K]."""
+    traces: Traces
+    """[B, N] and [B, K]."""
+    time: float
+    """Seconds since the beginning."""
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """What a layer is made of.
+
+    Args:
+        neuron: constants of the neurons.
+        stdp: constants of the plasticity.
+        inhibition: of the other membranes by an output spike.
+        plastic: whether weights and thresholds learn.
+
+    Raises:
+        InputError: if the inhibition is negative.
+    """
+
+    neuron: LIF = field(default_factory=LIF)
+    stdp: PairSTDP = field(default_factory=PairSTDP)
+    inhibition: float = 0.0
+    plastic: bool = True
+
+    def __post_init__(self) -> None:
+        check_not_negative(inhibition=self.inhibition)
+
+    def frozen(self) -> "Circuit":
+        """The same with weights and thresholds that stay as they are."""
+        neuron = replace(self.neuron, theta_increase=0.0, theta_tau=inf)
+        return replace(self, neuron=neuron, plastic=False)
+
+
+def stdp_step(
+    x: Tensor,
+    state: STDPState,
+    circuit: Circuit,
+    synapses: Synapses[Any],
+    dt: float,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, STDPState]:
+    """One step of a layer, in the order of :mod:`plastorch.spiking.stdp_step`.
+
+    Args:
+        x: spikes at the beginning of the step, 0 or 1 [B, N].
+        state: before the step.
+        circuit: constants.
+        synapses: what stores the weights.
+        dt: seconds.
+        generator: of the synapses' noise.
+
+    Returns:
+        Spikes at the beginning of the step, bool [B, K], and the state at its end.
+    """
+    stored, neurons, (pre_trace, post_trace), time = state
+    weight = synapses.read(stored, time, generator)
+    drive = torch.bmm(x.unsqueeze(1), weight.mT).squeeze(1)
+    pre_trace = pre_trace + x
+    if circuit.plastic:
+        delta = depress(x, weight, post_trace, circuit.stdp)
+        stored = synapses.program(stored, delta, time, generator)
+    before = receptive(neurons)
+    spikes, neurons = fire(drive, neurons, circuit.neuron)
+    if circuit.plastic and bool(spikes.any()):
+        weight = synapses.read(stored, time, generator)
+        delta = potentiate(spikes, weight, pre_trace, circuit.stdp)
+        stored = synapses.program(stored, delta, time, generator)
+    count = spikes.sum(dim=1, keepdim=True).to(weight.dtype)
+    inhibited = torch.where(
+        before & ~spikes, neurons.membrane - circuit.inhibition * count, neurons.membrane
+    )
+    neurons = neurons._replace(membrane=inhibited)
+    traces = fade(Traces(pre_trace, post_trace + spikes), circuit.stdp, dt)
+    return spikes, STDPState(stored, relax(neurons, circuit.neuron, dt), traces, time + dt)

@@ -1,0 +1,358 @@
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from plastorch.engine.errors import InputError
+from plastorch.experiments.softhebb.bayes_panels import (
+    ATTACKS,
+    NAMES,
+    bayes_panels,
+    draw_between,
+    draw_courses,
+    draw_robustness,
+    is_bayes_phase,
+)
+from plastorch.report import write_report
+from plastorch.report.load import RunData
+from plastorch.report.panels import panels
+from plastorch.report.theme import DARK, LIGHT, to_png
+
+THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+CLASSES = ["zero", "one", "two", "three"]
+KINDS = list(NAMES)
+PANELS = ["speed-of-learning", "cross-entropy", "robustness", "between-soft", "between-backprop"]
+
+
+def course(phase: str, count: int = 5) -> list[dict]:
+    return [
+        {
+            "phase": phase,
+            "step": 4**i,
+            "test_accuracy": 1 - 0.8 / (i + 1) - len(phase) / 1000,
+            "cross_entropy": 2 / (i + 1) + len(phase) / 1000,
+        }
+        for i in range(count)
+    ]
+
+
+def rows() -> list[dict]:
+    phases = itertools.product(("once", "again", "long"), KINDS)
+    return [row for when, kind in phases for row in course(f"{when}-{kind}")]
+
+
+def curves() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    return {
+        f"accuracy_{attack}_{kind}": np.stack([np.linspace(0, 2, 6), random.random(6)])
+        for attack in ATTACKS
+        for kind in KINDS
+    }
+
+
+def between(count: int = 3, strengths: int = 12, channels: int = 1) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(1)
+    arrays = {
+        "interpolated_start": random.random((count, channels, 8, 8)).astype(np.float32),
+        "interpolated_classes": np.stack([np.arange(count) % 4, (np.arange(count) + 1) % 4]),
+    }
+    for kind in KINDS:
+        shape = (strengths, count, channels, 8, 8)
+        arrays[f"interpolated_{kind}"] = random.random(shape).astype(np.float32)
+        p = random.random((2, strengths, count)) / 2
+        arrays[f"interpolated_{kind}_p"] = p.astype(np.float32)
+    return arrays
+
+
+def run(logged=(), classes=CLASSES, **arrays) -> RunData:
+    return RunData(Path("run"), {"data": {"classes": classes}}, list(logged), arrays)
+
+
+def names(found: RunData) -> list[str]:
+    return [panel.name for panel in bayes_panels(found)]
+
+
+def looks(line) -> tuple:
+    return line.get_color(), line.get_linestyle()
+
+
+@THEMES
+@pytest.mark.parametrize("field", ["test_accuracy", "cross_entropy"])
+def test_courses_are_a_line_per_network_on_a_log_axis(theme, field):
+    logged = {kind: course(f"once-{kind}") for kind in KINDS}
+    figure = draw_courses(logged, field, theme)
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log" and axes.get_xlabel() == "mini-batches seen"
+    factor = 100 if field == "test_accuracy" else 1
+    for kind, line in zip(KINDS, axes.lines, strict=True):
+        assert line.get_xdata().tolist() == [1, 4, 16, 64, 256]
+        np.testing.assert_allclose(line.get_ydata(), [factor * r[field] for r in logged[kind]])
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["SoftHebb", "hard WTA", "backprop"]
+    assert len({looks(line) for line in axes.lines}) == 3
+    assert {line.get_color() for line in axes.lines} <= set(theme.series)
+    if field == "cross_entropy":
+        assert axes.yaxis.get_major_formatter()(0.5) == "0.5 nats" and axes.get_ylim()[0] == 0
+    else:
+        assert axes.yaxis.get_major_formatter()(50) == "50 %"
+    to_png(figure, dpi=50)
+
+
+@THEMES
+def test_robustness_is_a_panel_per_attack(theme):
+    found = {
+        attack: {kind: curves()[f"accuracy_{attack}_{kind}"] for kind in KINDS}
+        for attack in ATTACKS
+    }
+    figure = draw_robustness(found, theme)
+    for axes, attack in zip(figure.axes, ATTACKS, strict=True):
+        assert axes.get_xlabel() == ATTACKS[attack]
+        assert axes.get_ylim() == (-3, 103)
+        for kind, line in zip(KINDS, axes.lines, strict=True):
+            strengths, accuracies = found[attack][kind]
+            np.testing.assert_allclose(line.get_xdata(), strengths)
+            np.testing.assert_allclose(line.get_ydata(), 100 * accuracies)
+    assert [axes.get_legend() is not None for axes in figure.axes] == [True] + [False] * 4
+    assert {looks(line) for line in figure.axes[0].lines} == {
+        looks(line) for line in figure.axes[4].lines
+    }
+    to_png(figure, dpi=50)
+
+
+@THEMES
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_between_classes_are_a_row_each_the_clean_one_first(theme, channels):
+    arrays = between(channels=channels)
+    start, images, p = (arrays[f"interpolated_{n}"] for n in ("start", "soft", "soft_p"))
+    pairs = [("zero", "one"), ("one", "two"), ("two", "three")]
+    figure = draw_between(start, images, p, pairs, theme)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "zero → one",
+        "one → two",
+        "two → three",
+    ]
+    shown = [0, 2, 4, 6, 7, 9, 11]  # seven of twelve strengths, the weakest and the strongest too
+    for n, axes in enumerate(figure.axes):
+        picture = axes.images[0].get_array()
+        assert picture.shape == (24, 8 * 24 + 7 * 2, 4)
+        tiles = [picture[::3, 26 * i : 26 * i + 24 : 3, :3] for i in range(8)]
+        for found, expected in zip(tiles, [start[n], *images[shown, n]], strict=True):
+            expected = np.broadcast_to(expected, (3, 8, 8)).transpose(1, 2, 0)
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+        assert [text.get_text() for text in axes.texts] == [
+            f"{100 * p[0, s, n]:.0f} %\n{100 * p[1, s, n]:.0f} %" for s in shown
+        ]
+        places = [text.get_position()[0] for text in axes.texts]
+        np.testing.assert_allclose(places, 26 * np.arange(1, 8) + 12, atol=2)
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert boxes[0].y1 <= 1 and boxes[-1].y0 >= 0
+    assert all(above.y0 > below.y1 for above, below in itertools.pairwise(boxes))
+    to_png(figure, dpi=50)
+
+
+def test_few_strengths_are_all_shown_with_their_numbers_under_them():
+    arrays = between(count=1, strengths=2)
+    start, images, p = (arrays[f"interpolated_{n}"] for n in ("start", "soft", "soft_p"))
+    (axes,) = draw_between(start, images, p, [("a", "b")]).axes
+    picture = axes.images[0].get_array()
+    shown = picture[..., 3].any(axis=0)
+    assert shown[: 3 * 26 - 2].sum() == 3 * 24 and not shown[3 * 26 - 2 :].any()
+    assert [text.get_position()[0] for text in axes.texts] == pytest.approx([38, 64], abs=2)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    arrays = between()
+    good = {
+        "start": arrays["interpolated_start"],
+        "images": arrays["interpolated_soft"],
+        "probability": arrays["interpolated_soft_p"],
+        "classes": [("a", "b")] * 3,
+    }
+    draw_between(**good)
+    for change in (
+        {"start": good["start"][:2]},
+        {"images": good["images"][:, :, :, :4]},
+        {"images": good["images"][:5]},
+        {"images": good["images"][:0], "probability": good["probability"][:, :0]},
+        {"probability": good["probability"][0]},
+        {"classes": [("a", "b")] * 2},
+        {name: value[..., :0, :] for name, value in good.items() if name in ("start", "images")},
+    ):
+        with pytest.raises(InputError, match=r"images between classes: .* found; expected"):
+            draw_between(**(good | change))
+
+
+def test_panels_are_there_if_their_data_is():
+    full = run(rows(), **curves(), **between())
+    assert names(full) == PANELS
+    for panel in bayes_panels(full):
+        for theme in (LIGHT, DARK):
+            to_png(panel.draw(theme), dpi=40)
+    assert names(run(rows())) == PANELS[:2]
+    assert names(run(**curves())) == ["robustness"]
+    assert names(run(**between())) == ["between-soft", "between-backprop"]
+    assert names(run(course("once-soft"))) == ["speed-of-learning"]
+    assert names(run(course("again-hard"))) == ["cross-entropy"]
+    assert names(run(course("long-soft") + course("judge"))) == []
+
+
+def test_captions_tell_where_the_lines_end():
+    found = {panel.name: panel for panel in bayes_panels(run(rows()))}
+    ends = {kind: course(f"once-{kind}")[-1]["test_accuracy"] for kind in KINDS}
+    for kind, end in ends.items():
+        assert f"{NAMES[kind]} {100 * end:.1f} %" in found["speed-of-learning"].caption
+        assert f"{NAMES[kind]} {100 * end:.1f} %" in found["speed-of-learning"].alt
+    first, *_, last = course("again-soft")
+    told = f"SoftHebb from {first['cross_entropy']:.2f} to {last['cross_entropy']:.2f}"
+    assert told in found["cross-entropy"].caption and told in found["cross-entropy"].alt
+    assert all(panel.alt for panel in bayes_panels(run(rows(), **curves(), **between())))
+
+
+def test_an_interrupted_run_draws_the_networks_it_has():
+    logged = course("once-soft") + course("again-soft", 3) + course("once-hard", 1)
+    speed, loss = bayes_panels(run(logged))
+    assert [len(line.get_xdata()) for line in speed.draw(LIGHT).axes[0].lines] == [5, 1]
+    assert [len(line.get_xdata()) for line in loss.draw(LIGHT).axes[0].lines] == [3]
+    arrays = {n: a for n, a in curves().items() if n in ("accuracy_l2_soft", "accuracy_noise_hard")}
+    (panel,) = bayes_panels(run(**arrays))
+    figure = panel.draw(DARK)
+    assert [axes.get_xlabel() for axes in figure.axes] == [ATTACKS["noise"], ATTACKS["l2"]]
+    assert [len(axes.lines) for axes in figure.axes] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test_accuracy": "high", "cross_entropy": None},
+        {"step": "first"},
+        {"step": 0},
+        {"step": -3},
+    ],
+    ids=str,
+)
+def test_damaged_rows_are_left_out(change):
+    assert names(run([row | change for row in rows()])) == []
+    found = run([*rows(), *(row | change for row in course("once-soft"))])
+    assert names(found) == PANELS[:2]
+    assert len(bayes_panels(found)[0].draw(LIGHT).axes[0].lines[0].get_xdata()) == 5
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_of_a_diverged_run_can_be_drawn(bad):
+    logged = [row | {"test_accuracy": bad, "cross_entropy": bad} for row in rows()]
+    lost = {name: np.full_like(a, bad) for name, a in curves().items()}
+    found = bayes_panels(run(logged, **lost))
+    assert [panel.name for panel in found] == PANELS[:3]
+    for panel in found:
+        to_png(panel.draw(LIGHT), dpi=40)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros(6), np.zeros((3, 6)), np.zeros((2, 6, 1)), np.zeros(()), np.zeros((6, 2))],
+    ids=lambda array: str(array.shape),
+)
+def test_curves_of_the_wrong_shape_are_left_out(wrong):
+    assert names(run(**dict.fromkeys(curves(), wrong))) == []
+    (panel,) = bayes_panels(run(**curves() | {"accuracy_l2_soft": wrong}))
+    assert [len(axes.lines) for axes in panel.draw(LIGHT).axes] == [3, 3, 2, 3, 3]
+
+
+GOOD = between()
+DAMAGED = {
+    "no start": {"interpolated_start": None},
+    "no classes": {"interpolated_classes": None},
+    "flat start": {"interpolated_start": np.zeros((3, 64))},
+    "a number": {"interpolated_start": np.zeros(())},
+    "two channels": {
+        name: array.repeat(2, axis=-3)
+        for name, array in GOOD.items()
+        if name in ("interpolated_start", "interpolated_soft", "interpolated_backprop")
+    },
+    "fewer starts": {"interpolated_start": GOOD["interpolated_start"][:2]},
+    "no images at all": {
+        name: array[..., :0] if name.endswith(("_p", "classes")) else array[..., :0, :, :, :]
+        for name, array in GOOD.items()
+    },
+    "fewer classes": {"interpolated_classes": GOOD["interpolated_classes"][:, :2]},
+    "three classes each": {"interpolated_classes": np.zeros((3, 3), np.int64)},
+    "unknown class": {"interpolated_classes": GOOD["interpolated_classes"] + 2},
+    "negative class": {"interpolated_classes": GOOD["interpolated_classes"] - 1},
+    "broken classes": {"interpolated_classes": GOOD["interpolated_classes"] / 2},
+    "classes that are nan": {"interpolated_classes": np.full((2, 3), np.nan)},
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_damaged_images_are_left_out(how):
+    arrays = {name: array for name, array in (GOOD | DAMAGED[how]).items() if array is not None}
+    assert names(run(**arrays)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"interpolated_soft": None},
+        {"interpolated_soft_p": None},
+        {"interpolated_soft": GOOD["interpolated_soft"][:, :2]},
+        {"interpolated_soft": GOOD["interpolated_soft"][0]},
+        {"interpolated_soft": np.zeros(())},
+        {"interpolated_soft_p": GOOD["interpolated_soft_p"][0]},
+        {"interpolated_soft_p": GOOD["interpolated_soft_p"][:, :5]},
+        {
+            "interpolated_soft": np.zeros((0, 3, 1, 8, 8)),
+            "interpolated_soft_p": np.zeros((2, 0, 3)),
+        },
+    ],
+    ids=str,
+)
+def test_damage_to_one_network_leaves_the_others(change):
+    arrays = {name: array for name, array in (GOOD | change).items() if array is not None}
+    assert names(run(**arrays)) == ["between-backprop"]
+
+
+def test_classes_without_names_have_no_images_between_them():
+    for classes in (None, [], CLASSES[:2]):
+        assert names(run(classes=classes, **GOOD)) == []
+    hostile = run(classes=[r"$\frac{1$", "<script>", "a very long name", 7], **GOOD)
+    first, _ = bayes_panels(hostile)
+    figure = first.draw(LIGHT)
+    to_png(figure, dpi=40)
+    assert figure.axes[0].get_title(loc="left").startswith(r"$\frac{1$ → <script>")
+
+
+def test_phases_that_are_drawn_here_have_no_plain_curves():
+    ours = [f"{when}-{kind}" for when in ("once", "again", "long") for kind in KINDS]
+    alone = ["judge", "theory", "readouts", "robustness", "interpolation"]
+    for phase in ours + alone:
+        assert is_bayes_phase(phase)
+    for phase in ("readout", "unsupervised", "soft", "", "onces-soft", "once", "long-horizon"):
+        assert not is_bayes_phase(phase)
+    theory = [{"phase": "theory", "step": i, "kl": 1 / i} for i in (1, 2)]
+    other = [{"phase": "long-horizon", "step": i, "reward": i} for i in (1, 2)]
+    found = [panel.name for panel in panels(run([*rows(), *theory, *other]))]
+    assert found == [*PANELS[:2], "curves-1"]
+
+
+def page(folder: Path, make_run, arrays: dict[str, np.ndarray]) -> set[str]:
+    """Writes a run of the experiment and its page; returns the figures drawn."""
+    result = {"data": {"name": "MNIST", "n_train": 9, "n_test": 9, "classes": CLASSES}}
+    made = make_run(folder, experiment="softhebb-bayes", changes=result)
+    (made / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()},
+              made / "arrays.safetensors")  # fmt: skip
+    html = write_report(made).read_text()
+    assert "One pass over the images" in html
+    return {path.stem for path in (made / "figures").glob("*.png")}
+
+
+def test_the_page_of_a_run_has_its_figures(make_run, tmp_path):
+    assert set(PANELS) == page(tmp_path, make_run, curves() | between())
+
+
+def test_damaged_arrays_leave_the_page_whole(make_run, tmp_path):
+    bad = {name: array[:1] for name, array in (curves() | between()).items()}
+    assert page(tmp_path, make_run, bad) == set(PANELS[:2])

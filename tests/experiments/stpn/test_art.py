@@ -1,0 +1,171 @@
+"""The retrieval experiment: small whole runs, a stop and a restart, claims, and bad settings."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from plastorch.cli import main
+from plastorch.engine.checkpoint import load_tensors
+from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.run import RunFolder
+from plastorch.experiments.context import Session
+from plastorch.experiments.stpn import art as stpn_art
+from plastorch.experiments.stpn.art import MODELS, ArtConfig, claims, measure
+from plastorch.experiments.stpn.recurrent import networks
+from plastorch.stp.train import AnswerTraining
+
+SMALL = ArtConfig(models=("stpn", "lstm", "fast-weights"), train_sequences=300)
+PARAMETERS = {
+    "stpn": 2039,
+    "stpn-scalar": 1939,
+    "stpnf": 1974,
+    "stpnf-scalar": 1989,
+    "hebbff": 1989,
+    "rnn": 1937,
+    "rnn-normalised": 1937,
+    "lstm": 2062,
+    "fast-weights": 1977,
+    "modulated": 1908,
+}
+"""As published."""
+
+
+def models_of(config: ArtConfig, seed: int) -> nn.ModuleDict:
+    return networks(config.models, MODELS, (seed,), config.network)
+
+
+def session(path: Path) -> Session:
+    path.mkdir(exist_ok=True)
+    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+
+
+@pytest.fixture(autouse=True)
+def few_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smoke run on a tenth of its sequences."""
+    whole = stpn_art.retrieval_sets
+
+    def fewer(seed: int, sizes: tuple[int, ...], pairs: int) -> Any:
+        return whole(seed, tuple(size // 10 for size in sizes), pairs)
+
+    monkeypatch.setattr(stpn_art, "retrieval_sets", fewer)
+
+
+def test_a_run_has_accuracy_energy_and_size_of_every_model(tmp_path: Path) -> None:
+    result = measure(ArtConfig(), session(tmp_path))
+    assert result["complete"] and result["quick"] and result["data"]["n_train"] == 200
+    metrics = result["metrics"]
+    for name in MODELS:
+        field = name.replace("-", "_")
+        assert 0 <= metrics[f"{field}_accuracy"] <= 1 and metrics[f"{field}_energy"] > 0
+        assert metrics[f"{field}_parameters"] == PARAMETERS[name]
+    assert metrics["test_accuracy"] == metrics["stpn_accuracy"]
+    ids = ["accuracy-best", "accuracy-ablations", "accuracy-solved"]
+    ids += ["energy-lowest", "energy-ablations", "energy-plasticity"]
+    assert [claim["id"] for claim in result["claims"]] == ids
+    assert all(claim["holds"] is None for claim in result["claims"])
+    rows = RunFolder(tmp_path).records()
+    assert list(dict.fromkeys(row["phase"] for row in rows)) == list(MODELS)
+    assert [row["epoch"] for row in rows if row["phase"] == "lstm"] == [1, 2]
+
+
+def test_what_was_stopped_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure(SMALL, session(tmp_path / "whole"))
+    step, count = AnswerTraining.step, 0
+
+    def stopping(self: AnswerTraining) -> Any:
+        nonlocal count
+        count += 1
+        if count == 4:  # in the second model's second epoch
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
+    monkeypatch.setattr(AnswerTraining, "step", stopping)
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        measure(SMALL, session(tmp_path / "stopped"))
+    again = session(tmp_path / "stopped")
+    measure(replace(SMALL, models=list(SMALL.models)), again)  # type: ignore[arg-type]
+    for name in ("metrics.jsonl",):
+        assert (tmp_path / "whole" / name).read_bytes() == (
+            tmp_path / "stopped" / name
+        ).read_bytes()
+    weights = []
+    for folder in ("whole", "stopped"):
+        checkpoint = tmp_path / folder / "checkpoint"
+        (file,) = checkpoint.glob("*.safetensors")
+        weights.append(load_tensors(file))
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_faithful_and_corrected_models_have_the_same_size() -> None:
+    for variant in ("faithful", "corrected"):
+        for name, net in models_of(ArtConfig(variant=variant), 0).items():  # type: ignore[arg-type]
+            count = sum(p.numel() for p in net.parameters() if p.requires_grad)
+            unused = {"stpnf": 13, "stpnf-scalar": 26}.get(name, 0) * (variant == "faithful")
+            assert count + unused == PARAMETERS[name]
+
+
+def test_a_model_starts_the_same_whichever_others_learn() -> None:
+    alone, among = models_of(replace(SMALL, models=("lstm",)), 3), models_of(SMALL, 3)
+    for one, other in zip(alone["lstm"].parameters(), among["lstm"].parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert "rnn" not in among
+
+
+def test_claims_are_asserted_of_whole_runs_only() -> None:
+    metrics = {f"{name.replace('-', '_')}_accuracy": 0.4 for name in MODELS}
+    metrics |= {f"{name.replace('-', '_')}_energy": 3.0 for name in MODELS}
+    metrics |= {"stpn_accuracy": 0.995, "stpn_energy": 1.0, "lstm_accuracy": 0.5, "rnn_energy": 2.0}
+    held = {claim.id: claim.holds for claim in claims(ArtConfig(), metrics, False)}
+    assert held == dict.fromkeys(held, True) and len(held) == 6
+    named = {
+        claim.id: (claim.target, claim.statement) for claim in claims(ArtConfig(), metrics, False)
+    }
+    assert named["accuracy-best"][0] == 0.5 and named["accuracy-best"][1].endswith("lstm")
+    simpler = claims(ArtConfig(), metrics | {"stpnf_accuracy": 0.995}, False)
+    assert [claim.id for claim in simpler if not claim.holds] == ["accuracy-ablations"]
+    assert named["energy-lowest"][0] == 2.0 and named["energy-lowest"][1].endswith("rnn")
+    worse = claims(ArtConfig(), metrics | {"stpn_accuracy": 0.45, "stpn_energy": 4.0}, False)
+    assert [claim.holds for claim in worse] == [False, True, False, False, False, False]
+    for config, quick in ((ArtConfig(), True), (ArtConfig(epochs=3), False)):
+        assert {claim.holds for claim in claims(config, metrics, quick)} == {None}
+    harder = {c.id: c.holds for c in claims(ArtConfig(pairs=5), metrics, False)}
+    assert harder["accuracy-best"] is True and harder["accuracy-solved"] is None
+    assert (
+        claims(replace(SMALL, models=("stpn",)), {"stpn_accuracy": 1, "stpn_energy": 1}, False)
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"models": ("gru",)}, "models are .'gru'.; expected some of"),
+        ({"models": ()}, "models are"),
+        ({"variant": "paper"}, "variant is 'paper'"),
+        ({"pairs": 0}, "pairs is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+    ],
+)
+def test_bad_settings(setting: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        ArtConfig(**setting)
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", "stpn-art", "--quick", "--models", "stpn", "rnn", "--out", str(tmp_path)]
+    assert main(command) == 0
+    (folder,) = (tmp_path / "stpn-art").iterdir()
+    assert json.loads((folder / "result.json").read_text())["config"]["models"] == ["stpn", "rnn"]
+    assert "STPN answers better" in " ".join(capsys.readouterr().out.split())
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert {"validation-accuracy", "energy"} <= drawn

@@ -1,0 +1,110 @@
+"""What all experiments' settings have in common: extreme values, presets, JSON."""
+
+import json
+import math
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import pytest
+
+from plastorch.cli.run import _parse_run
+from plastorch.engine.errors import InputError
+from plastorch.experiments import EXPERIMENTS
+from plastorch.experiments.run import settings
+from plastorch.experiments.softhebb.config import Cifar10Config
+from plastorch.experiments.stec.cifar10 import StecCifar10Config
+from plastorch.experiments.stec.stl10 import StecStl10Config
+
+CONFIGS = {experiment.config: name for name, experiment in EXPERIMENTS.items()}
+NUMBERS = (0, -1, math.nan, math.inf, -math.inf, 1e30, 2**63 - 1, 10**20, -(2**63))
+OTHERS = ("", (), None, True, "nothing", ("",), {}, (math.nan,), (1e30,), ("nothing",))
+TEXT = {"env", "address", "listen", "trained", "roots"}
+"""Of which only an experiment's run knows what they name."""
+
+
+def sensible(name: str, value: Any) -> bool:
+    """Whether a value may be that of some setting."""
+    return value in ((), None, True, 0) or (name in TEXT and value in ("nothing", ("nothing",)))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=CONFIGS.get)
+def test_extreme_values_are_refused_by_name(config: Any) -> None:
+    for name in (field.name for field in fields(config)):
+        for value in (*NUMBERS, *OTHERS):
+            try:
+                found = getattr(config(**{name: value}), name)
+            except InputError as error:
+                assert name in str(error), (name, value, str(error))
+            else:
+                assert sensible(name, value) and found == value, (name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("stpn-maze", "--size 9001", r"size is 9001: needs about [\d,]+ GB; this machine has \d+"),
+        (
+            "rank-toy",
+            "--hidden-size 1000000",
+            "hidden_size is 1000000 and batch_size is 128: needs",
+        ),
+        ("stec-cifar10", "--width 1000000", "width is 1000000 .*: needs about"),
+        ("stec-cifar10", "--seeds 10000", "seeds is 10000 .*: needs about"),
+        ("softhebb-cifar10", "--batch-size 1000000", "batch_size is 1000000: needs about 786 GB"),
+        (
+            "files-system",
+            "--neurons 1000000 --hidden 9999",
+            "neurons is 1000000 and hidden is 9999",
+        ),
+        ("files-tables", "--least-hidden 9999 --most-hidden 9999 --least-neurons 999999", "needs"),
+        ("softhebb-bayes", "--samples 1000000000", "samples is 1000000000: needs about 160 GB"),
+        (
+            "softhebb-bayes",
+            f"--epochs {10**20}",
+            "--epochs: '1.*'; expected a whole number between",
+        ),
+        ("stpn-pong", f"--envs -{10**20}", "--envs: '-1.*'; expected {None}|INT"),
+        ("files-tables", "--weight-noise nan", "--weight-noise: 'nan'; expected a finite number"),
+        ("files-tables", "--weight-noise 1e30", "weight_noise is 1e.30; expected 0 to 1"),
+        ("softhebb-mnist", "--on-off 3", "Unrecognized options: 3 after --on-off"),
+    ],
+)
+def test_too_much_for_a_machine_is_refused_in_a_line(
+    name: str, options: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plastorch.engine.device.memory", lambda: 24e9)
+    with pytest.raises(InputError, match=words):
+        _parse_run(EXPERIMENTS[name].config, name, options.split())
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=CONFIGS.get)
+def test_json_gives_the_same_settings(config: Any) -> None:
+    for preset in [{}, *({"preset": p} for p in ("best", "paper") if hasattr(config, "preset"))]:
+        try:
+            made = config(**preset)
+        except InputError:  # not every experiment has every preset
+            continue
+        kept = json.loads(json.dumps(settings(made, 0, False, None, "cpu", 1)))
+        assert config(**{name: kept[name] for name in asdict(made)}) == made
+
+
+@pytest.mark.parametrize(
+    ("config", "preset", "given"),
+    [
+        (Cifar10Config, "best", {"on_off": False, "precision": "fp32"}),
+        (StecCifar10Config, "paper", {"optimizer": "sgd", "epochs": 9, "warm_up": 0.5}),
+        (StecStl10Config, "paper", {"optimizer": "sgd", "epochs": 100}),
+    ],
+)
+def test_a_preset_keeps_what_was_given(config: Any, preset: str, given: dict[str, Any]) -> None:
+    """Even if it is the default."""
+    made, untouched = config(preset=preset, **given), config(preset=preset)
+    assert {name: getattr(made, name) for name in given} == given
+    others = {field.name for field in fields(config)} - set(given)
+    assert all(getattr(made, name) == getattr(untouched, name) for name in others)
+    assert all(getattr(untouched, name) != value for name, value in given.items())
+    assert replace(made, preset=preset) == made
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    words = ["--no-on-off" if word == "--on-off=False" else word for word in words]
+    assert _parse_run(config, "x", [*words, f"--preset={preset}"])[1] == made
+    assert _parse_run(config, "x", ["--preset", preset])[1] == untouched

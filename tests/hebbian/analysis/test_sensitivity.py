@@ -1,0 +1,99 @@
+"""Sweeps over temperature and initial radius."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from plastorch.engine.errors import InputError
+from plastorch.hebbian import preset
+from plastorch.hebbian.analysis.sensitivity import SWEPT, LabelledImages, Sweep
+from plastorch.hebbian.networks import blocks_of
+
+SPEC = preset("cifar10", 2, "quarter")
+
+
+@pytest.fixture(scope="module")
+def data() -> LabelledImages:
+    """Bright and dark halves: two classes that any network can tell."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 100, (80, 3, 16, 16), generator=random)
+    labels = torch.arange(80) % 2
+    images[labels == 1, :, :8] += 150
+    images = images.to(torch.uint8)
+    return LabelledImages(images[:60], labels[:60], images[60:], labels[60:], 2)
+
+
+def swept(*arguments: Any) -> list[dict[str, Any]]:
+    sweep = Sweep(*arguments)
+    return [record for _ in range(sweep.total) for record in sweep.step()]
+
+
+def test_a_record_per_rule_value_and_seed(data: LabelledImages) -> None:
+    records = swept("temperature", SPEC, data, [0.1, 1.0], ["softkrotov", "soft"], [0, 3])
+    points = [(r["competition"], r["temperature"], r["seed"]) for r in records]
+    assert points == [
+        (rule, value, seed)
+        for rule in ("softkrotov", "soft")
+        for value in (0.1, 1.0)
+        for seed in (0, 3)
+    ]
+    assert {r["phase"] for r in records} == {"temperature-sweep"}
+    assert all(0 <= r["r1_share"] <= 1 for r in records)
+    assert max(r["test_accuracy"] for r in records) > 0.9
+
+
+def test_the_lowest_temperatures_are_hard(data: LabelledImages) -> None:
+    cold, hard = (swept("temperature", SPEC, data, [1e-9], [r])[0] for r in ("soft", "hard"))
+    assert cold["test_accuracy"] == hard["test_accuracy"]
+    assert cold["r1_share"] == hard["r1_share"]
+
+
+def test_the_setting_holds_in_all_blocks(data: LabelledImages) -> None:
+    warm = Sweep("temperature", SPEC, data, [4.0])._network("soft", 4.0, 0)
+    assert [block.conv.inverse_temperature for block in blocks_of(warm)] == [0.25, 0.25]
+    assert [block.conv.competition for block in blocks_of(warm)] == ["soft", "soft"]
+    small = Sweep("radius", SPEC, data, [3.0])._network("softkrotov", 3.0, 0)
+    for block in blocks_of(small):
+        assert float(block.conv.radius().square().mean()) == pytest.approx(9, rel=0.25)
+
+
+def test_a_sweep_goes_on_where_it_stopped(data: LabelledImages) -> None:
+    whole = swept("radius", SPEC, data, [0.5, 2.0], ["soft"])
+    rest = Sweep("radius", SPEC, data, [0.5, 2.0], ["soft"])
+    rest.position = 1
+    rest.load_state_dict(rest.state_dict())
+    assert rest.step() == whole[1:]
+
+
+def test_the_papers_radii() -> None:
+    assert SWEPT["radius"][0] == pytest.approx(0.107, abs=1e-3)
+    assert SWEPT["radius"][-1] == pytest.approx(35.5, abs=0.1)
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0, float("nan")])
+def test_values_that_are_not_positive_are_refused(data: LabelledImages, value: float) -> None:
+    with pytest.raises(InputError, match=f"temperature is {value}; expected more than 0"):
+        Sweep("temperature", SPEC, data, [1.0, value])
+    with pytest.raises(InputError, match=f"radius is {value}; expected more than 0"):
+        Sweep("radius", SPEC, data, [value])
+
+
+def test_nothing_to_sweep_is_refused(data: LabelledImages) -> None:
+    with pytest.raises(InputError, match="points is 0"):
+        Sweep("temperature", SPEC, data, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": torch.rand(60, 3, 16, 16)}, r"train is torch.float32 \(60, 3, 16, 16\)"),
+        ({"test": torch.zeros(20, 16, 16, dtype=torch.uint8)}, r"test is torch.uint8 \(20, 16"),
+        ({"train_labels": torch.zeros(7).long()}, "train_labels has length 7; expected 60"),
+        ({"test_labels": torch.full((20,), 2)}, r"labels lie in 2\.\.2; expected 0\.\.1"),
+    ],
+)
+def test_bad_images_are_named(data: LabelledImages, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(data, **change)
