@@ -16,7 +16,7 @@ from PIL import Image
 from plastorch.cli import COMMANDS, main
 from plastorch.data import cache_root
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.experiments import EXPERIMENTS
+from plastorch.experiments.registry import experiments
 
 RUN = ["run", "softhebb-mnist", "--depth", "1", "--width", "quarter", "--readout-epochs", "2"]
 
@@ -291,7 +291,7 @@ def test_every_bench_group_can_be_asked_for(group: str, monkeypatch: pytest.Monk
     assert asked == [(group, Path(f"benchmarks/results/bench-{group}.json"), print)]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", experiments())
 def test_the_help_of_every_experiment_fits_a_terminal(
     experiment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

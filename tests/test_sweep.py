@@ -26,8 +26,8 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder, locked
 from plastorch.engine.sweep_plan import LOCK, PLAN, Sweep
-from plastorch.experiments import EXPERIMENTS, find
 from plastorch.experiments import ray_trials as trials
+from plastorch.experiments.registry import experiments, find, resolved
 
 SMALL = ("stpn-maze", "--quick", "--models", "rnn")
 SWEEP = ("sweep", *SMALL, "--learning-rate", "1e-4,0.01", "--seeds", "0-3")
@@ -200,13 +200,13 @@ def test_failed_runs_are_told_and_tried_again(
             raise RuntimeError("a fault\nof ours")
         if session.seed == 2 and 2 in faulty:
             raise InputError("no data")
-        result = experiment.measure(config, session)
+        result = resolved(experiment.measure)(config, session)
         result["data"]["notice"] = "half of it"
         session.run.write_result(result)
         return result
 
     broken = dataclasses.replace(experiment, measure=measure)
-    monkeypatch.setitem(EXPERIMENTS, "stpn-maze", broken)
+    monkeypatch.setitem(experiments(), "stpn-maze", broken)
     assert main(["sweep", *SMALL, "--seeds", "0-2", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     path = sweep_of(tmp_path)
@@ -329,10 +329,10 @@ def test_sigterm_while_ray_starts_is_ctrl_c(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", experiments())
 def test_every_setting_can_be_swept(experiment: str) -> None:
     """Each field is an option, and takes its own default as ``plastorch run`` does."""
-    config = find(experiment).config
+    config = resolved(find(experiment).config)
     grid = grid_of(config)
     assert [f.name for f in dataclasses.fields(grid)] == [
         f.name for f in dataclasses.fields(config)
@@ -354,7 +354,7 @@ def test_values_of_all_kinds() -> None:
         ("stec-audio", "factor_weights", "1 0.5 1 0 0"): [(1.0, 0.5, 1.0, 0.0, 0.0)],
     }
     for (experiment, field, text), expected in values.items():
-        assert _values(find(experiment).config, field, text, "prog") == expected
+        assert _values(resolved(find(experiment).config), field, text, "prog") == expected
     assert _seeds("0-2, 7,5-6") == [0, 1, 2, 7, 5, 6]
     assert _seeds(f"{2**63 - 2}-{2**63 - 1}") == [2**63 - 2, 2**63 - 1]
     with pytest.raises(InputError, match=r"expected numbers below 2\*\*63"):

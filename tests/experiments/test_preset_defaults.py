@@ -9,13 +9,13 @@ import pytest
 
 from plastorch.cli.run import _parse_run
 from plastorch.engine.errors import InputError
-from plastorch.experiments import EXPERIMENTS
+from plastorch.experiments.registry import experiments, resolved
 from plastorch.experiments.run import settings
 from plastorch.experiments.softhebb.config import Cifar10Config
 from plastorch.experiments.stec.cifar10 import StecCifar10Config
 from plastorch.experiments.stec.stl10 import StecStl10Config
 
-CONFIGS = {experiment.config: name for name, experiment in EXPERIMENTS.items()}
+CONFIGS = {resolved(experiment.config): name for name, experiment in experiments().items()}
 NUMBERS = (0, -1, math.nan, math.inf, -math.inf, 1e30, 2**63 - 1, 10**20, -(2**63))
 OTHERS = ("", (), None, True, "nothing", ("",), {}, (math.nan,), (1e30,), ("nothing",))
 TEXT = {"env", "address", "listen", "trained", "roots"}
@@ -74,7 +74,7 @@ def test_too_much_for_a_machine_is_refused_in_a_line(
 ) -> None:
     monkeypatch.setattr("plastorch.engine.device.memory", lambda: 24e9)
     with pytest.raises(InputError, match=words):
-        _parse_run(EXPERIMENTS[name].config, name, options.split())
+        _parse_run(resolved(experiments()[name].config), name, options.split())
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=CONFIGS.get)

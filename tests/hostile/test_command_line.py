@@ -16,8 +16,8 @@ from plastorch import bench
 from plastorch.cli import COMMANDS, main, sweep_show
 from plastorch.cli.completion import _words
 from plastorch.engine import cluster
-from plastorch.experiments import EXPERIMENTS
 from plastorch.experiments import run as running
+from plastorch.experiments.registry import experiments
 
 VALUES = [
     *("", " ", "-1", "0", "1", "2", "nan", "inf", "-inf", "1e309", "9" * 40, "9" * 5000, "-" * 9),
@@ -83,7 +83,7 @@ OPTIONS = [option for option, _ in every_option()]
 
 
 def test_there_are_options_of_every_experiment() -> None:
-    for name in EXPERIMENTS:
+    for name in experiments():
         assert ["run", name, "--seed"] in OPTIONS
     assert ["files", "fit", "t.csv", "--label"] in OPTIONS and len(OPTIONS) > 300
 
@@ -99,7 +99,7 @@ def test_every_option_with_every_value(bounded: Any, option: list[str], value: s
 @given(
     words=st.lists(
         st.one_of(
-            st.sampled_from([*COMMANDS, *EXPERIMENTS, "scan", "fit", "status", "get", "--seed"]),
+            st.sampled_from([*COMMANDS, *experiments(), "scan", "fit", "status", "get", "--seed"]),
             st.sampled_from(VALUES),
             st.text(max_size=20),
         ),

@@ -17,10 +17,10 @@ from plastorch.data.audio.logmel import LogMel
 from plastorch.engine.checkpoint import save_checkpoint, save_tensors
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
-from plastorch.experiments import EXPERIMENTS
 from plastorch.experiments import run as running
 from plastorch.experiments.rank.listen import load_ear, newest_trained
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
+from plastorch.experiments.registry import experiments, resolved
 from plastorch.report import page, write_gallery, write_report
 from plastorch.report.load import load_run
 
@@ -48,7 +48,7 @@ def nothing_runs() -> Iterator[None]:
     """The way to an experiment is what is tested, not the experiment."""
 
     def found(name: str) -> Any:
-        known = EXPERIMENTS.get(name)
+        known = experiments().get(name)
         if known is None:
             raise InputError(f"EXPERIMENT is {name!r}")
         return dataclasses.replace(known, measure=lambda config, session: {"claims": []})
@@ -62,7 +62,7 @@ def nothing_runs() -> Iterator[None]:
 
 
 def config(name: str) -> dict[str, Any]:
-    own = EXPERIMENTS[name].config()
+    own = resolved(experiments()[name].config)()
     return {"experiment": name, **running.settings(own, 0, True, None, "cpu", 1)}
 
 
@@ -70,14 +70,14 @@ def resume(run: Path) -> Any:
     return running.go_on(RunFolder(run), lambda text: None)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", experiments())
 def test_genuine_configurations_are_taken(nothing_runs: None, name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config(name)))
     assert resume(tmp_path) == {"claims": []}
 
 
 @settings(max_examples=150)
-@given(data=st.data(), name=st.sampled_from(sorted(EXPERIMENTS)), value=VALUES)
+@given(data=st.data(), name=st.sampled_from(sorted(experiments())), value=VALUES)
 def test_settings_of_other_types(
     nothing_runs: None, survives: Any, folder: Path, data: Any, name: str, value: Any
 ) -> None:

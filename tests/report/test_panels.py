@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.report.load import RunData, load_run
-from plastorch.report.panels import panels
 
 
 def names(run: RunData) -> list[str]:

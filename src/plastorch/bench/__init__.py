@@ -1,19 +1,30 @@
 """Speed of plastorch against peers: groups of rows, each two sides interleaved in one process."""
 
 from collections.abc import Callable
-from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from plastorch.engine.errors import InputError
 
-GROUPS = ("softhebb", "stpn", "spiking", "files", "rank", "efference", "workers")
+GROUP = "plastorch.bench"
+"""Entry-point group of functions that return the data's name and the rows, one by one."""
+
+
+def groups() -> list[str]:
+    """Returns the names of all groups of rows.
+
+    Example:
+        >>> "stpn" in groups()
+        True
+    """
+    return sorted(point.name for point in entry_points(group=GROUP))
 
 
 def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
     """Measures a group, tells each row and writes them all to a file.
 
     Args:
-        group: one of :data:`GROUPS`.
+        group: one of :func:`groups`.
         out: file for the rows, JSON; its folder is made.
         tell: takes a line per row.
 
@@ -24,17 +35,18 @@ def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
     from plastorch.bench.timing import check_out, line, one_quiet_thread, write_rows
     from plastorch.engine.device import keep_freed_memory
 
-    if group not in GROUPS:
-        raise InputError(f"group is {group!r}; expected one of {', '.join(GROUPS)}")
+    if group not in groups():
+        raise InputError(f"group is {group!r}; expected one of {', '.join(groups())}")
     check_out(out)
+    (point,) = entry_points(group=GROUP, name=group)
     try:
-        module = import_module(f"plastorch.bench.{group}")
+        measure = point.load()
     except ModuleNotFoundError as error:
         if error.name != "polars":
             raise
         raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
     keep_freed_memory()
-    data, measured = module.rows()
+    data, measured = measure()
     rows = []
     with one_quiet_thread():
         for row in measured:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError, Interrupted, WorkerLost
@@ -90,7 +89,7 @@ def list_experiments(arguments: list[str]) -> int:
     from plastorch.cli.parse import parse
     from plastorch.data import CATALOGUE, data_root
     from plastorch.data.status import at_hand
-    from plastorch.experiments import EXPERIMENTS
+    from plastorch.experiments.registry import broken, experiments
 
     @dataclass(frozen=True)
     class Options:
@@ -103,11 +102,11 @@ def list_experiments(arguments: list[str]) -> int:
         data: Path | None = None
 
     options = parse(Options, "plastorch list", arguments)
-    longest = max(map(len, EXPERIMENTS))
+    longest = max(map(len, experiments()))
     print("Costs are those of two CPU cores; data is read from", data_root(options.data))
-    for paper in dict.fromkeys(experiment.paper for experiment in EXPERIMENTS.values()):
+    for paper in dict.fromkeys(experiment.paper for experiment in experiments().values()):
         print(f"\n{textwrap.fill(paper, COLUMNS)}")
-        for experiment in EXPERIMENTS.values():
+        for experiment in experiments().values():
             if experiment.paper != paper:
                 continue
             needed = "generated, at hand"
@@ -115,6 +114,8 @@ def list_experiments(arguments: list[str]) -> int:
                 needed = f"{name}, {at_hand(CATALOGUE[name], options.data)}"
             print(f"  {experiment.name:{longest}}  {experiment.cost:14}  {needed}")
             print(textwrap.indent(textwrap.fill(experiment.expected, COLUMNS - 6), " " * 6))
+    for name, why in broken().items():
+        print(f"\n{one_line(f'{name} can not be loaded: {why}')}")
     return 0
 
 
@@ -124,6 +125,7 @@ def report(arguments: list[str]) -> int:
 
     from plastorch.cli.parse import parse
     from plastorch.cli.run import say_where
+    from plastorch.experiments.registry import panels_of
     from plastorch.report import write_gallery
 
     def options(runs: tyro.conf.Positional[Path] = Path("runs")) -> Path:
@@ -134,7 +136,8 @@ def report(arguments: list[str]) -> int:
         """
         return runs
 
-    say_where("gallery", write_gallery(parse(options, "plastorch report", arguments)))
+    runs = parse(options, "plastorch report", arguments)
+    say_where("gallery", write_gallery(runs, panels_of))
     return 0
 
 
@@ -185,21 +188,18 @@ def bench(arguments: list[str]) -> int:
     """``plastorch bench [GROUP]``."""
     import tyro
 
-    from plastorch.bench import run_group
+    from plastorch.bench import groups, run_group
     from plastorch.cli.parse import parse
 
-    def options(
-        group: tyro.conf.Positional[
-            Literal["softhebb", "stpn", "spiking", "files", "rank", "efference", "workers"]
-        ] = "softhebb",
-        out: Path | None = None,
-    ) -> None:
+    def options(group: tyro.conf.Positional[str] = "softhebb", out: Path | None = None) -> None:
         """Speed against peers, interleaved in one process; ratio = peer / ours, medians.
 
         Args:
-            group: what to measure.
+            group: group of rows to measure.
             out: file for the rows; default benchmarks/results/bench-GROUP.json.
         """
+        if group not in groups():
+            raise InputError(f"GROUP is {group!r}; {nearest(group, groups())}")
         run_group(group, out or Path(f"benchmarks/results/bench-{group}.json"), print)
 
     parse(options, "plastorch bench", arguments)

@@ -45,30 +45,30 @@ def completion(arguments: list[str]) -> int:
 
 def _words() -> dict[str, list[str]]:
     """What can come after each beginning of a command; a star stands for any more words."""
-    from plastorch.bench import GROUPS
+    from plastorch.bench import groups
     from plastorch.cli import COMMANDS
     from plastorch.cli.files import VERBS
     from plastorch.cli.run import RunOptions
     from plastorch.cli.sweep import SweepOptions
     from plastorch.data import CATALOGUE
-    from plastorch.experiments import EXPERIMENTS
+    from plastorch.experiments.registry import experiments, resolved
 
     words = {
         "": list(COMMANDS),
-        "run": list(EXPERIMENTS),
-        "sweep": list(EXPERIMENTS),
+        "run": list(experiments()),
+        "sweep": list(experiments()),
         "files": list(VERBS),
         "data": ["status", "get"],
         "data get": list(CATALOGUE),
         "data status*": ["--data"],
         "list*": ["--data"],
-        "bench": [*GROUPS, "--out"],
+        "bench": [*groups(), "--out"],
         "completion": ["bash", "zsh", "fish"],
     }
-    for name, experiment in EXPERIMENTS.items():
-        words[f"run {name}"] = _options(RunOptions) + _options(experiment.config)
+    for name, experiment in experiments().items():
+        words[f"run {name}"] = _options(RunOptions) + _options(resolved(experiment.config))
         words[f"run {name} *"] = words[f"run {name}"]
-        words[f"sweep {name}"] = _options(SweepOptions) + _options(experiment.config)
+        words[f"sweep {name}"] = _options(SweepOptions) + _options(resolved(experiment.config))
         words[f"sweep {name} *"] = words[f"sweep {name}"]
     for verb, (of_verb, _, _) in VERBS.items():
         words[f"files {verb}*"] = _options(of_verb)

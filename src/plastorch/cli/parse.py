@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from plastorch.engine.errors import InputError, meant
+from plastorch.engine.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 
@@ -73,14 +73,16 @@ def _unboxed(text: str, arguments: list[str]) -> str:
         if words[:2] == ["Unrecognized", "options:"]:
             wrong = words[2:] or [""]
             options = [option for option in known if option not in wrong]
-            hints = [meant(word, options) for word in wrong if word.startswith("-")]
+            hints = [did_you_mean(word, options) for word in wrong if word.startswith("-")]
             return f"Unrecognized options: {_placed(wrong, arguments)}{''.join(hints)}"
     message = re.sub(r" \.(?=\s|$)", ".", " ".join(parts[0])).rstrip(".")
     message = re.sub(r"^Error parsing (options|settings): ", "", message)
     none = r"no type matching (\S+) could be instantiated from \[('.*?')\]\..*"
     message = re.sub(none, r"\2; expected \1", message)
     choice = re.match(r"invalid choice '(.*)' for argument '.*'\. Expected one of (.*)", message)
-    return message + (meant(choice[1], re.findall(r"'([^']*)'", choice[2])) if choice else "")
+    return message + (
+        did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2])) if choice else ""
+    )
 
 
 def _placed(wrong: list[str], arguments: list[str]) -> str:

@@ -45,14 +45,14 @@ class RunOptions:
 def run(arguments: list[str]) -> int:
     """``plastorch run EXPERIMENT``."""
     from plastorch.engine.torchrun import joined
-    from plastorch.experiments import EXPERIMENTS, find
+    from plastorch.experiments.registry import experiments, find, resolved
 
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: plastorch run EXPERIMENT [OPTIONS]\n\nexperiments:")
-        print("\n".join(f"  {name}" for name in EXPERIMENTS))
+        print("\n".join(f"  {name}" for name in experiments()))
         return 0
     experiment = find(arguments[0])
-    options, config = _parse_run(experiment.config, experiment.name, arguments[1:])
+    options, config = _parse_run(resolved(experiment.config), experiment.name, arguments[1:])
     with joined():
         if options.resume is None:
             return _run(_created(experiment.name, options, config), options)
@@ -93,9 +93,10 @@ def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
 
 def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
     """Writes a run's page, shows its claims, returns the exit status."""
+    from plastorch.experiments.registry import panels_of
     from plastorch.report import write_report
 
-    page = write_report(folder)
+    page = write_report(folder, panels_of)
     _show(result)
     say_where("report", page)
     fails = any(claim["holds"] is False for claim in result["claims"])

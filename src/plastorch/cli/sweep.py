@@ -58,12 +58,12 @@ class SweepOptions:
 def sweep(arguments: list[str]) -> int:
     """``plastorch sweep EXPERIMENT``."""
     from plastorch.engine.cluster import needs_ray
-    from plastorch.experiments import EXPERIMENTS, find
+    from plastorch.experiments.registry import experiments, find
 
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: plastorch sweep EXPERIMENT [--FIELD VALUE,VALUE,…] [--seeds 0-9] [OPTIONS]")
         print("\nexperiments:")
-        print("\n".join(f"  {name}" for name in EXPERIMENTS))
+        print("\n".join(f"  {name}" for name in experiments()))
         return 0
     experiment = find(arguments[0])
     options, given = _parsed(experiment, arguments[1:])
@@ -100,11 +100,13 @@ def _parsed(
     experiment: "Experiment", arguments: list[str]
 ) -> tuple[SweepOptions, dict[str, list[Any]]]:
     """The options, and the values of each field of the grid."""
+    from plastorch.experiments.registry import resolved
 
     def both(options: SweepOptions, grid: Any) -> tuple[SweepOptions, Any]:
         return options, grid
 
-    both.__annotations__["grid"] = grid_of(experiment.config)
+    config = resolved(experiment.config)
+    both.__annotations__["grid"] = grid_of(config)
     both.__doc__ = f"""Runs {experiment.name} for all combinations of values and seeds, on Ray.
 
     A setting takes values with commas between: --FIELD a,b,c.
@@ -117,9 +119,7 @@ def _parsed(
     options, grid = parse(both, prog, arguments)
     texts = {field.name: getattr(grid, field.name) for field in fields(grid)}
     given = {name: text for name, text in texts.items() if text is not None}
-    return options, {
-        name: _values(experiment.config, name, text, prog) for name, text in given.items()
-    }
+    return options, {name: _values(config, name, text, prog) for name, text in given.items()}
 
 
 def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
@@ -176,6 +176,7 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
     from plastorch.engine.cluster import check_cpus, cluster
     from plastorch.engine.run import locked
     from plastorch.engine.sweep_plan import LOCK, Sweep
+    from plastorch.experiments.registry import resolved
     from plastorch.experiments.run import settings
 
     seeds = _seeds(options.seeds)
@@ -186,7 +187,7 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
         raise InputError(f"the sweep has {runs:,} runs; expected at most {MOST_RUNS:,}")
     points = [
         settings(one, 0, options.quick, options.data, options.device, options.cpus_per_run)
-        for one in _configurations(experiment.config, given)
+        for one in _configurations(resolved(experiment.config), given)
     ]
     with cluster(options.address):
         check_cpus(options.cpus_per_run)

@@ -1,6 +1,7 @@
 """A sweep on the terminal: a line per run that ends, a bar, and the table of its settings."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +20,7 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
         Interrupted: after Ctrl-C or SIGTERM; it says how to go on.
     """
     from plastorch.experiments.ray_trials import run_trials
+    from plastorch.experiments.registry import panels_of
     from plastorch.report import write_report
 
     where = f" --address {address}" if address else ""
@@ -44,7 +46,7 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
             progress.advance(task)
 
         try:
-            run_trials(sweep, waiting, address, write_report, ended)
+            run_trials(sweep, waiting, address, partial(write_report, panels_of=panels_of), ended)
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted(
                 f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
@@ -54,10 +56,11 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
 
 def show(sweep: Sweep) -> int:
     """Prints the table of a sweep, writes its page, and returns the exit status."""
+    from plastorch.experiments.registry import panels_of
     from plastorch.report import write_sweep
     from plastorch.report.sweep_table import lines_of, table
 
-    page = write_sweep(sweep.path)
+    page = write_sweep(sweep.path, panels_of)
     lines = lines_of(sweep)
     for text in dict.fromkeys(text for line in lines for text in line.notices):
         notice(Console(stderr=True), text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from plastorch.engine.errors import meant
+from plastorch.engine.errors import did_you_mean
 
 MOST_SHOWN = 1000
 """Characters of a message; what is in the middle of a longer one is left out."""
@@ -11,7 +11,7 @@ MOST_SHOWN = 1000
 def nearest(word: str, choices: Iterable[str]) -> str:
     """What was expected in the place of a word, and what may have been meant."""
     choices = list(choices)
-    return f"expected one of {', '.join(choices)}{meant(word, choices)}"
+    return f"expected one of {', '.join(choices)}{did_you_mean(word, choices)}"
 
 
 def one_line(text: str) -> str:

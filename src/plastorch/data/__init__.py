@@ -1,13 +1,26 @@
-"""Data sets, from the data root or the package; only ``download_images`` uses the network."""
+"""Data sets, offline first: from the data root, a folder of the user, or the package."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.download import download_images
-from plastorch.data.images.augment import crop_and_flip, jittered, resized_crop_and_flip
-from plastorch.data.images.imageset import ImageSet
-from plastorch.data.images.load import load_images
 from plastorch.data.root import cache_root, data_root
 from plastorch.data.status import FileStatus, SetStatus, image_set_status
 
+if TYPE_CHECKING:
+    from plastorch.data.download import download_images
+    from plastorch.data.images.augment import crop_and_flip, jittered, resized_crop_and_flip
+    from plastorch.data.images.imageset import ImageSet
+    from plastorch.data.images.load import load_images
+
+_LAZY = {
+    "ImageSet": "images.imageset",
+    "crop_and_flip": "images.augment",
+    "download_images": "download",
+    "jittered": "images.augment",
+    "load_images": "images.load",
+    "resized_crop_and_flip": "images.augment",
+}
 __all__ = [
     "CATALOGUE",
     "FileStatus",
@@ -22,3 +35,14 @@ __all__ = [
     "load_images",
     "resized_crop_and_flip",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Imports what needs torch when it is asked for: ``plastorch list`` does without."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"plastorch.data.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

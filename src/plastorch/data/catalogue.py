@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from plastorch.engine.errors import InputError, meant
+from plastorch.engine.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,8 @@ _ENTRIES = (
         ("us-precipitation",),
         ("noaa_hpd_hourly_2014_2018.npz",),
         origin="the stations' hours in NOAA's Hourly Precipitation Data (ncei.noaa.gov), as arrays "
-        "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that plastorch.data.tables.weather describes",
+        "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that "
+        "plastorch.data.tables.weather describes",
     ),
     Entry(
         "metadata",
@@ -233,7 +234,8 @@ _ENTRIES = (
         ),
         origin="adult, krkopt (Chess King-Rook vs. King), nursery and mushroom from "
         "archive.ics.uci.edu, debian_files and debian_packages from a Debian 13 system and its "
-        "index of packages, as tables metadata/NAME.csv.gz that plastorch.data.tables.records describes",
+        "index of packages, as tables metadata/NAME.csv.gz that "
+        "plastorch.data.tables.records describes",
     ),
     Entry(
         "speech-commands",
@@ -273,6 +275,15 @@ def entry_of(name: str) -> Entry:
         ('cifar-10-batches-py',)
     """
     if name not in CATALOGUE:
-        expected = f"expected one of {', '.join(CATALOGUE)}{meant(name, CATALOGUE)}"
+        expected = f"expected one of {', '.join(CATALOGUE)}{did_you_mean(name, CATALOGUE)}"
         raise InputError(f"name: {name!r} found; {expected}")
     return CATALOGUE[name]
+
+
+OTHER_READERS = {
+    "precipitation": "plastorch.data.tables.weather",
+    "records": "plastorch.data.tables.records",
+    "commands": "plastorch.data.audio.recordings",
+    "digits": "plastorch.data.audio.recordings",
+}
+"""Module that reads what are no images, by layout."""

@@ -4,9 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from plastorch.data.catalogue import CATALOGUE, Entry
-from plastorch.data.images.load import OTHER_READERS
-from plastorch.data.images.user_folder import is_own_folder
+from plastorch.data.catalogue import CATALOGUE, OTHER_READERS, Entry
+from plastorch.data.images.trees import is_own_folder
 from plastorch.data.locate import find_set, missing_files, present_file
 from plastorch.data.root import data_root, named_by
 

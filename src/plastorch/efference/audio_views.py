@@ -99,8 +99,8 @@ class AudioViews:
         gain; what is masked has the value 0, the clip's mean.
 
         Args:
-            clips: natural logarithms of mel band energies, as of ``plastorch.data.audio.logmel``, but
-                bands first: float [B, bands, frames].
+            clips: natural logarithms of mel band energies, as of ``plastorch.data.audio.logmel``,
+                but bands first: float [B, bands, frames].
             actions: of B views, on the device of the clips.
 
         Returns:

@@ -70,15 +70,15 @@ def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> No
     given, known = list(given), list(known)
     unknown = [name for name in given if name not in known]
     if unknown or not given:
-        hint = meant(unknown[0], known) if unknown else ""
+        hint = did_you_mean(unknown[0], known) if unknown else ""
         raise InputError(f"{argument} are {given}; expected some of {known}{hint}")
 
 
-def meant(word: str, choices: Iterable[str]) -> str:
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """What may have been meant by a word, as the end of a message; nothing if no choice is near.
 
     Example:
-        >>> meant("stpm", ["rank", "stpn"])
+        >>> did_you_mean("stpm", ["rank", "stpn"])
         '; did you mean stpn?'
     """
     near = difflib.get_close_matches(str(word)[:100], list(choices), n=1)

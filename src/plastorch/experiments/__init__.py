@@ -1,5 +1,1 @@
-"""What the papers claim, measured: one file per system, one entry here per experiment."""
-
-from plastorch.experiments.registry import EXPERIMENTS, Experiment, find
-
-__all__ = ["EXPERIMENTS", "Experiment", "find"]
+"""What the papers claim, measured: one folder per system, found through entry points."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from plastorch.engine.errors import InputError, meant
+from plastorch.engine.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ def check_setting(name: str, value: Any, hint: Any) -> None:
         for each in value:
             check_setting(f"one of {name}", each, kinds[0])
     elif origin is Literal and value not in kinds:
-        raise InputError(f"{name} is {value!r}; expected {_choices(kinds)}{meant(value, kinds)}")
+        raise InputError(
+            f"{name} is {value!r}; expected {_choices(kinds)}{did_you_mean(value, kinds)}"
+        )
     elif origin is not Literal and not _is(value, hint):
         raise InputError(f"{name} is {repr(value)[:100]}; expected {_WORDS.get(hint, 'a list')}")
 

@@ -1,47 +1,40 @@
-"""Every experiment by name."""
+"""Experiments by name, found through the entry-point group ``plastorch.experiments``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from importlib.metadata import entry_points
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from plastorch.engine.errors import InputError, meant
-from plastorch.experiments.context import Session
-from plastorch.experiments.files import system as files_system
-from plastorch.experiments.files import tables as files_tables
-from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
-from plastorch.experiments.fstdp import weather as fstdp_weather
-from plastorch.experiments.rank import mnist as rank_mnist
-from plastorch.experiments.rank import speech as rank_speech
-from plastorch.experiments.rank import speech_networks as rank_speech_networks
-from plastorch.experiments.rank import toy as rank_toy
-from plastorch.experiments.softhebb import bayes
-from plastorch.experiments.softhebb import config as softhebb_config
-from plastorch.experiments.softhebb import deep as softhebb
-from plastorch.experiments.stec import audio as stec_audio
-from plastorch.experiments.stec import cifar10 as stec_cifar10
-from plastorch.experiments.stec import config as stec
-from plastorch.experiments.stec import stl10 as stec_stl10
-from plastorch.experiments.stpn import art as stpn_art
-from plastorch.experiments.stpn import familiarity as stpn_familiarity
-from plastorch.experiments.stpn import maze as stpn_maze
-from plastorch.experiments.stpn import pendulum as stpn_pendulum
-from plastorch.experiments.stpn import pong as stpn_pong
-from plastorch.experiments.stpn import recurrent as comparison
-from plastorch.experiments.ststdp import digits as ststdp_digits
+from plastorch.engine.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from plastorch.experiments.context import Context
+    from plastorch.report import Panel, RunData
+
+GROUP = "plastorch.experiments"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment as the command line lists and runs it.
+    """An experiment as the command line lists, runs and reports it.
+
+    ``config``, ``measure`` and ``panels`` may be given as text, ``"module:name"``: they are then
+    imported when they are needed, so that listing the experiments imports no torch.
 
     Args:
-        name: what the user types.
+        name: what the user types; the name of the entry point, too.
         paper: authors, year and arXiv number.
-        data: name of its data set, or None if it makes its own.
-        expected: the figure to expect, in words.
+        data: name of the data set, or None for an experiment that makes its own.
+        expected: figure to expect, in words.
         cost: rough time on two cores, in words.
-        config: frozen dataclass of its settings; all have defaults.
-        measure: runs it; takes the configuration and a session, returns its result.
+        config: frozen dataclass of the settings; all have defaults.
+        measure: function that runs the experiment; takes a configuration and a context, returns
+            the contents of ``result.json``.
+        panels: function from a run's data to the figures of its page; None for plain curves of
+            what was logged.
     """
 
     name: str
@@ -49,216 +42,91 @@ class Experiment:
     data: str | None
     expected: str
     cost: str
-    config: type[Any]
-    measure: Callable[[Any, Session], dict[str, Any]]
+    config: type[Any] | str
+    measure: "Callable[[Any, Context], dict[str, Any]] | str"
+    panels: "Callable[[RunData], list[Panel]] | str | None" = None
 
 
-EXPERIMENTS = {
-    name: Experiment(name, softhebb.PAPER, data, expected, cost, config, softhebb.measure)
-    for name, data, expected, cost, config in (
-        (
-            "softhebb-mnist",
-            "mnist",
-            "99.4 % test accuracy",
-            "20 min, 12 GB",
-            softhebb_config.MnistConfig,
-        ),
-        (
-            "softhebb-cifar10",
-            "cifar10",
-            "80.3 % test accuracy",
-            "8 min",
-            softhebb_config.Cifar10Config,
-        ),
-        (
-            "softhebb-cifar100",
-            "cifar100",
-            "56.0 % test accuracy",
-            "9 min",
-            softhebb_config.Cifar100Config,
-        ),
-        (
-            "softhebb-stl10",
-            "stl10",
-            "76.2 % test accuracy",
-            "days; a GPU",
-            softhebb_config.Stl10Config,
-        ),
-        (
-            "softhebb-imagenet",
-            "imagenet",
-            "27.3 % test accuracy",
-            "weeks; GPUs",
-            softhebb_config.ImageNetConfig,
-        ),
-    )
-}
-EXPERIMENTS["softhebb-bayes"] = Experiment(
-    "softhebb-bayes",
-    bayes.PAPER,
-    "mnist",
-    "every claim of the abstract as a row",
-    "25 min",
-    bayes.BayesConfig,
-    bayes.measure,
-)
-EXPERIMENTS["stpn-art"] = Experiment(
-    "stpn-art",
-    comparison.PAPER,
-    None,
-    "STPN above nine models of its size",
-    "2 h",
-    stpn_art.ArtConfig,
-    stpn_art.measure,
-)
-EXPERIMENTS["stpn-maze"] = Experiment(
-    "stpn-maze",
-    comparison.PAPER,
-    None,
-    "STPN above three models of its size",
-    "6 days",
-    stpn_maze.MazeConfig,
-    stpn_maze.measure,
-)
-EXPERIMENTS["stpn-pendulum"] = Experiment(
-    "stpn-pendulum",
-    comparison.PAPER,
-    None,
-    "STPN balances a pole as LSTM, RNN and MLP do; extra rl",
-    "12 min",
-    stpn_pendulum.PendulumConfig,
-    stpn_pendulum.measure,
-)
-EXPERIMENTS["stpn-pong"] = Experiment(
-    "stpn-pong",
-    comparison.PAPER,
-    None,
-    "STPN's returns rise; all of the training is for a cluster; extra rl",
-    "1 h 30 min",
-    stpn_pong.PongConfig,
-    stpn_pong.measure,
-)
-EXPERIMENTS["stpn-familiarity"] = Experiment(
-    "stpn-familiarity",
-    comparison.PAPER,
-    None,
-    "STPN tells repeats better than an LSTM",
-    "20 min",
-    stpn_familiarity.FamiliarityConfig,
-    stpn_familiarity.measure,
-)
-EXPERIMENTS["fstdp-synthetic"] = Experiment(
-    "fstdp-synthetic",
-    fstdp_synthetic.PAPER,
-    None,
-    "FSTDP finds correlated inputs where STDP follows rates",
-    "15 min",
-    fstdp_synthetic.FstdpSyntheticConfig,
-    fstdp_synthetic.measure,
-)
-EXPERIMENTS["ststdp-digits"] = Experiment(
-    "ststdp-digits",
-    ststdp_digits.PAPER,
-    "mnist",
-    "above networks that see one frame, under occlusion",
-    "1 h",
-    ststdp_digits.DigitsConfig,
-    ststdp_digits.measure,
-)
-EXPERIMENTS["fstdp-weather"] = Experiment(
-    "fstdp-weather",
-    fstdp_weather.PAPER,
-    "us-precipitation",
-    "FSTDP finds stations that share their weather",
-    "3 min",
-    fstdp_weather.FstdpWeatherConfig,
-    fstdp_weather.measure,
-)
-EXPERIMENTS["files-tables"] = Experiment(
-    "files-tables",
-    files_tables.PAPER,
-    "metadata",
-    "spiking network near the best classical learner on most tables",
-    "3 h",
-    files_tables.FilesTablesConfig,
-    files_tables.measure,
-)
-EXPERIMENTS["files-system"] = Experiment(
-    "files-system",
-    files_tables.PAPER,
-    None,
-    "kind and package of this machine's own files, without their extensions",
-    "10 min",
-    files_system.FilesSystemConfig,
-    files_system.measure,
-)
-EXPERIMENTS["rank-toy"] = Experiment(
-    "rank-toy",
-    rank_toy.PAPER,
-    None,
-    "networks learn when to answer, almost as well as can be",
-    "20 min",
-    rank_toy.RankToyConfig,
-    rank_toy.measure,
-)
-EXPERIMENTS["rank-mnist"] = Experiment(
-    "rank-mnist",
-    rank_mnist.PAPER,
-    "mnist",
-    "99 % of answers right after less than 2 of 20 steps",
-    "45 min",
-    rank_mnist.RankMnistConfig,
-    rank_mnist.measure,
-)
-EXPERIMENTS["rank-speech"] = Experiment(
-    "rank-speech",
-    rank_speech.PAPER,
-    "speech-commands",
-    "words known earlier than by networks that are not rank-coded",
-    "20 min",
-    rank_speech_networks.RankSpeechConfig,
-    rank_speech.measure,
-)
-EXPERIMENTS["stec-cifar10"] = Experiment(
-    "stec-cifar10",
-    stec.PAPER,
-    "cifar10",
-    "SimCLR, BYOL and ReLIC gain by efference copies",
-    "6 h",
-    stec_cifar10.StecCifar10Config,
-    stec_cifar10.measure,
-)
-EXPERIMENTS["stec-audio"] = Experiment(
-    "stec-audio",
-    stec.PAPER,
-    "speech-commands",
-    "spoken words: SimCLR, BYOL and ReLIC gain by efference copies",
-    "2 h 30 min",
-    stec_audio.StecAudioConfig,
-    stec_audio.measure,
-)
-EXPERIMENTS["stec-stl10"] = Experiment(
-    "stec-stl10",
-    stec.PAPER,
-    "stl10",
-    "SimCLR, BYOL and ReLIC gain by efference copies",
-    "weeks; a GPU",
-    stec_stl10.StecStl10Config,
-    stec_stl10.measure,
-)
+def resolved(part: T | str) -> T:
+    """Returns a part of an experiment, imported if it was given as ``"module:name"``.
+
+    Example:
+        >>> resolved("math:pi")
+        3.141592653589793
+    """
+    return resolve_name(part) if isinstance(part, str) else part
+
+
+@cache
+def experiments() -> dict[str, Experiment]:
+    """Returns all experiments that load, by name, in the order in which packages list them.
+
+    Example:
+        >>> experiments()["softhebb-mnist"].data
+        'mnist'
+    """
+    return {name: found for name, found in _loaded().items() if isinstance(found, Experiment)}
+
+
+def broken() -> dict[str, str]:
+    """Returns why an experiment of another package can't be loaded, by the experiment's name.
+
+    Example:
+        >>> broken()
+        {}
+    """
+    return {name: found for name, found in _loaded().items() if isinstance(found, str)}
 
 
 def find(name: str) -> Experiment:
-    """The experiment of that name.
+    """Returns the experiment of a name.
 
     Raises:
-        InputError: if there is none; the message suggests the nearest name.
+        InputError: There is none (the message suggests the nearest name), or it can't be loaded.
 
     Example:
         >>> find("softhebb-mnist").data
         'mnist'
     """
-    if name in EXPERIMENTS:
-        return EXPERIMENTS[name]
-    hint = meant(name, EXPERIMENTS) or "; plastorch list shows all"
-    raise InputError(f"EXPERIMENT is {name!r}; expected the name of an experiment{hint}")
+    if name in broken():
+        raise InputError(f"EXPERIMENT is {name!r}, which can't be loaded: {broken()[name]}")
+    if name not in experiments():
+        hint = did_you_mean(name, experiments()) or "; plastorch list shows all"
+        raise InputError(f"EXPERIMENT is {name!r}; expected the name of an experiment{hint}")
+    return experiments()[name]
+
+
+def panels_of(run: "RunData") -> "list[Panel]":
+    """Returns the figures of a run: those of its experiment, or plain curves.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from plastorch.report import RunData
+        >>> panels_of(RunData(Path("run"), {}, [], {}))
+        []
+    """
+    from plastorch.report.panels import plain_curves
+
+    experiment = experiments().get(str(run.result.get("experiment")))
+    if experiment is None or experiment.panels is None:
+        return plain_curves(run)
+    return resolved(experiment.panels)(run)
+
+
+@cache
+def _loaded() -> dict[str, Experiment | str]:
+    """Each entry point's experiment, or why there is none."""
+    found: dict[str, Experiment | str] = {}
+    for point in entry_points(group=GROUP):
+        try:
+            experiment = point.load()
+        except Exception as error:  # whatever another package raises
+            found[point.name] = f"{point.value}: {type(error).__name__}: {error}"
+            continue
+        if not isinstance(experiment, Experiment):
+            found[point.name] = f"{point.value} is {type(experiment).__name__}; expected Experiment"
+        elif experiment.name != point.name:
+            found[point.name] = f"{point.value} calls itself {experiment.name!r}"
+        else:
+            found[point.name] = experiment
+    return found

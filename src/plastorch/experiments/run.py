@@ -12,7 +12,7 @@ from plastorch.engine.errors import InputError, Interrupted, WorkerLost
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Range, check_setting
-from plastorch.experiments.registry import Experiment, find
+from plastorch.experiments.registry import Experiment, find, resolved
 
 _OPTIONS = {
     "seed": Annotated[int, Range(0, 2**63 - 1)],
@@ -37,8 +37,8 @@ def settings(
         threads: of torch.
 
     Example:
-        >>> from plastorch.experiments import EXPERIMENTS
-        >>> config = EXPERIMENTS["softhebb-mnist"].config(depth=1)
+        >>> from plastorch.experiments.softhebb.config import MnistConfig
+        >>> config = MnistConfig(depth=1)
         >>> found = settings(config, 3, True, None, "cpu", 1)
         >>> found["depth"], found["seed"], found["data"]
         (1, 3, None)
@@ -90,7 +90,7 @@ def go_on(
     )
     with folder.alone(wait_s):
         try:
-            return experiment.measure(config, session)
+            return resolved(experiment.measure)(config, session)
         except (Interrupted, KeyboardInterrupt, WorkerLost) as stop:
             lost = f"{stop}; " if isinstance(stop, WorkerLost) else ""
             raise Interrupted(
@@ -112,13 +112,14 @@ def _config(experiment: Experiment, path: Path, given: dict[str, Any]) -> Any:
     Raises:
         InputError: if a setting is missing, or is nothing that the experiment takes.
     """
-    names = [field.name for field in dataclasses.fields(experiment.config)]
+    kind = resolved(experiment.config)
+    names = [field.name for field in dataclasses.fields(kind)]
     for name in (*names, *_OPTIONS):
         if name not in given:
             raise InputError(f"{path}/config.json lacks {name!r}")
     try:
         for name, hint in _OPTIONS.items():
             check_setting(name, given[name], hint)
-        return experiment.config(**{name: given[name] for name in names})
+        return kind(**{name: given[name] for name in names})
     except InputError as error:
         raise InputError(f"{path}/config.json: {error}") from None

@@ -13,8 +13,8 @@ path      leading components that both have / depth of the key, at most 1; 1 if 
 missing   0 with everything
 ========  ====================================================================================
 
-All kinds but numbers come as text (see :func:`plastorch.files.column_values.texts`): a set's elements are
-joined by "|", a path's components by "/"; empty ones don't count.
+All kinds but numbers come as text (see :func:`plastorch.files.column_values.texts`): a set's
+elements are joined by "|", a path's components by "/"; empty ones don't count.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,16 @@
 """A run folder becomes a page, a folder of runs becomes a gallery."""
 
+from plastorch.report.load import RunData
 from plastorch.report.page import write_gallery, write_report, write_sweep
+from plastorch.report.panel import Panel
 from plastorch.report.theme import NO_FIGURES, can_draw
 
-__all__ = ["NO_FIGURES", "can_draw", "write_gallery", "write_report", "write_sweep"]
+__all__ = [
+    "NO_FIGURES",
+    "Panel",
+    "RunData",
+    "can_draw",
+    "write_gallery",
+    "write_report",
+    "write_sweep",
+]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from plastorch.report import html as parts
+from plastorch.report import html
 from plastorch.report.format import NBSP, number
 
 MOST_CLASSES = 100
@@ -59,18 +59,18 @@ def labels_page(labels: Labels) -> str:
         True
     """
     total = sum(labels.counts.values())
-    score = f"<strong>{parts.text(number(total))}</strong><span>{parts.text(labels.counted)}</span>"
+    score = f"<strong>{html.text(number(total))}</strong><span>{html.text(labels.counted)}</span>"
     sections = [
-        f"<header><h1>{parts.text(labels.title)}</h1>"
-        f'<p class="lead">{parts.text(labels.lead)}</p></header>',
+        f"<header><h1>{html.text(labels.title)}</h1>"
+        f'<p class="lead">{html.text(labels.lead)}</p></header>',
         f'<section class="hero card" aria-label="In short"><div class="score">{score}</div>'
-        f"{parts.facts(labels.facts)}</section>",
+        f"{html.facts(labels.facts)}</section>",
         f"<h2>Classes</h2>{_more(len(labels.counts))}{_bars(labels.counts)}",
         _files("Most doubtful", labels.named, labels.doubtful),
         _files("Most confident", labels.named, labels.confident),
-        "".join(parts.folded(name, values) for name, values in (labels.tables or {}).items()),
+        "".join(html.folded(name, values) for name, values in (labels.tables or {}).items()),
     ]
-    return parts.document(labels.title, "\n".join(section for section in sections if section))
+    return html.document(labels.title, "\n".join(section for section in sections if section))
 
 
 def _more(classes: int) -> str:
@@ -85,7 +85,7 @@ def _bars(counts: Mapping[str, int]) -> str:
     rows = "".join(
         f"<div><dt>{_name(name)}</dt>"
         f'<dd class="bar"><i style="width:{100 * count / longest:.1f}%"></i></dd>'
-        f"<dd>{parts.text(number(count))}</dd></div>"
+        f"<dd>{html.text(number(count))}</dd></div>"
         for name, count in list(counts.items())[:MOST_CLASSES]
     )
     return f'<dl class="times card">{rows}</dl>'
@@ -95,11 +95,11 @@ def _files(title: str, named: str, files: Sequence[LabelledFile]) -> str:
     """A table; on a phone each row becomes a card."""
     if not files:
         return ""
-    heads = (parts.text(named), "Class", "Confidence", "Driven by")
+    heads = (html.text(named), "Class", "Confidence", "Driven by")
     head = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in heads)
     rows = "\n".join(map(_row, files))
     return (
-        f'<h2>{parts.text(title)}</h2><div class="card"><table class="claims" role="table">'
+        f'<h2>{html.text(title)}</h2><div class="card"><table class="claims" role="table">'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">\n{rows}\n</tbody></table></div>'
     )
@@ -119,4 +119,4 @@ def _row(file: LabelledFile) -> str:
 def _name(name: str) -> str:
     """A name as it is; characters that would not be seen, or turn the text around, are spelt."""
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    return f"<bdi>{parts.text(''.join(shown))}</bdi>"
+    return f"<bdi>{html.text(''.join(shown))}</bdi>"

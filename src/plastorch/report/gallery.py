@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 from urllib.parse import quote
 
-from plastorch.report import html as parts
+from plastorch.report import html
 from plastorch.report.format import NBSP, date, headline, measure, number, percent, plain, verdict
 
 
@@ -124,8 +124,8 @@ def _mean_line(name: str, values: list[float], seeds: list[Any], apart: dict[str
     which = "".join(f", {words}" for words in _apart(apart))
     listed = ", ".join(map(str, seeds))
     return (
-        f"<strong>{parts.text(figure)}</strong> {parts.text(plain(name))}, mean ± sd of seeds "
-        f"{parts.text(listed)}{parts.text(which)}"
+        f"<strong>{html.text(figure)}</strong> {html.text(plain(name))}, mean ± sd of seeds "
+        f"{html.text(listed)}{html.text(which)}"
     )
 
 
@@ -143,8 +143,8 @@ def _experiment(name: str, entries: Sequence[Entry], runs: Path) -> str:
         for entry, setting in zip(newest, settings, strict=True)
     )
     return (
-        f'<section><div class="group"><h2>{parts.text(name)}</h2>'
-        f'<p class="muted">{parts.text(newest[0].result.get("paper") or "")}</p>'
+        f'<section><div class="group"><h2>{html.text(name)}</h2>'
+        f'<p class="muted">{html.text(newest[0].result.get("paper") or "")}</p>'
         + (f'<ul class="means">{means}</ul>' if means else "")
         + f'</div><div class="runs">{cards}</div></section>'
     )
@@ -158,11 +158,11 @@ def _card(entry: Entry, runs: Path, apart: Sequence[str]) -> str:
     picture = _thumbnail(entry.folder / "figures" / "thumbnail.png", runs)
     return (
         f'<a class="run card" href="{_url(entry.folder / "report.html")}">{picture}<div>'
-        f'<b>{parts.text(value)}</b><span class="muted">{parts.text(name)}</span>'
-        f'<span class="muted">seed{NBSP}{parts.text(result.get("seed", "?"))} · '
-        f"{parts.text(date(entry.folder.name))}</span>"
-        + (f'<span class="muted">{parts.text(" · ".join(apart))}</span>' if apart else "")
-        + f'<div class="marks">{_claims_mark(result["claims"])}{parts.status_marks(result)}</div>'
+        f'<b>{html.text(value)}</b><span class="muted">{html.text(name)}</span>'
+        f'<span class="muted">seed{NBSP}{html.text(result.get("seed", "?"))} · '
+        f"{html.text(date(entry.folder.name))}</span>"
+        + (f'<span class="muted">{html.text(" · ".join(apart))}</span>' if apart else "")
+        + f'<div class="marks">{_claims_mark(result["claims"])}{html.status_marks(result)}</div>'
         "</div></a>"
     )
 
@@ -173,8 +173,8 @@ def _sweeps(sweeps: Sequence[SweepEntry], runs: Path) -> str:
     cards = "\n".join(
         f'<a class="run card" href="{_url(sweep.folder / "report.html")}">'
         f"{_thumbnail(sweep.folder / 'figures' / 'sweep.png', runs)}<div>"
-        f'<b>{parts.text(sweep.experiment)}</b><span class="muted">{parts.text(sweep.state)}</span>'
-        f'<span class="muted">{parts.text(date(sweep.folder.name))}</span></div></a>'
+        f'<b>{html.text(sweep.experiment)}</b><span class="muted">{html.text(sweep.state)}</span>'
+        f'<span class="muted">{html.text(date(sweep.folder.name))}</span></div></a>'
         for sweep in sweeps
     )
     return (
@@ -192,16 +192,16 @@ def _thumbnail(picture: PurePath, runs: Path) -> str:
 def _claims_mark(claims: Sequence[dict[str, Any]]) -> str:
     asserted = [claim["holds"] for claim in claims if claim["holds"] is not None]
     if not asserted:
-        return parts.mark("open", verdict(claims))
+        return html.mark("open", verdict(claims))
     kind = "good" if all(asserted) else "bad"
-    return parts.mark(kind, f"{sum(asserted)}/{len(asserted)} claims hold")
+    return html.mark(kind, f"{sum(asserted)}/{len(asserted)} claims hold")
 
 
 def _unreadable(unreadable: Sequence[tuple[PurePath, str]]) -> str:
     if not unreadable:
         return ""
     items = "".join(
-        f'<li><code>{parts.text(folder)}</code><p class="muted">{parts.text(reason)}</p></li>'
+        f'<li><code>{html.text(folder)}</code><p class="muted">{html.text(reason)}</p></li>'
         for folder, reason in unreadable
     )
     return f'<h2>Cannot be read</h2><div class="unreadable card"><ul>{items}</ul></div>'
@@ -209,7 +209,7 @@ def _unreadable(unreadable: Sequence[tuple[PurePath, str]]) -> str:
 
 def _url(path: PurePath) -> str:
     # "./" keeps a folder called "javascript:" a folder
-    return parts.text("./" + quote(os.fsencode(path)))
+    return html.text("./" + quote(os.fsencode(path)))
 
 
 def _count(count: int, noun: str) -> str:

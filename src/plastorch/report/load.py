@@ -14,6 +14,7 @@ from plastorch.engine.errors import InputError
 
 Row = Mapping[str, Any]
 """One line of metrics.jsonl."""
+Array = NDArray[Any]
 
 _RESULT_FIELDS: dict[str, type] = {
     "experiment": str,
@@ -205,3 +206,44 @@ def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
     if filters is not None and filters.ndim != 4:
         raise InputError(f"{file}: filters: expected shape [K, C, kh, kw], found {filters.shape}")
     return arrays
+
+
+def kept(run: RunData, **forms: str) -> list[Array] | None:
+    """The arrays of these names, if all are there, finite, and fit each other.
+
+    Args:
+        run: that may have kept them.
+        forms: by name, a letter per dimension; what has the same letter has the same size, above 0.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run = RunData(Path("run"), {}, [], {"a": np.ones((2, 3)), "b": np.ones(3)})
+        >>> len(kept(run, a="PN", b="N")), kept(run, a="PN", b="P"), kept(run, c="N")
+        (2, None, None)
+    """
+    sizes: dict[str, int] = {}
+    found = []
+    for name, form in forms.items():
+        array = run.arrays.get(name)
+        if array is None or array.ndim != len(form) or not array.size:
+            return None
+        if not np.isfinite(array).all():
+            return None
+        shape = zip(form, array.shape, strict=True)
+        if any(sizes.setdefault(letter, size) != size for letter, size in shape):
+            return None
+        found.append(array)
+    return found
+
+
+def by_network(run: RunData, prefix: str, form: str, names: Mapping[str, str]) -> dict[str, Array]:
+    """Arrays called PREFIX_KEY, by the key's name in ``names``, in that order.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run = RunData(Path("run"), {}, [], {"weights_fstdp": np.ones((5, 3))})
+        >>> list(by_network(run, "weights", "PN", {"fstdp": "fatiguing STDP"}))
+        ['fatiguing STDP']
+    """
+    found = {name: kept(run, **{f"{prefix}_{key}": form}) for key, name in names.items()}
+    return {name: arrays[0] for name, arrays in found.items() if arrays}

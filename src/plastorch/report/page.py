@@ -10,12 +10,12 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.output import WriteError, write_atomically
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep_plan import FOLDER, PLAN, Sweep
-from plastorch.report import figures
-from plastorch.report import html as parts
+from plastorch.report import figures, html
 from plastorch.report.format import date, duration, headline, measure, number, plain, verdict
 from plastorch.report.gallery import Entry, SweepEntry, gallery
 from plastorch.report.load import RunData, load_result, load_run
-from plastorch.report.panels import Panel, accuracy_course, has_filters, panels
+from plastorch.report.panel import Panel, PanelsOf
+from plastorch.report.panels import accuracy_course, has_filters, plain_curves
 from plastorch.report.sweep_page import grid_body, grid_panel, in_short
 from plastorch.report.sweep_table import lines_of, runs_csv, settings_csv
 from plastorch.report.theme import DARK, LIGHT, can_draw, to_png
@@ -27,13 +27,14 @@ _NOT_DRAWN = (
 _SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
     """Draw a run's figures and write its page, one file that needs nothing else.
 
     Without matplotlib the page has no figures, and says so.
 
     Args:
         run: the run folder `RUNS/EXPERIMENT/STAMP-seedN`; gets `figures/*.png` and `report.html`.
+        panels_of: function from the data of a run to its figures; plain curves if none is given.
 
     Returns:
         The path of `report.html`.
@@ -51,19 +52,20 @@ def write_report(run: Path) -> Path:
     data = load_run(run)
     refuse_links(run)
     with _drawable(run):
-        drawn = _drawn(data) if can_draw() else []
+        drawn = _drawn(data, panels_of(data)) if can_draw() else []
         title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
-        page = parts.document(title, _body(data, drawn))
+        page = html.document(title, _body(data, drawn))
     return _write(run / "report.html", page)
 
 
-def write_gallery(runs: Path) -> Path:
+def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
     """Write every report that is missing or out of date, then `runs/index.html`.
 
     A run that cannot be read is listed with the reason.
 
     Args:
         runs: the folder that holds `EXPERIMENT/STAMP-seedN` folders.
+        panels_of: as for :func:`write_report`.
 
     Returns:
         The path of `index.html`.
@@ -87,7 +89,7 @@ def write_gallery(runs: Path) -> Path:
     for folder in sorted(folders):
         try:
             if _out_of_date(folder):
-                write_report(folder)
+                write_report(folder, panels_of)
             entry = Entry(folder.relative_to(runs), load_result(folder))
             with _drawable(folder):
                 gallery([entry], [], runs)
@@ -99,22 +101,23 @@ def write_gallery(runs: Path) -> Path:
     sweeps = []
     for folder in sorted(plan.parent for plan in runs.glob(f"{FOLDER}/*/{PLAN}")):
         try:
-            write_sweep(folder)
+            write_sweep(folder, panels_of)
             sweep = Sweep.load(folder)
             sweeps.append(SweepEntry(folder.relative_to(runs), sweep.experiment, in_short(sweep)))
         except WriteError:
             raise
         except InputError as error:
             unreadable.append((folder.relative_to(runs), str(error)))
-    page = parts.document("plastorch runs", gallery(entries, unreadable, runs, sweeps))
+    page = html.document("plastorch runs", gallery(entries, unreadable, runs, sweeps))
     return _write(runs / "index.html", page)
 
 
-def write_sweep(folder: Path) -> Path:
+def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves) -> Path:
     """Write the tables, the figure and the page of a sweep, and pages that its runs lack.
 
     Args:
         folder: `RUNS/sweeps/STAMP`; gets `table.csv`, `runs.csv`, a figure and `report.html`.
+        panels_of: as for :func:`write_report`.
 
     Returns:
         The path of `report.html`.
@@ -133,14 +136,14 @@ sweep.json in it
     for run in (sweep.folder(trial) for trial in sweep.trials):
         if run.finished() and _out_of_date(run.path):  # a kill came between
             with contextlib.suppress(InputError):
-                write_report(run.path)
+                write_report(run.path, panels_of)
     lines = lines_of(sweep)
     _write(sweep.path / "table.csv", settings_csv(lines))
     _write(sweep.path / "runs.csv", runs_csv(sweep))
     (sweep.path / "figures").mkdir(exist_ok=True)
     panel = grid_panel(lines) if can_draw() else None
     drawn = _draw(sweep.path, panel) if panel else ""
-    page = parts.document(f"{sweep.experiment}, sweep", grid_body(sweep, lines, drawn))
+    page = html.document(f"{sweep.experiment}, sweep", grid_body(sweep, lines, drawn))
     return _write(sweep.path / "report.html", page)
 
 
@@ -168,16 +171,16 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _drawn(run: RunData) -> list[str]:
+def _drawn(run: RunData, panels: list[Panel]) -> list[str]:
     (run.path / "figures").mkdir(exist_ok=True)
     _write_thumbnail(run)
-    return [_draw(run.path, panel) for panel in panels(run)]
+    return [_draw(run.path, panel) for panel in panels]
 
 
 def _draw(folder: Path, panel: Panel) -> str:
     light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
     write_atomically(folder / "figures" / f"{panel.name}.png", light)
-    return parts.picture(panel.title, panel.caption, panel.alt, light, dark)
+    return html.picture(panel.title, panel.caption, panel.alt, light, dark)
 
 
 def _write_thumbnail(run: RunData) -> None:
@@ -197,31 +200,31 @@ def _body(run: RunData, drawn: list[str]) -> str:
         _hero(name, result),
         _claims(result),
         _figures(drawn),
-        f"<h2>Where the time went</h2>{parts.phase_times(phases)}" if phases else "",
+        f"<h2>Where the time went</h2>{html.phase_times(phases)}" if phases else "",
         _fine_print(result),
-        f"<footer>Drawn from the files of the run {parts.text(name)}.</footer>",
+        f"<footer>Drawn from the files of the run {html.text(name)}.</footer>",
     ]
     return "\n".join(section for section in sections if section)
 
 
 def _header(result: Mapping[str, Any]) -> str:
-    marks = parts.status_marks(result)
+    marks = html.status_marks(result)
     if result["complete"]:
-        marks = parts.mark("good", "complete") + marks
+        marks = html.mark("good", "complete") + marks
     return (
         f'<header><div class="eyebrow">{marks}</div>'
-        f"<h1>{parts.text(result['experiment'])}</h1>"
-        f'<p class="lead">{parts.text(result.get("paper") or "")}</p></header>'
+        f"<h1>{html.text(result['experiment'])}</h1>"
+        f'<p class="lead">{html.text(result.get("paper") or "")}</p></header>'
     )
 
 
 def _banners(path: Path, result: Mapping[str, Any]) -> str:
-    notes = [parts.without_figures()]
+    notes = [html.without_figures()]
     if result["data"].get("notice"):
-        notes.append(parts.banner("Not the full data.", result["data"]["notice"]))
+        notes.append(html.banner("Not the full data.", result["data"]["notice"]))
     if result["quick"]:
         notes.append(
-            parts.banner(
+            html.banner(
                 "Smoke run, never a source of figures.",
                 "It was made with --quick, to see that everything works.",
             )
@@ -229,7 +232,7 @@ def _banners(path: Path, result: Mapping[str, Any]) -> str:
     if not result["complete"]:
         command = ["plastorch", "run", result["experiment"], "--resume", str(path)]
         notes.append(
-            parts.banner(
+            html.banner(
                 "This run has not finished.",
                 "It is still running or was interrupted. To go on where it stopped:",
                 shlex.join(command),
@@ -260,8 +263,8 @@ def _hero(folder: str, result: Mapping[str, Any]) -> str:
     ]
     return (
         f'<section class="hero card" aria-label="Result"><div class="score">'
-        f"<strong>{parts.text(value)}</strong><span>{parts.text(name + where)}</span></div>"
-        f"{parts.facts(pairs)}</section>"
+        f"<strong>{html.text(value)}</strong><span>{html.text(name + where)}</span></div>"
+        f"{html.facts(pairs)}</section>"
     )
 
 
@@ -271,7 +274,7 @@ def _claims(result: Mapping[str, Any]) -> str:
         return ""
     return (
         f'<h2>Claims</h2><p class="muted verdict">{verdict(claims).capitalize()}.</p>'
-        f"{parts.claims_table(claims)}"
+        f"{html.claims_table(claims)}"
     )
 
 
@@ -293,5 +296,5 @@ def _fine_print(result: Mapping[str, Any]) -> str:
         "Data": {name: value for name, value in result["data"].items() if value is not None},
         "Versions": result.get("versions") or {},
     }
-    body = "".join(parts.folded(title, values) for title, values in tables.items())
+    body = "".join(html.folded(title, values) for title, values in tables.items())
     return f"<h2>Fine print</h2>{body}"

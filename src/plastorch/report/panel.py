@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from plastorch.report.load import RunData
 from plastorch.report.theme import Theme
 
 if TYPE_CHECKING:
@@ -19,3 +20,7 @@ class Panel:
     caption: str
     alt: str
     draw: Callable[[Theme], "Figure"]
+
+
+PanelsOf = Callable[[RunData], list[Panel]]
+"""Function from the data of a run to its figures, most telling first."""

@@ -1,58 +1,40 @@
-"""Which figures a run has the data for, and what they say in plain words."""
+"""Figures that runs of several systems have, and plain curves of what any run has logged."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from plastorch.experiments.files.panels import files_panels, is_files_phase
-from plastorch.experiments.fstdp.panels import is_spiking_phase, spiking_panels
-from plastorch.experiments.rank.timing_panels import timing_panels
-from plastorch.experiments.rank.toy_panels import is_rank_toy_phase, rank_toy_panels
-from plastorch.experiments.softhebb.bayes_panels import bayes_panels, is_bayes_phase
-from plastorch.experiments.softhebb.neuron_panels import embedding, fields, patches
-from plastorch.experiments.softhebb.sensitivity_panels import convergence, sweep
-from plastorch.experiments.stec.panels import is_stec_phase, stec_panels
-from plastorch.experiments.stpn.agent_panels import agent_panels
-from plastorch.experiments.stpn.panels import is_stpn_phase, stpn_panels
 from plastorch.report import figures
-from plastorch.report.format import NBSP, number, percent, plain
+from plastorch.report.format import number, percent, plain
 from plastorch.report.load import Row, RunData, is_number, series
-from plastorch.report.panel import Panel as Panel
+from plastorch.report.panel import Panel
 
 _COUNTERS = ("epoch", "step", "examples")
 _MAX_FIELDS = 6
 
 
-def panels(run: RunData) -> list[Panel]:
-    """The figures this run has data for, most telling first.
+def plain_curves(run: RunData, drawn: Callable[[str], bool] = lambda phase: False) -> list[Panel]:
+    """Returns plain curves of each phase that was logged.
 
     Args:
-        run: a loaded run folder.
+        run: data of the run.
+        drawn: function that says whether a phase has figures of its own, by its name.
 
     Returns:
-        Panels, possibly none.
+        One panel per phase; phases whose rows are of layers have none.
 
     Example:
         >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
+        >>> plain_curves(RunData(Path("run"), {}, [], {}))
         []
     """
-    known = [
-        _learning_curve(run),
-        _receptive_fields(run),
-        fields(run),
-        patches(run),
-        _confusion(run),
-        embedding(run),
-        _weight_norms(run),
-        convergence(run),
-        _winner_probability(run),
-        sweep(run, "temperature"),
-        sweep(run, "radius"),
+    names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
+    found = [_curves(run, phase) for phase in names if not drawn(phase)]
+    panels = [panel for panel in found if panel]
+    return [
+        Panel(f"curves-{index}", p.title, p.caption, p.alt, p.draw)
+        for index, p in enumerate(panels, start=1)
     ]
-    own = bayes_panels(run) + stpn_panels(run) + spiking_panels(run) + files_panels(run)
-    own += agent_panels(run) + timing_panels(run) + rank_toy_panels(run) + stec_panels(run)
-    return [panel for panel in known if panel] + own + _other_phases(run)
 
 
 def accuracy_course(run: RunData) -> list[float]:
@@ -78,20 +60,14 @@ def has_filters(run: RunData) -> bool:
     return filters is not None and filters.size > 0 and filters.shape[1] in (1, 3)
 
 
-def _readout(run: RunData) -> list[Row]:
-    return series(run.rows, "readout", "epoch", ["train_accuracy", "test_accuracy"])
+def learning_curve(run: RunData) -> Panel | None:
+    """Returns the accuracy of a readout by epochs, if the run has one.
 
-
-def _layers(run: RunData, *fields: str) -> dict[int, list[Row]]:
-    rows = [row for row in run.rows if is_number(row.get("layer"))]
-    split = {
-        layer: series([r for r in rows if r["layer"] == layer], "unsupervised", "examples", fields)
-        for layer in sorted({row["layer"] for row in rows})
-    }
-    return {int(layer): found for layer, found in split.items() if found}
-
-
-def _learning_curve(run: RunData) -> Panel | None:
+    Example:
+        >>> from pathlib import Path
+        >>> learning_curve(RunData(Path("run"), {}, [], {})) is None
+        True
+    """
     rows = _readout(run)
     if not rows:
         return None
@@ -107,7 +83,14 @@ def _learning_curve(run: RunData) -> Panel | None:
     )
 
 
-def _receptive_fields(run: RunData) -> Panel | None:
+def receptive_fields(run: RunData) -> Panel | None:
+    """Returns the weights of first-layer neurons as pictures, if the run kept them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> receptive_fields(RunData(Path("run"), {}, [], {})) is None
+        True
+    """
     if not has_filters(run):
         return None
     filters = run.arrays["filters"]
@@ -124,7 +107,14 @@ def _receptive_fields(run: RunData) -> Panel | None:
     )
 
 
-def _confusion(run: RunData) -> Panel | None:
+def confusion(run: RunData) -> Panel | None:
+    """Returns what classes were taken for one another, if the run kept that.
+
+    Example:
+        >>> from pathlib import Path
+        >>> confusion(RunData(Path("run"), {}, [], {})) is None
+        True
+    """
     matrix = run.arrays.get("confusion")
     if matrix is None or not len(matrix):
         return None
@@ -151,63 +141,8 @@ def _confusion(run: RunData) -> Panel | None:
     )
 
 
-def _weight_norms(run: RunData) -> Panel | None:
-    layers = _layers(run, "radius_mean", "radius_std")
-    if not layers:
-        return None
-    ends = _ends(
-        layers, lambda row: f"{row['radius_mean']:.2f}{NBSP}±{NBSP}{row['radius_std']:.2f}"
-    )
-    return Panel(
-        name="weight-norms",
-        title="Length of the weight vectors",
-        caption="Mean radius (length) of each layer's weight vectors against training examples "
-        "seen; the band is one standard deviation either way. The dashed line is r = 1, where a "
-        f"neuron stops growing or shrinking. At the end, {ends}.",
-        alt=f"Line plots of the mean weight radius per layer; at the end {ends}.",
-        draw=lambda theme: figures.weight_norms(layers, theme),
-    )
-
-
-def _winner_probability(run: RunData) -> Panel | None:
-    layers = _layers(run, "winner_probability")
-    if not layers:
-        return None
-    ends = _ends(layers, lambda row: f"{row['winner_probability']:.2f}")
-    return Panel(
-        name="winner-probability",
-        title="How decided the competition is",
-        caption="Mean probability that the softmax gives to the winning neuron: 1 would be a hard "
-        "winner-takes-all, values near 0 a competition that nobody wins. "
-        f"At the end, {ends}.",
-        alt=f"Line plot of the winner's mean probability per layer; at the end {ends}.",
-        draw=lambda theme: figures.winner_probability(layers, theme),
-    )
-
-
-def _ends(layers: dict[int, list[Row]], text: Callable[[Row], str]) -> str:
-    return "; ".join(f"layer {layer + 1}: {text(rows[-1])}" for layer, rows in layers.items())
-
-
-def _other_phases(run: RunData) -> list[Panel]:
-    """Plain curves for phases without a figure of their own; a phase with layers has none."""
-    drawn = {"readout"} if _readout(run) else set()
-    names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
-    own = (
-        is_bayes_phase,
-        is_stpn_phase,
-        is_spiking_phase,
-        is_files_phase,
-        is_rank_toy_phase,
-        is_stec_phase,
-    )
-    drawn |= {phase for phase in names if any(mine(phase) for mine in own)}
-    found = [_curves(run, phase) for phase in names if phase not in drawn]
-    panels = [panel for panel in found if panel]
-    return [
-        Panel(f"curves-{index}", p.title, p.caption, p.alt, p.draw)
-        for index, p in enumerate(panels, start=1)
-    ]
+def _readout(run: RunData) -> list[Row]:
+    return series(run.rows, "readout", "epoch", ["train_accuracy", "test_accuracy"])
 
 
 def _curves(run: RunData, phase: str) -> Panel | None:

@@ -5,7 +5,7 @@ from statistics import fmean
 from urllib.parse import quote
 
 from plastorch.engine.sweep_plan import Sweep, Trial
-from plastorch.report import html as parts
+from plastorch.report import html
 from plastorch.report.format import date, duration, headline, measure, plain
 from plastorch.report.panel import Panel
 from plastorch.report.sweep_figure import (
@@ -64,16 +64,16 @@ def grid_body(sweep: Sweep, lines: Sequence[Line], drawn: str) -> str:
     notes = dict.fromkeys(note for line in lines for note in line.notices)
     sections = [
         f'<header><div class="eyebrow">{_marks(sweep, done)}</div>'
-        f"<h1>{parts.text(sweep.experiment)}</h1>"
-        f'<p class="lead">A sweep over {parts.text(_swept(sweep))}.</p></header>',
-        parts.without_figures(),
-        *(parts.banner("Not the full data.", note) for note in notes),
+        f"<h1>{html.text(sweep.experiment)}</h1>"
+        f'<p class="lead">A sweep over {html.text(_swept(sweep))}.</p></header>',
+        html.without_figures(),
+        *(html.banner("Not the full data.", note) for note in notes),
         _unfinished(sweep) if done < len(sweep.trials) else "",
         '<section class="hero card" aria-label="In short"><div class="score">'
         f"<strong>{done}</strong><span>of {len(sweep.trials)} runs are done</span></div>"
-        f"{parts.facts(pairs)}</section>",
+        f"{html.facts(pairs)}</section>",
         f'<h2>Settings</h2><p class="muted verdict">{MEASURED.capitalize()} over seeds.</p>'
-        + parts.plain_table(table(lines)),
+        + html.plain_table(table(lines)),
         f"<h2>Figure</h2>{drawn}" if drawn else "",
         "<h2>Runs</h2>" + _runs(sweep),
     ]
@@ -93,16 +93,16 @@ def _swept(sweep: Sweep) -> str:
 
 
 def _marks(sweep: Sweep, done: int) -> str:
-    marks = [parts.mark("good", "complete")] if done == len(sweep.trials) else []
+    marks = [html.mark("good", "complete")] if done == len(sweep.trials) else []
     if done < len(sweep.trials):
-        marks.append(parts.mark("warn", "not finished"))
+        marks.append(html.mark("warn", "not finished"))
     if any(setting.get("quick") for setting in sweep.settings):
-        marks.append(parts.mark("warn", "smoke runs"))
+        marks.append(html.mark("warn", "smoke runs"))
     return "".join(marks)
 
 
 def _unfinished(sweep: Sweep) -> str:
-    return parts.banner(
+    return html.banner(
         "This sweep has not finished.",
         "It is still running, was interrupted, or runs have failed. To go on where it stopped:",
         f"plastorch sweep {sweep.experiment} --resume {sweep.path}",
@@ -119,10 +119,10 @@ def _row(sweep: Sweep, trial: Trial) -> str:
     values = {**sweep.values(trial), "seed": trial.seed}
     result = result_of(sweep, trial)
     if result is None:
-        found = parts.text(sweep.failed.get(trial.run, "not done"))
+        found = html.text(sweep.failed.get(trial.run, "not done"))
     else:
         head = headline(result["metrics"])
         figure = f"{plain(head[0])} {measure(*head)}" if head else "done"
-        url = parts.text(quote(f"../../{trial.run}/report.html"))
-        found = f'<a href="{url}">{parts.text(figure)}</a>'
-    return f'<tr><th scope="row">{parts.text(words_of(values))}</th><td>{found}</td></tr>'
+        url = html.text(quote(f"../../{trial.run}/report.html"))
+        found = f'<a href="{url}">{html.text(figure)}</a>'
+    return f'<tr><th scope="row">{html.text(words_of(values))}</th><td>{found}</td></tr>'

@@ -19,6 +19,12 @@ WIDTH = 4.8
 DPI = 220
 TEXT, SMALL = 12.0, 10.5
 NO_FIGURES = 'matplotlib is missing; expected, to draw figures: pip install "plastorch[figures]"'
+MARKERS = "os^Dvp*XP<"
+HUES = (
+    "#3f7fdb", "#e07b1f", "#2e9e8b", "#a06be0", "#b0902a",
+    "#d9559a", "#6a9e2e", "#d94f45", "#7d8792", "#3aa6c9",
+)  # fmt: skip
+"""Middle tones, which light and dark pages both carry."""
 DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -167,3 +173,27 @@ def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def legend_above(axes: "Axes", theme: Theme) -> None:
+    """The legend of an axes above all axes of its figure, which keep their titles.
+
+    Example:
+        >>> figure = new_figure(3.0, LIGHT)
+        >>> axes = new_axes(figure, LIGHT)[0]
+        >>> _ = axes.plot([1], [1], label="slow")
+        >>> legend_above(axes, LIGHT)
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['slow']
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    axes.get_figure(root=True).legend(  # type: ignore[union-attr]
+        handles=handles,
+        loc="outside upper left",
+        ncols=legend_columns(labels),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=theme.ink,
+        handlelength=2.2,
+        columnspacing=1.2,
+    )

@@ -15,9 +15,9 @@ from plastorch.experiments.files.figures import (
     draw_patterns,
 )
 from plastorch.experiments.files.panels import files_panels, is_files_phase
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.report import write_report
 from plastorch.report.load import RunData
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT, Theme, to_png
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

@@ -16,7 +16,7 @@ from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments.context import Session
 from plastorch.experiments.files.system import KEYS, FilesSystemConfig, measure
 from plastorch.experiments.files.system_jobs import OTHER, kind_table, package_table
-from plastorch.experiments.registry import find
+from plastorch.experiments.registry import find, resolved
 from plastorch.files.scan import scan
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -160,4 +160,4 @@ def test_bad_settings(settings: dict[str, Any]) -> None:
 
 def test_it_is_registered() -> None:
     experiment = find("files-system")
-    assert experiment.config is FilesSystemConfig and experiment.data is None
+    assert resolved(experiment.config) is FilesSystemConfig and experiment.data is None

@@ -37,7 +37,7 @@ from plastorch.experiments.files.stream import SURE, arriving, moment, sure_enou
 from plastorch.experiments.files.tables import MODELS, FilesTablesConfig, measure
 from plastorch.experiments.files.tables_claims import best_classical, claims
 from plastorch.experiments.files.tables_metrics import metrics
-from plastorch.experiments.registry import find
+from plastorch.experiments.registry import find, resolved
 from plastorch.report.load import RunData
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE
@@ -488,5 +488,5 @@ def test_sizes_follow_from_records_keys_and_classes() -> None:
 
 def test_it_is_registered() -> None:
     experiment = find("files-tables")
-    assert experiment.config is FilesTablesConfig and experiment.data == "metadata"
+    assert resolved(experiment.config) is FilesTablesConfig and experiment.data == "metadata"
     assert FilesTablesConfig(models=list(MODELS)).models == MODELS  # type: ignore[arg-type]

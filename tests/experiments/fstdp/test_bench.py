@@ -8,7 +8,6 @@ import torch
 
 import plastorch.experiments.fstdp.bench as spiking
 from plastorch.bench import run_group
-from plastorch.bench.spiking_peer import PeerLayer
 from plastorch.engine.device import generator
 from plastorch.experiments.fstdp.bench import (
     SIZES,
@@ -18,6 +17,7 @@ from plastorch.experiments.fstdp.bench import (
     new_layer,
     rates_of,
 )
+from plastorch.experiments.fstdp.bench_peer import PeerLayer
 from plastorch.spiking import from_raster, to_raster
 
 TINY = (Size("stdp-tiny-b1", 7, 1, 2, 2), Size("stdp-tiny-b3", 7, 3, 1, 2))

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from plastorch.bench.fatigue_peer import dense_loop
 from plastorch.experiments.fstdp.bench_fatigue import agree, fatigue_row
+from plastorch.experiments.fstdp.bench_fatigue_peer import dense_loop
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import from_raster, to_raster
 from plastorch.spiking.fatigue.rule import FatiguingSTDP

@@ -11,14 +11,14 @@ from safetensors.numpy import save_file
 
 from plastorch.engine.errors import InputError
 from plastorch.experiments.fstdp.activity_panels import draw_membrane, draw_raster, draw_weights
-from plastorch.experiments.fstdp.arrays import input_groups, kept
+from plastorch.experiments.fstdp.arrays import input_groups
 from plastorch.experiments.fstdp.condition_panels import draw_condition, draw_cost
 from plastorch.experiments.fstdp.map_panels import draw_map
 from plastorch.experiments.fstdp.panels import is_spiking_phase, spiking_panels
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.ststdp.panels import draw_accuracy_over, draw_streams
 from plastorch.report import write_report
-from plastorch.report.load import RunData
-from plastorch.report.panels import panels
+from plastorch.report.load import RunData, kept
 from plastorch.report.theme import DARK, LIGHT, Theme, to_png
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

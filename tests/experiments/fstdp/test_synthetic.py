@@ -28,7 +28,7 @@ from plastorch.experiments.fstdp.synthetic import (
     conditions,
     measure,
 )
-from plastorch.experiments.registry import find
+from plastorch.experiments.registry import find, resolved
 
 PARTS = ["theory", "streams", "boundary", "grid", "memristive", "agreement"]
 
@@ -305,4 +305,4 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 
 
 def test_it_is_registered() -> None:
-    assert find("fstdp-synthetic").config.__name__ == "FstdpSyntheticConfig"
+    assert resolved(find("fstdp-synthetic").config).__name__ == "FstdpSyntheticConfig"

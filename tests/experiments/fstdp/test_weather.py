@@ -20,7 +20,7 @@ from plastorch.experiments.fstdp import weather as fstdp_weather
 from plastorch.experiments.fstdp.stations import Reference, learn, mean_distance, selected
 from plastorch.experiments.fstdp.weather import FstdpWeatherConfig, measure
 from plastorch.experiments.fstdp.weather_claims import claims, metrics
-from plastorch.experiments.registry import find
+from plastorch.experiments.registry import find, resolved
 from plastorch.spiking.fatigue.covariance import normalised_covariance
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
 
@@ -208,5 +208,5 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 
 def test_it_is_registered() -> None:
     experiment = find("fstdp-weather")
-    assert experiment.config.__name__ == "FstdpWeatherConfig"
+    assert resolved(experiment.config).__name__ == "FstdpWeatherConfig"
     assert experiment.data == "us-precipitation"

@@ -13,8 +13,8 @@ from plastorch.experiments.rank.timing_panels import (
     draw_word,
     timing_panels,
 )
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.report.load import RunData
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT
 
 MS = Clock(25, 10, "ms")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from plastorch.experiments.rank.toy_panels import NAMES, rank_toy_panels
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.report.load import Row, RunData
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT
 
 CURVE = np.array([[3.0, 0.8, 0.6, 0.0], [9.0, 0.9, 0.95, 0.1]])

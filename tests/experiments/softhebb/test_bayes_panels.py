@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from plastorch.engine.errors import InputError
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.softhebb.bayes_panels import (
     ATTACKS,
     NAMES,
@@ -18,7 +19,6 @@ from plastorch.experiments.softhebb.bayes_panels import (
 )
 from plastorch.report import write_report
 from plastorch.report.load import RunData
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT, to_png
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

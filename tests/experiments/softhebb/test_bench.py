@@ -8,7 +8,6 @@ from torch import Tensor
 
 import plastorch.experiments.softhebb.bench as softhebb
 from plastorch.bench import run_group
-from plastorch.bench.softhebb_peer import PeerNet
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.experiments.softhebb.bench import (
@@ -19,6 +18,7 @@ from plastorch.experiments.softhebb.bench import (
     natural_like,
     updates_agree,
 )
+from plastorch.experiments.softhebb.bench_peer import PeerNet
 from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
 
 SPEC = NetworkSpec(

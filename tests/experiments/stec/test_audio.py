@@ -15,6 +15,7 @@ from plastorch.efference import AUDIO, AUDIO_FACTORS
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Session
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stec.audio import (
     StecAudioConfig,
     audio_study,
@@ -23,7 +24,6 @@ from plastorch.experiments.stec.audio import (
     standardised,
 )
 from plastorch.report.load import load_run
-from plastorch.report.panels import panels
 
 SMALL = StecAudioConfig(methods=("simclr",), width=2, hidden=8)
 WORDS = ("no", "yes")

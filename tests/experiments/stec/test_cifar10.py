@@ -29,6 +29,7 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Session
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
@@ -38,7 +39,6 @@ from plastorch.experiments.stec.study import Exam, Study
 from plastorch.experiments.stec.train import new_learner
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery
 from plastorch.report.load import load_run
-from plastorch.report.panels import panels
 
 OPTIONS: dict[str, Any] = {"methods": ("simclr",), "width": 2, "hidden": 8, "transfer": False}
 SMALL = StecCifar10Config(**OPTIONS)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stec.panels import is_stec_phase, stec_panels
 from plastorch.report.load import RunData
 from plastorch.report.panel import Panel
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT
 
 

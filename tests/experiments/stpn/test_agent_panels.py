@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stpn.agent_panels import (
     POLE,
     agent_panels,
@@ -15,7 +16,6 @@ from plastorch.experiments.stpn.agent_panels import (
 )
 from plastorch.experiments.stpn.panels import stpn_panels
 from plastorch.report.load import RunData
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT
 
 RNG = np.random.default_rng(0)

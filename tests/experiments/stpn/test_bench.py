@@ -8,8 +8,8 @@ from torch import nn
 
 import plastorch.experiments.stpn.bench as stpn
 from plastorch.bench import run_group
-from plastorch.bench.stpn_peer import PeerSTPN
 from plastorch.experiments.stpn.bench import Size, gradients_agree, kept_mb, matched_lstm, measure
+from plastorch.experiments.stpn.bench_peer import PeerSTPN
 from plastorch.stp import STPN
 
 TINY = (Size("train-step-h3", 3, 4, 2), Size("train-step-h2-t3", 2, 3, 2, threads=2))

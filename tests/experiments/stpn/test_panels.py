@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stpn.panels import NAMES, draw_models, stpn_panels
 from plastorch.report.load import RunData
-from plastorch.report.panels import panels
 from plastorch.report.theme import DARK, LIGHT
 
 

@@ -84,9 +84,9 @@ def read_parts(
     return ImageSet(
         name=name,
         train_images=train_images,
-        train_labels=train.labels,
+        train_labels=torch.tensor(train.labels),
         test_images=test_images,
-        test_labels=test.labels,
+        test_labels=torch.tensor(test.labels),
         classes=tuple(map(shown, train.classes)),
         source=str(train.folder.parent),
         sha256=sha256,
@@ -118,7 +118,8 @@ def _decoded(train: Tree, test: Tree, side: int | None, colour: bool) -> Path:
         _decode_part(test, train.files[0], shape, side, filled / "test.npy")
         np.save(filled / "aspect.npy", aspect)
         images = [_mapped_array(filled / f"{part}.npy") for part in ("train", "test")]
-        digest = fingerprint(images[0], train.labels, images[1], test.labels)
+        labels = torch.tensor(train.labels), torch.tensor(test.labels)
+        digest = fingerprint(images[0], labels[0], images[1], labels[1])
         (filled / "info.json").write_text(json.dumps({"sha256": digest}))
         try:
             filled.rename(final)

@@ -7,21 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plastorch.data.catalogue import entry_of
+from plastorch.data.catalogue import OTHER_READERS, entry_of
 from plastorch.data.images.imageset import ImageSet, fingerprint
 from plastorch.data.images.sources import read_set
-from plastorch.data.images.user_folder import EXPECTED, is_own_folder, read_own_folder, what_is_in
+from plastorch.data.images.trees import is_own_folder
+from plastorch.data.images.user_folder import EXPECTED, read_own_folder, what_is_in
 from plastorch.data.locate import find_set, located
 from plastorch.data.root import data_root, named_by
 from plastorch.engine.errors import InputError
 
-OTHER_READERS = {
-    "precipitation": "plastorch.data.tables.weather",
-    "records": "plastorch.data.tables.records",
-    "commands": "plastorch.data.audio.recordings",
-    "digits": "plastorch.data.audio.recordings",
-}
-"""Of what are no images, by layout."""
 _PARTS = ("train", "test")
 
 
@@ -33,8 +27,9 @@ def load_images(
     A data root that is named, by ``data`` or ``$PLASTORCH_DATA``, is used or refused: it holds the
     set, or is itself a folder of your own images (``CLASS/*.png``, or ``train/CLASS/*`` with
     ``test/CLASS/*`` or ``val/CLASS/*``; JPEG, PNG, WebP, BMP or TIFF), which is loaded in its
-    place, with a notice: see :func:`plastorch.data.images.user_folder.read_own_folder`. If the default data root
-    lacks MNIST, a small part of it from inside the package stands in; ``notice`` then says so.
+    place, with a notice: see :func:`plastorch.data.images.user_folder.read_own_folder`. If the
+    default data root lacks MNIST, a small part of it from inside the package stands in; ``notice``
+    then says so.
 
     Args:
         name: mnist, fashion-mnist, cifar10, cifar100, stl10, imagenet or imagenette.

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from plastorch.engine.errors import InputError
 
+TEST_NAMES = ("test", "val")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -22,14 +20,14 @@ class Tree:
         folder: The part's folder.
         classes: Names of the class folders, sorted.
         files: Every image file, class by class, sorted.
-        labels: int64, one per file.
+        labels: number of its class, one per file.
         others: Files that are no images by their ending, or in no class folder.
     """
 
     folder: Path
     classes: tuple[str, ...]
     files: tuple[Path, ...]
-    labels: Tensor
+    labels: tuple[int, ...]
     others: tuple[Path, ...] = ()
 
     def part(self, chosen: Sequence[bool]) -> "Tree":
@@ -38,8 +36,26 @@ class Tree:
         Args:
             chosen: for each file, whether it is among them.
         """
-        files = tuple(compress(self.files, chosen))
-        return replace(self, files=files, labels=self.labels[torch.tensor(chosen)])
+        files, labels = (tuple(compress(each, chosen)) for each in (self.files, self.labels))
+        return replace(self, files=files, labels=labels)
+
+
+def is_own_folder(root: Path) -> bool:
+    """Whether a folder has a part for training and one for tests, or images by class.
+
+    Args:
+        root: a folder that may be a data root just as well.
+
+    Example:
+        >>> is_own_folder(Path("nowhere"))
+        False
+    """
+    return has_parts(root) or _is_by_class(root)
+
+
+def has_parts(root: Path) -> bool:
+    """Whether a folder has a part for training and one for tests."""
+    return (root / "train").is_dir() and any((root / name).is_dir() for name in TEST_NAMES)
 
 
 def visible_folders(folder: Path) -> list[Path]:
@@ -87,7 +103,7 @@ def scan_tree(folder: Path) -> Tree:
         files += found
         others += [file for file in inside if not is_image(file.name)]
         labels += [label] * len(found)
-    return Tree(folder, classes, tuple(files), torch.tensor(labels), tuple(others))
+    return Tree(folder, classes, tuple(files), tuple(labels), tuple(others))
 
 
 def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
@@ -133,7 +149,7 @@ def check_links(*trees: Tree) -> None:
     links = [(tree.folder / name, tree.folder / name) for tree in trees for name in tree.classes]
     for tree in trees:
         owners = [tree.folder / name for name in tree.classes]
-        pairs = zip(tree.files, tree.labels.tolist(), strict=True)
+        pairs = zip(tree.files, tree.labels, strict=True)
         links += [(file, owners[label]) for file, label in pairs if os.path.islink(file)]
     for link, folder in links:
         owner.setdefault(os.path.realpath(link), folder)
@@ -198,3 +214,9 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _visible(name: str) -> bool:
     return not name.startswith(".")
+
+
+def _is_by_class(root: Path) -> bool:
+    """Two folders or more, all of them with images: a data root is otherwise."""
+    folders = visible_folders(root)
+    return len(folders) > 1 and all(map(holds_images, folders))

@@ -10,9 +10,10 @@ from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.sources import IMAGENET_SIDE
 from plastorch.data.images.trees import (
     ENDINGS,
+    TEST_NAMES,
     Tree,
     check_links,
-    holds_images,
+    has_parts,
     is_within,
     scan_parts,
     scan_tree,
@@ -21,7 +22,6 @@ from plastorch.data.images.trees import (
 )
 from plastorch.engine.errors import InputError
 
-TEST_NAMES = ("test", "val")
 ONE_IN = 5
 """Of the images of a class, where the folder has no test images of its own."""
 SIDES = {"idx": 28, "cifar": 32, "stl10": 96, "tree": IMAGENET_SIDE}
@@ -30,19 +30,6 @@ EXPECTED = (
     f"two or more folders CLASS with images ({', '.join(ENDINGS)}), or train/CLASS and test/CLASS"
 )
 MOST_LISTED = 5
-
-
-def is_own_folder(root: Path) -> bool:
-    """Whether a folder has a part for training and one for tests, or images by class.
-
-    Args:
-        root: a folder that may be a data root just as well.
-
-    Example:
-        >>> is_own_folder(Path("nowhere"))
-        False
-    """
-    return _has_parts(root) or _is_by_class(root)
 
 
 def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageSet:
@@ -64,7 +51,7 @@ def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageS
         InputError: As for :func:`plastorch.data.images.trees.scan_parts` and
             :func:`plastorch.data.images.folders.read_parts`.
     """
-    parts = _has_parts(root)
+    parts = has_parts(root)
     train, test = scan_parts(root, TEST_NAMES) if parts else _split(scan_tree(root))
     others = train.others + test.others
     if side is None and (entry.layout == "tree" or not _are_small(train, test)):
@@ -127,19 +114,9 @@ def _outside(root: Path, *trees: Tree) -> int:
         away = [not is_within(tree.folder / name, root) for name in tree.classes]
         count += sum(
             away[label] or (file.is_symlink() and not is_within(file, root))
-            for file, label in zip(tree.files, tree.labels.tolist(), strict=True)
+            for file, label in zip(tree.files, tree.labels, strict=True)
         )
     return count
-
-
-def _has_parts(root: Path) -> bool:
-    return (root / "train").is_dir() and any((root / name).is_dir() for name in TEST_NAMES)
-
-
-def _is_by_class(root: Path) -> bool:
-    """Two folders or more, all of them with images: a data root is otherwise."""
-    folders = visible_folders(root)
-    return len(folders) > 1 and all(map(holds_images, folders))
 
 
 def _are_small(train: Tree, test: Tree) -> bool:
@@ -153,7 +130,7 @@ def _split(tree: Tree) -> tuple[Tree, Tree]:
     check_links(tree)
     held_out = []
     for label, name in enumerate(tree.classes):
-        count = int((tree.labels == label).sum())
+        count = tree.labels.count(label)
         if count < 2:
             raise InputError(f"{tree.folder / name}: 1 image found; expected 2 or more")
         held_out += [place % ONE_IN == 0 for place in range(count)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.images.formats import read_bytes
 from plastorch.data.locate import located
-from plastorch.engine.errors import InputError, meant
+from plastorch.engine.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +92,7 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
         InputError: There is no such table, or its file is not there or damaged.
     """
     if name not in TABLES:
-        expected = f"expected one of {', '.join(TABLES)}{meant(name, TABLES)}"
+        expected = f"expected one of {', '.join(TABLES)}{did_you_mean(name, TABLES)}"
         raise InputError(f"name: no table {name!r}; {expected}")
     entry = CATALOGUE[NAME]
     path = located(entry, data) / f"{name}.csv.gz"

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plastorch.experiments.fstdp.activity_panels import legend_above
-from plastorch.experiments.fstdp.arrays import Array
-from plastorch.report.theme import LIGHT, Theme, label, new_axes, new_figure
+from plastorch.report.load import Array
+from plastorch.report.theme import LIGHT, Theme, label, legend_above, new_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

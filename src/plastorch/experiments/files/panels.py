@@ -13,11 +13,11 @@ from plastorch.experiments.files.figures import (
     draw_curves,
     draw_patterns,
 )
-from plastorch.experiments.fstdp.arrays import kept
 from plastorch.report import figures
 from plastorch.report.format import percent, plain
-from plastorch.report.load import Row, RunData, is_number
+from plastorch.report.load import Row, RunData, is_number, kept
 from plastorch.report.panel import Panel
+from plastorch.report.panels import plain_curves
 
 MODELS = {
     "snn": "spiking, labels",
@@ -49,26 +49,21 @@ MOST_CLASSES = 9
 """Of a confusion matrix, besides the others."""
 
 
-def files_panels(run: RunData) -> list[Panel]:
+def panels(run: RunData) -> list[Panel]:
     """The figures of a run that classifies records, that it has data for, most telling first.
 
     Example:
         >>> from pathlib import Path
-        >>> files_panels(RunData(Path("run"), {}, [], {}))
+        >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
     makers = (accuracies, devices, stream, labels, confusions, coincidences, patterns)
     found = [make(run) for make in makers]
-    return [panel for panel in found if panel]
+    return [panel for panel in found if panel] + plain_curves(run, _is_drawn)
 
 
-def is_files_phase(phase: str) -> bool:
-    """Whether a phase of the log is drawn here, so that it needs no plain curves.
-
-    Example:
-        >>> is_files_phase("tables-adult"), is_files_phase("readout")
-        (True, False)
-    """
+def _is_drawn(phase: str) -> bool:
+    """Whether a phase has figures here, or none, and needs no plain curves."""
     return phase.startswith(("tables-", "system-"))
 
 
@@ -77,7 +72,7 @@ def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
     return [
         row
         for row in run.rows
-        if is_files_phase(str(row.get("phase")))
+        if _is_drawn(str(row.get("phase")))
         and row.get("model") == model
         and isinstance(row.get("table"), str)
         and all(is_number(row.get(name)) for name in ("fold", *numbers))

@@ -5,87 +5,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plastorch.engine.errors import InputError
-from plastorch.experiments.fstdp.arrays import RULES, Array, Groups, by_network, input_groups, kept
+from plastorch.experiments.fstdp.arrays import RULES, input_groups
 from plastorch.report.format import NBSP, number
-from plastorch.report.load import RunData
+from plastorch.report.load import Array, RunData, by_network, kept
 from plastorch.report.panel import Panel
+from plastorch.report.raster import Groups, draw_raster, time_axis
 from plastorch.report.theme import (
     LIGHT,
-    SMALL,
     Theme,
     label,
     legend,
-    legend_columns,
+    legend_above,
     new_axes,
     new_figure,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STEP = 1e-3
 """Seconds of a step of the rasters that runs keep."""
-_SHORT = 2.0
-"""Seconds up to which an axis is in milliseconds."""
-
-
-def draw_raster(
-    times: Array, source: Array, groups: Groups, output: Array | None = None, theme: Theme = LIGHT
-) -> "Figure":
-    """Spikes as dots, a row per input, groups one below the other; output spikes as bars below.
-
-    Args:
-        times: of the spikes, seconds [E].
-        source: input of each, int [E].
-        groups: of the inputs [N].
-        output: times of output spikes, seconds [S]; None: there are none to show.
-        theme: colours.
-
-    Returns:
-        A figure with one axes and a collection per group, and one of bars.
-
-    Raises:
-        InputError: if times and inputs are not as many, or inputs in no group.
-
-    Example:
-        >>> groups = {"slow": np.array([True, False]), "fast": np.array([False, True])}
-        >>> figure = draw_raster(np.array([0.1, 0.2, 0.3]), np.array([0, 1, 1]), groups)
-        >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-        ['slow', 'fast']
-    """
-    order = np.concatenate([np.flatnonzero(group) for group in groups.values()])
-    if times.shape != source.shape or not np.isin(source, order).all():
-        raise InputError(
-            f"raster: {times.shape} times of {source.shape} spikes; expected as many, of inputs in "
-            f"the {len(groups)} groups"
-        )
-    row = np.zeros(1 + order.max(), np.int64)
-    row[order] = np.arange(len(order))
-    figure = new_figure(3.8, theme)
-    (axes,) = new_axes(figure, theme)
-    factor = _time_axis(axes, times, theme)
-    gap, first, ticks = 0.03 * len(order), 0.0, []
-    size = float(np.clip(400 / len(order), 1.5, 12))
-    for index, group in enumerate(groups.values()):
-        mine = group[source]
-        height = row[source[mine]] + index * gap
-        colour = theme.series[index % len(theme.series)]
-        axes.scatter(factor * times[mine], height, size, colour, linewidths=0)
-        ticks.append(first + group.sum() / 2)
-        first += group.sum() + gap
-    names = [name.replace(", ", ",\n") for name in groups]
-    if output is not None:
-        bottom = first + 0.1 * len(order)
-        axes.vlines(factor * output, first, bottom, color=theme.ink, linewidth=1.3)
-        ticks.append((first + bottom) / 2)
-        names.append("output")
-    axes.set_yticks(ticks, names)
-    axes.grid(False)
-    axes.invert_yaxis()
-    axes.margins(x=0.01, y=0.01)
-    return figure
 
 
 def draw_membrane(
@@ -111,7 +50,7 @@ def draw_membrane(
     """
     figure = new_figure(3.3, theme)
     (axes,) = new_axes(figure, theme)
-    factor = _time_axis(axes, times, theme)
+    factor = time_axis(axes, times, theme)
     style = theme.line(0)
     axes.plot(factor * times, membrane, linewidth=1.2, label="membrane", **style)
     axes.plot(factor * times, theta, linewidth=2, label="threshold", **theme.line(1))
@@ -244,34 +183,3 @@ def weights(run: RunData) -> Panel | None:
         alt=f"Line plots of weights against time, one per rule. Medians at the end: {ends}.",
         draw=lambda theme: draw_weights(found[0], courses, groups, theme),
     )
-
-
-def legend_above(axes: "Axes", theme: Theme) -> None:
-    """The legend of an axes above all axes of its figure, which keep their titles.
-
-    Example:
-        >>> figure = new_figure(3.0, LIGHT)
-        >>> axes = new_axes(figure, LIGHT)[0]
-        >>> _ = axes.plot([1], [1], label="slow")
-        >>> legend_above(axes, LIGHT)
-        >>> [text.get_text() for text in figure.legends[0].get_texts()]
-        ['slow']
-    """
-    handles, labels = axes.get_legend_handles_labels()
-    axes.get_figure(root=True).legend(  # type: ignore[union-attr]
-        handles=handles,
-        loc="outside upper left",
-        ncols=legend_columns(labels),
-        frameon=False,
-        fontsize=SMALL,
-        labelcolor=theme.ink,
-        handlelength=2.2,
-        columnspacing=1.2,
-    )
-
-
-def _time_axis(axes: "Axes", times: Array, theme: Theme) -> float:
-    """Names the axis; returns by what seconds are multiplied for it."""
-    brief = not len(times) or times.max() <= _SHORT
-    label(axes, theme, x="milliseconds" if brief else "seconds")
-    return 1000.0 if brief else 1.0

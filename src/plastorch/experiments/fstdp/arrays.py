@@ -20,64 +20,15 @@ A letter per dimension; what a run has not kept is not drawn.
   ``covered_TRANSFORM``, share of the field that is covered [T].
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from plastorch.report.load import RunData
-
-Array = NDArray[Any]
-Groups = Mapping[str, Array]
-"""Which inputs or neurons belong together, by name: bool [N] each."""
+from plastorch.report.load import Array, RunData, kept
 
 RULES = {
     "stdp": "STDP",
     "fstdp": "fatiguing STDP",
     "memristive": "fatiguing STDP, phase-change synapses",
 }
-
-
-def kept(run: RunData, **forms: str) -> list[Array] | None:
-    """The arrays of these names, if all are there, finite, and fit each other.
-
-    Args:
-        run: that may have kept them.
-        forms: by name, a letter per dimension; what has the same letter has the same size, above 0.
-
-    Example:
-        >>> from pathlib import Path
-        >>> run = RunData(Path("run"), {}, [], {"a": np.ones((2, 3)), "b": np.ones(3)})
-        >>> len(kept(run, a="PN", b="N")), kept(run, a="PN", b="P"), kept(run, c="N")
-        (2, None, None)
-    """
-    sizes: dict[str, int] = {}
-    found = []
-    for name, form in forms.items():
-        array = run.arrays.get(name)
-        if array is None or array.ndim != len(form) or not array.size:
-            return None
-        if not np.isfinite(array).all():
-            return None
-        shape = zip(form, array.shape, strict=True)
-        if any(sizes.setdefault(letter, size) != size for letter, size in shape):
-            return None
-        found.append(array)
-    return found
-
-
-def by_network(run: RunData, prefix: str, form: str, names: Mapping[str, str]) -> dict[str, Array]:
-    """Arrays called PREFIX_KEY, by the key's name in ``names``, in that order.
-
-    Example:
-        >>> from pathlib import Path
-        >>> run = RunData(Path("run"), {}, [], {"weights_fstdp": np.ones((5, 3))})
-        >>> list(by_network(run, "weights", "PN", RULES))
-        ['fatiguing STDP']
-    """
-    found = {name: kept(run, **{f"{prefix}_{key}": form}) for key, name in names.items()}
-    return {name: arrays[0] for name, arrays in found.items() if arrays}
 
 
 def input_groups(run: RunData, inputs: int) -> dict[str, Array]:

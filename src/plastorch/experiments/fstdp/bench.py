@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.bench.spiking_peer import PeerLayer
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import load_images
 from plastorch.engine.device import generator
 from plastorch.experiments.fstdp.bench_fatigue import fatigue_row
+from plastorch.experiments.fstdp.bench_peer import PeerLayer
 from plastorch.spiking.events import from_raster, to_raster
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF

@@ -2,9 +2,9 @@
 
 import torch
 
-from plastorch.bench.fatigue_peer import dense_loop
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.engine.device import generator
+from plastorch.experiments.fstdp.bench_fatigue_peer import dense_loop
 from plastorch.spiking.encode import correlated
 from plastorch.spiking.events import Events, to_raster
 from plastorch.spiking.fatigue.events import run_events

@@ -4,12 +4,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plastorch.experiments.fstdp.activity_panels import legend_above
-from plastorch.experiments.fstdp.arrays import Array, kept
 from plastorch.report.format import NBSP
-from plastorch.report.load import RunData
+from plastorch.report.load import Array, RunData, kept
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, SMALL, Theme, label, legend, new_axes, new_figure
+from plastorch.report.theme import (
+    LIGHT,
+    SMALL,
+    Theme,
+    label,
+    legend,
+    legend_above,
+    new_axes,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

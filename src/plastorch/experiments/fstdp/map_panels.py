@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments.fstdp.arrays import Array, kept
-from plastorch.experiments.softhebb.neuron_panels import HUES, MARKERS
 from plastorch.report.format import number
-from plastorch.report.load import RunData
+from plastorch.report.load import Array, RunData, kept
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, SMALL, Theme, label, new_axes, new_figure
+from plastorch.report.theme import HUES, LIGHT, MARKERS, SMALL, Theme, label, new_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,1 +1,36 @@
-"""Rank coding, measured."""
+"""Rank coding: recurrent networks that learn when to answer."""
+
+from plastorch.experiments.registry import Experiment
+
+PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
+
+TOY = Experiment(
+    "rank-toy",
+    paper=PAPER,
+    data=None,
+    expected="networks learn when to answer, almost as well as can be",
+    cost="20 min",
+    config="plastorch.experiments.rank.toy:RankToyConfig",
+    measure="plastorch.experiments.rank.toy:measure",
+    panels="plastorch.experiments.rank.toy_panels:panels",
+)
+MNIST = Experiment(
+    "rank-mnist",
+    paper=PAPER,
+    data="mnist",
+    expected="99 % of answers right after less than 2 of 20 steps",
+    cost="45 min",
+    config="plastorch.experiments.rank.mnist:RankMnistConfig",
+    measure="plastorch.experiments.rank.mnist:measure",
+    panels="plastorch.experiments.rank.timing_panels:panels",
+)
+SPEECH = Experiment(
+    "rank-speech",
+    paper=PAPER,
+    data="speech-commands",
+    expected="words known earlier than by networks that are not rank-coded",
+    cost="20 min",
+    config="plastorch.experiments.rank.speech_networks:RankSpeechConfig",
+    measure="plastorch.experiments.rank.speech:measure",
+    panels="plastorch.experiments.rank.timing_panels:panels",
+)

@@ -6,17 +6,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plastorch.experiments.fstdp.activity_panels import legend_above
 from plastorch.report.format import percent
 from plastorch.report.load import Row, RunData, series
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, SMALL, Theme, label, legend, new_axes, new_figure
+from plastorch.report.panels import plain_curves
+from plastorch.report.theme import (
+    LIGHT,
+    SMALL,
+    Theme,
+    label,
+    legend,
+    legend_above,
+    new_axes,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
-EXPERIMENTS = ("rank-mnist", "rank-speech")
 NAMES = {
     "rank": "rank-coded, best of all",
     "chosen": "rank-coded",
@@ -248,22 +256,20 @@ def draw_word(
     return figure
 
 
-def timing_panels(run: RunData) -> list[Panel]:
+def panels(run: RunData) -> list[Panel]:
     """The figures of a run of rank-mnist or rank-speech that it has data for.
 
     Example:
         >>> from pathlib import Path
-        >>> timing_panels(RunData(Path("run"), {}, [], {}))
+        >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    if run.result.get("experiment") not in EXPERIMENTS:
-        return []
-    data = run.result["data"]
+    data = run.result.get("data", {})
     first, each = data.get("frame_ms") or (1, 1)
     clock = Clock(first, each, "ms" if "frame_ms" in data else "steps")
     makers = (_word, _trade_off, _times, _fixed, _grid)
     found = [*(make(run, clock) for make in makers), _work(run)]
-    return [panel for panel in found if panel]
+    return [panel for panel in found if panel] + plain_curves(run)
 
 
 def _of(run: RunData, kind: str) -> dict[str, Array]:

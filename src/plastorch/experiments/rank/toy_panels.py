@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plastorch.experiments.fstdp.activity_panels import legend_above
 from plastorch.experiments.rank.timing_panels import Clock, draw_times
 from plastorch.report.load import Row, RunData, series
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, Theme, label, new_axes, new_figure
+from plastorch.report.panels import plain_curves
+from plastorch.report.theme import LIGHT, Theme, label, legend_above, new_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -171,27 +171,21 @@ def draw_training(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) ->
     return figure
 
 
-def rank_toy_panels(run: RunData) -> list[Panel]:
+def panels(run: RunData) -> list[Panel]:
     """The figures of a run of rank-toy that it has data for.
 
     Example:
         >>> from pathlib import Path
-        >>> rank_toy_panels(RunData(Path("run"), {}, [], {}))
+        >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    if run.result.get("experiment") != "rank-toy":
-        return []
     found = [make(run, task) for make in (_observed, _training, _times) for task in TASKS]
-    return [panel for panel in (*found, _noise(run), _lag(run)) if panel]
+    own = [panel for panel in (*found, _noise(run), _lag(run)) if panel]
+    return own + plain_curves(run, _is_drawn)
 
 
-def is_rank_toy_phase(phase: str) -> bool:
-    """Whether a phase of the log is drawn here, so that it needs no plain curves.
-
-    Example:
-        >>> is_rank_toy_phase("runs-rank"), is_rank_toy_phase("rank")
-        (True, False)
-    """
+def _is_drawn(phase: str) -> bool:
+    """Whether a phase has figures here, or none, and needs no plain curves."""
     return phase in NAMES
 
 

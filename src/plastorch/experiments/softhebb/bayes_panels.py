@@ -10,6 +10,7 @@ from plastorch.engine.errors import InputError
 from plastorch.report.figures import short
 from plastorch.report.load import Row, RunData, series
 from plastorch.report.panel import Panel
+from plastorch.report.panels import plain_curves, receptive_fields
 from plastorch.report.theme import LIGHT, SMALL, WIDTH, Theme, label, legend, new_axes, new_figure
 from plastorch.report.tiles import arrange, tile
 
@@ -161,25 +162,21 @@ def draw_between(
     return figure
 
 
-def bayes_panels(run: RunData) -> list[Panel]:
+def panels(run: RunData) -> list[Panel]:
     """The figures of a softhebb-bayes run that it has data for.
 
     Example:
         >>> from pathlib import Path
-        >>> bayes_panels(RunData(Path("run"), {}, [], {}))
+        >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
     found = [_speed(run), _cross_entropy(run), _robustness(run), _between(run, "soft")]
-    return [panel for panel in [*found, _between(run, "backprop")] if panel]
+    found += [_between(run, "backprop"), receptive_fields(run)]
+    return [panel for panel in found if panel] + plain_curves(run, _is_drawn)
 
 
-def is_bayes_phase(phase: str) -> bool:
-    """Whether a phase of the log is drawn here, so that it needs no plain curves.
-
-    Example:
-        >>> is_bayes_phase("once-soft"), is_bayes_phase("readout")
-        (True, False)
-    """
+def _is_drawn(phase: str) -> bool:
+    """Whether a phase has figures here, or none, and needs no plain curves."""
     alone = ("judge", "theory", "readouts", "robustness", "interpolation")
     when, _, kind = phase.partition("-")
     return phase in alone or (when in ("once", "again", "long") and kind in NAMES)

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.bench.softhebb_peer import PeerBlock, PeerNet
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import data_root, load_images
 from plastorch.data.catalogue import entry_of
 from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul, generator
+from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached

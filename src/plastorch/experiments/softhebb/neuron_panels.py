@@ -12,19 +12,23 @@ from plastorch.report.figures import MAX_LABELLED, short
 from plastorch.report.format import number
 from plastorch.report.load import RunData
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, WIDTH, Theme, label, legend, new_axes, new_figure
+from plastorch.report.theme import (
+    HUES,
+    LIGHT,
+    MARKERS,
+    WIDTH,
+    Theme,
+    label,
+    legend,
+    new_axes,
+    new_figure,
+)
 from plastorch.report.tiles import Picture, arrange, tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "os^Dvp*XP<"
-HUES = (
-    "#3f7fdb", "#e07b1f", "#2e9e8b", "#a06be0", "#b0902a",
-    "#d9559a", "#6a9e2e", "#d94f45", "#7d8792", "#3aa6c9",
-)  # fmt: skip
-"""Middle tones, which light and dark pages both carry."""
 _FIELD_COLUMNS = 8
 
 

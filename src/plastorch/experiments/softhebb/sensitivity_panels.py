@@ -28,8 +28,8 @@ def draw_convergence(courses: "Mapping[int, Convergence]", theme: Theme = LIGHT)
     """Share of neurons at r = 1, distance of the mean neuron, and learning rate; a line per layer.
 
     Args:
-        courses: per layer, counted from 0, as :func:`plastorch.hebbian.analysis.convergence.convergence`
-            gives them.
+        courses: layers counted from 0, as
+            :func:`plastorch.hebbian.analysis.convergence.convergence` gives them.
         theme: colours.
 
     Returns:

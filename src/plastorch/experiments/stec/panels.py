@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from plastorch.report.load import Row, RunData, is_number, series
 from plastorch.report.panel import Panel
+from plastorch.report.panels import plain_curves
 from plastorch.report.theme import LIGHT, SMALL, Theme, label, legend, new_axes, new_figure
 
 if TYPE_CHECKING:
@@ -167,27 +168,20 @@ def _name_rows(axes: "Axes", names: list[str], theme: Theme) -> None:
         text.set(color=theme.ink, parse_math=False)
 
 
-def stec_panels(run: RunData) -> list[Panel]:
+def panels(run: RunData) -> list[Panel]:
     """The figures of a run with efference copies that it has data for.
 
     Example:
         >>> from pathlib import Path
-        >>> stec_panels(RunData(Path("run"), {}, [], {}))
+        >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    if not str(run.result.get("experiment", "")).startswith("stec-"):
-        return []
     found = [*_gains(run), _sweep(run), _courses(run), *_told(run), _transfer(run), _geometry(run)]
-    return [panel for panel in found if panel]
+    return [panel for panel in found if panel] + plain_curves(run, _is_drawn)
 
 
-def is_stec_phase(phase: str) -> bool:
-    """Whether a phase of the log is drawn here, so that it needs no plain curves.
-
-    Example:
-        >>> is_stec_phase("byol-stec-0"), is_stec_phase("stec-measure"), is_stec_phase("byol")
-        (True, True, False)
-    """
+def _is_drawn(phase: str) -> bool:
+    """Whether a phase has figures here, or none, and needs no plain curves."""
     return phase in MEASURED or PHASE.fullmatch(phase) is not None
 
 

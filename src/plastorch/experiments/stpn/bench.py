@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.bench.stpn_peer import PeerSTPN
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data.tasks.retrieval import SYMBOLS
 from plastorch.engine.device import generator
+from plastorch.experiments.stpn.bench_peer import PeerSTPN
 from plastorch.stp import STPN
 
 BATCH = 128

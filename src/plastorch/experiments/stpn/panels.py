@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from plastorch.experiments.stpn.agent_panels import agent_panels
 from plastorch.report.load import Row, RunData, series
 from plastorch.report.panel import Panel
+from plastorch.report.panels import plain_curves
 from plastorch.report.theme import (
     LIGHT,
     Theme,
@@ -146,25 +148,21 @@ def draw_models(
     return figure
 
 
-def stpn_panels(run: RunData) -> list[Panel]:
+def panels(run: RunData) -> list[Panel]:
     """The figures of a run of several recurrent models that it has data for.
 
     Example:
         >>> from pathlib import Path
-        >>> stpn_panels(RunData(Path("run"), {}, [], {}))
+        >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
     found = [_course(run, *figure) for figure in FIGURES]
-    return [panel for panel in found if panel]
+    own = [panel for panel in found if panel] + agent_panels(run)
+    return own + plain_curves(run, _is_drawn)
 
 
-def is_stpn_phase(phase: str) -> bool:
-    """Whether a phase of the log is drawn here, so that it needs no plain curves.
-
-    Example:
-        >>> is_stpn_phase("fast-weights"), is_stpn_phase("readout")
-        (True, False)
-    """
+def _is_drawn(phase: str) -> bool:
+    """Whether a phase has figures here, or none, and needs no plain curves."""
     return phase.removeprefix(TESTS) in NAMES
 
 

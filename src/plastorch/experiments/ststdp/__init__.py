@@ -1,1 +1,16 @@
-"""Short-term STDP, measured."""
+"""Short-term STDP: a spiking circuit that infers what it sees in scenes that change."""
+
+from plastorch.experiments.registry import Experiment
+
+PAPER = "Moraitis et al. 2020, Optimality of short-term synaptic plasticity, arXiv 2009.06808"
+
+DIGITS = Experiment(
+    "ststdp-digits",
+    paper=PAPER,
+    data="mnist",
+    expected="above networks that see one frame, under occlusion",
+    cost="1 h",
+    config="plastorch.experiments.ststdp.digits:DigitsConfig",
+    measure="plastorch.experiments.ststdp.digits:measure",
+    panels="plastorch.experiments.ststdp.panels:panels",
+)

@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments.fstdp.activity_panels import draw_raster, legend_above
-from plastorch.experiments.fstdp.arrays import Array, by_network, kept
 from plastorch.report.format import number
-from plastorch.report.load import RunData
+from plastorch.report.load import Array, RunData, by_network, kept
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, SMALL, WIDTH, Theme, label, new_axes, new_figure
+from plastorch.report.panels import plain_curves, receptive_fields
+from plastorch.report.raster import draw_raster
+from plastorch.report.theme import (
+    LIGHT,
+    SMALL,
+    WIDTH,
+    Theme,
+    label,
+    legend_above,
+    new_axes,
+    new_figure,
+)
 from plastorch.report.tiles import arrange, tile
 
 if TYPE_CHECKING:
@@ -37,6 +46,32 @@ _LEFT, _LINE, _GAP = 1.05, 0.19, 0.12
 
 Curves = Mapping[str, Array]
 """Per network, [2, X]: where, and accuracy there."""
+
+
+PHASES = ("pictures",)
+PARTS = ("settings", "smoothing", "tests")
+"""First word of a phase for one transform; its records are in no order of their own."""
+MODELS = ("mlp", "cnn", "rnn", "gru", "lstm", "stpn")
+
+
+def panels(run: RunData) -> list[Panel]:
+    """Returns the figures that a run has data for, most telling first.
+
+    Example:
+        >>> from pathlib import Path
+        >>> panels(RunData(Path("run"), {}, [], {}))
+        []
+    """
+    makers = (receptive_fields, accuracy_since_onset, accuracy_occluded, stream, output_spikes)
+    found = [make(run) for make in makers]
+    return [panel for panel in found if panel] + plain_curves(run, _is_drawn)
+
+
+def _is_drawn(phase: str) -> bool:
+    """Whether a phase has figures here, or none, and needs no plain curves."""
+    first, _, rest = phase.partition("-")
+    training = first in (*TRANSFORMS, "static") and rest in MODELS
+    return phase in PHASES or training or (first in PARTS and rest in TRANSFORMS)
 
 
 def draw_streams(

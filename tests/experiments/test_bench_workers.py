@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-import plastorch.bench.workers as workers
+import plastorch.experiments.bench_workers as workers
 from plastorch.bench import run_group
-from plastorch.bench.workers import Size, measure
+from plastorch.experiments.bench_workers import Size, measure
 from plastorch.hebbian import preset
 
 SPEC = preset("cifar10", 1, "quarter")

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.bench.softhebb_peer import PeerBlock, PeerNet
 from plastorch.engine.device import generator
+from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import normalise
 from plastorch.hebbian.train import HebbianTraining

@@ -1,0 +1,90 @@
+"""Figures of a deep SoftHebb run."""
+
+from collections.abc import Callable
+
+from plastorch.experiments.softhebb.neuron_panels import embedding, fields, patches
+from plastorch.experiments.softhebb.sensitivity_panels import convergence, sweep
+from plastorch.report import figures
+from plastorch.report.format import NBSP
+from plastorch.report.load import Row, RunData, is_number, series
+from plastorch.report.panel import Panel
+from plastorch.report.panels import confusion, learning_curve, plain_curves, receptive_fields
+
+
+def panels(run: RunData) -> list[Panel]:
+    """Returns the figures that a run has data for, most telling first.
+
+    Args:
+        run: data of the run.
+
+    Returns:
+        Panels, possibly none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> panels(RunData(Path("run"), {}, [], {}))
+        []
+    """
+    accuracy = learning_curve(run)
+    known = [
+        accuracy,
+        receptive_fields(run),
+        fields(run),
+        patches(run),
+        confusion(run),
+        embedding(run),
+        _weight_norms(run),
+        convergence(run),
+        _winner_probability(run),
+        sweep(run, "temperature"),
+        sweep(run, "radius"),
+    ]
+    drawn = {"readout"} if accuracy else set()
+    return [panel for panel in known if panel] + plain_curves(run, drawn.__contains__)
+
+
+def _layers(run: RunData, *fields: str) -> dict[int, list[Row]]:
+    rows = [row for row in run.rows if is_number(row.get("layer"))]
+    split = {
+        layer: series([r for r in rows if r["layer"] == layer], "unsupervised", "examples", fields)
+        for layer in sorted({row["layer"] for row in rows})
+    }
+    return {int(layer): found for layer, found in split.items() if found}
+
+
+def _weight_norms(run: RunData) -> Panel | None:
+    layers = _layers(run, "radius_mean", "radius_std")
+    if not layers:
+        return None
+    ends = _ends(
+        layers, lambda row: f"{row['radius_mean']:.2f}{NBSP}±{NBSP}{row['radius_std']:.2f}"
+    )
+    return Panel(
+        name="weight-norms",
+        title="Length of the weight vectors",
+        caption="Mean radius (length) of each layer's weight vectors against training examples "
+        "seen; the band is one standard deviation either way. The dashed line is r = 1, where a "
+        f"neuron stops growing or shrinking. At the end, {ends}.",
+        alt=f"Line plots of the mean weight radius per layer; at the end {ends}.",
+        draw=lambda theme: figures.weight_norms(layers, theme),
+    )
+
+
+def _winner_probability(run: RunData) -> Panel | None:
+    layers = _layers(run, "winner_probability")
+    if not layers:
+        return None
+    ends = _ends(layers, lambda row: f"{row['winner_probability']:.2f}")
+    return Panel(
+        name="winner-probability",
+        title="How decided the competition is",
+        caption="Mean probability that the softmax gives to the winning neuron: 1 would be a hard "
+        "winner-takes-all, values near 0 a competition that nobody wins. "
+        f"At the end, {ends}.",
+        alt=f"Line plot of the winner's mean probability per layer; at the end {ends}.",
+        draw=lambda theme: figures.winner_probability(layers, theme),
+    )
+
+
+def _ends(layers: dict[int, list[Row]], text: Callable[[Row], str]) -> str:
+    return "; ".join(f"layer {layer + 1}: {text(rows[-1])}" for layer, rows in layers.items())
