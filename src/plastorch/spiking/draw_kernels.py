@@ -1,4 +1,4 @@
-"""Random input spikes in time steps, as lists, at a cost that grows with the spikes only."""
+"""Random input spikes in time steps, drawn as lists; the cost grows only with their number."""
 
 from math import log, log1p
 from typing import Any
@@ -11,18 +11,18 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 @_compiled
 def draw(chances, s, b, steps, dt, seed):  # type: ignore[no-untyped-def]
-    """Spikes of pattern s for network b: of each input in each step with its chance.
+    """Draws the spikes of pattern s for network b.
 
-    How many steps pass from one spike to the next has a geometric distribution; spikes drawn by it,
-    input by input, are then sorted by their steps.
+    The number of steps between two spikes of an input has a geometric distribution. Spikes are
+    drawn input by input, then sorted by step.
 
     Args:
-        chances: of a spike of an input in a step [S, B, N].
-        s: which pattern.
-        b: which network.
-        steps: of the pattern.
+        chances: probability that an input spikes in a step [S, B, N].
+        s: index of the pattern.
+        b: index of the network.
+        steps: number of steps per pattern.
         dt: seconds per step.
-        seed: of the spikes.
+        seed: random seed of the spikes.
 
     Returns:
         Times, in order, and inputs.
@@ -56,7 +56,7 @@ def draw(chances, s, b, steps, dt, seed):  # type: ignore[no-untyped-def]
 
 @_compiled
 def with_room(times, source, count, more):  # type: ignore[no-untyped-def]
-    """The same arrays, or wider ones, that have room for ``more`` beyond the first ``count``."""
+    """Returns the same arrays, or larger copies with room for ``more`` after ``count`` entries."""
     if count + more <= len(times):
         return times, source
     size = 2 * (count + more)
@@ -67,8 +67,8 @@ def with_room(times, source, count, more):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _uniform(state):  # type: ignore[no-untyped-def]
-    """A number in (0, 1) of a counter that grows by an odd constant: Steele, Lea, Flood, *Fast
-    splittable pseudorandom number generators*, 2014."""
+    """Returns a number in (0, 1) from a counter that grows by an odd constant: Steele, Lea, Flood,
+    *Fast splittable pseudorandom number generators*, 2014."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     state ^= state >> np.uint64(31)

@@ -1,4 +1,4 @@
-"""Numbers and pictures as spikes: by rate, by correlation, by latency, by rank, by change."""
+"""Encodes numbers and pictures as spikes: by rate, correlation, latency, rank or change."""
 
 from math import sqrt
 
@@ -10,12 +10,12 @@ from plastorch.spiking.events import Events, gather
 
 
 def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = None) -> Events:
-    """Poisson processes, in continuous time.
+    """Draws the spikes of Poisson processes in continuous time.
 
     Args:
-        rates: Hz [B, N].
-        duration: seconds.
-        generator: on the CPU.
+        rates: firing rates, Hz [B, N].
+        duration: duration, seconds.
+        generator: random generator on the CPU.
 
     Returns:
         Spikes of B networks with N inputs.
@@ -29,7 +29,7 @@ def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = 
     """
     check_positive(duration=duration)
     _check_rates(rates, "B, N")
-    # Given how many there are, the spikes of a Poisson process lie anywhere, independently.
+    # Given their number, the spikes of a Poisson process are independent and uniform in time.
     counts = torch.poisson(rates.double().cpu() * duration, generator).long().flatten()
     times = duration * torch.rand(int(counts.sum()), dtype=torch.float64, generator=generator)
     process = torch.arange(rates.numel()).repeat_interleave(counts)
@@ -48,26 +48,25 @@ def correlated(
     jitter: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Events:
-    """Processes of given rates, some of which share events.
+    """Draws processes of given rates, some of which share events.
 
-    In each time step, a mother process draws one number in [0, 1]; a member takes it with
-    probability sqrt(c), and a number of its own otherwise, as all others do; who has a number below
-    rate dt spikes. So the rates tell nothing of who is a member, and members of unequal rates share
-    events as well. Two members of equal rate have the correlation c.
+    In each time step, a mother process draws one number in [0, 1]. A member takes that number with
+    probability sqrt(c), and otherwise draws its own, as nonmembers always do; an input spikes if
+    its number is below rate dt. Rates thus don't reveal the members, and members of unequal rates
+    share events as well. Two members of equal rate have the correlation c.
 
     Args:
-        rates: Hz [N].
-        correlation: c, in [0, 1].
-        members: bool [N].
-        duration: seconds.
-        networks: B, with processes of their own.
+        rates: firing rates, Hz [N].
+        correlation: correlation c of two members, in [0, 1].
+        members: inputs that share events, bool [N].
+        duration: duration, seconds.
+        networks: number B of networks, each with its own processes.
         dt: duration of a time step, seconds.
-        jitter: standard deviation of the time of a spike that a mother's number made, seconds.
-        generator: on the CPU.
+        jitter: standard deviation of the time shift of spikes from the mother process, seconds.
+        generator: random generator on the CPU.
 
     Returns:
-        Spikes at the beginnings of time steps; those that jitter moves to another time are moved
-        by whole steps.
+        Spikes at the beginnings of time steps. Jitter moves spikes by whole steps.
 
     Raises:
         InputError: if a rate times dt is not in [0, 1], the correlation not in [0, 1], or a
@@ -113,10 +112,10 @@ def correlated(
 def _correlated(
     chance: Tensor, share: float, members: Tensor, steps: int, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes of a network: their steps, inputs, and whether the mother's number made them.
+    """Returns the steps and inputs of a network's spikes, and whether the mother made them.
 
-    Only steps are looked at in which a number is small enough to make a spike: the cost grows with
-    the spikes.
+    Only steps with a number small enough to make a spike are visited, so the cost grows with the
+    number of spikes.
     """
     step, source = _bernoulli(chance, steps, generator)
     most = chance[members].max()[None] if bool(members.any()) else chance.new_zeros(1)
@@ -124,7 +123,7 @@ def _correlated(
     mother = most * torch.rand(len(small), 1, generator=generator, dtype=chance.dtype)
     follows = members & (torch.rand(len(small), len(chance), generator=generator) < share)
     row, member = (follows & (mother < chance)).nonzero(as_tuple=True)
-    # A number of its own counts only if its input didn't take the mother's in that step.
+    # An input's own number counts only if the input didn't take the mother's in that step.
     taken = members[source] & (torch.rand(len(step), generator=generator) < share)
     place = torch.searchsorted(small, step).clamp(max=max(0, len(small) - 1))
     if len(small) > 0:
@@ -139,9 +138,9 @@ def _correlated(
 def _bernoulli(
     chance: Tensor, steps: int, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """Steps, in order for each input, and inputs in which something of a chance [N] happens.
+    """Draws the steps, in order for each input, and the inputs of events with a chance [N].
 
-    How many steps pass from one to the next has a geometric distribution.
+    The number of steps from one event to the next has a geometric distribution.
     """
     count = float(steps * chance.max()) if len(chance) else 0.0
     width = int(count + 8 * sqrt(count) + 8)
@@ -161,13 +160,13 @@ def _bernoulli(
 
 
 def latency(values: Tensor, window: float) -> Events:
-    """One spike per input, the earlier the larger its value: at window (1 - value); none at 0.
+    """Encodes each value as one spike at window (1 - value): earlier if larger, none at 0.
 
     Thorpe, Delorme, Van Rullen, *Spike-based strategies for rapid processing*, 2001.
 
     Args:
-        values: [B, N], in [0, 1].
-        window: seconds.
+        values: values [B, N], in [0, 1].
+        window: time of the latest spikes, seconds.
 
     Raises:
         InputError: if a value is not in [0, 1], or the window not positive.
@@ -185,14 +184,14 @@ def latency(values: Tensor, window: float) -> Events:
 
 
 def rank(values: Tensor, interval: float) -> Events:
-    """One spike per input, in the order of their values, the largest first; none at 0.
+    """Encodes each value as one spike, in descending order of value; none at 0.
 
-    Only the order matters: the spike of rank k comes at k times the interval, that of equal values
-    in the order of their inputs.
+    Only the order matters: the spike of rank k comes at k times the interval. Equal values spike in
+    the order of their inputs.
 
     Args:
-        values: [B, N], 0 or more.
-        interval: seconds between two spikes.
+        values: values [B, N], 0 or more.
+        interval: time between two spikes, seconds.
 
     Raises:
         InputError: if a value is negative or not finite, or the interval not positive.
@@ -210,21 +209,21 @@ def rank(values: Tensor, interval: float) -> Events:
 
 
 def frame_events(frames: Tensor, interval: float, threshold: float = 0.15) -> Events:
-    """Spikes where a film changes, as an event camera gives them.
+    """Makes spikes where a film changes, as an event camera does.
 
     A pixel spikes whenever the logarithm of its intensity has gone ``threshold`` up or down since
-    its last spike; between two frames the logarithm goes straight.
+    its last spike. Between two frames the logarithm is interpolated linearly.
 
     Lichtsteiner, Posch, Delbruck, *A 128 x 128 120 dB 15 µs latency asynchronous temporal contrast
     vision sensor*, 2008.
 
     Args:
         frames: intensities [T, B, N], in [0, 1].
-        interval: seconds between two frames.
-        threshold: of the change of log(intensity + 0.01).
+        interval: time between two frames, seconds.
+        threshold: change of log(intensity + 0.01) that makes a spike.
 
     Returns:
-        Spikes of 2 N inputs per network: pixel j's are j, if it got brighter, or N + j.
+        Spikes of 2 N inputs per network: pixel j spikes as input j if it got brighter, else N + j.
 
     Raises:
         InputError: if an intensity is not in [0, 1], there are fewer than two frames, or an
@@ -262,7 +261,7 @@ def frame_events(frames: Tensor, interval: float, threshold: float = 0.15) -> Ev
 
 
 def _check_rates(rates: Tensor, form: str) -> None:
-    """Raises InputError unless rates are finite, 0 or more, and of a form such as "B, N"."""
+    """Raises InputError unless rates are finite, 0 or more, and shaped as ``form``, say "B, N"."""
     if rates.dim() != len(form.split()):
         raise InputError(f"rates have shape {tuple(rates.shape)}; expected ({form})")
     bad = ~torch.isfinite(rates) | (rates < 0)

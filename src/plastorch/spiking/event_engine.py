@@ -1,4 +1,4 @@
-"""Between the tensors of :mod:`plastorch.spiking.network` and the arrays of its kernels."""
+"""Conversion between tensors of :mod:`plastorch.spiking.network` and arrays of its kernels."""
 
 from math import inf
 
@@ -19,7 +19,7 @@ from plastorch.spiking.synapses import IdealState
 def respond(
     events: Events, duration: float, state: STDPState, circuit: Circuit
 ) -> tuple[Events, STDPState]:
-    """See :meth:`plastorch.spiking.network.STDPLayer.respond`."""
+    """Runs :meth:`plastorch.spiking.network.STDPLayer.respond` on the CPU kernels."""
     tensors = _copied(state, circuit)
     spikes = (events.times.detach().double(), events.source, events.offsets)
     arguments = _arguments(tensors, circuit)
@@ -35,7 +35,7 @@ def present(
     circuit: Circuit,
     generator: torch.Generator | None,
 ) -> tuple[Events, STDPState]:
-    """See :meth:`plastorch.spiking.network.STDPLayer.present`."""
+    """Runs :meth:`plastorch.spiking.network.STDPLayer.present` on the CPU kernels."""
     tensors = _copied(state, circuit)
     patterns, networks, _ = chances.shape
     seeds = torch.randint(2**62, (patterns, networks), generator=generator).numpy()
@@ -45,10 +45,10 @@ def present(
 
 
 def _copied(state: STDPState, circuit: Circuit) -> list[Tensor]:
-    """The weights as they are, and what kernels may change; synapses of an input side by side.
+    """Returns the weights and copies of what kernels change; an input's synapses lie side by side.
 
     Raises:
-        InputError: if the state has parts of other sizes or types, or numbers out of range.
+        InputError: if a part of the state has another size or type, or values out of range.
     """
     weight, changing = state.synapses.weight, (*state.neurons, *state.traces)
     _check(weight, changing, circuit)
@@ -72,10 +72,7 @@ def _check(weight: Tensor, changing: tuple[Tensor, ...], circuit: Circuit) -> No
 
 
 def _arguments(tensors: list[Tensor], circuit: Circuit) -> tuple[Arrays, Constants]:
-    """
-    Raises:
-        InputError: if a constant is too large for the type of the weights.
-    """
+    """Returns the kernels' arguments; raises InputError if a constant is too large for the dtype."""
     arrays = Arrays(*(tensor.numpy() for tensor in tensors))
     neuron, stdp, real = circuit.neuron, circuit.stdp, arrays.weight.dtype.type
     constants = {

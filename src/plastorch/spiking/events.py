@@ -1,4 +1,4 @@
-"""Spikes as lists of times, network by network, and as rasters of time steps."""
+"""Spikes as lists of times, network by network, and as rasters over time steps."""
 
 from itertools import pairwise
 from math import inf
@@ -11,29 +11,29 @@ from plastorch.engine.errors import InputError, check_positive
 
 
 class Events(NamedTuple):
-    """Spikes of the inputs of B independent networks; a network's spikes are in order of time."""
+    """Input spikes of B independent networks; each network's spikes are in order of time."""
 
     times: Tensor
     """Seconds, float64 [E]."""
     source: Tensor
-    """Which input spiked, int64 [E]."""
+    """Inputs that spiked, int64 [E]."""
     offsets: Tensor
     """Network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]``, int64 [B + 1]."""
 
     @property
     def networks(self) -> int:
-        """B."""
+        """Number of networks B."""
         return len(self.offsets) - 1
 
 
 def gather(times: Tensor, source: Tensor, network: Tensor, networks: int) -> Events:
-    """Events of spikes in any order; those at the same time are in order of their inputs.
+    """Sorts spikes into Events; spikes at the same time are in order of their inputs.
 
     Args:
-        times: seconds [E].
+        times: times, seconds [E].
         source: inputs [E].
-        network: which network each spike is of [E].
-        networks: B.
+        network: network of each spike [E].
+        networks: number of networks B.
 
     Example:
         >>> spikes = torch.tensor([0.2, 0.1]), torch.tensor([5, 3]), torch.tensor([0, 0])
@@ -49,14 +49,14 @@ def gather(times: Tensor, source: Tensor, network: Tensor, networks: int) -> Eve
 
 
 def from_raster(raster: Tensor, dt: float) -> Events:
-    """Events at the beginnings of time steps.
+    """Converts a raster to events at the beginnings of time steps.
 
     Args:
         raster: spikes [T, B, N], bool, or 0 and 1.
         dt: duration of a step, seconds.
 
     Raises:
-        InputError: if the raster has another form or other numbers, or ``dt`` is not positive.
+        InputError: if the raster has another shape or other values, or ``dt`` is not positive.
 
     Example:
         >>> from_raster(torch.eye(2).view(2, 1, 2), 0.001)
@@ -73,19 +73,19 @@ offsets=tensor([0, 2]))
 
 
 def to_raster(events: Events, inputs: int, dt: float, steps: int) -> Tensor:
-    """Which inputs spiked in which time step; more than one spike of an input in a step is one.
+    """Returns which inputs spiked in which time step; several spikes of an input count as one.
 
     Args:
         events: spikes of B networks.
-        inputs: N.
+        inputs: number of inputs N.
         dt: duration of a step, seconds.
-        steps: T; later spikes are left out.
+        steps: number of steps T; later spikes are dropped.
 
     Returns:
-        bool [T, B, N].
+        Raster, bool [T, B, N].
 
     Raises:
-        InputError: if events are not in order, or of other inputs, or ``dt`` is not positive.
+        InputError: if events are invalid or have other inputs, or ``dt`` is not positive.
 
     Example:
         >>> to_raster(from_raster(torch.eye(2).view(2, 1, 2), 0.001), 2, 0.001, 2).int().tolist()
@@ -104,13 +104,13 @@ def to_raster(events: Events, inputs: int, dt: float, steps: int) -> Tensor:
 
 
 def step_of(times: Tensor, dt: float) -> Tensor:
-    """The time step of each time, int64 [E].
+    """Returns the time step of each time, int64 [E].
 
-    Division may round a time at the beginning of a step down into the step before; so a step begins
-    a millionth early.
+    Division may round a time at the beginning of a step down into the step before, so steps begin
+    a millionth of a step early.
 
     Args:
-        times: seconds [E], 0 or more.
+        times: times [E], 0 or more, seconds.
         dt: duration of a step, seconds.
 
     Example:
@@ -121,20 +121,20 @@ def step_of(times: Tensor, dt: float) -> Tensor:
 
 
 def network_of(events: Events) -> Tensor:
-    """The network of each event, int64 [E]."""
+    """Returns the network of each event, int64 [E]."""
     networks = torch.arange(events.networks, device=events.offsets.device)
     return networks.repeat_interleave(events.offsets.diff())
 
 
 def check_spikes(**rasters: Tensor) -> None:
-    """Raises InputError naming the first raster that holds anything but 0 and 1, NaN included."""
+    """Raises InputError naming the first raster with a value other than 0 and 1, NaN included."""
     for name, raster in rasters.items():
         if raster.dtype != torch.bool and not bool(((raster == 0) | (raster == 1)).all()):
             raise InputError(f"{name} holds other numbers; expected spikes, 0 or 1")
 
 
 def check_events(events: Events, inputs: int) -> None:
-    """Raises InputError unless events are in order, not before 0, and below ``inputs``."""
+    """Raises InputError unless events are in order, times 0 or more and inputs below ``inputs``."""
     times, source, offsets = events
     for name, part in events._asdict().items():
         fits = part.is_floating_point() if name == "times" else part.dtype == torch.int64

@@ -1,11 +1,11 @@
-"""The layer of :mod:`plastorch.spiking.stdp_step` from spike to spike, for CPUs.
+"""Event-driven kernels of the layer of :mod:`plastorch.spiking.stdp_step`, for CPUs.
 
-Work is done at input spikes only, K synapses for each, and N synapses for each output spike; the
-synapses of an input lie side by side, as weights are [B, N, K] here. Neurons are brought up to date
-whenever an input spikes, and in between only decay. Presynaptic traces are not: a trace a is kept
-as a exp((t - start) / tau), which is constant between spikes; ``start`` moves on now and then.
+Work is done only at input spikes, on K synapses each, and at output spikes, on N synapses each.
+Weights are [B, N, K] here, so the synapses of an input lie side by side. Neurons are updated
+whenever an input spikes; in between they only decay. Presynaptic traces need no such update: a
+trace a is stored as a exp((t - start) / tau), constant between spikes; ``start`` moves at times.
 
-Rows are given as an array and an index, because a view of a row would be counted as a reference.
+A row is passed as array and index, because a view of a row would be counted as a reference.
 """
 
 from math import exp
@@ -18,16 +18,16 @@ from plastorch.engine.numba_options import NoOverlap
 from plastorch.spiking.draw_kernels import draw, with_room
 
 SAME_TIME = 1e-9
-"""As in :mod:`plastorch.spiking.neurons`."""
+"""Seconds, as in :mod:`plastorch.spiking.neurons`."""
 SPAN = 20.0
-"""Time constants after which ``start`` moves on: exp(20) is far from the largest number."""
+"""Time constants after which ``start`` moves; exp(20) is far below the largest number."""
 NOTHING = 1e-25
-"""A trace so small is 0: numbers too small for full precision take some processors 100 times as
-long."""
+"""Trace below which it is set to 0; some processors take 100 times as long for numbers too small
+for full precision."""
 
 
 class Constants(NamedTuple):
-    """Of neurons and plasticity; weights and potentials are of the arrays' type, times float64."""
+    """Constants of neurons and plasticity; times are float64, all else of the arrays' type."""
 
     tau: Any
     threshold: Any
@@ -44,22 +44,22 @@ class Constants(NamedTuple):
     low: Any
     high: Any
     soft: Any
-    """1 if bounds are multiplicative, else 0."""
+    """1 for multiplicative bounds, else 0."""
     plastic: Any
-    """bool."""
+    """Whether weights change, bool."""
 
 
 class Arrays(NamedTuple):
-    """The state, changed in place but for the first weight."""
+    """Arrays of the state, changed in place except for the first weights."""
 
     first_weight: Any
-    """Before, left alone [B, N, K]."""
+    """Weights before the run, not changed [B, N, K]."""
     weight: Any
-    """Filled by the first one, network by network: so it is in the cache when it is used."""
+    """Weights, copied from the first ones network by network, so that they are in the cache."""
     membrane: Any
-    """[B, K]."""
+    """Potential [B, K]."""
     theta: Any
-    """[B, K]."""
+    """Threshold above its lowest value [B, K]."""
     refractory: Any
     """Seconds until a neuron takes input again, float64 [B, K]."""
     pre: Any
@@ -73,14 +73,14 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_clas
 
 @_compiled
 def _transmit(b, j, weight, drive):  # type: ignore[no-untyped-def]
-    """A spike of input j."""
+    """Transmits a spike of input j: neurons receive its weights."""
     for k in range(len(drive)):
         drive[k] += weight[b, j, k]
 
 
 @_compiled
 def _transmit_and_depress(b, j, weight, drive, post, depression, soft, low):  # type: ignore[no-untyped-def]
-    """A spike of input j: the neurons get the weight as it was, and it shrinks."""
+    """Transmits a spike of input j with its weights as they were, then decreases the weights."""
     hard = weight.dtype.type(1) - soft
     for k in range(len(drive)):
         before = weight[b, j, k]
@@ -91,7 +91,7 @@ def _transmit_and_depress(b, j, weight, drive, post, depression, soft, low):  # 
 
 @_compiled
 def _potentiate(b, k, weight, pre, gain, soft, high):  # type: ignore[no-untyped-def]
-    """A spike of neuron k: the weights of all inputs that spiked before grow."""
+    """Applies a spike of neuron k: the weights of all inputs that spiked before grow."""
     hard = weight.dtype.type(1) - soft
     for j in range(weight.shape[1]):
         if pre[b, j] > 0:
@@ -110,8 +110,8 @@ def _fade(b, trace, factor):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _integrate(b, drive, membrane, theta, ready, t, rest, threshold, keep, keep_theta):  # type: ignore[no-untyped-def]
-    """Membranes and thresholds decay, and membranes take ``drive``, which is emptied; returns how
-    many neurons are above their threshold."""
+    """Decays membranes and thresholds, adds ``drive`` to the membranes and clears it; returns the
+    number of neurons above their threshold."""
     one, zero = membrane.dtype.type(1), membrane.dtype.type(0)
     above = 0
     for k in range(membrane.shape[1]):
@@ -125,7 +125,7 @@ def _integrate(b, drive, membrane, theta, ready, t, rest, threshold, keep, keep_
 
 @_compiled
 def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[no-untyped-def]
-    """The ``above`` neurons over their threshold fire and learn; those that don't are inhibited."""
+    """Fires the ``above`` neurons over their threshold, which learn, and inhibits the others."""
     _, weight, membrane, theta, ready, pre, post = arrays
     c = constants
     times, source, count = found
@@ -133,7 +133,7 @@ def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[
     for k in range(membrane.shape[1]):
         if not ready[b, k] <= t + SAME_TIME:
             continue
-        if not membrane[b, k] - theta[b, k] > c.threshold:  # as it was counted, NaN included
+        if not membrane[b, k] - theta[b, k] > c.threshold:  # same test as the count, NaN included
             membrane[b, k] -= c.inhibition * above
             continue
         times[count], source[count] = t + offset, k
@@ -149,7 +149,7 @@ def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[
 
 @_compiled
 def _run(b, times, source, duration, offset, arrays, constants, found):  # type: ignore[no-untyped-def]
-    """Network b for ``duration``; adds its output spikes, ``offset`` later, to those found."""
+    """Runs network b for ``duration``; appends its output spikes to ``found``, ``offset`` later."""
     _, weight, membrane, theta, ready, pre, post = arrays
     c, dtype = constants, weight.dtype.type
     drive = np.zeros(weight.shape[2], weight.dtype)
@@ -189,15 +189,15 @@ def _run(b, times, source, duration, offset, arrays, constants, found):  # type:
 
 @_compiled
 def respond(times, source, offsets, duration, arrays, constants):  # type: ignore[no-untyped-def]
-    """All networks for ``duration``.
+    """Runs all networks for ``duration``.
 
     Args:
-        times: of input spikes, network by network, seconds [E].
-        source: their inputs [E].
+        times: times of input spikes, network by network, seconds [E].
+        source: inputs that spiked [E].
         offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
-        duration: seconds.
-        arrays: the state.
-        constants: of the layer.
+        duration: duration, seconds.
+        arrays: state of the layer.
+        constants: constants of the layer.
 
     Returns:
         Times, neurons and offsets of the output spikes.
@@ -215,15 +215,15 @@ def respond(times, source, offsets, duration, arrays, constants):  # type: ignor
 
 @_compiled
 def present(chances, steps, dt, seeds, arrays, constants):  # type: ignore[no-untyped-def]
-    """All networks for S patterns, one after the other, of random input spikes.
+    """Runs all networks on S patterns of random input spikes, one after the other.
 
     Args:
-        chances: of a spike of an input in a step [S, B, N].
-        steps: of each pattern.
+        chances: probability that an input spikes in a step [S, B, N].
+        steps: number of steps per pattern.
         dt: seconds per step.
-        seeds: of the input [S, B].
-        arrays: the state.
-        constants: of the layer.
+        seeds: random seeds of the input [S, B].
+        arrays: state of the layer.
+        constants: constants of the layer.
 
     Returns:
         Times, neurons and offsets of the output spikes.

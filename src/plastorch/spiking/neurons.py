@@ -1,8 +1,8 @@
-"""Leaky integrate-and-fire neurons as pure step functions, and any neurons as a module.
+"""Leaky integrate-and-fire neurons as pure step functions, and a module for any neurons.
 
-A step of dt begins with its input, to which neurons respond at once, and then all decays exactly,
-by exp(-dt / tau). States are as of the end of a step, which is the beginning of the next. Shapes: B
-independent networks of K neurons each. Potentials have any unit; inputs are jumps in it.
+A step of dt begins with its input, to which neurons respond at once; then everything decays
+exactly, by exp(-dt / tau). A state holds at the end of a step, where the next one begins. Shapes: B
+independent networks of K neurons each. Potentials have any unit; inputs are jumps in that unit.
 """
 
 import warnings
@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_positive
 
 SAME_TIME = 1e-9
-"""Seconds; times that differ by less are the same but for rounding."""
+"""Seconds; a smaller difference between two times is taken as rounding."""
 
 
 class LIFState(NamedTuple):
-    """Leaky integrate-and-fire neurons between two steps."""
+    """State of leaky integrate-and-fire neurons between two steps."""
 
     membrane: Tensor
     """Potential [B, K]."""
     theta: Tensor
-    """How far the threshold is above its lowest value [B, K]."""
+    """Threshold above its lowest value [B, K]."""
     refractory: Tensor
     """Seconds until a neuron takes input again, float64 [B, K]."""
 
@@ -39,14 +39,14 @@ class LIF:
     learning of digit recognition using spike-timing-dependent plasticity*, 2015.
 
     Args:
-        tau: of the membrane, seconds; infinite for one that doesn't leak.
-        threshold: of the membrane, above which a neuron fires.
-        reset: of the membrane at a spike.
-        rest: to which the membrane decays.
-        refractory: seconds.
-        theta_increase: at a spike.
-        theta_tau: with which theta decays to 0, seconds; at least ``tau``, so that a neuron can't
-            come above its threshold without input.
+        tau: time constant of the membrane, seconds; infinite for no leak.
+        threshold: membrane potential above which a neuron fires.
+        reset: membrane potential after a spike.
+        rest: membrane potential to which a neuron decays.
+        refractory: time without input after a spike, seconds.
+        theta_increase: growth of theta at a spike.
+        theta_tau: time constant with which theta decays to 0, seconds; at least ``tau``, so that a
+            neuron can't come above its threshold without input.
 
     Raises:
         InputError: if a constant is out of range.
@@ -75,7 +75,7 @@ class LIF:
             )
 
     def initial(self, like: Tensor) -> LIFState:
-        """Neurons at rest, for inputs like these [B, K]."""
+        """Returns the state of neurons at rest, for inputs like these [B, K]."""
         membrane = torch.full_like(like, self.rest)
         return LIFState(
             membrane, torch.zeros_like(like), torch.zeros_like(like, dtype=torch.float64)
@@ -84,17 +84,17 @@ class LIF:
     def step(
         self, drive: Tensor, state: LIFState, dt: float, generator: torch.Generator | None = None
     ) -> tuple[Tensor, LIFState]:
-        """:func:`lif_step`; nothing is by chance."""
+        """Runs :func:`lif_step`; nothing is random, so ``generator`` is not used."""
         return lif_step(drive, state, self, dt)
 
 
 def fire(drive: Tensor, state: LIFState, neuron: LIF) -> tuple[Tensor, LIFState]:
-    """What happens at once: input is taken, and who comes above the threshold fires.
+    """Applies the input at once: neurons that take it and come above the threshold fire.
 
     Args:
         drive: jumps of the membranes [B, K].
-        state: before.
-        neuron: constants.
+        state: state before the input.
+        neuron: constants of the neurons.
 
     Returns:
         Spikes, bool [B, K], and the state right after them.
@@ -110,12 +110,12 @@ def fire(drive: Tensor, state: LIFState, neuron: LIF) -> tuple[Tensor, LIFState]
 
 
 def receptive(state: LIFState) -> Tensor:
-    """Which neurons take input: those that are not refractory, bool [B, K]."""
+    """Returns which neurons take input, as they are not refractory, bool [B, K]."""
     return state.refractory <= SAME_TIME
 
 
 def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
-    """Neurons without input for ``dt`` seconds, exactly."""
+    """Advances neurons without input by ``dt`` seconds, exactly."""
     return LIFState(
         neuron.rest + (state.membrane - neuron.rest) * exp(-dt / neuron.tau),
         state.theta * exp(-dt / neuron.theta_tau),
@@ -124,13 +124,13 @@ def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
 
 
 def lif_step(drive: Tensor, state: LIFState, neuron: LIF, dt: float) -> tuple[Tensor, LIFState]:
-    """One step of leaky integrate-and-fire neurons.
+    """Runs one step of leaky integrate-and-fire neurons.
 
     Args:
         drive: jumps of the membranes at the beginning of the step [B, K].
-        state: before the step.
-        neuron: constants.
-        dt: seconds.
+        state: state before the step.
+        neuron: constants of the neurons.
+        dt: duration of the step, seconds.
 
     Returns:
         Spikes at the beginning of the step, bool [B, K], and the state at its end.
@@ -146,26 +146,26 @@ def lif_step(drive: Tensor, state: LIFState, neuron: LIF, dt: float) -> tuple[Te
 
 
 class Constants(Protocol):
-    """Constants of neurons that :class:`Neurons` takes."""
+    """Constants of the neurons that :class:`Neurons` runs."""
 
     tau: float
 
     def initial(self, like: Tensor) -> Any:
-        """Neurons at rest, for inputs like these [B, K]."""
+        """Returns the state of neurons at rest, for inputs like these [B, K]."""
 
     def step(
         self, drive: Tensor, state: Any, dt: float, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Any]:
-        """Spikes, bool [B, K], and the state after a step."""
+        """Returns spikes, bool [B, K], and the state after a step."""
 
 
 class Neurons(nn.Module):
     """Neurons as a module.
 
     Args:
-        constants: which neurons: :class:`LIF`, :class:`plastorch.spiking.stochastic.ExpLIF` or
+        constants: :class:`LIF`, :class:`plastorch.spiking.stochastic.ExpLIF` or
             :class:`plastorch.spiking.stochastic.SoftWTA`.
-        dt: duration of a step, seconds. Larger than the membrane's tau, it gives a warning.
+        dt: duration of a step, seconds. If it exceeds the membrane's tau, a warning is given.
 
     Raises:
         InputError: if ``dt`` is not positive.
@@ -185,18 +185,18 @@ class Neurons(nn.Module):
     def forward(
         self, x: Tensor, state: Any = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Any]:
-        """One step.
+        """Runs one step.
 
         Args:
             x: jumps of the membranes [B, K].
-            state: from the step before, as returned; at rest if None.
-            generator: of the spikes of neurons that fire by chance.
+            state: state returned by the step before; neurons at rest if None.
+            generator: random generator for neurons that fire at random.
 
         Returns:
-            Spikes, bool [B, K], and the state.
+            Spikes, bool [B, K], and the new state.
 
         Raises:
-            InputError: if inputs are not finite or of another shape, or the state doesn't fit.
+            InputError: if inputs are not finite or not [B, K], or the state doesn't fit.
         """
         if x.dim() != 2 or not bool(torch.isfinite(x).all()):
             raise InputError(f"x has shape {tuple(x.shape)}; expected finite inputs (B, K)")
@@ -214,7 +214,7 @@ class Neurons(nn.Module):
 
 
 def check_step(dt: float, **constants: float) -> None:
-    """Warns of a step longer than a time constant, seconds.
+    """Warns if a step is longer than a time constant, both in seconds.
 
     Raises:
         InputError: if ``dt`` is not positive.

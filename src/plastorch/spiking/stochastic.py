@@ -1,4 +1,4 @@
-"""Neurons that fire by chance: leaky ones, and a soft winner-take-all; as pure step functions.
+"""Neurons that fire at random: leaky ones and a soft winner-take-all, as pure step functions.
 
 Steps and shapes are those of :mod:`plastorch.spiking.neurons`.
 """
@@ -21,7 +21,7 @@ from plastorch.spiking.neurons import (
 
 
 class ExpLIFState(NamedTuple):
-    """Neurons with an exponential firing probability between two steps."""
+    """State of neurons with an exponential firing probability, between two steps."""
 
     membrane: Tensor
     """Potential [B, K]."""
@@ -31,18 +31,18 @@ class ExpLIFState(NamedTuple):
 
 @dataclass(frozen=True)
 class ExpLIF:
-    """Leaky neurons that fire by chance, at ``rate exp((membrane - threshold) / width)``.
+    """Leaky neurons that fire at random, at ``rate exp((membrane - threshold) / width)``.
 
     Gerstner, Kistler, Naud, Paninski, *Neuronal Dynamics*, 2014, chapter 9 (escape noise).
 
     Args:
-        tau: of the membrane, seconds; infinite for one that doesn't leak.
-        threshold: at which a neuron fires at ``rate``.
-        width: of the threshold: as much higher, a neuron fires e times as often.
-        rate: at the threshold, Hz.
-        reset: of the membrane at a spike.
-        rest: to which the membrane decays.
-        refractory: seconds without input or spikes after a spike.
+        tau: time constant of the membrane, seconds; infinite for no leak.
+        threshold: membrane potential at which a neuron fires at ``rate``.
+        width: rise of the membrane potential that makes a neuron fire e times as often.
+        rate: firing rate at the threshold, Hz.
+        reset: membrane potential after a spike.
+        rest: membrane potential to which a neuron decays.
+        refractory: time without input or spikes after a spike, seconds.
 
     Raises:
         InputError: if a constant is out of range.
@@ -63,7 +63,7 @@ class ExpLIF:
         check_not_negative(refractory=self.refractory)
 
     def initial(self, like: Tensor) -> ExpLIFState:
-        """Neurons at rest, for inputs like these [B, K]."""
+        """Returns the state of neurons at rest, for inputs like these [B, K]."""
         membrane = torch.full_like(like, self.rest)
         return ExpLIFState(membrane, torch.zeros_like(like, dtype=torch.float64))
 
@@ -74,7 +74,7 @@ class ExpLIF:
         dt: float,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, ExpLIFState]:
-        """:func:`exp_lif_step`."""
+        """Runs :func:`exp_lif_step`."""
         return exp_lif_step(drive, state, self, dt, generator)
 
 
@@ -85,17 +85,17 @@ def exp_lif_step(
     dt: float,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, ExpLIFState]:
-    """One step of leaky neurons with an exponential firing probability, 1 - exp(-rate(u) dt).
+    """Runs one step of leaky neurons that fire with probability 1 - exp(-rate(u) dt).
 
     Args:
         drive: jumps of the membranes at the beginning of the step [B, K].
-        state: before the step.
-        neuron: constants.
-        dt: seconds.
-        generator: of the spikes.
+        state: state before the step.
+        neuron: constants of the neurons.
+        dt: duration of the step, seconds.
+        generator: random generator for the spikes.
 
     Returns:
-        Spikes, at most one of a neuron, bool [B, K], and the state at the end of the step.
+        Spikes, at most one per neuron, bool [B, K], and the state at the end of the step.
 
     Example:
         >>> neuron, drive = ExpLIF(), torch.tensor([[0.0, 3.0]])
@@ -115,7 +115,7 @@ def exp_lif_step(
 
 
 class SoftWTAState(NamedTuple):
-    """Competing neurons between two steps."""
+    """State of competing neurons between two steps."""
 
     membrane: Tensor
     """Potential u [B, K]."""
@@ -123,15 +123,15 @@ class SoftWTAState(NamedTuple):
 
 @dataclass(frozen=True)
 class SoftWTA:
-    """Neurons of which one at a time fires, k with probability softmax(u)_k.
+    """Neurons that fire one at a time, neuron k with probability softmax(u)_k.
 
     Each output spike is a sample of the posterior of a hidden cause, given the input. Nessler,
     Pfeiffer, Buesing, Maass, *Bayesian computation emerges in generic cortical microcircuits
     through spike-timing-dependent plasticity*, 2013.
 
     Args:
-        tau: with which potentials decay to 0, seconds; infinite if they don't.
-        rate: of all neurons together, Hz.
+        tau: time constant with which potentials decay to 0, seconds; infinite for no decay.
+        rate: firing rate of all neurons together, Hz.
 
     Raises:
         InputError: if a constant is not positive.
@@ -145,7 +145,7 @@ class SoftWTA:
         check_positive(rate=self.rate)
 
     def initial(self, like: Tensor) -> SoftWTAState:
-        """Potentials of 0, for inputs like these [B, K]."""
+        """Returns potentials of 0, for inputs like these [B, K]."""
         return SoftWTAState(torch.zeros_like(like))
 
     def step(
@@ -155,21 +155,21 @@ class SoftWTA:
         dt: float,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, SoftWTAState]:
-        """:func:`soft_wta_step`."""
+        """Runs :func:`soft_wta_step`."""
         return soft_wta_step(drive, state, self, dt, generator)
 
 
 def winners(
     potential: Tensor, rate: float, dt: float, generator: torch.Generator | None = None
 ) -> Tensor:
-    """At most one spike of each network in a step of dt: with probability rate dt, and then of
-    neuron k with probability softmax(u)_k.
+    """Draws at most one spike per network in a step, with probability rate dt: that of neuron k
+    with probability softmax(u)_k.
 
     Args:
-        potential: u [B, K].
-        rate: of all neurons together, Hz.
-        dt: seconds.
-        generator: of the spikes.
+        potential: potentials u [B, K].
+        rate: firing rate of all neurons together, Hz.
+        dt: duration of the step, seconds.
+        generator: random generator for the spikes.
 
     Returns:
         Spikes, bool [B, K].
@@ -198,17 +198,17 @@ def soft_wta_step(
     dt: float,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, SoftWTAState]:
-    """One step of a soft winner-take-all; potentials go on after a spike.
+    """Runs one step of a soft winner-take-all; a spike doesn't reset the potentials.
 
     Args:
         drive: jumps of the potentials at the beginning of the step [B, K].
-        state: before the step.
-        neuron: constants.
-        dt: seconds.
-        generator: of the spikes.
+        state: state before the step.
+        neuron: constants of the neurons.
+        dt: duration of the step, seconds.
+        generator: random generator for the spikes.
 
     Returns:
-        Spikes, at most one of each network, bool [B, K], and the state at the end of the step.
+        Spikes, at most one per network, bool [B, K], and the state at the end of the step.
 
     Raises:
         InputError: if the rate is above one spike per step.
@@ -219,6 +219,6 @@ def soft_wta_step(
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform numbers in [0, 1), drawn where the generator is."""
+    """Draws uniform numbers in [0, 1) on the generator's device, then moves them to ``like``'s."""
     device = like.device if generator is None else generator.device
     return torch.rand(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)
