@@ -11,7 +11,7 @@ __all__ = ["FileClassifier"]
 
 
 def __getattr__(name: str) -> object:
-    """Imports the estimator when it is asked for: scikit-learn and polars take a second."""
+    """Imports the estimator only on access: scikit-learn and polars take a second."""
     if name == "FileClassifier":
         try:
             from plastorch.files.classifier import FileClassifier

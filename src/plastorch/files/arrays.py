@@ -1,4 +1,4 @@
-"""What scikit-learn users hand to the classifier, checked: records, classes, a seed."""
+"""Checks of what scikit-learn users pass to the classifier: records, classes, a seed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,16 +18,16 @@ from plastorch.files.catalogue import read_catalogue
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
-    """Records as a frame; columns without names, of an array or in pandas, are x0, x1, …
+    """Returns records as a frame; unnamed columns of an array or pandas frame are x0, x1, ….
 
     Args:
-        estimator: gets ``n_features_in_`` if reset, and is asked for it of an array if not.
-        X: see :func:`plastorch.files.as_frame.as_frame`, or the path of a CSV file, or rows of
-            numbers.
-        reset: whether it learns from these records first.
+        estimator: gets ``n_features_in_`` if reset; otherwise an array must have that width.
+        X: records as for :func:`plastorch.files.as_frame.as_frame`, the path of a CSV file, or rows
+            of numbers.
+        reset: whether these are the first records that the estimator learns from.
 
     Raises:
-        InputError: if they are neither, or an array has infinite values or another width.
+        InputError: X has another form, or an array has infinite values or another width.
     """
     if not _is_array(X):
         frame = read_catalogue(X) if isinstance(X, (str, Path)) else as_frame(X)
@@ -45,10 +45,10 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
 
 
 def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    """One class per record [N].
+    """Returns one class per record [N].
 
     Raises:
-        InputError: if there are too few or too many, one is missing, or they are fractions.
+        InputError: classes are too few, too many, missing or fractions.
     """
     if y is None:
         raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
@@ -66,10 +66,10 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
 
 
 def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
-    """The different classes, sorted.
+    """Returns the different classes, sorted.
 
     Raises:
-        InputError: if there are less than two, or they can't be sorted.
+        InputError: there are fewer than two, or they can't be sorted.
     """
     with as_input_error(argument):
         classes = np.unique(np.asarray(labels))
@@ -82,10 +82,10 @@ def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
 
 
 def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Places of labels among the sorted classes.
+    """Returns each label's index among the sorted classes.
 
     Raises:
-        InputError: if a label is not one of them.
+        InputError: a label is not one of them.
     """
     with as_input_error("y"):
         unknown = np.setdiff1d(labels, classes)
@@ -105,7 +105,7 @@ def _is_array(X: Any) -> bool:
 
 
 def _is_numbered(X: Any) -> bool:
-    """Whether it is a pandas frame whose columns are just 0, 1, …"""
+    """Returns whether X is a pandas frame whose columns are just 0, 1, …."""
     is_pandas = type(X).__module__.split(".")[0] == "pandas"
     return is_pandas and list(X.columns) == list(range(X.shape[1]))
 

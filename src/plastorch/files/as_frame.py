@@ -1,4 +1,4 @@
-"""Records of files, or of anything else with metadata, in any common form, as one polars frame."""
+"""Records of files, or of anything else with metadata, in any common form as one polars frame."""
 
 from collections.abc import Iterable, Mapping
 from numbers import Number
@@ -13,25 +13,25 @@ _FORMS = "dicts, a polars, pandas or Arrow frame, or the path of a Parquet file"
 
 
 def as_frame(records: Any) -> pl.DataFrame:
-    """One row per record, one column per key; null is a missing value.
+    """Returns one row per record and one column per key; null is a missing value.
 
-    Numbers in text are text. A key whose values are of several types, such as 7 and "seven",
-    becomes text: "7" and "seven"; true is "true" then, and a list is its elements joined by "|".
-    Whole numbers, fractions and truth values together are numbers. NaN is missing, "" is not.
-    A value may be of any length. Text that is no Unicode, as of file names that are not UTF-8, has
-    its odd bytes written out, such as ``\\udcff``.
+    Numbers in text stay text. A key whose values are of several types, such as 7 and "seven",
+    becomes text: "7" and "seven"; true becomes "true", and a list its elements joined by "|".
+    Whole numbers, fractions and truth values together become numbers. NaN is missing, "" is not.
+    A value may be of any length. In text that is not valid Unicode, such as file names that are not
+    UTF-8, the invalid bytes are written out, such as ``\\udcff``.
 
     Args:
         records: dicts, a polars, pandas or Arrow frame, or the path of a Parquet file. A key that a
-            dict lacks is missing. An index of a pandas frame is left out.
+            dict lacks is missing. The index of a pandas frame is left out.
 
     Returns:
-        At least one row and one column; a polars frame as it is, if it has no NaN.
+        Frame with at least one row and one column; a polars frame without NaN is returned as is.
 
     Raises:
-        InputError: if there is no record or no key, two keys have the same name, one is "*" or a
-            pattern such as "^.*$", a value is of a type that no key has (bytes, dicts, nested
-            lists, Python objects), or the file is not there or not Parquet.
+        InputError: there is no record or no key, two keys have the same name, one is "*" or a
+            pattern such as "^.*$", a value has an unsupported type (bytes, dicts, nested lists,
+            Python objects), or the file is missing or not Parquet.
 
     Example:
         >>> as_frame([{"owner": "ada", "size": 7}, {"size": "large"}]).rows()
@@ -92,7 +92,7 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
         return pl.from_pandas(frame)
     except ImportError:
         raise InputError("pyarrow is missing; expected: pip install pyarrow") from None
-    except (ValueError, TypeError):  # pyarrow's own: a column of several types
+    except (ValueError, TypeError):  # from pyarrow: a column of several types
         known = frame.notna()
         columns = [
             [v if k else None for v, k in zip(frame.iloc[:, j], known.iloc[:, j], strict=True)]
@@ -118,7 +118,7 @@ def _from_dicts(rows: list[Any]) -> pl.DataFrame:
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:
-    """Values of one type as they are, of several as text."""
+    """Returns values of one type as they are, and of several types as text."""
     types = {type(value) for value in values if value is not None}
     if str in types or (len(types) > 1 and not all(issubclass(t, Number) for t in types)):
         return pl.Series(name, [None if v is None else _text(v) for v in values], pl.String)

@@ -1,4 +1,4 @@
-"""Tables of records in files: Parquet and CSV, read and written some records at a time."""
+"""Tables of records in Parquet and CSV files, read and written in chunks."""
 
 import contextlib
 import os
@@ -15,22 +15,22 @@ from plastorch.files.as_frame import as_frame
 from plastorch.files.formulas import guarded, unguarded
 
 ROWS = 1 << 19
-"""Records that are in memory at a time."""
+"""Number of records in memory at a time."""
 MOST_CELLS = 1 << 29
-"""Values of a table in memory; a small file can hold more than any memory."""
+"""Largest number of values of a table in memory; a small file can hold more than any memory."""
 _CSV = (".csv", ".csv.gz")
 
 
 def read_catalogue(path: str | Path) -> pl.DataFrame:
-    """All records of a file.
+    """Reads all records of a file.
 
     Args:
-        path: of a CSV file with a header (``.csv`` or ``.csv.gz``), where an empty value is missing
-            and a column's type is that of all its values, else of a Parquet file. Of the
-            apostrophes before what a spreadsheet would take for a formula, one is taken away.
+        path: CSV file with a header (``.csv`` or ``.csv.gz``), else a Parquet file. In CSV, an
+            empty value is missing, and a column's type fits all its values. One apostrophe before
+            text that a spreadsheet would take for a formula is removed.
 
     Raises:
-        InputError: if it is missing, damaged or empty.
+        InputError: the file is missing, damaged or empty.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -56,14 +56,14 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
 
 
 def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
-    """The records of a file, some at a time; of Parquet no more than these are read at a time.
+    """Yields the records of a file in chunks; of Parquet, only one chunk is read at a time.
 
     Args:
-        path: as for :func:`read_catalogue`.
-        rows: at a time.
+        path: file, as for :func:`read_catalogue`.
+        rows: number of records per chunk.
 
     Raises:
-        InputError: if it is missing, damaged or empty.
+        InputError: the file is missing, damaged or empty.
     """
     path = Path(path)
     if not is_parquet(path):
@@ -76,15 +76,15 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file is read as Parquet."""
+    """Returns whether a file is read as Parquet."""
     return path.is_file() and not path.name.endswith(_CSV)
 
 
 def count_rows(path: Path) -> int:
-    """How many records a Parquet file has.
+    """Returns the number of records of a Parquet file.
 
     Raises:
-        InputError: if it is not Parquet.
+        InputError: the file is not Parquet.
     """
     with _refusals(f"{path} is not Parquet"):
         rows: int = _scan(path).select(pl.len()).collect().item()
@@ -92,15 +92,15 @@ def count_rows(path: Path) -> int:
 
 
 def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
-    """Some records of a Parquet file.
+    """Reads a range of records of a Parquet file.
 
     Args:
-        path: of the file.
-        begin: number of the first one.
-        rows: how many, or those that there are.
+        path: Parquet file.
+        begin: index of the first record.
+        rows: number of records; fewer are returned where the file ends.
 
     Raises:
-        InputError: if it is damaged, or there are none.
+        InputError: the file is damaged, or the range has no records.
     """
     with _refusals(f"{path} is damaged"):
         part = _scan(path).slice(begin, rows).collect()
@@ -108,19 +108,19 @@ def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
 
 
 def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = False) -> int:
-    """Writes frames one after the other into a file, which is replaced at the very end.
+    """Writes frames one after the other into a file, which is replaced only at the very end.
 
     Args:
-        parts: with the same columns.
-        out: ``.parquet`` or ``.csv``.
-        raw: leaves text in ``.csv`` as it is; else what a spreadsheet would take for a formula has
-            an apostrophe before it, which :func:`read_catalogue` takes away.
+        parts: frames with the same columns.
+        out: ``.parquet`` or ``.csv`` file.
+        raw: whether to write text to ``.csv`` unchanged; otherwise an apostrophe goes before text
+            that a spreadsheet would take for a formula, and :func:`read_catalogue` removes it.
 
     Returns:
-        How many rows that were.
+        Number of rows written.
 
     Raises:
-        InputError: if the name ends in something else, or it can't be written.
+        InputError: the name has another ending, or the file can't be written.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -142,10 +142,10 @@ def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = Fal
 
 @contextlib.contextmanager
 def beside(out: Path) -> Iterator[Path]:
-    """A folder next to a file that is being made, for its parts.
+    """Makes a temporary folder for parts, next to the file that is being written.
 
     Raises:
-        InputError: if it can't be made.
+        InputError: the folder can't be made.
     """
     with contextlib.ExitStack() as stack:
         with _refusals(f"can't write {out}"):
@@ -155,10 +155,10 @@ def beside(out: Path) -> Iterator[Path]:
 
 
 def write_part(part: pl.DataFrame, path: Path) -> None:
-    """Writes a part of a table, which is there as a whole or not at all.
+    """Writes a part of a table as a whole or not at all.
 
     Raises:
-        InputError: if it can't be written.
+        InputError: the part can't be written.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with _refusals(f"can't write {path}"):
@@ -167,15 +167,15 @@ def write_part(part: pl.DataFrame, path: Path) -> None:
 
 
 def join_parts(parts: Sequence[Path], out: Path, raw: bool = False) -> None:
-    """Makes one table of its parts, which replaces a file at the very end.
+    """Joins parts into one table, which replaces a file only at the very end.
 
     Args:
-        parts: in their order, in one folder.
-        out: ``.parquet`` or ``.csv``.
-        raw: as for :func:`write_frames`.
+        parts: files in order, in one folder.
+        out: ``.parquet`` or ``.csv`` file.
+        raw: whether to write text unchanged, as for :func:`write_frames`.
 
     Raises:
-        InputError: if it can't be written.
+        InputError: the table can't be written.
     """
     with _refusals(f"can't write {out}"):
         whole = parts[0].with_name(f"whole{out.suffix}")
@@ -197,9 +197,9 @@ def check_out(
     """Raises InputError if a table can't be written under that name.
 
     Args:
-        out: of the table.
-        inputs: what is read, and not to be lost.
-        endings: of names, which say what form a table has.
+        out: file of the table.
+        inputs: files that are read and must not be overwritten.
+        endings: allowed endings of the name; they select the format.
     """
     out = Path(out)
     check_output(out, *inputs)

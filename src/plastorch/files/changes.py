@@ -1,17 +1,17 @@
-"""Where below a folder something changed, as the system tells of it, in a queue that can't grow.
+"""Bounded queue of the places below a folder that the system reports as changed.
 
-The system's events are only hints, for some never come. The library that hands them on says
-nothing when the system's queue (16,384 events on Linux) overflowed, doesn't tell of the files that
-a new folder had before it was watched, and fails for good at a name that is not UTF-8. So whatever
-may have been missed is looked at again:
+The system's events are only hints, as some never arrive. The library that passes them on does not
+report an overflow of the system's queue (16,384 events on Linux) or the files that a new folder
+had before it was watched, and it stops for good at a name that is not UTF-8. So whatever may have
+been missed is looked at again:
 
-- a new folder, when the library has had time to watch it;
-- the whole tree, after many changes at once, or when the library had to be started again, or when
-  more places wait than the queue holds.
+- a new folder, once the library has had time to watch it;
+- the whole tree, after many changes at once, after a restart of the library, or when more places
+  wait than the queue holds.
 
-What no event hints at only a walk from time to time can find, which is left to whoever uses this:
-changes on a network file system or through mapped memory, and in folders that aren't watched since
-the system can't watch more, or since they, or others that came before them, can't be read.
+Changes without events are found only by a walk from time to time, which is left to the caller:
+changes on a network file system or through mapped memory, and in folders that aren't watched
+because the system can't watch more, or because they, or others before them, can't be read.
 """
 
 import contextlib
@@ -26,30 +26,30 @@ from watchfiles import Change
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 LIMIT = 10_000
-"""Places that may wait; when there are more, the whole tree takes their place."""
+"""Largest number of waiting places; beyond it, the whole tree takes their place."""
 
 BURST = 1_000
-"""Changes at once from which on the system's queue may have overflowed, as a file that is made and
-written gives four events."""
+"""Number of changes at once from which on the system's queue may have overflowed; a file that is
+made and written gives four events."""
 
 SETTLE_S = 1.0
 """Seconds until a doubtful place is looked at again."""
 
 _GROUP_MS, _QUIET_MS = 500, 50
-"""Events are handed on after a quiet moment, or when they have been gathered for some time."""
+"""Milliseconds after which events are passed on: since the first one, and without a new one."""
 
 
 class Changes:
-    """Listens, in a thread of its own, while its ``with`` block runs.
+    """Listens for changes in a thread of its own while its ``with`` block runs.
 
     Args:
-        root: absolute path of a folder, free of symbolic links.
+        root: absolute path of a folder, without symbolic links.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.notice = ""
-        """Why not all changes are told of, if so."""
+        """Reason why some changes are not reported, or empty."""
         self._places: set[str] = set()
         self._doubts: dict[str, float] = {}
         self._told = threading.Condition()
@@ -71,10 +71,10 @@ class Changes:
         self._thread.join()
 
     def take(self, timeout_s: float) -> set[str]:
-        """Files and folders to look at, those with all that is below; they may be gone.
+        """Returns files and folders to look at, folders with all that is below; some may be gone.
 
         Args:
-            timeout_s: how long to wait for some.
+            timeout_s: longest time to wait for one, in seconds.
 
         Returns:
             Absolute paths; only the root, if it is among them.
@@ -89,7 +89,7 @@ class Changes:
         return {self.root} if self.root in places else places
 
     def hear(self, changes: set[tuple[int, str]]) -> None:
-        """Takes note of changes, by their kind and path."""
+        """Queues changes, given by kind and path."""
         places = {path for _, path in changes}
         if len(places) >= BURST:
             doubts = [self.root]
@@ -117,9 +117,9 @@ class Changes:
                 self._doubts[self.root] = time.monotonic() + SETTLE_S
 
     def _hear_all(self, watcher: RustNotify) -> None:
-        """Ends when the ``with`` block does, or the library fails, which it does for good."""
+        """Runs until the ``with`` block ends or the library fails, after which it can't go on."""
         with contextlib.suppress(WatchfilesRustInternalError):
-            # With a timeout, the library may drop events that come in as the time is over.
+            # With a timeout, the library may drop events that arrive just as the time is over.
             while not isinstance(
                 changes := watcher.watch(_GROUP_MS, _QUIET_MS, 0, self._closing), str
             ):
@@ -137,7 +137,7 @@ class Changes:
 
 
 def _watcher(root: str, careless: bool) -> RustNotify:
-    """The library's watcher of a tree; a careless one watches the folders that it can."""
+    """Opens the library's watcher of a tree; a careless one watches only the folders it can."""
     return RustNotify(
         [root],
         debug=False,

@@ -1,4 +1,4 @@
-"""Classes of files, or of other records, by their metadata: a scikit-learn estimator.
+"""Classifier of files, or other records, by their metadata: a scikit-learn estimator.
 
 After Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural
 networks*, ISCAS 2020, arXiv 2004.03953.
@@ -36,38 +36,38 @@ from plastorch.spiking.patterns.train import train, update
 Result = TypeVar("Result")
 
 MOST_ROWS, MOST_BYTES = 1 << 19, 1 << 28
-"""Of the records and spikes that are in memory at a time."""
+"""Largest numbers of records and of bytes of spike patterns in memory at a time."""
 
 
 class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Learns classes of records from their keys and values with a spiking network.
 
-    Each key owns some input neurons, more if its values tell more of the classes. A value decides
-    when they fire, so that similar records make similar patterns of spikes
-    (:mod:`plastorch.files.encode`). A network of two layers answers with a pattern of spikes, and
-    the class is the one whose target pattern is nearest (:mod:`plastorch.spiking.patterns.rule`).
+    Each key owns some input neurons, more if its values tell more about the classes. A value sets
+    when they fire, so that similar records give similar spike patterns
+    (:mod:`plastorch.files.encode`). A two-layer network answers with a spike pattern, and the
+    predicted class is that of the nearest target pattern (:mod:`plastorch.spiking.patterns.rule`).
 
-    Records are matched with the model by the names of their keys; order and further keys don't
-    matter. Where a record has no value for a key, or all lack the key, its neurons don't fire; a
-    category that was not there in training has a pattern of its own, which is like no other. Text
-    in a key of numbers is missing if it is no number.
+    Records are matched to the model by the names of their keys; order and additional keys don't
+    matter. The neurons of a missing key don't fire, also if all records lack it. A category unseen
+    in training has a pattern of its own, unlike any other. Text in a key of numbers that is not a
+    number is missing.
 
     Args:
-        hidden: neurons of the hidden layer.
-        neurons: input neurons of all keys together, one per key at least.
-        bins: times at which they may fire, 2 to 254.
-        epochs: passes over the records in :meth:`fit`.
-        learning_rate: the highest in :meth:`fit`, that of :meth:`partial_fit`.
-        batch_size: records per update of the weights.
+        hidden: number of hidden neurons.
+        neurons: total number of input neurons, at least one per key.
+        bins: number of times at which input neurons may fire, 2 to 254.
+        epochs: number of passes over the records in :meth:`fit`.
+        learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
+        batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
-            or None to take numpy's global one.
+            or None for numpy's global one.
 
     Attributes:
         classes_: sorted classes.
-        class_count_: records of each class that it learned from.
-        keys_: what is known of each key (:class:`plastorch.files.keys.Key`).
-        network_: the :class:`plastorch.spiking.patterns.network.PatternNetwork`.
-        n_features_in_: keys of the records that it learned from first.
+        class_count_: number of training records of each class.
+        keys_: learned description of each key (:class:`plastorch.files.keys.Key`).
+        network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
+        n_features_in_: number of keys of the first training records.
 
     Example:
         >>> rows = [{"owner": name, "size": size} for name in ("ada", "bob") for size in range(20)]
@@ -99,20 +99,20 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: ArrayLike, tell: Callable[[int, float], None] | None = None) -> Self:
-        """Learns anew. The patterns of all records are in memory, a byte per input neuron.
+        """Trains from scratch; all patterns are in memory, one byte per record and input neuron.
 
         Args:
             X: records [N]: dicts, a polars, pandas or Arrow frame, the path of a Parquet or CSV
                 file (see :func:`plastorch.files.as_frame.as_frame`), or an array of numbers [N, M],
                 whose columns are x0, x1, ….
-            y: classes [N] of any sortable type, two different ones or more.
-            tell: is called after each epoch with its number and the share of right answers in it.
+            y: classes [N] of any sortable type, at least two different ones.
+            tell: callback after each epoch, given its number and the training accuracy.
 
         Returns:
-            The estimator.
+            The estimator itself.
 
         Raises:
-            InputError: if records, classes or a constructor argument are unusable.
+            InputError: records, classes or a constructor argument are unusable.
         """
         self._check_arguments()
         frame = as_records(self, X, reset=True)
@@ -134,24 +134,24 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
-        """Learns online from one more batch of records, in one pass at a constant learning rate.
+        """Trains online on one batch of records, in one pass at a constant learning rate.
 
-        What is known of the keys comes from the first batch, which should be like those to come,
-        and stays. After :meth:`fit`, the fitted network goes on learning. The optimiser keeps its
-        state from call to call, but not in a saved model.
+        The keys are learned from the first batch, which should be typical, and then stay fixed.
+        After :meth:`fit`, the fitted network is trained further. The optimizer keeps its state
+        between calls, but not in a saved model.
 
         Args:
-            X: records as in :meth:`fit`.
-            y: classes [N], each one of the known classes.
+            X: records, as in :meth:`fit`.
+            y: classes [N], each a known class.
             classes: all classes that will ever occur; needed in the first call, unless :meth:`fit`
                 came before.
 
         Returns:
-            The estimator.
+            The estimator itself.
 
         Raises:
-            InputError: if records, classes or a constructor argument are unusable; what was learned
-                before is left as it was.
+            InputError: records, classes or a constructor argument are unusable; the model is left
+                as it was.
         """
         self._check_arguments()
         first = not hasattr(self, "network_")
@@ -171,70 +171,70 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The class of each record.
+        """Predicts the class of each record.
 
         Args:
-            X: records as in :meth:`fit`; of a Parquet file, half a million at most are in memory at
-                a time.
+            X: records, as in :meth:`fit`; a Parquet file is read in chunks of half a million
+                records at most.
 
         Returns:
             Classes [N].
 
         Raises:
-            InputError: if the records are unusable, or have none of the keys.
-            NotFittedError: before the first records were learned from.
+            InputError: the records are unusable, or have none of the keys.
+            NotFittedError: the estimator has not been trained.
         """
         codes = np.concatenate(list(self._each(X, decided)))
         predicted: NDArray[Any] = self.classes_[codes]
         return predicted
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probability of each class.
+        """Predicts the probability of each class.
 
         Args:
-            X: records as in :meth:`fit`.
+            X: records, as in :meth:`fit`.
 
         Returns:
-            Probabilities [N, classes], in the order of ``classes_``; :meth:`predict` gives the
-            class with the highest.
+            Probabilities [N, classes], in the order of ``classes_``; the class with the highest is
+            that of :meth:`predict`.
 
         Raises:
-            InputError: if the records are unusable, or have none of the keys.
-            NotFittedError: before the first records were learned from.
+            InputError: the records are unusable, or have none of the keys.
+            NotFittedError: the estimator has not been trained.
         """
         return np.concatenate(list(self._each(X, probable)))
 
     def describe(self, X: Any) -> pl.DataFrame:
-        """Class of each record, how sure it is, and which keys drove it.
+        """Predicts the class of each record, its probability, and the keys that drove it.
 
-        A key's share is what its neurons' spikes add to the margin between the class and the next
-        one (:mod:`plastorch.spiking.patterns.attribution`).
+        A key's share is what its neurons' spikes add to the margin between the class and the
+        runner-up (:mod:`plastorch.spiking.patterns.attribution`).
 
         Args:
-            X: records as in :meth:`fit`.
+            X: records, as in :meth:`fit`.
 
         Returns:
-            ``label``, text; ``confidence``, its probability; ``keys``, up to three with a positive
-            share, the largest first, joined by ", "; a row per record.
+            Frame with a row per record: ``label``, the class as text; ``confidence``, its
+            probability; ``keys``, up to three with a positive share, largest first, joined by ", ".
 
         Raises:
-            InputError: if the records are unusable, or have none of the keys.
-            NotFittedError: before the first records were learned from.
+            InputError: the records are unusable, or have none of the keys.
+            NotFittedError: the estimator has not been trained.
         """
         check_is_fitted(self)
         names = [str(name) for name in self.classes_.tolist()]
         return pl.concat(self._each(X, partial(described, names=names)))
 
     def save(self, path: str | Path) -> None:
-        """Writes the model into one file, safetensors with settings as JSON, atomically.
+        """Writes the model to one file atomically: safetensors, with settings as JSON.
 
         Args:
-            path: of the file, which is replaced.
+            path: file; an existing one is replaced.
 
         Raises:
-            InputError: if it can't be written, or the classes are not text, numbers or truth
+            InputError: the file can't be written, or the classes are not text, numbers or truth
                 values.
-            NotFittedError: before the first records were learned from.
+            NotFittedError: the estimator has not been trained.
         """
         check_is_fitted(self)
         model_file.write(Path(path), self._settings(), self._tensors())
@@ -244,10 +244,10 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Reads a model that :meth:`save` wrote; nothing in the file is ever executed.
 
         Args:
-            path: of the file.
+            path: file to read.
 
         Raises:
-            InputError: if it is missing, damaged, of a later version, or something else.
+            InputError: the file is missing, damaged, of a later version, or no model.
         """
         found = model_file.read(Path(path))
         model = cls(**found.params)
@@ -259,7 +259,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal digits that no other model has: the SHA-256 of settings and weights."""
+        """Returns the SHA-256 of settings and weights as hexadecimal digits."""
         check_is_fitted(self)
         return digest(self._settings(), self._tensors())
 
@@ -272,11 +272,11 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "network_")
 
     def _start(self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any) -> Tensor:
-        """A new network for the keys of the records, whose patterns it returns."""
+        """Builds a new network for the keys of the records, and returns their patterns."""
         seed, bins = seed_of(self.random_state), int(self.bins)
         needed = int(self.neurons) * (
             frame.height + 16 * int(self.hidden)
-        )  # patterns, weights, optimiser
+        )  # patterns, weights, optimizer
         check_memory(needed, neurons=self.neurons, hidden=self.hidden)
         encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
         self._build(encoder, neuron_for(bins), classes, seed)
@@ -303,7 +303,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _each(
         self, X: Any, of_chunk: Callable[[PatternNetwork, CorrelativeEncoder, pl.DataFrame], Result]
     ) -> Iterator[Result]:
-        """What a function makes of each chunk of the records."""
+        """Yields the result of a function for each chunk of the records."""
         check_is_fitted(self)
         rows = max(1, min(MOST_ROWS, MOST_BYTES // self._encoder.neurons))
         if isinstance(X, (str, Path)):

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from plastorch.files.keys import Key
 
 FARTHEST = 2.0**52
-"""Numbers that are more widths than this from the centre count as so many."""
+"""Largest distance of a number from the center, in widths; larger ones are clipped to it."""
 
 
 def keyed(records: Any, keys: "Sequence[Key]") -> pl.DataFrame:
-    """The columns of the keys, in their order; a key that no record has is missing in all.
+    """Selects the columns of the keys, in order; a key that no record has is missing in all.
 
     Args:
-        records: see :func:`plastorch.files.as_frame.as_frame`.
-        keys: of which the records must have at least one.
+        records: records, as for :func:`plastorch.files.as_frame.as_frame`.
+        keys: keys; the records must have at least one.
 
     Raises:
-        InputError: if the records have none of the keys.
+        InputError: the records have none of the keys.
     """
     frame = as_frame(records)
     if not any(key.name in frame.columns for key in keys):
@@ -40,15 +40,15 @@ def keyed(records: Any, keys: "Sequence[Key]") -> pl.DataFrame:
 
 
 def texts(column: pl.Series) -> pl.Series:
-    """Values as text, the same whatever type they come in: 7, 7.0 and "7" are "7".
+    """Returns values as text, the same for all types: 7, 7.0 and "7" are "7".
 
     Fractions are written as polars does.
 
     Args:
-        column: of any type that a key may have.
+        column: values of any type that a key may have.
 
     Returns:
-        String; lists are joined by "|".
+        String series; lists are joined by "|".
 
     Example:
         >>> texts(pl.Series([1.0, 2.5, None])).to_list()
@@ -66,15 +66,15 @@ def texts(column: pl.Series) -> pl.Series:
 
 
 def numbers(column: pl.Series) -> NDArray[np.float64]:
-    """Values as numbers; times are seconds since 1970, or since midnight; NaN where missing.
+    """Returns values as numbers; NaN where missing.
 
-    Text that is no number is missing.
+    Times are seconds since 1970 or since midnight. Text that is not a number is missing.
 
     Args:
-        column: of any type but lists.
+        column: values of any type but lists.
 
     Raises:
-        InputError: if the values are lists.
+        InputError: the values are lists.
 
     Example:
         >>> numbers(pl.Series(["1.5", "many", None]))
@@ -95,31 +95,31 @@ def numbers(column: pl.Series) -> NDArray[np.float64]:
 
 
 def cells(column: pl.Series, key: "Key") -> NDArray[np.float64]:
-    """Numbers in units of the width within which two of them are alike.
+    """Returns numbers in units of the width within which two of them are alike.
 
     Args:
-        column: of a key that is a number or a cycle.
-        key: what is known of it.
+        column: values of a key that is a number or a cycle.
+        key: description of the key.
 
     Returns:
-        From the centre, NaN where missing; of a cycle from its beginning, 0 to key.cells.
+        Distance from the center, NaN where missing; of a cycle from its start, 0 to key.cells.
     """
     values = numbers(column)
     if key.kind == "cycle":
-        with np.errstate(invalid="ignore"):  # infinite ones are nowhere on a circle
+        with np.errstate(invalid="ignore"):  # infinite values have no place on a circle
             place = np.mod(values, key.period) / key.width
-        return np.where(place >= key.cells, 0.0, place)  # just below 0, rounded
+        return np.where(place >= key.cells, 0.0, place)  # rounded up from just below 0
     if key.log:
         values = np.log1p(np.maximum(values, 0))
     return np.clip((values - key.center) / (key.scale * key.width), -FARTHEST, FARTHEST)
 
 
 def prefixes(text: pl.Series, depth: int) -> pl.Series:
-    """The first components of paths; a shorter path is its own.
+    """Returns the first components of paths; a shorter path is returned whole.
 
     Args:
-        text: paths; a "/" at either end, or a doubled one, doesn't count.
-        depth: how many components.
+        text: paths; "/" at either end and doubled "/" are ignored.
+        depth: number of components.
 
     Example:
         >>> prefixes(pl.Series(["/usr/share/doc", "etc", None]), 2).to_list()
@@ -129,23 +129,23 @@ def prefixes(text: pl.Series, depth: int) -> pl.Series:
 
 
 def components(text: pl.Series) -> pl.Series:
-    """The components of paths, as lists."""
+    """Splits paths into lists of components."""
     return _parts(text, "/")
 
 
 def members(text: pl.Series) -> pl.Series:
-    """The different elements of sets, as lists; empty ones don't count."""
+    """Splits sets into lists of distinct elements; empty ones are ignored."""
     return _parts(text, "|").list.unique()
 
 
 def utf8(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """The bytes of texts, one after the other.
+    """Returns the bytes of all texts, one after the other.
 
     Args:
-        text: String [B].
+        text: texts [B].
 
     Returns:
-        Bytes; where each text begins and the last one ends [B + 1]; which are not missing [B].
+        Bytes; start of each text and end of the last [B + 1]; mask of present texts [B].
 
     Example:
         >>> utf8(pl.Series(["ab", None, "c"]))[1]

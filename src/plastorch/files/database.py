@@ -1,4 +1,4 @@
-"""An SQLite file of one program and one schema, whose errors are in plain words."""
+"""An SQLite file of one program and one schema, with errors in plain words."""
 
 import contextlib
 import os
@@ -13,30 +13,30 @@ from plastorch.engine.errors import InputError, check_file
 Row = tuple[Any, ...]
 
 MOST_STEPS = 100_000
-"""Of SQLite's machine, in which it reads what tables there are; of one table it takes hundreds."""
+"""Limit of SQLite's virtual machine steps for reading the tables; one table takes hundreds."""
 
 PATIENCE_S = 30
-"""How long others may keep the file to themselves."""
+"""Longest time in seconds to wait while others lock the file."""
 
 
 class Database:
-    """A file with one table, for one thread at a time.
+    """A file with one table, for use by one thread at a time.
 
     It keeps a write-ahead log, so others can read while rows are written. The log is not forced to
-    disk with every transaction (``synchronous=NORMAL``): what a killed process had written is safe
-    with the system anyway; a power failure can cost the last transactions, not the database.
+    disk with every transaction (``synchronous=NORMAL``): what a killed process wrote is safe in the
+    system's cache; a power failure can cost the last transactions, not the database.
 
     Args:
-        path: the file; on a local disk, as write-ahead logs don't work over a network.
-        create: makes it if it isn't there.
-        table: how its table is made.
-        application_id: marks the file as ours.
-        version: of the table; a file of a later version is refused.
+        path: file on a local disk, as write-ahead logs don't work over a network.
+        create: whether to create the file if it is missing.
+        table: SQL statement that creates the table.
+        application_id: number that marks the file as plastorch's.
+        version: version of the table; a file of a later version is refused.
 
     Raises:
-        InputError: if the file can't be opened, is damaged, or belongs to another program or a
-            later version; it is left as it is. Other methods raise it too, with what SQLite says,
-            if the disk is full or can't be written; transactions that were done before stay.
+        InputError: the file can't be opened, is damaged, or belongs to another program or a
+            later version; it is left as it is. Other methods raise it too, with SQLite's message,
+            if the disk is full or can't be written; finished transactions are kept.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class Database:
         self._connection.close()
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
-        """The rows that a query gives."""
+        """Returns the rows of a query."""
         with self._reporting():
             return self._connection.execute(query, values).fetchall()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Cursor]:
-        """A transaction: what its ``with`` block does is done as a whole, or not at all."""
+        """Runs its ``with`` block as one transaction: as a whole or not at all."""
         with self._reporting():
             cursor = self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -87,10 +87,10 @@ class Database:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps others from doing the same; ends with the process, however that ends.
+        """Locks out other processes that call it; the lock ends with the process in any case.
 
         Raises:
-            InputError: if another process does so now, or the folder can't be written.
+            InputError: another process holds the lock, or the folder can't be written.
         """
         import fcntl
 
@@ -107,7 +107,7 @@ class Database:
             yield
 
     def _read_tables(self) -> None:
-        """Lets SQLite read its list of tables, whose pages, too, could be shared almost forever."""
+        """Lets SQLite read its list of tables, which a crafted file could make almost endless."""
         self._connection.set_progress_handler(lambda: 1, MOST_STEPS)
         try:
             self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
@@ -115,7 +115,7 @@ class Database:
             self._connection.set_progress_handler(None, 0)
 
     def _keep_log(self) -> None:
-        """Turns the write-ahead log on."""
+        """Turns on the write-ahead log."""
         end = time.monotonic() + PATIENCE_S
         mode = None
         with self._reporting():
@@ -123,7 +123,7 @@ class Database:
                 try:
                     (mode,) = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 except sqlite3.OperationalError as error:
-                    # SQLite doesn't wait by itself for another who is at it.
+                    # SQLite doesn't wait by itself if another process is doing the same.
                     if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                         raise
                     time.sleep(0.01)
@@ -132,7 +132,7 @@ class Database:
 
     def _make(self, table: str, application_id: int, version: int) -> None:
         with self.writing() as cursor:
-            if self._is_new():  # still, now that nobody else can write
+            if self._is_new():  # still new, now that nobody else can write
                 cursor.execute(table)
                 cursor.execute(f"PRAGMA application_id = {application_id}")
                 cursor.execute(f"PRAGMA user_version = {version}")
@@ -151,9 +151,9 @@ class Database:
                 "it was written by a later plastorch"
             )
         made = [str(text) for (text,) in self.rows("SELECT coalesce(sql, '') FROM sqlite_master")]
-        if [text.split() for text in made] != [table.split()]:  # a view could be without end
+        if [text.split() for text in made] != [table.split()]:  # a view could run forever
             raise InputError(f"{self.path} is damaged or changed; expected nothing but its table")
-        (found,) = self.rows("PRAGMA quick_check(1)")[0]  # shared pages: almost no end
+        (found,) = self.rows("PRAGMA quick_check(1)")[0]  # shared pages can take almost forever
         if found != "ok":
             raise InputError(f"{self.path} is damaged: {found}")
 
@@ -169,5 +169,5 @@ class Database:
 
 
 def _without_links(path: str, flags: int) -> int:
-    """Opens a file, made if it isn't there, but never what a link of its name points to."""
+    """Opens a file, creating it if missing, but never the target of a symbolic link."""
     return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

@@ -1,4 +1,4 @@
-"""Which rows of numbers are the same, found by a hash table, for CPUs."""
+"""Finds equal rows of numbers with a hash table, on CPUs."""
 
 import secrets
 from typing import Any
@@ -14,16 +14,16 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def distinct(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Numbers the different rows in the order in which they come.
+    """Numbers the distinct rows in order of first appearance.
 
     Args:
-        rows: uint64 [B, W].
+        rows: rows of words, uint64 [B, W].
 
     Returns:
-        Which of the different rows each one is, uint32 [B]; where each is first, int64 [U].
+        Number of each row, uint32 [B]; index of each distinct row's first appearance, int64 [U].
 
     Raises:
-        InputError: if the rows are of another type or form.
+        InputError: the rows have another type or shape.
 
     Example:
         >>> codes, firsts = distinct(np.array([[7], [5], [7]], np.uint64))

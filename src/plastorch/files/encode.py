@@ -1,16 +1,16 @@
 """Correlative temporal encoding: similar records become spike patterns that coincide.
 
-Every input neuron of a key that a record has spikes once, in one of Tb time bins that a fixed hash
-of its code draws. Two records have the same code in a share of the neurons that is their similarity
-S, on average over seeds; other codes meet by chance. So the expected share of neurons that spike in
-the same bin is S + (P - S) / Tb, where P is the share of the neurons whose keys both records have:
-S + (1 - S) / Tb, if no key is missing.
+Every input neuron of a key that a record has spikes once, in one of Tb time bins, drawn by a fixed
+hash of its code. Averaged over seeds, the share of neurons in which two records have the same code
+is their similarity S; different codes coincide only by chance. So the expected share of neurons
+that spike in the same bin is S + (P - S) / Tb, where P is the share of neurons whose keys both
+records have: S + (1 - S) / Tb if no key is missing.
 
 After Stanojevic, Cherubini, Moraitis, Sebastian, *File Classification Based on Spiking Neural
 Networks*, ISCAS 2020, arXiv 2004.03953, and *Correlative time coding method for spiking neural
 networks*, US patent 11,403,514. Their hash and codes are not published; these are ours.
 
-**The hash.** All on unsigned 64-bit numbers. fnv(bytes) is FNV-1a; mix(x) the splitmix64 finaliser
+**The hash.** All numbers are unsigned 64-bit. fnv(bytes) is FNV-1a; mix(x) the splitmix64 finalizer
 (x ^= x >> 30; x *= 0xBF58476D1CE4E5B9; x ^= x >> 27; x *= 0x94D049BB133111EB; x ^= x >> 31);
 G = 0x9E3779B97F4A7C15. Neuron i = 0, 1, … of a key has
 
@@ -18,17 +18,17 @@ G = 0x9E3779B97F4A7C15. Neuron i = 0, 1, … of a key has
     u_i = (i + (mix(salt_i + G) >> 11) / 2⁵³) / n_m
     bin(code) = ((mix(code ^ salt_i) >> 32) Tb) >> 32
 
-u_i is uniform over the key's neurons and one lies in each n_m-th part, so that grids and depths
-cover all shifts evenly: that leaves less to chance than if they were independent.
+u_i is uniform over the key's neurons, with one value in each n_m-th part, so that grids and depths
+cover all shifts evenly: that leaves less to chance than independent values.
 
 **The codes.** Names and texts are hashed as UTF-8.
 
 - category: fnv(text). A value never seen in training has a code like any other.
-- number: floor(v + u_i), v in widths from the centre: grids of which each neuron's is shifted.
+- number: floor(v + u_i), v in widths from the center: a grid that is shifted for each neuron.
 - cycle: the same on the circle, modulo its number of cells.
 - set: the least m_e = mix(fnv(e) ^ salt_i) among its elements e (MinHash), and bin(code) is
   ((mix(m ^ G) >> 32) Tb) >> 32; of an empty set, m = 2⁶⁴ - 1.
-- path: fnv("/first/second…") of 1 + floor(u_i depth) leading components, or of all if it has fewer.
+- path: fnv("/first/second…") of 1 + floor(u_i depth) leading components, or of all if fewer.
 - missing: no spike.
 """
 
@@ -48,11 +48,11 @@ from plastorch.files.keys import Key
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 CHUNK = 16384
-"""Records that are encoded at once: their patterns stay in the processor's cache."""
+"""Number of records encoded at once; their patterns stay in the processor's cache."""
 
 
 class _Neurons(NamedTuple):
-    """Those of one key."""
+    """Neurons of one key."""
 
     first: int
     salts: NDArray[np.uint64]
@@ -64,12 +64,12 @@ class CorrelativeEncoder:
     """Encodes records as the time bins in which input neurons spike.
 
     Args:
-        keys: what is known of each key; see :func:`plastorch.files.keys.infer_keys`.
-        bins: Tb, 2 to 254.
-        seed: of the hash, 0 to 2⁶³ - 1. Patterns of different seeds have nothing in common.
+        keys: learned keys; see :func:`plastorch.files.keys.infer_keys`.
+        bins: number of time bins Tb, 2 to 254.
+        seed: seed of the hash, 0 to 2⁶³ - 1. Patterns of different seeds are unrelated.
 
     Raises:
-        InputError: if there is no key, two have the same name, or bins or seed are out of range.
+        InputError: there is no key, two have the same name, or bins or seed are out of range.
 
     Example:
         >>> encoder = CorrelativeEncoder((Key("owner", "category", 4), Key("size", "number", 2)))
@@ -94,12 +94,12 @@ class CorrelativeEncoder:
 
     @property
     def neurons(self) -> int:
-        """N, of all keys together."""
+        """Number of input neurons N of all keys together."""
         return sum(key.neurons for key in self.keys)
 
     @property
     def spans(self) -> dict[str, slice]:
-        """Which of the N neurons each key has."""
+        """Range of each key's neurons among the N."""
         ends = np.cumsum([key.neurons for key in self.keys]).tolist()
         return {
             key.name: slice(end - key.neurons, end)
@@ -107,20 +107,20 @@ class CorrelativeEncoder:
         }
 
     def encode(self, records: Any) -> NDArray[np.uint8]:
-        """The bin of each neuron's spike.
+        """Returns the bin of each neuron's spike.
 
-        Besides the answer, a few megabytes are needed, however many records there are. Chunks of
-        records are shared out over as many threads as torch may use.
+        Besides the result, a few megabytes are needed for any number of records. Chunks of records
+        are shared among as many threads as torch may use.
 
         Args:
-            records: B; see :func:`plastorch.files.as_frame.as_frame`. A key that they don't have is
-                missing in all of them.
+            records: B records, as for :func:`plastorch.files.as_frame.as_frame`. A key that they
+                lack is missing in all of them.
 
         Returns:
-            Bins from 0 to Tb - 1, and NO_SPIKE where a key is missing [B, N].
+            Bins from 0 to Tb - 1, or NO_SPIKE where a key is missing [B, N].
 
         Raises:
-            InputError: if the records have none of the keys.
+            InputError: the records have none of the keys.
         """
         frame = keyed(records, self.keys)
         bins = np.empty((frame.height, self.neurons), np.uint8)
@@ -143,7 +143,7 @@ class CorrelativeEncoder:
         return found
 
     def _fill(self, frame: pl.DataFrame, begin: int, end: int, bins: NDArray[np.uint8]) -> None:
-        """The rows from ``begin`` to ``end``."""
+        """Encodes the rows from ``begin`` to ``end`` into ``bins``."""
         for start in range(begin, end, CHUNK):
             part = frame.slice(start, min(CHUNK, end - start))
             for key, neurons in zip(self.keys, self._of_keys, strict=True):
@@ -168,14 +168,14 @@ class CorrelativeEncoder:
 
 
 def coincidence(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Share of the neurons that spike in the same bin.
+    """Returns the share of neurons that spike in the same bin.
 
     Args:
-        first: patterns [..., N].
-        second: patterns that are compared with them [..., N].
+        first: spike patterns [..., N].
+        second: spike patterns to compare with them [..., N].
 
     Returns:
-        In [0, 1] [...].
+        Shares in [0, 1] [...].
 
     Example:
         >>> coincidence(np.array([[3, 4, 255]], np.uint8), np.array([[3, 5, 255]], np.uint8))

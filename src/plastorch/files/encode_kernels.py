@@ -1,7 +1,7 @@
-"""The fixed 64-bit hash, and spike times from it, for CPUs; see :mod:`plastorch.files.encode`.
+"""CPU kernels of the fixed 64-bit hash and its spike times; see :mod:`plastorch.files.encode`.
 
-All arithmetic is on unsigned 64-bit numbers, modulo 2⁶⁴. ``bins`` [B, N] take the spike times:
-those of the rows from ``row`` and of the neurons from ``column`` on.
+All arithmetic is on unsigned 64-bit numbers, modulo 2⁶⁴. Spike times are written into ``bins``
+[B, N], at the rows from ``row`` on and the neurons from ``column`` on.
 """
 
 from typing import Any
@@ -22,8 +22,8 @@ _SLASH, _BAR = np.uint8(ord("/")), np.uint8(ord("|"))
 
 @_compiled
 def mix(x):  # type: ignore[no-untyped-def]
-    """The finaliser of Steele, Lea, Flood, *Fast splittable pseudorandom number generators*,
-    2014: a bijection in which each bit of x changes half of the bits."""
+    """Mixes bits by the finalizer of Steele, Lea, Flood, *Fast splittable pseudorandom number
+    generators*, 2014: a bijection in which each bit of x changes half of the bits."""
     x = (x ^ (x >> _U30)) * _FIRST
     x = (x ^ (x >> _U27)) * _SECOND
     return x ^ (x >> _U31)
@@ -31,7 +31,7 @@ def mix(x):  # type: ignore[no-untyped-def]
 
 @_compiled
 def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
-    """FNV-1a, 64 bit, of the bytes from ``begin`` to ``end``; ``state`` of those before."""
+    """Hashes bytes from ``begin`` to ``end`` by 64-bit FNV-1a, going on from ``state``."""
     for place in range(begin, end):
         state = (state ^ np.uint64(data[place])) * _PRIME
     return state
@@ -39,12 +39,12 @@ def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
 
 @_compiled
 def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
-    """What tells the neurons of a key from each other and from those of other keys and seeds.
+    """Returns salts that differ between neurons, keys and seeds.
 
     Args:
-        name: of the key, bytes.
-        seed: of the encoder.
-        neurons: n_m.
+        name: name of the key, bytes.
+        seed: seed of the encoder.
+        neurons: number of neurons n_m.
 
     Returns:
         Salts, uint64 [n_m], and numbers in [0, 1), one in each n_m-th part [n_m].
@@ -59,34 +59,34 @@ def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _bin(code, salt, count):  # type: ignore[no-untyped-def]
-    """The bin of a code: the upper half of its hash, scaled to ``count`` bins."""
+    """Returns the bin of a code: the upper half of its hash, scaled to ``count`` bins."""
     return np.uint8(((mix(code ^ salt) >> _U32) * count) >> _U32)
 
 
 @_compiled
 def spread(code, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
-    """Bins of neurons that all have the same code."""
+    """Writes the bins of neurons that all have the same code."""
     for i in range(len(salts)):
         bins[row, column + i] = _bin(code, salts[i], count)
 
 
 @_compiled
 def silence(neurons, bins, row, column):  # type: ignore[no-untyped-def]
-    """No spikes of a key that is missing."""
+    """Writes that no neuron of a missing key spikes."""
     for i in range(neurons):
         bins[row, column + i] = NO_SPIKE
 
 
 @_compiled
 def encode_categories(data, offsets, present, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
-    """Code: the hash of the text.
+    """Encodes categories: the code is the hash of the text.
 
     Args:
-        data: UTF-8 of all texts.
-        offsets: where they begin and end [R + 1].
-        present: which are there [R].
-        salts: of the neurons.
-        count: of the bins, uint64.
+        data: UTF-8 bytes of all texts.
+        offsets: positions at which texts begin and end [R + 1].
+        present: mask of those not missing [R].
+        salts: salts of the neurons.
+        count: number of bins, uint64.
         bins: see the module.
         row: see the module.
         column: see the module.
@@ -101,7 +101,7 @@ def encode_categories(data, offsets, present, salts, count, bins, row, column): 
 
 @_compiled
 def encode_sets(data, offsets, present, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
-    """Code: the least mix(hash of the element ^ salt) among a set's elements; all bits 1 if empty.
+    """Encodes sets: the code is the least mix(hash of the element ^ salt); all bits 1 if empty.
 
     Arguments as in :func:`encode_categories`.
     """
@@ -126,10 +126,10 @@ def encode_sets(data, offsets, present, salts, count, bins, row, column):  # typ
 
 @_compiled
 def encode_paths(data, offsets, present, salts, depths, count, bins, row, column):  # type: ignore[no-untyped-def]
-    """Code: the hash of the first components, each with a "/" before it, as many as a neuron's
-    depth says; of all, if there are fewer.
+    """Encodes paths: the code is the hash of the first components, each after a "/", as many as a
+    neuron's depth, or of all if there are fewer.
 
-    Arguments as in :func:`encode_categories`, and ``depths`` of the neurons, in rising order.
+    Arguments as in :func:`encode_categories`, and ``depths`` of the neurons in rising order.
     """
     for r in range(len(present)):
         if not present[r]:
@@ -155,14 +155,14 @@ def encode_paths(data, offsets, present, salts, depths, count, bins, row, column
 
 @_compiled
 def encode_numbers(cells, period, salts, offsets, count, bins, row, column):  # type: ignore[no-untyped-def]
-    """Code: the cell of a grid that a neuron's offset shifts.
+    """Encodes numbers: the code is the cell of a grid shifted by the neuron's offset.
 
     Args:
-        cells: numbers in widths of a cell, NaN where missing [R].
-        period: cells of a cycle; 0 of a number.
-        salts: of the neurons.
-        offsets: in cells, from 0 to 1.
-        count: of the bins, uint64.
+        cells: numbers in units of cells, NaN where missing [R].
+        period: period of a cycle in cells; 0 for a number.
+        salts: salts of the neurons.
+        offsets: offsets in cells, 0 to 1.
+        count: number of bins, uint64.
         bins: see the module.
         row: see the module.
         column: see the module.

@@ -1,4 +1,4 @@
-"""How good a classifier of records is: a part held out, simple learners beside it, a confusion."""
+"""Evaluation of a classifier of records: a held-out part, simple baselines, a confusion matrix."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,20 @@ from plastorch.files.keys import Key
 from plastorch.files.neuron_allocation import LEVELS
 
 ITERATIONS = 100
-"""Of logistic regression, at most."""
+"""Largest number of iterations of logistic regression."""
 MOST = 50_000
-"""Records that the simple learners learn from, at most."""
+"""Largest number of records that the baselines learn from."""
 
 Codes = NDArray[np.int64]
 
 
 def held_out(codes: Codes, seed: int, parts: int = 5) -> NDArray[np.bool_]:
-    """A fifth of each class, at random; none of a class with fewer records than parts.
+    """Chooses one part of each class at random; none of a class with fewer records than parts.
 
     Args:
         codes: classes [B].
-        seed: of the choice.
-        parts: of which one is held out.
+        seed: random seed.
+        parts: number of parts, of which one is held out.
 
     Example:
         >>> held_out(np.array([0, 0, 0, 0, 0, 1]), seed=0).sum()
@@ -46,7 +46,7 @@ def held_out(codes: Codes, seed: int, parts: int = 5) -> NDArray[np.bool_]:
 
 
 def confusion(right: Codes, found: Codes, classes: int) -> NDArray[np.int64]:
-    """How many records of each class (rows) were taken for each (columns) [C, C].
+    """Counts the records of each class (rows) predicted as each class (columns) [C, C].
 
     Example:
         >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
@@ -59,17 +59,17 @@ def confusion(right: Codes, found: Codes, classes: int) -> NDArray[np.int64]:
 def baselines(
     keys: Sequence[Key], train: pl.DataFrame, codes: Codes, test: pl.DataFrame
 ) -> Iterator[tuple[str, Codes]]:
-    """Simple learners, one after the other, and the classes that they give the test records.
+    """Trains simple baselines one after the other, and yields their names and predictions.
 
     Logistic regression takes categories one-hot and numbers with mean 0 and variance 1, where
-    missing ones are the mean. Naive Bayes takes numbers as categories of equal frequency. To both,
-    texts of sets and paths are categories as a whole.
+    missing ones are the mean. Naive Bayes takes numbers as categories of equal frequency. Both take
+    the whole text of a set or path as a category.
 
     Args:
-        keys: of the records.
-        train: records that they learn from; of more than 50,000, these are some.
-        codes: their classes [B].
-        test: other records.
+        keys: keys of the records.
+        train: training records; of more than 50,000, a sample is used.
+        codes: classes of the training records [B].
+        test: test records.
     """
     yield "largest class", np.full(test.height, np.bincount(codes).argmax())
     if train.height > MOST:
@@ -102,7 +102,7 @@ def _features(
 
 
 def _one_hot(train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
-    """A missing value is one like others; one that no training record has is 0 everywhere."""
+    """Encodes values; missing is a value like others, one unseen in training is 0 everywhere."""
     known = train.unique().drop_nulls()
     codes = [_places(column, known)[:, np.newaxis] for column in (train, test)]
     encoder = OneHotEncoder(handle_unknown="ignore").fit(codes[0])
@@ -110,7 +110,7 @@ def _one_hot(train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
 
 
 def _places(column: pl.Series, known: pl.Series) -> NDArray[np.int64]:
-    """Where values are among the known ones; -1 if missing, their number if unknown."""
+    """Returns the index of values among known ones: -1 if missing, their number if unknown."""
     places = column.replace_strict(
         known, pl.arange(len(known), eager=True), default=len(known), return_dtype=pl.Int64
     )

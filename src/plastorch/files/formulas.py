@@ -1,8 +1,8 @@
-"""Text that a spreadsheet would take for a formula, with an apostrophe before it in CSV.
+"""Apostrophes before text in CSV that a spreadsheet would take for a formula.
 
-Spreadsheets run what begins with ``=``, ``+``, ``-`` or ``@``, or with a tab or a new line before
-those, and names of files can begin with anything. An apostrophe makes it text; text that has one
-already gets another, so that what is read is what was written.
+Spreadsheets run text that begins with ``=``, ``+``, ``-`` or ``@``, or with a tab or a new line
+before those, and file names can begin with anything. An apostrophe prevents that; text that already
+has one gets another, so that reading restores what was written.
 """
 
 import polars as pl
@@ -13,7 +13,7 @@ _GUARDED = r"^'('*[=+\-@\t\r\n])"
 
 
 def guarded(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Puts an apostrophe before text that is like a formula, and no plain number.
+    """Puts an apostrophe before text that looks like a formula and is not a plain number.
 
     Example:
         >>> frame = pl.LazyFrame({"path": ["=1+1", "-1e-3", "'@a", "a=b", None]})
@@ -31,7 +31,7 @@ def guarded(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def unguarded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Takes away the apostrophes of :func:`guarded`.
+    """Removes the apostrophes of :func:`guarded`.
 
     Example:
         >>> unguarded(pl.DataFrame({"path": ["'=1+1", "-1e-3", "''@a", "'a'"]}))["path"].to_list()

@@ -1,7 +1,7 @@
-"""Spike patterns of many records, told by the different patterns of each key.
+"""Spike patterns of many records, stored as the distinct patterns of each key.
 
-The million records of a catalogue have a few hundred different owners, folders, sizes in a grid;
-only these are encoded.
+The million records of a catalog have only a few hundred different owners, folders, sizes in a
+grid; only these are encoded.
 """
 
 from typing import Any
@@ -20,17 +20,17 @@ _MISSING = 2**64 - 1
 
 
 def encode_parts(encoder: CorrelativeEncoder, records: Any) -> Parts:
-    """The patterns that an encoder gives records, a part per key.
+    """Encodes records as spike patterns, one part per key.
 
     Args:
-        encoder: of N input neurons.
-        records: see :func:`plastorch.files.as_frame.as_frame`.
+        encoder: encoder with N input neurons.
+        records: records, as for :func:`plastorch.files.as_frame.as_frame`.
 
     Returns:
-        Parts whose patterns are those of :meth:`CorrelativeEncoder.encode`.
+        Parts with the same patterns as :meth:`CorrelativeEncoder.encode`.
 
     Raises:
-        InputError: if the records have none of the keys.
+        InputError: the records have none of the keys.
 
     Example:
         >>> from plastorch.files.keys import infer_keys
@@ -65,7 +65,7 @@ def encode_parts(encoder: CorrelativeEncoder, records: Any) -> Parts:
 
 
 def _words(column: pl.Series, key: Key) -> NDArray[np.uint64]:
-    """Numbers that are the same for values that are [B]."""
+    """Returns words that are equal for equal values [B]."""
     if key.kind in ("number", "cycle"):
         return numbers(column).view(np.uint64)
     codes = texts(column).cast(pl.Categorical).to_physical().cast(pl.UInt64)
@@ -73,7 +73,7 @@ def _words(column: pl.Series, key: Key) -> NDArray[np.uint64]:
 
 
 def _padded(table: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Rows of bytes as rows of words."""
+    """Pads rows of bytes to rows of words."""
     rows, width = table.shape
     padded = np.zeros((rows, -(-width // 8) * 8), np.uint8)
     padded[:, :width] = table

@@ -1,4 +1,4 @@
-"""What is learned of each key of records: its kind, its statistics, its share of the neurons."""
+"""Keys of records, learned from data: kind, statistics and share of the neurons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,39 +18,39 @@ Kind = Literal["category", "number", "cycle", "set", "path"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 CALENDAR: Mapping[str, float] = {"hour": 24, "weekday": 7, "month": 12}
-"""Periods of keys that are cycles by their names."""
+"""Periods of keys that are cycles by name."""
 FEW = 10
-"""A key of whole numbers with so many different ones is a category."""
+"""Largest number of different whole numbers in a key that counts as a category."""
 DAY = 86400.0
-"""Seconds."""
+"""Length of a day in seconds."""
 CYCLE_CELLS = 4
-"""A cycle's width is this part of its period."""
+"""Number of widths in a cycle's period, by default."""
 SKEW = 10
-"""Numbers whose upper quartile is so many times the lower one, both plus 1, are taken as logs."""
+"""Ratio of upper to lower quartile, both plus 1, from which on logarithms are taken."""
 USUAL_DEPTH = 0.9
-"""Share of the paths that are no deeper than what counts of them."""
+"""Share of the training paths that the depth of a key covers."""
 MOST_DEPTH = 32
-"""Components of a path that count at most: each costs another look at all records."""
+"""Largest number of path components that count: each costs another look at all records."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of records, and all that is learned of it from the training records.
+    """A key of records, and what the training records tell about it.
 
     Args:
-        name: of the key.
+        name: name of the key.
         kind: how two values are compared; see :func:`plastorch.files.similarity.similarity`.
-        neurons: n_m, how many input neurons it has.
-        center: of a number, the training median (of its logarithm, if ``log``).
-        scale: of a number, the distance of its training quartiles.
-        width: at which two values have nothing in common any more: of a number, times its scale; of
-            a cycle, a whole part of its period, at most half of it.
-        log: whether log(1 + v) takes a number's place; what is below 0 counts as 0.
-        period: of a cycle.
-        depth: of a path, how many of its components count, and of a whole path all.
+        neurons: number of input neurons n_m.
+        center: median of a number (of its logarithm, if ``log``) in training.
+        scale: interquartile range of a number in training.
+        width: distance at which two values have nothing in common any more: of a number in scales;
+            of a cycle, its period divided by a whole number of at least 2.
+        log: whether log(1 + v) replaces a number v; values below 0 count as 0.
+        period: period of a cycle.
+        depth: number of path components that count; a whole path counts all.
 
     Raises:
-        InputError: if a figure is out of its range.
+        InputError: a value is out of range.
 
     Example:
         >>> from dataclasses import asdict
@@ -95,7 +95,7 @@ class Key:
 
     @property
     def cells(self) -> int:
-        """How many widths a cycle's period is; 0 of other kinds."""
+        """Number of widths in a cycle's period; 0 for other kinds."""
         return round(self.period / self.width) if self.kind == "cycle" else 0
 
 
@@ -107,39 +107,38 @@ def infer_keys(
     periods: Mapping[str, float] = CALENDAR,
     width: float = 1.0,
 ) -> tuple[Key, ...]:
-    """Learns the keys of training records.
+    """Learns the keys from training records.
 
     A column is
 
     - a cycle if it is numeric and has a period, or holds times of the day;
-    - a number if it holds numbers, dates, times or durations. Only where at most ten different
-      values are there, all whole and each on average in two records or more, are they codes;
-    - a set if it holds lists, or if "|" is in one of its texts, which joins the elements;
-    - a path if "/" is in at least half of its texts;
+    - a number if it holds numbers, dates, times or durations. Whole numbers are codes instead if at
+      most ten different ones occur, each in two records or more on average;
+    - a set if it holds lists, or if one of its texts contains "|", which joins the elements;
+    - a path if at least half of its texts contain "/";
     - a category in all other cases: text, truth values, codes.
 
-    A key that has the same value in every record, or is missing in every one, tells nothing and is
-    dropped; one that is sometimes missing and otherwise the same is kept. A number has its median
-    and quartiles as centre and scale. Where the quartiles are equal, the mean distance to the
-    median is the scale. Numbers of which none is negative and whose quartiles differ by a factor of
-    more than ten are taken as logarithms. Of paths as many components count as 90 % of them have at
-    most, and 32 at most.
+    A key that has the same value in every record, or is missing in all, is uninformative and
+    dropped; one that is sometimes missing and otherwise the same is kept. A number's center is the
+    median, its scale the interquartile range or, if that is 0, the mean distance to the median.
+    Logarithms are taken of numbers that are never negative and whose quartiles differ by a factor
+    of more than ten. The depth of paths is such that 90 % of them are no deeper, and at most 32.
 
     Args:
-        records: for training only; see :func:`plastorch.files.as_frame.as_frame`.
+        records: training records; see :func:`plastorch.files.as_frame.as_frame`.
         labels: classes [B]. With them, a key's share of the neurons is proportional to the mutual
-            information of its values and the classes, 2 % at least; else shares are equal.
-        neurons: N, of all keys together; at least one per key.
-        kinds: of keys whose values would be taken for another kind.
-        periods: of numeric keys that are cycles. Their width is a quarter of the period.
-        width: of numbers, in scales.
+            information of its values and the classes, 2 % at least; otherwise shares are equal.
+        neurons: total number of neurons N, at least one per key.
+        kinds: kinds of keys for which the rules above choose another one.
+        periods: periods of numeric keys that are cycles; a cycle's width is a quarter of it.
+        width: width of numbers, in scales.
 
     Returns:
-        The keys that tell something, in the order of the columns; their neurons sum to N.
+        Informative keys in the order of the columns; their neurons sum to N.
 
     Raises:
-        InputError: if no key tells anything, there are fewer neurons than keys, labels are missing
-            or too few, or ``kinds`` names a key that is not there or can't be of that kind.
+        InputError: no key is informative, there are fewer neurons than keys, labels are missing or
+            too few, or ``kinds`` names a key that is missing or can't be of that kind.
 
     Example:
         >>> rows = [{"owner": "ada", "bytes": 2**i, "path": f"/home/{i}"} for i in range(20)]
@@ -194,7 +193,7 @@ def _are_codes(column: pl.Series) -> bool:
 
 
 def _learn(column: pl.Series, kind: Kind, period: float, width: float) -> Key:
-    """The key of a column, with one neuron."""
+    """Learns the key of a column, with one neuron."""
     name = column.name
     if kind == "number":
         return _learn_number(name, numbers(column), width)

@@ -1,4 +1,4 @@
-"""How keys and their neurons are laid out in a network, from the records that it learns from."""
+"""Layout of keys and their neurons in a network, learned from training records."""
 
 from math import ceil
 
@@ -13,7 +13,7 @@ from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import PatternNeuron
 
 WINDOW, TAIL = 20e-3, 5e-3
-"""Seconds in which inputs fire, and in which the network may still answer."""
+"""Seconds during which inputs fire, and further seconds in which the network may answer."""
 
 
 def lay_out(
@@ -21,21 +21,21 @@ def lay_out(
 ) -> tuple[CorrelativeEncoder, NDArray[np.uint8]]:
     """Learns the keys of records, and encodes the records.
 
-    Keys with many neurons and few different patterns come first, as answers to many records share
-    what these do: see :mod:`plastorch.spiking.patterns.parts`.
+    Keys with many neurons and few different patterns come first, because the work for these is
+    shared by many records: see :mod:`plastorch.spiking.patterns.parts`.
 
     Args:
-        frame: records [B].
-        codes: their classes [B].
-        neurons: N, of all keys.
-        bins: of the encoder.
-        seed: of the encoder.
+        frame: training records [B].
+        codes: classes of the records [B].
+        neurons: total number of input neurons N.
+        bins: number of time bins.
+        seed: seed of the encoder.
 
     Returns:
-        The encoder, and the records' patterns [B, N].
+        Encoder and spike patterns of the records [B, N].
 
     Raises:
-        InputError: if no key tells anything, or there are fewer neurons than keys.
+        InputError: no key is informative, or there are fewer neurons than keys.
     """
     keys = infer_keys(frame, codes, neurons)
     parts = encode_parts(CorrelativeEncoder(keys, bins, seed), frame)
@@ -47,7 +47,7 @@ def lay_out(
 
 
 def neuron_for(bins: int) -> PatternNeuron:
-    """Neurons whose steps divide the same window into more or fewer bins.
+    """Returns neurons whose time step divides the input window into this many bins.
 
     Example:
         >>> neuron_for(20) == PatternNeuron(), neuron_for(40).dt

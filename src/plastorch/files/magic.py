@@ -1,15 +1,15 @@
-"""The type of a file by its first bytes, from a small table of our own.
+"""The type of a file by its first bytes, from a small table of plastorch's own.
 
 - ``empty``: no bytes.
 - ``elf``, ``png``, ``pdf``, ``gzip``, … as in ``SIGNATURES`` and ``BINARY``.
 - ``zip``, or by its first member ``jar``, ``office``, ``epub`` or ``wheel``. A wheel that begins
   with a module, as most do, can't be told from other archives.
-- ``java``, ``mach-o``: after ``CAFEBABE``, the version of a class or the number of parts.
-- ``pyc``: byte code of Python 3.7 and later.
+- ``java``, ``mach-o``: ``CAFEBABE``, then the version of a class or the number of parts.
+- ``pyc``: bytecode of Python 3.7 and later.
 - ``script:NAME``: ``#!`` and an interpreter, without its version; ``env`` is looked through.
-- ``xml``, ``svg``, ``html``, ``json``: UTF-8 that begins as they do.
-- ``text``: other UTF-8; ``text-utf16``: with that mark; ``text-8bit``: not UTF-8, but without
-  control characters.
+- ``xml``, ``svg``, ``html``, ``json``: UTF-8 with the typical beginning.
+- ``text``: other UTF-8; ``text-utf16``: UTF-16 with a byte order mark; ``text-8bit``: not UTF-8,
+  but without control characters.
 - ``binary``: anything else.
 """
 
@@ -18,7 +18,7 @@ import os
 import re
 
 HEAD = 512
-"""Bytes that are read of a file."""
+"""Number of bytes read of a file."""
 
 SIGNATURES = {
     b"\x7fELF": "elf",
@@ -67,7 +67,7 @@ SIGNATURES = {
     b"\xff\xfe": "text-utf16",
     b"\xfe\xff": "text-utf16",
 }
-"""Signatures at the very beginning, and the types they stand for."""
+"""Signatures at the very beginning of a file, and their types."""
 
 BINARY = (
     (257, b"ustar", "tar"),
@@ -81,7 +81,7 @@ BINARY = (
     (0, b"MZ", "pe"),
     (0, b"ID3", "mp3"),
 )
-"""Offsets, signatures and types that count only where the first bytes are no text."""
+"""Offsets, signatures and types that count only if the first bytes are not text."""
 
 _BY_FIRST_BYTE = {
     first: tuple(item for item in SIGNATURES.items() if item[0][0] == first)
@@ -95,16 +95,16 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def read_kind(name: str, folder: int | None = None) -> str:
-    """The type of a regular file that isn't empty.
+    """Reads the type of a regular file that is not empty.
 
-    Nothing waits: should the file have become a pipe since it was looked at, it reads as empty.
+    It never blocks: a file that has become a pipe since it was looked at reads as empty.
 
     Args:
-        name: of the file, as the system spells it; a path if ``folder`` is None.
-        folder: an open folder.
+        name: file name as the system spells it; a path if ``folder`` is None.
+        folder: file descriptor of an open folder.
 
     Raises:
-        OSError: if it can't be read.
+        OSError: the file can't be read.
     """
     file = os.open(name, _OPEN, dir_fd=folder)
     try:
@@ -114,10 +114,10 @@ def read_kind(name: str, folder: int | None = None) -> str:
 
 
 def kind(head: bytes) -> str:
-    r"""The type of a file.
+    r"""Returns the type of a file.
 
     Args:
-        head: its first ``HEAD`` bytes, or all of them if it has less.
+        head: first ``HEAD`` bytes, or the whole file if it is shorter.
 
     Example:
         >>> kind(b"\x7fELF\x02\x01"), kind(b"#!/usr/bin/env python3\n"), kind(b"hello\n")
@@ -156,7 +156,7 @@ def _script(head: bytes) -> str:
 
 def _text(head: bytes) -> str:
     try:
-        codecs.utf_8_decode(head, "strict", len(head) < HEAD)  # a character may be cut at the end
+        codecs.utf_8_decode(head, "strict", len(head) < HEAD)  # the last character may be cut off
     except UnicodeDecodeError:
         return "text-8bit"
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()

@@ -1,7 +1,7 @@
-"""The columns of a catalogue of files, made for many files at once.
+"""Columns of a catalog of files, computed for many files at once.
 
-Nothing is made file by file that can be made column by column, and what folders say of their
-files is made once per folder.
+Work is done column by column rather than file by file, and once per folder for what depends on the
+folder alone.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "path": pl.String,  # relative to the root
     "name": pl.String,
     "extension": pl.String,  # lower case, without the dot; null if there is none
-    "parent": pl.String,  # name of the folder; null for files right in the root, as dir1
-    "dir1": pl.String,  # first part of the path that is a folder, and so on
+    "parent": pl.String,  # name of the folder; null for files directly in the root, like dir1
+    "dir1": pl.String,  # first folder of the path, and so on
     "dir2": pl.String,
     "dir3": pl.String,
     "dir4": pl.String,
@@ -41,19 +41,19 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "ctime": _TIME,  # of the contents or of owner, mode, links and name
     "hour": pl.Int8,  # of mtime in UTC, 0 to 23
     "weekday": pl.Int8,  # of mtime in UTC, Monday is 1
-    "age_days": pl.Float32,  # from mtime to the scan; negative for times to come
+    "age_days": pl.Float32,  # from mtime to the scan; negative for future times
     "uid": pl.Int64,
     "gid": pl.Int64,
-    "owner": pl.String,  # null if the system knows no name
+    "owner": pl.String,  # null if the system has no name for it
     "group": pl.String,
     "mode": pl.String,  # four octal digits, "0644"
     "executable": pl.Boolean,  # by its owner, its group or others
-    "links": pl.Int64,  # names that the file has
+    "links": pl.Int64,  # number of the file's names
     "inode": pl.UInt64,
     "device": pl.Int64,
-    "magic": pl.String,  # type by the first bytes, only if asked for; null if unreadable
+    "magic": pl.String,  # type by the first bytes, only on request; null if unreadable
 }
-"""Names, order and types of all columns; those that can be null say when."""
+"""Names, order and types of all columns; comments say when one can be null."""
 
 KEYS = (
     *("extension", "parent", "dir1", "dir2", "dir3", "dir4", "depth"),
@@ -61,34 +61,34 @@ KEYS = (
     *("size_log2", "hour", "weekday", "age_days"),
     *("owner", "group", "mode", "executable", "links", "magic"),
 )
-"""Columns to learn from: what similar files have in common. "magic" is there if asked for."""
+"""Columns to learn from, which similar files share; "magic" only if it was requested."""
 
 IDENTITY = ("path", "name", "inode", "device")
-"""Columns that say which file it is."""
+"""Columns that identify the file."""
 
 
 class Listing(NamedTuple):
     """Files of one folder."""
 
     folder: str
-    """Its path, relative to the root, escaped; "" is the root."""
+    """Path of the folder, relative to the root, escaped; "" is the root."""
     names: list[str]
     """Escaped names of the files."""
     stats: list[stat_result]
     kinds: list[str | None] | None
-    """Types by the first bytes, if asked for."""
+    """Types by the first bytes, if requested."""
 
 
 def schema(magic: bool) -> pl.Schema:
-    """The columns with or without the types by the first bytes."""
+    """Returns the columns, with or without the types by the first bytes."""
     return pl.Schema({name: SCHEMA[name] for name in SCHEMA if magic or name != "magic"})
 
 
 def present(now: datetime | None) -> datetime:
-    """A time that ages are counted from; None is the present.
+    """Returns the time from which ages are counted: the given one, or now if None.
 
     Raises:
-        InputError: if it has no time zone.
+        InputError: the time has no time zone.
     """
     if now is None:
         return datetime.now(UTC)
@@ -98,15 +98,15 @@ def present(now: datetime | None) -> datetime:
 
 
 def rows(listings: list[Listing], now: datetime, magic: bool) -> pl.DataFrame:
-    """One row for each file, in the order of the listings.
+    """Returns one row per file, in the order of the listings.
 
     Args:
         listings: files, folder by folder.
-        now: for the ages.
+        now: time from which ages are counted.
         magic: whether the listings have types by the first bytes.
 
     Returns:
-        A frame with the columns ``schema(magic)``.
+        Frame with the columns ``schema(magic)``.
     """
     counts = np.array([len(listing.names) for listing in listings], np.int64)
     index = np.repeat(np.arange(len(listings)), counts)
@@ -140,7 +140,7 @@ def _numbers(stats: list[stat_result]) -> list[pl.Series]:
     names = ("size", "uid", "gid", "bits", "links", "inode", "device", "mtime", "ctime")
     wide: dict[str, type[pl.DataType]] = {"inode": pl.UInt64}
     return [
-        # strict=False: a time that nanoseconds in 64 bits can't hold is null
+        # strict=False: a time that 64-bit nanoseconds can't hold becomes null
         pl.Series(
             name,
             list(map(attrgetter("st_" + field), stats)),
@@ -183,7 +183,7 @@ def _of_numbers(now: datetime) -> list[pl.Expr]:
 
 
 def _of_codes(frame: pl.DataFrame) -> list[pl.Expr]:
-    """Texts for numbers of which there are few."""
+    """Returns texts for numbers that take few different values."""
     texts: dict[str, tuple[str, Callable[[int], str | None]]] = {
         "owner": ("uid", _owner),
         "group": ("gid", _group),

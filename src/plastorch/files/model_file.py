@@ -1,7 +1,7 @@
-"""A classifier in one file: weights as safetensors, all else as JSON in its header.
+"""A classifier in one file: weights as safetensors, everything else as JSON in its header.
 
-Nothing in a file is believed: each field is checked for its type and range and against the others
-before room for weights is made.
+Nothing in a file is trusted: each field is checked for type, range and agreement with the others
+before memory for weights is allocated.
 """
 
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ from plastorch.spiking.patterns.rule import PatternNeuron
 
 FORMAT = 1
 ENTRY = "plastorch.files.FileClassifier"
-"""Of the header's metadata: {"sha256": …, "model": settings}."""
+"""Entry in the header's metadata: {"sha256": …, "model": settings}."""
 MOST_WEIGHTS = 1 << 28
-"""A gigabyte of them."""
+"""Largest number of weights, a gigabyte in all."""
 MOST_STEPS = 1 << 10
 FARTHEST = 1e9
-"""Constants of neurons lie between its reciprocal and this."""
+"""Largest constant of a neuron; its reciprocal is the smallest."""
 MOST_CELLS = 1 << 30
 
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -45,7 +45,7 @@ _KIND_OF = {"U": "text", "i": "whole", "u": "whole", "f": "number", "b": "truth"
 
 @dataclass(frozen=True)
 class Model:
-    """What a file holds, checked."""
+    """Checked content of a model file."""
 
     params: dict[str, Any]
     encoder: CorrelativeEncoder
@@ -57,7 +57,7 @@ class Model:
 
     @property
     def seed(self) -> int:
-        """Of the encoder, and of all else that is random."""
+        """Seed of the encoder and of all other randomness."""
         return self.encoder.seed
 
 
@@ -69,12 +69,12 @@ def settings(
     class_count: NDArray[np.int64],
     features: int,
 ) -> dict[str, Any]:
-    """All of a model but its weights, as JSON can hold it.
+    """Returns a model without its weights, as JSON can hold it.
 
     Raises:
-        InputError: if the classes are not text, numbers or truth values.
+        InputError: the classes are not text, numbers or truth values.
     """
-    values = np.array(classes.tolist())  # text in an array of objects is text
+    values = np.array(classes.tolist())  # text in an array of objects becomes text
     kind = _KIND_OF.get(values.dtype.kind)
     if kind is None or not all(type(value) is _KINDS[kind] for value in classes.tolist()):
         raise InputError(
@@ -91,10 +91,10 @@ def settings(
 
 
 def write(path: Path, model: dict[str, Any], tensors: Tensors) -> None:
-    """Writes a model, atomically.
+    """Writes a model atomically.
 
     Raises:
-        InputError: if it can't be written; an older file stays whole.
+        InputError: the file can't be written; an older file stays whole.
     """
     write_file(path, ENTRY, model, tensors)
 
@@ -103,7 +103,7 @@ def read(path: Path) -> Model:
     """Reads and checks a model.
 
     Raises:
-        InputError: if the file is missing, damaged, of a later version, or something else.
+        InputError: the file is missing, damaged, of a later version, or no model.
     """
     return read_file(path, ENTRY, "model of plastorch files fit", _model)
 
@@ -184,4 +184,4 @@ def _classes(given: dict[str, Any]) -> NDArray[Any]:
 
 
 def _check_text(value: str) -> None:
-    value.encode()  # UnicodeEncodeError, a ValueError, for what is no Unicode
+    value.encode()  # raises UnicodeEncodeError, a ValueError, for invalid Unicode

@@ -1,9 +1,9 @@
-"""File names as text that UTF-8 can hold, and back, without loss.
+"""File names as valid UTF-8 text, and back, without loss.
 
-A name is bytes, and not every system makes sure that they are UTF-8, which texts in a catalogue
-must be. A byte that is not is written ``\\xHH``; so that no name is taken for another, the
-backslash of a name that spells such an escape itself is written ``\\x5c``. All other names, those
-with other backslashes among them, stay as they are.
+A name is bytes, which not every system guarantees to be UTF-8, but text in a catalog must be. An
+invalid byte is written ``\\xHH``; so that no two names collide, the backslash of a name that itself
+spells such an escape is written ``\\x5c``. All other names, including those with other backslashes,
+are unchanged.
 """
 
 import os
@@ -14,10 +14,10 @@ _ESCAPE = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
 
 
 def escape(name: str) -> str:
-    r"""A name or path as valid Unicode.
+    r"""Returns a name or path as valid Unicode.
 
     Args:
-        name: as Python's ``os`` spells it, odd bytes as lone surrogates.
+        name: name as Python's ``os`` spells it, with invalid bytes as lone surrogates.
 
     Example:
         >>> escape("plain.txt"), escape("caf\udce9.txt")
@@ -29,10 +29,10 @@ def escape(name: str) -> str:
 
 
 def unescape(text: str) -> str:
-    r"""The name or path that ``os`` functions want, from a text of a catalogue.
+    r"""Returns the name or path for ``os`` functions from the text in a catalog.
 
     Args:
-        text: what :func:`escape` gave.
+        text: result of :func:`escape`.
 
     Example:
         >>> unescape("caf\\xe9.txt") == "caf\udce9.txt"

@@ -1,4 +1,4 @@
-"""How many of the input neurons each key gets: by what its values tell of the classes."""
+"""Division of the input neurons among keys by how much their values tell about the classes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from plastorch.files.keys import Key
 
 FLOOR = 0.02
-"""Least share of a key."""
+"""Smallest share of a key."""
 LEVELS = 16
-"""Into so many numbers of equal frequency are numbers divided."""
+"""Number of levels of equal frequency into which numbers are divided."""
 
 
 def key_shares(
     frame: pl.DataFrame, keys: "Sequence[Key]", labels: ArrayLike | None, least: float = 0.0
 ) -> NDArray[np.float64]:
-    """Shares q_m of the neurons: equal, or by mutual information with the labels.
+    """Returns shares q_m of the neurons: equal, or by mutual information with the labels.
 
     Args:
         frame: training records.
-        keys: M of its columns.
+        keys: keys of M columns.
         labels: classes of the records, or None for equal shares.
-        least: of a share, where it is more than 2 %.
+        least: smallest share, if more than 2 %.
 
     Returns:
-        Shares [M]; they sum to 1. With more than 50 keys, for which 2 % are too much, they are
+        Shares [M] that sum to 1. With more than 50 keys, for which 2 % are too much, they are
         equal.
 
     Raises:
-        InputError: if there are too few labels, or one is missing.
+        InputError: labels are too few, or one is missing.
     """
     equal = np.full(len(keys), 1 / len(keys))
     if labels is None:
@@ -48,17 +48,17 @@ def key_shares(
 
 
 def mutual_information(values: pl.Series, classes: pl.Series) -> float:
-    """Mutual information of two variables in nats, less its bias in a sample so small.
+    """Estimates mutual information of two variables in nats, less its small-sample bias.
 
     By chance alone, R different values and C classes in n records seem to share
     (R - 1)(C - 1) / 2n nats: Miller, *Note on the bias of information estimates*, 1955.
 
     Args:
-        values: of any type [B]; missing is a value of its own.
-        classes: likewise [B].
+        values: values of any type [B]; missing is a value of its own.
+        classes: classes of any type [B].
 
     Returns:
-        0 or more.
+        Mutual information in nats, at least 0.
 
     Example:
         >>> values = pl.Series([0, 1] * 500)
@@ -70,21 +70,21 @@ def mutual_information(values: pl.Series, classes: pl.Series) -> float:
     of_value = joint.select(pl.col("len").sum().over("value")).to_series().to_numpy()
     of_class = joint.select(pl.col("len").sum().over("label")).to_series().to_numpy()
     total = len(values)
-    # Joined in any order; sorted, the sum has the same bits each time.
+    # The join has any order; sorting makes the sum the same to the bit each time.
     terms = np.sort(count / total * np.log(count * total / (of_value * 1.0 * of_class)))
     chance = (joint["value"].n_unique() - 1) * (joint["label"].n_unique() - 1) / (2 * total)
     return max(float(terms.sum() - chance), 0.0)
 
 
 def with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
-    """Raises shares to a floor; the others stay in proportion and make room.
+    """Raises shares to a floor; the others shrink in proportion to make room.
 
     Args:
-        shares: 0 or more, that sum to 1 [M].
-        floor: at most 1 / M.
+        shares: shares of at least 0 that sum to 1 [M].
+        floor: smallest share, at most 1 / M.
 
     Returns:
-        Shares that sum to 1.
+        Shares that sum to 1 [M].
 
     Example:
         >>> with_floor(np.array([0.8, 0.2, 0.0]), 0.1).round(2)
@@ -101,11 +101,11 @@ def with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]
 
 
 def apportion(shares: NDArray[np.float64], total: int) -> list[int]:
-    """Whole numbers in proportion to shares, by largest remainders.
+    """Returns whole numbers in proportion to shares, by largest remainders.
 
     Args:
-        shares: that sum to 1 [M].
-        total: what the numbers sum to.
+        shares: shares that sum to 1 [M].
+        total: sum of the numbers.
 
     Example:
         >>> apportion(np.array([0.5, 0.25, 0.25]), 7)
@@ -128,7 +128,7 @@ def _classes(labels: ArrayLike, records: int) -> pl.Series:
 
 
 def _best_information(column: pl.Series, key: "Key", classes: pl.Series) -> float:
-    """Of a path, that of the depth which tells most."""
+    """Returns the mutual information of a key; of a path, that of its most informative depth."""
     if key.kind == "path":
         text = texts(column)
         depths = range(1, key.depth + 1)

@@ -1,4 +1,4 @@
-"""What a network answers to records: classes, probabilities, and the keys that drove them."""
+"""Answers of a network to records: classes, probabilities, and the keys that drove them."""
 
 from collections.abc import Sequence
 
@@ -17,20 +17,20 @@ from plastorch.spiking.patterns.rule import Response, decide
 from plastorch.spiking.patterns.train import probabilities
 
 EXPLAINED = 4096
-"""Different patterns that are explained at a time."""
+"""Number of different patterns explained at a time."""
 NAMED = 3
-"""Keys at most that are said to have driven a class."""
+"""Largest number of keys named as having driven a class."""
 
 
 def decided(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> NDArray[np.int64]:
-    """The class of each record [B].
+    """Returns the class of each record [B].
 
     Args:
-        network: on the CPU.
-        encoder: of its inputs.
-        frame: records.
+        network: network on the CPU.
+        encoder: encoder of its inputs.
+        frame: records [B].
     """
     _, found, response = _answered(network, encoder, frame)
     return np.asarray(decide(response))[found.which]
@@ -39,12 +39,12 @@ def decided(
 def probable(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> NDArray[np.float32]:
-    """Probabilities of the classes [B, C]; the highest is that of the class decided for.
+    """Returns probabilities of the classes [B, C]; the predicted class has the highest.
 
     Args:
-        network: on the CPU.
-        encoder: of its inputs.
-        frame: records.
+        network: network on the CPU.
+        encoder: encoder of its inputs.
+        frame: records [B].
     """
     _, found, response = _answered(network, encoder, frame)
     return np.asarray(_chances(response))[found.which]
@@ -56,16 +56,16 @@ def described(
     frame: pl.DataFrame,
     names: Sequence[str],
 ) -> pl.DataFrame:
-    """Name of the class, its probability, and the keys with the largest shares in the margin.
+    """Returns each record's class, its probability, and the keys with the largest margin shares.
 
     Args:
-        network: on the CPU.
-        encoder: of its inputs.
-        frame: records.
-        names: of the classes.
+        network: network on the CPU.
+        encoder: encoder of its inputs.
+        frame: records [B].
+        names: names of the classes.
 
     Returns:
-        Columns ``label``, ``confidence`` and ``keys``, a row per record.
+        Frame with columns ``label``, ``confidence`` and ``keys``, one row per record.
     """
     parts, found, response = _answered(network, encoder, frame)
     chances = _chances(response)
@@ -86,14 +86,14 @@ def described(
 def _answered(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> tuple[Parts, Different, Response]:
-    """The records' patterns, which of them are different, and the answers to these."""
+    """Returns the records' patterns, the distinct ones among them, and the answers to these."""
     parts = encode_parts(encoder, frame)
     found = different(parts)
     return parts, found, answer_parts(network, parts, found)
 
 
 def _chances(response: Response) -> Tensor:
-    """Probabilities; where distances are equal, the class decided for has a last bit more."""
+    """Returns probabilities; in a tie, the predicted class is greater by the last bit."""
     chances, best = probabilities(response.distance), decide(response)
     tied = torch.nonzero(chances.argmax(1) != best)[:, 0]
     highest = chances[tied].amax(1)
@@ -102,7 +102,7 @@ def _chances(response: Response) -> Tensor:
 
 
 def _named(drove: NDArray[np.float32], names: Sequence[str]) -> pl.Series:
-    """The keys with the largest positive shares [U], from all shares [U, M]."""
+    """Names the keys with the largest positive shares [U], given all shares [U, M]."""
     order = np.argsort(-drove, axis=1, kind="stable")[:, :NAMED]
     positive = np.take_along_axis(drove, order, axis=1) > 0
     known = pl.Series(names)

@@ -1,4 +1,4 @@
-"""Brings a store of labels up to date with the tree of files that it is about."""
+"""Updates a store of labels to match its tree of files."""
 
 import contextlib
 import os
@@ -21,66 +21,66 @@ if TYPE_CHECKING:
 
 
 class Labeller(Protocol):
-    """What gives labels to records of files."""
+    """Anything that labels records of files."""
 
     def describe(self, frame: "pl.DataFrame") -> "pl.DataFrame":
-        """Columns ``label``, ``confidence`` and ``keys``, a row for each row, in their order."""
+        """Returns columns ``label``, ``confidence`` and ``keys``, row by row."""
 
 
 Read = Callable[[Path, Sequence[str]], "pl.DataFrame"]
-"""Gives records of files: takes the root and absolute paths, returns rows for those that are there,
-in any order, with a column ``path``, relative to the root and escaped."""
+"""Function that reads records of files: takes the root and absolute paths, and returns rows for the
+existing ones, in any order, with a column ``path``, relative to the root and escaped."""
 
 
 @dataclass
 class Counts:
-    """What was done so far."""
+    """Counts of what was done so far."""
 
     labelled: int = 0
-    """Labels written; a file that changed again and again counts as often."""
+    """Number of labels written; a file that changes repeatedly counts each time."""
     removed: int = 0
-    """Labels of files that are gone."""
+    """Number of labels removed because their files are gone."""
     vanished: int = 0
-    """Files that were gone before they could be read."""
+    """Number of files that were gone before they could be read."""
     unreadable: int = 0
-    """Files and folders that could not be looked at since the last walk; their labels stay."""
+    """Number of unreadable files and folders since the last walk; their labels stay."""
     walks: int = 0
-    """How often the whole tree was compared with the store."""
+    """Number of comparisons of the whole tree with the store."""
     notice: str = ""
-    """Why not all changes are seen at once, if so."""
+    """Reason why some changes are not seen at once, or empty."""
 
     def __str__(self) -> str:
-        """The status line."""
+        """Returns the status line."""
         line = f"{self.labelled:,} labelled, {self.removed:,} removed, {self.vanished:,} vanished"
         line += f", {self.unreadable:,} unreadable" if self.unreadable else ""
         return line + (f" ({self.notice})" if self.notice else "")
 
 
 class Places(NamedTuple):
-    """What is to be found at some paths."""
+    """What was found at some paths."""
 
     files: list[tuple[str, Stamp]]
-    """Regular files, by escaped path."""
+    """Regular files, as escaped path and state."""
     folders: list[str]
     gone: list[str]
-    """Neither, or reached through a symbolic link: nothing of the tree."""
+    """Paths that are missing or reached through a symbolic link: not part of the tree."""
 
 
 class Reconciler:
-    """Labels what is new or changed in a tree, and removes what is gone.
+    """Labels new and changed files of a tree, and removes the labels of those gone.
 
     Args:
-        labeller: gives the labels.
-        root: the folder.
-        store: takes the labels.
-        model: says which model the labeller is.
-        batch: files that are labelled at a time and written in one transaction.
-        read: gives the records that the labeller takes.
-        tell: is called when something was done.
-        stopped: whether to stop after the batch in hand.
+        labeller: source of the labels.
+        root: folder with the files.
+        store: store of the labels.
+        model: identifier of the model behind the labels.
+        batch: number of files labeled at a time and written in one transaction.
+        read: function that reads records for the labeller.
+        tell: callback after each change.
+        stopped: function that returns whether to stop after the current batch.
 
     Raises:
-        InputError: if the root is no folder or can't be read.
+        InputError: the root is not a folder or can't be read.
     """
 
     def __init__(
@@ -103,17 +103,17 @@ class Reconciler:
         self._identity = self._identify()
 
     def check_root(self) -> None:
-        """Raises InputError if the root is gone or another one: it must not pass for empty."""
+        """Raises InputError if the root is gone or replaced: it must not pass for empty."""
         if self._identify() != self._identity:
             raise InputError(
                 f"root is {self.root!r}, which was removed or replaced while it was watched"
             )
 
     def look(self, places: Iterable[str]) -> None:
-        """Brings the store up to date with what is at and below some paths.
+        """Updates the store for the files at and below some paths.
 
         Raises:
-            InputError: if the store can't be written, or the root is gone.
+            InputError: the store can't be written, or the root is gone.
         """
         files, folders, gone = self._sort(places)
         whole = self.root in folders
@@ -134,7 +134,7 @@ class Reconciler:
         self._tell(replace(self.counts))
 
     def _sort(self, places: Iterable[str]) -> Places:
-        """Tells files, folders and what is gone apart; what can't be told is left out."""
+        """Separates files, folders and what is gone; unreadable paths are left out."""
         found = Places([], [], [])
         is_real = lru_cache(1000)(_is_real)
         for place in sorted(places):
@@ -157,7 +157,7 @@ class Reconciler:
         return found
 
     def _below(self, folder: str) -> Iterator[tuple[str, Stamp]]:
-        """The regular files below a folder with their states."""
+        """Yields the regular files below a folder with their states."""
         summary = Summary()
         top = escape(folder).rstrip("/")
         try:
@@ -171,7 +171,7 @@ class Reconciler:
         self.counts.unreadable += summary.unreadable_folders + summary.unreadable_files
 
     def _labelled(self, folders: list[str]) -> Iterator[list[str]]:
-        """The paths below folders that the store has labels for."""
+        """Yields the labeled paths below folders."""
         for folder in folders:
             yield from self._store.paths(escape(folder), self._batch)
 
@@ -202,7 +202,7 @@ class Reconciler:
             self.counts.removed += self._store.remove(paths, folders)
 
     def _identify(self) -> tuple[int, int] | None:
-        """None also if a symbolic link is on the way: nothing below would count as there."""
+        """Returns device and inode; None if missing or reached through a symbolic link."""
         with contextlib.suppress(OSError):
             status = os.stat(self.root)
             return (status.st_dev, status.st_ino) if _is_real(self.root) else None
@@ -210,5 +210,5 @@ class Reconciler:
 
 
 def _is_real(folder: str) -> bool:
-    """Whether no symbolic link is on the way to a folder."""
+    """Returns whether the path to a folder is free of symbolic links."""
     return os.path.realpath(folder) == folder

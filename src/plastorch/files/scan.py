@@ -1,4 +1,4 @@
-"""A tree of files as a table of their metadata: frames, a Parquet catalogue, single records."""
+"""Metadata of a tree of files as a table: frames, a Parquet catalog, single records."""
 
 import contextlib
 import os
@@ -36,14 +36,14 @@ __all__ = [
 
 
 class Scan(Iterator[pl.DataFrame]):
-    """Frames as a walk goes on, and its summary so far; :func:`scan` makes one."""
+    """Frames of a walk in progress, and its summary so far; :func:`scan` makes one."""
 
     def __init__(self, frames: Iterator[pl.DataFrame], summary: Summary) -> None:
         self.summary = summary
         self._frames = frames
 
     def __next__(self) -> pl.DataFrame:
-        """The next frame."""
+        """Returns the next frame."""
         return next(self._frames)
 
 
@@ -54,24 +54,24 @@ def scan(
     chunk: int = 100_000,
     tell: Tell | None = None,
 ) -> Scan:
-    """Walks a tree and gives a row for each regular file.
+    """Walks a tree and returns a row for each regular file.
 
     Rows come in the same order every time: a folder's own files by name, then its folders by
-    name. Symbolic links are not followed. What can't be read is counted and left out.
+    name. Symbolic links are not followed. Unreadable files are counted and left out.
 
     Args:
-        root: the folder.
+        root: folder to scan.
         magic: whether to read the first bytes of each file for its type.
-        now: the time that ages are counted from, with a time zone; None is the present.
-        chunk: files in memory at a time: a frame has this many rows or more, less than twice as
-            many; only the last may have fewer.
-        tell: is called with the summary so far and the folder in hand, ten times a second at most.
+        now: time from which ages are counted, with a time zone; None is the present.
+        chunk: number of files in memory at a time: a frame has at least this many rows and less
+            than twice as many; only the last may have fewer.
+        tell: callback, given the summary so far and the current folder, at most 10 times a second.
 
     Returns:
-        Frames with the columns ``SCHEMA``, made as they are asked for, and ``summary``.
+        Frames with the columns ``SCHEMA``, made on demand, and ``summary``.
 
     Raises:
-        InputError: if the root is missing, no folder, unreadable or (at the end) without files.
+        InputError: the root is missing, no folder, unreadable or (at the end) without files.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -91,21 +91,21 @@ def write_catalogue(
     chunk: int = 100_000,
     tell: Tell | None = None,
 ) -> Summary:
-    """Scans a tree into a Parquet file, which is replaced at the very end if all went well.
+    """Scans a tree into a Parquet file, which is replaced only at the very end, on success.
 
-    Until then the rows are in a folder beside it, which goes away whatever happens, unless the
-    process is killed outright. A catalogue inside the tree doesn't list itself.
+    Until then the rows are in a temporary folder beside it, which is removed unless the process is
+    killed outright. A catalog inside the tree doesn't list itself.
 
     Args:
-        root: the folder.
-        out: the ``.parquet`` file; its columns are those of :func:`scan`.
+        root: folder to scan.
+        out: ``.parquet`` file; its columns are those of :func:`scan`.
         magic: whether to read the first bytes of each file for its type.
-        now: the time that ages are counted from, with a time zone; None is the present.
-        chunk: rows of a row group, and about as many as are in memory at a time.
-        tell: is called with the summary so far and the folder in hand, ten times a second at most.
+        now: time from which ages are counted, with a time zone; None is the present.
+        chunk: number of rows per row group, and about as many are in memory at a time.
+        tell: callback, given the summary so far and the current folder, at most 10 times a second.
 
     Raises:
-        InputError: as :func:`scan`, or if ``out`` can't be written.
+        InputError: the tree is unusable as for :func:`scan`, or ``out`` can't be written.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +180,7 @@ def _frame(held: list[Listing], summary: Summary, magic: bool, now: datetime) ->
 
 @contextlib.contextmanager
 def _refusals(out: Path) -> Iterator[None]:
-    """Says in one line why a file can't be written."""
+    """Turns failures to write a file into one-line errors."""
     try:
         yield
     except (OSError, UnicodeError, pl.exceptions.PolarsError) as error:

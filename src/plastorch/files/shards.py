@@ -1,8 +1,8 @@
-"""Answers to the records of a Parquet file, a shard of them at a time, by processes of Ray Data.
+"""Predictions for the records of a Parquet file, in shards, by Ray Data processes.
 
-Each shard is a range of records, and its answers are a file of their own, which a process writes as
-a whole or not at all. A shard whose process dies is answered again, into the same file; so each
-record has exactly one answer.
+Each shard is a range of records. Its predictions are a file of their own, which a process writes as
+a whole or not at all. A shard whose process dies is done again, into the same file, so each record
+has exactly one prediction.
 """
 
 import logging
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
 
 Shard = dict[str, Any]
-"""``begin``, the number of its first record, ``rows``, how many it has, and what went wrong."""
+"""Range of records: ``begin``, index of the first one; ``rows``, their number; ``why``, an error."""
 
 
 def labelled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.DataFrame:
-    """What a model says of records, beside their paths, or their numbers if they have none.
+    """Returns predictions for records, beside their paths, or their row numbers if without paths.
 
     Args:
-        model: that has learned.
+        model: trained model.
         part: records.
-        begin: number of the first one.
+        begin: number of the first row.
 
     Returns:
-        Columns ``path`` or ``row``, ``class``, ``confidence`` and ``keys``, a row per record.
+        Frame with columns ``path`` or ``row``, ``class``, ``confidence`` and ``keys``, row by row.
     """
     told = model.describe(part).rename({"label": "class"})
     if "path" in part.columns:
@@ -50,12 +50,12 @@ def labelled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.
 
 
 class Answerer:
-    """Answers shards in one process, with a model that it loads once.
+    """Predicts shards in one process, with a model that it loads once.
 
     Args:
-        model: a file that ``FileClassifier.save`` wrote.
-        records: a Parquet file.
-        aside: folder of the answers.
+        model: file that ``FileClassifier.save`` wrote.
+        records: Parquet file of the records.
+        aside: folder for the predictions.
     """
 
     def __init__(self, model: str, records: str, aside: str) -> None:
@@ -63,13 +63,13 @@ class Answerer:
 
     @cached_property
     def model(self) -> "FileClassifier":
-        """The model."""
+        """Model, loaded on first use."""
         from plastorch.files.classifier import FileClassifier
 
         return FileClassifier.load(self._path)
 
     def __call__(self, shard: Shard) -> Shard:
-        """Answers a shard; ``why`` says what was wrong, if anything was."""
+        """Writes the predictions of a shard; ``why`` is the error, if there was one."""
         begin, rows = int(shard["begin"]), int(shard["rows"])
         try:
             part = read_rows(self.records, begin, rows)
@@ -86,29 +86,29 @@ def predict_shards(
     tell: Callable[[int], None] = lambda rows: None,
     raw: bool = False,
 ) -> int:
-    """Writes what a model says of each record; inside :func:`plastorch.engine.cluster.cluster`.
+    """Writes predictions for all records; inside :func:`plastorch.engine.cluster.cluster`.
 
-    The table is that of one process, to the row. Model, records and the folder of the table have to
-    be on a path that all machines share.
+    The table has the same rows as one process would write. Model, records and the table's folder
+    must be on a path that all machines share.
 
     Args:
-        model: a file that ``FileClassifier.save`` wrote.
-        records: a Parquet file.
-        out: ``.parquet`` or ``.csv``; it is replaced at the very end.
-        tell: is called with the number of records that are answered.
-        raw: as for :func:`~plastorch.files.catalogue.write_frames`.
+        model: file that ``FileClassifier.save`` wrote.
+        records: Parquet file of the records.
+        out: ``.parquet`` or ``.csv`` file; it is replaced only at the very end.
+        tell: callback, given the number of records done.
+        raw: whether to write text unchanged; see :func:`~plastorch.files.catalogue.write_frames`.
 
     Returns:
-        How many rows that were.
+        Number of rows written.
 
     Raises:
-        InputError: if a file is unusable, or can't be read or written by a machine.
+        InputError: a file is unusable, or a machine can't read or write it.
     """
     out = check_out(out).resolve()
     total, rows = count_rows(records), catalogue.ROWS
     shards = [{"begin": begin, "rows": min(rows, total - begin)} for begin in range(0, total, rows)]
     if not shards:
-        read_rows(records, 0, rows)  # says that there are none
+        read_rows(records, 0, rows)  # raises the error for no records
     with beside(out) as aside:
         files = (str(model.resolve()), str(records.resolve()), str(aside))
         done = 0
@@ -123,7 +123,7 @@ def predict_shards(
 
 
 def _checked(aside: Path, shard: Shard) -> Path:
-    """The file of a shard's answers, if they are all there."""
+    """Returns the file of a shard's predictions, if it is complete."""
     file = shard_file(aside, shard["begin"])
     if not file.is_file() or count_rows(file) != shard["rows"]:
         raise InputError(
@@ -134,12 +134,12 @@ def _checked(aside: Path, shard: Shard) -> Path:
 
 
 def shard_file(aside: Path, begin: int) -> Path:
-    """The file of a shard's answers."""
+    """Returns the path of the file with a shard's predictions."""
     return aside / f"{begin}.parquet"
 
 
 def _answered(shards: list[Shard], files: tuple[str, str, str]) -> Iterable[Shard]:
-    """Shards as they are answered, in any order."""
+    """Yields shards as they are done, in any order."""
     import ray
     from ray.data import DataContext
 

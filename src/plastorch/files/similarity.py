@@ -1,20 +1,20 @@
-"""How alike two records are: S = sum over keys of q_m k_m, q_m = n_m / N the share of its neurons.
+"""Similarity of two records: S = sum over keys of q_m k_m, q_m = n_m / N its share of the neurons.
 
 Stanojevic, Cherubini, Moraitis, Sebastian, *File Classification Based on Spiking Neural Networks*,
-ISCAS 2020, arXiv 2004.03953, set the correlation of input patterns by such a measure. How two
-values a and b of a key are compared, k_m in [0, 1] with k_m(a, a) = 1:
+ISCAS 2020, arXiv 2004.03953, set the correlation of input patterns by such a measure. Two values a
+and b of a key are compared by k_m in [0, 1], with k_m(a, a) = 1:
 
 ========  ====================================================================================
 category  1 if they are equal, else 0
 number    max(0, 1 - |a - b| / (scale width)), of log(1 + v) if the key says so
 cycle     max(0, 1 - d / width), d the shorter way around
-set       elements that both have / elements that one has; 1 if both are empty
-path      leading components that both have / depth of the key, at most 1; 1 if they are equal
+set       elements in both / elements in either; 1 if both are empty
+path      leading components in common / depth of the key, at most 1; 1 if they are equal
 missing   0 with everything
 ========  ====================================================================================
 
-All kinds but numbers come as text (see :func:`plastorch.files.column_values.texts`): a set's
-elements are joined by "|", a path's components by "/"; empty ones don't count.
+All kinds but numbers are compared as text (see :func:`plastorch.files.column_values.texts`): a
+set's elements are joined by "|", a path's components by "/"; empty ones are ignored.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ from plastorch.files.column_values import cells, keyed, members, prefixes, texts
 from plastorch.files.keys import Key
 
 ROWS = 256
-"""Of the matrix that are computed at once."""
+"""Number of rows of the matrix computed at once."""
 
 
 class _Values(NamedTuple):
-    """A key's values of some records, as what is compared."""
+    """A key's values of some records, in comparable form."""
 
     values: Any
-    """Codes [B, levels] of which equal ones count, cells [B, 1], or the elements of sets [B, E]."""
+    """Codes [B, levels] that count if equal, cells [B, 1], or the elements of sets [B, E]."""
     present: NDArray[np.bool_]
 
     def rows(self, index: Any) -> "_Values":
@@ -45,18 +45,18 @@ class _Values(NamedTuple):
 
 
 def similarity(keys: Sequence[Key], first: Any, second: Any) -> NDArray[np.float64]:
-    """Similarity of pairs of records.
+    """Returns the similarity of pairs of records.
 
     Args:
-        keys: which keys count, how, and by their neurons how much.
+        keys: keys to compare, weighted by their neurons.
         first: records [B]; see :func:`plastorch.files.as_frame.as_frame`.
-        second: those to compare them with, one by one [B].
+        second: records to compare with them, one by one [B].
 
     Returns:
-        S, in [0, 1] [B].
+        Similarities S in [0, 1] [B].
 
     Raises:
-        InputError: if the records are not equally many or have none of the keys.
+        InputError: the numbers of records differ, or they have none of the keys.
 
     Example:
         >>> keys = Key("owner", "category", 10), Key("size", "number", 30, width=4.0)
@@ -82,18 +82,18 @@ def similarity(keys: Sequence[Key], first: Any, second: Any) -> NDArray[np.float
 def similarity_matrix(
     keys: Sequence[Key], first: Any, second: Any | None = None
 ) -> NDArray[np.float32]:
-    """Similarity of all pairs of records.
+    """Returns the similarity of all pairs of records.
 
     Args:
-        keys: as for :func:`similarity`.
+        keys: keys to compare, as for :func:`similarity`.
         first: records [B].
         second: records [B2]; None for the first.
 
     Returns:
-        S [B, B2].
+        Similarities S [B, B2].
 
     Raises:
-        InputError: if the records have none of the keys.
+        InputError: the records have none of the keys.
 
     Example:
         >>> keys = (Key("tags", "set", 10),)
@@ -120,7 +120,7 @@ def similarity_matrix(
 
 
 def _kernel(a: Any, b: Any, key: Key) -> Any:
-    """k_m of values that are not sets, whose last axis are levels."""
+    """Returns k_m of values other than sets, whose last axis is levels."""
     if key.kind not in ("number", "cycle"):
         return (a == b).mean(-1)
     distance = np.abs(a - b)[..., 0]
@@ -139,7 +139,7 @@ def _sizes(sets: _Values) -> NDArray[np.float32]:
 
 
 def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[_Values, _Values]:
-    """The values of two lots of records, in the same codes."""
+    """Returns the values of two groups of records in the same codes."""
     if key.kind in ("number", "cycle"):
         both = np.concatenate([cells(left, key), cells(right, key)])
         values: Any = np.nan_to_num(both)[:, None]
@@ -159,12 +159,12 @@ def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[_Values, _
 
 
 def _codes(text: pl.Series) -> NDArray[np.int64]:
-    """Equal numbers for equal texts."""
+    """Returns equal numbers for equal texts."""
     return text.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
 def _elements(text: pl.Series) -> sparse.csr_array:
-    """1 where a set has an element [B, elements]."""
+    """Returns a matrix with 1 where a set has an element [B, elements]."""
     lists = members(text).rename("element")
     table = pl.DataFrame({"row": np.arange(len(text)), "element": lists}).explode("element")
     table = table.drop_nulls()

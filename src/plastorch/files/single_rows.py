@@ -1,4 +1,4 @@
-"""The rows of single files, for what learns of files one by one."""
+"""The catalog rows of single files, for labeling them one by one."""
 
 import os
 from collections import defaultdict
@@ -16,20 +16,20 @@ from plastorch.files.walk import Summary, look, open_folder, open_root
 def record(
     root: str | Path, path: str | Path, magic: bool = False, now: datetime | None = None
 ) -> pl.DataFrame | None:
-    """The row that a scan would have for one file.
+    """Returns the row that a scan would have for one file.
 
     Args:
-        root: the folder that would be scanned.
-        path: of the file, as the system spells it, absolute or relative to the root.
+        root: folder that would be scanned.
+        path: path of the file as the system spells it, absolute or relative to the root.
         magic: whether to read the first bytes for the type.
-        now: the time that the age is counted from, with a time zone; None is the present.
+        now: time from which the age is counted, with a time zone; None is the present.
 
     Returns:
-        A frame with one row, or None if a scan would not list it: it vanished, is no regular file
+        Frame with one row, or None if a scan would not list the file: it vanished, is not regular
         or is reached through symbolic links.
 
     Raises:
-        InputError: if the root is missing, or the path is outside it.
+        InputError: the root is missing, or the path is outside it.
     """
     frame = records(root, [path], magic, now)
     return frame if frame.height else None
@@ -41,19 +41,19 @@ def records(
     magic: bool = False,
     now: datetime | None = None,
 ) -> pl.DataFrame:
-    """The rows that a scan would have for some files, in its order, each once.
+    """Returns the rows that a scan would have for some files, in its order, each once.
 
     Args:
-        root: the folder that would be scanned.
-        paths: of the files, as the system spells them, absolute or relative to the root.
+        root: folder that would be scanned.
+        paths: paths of the files as the system spells them, absolute or relative to the root.
         magic: whether to read the first bytes for the types.
-        now: the time that ages are counted from, with a time zone; None is the present.
+        now: time from which ages are counted, with a time zone; None is the present.
 
     Returns:
-        A frame, without rows for what a scan would not list.
+        Frame, without rows for files that a scan would not list.
 
     Raises:
-        InputError: if the root is missing, or a path is outside it.
+        InputError: the root is missing, or a path is outside it.
     """
     now = present(now)
     root = os.fspath(root)
@@ -80,7 +80,7 @@ def _look(
 ) -> Listing | None:
     where = os.path.normpath(os.path.join(os.path.realpath(root), folder))
     if os.path.realpath(os.path.join(root, folder)) != where:
-        return None  # through symbolic links, which a scan doesn't follow
+        return None  # reached through symbolic links, which a scan doesn't follow
     opened = open_folder(top, folder, summary)
     if opened is None:
         return None

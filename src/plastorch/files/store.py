@@ -1,11 +1,11 @@
-"""Labels of files in an SQLite database that holds good whenever its writer is killed.
+"""Labels of files in an SQLite database that survives if its writer is killed.
 
-A file has one row, its last label; a row is written in one transaction with the rest of its batch.
-A power failure can cost the last batches, but not the database: whoever watches the files finds
-those without a label again.
+A file has one row, its last label; rows are written in batches of one transaction each. A power
+failure can cost the last batches, but not the database: the next watch of the files finds those
+without a label again.
 
-Paths are absolute, and texts as a catalogue has them: see :mod:`plastorch.files.names`. A file that
-is removed loses its row.
+Paths are absolute, and texts are escaped as in a catalog: see :mod:`plastorch.files.names`. A file
+that is removed loses its row.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ APPLICATION_ID = 0x504C4153
 VERSION = 1
 
 TICK_NS = 20_000_000
-"""Nanoseconds within which two changes of a file may bear the same time: file systems take the time
-from a clock that ticks every 10 ms at the slowest."""
+"""Nanoseconds within which two changes of a file may have the same time: file systems take it from
+a clock that ticks every 10 ms at the slowest."""
 
 _TABLE = """
 CREATE TABLE labels (
@@ -44,26 +44,26 @@ CREATE TABLE labels (
 """
 _COLUMNS = "path, size, mtime_ns, changed_ns, inode, label, confidence, keys, model, labelled_at"
 _KINDS = (str, int, int, int | None, int, str, float, str, str, float)
-"""Of the columns."""
+"""Types of the columns."""
 _LAST = chr(0x10FFFF)
-"""Comes after every path."""
+"""Text that sorts after every path."""
 
 
 class Stamp(NamedTuple):
-    """The state of a file: while it stays the same, so does the label."""
+    """State of a file; as long as it is the same, so is the label."""
 
     size: int
-    """Bytes."""
+    """Size in bytes."""
     mtime_ns: int
-    """When the content was changed last, as the file says."""
+    """Time of the last change of content, as the file says."""
     changed_ns: int | None
-    """When content, mode, owner, name or links were changed last, as the system says. None if that
-    was just now: a further change could bear the same time, so the label doesn't count as final."""
+    """Time of the last change of content, mode, owner, name or links, as the system says. None if
+    just now: a further change could have the same time, so the label doesn't count as final."""
     inode: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Stamp":
-        """The state of a file that has just been looked at."""
+        """Returns the state of a file from its status just read."""
         settled = time.time_ns() - status.st_ctime_ns > TICK_NS
         return cls(
             status.st_size,
@@ -77,30 +77,30 @@ class Labelled(NamedTuple):
     """A row of the store."""
 
     path: str
-    """Absolute; bytes that are no UTF-8 are escaped."""
+    """Absolute path; bytes that are not UTF-8 are escaped."""
     stamp: Stamp
-    """The state in which the file was labelled."""
+    """State in which the file was labeled."""
     label: str
     confidence: float
     keys: str
-    """The keys that drove the label, the most important first."""
+    """Keys that drove the label, most important first."""
     model: str
-    """Of which model the label is."""
+    """Identifier of the model that gave the label."""
     labelled_at: float
-    """Seconds since 1970."""
+    """Time of labeling in seconds since 1970."""
 
 
 class LabelStore:
     """A database of labels, for one thread at a time; others may read it while it is written.
 
     Args:
-        path: the file; on a local disk, as write-ahead logs don't work over a network.
-        create: makes the database if it isn't there.
+        path: file on a local disk, as write-ahead logs don't work over a network.
+        create: whether to create the database if it is missing.
 
     Raises:
-        InputError: if it can't be opened, is damaged, or belongs to another program or a later
-            version; it is left as it is. Other methods raise it too, with what SQLite says, if
-            the disk is full or can't be written; labels that were written before stay.
+        InputError: the file can't be opened, is damaged, or belongs to another program or a later
+            version; it is left as it is. Other methods raise it too, with SQLite's message, if
+            the disk is full or can't be written; labels already written are kept.
 
     Example:
         >>> import tempfile
@@ -135,25 +135,25 @@ class LabelStore:
         self._database.close()
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps others from entering the same; ends with the process, however that ends.
+        """Locks out other processes that call it; the lock ends with the process in any case.
 
         Raises:
-            InputError: if another process is in it now, or the folder can't be written.
+            InputError: another process holds the lock, or the folder can't be written.
         """
         return self._database.alone()
 
     @property
     def files(self) -> frozenset[str]:
-        """The paths of the database and of the files that go with it, escaped."""
+        """Paths of the database and the files that go with it, escaped."""
         real = escape(os.path.realpath(self.path))
         return frozenset(real + end for end in ("", "-wal", "-shm", "-journal", "-lock"))
 
     def known(self, stamps: Mapping[str, Stamp], model: str) -> set[str]:
-        """Which files the model has labelled in the state that they are in.
+        """Returns the files that the model has labeled in their current state.
 
         Args:
-            stamps: states by path.
-            model: whose labels count.
+            stamps: current states by path.
+            model: identifier of the model whose labels count.
         """
         query = """
             SELECT path, size, mtime_ns, changed_ns, inode FROM labels
@@ -167,7 +167,7 @@ class LabelStore:
         }
 
     def put(self, rows: Iterable[Labelled]) -> None:
-        """Writes labels, all or none; each takes the place of the file's label before."""
+        """Writes labels, all or none; each replaces the file's earlier label."""
         places = ", ".join("?" * len(_COLUMNS.split(",")))
         with self._database.writing() as cursor:
             cursor.executemany(
@@ -176,14 +176,14 @@ class LabelStore:
             )
 
     def remove(self, paths: Iterable[str], folders: Iterable[str] = ()) -> int:
-        """Forgets files.
+        """Removes the labels of files.
 
         Args:
-            paths: of files.
-            folders: of which all files are forgotten.
+            paths: paths of files.
+            folders: folders below which all labels are removed.
 
         Returns:
-            How many rows that were.
+            Number of rows removed.
         """
         with self._database.writing() as cursor:
             exact = ((path,) for path in paths)
@@ -193,19 +193,19 @@ class LabelStore:
             return max(count, 0) + max(cursor.rowcount, 0)
 
     def paths(self, folder: str, batch: int = 4096) -> Iterator[list[str]]:
-        """The files below a folder that have labels, in order, a batch at a time."""
+        """Yields the labeled files below a folder in order, a batch at a time."""
         for rows in self._pages("path", *_bounds(folder), batch):
             if not all(isinstance(path, str) for (path,) in rows):
                 raise InputError(f"{self.path} is damaged; expected paths that are text")
             yield [path for (path,) in rows]
 
     def rows(self, batch: int = 4096) -> Iterator[list[Labelled]]:
-        """All labels in the order of paths, a batch at a time."""
+        """Yields all labels in the order of paths, a batch at a time."""
         for rows in self._pages(_COLUMNS, "", _LAST, batch):
             yield list(map(self._labelled, rows))
 
     def counts(self) -> dict[str, int]:
-        """How many files have each label, the most frequent first."""
+        """Counts the files of each label, most frequent first."""
         query = "SELECT label, count(*) FROM labels GROUP BY label ORDER BY 2 DESC, 1"
         found = self._database.rows(query)
         if not all(isinstance(label, str) for label, _ in found):
@@ -213,11 +213,11 @@ class LabelStore:
         return dict(found)
 
     def confident(self, number: int) -> list[Labelled]:
-        """The files with the surest labels, the surest first."""
+        """Returns the files with the surest labels, surest first."""
         return self._ordered("confidence DESC, path", number)
 
     def doubtful(self, number: int) -> list[Labelled]:
-        """The files with the least sure labels, the least sure first."""
+        """Returns the files with the least sure labels, least sure first."""
         return self._ordered("confidence, path", number)
 
     def __len__(self) -> int:
@@ -228,30 +228,30 @@ class LabelStore:
         return list(map(self._labelled, self._database.rows(query, (number,))))
 
     def _labelled(self, row: Row) -> Labelled:
-        """A row, whose values SQLite may keep in any type."""
+        """Checks and returns a row, whose values SQLite may hold in any type."""
         if any(not isinstance(value, kind) for value, kind in zip(row, _KINDS, strict=True)):
             raise InputError(f"{self.path} is damaged: {str(row)[:200]} is no row of a label")
         return Labelled(row[0], Stamp(*row[1:5]), *row[5:])
 
     def _pages(self, columns: str, low: str, high: str, batch: int) -> Iterator[list[Row]]:
-        """Rows with paths between bounds; between pages the database is free for others."""
+        """Yields rows with paths between bounds; between pages the database is free for others."""
         query = (
             f"SELECT {columns} FROM labels WHERE path > ? AND path < ? ORDER BY path LIMIT {batch}"
         )
         while rows := self._database.rows(query, (low, high)):
             last = rows[-1][0]
-            if not isinstance(last, str) or last <= low:  # it would come again and again
+            if not isinstance(last, str) or last <= low:  # it would repeat forever
                 raise InputError(f"{self.path} is damaged; expected paths in their order")
             yield rows
             low = last
 
 
 def _bounds(folder: str) -> tuple[str, str]:
-    """Between these lie the paths below a folder, in the order of bytes."""
+    """Returns bounds around the paths below a folder, in byte order."""
     start = folder.rstrip("/")
-    return start + "/", start + "0"  # the character after "/"
+    return start + "/", start + "0"  # "0" is the character after "/"
 
 
 def _int64(number: int) -> int:
-    """SQLite's numbers have 64 bits with a sign; what doesn't fit goes round."""
+    """Wraps a number to SQLite's signed 64 bits."""
     return (number + 2**63) % 2**64 - 2**63

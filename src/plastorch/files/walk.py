@@ -1,8 +1,8 @@
-"""A walk through a tree of folders that nothing in the tree can stop.
+"""Walk through a tree of folders that nothing in the tree can stop.
 
-Folders are opened relative to the root, and files looked at relative to their folder. One thread
-does it all: if the answers are in the system's cache, calls are so short that more threads spend
-their time on waiting for the interpreter's lock, and are slower.
+Folders are opened relative to the root, and files looked up relative to their folder. One thread
+does it all: with answers in the system's cache, calls are so short that more threads mostly wait
+for the interpreter's lock and are slower.
 """
 
 import errno
@@ -18,7 +18,7 @@ from plastorch.files.metadata import Listing
 from plastorch.files.names import escape
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY
-_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # the last: a symbolic link took its place
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # ELOOP: a symbolic link took its place
 
 _LEFT_OUT = (
     *("symbolic_links", "special_files", "unreadable_folders", "unreadable_files"),
@@ -29,28 +29,28 @@ _NOTED = ("files_without_type", "escaped_names")
 
 @dataclass
 class Summary:
-    """What a walk found, and what it left out."""
+    """Counts of what a walk found and left out."""
 
     files: int = 0
     folders: int = 0
     bytes: int = 0
     seconds: float = 0.0
     symbolic_links: int = 0
-    """Never followed, so that loops don't matter."""
+    """Number of symbolic links, never followed, so loops do no harm."""
     special_files: int = 0
-    """Pipes, sockets and devices, never opened."""
+    """Number of pipes, sockets and devices, never opened."""
     unreadable_folders: int = 0
     unreadable_files: int = 0
     vanished_folders: int = 0
-    """Gone, or something else by now, since they were listed."""
+    """Number of folders gone, or replaced by something else, since they were listed."""
     vanished_files: int = 0
     files_without_type: int = 0
-    """In the catalogue, but their first bytes can't be read."""
+    """Number of cataloged files whose first bytes can't be read."""
     escaped_names: int = 0
-    """In the catalogue, but not UTF-8: see :mod:`plastorch.files.names`."""
+    """Number of cataloged files with a name that is not UTF-8: see :mod:`plastorch.files.names`."""
 
     def __str__(self) -> str:
-        """One line for the user."""
+        """Returns one line for the user."""
         line = f"{self.files:,} files in {self.folders:,} folders, {self.bytes:,} bytes"
         if self.seconds:
             line += f", {self.files / self.seconds:,.0f} files a second"
@@ -62,14 +62,14 @@ class Summary:
 
 
 Tell = Callable[[Summary, str], None]
-"""Is told, ten times a second at most, of what was found so far and the folder in hand."""
+"""Callback, given the summary so far and the current folder, at most ten times a second."""
 
 
 def open_root(root: str) -> int:
-    """The file descriptor of a folder.
+    """Returns the file descriptor of a folder.
 
     Raises:
-        InputError: if it is missing, no folder or unreadable.
+        InputError: the folder is missing, no folder or unreadable.
     """
     try:
         return os.open(root, _OPEN)
@@ -86,18 +86,18 @@ def walk(
     skip: Mapping[str, Collection[str]] | None = None,
     tell: Tell | None = None,
 ) -> Iterator[Listing]:
-    """Regular files, folder by folder: first a folder's own, then those of its folders, by name.
+    """Yields regular files, folder by folder: first a folder's own, then those below it, by name.
 
     Args:
         root: path of the folder.
-        summary: is kept up to date.
+        summary: counts, kept up to date.
         magic: whether to read the types by the first bytes.
-        most: files of a listing; a folder with more makes several.
+        most: largest number of files per listing; a folder with more gives several.
         skip: names to leave out, by folder, as the system spells them.
-        tell: progress.
+        tell: callback for progress.
 
     Raises:
-        InputError: if the root is missing, no folder or unreadable.
+        InputError: the root is missing, no folder or unreadable.
     """
     top = open_root(root)
     told = time.monotonic()
@@ -124,7 +124,7 @@ def walk(
 
 
 def open_folder(top: int, path: str, summary: Summary) -> int | None:
-    """The file descriptor of a folder below an open one, or None if it can't be read."""
+    """Returns the file descriptor of a folder below an open one, or None if it can't be read."""
     try:
         folder = os.open(path or ".", _OPEN | os.O_NOFOLLOW, dir_fd=top)
     except OSError as error:
@@ -140,13 +140,13 @@ def open_folder(top: int, path: str, summary: Summary) -> int | None:
 def look(
     folder: int, path: str, names: list[str], summary: Summary, magic: bool = False
 ) -> Listing:
-    """What the system says of some files of a folder; those that vanished are left out.
+    """Returns the system's data on some files of a folder; vanished files are left out.
 
     Args:
-        folder: its file descriptor.
-        path: relative to the root, as the system spells it.
-        names: of its files.
-        summary: is kept up to date.
+        folder: file descriptor of the folder.
+        path: path relative to the root, as the system spells it.
+        names: names of the files.
+        summary: counts, kept up to date.
         magic: whether to read the types by the first bytes.
     """
     found, stats = [], []
@@ -177,7 +177,7 @@ def look(
 
 
 def _names(folder: int, summary: Summary, skip: Collection[str]) -> tuple[list[str], list[str]]:
-    """Files and folders of a folder in order; only names are kept, however many there are."""
+    """Returns a folder's files and folders in order; only names are kept, to save memory."""
     files: list[str] = []
     folders: list[str] = []
     try:

@@ -1,18 +1,17 @@
-"""Labels for the files of a folder as they come and change.
+"""Labels for the files of a folder as they appear and change.
 
-The truth is the difference between the tree and the store; the system's events only say where to
-look (:mod:`plastorch.files.changes`). At the start, after anything that may have cost events, and
-every so often, the whole tree is compared with the store, so a label that is missing for whatever
-reason, be it that the process was killed or the machine lost power, is made then. A row is written
-with the state of its file from before the file was read: a change in between shows as a difference
-next time.
+What counts is the difference between the tree and the store; the system's events only tell where to
+look (:mod:`plastorch.files.changes`). The whole tree is compared with the store at the start, after
+anything that may have cost events, and at intervals, so that a label missing for any reason, such
+as a killed process or a power failure, is made then. A row holds the state of its file from before
+the file was read: a change in between shows as a difference next time.
 
-A file that is still being written gets a label each time it is looked at; the last one stays, and
-is that of its last state. A file that vanishes loses its row, a renamed one gets a row under its
-new name. Rows of files in a folder that can't be read stay. Symbolic links are not followed, and
-the store's own files are not labelled. A label isn't made anew because the file grew older.
+A file that is still being written gets a label each time it is looked at; the last one is that of
+its last state. A file that vanishes loses its row, a renamed one gets a row under its new name.
+Rows of files in an unreadable folder stay. Symbolic links are not followed, and the store's own
+files are not labeled. A label isn't renewed because the file grew older.
 
-Many files at once can't fill the memory: files are labelled in batches, a walk holds the names of
+Many files at once can't fill the memory: files are labeled in batches, a walk holds the names of
 one folder at a time, and the queue of places to look at is bounded.
 """
 
@@ -31,7 +30,7 @@ from plastorch.files.store import LabelStore
 __all__ = ["Counts", "Labeller", "Read", "watch"]
 
 _PAUSE_S = 0.1
-"""How often a stop, and the root, are looked at while nothing happens."""
+"""Seconds between checks of the stop event and the root while nothing happens."""
 
 
 def watch(
@@ -46,28 +45,28 @@ def watch(
     read: Read | None = None,
     tell: Callable[[Counts], None] = lambda counts: None,
 ) -> Counts:
-    """Labels the files of a folder, and those that come or change, until it is stopped.
+    """Labels the files of a folder, and those that appear or change, until stopped.
 
     Args:
-        labeller: gives the labels.
-        root: the folder.
-        store: takes the labels; no other process may watch for it at the same time.
-        model: says which model the labeller is; labels of others are made anew.
-        rescan_s: seconds between comparisons of the whole tree with the store; more if one takes
+        labeller: source of the labels.
+        root: folder to watch.
+        store: store of the labels; no other process may watch for it at the same time.
+        model: identifier of the model behind the labels; labels of other models are renewed.
+        rescan_s: seconds between comparisons of the whole tree with the store; longer if one takes
             more than a tenth of that.
-        batch: files that are labelled at a time and written in one transaction.
-        stop: ends the watch after the batch in hand; without it, Ctrl-C and SIGTERM do, but only in
-            the main thread: in another one, nothing else ends it.
-        read: gives the records that the labeller takes; without it,
+        batch: number of files labeled at a time and written in one transaction.
+        stop: event that ends the watch after the current batch; without it, Ctrl-C and SIGTERM do,
+            but only in the main thread: nothing ends the watch in another one.
+        read: function that reads records for the labeller; without it,
             :func:`plastorch.files.scan.records`.
-        tell: is called when something was done.
+        tell: callback after each change.
 
     Returns:
-        What was done.
+        Counts of what was done.
 
     Raises:
-        InputError: if the root is no folder, can't be read, or is removed or replaced while it is
-            watched; if the store is in use or can't be written. Labels that were written stay.
+        InputError: the root is no folder, can't be read, or is removed or replaced while watched;
+            or the store is in use or can't be written. Labels already written are kept.
 
     Example:
         >>> import tempfile, polars
