@@ -14,7 +14,7 @@ def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = 
 
     Args:
         rates: firing rates, Hz [B, N].
-        duration: duration, seconds.
+        duration: length of the spike trains, seconds.
         generator: random generator on the CPU.
 
     Returns:
@@ -59,7 +59,7 @@ def correlated(
         rates: firing rates, Hz [N].
         correlation: correlation c of two members, in [0, 1].
         members: inputs that share events, bool [N].
-        duration: duration, seconds.
+        duration: length of the spike trains, seconds.
         networks: number B of networks, each with its own processes.
         dt: duration of a time step, seconds.
         jitter: standard deviation of the time shift of spikes from the mother process, seconds.

@@ -72,7 +72,7 @@ def _check(weight: Tensor, changing: tuple[Tensor, ...], circuit: Circuit) -> No
 
 
 def _arguments(tensors: list[Tensor], circuit: Circuit) -> tuple[Arrays, Constants]:
-    """Returns the kernels' arguments; raises InputError if a constant is too large for the dtype."""
+    """Returns the kernels' arguments; raises InputError if one overflows the weights' type."""
     arrays = Arrays(*(tensor.numpy() for tensor in tensors))
     neuron, stdp, real = circuit.neuron, circuit.stdp, arrays.weight.dtype.type
     constants = {

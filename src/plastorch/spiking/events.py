@@ -30,7 +30,7 @@ def gather(times: Tensor, source: Tensor, network: Tensor, networks: int) -> Eve
     """Sorts spikes into Events; spikes at the same time are in order of their inputs.
 
     Args:
-        times: times, seconds [E].
+        times: spike times, seconds [E].
         source: inputs [E].
         network: network of each spike [E].
         networks: number of networks B.
@@ -110,7 +110,7 @@ def step_of(times: Tensor, dt: float) -> Tensor:
     a millionth of a step early.
 
     Args:
-        times: times [E], 0 or more, seconds.
+        times: times, 0 or more, seconds [E].
         dt: duration of a step, seconds.
 
     Example:

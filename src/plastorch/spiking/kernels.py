@@ -22,8 +22,8 @@ SAME_TIME = 1e-9
 SPAN = 20.0
 """Time constants after which ``start`` moves; exp(20) is far below the largest number."""
 NOTHING = 1e-25
-"""Trace below which it is set to 0; some processors take 100 times as long for numbers too small
-for full precision."""
+"""Smallest trace kept; smaller ones become 0, as some processors take 100 times as long for numbers
+too small for full precision."""
 
 
 class Constants(NamedTuple):
@@ -195,7 +195,7 @@ def respond(times, source, offsets, duration, arrays, constants):  # type: ignor
         times: times of input spikes, network by network, seconds [E].
         source: inputs that spiked [E].
         offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
-        duration: duration, seconds.
+        duration: simulated time, seconds.
         arrays: state of the layer.
         constants: constants of the layer.
 

@@ -1,4 +1,4 @@
-"""A layer of spiking neurons that learns, as a module: by time steps, or from spike to spike."""
+"""A layer of spiking neurons that learns, as a module: clocked, or driven by events."""
 
 from math import isfinite
 from typing import Any
@@ -14,34 +14,34 @@ from plastorch.spiking.stdp_step import Circuit, STDPState, stdp_step
 from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses, check_weight
 
 MOST_STEPS = 2**31
-"""Of a pattern: what is known of each step must be counted."""
+"""Limit of the number of steps per pattern, as spikes are counted in each step."""
 
 
 class STDPLayer(nn.Module):
     """Leaky integrate-and-fire neurons with lateral inhibition that learn by pair-based STDP.
 
     Diehl, Cook, *Unsupervised learning of digit recognition using spike-timing-dependent
-    plasticity*, 2015, in its main parts; what happens in which order at one time is said in
-    :mod:`plastorch.spiking.stdp_step`. In eval mode, weights and thresholds stay as they are.
-    What is learned is in the state; :meth:`keep` puts it into the layer's buffers, with which
-    later states begin.
+    plasticity*, 2015, in its main parts; the order of what happens at one time is given in
+    :mod:`plastorch.spiking.stdp_step`. In eval mode, weights and thresholds don't change.
+    What is learned is in the state; :meth:`keep` copies it into the layer's buffers, from which
+    later states start.
 
     Args:
-        inputs: N.
-        neurons: K.
+        inputs: number of inputs N.
+        neurons: number of neurons K.
         neuron: constants of the neurons.
         stdp: constants of the plasticity.
-        inhibition: of the other membranes by an output spike.
-        networks: B.
-        dt: duration of a step, seconds. Larger than a time constant, it gives a warning.
-        synapses: what stores the weights; ideal ones within the bounds of ``stdp`` if None. Others
-            have the clocked engine only.
-        generator: of the first weights, uniform in the lower 0.3 of their range.
-        device: where the weights live.
-        dtype: their type.
+        inhibition: drop of the other neurons' membranes at an output spike.
+        networks: number of networks B.
+        dt: duration of a step, seconds. If it exceeds a time constant, a warning is given.
+        synapses: storage of the weights; ideal within the bounds of ``stdp`` if None. Others run
+            in the clocked engine only.
+        generator: random generator for the first weights, uniform in the lower 0.3 of their range.
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        InputError: if a size or ``dt`` is not positive, or the inhibition negative, or ideal
+        InputError: if a size or ``dt`` is not positive, the inhibition is negative, or ideal
             synapses have other bounds than ``stdp``.
 
     Example:
@@ -52,9 +52,9 @@ class STDPLayer(nn.Module):
     """
 
     weight: Tensor
-    """[B, K, N]."""
+    """Weights [B, K, N]."""
     theta: Tensor
-    """[B, K]."""
+    """Thresholds above their lowest value [B, K]."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class STDPLayer(nn.Module):
         self.register_buffer("theta", torch.zeros_like(self.weight[:, :, 0]))
 
     def initial_state(self) -> STDPState:
-        """Neurons at rest and no traces; weights and thresholds as kept.
+        """Returns neurons at rest and no traces, with the weights and thresholds that were kept.
 
         Raises:
             InputError: if a weight is out of bounds.
@@ -96,7 +96,7 @@ class STDPLayer(nn.Module):
         return STDPState(stored, neurons, Traces(pre, post), 0.0)
 
     def keep(self, state: STDPState) -> None:
-        """Later states begin with the weights, read once, and the thresholds of this one."""
+        """Copies thresholds and weights, read once, into the buffers, where later states start."""
         self.weight.copy_(self.synapses.read(state.synapses, state.time))
         self.theta.copy_(state.neurons.theta)
 
@@ -106,18 +106,18 @@ class STDPLayer(nn.Module):
         state: STDPState | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, STDPState]:
-        """The clocked engine: a raster, step by step, on any device.
+        """Runs the clocked engine on a raster, step by step, on any device.
 
         Args:
             x: spikes, bool, or 0 and 1 [T, B, N].
-            state: before the first step, as returned; :meth:`initial_state` if None.
-            generator: of the synapses' noise.
+            state: state before the first step, as returned; :meth:`initial_state` if None.
+            generator: random generator for the synapses' noise.
 
         Returns:
             Output spikes, bool [T, B, K], and the state at the end of the last step.
 
         Raises:
-            InputError: if the raster has another form, or the state doesn't fit.
+            InputError: if the raster has another shape, or the state doesn't fit.
         """
         networks, _, inputs = self.weight.shape
         if x.dim() != 3 or len(x) == 0 or x.shape[1:] != (networks, inputs):
@@ -136,18 +136,18 @@ class STDPLayer(nn.Module):
     def respond(
         self, events: Events, duration: float, state: STDPState | None = None
     ) -> tuple[Events, STDPState]:
-        """The event-driven engine: from spike to spike, on a CPU, for ideal synapses.
+        """Runs the event-driven engine from spike to spike, on a CPU, for ideal synapses.
 
         Args:
-            events: input spikes of B networks; time 0 is that of the state.
-            duration: seconds, after all spikes.
-            state: as in :meth:`forward`.
+            events: input spikes of B networks; time 0 is the time of the state.
+            duration: simulated time, longer than the time of any spike, seconds.
+            state: state as in :meth:`forward`.
 
         Returns:
             Output spikes, and the state at the end.
 
         Raises:
-            InputError: if events are not in order, or do not fit the layer or the duration, or the
+            InputError: if events are invalid, or do not fit the layer or the duration, or the
                 state doesn't fit, or synapses are not ideal or not on a CPU.
 
         Example:
@@ -185,23 +185,23 @@ class STDPLayer(nn.Module):
         state: STDPState | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Events, STDPState]:
-        """Patterns of rates, one after the other: encoded as spikes, and responded to.
+        """Encodes patterns of rates as spikes, one after the other, and runs the layer on them.
 
-        An input spikes in a step with probability rate dt. Where the event-driven engine can work,
-        no raster is made, and the cost grows with the spikes.
+        An input spikes in a step with probability rate dt. Where the event-driven engine can run,
+        no raster is made, and the cost grows only with the number of spikes.
 
         Args:
-            rates: Hz [S, B, N]; 0 for a pause.
-            duration: of each pattern, seconds.
-            state: as in :meth:`forward`.
-            generator: of the spikes, on the CPU.
+            rates: firing rates, Hz [S, B, N]; 0 for a pause.
+            duration: duration of each pattern, seconds.
+            state: state as in :meth:`forward`.
+            generator: random generator for the spikes, on the CPU.
 
         Returns:
             Output spikes of all patterns; the first begins at time 0, the next at ``duration``, and
             so on; and the state at the end.
 
         Raises:
-            InputError: if rates have another form or are not in [0, 1 / dt], or the state doesn't
+            InputError: if rates have another shape or are not in [0, 1 / dt], or the state doesn't
                 fit.
 
         Example:
@@ -249,14 +249,14 @@ class STDPLayer(nn.Module):
         return self.circuit if self.training else self.circuit.frozen()
 
     def _compiles(self) -> bool:
-        """Whether the event-driven engine can work."""
+        """Returns whether the event-driven engine can run."""
         return isinstance(self.synapses, IdealSynapses) and self.weight.device.type == "cpu"
 
     def _checked(self, state: STDPState | None) -> STDPState:
-        """The state, or a first one.
+        """Returns the state, or an initial one if None.
 
         Raises:
-            InputError: if it is of a layer of another size, or its time is not finite.
+            InputError: if the state is of a layer of another size, or its time is not finite.
         """
         if state is None:
             return self.initial_state()

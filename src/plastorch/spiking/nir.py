@@ -1,8 +1,8 @@
-"""Feed-forward spiking networks for other simulators and chips, and from them: NIR graphs.
+"""Exchange of feed-forward spiking networks with other simulators and chips, as NIR graphs.
 
 Pedersen et al., *Neuromorphic intermediate representation: a unified instruction set for
-interoperable brain-inspired computing*, 2024. In NIR's neuron, tau dv/dt = v_leak - v + r I; a
-spike over a weight w is a current w δ(t), and a jump of v by w r / tau, which is our w if r = tau.
+interoperable brain-inspired computing*, 2024. In NIR's neuron, tau dv/dt = v_leak - v + r I. A
+spike over a weight w is a current w δ(t), thus a jump of v by w r / tau: our w if r = tau.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from plastorch.spiking.stdp import PairSTDP
 
 
 def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
-    """The graph of one layer, or of some in a row: input, weights, neurons, ..., output.
+    """Returns the graph of one layer or of a chain: input, weights, neurons, ..., output.
 
     Weights and thresholds are those that the layers keep, see
     :meth:`plastorch.spiking.network.STDPLayer.keep`.
 
     Args:
-        layers: of one network each, in eval mode.
+        layers: layers of one network each, in eval mode.
 
     Returns:
         A ``nir.NIRGraph``.
 
     Raises:
-        InputError: if NIR is missing, sizes don't fit, or a layer has what NIR can't say:
+        InputError: if NIR is missing, sizes don't fit, or a layer has what NIR can't express:
             plasticity, refractoriness, or inhibition between neurons.
 
     Example:
@@ -64,17 +64,17 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
 
 
 def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
-    """The layers of a graph as :func:`to_nir` makes them, in eval mode.
+    """Returns the layers of a graph like those of :func:`to_nir`, in eval mode.
 
-    The bounds of their plasticity are 0 and 1, or as far apart as their weights are.
+    Their plasticity has bounds 0 and 1, extended where the weights go beyond.
 
     Args:
-        graph: a ``nir.NIRGraph``.
+        graph: ``nir.NIRGraph`` to convert.
         dt: duration of a step of the layers, seconds.
 
     Raises:
         InputError: if NIR is missing, or the graph is not a chain of weights and LIF neurons that
-            differ in nothing but their thresholds.
+            differ only in their thresholds.
 
     Example:
         >>> (layer,) = from_nir(to_nir(STDPLayer(9, 4, LIF(threshold=0.5)).eval()))
@@ -108,7 +108,7 @@ def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
 
 
 def import_nir() -> Any:
-    """The optional dependency.
+    """Imports the optional dependency ``nir``.
 
     Raises:
         InputError: if it is missing.
@@ -141,10 +141,10 @@ def _check_sayable(layer: STDPLayer, name: str) -> None:
 
 
 def _chain(graph: Any, nir: Any) -> list[tuple[str, Any]]:
-    """Nodes between input and output, in order.
+    """Returns the nodes between input and output, in order.
 
     Raises:
-        InputError: if there is more than one way to go.
+        InputError: if the graph branches or loops.
     """
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     names = set(graph.nodes)
@@ -196,7 +196,7 @@ def _layer(weight: Any, name: str, node: Any, dt: float) -> STDPLayer:
 
 
 def _numbers(values: Any, name: str, neurons: int | None) -> np.ndarray[Any, Any]:
-    """Finite numbers, one for each neuron, or of a matrix of weights."""
+    """Returns finite numbers, one per neuron, or a matrix of weights if ``neurons`` is None."""
     found = np.asarray(values)
     if found.dtype.kind not in "fiu" or not found.size or not np.isfinite(found).all():
         raise InputError(f"{name} is {found.dtype} {found.shape}; expected finite numbers")
@@ -211,7 +211,7 @@ def _numbers(values: Any, name: str, neurons: int | None) -> np.ndarray[Any, Any
 
 
 def _one(values: Any, name: str) -> float:
-    """The value that all neurons share."""
+    """Returns the value that all neurons share."""
     if not np.all(values == values.flat[0]):
         raise InputError(
             f"{name} goes from {values.min()} to {values.max()}; expected one value of all neurons"

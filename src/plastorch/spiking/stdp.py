@@ -1,4 +1,4 @@
-"""Spike-timing-dependent plasticity as pure functions: by pairs of spikes, and the Bayesian rule.
+"""Spike-timing-dependent plasticity as pure functions: pair-based, and the Bayesian rule.
 
 Shapes: B independent networks of N inputs and K neurons; weights [B, K, N].
 """
@@ -14,22 +14,22 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.neurons import check_not_negative
 
 Bounds = Literal["additive", "multiplicative"]
-"""How a change depends on the weight: not at all, so that bounds cut it off ("additive"), or in
-proportion to what is left to the bound ("multiplicative", or soft)."""
+"""Dependence of a change on the weight: none, so that bounds cut it off ("additive"), or in
+proportion to the distance from the bound ("multiplicative", or soft)."""
 
 
 class Traces(NamedTuple):
-    """What is left of all earlier spikes: each adds 1, and decays exponentially."""
+    """Exponentially decaying traces of all earlier spikes, each of which adds 1."""
 
     pre: Tensor
-    """Of the inputs, a [B, N]."""
+    """Traces a of the inputs [B, N]."""
     post: Tensor
-    """Of the neurons, b [B, K]."""
+    """Traces b of the neurons [B, K]."""
 
 
 @dataclass(frozen=True)
 class PairSTDP:
-    """Pair-based exponential STDP, all pairs of spikes.
+    """Pair-based exponential STDP, over all pairs of spikes.
 
     A presynaptic spike s seconds before a postsynaptic one raises the weight by A+ exp(-s / tau+);
     s seconds after it, it lowers it by A- exp(-s / tau-). Spikes at the same time count as pre
@@ -38,11 +38,11 @@ class PairSTDP:
     plasticity based on spike timing*, 2008.
 
     Args:
-        potentiation: A+; of weights at the lower bound, if bounds are multiplicative and 1 apart.
-        depression: A-; of weights at the upper bound, likewise.
-        tau_plus: seconds.
-        tau_minus: seconds.
-        bounds: see :data:`Bounds`.
+        potentiation: A+; if bounds are multiplicative and 1 apart, A+ at the lower bound.
+        depression: A-; if bounds are multiplicative and 1 apart, A- at the upper bound.
+        tau_plus: time constant tau+ of potentiation, seconds.
+        tau_minus: time constant tau- of depression, seconds.
+        bounds: dependence on the weight, see :data:`Bounds`.
         low: lower bound of the weights.
         high: upper bound of the weights.
 
@@ -73,13 +73,13 @@ class PairSTDP:
 
 
 def depress(pre: Tensor, weight: Tensor, post_trace: Tensor, stdp: PairSTDP) -> Tensor:
-    """What presynaptic spikes do: delta = -A- b x, times w - low if bounds are multiplicative.
+    """Depresses at presynaptic spikes: delta = -A- b x, times w - low if bounds are multiplicative.
 
     Args:
         pre: spikes x [B, N].
-        weight: w [B, K, N].
-        post_trace: b [B, K], of earlier postsynaptic spikes.
-        stdp: constants.
+        weight: weights w [B, K, N].
+        post_trace: traces b of earlier postsynaptic spikes [B, K].
+        stdp: constants of the plasticity.
 
     Returns:
         Change of the weights [B, K, N].
@@ -89,13 +89,13 @@ def depress(pre: Tensor, weight: Tensor, post_trace: Tensor, stdp: PairSTDP) -> 
 
 
 def potentiate(post: Tensor, weight: Tensor, pre_trace: Tensor, stdp: PairSTDP) -> Tensor:
-    """What postsynaptic spikes do: delta = A+ y a, times high - w if bounds are multiplicative.
+    """Potentiates at postsynaptic spikes: A+ y a, times high - w if bounds are multiplicative.
 
     Args:
         post: spikes y [B, K].
-        weight: w [B, K, N].
-        pre_trace: a [B, N], of presynaptic spikes up to now.
-        stdp: constants.
+        weight: weights w [B, K, N].
+        pre_trace: traces a of presynaptic spikes up to now [B, N].
+        stdp: constants of the plasticity.
 
     Returns:
         Change of the weights [B, K, N].
@@ -105,25 +105,25 @@ def potentiate(post: Tensor, weight: Tensor, pre_trace: Tensor, stdp: PairSTDP) 
 
 
 def fade(traces: Traces, stdp: PairSTDP, dt: float) -> Traces:
-    """Traces ``dt`` seconds later, exactly."""
+    """Decays traces by ``dt`` seconds, exactly."""
     return Traces(traces.pre * exp(-dt / stdp.tau_plus), traces.post * exp(-dt / stdp.tau_minus))
 
 
 def pair_stdp(
     pre: Tensor, post: Tensor, weight: Tensor, traces: Traces, stdp: PairSTDP, dt: float
 ) -> tuple[Tensor, Traces]:
-    """One step: depression by presynaptic spikes, then potentiation by postsynaptic ones.
+    """Runs one step: depression by presynaptic spikes, then potentiation by postsynaptic ones.
 
     Args:
         pre: spikes at the beginning of the step [B, N].
         post: spikes at the beginning of the step [B, K].
-        weight: [B, K, N].
-        traces: before the step.
-        stdp: constants.
+        weight: weights [B, K, N].
+        traces: traces before the step.
+        stdp: constants of the plasticity.
         dt: duration of the step, seconds.
 
     Returns:
-        Change of the weights [B, K, N], which bounds may still cut, and the traces after the step.
+        Change of the weights [B, K, N], not yet cut off at bounds, and the traces after the step.
 
     Example:
         >>> once, never, weight = torch.ones(1, 1), torch.zeros(1, 1), torch.full((1, 1, 1), 0.5)
@@ -140,18 +140,18 @@ def pair_stdp(
 
 
 def bayesian_stdp(pre: Tensor, post: Tensor, weight: Tensor, scale: float = 1.0) -> Tensor:
-    """delta = y (c exp(-w) x - 1), whose fixed point is w = log p(x = 1 | y) + log c.
+    """Returns delta = y (c exp(-w) x - 1), whose fixed point is w = log p(x = 1 | y) + log c.
 
-    With it, a soft winner-take-all learns by expectation maximisation, on line: weights become the
+    With it, a soft winner-take-all learns by online expectation maximization: weights become the
     logarithms of the probabilities of active inputs under each hidden cause. Nessler, Pfeiffer,
     Buesing, Maass, *Bayesian computation emerges in generic cortical microcircuits through
     spike-timing-dependent plasticity*, 2013.
 
     Args:
         pre: x, whether an input spiked a short time ago, 0 or 1 [B, N].
-        post: y, spikes of the neurons [B, K].
-        weight: w [B, K, N].
-        scale: c; above 1, weights of inputs that are active often enough are positive.
+        post: spikes y of the neurons [B, K].
+        weight: weights w [B, K, N].
+        scale: constant c; above 1, weights of inputs that are active often enough are positive.
 
     Returns:
         Change of the weights at a learning rate of 1 [B, K, N].

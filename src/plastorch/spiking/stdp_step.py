@@ -1,17 +1,17 @@
 """One step of a layer of leaky integrate-and-fire neurons that learns by pair-based STDP.
 
-All that happens at one time happens in this order, in each network:
+Everything that happens at one time happens in this order, in each network:
 
 1. Presynaptic spikes: the weights, as they are, add to the membranes of all neurons that are not
-   refractory; then the synapses are depressed, by the traces of earlier postsynaptic spikes.
-2. Postsynaptic spikes: all neurons above their threshold fire. Their synapses are potentiated, by
-   the traces of presynaptic spikes, those of now included; weights are those after depression.
+   refractory; then the synapses are depressed by the traces of earlier postsynaptic spikes.
+2. Postsynaptic spikes: all neurons above their threshold fire. Their synapses, as they are after
+   depression, are potentiated by the traces of presynaptic spikes, current ones included.
 3. Inhibition: each postsynaptic spike lowers the membranes of all neurons that neither fire now nor
-   are refractory. Then spikes of now count in the traces of postsynaptic spikes.
+   are refractory. Then current spikes are added to the traces of postsynaptic spikes.
 
-In between, all decays exactly. Time steps begin with their spikes, and events of a network at
-equal times are one such moment; so the clocked engine, which takes a step at a time on any device,
-and the event-driven one, which goes from spike to spike on a CPU, compute the same.
+In between, everything decays exactly. Time steps begin with their spikes, and simultaneous events
+of a network are processed together. So the clocked engine, which takes one step at a time on any
+device, and the event-driven one, which goes from spike to spike on a CPU, compute the same.
 
 Shapes: B independent networks of N inputs and K neurons; weights [B, K, N].
 """
@@ -29,26 +29,26 @@ from plastorch.spiking.synapses import Synapses
 
 
 class STDPState(NamedTuple):
-    """A layer between two steps."""
+    """State of a layer between two steps."""
 
     synapses: Any
-    """Of the layer's synapses; ideal ones hold the weight [B, K, N]."""
+    """State of the layer's synapses; ideal ones hold the weight [B, K, N]."""
     neurons: LIFState
-    """[B, K]."""
+    """State of the neurons [B, K]."""
     traces: Traces
-    """[B, N] and [B, K]."""
+    """Traces of inputs [B, N] and neurons [B, K]."""
     time: float
     """Seconds since the beginning."""
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """What a layer is made of.
+    """Constants of a layer: neurons, plasticity and inhibition.
 
     Args:
         neuron: constants of the neurons.
         stdp: constants of the plasticity.
-        inhibition: of the other membranes by an output spike.
+        inhibition: drop of the other neurons' membranes at an output spike.
         plastic: whether weights and thresholds learn.
 
     Raises:
@@ -64,7 +64,7 @@ class Circuit:
         check_not_negative(inhibition=self.inhibition)
 
     def frozen(self) -> "Circuit":
-        """The same with weights and thresholds that stay as they are."""
+        """Returns a copy whose weights and thresholds stay as they are."""
         neuron = replace(self.neuron, theta_increase=0.0, theta_tau=inf)
         return replace(self, neuron=neuron, plastic=False)
 
@@ -77,15 +77,15 @@ def stdp_step(
     dt: float,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, STDPState]:
-    """One step of a layer, in the order of :mod:`plastorch.spiking.stdp_step`.
+    """Runs one step of a layer, in the order of :mod:`plastorch.spiking.stdp_step`.
 
     Args:
         x: spikes at the beginning of the step, 0 or 1 [B, N].
-        state: before the step.
-        circuit: constants.
-        synapses: what stores the weights.
-        dt: seconds.
-        generator: of the synapses' noise.
+        state: state before the step.
+        circuit: constants of the layer.
+        synapses: storage of the weights.
+        dt: duration of the step, seconds.
+        generator: random generator for the synapses' noise.
 
     Returns:
         Spikes at the beginning of the step, bool [B, K], and the state at its end.

@@ -1,7 +1,7 @@
-"""What a weight is stored in: a number, or a pair of phase-change devices.
+"""Storage of weights: as numbers, or in pairs of phase-change devices.
 
-A rule says by how much a weight should change; synapses say what becomes of it. Rules use them
-by three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
+A rule says by how much a weight should change; synapses determine how it does change. Rules use
+them through three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
 :meth:`Synapses.program`.
 """
 
@@ -16,21 +16,21 @@ from plastorch.engine.errors import InputError, check_positive
 State = TypeVar("State", bound=tuple[Any, ...])
 
 DRIFT_START = 20.0
-"""Seconds from programming to the conductance that counts as programmed."""
+"""Seconds after programming at which the conductance counts as the programmed one."""
 READ_TIME = 250e-9
-"""Seconds that a reading takes."""
+"""Duration of a reading, seconds."""
 EMPTY = 1e-6
-"""Share of the largest conductance below which a device's statistics don't change any more."""
+"""Share of the largest conductance below which a device's statistics no longer change."""
 
 
 class Synapses(Protocol[State]):
-    """What stores the weights of a network, of any shape."""
+    """Storage of a network's weights, of any shape."""
 
     def initial(self, weight: Tensor) -> State:
-        """Synapses with these weights, at time 0."""
+        """Returns synapses with these weights, at time 0."""
 
     def read(self, state: State, time: float, generator: torch.Generator | None = None) -> Tensor:
-        """The weights as they are at a time, in seconds."""
+        """Returns the weights at a time, in seconds."""
 
     def program(
         self,
@@ -39,22 +39,22 @@ class Synapses(Protocol[State]):
         time: float,
         generator: torch.Generator | None = None,
     ) -> State:
-        """Synapses whose weights were to change by ``delta`` at a time; 0 leaves one alone."""
+        """Changes weights by about ``delta`` at a time; where it is 0, synapses are left alone."""
 
 
 class IdealState(NamedTuple):
-    """Synapses that are numbers."""
+    """State of synapses that store weights as numbers."""
 
     weight: Tensor
 
 
 @dataclass(frozen=True)
 class IdealSynapses:
-    """Weights that change by what they are told to, within bounds.
+    """Weights that change exactly as requested, within bounds.
 
     Args:
-        low: bound of the weights.
-        high: bound of the weights.
+        low: lower bound of the weights.
+        high: upper bound of the weights.
 
     Raises:
         InputError: if the bounds are not in order.
@@ -73,7 +73,7 @@ class IdealSynapses:
         _check_bounds(self.low, self.high)
 
     def initial(self, weight: Tensor) -> IdealState:
-        """Synapses with these weights.
+        """Returns synapses with these weights.
 
         Raises:
             InputError: if a weight is out of bounds.
@@ -84,7 +84,7 @@ class IdealSynapses:
     def read(
         self, state: IdealState, time: float, generator: torch.Generator | None = None
     ) -> Tensor:
-        """The weights."""
+        """Returns the weights."""
         return state.weight
 
     def program(
@@ -94,64 +94,64 @@ class IdealSynapses:
         time: float,
         generator: torch.Generator | None = None,
     ) -> IdealState:
-        """The weights plus ``delta``, within the bounds."""
+        """Adds ``delta`` to the weights and clamps them to the bounds."""
         return IdealState((state.weight + delta).clamp(self.low, self.high))
 
 
 class PhaseChangeState(NamedTuple):
-    """Devices of shape [..., 2, P]: one that raises the weight and one that lowers it, P times."""
+    """Devices of shape [..., 2, P]: P pairs of one that raises the weight, one that lowers it."""
 
     conductance: Tensor
-    """When it was programmed, µS."""
+    """Conductance when programmed, µS."""
     exponent: Tensor
-    """Of its drift."""
+    """Exponent of the drift."""
     programmed: Tensor
-    """When that was, seconds."""
+    """Time of programming, seconds."""
 
 
 @dataclass(frozen=True)
 class PhaseChangeSynapses:
-    """Weights in pairs of phase-change memory devices, of which only one can be made to grow.
+    """Weights in pairs of phase-change memory devices, which grow by pulses, shrink by reset.
 
     A weight is the middle of its bounds plus the difference of a pair's conductances, or the mean
-    difference of several pairs; the largest difference spans the bounds. A device grows by pulses
-    that crystallise a part of it: by the same share of what is left to grow, and by chance. It
-    shrinks by a reset only; so a weight falls by growth of the partner, and a pair that is nearly
-    full is written anew. Pulses are large: a small change becomes one with a probability that is
-    right on average, in a pair chosen by chance.
+    difference of several pairs; the largest difference spans the bounds. Pulses that crystallize a
+    part of a device make it grow by a random share of what is left to grow, the same on average.
+    Only a reset makes it shrink. So a weight falls when the partner grows, and a pair that is
+    nearly full is rewritten. Pulses are large: a small change becomes a pulse with the probability
+    that is right on average, in a randomly chosen pair.
 
-    The model and its statistics, with the figures that are the defaults:
+    The model and its statistics, with the values that are the defaults:
 
     - growth by pulses, g + δ (1 - g / g_max) (1 + 0.5 N(0, 1)), and several devices per synapse:
       Boybat et al., *Neuromorphic computing with multi-memristive synapses*, Nat. Commun. 9 (2018)
       2514; Nandakumar et al., *A phase-change memory model for neuromorphic computing*, J. Appl.
-      Phys. 124 (2018) 152135, where drift starts again with each pulse, too;
+      Phys. 124 (2018) 152135, where drift also restarts with each pulse;
     - noise of writing and reading and exponents of drift as functions of the conductance, from a
       million devices: Joshi et al., *Accurate deep neural network inference using computational
       phase-change memory*, Nat. Commun. 11 (2020) 2473; Nandakumar et al., *Phase-change memory
       models for deep learning training and inference*, ICECS 2019;
     - drift as a power of time: Le Gallo et al., *Collective structural relaxation in phase-change
-      memory devices*, Adv. Electron. Mater. 4 (2018) 1700627. All in review: Le Gallo, Sebastian,
+      memory devices*, Adv. Electron. Mater. 4 (2018) 1700627. Review of all: Le Gallo, Sebastian,
       *An overview of phase-change memory device physics*, J. Phys. D 53 (2020) 213002.
 
-    A power law has no beginning; here time counts from 20 s before programming, so that what is
-    programmed is what is read at first, and drift is the power law from some minutes on.
+    A power law diverges at time 0, so time counts from 20 s before programming: what is programmed
+    is what is read at first, and the drift follows the power law after some minutes.
 
     Args:
-        low: bound of the weights.
-        high: bound of the weights.
-        pairs: P, per weight.
-        max_conductance: g_max, µS.
-        pulse: δ, growth of an empty device by a pulse, µS.
+        low: lower bound of the weights.
+        high: upper bound of the weights.
+        pairs: number P of pairs per weight.
+        max_conductance: largest conductance g_max, µS.
+        pulse: growth δ of an empty device by a pulse, µS.
         pulse_noise: standard deviation of a pulse, as a share of its mean.
-        refresh: share of g_max above which both devices of a pair are to be written anew.
-        writing_noise: factor of the noise of writing; 0 for none.
-        drift: factor of the exponents of drift; 0 for none.
-        read_noise: factor of the noise of reading; 0 for none.
+        refresh: share of g_max above which both devices of a pair make it due for rewriting.
+        writing_noise: factor of the writing noise; 0 for none.
+        drift: factor of the drift exponents; 0 for none.
+        read_noise: factor of the reading noise; 0 for none.
 
     Raises:
-        InputError: if bounds are not in order, a number of devices, a conductance or the refresh
-            is not positive, or a factor negative.
+        InputError: if bounds are not in order, a number of devices, a conductance or ``refresh``
+            is not positive, or a factor is negative.
 
     Example:
         >>> synapses, random = PhaseChangeSynapses(), torch.Generator().manual_seed(0)
@@ -191,7 +191,7 @@ class PhaseChangeSynapses:
         return self._per_conductance * self.pulse / self.pairs
 
     def initial(self, weight: Tensor) -> PhaseChangeState:
-        """Pairs that hold these weights exactly: one device of each is empty.
+        """Returns pairs that hold these weights exactly, with one device of each pair empty.
 
         Raises:
             InputError: if a weight is out of bounds.
@@ -204,12 +204,12 @@ class PhaseChangeSynapses:
     def write(
         self, weight: Tensor, time: float, generator: torch.Generator | None = None
     ) -> PhaseChangeState:
-        """Pairs into which these weights were written at a time, as well as that can be done.
+        """Writes weights into pairs at a time, as exactly as their noise allows.
 
         Args:
-            weight: of any shape.
-            time: seconds.
-            generator: of the noise.
+            weight: weights of any shape.
+            time: time of writing, seconds.
+            generator: random generator for the noise.
 
         Raises:
             InputError: if a weight is out of bounds.
@@ -220,7 +220,7 @@ class PhaseChangeSynapses:
     def read(
         self, state: PhaseChangeState, time: float, generator: torch.Generator | None = None
     ) -> Tensor:
-        """The weights at a time: drifted, noisy, and within the bounds, as converters are."""
+        """Returns the weights at a time, with drift and noise, clamped to the bounds."""
         conductance = self.conductance(state, time)
         plus, minus = conductance.mean(-1).unbind(-1)
         weight = (self.low + self.high) / 2 + self._per_conductance * (plus - minus)
@@ -237,7 +237,7 @@ class PhaseChangeSynapses:
         time: float,
         generator: torch.Generator | None = None,
     ) -> PhaseChangeState:
-        """Pairs after the pulses that make up ``delta`` on average, refreshed where that is due."""
+        """Applies pulses that make up ``delta`` on average, and rewrites pairs that are due."""
         wanted = torch.stack([delta, -delta], dim=-1).clamp(min=0) / self.weight_step
         pulses = (wanted + _uniform(wanted, generator)).floor()
         turn = (self.pairs * _uniform(delta, generator)).floor()[..., None, None]
@@ -255,18 +255,18 @@ class PhaseChangeSynapses:
         return self._rewritten(state, due, time, generator) if bool(due.any()) else state
 
     def conductance(self, state: PhaseChangeState, time: float) -> Tensor:
-        """Conductances at a time, after their drift, µS [..., 2, P]."""
+        """Returns the conductances at a time, after their drift, µS [..., 2, P]."""
         elapsed = (time - state.programmed).clamp(min=0)
-        # (1 + t / t0) ** -ν, by functions that are several times as fast.
+        # (1 + t / t0) ** -ν, by functions that are several times faster.
         return state.conductance * (-state.exponent * (elapsed / DRIFT_START).log1p()).exp()
 
     @property
     def _per_conductance(self) -> float:
-        """Change of a weight by 1 µS in one device of each pair."""
+        """Change of a weight per 1 µS in one device of each pair."""
         return (self.high - self.low) / (2 * self.max_conductance)
 
     def _target(self, weight: Tensor) -> Tensor:
-        """Conductances for weights; one of a pair is 0."""
+        """Returns the conductances for weights; one of each pair is 0."""
         difference = (weight - (self.low + self.high) / 2) / self._per_conductance
         target = torch.stack([difference, -difference], dim=-1).clamp(min=0)
         return target[..., None].expand(*target.shape, self.pairs)
@@ -274,7 +274,7 @@ class PhaseChangeSynapses:
     def _written(
         self, target: Tensor, time: float, generator: torch.Generator | None
     ) -> PhaseChangeState:
-        """Devices into which conductances were written, with the noise of writing them."""
+        """Writes conductances into devices, with writing noise."""
         share = target / self.max_conductance
         deviation = (-1.1731 * share**2 + 1.9650 * share + 0.2635).clamp(min=0)
         noise = self.writing_noise * deviation * _normal(target, generator)
@@ -283,7 +283,7 @@ class PhaseChangeSynapses:
     def _programmed(
         self, conductance: Tensor, time: float, generator: torch.Generator | None
     ) -> PhaseChangeState:
-        """Devices that have these conductances now, from where they drift."""
+        """Returns devices that have these conductances now and drift from there."""
         mean, deviation = self._drift_statistics(conductance)
         exponent = (mean + deviation * _normal(conductance, generator)).clamp(min=0)
         start = torch.full_like(conductance, time)
@@ -296,7 +296,7 @@ class PhaseChangeSynapses:
         time: float,
         generator: torch.Generator | None,
     ) -> PhaseChangeState:
-        """Pairs of which those that are due hold their difference in one device."""
+        """Rewrites the pairs that are due, each with its difference in one device."""
         conductance = self.conductance(state, time)
         deviation = self._read_deviation(state, conductance, time)
         measured = conductance + deviation * _normal(conductance, generator)
@@ -305,13 +305,13 @@ class PhaseChangeSynapses:
         return _merged(due, self._written(target, time, generator), state)
 
     def _drift_statistics(self, conductance: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of exponents."""
+        """Returns the mean and standard deviation of drift exponents."""
         logarithm = (conductance / self.max_conductance).clamp(min=EMPTY).log()
         mean = (0.0244 - 0.0155 * logarithm).clamp(0.049, 0.1)
         return mean, (-0.0059 - 0.0125 * logarithm).clamp(0.008, 0.045)
 
     def _read_deviation(self, state: PhaseChangeState, conductance: Tensor, time: float) -> Tensor:
-        """Standard deviation of reading; it grows with the time since programming, µS."""
+        """Returns the reading noise, µS; it grows with the time since programming."""
         share = (state.conductance / self.max_conductance).clamp(min=EMPTY)
         strength = 0.0088 * (-0.65 * share.log()).exp()
         elapsed = (time - state.programmed).clamp(min=READ_TIME)
@@ -320,7 +320,7 @@ class PhaseChangeSynapses:
 
 
 def _merged(where: Tensor, new: PhaseChangeState, old: PhaseChangeState) -> PhaseChangeState:
-    """New devices at some places, old ones elsewhere."""
+    """Takes new devices where ``where`` is true, old ones elsewhere."""
     return PhaseChangeState(*(torch.where(where, a, b) for a, b in zip(new, old, strict=True)))
 
 
@@ -341,12 +341,12 @@ def _check_bounds(low: float, high: float) -> None:
 
 
 def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal numbers, drawn where the generator is."""
+    """Draws standard normal numbers on the generator's device, then moves them to ``like``'s."""
     device = like.device if generator is None else generator.device
     return torch.randn(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform numbers in [0, 1), drawn where the generator is."""
+    """Draws uniform numbers in [0, 1) on the generator's device, then moves them to ``like``'s."""
     device = like.device if generator is None else generator.device
     return torch.rand(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)

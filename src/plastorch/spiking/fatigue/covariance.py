@@ -1,9 +1,9 @@
-"""Which processes go together, whatever their rates: the computation that fatiguing STDP stands in
-for, done with the whole matrix.
+"""Clusters of correlated processes, whatever their rates, from the whole covariance matrix:
+the computation that fatiguing STDP replaces.
 
-Covariances of spike counts, divided by the product of their means, so that rates cancel; processes
-that are connected by significant ones form clusters. After the claims of the patents US 11,238,333
-and US 11,308,387 (Moraitis et al.).
+Covariances of spike counts are divided by the product of their means, so that rates cancel.
+Processes connected by significant covariances form clusters. After the claims of the patents US
+11,238,333 and US 11,308,387 (Moraitis et al.).
 """
 
 import numpy as np
@@ -15,20 +15,20 @@ from plastorch.spiking.events import Events, check_events, step_of
 
 
 def spike_counts(events: Events, inputs: int, width: float, duration: float) -> Tensor:
-    """Spikes of one network's inputs in each bin of time.
+    """Counts the spikes of one network's inputs in each time bin.
 
     Args:
-        events: of one network.
-        inputs: N.
-        width: of a bin, seconds.
-        duration: seconds; later spikes are left out, as is an incomplete last bin.
+        events: spikes of one network.
+        inputs: number of inputs N.
+        width: width of a bin, seconds.
+        duration: time covered, seconds; later spikes and an incomplete last bin are left out.
 
     Returns:
-        float64 [bins, N].
+        Counts, float64 [bins, N].
 
     Raises:
-        InputError: for events of more than one network or not in order, or a width or duration
-            that is not positive.
+        InputError: if events are of more than one network or invalid, or the width or duration is
+            not positive.
 
     Example:
         >>> from plastorch.spiking.events import from_raster
@@ -48,13 +48,13 @@ def spike_counts(events: Events, inputs: int, width: float, duration: float) -> 
 
 
 def normalised_covariance(counts: Tensor) -> Tensor:
-    """Covariance of counts divided by the product of their means; the diagonal is 0.
+    """Returns the covariance of counts over the product of their means; the diagonal is 0.
 
     Args:
-        counts: [bins, N].
+        counts: spike counts [bins, N].
 
     Returns:
-        [N, N]; 0 for processes that have no spikes.
+        Normalized covariance [N, N]; 0 for processes without spikes.
 
     Example:
         >>> normalised_covariance(torch.tensor([[1.0, 2.0], [0.0, 0.0]]))
@@ -72,14 +72,14 @@ def normalised_covariance(counts: Tensor) -> Tensor:
 def chance_level(
     counts: Tensor, generator: torch.Generator | None = None, quantile: float = 0.99
 ) -> float:
-    """Normalised covariance that pairs of independent processes of these counts stay below.
+    """Estimates the normalized covariance below which pairs of independent processes stay.
 
-    Each process is shifted in time by an amount of its own, round the end.
+    Each process is shifted in time by a random amount of its own, cyclically.
 
     Args:
-        counts: [bins, N].
-        generator: of the shifts.
-        quantile: of the pairs that stay below.
+        counts: spike counts [bins, N].
+        generator: random generator for the shifts.
+        quantile: share of the pairs that stay below.
 
     Example:
         >>> counts = torch.rand(1000, 5, generator=torch.Generator().manual_seed(0)).round()
@@ -95,13 +95,13 @@ def chance_level(
 
 
 def connected(linked: Tensor) -> Tensor:
-    """Clusters of processes that are linked, directly or by way of others; the largest is 0.
+    """Finds clusters of processes linked directly or through others; the largest is 0.
 
     Args:
-        linked: symmetric, bool [N, N].
+        linked: symmetric matrix of links, bool [N, N].
 
     Returns:
-        Number of each process's cluster, int64 [N].
+        Index of each process's cluster, int64 [N].
 
     Example:
         >>> connected(torch.tensor([[0, 0, 0], [0, 0, 1], [0, 1, 0]]).bool())

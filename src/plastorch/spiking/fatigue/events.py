@@ -1,4 +1,4 @@
-"""Fatiguing STDP from spike to spike, compiled for CPUs: :mod:`plastorch.spiking.fatigue.rule`."""
+"""Event-driven engine of :mod:`plastorch.spiking.fatigue.rule`, compiled for CPUs."""
 
 from itertools import pairwise
 from math import inf
@@ -28,27 +28,27 @@ def run_events(
     synapses: Synapses[Any] = IDEAL,
     generator: torch.Generator | None = None,
 ) -> tuple[Events, FatigueState]:
-    """Networks on lists of spikes.
+    """Runs networks on lists of spikes.
 
-    Spikes of a network at the same time come in together, so that spikes on a grid give what
-    :func:`plastorch.spiking.fatigue.rule.run_raster` gives; but synapses are read anew only once
-    they have been programmed, at output spikes.
+    Simultaneous spikes of a network come in together, so spikes on a grid give the result of
+    :func:`plastorch.spiking.fatigue.rule.run_raster`; but synapses are read again only after they
+    have been programmed, at output spikes.
 
     Args:
-        events: input spikes of B networks, or of one whose input all share.
-        state: before the first spike, double precision.
-        rule: constants.
-        stop: time of the end, after the last spike, seconds.
-        synapses: what stores the weights; only ideal ones know the pair window here.
-        generator: of the synapses' noise.
+        events: input spikes of B networks, or of one network if all share their input.
+        state: state before the first spike, in double precision.
+        rule: constants of the rule.
+        stop: end time, after the last spike, seconds.
+        synapses: storage of the weights; the pair window needs ideal ones here.
+        generator: random generator for the synapses' noise.
 
     Returns:
         Output spikes of B networks, and the state at ``stop``.
 
     Raises:
-        InputError: if events are not in order, or not between the state's time and ``stop``, or
-            the state is of another type or size or has numbers out of range, or the window is not
-            for these synapses.
+        InputError: if events are invalid, or not between the state's time and ``stop``, or
+            the state is of another type or size or has values out of range, or these synapses
+            don't support the window.
 
     Example:
         >>> from plastorch.spiking.events import from_raster
@@ -88,7 +88,7 @@ def run_events(
 
 
 class _Network:
-    """One network: its input, and its part of a state, which it changes in place."""
+    """One network: its input, and its part of a state, changed in place."""
 
     def __init__(
         self, times: Tensor, source: Tensor, state: FatigueState, rule: FatiguingSTDP, b: int
@@ -113,7 +113,7 @@ class _Network:
         )
 
     def run(self, held: Any, start: float, stop: float) -> tuple[Tensor, Any]:
-        """Output spikes and the weights at last."""
+        """Returns the output spikes and the final weights."""
         from plastorch.spiking.fatigue import kernels
 
         weight, found = _copy(held.weight), np.empty(len(self.times))
@@ -138,7 +138,7 @@ class _Network:
         stop: float,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Any]:
-        """The same, from one output spike to the next, where the synapses are programmed."""
+        """Runs from one output spike to the next, where synapses are programmed."""
         from plastorch.engine.numba_options import check_arrays
         from plastorch.spiking.fatigue import kernels
 
@@ -168,7 +168,7 @@ class _Network:
 
 
 def within(events: Events, start: float, stop: float) -> Events:
-    """The spikes from ``start`` on and before ``stop``.
+    """Returns the spikes from ``start`` on and before ``stop``.
 
     Example:
         >>> from plastorch.spiking.events import from_raster
@@ -198,12 +198,12 @@ def _of_network(constant: float | Tensor, b: int) -> float:
 
 
 def _check_state(state: FatigueState, synapses: Synapses[Any]) -> tuple[int, int]:
-    """How many networks and inputs a state has.
+    """Returns the numbers of networks and inputs of a state.
 
     Raises:
-        InputError: if its parts don't fit each other, or have numbers that no state has.
+        InputError: if its parts don't fit each other, or have values out of range.
     """
-    from plastorch.engine.numba_options import check_arrays  # numba takes a second
+    from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
 
     real = torch.float64
     check_arrays(resource=(state.resource, (None, None), real, 0, 1))
@@ -224,7 +224,7 @@ def _check_state(state: FatigueState, synapses: Synapses[Any]) -> tuple[int, int
 
 
 def _check_span(events: Events, start: float, stop: float) -> None:
-    """Raises InputError unless events are between two times."""
+    """Raises InputError unless events are from ``start`` on and before ``stop``."""
     if not -inf < start <= stop < inf:
         raise InputError(f"stop is {stop}; expected the state's time, {start}, or more")
     if len(events.times):

@@ -1,6 +1,6 @@
-"""The fatiguing neuron of :mod:`plastorch.spiking.fatigue.rule` from spike to spike, for CPUs.
+"""Event-driven kernels of the neuron of :mod:`plastorch.spiking.fatigue.rule`, for CPUs.
 
-What an input has is brought up to date when it spikes; all weights when the neuron does.
+An input's variables are updated when it spikes; all weights when the neuron does.
 """
 
 from math import exp
@@ -14,13 +14,13 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 @_compiled
 def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore[no-untyped-def]
-    """An output spike at time t; traces are brought up to it. ``rate`` is η, or A+ of pairs."""
+    """Applies an output spike at time t and updates traces to it; ``rate`` is η, or A+ of pairs."""
     total = 0.0
     for i in range(len(weight)):
         trace[i] *= exp((trace_time[i] - t) / tau_trace)
         trace_time[i] = t
         total += trace[i]
-    mean = total / len(weight) if total > 0 else 1.0  # without recent input all are 0
+    mean = total / len(weight) if total > 0 else 1.0  # without recent input, all traces are 0
     for i in range(len(weight)):
         growth = (1 - weight[i]) * trace[i]
         change = growth if pair else growth / mean - weight[i]
@@ -53,35 +53,35 @@ def run(  # type: ignore[no-untyped-def]
     learn,
     found,
 ):
-    """One network from ``start`` to ``stop``; or to its first output spike, if it doesn't learn.
+    """Runs one network from ``start`` to ``stop``, or to its first output spike if not ``learn``.
 
     Args:
-        times: of its input spikes, in order [E].
-        source: their inputs [E].
+        times: times of input spikes, in order [E].
+        source: inputs that spiked [E].
         start: time of the state.
-        stop: time of the state that replaces it, if nothing stops it before.
-        weight: [N], replaced like all up to ``post_trace``.
-        resource: [N].
-        trace: [N].
-        membrane: [1].
-        theta: [1].
-        post_trace: [1].
-        fatigue: U.
-        tau_fatigue: seconds, like all time constants.
-        tau_membrane: of the membrane.
-        tau_trace: of both traces.
-        tau_theta: of the threshold.
-        theta_step: its growth at an output spike.
-        learning_rate: of the one-sided window.
-        potentiation: of the pair window.
-        depression: of the pair window.
-        pair: which of both.
+        stop: time of the final state, unless an output spike ends the run before.
+        weight: weights [N], changed in place like all up to ``post_trace``.
+        resource: resources [N].
+        trace: presynaptic traces [N].
+        membrane: membrane potential [1].
+        theta: threshold [1].
+        post_trace: postsynaptic trace [1].
+        fatigue: share U of the resource that a spike uses up.
+        tau_fatigue: time constant of recovery, seconds, like all time constants.
+        tau_membrane: time constant of the membrane.
+        tau_trace: time constant of both traces.
+        tau_theta: time constant of the threshold.
+        theta_step: relative growth of the threshold at an output spike.
+        learning_rate: learning rate of the one-sided window.
+        potentiation: A+ of the pair window.
+        depression: A- of the pair window.
+        pair: whether the window is the pair window.
         trace_fatigue: whether traces count spikes by the resource.
         learn: whether output spikes change the weights.
-        found: takes the times of output spikes; of length E or more, 1 if it doesn't learn.
+        found: output times, filled in; of length E or more, or 1 if not ``learn``.
 
     Returns:
-        How many output spikes there were, and how many input spikes came in.
+        Numbers of output spikes and of input spikes that came in.
     """
     spiked, trace_time = np.full(len(weight), start), np.full(len(weight), start)
     v, threshold, post, clock = membrane[0], theta[0], post_trace[0], start

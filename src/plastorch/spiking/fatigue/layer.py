@@ -1,4 +1,4 @@
-"""Fatiguing STDP as a module: by time steps, or from spike to spike."""
+"""Fatiguing STDP as a module: clocked, or driven by events."""
 
 from typing import Any
 
@@ -19,17 +19,17 @@ from plastorch.spiking.synapses import Synapses
 
 
 class FatiguingNeuron(nn.Module):
-    """A neuron that learns by fatiguing STDP which of its inputs spike together.
+    """Neuron that learns by fatiguing STDP which of its inputs spike together.
 
     Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563; equations in
     :mod:`plastorch.spiking.fatigue.rule`. All that is learned is in the state.
 
     Args:
-        inputs: N.
-        rule: constants; the defaults if None.
-        networks: B, independent neurons with inputs of their own.
+        inputs: number of inputs N.
+        rule: constants of the rule; the defaults if None.
+        networks: number B of independent neurons, each with its own inputs.
         dt: duration of a step of the clocked engine, seconds.
-        synapses: what stores the weights.
+        synapses: storage of the weights.
 
     Raises:
         InputError: if a size or ``dt`` is not positive.
@@ -55,7 +55,7 @@ class FatiguingNeuron(nn.Module):
         self.rule, self.synapses = rule or FatiguingSTDP(), synapses
 
     def initial_state(self, device: torch.device | str | None = None) -> FatigueState:
-        """Rested inputs, a silent neuron, weights all alike."""
+        """Returns recovered inputs, a silent neuron, and equal weights."""
         return initial_state(self.rule, self.networks, self.inputs, self.synapses, device)
 
     def forward(
@@ -64,18 +64,18 @@ class FatiguingNeuron(nn.Module):
         state: FatigueState | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, FatigueState]:
-        """The clocked engine: a raster, step by step, on any device.
+        """Runs the clocked engine on a raster, step by step, on any device.
 
         Args:
             x: spikes, bool, or 0 and 1 [T, B, N].
-            state: before the first step, as returned; a first one if None.
-            generator: of the synapses' noise.
+            state: state before the first step, as returned; an initial one if None.
+            generator: random generator for the synapses' noise.
 
         Returns:
             Output spikes, bool [T, B], and the state at the end of the last step.
 
         Raises:
-            InputError: if the raster has another form or other numbers.
+            InputError: if the raster has another shape or other values.
         """
         state = self.initial_state(x.device) if state is None else state
         course, state = run_raster(x, state, self.rule, self.dt, self.synapses, generator)
@@ -88,19 +88,19 @@ class FatiguingNeuron(nn.Module):
         state: FatigueState | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Events, FatigueState]:
-        """The event-driven engine: from spike to spike, on a CPU.
+        """Runs the event-driven engine from spike to spike, on a CPU.
 
         Args:
             events: input spikes of B networks, or of one that all share; time 0 is the state's.
-            duration: seconds, after all spikes.
-            state: as in :meth:`forward`.
-            generator: of the synapses' noise.
+            duration: simulated time, longer than the time of any spike, seconds.
+            state: state as in :meth:`forward`.
+            generator: random generator for the synapses' noise.
 
         Returns:
             Output spikes, and the state at the end.
 
         Raises:
-            InputError: if events are not in order, or do not fit the neuron or the duration.
+            InputError: if events are invalid, or do not fit the neuron or the duration.
 
         Example:
             >>> from plastorch.spiking.encode import poisson

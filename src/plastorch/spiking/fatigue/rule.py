@@ -1,9 +1,9 @@
 """Fatiguing STDP: a neuron that learns which inputs spike together, whatever their rates.
 
-Each input has a resource that its spikes use up and that recovers slowly. Spikes count for as much
-as there is of it, in the membrane and in the trace that plasticity sees; so a fast input counts no
-more than a slow one, and what is left to learn from is the timing. Shapes: B independent networks
-of one neuron each, N inputs. States are as of the beginning of a time step, before its spikes.
+Each input has a resource that its spikes use up and that recovers slowly. A spike counts in
+proportion to the resource, both in the membrane and in the trace that drives plasticity. So a fast
+input counts no more than a slow one, and only timing is left to learn from. Shapes: B independent
+networks of one neuron each, N inputs. States hold at the start of a time step, before its spikes.
 
 Paper: Moraitis, Sebastian, Boybat, Le Gallo, Tuma, Eleftheriou, *Fatiguing STDP: Learning from
 Spike-Timing Codes in the Presence of Rate Codes*, IJCNN 2017, arXiv 1706.05563.
@@ -27,25 +27,25 @@ IDEAL = IdealSynapses()
 
 @dataclass(frozen=True)
 class FatiguingSTDP:
-    """How a neuron fatigues, integrates and learns; no fatigue makes it conventional STDP.
+    """Constants of fatigue, integration and learning; without fatigue, it is conventional STDP.
 
     Args:
-        fatigue: U, share of the resource that a spike uses up, for all networks or of each [B].
-        tau_fatigue: of its recovery, seconds, for all networks or of each [B].
-        tau_membrane: of the membrane potential, seconds.
-        tau_trace: of the presynaptic trace, seconds; of the postsynaptic one too.
+        fatigue: share U of the resource that a spike uses up, for all networks or each [B].
+        tau_fatigue: time constant of the recovery, seconds, for all networks or each [B].
+        tau_membrane: time constant of the membrane potential, seconds.
+        tau_trace: time constant of the presynaptic and the postsynaptic trace, seconds.
         learning_rate: largest relative change of a weight per output spike, at the mean trace.
-        window: "one-sided", weights change at output spikes only, by recent input against its
+        window: "one-sided", weights change only at output spikes, by recent input relative to its
             mean; "pair", they grow at output spikes and shrink at input spikes, as in classical
             pair-based STDP with multiplicative bounds.
         potentiation: A+ of the pair window.
         depression: A- of the pair window.
-        trace_fatigue: the trace counts spikes by the resource, as the membrane does; else fatigue
-            acts on the efficacy only.
-        initial_weight: of all synapses.
-        initial_theta: of the threshold.
-        target_rate: of output spikes, towards which the threshold goes, Hz.
-        theta_step: growth of the threshold at an output spike, as a share of it.
+        trace_fatigue: whether the trace counts spikes by the resource, as the membrane does; if
+            not, fatigue acts on the efficacy only.
+        initial_weight: initial weight of all synapses.
+        initial_theta: initial threshold.
+        target_rate: rate of output spikes toward which the threshold adapts, Hz.
+        theta_step: growth of the threshold at an output spike, as a share of the threshold.
 
     Raises:
         InputError: if a constant is out of range.
@@ -99,38 +99,38 @@ class FatiguingSTDP:
 
     @property
     def tau_theta(self) -> float:
-        """In which the threshold falls, seconds: it rests at the target rate."""
+        """Time constant of the threshold's decay, seconds; it balances at the target rate."""
         return 1 / (self.theta_step * self.target_rate)
 
 
 class FatigueState(NamedTuple):
-    """What the networks carry from one moment to the next."""
+    """State of the networks between two steps."""
 
     synapses: Any
-    """As :meth:`plastorch.spiking.synapses.Synapses.initial` gives it, of weights [B, N]."""
+    """State from :meth:`plastorch.spiking.synapses.Synapses.initial`, for weights [B, N]."""
     resource: Tensor
-    """R, of each input [B, N]."""
+    """Resource R of each input [B, N]."""
     trace: Tensor
-    """a, of each input [B, N]."""
+    """Trace a of each input [B, N]."""
     membrane: Tensor
-    """v [B]."""
+    """Membrane potential v [B]."""
     theta: Tensor
     """Threshold [B]."""
     post_trace: Tensor
-    """Of the output spikes [B]; the pair window needs it."""
+    """Trace of the output spikes, for the pair window [B]."""
     time: float
-    """Seconds."""
+    """Time, seconds."""
 
 
 class Course(NamedTuple):
-    """What the neurons did, step by step."""
+    """Activity of the neurons, step by step."""
 
     spikes: Tensor
-    """bool [T, B]."""
+    """Output spikes, bool [T, B]."""
     membrane: Tensor
-    """v with the step's input, before the reset [T, B]."""
+    """Membrane potential v with the step's input, before the reset [T, B]."""
     theta: Tensor
-    """Threshold that it was compared with [T, B]."""
+    """Threshold with which the membrane is compared [T, B]."""
 
 
 def initial_state(
@@ -141,18 +141,18 @@ def initial_state(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> FatigueState:
-    """Rested inputs, silent neurons, weights all alike.
+    """Returns recovered inputs, silent neurons, and equal weights.
 
     Args:
-        rule: constants.
-        networks: B.
-        inputs: N.
-        synapses: what stores the weights.
-        device: of the state.
-        dtype: of the state; in single precision a spike may come or fail to come by rounding.
+        rule: constants of the rule.
+        networks: number of networks B.
+        inputs: number of inputs N.
+        synapses: storage of the weights.
+        device: device of the state.
+        dtype: data type of the state; in single precision, rounding may add or drop a spike.
 
     Raises:
-        InputError: if a number is not positive.
+        InputError: if a number of networks or inputs is not positive.
 
     Example:
         >>> initial_state(FatiguingSTDP(), 2, 3).resource
@@ -174,22 +174,22 @@ def initial_state(
 
 
 def weight_change(weight: Tensor, trace: Tensor, learning_rate: float) -> Tensor:
-    """What an output spike does to the weights: recent input raises them, its mean lowers them.
+    """Returns the weight change at an output spike: recent input raises, its mean lowers weights.
 
     Δw = η ((1 - w) a - w ā) / ā, with ā the mean trace of the neuron's inputs. The weight at which
-    that is 0 on average, a / (a + ā), tells how much an input contributes to output spikes.
+    this is 0 on average, a / (a + ā), shows how much an input contributes to output spikes.
 
     Args:
-        weight: w [..., N], in [0, 1].
-        trace: a [..., N].
-        learning_rate: η.
+        weight: weights w [..., N], in [0, 1].
+        trace: traces a [..., N].
+        learning_rate: learning rate η.
 
     Example:
         >>> weight_change(torch.tensor([0.5, 0.5]), torch.tensor([3.0, 1.0]), learning_rate=0.1)
         tensor([ 0.0250, -0.0250])
     """
     mean = trace.mean(dim=-1, keepdim=True)
-    share = trace / torch.where(mean > 0, mean, 1.0)  # without recent input all are 0
+    share = trace / torch.where(mean > 0, mean, 1.0)  # without recent input, all traces are 0
     return learning_rate * ((1 - weight) * share - weight)
 
 
@@ -201,21 +201,21 @@ def step(
     synapses: Synapses[Any] = IDEAL,
     generator: torch.Generator | None = None,
 ) -> tuple[Course, FatigueState]:
-    """A time step: its spikes come in at its beginning, then all decays until the next.
+    """Runs one time step: spikes come in at its beginning, then everything decays until its end.
 
     A spike is transmitted, and leaves its trace, with the resource R before it; then R falls to
     (1 - U) R. A neuron whose membrane exceeds its threshold spikes, learns, and is reset.
 
     Args:
-        state: at the beginning of the step.
-        spikes: 0 or 1 [B, N], in the state's type.
-        rule: constants.
+        state: state at the beginning of the step.
+        spikes: input spikes, 0 or 1 [B, N], in the state's type.
+        rule: constants of the rule.
         dt: duration of the step, seconds.
-        synapses: what stores the weights; bounds 0 and 1.
-        generator: of the synapses' noise.
+        synapses: storage of the weights, with bounds 0 and 1.
+        generator: random generator for the synapses' noise.
 
     Returns:
-        What the neurons did (without the dimension T), and the state at the end.
+        Activity of the neurons (without the dimension T), and the state at the end.
 
     Example:
         >>> rule = FatiguingSTDP()
@@ -264,21 +264,21 @@ def run_raster(
     synapses: Synapses[Any] = IDEAL,
     generator: torch.Generator | None = None,
 ) -> tuple[Course, FatigueState]:
-    """Networks on rasters of spikes, step by step, on any device and with any synapses.
+    """Runs networks on rasters of spikes, step by step, on any device and with any synapses.
 
     Args:
         raster: spikes, bool, or 0 and 1 [T, B, N].
-        state: before the first step.
-        rule: constants.
+        state: state before the first step.
+        rule: constants of the rule.
         dt: duration of a step, seconds.
-        synapses: what stores the weights.
-        generator: of the synapses' noise.
+        synapses: storage of the weights.
+        generator: random generator for the synapses' noise.
 
     Returns:
-        What the neurons did, and the state after the last step.
+        Activity of the neurons, and the state after the last step.
 
     Raises:
-        InputError: if shapes don't fit, the raster holds other numbers, or ``dt`` is not positive.
+        InputError: if shapes don't fit, the raster holds other values, or ``dt`` is not positive.
 
     Example:
         >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
@@ -308,7 +308,7 @@ def run_raster(
 
 
 def _column(constant: float | Tensor, like: Tensor) -> float | Tensor:
-    """A constant of all networks, or one of each as [B, 1]."""
+    """Returns a constant shared by all networks as it is, or one per network as [B, 1]."""
     return (
         constant.to(like)[:, None] if isinstance(constant, Tensor) and constant.dim() else constant
     )
@@ -319,7 +319,7 @@ def _decay(dt: float, tau: float | Tensor) -> float | Tensor:
 
 
 def check_networks(rule: FatiguingSTDP, networks: int) -> None:
-    """Raises InputError if constants of each network are not as many as networks."""
+    """Raises InputError if a constant given per network doesn't have one value per network."""
     for name in ("fatigue", "tau_fatigue"):
         value = getattr(rule, name)
         if isinstance(value, Tensor) and value.dim() and value.shape != (networks,):

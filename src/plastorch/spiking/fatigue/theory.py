@@ -1,6 +1,6 @@
-"""What fatiguing STDP should do, in closed form: mean resource, mean drive, drift of the weights.
+"""Predictions for fatiguing STDP in closed form: mean resource, mean drive, drift of the weights.
 
-For Poisson inputs. The paper derives conditions for learning timing in the presence of rates; the
+They hold for Poisson inputs. The paper derives conditions for learning timing despite rates; the
 derivation here is our own, for the rule of :mod:`plastorch.spiking.fatigue.rule`.
 
 Paper: Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563.
@@ -17,12 +17,12 @@ from plastorch.spiking.fatigue.rule import FatiguingSTDP, weight_change
 
 
 def mean_resource(rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor) -> Tensor:
-    """Mean resource at the spikes of Poisson inputs: E[R] = 1 / (1 + U r τ), exact.
+    """Returns the mean resource at the spikes of Poisson inputs, E[R] = 1 / (1 + U r τ), exactly.
 
     Args:
-        rates: r, Hz.
-        fatigue: U.
-        tau_fatigue: τ, seconds.
+        rates: firing rates r, Hz.
+        fatigue: share U of the resource that a spike uses up.
+        tau_fatigue: time constant τ of the recovery, seconds.
 
     Example:
         >>> mean_resource(torch.tensor([10.0, 40.0]), 0.5, 0.5)
@@ -34,14 +34,14 @@ def mean_resource(rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | T
 def mean_square_resource(
     rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor
 ) -> Tensor:
-    """Mean square of the resource at the spikes of Poisson inputs, exact.
+    """Returns the mean square of the resource at the spikes of Poisson inputs, exactly.
 
-    From one spike to the next R' = 1 - (1 - (1 - U) R) z, with z the decay between them.
+    From one spike to the next, R' = 1 - (1 - (1 - U) R) z, with z the decay between them.
 
     Args:
-        rates: r, Hz.
-        fatigue: U.
-        tau_fatigue: τ, seconds.
+        rates: firing rates r, Hz.
+        fatigue: share U of the resource that a spike uses up.
+        tau_fatigue: time constant τ of the recovery, seconds.
 
     Example:
         >>> mean_square_resource(torch.tensor([10.0, 40.0]), 0.5, 0.5)
@@ -57,18 +57,18 @@ def mean_square_resource(
 def timing_margin(
     slow: float, fast: float, correlation: float, share: float, rule: FatiguingSTDP
 ) -> float:
-    """By how much a slow correlated input beats a fast one that isn't: above 0, timing is learned.
+    """Returns by how much a slow correlated input beats a fast uncorrelated one; above 0, it wins.
 
-    share √c (1 + U r_fast τ_fatigue) - τ_trace (r_fast - r_slow): what common events add to a
-    trace at output spikes against what the difference of rates does. Without fatigue it is
-    negative as soon as rates differ enough; fatigue raises it without limit.
+    share √c (1 + U r_fast τ_fatigue) - τ_trace (r_fast - r_slow): the contribution of common events
+    to a trace at output spikes, less that of the difference of rates. Without fatigue it is
+    negative once rates differ enough; fatigue raises it without limit. Above 0, timing is learned.
 
     Args:
-        slow: rate, Hz.
-        fast: rate, Hz.
-        correlation: c.
-        share: of output spikes that come with common events, see :func:`common_share`.
-        rule: constants, the same for all networks.
+        slow: rate of the slow input, Hz.
+        fast: rate of the fast input, Hz.
+        correlation: correlation c.
+        share: share of output spikes that come with common events, see :func:`common_share`.
+        rule: constants of the rule, the same for all networks.
 
     Example:
         >>> timing_margin(10, 40, 0.5, 0.4, FatiguingSTDP(fatigue=0.0)) > 0
@@ -81,16 +81,16 @@ def timing_margin(
 
 
 def common_share(spikes: Tensor, common: Tensor, tau_trace: float, duration: float) -> float:
-    """Share of output spikes that come with common events of the inputs, beyond chance.
+    """Returns the share of output spikes that come with common events of the inputs beyond chance.
 
-    The mean trace of the common events at output spikes, less that at any time: an output spike
-    a little after a common event counts a little less.
+    It is the mean trace of the common events at output spikes minus that at any time; so an output
+    spike a little after a common event counts a little less.
 
     Args:
         spikes: times of output spikes, seconds [S].
         common: times of common events, seconds [C].
-        tau_trace: of the trace, seconds.
-        duration: in which they all are, seconds.
+        tau_trace: time constant of the trace, seconds.
+        duration: length of the time that holds them all, seconds.
 
     Raises:
         InputError: if there is no output spike.
@@ -108,19 +108,19 @@ def common_share(spikes: Tensor, common: Tensor, tau_trace: float, duration: flo
 
 
 class MeanField(NamedTuple):
-    """Mean traces at output spikes, for weights as they are."""
+    """Mean traces at output spikes, for given weights."""
 
     common: Tensor
-    """At spikes that come with common events [N]."""
+    """Traces at output spikes that come with common events [N]."""
     other: Tensor
-    """At all others [N]."""
+    """Traces at all other output spikes [N]."""
     theta: float
     """Threshold."""
     share: float
-    """Of spikes with common events."""
+    """Share of output spikes with common events."""
 
     def drift(self, weight: Tensor) -> Tensor:
-        """Mean change of weights [N] per output spike, for a learning rate of 1."""
+        """Returns the mean change of weights [N] per output spike, for a learning rate of 1."""
         with_common = weight_change(weight, self.common, 1.0)
         without = weight_change(weight, self.other, 1.0)
         return self.share * with_common + (1 - self.share) * without
@@ -134,20 +134,20 @@ def mean_field(
     share: float,
     rule: FatiguingSTDP,
 ) -> MeanField:
-    """Mean traces at the output spikes of a neuron of many inputs.
+    """Returns the mean traces at the output spikes of a neuron with many inputs.
 
     An input's trace is τ r E[R] at any time. A common event adds √c E[R] to those of the members.
-    All other output spikes come when the membrane, a diffusion, first reaches the threshold: a
+    All other output spikes come when the membrane, a diffusion, first reaches the threshold: by a
     chance excess of input, of which each input has its share of the variance. The threshold is the
-    one at which that happens as often as homeostasis wants.
+    one at which that happens at the rate that homeostasis sets.
 
     Args:
-        weight: w [N].
-        rates: Hz [N].
-        members: which inputs are correlated; all of one rate, bool [N].
-        correlation: c.
-        share: of output spikes that come with common events, below 1.
-        rule: constants, the same for all networks, of the one-sided window.
+        weight: weights w [N].
+        rates: firing rates, Hz [N].
+        members: correlated inputs, all of one rate, bool [N].
+        correlation: correlation c.
+        share: share of output spikes that come with common events, below 1.
+        rule: constants of the one-sided window, the same for all networks.
 
     Example:
         >>> rates, members = torch.tensor([10.0, 10.0, 40.0]), torch.tensor([True, False, False])
@@ -173,15 +173,15 @@ def mean_field(
 
 
 def passage_threshold(mean: float, deviation: float, tau: float, rate: float) -> float:
-    """Threshold that a diffusing membrane potential, reset to 0, reaches at a mean rate.
+    """Returns the threshold that a diffusing membrane, reset to 0, reaches at a mean rate.
 
     Inverts Siegert's formula for the mean first-passage time of an Ornstein-Uhlenbeck process.
 
     Args:
-        mean: of the potential far from reset and threshold.
-        deviation: its standard deviation there.
-        tau: of the membrane, seconds.
-        rate: Hz.
+        mean: mean potential far from reset and threshold.
+        deviation: standard deviation of the potential there.
+        tau: time constant of the membrane, seconds.
+        rate: mean rate, Hz.
 
     Example:
         >>> passage_threshold(50.0, 3.5, tau=0.02, rate=10.0) > 50

@@ -1,7 +1,7 @@
-"""What short-term plasticity is measured against: networks trained on streams by backpropagation.
+"""Baselines for short-term plasticity: networks trained on streams by backpropagation.
 
-All take frames [T, S, D] of S streams and return class scores [T, S, C] and a state; those that see
-one frame at a time have none.
+All take frames [T, S, D] of S streams and return class scores [T, S, C] and a state, which is None
+for networks that see one frame at a time.
 """
 
 import math
@@ -19,23 +19,23 @@ from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
 
 Classify = Callable[[Tensor, Any], tuple[Tensor, Any]]
-"""Scores [T, S, C] and a state, of frames [T, S, D] and the state before, None at first."""
+"""Function from frames [T, S, D] and a state, None at first, to scores [T, S, C] and a state."""
 
 
 class Digits(NamedTuple):
-    """Labelled images."""
+    """Labeled images."""
 
     images: Tensor
-    """In [0, 1], float [N, H, H]."""
+    """Images in [0, 1], float [N, H, H]."""
     labels: Tensor
-    """int64 [N]."""
+    """Labels, int64 [N]."""
 
 
 class FrameNet(nn.Module):
-    """A network that sees one frame at a time.
+    """Network that sees one frame at a time.
 
     Args:
-        layers: from [N, 1, H, H] to class scores [N, C].
+        layers: layers from images [N, 1, H, H] to class scores [N, C].
 
     Example:
         >>> FrameNet(nn.Flatten(), nn.Linear(64, 10))(torch.rand(5, 2, 64))[0].shape
@@ -47,19 +47,19 @@ class FrameNet(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
-        """Scores [T, S, C], and no state."""
+        """Returns scores [T, S, C], and no state."""
         side = math.isqrt(x.shape[2])
         scores: Tensor = self.layers(x.reshape(-1, 1, side, side))
         return scores.view(*x.shape[:2], -1), None
 
 
 class RecurrentNet(nn.Module):
-    """A recurrent layer and a linear readout of each of its steps.
+    """Recurrent layer with a linear readout at each step.
 
     Args:
-        core: ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, or what is called like them.
-        hidden_size: of the core.
-        classes: C.
+        core: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, or a module called like them.
+        hidden_size: hidden size of the core.
+        classes: number of classes C.
 
     Example:
         >>> RecurrentNet(nn.GRU(64, 20), 20, 10)(torch.rand(5, 2, 64))[0].shape
@@ -72,14 +72,14 @@ class RecurrentNet(nn.Module):
         self.readout = nn.Linear(hidden_size, classes)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Scores [T, S, C], and the core's state, cut off from gradients."""
+        """Returns scores [T, S, C], and the core's state, detached from the graph."""
         output, state = self.core(x, state)
         scores: Tensor = self.readout(output)
         return scores, _detached(state)
 
 
 def mlp(side: int, hidden_size: int, classes: int) -> FrameNet:
-    """One hidden layer of rectifiers."""
+    """Builds a network with one hidden layer of rectified linear units."""
     return FrameNet(
         nn.Flatten(),
         nn.Linear(side * side, hidden_size),
@@ -89,7 +89,7 @@ def mlp(side: int, hidden_size: int, classes: int) -> FrameNet:
 
 
 def cnn(side: int, hidden_size: int, classes: int) -> FrameNet:
-    """Two layers of 5 x 5 filters, two pixels apart, and a hidden layer."""
+    """Builds a network with two layers of 5 x 5 filters at stride 2, and a hidden layer."""
     return FrameNet(
         nn.Conv2d(1, 16, 5, stride=2, padding=2),
         nn.ReLU(),
@@ -103,12 +103,12 @@ def cnn(side: int, hidden_size: int, classes: int) -> FrameNet:
 
 
 def nearest(digits: Digits, classes: int, neighbours: int = 5) -> Classify:
-    """Votes of the labelled images that are nearest to a frame, by angle.
+    """Returns a classifier by votes of the labeled images that are nearest to a frame, by angle.
 
     Args:
-        digits: that are known.
-        classes: C.
-        neighbours: that vote.
+        digits: labeled images.
+        classes: number of classes C.
+        neighbours: number of nearest images that vote.
 
     Example:
         >>> known = Digits(torch.rand(9, 2, 2), torch.arange(9) % 3)
@@ -127,10 +127,10 @@ def nearest(digits: Digits, classes: int, neighbours: int = 5) -> Classify:
 
 
 def smoothed(classify: Classify, tau: float) -> Classify:
-    """The moving average of a network's class posteriors, with weights that fall exponentially.
+    """Returns the exponential moving average of a network's class posteriors, as a classifier.
 
     Args:
-        classify: the network.
+        classify: network to smooth.
         tau: time constant, in frames.
 
     Example:
@@ -161,17 +161,17 @@ def recognise(
     streams: int,
     path: tuple[int, ...],
 ) -> Tensor:
-    """Which frames of streams a network gets right; it is never reset or told a label.
+    """Returns which frames of streams a network classifies correctly, without reset or labels.
 
     Args:
-        classify: the network.
-        digits: each is shown once.
-        transforms: what happens to them.
-        streams: S.
-        path: of numbers that seeds order, textures and noise.
+        classify: network to test.
+        digits: images, each shown once.
+        transforms: transformations of the images.
+        streams: number of streams S.
+        path: numbers that seed order, textures and noise.
 
     Returns:
-        bool [P, frames, S].
+        Correctness, bool [P, frames, S].
     """
     right, state = [], None
     for x, labels in shown(digits, transforms, streams, path):
@@ -183,7 +183,7 @@ def recognise(
 def shown(
     digits: Digits, transforms: Transforms, streams: int, path: tuple[int, ...]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Frames [T, S, D] and labels [S] of each presentation; see :func:`recognise`."""
+    """Yields frames [T, S, D] and labels [S] of each presentation; see :func:`recognise`."""
     order = presentations(len(digits.labels), streams, generator(*path, 0))
     frames = film(digits.images, order, transforms, generator(*path, 1))
     for row, x in zip(order, frames, strict=True):
@@ -191,24 +191,24 @@ def shown(
 
 
 class StreamTraining:
-    """A phase of the run: epochs of new streams of the same digits, by Adam, with early stopping.
+    """Training phase: epochs of new streams of the same digits, by Adam, with early stopping.
 
-    An update takes the frames of some presentations in all streams. The state goes on from one to
-    the next; gradients don't. In the end the network is what it was in the epoch that was best on
-    validation streams.
+    An update takes the frames of some presentations in all streams. The state is carried from one
+    update to the next; gradients are not. Finally, the network is restored from the epoch that was
+    best on validation streams.
 
     Args:
-        name: of the phase.
-        net: what learns.
-        train: each digit is shown once in an epoch.
-        validation: other digits.
-        transforms: what happens to them.
-        epochs: at most.
-        patience: epochs without a better one after which to stop.
-        streams: S.
-        window: presentations per update.
-        learning_rate: of Adam.
-        path: of numbers that seeds streams.
+        name: name of the phase.
+        net: network to train.
+        train: training digits, each shown once per epoch.
+        validation: validation digits.
+        transforms: transformations of the images.
+        epochs: largest number of epochs.
+        patience: number of epochs without improvement after which training stops.
+        streams: number of streams S.
+        window: number of presentations per update.
+        learning_rate: learning rate of Adam.
+        path: numbers that seed the streams.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class StreamTraining:
         self.best_accuracy, self.best_epoch = torch.tensor(-1.0), torch.tensor(0)
 
     def step(self) -> list[Record]:
-        """An epoch."""
+        """Trains for one epoch and validates."""
         loss, train_accuracy = self._epoch()
         self.position += 1
         right = recognise(self.net, self.validation, self.transforms, self.streams, (*self.path, 0))
@@ -257,20 +257,20 @@ class StreamTraining:
         return [record]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments, and the best network so far."""
+        """Returns Adam's moments, and the best network so far."""
         best = {f"best.{name}": value for name, value in self.best.items()}
         found = {"best_accuracy": self.best_accuracy, "best_epoch": self.best_epoch}
         return {**moments(self.optimizer), **best, **found}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Loads what :meth:`state_dict` returned."""
         state = dict(state)
         self.best_accuracy, self.best_epoch = state.pop("best_accuracy"), state.pop("best_epoch")
         self.best = {name: state.pop(f"best.{name}") for name in self.best}
         load_moments(self.optimizer, state)
 
     def _epoch(self) -> tuple[float, float]:
-        """Mean loss and share of right frames."""
+        """Trains for one epoch; returns the mean loss and the share of correct frames."""
         state, updates = None, 0
         loss_sum, right, frames = 0.0, 0, 0
         stream = shown(self.train, self.transforms, self.streams, (*self.path, 1 + self.position))
@@ -290,7 +290,7 @@ class StreamTraining:
 def _windows(
     stream: Iterator[tuple[Tensor, Tensor]], presentations: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Frames of some presentations together [T, S, D], and the label of each frame [T, S]."""
+    """Yields frames of several presentations together [T, S, D], and each frame's label [T, S]."""
     waiting: list[tuple[Tensor, Tensor]] = []
     for x, labels in stream:
         waiting.append((x, labels.expand(len(x), -1)))
@@ -300,7 +300,7 @@ def _windows(
 
 
 def _detached(state: Any) -> Any:
-    """A state, or a tuple of them, that gradients don't pass."""
+    """Detaches a state, or a tuple of them, from the graph."""
     if isinstance(state, Tensor):
         return state.detach()
     parts = (part.detach() for part in state)

@@ -1,4 +1,4 @@
-"""The environment in which short-term plasticity is Bayes' optimum.
+"""Environment in which short-term plasticity is Bayes-optimal.
 
 Each of K objects has an appearance θ_k(t) = μ_k + z_k(t), with a mean at rest and a deviation that
 reverts to 0 at random (an Ornstein-Uhlenbeck process). One object at a time is visible, with noise:
@@ -29,16 +29,16 @@ class World:
     """Objects that transform randomly but continuously.
 
     Args:
-        objects: K.
-        inputs: D.
+        objects: number of objects K.
+        inputs: number of inputs D.
         separation: standard deviation of the means at rest.
-        sd: s, of a deviation from rest.
-        noise: r, of an observation.
+        sd: standard deviation s of the deviations from rest.
+        noise: standard deviation r of an observation's noise.
         tau: time constant of a deviation, in steps.
-        bout: steps for which an object stays visible.
+        bout: number of steps for which an object stays visible.
 
     Raises:
-        InputError: for a number that is not positive.
+        InputError: if a number is not positive.
     """
 
     objects: int = 10
@@ -62,15 +62,15 @@ class World:
 
     @property
     def kept(self) -> float:
-        """a = exp(-1 / τ), what a step leaves of a deviation in the mean."""
+        """Factor a = exp(-1 / τ) by which a deviation's mean decays per step."""
         return math.exp(-1 / self.tau)
 
     def short_term(self, every: float = 1.0) -> ShortTerm:
-        """The circuit that is optimal here: gain and decay of the Kalman filter in steady state,
-        competition at the precision of its predictions.
+        """Returns the circuit that is optimal here: gain and decay of the steady-state Kalman
+        filter, competition at the precision of its predictions.
 
         Args:
-            every: steps from one observation of an object to the next.
+            every: number of steps between observations of an object.
         """
         gamma, variance = steady_gain(self.sd, self.noise, self.tau / every)
         kappa = 1 / (variance + self.noise**2)
@@ -78,26 +78,26 @@ class World:
 
 
 class Observed(NamedTuple):
-    """What happened in S independent courses of a world."""
+    """Observations of S independent courses of a world."""
 
     x: Tensor
     """Observations [T, S, D]."""
     shown: Tensor
-    """The object that was visible [T, S]."""
+    """Index of the visible object [T, S]."""
     deviations: Tensor
-    """z of all objects [T, S, K, D]."""
+    """Deviations z of all objects [T, S, K, D]."""
     means: Tensor
-    """μ, the same in all courses [K, D]."""
+    """Means μ, the same in all courses [K, D]."""
 
 
 def observe(world: World, steps: int, generator: torch.Generator, courses: int = 1) -> Observed:
-    """Draws means at rest, and what happens then.
+    """Draws means at rest, and the course of the world.
 
     Args:
-        world: which one.
-        steps: T.
-        generator: on the CPU.
-        courses: S.
+        world: world to observe.
+        steps: number of steps T.
+        generator: random generator on the CPU.
+        courses: number of courses S.
 
     Example:
         >>> observe(World(objects=2, inputs=3), 5, torch.Generator().manual_seed(0)).x.shape
@@ -122,15 +122,15 @@ def observe(world: World, steps: int, generator: torch.Generator, courses: int =
 def conditional(
     mean: Tensor | float, variance: Tensor | float, time: float, tau: float, sd: float
 ) -> tuple[Tensor | float, Tensor | float]:
-    """Mean and variance of a deviation some time after a last estimate: both revert exponentially,
-    exp(-t / τ) m and s² + exp(-2 t / τ) (P - s²).
+    """Returns the mean and variance of a deviation some time after its last estimate. Both revert
+    exponentially: exp(-t / τ) m and s² + exp(-2 t / τ) (P - s²).
 
     Args:
-        mean: m, of the estimate.
-        variance: P.
-        time: since then.
-        tau: time constant, in the same unit.
-        sd: s.
+        mean: mean m of the estimate.
+        variance: variance P of the estimate.
+        time: time t since the estimate.
+        tau: time constant τ, in the same unit.
+        sd: standard deviation s at rest.
 
     Example:
         >>> conditional(1.0, 0.0, time=1e9, tau=1.0, sd=2.0)
@@ -141,12 +141,12 @@ def conditional(
 
 
 def steady_gain(sd: float, noise: float, tau: float) -> tuple[float, float]:
-    """The Kalman filter's gain γ = P / (P + r²) and predictive variance P where they no longer
-    change: P = a² P (1 - γ) + s² (1 - a²).
+    """Returns the steady-state gain γ = P / (P + r²) and predictive variance P of the Kalman
+    filter: P = a² P (1 - γ) + s² (1 - a²).
 
     Args:
-        sd: s, of a deviation.
-        noise: r, of an observation.
+        sd: standard deviation s of a deviation.
+        noise: standard deviation r of an observation's noise.
         tau: time constant of a deviation, in observations.
 
     Example:
@@ -164,13 +164,13 @@ def steady_gain(sd: float, noise: float, tau: float) -> tuple[float, float]:
 
 
 def tracking_error(observed: Observed, constants: ShortTerm, known: bool = False) -> float:
-    """Mean square, per dimension, of what is wrong in F as the prediction of the deviation of the
+    """Returns the mean square error, per dimension, of F as the prediction of the deviation of the
     visible object.
 
     Args:
-        observed: what happened.
-        constants: of the circuit.
-        known: each object is named once it was seen; else neurons take their shares of it.
+        observed: observations of the world.
+        constants: constants of the circuit.
+        known: whether each object is named once it was seen; else neurons take their shares.
     """
     x, shown, deviations, means = observed
     state = initial_state(x.shape[1], means)

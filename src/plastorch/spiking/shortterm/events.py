@@ -1,8 +1,8 @@
-"""Short-term plasticity spike by spike: inputs are Poisson spikes, each output spike a sample.
+"""Short-term plasticity spike by spike: inputs are Poisson spikes; each output spike is a sample.
 
-Output neurons spike at a total rate R, each with its share of the posterior (stochastic
-exponential neurons under lateral inhibition). Nothing happens between output spikes but
-exponential decay, which is exact over any time; a spike of a neuron changes its own synapses.
+Output neurons spike at a total rate R, each in proportion to its posterior (stochastic exponential
+neurons under lateral inhibition). Between output spikes there is only exponential decay, which is
+exact over any time; a spike of a neuron changes only its own synapses.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from plastorch.spiking.shortterm.rule import ShortTerm, check_circuit
 
 @dataclass(frozen=True)
 class Timing:
-    """Rates and times of a circuit's spikes.
+    """Rates and time constants of a circuit's spikes.
 
     Args:
-        input_rate: of an input of 1, Hz.
-        output_rate: R, of all output neurons together, Hz.
+        input_rate: rate of an input of value 1, Hz.
+        output_rate: rate R of all output neurons together, Hz.
         trace_tau: time constant of an input's trace (its postsynaptic potential), seconds.
-        frame: for which an input is shown, seconds.
+        frame: duration of a frame, seconds.
 
     Raises:
-        InputError: for a rate or time that is not positive.
+        InputError: if a rate or time is not positive.
     """
 
     input_rate: float = 100.0
@@ -48,44 +48,44 @@ class Timing:
 
 
 class Course(NamedTuple):
-    """What comes in, and when outputs spike: all that is random, so that runs can be compared."""
+    """Input spikes and times of output spikes: all that is random, so that runs can be compared."""
 
     times: Tensor
-    """Of input spikes, seconds [E]; stream after stream, each in order."""
+    """Times of input spikes, seconds [E]; stream after stream, each in order."""
     source: Tensor
-    """Input of each, int64 [E]."""
+    """Input of each spike, int64 [E]."""
     first: Tensor
-    """Stream s has those from ``first[s]`` to ``first[s + 1]`` [S + 1]."""
+    """Stream s has the input spikes from ``first[s]`` to ``first[s + 1]`` [S + 1]."""
     moments: Tensor
-    """Of output spikes, seconds [O]."""
+    """Times of output spikes, seconds [O]."""
     choices: Tensor
     """Numbers in [0, 1) that choose which neuron spikes [O]."""
     starts: Tensor
-    """Stream s has those from ``starts[s]`` to ``starts[s + 1]`` [S + 1]."""
+    """Stream s has the output spikes from ``starts[s]`` to ``starts[s + 1]`` [S + 1]."""
     scale: Tensor
-    """c of each frame, which makes traces inputs of norm 1 in the mean [T, S]."""
+    """Factor c of each frame, by which traces are inputs of norm 1 on average [T, S]."""
     frame: float
-    """Seconds per frame."""
+    """Duration of a frame, seconds."""
     duration: float
-    """Seconds in all."""
+    """Total duration, seconds."""
 
 
 class SpikingState(NamedTuple):
-    """Of S streams, or networks."""
+    """State of S streams, or networks."""
 
     trace: Tensor
-    """ε of the inputs [S, D]."""
+    """Traces ε of the inputs [S, D]."""
     F: Tensor
     """Short-term weights [S, K, D]."""
 
 
 def encode(values: Tensor, timing: Timing, generator: torch.Generator) -> Course:
-    """Poisson spikes of frames, and times at which output neurons may spike.
+    """Draws Poisson spikes of frames, and the times of output spikes.
 
     Args:
-        values: in [0, 1], [T, S, D].
-        timing: rates and times.
-        generator: on the CPU.
+        values: inputs in [0, 1], [T, S, D].
+        timing: rates and time constants.
+        generator: random generator on the CPU.
 
     Raises:
         InputError: if a value is not in [0, 1], or values have another shape.
@@ -105,7 +105,7 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator) -> Course
         )
     steps, streams, _ = values.shape
     rates = timing.input_rate * values
-    # Times are counted in frames until the end: then rounding can't swap two spikes.
+    # Until the end, times are in frames, so that rounding can't swap two spikes.
     per_frame = timing.frame * rates.double().transpose(0, 1).flatten(0, 1)
     shown = poisson(per_frame, 1.0, generator)
     frame_of = torch.arange(streams * steps).repeat_interleave(shown.offsets.diff()) % steps
@@ -134,24 +134,24 @@ def respond(
     constants: ShortTerm,
     timing: Timing,
 ) -> tuple[Events, SpikingState]:
-    """Output spikes, and the short-term plasticity of the neurons that spike.
+    """Runs a circuit with short-term plasticity of the neurons that spike.
 
     F += γ (c ε - W - F) of the neuron that spikes; F decays in between.
 
     Args:
-        course: what comes in.
-        state: at the beginning.
-        weight: W [K, D].
-        bias: b [K].
-        constants: of the circuit, τ in seconds; the site is the synapse, or none.
-        timing: of its spikes.
+        course: input spikes and times of output spikes.
+        state: state at the beginning.
+        weight: weights W [K, D].
+        bias: biases b [K].
+        constants: constants of the circuit, τ in seconds; the site is "synapse" or "none".
+        timing: rates and time constants of the spikes.
 
     Returns:
         Spikes of the output neurons, and the state at the end.
 
     Raises:
-        InputError: for another site, spikes that are not in order or of other inputs, or parts of
-            other shapes or types, not on the CPU, or with numbers that are not finite or overflow.
+        InputError: if the site is another, spikes are out of order or of other inputs, or tensors
+            have other shapes or types, are not on the CPU, or are not finite, or overflow.
     """
     from plastorch.engine.numba_options import REAL, check_arrays
     from plastorch.spiking.shortterm import kernels
@@ -185,21 +185,21 @@ def respond(
 def learn(
     course: Course, trace: Tensor, state: LongTermState, constants: LongTerm, timing: Timing
 ) -> tuple[Events, Tensor, LongTermState]:
-    """Output spikes, and the long-term plasticity of the neurons that spike.
+    """Runs networks with long-term plasticity of the neurons that spike.
 
     Args:
-        course: what comes in.
-        trace: ε at the beginning [B, D].
+        course: input spikes and times of output spikes.
+        trace: traces ε at the beginning [B, D].
         state: what was learned before.
-        constants: of learning.
-        timing: of spikes.
+        constants: constants of learning.
+        timing: rates and time constants of the spikes.
 
     Returns:
         Spikes of the output neurons, ε at the end, and what has been learned.
 
     Raises:
-        InputError: for spikes that are not in order or of other inputs, or parts of other shapes or
-            types, not on the CPU, or with numbers that are not finite or overflow.
+        InputError: if spikes are out of order or of other inputs, or tensors have other shapes or
+            types, are not on the CPU, or are not finite, or overflow.
     """
     from plastorch.engine.numba_options import REAL, check_arrays, check_constants
     from plastorch.spiking.shortterm import kernels
@@ -241,13 +241,13 @@ def learn(
 
 
 def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Tensor:
-    """Spikes of each neuron in each frame, float32 [T, S, K].
+    """Counts the spikes of each neuron in each frame, float32 [T, S, K].
 
     Args:
         outputs: spikes of S streams.
-        frame: seconds per frame.
-        frames: T.
-        neurons: K.
+        frame: duration of a frame, seconds.
+        frames: number of frames T.
+        neurons: number of neurons K.
 
     Example:
         >>> spikes = Events(torch.tensor([0.06]), torch.tensor([2]), torch.tensor([0, 1]))
@@ -263,15 +263,15 @@ def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Te
 
 
 def _copied(*state: Tensor) -> list[Tensor]:
-    """What kernels may change."""
+    """Returns copies of what kernels may change."""
     return [part.detach().clone(memory_format=torch.contiguous_format) for part in state]
 
 
 def _arrays(course: Course, trace: Tensor) -> Course:
-    """The same with numpy's arrays, as the kernels take it, scales in the type of the traces.
+    """Returns the course as numpy arrays for the kernels, with scales in the type of the traces.
 
     Raises:
-        InputError: unless it is of these streams and inputs, with spikes that are in order.
+        InputError: if it is of other streams or inputs, or its spikes are out of order.
     """
     from plastorch.engine.numba_options import check_arrays, check_constants
 
@@ -304,7 +304,7 @@ def _arrays(course: Course, trace: Tensor) -> Course:
 
 
 def _check_found(winners: Tensor, **state: Tensor) -> None:
-    """Raises InputError if a potential wasn't finite, so that none could be chosen, or a state."""
+    """Raises InputError if a potential wasn't finite, so that no neuron was chosen, or a state."""
     from plastorch.engine.numba_options import check_arrays
 
     if bool((winners < 0).any()):

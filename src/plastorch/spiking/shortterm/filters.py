@@ -1,7 +1,7 @@
-"""Bayes' optimum in the environment of short-term plasticity: what the circuit is compared with.
+"""Bayes-optimal filters in the environment of short-term plasticity, to compare the circuit with.
 
-The world is that of :mod:`plastorch.spiking.shortterm.environment`. Where it is known which object
-is shown, a Kalman filter per object is exact; where it isn't, every assignment has to be followed.
+The world is that of :mod:`plastorch.spiking.shortterm.environment`. If the shown object is known, a
+Kalman filter per object is exact; if not, every assignment has to be followed.
 """
 
 import math
@@ -14,40 +14,40 @@ from plastorch.engine.errors import InputError
 from plastorch.spiking.shortterm.environment import World, conditional
 
 MOST_ASSIGNMENTS = 1 << 18
-"""Ways to assign observations to objects that are followed at most."""
+"""Largest number of assignments of observations to objects that are followed."""
 
 
 class Belief(NamedTuple):
-    """Gaussian beliefs on the deviations of all objects."""
+    """Gaussian beliefs about the deviations of all objects."""
 
     mean: Tensor
-    """m [S, K, D]."""
+    """Means m [S, K, D]."""
     variance: Tensor
-    """P, of each dimension [S, K]."""
+    """Variances P, the same in each dimension [S, K]."""
 
 
 def initial_belief(courses: int, world: World) -> Belief:
-    """Deviations before anything was seen: 0, with the variance that they have at rest."""
+    """Returns the belief before any observation: deviations of 0 with their variance at rest."""
     mean = torch.zeros(courses, world.objects, world.inputs, dtype=torch.float64)
     return Belief(mean, torch.full(mean.shape[:2], world.sd**2, dtype=torch.float64))
 
 
 def predict(belief: Belief, world: World) -> Belief:
-    """What is believed one step later."""
+    """Returns the belief one step later."""
     mean, variance = conditional(belief.mean, belief.variance, 1.0, world.tau, world.sd)
     assert isinstance(mean, Tensor) and isinstance(variance, Tensor)
     return Belief(mean, variance)
 
 
 def log_likelihoods(x: Tensor, belief: Belief, means: Tensor, world: World) -> Tensor:
-    """log p(x | object k), as predicted: [S, D] to [S, K]."""
+    """Returns log p(x | object k), as predicted: [S, D] to [S, K]."""
     variance = belief.variance + world.noise**2
     distance = (x.unsqueeze(1) - means - belief.mean).square().sum(-1)
     return -0.5 * (distance / variance + world.inputs * (2 * math.pi * variance).log())
 
 
 def kalman_update(x: Tensor, y: Tensor, belief: Belief, means: Tensor, world: World) -> Belief:
-    """Observations x [S, D] of objects, known or with shares y [S, K], change what is believed."""
+    """Updates the belief by observations x [S, D] of objects, known or with shares y [S, K]."""
     gain = y * belief.variance / (belief.variance + world.noise**2)
     surprise = x.unsqueeze(1) - means - belief.mean
     return Belief(belief.mean + gain.unsqueeze(-1) * surprise, belief.variance * (1 - gain))
@@ -56,14 +56,14 @@ def kalman_update(x: Tensor, y: Tensor, belief: Belief, means: Tensor, world: Wo
 def kalman_filter(
     x: Tensor, means: Tensor, world: World, shown: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A Kalman filter per object: exact where it is known which object is shown, otherwise each
-    filter takes its share of the posterior.
+    """Runs a Kalman filter per object: exact where the shown object is known; elsewhere each filter
+    takes its share of the posterior.
 
     Args:
         x: observations [T, S, D].
-        means: μ [K, D].
-        world: whose they are.
-        shown: which object [T, S], or None.
+        means: means μ at rest [K, D].
+        world: world of the observations.
+        shown: index of the shown object [T, S], or None if unknown.
 
     Returns:
         Posteriors before the object was known [T, S, K], with equal priors, and means of the
@@ -84,12 +84,12 @@ def kalman_filter(
 
 
 def exact_prediction(x: Tensor, world: World) -> tuple[Tensor, float]:
-    """Mean and variance of a deviation one step after the last of its observations, by
-    conditioning the Gaussian process on all of them at once.
+    """Returns the mean and variance of a deviation one step after its last observation, by
+    conditioning the Gaussian process on all observations at once.
 
     Args:
-        x: observations of an object less its mean at rest, one per step [T, ...].
-        world: whose they are.
+        x: observations of an object minus its mean at rest, one per step [T, ...].
+        world: world of the observations.
 
     Returns:
         Mean [...], and variance of each dimension.
@@ -109,17 +109,17 @@ def exact_prediction(x: Tensor, world: World) -> tuple[Tensor, float]:
 
 
 def exact_posterior(x: Tensor, means: Tensor, world: World) -> Tensor:
-    """Bayes' posterior of the visible object, by following every assignment of the observations.
+    """Returns Bayes' posterior of the visible object, following every assignment of observations.
 
-    The object is taken to be drawn anew in each step (a ``bout`` of 1), all with equal chances.
+    The object is assumed to be drawn anew in each step (a ``bout`` of 1), all with equal chances.
 
     Args:
         x: observations [T, D].
-        means: μ [K, D].
-        world: whose they are.
+        means: means μ at rest [K, D].
+        world: world of the observations.
 
     Returns:
-        [T, K].
+        Posterior [T, K].
 
     Raises:
         InputError: if there are more than 262,144 assignments.

@@ -1,7 +1,7 @@
-"""Loops of circuits with short-term plasticity, one stream after the other, for CPUs.
+"""Kernels of circuits with short-term plasticity, one stream after the other, for CPUs.
 
 The equations are those of :mod:`plastorch.spiking.shortterm.rule`. Decay is lazy: a neuron's
-synapses are touched when it wins, and decayed by the time since then whenever they are read.
+synapses change only when it wins; whenever they are read, they are decayed by the time since then.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from numba import njit
 SCORE = {"cosine": 0, "dot": 1, "distance": 2}
 _COSINE, _DISTANCE = SCORE["cosine"], SCORE["distance"]
 NEGLIGIBLE = 1e-9
-"""Changes of a synapse, and remainders of F, below which they are left out: float32 weights of
-inputs of norm 1 are rounded by more."""
+"""Size below which changes of a synapse and remainders of F are ignored: float32 weights of inputs
+of norm 1 are rounded by more."""
 
 # Sums may be reordered.
 _compiled: Any = njit(
@@ -26,7 +26,7 @@ _compiled: Any = njit(
 
 
 def in_threads(work: Callable[[int, int], None], streams: int) -> None:
-    """Calls ``work(begin, end)`` for shares of the streams, on as many threads as torch may use."""
+    """Calls ``work(begin, end)`` on shares of the streams, in as many threads as torch may use."""
     shares = max(min(torch.get_num_threads(), streams), 1)
     bounds = [streams * share // shares for share in range(shares + 1)]
     with ThreadPoolExecutor(shares) as pool:
@@ -35,7 +35,7 @@ def in_threads(work: Callable[[int, int], None], streams: int) -> None:
 
 @_compiled
 def _match(k, weight, memory, left, x):  # type: ignore[no-untyped-def]
-    """G x and |G|² of neuron k, G = W + left F."""
+    """Returns G x and |G|² of neuron k, with G = W + left F."""
     drive = squared = weight.dtype.type(0)
     for j in range(weight.shape[1]):
         total = weight[k, j] + left * memory[k, j]
@@ -46,7 +46,7 @@ def _match(k, weight, memory, left, x):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _drive(weight, x, drive):  # type: ignore[no-untyped-def]
-    """W x of all neurons."""
+    """Computes W x of all neurons."""
     for k in range(len(weight)):
         total = weight.dtype.type(0)
         for j in range(len(x)):
@@ -56,7 +56,7 @@ def _drive(weight, x, drive):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _square(k, weight):  # type: ignore[no-untyped-def]
-    """|W|² of neuron k."""
+    """Returns |W|² of neuron k."""
     squared = weight.dtype.type(0)
     for j in range(weight.shape[1]):
         squared += weight[k, j] * weight[k, j]
@@ -65,7 +65,7 @@ def _square(k, weight):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _squares(weight):  # type: ignore[no-untyped-def]
-    """|W|² of all neurons."""
+    """Returns |W|² of all neurons."""
     squares = np.empty(len(weight), weight.dtype)
     for k in range(len(weight)):
         squares[k] = _square(k, weight)
@@ -74,7 +74,7 @@ def _squares(weight):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _potential(drive, squared, bias, kappa, score):  # type: ignore[no-untyped-def]
-    """u of a neuron."""
+    """Returns the potential u of a neuron."""
     if score == _COSINE:
         drive = drive / sqrt(max(squared, 1e-30))
     elif score == _DISTANCE:
@@ -84,28 +84,28 @@ def _potential(drive, squared, bias, kappa, score):  # type: ignore[no-untyped-d
 
 @_compiled
 def _awake(memory, left):  # type: ignore[no-untyped-def]
-    """What is left of each neuron's F: 1, or 0 if there is none."""
+    """Sets the remaining share of each neuron's F: 1, or 0 if F is 0."""
     for k in range(len(memory)):
         left[k] = 1.0 if memory[k].any() else 0.0
 
 
 @_compiled
 def _decay(left, kept):  # type: ignore[no-untyped-def]
-    """What is left of each F after some time; less than ``NEGLIGIBLE`` is nothing."""
+    """Decays the remaining share of each F; less than ``NEGLIGIBLE`` becomes 0."""
     for k in range(len(left)):
         left[k] = left[k] * kept if left[k] * kept > NEGLIGIBLE else 0.0
 
 
 @_compiled
 def _settle(memory, left):  # type: ignore[no-untyped-def]
-    """F as it is now."""
+    """Applies the pending decay to F."""
     for k in range(len(memory)):
         memory[k] *= memory.dtype.type(left[k])
 
 
 @_compiled
 def _potentials(x, weight, bias, squares, memory, left, kappa, score, u):  # type: ignore[no-untyped-def]
-    """u of all neurons, in place of W x."""
+    """Replaces W x by the potentials u of all neurons."""
     for k in range(len(weight)):
         drive, squared = u[k], squares[k]
         if left[k] > 0:
@@ -115,7 +115,7 @@ def _potentials(x, weight, bias, squares, memory, left, kappa, score, u):  # typ
 
 @_compiled
 def _compete(u, hard):  # type: ignore[no-untyped-def]
-    """The posterior, in place of potentials; it holds NaN unless they are finite."""
+    """Replaces potentials by the posterior, which holds NaN unless they are finite."""
     best = u.max()
     if hard:
         winner = u.argmax()
@@ -132,19 +132,19 @@ def _compete(u, hard):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _choose(posterior, choice):  # type: ignore[no-untyped-def]
-    """The neuron that spikes, given a number in [0, 1); -1 if the posterior isn't finite."""
+    """Returns the neuron that spikes by a number in [0, 1), or -1 if potentials aren't finite."""
     reached = posterior.dtype.type(0)
     for k in range(len(posterior)):
         reached += posterior[k]
         if choice < reached:
             return k
-    # A sum may be rounded below 1; one that is NaN is no number above 0.
+    # Rounding may leave the sum below 1; a NaN sum is not above 0.
     return posterior.argmax() if reached > 0 else -1
 
 
 @_compiled
 def _take_up(k, x, weight, memory, left, share, track):  # type: ignore[no-untyped-def]
-    """F += share (x - W - F), or share (x - W), after F has decayed."""
+    """Updates F += share (x - W - F), or share (x - W), after F has decayed."""
     share = weight.dtype.type(share)
     kept = weight.dtype.type(left[k])
     if track:
@@ -158,22 +158,22 @@ def _take_up(k, x, weight, memory, left, share, track):  # type: ignore[no-untyp
 def frames(  # type: ignore[no-untyped-def]
     x, weight, bias, memory, posterior, kappa, gamma, kept, score, track, hard, begin, end
 ):
-    """All frames of the streams from ``begin`` to ``end``.
+    """Runs all frames of the streams from ``begin`` to ``end``.
 
     Args:
         x: inputs [T, S, D].
-        weight: W [K, D].
-        bias: b [K].
-        memory: F [S, K, D]; replaced by the last one.
-        posterior: W x [T, S, K]; replaced by the posterior.
+        weight: weights W [K, D].
+        bias: biases b [K].
+        memory: short-term weights F [S, K, D], replaced by the final ones.
+        posterior: drive W x [T, S, K], replaced by the posterior.
         kappa: inverse temperature.
         gamma: gain.
-        kept: share of F that a frame leaves.
-        score: see SCORE.
+        kept: factor by which F decays per frame.
+        score: value of SCORE.
         track: whether F takes up the difference from W + F, or from W.
-        hard: whether the best neuron takes all.
+        hard: whether only the best neuron wins.
         begin: first stream.
-        end: the one after the last.
+        end: stream after the last.
     """
     squares, left = _squares(weight), np.empty(len(weight))
     for s in range(begin, end):
@@ -191,8 +191,8 @@ def frames(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _advance(course, i, s, trace, clock, now, tau):  # type: ignore[no-untyped-def]
-    """Traces of the inputs of stream s from ``clock`` to ``now``, spikes at ``now`` among them;
-    returns the first spike after it."""
+    """Advances traces of stream s from ``clock`` to ``now``, including spikes at ``now``; returns
+    the first spike after it."""
     kept = trace.dtype.type(exp((clock - now) / tau))
     for j in range(len(trace)):
         trace[j] *= kept
@@ -204,8 +204,8 @@ def _advance(course, i, s, trace, clock, now, tau):  # type: ignore[no-untyped-d
 
 @_compiled
 def _scaled(course, s, now, trace, x):  # type: ignore[no-untyped-def]
-    """c ε of all inputs."""
-    # As step_of() of plastorch.spiking.events.
+    """Computes c ε of all inputs."""
+    # The frame is as in step_of() of plastorch.spiking.events.
     c = course.scale[int(min(now / course.frame + 1e-6, len(course.scale) - 1.0)), s]
     for j in range(len(x)):
         x[j] = c * trace[j]
@@ -229,24 +229,24 @@ def respond(  # type: ignore[no-untyped-def]
     end,
     winners,
 ):
-    """Output spikes of the streams from ``begin`` to ``end``, and what they change.
+    """Runs the streams from ``begin`` to ``end``: output spikes, and what they change.
 
     Args:
         course: :class:`plastorch.spiking.shortterm.events.Course`.
-        weight: W [K, D].
-        bias: b [K].
-        trace: ε [S, D]; replaced by the last one.
-        memory: F [S, K, D]; replaced by the last one.
+        weight: weights W [K, D].
+        bias: biases b [K].
+        trace: traces ε [S, D], replaced by the final ones.
+        memory: short-term weights F [S, K, D], replaced by the final ones.
         kappa: inverse temperature.
         gamma: gain of a spike.
         tau: time constant of F, seconds.
-        trace_tau: of ε, seconds.
-        score: see SCORE.
+        trace_tau: time constant of ε, seconds.
+        score: value of SCORE.
         track: whether F takes up the difference from W + F, or from W.
-        hard: whether the best neuron spikes for sure.
+        hard: whether only the best neuron spikes.
         begin: first stream.
-        end: the one after the last.
-        winners: takes who spiked [O]; -1, and the last, where potentials overflowed.
+        end: stream after the last.
+        winners: output neurons, filled in [O]; -1, and the last, where potentials overflowed.
     """
     squares, left = _squares(weight), np.empty(len(weight))
     x, y = np.empty(weight.shape[1], weight.dtype), np.empty(len(weight), weight.dtype)
@@ -290,23 +290,23 @@ def learn(  # type: ignore[no-untyped-def]
     end,
     winners,
 ):
-    """Output spikes of the networks from ``begin`` to ``end``, and long-term plasticity.
+    """Runs the networks from ``begin`` to ``end``: output spikes, and long-term plasticity.
 
     Args:
         course: :class:`plastorch.spiking.shortterm.events.Course`.
-        weight: W [B, K, D]; changed.
-        bias: b [B, K]; changed.
-        fired: spikes of each neuron so far [B, K]; changed.
-        trace: ε [B, D]; replaced by the last one.
+        weight: weights W [B, K, D], changed in place.
+        bias: biases b [B, K], changed in place.
+        fired: number of spikes of each neuron so far [B, K], changed in place.
+        trace: traces ε [B, D], replaced by the final ones.
         kappa: inverse temperature.
-        rate: η of a neuron's first spike.
-        decline: spikes after which it is half of that.
-        homeostasis: η of the bias.
-        trace_tau: of ε, seconds.
-        score: see SCORE.
+        rate: learning rate η of a neuron's first spike.
+        decline: number of spikes after which η is halved.
+        homeostasis: learning rate of the bias.
+        trace_tau: time constant of ε, seconds.
+        score: value of SCORE.
         begin: first network.
-        end: the one after the last.
-        winners: takes who spiked [O]; -1, and the last, where potentials overflowed.
+        end: network after the last.
+        winners: output neurons, filled in [O]; -1, and the last, where potentials overflowed.
     """
     neurons, inputs = weight.shape[1:]
     x, y = np.empty(inputs, weight.dtype), np.empty(neurons, weight.dtype)

@@ -1,4 +1,4 @@
-"""Long-term learning of a circuit from static pictures, by spikes and without labels."""
+"""Long-term learning of a circuit from still images, by spikes and without labels."""
 
 import torch
 from torch import Tensor
@@ -13,20 +13,20 @@ from plastorch.spiking.shortterm.rule import ShortTermWTA
 
 
 class SpikeLearning:
-    """A phase of the run: pictures are shown one after the other, and neurons that spike learn.
+    """Training phase: images are shown one after the other, and neurons that spike learn.
 
-    Biases only serve to keep all neurons in use while they learn: then all win equally often, and
-    in the end, equal priors are biases of 0.
+    Biases only keep all neurons in use during learning: then all neurons win equally often, and
+    afterwards equal priors are biases of 0.
 
     Args:
-        net: the circuit, on the CPU; its weights are learned, from random ones.
-        images: in [0, 1], float [N, H, H].
-        constants: of learning.
-        timing: of spikes; a picture is shown for one frame.
-        passes: over all pictures, each in an order of its own.
-        path: of numbers that seeds weights, orders and spikes.
-        noise: standard deviation of the noise of a pixel.
-        together: pictures per step.
+        net: circuit on the CPU; its weights are learned, from random ones.
+        images: images in [0, 1], float [N, H, H].
+        constants: constants of learning.
+        timing: rates and time constants of spikes; an image is shown for one frame.
+        passes: number of passes over all images, each in its own order.
+        path: numbers that seed weights, orders and spikes.
+        noise: standard deviation of the pixel noise.
+        together: number of images per step.
 
     Raises:
         InputError: if images don't fit the circuit.
@@ -60,7 +60,7 @@ class SpikeLearning:
         self.learned = initial_state(1, neurons, inputs, generator(*path, 0))
 
     def step(self) -> list[Record]:
-        """Shows some pictures; returns a record at the end of each pass."""
+        """Shows some images; returns a record at the end of each pass."""
         epoch, number = divmod(self.position, self.steps_per_pass)
         order = torch.randperm(len(self.images), generator=generator(*self.path, 1, epoch))
         rows = order[number * self.together : (number + 1) * self.together].unsqueeze(1)
@@ -87,14 +87,14 @@ class SpikeLearning:
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Traces of the inputs, and what was learned."""
+        """Returns the traces of the inputs, and what was learned."""
         return {"trace": self.trace, **self.learned._asdict()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave.
+        """Loads what :meth:`state_dict` returned.
 
         Raises:
-            InputError: for a state of another circuit, or with numbers that are not finite.
+            InputError: if the state is of another circuit, or holds numbers that are not finite.
         """
         from plastorch.engine.numba_options import check_arrays
 

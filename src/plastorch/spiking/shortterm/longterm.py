@@ -1,11 +1,11 @@
-"""Long-term plasticity of a soft winner-take-all: what objects look like at rest, without labels.
+"""Long-term plasticity of a soft winner-take-all, which learns objects at rest without labels.
 
-The neuron that spikes moves its weights towards the input x, ever more slowly, and biases keep all
-neurons in use:
+The neuron that spikes moves its weights toward the input x, at a decreasing rate, and biases keep
+all neurons in use:
 
     W_k += η (x - W_k),    b_k -= η_b,    and all b += η_b / K.
 
-:func:`plastorch.spiking.shortterm.events.learn` does so.
+:func:`plastorch.spiking.shortterm.events.learn` runs it.
 """
 
 import math
@@ -21,18 +21,18 @@ from plastorch.spiking.shortterm.rule import Score, unit
 
 @dataclass(frozen=True)
 class LongTerm:
-    """How weights are learned.
+    """Constants of long-term learning.
 
     Args:
-        rate: η of a neuron's first spike.
-        decline: spikes after which η is half of that: η = rate / (1 + spikes / decline).
-        homeostasis: η of the bias.
+        rate: learning rate η of a neuron's first spike.
+        decline: number of spikes after which η is halved: η = rate / (1 + spikes / decline).
+        homeostasis: learning rate η_b of the biases.
         kappa: inverse temperature of the competition.
-        score: of an input; see :class:`plastorch.spiking.shortterm.rule.ShortTerm`.
+        score: score of an input; see :class:`plastorch.spiking.shortterm.rule.ShortTerm`.
 
     Raises:
-        InputError: for a rate outside (0, 1], a decline that is not positive, or a negative
-            homeostasis.
+        InputError: if the rate is outside (0, 1], the decline is not positive, or the homeostasis
+            is negative.
     """
 
     rate: float = 0.02
@@ -50,26 +50,26 @@ class LongTerm:
 
 
 class LongTermState(NamedTuple):
-    """What B independent networks have learned."""
+    """State learned by B independent networks."""
 
     weight: Tensor
-    """W [B, K, D]."""
+    """Weights W [B, K, D]."""
     bias: Tensor
-    """b [B, K]."""
+    """Biases b [B, K]."""
     spikes: Tensor
-    """Spikes of each neuron so far [B, K]."""
+    """Number of spikes of each neuron so far [B, K]."""
 
 
 def initial_state(
     networks: int, neurons: int, inputs: int, generator: torch.Generator
 ) -> LongTermState:
-    """Random weights of norm 1, uniform in the positive corner, and equal biases.
+    """Draws random weights of norm 1, uniform in the positive corner, with equal biases.
 
     Args:
-        networks: B.
-        neurons: K.
-        inputs: D.
-        generator: on the CPU.
+        networks: number of networks B.
+        neurons: number of neurons K.
+        inputs: number of inputs D.
+        generator: random generator on the CPU.
 
     Example:
         >>> initial_state(1, 2, 3, torch.Generator().manual_seed(0)).weight.shape

@@ -1,11 +1,11 @@
-"""Short-term plasticity as inference: a soft winner-take-all whose winners remember what they saw.
+"""Short-term plasticity as inference: a soft winner-take-all whose winners remember their input.
 
 Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modelling certain
 dynamic environments*, arXiv 2009.06808. Each neuron stands for an object. Its long-term weight W is
-what the object looks like at rest; its short-term weight F is how the object differs from that just
-now, as last seen, and decays exponentially, as the deviation itself is expected to.
+the object's appearance at rest. Its short-term weight F is the current deviation from that, as last
+seen; it decays exponentially, as the deviation itself is expected to.
 
-Here one step is one frame, all spikes of which are taken together; spike by spike it is
+Here one step is one frame, whose spikes are all taken together. For single spikes, see
 :mod:`plastorch.spiking.shortterm.events`.
 """
 
@@ -28,21 +28,21 @@ Competition = Literal["soft", "hard"]
 
 @dataclass(frozen=True)
 class ShortTerm:
-    """How a circuit computes.
+    """Constants of a circuit.
 
     Args:
         kappa: inverse temperature of the competition.
-        gamma: gain, the share of a difference that one step of a certain winner takes up.
+        gamma: gain, the share of a difference taken up in one step by a neuron certain to win.
         tau: time constant of F, in steps (in seconds where there are spikes).
         update: "track": F takes up x - W - F, as the Kalman filter does; "accumulate": x - W.
-        site: of what is short-term: "synapse"; "neuron", a trace of each neuron's own activity, not
-            of its synapses; "presynaptic", a trace of each input, the same for all neurons; "none".
+        site: place of short-term memory: "synapse"; "neuron", a trace of each neuron's activity
+            instead of its synapses'; "presynaptic", one of each input for all neurons; "none".
         competition: "soft", the posterior; "hard", the best neuron alone.
-        score: of an input x by efficacies G = W + F: "cosine", G x over the norm of G; "dot",
-            G x; "distance", G x - ``|G|²`` / 2, the posterior of Gaussian objects.
+        score: score of an input x by efficacies G = W + F: "cosine", G x over the norm of G;
+            "dot", G x; "distance", G x - ``|G|²`` / 2, the posterior of Gaussian objects.
 
     Raises:
-        InputError: for a constant out of range, or an unknown name.
+        InputError: if a constant is out of range, or a name is unknown.
     """
 
     kappa: float = 80.0
@@ -70,19 +70,19 @@ class ShortTerm:
 
 
 class ShortTermState(NamedTuple):
-    """What is remembered for a short time."""
+    """Short-term memory of a circuit."""
 
     F: Tensor
-    """[S, K, D] of synapses, [S, K] of neurons, [S, D] of inputs, [S, 0] of nothing."""
+    """Memory [S, K, D] of synapses, [S, K] of neurons, [S, D] of inputs, or [S, 0] of nothing."""
 
 
 def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> ShortTermState:
-    """Nothing is remembered yet.
+    """Returns an empty short-term memory.
 
     Args:
-        streams: S.
-        weight: W [K, D].
-        site: of what is short-term.
+        streams: number of streams S.
+        weight: weights W [K, D].
+        site: place of short-term memory.
 
     Example:
         >>> initial_state(2, torch.zeros(3, 5)).F.shape
@@ -94,7 +94,7 @@ def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> Short
 
 
 def unit(x: Tensor) -> Tensor:
-    """Inputs [..., D] divided by their norms; what is all 0 stays so.
+    """Divides inputs [..., D] by their norms; inputs that are all 0 stay so.
 
     Example:
         >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
@@ -107,17 +107,17 @@ def unit(x: Tensor) -> Tensor:
 def scores(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> Tensor:
-    """Membrane potentials: u = b + κ G x / |G|, or another score of the efficacies G = W + F.
+    """Returns potentials u = b + κ G x / |G|, or another score of the efficacies G = W + F.
 
     Args:
         x: inputs [S, D].
-        state: as it is now, decayed.
-        weight: W [K, D].
-        bias: b [K], logarithms of priors.
-        constants: of the circuit.
+        state: short-term memory, already decayed.
+        weight: weights W [K, D].
+        bias: biases b [K], logarithms of priors.
+        constants: constants of the circuit.
 
     Returns:
-        [S, K].
+        Membrane potentials [S, K].
 
     Example:
         >>> weight = torch.eye(2)
@@ -142,7 +142,7 @@ def scores(
 
 
 def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
-    """Q(k | x) = exp u_k / Σ exp u, or 1 of the best neuron: [..., K] to [..., K].
+    """Returns Q(k | x) = exp u_k / Σ exp u, or 1 for the best neuron: [..., K] to [..., K].
 
     Example:
         >>> compete(torch.tensor([0.0, 0.0]))
@@ -154,24 +154,24 @@ def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
 
 
 def decay(state: ShortTermState, constants: ShortTerm) -> ShortTermState:
-    """F exp(-1 / τ): the conditional mean, a frame later, of a deviation that reverts to 0."""
+    """Returns F exp(-1 / τ): the mean, a frame later, of a deviation that reverts to 0."""
     return ShortTermState(state.F * math.exp(-1 / constants.tau))
 
 
 def update(
     x: Tensor, y: Tensor, state: ShortTermState, weight: Tensor, constants: ShortTerm
 ) -> ShortTermState:
-    """F += γ y (x - W - F): the Kalman filter's update of the deviation of each object, in steady
-    state; its share y is the posterior, or 1 where the object is known.
+    """Updates F += γ y (x - W - F), as a steady-state Kalman filter of each object's deviation;
+    its share y is the posterior, or 1 where the object is known.
 
     ``accumulate``: F += γ y (x - W). A neuron's trace: F += γ y. An input's: F += γ x.
 
     Args:
         x: inputs [S, D].
         y: posterior [S, K].
-        state: decayed.
-        weight: W [K, D].
-        constants: of the circuit.
+        state: short-term memory, already decayed.
+        weight: weights W [K, D].
+        constants: constants of the circuit.
 
     Example:
         >>> weight = torch.zeros(1, 2)
@@ -193,17 +193,17 @@ def update(
 def step(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    """A frame: what was remembered decays, neurons compete, winners remember.
+    """Runs one frame: memory decays, neurons compete, winners remember.
 
     Args:
         x: inputs [S, D], of norm 1 unless the score is "distance".
-        state: after the frame before.
-        weight: W [K, D].
-        bias: b [K].
-        constants: of the circuit.
+        state: short-term memory after the frame before.
+        weight: weights W [K, D].
+        bias: biases b [K].
+        constants: constants of the circuit.
 
     Returns:
-        Posterior [S, K], and the state.
+        Posterior [S, K], and the new state.
 
     Example:
         >>> weight = torch.eye(2)
@@ -219,24 +219,24 @@ def step(
 def run(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    """Frames one after the other: compiled on a CPU, in torch elsewhere; see :func:`step`.
+    """Runs frames one after the other: compiled on a CPU, in torch elsewhere; see :func:`step`.
 
-    The compiled way leaves out changes of synapses below 1e-9. It has no gradient: where one is
-    asked for, torch computes on a CPU as well.
+    The compiled version ignores changes of synapses below 1e-9. It has no gradient: where one is
+    required, torch is used on a CPU as well.
 
     Args:
         x: inputs [T, S, D].
-        state: before the first frame.
-        weight: W [K, D].
-        bias: b [K].
-        constants: of the circuit.
+        state: short-term memory before the first frame.
+        weight: weights W [K, D].
+        bias: biases b [K].
+        constants: constants of the circuit.
 
     Returns:
         Posteriors [T, S, K], and the last state.
 
     Raises:
-        InputError: where it is compiled, for shapes or types that don't fit each other, and numbers
-            that are not finite or overflow.
+        InputError: if, in the compiled version, shapes or types don't fit each other, or numbers
+            are not finite or overflow.
     """
     if constants.site == "none":
         u = scores(x.flatten(0, 1), state, weight, bias, constants)
@@ -286,17 +286,17 @@ def _run_compiled(
 def check_circuit(
     x: Tensor, memory: Tensor, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> None:
-    """Checks what compiled loops take besides inputs or their traces.
+    """Checks the arguments of the compiled loops other than the inputs or their traces.
 
     Args:
         x: inputs, or traces [..., S, D].
-        memory: F [S, K, D].
-        weight: W [K, D].
-        bias: b [K].
-        constants: of the circuit.
+        memory: short-term weights F [S, K, D].
+        weight: weights W [K, D].
+        bias: biases b [K].
+        constants: constants of the circuit.
 
     Raises:
-        InputError: for other shapes, another type than that of ``x``, or NaN and infinite numbers.
+        InputError: if shapes don't fit, types differ from that of ``x``, or values aren't finite.
     """
     from plastorch.engine.numba_options import check_arrays, check_constants
 
@@ -310,15 +310,15 @@ def check_circuit(
 
 
 class ShortTermWTA(nn.Module):
-    """A soft winner-take-all with short-term plasticity; what it learned for good is given to it.
+    """Soft winner-take-all with short-term plasticity; long-term weights have to be supplied.
 
     Args:
-        inputs: D.
-        neurons: K.
-        constants: of the circuit.
+        inputs: number of inputs D.
+        neurons: number of neurons K.
+        constants: constants of the circuit.
 
     Raises:
-        InputError: for sizes that are not positive.
+        InputError: if a size is not positive.
 
     Example:
         >>> net = ShortTermWTA(inputs=4, neurons=3)
@@ -342,14 +342,14 @@ class ShortTermWTA(nn.Module):
     def forward(
         self, x: Tensor, state: ShortTermState | None = None
     ) -> tuple[Tensor, ShortTermState]:
-        """Frames one after the other.
+        """Runs frames one after the other.
 
         Args:
-            x: of S streams [T, S, D]; divided by their norms unless the score is "distance".
-            state: after the frames before; nothing is remembered if None.
+            x: inputs of S streams [T, S, D], normalized here unless the score is "distance".
+            state: short-term memory after the frames before; empty if None.
 
         Returns:
-            Posteriors [T, S, K], and the state.
+            Posteriors [T, S, K], and the new state.
 
         Raises:
             InputError: if shapes don't fit, or inputs are not finite.
@@ -372,15 +372,15 @@ class ShortTermWTA(nn.Module):
 
 
 def name_neurons(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """The class of each neuron: the one of most of the inputs that it won.
+    """Returns the class of each neuron: that of most of the inputs that it won.
 
     Args:
-        posteriors: of labelled inputs [N, K].
-        labels: int64 [N].
-        classes: C.
+        posteriors: posteriors of labeled inputs [N, K].
+        labels: labels, int64 [N].
+        classes: number of classes C.
 
     Returns:
-        int64 [K].
+        Classes, int64 [K].
 
     Example:
         >>> name_neurons(torch.eye(2)[[0, 0, 1]], torch.tensor([5, 5, 3]), 10)
@@ -390,7 +390,7 @@ def name_neurons(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def class_scores(posteriors: Tensor, names: Tensor, classes: int) -> Tensor:
-    """Sum of the posteriors of each class's neurons: [..., K] and names [K] to [..., C].
+    """Sums the posteriors of each class's neurons: [..., K] and names [K] to [..., C].
 
     Example:
         >>> class_scores(torch.tensor([0.2, 0.5, 0.3]), torch.tensor([1, 0, 1]), 2)
