@@ -1,4 +1,4 @@
-"""Data sets, offline first: from the data root, a folder of the user, or the package."""
+"""Data sets, used offline: from the data root, a folder of the user, or the package."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Imports what needs torch when it is asked for: ``plastorch list`` does without."""
+    """Imports names that need torch only on access: ``plastorch list`` does without."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"plastorch.data.{_LAZY[name]}"), name)

@@ -1,4 +1,4 @@
-"""What is known of each named set: its folders, files, checksums and official download."""
+"""Catalog of the named sets: their folders, files, checksums and official downloads."""
 
 import shlex
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from plastorch.engine.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Entry:
-    """One named set.
+    """Description of one named set.
 
     Attributes:
-        name: The name to load it by.
-        title: The name shown to people.
-        layout: Which reader understands it: ``idx``, ``cifar``, ``stl10`` or ``tree``, which are
-            images, ``precipitation``, ``records``, ``commands`` or ``digits``.
-        folders: Where it may lie in the data root, the preferred place first.
-        files: The official files; a tree or a set of recordings has none.
-        md5: Official checksums, by file name, as far as they are published.
-        optional: Files that may be missing.
-        classes: Class names by label, where the files don't hold them; by folder for Imagenette.
-        site: Address of the folder with the archives; empty if there is no free download.
-        archives: Files that are downloaded, with their official MD5.
-        unpacked: The folder in the archive; empty if there is none, only the set's files.
-        megabytes: Size of the download.
-        origin: Where to get a set that has no download, in words.
+        name: name to load it by.
+        title: name for display.
+        layout: format of the files: ``idx``, ``cifar``, ``stl10`` or ``tree`` for images, else
+            ``precipitation``, ``records``, ``commands`` or ``digits``.
+        folders: possible folders in the data root, the preferred one first.
+        files: official files; empty for a tree or a set of recordings.
+        md5: official checksums by file name, where published.
+        optional: files that may be missing.
+        classes: class names by label, where the files don't hold them; by folder for Imagenette.
+        site: address of the folder with the archives; empty if there is no free download.
+        archives: files to download, with their official MD5.
+        unpacked: folder in the archive; empty if it holds the set's files without a folder.
+        megabytes: size of the download in MB.
+        origin: where to get a set that has no download, in words.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Entry:
 
     @property
     def size(self) -> str:
-        """How much is downloaded, and from where."""
+        """Size and source of the download."""
         return f"{self.megabytes:,} MB from {urlsplit(self.site).hostname}"
 
     def how_to_get(self, data: str | Path | None = None) -> str:
-        """The command that fetches the set, or, where there is none, the official way to it.
+        """Returns the command that fetches the set or, without one, the official way to get it.
 
         Args:
-            data: The data root, if it is not the default one.
+            data: data root, if it is not the default one.
 
         Example:
             >>> CATALOGUE["cifar10"].how_to_get()
@@ -259,16 +259,16 @@ CATALOGUE: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def entry_of(name: str) -> Entry:
-    """Returns what is known of a set.
+    """Returns the description of a set.
 
     Args:
-        name: Such as ``"cifar10"``.
+        name: name of the set, such as ``"cifar10"``.
 
     Returns:
-        Its entry.
+        Entry of the set.
 
     Raises:
-        InputError: There is no such set.
+        InputError: there is no such set.
 
     Example:
         >>> entry_of("cifar10").folders
@@ -286,4 +286,4 @@ OTHER_READERS = {
     "commands": "plastorch.data.audio.recordings",
     "digits": "plastorch.data.audio.recordings",
 }
-"""Module that reads what are no images, by layout."""
+"""Modules that read sets other than images, by layout."""

@@ -1,4 +1,4 @@
-"""Official downloads: over https alone, compared with their checksums, whole or not at all."""
+"""Official downloads: by https only, verified by checksum, complete or not at all."""
 
 import hashlib
 import os
@@ -21,32 +21,32 @@ HANDLERS: tuple[Callable[[], request.BaseHandler], ...] = (
     *(request.ProxyHandler, request.HTTPSHandler, request.HTTPRedirectHandler),
     *(request.HTTPErrorProcessor, request.HTTPDefaultErrorHandler, request.UnknownHandler),
 )
-"""There is none for plain http, so nothing can redirect to it."""
+"""URL handlers; none for plain http, so no redirect can lead to it."""
 _BLOCK = 1 << 20
 
 
 class DownloadError(RuntimeError):
-    """There is no download, or the official site did not deliver; the message says which."""
+    """Error of a missing or failed download; the message says which."""
 
 
 def download_images(
     name: str, data: str | Path | None = None, tell: Callable[[str], None] = print
 ) -> Path:
-    """Downloads a set from its official site into the data root, unless it is there.
+    """Downloads a set from its official site into the data root, unless it is already there.
 
-    Nothing else downloads anything.
+    Nothing else in plastorch downloads anything.
 
     Args:
-        name: As for :func:`plastorch.data.load_images`.
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-        tell: Takes a line that says how much is to come, from where, before it does.
+        name: name, as for :func:`plastorch.data.load_images`.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        tell: callback, given a line with size and source before the download starts.
 
     Returns:
-        The folder that holds the set.
+        Folder that holds the set.
 
     Raises:
-        InputError: No such name, no free download, no answer, a failed download, or a folder that
-            holds only part of the set.
+        InputError: the name is unknown, there is no free download, the site doesn't answer, the
+            download failed, or the folder holds only part of the set.
     """
     entry, root = entry_of(name), data_root(data)
     if folder := find_set(entry, root):
@@ -61,18 +61,18 @@ def download_images(
 
 
 def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
-    """Downloads a set into the data root: whole, or not at all.
+    """Downloads a set into the data root, completely or not at all.
 
     Args:
-        entry: Which set.
-        root: The data root, made if it is not there.
-        tell: Takes a line that says how much is to come, from where, before it does.
+        entry: description of the set.
+        root: data root, created if it is missing.
+        tell: callback, given a line with size and source before the download starts.
 
     Returns:
-        The folder that holds the set's files now.
+        Folder that now holds the set's files.
 
     Raises:
-        DownloadError: There is no free download, or it failed.
+        DownloadError: there is no free download, or it failed.
     """
     if not entry.site:
         raise DownloadError("it has no free download")
@@ -96,7 +96,7 @@ def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
 
 
 def _fetch(address: str, target: Path, md5: str, megabytes: int) -> None:
-    """One file, no larger than expected, if it has the official checksum."""
+    """Downloads one file, no larger than expected, and verifies its official checksum."""
     opener, digest = request.OpenerDirector(), hashlib.md5(usedforsecurity=False)
     for handler in HANDLERS:
         opener.add_handler(handler())
@@ -114,7 +114,7 @@ def _fetch(address: str, target: Path, md5: str, megabytes: int) -> None:
 
 
 def _unpacked(packed: Path, target: Path) -> Path:
-    """What is in the archives; paths or links out of the folder, or devices, are refused."""
+    """Unpacks an archive; paths or links out of the folder, and devices, are refused."""
     for archive in packed.iterdir():
         with tarfile.open(archive) as file:
             file.extractall(target, filter="data")

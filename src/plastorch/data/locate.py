@@ -1,4 +1,4 @@
-"""Where a set lies in a data root, and what of it is missing."""
+"""Location of a set in a data root, and which of its files are missing."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ def find_set(entry: Entry, root: Path) -> Path | None:
     """Returns the folder of a set in a data root.
 
     Args:
-        entry: Which set.
-        root: The data root.
+        entry: description of the set.
+        root: data root.
 
     Returns:
-        The first of the set's possible folders that is there and not empty, or None.
+        First of the set's possible folders that exists and is not empty, or None.
 
     Example:
         >>> from plastorch.data.catalogue import CATALOGUE
@@ -33,11 +33,11 @@ def located(entry: Entry, data: str | Path | None) -> Path:
     """Returns the folder of a set in the data root.
 
     Args:
-        entry: Which set.
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        entry: description of the set.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
 
     Raises:
-        InputError: It is not there; the message says how to get it.
+        InputError: the set is missing; the message says how to get it.
     """
     root = data_root(data)
     if folder := find_set(entry, root):
@@ -48,14 +48,14 @@ def located(entry: Entry, data: str | Path | None) -> Path:
 
 
 def missing_files(entry: Entry, folder: Path) -> list[str]:
-    """Names what a folder lacks of a set, optional files left out.
+    """Returns the names of a set's files that a folder lacks, except optional ones.
 
     Args:
-        entry: Which set.
-        folder: Where it should lie.
+        entry: description of the set.
+        folder: folder where the set should be.
 
     Returns:
-        Official files by their plain names (a gzipped IDX file counts as there), the folders
+        Official files by their plain names (a gzipped IDX file counts as present), the folders
         of a tree, or "recordings".
 
     Example:
@@ -72,15 +72,15 @@ def missing_files(entry: Entry, folder: Path) -> list[str]:
 
 
 def present_file(entry: Entry, folder: Path, name: str) -> Path:
-    """Returns the path of a file, or of its gzipped form if only that is there (IDX only).
+    """Returns the path of a file, or of its gzipped form if only that exists (IDX only).
 
     Args:
-        entry: Which set.
-        folder: Where to look.
-        name: The plain name.
+        entry: description of the set.
+        folder: folder of the set.
+        name: plain file name.
 
     Returns:
-        A path; the file need not exist.
+        Path, which need not exist.
     """
     plain, packed = folder / name, folder / f"{name}.gz"
     use_packed = entry.layout == "idx" and packed.is_file() and not plain.is_file()

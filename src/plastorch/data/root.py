@@ -1,4 +1,4 @@
-"""Where data sets are looked for, and where decoded images are kept."""
+"""Folders of the data sets and of decoded images."""
 
 import os
 from pathlib import Path
@@ -13,13 +13,13 @@ def data_root(data: str | Path | None = None) -> Path:
     folder (which need not exist yet: ``plastorch data get`` makes it).
 
     Args:
-        data: A folder, or None for the user's own choice of folder.
+        data: folder, or None for ``$PLASTORCH_DATA`` or the default.
 
     Returns:
-        The folder.
+        Data root.
 
     Raises:
-        InputError: A folder was given, by argument or environment, and is not there.
+        InputError: a folder was given, by argument or environment, and is missing.
 
     Example:
         >>> data_root(".")
@@ -34,13 +34,13 @@ def data_root(data: str | Path | None = None) -> Path:
 
 
 def named_by(data: str | Path | None = None) -> str:
-    """Returns what names the data root; what a user names is used or refused, never replaced.
+    """Returns how the data root was given; a given one is used or refused, never replaced.
 
     Args:
-        data: As for :func:`data_root`.
+        data: folder, as for :func:`data_root`.
 
     Returns:
-        ``data`` or ``$PLASTORCH_DATA``; empty for the default data root.
+        Name ``data`` or ``$PLASTORCH_DATA``; empty for the default data root.
 
     Example:
         >>> named_by(".")
@@ -55,7 +55,7 @@ def cache_root() -> Path:
     """Returns plastorch's folder in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``.
 
     Returns:
-        The folder; it may not exist yet.
+        Folder, which may not exist yet.
 
     Example:
         >>> cache_root().name

@@ -1,4 +1,4 @@
-"""What is at hand: the rows of ``plastorch data status``."""
+"""Availability of the sets: the rows of ``plastorch data status``."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ AT_HAND, OWN = "at hand", "own images at hand"
 
 @dataclass(frozen=True)
 class FileStatus:
-    """One file of a set, or one folder of a tree or of recordings.
+    """State of one file of a set, or of one folder of a tree or of recordings.
 
     Attributes:
-        name: Its name.
-        size: Bytes, or the number of class folders of a tree, or of recordings.
+        name: name of the file or folder.
+        size: size in bytes, or the number of class folders or of recordings.
         check: ``md5 ok``, ``md5 differs from the official file``, ``no official md5``,
             ``class folders``, or ``recordings``.
     """
@@ -30,15 +30,15 @@ class FileStatus:
 
 @dataclass(frozen=True)
 class SetStatus:
-    """One named set.
+    """State of one named set.
 
     Attributes:
-        name: The name to load it by.
-        at_hand: As :func:`at_hand` says.
-        where: The folder where it is, or would be.
-        files: What was found there.
-        missing: Official files that are not there, optional ones too.
-        download: What getting it would take.
+        name: name to load it by.
+        at_hand: availability, as in :func:`at_hand`.
+        where: folder where the set is, or would be.
+        files: files found there.
+        missing: official files that are missing, including optional ones.
+        download: how to get the set.
     """
 
     name: str
@@ -50,23 +50,23 @@ class SetStatus:
 
     @property
     def present(self) -> bool:
-        """Whether all it needs is there; the files' contents are vouched for by their checks."""
+        """Whether all needed files exist; each file's check tells about its content."""
         return self.at_hand == AT_HAND
 
 
 def at_hand(entry: Entry, data: str | Path | None = None) -> str:
-    """What there is to be loaded in the place of a set, in words.
+    """Says what can be loaded for a set.
 
     Args:
-        entry: Which set.
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        entry: description of the set.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
 
     Returns:
-        ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (MNIST's inside
-        the package) or ``not at hand``.
+        ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (MNIST's in the
+        package) or ``not at hand``.
 
     Raises:
-        InputError: A folder was given that is not there.
+        InputError: a given folder is missing.
     """
     root = data_root(data)
     if folder := find_set(entry, root):
@@ -82,13 +82,13 @@ def image_set_status(data: str | Path | None = None) -> list[SetStatus]:
     """Looks up every named image set in the data root, and checks its files; downloads nothing.
 
     Args:
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
 
     Returns:
-        One row per set. Checksums take a second per half gigabyte or so.
+        One row per set. Checksums take about a second per half gigabyte.
 
     Raises:
-        InputError: A folder was given that is not there.
+        InputError: a given folder is missing.
 
     Example:
         >>> [row.name for row in image_set_status()][:3]
@@ -133,7 +133,7 @@ def _tree_status(folder: Path) -> FileStatus:
 
 
 def _recordings_status(where: Path) -> list[FileStatus]:
-    """The folders of a set that hold WAV files."""
+    """Lists the folders of a set that hold WAV files."""
     folders = sorted(f for f in where.iterdir() if f.is_dir()) if where.is_dir() else []
     counts = {folder.name: sum(1 for _ in folder.glob("*.wav")) for folder in folders}
     return [FileStatus(name, count, "recordings") for name, count in counts.items() if count]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
 
 Shard = dict[str, Any]
-"""Range of records: ``begin``, index of the first one; ``rows``, their number; ``why``, an error."""
+"""Range of records: ``begin``, index of the first one; ``rows``, their number; ``why``, error."""
 
 
 def labelled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Spoken words as frames of band energies, in memory, and how they are varied in training."""
+"""Spoken words as frames of band energies in memory, and their augmentation in training."""
 
 from typing import NamedTuple
 
@@ -18,41 +18,41 @@ class Frames(NamedTuple):
     bands: Tensor
     """Logarithms of band energies, 0 after a word's end, float32 [N, T, bands]."""
     lengths: Tensor
-    """Frames of each word, int64 [N]."""
+    """Number of frames of each word, int64 [N]."""
     onset: Tensor
-    """The frame where each word begins, as far as its energy tells, int64 [N]."""
+    """Frame where each word begins, judged by its energy, int64 [N]."""
     labels: Tensor
-    """int64 [N]."""
+    """Labels of the words, int64 [N]."""
 
     def rows(self, rows: Tensor) -> "Frames":
-        """Some of the words."""
+        """Returns some of the words."""
         return Frames(*(part[rows] for part in self))
 
 
 class Scale(NamedTuple):
-    """What makes the training set's bands have mean 0 and variance 1."""
+    """Scaling that gives the training set's bands mean 0 and variance 1."""
 
     mean: Tensor
-    """Of each band [bands]."""
+    """Mean of each band [bands]."""
     deviation: Tensor
     """Standard deviation of each band [bands]."""
 
     def __call__(self, frames: Frames) -> Frames:
-        """Words in standard units; what comes after their ends stays 0."""
+        """Standardizes words; the padding after their ends stays 0."""
         inside = torch.arange(frames.bands.shape[1]) < frames.lengths[:, None]
         bands = (frames.bands - self.mean) / self.deviation * inside[..., None]
         return frames._replace(bands=bands)
 
 
 def read_frames(speech: SpeechSet, front: LogMel) -> Frames:
-    """Reads a set's files; what is shorter than a frame is filled up with silence.
+    """Reads a set's files; recordings shorter than a frame are padded with silence.
 
     Args:
-        speech: The set.
-        front: Makes frames; files are resampled to its rate.
+        speech: set of recordings.
+        front: front end that makes frames; files are resampled to its rate.
 
     Raises:
-        InputError: A file is damaged.
+        InputError: a file is damaged.
     """
     found = []
     for path in speech.files:
@@ -67,10 +67,10 @@ def read_frames(speech: SpeechSet, front: LogMel) -> Frames:
 
 
 def scale_of(frames: Frames) -> Scale:
-    """Mean and standard deviation of each band over the frames of some words.
+    """Computes mean and standard deviation of each band over the frames of some words.
 
     Raises:
-        InputError: A band is the same in all frames.
+        InputError: a band is the same in all frames.
 
     Example:
         >>> bands = torch.tensor([[[1.0], [3.0], [0.0]]])
@@ -86,13 +86,13 @@ def scale_of(frames: Frames) -> Scale:
 
 
 def moved(bands: Tensor, lengths: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Moves each word by up to some frames, at random; its first or last frame fills the gap.
+    """Shifts each word by a random number of frames; its first or last frame fills the gap.
 
     Args:
-        bands: [B, T, bands].
-        lengths: Frames of each word [B].
-        most: Largest move, in frames.
-        generator: On the CPU.
+        bands: band energies [B, T, bands].
+        lengths: number of frames of each word [B].
+        most: largest shift in frames.
+        generator: random generator on the CPU.
 
     Example:
         >>> moved(torch.ones(2, 9, 3), torch.tensor([9, 5]), 2, torch.Generator()).shape
@@ -112,16 +112,16 @@ def masked(
     generator: torch.Generator,
     lengths: Tensor | None = None,
 ) -> Tensor:
-    """Hides a stretch of time and a stretch of bands of each word, at random: they become 0.
+    """Sets a random stretch of time and a random stretch of bands of each word to 0.
 
     A light form of SpecAugment (Park et al., Interspeech 2019, arXiv 1904.08779).
 
     Args:
-        bands: In standard units [B, T, bands].
-        frames: Longest stretch of time.
-        width: Widest stretch of bands.
-        generator: On the CPU.
-        lengths: Frames of each word [B], within which time is hidden; T if None.
+        bands: standardized band energies [B, T, bands].
+        frames: longest stretch of time in frames.
+        width: widest stretch of bands.
+        generator: random generator on the CPU.
+        lengths: number of frames of each word [B], within which time is hidden; T if None.
 
     Example:
         >>> masked(torch.ones(2, 9, 3), 2, 1, torch.Generator()).shape
@@ -136,7 +136,7 @@ def masked(
 
 
 def _stretch(sizes: Tensor, total: int, longest: int, generator: torch.Generator) -> Tensor:
-    """Of each row, a stretch of random length, 0 to the longest, within its size is True [N, T]."""
+    """Draws a stretch of 0 to ``longest`` within each row's size; it is True in the mask [N, T]."""
     shape, sizes = (len(sizes), 1), sizes[:, None]
     length = torch.randint(0, longest + 1, shape, generator=generator).minimum(sizes)
     first = (torch.rand(shape, generator=generator) * (sizes - length + 1)).long()

@@ -1,4 +1,4 @@
-"""How loud each band of a mel scale is, frame by frame: of whole recordings and as they come."""
+"""Log-mel band energies, frame by frame: of whole recordings and of streams."""
 
 import math
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 
 FLOOR = 1e-6
-"""Smallest energy of a band: a whisper's, where full scale is 1."""
+"""Smallest energy of a band: that of a whisper, where full scale is 1."""
 
 
 @dataclass(frozen=True)
 class LogMel:
-    """Logarithms of mel band energies.
+    """Computes logarithms of mel band energies.
 
-    A frame is a Hann window's power spectrum, weighted by triangles of height 1 whose corners lie
-    evenly on HTK's mel scale, 2595 log₁₀(1 + f / 700), from ``lowest_hz`` to half the rate. Frame i
-    is of the samples from i hops on, a window long; there is no padding, so that it is known as
-    soon as those samples are.
+    A frame is a Hann window's power spectrum, weighted by triangles of height 1 whose corners are
+    evenly spaced on HTK's mel scale, 2595 log₁₀(1 + f / 700), from ``lowest_hz`` to half the rate.
+    Frame i covers one window of samples from i hops on. There is no padding, so a frame is known as
+    soon as its samples are.
 
     Args:
-        rate: Samples per second.
-        bands: How many.
-        window_s: Length of a frame.
-        hop_s: From frame to frame.
-        lowest_hz: Lower corner of the lowest band.
+        rate: sampling rate in samples per second.
+        bands: number of bands.
+        window_s: length of a frame in seconds.
+        hop_s: time from one frame to the next in seconds.
+        lowest_hz: lower corner of the lowest band in Hz.
 
     Raises:
-        InputError: An argument is out of range, or a band is too narrow to hold a frequency.
+        InputError: an argument is out of range, or a band is too narrow to hold a frequency.
 
     Example:
         >>> LogMel(8000)(torch.zeros(8000)).shape
@@ -62,12 +62,12 @@ class LogMel:
 
     @property
     def window(self) -> int:
-        """Samples of a frame."""
+        """Number of samples in a frame."""
         return round(self.window_s * self.rate)
 
     @property
     def hop(self) -> int:
-        """Samples from frame to frame."""
+        """Number of samples from one frame to the next."""
         return round(self.hop_s * self.rate)
 
     @cached_property
@@ -83,16 +83,16 @@ class LogMel:
         return torch.minimum(rise, fall).clamp(min=0).float()
 
     def __call__(self, samples: Tensor) -> Tensor:
-        """Frames of recordings.
+        """Returns the frames of recordings.
 
         Args:
-            samples: Full scale is 1 [..., n].
+            samples: samples, full scale 1 [..., n].
 
         Returns:
-            [..., T, bands], T = 1 + (n - window) // hop.
+            Log energies [..., T, bands], T = 1 + (n - window) // hop.
 
         Raises:
-            InputError: There are fewer samples than a frame has.
+            InputError: there are fewer samples than a frame needs.
         """
         if samples.shape[-1] < self.window:
             raise InputError(
@@ -103,7 +103,7 @@ class LogMel:
         return torch.log((power @ self.filters.to(power)).clamp(min=FLOOR))
 
     def end_s(self, frame: int) -> float:
-        """Seconds from a recording's beginning until a frame is known.
+        """Returns the time in seconds from a recording's start until a frame is known.
 
         Example:
             >>> LogMel(8000).end_s(0), LogMel(8000).end_s(40)
@@ -117,15 +117,15 @@ class LogMel:
 
     @property
     def _points(self) -> int:
-        """Of the Fourier transform: the power of two that a window fits in."""
+        """Size of the Fourier transform: the smallest power of two that holds a window."""
         return 1 << (self.window - 1).bit_length()
 
 
 class FrameStream:
-    """Frames of a recording as its samples come: the same as of the whole.
+    """Computes frames of a recording as its samples arrive, the same as of the whole.
 
     Args:
-        front: What makes frames.
+        front: front end that makes frames.
 
     Example:
         >>> stream = FrameStream(LogMel(8000))
@@ -138,7 +138,7 @@ class FrameStream:
         self._rest = torch.zeros(0)
 
     def feed(self, samples: Tensor) -> Tensor:
-        """Takes the next samples [n]; returns the frames that they complete [T, bands]."""
+        """Takes the next samples [n] and returns the frames that they complete [T, bands]."""
         self._rest = torch.cat([self._rest, samples])
         front = self._front
         if len(self._rest) < front.window:
@@ -149,11 +149,11 @@ class FrameStream:
 
 
 def speech_onset(frames: Tensor, decibels: float = 40.0) -> int:
-    """The first frame whose energy comes within some decibels of the loudest frame's.
+    """Returns the first frame with an energy within some decibels of the loudest frame's.
 
     Args:
-        frames: Logarithms of band energies [T, bands].
-        decibels: How far below the loudest one.
+        frames: logarithms of band energies [T, bands].
+        decibels: largest distance below the loudest frame, in decibels.
 
     Example:
         >>> speech_onset(torch.tensor([[-12.0], [-1.0], [0.0]]))

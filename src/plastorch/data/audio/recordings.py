@@ -1,4 +1,4 @@
-"""Recordings of spoken words in the layouts of their makers: Speech Commands, spoken digits."""
+"""Recordings of spoken words in their official layouts: Speech Commands, spoken digits."""
 
 import hashlib
 import os
@@ -23,24 +23,24 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 VALIDATION_PERCENT = TEST_PERCENT = 10.0
 DIGIT_FILE = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
 DIGIT_TAKES = {"test": 5, "validation": 10}
-"""Takes of the digits below which a recording is of that part; the others are for training."""
+"""Take numbers below which a digit recording belongs to a part; the others are for training."""
 _LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _HASHES = 2**27
-"""Residues that the rule of Speech Commands tells apart."""
+"""Number of residues that the rule of Speech Commands distinguishes."""
 
 
 @dataclass(frozen=True, eq=False)
 class SpeechSet:
-    """Files of N spoken words, and what they are used for.
+    """Files of N spoken words, and the part of the set that each belongs to.
 
     Attributes:
-        name: The set's name.
+        name: name of the set.
         files: WAV files.
-        labels: What is said in each, int64 [N].
-        words: By label.
-        speakers: Who says it.
-        parts: ``train``, ``validation`` or ``test``.
-        source: Where the files come from and how they were split.
+        labels: label of the word in each file, int64 [N].
+        words: words, by label.
+        speakers: speaker of each file.
+        parts: part of each file: ``train``, ``validation`` or ``test``.
+        source: where the files come from and how they were split.
     """
 
     name: str
@@ -58,11 +58,11 @@ class SpeechSet:
                 raise InputError(f"{self.name} ({self.source}): no recording for {part}")
 
     def rows(self, part: Part) -> Tensor:
-        """Which recordings are of a part, int64."""
+        """Returns the indices of a part's recordings, int64."""
         return torch.tensor([row for row, of in enumerate(self.parts) if of == part])
 
     def some(self, rows: Tensor) -> "SpeechSet":
-        """Some of the recordings."""
+        """Returns some of the recordings."""
         kept = rows.tolist()
         return replace(
             self,
@@ -73,7 +73,7 @@ class SpeechSet:
         )
 
     def sha256(self) -> str:
-        """Of all files, one after the other."""
+        """SHA-256 of all files, one after the other."""
         digest = hashlib.sha256()
         for path in self.files:
             check_file(path, "a WAV file")
@@ -81,14 +81,14 @@ class SpeechSet:
         return digest.hexdigest()
 
     def by_speaker(self, first: int) -> "SpeechSet":
-        """The same, but one speaker is tested on, the next one validated on.
+        """Returns the set split anew: one speaker for testing, the next one for validation.
 
         Args:
-            first: Number of the one to be tested on, in the order of names; counted on from the
-                first after the last.
+            first: index of the test speaker in the order of names; it wraps around after the last
+                one.
 
         Raises:
-            InputError: There are fewer than three speakers.
+            InputError: there are fewer than three speakers.
         """
         names = sorted(set(self.speakers))
         if len(names) < 3:
@@ -106,21 +106,21 @@ def load_speech(name: str, data: str | Path | None = None) -> SpeechSet:
     """Finds the files of a set of spoken words in the data root; there is no download.
 
     - ``speech-commands``: the layout of Google's archive, ``WORD/SPEAKER_nohash_NUMBER.wav``. Its
-      lists ``validation_list.txt`` and ``testing_list.txt`` say what is for which part, or, where
-      there are none, the rule of its README, :func:`which_part`. Where nothing is for validation,
-      a tenth of the training speakers is.
+      lists ``validation_list.txt`` and ``testing_list.txt`` define the parts or, without them, the
+      rule of its README, :func:`which_part`. If no recording is for validation, those of a tenth of
+      the training speakers are.
     - ``fsdd``: the Free Spoken Digit Dataset, ``recordings/DIGIT_SPEAKER_TAKE.wav``. Takes 0 to 4
       are for testing, as its README says, 5 to 9 for validation.
 
     Args:
-        name: One of those.
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        name: one of the names above.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
 
     Returns:
-        The files; they are not opened.
+        Set of files, which are not opened.
 
     Raises:
-        InputError: There is no such set, it is not there, or its files are not as described.
+        InputError: the name is unknown, the set is missing, or its files are not as described.
     """
     entry = entry_of(name)
     if entry.layout not in _READERS:
@@ -132,13 +132,13 @@ def load_speech(name: str, data: str | Path | None = None) -> SpeechSet:
 
 
 def which_part(file: str) -> Part:
-    """What a recording is for, by the rule in the README of Speech Commands.
+    """Returns the part of a recording, by the rule in the README of Speech Commands.
 
-    The SHA-1 of the speaker's name decides, so that all that somebody says is for the same part,
-    and stays so when recordings are added.
+    The SHA-1 of the speaker's name decides, so that all recordings of a speaker are in the same
+    part, and stay there when recordings are added.
 
     Args:
-        file: Its name; what follows ``_nohash_`` does not count.
+        file: file name; ``_nohash_`` and what follows are ignored.
 
     Example:
         >>> which_part("0c40e715_nohash_0.wav"), which_part("any/0c40e715_nohash_7.wav")
@@ -151,7 +151,7 @@ def which_part(file: str) -> Part:
 
 
 def speaker_of(file: str) -> str:
-    """Who says a word of Speech Commands, by the file's name.
+    """Returns the speaker of a word of Speech Commands, by the file's name.
 
     Example:
         >>> speaker_of("yes/0c40e715_nohash_1.wav")
@@ -167,7 +167,7 @@ def _hash(speaker: str) -> int:
 
 def _commands(entry: Entry, folder: Path, source: str) -> SpeechSet:
     words = [path.name for path in sorted(folder.iterdir()) if path.is_dir()]
-    words = [word for word in words if word[0] not in "._"]  # background noise is no word
+    words = [word for word in words if word[0] not in "._"]  # background noise is not a word
     found = {word: sorted((folder / word).glob("*.wav")) for word in words}
     for word, files in found.items():
         if not files:
@@ -188,7 +188,7 @@ def _commands(entry: Entry, folder: Path, source: str) -> SpeechSet:
 
 
 def _command_parts(folder: Path, names: Sequence[str]) -> tuple[list[Part], str]:
-    """What each recording is for, and what says so."""
+    """Returns the part of each recording, and what defines it."""
     lists = {part: folder / name for part, name in _LISTS.items() if (folder / name).is_file()}
     listed: dict[str, Part] = {}
     for part, path in lists.items():

@@ -1,4 +1,4 @@
-"""WAV files: samples of any usual width, one channel, at the rate that is asked for."""
+"""WAV files: samples of any usual width, as one channel at the requested rate."""
 
 import struct
 from fractions import Fraction
@@ -14,7 +14,7 @@ from plastorch.engine.errors import InputError, check_file
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
 MOST_TERM = 10_000
-"""Of a ratio of rates, as a fraction; others are taken for the nearest such one."""
+"""Largest term of a ratio of rates as a fraction; others are rounded to the nearest such one."""
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
 
@@ -23,13 +23,13 @@ class Recording(NamedTuple):
     """One channel of sound."""
 
     samples: Tensor
-    """Full scale is 1, float32 [n]."""
+    """Samples, full scale 1, float32 [n]."""
     rate: int
-    """Samples per second."""
+    """Sampling rate in samples per second."""
 
 
 class _Format(NamedTuple):
-    """What the header says of a sample."""
+    """Sample format given by the header."""
 
     kind: int
     channels: int
@@ -43,12 +43,12 @@ def read_wav(path: str | Path, rate: int | None = None) -> Recording:
     Samples may be whole numbers of 8, 16, 24 or 32 bits or floats of 32 or 64.
 
     Args:
-        path: The file.
-        rate: Samples per second of what is returned; None for the file's own.
+        path: file to read.
+        rate: samples per second of the result; None for the file's own rate.
 
     Raises:
-        InputError: No such file, no WAV, a coding other than those, no samples, samples that are
-            missing at its end or not finite, or a rate that no recording has.
+        InputError: the file is missing, not WAV, or of another coding; it has no samples, its end
+            is missing, or a sample is not finite; or the rate is impossible.
     """
     path = Path(path)
     check_file(path, "a WAV file")
@@ -68,14 +68,14 @@ def read_wav(path: str | Path, rate: int | None = None) -> Recording:
 
 
 def resampled(recording: Recording, rate: int) -> Recording:
-    """The same sound at another rate, low-pass filtered as that needs.
+    """Resamples a recording to another rate, low-pass filtered as needed.
 
     Args:
-        recording: To be resampled.
-        rate: Samples per second, whole.
+        recording: recording to resample.
+        rate: sampling rate in samples per second, a whole number.
 
     Raises:
-        InputError: A rate that no recording has.
+        InputError: the rate is impossible for a recording.
 
     Example:
         >>> resampled(Recording(torch.zeros(800), 8000), 16000).samples.shape
@@ -96,7 +96,7 @@ def resampled(recording: Recording, rate: int) -> Recording:
 
 
 def _header(path: Path, file: BinaryIO, size: int) -> tuple[_Format, int, int]:
-    """The format, where the samples begin, and how many bytes they have."""
+    """Returns the format, where the samples begin, and how many bytes they have."""
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         found = f"begins with {head[:4]!r}" if head else "is empty"
@@ -147,16 +147,16 @@ def _checked(path: Path, form: _Format | None, length: int, there: int) -> _Form
 
 
 def _decoded(raw: bytes, form: _Format) -> NDArray[np.float32]:
-    """Samples of the mean channel, full scale 1."""
+    """Decodes samples and averages the channels, full scale 1."""
     width = form.bits // 8
     raw = raw[: len(raw) // (width * form.channels) * width * form.channels]
-    # What is not finite is refused later.
+    # Values that are not finite are refused later.
     with np.errstate(over="ignore", invalid="ignore"):
         return _mean_channel(raw, width, form)
 
 
 def _mean_channel(raw: bytes, width: int, form: _Format) -> NDArray[np.float32]:
-    """Mean of the channels, full scale 1."""
+    """Returns the mean of the channels, full scale 1."""
     if form.kind == _FLOAT:
         values = np.frombuffer(raw, f"<f{width}").astype(np.float64)
     elif width == 1:

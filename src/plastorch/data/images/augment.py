@@ -1,6 +1,6 @@
 """Augmentations of a whole batch at once, on the batch's device.
 
-Their random numbers are drawn on the CPU, so a seed means the same crops on every device.
+Random numbers are drawn on the CPU, so a seed gives the same crops on every device.
 """
 
 import math
@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from plastorch.engine.errors import InputError
 
-_BENDS = 5  # points along each axis between which a digit of 28 pixels has strokes of its own
-_ATTEMPTS = 10  # torchvision's RandomResizedCrop tries as often before it takes the centre
+_BENDS = 5  # grid points along each axis; a 28-pixel digit has separate strokes between them
+_ATTEMPTS = 10  # as many as in torchvision's RandomResizedCrop before it takes the center
 
 
 def jittered(
@@ -23,24 +23,24 @@ def jittered(
     bend: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Turns, scales, moves and bends each image a little, at random; 0 comes in from outside.
+    """Rotates, scales, shifts and bends each image a little at random; 0 fills in from outside.
 
     Bending is an elastic distortion (Simard et al., ICDAR 2003).
 
     Args:
-        images: [N, C, H, W], uint8 or float, on any device.
-        degrees: Largest angle.
-        scale: Largest change of the size, as a share of it, below 1.
-        shift: Largest move along each axis, in pixels.
-        bend: Largest further move, along each axis, of the points of a 5 x 5 grid over the image,
-            in pixels; what lies between them follows smoothly (bicubic).
-        generator: On the CPU; None for torch's own.
+        images: images [N, C, H, W], uint8 or float, on any device.
+        degrees: largest angle in degrees.
+        scale: largest relative change of size, below 1.
+        shift: largest shift along each axis, in pixels.
+        bend: largest additional shift, along each axis, of the points of a 5 x 5 grid over the
+            image, in pixels; the area between them is interpolated smoothly (bicubic).
+        generator: random generator on the CPU; None for torch's own.
 
     Returns:
-        [N, C, H, W], in the type of the images; sampling is bilinear.
+        Images [N, C, H, W] of the same dtype; sampling is bilinear.
 
     Raises:
-        InputError: The images are not 4-dimensional, or a bound is negative or too large.
+        InputError: the images are not 4-dimensional, or a bound is negative or too large.
 
     Example:
         >>> digits = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8)
@@ -57,7 +57,7 @@ def jittered(
     turn, size, x, y = 2 * torch.rand(4, count, generator=generator) - 1
     angle, size = math.radians(degrees) * turn, 1 + scale * size
     transform = torch.empty(count, 2, 3)
-    # The grid spans -1 to 1 whatever the image's shape, so an angle needs its aspect.
+    # The grid spans -1 to 1 whatever the image's shape, so a rotation needs the aspect ratio.
     transform[:, 0, 0] = transform[:, 1, 1] = size * angle.cos()
     transform[:, 0, 1] = -size * angle.sin() * height / width
     transform[:, 1, 0] = size * angle.sin() * width / height
@@ -79,19 +79,19 @@ def jittered(
 def shifted(
     images: Tensor, most: int, fill: int = 0, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Moves each image by whole pixels along both axes, at random.
+    """Shifts each image by a random whole number of pixels along both axes.
 
     Args:
-        images: [N, C, H, W], of any type, on any device.
-        most: Largest move along each axis, in pixels.
-        fill: What comes in from outside.
-        generator: On the CPU; None for torch's own.
+        images: images [N, C, H, W] of any dtype, on any device.
+        most: largest shift along each axis, in pixels.
+        fill: value that fills in from outside.
+        generator: random generator on the CPU; None for torch's own.
 
     Returns:
-        [N, C, H, W], in the type of the images.
+        Images [N, C, H, W] of the same dtype.
 
     Raises:
-        InputError: The images are not 4-dimensional, or the bound is negative.
+        InputError: the images are not 4-dimensional, or the bound is negative.
 
     Example:
         >>> shifted(torch.ones(8, 1, 28, 28, dtype=torch.uint8), 2).shape
@@ -111,18 +111,18 @@ def shifted(
 def crop_and_flip(
     images: Tensor, padding: int = 4, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Pads by reflection, crops at random to the original size, flips half of the images.
+    """Pads by reflection, crops at random to the original size, and flips half of the images.
 
     Args:
-        images: [N, C, H, W], uint8 or float, on any device.
-        padding: Pixels on each side.
-        generator: On the CPU; None for torch's own.
+        images: images [N, C, H, W], uint8 or float, on any device.
+        padding: number of pixels on each side.
+        generator: random generator on the CPU; None for torch's own.
 
     Returns:
-        float32 [N, C, H, W], on the scale of the values that came in.
+        Images, float32 [N, C, H, W], with the value range unchanged.
 
     Raises:
-        InputError: The images are not 4-dimensional, or too small for the padding.
+        InputError: the images are not 4-dimensional, or too small for the padding.
 
     Example:
         >>> batch = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
@@ -136,7 +136,7 @@ def crop_and_flip(
     rows = _reflect(torch.arange(height) + top[:, None] - padding, height)
     columns = _reflect(torch.arange(width) + left[:, None] - padding, width)
     columns = torch.where(flip[:, None], columns.flip(1), columns)
-    # one gather over flattened pixels: five times as fast as indexing the axes one by one
+    # One gather over flattened pixels is five times as fast as indexing each axis in turn.
     pixels = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, height * width)
     pixels = pixels.to(images.device).expand(-1, channels, -1)
     return images.flatten(2).gather(2, pixels).view(images.shape).float()
@@ -150,24 +150,24 @@ def resized_crop_and_flip(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Random-resized-crop and flip of images that may have been squashed to a square.
+    """Crops a random box of each image, resizes it and flips half of them; squashed ones too.
 
-    The box is drawn as torchvision's ``RandomResizedCrop`` draws it, in the geometry of the
-    original image, then mapped to the squashed one; sampling is bilinear.
+    The box is drawn as in torchvision's ``RandomResizedCrop``, in the geometry of the original
+    image, then mapped to the squashed one; sampling is bilinear.
 
     Args:
-        images: [N, C, H, W], uint8 or float, on any device.
-        size: Side of the square that comes out, in pixels.
-        aspect: [N], width / height of each original image; None if the images are not squashed.
-        scale: Bounds of the box's area as a share of the image's, drawn uniformly.
-        ratio: Bounds of the box's width / height, drawn uniformly in its logarithm.
-        generator: On the CPU; None for torch's own.
+        images: images [N, C, H, W], uint8 or float, on any device.
+        size: side of the square output, in pixels.
+        aspect: width / height of each original image [N]; None if the images are not squashed.
+        scale: bounds of the box's area as a share of the image's, drawn uniformly.
+        ratio: bounds of the box's width / height, drawn uniformly in its logarithm.
+        generator: random generator on the CPU; None for torch's own.
 
     Returns:
-        float32 [N, C, size, size], on the scale of the values that came in.
+        Images, float32 [N, C, size, size], with the value range unchanged.
 
     Raises:
-        InputError: A bad shape, size, or pair of bounds.
+        InputError: a shape, size, or pair of bounds is invalid.
 
     Example:
         >>> batch = torch.rand(8, 3, 160, 160)
@@ -201,7 +201,7 @@ def _draw_boxes(
     ratio: tuple[float, float],
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Boxes [N, 4]: left, top, width, height as shares of the image's width and height."""
+    """Draws boxes [N, 4]: left, top, width, height as shares of the image's width and height."""
     for name, (low, high), most in (("scale", scale, 1.0), ("ratio", ratio, math.inf)):
         if not 0 < low <= high <= most:
             raise InputError(f"{name}: ({low}, {high}) found; expected 0 < low <= high <= {most}")
@@ -218,7 +218,7 @@ def _draw_boxes(
 
 
 def _central_boxes(aspect: Tensor, ratio: tuple[float, float]) -> Tensor:
-    """The largest central box whose shape is within the bounds, when no drawn box fits."""
+    """Returns the largest central box of an allowed shape, for when no drawn box fits."""
     shape = aspect.clamp(*ratio) / aspect
     across, down = shape.clamp(max=1), (1 / shape).clamp(max=1)
     return torch.stack([(1 - across) / 2, (1 - down) / 2, across, down], dim=-1)

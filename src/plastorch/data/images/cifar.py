@@ -1,7 +1,7 @@
-"""Reader of CIFAR's pickles, by a machine of its own that knows their few opcodes and forms.
+"""Reader of CIFAR's pickles, with an interpreter of its own for their few opcodes and forms.
 
-It makes dictionaries, lists, tuples, text, bytes and whole numbers; arrays it makes itself, of
-bytes that it has counted. No class or function that a file names is ever looked up.
+It makes dictionaries, lists, tuples, text, bytes and whole numbers, and builds arrays itself from
+bytes whose number it has checked. No class or function that a file names is ever looked up.
 """
 
 import math
@@ -27,21 +27,21 @@ _RECONSTRUCT = "numpy.core.multiarray _reconstruct"
 _TAKE_TO_MARK = {"TUPLE", "APPENDS", "SETITEMS"}
 _TAKE_TWO = {"TUPLE2", "SETITEM", "STACK_GLOBAL", "REDUCE", "BUILD"}
 _TAKE = {"TUPLE1": 1, "APPEND": 1, "TUPLE3": 3} | dict.fromkeys(_TAKE_TWO, 2)
-"""How many values an opcode takes off the stack."""
+"""Number of values that an opcode takes off the stack."""
 
 
 def read_cifar(path: Path, label_key: str) -> tuple[Tensor, Tensor]:
     """Reads a batch file of CIFAR-10 or CIFAR-100.
 
     Args:
-        path: The file.
+        path: batch file.
         label_key: ``"labels"`` (CIFAR-10) or ``"fine_labels"`` (CIFAR-100).
 
     Returns:
         Images, uint8 [N, 3, 32, 32], and labels, int64 [N].
 
     Raises:
-        InputError: The file is damaged, unsafe, or holds something else.
+        InputError: the file is damaged, unsafe, or holds something else.
     """
     batch = read_pickle(path)
     if missing := {"data", label_key} - batch.keys():
@@ -68,14 +68,14 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """Reads a CIFAR pickle: a dictionary of arrays, lists and strings, and nothing else.
 
     Args:
-        path: The file.
+        path: pickle file.
 
     Returns:
-        The dictionary, its keys as str whether they were pickled as bytes or text.
+        Dictionary with str keys, whether they were pickled as bytes or text.
 
     Raises:
-        InputError: The pickle has an opcode, or names a class or function, that the official
-            files don't have, is cut short, too large, or no dictionary.
+        InputError: the pickle has an opcode, or names a class or function, that the official files
+            don't have; or it is cut short, too large, or not a dictionary.
 
     Example:
         >>> import pickle, tempfile
@@ -88,7 +88,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     content = read_bytes(path)
     try:
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            value = _loaded(content)  # in which text with an odd escape may be, to be refused
+            value = _loaded(content)  # its text may have an invalid escape, which is refused
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -102,7 +102,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _loaded(content: bytes) -> Any:
-    """The value of a pickle."""
+    """Returns the value of a pickle."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[Any, Any] = {}
@@ -125,7 +125,7 @@ def _loaded(content: bytes) -> Any:
 
 
 def _do(name: str, taken: list[Any], stack: list[Any]) -> None:
-    """What an opcode does with the values that it takes, and the stack below them."""
+    """Executes an opcode on the values that it takes and the stack below them."""
     match name:
         case "NONE":
             stack.append(None)
@@ -152,7 +152,7 @@ def _do(name: str, taken: list[Any], stack: list[Any]) -> None:
 
 
 def _key(value: Any) -> str:
-    """Of a dictionary."""
+    """Returns a dictionary key as text."""
     if isinstance(value, bytes):
         return value.decode("latin1")
     if isinstance(value, str):
@@ -161,7 +161,7 @@ def _key(value: Any) -> str:
 
 
 def _known(name: str) -> str:
-    """A name that the official files have, as old numpy spells it; it only stands for itself."""
+    """Checks a name used by the official files, in old numpy's spelling; it is never looked up."""
     known = name.replace("numpy._core.", "numpy.core.")
     if known not in ("_codecs encode", _RECONSTRUCT, "numpy ndarray", "numpy dtype"):
         raise InputError(f"the pickle asks for {name[:100].replace(' ', '.')}, which is refused")
@@ -169,7 +169,7 @@ def _known(name: str) -> str:
 
 
 def _called(name: Any, arguments: Any) -> Any:
-    """What a call stands for: bytes, a type of numbers, or an array that is still to be built."""
+    """Returns the result of a call: bytes, a dtype, or an array that is still to be built."""
     match name, arguments:
         case "_codecs encode", (str(text), "latin1"):
             return text.encode("latin1")
@@ -185,7 +185,7 @@ def _called(name: Any, arguments: Any) -> Any:
 
 
 def _built(blank: Any, state: Any) -> Any:
-    """An array, from its state; a type of numbers stays what it is."""
+    """Builds an array from its state; a dtype is returned unchanged."""
     match blank, state:
         case "u1" | "i8", (3, "|" | "<", None, None, None, -1, -1, 0):
             return blank
@@ -200,7 +200,7 @@ def _built(blank: Any, state: Any) -> Any:
 def _array(
     shape: Sequence[Any], dtype: "np.dtype[Any]", content: str | bytes
 ) -> "np.ndarray[Any, Any]":
-    """Numbers, of which there have to be as many as the shape says."""
+    """Returns an array, if there are as many numbers as the shape requires."""
     data = content.encode("latin1") if isinstance(content, str) else content
     if not all(type(size) is int and size > 0 for size in shape):
         raise InputError("the pickle has an array of no numbers, which is refused")

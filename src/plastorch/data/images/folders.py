@@ -1,4 +1,4 @@
-"""Trees of image files, decoded once into a mapped array on disk."""
+"""Trees of image files, decoded once into a memory-mapped array on disk."""
 
 import hashlib
 import json
@@ -27,14 +27,14 @@ _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 _BLOCK = 4096  # images handed to the threads at a time
 MOST_PIXELS = 1 << 26
-"""Of an image; a small file can claim to hold more than the memory."""
+"""Largest number of pixels of an image; a small file can claim to hold more than the memory."""
 
 
 def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
-    """Width and height that all images share; None if they differ.
+    """Returns the width and height that all images share; None if they differ.
 
     Raises:
-        InputError: An image cannot be opened.
+        InputError: an image can't be opened.
     """
     found: tuple[int, int] | None = None
     for file in files:
@@ -54,22 +54,22 @@ def read_parts(
 ) -> ImageSet:
     """Reads training and test images as an image set.
 
-    The first call decodes every file into the user's cache; later calls map what it left there.
+    The first call decodes every file into the user's cache; later calls map the result.
 
     Args:
-        name: What to call the set.
-        train: Its training images.
-        test: Its test images, of the same classes.
-        side: Images are squashed to this many pixels square (antialiased bilinear, as
-            torchvision's ``Resize``); None keeps their size, which must then be the same.
-        colour: True for 3 channels, False for 1, None for what the first image has.
-        notice: The set's notice.
+        name: name of the set.
+        train: training images.
+        test: test images, of the same classes.
+        side: side in pixels to which images are squashed (antialiased bilinear, as torchvision's
+            ``Resize``); None keeps their size, which must then be the same.
+        colour: True for 3 channels, False for 1, None for those of the first image.
+        notice: notice of the set.
 
     Returns:
-        The set; its images are mapped from disk, and ``aspect`` is there if they were squashed.
+        Set with images mapped from disk, and with ``aspect`` if they were squashed.
 
     Raises:
-        InputError: An image cannot be decoded, or sizes differ.
+        InputError: an image can't be decoded, or sizes differ.
     """
     if colour is None:
         with _opened(train.files[0]) as image:
@@ -96,7 +96,7 @@ def read_parts(
 
 
 def _decoded(train: Tree, test: Tree, side: int | None, colour: bool) -> Path:
-    """The cache folder of these files in this form, filled first if it is not there."""
+    """Returns the cache folder of these files in this form, filled first if it is missing."""
     home = cache_root() / "decoded"
     final = home / _key(train, test, side, colour)
     if final.is_dir():
@@ -124,7 +124,7 @@ def _decoded(train: Tree, test: Tree, side: int | None, colour: bool) -> Path:
         try:
             filled.rename(final)
         except OSError:
-            if not final.is_dir():  # else another process was faster, with the same content
+            if not final.is_dir():  # otherwise another process was faster, with the same content
                 raise
     return final
 
@@ -152,7 +152,7 @@ def _decode_part(
         for start in range(0, len(tree.files), _BLOCK):
             stop = min(start + _BLOCK, len(tree.files))
             for _ in threads.map(decode, range(start, stop)):
-                pass  # raises what a thread raised
+                pass  # raises any exception of a thread
     array.flush()
     return aspect
 
@@ -160,13 +160,13 @@ def _decode_part(
 def _pixels(
     file: Path, side: int | None, colour: bool
 ) -> tuple["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", float]:
-    """One image as uint8 [C, H, W], and its original width / height."""
+    """Returns one image as uint8 [C, H, W], and its original width / height."""
     with _opened(file) as image:
         if image.mode not in _GREY + _COLOUR:
             raise InputError(f"{file}: pixel format {image.mode} found; expected 8-bit grey or RGB")
         aspect = image.width / image.height
         try:
-            if image.mode == "P":  # straight to RGB, a palette with transparency draws a warning
+            if image.mode == "P":  # straight to RGB, a palette with transparency gives a warning
                 image = image.convert("RGBA")
             image = image.convert("RGB" if colour else "L")
         except Exception as error:  # Pillow's decoders raise many kinds
@@ -197,7 +197,7 @@ def _mapped_array(file: Path) -> Tensor:
 
 
 def _key(train: Tree, test: Tree, side: int | None, colour: bool) -> str:
-    """A name that changes when any file does, by its name, size or time."""
+    """Returns a cache key that changes with any file's name, size or time."""
     digest = hashlib.sha256(json.dumps([1, side, colour]).encode())
     for file in train.files + test.files:
         try:

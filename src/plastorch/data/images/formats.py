@@ -1,6 +1,6 @@
 """Readers of the official binary formats of MNIST (IDX) and STL-10; CIFAR has its own module.
 
-Nothing in a file is ever executed; a damaged file is an InputError that names it.
+Nothing in a file is ever executed; a damaged file raises InputError with its name.
 """
 
 import gzip
@@ -17,10 +17,10 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_file
 
 MOST_BYTES = 1 << 30
-"""Of a file that is read as a whole; the largest of the official ones has a twentieth."""
+"""Largest size of a file that is read whole, 20 times that of the largest official one."""
 STL10_SHAPE = (3, 96, 96)
-# A private map is charged against memory unless told not to be, and one larger than memory would
-# be refused. Python names the flag only from 3.13 on.
+# A private map counts as used memory unless flagged otherwise, and one larger than memory would be
+# refused. Python has a name for the flag only from 3.13 on.
 _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
@@ -28,14 +28,14 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     """Reads an IDX file of unsigned bytes, gzipped if its name ends in ``.gz``.
 
     Args:
-        path: The file.
-        dimensions: How many it must have: 3 for images, 1 for labels.
+        path: file to read.
+        dimensions: required number of dimensions: 3 for images, 1 for labels.
 
     Returns:
-        uint8, of the shape that the header states.
+        Tensor, uint8, of the shape that the header states.
 
     Raises:
-        InputError: The file is unreadable, of another type, cut short or too long.
+        InputError: the file is unreadable, of another type, cut short or too long.
 
     Example:
         >>> import tempfile
@@ -67,14 +67,14 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What is in a file, unpacked if its name ends in ``.gz``.
+    """Reads a file, decompressed if its name ends in ``.gz``.
 
     Args:
-        path: The file.
+        path: file to read.
 
     Raises:
-        InputError: It is unreadable, damaged, no regular file, or holds more than a gigabyte: a
-            small packed file can hold more than any memory.
+        InputError: the file is unreadable, damaged, not regular, or holds more than a gigabyte: a
+            small compressed file can hold more than any memory.
     """
     check_file(path, "a whole file")
     opened = gzip.open if path.suffix == ".gz" else open
@@ -94,16 +94,16 @@ def read_bytes(path: Path) -> bytes:
 def read_stl10_images(path: Path) -> Tensor:
     """Maps an STL-10 image file; nothing is read until a batch is indexed.
 
-    The file stores each image column by column, so what is returned is a transposed view.
+    The file stores each image column by column, so the result is a transposed view.
 
     Args:
         path: ``train_X.bin``, ``test_X.bin`` or ``unlabeled_X.bin``.
 
     Returns:
-        uint8 [N, 3, 96, 96], a view of the mapped file.
+        Images, uint8 [N, 3, 96, 96], a view of the mapped file.
 
     Raises:
-        InputError: The file is empty or not a whole number of images.
+        InputError: the file is empty or not a whole number of images.
     """
     channels, height, width = STL10_SHAPE
     content = mapped_bytes(path)
@@ -117,16 +117,16 @@ def read_stl10_images(path: Path) -> Tensor:
 
 
 def read_stl10_labels(path: Path) -> Tensor:
-    """Reads an STL-10 label file, whose classes 1 to 10 become 0 to 9.
+    """Reads an STL-10 label file; its classes 1 to 10 become 0 to 9.
 
     Args:
         path: ``train_y.bin`` or ``test_y.bin``.
 
     Returns:
-        int64 [N].
+        Labels, int64 [N].
 
     Raises:
-        InputError: The file is empty or a label is outside 1 to 10.
+        InputError: the file is empty or a label is outside 1 to 10.
     """
     labels = mapped_bytes(path).to(torch.int64)
     if labels.min() < 1 or labels.max() > 10:
@@ -139,13 +139,13 @@ def mapped_bytes(path: Path) -> Tensor:
     """Maps a file into memory, privately: a write to the tensor never reaches the file.
 
     Args:
-        path: The file; it may be larger than memory.
+        path: file, possibly larger than memory.
 
     Returns:
-        uint8 [bytes].
+        Bytes of the file, uint8 [bytes].
 
     Raises:
-        InputError: The file is not there, not readable or empty.
+        InputError: the file is missing, unreadable or empty.
     """
     try:
         with path.open("rb") as file:
@@ -154,6 +154,6 @@ def mapped_bytes(path: Path) -> Tensor:
             else:
                 flags, access = mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
                 content = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
-    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+    except (OSError, ValueError) as error:  # ValueError: an empty file can't be mapped
         raise InputError(f"{path}: cannot be read ({error}); expected a file of bytes") from error
     return torch.frombuffer(content, dtype=torch.uint8)

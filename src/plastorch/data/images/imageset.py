@@ -1,4 +1,4 @@
-"""A labelled image set in memory (or mapped from disk), as every experiment receives it."""
+"""A labeled image set, in memory or mapped from disk, as every experiment receives it."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -15,21 +15,21 @@ class ImageSet:
     """Training and test images with labels, and where they came from.
 
     Attributes:
-        name: The set's name, such as ``"MNIST"``.
-        train_images: uint8 [N, C, H, W].
-        train_labels: int64 [N], in ``range(len(classes))``.
-        test_images: uint8 [M, C, H, W].
-        test_labels: int64 [M].
-        classes: Class names, by label.
-        source: Where the images came from, in words.
-        sha256: Digest of the training and test image and label bytes.
-        unlabelled_images: uint8 [U, C, H, W], STL-10 only.
-        notice: Not empty when this is not the full official set: text for the user's eyes.
-        aspect: float32 [N], original width / height of each training image when images were
+        name: name of the set, such as ``"MNIST"``.
+        train_images: training images, uint8 [N, C, H, W].
+        train_labels: training labels, int64 [N], in ``range(len(classes))``.
+        test_images: test images, uint8 [M, C, H, W].
+        test_labels: test labels, int64 [M].
+        classes: class names, by label.
+        source: where the images came from, in words.
+        sha256: digest of the bytes of training and test images and labels.
+        unlabelled_images: unlabeled images, uint8 [U, C, H, W], STL-10 only.
+        notice: message for the user if this is not the full official set, else empty.
+        aspect: original width / height of each training image, float32 [N], if images were
             squashed to a square; see :func:`plastorch.data.resized_crop_and_flip`.
 
     Raises:
-        InputError: No images, unequal counts or image sizes, or a label without a class.
+        InputError: there are no images, counts or image sizes differ, or a label has no class.
 
     Example:
         >>> images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
@@ -81,20 +81,20 @@ class ImageSet:
             )
 
     def validation_split(self, fraction: float, seed: int) -> "ImageSet":
-        """Splits the training part by class, to choose hyper-parameters without the test set.
+        """Splits the training part by class, to choose hyperparameters without the test set.
 
-        The images are copied, so the training part has to fit in memory.
+        The images are copied, so the training part must fit in memory.
 
         Args:
-            fraction: The share of each class to hold out, in (0, 1); at least one image, and at
-                least one stays.
-            seed: Decides which images.
+            fraction: share of each class to hold out, in (0, 1); at least one image is held out,
+                and at least one is kept.
+            seed: random seed of the choice.
 
         Returns:
-            A set whose test part is the held-out part of *this* set's training part.
+            Set whose test part is the held-out part of *this* set's training part.
 
         Raises:
-            InputError: The fraction is outside (0, 1), or a class has a single image.
+            InputError: the fraction is outside (0, 1), or a class has only one image.
         """
         if not 0 < fraction < 1:
             raise InputError(f"fraction: {fraction} found; expected a number between 0 and 1")
@@ -113,15 +113,15 @@ class ImageSet:
         )
 
     def few(self, train: int, test: int, seed: int) -> "ImageSet":
-        """Some of the images, for a smoke run; as many unlabelled ones as training images.
+        """Returns a few of the images for a smoke test, as many unlabeled as training ones.
 
         Args:
-            train: training images, at most.
-            test: test images, at most.
-            seed: decides which.
+            train: largest number of training images.
+            test: largest number of test images.
+            seed: random seed of the choice.
 
         Returns:
-            A set whose notice tells its size, after what it said before.
+            Set whose notice gives its size, after the earlier notice.
         """
         random = generator(seed, 9)
         rows, test_rows = (
@@ -146,10 +146,10 @@ def fingerprint(*tensors: Tensor) -> str:
     """Returns the SHA-256 of the tensors' bytes, one after the other.
 
     Args:
-        *tensors: Of any shape; each is read in row-major order.
+        *tensors: tensors of any shape, each read in row-major order.
 
     Returns:
-        64 hexadecimal digits.
+        Digest of 64 hexadecimal digits.
 
     Example:
         >>> fingerprint(torch.zeros(0))[:8]
@@ -165,7 +165,7 @@ def fingerprint(*tensors: Tensor) -> str:
 def _stratified_choice(
     labels: Tensor, classes: tuple[str, ...], fraction: float, seed: int
 ) -> Tensor:
-    """A mask of the held-out images: the same share of every class that occurs."""
+    """Returns a mask of the held-out images: the same share of every class that occurs."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label, name in enumerate(classes):

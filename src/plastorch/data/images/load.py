@@ -1,4 +1,4 @@
-"""Named image sets: from the data root, or from the package. Nothing is downloaded."""
+"""Named image sets from the data root or the package. Nothing is downloaded."""
 
 from dataclasses import replace
 from importlib.resources import files
@@ -24,25 +24,24 @@ def load_images(
 ) -> ImageSet:
     """Loads an image set by name from the data root; ``plastorch data get NAME`` puts it there.
 
-    A data root that is named, by ``data`` or ``$PLASTORCH_DATA``, is used or refused: it holds the
-    set, or is itself a folder of your own images (``CLASS/*.png``, or ``train/CLASS/*`` with
-    ``test/CLASS/*`` or ``val/CLASS/*``; JPEG, PNG, WebP, BMP or TIFF), which is loaded in its
-    place, with a notice: see :func:`plastorch.data.images.user_folder.read_own_folder`. If the
-    default data root lacks MNIST, a small part of it from inside the package stands in; ``notice``
-    then says so.
+    A data root given by ``data`` or ``$PLASTORCH_DATA`` is used or refused. It holds the set, or is
+    itself a folder of your own images (``CLASS/*.png``, or ``train/CLASS/*`` with ``test/CLASS/*``
+    or ``val/CLASS/*``; JPEG, PNG, WebP, BMP or TIFF), which is loaded instead, with a notice: see
+    :func:`plastorch.data.images.user_folder.read_own_folder`. If the default data root lacks MNIST,
+    a small part of it in the package is used instead; ``notice`` then says so.
 
     Args:
         name: mnist, fashion-mnist, cifar10, cifar100, stl10, imagenet or imagenette.
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-        image_size: Side in pixels to which the images of a tree are squashed. None: 160 for
-            imagenet and imagenette; for a folder of your own, their own size if they all have one
-            of at most 160 pixels, else that of the named set.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        image_size: side in pixels to which the images of a tree are squashed. None: 160 for
+            imagenet and imagenette; for a folder of your own, the images' own size if they all have
+            the same of at most 160 pixels, else that of the named set.
 
     Returns:
-        The set, its images uint8 [N, C, H, W].
+        Set with images uint8 [N, C, H, W].
 
     Raises:
-        InputError: No such name; the set is not there; or it is damaged.
+        InputError: the name is unknown, or the set is missing or damaged.
 
     Example:
         >>> load_images("mnist").train_images.shape[1:]
@@ -66,13 +65,13 @@ def load_images(
         if name == "mnist":
             return _embedded_digits(root)
     folder = located(entry, data)
-    # Without the user's own path: results are passed on.
+    # Without the user's own path, as results are passed on.
     where = f"data root: {folder.relative_to(root)}"
     return replace(read_set(entry, folder, image_size), source=where)
 
 
 def _embedded_digits(root: Path) -> ImageSet:
-    """The 5,000 + 1,000 real digits that come with the package."""
+    """Returns the 5,000 training and 1,000 test digits of MNIST that come with the package."""
     with files("plastorch.data").joinpath("mnist_subset.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)
         train_x, test_x = (torch.from_numpy(arrays[f"{p}_images"])[:, None] for p in _PARTS)

@@ -1,4 +1,4 @@
-"""From a named set's folder to an ImageSet, one reader per official layout."""
+"""Readers from a named set's folder to an ImageSet, one per official layout."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +22,16 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
     """Reads a set from the folder where its official files lie.
 
     Args:
-        entry: Which set.
-        folder: Where it lies.
-        image_size: Side in pixels to which a tree's images are squashed; None for 160. The other
-            sets have a size of their own.
+        entry: description of the set.
+        folder: folder of the set.
+        image_size: side in pixels to which a tree's images are squashed; None for 160. The other
+            sets have a fixed size.
 
     Returns:
-        The set.
+        Image set.
 
     Raises:
-        InputError: A file is missing or damaged, or the size is not the set's.
+        InputError: a file is missing or damaged, or the size is not the set's.
     """
     if entry.layout == "tree":
         parts, side = scan_parts(folder, ("val",)), image_size or IMAGENET_SIDE
@@ -73,7 +73,7 @@ def _read_cifar_set(entry: Entry, folder: Path) -> ImageSet:
 
 
 def _read_stl10_set(entry: Entry, folder: Path) -> ImageSet:
-    # copied to row-major order once; only the large unlabelled part stays a view of the file
+    # Copied to row-major order once; only the large unlabeled part stays a view of the file.
     parts = [
         read_stl10_labels(folder / name)
         if name.endswith("_y.bin")
@@ -90,7 +90,7 @@ def _read_stl10_set(entry: Entry, folder: Path) -> ImageSet:
 def _image_set(
     entry: Entry, folder: Path, parts: list[Tensor], classes: tuple[str, ...]
 ) -> ImageSet:
-    """A set from its training images and labels, then its test images and labels."""
+    """Makes a set from its training images and labels, then its test images and labels."""
     train_images, train_labels, test_images, test_labels = parts
     return ImageSet(
         name=entry.title,

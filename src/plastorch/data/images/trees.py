@@ -1,4 +1,4 @@
-"""Trees of image files, one folder per class: what is in them, and where their links lead."""
+"""Trees of image files, one folder per class: their content, and where their links lead."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,11 +17,11 @@ class Tree:
     """One part of a set: a folder with a folder of images for each class.
 
     Attributes:
-        folder: The part's folder.
-        classes: Names of the class folders, sorted.
-        files: Every image file, class by class, sorted.
-        labels: number of its class, one per file.
-        others: Files that are no images by their ending, or in no class folder.
+        folder: folder of the part.
+        classes: names of the class folders, sorted.
+        files: all image files, class by class, sorted.
+        labels: index of each file's class.
+        others: files without an image ending, or in no class folder.
     """
 
     folder: Path
@@ -31,20 +31,20 @@ class Tree:
     others: tuple[Path, ...] = ()
 
     def part(self, chosen: Sequence[bool]) -> "Tree":
-        """The same tree with some of its files.
+        """Returns the same tree with some of its files.
 
         Args:
-            chosen: for each file, whether it is among them.
+            chosen: for each file, whether to keep it.
         """
         files, labels = (tuple(compress(each, chosen)) for each in (self.files, self.labels))
         return replace(self, files=files, labels=labels)
 
 
 def is_own_folder(root: Path) -> bool:
-    """Whether a folder has a part for training and one for tests, or images by class.
+    """Returns whether a folder has a training and a test part, or images by class.
 
     Args:
-        root: a folder that may be a data root just as well.
+        root: folder, which may also be a data root.
 
     Example:
         >>> is_own_folder(Path("nowhere"))
@@ -54,18 +54,18 @@ def is_own_folder(root: Path) -> bool:
 
 
 def has_parts(root: Path) -> bool:
-    """Whether a folder has a part for training and one for tests."""
+    """Returns whether a folder has a training part and a test part."""
     return (root / "train").is_dir() and any((root / name).is_dir() for name in TEST_NAMES)
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """Folders in a folder, sorted, without hidden ones; none if it is not there."""
+    """Returns the folders in a folder, sorted, without hidden ones; none if it is missing."""
     inside = folder.iterdir() if folder.is_dir() else ()
     return sorted(f for f in inside if f.is_dir() and _visible(f.name))
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether an image file lies in a folder itself."""
+    """Returns whether a folder itself holds an image file."""
     return any(map(is_image, os.listdir(folder)))
 
 
@@ -73,14 +73,14 @@ def scan_tree(folder: Path) -> Tree:
     """Lists the images of a tree, at any depth below each class folder.
 
     Args:
-        folder: Holds one folder per class; hidden names are ignored.
+        folder: folder with one folder per class; hidden names are ignored.
 
     Returns:
-        The tree, in torchvision's order.
+        Tree in torchvision's order.
 
     Raises:
-        InputError: No class folder, one without images, or a link to a folder that is not the
-            class's own.
+        InputError: there is no class folder, one has no images, or a link leads to a folder outside
+            its class.
     """
     classes = tuple(inside.name for inside in visible_folders(folder))
     if not classes:
@@ -110,15 +110,15 @@ def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
     """Lists the images of ``folder/train`` and ``folder/test`` (or ``val``).
 
     Args:
-        folder: The root of both trees.
-        test_names: Names that the folder of test images may have; the first that is there counts.
+        folder: folder of both trees.
+        test_names: possible names of the folder of test images; the first existing one counts.
 
     Returns:
-        Training and test images.
+        Trees of training and test images.
 
     Raises:
-        InputError: A folder is missing or empty, the test classes are others than the training
-            classes, or a link makes an image one of two classes or parts.
+        InputError: a folder is missing or empty, the test classes differ from the training classes,
+            or a link puts an image in two classes or parts.
     """
     test_folder = next((folder / n for n in test_names if (folder / n).is_dir()), None)
     if test_folder is None or not (folder / "train").is_dir():
@@ -135,15 +135,15 @@ def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
 
 
 def check_links(*trees: Tree) -> None:
-    """Refuses links by which an image would be of two classes, or of two parts.
+    """Refuses links that put an image in two classes or two parts.
 
-    A class folder, or an image, may be a link to somewhere else: sets are often put together so.
+    A class folder or an image may be a link to elsewhere: sets are often assembled that way.
 
     Args:
-        trees: The parts of a set.
+        trees: parts of a set.
 
     Raises:
-        InputError: The message names the link and the class folder that it leads to.
+        InputError: there is such a link; the message names it and the class folder it leads to.
     """
     owner: dict[str, Path] = {}
     links = [(tree.folder / name, tree.folder / name) for tree in trees for name in tree.classes]
@@ -164,7 +164,7 @@ def check_links(*trees: Tree) -> None:
 
 
 def is_within(path: str | Path, folder: Path) -> bool:
-    """Whether a path leads into a folder, wherever links on the way to both lead.
+    """Returns whether a path is inside a folder, with symbolic links in both resolved.
 
     Example:
         >>> is_within("a/b", Path("a")), is_within("a/..", Path("a"))
@@ -174,7 +174,7 @@ def is_within(path: str | Path, folder: Path) -> bool:
 
 
 def shown(name: str) -> str:
-    r"""A name for display: bytes of it that are not UTF-8 are spelt.
+    r"""Returns a name for display, with bytes that are not UTF-8 escaped.
 
     Example:
         >>> shown("caf\udce9")
@@ -184,7 +184,7 @@ def shown(name: str) -> str:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image, by the ending of its name.
+    """Returns whether a file is an image, by the ending of its name.
 
     Example:
         >>> is_image("cat.WebP"), is_image("cat.txt"), is_image(".cat.png")
@@ -194,10 +194,10 @@ def is_image(name: str) -> bool:
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder of a class, linked ones too, but none twice, and the names of its files.
+    """Yields each folder of a class, linked ones too, but each once, and its file names.
 
     Raises:
-        InputError: A link leads out of the class folder.
+        InputError: a link leads out of the class folder.
     """
     seen: set[str] = set()
     for parent, folders, names in os.walk(top, followlinks=True):
@@ -217,6 +217,6 @@ def _visible(name: str) -> bool:
 
 
 def _is_by_class(root: Path) -> bool:
-    """Two folders or more, all of them with images: a data root is otherwise."""
+    """Returns whether all of at least two folders hold images, as in no data root."""
     folders = visible_folders(root)
     return len(folders) > 1 and all(map(holds_images, folders))

@@ -1,4 +1,4 @@
-"""A folder of the user's own images, which takes the place of a named set."""
+"""A folder of the user's own images, used in place of a named set."""
 
 from collections import Counter
 from dataclasses import replace
@@ -23,9 +23,9 @@ from plastorch.data.images.trees import (
 from plastorch.engine.errors import InputError
 
 ONE_IN = 5
-"""Of the images of a class, where the folder has no test images of its own."""
+"""Number of images of a class per test image, if the folder has no test images of its own."""
 SIDES = {"idx": 28, "cifar": 32, "stl10": 96, "tree": IMAGENET_SIDE}
-"""In pixels, of the named sets, by layout."""
+"""Sides of the named sets' images in pixels, by layout."""
 EXPECTED = (
     f"two or more folders CLASS with images ({', '.join(ENDINGS)}), or train/CLASS and test/CLASS"
 )
@@ -35,21 +35,21 @@ MOST_LISTED = 5
 def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageSet:
     """Reads a folder of images as a set.
 
-    Either ``train/CLASS/*.png`` with ``test/CLASS/*.png`` (or ``val``), or ``CLASS/*.png``, where
-    the first of each five images of a class is held out as a test image.
+    It holds either ``train/CLASS/*.png`` with ``test/CLASS/*.png`` (or ``val``), or
+    ``CLASS/*.png``, where the first of each five images of a class is held out for testing.
 
     Args:
-        entry: the set whose place it takes.
-        root: the folder.
-        side: images are squashed to this many pixels square. None: to the size of the named set if
-            they differ in size or are larger than 160 pixels, else not at all.
+        entry: set that it replaces.
+        root: folder of images.
+        side: side in pixels to which images are squashed. None: the size of the named set if they
+            differ in size or are larger than 160 pixels, else no change.
 
     Returns:
-        The set, with a notice that says all that.
+        Set with a notice that says all that.
 
     Raises:
-        InputError: As for :func:`plastorch.data.images.trees.scan_parts` and
-            :func:`plastorch.data.images.folders.read_parts`.
+        InputError: the images are unusable, as for :func:`plastorch.data.images.trees.scan_parts`
+            and :func:`plastorch.data.images.folders.read_parts`.
     """
     parts = has_parts(root)
     train, test = scan_parts(root, TEST_NAMES) if parts else _split(scan_tree(root))
@@ -76,10 +76,10 @@ def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageS
 
 
 def what_is_in(root: Path) -> str:
-    """Names the folders and files of a folder, for a message.
+    """Describes the content of a folder for a message.
 
     Args:
-        root: a folder that is there.
+        root: existing folder.
 
     Example:
         >>> import tempfile
@@ -99,7 +99,7 @@ def what_is_in(root: Path) -> str:
 
 
 def _endings(folder: Path) -> str:
-    """How many visible files of each ending lie in a folder itself."""
+    """Counts the visible files of each ending in a folder itself."""
     files = [file for file in folder.iterdir() if file.name[0] != "." and file.is_file()]
     counts = Counter(file.suffix.lower() or "without an ending" for file in files)
     return ", ".join(
@@ -108,7 +108,7 @@ def _endings(folder: Path) -> str:
 
 
 def _outside(root: Path, *trees: Tree) -> int:
-    """How many images are links to elsewhere, or in class folders that are."""
+    """Counts the images that are links to elsewhere, or in class folders that are."""
     count = 0
     for tree in trees:
         away = [not is_within(tree.folder / name, root) for name in tree.classes]
@@ -120,13 +120,13 @@ def _outside(root: Path, *trees: Tree) -> int:
 
 
 def _are_small(train: Tree, test: Tree) -> bool:
-    """Whether all images have one size, of at most that of ImageNet here."""
+    """Returns whether all images have one size, at most plastorch's size of ImageNet."""
     size = common_size(train.files + test.files)
     return size is not None and max(size) <= IMAGENET_SIDE
 
 
 def _split(tree: Tree) -> tuple[Tree, Tree]:
-    """One image in five of each class for tests, spread evenly over its file names."""
+    """Holds out one image in five of each class for testing, spread evenly over its file names."""
     check_links(tree)
     held_out = []
     for label, name in enumerate(tree.classes):

@@ -1,4 +1,4 @@
-"""A made-up corpus of files of six classes, each with owners, folders, sizes and hours it likes."""
+"""Synthetic corpus of files in six classes, each with typical owners, folders, sizes and hours."""
 
 import hashlib
 
@@ -10,29 +10,29 @@ from plastorch.engine.errors import InputError, check_positive
 NAME = "corpus"
 CLASSES = 6
 STRUCTURE_SEED = 7
-"""Of the classes' habits, which are the same in every corpus."""
+"""Seed of the classes' distributions, which are the same in every corpus."""
 VALUES = {"extension": (8, 0.6), "owner": (40, 0.3), "directory": (200, 0.1)}
-"""Of each category: how many values, and the concentration of a class's habits, low for few."""
+"""Number of values of each category, and Dirichlet concentration of a class, low for few values."""
 NOISE = 0.15
-"""Share of the categories' values that are another record's, of any class."""
+"""Share of category values taken from another record of any class."""
 
 
 def make_corpus(records: int = 12_000, seed: int = 0) -> Table:
-    """Draws a corpus: three categories and three numbers per record.
+    """Generates a corpus: three categories and three numbers per record.
 
-    Extension, owner and directory are drawn from distributions of the class, of Dirichlet's kind;
-    the logarithm of the size is normal, the hour normal on the circle, the age in days of a Gamma
-    distribution.
+    Extension, owner and directory are drawn from Dirichlet-distributed probabilities of the class.
+    The logarithm of the size is normal, the hour normal on the circle, the age in days
+    Gamma-distributed.
 
     Args:
-        records: how many.
-        seed: of the records; classes are the same in every corpus.
+        records: number of records.
+        seed: random seed of the records; classes are the same in every corpus.
 
     Returns:
-        A table without official parts.
+        Table without official parts.
 
     Raises:
-        InputError: if there are no records, or polars is missing.
+        InputError: there are no records, or polars is missing.
 
     Example:
         >>> table = make_corpus(100)

@@ -1,4 +1,4 @@
-"""Labelled records with key-value metadata: Debian's files and packages, and four classics."""
+"""Labeled records with key-value metadata: Debian's files and packages, and four classics."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ NAME = "metadata"
 LABEL = "label"
 SPLIT = "split"
 MOST_NAME = 1000
-"""Bytes of a class's name: an array of names takes four times as many for each record."""
+"""Largest length of a class name in bytes: an array of names takes four times that per record."""
 
 
 class _Form(NamedTuple):
@@ -30,7 +30,7 @@ class _Form(NamedTuple):
     missing: tuple[str, ...] = ("",)
     """Texts that stand for a missing value."""
     codes: bool = False
-    """Whether its numbers are codes, without an order that matters."""
+    """Whether numbers are codes, whose order means nothing."""
 
 
 TABLES: Mapping[str, _Form] = {
@@ -45,17 +45,17 @@ TABLES: Mapping[str, _Form] = {
 
 @dataclass(frozen=True)
 class Table:
-    """Labelled records.
+    """Labeled records.
 
     Attributes:
-        name: As it is loaded by.
-        frame: The records' keys, a column each: text (several values joined by "|") or whole
+        name: name to load it by.
+        frame: keys of the records, a column each: text (several values joined by "|") or whole
             numbers; null is a missing value.
-        labels: Classes, texts [B].
-        split: Where the table has official parts, which one each record is in, ``train`` or
-            ``test`` [B]; else None.
-        source: Where the records come from.
-        sha256: Of the file.
+        labels: class of each record, text [B].
+        split: official part of each record, ``train`` or ``test`` [B]; None if the table has no
+            official parts.
+        source: where the records come from.
+        sha256: SHA-256 of the file.
     """
 
     name: str
@@ -67,29 +67,29 @@ class Table:
 
 
 def load_table(name: str, data: str | Path | None = None) -> Table:
-    """Loads a table of labelled records from the data root; there is no download.
+    """Loads a table of labeled records from the data root; there is no download.
 
     The files are ``metadata/NAME.csv.gz``, with a header; the column ``label`` is the class,
     ``split`` of ``adult`` its official part, every other one a key. An empty value is missing, and
-    "?" in ``adult`` and ``mushroom``.
+    so is "?" in ``adult`` and ``mushroom``.
 
-    - ``debian_files``: files of an installed Debian 13 system; their kind of content, as ``file``
-      finds it. Keys are parts of path and name, size, mode, and those of the package that owns it.
-    - ``debian_packages``: package files of Debian 13 (main, amd64); their section. Keys are fields
-      of the index.
-    - ``adult`` (persons of a census; income), ``krkopt`` (end games of chess with king and rook
-      against king; moves to mate, 17 is a draw), ``nursery`` (applications to a nursery school;
-      rank), ``mushroom`` (edible or poisonous): UCI Machine Learning Repository, CC BY 4.0.
+    - ``debian_files``: files of an installed Debian 13 system, by type of content as ``file`` finds
+      it. Keys are parts of path and name, size, mode, and those of the package that owns it.
+    - ``debian_packages``: package files of Debian 13 (main, amd64), by section. Keys are fields of
+      the index.
+    - ``adult`` (persons of a census; income), ``krkopt`` (chess endgames of king and rook against
+      king; moves to mate, 17 is a draw), ``nursery`` (applications to a nursery school; rank),
+      ``mushroom`` (edible or poisonous): UCI Machine Learning Repository, CC BY 4.0.
 
     Args:
-        name: One of those.
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        name: one of the names above.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
 
     Returns:
-        The table; the coordinates of ``krkopt`` are text.
+        Table; the coordinates of ``krkopt`` are text.
 
     Raises:
-        InputError: There is no such table, or its file is not there or damaged.
+        InputError: the name is unknown, or the file is missing or damaged.
     """
     if name not in TABLES:
         expected = f"expected one of {', '.join(TABLES)}{did_you_mean(name, TABLES)}"
@@ -111,7 +111,7 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
 
 
 def _read(path: Path, form: _Form) -> "pl.DataFrame":
-    """A table whose every record has a label."""
+    """Reads a table, and checks that every record has a label."""
     try:
         import polars as pl
     except ImportError:

@@ -1,4 +1,4 @@
-"""Rain at stations in the USA, hour by hour: real records, and a labelled stand-in world."""
+"""Hourly rain at stations in the USA: real records, and a labeled synthetic substitute."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -25,24 +25,24 @@ _KINDS = {
     "station": ("U", 0),
     "state": ("U", 0),
 }
-"""Of each array, letters for its type, and the largest value in it."""
+"""Letters for the type of each array, and its largest value."""
 _TYPES = {"precip": np.int16, "utc_offset": np.int64, "lat": np.float64, "lon": np.float64}
 ARRAYS = ("precip", "station", "state", "lat", "lon", "utc_offset", "start")
 
 
 @dataclass(frozen=True)
 class Precipitation:
-    """Hourly precipitation of S stations, all on universal time.
+    """Hourly precipitation of S stations, all in universal time.
 
     Attributes:
-        amount: 1/100 inch in each hour, -1 where it is missing, int16 [S, T].
-        station: Identifiers.
-        state: Two letters each.
-        latitude: Degrees, float64 [S].
-        longitude: Degrees, float64 [S].
-        start: Universal time at the beginning of the first hour.
-        source: Where the records come from.
-        sha256: Of the file.
+        amount: precipitation in each hour, 1/100 inch, -1 where missing, int16 [S, T].
+        station: identifiers of the stations.
+        state: state of each station, two letters.
+        latitude: latitudes in degrees, float64 [S].
+        longitude: longitudes in degrees, float64 [S].
+        start: universal time at the start of the first hour.
+        source: where the records come from.
+        sha256: SHA-256 of the file.
     """
 
     amount: Tensor
@@ -55,14 +55,14 @@ class Precipitation:
     sha256: str
 
     def year(self, year: int, missing: float = 0.05) -> "Precipitation":
-        """The first 365 days of a year, at the stations that miss few of its hours.
+        """Returns the first 365 days of a year, at the stations that miss few of its hours.
 
         Args:
-            year: From its first hour on, or from the record's first if that is later that year.
-            missing: Largest share of missing hours.
+            year: calendar year, from its first hour or, if later, the record's first hour in it.
+            missing: largest share of missing hours.
 
         Raises:
-            InputError: The record has no such year, or no such station.
+            InputError: the record has no such year, or no such station.
         """
         first = int((np.datetime64(f"{year}-01-01T00", "h") - self.start).astype(int))
         first = max(first, 0) if first > -24 else first
@@ -83,19 +83,19 @@ class Precipitation:
         )
 
     def distances(self) -> Tensor:
-        """Great-circle distances between the stations, km [S, S]."""
+        """Returns great-circle distances between the stations, km [S, S]."""
         return great_circle(self.latitude, self.longitude)
 
 
 class StandIn(NamedTuple):
-    """A made-up world of rain, with known clusters of stations."""
+    """Synthetic rain with known clusters of stations."""
 
     rain: Tensor
-    """bool [T, S]."""
+    """Whether it rains in each hour, bool [T, S]."""
     cluster: Tensor
-    """Of each station, int64 [S]; 0 is the strongly correlated one, where rain is rare."""
+    """Cluster of each station, int64 [S]; 0 is strongly correlated, and rain is rare there."""
     frequency: Tensor
-    """Share of hours with rain that each station was given [S]."""
+    """Expected share of hours with rain at each station [S]."""
 
 
 def load_precipitation(data: str | Path | None = None) -> Precipitation:
@@ -108,13 +108,13 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
     universal to local standard time [S]; ``start``, local standard time of the first hour.
 
     Args:
-        data: The data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
+        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
 
     Returns:
-        Records of all stations, moved to universal time; hours that not all have are cut off.
+        Records of all stations in universal time, cut to the hours that all of them have.
 
     Raises:
-        InputError: The file is not there, or damaged.
+        InputError: the file is missing or damaged.
     """
     entry = CATALOGUE[NAME]
     path = located(entry, data) / entry.files[0]
@@ -138,13 +138,13 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
 
 
 def rain_hours(amount: Tensor) -> Tensor:
-    """Which hours have rain; one that is missing has none.
+    """Returns which hours have rain; a missing hour has none.
 
     Args:
-        amount: Of precipitation, negative where it is missing [S, T].
+        amount: precipitation, negative where missing [S, T].
 
     Returns:
-        bool [T, S].
+        Mask, bool [T, S].
 
     Example:
         >>> rain_hours(torch.tensor([[0, 3, 2, -1]])).int().flatten().tolist()
@@ -154,13 +154,13 @@ def rain_hours(amount: Tensor) -> Tensor:
 
 
 def rain_onsets(amount: Tensor) -> Tensor:
-    """Which hours begin a rain event: they have rain, and the hour before is known to have none.
+    """Returns which hours begin a rain event: rain now, and known to be dry an hour before.
 
     Args:
-        amount: Of precipitation, negative where it is missing [S, T].
+        amount: precipitation, negative where missing [S, T].
 
     Returns:
-        bool [T, S].
+        Mask, bool [T, S].
 
     Example:
         >>> rain_onsets(torch.tensor([[0, 3, 2, -1, 1]])).int().flatten().tolist()
@@ -173,11 +173,11 @@ def rain_onsets(amount: Tensor) -> Tensor:
 
 
 def great_circle(latitude: Tensor, longitude: Tensor) -> Tensor:
-    """Distances on the earth by the haversine formula, km [S, S].
+    """Computes distances on the earth by the haversine formula, km [S, S].
 
     Args:
-        latitude: Degrees [S].
-        longitude: Degrees [S].
+        latitude: latitudes in degrees [S].
+        longitude: longitudes in degrees [S].
 
     Example:
         >>> great_circle(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 90.0])).round()
@@ -198,19 +198,19 @@ def stand_in_world(
     strong: float = 0.6,
     weak: float = 0.2,
 ) -> StandIn:
-    """A made-up world: rain falls where a smooth random field, partly a cluster's, is high.
+    """Generates rain where a smooth random field, partly shared within a cluster, is high.
 
     Fields are autoregressive with a memory of six hours. Rain is rare in the strongly correlated
-    cluster (2 to 8 % of the hours) and anything from 2 to 30 % elsewhere, so that who follows the
-    frequency of rain is misled.
+    cluster (2 to 8 % of the hours) and falls in 2 to 30 % of the hours elsewhere, so that the
+    frequency of rain is misleading.
 
     Args:
-        generator: On the CPU.
-        stations: S, in equal clusters.
-        clusters: Of which the first is the strong one.
-        hours: T.
-        strong: Share of the variance that a station of the strong cluster has in common with it.
-        weak: The same of the other clusters.
+        generator: random generator on the CPU.
+        stations: number of stations S, in equal clusters.
+        clusters: number of clusters, of which the first is the strong one.
+        hours: number of hours T.
+        strong: share of a station's variance that the strong cluster has in common.
+        weak: share of a station's variance that each other cluster has in common.
 
     Example:
         >>> world = stand_in_world(torch.Generator().manual_seed(0), hours=100)
@@ -229,7 +229,7 @@ def stand_in_world(
 
 
 def _field(count: int, hours: int, generator: torch.Generator) -> Tensor:
-    """Standard normal processes that forget in six hours, float64 [T, count]."""
+    """Draws standard normal processes with a memory of six hours, float64 [T, count]."""
     from scipy.signal import lfilter
 
     kept = np.exp(-1 / 6)
@@ -239,7 +239,7 @@ def _field(count: int, hours: int, generator: torch.Generator) -> Tensor:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file, if their forms fit each other and their values can be."""
+    """Reads a file's arrays, and checks that their shapes and values are valid."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as contents:
             if sum(part.file_size for part in contents.zip.infolist()) > MOST_BYTES:

@@ -1,1 +1,1 @@
-"""Tasks that are generated: sequences, streams and scenes."""
+"""Generated tasks: sequences, streams and scenes."""

@@ -1,4 +1,4 @@
-"""Evidence that comes step by step: two toy tasks, and what an ideal observer makes of it.
+"""Evidence that arrives step by step: two toy tasks, and their ideal observers.
 
 The tasks of Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate
 Recurrent Neural Networks*, ICLR 2022, arXiv 2110.02865. Steps count from 0.
@@ -14,20 +14,20 @@ from plastorch.engine.errors import check_positive
 SIGNAL = 0.05
 """Size of the signal of :func:`noisy_signals`."""
 SIGMAS = (0.05, 0.25)
-"""Least and largest standard deviation of its noise."""
+"""Smallest and largest standard deviation of the noise of :func:`noisy_signals`."""
 SIGNAL_STEPS, RUN_STEPS, RUN = 40, 25, 5
-"""Steps of either task, and how many equal bits are a run."""
+"""Numbers of steps of the two tasks, and number of equal bits in a run."""
 GRID = 41
-"""Standard deviations that the ideal observer thinks of."""
+"""Number of standard deviations that the ideal observer considers."""
 
 
 class Signals(NamedTuple):
     """Noisy signals."""
 
     x: Tensor
-    """[40, N, 1]."""
+    """Signals [40, N, 1]."""
     labels: Tensor
-    """1 where the signal is positive, 0 where it is negative, int64 [N]."""
+    """Labels: 1 where the signal is positive, 0 where it is negative, int64 [N]."""
     sigma: Tensor
     """Standard deviation of each sequence's noise [N]."""
 
@@ -36,25 +36,25 @@ class Runs(NamedTuple):
     """Sequences of bits."""
 
     x: Tensor
-    """0 and 1, float32 [25, N, 1]."""
+    """Bits 0 and 1, float32 [25, N, 1]."""
     labels: Tensor
-    """1 if there are five equal bits in a row, int64 [N]."""
+    """Labels: 1 if there are five equal bits in a row, int64 [N]."""
     known: Tensor
-    """First step at which the label is certain, int64 [N]: of a 1, that of the first run's fifth
-    bit; of a 0, that from which on no run has the time to come."""
+    """First step at which the label is certain, int64 [N]: for a 1, the first run's fifth bit; for
+    a 0, the step from which on there is no time left for a run."""
 
 
 def noisy_signals(count: int, random: torch.Generator) -> Signals:
-    """Is the signal positive or negative? ``x_t = ±0.05 + σ n_t``, with n_t normal.
+    """Draws signals to classify as positive or negative: ``x_t = ±0.05 + σ n_t``, n_t normal.
 
     σ is uniform in [0.05, 0.25] for each sequence; half of them, or one more, are positive.
 
     Args:
-        count: N.
-        random: on the CPU.
+        count: number of signals N.
+        random: random generator on the CPU.
 
     Raises:
-        InputError: for a count below 1.
+        InputError: the count is below 1.
 
     Example:
         >>> noisy_signals(6, torch.Generator().manual_seed(0)).labels.sum()
@@ -70,15 +70,15 @@ def noisy_signals(count: int, random: torch.Generator) -> Signals:
 
 
 def signal_log_odds(x: Tensor) -> Tensor:
-    """ln P(positive) / P(negative) at each step, of an observer that knows all but sign and σ.
+    """Returns ln P(positive) / P(negative) at each step, given all but the sign and σ.
 
-    ``ln Σ_σ Π_t N(x_t; 0.05, σ) - ln Σ_σ Π_t N(x_t; -0.05, σ)``, σ being one of 41 values.
+    ``ln Σ_σ Π_t N(x_t; 0.05, σ) - ln Σ_σ Π_t N(x_t; -0.05, σ)``, with 41 values of σ.
 
     Args:
-        x: of noisy signals [T, N, 1].
+        x: noisy signals [T, N, 1].
 
     Returns:
-        Double [T, N, 1]: logits of a single output, as a network would give them.
+        Log odds, double [T, N, 1]: logits of a single output, as a network would give them.
 
     Example:
         >>> signal_log_odds(torch.tensor([0.3, -0.3, 0.05]).view(3, 1, 1)).sign().flatten()
@@ -96,14 +96,14 @@ def signal_log_odds(x: Tensor) -> Tensor:
 
 
 def runs_of_bits(count: int, random: torch.Generator) -> Runs:
-    """Are there five equal bits in a row, among 25 fair ones?
+    """Draws 25 fair bits, to classify by whether five in a row are equal.
 
     Args:
-        count: N.
-        random: on the CPU.
+        count: number of sequences N.
+        random: random generator on the CPU.
 
     Raises:
-        InputError: for a count below 1.
+        InputError: the count is below 1.
 
     Example:
         >>> runs_of_bits(1000, torch.Generator().manual_seed(0)).labels.sum()
@@ -118,16 +118,16 @@ def runs_of_bits(count: int, random: torch.Generator) -> Runs:
 
 
 def run_log_odds(x: Tensor) -> Tensor:
-    """ln P(run) / P(none) at each step, of an observer that knows how bits are drawn.
+    """Returns ln P(run) / P(none) at each step, given how bits are drawn.
 
-    What can still come depends on the length of the run that the last bit is in, and on the number
-    of bits to come. Once there was a run, the odds stay infinite.
+    The odds depend on the length of the run that ends with the last bit, and on the number of bits
+    to come. After a complete run, they stay infinite.
 
     Args:
         x: bits [25, N, 1].
 
     Returns:
-        Double [25, N, 1]: logits of a single output.
+        Log odds, double [25, N, 1]: logits of a single output.
 
     Example:
         >>> x = torch.ones(25, 1, 1)
@@ -140,7 +140,7 @@ def run_log_odds(x: Tensor) -> Tensor:
 
 
 def run_chances() -> Tensor:
-    """P(there is, or will be, a run), with n bits to come and r equal ones behind, double [26, 6].
+    """Returns P(run so far or later) for n bits to come and r equal ones last, double [26, 6].
 
     Example:
         >>> run_chances()[25, 0]  # before the first bit
@@ -156,7 +156,7 @@ def run_chances() -> Tensor:
 
 
 def run_lengths(bits: Tensor) -> Tensor:
-    """How many equal bits there are in a row up to each step, int64 [T, N].
+    """Counts the equal bits in a row up to each step, int64 [T, N].
 
     Example:
         >>> run_lengths(torch.tensor([[0], [1], [1], [1], [0]])).flatten()
@@ -169,6 +169,6 @@ def run_lengths(bits: Tensor) -> Tensor:
 
 
 def _run_chance(length: Tensor) -> Tensor:
-    """P(run) at each step [25, N] of the lengths so far."""
+    """Returns P(run) at each step [25, N], given the lengths so far."""
     left = torch.arange(RUN_STEPS - 1, -1, -1, device=length.device)[:, None]
     return run_chances().to(length.device)[left, length.clamp(max=RUN)]

@@ -16,34 +16,34 @@ class FamiliarityStream(NamedTuple):
     """Items one after the other, and which of them are repeats."""
 
     items: Tensor
-    """-1 or 1, float32 [T, d]."""
+    """Items of signs -1 or 1, float32 [T, d]."""
     repeats: Tensor
-    """Whether the item is the one of R steps before, bool [T]."""
+    """Whether an item repeats the one R steps before, bool [T]."""
 
     def to(self, device: torch.device) -> "FamiliarityStream":
-        """The same on a device."""
+        """Returns the stream on a device."""
         return FamiliarityStream(self.items.to(device), self.repeats.to(device))
 
 
 def familiarity_stream(
     steps: int, repeat: int, features: int, random: torch.Generator
 ) -> FamiliarityStream:
-    """Items of random signs; from step R on, every other draw repeats the item of R steps before.
+    """Draws items of random signs; from step R on, every other draw repeats that of R steps ago.
 
-    No draw repeats a repeat, so that two items of three are new in the long run. Items are many
-    signs long: with few, a new item can equal an old one by chance, and still counts as new.
+    No draw repeats a repeat, so two items of three are new in the long run. With few signs per
+    item, a new item can equal an old one by chance, and still counts as new.
 
     Args:
-        steps: T.
-        repeat: R, steps from an item to its repeat.
-        features: d, signs of an item.
-        random: where the draws come from.
+        steps: number of steps T.
+        repeat: number of steps R from an item to its repeat.
+        features: number of signs d of an item.
+        random: random generator.
 
     Returns:
-        The stream.
+        Stream of items.
 
     Raises:
-        InputError: for a number below 1.
+        InputError: a number is below 1.
 
     Example:
         >>> items, repeats = familiarity_stream(9, 3, 50, torch.Generator().manual_seed(1))
@@ -61,7 +61,7 @@ def familiarity_stream(
     drawn[0] = False
     row = torch.arange(rows).unsqueeze(1)
     last_not_drawn = torch.where(drawn, 0, row).cummax(dim=0).values
-    # Of draws without a break, the first repeats, the second can't, the third repeats ...
+    # In an unbroken series of draws, the first repeats, the second can't, the third repeats ...
     repeats = (drawn & ((row - last_not_drawn) % 2 == 1)).flatten()[:steps]
     signs = 2.0 * torch.randint(0, 2, (steps, features), generator=random) - 1
     return FamiliarityStream(signs[torch.arange(steps) - repeat * repeats], repeats)

@@ -10,23 +10,23 @@ from plastorch.data.tasks.scenes import VOID, Scenes, check_range, numbers_in_im
 from plastorch.engine.errors import InputError
 
 INK = 0.2
-"""From this share of full brightness on, a pixel of a glyph covers what is behind it."""
-_BLOCK = 512  # scenes that are painted at a time: it bounds the memory
+"""Share of full brightness from which on a pixel of a glyph covers the background."""
+_BLOCK = 512  # scenes painted at a time, to bound the memory
 
 
 @dataclass(frozen=True)
 class Pasting:
-    """How scenes are made of backgrounds and glyphs.
+    """Settings for pasting glyphs on backgrounds.
 
     Args:
-        side: of the scenes, which are square, in pixels.
-        most: objects of a scene; their number is drawn uniformly from 1 to this, and those that
-            would cover another are left out.
-        least_size: of the square that a glyph is drawn in, in pixels.
-        most_size: of the same; drawn uniformly.
+        side: side of the square scenes, in pixels.
+        most: largest number of objects in a scene; the number is drawn uniformly from 1 on, and
+            objects that would cover another are left out.
+        least_size: smallest side of a glyph's square, in pixels.
+        most_size: largest side of a glyph's square, in pixels; the side is drawn uniformly.
 
     Raises:
-        InputError: if a value is out of range.
+        InputError: a value is out of range.
     """
 
     side: int = 64
@@ -53,22 +53,22 @@ def pasted_scenes(
     pasting: Pasting,
     generator: torch.Generator,
 ) -> Scenes:
-    """Scenes of glyphs, each in a colour of its own, at random places of random backgrounds.
+    """Generates scenes of glyphs in random colors, at random places of random backgrounds.
 
-    An object's pixels are exactly those where its glyph, enlarged, is at least 0.2 bright; there
-    it hides the background, elsewhere it doesn't touch it. Colour says nothing of the class.
+    An object's pixels are exactly those where its resized glyph is at least 0.2 bright; there it
+    hides the background, and elsewhere it leaves it unchanged. Color is independent of class.
 
     Args:
-        count: N, scenes.
-        backgrounds: uint8 [K, 3, h, w], brought to the side of the scenes.
-        glyphs: uint8 [G, 1, g, g], bright on black.
-        labels: of the glyphs, int64 [G].
-        classes: their names.
-        pasting: sizes and numbers.
-        generator: on the CPU.
+        count: number of scenes N.
+        backgrounds: background images, uint8 [K, 3, h, w], resized to the side of the scenes.
+        glyphs: glyphs, uint8 [G, 1, g, g], bright on black.
+        labels: labels of the glyphs, int64 [G].
+        classes: names of the classes.
+        pasting: sizes and numbers of objects.
+        generator: random generator on the CPU.
 
     Raises:
-        InputError: if shapes are wrong or a glyph is empty.
+        InputError: shapes are wrong or a glyph is empty.
 
     Example:
         >>> digits = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
@@ -106,7 +106,7 @@ def pasted_scenes(
 
 
 def _free(ink: Tensor, instances: Tensor) -> Tensor:
-    """Whether glyphs [n, side, side] can be seen and would cover no object [n]."""
+    """Returns whether glyphs [n, side, side] are visible and would cover no object [n]."""
     mask = ink >= INK
     return mask.flatten(1).any(dim=1) & ~(mask & (instances > 0)).flatten(1).any(dim=1)
 
@@ -114,7 +114,7 @@ def _free(ink: Tensor, instances: Tensor) -> Tensor:
 def _paint(
     images: Tensor, instances: Tensor, rows: Tensor, ink: Tensor, colours: Tensor, numbers: Tensor
 ) -> None:
-    """Puts a glyph [n, side, side] into these rows of images and of instances, in place."""
+    """Pastes glyphs [n, side, side] into these rows of images and instances, in place."""
     mask = ink >= INK
     number = numbers.to(torch.uint8)[:, None, None]
     instances[rows] = torch.where(mask, number, instances[rows])
@@ -123,7 +123,7 @@ def _paint(
 
 
 def _boxes(masks: Tensor) -> Tensor:
-    """The tightest box around each mask [M, H, W], none of which is empty."""
+    """Returns the tightest box around each mask [M, H, W], none of which is empty."""
     rows, columns = masks.any(dim=2).to(torch.uint8), masks.any(dim=1).to(torch.uint8)
     height, width = masks.shape[1:]
     sides = (
@@ -136,7 +136,7 @@ def _boxes(masks: Tensor) -> Tensor:
 
 
 def _drawn(glyphs: Tensor, left: Tensor, top: Tensor, size: Tensor, side: int) -> Tensor:
-    """Glyphs [n, 1, g, g] as a share of full brightness, each in its square [n, side, side]."""
+    """Draws glyphs [n, 1, g, g] in their squares, as shares of full brightness [n, side, side]."""
     if not len(glyphs):
         return torch.empty(0, side, side)
     transform = torch.zeros(len(glyphs), 2, 3)
@@ -150,7 +150,7 @@ def _drawn(glyphs: Tensor, left: Tensor, top: Tensor, size: Tensor, side: int) -
 
 
 def _hues(turn: Tensor) -> Tensor:
-    """Pure colours [..., 3] in [0, 255], all around the circle of hues as turn goes from 0 to 1."""
+    """Returns pure colors [..., 3] in [0, 255], once around the hue circle for turn from 0 to 1."""
     offset = torch.tensor([0.0, 4.0, 2.0])
     return 255 * (((6 * turn[..., None] + offset) % 6 - 3).abs() - 1).clamp(0, 1)
 

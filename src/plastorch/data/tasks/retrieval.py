@@ -1,4 +1,4 @@
-"""Associative retrieval: which value came with the key that is asked for?
+"""Associative retrieval: which value came with the queried key?
 
 Task: Ba et al., *Using Fast Weights to Attend to the Recent Past*, NeurIPS 2016; in the form of
 Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048: ``k1 v1 k2 v2 k3 v3 ? ? q``. A key is one of
@@ -17,7 +17,7 @@ from plastorch.engine.errors import InputError
 KEYS, VALUES = 26, 10
 SEPARATOR = KEYS + VALUES
 SYMBOLS = SEPARATOR + 1
-"""Letters are 0 to 25, digits 26 to 35, the question mark 36."""
+"""Number of symbols: letters are 0 to 25, digits 26 to 35, the question mark 36."""
 
 
 class Retrieval(NamedTuple):
@@ -26,26 +26,26 @@ class Retrieval(NamedTuple):
     sequences: Tensor
     """Symbols, uint8 [N, 2 pairs + 3]."""
     answers: Tensor
-    """Symbol of the answer, int64 [N]."""
+    """Symbol of each answer, int64 [N]."""
 
 
 def retrieval_sets(
     seed: int, sizes: tuple[int, ...] = (100_000, 10_000, 20_000), pairs: int = 3
 ) -> list[Retrieval]:
-    """Training, validation and test sequences; for 3 pairs, the published ones bit for bit.
+    """Draws training, validation and test sequences; for 3 pairs, exactly the published ones.
 
-    Keys of a sequence are distinct, values and the question are independent and uniform.
+    Keys of a sequence are distinct; values and the question are independent and uniform.
 
     Args:
-        seed: of numpy's legacy generator, from which the sets are drawn one after the other.
-        sizes: sequences of each set.
-        pairs: pairs of key and value in a sequence, 1 to 26.
+        seed: seed of numpy's legacy generator, from which the sets are drawn one after the other.
+        sizes: number of sequences in each set.
+        pairs: number of pairs of key and value in a sequence, 1 to 26.
 
     Returns:
         One set per size.
 
     Raises:
-        InputError: for a size below 1, or pairs out of range.
+        InputError: a size is below 1, or pairs are out of range.
 
     Example:
         >>> train, = retrieval_sets(0, sizes=(1,))
@@ -60,7 +60,7 @@ def retrieval_sets(
     rows = np.full((sum(sizes), 2 * pairs + 3), SEPARATOR, np.uint8)
     answers = np.empty(len(rows), np.int64)
     for row in range(len(rows)):
-        # In three calls, as the published data were drawn; together they would differ.
+        # In three calls, as the published data were drawn; a single call would differ.
         keys = random.permutation(KEYS)[:pairs]
         values = KEYS + random.randint(0, VALUES, pairs)
         question = random.permutation(pairs)[0]
@@ -74,7 +74,7 @@ def retrieval_sets(
 
 
 def one_hot(sequences: Tensor) -> Tensor:
-    """What networks see: float32 [T, N, 37] of sequences [N, T].
+    """Encodes sequences [N, T] as the networks' input, float32 [T, N, 37].
 
     Example:
         >>> one_hot(torch.tensor([[36, 0]], dtype=torch.uint8)).shape

@@ -1,4 +1,4 @@
-"""Scenes: images with objects, of which class, box and exact pixels are known."""
+"""Scenes: images with objects of known class, box and exact pixels."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 VOID = 255
-"""Of a map: pixels that count neither as object nor as background."""
+"""Value of map pixels that count neither as object nor as background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,17 +16,17 @@ class Scenes:
     """N images of one size and the M objects in them, image by image.
 
     Args:
-        images: uint8 [N, 3, H, W].
-        instances: uint8 [N, H, W]; k where the image's k-th object is seen (from 1), 0 where none
-            is, 255 where it is not said.
-        owners: the image of each object, int64 [M], ascending.
-        labels: int64 [M], in ``range(len(classes))``.
+        images: images, uint8 [N, 3, H, W].
+        instances: maps of objects, uint8 [N, H, W]; k where the image's k-th object is seen (from
+            1), 0 where none is, 255 where unknown.
+        owners: image of each object, int64 [M], ascending.
+        labels: class of each object, int64 [M], in ``range(len(classes))``.
         boxes: left, top, right, bottom in pixels, float32 [M, 4]; an object that fills a whole
             image has the box 0, 0, W, H.
-        classes: names, by label.
+        classes: class names, by label.
 
     Raises:
-        InputError: if shapes don't fit together, or a box, label or number is out of range.
+        InputError: shapes don't fit together, or a box, label or number is out of range.
 
     Example:
         >>> images, instances = torch.zeros(2, 3, 4, 4).byte(), torch.zeros(2, 4, 4).byte()
@@ -68,29 +68,29 @@ class Scenes:
 
     @property
     def counts(self) -> Tensor:
-        """Objects of each image, int64 [N]."""
+        """Number of objects in each image, int64 [N]."""
         return torch.bincount(self.owners, minlength=len(self))
 
     @property
     def numbers(self) -> Tensor:
-        """The number of each object in its image, from 1, int64 [M]."""
+        """Number of each object in its image, from 1, int64 [M]."""
         return numbers_in_image(self.owners, len(self))
 
     @property
     def masks(self) -> Tensor:
-        """Where each object is seen, bool [M, H, W]."""
+        """Mask of each object's visible pixels, bool [M, H, W]."""
         return self.instances[self.owners] == self.numbers[:, None, None]
 
     @property
     def class_maps(self) -> Tensor:
-        """Class of each pixel, uint8 [N, H, W]: 0 for background, label + 1, 255 if not said."""
+        """Class of each pixel, uint8 [N, H, W]: 0 for background, label + 1, 255 if unknown."""
         table = torch.zeros(len(self), VOID + 1, dtype=torch.uint8, device=self.instances.device)
         table[self.owners, self.numbers] = (self.labels + 1).to(torch.uint8)
         table[:, VOID] = VOID
         return table.gather(1, self.instances.flatten(1).long()).view_as(self.instances)
 
     def take(self, rows: Tensor) -> "Scenes":
-        """The scenes of these rows [n], in their order, which may hold a row twice."""
+        """Returns the scenes of these rows [n], in their order; a row may occur twice."""
         counts = self.counts
         taken = counts[rows]
         owners = torch.arange(len(rows), device=rows.device).repeat_interleave(taken)
@@ -106,7 +106,7 @@ class Scenes:
         )
 
     def to(self, device: torch.device | str) -> "Scenes":
-        """The same on a device."""
+        """Returns the scenes on a device."""
         return Scenes(
             self.images.to(device),
             self.instances.to(device),
@@ -138,7 +138,7 @@ class Scenes:
 
 
 def numbers_in_image(owners: Tensor, images: int) -> Tensor:
-    """The number of each object in its image, from 1, if the objects come image by image.
+    """Numbers each object in its image, from 1, given objects image by image.
 
     Example:
         >>> numbers_in_image(torch.tensor([0, 2, 2]), images=3)

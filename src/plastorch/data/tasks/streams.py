@@ -1,8 +1,8 @@
-"""Streams of digits that transform at random but continuously, batched over independent streams.
+"""Streams of digits that transform randomly but continuously, batched over independent streams.
 
 A stream shows one digit after the other without a break. While a digit is shown, a textured bar
-comes in from a side and leaves again, or the view turns, shifts, grows or changes its contrast: an
-Ornstein-Uhlenbeck process that goes on over all digits of a stream and rests at the upright digit.
+enters from a side and leaves again, or the view rotates, shifts, scales or changes contrast: an
+Ornstein-Uhlenbeck process over all digits of a stream that rests at the upright digit.
 """
 
 import math
@@ -18,24 +18,24 @@ from plastorch.engine.errors import InputError, check_positive
 
 @dataclass(frozen=True)
 class Transforms:
-    """What happens to a digit while it is shown.
+    """Transforms of a digit while it is shown.
 
     Args:
         occlusion: largest share of the field that a textured bar covers, in [0, 1].
-        abrupt: the bar has its full size all the time, instead of coming and going.
-        rotation: standard deviation of the angle, degrees.
-        translation: of the shift along each axis, pixels.
-        scale: of the logarithm of the size.
-        contrast: of an angle in degrees whose cosine is the contrast: 180° inverts the picture, 90°
-            is gray.
+        abrupt: whether the bar has its full size all the time, instead of coming and going.
+        rotation: standard deviation of the angle in degrees.
+        translation: standard deviation of the shift along each axis in pixels.
+        scale: standard deviation of the logarithm of the size.
+        contrast: standard deviation in degrees of an angle whose cosine is the contrast: 180°
+            inverts the picture, 90° is gray.
         tau: time constant of angle, shift, size and contrast, in frames.
-        single: each digit undergoes one of the five, drawn anew.
-        rest: each digit begins upright and in the middle, instead of where the last one was.
-        noise: standard deviation of the noise of a pixel.
-        frames: for which a digit is shown.
+        single: whether each digit undergoes only one of the five transforms, drawn anew.
+        rest: whether each digit begins upright and centered, not where the last one was.
+        noise: standard deviation of a pixel's noise.
+        frames: number of frames for which a digit is shown.
 
     Raises:
-        InputError: for a share outside [0, 1], a negative deviation, or no time.
+        InputError: a share is outside [0, 1], a deviation is negative, or there is no time.
     """
 
     occlusion: float = 0.0
@@ -59,7 +59,7 @@ class Transforms:
         check_positive(tau=self.tau, frames=self.frames)
 
     def covered(self) -> Tensor:
-        """Share of the field under the bar in each frame [frames].
+        """Returns the share of the field under the bar in each frame [frames].
 
         Example:
             >>> Transforms(occlusion=0.7, frames=3).covered()
@@ -83,22 +83,22 @@ TRANSFORMS = {
         occlusion=0.7, rotation=40.0, translation=4.0, scale=0.3, contrast=90.0, single=True
     ),
 }
-"""The benchmark's, and two controls: digits at rest, and a bar that doesn't come gradually."""
+"""Transforms of the benchmark, and two controls: digits at rest, and a bar at full size."""
 
 
 def presentations(count: int, streams: int, generator: torch.Generator) -> Tensor:
-    """Which digit each stream shows, one after the other: each digit once.
+    """Draws the digits that each stream shows, one after the other, each digit once.
 
     Args:
-        count: digits there are.
-        streams: S.
-        generator: on the CPU.
+        count: number of digits.
+        streams: number of streams S.
+        generator: random generator on the CPU.
 
     Returns:
-        int64 [P, S], with P = count // S: what is over is left out.
+        Digits, int64 [P, S], with P = count // S; the remainder is left out.
 
     Raises:
-        InputError: if there are fewer digits than streams.
+        InputError: there are fewer digits than streams.
 
     Example:
         >>> presentations(7, 3, torch.Generator().manual_seed(0)).shape
@@ -114,22 +114,22 @@ def presentations(count: int, streams: int, generator: torch.Generator) -> Tenso
 def film(
     images: Tensor, order: Tensor, transforms: Transforms, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """The frames of all streams, one presentation after the other.
+    """Yields the frames of all streams, one presentation after the other.
 
-    ``clip(image (1 - bar) + texture bar + noise, 0, 1)``. Streams that differ in their transforms
-    only have the same textures and noise.
+    A frame is ``clip(image (1 - bar) + texture bar + noise, 0, 1)``. Streams that differ only in
+    their transforms have the same textures and noise.
 
     Args:
-        images: in [0, 1], float [N, H, W] with H = W.
-        order: which one is shown, int64 [P, S].
-        transforms: what happens to them.
-        generator: on the CPU.
+        images: images in [0, 1], float [N, H, W] with H = W.
+        order: image shown in each presentation, int64 [P, S].
+        transforms: transforms of the images.
+        generator: random generator on the CPU.
 
     Yields:
-        P times, [frames, S, H, W].
+        Frames of one presentation [frames, S, H, W], P times.
 
     Raises:
-        InputError: if images are not square or not in [0, 1], or the order names others.
+        InputError: images are not square or not in [0, 1], or the order has invalid indices.
 
     Example:
         >>> digits = torch.rand(6, 8, 8)
@@ -162,16 +162,16 @@ def film(
 
 
 def ornstein_uhlenbeck(start: Tensor, steps: int, tau: float, generator: torch.Generator) -> Tensor:
-    """Ornstein-Uhlenbeck processes of variance 1 around 0, sampled exactly at steps of 1.
+    """Samples Ornstein-Uhlenbeck processes of variance 1 around 0 exactly, at steps of 1.
 
     Args:
         start: values one step before the first, of any shape.
-        steps: T.
+        steps: number of steps T.
         tau: time constant, in steps.
-        generator: on the CPU.
+        generator: random generator on the CPU.
 
     Returns:
-        [T, ...].
+        Processes [T, ...].
 
     Example:
         >>> ornstein_uhlenbeck(torch.zeros(2), 3, 20.0, torch.Generator().manual_seed(0)).shape
@@ -189,7 +189,7 @@ def ornstein_uhlenbeck(start: Tensor, steps: int, tau: float, generator: torch.G
 
 
 def _viewed(images: Tensor, course: Tensor, transforms: Transforms) -> Tensor:
-    """Images [S, H, W] turned, shifted, scaled, and inverted, by a course [T, 5, S]."""
+    """Rotates, shifts, scales and inverts images [S, H, W] by a course [T, 5, S]."""
     frames, _, streams = course.shape
     side = images.shape[-1]
     angle, right, down, size, contrast = course.unbind(1)
@@ -212,7 +212,7 @@ def _viewed(images: Tensor, course: Tensor, transforms: Transforms) -> Tensor:
 
 
 def _bars(transforms: Transforms, side: int) -> Tensor:
-    """How far pixels are covered [T, 4, H, W], by a bar from the left, right, top or bottom."""
+    """Returns the coverage of pixels by a bar from left, right, top or bottom [T, 4, H, W]."""
     edge = transforms.covered()[:, None] * side
     profile = (edge - torch.arange(side)).clamp(0, 1)
     across = profile[:, None, :].expand(-1, side, -1)

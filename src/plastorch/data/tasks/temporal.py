@@ -1,4 +1,4 @@
-"""Pictures as spikes: each pixel fires once, the brighter the earlier."""
+"""Pictures as spikes: each pixel fires once, brighter ones earlier."""
 
 import math
 
@@ -12,21 +12,21 @@ STEPS = 20
 
 
 def spike_steps(images: Tensor, steps: int = STEPS) -> Tensor:
-    """The step at which each pixel fires: grey levels in equal bins, the brightest first.
+    """Returns the step at which each pixel fires: gray levels in equal bins, brightest first.
 
     A pixel of level k fires at step ``steps`` - ⌈``steps`` k / 255⌉, the last one if k = 0. With 20
     steps those brighter than 0.95 fire at once, those up to 0.05 at the end: temporal MNIST of
     Jeffares, Guo, Stenetorp, Moraitis (ICLR 2022, arXiv 2110.02865), in whole numbers.
 
     Args:
-        images: uint8, of any shape.
-        steps: How many, 2 to 255.
+        images: images, uint8, of any shape.
+        steps: number of steps, 2 to 255.
 
     Returns:
         Steps from 0, uint8, in the shape of the images.
 
     Raises:
-        InputError: The images are not uint8, or there are too few or too many steps.
+        InputError: the images are not uint8, or there are too few or too many steps.
 
     Example:
         >>> spike_steps(torch.tensor([255, 243, 242, 13, 12, 0], dtype=torch.uint8)).tolist()
@@ -42,14 +42,14 @@ def spike_steps(images: Tensor, steps: int = STEPS) -> Tensor:
 
 
 def spikes(when: Tensor, steps: int = STEPS) -> Tensor:
-    """Which pixels fire at each step.
+    """Returns which pixels fire at each step.
 
     Args:
-        when: The step at which each pixel fires, uint8 [B, pixels].
-        steps: Of the frames that are made: the first ones, if fewer than all.
+        when: step at which each pixel fires, uint8 [B, pixels].
+        steps: number of frames to make: the first ones, if fewer than all.
 
     Returns:
-        bool [steps, B, pixels].
+        Spikes, bool [steps, B, pixels].
 
     Example:
         >>> spikes(torch.tensor([[0, 2]], dtype=torch.uint8), 3).int().flatten(1).tolist()
@@ -62,17 +62,17 @@ def spikes(when: Tensor, steps: int = STEPS) -> Tensor:
 def turned(
     when: Tensor, steps: int, degrees: float, scale: float, generator: torch.Generator
 ) -> Tensor:
-    """Turns and scales each picture a little, at random, as its spikes are.
+    """Rotates and scales each picture a little at random, by moving its spikes.
 
-    A pixel fires when the nearest one did, so that there are no grey levels between two, which
-    would fire later than either; what comes in from outside fires last.
+    A pixel fires when the nearest one did, as interpolated gray levels would fire later than either
+    neighbor; pixels that come in from outside fire last.
 
     Args:
-        when: The step at which each pixel fires, uint8 [N, 1, side, side].
-        steps: How many.
-        degrees: Largest angle.
-        scale: Largest change of the size, as a share of it, below 1.
-        generator: On the CPU.
+        when: step at which each pixel fires, uint8 [N, 1, side, side].
+        steps: number of steps.
+        degrees: largest angle in degrees.
+        scale: largest relative change of size, below 1.
+        generator: random generator on the CPU.
 
     Example:
         >>> when = torch.zeros(4, 1, 9, 9, dtype=torch.uint8)
