@@ -17,7 +17,7 @@ from plastorch.engine.errors import InputError
 from plastorch.files.as_frame import as_frame
 from plastorch.files.column_values import numbers, texts, utf8
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 
 ROWS = [{"owner": "ada", "size": 7, "load": 0.5}, {"owner": None, "size": 9, "load": None}]
 FRAME = pl.DataFrame(ROWS)

@@ -21,7 +21,8 @@ from scipy.stats import chi2, spearmanr
 from plastorch.data.tables.records import TABLES, load_table
 from plastorch.engine.errors import InputError
 from plastorch.files.encode import NO_SPIKE, CorrelativeEncoder, coincidence
-from plastorch.files.keys import Key, infer_keys
+from plastorch.files.key import Key
+from plastorch.files.keys import infer_keys
 from plastorch.files.similarity import similarity
 
 KEYS = (

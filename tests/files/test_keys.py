@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.files.keys import MOST_DEPTH, Key, infer_keys
+from plastorch.files.key import Key
+from plastorch.files.keys import MOST_DEPTH, infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information, with_floor
 
 DAY = datetime.datetime(2020, 1, 1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from plastorch.engine.errors import InputError
 from plastorch.files.distinct import distinct
 from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.key import Key
 from plastorch.files.key_patterns import encode_parts
-from plastorch.files.keys import Key
 
 KEYS = (
     Key("owner", "category", 5),

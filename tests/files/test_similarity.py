@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 from plastorch.files.similarity import similarity, similarity_matrix
 
 KEYS = (

@@ -15,11 +15,12 @@ from torch import Tensor
 from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, set_gradients
 from plastorch.hebbian.analysis import fields as analysis
 from plastorch.hebbian.layers import SoftHebbLayer
-from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet, blocks_of
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import linear_decay, readout_rate
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import accuracy, assign_labels
 from plastorch.hebbian.rule import norm_dependent_rate, normalise, triangle
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
 
 Case = dict[str, Any]

@@ -10,8 +10,9 @@ from torch import nn
 
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbNet, preset
-from plastorch.hebbian.networks import BatchStatistics, ReadoutFrom, SoftHebbBlock, blocks_of
+from plastorch.hebbian.networks import BatchStatistics, SoftHebbBlock, blocks_of
 from plastorch.hebbian.presets import Width
+from plastorch.hebbian.spec import ReadoutFrom
 
 MAX, AVG = Pool("max", 4, 2, 1), Pool("avg", 2, 2)
 

@@ -18,8 +18,9 @@ from plastorch.bench.timing import WARM_UP, Row, row
 from plastorch.engine.device import fast_matmul, generator
 from plastorch.engine.distributed import by_itself, worker
 from plastorch.experiments.softhebb.bench import natural_like
-from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet
+from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import preset
+from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.train import HebbianTraining
 
 WORKERS = 2

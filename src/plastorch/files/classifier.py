@@ -65,7 +65,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: sorted classes.
         class_count_: number of training records of each class.
-        keys_: learned description of each key (:class:`plastorch.files.keys.Key`).
+        keys_: learned description of each key (:class:`plastorch.files.key.Key`).
         network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
         n_features_in_: number of keys of the first training records.
 

@@ -1,7 +1,7 @@
 """A key's values in the one form that similarity and encoding share: texts, numbers, cells."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,15 +9,10 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.files.as_frame import as_frame
-
-if TYPE_CHECKING:
-    from plastorch.files.keys import Key
-
-FARTHEST = 2.0**52
-"""Largest distance of a number from the center, in widths; larger ones are clipped to it."""
+from plastorch.files.key import FARTHEST, Key
 
 
-def keyed(records: Any, keys: "Sequence[Key]") -> pl.DataFrame:
+def keyed(records: Any, keys: Sequence[Key]) -> pl.DataFrame:
     """Selects the columns of the keys, in order; a key that no record has is missing in all.
 
     Args:
@@ -94,7 +89,7 @@ def numbers(column: pl.Series) -> NDArray[np.float64]:
     return column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
 
 
-def cells(column: pl.Series, key: "Key") -> NDArray[np.float64]:
+def cells(column: pl.Series, key: Key) -> NDArray[np.float64]:
     """Returns numbers in units of the width within which two of them are alike.
 
     Args:

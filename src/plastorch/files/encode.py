@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
 from plastorch.files.column_values import cells, keyed, texts, utf8
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 CHUNK = 16384

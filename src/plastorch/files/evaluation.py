@@ -14,7 +14,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from plastorch.files.column_values import numbers, texts
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 from plastorch.files.neuron_allocation import LEVELS
 
 ITERATIONS = 100

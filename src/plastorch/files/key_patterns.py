@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plastorch.engine.threads import in_threads
 from plastorch.files.column_values import keyed, numbers, texts
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 from plastorch.spiking.patterns.parts import Parts
 
 _MISSING = 2**64 - 1

@@ -1,9 +1,8 @@
-"""Keys of records, learned from data: kind, statistics and share of the neurons."""
+"""How the keys of records are learned: their kinds, statistics and shares of the neurons."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import isfinite
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,11 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.files.as_frame import as_frame
-from plastorch.files.column_values import FARTHEST, components, numbers, texts
+from plastorch.files.column_values import components, numbers, texts
+from plastorch.files.key import KINDS, Key, Kind
 from plastorch.files.neuron_allocation import apportion, key_shares
-
-Kind = Literal["category", "number", "cycle", "set", "path"]
-KINDS: tuple[str, ...] = get_args(Kind)
 
 CALENDAR: Mapping[str, float] = {"hour": 24, "weekday": 7, "month": 12}
 """Periods of keys that are cycles by name."""
@@ -31,72 +28,6 @@ USUAL_DEPTH = 0.9
 """Share of the training paths that the depth of a key covers."""
 MOST_DEPTH = 32
 """Largest number of path components that count: each costs another look at all records."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of records, and what the training records tell about it.
-
-    Args:
-        name: name of the key.
-        kind: how two values are compared; see :func:`plastorch.files.similarity.similarity`.
-        neurons: number of input neurons n_m.
-        center: median of a number (of its logarithm, if ``log``) in training.
-        scale: interquartile range of a number in training.
-        width: distance at which two values have nothing in common any more: of a number in scales;
-            of a cycle, its period divided by a whole number of at least 2.
-        log: whether log(1 + v) replaces a number v; values below 0 count as 0.
-        period: period of a cycle.
-        depth: number of path components that count; a whole path counts all.
-
-    Raises:
-        InputError: a value is out of range.
-
-    Example:
-        >>> from dataclasses import asdict
-        >>> key = Key("hour", "cycle", 20, period=24, width=6)
-        >>> Key(**asdict(key)) == key, key.cells
-        (True, 4)
-    """
-
-    name: str
-    kind: Kind
-    neurons: int
-    center: float = 0.0
-    scale: float = 1.0
-    width: float = 1.0
-    log: bool = False
-    period: float = 0.0
-    depth: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
-        for name in ("neurons", "depth"):
-            if type(getattr(self, name)) is not int:
-                raise InputError(f"{name} is {getattr(self, name)!r}; expected a whole number")
-        for name in ("center", "scale", "width", "period"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not isfinite(value):
-                raise InputError(f"{name} is {value!r}; expected a finite number")
-        check_positive(neurons=self.neurons, scale=self.scale, width=self.width)
-        if self.kind == "path":
-            check_positive(depth=self.depth)
-        if self.kind == "cycle":
-            check_positive(period=self.period)
-            if not self.period / self.width < FARTHEST:
-                raise InputError(
-                    f"width is {self.width}; expected a part of {self.period}, not so small"
-                )
-            if self.cells < 2 or abs(self.cells * self.width - self.period) > 1e-9 * self.period:
-                raise InputError(
-                    f"width is {self.width}; expected a half, third, … of the period {self.period}"
-                )
-
-    @property
-    def cells(self) -> int:
-        """Number of widths in a cycle's period; 0 for other kinds."""
-        return round(self.period / self.width) if self.kind == "cycle" else 0
 
 
 def infer_keys(

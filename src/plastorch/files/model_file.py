@@ -23,7 +23,8 @@ from plastorch.engine.safe_file import (
     write_file,
 )
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import MOST_DEPTH, Key
+from plastorch.files.key import Key
+from plastorch.files.keys import MOST_DEPTH
 from plastorch.spiking.patterns.rule import PatternNeuron
 
 FORMAT = 1

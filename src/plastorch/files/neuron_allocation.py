@@ -1,7 +1,6 @@
 """Division of the input neurons among keys by how much their values tell about the classes."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -9,9 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.files.column_values import cells, prefixes, texts
-
-if TYPE_CHECKING:
-    from plastorch.files.keys import Key
+from plastorch.files.key import Key
 
 FLOOR = 0.02
 """Smallest share of a key."""
@@ -20,7 +17,7 @@ LEVELS = 16
 
 
 def key_shares(
-    frame: pl.DataFrame, keys: "Sequence[Key]", labels: ArrayLike | None, least: float = 0.0
+    frame: pl.DataFrame, keys: Sequence[Key], labels: ArrayLike | None, least: float = 0.0
 ) -> NDArray[np.float64]:
     """Returns shares q_m of the neurons: equal, or by mutual information with the labels.
 
@@ -127,7 +124,7 @@ def _classes(labels: ArrayLike, records: int) -> pl.Series:
     return classes
 
 
-def _best_information(column: pl.Series, key: "Key", classes: pl.Series) -> float:
+def _best_information(column: pl.Series, key: Key, classes: pl.Series) -> float:
     """Returns the mutual information of a key; of a path, that of its most informative depth."""
     if key.kind == "path":
         text = texts(column)

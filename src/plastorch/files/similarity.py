@@ -27,7 +27,7 @@ from scipy import sparse
 
 from plastorch.engine.errors import InputError
 from plastorch.files.column_values import cells, keyed, members, prefixes, texts
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 
 ROWS = 256
 """Number of rows of the matrix computed at once."""

@@ -6,9 +6,10 @@ Papers: Moraitis et al. 2022, arXiv 2107.05747 (shallow); Journé et al., arXiv 
 from typing import TYPE_CHECKING
 
 from plastorch.hebbian.layers import HebbianStep, SoftHebbConv2d, SoftHebbLinear, Triangle
-from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
+from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.optim import set_gradients
 from plastorch.hebbian.presets import preset
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
 
 if TYPE_CHECKING:

@@ -4,12 +4,14 @@ Settings are checked, and the shapes they imply are compared with the file's, be
 for a single weight.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import restore
 from plastorch.engine.errors import InputError
@@ -23,7 +25,9 @@ from plastorch.engine.safe_file import (
     read_file,
     write_file,
 )
-from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
+
+Net = TypeVar("Net", bound=nn.Module)
 
 FORMAT = 1
 ENTRY = "plastorch.SoftHebbNet"
@@ -38,30 +42,44 @@ _SIZES = ("in_channels", "image_size", "classes")
 _SCALING = ("pixel_mean", "pixel_std")
 
 
-def write(path: Path, net: SoftHebbNet) -> None:
+def write(
+    path: Path, spec: NetworkSpec, sizes: Mapping[str, int], tensors: Mapping[str, Tensor]
+) -> None:
     """Writes a network, atomically.
+
+    Args:
+        path: of the file.
+        spec: blocks and scaling.
+        sizes: channels of the images, their side in pixels, classes, by these arguments' names.
+        tensors: parameters and buffers, by name.
 
     Raises:
         InputError: if it can't be written or a weight is not float32; an older file stays whole.
     """
-    tensors = net.state_dict()
     for name, tensor in tensors.items():
         if tensor.dtype not in _TYPES:
             raise InputError(f"{name} is {tensor.dtype}; expected torch.float32: see net.float()")
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    write_file(path, ENTRY, _settings(net), arrays)
+    write_file(path, ENTRY, _settings(spec, sizes), arrays)
 
 
-def read(path: Path) -> SoftHebbNet:
+def read(path: Path, make: Callable[[NetworkSpec, int, int, int], Net]) -> Net:
     """Reads and checks a network.
+
+    Args:
+        path: of the file.
+        make: makes the network from its blocks, and the images' channels, side and classes.
+
+    Returns:
+        The network, on the CPU and in eval mode.
 
     Raises:
         InputError: if the file is missing, damaged, of a later version, or something else.
     """
 
-    def build(settings: Settings, file: Any) -> tuple[SoftHebbNet, Arrays]:
+    def build(settings: Settings, file: Any) -> tuple[Net, Arrays]:
         with torch.device("meta"):
-            net = _net(settings)
+            net = make(*_checked(settings))
         own = net.state_dict()
         if sum(prod(tensor.shape) for tensor in own.values()) > MOST_NUMBERS:
             raise InputError("its network is too large")
@@ -74,14 +92,11 @@ def read(path: Path) -> SoftHebbNet:
     return read_file(path, ENTRY, "network of SoftHebbNet.save", build).eval()
 
 
-def _settings(net: SoftHebbNet) -> Settings:
-    spec = net.spec
+def _settings(spec: NetworkSpec, sizes: Mapping[str, int]) -> Settings:
     blocks = [as_in(asdict(block), _A_BLOCK) for block in spec.blocks]
     return {
         "format": FORMAT,
-        "in_channels": net.in_channels,
-        "image_size": net.image_size,
-        "classes": net.readout.out_features,
+        **sizes,
         "name": spec.name,
         "dropout": float(spec.dropout),
         "readout_from": spec.readout_from,
@@ -92,7 +107,7 @@ def _settings(net: SoftHebbNet) -> Settings:
     }
 
 
-def _net(found: Settings) -> SoftHebbNet:
+def _checked(found: Settings) -> tuple[NetworkSpec, int, int, int]:
     if found["format"] != FORMAT:
         raise InputError(
             f"its format is {str(found['format'])[:200]}; expected {FORMAT}: it was written by a "
@@ -110,7 +125,7 @@ def _net(found: Settings) -> SoftHebbNet:
     of = tuple(map(_block, blocks))
     seen = found["readout_from"], found["on_off"]
     spec = NetworkSpec(found["name"], of, found["dropout"], mean, std, *seen)
-    return SoftHebbNet(spec, channels, side, classes)
+    return spec, channels, side, classes
 
 
 def _block(given: Settings) -> BlockSpec:

@@ -3,10 +3,8 @@
 Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
 
-import math
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, cast, get_args
+from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,137 +12,11 @@ from torch import Tensor, nn
 
 from plastorch.engine.distributed import dropout
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.hebbian.layers import (
-    HebbianStep,
-    SoftHebbConv2d,
-    at_least_float32,
-)
-from plastorch.hebbian.rule import Competition, centre
-
-if TYPE_CHECKING:
-    from plastorch.hebbian.presets import Data, Rule, Width
-
-Activation = Literal["triangle", "relu"]
-ReadoutFrom = Literal["last", "all"]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A pooling layer; average pooling counts its zero padding, as the paper's code does.
-
-    Raises:
-        InputError: for an unknown kind, sizes below 1, or more padding than half the kernel.
-    """
-
-    kind: Literal["max", "avg"]
-    kernel_size: int
-    stride: int
-    padding: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("max", "avg"):
-            raise InputError(f"kind of a pool is {self.kind!r}; expected max or avg")
-        check_positive(kernel_size=self.kernel_size, stride=self.stride)
-        if not 0 <= self.padding <= self.kernel_size // 2:
-            raise InputError(
-                f"padding of a pool is {self.padding}; expected 0 to {self.kernel_size // 2}, half "
-                "its kernel"
-            )
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Pools images [B, K, H, W]."""
-        pool = F.max_pool2d if self.kind == "max" else F.avg_pool2d
-        return pool(x, self.kernel_size, self.stride, self.padding)
-
-    def output_size(self, side: int) -> int:
-        """The side of the pooled map."""
-        return (side + 2 * self.padding - self.kernel_size) // self.stride + 1
-
-
-@dataclass(frozen=True)
-class BlockSpec:
-    """One block, as the paper's tables list it.
-
-    Args:
-        out_channels: neurons K.
-        kernel_size: side of the receptive field.
-        padding: pixels added around the map, reflected.
-        learning_rate: largest weight change per mini-batch (before the norm-dependent factor).
-        inverse_temperature: t of the competition.
-        triangle_power: exponent of Triangle.
-        pool: pooling after Triangle.
-        rate_power: q of the norm-dependent learning rate.
-        competition: rule of the block.
-        initial_radius: R of the initial weights.
-        groups: groups of channels.
-        pre_triangle: compete on relu(u - mean) instead of u.
-        batch_norm: normalise the block's input; without it the initial weights are positive.
-        activation: Triangle, or ReLU in the end-to-end baseline.
-    """
-
-    out_channels: int
-    kernel_size: int
-    padding: int
-    learning_rate: float
-    inverse_temperature: float
-    triangle_power: float
-    pool: Pool
-    rate_power: float = 0.5
-    competition: Competition = "softkrotov"
-    initial_radius: float = 25.0
-    groups: int = 1
-    pre_triangle: bool = False
-    batch_norm: bool = True
-    activation: Activation = "triangle"
-
-    def __post_init__(self) -> None:
-        check_positive(learning_rate=self.learning_rate, triangle_power=self.triangle_power)
-        if self.activation not in get_args(Activation):
-            raise InputError(f"activation is {self.activation!r}; expected triangle or relu")
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """The blocks of a network, the dropout of its readout, and how pixels are scaled.
-
-    Args:
-        name: of the preset.
-        blocks: first to last.
-        dropout: probability with which the readout's inputs are dropped in its training.
-        pixel_mean: subtracted from pixels in [0, 1], per channel; None for nothing.
-        pixel_std: what they are divided by then.
-        readout_from: blocks whose features the readout sees: the last one, or all, each averaged
-            to a map of the last one's side.
-        on_off: the readout sees those blocks' neurons in pairs: ON, whose response is that of the
-            block, and OFF, whose weights have the opposite sign.
-    """
-
-    name: str
-    blocks: tuple[BlockSpec, ...]
-    dropout: float = 0.5
-    pixel_mean: tuple[float, ...] | None = None
-    pixel_std: tuple[float, ...] | None = None
-    readout_from: ReadoutFrom = "last"
-    on_off: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.blocks:
-            raise InputError("blocks is empty; expected at least one BlockSpec")
-        if self.readout_from not in get_args(ReadoutFrom):
-            raise InputError(f"readout_from is {self.readout_from!r}; expected last or all")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
-        mean, std = self.pixel_mean or (), self.pixel_std or ()
-        if len(mean) != len(std) or not all(0 < value < math.inf for value in std):
-            raise InputError(
-                f"pixel_mean is {self.pixel_mean} and pixel_std {self.pixel_std}; expected one "
-                "number of each per channel, deviations above 0, or None for both"
-            )
-
-    def with_competition(self, competition: Competition) -> "NetworkSpec":
-        """The same network with another rule in every block."""
-        blocks = tuple(replace(block, competition=competition) for block in self.blocks)
-        return replace(self, blocks=blocks)
+from plastorch.hebbian.layers import HebbianStep, SoftHebbConv2d, at_least_float32
+from plastorch.hebbian.net_file import read, write
+from plastorch.hebbian.presets import IMAGES, Data, Rule, Width, preset
+from plastorch.hebbian.rule import centre
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec
 
 
 class BatchStatistics(nn.BatchNorm2d):
@@ -307,10 +179,10 @@ class SoftHebbNet(nn.Module):
     @classmethod
     def from_preset(
         cls,
-        data: "Data",
+        data: Data,
         depth: int | None = None,
-        width: "Width" = "4x",
-        rule: "Rule" = "soft",
+        width: Width = "4x",
+        rule: Rule = "soft",
         in_channels: int | None = None,
         image_size: int | None = None,
         classes: int | None = None,
@@ -339,8 +211,6 @@ class SoftHebbNet(nn.Module):
             >>> SoftHebbNet.from_preset("mnist", depth=1, classes=2)(torch.rand(5, 1, 28, 28)).shape
             torch.Size([5, 2])
         """
-        from plastorch.hebbian.presets import IMAGES, preset
-
         spec = preset(data, depth, width, rule)
         channels, side, count = IMAGES[data]
         return cls(
@@ -367,12 +237,15 @@ class SoftHebbNet(nn.Module):
             >>> torch.equal(SoftHebbNet.load(path)(images), net(images))
             True
         """
-        from plastorch.hebbian.net_file import write
-
-        write(Path(path), self)
+        sizes = {
+            "in_channels": self.in_channels,
+            "image_size": self.image_size,
+            "classes": self.readout.out_features,
+        }
+        write(Path(path), self.spec, sizes, self.state_dict())
 
     @classmethod
-    def load(cls, path: str | Path) -> "SoftHebbNet":
+    def load(cls, path: str | Path) -> Self:
         """Reads a network that :meth:`save` wrote; nothing in the file is ever executed.
 
         Returns:
@@ -381,9 +254,7 @@ class SoftHebbNet(nn.Module):
         Raises:
             InputError: if the file is missing, damaged, of a later version, or something else.
         """
-        from plastorch.hebbian.net_file import read
-
-        return read(Path(path))
+        return read(Path(path), cls)
 
     def pixels(self, images: Tensor) -> Tensor:
         """Network input of images: uint8 scaled to [0, 1], then the spec's mean and deviation."""

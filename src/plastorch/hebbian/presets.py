@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from plastorch.engine.errors import InputError
-from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
 Data = Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "stl10", "imagenette", "imagenet"]
 Rule = Literal["soft", "hard", "random", "backprop"]

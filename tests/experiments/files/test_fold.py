@@ -20,11 +20,11 @@ from plastorch.experiments.files.clusters import (
     name_clusters,
     nearest_mode,
 )
+from plastorch.experiments.files.config import MODELS
 from plastorch.experiments.files.fold import BINS, Fold, fold_numbers, keys_with_shares, one_hot
 from plastorch.experiments.files.raster import RASTER, most_coincident, prototypes, regression
-from plastorch.experiments.files.tables import MODELS
 from plastorch.files.encode import coincidence
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 from plastorch.files.similarity import similarity_matrix
 from plastorch.spiking.patterns.rule import NO_SPIKE
 

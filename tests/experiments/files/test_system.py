@@ -14,7 +14,8 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments.context import Session
-from plastorch.experiments.files.system import KEYS, FilesSystemConfig, measure
+from plastorch.experiments.files.config import KEYS, FilesSystemConfig
+from plastorch.experiments.files.system import measure
 from plastorch.experiments.files.system_jobs import OTHER, kind_table, package_table
 from plastorch.experiments.registry import find, resolved
 from plastorch.files.scan import scan

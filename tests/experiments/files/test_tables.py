@@ -21,6 +21,7 @@ from plastorch.experiments.context import Session
 from plastorch.experiments.files import spiking as files_spiking
 from plastorch.experiments.files import tables as files_tables
 from plastorch.experiments.files import tables_jobs as files_tables_jobs
+from plastorch.experiments.files.config import MODELS, FilesTablesConfig
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.panels import accuracies
 from plastorch.experiments.files.panels import labels as few_labels
@@ -34,7 +35,7 @@ from plastorch.experiments.files.spiking import (
     supervised,
 )
 from plastorch.experiments.files.stream import SURE, arriving, moment, sure_enough
-from plastorch.experiments.files.tables import MODELS, FilesTablesConfig, measure
+from plastorch.experiments.files.tables import measure
 from plastorch.experiments.files.tables_claims import best_classical, claims
 from plastorch.experiments.files.tables_metrics import metrics
 from plastorch.experiments.registry import find, resolved

@@ -19,7 +19,8 @@ from plastorch.experiments.softhebb.bench import (
     updates_agree,
 )
 from plastorch.experiments.softhebb.bench_peer import PeerNet
-from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet
+from plastorch.hebbian.networks import SoftHebbNet
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
 SPEC = NetworkSpec(
     "tiny",

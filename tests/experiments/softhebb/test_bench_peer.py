@@ -9,8 +9,9 @@ from torch import Tensor
 
 from plastorch.engine.device import generator
 from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
-from plastorch.hebbian.networks import BlockSpec, NetworkSpec, Pool, SoftHebbNet, blocks_of
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import normalise
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
 
 SPEC = NetworkSpec(

@@ -8,7 +8,7 @@ from kernel_fuzz import Hostile
 
 from plastorch.files.distinct import distinct as distinct_rows
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import Key
+from plastorch.files.key import Key
 
 VALUES = [None, "", "/", "a", "a/b//c/", "|", "a||b|a", "\0", "\ud7ff" * 40, "é/ü|ß", "1e400", "-7"]
 NUMBERS = [None, float("nan"), float("inf"), -float("inf"), 1e300, -1e300, 5e-324, 0.0, 23.9999999]

@@ -10,7 +10,7 @@ TABLES = Experiment(
     data="metadata",
     expected="spiking network near the best classical learner on most tables",
     cost="3 h",
-    config="plastorch.experiments.files.tables:FilesTablesConfig",
+    config="plastorch.experiments.files.config:FilesTablesConfig",
     measure="plastorch.experiments.files.tables:measure",
     panels="plastorch.experiments.files.panels:panels",
 )
@@ -20,7 +20,7 @@ SYSTEM = Experiment(
     data=None,
     expected="kind and package of this machine's own files, without their extensions",
     cost="10 min",
-    config="plastorch.experiments.files.system:FilesSystemConfig",
+    config="plastorch.experiments.files.config:FilesSystemConfig",
     measure="plastorch.experiments.files.system:measure",
     panels="plastorch.experiments.files.panels:panels",
 )

@@ -17,7 +17,8 @@ from plastorch.data.tables.records import Table
 from plastorch.engine.device import generator
 from plastorch.files.column_values import cells, members, numbers, prefixes, texts
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import Key, infer_keys
+from plastorch.files.key import Key
+from plastorch.files.keys import infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information
 
 BINS = 20

@@ -6,11 +6,9 @@ are.
 """
 
 import hashlib
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,59 +20,13 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
 from plastorch.experiments.context import Session
-from plastorch.experiments.files.tables import PAPER
-from plastorch.experiments.preset_defaults import Count, Fraction, Range, Settings, Size
+from plastorch.experiments.files import PAPER
+from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 
 if TYPE_CHECKING:
     import polars as pl
 
-FOLDS = 5
-"""Of which one is tested."""
-KEYS = 20
-"""Of a file that are learned from at most; each has an input neuron at least."""
 QUICK_FILES = 600
-
-
-@dataclass(frozen=True)
-class FilesSystemConfig(Settings):
-    """Settings of files-system.
-
-    Args:
-        roots: folders that are scanned, each a data set of its own; none for those of this Python
-            and, where it is there, /usr/share.
-        files: of each root at most; of more, some are chosen at random.
-        least: files of a kind or package; of fewer, they count as "other".
-        neurons: of the input.
-        hidden: neurons of the supervised network.
-        presentations: of training records to it, but 40 to each at most.
-        dropout: share of input spikes that are left out in training.
-    """
-
-    roots: tuple[str, ...] = ()
-    files: Count = 40_000
-    least: Count = 50
-    neurons: Annotated[int, Range(KEYS, 10**6)] = 400
-    hidden: Size = 256
-    presentations: Count = 800_000
-    dropout: Fraction = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_memory(16 * self.neurons * self.hidden, neurons=self.neurons, hidden=self.hidden)
-
-    def named_roots(self) -> dict[str, str]:
-        """The folders to be scanned, and what they are called."""
-        if not self.roots:
-            share = {"share": "/usr/share"} if Path("/usr/share").is_dir() else {}
-            return {"python": sys.prefix} | share
-        names = [Path(root).name or "root" for root in self.roots]
-        twice = len(set(names)) < len(names)
-        numbered = [f"{name}-{n}" if twice else name for n, name in enumerate(names)]
-        return dict(zip(numbered, self.roots, strict=True))
-
-    def epochs(self, records: int) -> int:
-        """Of the network, with so many training records."""
-        return min(40, max(1, round(self.presentations / records)))
 
 
 def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The tables of files-system, from the scan of a folder, and what learns from them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 
@@ -8,10 +10,9 @@ from plastorch.engine.distributed import from_first
 from plastorch.engine.run import Record
 from plastorch.experiments.context import Session
 from plastorch.experiments.files.baselines import logistic, majority, measured
+from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import Supervised, Way, learn
-from plastorch.experiments.files.system import FOLDS, FilesSystemConfig
-from plastorch.experiments.files.tables import Job
 from plastorch.files.catalogue import read_catalogue, write_frames
 from plastorch.files.scan import KEYS, scan
 
@@ -107,7 +108,7 @@ def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str)
     return from_first(read)
 
 
-def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Job]:
+def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Callable[[], list[Record]]]:
     """The network and what it is compared with, on a fifth of the files that is held out."""
     fold = Fold(table, 0, FOLDS, config.neurons, 1, seed)
 

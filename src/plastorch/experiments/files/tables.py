@@ -6,134 +6,30 @@ classics, and a made-up corpus.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from plastorch.data.tables import corpus
-from plastorch.data.tables.records import TABLES, Table, load_table
-from plastorch.engine.device import check_memory
-from plastorch.engine.errors import InputError, check_names
+from plastorch.data.tables.records import Table, load_table
+from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.run import result
 from plastorch.experiments.context import Session
+from plastorch.experiments.files import PAPER
+from plastorch.experiments.files.config import FilesTablesConfig
 from plastorch.experiments.files.tables_claims import claims
 from plastorch.experiments.files.tables_metrics import metrics
-from plastorch.experiments.preset_defaults import (
-    Count,
-    Fraction,
-    Range,
-    Repeats,
-    Settings,
-    Share,
-    Size,
-)
 
-PAPER = "Stanojevic et al. 2020, File Classification, ISCAS, arXiv 2004.03953"
-ALL_TABLES = (*TABLES, corpus.NAME)
-MODELS = (
-    *("snn", "stdp", "majority", "logistic", "linear-svm", "rbf-svm", "rbf-nystroem", "boosting"),
-    *("naive-bayes", "neighbours", "most-alike", "prototypes", "raster"),
-    *("k-means", "k-modes", "k-medoids"),
-)
 SHOWN = "debian_files"
 """Table of which the report draws pictures, if it is among those of a run."""
 QUICK_RECORDS = 600
 """Of each table in a smoke run."""
-
-Job = Callable[[], list[Record]]
-
-
-@dataclass(frozen=True)
-class FilesTablesConfig(Settings):
-    """Settings of files-tables.
-
-    Args:
-        tables: of labelled records.
-        models: that learn from them.
-        folds: in each of which another part of a table is tested.
-        neurons_per_key: input neurons; keys that tell more of the classes get more of them.
-        least_neurons: of a table.
-        hidden_per_class: hidden neurons of the supervised network, of which there are at least
-            ``least_hidden`` and at most ``most_hidden``.
-        least_hidden: see there.
-        most_hidden: see there.
-        presentations: of training records to it; an epoch is all of them, and there are at least
-            ``least_epochs`` and at most ``most_epochs``.
-        least_epochs: see there.
-        most_epochs: see there.
-        dropouts: shares of input spikes that are left out in training, of which that one is taken
-            which is best on training records that were not learned from. With the largest it is
-            also tried whether it helps that three of four presentations lack keys.
-        weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
-        pairs: of phase-change devices per weight.
-        instances: times that the weights are written into devices.
-        tested: test records at most, where a network is tested many times.
-        references: training records with which others are compared one by one.
-        hashes: other ones than that which the network has learned with.
-    """
-
-    tables: tuple[str, ...] = ALL_TABLES
-    models: tuple[str, ...] = MODELS
-    folds: Annotated[int, Range(2, 100)] = 5
-    neurons_per_key: Size = 20
-    least_neurons: Size = 400
-    hidden_per_class: Size = 30
-    least_hidden: Size = 128
-    most_hidden: Size = 512
-    presentations: Count = 1_600_000
-    least_epochs: Count = 15
-    most_epochs: Count = 100
-    dropouts: tuple[Fraction, ...] = (0.0, 0.2)
-    weight_noise: Share = 0.04
-    pairs: Size = 1
-    instances: Repeats = 25
-    tested: Count = 2000
-    references: Count = 2000
-    hashes: Repeats = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, known in (("tables", ALL_TABLES), ("models", MODELS)):
-            check_names(name, getattr(self, name), known)
-        if not self.dropouts:
-            raise InputError("dropouts are none; expected some")
-        for name in ("epochs", "hidden"):
-            least, most = getattr(self, f"least_{name}"), getattr(self, f"most_{name}")
-            if least > most:
-                raise InputError(f"least_{name} is {least}; expected at most {most}")
-        self.check_network(max(self.least_neurons, self.neurons_per_key), self.least_hidden, 0)
-
-    def check_network(self, neurons: int, hidden: int, records: int) -> None:
-        """Raises InputError if patterns, a network, or its devices, don't fit."""
-        names = ("neurons_per_key", "least_neurons", "least_hidden", "most_hidden", "pairs")
-        sizes = {name: getattr(self, name) for name in names}
-        weights = neurons * hidden
-        check_memory(max(16, 24 * self.pairs) * weights + neurons * records, **sizes)
-
-    def check_table(self, table: Table) -> None:
-        """Raises InputError if what learns from a table doesn't fit."""
-        records = len(table.labels)
-        self.check_network(self.neurons(table), self.hidden(len(np.unique(table.labels))), records)
-        check_memory(4 * min(self.references, records) ** 2, references=self.references)
-
-    def neurons(self, table: Table) -> int:
-        """N, of a table."""
-        return max(self.least_neurons, self.neurons_per_key * table.frame.width)
-
-    def hidden(self, classes: int) -> int:
-        """H, with so many classes."""
-        return min(max(self.hidden_per_class * classes, self.least_hidden), self.most_hidden)
-
-    def epochs(self, records: int) -> int:
-        """Of the supervised network, with so many training records."""
-        epochs = round(self.presentations / records)
-        return min(max(epochs, self.least_epochs), self.most_epochs)
 
 
 def measure(config: FilesTablesConfig, session: Session) -> dict[str, Any]:

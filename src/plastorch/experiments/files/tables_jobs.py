@@ -1,6 +1,6 @@
 """The jobs of files-tables: each model in each fold of each table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,10 @@ from plastorch.data.tables.records import Table
 from plastorch.engine.run import Record
 from plastorch.experiments.files.baselines import BASELINES, measured, row
 from plastorch.experiments.files.clusters import CLUSTERINGS, clustered
+from plastorch.experiments.files.config import FilesTablesConfig
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.raster import RASTER
 from plastorch.experiments.files.spiking import Supervised, Way, supervised
-from plastorch.experiments.files.tables import FilesTablesConfig, Job
 from plastorch.experiments.files.winners import unsupervised
 from plastorch.files.encode import coincidence
 from plastorch.files.similarity import similarity
@@ -44,7 +44,9 @@ class Folds:
         return self._current[name, number]
 
 
-def jobs(config: FilesTablesConfig, name: str, folds: Folds, shown: str) -> list[Job]:
+def jobs(
+    config: FilesTablesConfig, name: str, folds: Folds, shown: str
+) -> list[Callable[[], list[Record]]]:
     """Of a table: each model in each fold, and first what patterns have to do with records.
 
     A model's folds follow each other, so that workers side by side have jobs of equal length.

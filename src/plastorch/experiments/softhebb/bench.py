@@ -17,10 +17,11 @@ from plastorch.data.catalogue import entry_of
 from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul, generator
 from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
-from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.rule import normalise
+from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.train import HebbianTraining
 
 PEER = "plain PyTorch, fp32, NCHW"

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.experiments.preset_defaults import Count, Fraction, Rate, Settings, Size
-from plastorch.hebbian.networks import ReadoutFrom
 from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
+from plastorch.hebbian.spec import ReadoutFrom
 from plastorch.hebbian.train import Mode
 
 _OF_PHOTOS: Mapping[str, Any] = {

@@ -15,9 +15,10 @@ from plastorch.engine.device import generator
 from plastorch.engine.distributed import share_out, workers
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.networks import NetworkSpec, SoftHebbNet, blocks_of
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import check_labels
 from plastorch.hebbian.rule import Competition
+from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
 Setting = Literal["temperature", "radius"]
