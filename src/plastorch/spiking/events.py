@@ -14,7 +14,7 @@ class Events(NamedTuple):
     """Input spikes of B independent networks; each network's spikes are in order of time."""
 
     times: Tensor
-    """Seconds, float64 [E]."""
+    """Spike times, seconds, float64 [E]."""
     source: Tensor
     """Inputs that spiked, int64 [E]."""
     offsets: Tensor

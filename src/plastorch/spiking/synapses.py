@@ -1,6 +1,6 @@
 """Storage of weights: as numbers, or in pairs of phase-change devices.
 
-A rule says by how much a weight should change; synapses determine how it does change. Rules use
+A rule says by how much a weight should change; synapses determine how it changes. Rules use
 them through three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
 :meth:`Synapses.program`.
 """

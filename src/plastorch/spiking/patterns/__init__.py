@@ -1,1 +1,1 @@
-"""Networks that learn to tell patterns of spikes apart, one spike per input."""
+"""Networks that learn to classify patterns of spikes, with one spike per input."""

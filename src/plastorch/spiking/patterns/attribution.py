@@ -1,10 +1,10 @@
-"""How much each input's spike drove a network's answer.
+"""Attribution of a network's answer to the spikes of its inputs.
 
-The answer is the class whose target is nearest; its margin is how much farther the next one is. To
-first order, an input's share in it is the gradient of the margin with respect to that input's
-spike, taken as a number that is 1: w_i · dM/dI(t_i), its weights times the gradient of the hidden
-neurons' currents at its time. Spikes of hidden and output neurons have surrogate gradients, as in
-training. Simonyan, Vedaldi, Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034:
+The answer is the class with the nearest target; its margin is how much farther the next target is.
+To first order, an input's share of the margin is the gradient of the margin with respect to the
+input's spike, taken as a number that is 1: w_i · dM/dI(t_i), its weights times the gradient of the
+hidden neurons' currents at its time. Spikes of hidden and output neurons have surrogate gradients,
+as in training. Simonyan, Vedaldi, Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034:
 gradient times input.
 """
 
@@ -26,35 +26,35 @@ from plastorch.spiking.patterns.network import (
 from plastorch.spiking.patterns.rule import Response, Weights, decide
 
 BATCH = 256
-"""Patterns whose potentials are kept at a time."""
+"""Number of patterns whose potentials are kept at a time."""
 
 
 class Attribution(NamedTuple):
-    """Answers to B patterns, and what they rest on."""
+    """Answers to B patterns, and their attributions."""
 
     response: Response
-    """Of the network."""
+    """Response of the network."""
     winner: Tensor
-    """The class that is the answer [B]."""
+    """Class that is the answer [B]."""
     runner_up: Tensor
-    """The class that would be, were it not for the winner [B]."""
+    """Class with the next nearest target [B]."""
     of_inputs: Tensor
-    """Share of each input in the margin; negative if it spoke for the runner-up [B, N]."""
+    """Share of each input in the margin [B, N]; negative if it favors the runner-up."""
 
 
 @torch.no_grad()
 def attribute(network: PatternNetwork, bins: Tensor) -> Attribution:
-    """Answers patterns and says how much each input drove the answer. The CPU computes it.
+    """Answers patterns and attributes the answers to inputs; computed on the CPU.
 
     Args:
-        network: of two classes or more.
+        network: network of two classes or more.
         bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
 
     Returns:
         Answers and attributions, 0 for inputs that don't fire.
 
     Raises:
-        InputError: for patterns that the network can't be shown, or one class.
+        InputError: if the network can't take the patterns, or has one class.
 
     Example:
         >>> network = PatternNetwork(3, 8, 2, generator=torch.Generator().manual_seed(0))

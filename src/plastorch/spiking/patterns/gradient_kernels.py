@@ -1,8 +1,8 @@
-"""The gradient of :mod:`plastorch.spiking.patterns.kernels`, pattern after pattern, for CPUs.
+"""Gradient of :mod:`plastorch.spiking.patterns.kernels`, pattern by pattern, for CPUs.
 
-From the kept potentials and traces alone: back through the output neurons, then through the hidden
-ones, to the gradients of what drives each of them in each step. Of these, weights gather sums over
-patterns; an input's spike has its weights' product with the gradient at its time.
+It needs only the kept potentials and traces: it goes back through the output neurons, then through
+the hidden ones, to the gradients of their drives in each step. Gradients of weights are sums of
+these over patterns; that of an input's spike is its weights times the gradient at its time.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from plastorch.spiking.patterns.kernels import compiled
 
 @compiled
 def _retreat(d_spikes, potentials, step, d_current, d_membrane, constants):  # type: ignore[no-untyped-def]
-    """A step of a layer backwards: from the gradient of its spikes [K] to that of its currents."""
+    """Goes back one step in a layer: from the gradient of spikes [K] to that of currents."""
     one = d_membrane.dtype.type(1)
     for k in range(len(d_membrane)):
         away = one + constants.slope * abs(potentials[step, k] - one)
@@ -60,7 +60,7 @@ def _drive_gradient(memory, b, of_spike, d_answer, transposed, constants, d_driv
 def backward(  # type: ignore[no-untyped-def]
     bins, weights, constants, begin, end, memory, d_distance, d_hidden_spikes, gradients
 ):
-    """Adds to the gradients of the weights."""
+    """Adds the gradients of the patterns from ``begin`` to ``end`` to those of the weights."""
     d_hidden, d_hidden_bias, d_output, d_output_bias = gradients
     (neurons, classes), dtype = weights[2].shape, weights[2].dtype
     steps = len(constants.target)
@@ -87,7 +87,7 @@ def backward(  # type: ignore[no-untyped-def]
 
 @compiled
 def attribute(bins, weights, constants, begin, end, memory, d_distance, of_inputs):  # type: ignore[no-untyped-def]
-    """Fills the gradient of each input's spike [B, N]; 0 where there is none."""
+    """Fills the gradient of each input's spike [B, N]; 0 for inputs that don't fire."""
     (neurons, classes), dtype = weights[2].shape, weights[2].dtype
     steps = len(constants.target)
     d_answer, d_drive = np.empty((steps, classes), dtype), np.empty((steps, neurons), dtype)

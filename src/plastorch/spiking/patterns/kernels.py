@@ -1,9 +1,9 @@
-"""The loops of :func:`plastorch.spiking.patterns.rule.respond`, for CPUs.
+"""Kernels of :func:`plastorch.spiking.patterns.rule.respond`, for CPUs.
 
-One pattern after the other: its spikes pick rows of the weights, so that the first layer costs a
-row per input instead of a matrix product per step, and hidden spikes pick rows of the second. A
-layer runs through all steps before the next one does, so that its spikes are found all at once;
-its potentials take the place of what drove them.
+Patterns are computed one by one. Spikes select rows of the weights, so that the first layer costs a
+row per input instead of a matrix product per step; hidden spikes select rows of the second layer. A
+layer runs through all steps before the next one does, so that all its spikes are found together;
+its potentials overwrite its drive.
 """
 
 from typing import Any, NamedTuple
@@ -22,55 +22,55 @@ compiled: Any = njit(
 )
 
 WORD = 8
-"""Bytes that are looked at together."""
+"""Number of bytes that are checked together."""
 
 
 class Constants(NamedTuple):
-    """Numbers of the weights' type, and the target's trace."""
+    """Constants in the weights' type, and the target's trace."""
 
     membrane: Any
-    """Decay in a step."""
+    """Decay factor of the membrane per step."""
     synapse: Any
-    """Decay in a step."""
+    """Decay factor of the current per step."""
     gain: Any
     """(1 - membrane) R."""
     trace: Any
-    """Decay in a step."""
+    """Decay factor of the trace per step."""
     slope: Any
     input_steps: int
     target: Any
-    """[S]."""
+    """Trace of the target [S]."""
 
 
 class Memory(NamedTuple):
-    """What the backward pass needs: arrays without patterns if there is none."""
+    """Arrays that the backward pass needs; without one, they hold no patterns."""
 
     hidden: Any
     """Potentials [B, S, H]."""
     output: Any
     """Potentials [B, S, C]."""
     trace: Any
-    """[B, S, C]."""
+    """Traces [B, S, C]."""
 
 
 class Scratch(NamedTuple):
-    """Room that patterns use one after the other."""
+    """Buffers that patterns use one after the other."""
 
     current: Any
-    """[H]."""
+    """Currents [H]."""
     membrane: Any
-    """[H]."""
+    """Potentials [H]."""
     fired: Any
     """1 where a hidden neuron fired in a step, else 0 [S, H, rounded up to whole words]."""
     words: Any
-    """Where in ``fired``, seen as words, there are spikes."""
+    """Indices of the words of ``fired`` that hold spikes."""
     places: Any
-    """Where in ``fired`` there are spikes."""
+    """Indices of spikes in ``fired``."""
 
 
 @compiled
 def scratch_for(weights, steps):  # type: ignore[no-untyped-def]
-    """Room for networks of that size."""
+    """Allocates buffers for networks of that size."""
     neurons, dtype = len(weights[1]), weights[1].dtype
     fired = np.zeros((steps, -(-neurons // WORD) * WORD), np.uint8)
     words, places = np.empty(fired.size // WORD + 1, np.int64), np.empty(fired.size + 1, np.int64)
@@ -79,7 +79,7 @@ def scratch_for(weights, steps):  # type: ignore[no-untyped-def]
 
 @compiled
 def memory_of_one(weights, steps):  # type: ignore[no-untyped-def]
-    """Room for one pattern."""
+    """Allocates memory for one pattern."""
     (neurons, classes), dtype = weights[2].shape, weights[2].dtype
     hidden = np.empty((1, steps, neurons), dtype)
     output = np.empty((1, steps, classes), dtype)
@@ -88,7 +88,7 @@ def memory_of_one(weights, steps):  # type: ignore[no-untyped-def]
 
 @compiled
 def rest(bias, drive):  # type: ignore[no-untyped-def]
-    """What adds to the currents of a layer without spikes, drive [S, K]."""
+    """Fills the drive of a layer without spikes, which is its bias [S, K]."""
     for step in range(len(drive)):
         for k in range(len(bias)):
             drive[step, k] = bias[k]
@@ -96,7 +96,7 @@ def rest(bias, drive):  # type: ignore[no-untyped-def]
 
 @compiled
 def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-def]
-    """Adds the spikes, bins [n], of the inputs from ``first`` on to the hidden drive [S, H]."""
+    """Adds the spikes, bins [n], of inputs from ``first`` on to the hidden drive [S, H]."""
     for i in range(len(bins)):
         step = bins[i]
         if step < steps:
@@ -106,7 +106,7 @@ def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-de
 
 @compiled
 def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-untyped-def]
-    """Turns the drive of hidden neurons into their potentials, and tells which fired."""
+    """Turns the drive of hidden neurons into their potentials, and marks which fired."""
     neurons, one = drive.shape[1], drive.dtype.type(1)
     for k in range(neurons):
         current[k] = membrane[k] = 0
@@ -122,9 +122,9 @@ def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-unty
 
 @compiled
 def list_spikes(fired, in_words, words, places):  # type: ignore[no-untyped-def]
-    """Where ones are among zeros, in ``places``; returns how many.
+    """Lists the indices of ones among zeros in ``places``; returns their number.
 
-    There is no branch at a spike, as the processor would guess it wrongly most times.
+    There is no branch at a spike, as the processor would mispredict it most times.
     """
     hits = count = 0
     for word in range(len(in_words)):
@@ -139,7 +139,7 @@ def list_spikes(fired, in_words, words, places):  # type: ignore[no-untyped-def]
 
 @compiled
 def _output(answer, constants, traces, distance, potential):  # type: ignore[no-untyped-def]
-    """Turns the drive of output neurons into their potentials; returns how often they fired."""
+    """Turns the drive of output neurons into their potentials; returns their number of spikes."""
     classes, one = answer.shape[1], answer.dtype.type(1)
     current, membrane = np.zeros(classes, answer.dtype), np.zeros(classes, answer.dtype)
     trace = np.zeros(classes, answer.dtype)
@@ -170,7 +170,7 @@ def _output(answer, constants, traces, distance, potential):  # type: ignore[no-
 
 @compiled
 def answer_drive(weights, constants, scratch, memory, place, results, b):  # type: ignore[no-untyped-def]
-    """Answers the pattern whose drive is in the memory; the results are those of pattern b."""
+    """Answers the pattern whose drive is in the memory; fills the results of pattern b."""
     distance, potential, hidden_spikes, output_spikes = results
     drive, answer, fired = memory.hidden[place], memory.output[place], scratch.fired
     _hidden(drive, constants, scratch.current, scratch.membrane, fired)

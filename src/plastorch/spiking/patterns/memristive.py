@@ -1,12 +1,12 @@
-"""A trained network whose weights are conductances of phase-change memory devices.
+"""Trained networks with weights stored as conductances of phase-change memory devices.
 
-Training is done in numbers; then each weight is written, once, into pairs of devices, as well as
-that can be done, and read whenever the network is used. Devices drift and their readings are noisy;
-:class:`plastorch.spiking.synapses.PhaseChangeSynapses` says how. What drifts alike can be made up
-for: one factor per layer. Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on
-spiking neural networks*, ISCAS 2020, arXiv 2004.03953, has memristive synapses; Joshi et al.,
-*Accurate deep neural network inference using computational phase-change memory*, Nat. Commun. 11
-(2020) 2473, the writing of trained weights and the compensation of their drift.
+Training uses ordinary numbers. Then each weight is written once into pairs of devices, as exactly
+as possible, and read whenever the network is used. Devices drift and readings are noisy, see
+:class:`plastorch.spiking.synapses.PhaseChangeSynapses`. Drift common to all devices of a layer can
+be compensated by one factor per layer. Stanojevic, Cherubini, Moraitis, Sebastian, *File
+classification based on spiking neural networks*, ISCAS 2020, arXiv 2004.03953, has memristive
+synapses; Joshi et al., *Accurate deep neural network inference using computational phase-change
+memory*, Nat. Commun. 11 (2020) 2473, writes trained weights and compensates their drift.
 """
 
 import copy
@@ -20,31 +20,31 @@ from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.synapses import PhaseChangeState, PhaseChangeSynapses
 
 LAYERS = ("hidden_weight", "output_weight")
-"""What is written into devices; biases are constant currents of the neurons and stay numbers."""
+"""Weights that are written into devices; biases are constant currents and stay numbers."""
 
 
 class _Layer(NamedTuple):
-    """The devices of a layer."""
+    """Devices of a layer."""
 
     synapses: PhaseChangeSynapses
     state: PhaseChangeState
     total: Tensor
-    """Sum of the sizes of the weights, as read when they had just been written."""
+    """Sum of the absolute weights, as read right after writing."""
 
 
 class MemristiveNetwork:
-    """A network's weights, written into phase-change devices at time 0.
+    """Weights of a network, written into phase-change devices at time 0.
 
-    A layer's largest weight is the largest difference of conductances that a pair of devices can
-    have.
+    A layer's largest weight corresponds to the largest difference of conductances of a pair of
+    devices.
 
     Args:
-        network: trained; it is not changed.
-        generator: of the noise of writing and reading.
-        pairs: of devices per weight.
+        network: trained network; it is not changed.
+        generator: random generator for writing and reading noise.
+        pairs: number of device pairs per weight.
 
     Raises:
-        InputError: if a weight is not finite, or there is no pair.
+        InputError: if a weight is not finite, or ``pairs`` is not positive.
 
     Example:
         >>> random = torch.Generator().manual_seed(0)
@@ -70,13 +70,13 @@ class MemristiveNetwork:
     def read(
         self, time: float, generator: torch.Generator, compensated: bool = False
     ) -> PatternNetwork:
-        """A network with the weights as they are read at a time.
+        """Returns a network with the weights as read at a time.
 
         Args:
-            time: since they were written, seconds.
-            generator: of the noise of reading.
-            compensated: whether each layer's weights are scaled so that the sum of their sizes is
-                what it was when they had just been written.
+            time: time since writing, seconds.
+            generator: random generator for the reading noise.
+            compensated: whether each layer's weights are scaled so that the sum of their absolute
+                values is what it was right after writing.
 
         Raises:
             InputError: if the time is negative.

@@ -19,26 +19,26 @@ from plastorch.spiking.patterns.rule import (
 )
 
 WORK_PER_THREAD = 1 << 20
-"""Weights of patterns' spikes that are worth a thread."""
+"""Work that is worth a thread: number of patterns times number of weights."""
 INITIAL_DRIVE = 1.4
-"""Standard deviation of a hidden neuron's summed weights: a tenth of them fire at a time."""
+"""Standard deviation of hidden neurons' summed weights; a tenth of the neurons fire at a time."""
 INITIAL_ANSWER = 2.0
-"""The same of an output neuron, of whose inputs few fire."""
+"""Standard deviation of an output neuron's summed weights; few of its inputs fire."""
 
 
 class PatternNetwork(nn.Module):
-    """Classifies patterns of one spike per input by a pattern of output spikes.
+    """Network that classifies patterns of one spike per input by a pattern of output spikes.
 
     Stanojevic et al., *File classification based on spiking neural networks*, arXiv 2004.03953;
     equations in :mod:`plastorch.spiking.patterns.rule`. On a CPU, compiled loops compute the
     response and its gradient; elsewhere torch does.
 
     Args:
-        inputs: N.
-        hidden: H.
-        classes: C.
-        neuron: constants; the default ones if None.
-        generator: of the initial weights; torch's own if None.
+        inputs: number of inputs N.
+        hidden: number of hidden neurons H.
+        classes: number of classes C.
+        neuron: constants of the neurons; the defaults if None.
+        generator: random generator for the initial weights; torch's own if None.
 
     Raises:
         InputError: if a size is not positive.
@@ -71,7 +71,7 @@ class PatternNetwork(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(classes))
 
     def weights(self) -> Weights:
-        """All that is learned, as :func:`plastorch.spiking.patterns.rule.respond` takes it."""
+        """Returns the weights as :func:`plastorch.spiking.patterns.rule.respond` takes them."""
         return Weights(self.hidden_weight, self.hidden_bias, self.output_weight, self.output_bias)
 
     def forward(self, bins: Tensor) -> Response:
@@ -81,7 +81,7 @@ class PatternNetwork(nn.Module):
             bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
 
         Raises:
-            InputError: for patterns of another size or type, or spikes after the last input step.
+            InputError: if patterns have another size or type, or spikes after the last input step.
         """
         self.check(bins)
         if bins.device.type != "cpu":
@@ -90,7 +90,7 @@ class PatternNetwork(nn.Module):
         return Response(*_Answer.apply(bins, self.neuron, keep, *self.weights()))  # type: ignore[no-untyped-call]
 
     def check(self, bins: Tensor) -> None:
-        """Raises InputError for patterns that the network can't be shown; see :meth:`forward`."""
+        """Raises InputError if the network can't take the patterns; see :meth:`forward`."""
         inputs = len(self.hidden_weight)
         if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
             raise InputError(
@@ -100,7 +100,7 @@ class PatternNetwork(nn.Module):
         self.check_steps(bins)
 
     def check_steps(self, bins: Tensor) -> None:
-        """Raises InputError for spikes after the last input step."""
+        """Raises InputError if there are spikes after the last input step."""
         last = self.neuron.input_steps
         wrong = (bins >= last) & (bins != NO_SPIKE)
         if bool(wrong.any()):
@@ -115,7 +115,7 @@ class PatternNetwork(nn.Module):
 
 
 class _Answer(torch.autograd.Function):
-    """Compiled; differentiable in the weights, but not twice."""
+    """Compiled response; differentiable in the weights, but only once."""
 
     @staticmethod
     def forward(
@@ -135,7 +135,7 @@ class _Answer(torch.autograd.Function):
         bins, *tensors = ctx.saved_tensors
         weights, kept = Weights(*tensors[:4]), tensors[4:]
         sizes = bins.shape[1], kept[0].shape[-1], kept[1].shape[-1]
-        check_weights(weights, *sizes)  # a parameter may hold others by now
+        check_weights(weights, *sizes)  # a parameter may have been replaced by now
         wanted = gradients[0].contiguous().numpy(), gradients[2].contiguous().numpy()
         arguments = as_arrays(bins, weights, ctx.neuron)
         memory, shares = kernels.Memory(*arrays_of(kept)), {}
@@ -145,7 +145,7 @@ class _Answer(torch.autograd.Function):
             gradient_kernels.backward(*arguments, begin, end, memory, *wanted, arrays_of(share))
 
         in_threads(run, len(bins), len(bins) * weights[0].numel() // WORK_PER_THREAD)
-        ordered = [shares[begin] for begin in sorted(shares)]  # whichever thread ended first
+        ordered = [shares[begin] for begin in sorted(shares)]  # in whichever order threads ended
         sums = [torch.stack(parts).sum(0) for parts in zip(*ordered, strict=True)]
         return None, None, None, *sums
 
@@ -153,20 +153,20 @@ class _Answer(torch.autograd.Function):
 def compute(
     bins: Tensor, weights: Weights, neuron: PatternNeuron, keep: bool
 ) -> tuple[Response, list[Tensor]]:
-    """What compiled loops make of :func:`plastorch.spiking.patterns.rule.respond`, and keep of it.
+    """Runs compiled :func:`plastorch.spiking.patterns.rule.respond`; keeps what a gradient needs.
 
     Args:
         bins: patterns on the CPU [B, N].
-        weights: on the CPU.
-        neuron: constants.
-        keep: whether potentials and traces are kept, as a gradient needs them.
+        weights: weights on the CPU.
+        neuron: constants of the neurons.
+        keep: whether to keep potentials and traces, as a gradient needs them.
 
     Returns:
-        The response, without a gradient, and tensors of a ``kernels.Memory``.
+        Response, without a gradient, and the tensors of a ``kernels.Memory``.
 
     Raises:
-        InputError: if the weights don't fit the patterns or each other, or are not finite, or a
-            constant isn't in their type.
+        InputError: if weights don't fit the patterns or each other, or are not finite, or a
+            constant is out of range for their type.
     """
     from plastorch.spiking.patterns import kernels
 
@@ -189,8 +189,8 @@ def compute(
 def check_weights(
     weights: Weights, inputs: int, hidden: int | None = None, classes: int | None = None
 ) -> None:
-    """Raises InputError unless weights are those of a network, of any size where it is None."""
-    from plastorch.engine.numba_options import REAL, check_arrays  # numba takes a second
+    """Raises InputError unless weights fit each other and the sizes given (None: any size)."""
+    from plastorch.engine.numba_options import REAL, check_arrays  # importing numba takes a second
 
     check_arrays(hidden_weight=(weights.hidden, (inputs, hidden), REAL))
     hidden, real = weights.hidden.shape[1], weights.hidden.dtype
@@ -202,18 +202,18 @@ def check_weights(
 
 
 def as_arrays(bins: Tensor, weights: Any, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
-    """Patterns, weights and constants as the kernels take them."""
+    """Returns patterns, weights and constants as the kernels take them."""
     return bins.contiguous().numpy(), arrays_of(weights), constants_of(neuron, weights[0].dtype)
 
 
 def arrays_of(tensors: Any) -> tuple[Any, ...]:
-    """Tensors on the CPU as arrays in C order."""
+    """Returns tensors on the CPU as arrays in C order."""
     return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
 
 
 @cache
 def constants_of(neuron: PatternNeuron, dtype: torch.dtype) -> Any:
-    """The constants that the kernels take, in the type of the weights."""
+    """Returns the constants of the kernels, in the type of the weights."""
     from plastorch.engine.numba_options import check_constants
     from plastorch.spiking.patterns import kernels
 

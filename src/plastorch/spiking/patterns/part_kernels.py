@@ -1,8 +1,8 @@
-"""Answers to patterns that are sorted so that neighbours begin alike, for CPUs.
+"""Kernels that answer patterns sorted so that neighbors begin alike, for CPUs.
 
-What the inputs of a pattern's first parts do to the hidden neurons is kept as long as later
-patterns begin with the same parts, and not computed again. Each part's spikes are added in the same
-order whatever is shared, so a pattern's answer has the same bits as alone.
+The effect of the inputs of a pattern's first parts on the hidden neurons is kept, not computed
+again, as long as later patterns begin with the same parts. Each part's spikes are added in the same
+order whatever is shared, so a pattern gets bitwise the same answer as alone.
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ from plastorch.spiking.patterns.kernels import (
 )
 
 DEEPEST = 63
-"""Most parts of a beginning that is kept, as each is a bit of a number."""
+"""Largest number of shared first parts that is kept, as each is one bit of an integer."""
 
 
 @compiled
 def departures(codes):  # type: ignore[no-untyped-def]
-    """The first part in which each pattern, codes [B, M], is not as the one before; M if none."""
+    """Returns the first part where each pattern, codes [B, M], differs from the last; M if none."""
     parts = codes.shape[1]
     departure = np.zeros(len(codes), np.int64)
     for b in range(1, len(codes)):
@@ -35,7 +35,7 @@ def departures(codes):  # type: ignore[no-untyped-def]
 
 @compiled
 def _wanted(departure, begin, end):  # type: ignore[no-untyped-def]
-    """Which beginnings of each pattern later ones share: bit m is that of the first m parts."""
+    """Returns which beginnings of each pattern later ones share: bit m is for the first m parts."""
     wanted = np.zeros(end - begin, np.uint64)
     one = np.uint64(1)
     for place in range(end - begin - 2, -1, -1):
@@ -46,7 +46,7 @@ def _wanted(departure, begin, end):  # type: ignore[no-untyped-def]
 
 @compiled
 def _copy(source, target):  # type: ignore[no-untyped-def]
-    """Steps of currents."""
+    """Copies steps of currents."""
     for step in range(len(source)):
         for k in range(source.shape[1]):
             target[step, k] = source[step, k]
@@ -59,16 +59,16 @@ def respond_to_parts(  # type: ignore[no-untyped-def]
     """Fills distance [U, C], potential [U, C], hidden_spikes [U], output_spikes [U].
 
     Args:
-        tables: uint8, all rows of all parts' tables, one after the other.
-        starts: where each part's table begins [M].
-        sizes: inputs of each part [M].
-        codes: rows of the tables, of different patterns in order [U, M].
-        departure: at most :data:`DEEPEST` [U].
-        weights: of the network.
-        constants: of the network.
+        tables: rows of all parts' tables, one after the other, uint8.
+        starts: start of each part's table [M].
+        sizes: number of inputs of each part [M].
+        codes: rows in the tables for each different pattern, sorted [U, M].
+        departure: first part that differs from the pattern before, at most :data:`DEEPEST` [U].
+        weights: weights of the network.
+        constants: constants of the network.
         begin: first pattern.
-        end: one after the last pattern.
-        results: to be filled.
+        end: pattern after the last.
+        results: arrays to fill.
     """
     steps, spiking = len(constants.target), constants.input_steps
     scratch, memory = scratch_for(weights, steps), memory_of_one(weights, steps)

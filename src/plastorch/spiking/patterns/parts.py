@@ -1,10 +1,10 @@
-"""Many patterns that are put together from few parts, and a network's answers to them.
+"""Patterns composed of few different parts, and a network's answers to them.
 
 Where inputs come in groups, such as those of a record's keys, a group has far fewer different
-patterns than there are records. Told by these, patterns take little room, and a network answers
-them fast: patterns that are the same are answered once, and the others in an order in which
-neighbours begin alike, so that only what differs is computed. The first parts should be those with
-many inputs and few different patterns.
+patterns than there are records. Stored as such parts, patterns take little memory, and a network
+answers them fast: equal patterns are answered once, and different ones in an order in which
+neighbors begin alike, so that only their differences are computed. Parts with many inputs and few
+different patterns should come first.
 """
 
 from collections.abc import Sequence
@@ -25,21 +25,21 @@ from plastorch.spiking.patterns.network import (
 from plastorch.spiking.patterns.rule import Response
 
 USEFUL = 512
-"""Patterns that are worth a thread."""
+"""Number of patterns that are worth a thread."""
 _SMALL = 1 << 16
-"""Numbers below this are sorted faster."""
+"""Bound below which numbers are sorted faster."""
 
 
 class Parts(NamedTuple):
     """B patterns in M parts."""
 
     tables: Sequence[NDArray[np.uint8]]
-    """Different patterns of each part's inputs [P_m, N_m], in the order of the inputs."""
+    """Different patterns of each part's inputs, in the order of the inputs [P_m, N_m]."""
     codes: NDArray[np.uint32]
-    """Which row of each part's table a pattern has [B, M]."""
+    """Row of each pattern in each part's table [B, M]."""
 
     def assemble(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.uint8]:
-        """The patterns themselves, all or some of them [B, N].
+        """Returns the patterns as bins, all or some of them [B, N].
 
         Example:
             >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
@@ -58,19 +58,19 @@ class Parts(NamedTuple):
 
 
 class Different(NamedTuple):
-    """U different patterns among B, in an order in which neighbours begin alike."""
+    """U different patterns among B, in an order in which neighbors begin alike."""
 
     rows: NDArray[np.int64]
-    """One of those that have each pattern [U]."""
+    """Row of one occurrence of each different pattern [U]."""
     which: NDArray[np.int64]
-    """Which of the different ones each of the B is [B]."""
+    """Index of each of the B patterns among the different ones [B]."""
 
 
 def different(parts: Parts) -> Different:
-    """Finds out which patterns are the same.
+    """Finds the different patterns.
 
     Raises:
-        InputError: if a code is not one of its table's, or an array is of another type.
+        InputError: if a code is out of its table's range, or an array is of another type.
 
     Example:
         >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7], [8]], np.uint8)]
@@ -96,18 +96,18 @@ def different(parts: Parts) -> Different:
 
 @torch.no_grad()
 def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Response:
-    """Answers the different patterns; with the same bits as :meth:`PatternNetwork.forward` does.
+    """Answers the different patterns, bitwise the same as :meth:`PatternNetwork.forward`.
 
     Args:
-        network: on the CPU.
+        network: network on the CPU.
         parts: patterns.
-        found: which of them are different.
+        found: different patterns among them.
 
     Returns:
-        The response to the U different patterns.
+        Response to the U different patterns.
 
     Raises:
-        InputError: for patterns that the network can't be shown, or rows that there are not.
+        InputError: if the network can't take the patterns, or rows are out of range.
 
     Example:
         >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
@@ -151,8 +151,8 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
 
 
 def _check(parts: Parts) -> None:
-    """Raises InputError for codes that are not of the tables, and for arrays of other types."""
-    from plastorch.engine.numba_options import check_arrays  # numba takes a second
+    """Raises InputError if codes are out of the tables' range, or arrays are of other types."""
+    from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
 
     check_arrays(codes=(parts.codes, (None, None), np.uint32))
     check_arrays(**{f"table {m}": (t, (None, None), np.uint8) for m, t in enumerate(parts.tables)})

@@ -1,19 +1,19 @@
 """A feed-forward spiking network that answers a pattern of spikes with a pattern of spikes.
 
-Each of N inputs fires once or not at all, in a step that is given; H hidden and C output neurons
-are leaky integrate-and-fire neurons with a synaptic current:
+Each of N inputs fires once, in a given step, or not at all; H hidden and C output neurons are leaky
+integrate-and-fire neurons with a synaptic current:
 
     I(t) = exp(-dt/τ_s) I(t-1) + b + Σ w s(t),
     u(t) = exp(-dt/τ_m) u(t-1) + (1 - exp(-dt/τ_m)) R I(t) - z(t-1),   z(t) = 1 if u(t) > 1.
 
-Class c wants its output neuron to fire at certain times and all others to be silent. How far an
-answer is from that is van Rossum's distance: the squared difference of spike trains that are
-smoothed by exponential traces. Stanojevic, Cherubini, Moraitis, Sebastian, *File classification
-based on spiking neural networks*, ISCAS 2020, arXiv 2004.03953: target patterns and a distance to
-them; van Rossum, *A novel spike distance*, Neural Computation 13, 2001.
+The target of class c is that its output neuron fires at certain times and all others are silent. An
+answer is compared with targets by van Rossum's distance, the squared difference of spike trains
+that are smoothed by exponential traces. Stanojevic, Cherubini, Moraitis, Sebastian, *File
+classification based on spiking neural networks*, ISCAS 2020, arXiv 2004.03953: target patterns and
+a distance to them; van Rossum, *A novel spike distance*, Neural Computation 13, 2001.
 
-These are the equations in torch, step by step, on any device: what the kernels for CPUs are
-compared with.
+Here the equations are computed in torch, step by step, on any device, as a reference for the
+kernels for CPUs.
 """
 
 from dataclasses import dataclass
@@ -26,23 +26,23 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 
 NO_SPIKE = 255
-"""In a pattern: this input does not fire."""
+"""Bin of an input that does not fire."""
 
 
 @dataclass(frozen=True)
 class PatternNeuron:
-    """Constants of all neurons, and of how their answers are read. Times are in seconds.
+    """Constants of all neurons, and of the readout of their answers. Times are in seconds.
 
     Args:
-        tau_membrane: τ_m.
-        tau_synapse: τ_s, of the synaptic current.
-        resistance: R.
-        dt: of a step.
-        input_steps: in which inputs may fire.
-        tail_steps: after them, in which the network may still answer.
-        target_times: at which the output neuron of the right class is to fire.
-        tau_trace: of the traces that are compared.
-        slope: how fast the surrogate gradient of a spike, 1 / (1 + slope abs(u - 1))², falls.
+        tau_membrane: time constant τ_m of the membrane.
+        tau_synapse: time constant τ_s of the synaptic current.
+        resistance: membrane resistance R.
+        dt: duration of a step.
+        input_steps: number of steps in which inputs may fire.
+        tail_steps: number of later steps in which the network may still answer.
+        target_times: times at which the output neuron of the right class should fire.
+        tau_trace: time constant of the traces that are compared.
+        slope: steepness of the surrogate gradient of a spike, 1 / (1 + slope abs(u - 1))².
 
     Raises:
         InputError: if a constant is out of range, or a target comes after the last step.
@@ -76,28 +76,28 @@ class PatternNeuron:
             raise InputError(f"tail_steps is {self.tail_steps}; expected 0 or more")
         if self.input_steps >= NO_SPIKE:
             raise InputError(f"input_steps is {self.input_steps}; expected less than {NO_SPIKE}")
-        object.__setattr__(self, "target_times", tuple(self.target_times))  # from JSON: a list
-        end = (self.steps - 0.5) * self.dt  # later ones would round to the step after the last
+        object.__setattr__(self, "target_times", tuple(self.target_times))  # a list if from JSON
+        end = (self.steps - 0.5) * self.dt  # later times would round to the step after the last
         if not self.target_times or not all(map(self._has, self.target_times)):
             raise InputError(
                 f"target_times are {self.target_times}; expected one or more in [0, {end:g}) s"
             )
 
     def _has(self, time: float) -> bool:
-        """Whether a time is nearest to one of the steps."""
+        """Returns whether a time is nearest to one of the steps."""
         return 0 <= time < inf and round(time / self.dt) < self.steps
 
     @property
     def steps(self) -> int:
-        """Of a whole presentation."""
+        """Number of steps per presentation."""
         return self.input_steps + self.tail_steps
 
     def decay(self, tau: float) -> float:
-        """In one step."""
+        """Returns the decay factor per step."""
         return exp(-self.dt / tau)
 
     def target(self) -> Tensor:
-        """Trace of the spike train that is wanted of the right output neuron [S]."""
+        """Returns the trace of the target spike train of the right class's output neuron [S]."""
         fires = torch.zeros(self.steps, dtype=torch.float64)
         for time in self.target_times:
             fires[round(time / self.dt)] = 1
@@ -110,33 +110,33 @@ class PatternNeuron:
 
 
 class Weights(NamedTuple):
-    """All that is learned."""
+    """Weights and biases of a network."""
 
     hidden: Tensor
-    """[N, H]."""
+    """Hidden weights [N, H]."""
     hidden_bias: Tensor
-    """Constant currents [H]."""
+    """Constant currents of the hidden neurons [H]."""
     output: Tensor
-    """[H, C]."""
+    """Output weights [H, C]."""
     output_bias: Tensor
-    """[C]."""
+    """Constant currents of the output neurons [C]."""
 
 
 class Response(NamedTuple):
-    """What B patterns are answered with."""
+    """Response of a network to B patterns."""
 
     distance: Tensor
-    """To the target pattern of each class [B, C]."""
+    """Distance to the target pattern of each class [B, C]."""
     potential: Tensor
-    """Highest potential of each output neuron [B, C]: who was nearest to firing."""
+    """Highest potential of each output neuron [B, C]; the highest of all was nearest to firing."""
     hidden_spikes: Tensor
-    """Of each pattern [B]; differentiable by the surrogate."""
+    """Number of hidden spikes for each pattern [B]; differentiable by the surrogate."""
     output_spikes: Tensor
-    """Of each pattern [B]."""
+    """Number of output spikes for each pattern [B]."""
 
 
 class Spike(torch.autograd.Function):
-    """1 above the threshold; its gradient is a surrogate that falls off on both sides."""
+    """Step function of the excess over the threshold, with a surrogate gradient."""
 
     @staticmethod
     def forward(ctx: Any, excess: Tensor, slope: float) -> Tensor:
@@ -151,28 +151,28 @@ class Spike(torch.autograd.Function):
 
 
 class NeuronState(NamedTuple):
-    """Of a layer between two steps."""
+    """State of a layer between two steps."""
 
     current: Tensor
-    """[B, K]."""
+    """Synaptic currents [B, K]."""
     membrane: Tensor
-    """[B, K]."""
+    """Potentials [B, K]."""
     fired: Tensor
-    """In the last step, without a gradient [B, K]."""
+    """Spikes of the last step, without a gradient [B, K]."""
 
 
 def neuron_step(
     drive: Tensor, state: NeuronState, neuron: PatternNeuron
 ) -> tuple[Tensor, NeuronState]:
-    """One step of current-based leaky integrate-and-fire neurons.
+    """Runs one step of current-based leaky integrate-and-fire neurons.
 
     Args:
-        drive: what spikes and bias add to the currents [B, K].
-        state: before.
-        neuron: constants.
+        drive: increase of the currents by spikes and bias [B, K].
+        state: state before the step.
+        neuron: constants of the neurons.
 
     Returns:
-        Spikes, 0 or 1 [B, K], and the state after.
+        Spikes, 0 or 1 [B, K], and the state after the step.
 
     Example:
         >>> rest = NeuronState(*torch.zeros(3, 1, 1))
@@ -189,15 +189,15 @@ def neuron_step(
 
 
 def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
-    """Shows patterns to a network, step by step.
+    """Presents patterns to a network, step by step.
 
     Args:
         bins: step of each input's spike, or :data:`NO_SPIKE`, uint8 [B, N].
-        weights: of the network.
-        neuron: constants.
+        weights: weights of the network.
+        neuron: constants of the neurons.
 
     Returns:
-        Distances to the classes' target patterns, and who fired how much.
+        Distances to the classes' target patterns, highest potentials, and numbers of spikes.
 
     Example:
         >>> weights = Weights(*(torch.zeros(size) for size in ((3, 4), 4, (4, 2), 2)))
@@ -230,7 +230,7 @@ def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
 
 
 def decide(response: Response) -> Tensor:
-    """The class whose target is nearest [B]; among equals, the one that was nearest to firing.
+    """Returns the class with the nearest target [B]; among equals, the one nearest to firing.
 
     Example:
         >>> one = torch.ones(1)

@@ -1,4 +1,4 @@
-"""Trains a network on patterns of spikes by backpropagation through time."""
+"""Training of a network on patterns of spikes by backpropagation through time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, Response, decide
 
 SCALE = 16.0
-"""Difference of distances at which one class is e times as probable as another."""
+"""Difference of distances that makes one class e times as probable as another."""
 PULL = 2e-3
-"""Weight of the distance to the right class's target itself."""
+"""Weight of the distance to the right class's target in the loss."""
 SPIKES = (0.05, 1.0)
-"""Hidden spikes per neuron and pattern; fewer or more are penalised."""
+"""Range of hidden spikes per neuron and pattern; fewer or more are penalized."""
 PENALTY = 0.02
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
@@ -26,13 +26,13 @@ NOISY = 1 / 3
 PARTIAL = 0.75
 """Share of the presentations in which keys may be missing."""
 LARGEST_WEIGHT = 4.0
-"""Standard deviations of a layer's weights to which they are cut then."""
+"""Bound to which noisy weights are clipped, in standard deviations of a layer's weights."""
 LARGEST_GRADIENT = 1.0
-"""Norm to which gradients are cut."""
+"""Norm to which gradients are clipped."""
 
 
 def probabilities(distance: Tensor) -> Tensor:
-    """Of the classes, from distances to their targets [B, C].
+    """Returns the probabilities of classes, from the distances to their targets [B, C].
 
     Example:
         >>> probabilities(torch.tensor([[0.0, 16.0]]))
@@ -42,10 +42,10 @@ def probabilities(distance: Tensor) -> Tensor:
 
 
 def loss(response: Response, labels: Tensor, hidden: int) -> Tensor:
-    """Cross-entropy of the classes' probabilities, with the right target nearer and few spikes.
+    """Returns the cross-entropy, plus terms for distance to the right target and for spike counts.
 
     Args:
-        response: of a network.
+        response: response of a network.
         labels: right classes [B].
         hidden: number of hidden neurons.
     """
@@ -69,26 +69,26 @@ def train(
     weight_noise: float = 0.0,
     key_of_neuron: Tensor | None = None,
 ) -> None:
-    """Trains with Adam; the learning rate rises and then falls to 0 as a cosine.
+    """Trains with Adam; the learning rate rises, then falls to 0 as a cosine.
 
-    For devices that hold weights inexactly, weights can be noisy in the last third of the epochs:
+    For devices that store weights inexactly, weights can be noisy in the last third of the epochs:
     Joshi et al., *Accurate deep neural network inference using computational phase-change memory*,
     Nat. Commun. 11 (2020) 2473.
 
     Args:
-        network: to be trained in place.
+        network: network, trained in place.
         bins: patterns, uint8 [B, N].
-        labels: their classes, int64 [B].
-        generator: of the order of the patterns.
-        epochs: passes.
-        learning_rate: the highest.
-        batch: patterns per step.
-        tell: called after each epoch with its number and the accuracy in it.
-        dropout: share of input spikes that are left out, others each time.
-        weight_noise: standard deviation of that noise, as a share of a layer's largest weight.
-        key_of_neuron: from which key each input neuron has its spike, int64 [N]. If given, three of
-            four presentations lack keys, each time others, so that the network can also answer
-            before all keys are there.
+        labels: classes of the patterns, int64 [B].
+        generator: random generator for the order, dropout, missing keys and noise.
+        epochs: number of passes.
+        learning_rate: highest learning rate.
+        batch: number of patterns per step.
+        tell: function called after each epoch with its number and its accuracy.
+        dropout: share of input spikes dropped at random.
+        weight_noise: standard deviation of the noise, as a share of a layer's largest weight.
+        key_of_neuron: key that makes each input neuron spike, int64 [N]. If given, three of four
+            presentations lack keys, chosen at random, so that the network can also answer before
+            all keys are there.
 
     Raises:
         InputError: if there are no patterns, a label is no class, a number is out of range, or not
@@ -140,12 +140,12 @@ def train(
 
 
 def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> Tensor:
-    """Patterns of which a quarter are whole and the others lack keys: any share of them [B, N].
+    """Returns patterns of which a quarter are whole; the others lack a random share of keys [B, N].
 
     Args:
         bins: whole patterns, uint8 [B, N].
-        key_of_neuron: from which key each input neuron has its spike, int64 [N].
-        generator: of the shares and the keys.
+        key_of_neuron: key that makes each input neuron spike, int64 [N].
+        generator: random generator for the shares and the keys.
 
     Example:
         >>> bins, keys = torch.zeros(1000, 6, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 2, 2])
@@ -161,7 +161,7 @@ def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> 
 
 @contextmanager
 def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) -> Iterator[None]:
-    """Adds noise to the weights, and takes it away again from what they have become."""
+    """Adds noise to the weights; then subtracts it from the updated weights and clips them."""
     if noise == 0:
         yield
         return
@@ -183,16 +183,16 @@ def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) ->
 def update(
     network: PatternNetwork, optimiser: torch.optim.Optimizer, bins: Tensor, labels: Tensor
 ) -> int:
-    """One step of an optimiser down the loss of a few patterns.
+    """Runs one optimizer step on the loss of a batch of patterns.
 
     Args:
-        network: to be trained in place.
-        optimiser: of its parameters.
+        network: network, trained in place.
+        optimiser: optimizer of the network's parameters.
         bins: patterns, uint8 [B, N].
-        labels: their classes, int64 [B].
+        labels: classes of the patterns, int64 [B].
 
     Returns:
-        How many patterns the network got right before.
+        Number of patterns that the network classified correctly before the step.
 
     Example:
         >>> network = PatternNetwork(2, 4, 2, generator=torch.Generator().manual_seed(0))
@@ -211,7 +211,7 @@ def update(
 
 
 def _rate(step: int, total: int) -> float:
-    """Share of the highest learning rate."""
+    """Returns the learning rate as a share of the highest."""
     warm_up = max(1, round(WARM_UP * total))
     if step < warm_up:
         return (step + 1) / warm_up
@@ -220,12 +220,12 @@ def _rate(step: int, total: int) -> float:
 
 @torch.no_grad()
 def answer(network: PatternNetwork, bins: Tensor, batch: int = 4096) -> Response:
-    """Shows any number of patterns, some at a time.
+    """Answers any number of patterns, in batches.
 
     Args:
-        network: as trained.
-        bins: uint8 [B, N].
-        batch: patterns at a time.
+        network: trained network.
+        bins: patterns, uint8 [B, N].
+        batch: number of patterns per batch.
 
     Example:
         >>> answer(PatternNetwork(2, 4, 3), torch.zeros(5, 2, dtype=torch.uint8)).distance.shape

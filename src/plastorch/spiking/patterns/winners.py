@@ -1,4 +1,4 @@
-"""The layer of :mod:`plastorch.spiking.patterns.winners_rule` as a module, and how it learns."""
+"""The layer of :mod:`plastorch.spiking.patterns.winners_rule` as a module, and its training."""
 
 from typing import Any, NamedTuple
 
@@ -17,18 +17,18 @@ from plastorch.spiking.patterns.winners_rule import (
 )
 
 WORK_PER_THREAD = 1 << 20
-"""Weights of patterns' spikes that are worth a thread."""
+"""Work that is worth a thread: number of patterns times number of weights."""
 MOST_WINS = 2**62
-"""Of a neuron: far from the largest number."""
+"""Largest number of wins of a neuron, far from the largest int64."""
 
 
 class Cost(NamedTuple):
-    """Of answers to B patterns."""
+    """Cost of answers to B patterns."""
 
     input_spikes: Tensor
-    """Before the decision; later ones are not heard [B]."""
+    """Number of input spikes before the decision; later ones are ignored [B]."""
     output_spikes: Tensor
-    """[B]."""
+    """Number of output spikes [B]."""
     operations: Tensor
     """Synaptic operations: input spikes times neurons [B]."""
 
@@ -36,17 +36,16 @@ class Cost(NamedTuple):
 class PatternWinners(nn.Module):
     """Neurons that compete for patterns of one spike per input and learn them without labels.
 
-    Equations in :mod:`plastorch.spiking.patterns.winners_rule`. What is learned lives in buffers;
-    between two patterns there is no other state. On a CPU, compiled loops do what torch does
-    elsewhere.
+    Equations are in :mod:`plastorch.spiking.patterns.winners_rule`. What is learned is in buffers;
+    no other state is kept between patterns. CPUs run compiled loops, other devices torch.
 
     Args:
-        inputs: N.
-        neurons: K.
-        rule: constants; the default ones if None.
-        generator: of the first weights, uniform in [0, 1].
-        device: where the weights live.
-        dtype: their type.
+        inputs: number of inputs N.
+        neurons: number of neurons K.
+        rule: constants of the rule; the defaults if None.
+        generator: random generator for the initial weights, uniform in [0, 1].
+        device: device of the weights.
+        dtype: data type of the weights.
 
     Raises:
         InputError: if a size is not positive, or there are fewer neurons than output spikes.
@@ -61,11 +60,11 @@ class PatternWinners(nn.Module):
     """
 
     weight: Tensor
-    """[K, N]."""
+    """Weights [K, N]."""
     theta: Tensor
-    """[K]."""
+    """Thresholds [K]."""
     wins: Tensor
-    """Patterns that each neuron has learned, int64 [K]."""
+    """Number of patterns that each neuron has learned, int64 [K]."""
 
     def __init__(
         self,
@@ -87,16 +86,16 @@ class PatternWinners(nn.Module):
         self.register_buffer("wins", theta.long())
 
     def forward(self, bins: Tensor) -> Winners:
-        """Answers patterns; nothing changes.
+        """Answers patterns without learning.
 
         Args:
             bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
 
         Returns:
-            The first neurons to fire and when they do [B, S]; ``order[:, 0]`` are the winners.
+            Neurons that fire first and their times [B, S]; ``order[:, 0]`` are the winners.
 
         Raises:
-            InputError: for patterns of another size or type, or weights that are out of range.
+            InputError: if patterns have another size or type, or weights are out of range.
         """
         self.check(bins)
         if self.weight.device.type == "cpu":
@@ -113,16 +112,16 @@ class PatternWinners(nn.Module):
         return answer(bins, self.weight, self.theta, self.rule)
 
     def partial_fit(self, bins: Tensor) -> Winners:
-        """Learns patterns, each once, one after the other in the order given.
+        """Learns patterns once each, in the order given.
 
         Args:
-            bins: as in :meth:`forward`.
+            bins: patterns as in :meth:`forward`.
 
         Returns:
-            What each was answered with, before it was learned.
+            Answer to each pattern, before it was learned.
 
         Raises:
-            InputError: for patterns of another size or type, or weights that are out of range.
+            InputError: if patterns have another size or type, or weights are out of range.
         """
         self.check(bins)
         if len(bins) == 0:
@@ -140,25 +139,25 @@ class PatternWinners(nn.Module):
         """Learns patterns in random order, several times; what was learned before is kept.
 
         Args:
-            bins: as in :meth:`forward`.
-            generator: of the order.
-            epochs: passes.
+            bins: patterns as in :meth:`forward`.
+            generator: random generator for the order.
+            epochs: number of passes.
 
         Raises:
-            InputError: for no patterns, those of another size or type, or no epochs.
+            InputError: if there are no patterns or epochs, or patterns have another size or type.
         """
         phase = WinnersPhase(self, bins, generator, epochs)
         while phase.position < phase.total:
             phase.step()
 
     def cost(self, bins: Tensor) -> Cost:
-        """What it takes to answer patterns, as :meth:`forward` takes them."""
+        """Returns the cost of answering patterns, which are as in :meth:`forward`."""
         self.check(bins)
         spikes = (bins < self.rule.steps).sum(1)
         return Cost(spikes, torch.full_like(spikes, self.rule.spikes), spikes * len(self.theta))
 
     def check(self, bins: Tensor) -> None:
-        """Raises InputError for patterns that the layer can't be shown; see :meth:`forward`."""
+        """Raises InputError if the layer can't take the patterns; see :meth:`forward`."""
         inputs = self.weight.shape[-1]
         if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
             raise InputError(
@@ -175,10 +174,10 @@ class PatternWinners(nn.Module):
             raise InputError(f"neurons is {neurons}; expected {self.rule.spikes} or more")
 
     def _arrays(self) -> tuple[Any, Any]:
-        """State and constants as the kernels take them; all but the weights are the layer's own.
+        """Returns state and constants for the kernels; all but weights share the layer's memory.
 
         Raises:
-            InputError: if the buffers don't fit each other or the rule, or hold what none learns.
+            InputError: if buffers don't fit each other or the rule, or hold impossible values.
         """
         from plastorch.engine.numba_options import REAL, check_arrays, check_constants
         from plastorch.spiking.patterns.winners_kernels import Arrays, Constants
@@ -201,7 +200,7 @@ class PatternWinners(nn.Module):
         return arrays, Constants(effect, *(number(constant) for constant in constants))
 
     def _results(self, bins: Tensor) -> Any:
-        """Room for the answers to patterns."""
+        """Allocates the results for patterns."""
         from plastorch.spiking.patterns.winners_kernels import Results
 
         order = self.wins.new_empty(len(bins), self.rule.spikes)
@@ -213,18 +212,18 @@ class PatternWinners(nn.Module):
 
 
 class WinnersPhase:
-    """Learning in pieces: a phase that can go on from a checkpoint; see ``engine/loop.py``.
+    """Training phase in pieces, which can resume from a checkpoint; see ``engine/loop.py``.
 
     Args:
-        layer: which learns.
+        layer: layer to train.
         bins: patterns [B, N].
-        generator: of their order.
-        epochs: passes.
-        piece: patterns per step.
-        name: of the phase.
+        generator: random generator for their order.
+        epochs: number of passes.
+        piece: number of patterns per step.
+        name: name of the phase.
 
     Raises:
-        InputError: for no patterns, those of another size or type, or no epochs.
+        InputError: if there are no patterns or epochs, or patterns have another size or type.
     """
 
     def __init__(
@@ -244,7 +243,7 @@ class WinnersPhase:
         self._before = generator.get_state()
 
     def step(self) -> list[Record]:
-        """Learns the next patterns of the epoch; logs when the winners fired on average."""
+        """Learns the next patterns of the epoch; records the mean time at which winners fired."""
         number = self.position % self.pieces
         self.generator.set_state(self._before)
         order = torch.randperm(len(self.bins), generator=self.generator)
@@ -258,9 +257,9 @@ class WinnersPhase:
         return [{"phase": self.name, "step": self.position, "milliseconds": milliseconds}]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The generator's state before the epoch."""
+        """Returns the generator's state before the epoch."""
         return {"generator": self._before}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Loads what :meth:`state_dict` returned."""
         self._before = state["generator"].cpu()

@@ -1,8 +1,8 @@
-"""The layer of :mod:`plastorch.spiking.patterns.winners_rule`, pattern after pattern, for CPUs.
+"""Kernels of the layer of :mod:`plastorch.spiking.patterns.winners_rule`, for CPUs.
 
-Nothing happens between spikes but decay, so that a spike's effect at the decision depends on its
-step alone: a pattern costs a row of weights, [N, K] here, per input that fires before it. Learning
-goes through one column.
+Between spikes there is only decay, so a spike's effect at the decision depends only on its step: a
+pattern costs a row of weights, [N, K] here, per input that fires before the decision. Learning
+changes one column.
 """
 
 from typing import Any, NamedTuple
@@ -13,23 +13,23 @@ from plastorch.spiking.patterns.kernels import compiled
 
 
 class Arrays(NamedTuple):
-    """The state, changed in place by learning."""
+    """State of the layer, changed in place by learning."""
 
     weight: Any
-    """[N, K]."""
+    """Weights [N, K]."""
     half_norm: Any
     """½ Σ w² of each neuron [K]."""
     theta: Any
-    """[K]."""
+    """Thresholds [K]."""
     wins: Any
-    """[K]."""
+    """Number of patterns that each neuron has learned [K]."""
 
 
 class Constants(NamedTuple):
-    """Numbers of the weights' type."""
+    """Constants in the weights' type."""
 
     effect: Any
-    """Of a spike in each step up to the decision."""
+    """Effect of a spike in each step up to the decision."""
     inhibition: Any
     learning_rate: Any
     homeostasis: Any
@@ -39,14 +39,14 @@ class Results(NamedTuple):
     """Answers to B patterns."""
 
     order: Any
-    """Who fires first, second, … [B, S]."""
+    """Neurons that fire first, second, … [B, S]."""
     lack: Any
-    """What they lack [B, S]."""
+    """Drive that they lack [B, S]."""
 
 
 @compiled
 def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def]
-    """Fills what each neuron lacks [K]."""
+    """Fills the drive that each neuron lacks [K]."""
     weight, half_norm, theta, _ = arrays
     effect, inhibition = constants.effect, constants.inhibition
     inhibited = inhibition - inhibition
@@ -65,7 +65,7 @@ def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def
 
 @compiled
 def _compete(b, lack, results):  # type: ignore[no-untyped-def]
-    """Fills the answer to pattern b; ``lack`` is used up."""
+    """Fills the answer to pattern b; overwrites ``lack``."""
     for place in range(results.order.shape[1]):
         first = 0
         for k in range(1, len(lack)):
@@ -77,7 +77,7 @@ def _compete(b, lack, results):  # type: ignore[no-untyped-def]
 
 @compiled
 def _learn(bins, b, k, arrays, constants):  # type: ignore[no-untyped-def]
-    """Neuron k learns pattern b."""
+    """Makes neuron k learn pattern b."""
     weight, half_norm, theta, wins = arrays
     number, steps = weight.dtype.type, len(constants.effect)
     wins[k] += 1
@@ -107,7 +107,7 @@ def respond(bins, begin, end, arrays, constants, results):  # type: ignore[no-un
 
 @compiled
 def learn(bins, arrays, constants, results):  # type: ignore[no-untyped-def]
-    """Answers and learns all patterns in turn."""
+    """Answers and learns all patterns one after the other."""
     lack = np.empty_like(arrays.theta)
     for b in range(len(bins)):
         _integrate(bins, b, arrays, constants, lack)

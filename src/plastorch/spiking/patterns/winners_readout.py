@@ -1,9 +1,9 @@
-"""What the neurons of a layer stand for, once some labels are known.
+"""Readout of the classes for which the neurons of a layer stand, from some labels.
 
-A neuron is named by the class of most of the labelled patterns that it won. The order in which the
-first neurons fire says more than the winner alone: which other groups a pattern is near to. Its
-classes are counted for the winner, for the first two, and so on, and each count is smoothed by the
-one before it, so that orders which are seldom seen count as little as they should.
+A neuron gets the class of most of the labeled patterns that it won. The order in which the first
+neurons fire says more than the winner alone: which other groups are near the pattern. Classes are
+counted for the winner, for the first two neurons, and so on. Each count is smoothed by the one
+before, so that rarely seen orders have little weight.
 """
 
 from typing import NamedTuple
@@ -15,19 +15,19 @@ from plastorch.engine.errors import InputError, check_positive
 
 
 def label_neurons(winner: Tensor, labels: Tensor, neurons: int, classes: int) -> Tensor:
-    """The class of each neuron: of most of the labelled patterns that it won.
+    """Returns the class of each neuron: that of most of the labeled patterns that it won.
 
     Args:
-        winner: neurons that fired first, for labelled patterns [B].
-        labels: the patterns' classes, int64 [B].
-        neurons: K.
-        classes: C.
+        winner: neurons that fired first, for labeled patterns [B].
+        labels: classes of the patterns, int64 [B].
+        neurons: number of neurons K.
+        classes: number of classes C.
 
     Returns:
-        Classes [K]; that of most patterns for neurons that won none; the lowest one of equals.
+        Classes [K]; neurons that won none get that of most patterns; ties go to the lowest class.
 
     Raises:
-        InputError: if there is no labelled pattern, or a neuron or class out of range.
+        InputError: if there is no labeled pattern, or a neuron or class is out of range.
 
     Example:
         >>> label_neurons(torch.tensor([0, 0, 0, 2]), torch.tensor([1, 1, 0, 0]), 4, 2)
@@ -40,36 +40,36 @@ def label_neurons(winner: Tensor, labels: Tensor, neurons: int, classes: int) ->
 
 
 class OrderReadout(NamedTuple):
-    """Probabilities of classes, by the order in which neurons fire."""
+    """Class probabilities given the order in which neurons fire."""
 
     neurons: int
     prior: Tensor
-    """Of the classes, if nothing fires [C]."""
+    """Class probabilities if nothing fires [C]."""
     orders: tuple[Tensor, ...]
-    """Numbers of the orders of 1, 2, … neurons that were seen, sorted, int64 [U]."""
+    """Indices of the orders of 1, 2, … neurons that were seen, sorted, int64 [U]."""
     probabilities: tuple[Tensor, ...]
-    """Of the classes after each of them [U, C]."""
+    """Class probabilities after each of these orders [U, C]."""
 
 
 def learn_orders(
     order: Tensor, labels: Tensor, neurons: int, classes: int, smoothing: float = 2.0
 ) -> OrderReadout:
-    """Learns the classes' probabilities from labelled patterns.
+    """Learns class probabilities from labeled patterns.
 
     After an order o of s neurons, seen n times, n_c of them with class c,
 
         P(c | o) = (n_c + a P(c | first s - 1 of o)) / (n + a).
 
     Args:
-        order: neurons in the order in which they fired; only the first one, or more [B, S].
-        labels: the patterns' classes, int64 [B].
-        neurons: K.
-        classes: C.
-        smoothing: a, in patterns.
+        order: neurons in the order in which they fired, one or more per pattern [B, S].
+        labels: classes of the patterns, int64 [B].
+        neurons: number of neurons K.
+        classes: number of classes C.
+        smoothing: strength a of the smoothing, in patterns.
 
     Raises:
-        InputError: if there is no labelled pattern, a neuron or class is out of range, or the
-            smoothing not positive.
+        InputError: if there is no labeled pattern, a neuron or class is out of range, or the
+            smoothing is not positive.
 
     Example:
         >>> order = torch.tensor([[0, 1], [0, 1], [0, 2]])
@@ -96,11 +96,11 @@ def learn_orders(
 
 
 def class_probabilities(order: Tensor, readout: OrderReadout) -> Tensor:
-    """Of the classes, by the longest beginning of each order that was seen.
+    """Returns class probabilities by the longest beginning of each order that was seen.
 
     Args:
-        order: neurons in the order in which they fired [B, S], of as many as were learned or fewer.
-        readout: as learned.
+        order: neurons in the order in which they fired, at most as many as were learned [B, S].
+        readout: learned readout.
 
     Returns:
         Probabilities [B, C].
@@ -122,7 +122,7 @@ def class_probabilities(order: Tensor, readout: OrderReadout) -> Tensor:
 
 
 def _count(group: Tensor, labels: Tensor, groups: int, classes: int) -> Tensor:
-    """How often each class is in each group [groups, C]."""
+    """Counts how often each class is in each group [groups, C]."""
     counts = torch.bincount(group * classes + labels, minlength=groups * classes)
     return counts.view(groups, classes)
 

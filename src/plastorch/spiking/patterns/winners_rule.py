@@ -1,39 +1,39 @@
 """A layer of neurons that compete for patterns of spikes and learn them, without labels.
 
-N inputs fire once or not at all, and K leaky integrate-and-fire neurons with a synaptic current
-hear all of them. An inhibitory cell takes half of a full weight from each spike:
+N inputs fire once or not at all, and all of them drive K leaky integrate-and-fire neurons with a
+synaptic current. An inhibitory cell subtracts half of a full weight at each spike:
 
     I_k(t) = exp(-dt/τ_s) I_k(t-1) + Σ_i (w_ki - 1/2) s_i(t),
     u_k(t) = exp(-dt/τ_m) u_k(t-1) + g I_k(t).
 
-A rhythm holds the neurons back until the decision, half-way through the pattern. From then on their
-common inhibition falls, and neuron k fires once it has made up for what k lacks:
+A rhythm holds the neurons back until the decision, halfway through the pattern. From then on their
+common inhibition falls, and neuron k fires once the fall has offset the drive d_k that it lacks:
 
     time_k = decision + fall max(0, d_k),    d_k = θ_k + ½ Σ_i w_ki² - u_k.
 
-As g lets a spike count 1 on average, d_k - θ_k is about half the squared distance of the weights
-from the pattern of who has fired: the neuron that is most like it fires first. It alone learns, as
-it fires, from the inputs x that fired before; the next few neurons only tell who is next best:
+As g makes a spike count 1 on average, d_k - θ_k is about half the squared distance of the weights
+from the pattern of inputs that have fired: the most similar neuron fires first. Only it learns, as
+it fires, from the inputs x that fired before; the next few neurons only show which are next best:
 
     w_ki += η (x_i - w_ki),    θ_k += h η D² / N,    D = Σ_i (x_i - w_ki)²,
 
 and all θ fall so that their sum stays 0. At a neuron's n-th spike η is 1 / (n + 1), but not less
 than a constant. So weights become probabilities that an input fires before the neuron does. They
-stay in [0, 1] and change at the neuron's own spikes only, as memristive devices need it.
+stay in [0, 1] and change only at the neuron's own spikes, as memristive devices require.
 
 Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural networks*,
 ISCAS 2020, arXiv 2004.03953, have such a layer with STDP, but do not publish its equations. These
-are ours, and why they are what they are was found on tables of labelled records:
+equations are ours; tables of labeled records gave the reasons for them:
 
-- **Half-way.** Every input fires once, so at the end all have fired and all patterns look alike.
-  What tells values apart is who has fired by a certain time, and that is most if half have.
+- **Halfway.** Every input fires once, so at the end all have fired and all patterns look alike.
+  What distinguishes values is which inputs have fired by a certain time, most so if half have.
 - **A rhythm.** In a race to a fixed threshold, each neuron looks at another part of the pattern;
   thresholds must follow the drive to keep it there, and groups are found less well.
 - **Thresholds that rise by the squared mismatch.** If each spike counted alike, all neurons would
-  fire equally often: large groups of equal records would be divided and rare ones thrown together.
-  A neuron may fire often if patterns are what it expects.
-- **Several spikes.** The first one tells about as much as the nearest of K means does, and can't
-  tell more: it is one of K answers. The order of the first two or three divides the records more
+  fire equally often: large groups of equal records would be divided and rare ones merged. A neuron
+  may fire often if patterns match its weights.
+- **Several spikes.** The first spike tells about as much as the nearest of K means, and can't tell
+  more, as it is one of K answers. The order of the first two or three divides the records more
   finely, for no more synapses; see :mod:`plastorch.spiking.patterns.winners_readout`.
 """
 
@@ -50,7 +50,7 @@ from plastorch.spiking.neurons import check_not_negative, check_step
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 INHIBITION = 0.5
-"""Of all neurons by an input's spike, as a share of the largest weight."""
+"""Inhibition of all neurons by an input's spike, as a share of the largest weight."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class WinnerRule:
     """Constants of the neurons and of their plasticity. Times are in seconds.
 
     Args:
-        tau_membrane: τ_m.
-        tau_synapse: τ_s, of the synaptic current.
-        dt: of a step. Larger than a time constant, it gives a warning.
-        decision: until which input counts, and neurons are held back.
-        fall: in which the inhibition falls by what a spike at a full weight of 1 drives.
-        spikes: output spikes per pattern; neurons that fire first.
-        learning_rate: the lowest η.
-        homeostasis: h.
+        tau_membrane: time constant τ_m of the membrane.
+        tau_synapse: time constant τ_s of the synaptic current.
+        dt: duration of a step. If it exceeds a time constant, a warning is given.
+        decision: time until which input counts and neurons are held back.
+        fall: time in which the inhibition falls by the effect of a spike at a full weight of 1.
+        spikes: number of output spikes per pattern, from the neurons that fire first.
+        learning_rate: lowest learning rate η.
+        homeostasis: strength h of the homeostasis of thresholds.
 
     Raises:
         InputError: if a constant is out of range.
@@ -91,19 +91,19 @@ class WinnerRule:
         check_not_negative(homeostasis=self.homeostasis)
         if not 0 < self.learning_rate <= 1:
             raise InputError(f"learning_rate is {self.learning_rate}; expected above 0, at most 1")
-        if not 0.5 < self.decision / self.dt < NO_SPIKE + 0.5:  # else steps aren't as many
+        if not 0.5 < self.decision / self.dt < NO_SPIKE + 0.5:  # else the number of steps differs
             raise InputError(
                 f"decision is {self.decision}; expected 1 to {NO_SPIKE} steps of {self.dt} s"
             )
 
     @property
     def steps(self) -> int:
-        """In which input counts."""
+        """Number of steps in which input counts."""
         return round(self.decision / self.dt)
 
     @cached_property
     def effect(self) -> tuple[float, ...]:
-        """Of a spike in each of these steps at a weight of 1: on the membrane, at the decision."""
+        """Effects of a spike at weight 1 in each of these steps on the membrane at the decision."""
         raw, current, membrane = [], 1.0, 0.0
         for _ in range(self.steps):
             membrane = exp(-self.dt / self.tau_membrane) * membrane + current
@@ -113,7 +113,7 @@ class WinnerRule:
 
     @property
     def gain(self) -> float:
-        """g: the mean effect is 1."""
+        """Gain g, at which the mean effect is 1."""
         return self.effect[-1]
 
 
@@ -121,21 +121,21 @@ class Winners(NamedTuple):
     """Answers to patterns."""
 
     order: Tensor
-    """Neurons in the order in which they fired; the winner comes first [..., S]."""
+    """Neurons in the order in which they fire, the winner first [..., S]."""
     time: Tensor
-    """When they did, in seconds from the pattern's beginning [..., S]."""
+    """Times of their spikes since the start of the pattern, seconds [..., S]."""
 
 
 def integrate(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
-    """Membranes at the decision, step by step from the beginning of a pattern.
+    """Returns the potentials at the decision, step by step from the beginning of a pattern.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
-        weight: [K, N].
-        rule: constants.
+        weight: weights [K, N].
+        rule: constants of the rule.
 
     Returns:
-        u [B, K].
+        Potentials u [B, K].
 
     Example:
         >>> bins, rule = torch.tensor([[0, 9, 12, 255]], dtype=torch.uint8), WinnerRule()
@@ -153,11 +153,11 @@ def integrate(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
 
 
 def compete(lack: Tensor, rule: WinnerRule) -> Winners:
-    """The first neurons to fire as inhibition falls; of those at the same time, the lowest number.
+    """Returns the first neurons to fire as inhibition falls; among ties, the lowest index first.
 
     Args:
-        lack: d, of the neurons [B, K].
-        rule: constants.
+        lack: drive d that the neurons lack [B, K].
+        rule: constants of the rule.
 
     Example:
         >>> compete(torch.tensor([[30.0, 20.0, 40.0]]), WinnerRule(spikes=2))
@@ -169,13 +169,13 @@ def compete(lack: Tensor, rule: WinnerRule) -> Winners:
 
 
 def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Winners:
-    """Shows patterns to a network that doesn't learn.
+    """Answers patterns without learning.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
-        weight: [K, N].
-        theta: [K].
-        rule: constants.
+        weight: weights [K, N].
+        theta: thresholds [K].
+        rule: constants of the rule.
 
     Example:
         >>> bins = torch.tensor([[15, 3], [3, 15]], dtype=torch.uint8)
@@ -192,13 +192,13 @@ def learn(bins: Tensor, weight: Tensor, theta: Tensor, wins: Tensor, rule: Winne
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
-        weight: [K, N].
-        theta: [K].
-        wins: patterns that each neuron has learned, int64 [K].
-        rule: constants.
+        weight: weights [K, N].
+        theta: thresholds [K].
+        wins: number of patterns that each neuron has learned, int64 [K].
+        rule: constants of the rule.
 
     Returns:
-        What each was answered with, before it was learned.
+        Answer to each pattern, before it was learned.
 
     Example:
         >>> weight, theta = torch.tensor([[0.9, 0.2], [0.1, 0.9]]), torch.zeros(2)

@@ -63,7 +63,7 @@ class Course(NamedTuple):
     starts: Tensor
     """Stream s has the output spikes from ``starts[s]`` to ``starts[s + 1]`` [S + 1]."""
     scale: Tensor
-    """Factor c of each frame, by which traces are inputs of norm 1 on average [T, S]."""
+    """Factor c of each frame, which gives traces a norm of 1 on average [T, S]."""
     frame: float
     """Duration of a frame, seconds."""
     duration: float
@@ -190,7 +190,7 @@ def learn(
     Args:
         course: input spikes and times of output spikes.
         trace: traces ε at the beginning [B, D].
-        state: what was learned before.
+        state: weights, biases and spike counts learned before.
         constants: constants of learning.
         timing: rates and time constants of the spikes.
 
@@ -304,7 +304,7 @@ def _arrays(course: Course, trace: Tensor) -> Course:
 
 
 def _check_found(winners: Tensor, **state: Tensor) -> None:
-    """Raises InputError if a potential wasn't finite, so that no neuron was chosen, or a state."""
+    """Raises InputError if a neuron wasn't chosen, by overflow, or the state isn't finite."""
     from plastorch.engine.numba_options import check_arrays
 
     if bool((winners < 0).any()):

@@ -132,7 +132,7 @@ def _compete(u, hard):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _choose(posterior, choice):  # type: ignore[no-untyped-def]
-    """Returns the neuron that spikes by a number in [0, 1), or -1 if potentials aren't finite."""
+    """Chooses the neuron that spikes by a number in [0, 1); -1 if the posterior isn't finite."""
     reached = posterior.dtype.type(0)
     for k in range(len(posterior)):
         reached += posterior[k]
@@ -144,7 +144,7 @@ def _choose(posterior, choice):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _take_up(k, x, weight, memory, left, share, track):  # type: ignore[no-untyped-def]
-    """Updates F += share (x - W - F), or share (x - W), after F has decayed."""
+    """Adds share (x - W - F), or share (x - W), to F after its decay."""
     share = weight.dtype.type(share)
     kept = weight.dtype.type(left[k])
     if track:

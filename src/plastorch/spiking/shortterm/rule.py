@@ -161,8 +161,8 @@ def decay(state: ShortTermState, constants: ShortTerm) -> ShortTermState:
 def update(
     x: Tensor, y: Tensor, state: ShortTermState, weight: Tensor, constants: ShortTerm
 ) -> ShortTermState:
-    """Updates F += γ y (x - W - F), as a steady-state Kalman filter of each object's deviation;
-    its share y is the posterior, or 1 where the object is known.
+    """Adds γ y (x - W - F) to F, as a steady-state Kalman filter of each object's deviation does;
+    the share y of an object is its posterior, or 1 where it is known.
 
     ``accumulate``: F += γ y (x - W). A neuron's trace: F += γ y. An input's: F += γ x.
 
