@@ -57,7 +57,7 @@ def mean_square_resource(
 def timing_margin(
     slow: float, fast: float, correlation: float, share: float, rule: FatiguingSTDP
 ) -> float:
-    """Returns by how much a slow correlated input beats a fast uncorrelated one; above 0, it wins.
+    """Returns by how much a slow correlated input beats a fast uncorrelated one.
 
     share √c (1 + U r_fast τ_fatigue) - τ_trace (r_fast - r_slow): the contribution of common events
     to a trace at output spikes, less that of the difference of rates. Without fatigue it is
