@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from plastorch.engine.errors import InputError
-from plastorch.report.load import load_result, load_run, series
+from plastorch.report.load import RunData, kept, load_result, load_run, series
 
 
 def test_reads_everything_the_run_wrote(make_run, tmp_path):
@@ -124,3 +125,13 @@ def test_series_is_sorted_and_the_last_of_a_step_wins(log):
     found = series([*others, *rows], "a", "step", ["y"])
     assert {row["step"]: row["y"] for row in found} == dict(log)
     assert [row["step"] for row in found] == sorted({step for step, _ in log})
+
+
+def test_kept_arrays_have_equal_sizes_where_letters_are_equal():
+    arrays = {"a": np.ones((2, 3)), "b": np.ones((3, 2)), "empty": np.ones((0, 3))}
+    found = RunData(Path("run"), {}, [], arrays)
+    assert kept(found, a="NM", b="MN") is not None
+    assert kept(found, a="NM", b="NM") is None
+    assert kept(found, a="NN") is None
+    assert kept(found, a="N") is None
+    assert kept(found, empty="NM") is None

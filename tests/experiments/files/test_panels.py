@@ -14,8 +14,8 @@ from plastorch.experiments.files.figures import (
     draw_curves,
     draw_patterns,
 )
-from plastorch.experiments.files.panels import files_panels, is_files_phase
-from plastorch.experiments.registry import panels_of as panels
+from plastorch.experiments.files.panels import panels
+from plastorch.experiments.registry import panels_of
 from plastorch.report import write_report
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT, Theme, to_png
@@ -90,9 +90,8 @@ NAMES = [
 
 
 def test_a_run_has_the_panels_that_it_has_data_for() -> None:
-    assert [panel.name for panel in files_panels(run(**arrays()))] == NAMES
     assert [panel.name for panel in panels(run(**arrays()))] == NAMES  # and no plain curves
-    assert files_panels(run([])) == []
+    assert panels(run([])) == []
     system = [
         {
             "phase": "system-python-kind",
@@ -103,7 +102,7 @@ def test_a_run_has_the_panels_that_it_has_data_for() -> None:
         }
         for m, a in (("snn", 0.9), ("majority", 0.5))
     ]
-    (only,) = files_panels(run(system))
+    (only,) = panels(run(system))
     assert only.name == "accuracies" and "python kind: spiking, labels" in only.caption
 
 
@@ -116,18 +115,22 @@ def test_records_that_are_damaged_are_left_out() -> None:
         row | {"accuracy": 0.5, "fold": None},
         row | {"accuracy": 0.5, "phase": 7},
     ):
-        assert files_panels(run([bad])) == []
+        assert panels(run([bad])) == []
     broken = arrays() | {"pair_similarity": np.full(50, np.nan), "example_ends": np.array([])}
-    assert files_panels(run([], **broken)) == []
+    assert panels(run([], **broken)) == []
 
 
-def test_phases_are_told() -> None:
-    assert is_files_phase("tables-adult") and is_files_phase("system-share-kind")
-    assert not is_files_phase("readout")
+def test_other_phases_get_plain_curves() -> None:
+    found = [
+        {"phase": phase, "step": step, "loss": 1 / step}
+        for phase in ("tables-adult", "system-share-kind", "readout")
+        for step in (1, 2)
+    ]
+    assert [panel.title for panel in panels(run(found))] == ["Course of “readout”"]
 
 
 def test_captions_tell_figures() -> None:
-    found = {panel.name: panel for panel in files_panels(run(**arrays()))}
+    found = {panel.name: panel for panel in panels(run(**arrays()))}
     assert "adult: spiking, labels" in found["accuracies"].caption
     assert "Correlation 1.0000" in found["coincidences"].caption
     assert found["confusions"].title.endswith("debian files")
@@ -199,7 +202,7 @@ def test_confusions_are_counts_of_the_most_frequent_classes(
 ) -> None:
     drawn: list[Any] = []
     monkeypatch.setattr("plastorch.report.figures.confusion", lambda *given: drawn.append(given))
-    (panel,) = [p for p in files_panels(run()) if p.name == "confusions"]
+    (panel,) = [p for p in panels(run()) if p.name == "confusions"]
     panel.draw(LIGHT)
     matrix, names, _ = drawn[0]
     assert names == [*(f"kind-{n}" for n in range(9)), "others"]
@@ -213,6 +216,6 @@ def test_the_page_of_a_run_has_its_figures(make_run: Callable[..., Path], tmp_pa
     found = [row for row in rows() if row["model"] == "stream"]
     (made / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
     (made / "arrays.safetensors").unlink()
-    page = write_report(made).read_text()
+    page = write_report(made, panels_of).read_text()
     assert "While keys arrive" in page and "Course of" not in page
     assert {path.stem for path in (made / "figures").glob("*.png")} == {"stream"}

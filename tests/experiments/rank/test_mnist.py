@@ -16,7 +16,7 @@ from plastorch.experiments.context import Session
 from plastorch.experiments.rank import mnist as rank_mnist
 from plastorch.experiments.rank.mnist import MODELS, Pictures, RankMnistConfig, measure
 from plastorch.experiments.rank.mnist_claims import BETAS, _entropy_claims, claims
-from plastorch.experiments.rank.timing_panels import timing_panels
+from plastorch.experiments.rank.timing_panels import panels
 from plastorch.rank import RankTraining
 from plastorch.report.load import load_run
 
@@ -57,7 +57,7 @@ def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
     assert phases[5:] == [f"{model}{kind}" for model in names for kind in ("-first", "")]
     first = [row for row in rows if str(row["phase"]).endswith("-first")]
     assert all(row["computed_steps"] == 1 for row in first)
-    names = [panel.name for panel in timing_panels(load_run(tmp_path / "run"))]
+    names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
     assert names[:3] == ["accuracy-time", "decision-times", "fixed-time"]
 
 

@@ -27,7 +27,7 @@ from plastorch.experiments.rank.speech_claims import claims
 from plastorch.experiments.rank.speech_data import batches
 from plastorch.experiments.rank.speech_figures import Reading, chosen
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
-from plastorch.experiments.rank.timing_panels import timing_panels
+from plastorch.experiments.rank.timing_panels import panels
 from plastorch.rank import RankTraining
 from plastorch.rank.evaluate import Readings
 from plastorch.report.load import load_run
@@ -81,8 +81,8 @@ def test_a_run_compares_three_networks(tmp_path: Path) -> None:
     assert all(claim["holds"] is None for claim in result["claims"]) and result["claims"]
     rows = RunFolder(tmp_path / "run").records()
     assert list(dict.fromkeys(row["phase"] for row in rows)) == ["last", "all", "rank-700-0"]
-    panels = {panel.name for panel in timing_panels(load_run(tmp_path / "run"))}
-    assert {"word", "accuracy-time", "decision-times", "fixed-time", "threshold-entropy"} <= panels
+    names = {panel.name for panel in panels(load_run(tmp_path / "run"))}
+    assert {"word", "accuracy-time", "decision-times", "fixed-time", "threshold-entropy"} <= names
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
@@ -165,7 +165,7 @@ def test_a_trained_network_listens_as_the_recording_comes(tmp_path: Path) -> Non
     assert heard.probability == pytest.approx(float(chances[step].max()), abs=1e-5)
     assert listened["metrics"]["answer_ms"] == pytest.approx(25 + 10 * step)
     assert f"after {25 + 10 * step:.0f} ms" in said and "“" in said
-    (panel,) = timing_panels(load_run(tmp_path / "runs" / "b"))
+    (panel,) = panels(load_run(tmp_path / "runs" / "b"))
     assert panel.name == "word" and f"{25 + 10 * step} ms" in panel.caption
 
 

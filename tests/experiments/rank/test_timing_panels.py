@@ -11,9 +11,8 @@ from plastorch.experiments.rank.timing_panels import (
     draw_grid,
     draw_times,
     draw_word,
-    timing_panels,
+    panels,
 )
-from plastorch.experiments.registry import panels_of as panels
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT
 
@@ -38,7 +37,7 @@ def readings(name: str, steps: int = 4) -> dict[str, Any]:
 
 
 def test_pictures_are_timed_in_steps_from_1() -> None:
-    found = timing_panels(run("rank-mnist", readings("lstm-last") | readings("lstm-rank")))
+    found = panels(run("rank-mnist", readings("lstm-last") | readings("lstm-rank")))
     assert [panel.name for panel in found] == ["accuracy-time", "decision-times", "fixed-time"]
     axes = found[0].draw(LIGHT).axes[0]
     assert [line.get_label() for line in axes.lines] == ["LSTM, rank-coded", "LSTM, last step"]
@@ -56,7 +55,7 @@ def test_words_are_timed_in_milliseconds() -> None:
         "word.probabilities": np.tile([0.3, 0.7], (5, 1)),
         "word.answer": np.array([3, 1]),
     }
-    found = {panel.name: panel for panel in timing_panels(run("rank-speech", arrays))}
+    found = {panel.name: panel for panel in panels(run("rank-speech", arrays))}
     assert next(iter(found)) == "word" and "threshold-entropy" in found
     assert "“yes”, came after 55 ms" in found["word"].caption
     assert "joins the best readings, by validation, of many" in found["accuracy-time"].caption
@@ -105,13 +104,7 @@ def test_work_is_drawn_of_those_that_need_less_and_less() -> None:
         for name, course in (("lstm-last", (20, 20)), ("lstm-rank", (20, 2)))
         for batch, steps in enumerate(course, start=1)
     ]
-    (panel,) = timing_panels(run("rank-mnist", {}, rows))
+    (panel,) = panels(run("rank-mnist", {}, rows))
     assert panel.name == "computed-steps"
     (line,) = panel.draw(LIGHT).axes[0].lines
     assert line.get_ydata().tolist() == [20, 2] and line.get_label() == "LSTM, rank-coded"
-
-
-def test_other_experiments_have_none() -> None:
-    arrays = readings("lstm-rank")
-    assert timing_panels(run("stpn-art", arrays)) == []
-    assert panels(run("rank-mnist", arrays))[0].name == "accuracy-time"

@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from plastorch.experiments.rank.toy_panels import NAMES, rank_toy_panels
-from plastorch.experiments.registry import panels_of as panels
+from plastorch.experiments.rank.toy_panels import NAMES, panels
 from plastorch.report.load import Row, RunData
 from plastorch.report.theme import DARK, LIGHT
 
@@ -30,7 +28,7 @@ def arrays(*names: str) -> dict[str, Any]:
     return found
 
 
-def run(*names: str, experiment: str = "rank-toy") -> RunData:
+def run(*names: str) -> RunData:
     rows: list[Row] = [
         {"phase": name, "batch": batch, "mean_step": 30.0 - batch, "computed_steps": 35.0 - batch}
         for name in names
@@ -38,7 +36,7 @@ def run(*names: str, experiment: str = "rank-toy") -> RunData:
     ]
     known = arrays(*names, "signal-observer", "runs-observer")
     known["signal-best.curve"] = CURVE[:, :2]
-    return RunData(Path("run"), {"experiment": experiment, "data": {}}, rows, known)
+    return RunData(Path("run"), {"experiment": "rank-toy", "data": {}}, rows, known)
 
 
 def test_each_task_has_its_figures() -> None:
@@ -69,10 +67,5 @@ def test_each_task_has_its_figures() -> None:
 
 
 def test_a_run_of_one_model_has_what_is_left() -> None:
-    names = [panel.name for panel in rank_toy_panels(run("runs-stpn"))]
+    names = [panel.name for panel in panels(run("runs-stpn"))]
     assert names == ["runs-accuracy-time", "runs-training", "runs-times", "runs-lag"]
-
-
-@pytest.mark.parametrize("experiment", ["rank-mnist", ""])
-def test_other_experiments_have_none(experiment: str) -> None:
-    assert rank_toy_panels(run(*NAMES, experiment=experiment)) == []

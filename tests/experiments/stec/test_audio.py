@@ -15,7 +15,6 @@ from plastorch.efference import AUDIO, AUDIO_FACTORS
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Session
-from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stec.audio import (
     StecAudioConfig,
     audio_study,
@@ -23,6 +22,7 @@ from plastorch.experiments.stec.audio import (
     read_clips,
     standardised,
 )
+from plastorch.experiments.stec.panels import panels
 from plastorch.report.load import load_run
 
 SMALL = StecAudioConfig(methods=("simclr",), width=2, hidden=8)

@@ -29,12 +29,12 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Session
-from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
 from plastorch.experiments.stec.config import SWEPT, Arm
 from plastorch.experiments.stec.measure import told
+from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.study import Exam, Study
 from plastorch.experiments.stec.train import new_learner
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery

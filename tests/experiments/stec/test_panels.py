@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from plastorch.experiments.registry import panels_of as panels
-from plastorch.experiments.stec.panels import is_stec_phase, stec_panels
+from plastorch.experiments.stec.panels import panels
 from plastorch.report.load import RunData
 from plastorch.report.panel import Panel
 from plastorch.report.theme import DARK, LIGHT
@@ -33,7 +32,7 @@ def run(rows: list[dict[str, Any]], metrics: dict[str, float] | None = None) -> 
 
 
 def drawn(rows: list[dict[str, Any]], metrics: dict[str, float] | None = None) -> dict[str, Panel]:
-    found = stec_panels(run(rows, metrics))
+    found = panels(run(rows, metrics))
     for panel in found:
         assert panel.draw(DARK).axes
     return {panel.name: panel for panel in found}
@@ -105,9 +104,13 @@ def test_a_sweep_is_drawn_over_its_weights() -> None:
     assert panel.caption.endswith("The best is 3.")
 
 
-def test_other_experiments_and_empty_runs_have_none() -> None:
-    rows = [measured("byol-stec", 0, 0.5)]
-    assert stec_panels(RunData(Path("run"), {"experiment": "stpn-art"}, rows, {})) == []
+def test_other_phases_get_plain_curves() -> None:
     assert panels(run([])) == []
-    assert is_stec_phase("simclr-swept300-0") and is_stec_phase("probe-relic-baseline-2-images")
-    assert not is_stec_phase("readout") and not is_stec_phase("simclr-other-0")
+    ours = ("simclr-swept300-0", "probe-relic-baseline-2-images")
+    rows = [
+        {"phase": phase, "step": step, "loss": 1 / step}
+        for phase in (*ours, "readout", "simclr-other-0")
+        for step in (1, 2)
+    ]
+    titles = [panel.title for panel in panels(run(rows))]
+    assert titles == ["Course of “readout”", "Course of “simclr-other-0”"]

@@ -15,8 +15,8 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Session
-from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stec import images as stec_images
+from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.stl10 import StecStl10Config, measure
 from plastorch.experiments.stec.transfer import Amounts
 from plastorch.report.load import load_run

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plastorch.experiments.registry import panels_of as panels
 from plastorch.experiments.stpn.agent_panels import (
     POLE,
     agent_panels,
@@ -14,7 +13,7 @@ from plastorch.experiments.stpn.agent_panels import (
     draw_pendulum,
     draw_states,
 )
-from plastorch.experiments.stpn.panels import stpn_panels
+from plastorch.experiments.stpn.panels import panels
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT
 
@@ -88,7 +87,7 @@ def test_returns_and_energy_of_all_models() -> None:
     ]
     del rows[0]["return"]  # no episode had ended
     data = RunData(Path("run"), {"data": {}}, rows, {})
-    returns, energy = stpn_panels(data)
+    returns, energy = panels(data)
     assert (returns.name, energy.name) == ("return", "energy")
     assert "STPN 200; MLP 200" in returns.caption
     axes = returns.draw(LIGHT).axes[0]

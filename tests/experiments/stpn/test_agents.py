@@ -19,6 +19,7 @@ from plastorch.experiments.context import Session
 from plastorch.experiments.stpn import agents as stpn_agents
 from plastorch.experiments.stpn import pendulum as stpn_pendulum
 from plastorch.experiments.stpn import pong as stpn_pong
+from plastorch.experiments.stpn.panels import panels
 from plastorch.experiments.stpn.pendulum import PendulumConfig
 from plastorch.experiments.stpn.pong import PROTOCOLS, PongConfig
 from plastorch.report import write_report
@@ -108,7 +109,7 @@ def test_what_was_stopped_goes_on(
     assert next(iter(metrics)) == "stpn_return"
     assert (metrics["stpn_parameters"], metrics["mlp_parameters"]) == (1027, 515)
     assert metrics["stpn_return"] == metrics["stpn_length"] - 1 >= 1  # none for the step it falls
-    page = write_report(tmp_path).read_text()
+    page = write_report(tmp_path, panels).read_text()
     for title in ("Return of an episode", "Energy of the synapses", "The pole", "Inside the agent"):
         assert f"<h3>{title}</h3>" in page
 
@@ -145,7 +146,7 @@ def test_pong(tmp_path: Path, small: None) -> None:
     assert result["complete"] and result["metrics"]["stpn_parameters"] == 519735
     assert result["config"]["settings"]["frame_skip"] == 4
     assert {claim["holds"] for claim in result["claims"]} == {None}
-    page = write_report(tmp_path).read_text()
+    page = write_report(tmp_path, panels).read_text()
     assert "<h3>What the agent sees</h3>" in page and "<h3>Inside the agent</h3>" in page
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from plastorch.experiments.registry import panels_of as panels
-from plastorch.experiments.stpn.panels import NAMES, draw_models, stpn_panels
+from plastorch.experiments.stpn.panels import NAMES, draw_models, panels
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT
 
@@ -23,7 +22,7 @@ def run(*records: list[dict[str, Any]]) -> RunData:
 
 
 def test_one_line_per_model_that_was_trained() -> None:
-    accuracy, energy = stpn_panels(run(rows("lstm", 0.1, 0.25), rows("stpn", 0.5, 1.0)))
+    accuracy, energy = panels(run(rows("lstm", 0.1, 0.25), rows("stpn", 0.5, 1.0)))
     assert (accuracy.name, energy.name) == ("validation-accuracy", "energy")
     axes = accuracy.draw(LIGHT).axes[0]
     assert [line.get_label() for line in axes.lines] == ["STPN", "LSTM"]
