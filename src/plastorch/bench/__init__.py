@@ -21,16 +21,16 @@ def groups() -> list[str]:
 
 
 def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
-    """Measures a group, tells each row and writes them all to a file.
+    """Measures a group, reports each row and writes all rows to a file.
 
     Args:
         group: one of :func:`groups`.
-        out: file for the rows, JSON; its folder is made.
-        tell: takes a line per row.
+        out: JSON file for the rows; its folder is created.
+        tell: callback, given a line per row.
 
     Raises:
-        InputError: for an unknown group, or, before any work, if ``out`` can't be written, an
-            extra is not installed, or data is missing.
+        InputError: the group is unknown or, before any work, ``out`` can't be written, an extra is
+            not installed, or data is missing.
     """
     from plastorch.bench.timing import check_out, line, one_quiet_thread, write_rows
     from plastorch.engine.device import keep_freed_memory

@@ -1,4 +1,4 @@
-"""Fair timing: two sides in turns in one process, medians; of one thread, CPU time."""
+"""Fair timing: two sides in turn in one process; medians, of CPU time for one thread."""
 
 import contextlib
 import gc
@@ -25,7 +25,7 @@ WARM_UP = 2
 
 @contextlib.contextmanager
 def one_quiet_thread() -> Iterator[None]:
-    """One torch thread and no garbage collection inside; both as before afterwards."""
+    """Uses one torch thread and no garbage collection inside; restores both afterwards."""
     threads, collected = torch.get_num_threads(), gc.isenabled()
     torch.set_num_threads(1)
     gc.collect()
@@ -48,14 +48,14 @@ def interleaved(
     """Runs ours, peer, ours, peer ... and times each call.
 
     Args:
-        ours: our side.
-        peer: the other.
-        rounds: timed calls per side, after some that aren't timed.
-        around_ours: makes the context that ours runs in; entering it isn't timed.
-        threads: of torch.
+        ours: function of plastorch.
+        peer: function of the peer.
+        rounds: number of timed calls per side, after a few untimed ones.
+        around_ours: function that returns a context for our side; entering it isn't timed.
+        threads: number of torch threads.
 
     Returns:
-        Median seconds per call: ours, peer; of one thread CPU time, of more what a clock says.
+        Median seconds per call, ours and peer: CPU time for one thread, else wall-clock time.
 
     Example:
         >>> interleaved(lambda: sum(range(99)), lambda: sum(range(9999)), 3)[0] >= 0
@@ -74,24 +74,24 @@ def interleaved(
 
 
 def row(name: str, ours_s: float, peer: str, peer_s: float, **more: object) -> Row:
-    """One line of a result file.
+    """Makes one row of a result file.
 
     Args:
-        name: of what was measured.
-        ours_s: our seconds.
-        peer: the other side in words.
-        peer_s: its seconds.
-        more: further fields.
+        name: name of what was measured.
+        ours_s: our time in seconds.
+        peer: description of the peer.
+        peer_s: the peer's time in seconds.
+        more: additional fields.
 
     Returns:
-        The fields, with ratio = peer / ours and the peak memory of this process so far.
+        Fields of the row, with ratio = peer / ours and the peak memory of this process so far.
     """
     figures = {"ours_s": ours_s, "peer": peer, "peer_s": peer_s, "ratio": round(peer_s / ours_s, 3)}
     return {"name": name, **figures, "peak_mb": round(peak_memory_gb() * 1000), **more}
 
 
 def line(row: Row) -> str:
-    """A row in words.
+    """Formats a row for display.
 
     Example:
         >>> line({"name": "step", "ours_s": 0.01, "peer_s": 0.02, "ratio": 2.0, "peak_mb": 9})
@@ -105,10 +105,10 @@ def line(row: Row) -> str:
 
 
 def check_out(out: Path) -> None:
-    """Checks that a result file can be written; nothing is made.
+    """Checks that a result file can be written, without creating anything.
 
     Raises:
-        InputError: if it can't.
+        InputError: the file can't be written.
     """
     try:
         nearest = next(folder for folder in out.absolute().parents if folder.exists())
@@ -120,12 +120,12 @@ def check_out(out: Path) -> None:
 
 
 def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) -> None:
-    """Writes a result file, with the machine, versions and date; call it as the rows were timed.
+    """Writes a result file, with the machine, versions and date; call it right after the timing.
 
-    Its folder is made.
+    The folder of the file is created.
 
     Raises:
-        InputError: if it can't be written.
+        InputError: the file can't be written.
     """
     machine = {
         "cpu": describe(torch.device("cpu")),

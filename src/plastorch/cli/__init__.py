@@ -16,7 +16,7 @@ from plastorch.engine.stops import handled
 from plastorch.engine.torchrun import first_to_say
 
 COLUMNS = 80
-"""Of what is printed for reading."""
+"""Width in columns of what is printed for reading."""
 
 USAGE = """usage: plastorch COMMAND ...
 
@@ -35,17 +35,17 @@ plastorch COMMAND --help says more; run EXPERIMENT --help lists its settings."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status (0 done, 1 claim fails, 2 bad input, 130 stopped)."""
-    # OpenMP, which reads this as torch is loaded, has idle threads wait busily for milliseconds, on
+    # OpenMP reads this while torch is loaded. By default, its idle threads spin for milliseconds on
     # cores that other threads need.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
+        if isinstance(stream, io.TextIOWrapper):  # file names need not be Unicode
             stream.reconfigure(errors="backslashreplace")
     return _done(list(sys.argv[1:] if argv is None else argv))
 
 
 def _done(arguments: list[str]) -> int:
-    """Runs a command, and says in a line why it ended, if not well."""
+    """Runs a command; if it ends badly, prints why in one line."""
     try:
         if any("\0" in argument for argument in arguments):
             raise InputError("an argument has a NUL character; expected text")
@@ -55,20 +55,20 @@ def _done(arguments: list[str]) -> int:
         if arguments[0] not in COMMANDS:
             raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
         status = COMMANDS[arguments[0]](arguments[1:])
-        sys.stdout.flush()  # who reads it may be gone
+        sys.stdout.flush()  # the reader may be gone
         return status
     except InputError as error:
         return _ended(one_line(str(error)), 2)
     except (Interrupted, WorkerLost) as stop:
         return _ended(f"stopped; {stop}", 130)
-    except KeyboardInterrupt as again:  # maybe while it was stopping already
+    except KeyboardInterrupt as again:  # perhaps while it was already stopping
         before = again.__context__
         known = isinstance(before, Interrupted | WorkerLost)
         return _ended(f"stopped; {before}" if known else "stopped", 130)
-    except BrokenPipeError:  # who reads has seen enough; what is left goes nowhere
+    except BrokenPipeError:  # the reader has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:  # such as a folder that may not be read, or a name that is too long
+    except OSError as error:  # such as an unreadable folder, or a name that is too long
         return _ended(one_line(f"{error.filename or 'system'}: {error.strerror or error}"), 2)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate" not in str(error):
@@ -77,7 +77,7 @@ def _done(arguments: list[str]) -> int:
 
 
 def _ended(why: str, status: int) -> int:
-    """Says why a command ended; of several workers, one does."""
+    """Prints why a command ended; of several workers, only one does."""
     with handled(signal.SIG_IGN):  # a launcher that stops its workers may do so now
         if first_to_say(why):
             print(f"plastorch: {why}", file=sys.stderr, flush=True)
@@ -85,7 +85,7 @@ def _ended(why: str, status: int) -> int:
 
 
 def list_experiments(arguments: list[str]) -> int:
-    """``plastorch list``."""
+    """Runs ``plastorch list``."""
     from plastorch.cli.parse import parse
     from plastorch.data import CATALOGUE, data_root
     from plastorch.data.status import at_hand
@@ -93,7 +93,7 @@ def list_experiments(arguments: list[str]) -> int:
 
     @dataclass(frozen=True)
     class Options:
-        """Every experiment: paper, data, expected figure, cost on two cores, data at hand.
+        """Lists every experiment: paper, data, expected figure, cost on two cores, data at hand.
 
         Args:
             data: data root; default PLASTORCH_DATA, else the user's cache folder.
@@ -120,7 +120,7 @@ def list_experiments(arguments: list[str]) -> int:
 
 
 def report(arguments: list[str]) -> int:
-    """``plastorch report [RUNS]``."""
+    """Runs ``plastorch report [RUNS]``."""
     import tyro
 
     from plastorch.cli.parse import parse
@@ -142,7 +142,7 @@ def report(arguments: list[str]) -> int:
 
 
 def data(arguments: list[str]) -> int:
-    """``plastorch data status | get NAME``."""
+    """Runs ``plastorch data status | get NAME``."""
     import tyro
 
     from plastorch.cli.parse import parse
@@ -155,7 +155,7 @@ def data(arguments: list[str]) -> int:
         return 0
 
     def status(data: Path | None = None) -> None:
-        """Which data sets are at hand, where, with checksums.
+        """Shows which data sets are at hand, where, with checksums.
 
         Args:
             data: data root; default PLASTORCH_DATA, else the user's cache folder.
@@ -169,10 +169,10 @@ def data(arguments: list[str]) -> int:
                 print(f"  {row.download}")
 
     def get(name: tyro.conf.Positional[str], data: Path | None = None) -> None:
-        """Downloads a data set from its official site into the data root; says first how much.
+        """Downloads a data set from its official site into the data root; shows its size first.
 
         Args:
-            name: of the data set, as plastorch data status lists it.
+            name: name of the data set, as listed by plastorch data status.
             data: data root; default PLASTORCH_DATA, else the user's cache folder.
         """
         print(f"{name}: {download_images(name, data)}")
@@ -185,14 +185,14 @@ def data(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """``plastorch bench [GROUP]``."""
+    """Runs ``plastorch bench [GROUP]``."""
     import tyro
 
     from plastorch.bench import groups, run_group
     from plastorch.cli.parse import parse
 
     def options(group: tyro.conf.Positional[str] = "softhebb", out: Path | None = None) -> None:
-        """Speed against peers, interleaved in one process; ratio = peer / ours, medians.
+        """Measures speed against peers, interleaved in one process; ratio = peer / ours, medians.
 
         Args:
             group: group of rows to measure.
@@ -207,7 +207,7 @@ def bench(arguments: list[str]) -> int:
 
 
 def _later(name: str) -> Callable[[list[str]], int]:
-    """A command whose module, of the same name, is imported when it is called."""
+    """Returns a command whose module, of the same name, is imported only when it runs."""
 
     def command(arguments: list[str]) -> int:
         status: int = getattr(import_module(f"plastorch.cli.{name}"), name)(arguments)

@@ -1,4 +1,4 @@
-"""``plastorch completion bash | zsh | fish``: a script that lets a shell complete what is typed."""
+"""``plastorch completion bash | zsh | fish``: a script for completion in the shell."""
 
 from dataclasses import fields
 from typing import Any, Literal, get_type_hints
@@ -26,12 +26,12 @@ end"""
 
 
 def completion(arguments: list[str]) -> int:
-    """``plastorch completion SHELL``."""
+    """Runs ``plastorch completion SHELL``."""
 
     def options(shell: tyro.conf.Positional[Shell]) -> Shell:
-        """Prints a script for a shell, which then completes commands, names and options.
+        """Prints a script that lets a shell complete commands, names and options.
 
-        Such as: plastorch completion bash >> ~/.bashrc
+        Example: plastorch completion bash >> ~/.bashrc
 
         Args:
             shell: bash, zsh or fish.
@@ -44,7 +44,7 @@ def completion(arguments: list[str]) -> int:
 
 
 def _words() -> dict[str, list[str]]:
-    """What can come after each beginning of a command; a star stands for any more words."""
+    """Returns the words that may follow each start of a command; a star matches any more words."""
     from plastorch.bench import groups
     from plastorch.cli import COMMANDS
     from plastorch.cli.files import VERBS
@@ -76,7 +76,7 @@ def _words() -> dict[str, list[str]]:
 
 
 def _options(settings: type[Any]) -> list[str]:
-    """Those that a dataclass of settings has on the command line."""
+    """Returns the command-line options of a settings dataclass."""
     hints, plain = get_type_hints(settings, include_extras=True), get_type_hints(settings)
     names = [field.name for field in fields(settings)]
     positional: Any = tyro.conf.Positional

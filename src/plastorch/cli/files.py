@@ -44,12 +44,12 @@ with metadata. plastorch files VERB --help says more."""
 class Scan:
     """Walks a tree of files and writes a table of their metadata.
 
-    Symbolic links are not followed; what can't be read is counted and left out.
+    Symbolic links are not followed; unreadable files are counted and left out.
 
     Args:
-        path: the folder.
-        out: the file, .parquet.
-        magic: also reads the first bytes of each file for its type.
+        path: folder to scan.
+        out: file for the table, .parquet.
+        magic: also read the first bytes of each file for its type.
     """
 
     path: tyro.conf.Positional[Path]
@@ -59,16 +59,16 @@ class Scan:
 
 @dataclass(frozen=True)
 class Predict:
-    """Gives each record its class, a confidence, and the keys that drove it.
+    """Predicts each record's class, with a confidence and the keys that drove it.
 
     Args:
-        model: a file that plastorch files fit wrote.
-        records: a catalogue (Parquet, .csv, .csv.gz), or a folder, which is scanned.
-        out: table of the answers, .parquet or .csv.
-        engine: local is this process; ray is one per CPU, of this machine or a cluster, on Parquet.
+        model: file that plastorch files fit wrote.
+        records: catalog (Parquet, .csv, .csv.gz), or a folder to scan.
+        out: table of the predictions, .parquet or .csv.
+        engine: local, in this process, or ray, one process per CPU of a machine or cluster, on Parquet.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto.
-        raw: leaves text in .csv as it is; else what a spreadsheet would take for a formula has an
-            apostrophe before it.
+        raw: leave text in .csv unchanged; otherwise an apostrophe goes before text that a
+            spreadsheet would take for a formula.
     """
 
     model: tyro.conf.Positional[Path]
@@ -85,12 +85,12 @@ class Predict:
 
 @dataclass(frozen=True)
 class Watch:
-    """Labels the files of a folder, and those that come or change, until Ctrl-C.
+    """Labels the files of a folder, and those that appear or change, until Ctrl-C.
 
     Args:
-        model: a file that plastorch files fit wrote.
-        path: the folder.
-        store: SQLite database of the labels; made if it isn't there.
+        model: file that plastorch files fit wrote.
+        path: folder to watch.
+        store: SQLite database of the labels; created if it is missing.
         rescan_s: seconds between comparisons of the whole tree with the store.
     """
 
@@ -101,7 +101,7 @@ class Watch:
 
 
 def files(arguments: list[str]) -> int:
-    """``plastorch files VERB``."""
+    """Runs ``plastorch files VERB``."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -217,12 +217,12 @@ def _watch(options: Watch) -> None:
 
 
 def _wants_magic(model: "FileClassifier") -> bool:
-    """Whether the model knows files' types by their first bytes."""
+    """Returns whether the model uses files' types by their first bytes."""
     return any(key.name == "magic" for key in model.keys_)
 
 
 def _compare(model: "FileClassifier", columns: Collection[str], source: str) -> None:
-    """Says which keys of the model the records lack; they count as missing."""
+    """Prints which keys of the model the records lack; they count as missing."""
     lacking = [key.name for key in model.keys_ if key.name not in columns]
     if len(lacking) == len(model.keys_):
         raise InputError(f"{source} has none of the model's keys: {', '.join(lacking)}")
@@ -235,7 +235,7 @@ def _compare(model: "FileClassifier", columns: Collection[str], source: str) -> 
 
 
 class _Status:
-    """A line on a terminal that says what goes on; nothing elsewhere."""
+    """A status line on a terminal; nothing elsewhere."""
 
     def __init__(self) -> None:
         self._status = Console(stderr=True).status("")

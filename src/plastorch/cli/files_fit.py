@@ -1,4 +1,4 @@
-"""``plastorch files fit``: learns classes of records, and says how well."""
+"""``plastorch files fit``: trains a classifier of records, and evaluates it."""
 
 import sys
 from dataclasses import dataclass
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
 
 MOST_CLASSES = 10_000
-"""A column with more is none of classes."""
+"""Largest number of classes; a column with more values is not a class."""
 MOST_NAME = 1000
-"""Bytes of a class's name."""
+"""Largest length of a class name in bytes."""
 MOST_SHOWN = 20
-"""Classes of a confusion matrix that fits a screen."""
+"""Largest number of classes in a confusion matrix that fits a screen."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Learns the classes in a column of a catalogue from the other columns.
+    """Learns the classes in a column of a catalog from the other columns.
 
-    A fifth of each class is held out and scored, beside simple learners; the model has learned from
-    the rest. Columns that say which file it is, and those that are the label itself, are left out.
+    A fifth of each class is held out for the score, beside simple baselines; the rest trains the
+    model. Columns that identify the file, and those that equal the label, are left out.
 
     Args:
-        catalogue: records, Parquet, .csv or .csv.gz.
-        label: the column of the classes; records without one are left out.
-        out: file of the model.
-        seed: of everything random.
-        epochs: passes over the records.
-        hidden: neurons of the hidden layer.
-        neurons: input neurons of all keys together.
-        ignore: columns that are not learned from.
+        catalogue: catalog of records, Parquet, .csv or .csv.gz.
+        label: column of the classes; records without one are left out.
+        out: file for the model.
+        seed: random seed.
+        epochs: number of passes over the records.
+        hidden: number of hidden neurons.
+        neurons: total number of input neurons of all keys.
+        ignore: columns not to learn from.
     """
 
     catalogue: tyro.conf.Positional[Path]
@@ -62,7 +62,7 @@ class Fit:
 
 
 def fit(options: Fit) -> None:
-    """Learns, scores and saves."""
+    """Trains, scores and saves a classifier."""
     from plastorch.files.arrays import classes_of, codes_of
     from plastorch.files.catalogue import read_catalogue
     from plastorch.files.classifier import FileClassifier
@@ -99,7 +99,7 @@ def fit(options: Fit) -> None:
 
 
 def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArray[Any]]:
-    """Records with a class and what may be learned from, and their classes."""
+    """Returns the records that have a class, reduced to usable columns, and their classes."""
     import polars as pl
 
     from plastorch.files.column_values import texts
@@ -130,7 +130,7 @@ def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDAr
 
 
 def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
-    """Columns of a scan that are no keys, and those that equal the label."""
+    """Returns the columns of a scan that are not keys, and those that equal the label."""
     from plastorch.files.column_values import texts
     from plastorch.files.metadata import IDENTITY, KEYS
 

@@ -1,4 +1,4 @@
-"""``plastorch files show``: a page about a model, or about the labels that one gave."""
+"""``plastorch files show``: a page about a model, or about the labels it gave."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plastorch.report.file_labels import LabelledFile, Labels
 
 SHOWN = 20
-"""Confident files, and as many doubtful ones."""
+"""Number of confident files shown, and of doubtful ones."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Show:
     """Writes a page: classes, counts, the most confident and the most doubtful files.
 
     Args:
-        source: a model, a store of labels, or a table that plastorch files predict wrote.
-        out: the page; it needs no other file.
+        source: model, store of labels, or table that plastorch files predict wrote.
+        out: file for the page, which needs no other file.
     """
 
     source: tyro.conf.Positional[Path]

@@ -1,4 +1,4 @@
-"""Arguments as the commands take them; every mistake becomes one clear line."""
+"""Parsing of command arguments; every mistake becomes one clear line."""
 
 import contextlib
 import io
@@ -39,7 +39,7 @@ def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
 def _number(
     kind: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Whole numbers of 64 bits, and finite ones."""
+    """Accepts only 64-bit whole numbers and finite fractions."""
     if kind.type not in (int, float):
         return None
 
@@ -63,7 +63,7 @@ def _number(
 
 
 def _unboxed(text: str, arguments: list[str]) -> str:
-    """tyro's error box as one line: what is wrong, and the option that may have been meant."""
+    """Returns tyro's error box as one line: the mistake, and the option perhaps meant."""
     inside = [re.sub(r"[│╭╮╰╯]", " ", line).strip() for line in text.splitlines()[1:]]
     whole = "\n".join(line if line.strip("─-") or not line else "\0" for line in inside)
     parts = [part.strip().splitlines() for part in whole.split("\0") if part.strip()] or [[]]
@@ -86,7 +86,7 @@ def _unboxed(text: str, arguments: list[str]) -> str:
 
 
 def _placed(wrong: list[str], arguments: list[str]) -> str:
-    """Words that no option takes; the value of a switch with the switch that it came after."""
+    """Lists words that no option takes; the value of a switch with the switch before it."""
     before = dict(zip(arguments[1:], arguments, strict=False))
     after = {
         word: f" after {before[word]}"

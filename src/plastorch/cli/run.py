@@ -20,12 +20,12 @@ class RunOptions:
     """Options of every experiment.
 
     Args:
-        seed: of everything random.
+        seed: random seed.
         out: folder of all runs.
         data: data root; default PLASTORCH_DATA, else the user's cache folder.
         device: auto, cpu, or cuda[:N].
         quick: smoke run of at most a minute, never a source of figures.
-        resume: run folder to go on with; its own settings apply.
+        resume: run folder to continue; its own settings apply.
         strict: exit with status 1 if a claim that the experiment asserts does not hold.
     """
 
@@ -43,7 +43,7 @@ class RunOptions:
 
 
 def run(arguments: list[str]) -> int:
-    """``plastorch run EXPERIMENT``."""
+    """Runs ``plastorch run EXPERIMENT``."""
     from plastorch.engine.torchrun import joined
     from plastorch.experiments.registry import experiments, find, resolved
 
@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _created(name: str, options: RunOptions, config: Any) -> Any:
-    """A new run folder."""
+    """Creates a new run folder."""
     import torch
 
     from plastorch.engine.device import select_device
@@ -92,7 +92,7 @@ def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
 
 
 def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
-    """Writes a run's page, shows its claims, returns the exit status."""
+    """Writes a run's page, shows its claims, and returns the exit status."""
     from plastorch.experiments.registry import panels_of
     from plastorch.report import write_report
 
@@ -104,7 +104,7 @@ def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
 
 
 def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
-    """The options, and settings that know which of them were given: presets leave those alone."""
+    """Parses options and settings; presets leave settings alone that were given explicitly."""
 
     def both(options: RunOptions, settings: Any) -> tuple[RunOptions, Any]:
         return options, settings
@@ -126,11 +126,11 @@ def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOpt
 
 
 def unchecked(config: type[Any], options: Iterable[tuple[str, Any, Any]] = ()) -> type[Any]:
-    """Settings that take any values; as a subclass, they have the words that describe each field.
+    """Returns a subclass of settings that takes any values and keeps the help of each field.
 
     Args:
-        config: of an experiment.
-        options: fields in the place of its own: names, types and defaults.
+        config: settings of an experiment.
+        options: replacement fields: names, types and defaults.
     """
     own = {"__doc__": config.__doc__, "__post_init__": lambda self: None}
     return make_dataclass("Unchecked", options, bases=(config,), namespace=own, frozen=True)
@@ -147,7 +147,7 @@ def _resumed(name: str, path: Path) -> Any:
 
 
 def _show(result: dict[str, Any]) -> None:
-    """Headline and claims of a finished run."""
+    """Prints headline and claims of a finished run."""
     accuracy = result["metrics"].get("test_accuracy")
     if accuracy is not None:
         print(f"test accuracy {accuracy:.2%}, {result['wall_s']:.0f} s, seed {result['seed']}")
@@ -165,7 +165,7 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def say_where(kind: str, page: Path) -> None:
-    """Prints where a page is, and what its figures need if they can't be drawn."""
+    """Prints where a page is, and what is missing if its figures can't be drawn."""
     from plastorch.report import NO_FIGURES, can_draw
 
     print(f"{kind}: {page.resolve()}")
@@ -174,5 +174,5 @@ def say_where(kind: str, page: Path) -> None:
 
 
 def notice(console: Console, text: str) -> None:
-    """Shows a loud line."""
+    """Prints a line that stands out."""
     console.print(Text.assemble(("NOTE", "bold yellow"), f" {text}"), highlight=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from plastorch.experiments.registry import Experiment
 
 MOST_RUNS = 10_000
-"""Of one sweep."""
+"""Largest number of runs in a sweep."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class SweepOptions:
     """Options of every sweep.
 
     Args:
-        seeds: of the runs of each setting, such as 0-9 or 0,3,5-7.
+        seeds: random seeds of each setting's runs, such as 0-9 or 0,3,5-7.
         out: folder of all runs; on a cluster, one that all machines share.
         data: data root; default PLASTORCH_DATA, else the user's cache folder.
         device: auto, cpu or cuda; with auto, each run has a GPU if there are any.
         quick: smoke runs of at most a minute, never a source of figures.
-        resume: folder of a sweep to go on with; its own settings apply.
-        address: HOST:PORT of a Ray cluster that this machine is part of, or auto; without it, the
-            runs are on this machine.
-        cpus_per_run: as many runs go on at a time as there are CPUs for.
+        resume: folder of a sweep to continue; its own settings apply.
+        address: HOST:PORT of a Ray cluster that this machine is part of, or auto; without it, runs
+            are on this machine.
+        cpus_per_run: number of CPUs per run; as many runs go on at a time as fit the CPUs.
     """
 
     seeds: str = "0"
@@ -56,7 +56,7 @@ class SweepOptions:
 
 
 def sweep(arguments: list[str]) -> int:
-    """``plastorch sweep EXPERIMENT``."""
+    """Runs ``plastorch sweep EXPERIMENT``."""
     from plastorch.engine.cluster import needs_ray
     from plastorch.experiments.registry import experiments, find
 
@@ -78,9 +78,9 @@ def sweep(arguments: list[str]) -> int:
 
 
 def grid_of(config: type[Any]) -> type[Any]:
-    """The experiment's settings as options that take several values, with commas between.
+    """Returns the experiment's settings as options that take several values, comma-separated.
 
-    One that has the name of an option of sweeps is called ``own-NAME``.
+    A setting with the name of an option of sweeps is called ``own-NAME``.
     """
     from plastorch.engine.sweep_plan import shown
 
@@ -99,7 +99,7 @@ def grid_of(config: type[Any]) -> type[Any]:
 def _parsed(
     experiment: "Experiment", arguments: list[str]
 ) -> tuple[SweepOptions, dict[str, list[Any]]]:
-    """The options, and the values of each field of the grid."""
+    """Parses the options, and the values of each field of the grid."""
     from plastorch.experiments.registry import resolved
 
     def both(options: SweepOptions, grid: Any) -> tuple[SweepOptions, Any]:
@@ -123,7 +123,7 @@ def _parsed(
 
 
 def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
-    """The values of a field, each as ``plastorch run`` would take it."""
+    """Parses the values of a field, each as ``plastorch run`` would take it."""
     hint = get_type_hints(config, include_extras=True)[name]
     one: Any = make_dataclass("One", [(name, Annotated[hint, tyro.conf.FlagConversionOff])])
     values = []
@@ -143,7 +143,7 @@ def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
 
 
 def _seeds(text: str) -> list[int]:
-    """Seeds as 0-9 or 0,3,5-7.
+    """Parses seeds such as 0-9 or 0,3,5-7.
 
     Example:
         >>> _seeds("0,5-7")
@@ -166,7 +166,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _configurations(config: type[Any], given: dict[str, list[Any]]) -> Iterator[Any]:
-    """The settings of each point of the grid, checked."""
+    """Yields the settings of each point of the grid, checked."""
     for values in itertools.product(*given.values()):
         yield config(**dict(zip(given, values, strict=True)))
 

@@ -1,4 +1,4 @@
-"""A sweep on the terminal: a line per run that ends, a bar, and the table of its settings."""
+"""A sweep on the terminal: a line per finished run, a bar, and the table of its settings."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,11 +13,11 @@ from plastorch.engine.sweep_plan import Sweep, Trial
 
 
 def run_and_show(sweep: Sweep, address: str | None) -> int:
-    """Runs what is left of a sweep; returns the exit status.
+    """Runs the rest of a sweep, and returns the exit status.
 
     Raises:
-        InputError: if Ray can't do it.
-        Interrupted: after Ctrl-C or SIGTERM; it says how to go on.
+        InputError: Ray can't run it.
+        Interrupted: Ctrl-C or SIGTERM came; the message says how to continue.
     """
     from plastorch.experiments.ray_trials import run_trials
     from plastorch.experiments.registry import panels_of
@@ -74,7 +74,7 @@ def show(sweep: Sweep) -> int:
 
 
 def _told(sweep: Sweep, trial: Trial) -> str:
-    """What became of a run, in a line."""
+    """Describes the outcome of a run in a line."""
     from plastorch.report.format import duration, headline, measure, plain
     from plastorch.report.sweep_figure import words_of
     from plastorch.report.sweep_table import result_of

@@ -5,17 +5,17 @@ from collections.abc import Iterable
 from plastorch.engine.errors import did_you_mean
 
 MOST_SHOWN = 1000
-"""Characters of a message; what is in the middle of a longer one is left out."""
+"""Largest number of characters of a message; the middle of a longer one is left out."""
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """What was expected in the place of a word, and what may have been meant."""
+    """Says what was expected in place of a word, and what may have been meant."""
     choices = list(choices)
     return f"expected one of {', '.join(choices)}{did_you_mean(word, choices)}"
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, short enough to read, and harmless to a terminal.
+    """Returns text without line breaks, short enough to read, and harmless to a terminal.
 
     Example:
         >>> one_line("file \\x1b[2J\\n is damaged")

@@ -1,1 +1,1 @@
-"""engine."""
+"""Machinery shared by all experiments: devices, workers, runs, checkpoints, files, errors."""

@@ -1,4 +1,4 @@
-"""Batch normalisation over the joined batch of all workers."""
+"""Batch normalization over the joined batch of all workers."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ from plastorch.engine.distributed import summed, workers
 
 
 def synchronise(module: nn.Module) -> None:
-    """Replaces each batch normalisation inside a module by one over all workers' batches.
+    """Replaces each batch normalization in a module by one over all workers' batches.
 
-    Parameters and running statistics are kept, the same objects. On one worker nothing changes.
+    Parameters and running statistics stay the same objects. With one worker, nothing changes.
 
     Args:
-        module: changed in place.
+        module: module, changed in place.
 
     Example:
         >>> layers = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
@@ -30,14 +30,14 @@ def synchronise(module: nn.Module) -> None:
 
 
 class SynchronisedBatchNorm(_BatchNorm):
-    """Batch normalisation over the joined batch of all workers, on any device.
+    """Batch normalization over the joined batch of all workers, on any device.
 
-    ``torch.nn.SyncBatchNorm`` does it on GPUs only.
+    ``torch.nn.SyncBatchNorm`` works on GPUs only.
     """
 
     @classmethod
     def of(cls, norm: _BatchNorm) -> "SynchronisedBatchNorm":
-        """One with the parameters and running statistics of another normalisation."""
+        """Makes one that shares another normalization's parameters and running statistics."""
         made = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, device="meta")
         made.train(norm.training)
         for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
@@ -45,13 +45,13 @@ class SynchronisedBatchNorm(_BatchNorm):
         return made
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions will do."""
+        """Accepts any number of dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The normalised input, of the same shape and type.
+        """Returns the normalized input, of the same shape and dtype.
 
         Args:
-            input: [B, num_features, ...].
+            input: features [B, num_features, ...].
         """
         if not self.training or workers() == 1:
             return super().forward(input)
@@ -72,7 +72,7 @@ class SynchronisedBatchNorm(_BatchNorm):
         return normal.to(input.dtype)
 
     def _keep(self, mean: Tensor, variance: Tensor) -> None:
-        """Moves the running statistics; they are plain means if there is no momentum."""
+        """Updates the running statistics; without momentum they are plain means."""
         if self.running_mean is None or self.running_var is None:
             return
         assert self.num_batches_tracked is not None

@@ -1,8 +1,8 @@
 """Checkpoints: tensors as safetensors, the rest as JSON, each written aside and then renamed.
 
-A folder holds ``latest.json`` and the tensors file that it names. The name changes with every
-checkpoint, and ``latest.json`` is replaced last, so that whatever moment a process is killed at,
-``latest.json`` and the file it names belong together.
+A folder holds ``latest.json`` and the tensors file that it names. Each checkpoint has a new name
+for that file, and replaces ``latest.json`` last. So the two belong together at any moment at which
+a process may be killed.
 """
 
 import json
@@ -24,7 +24,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Writes tensors as safetensors, atomically.
 
     Raises:
-        InputError: if the folder can't be written or the disk is full; an older file stays whole.
+        InputError: the folder can't be written or the disk is full; an older file stays whole.
     """
     write_atomically(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
@@ -33,7 +33,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Reads a safetensors file; nothing in it is ever executed.
 
     Raises:
-        InputError: if the file is missing, truncated, or something else, such as a pickle.
+        InputError: the file is missing, truncated, or something else, such as a pickle.
     """
     check_file(path, "a safetensors file")
     try:
@@ -49,12 +49,12 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], progress: dict[str
     """Replaces the checkpoint of a folder.
 
     Args:
-        folder: made if it isn't there.
-        tensors: by name.
-        progress: anything that JSON can hold.
+        folder: folder, created if it is missing.
+        tensors: tensors by name.
+        progress: any values that JSON can hold.
 
     Raises:
-        InputError: if it can't be written; the checkpoint before stays whole.
+        InputError: the checkpoint can't be written; the previous one stays whole.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,10 +69,10 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], progress: dict[str
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The tensors and progress of a folder's checkpoint, or None if it has none.
+    """Loads tensors and progress of a folder's checkpoint, or None if it has none.
 
     Raises:
-        InputError: if the checkpoint is damaged.
+        InputError: the checkpoint is damaged.
     """
     if not (folder / LATEST).exists():
         return None
@@ -84,12 +84,12 @@ def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None
     """Copies tensors into a module in place, keeping its memory formats.
 
     Args:
-        module: the module.
-        tensors: one for each entry of its ``state_dict``.
+        module: module to restore.
+        tensors: one tensor for each entry of its ``state_dict``.
         source: where they come from, for messages.
 
     Raises:
-        InputError: if names or shapes differ, or a value is not finite; the module is unchanged.
+        InputError: names or shapes differ, or a value is not finite; the module is unchanged.
     """
     own = module.state_dict()
     if own.keys() != tensors.keys():
@@ -127,13 +127,13 @@ def _latest(folder: Path) -> dict[str, Any]:
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's per-parameter state, named "PARAMETER.KEY"."""
+    """Returns an optimizer's per-parameter state, named "PARAMETER.KEY"."""
     state = optimizer.state_dict()["state"]
     return {f"{i}.{key}": value for i, of in state.items() for key, value in of.items()}
 
 
 def load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts back what :func:`moments` gave."""
+    """Restores the optimizer state that :func:`moments` returned."""
     full = optimizer.state_dict()
     for name, value in tensors.items():
         i, key = name.split(".")

@@ -1,4 +1,4 @@
-"""Ray for as long as a command needs it: on this machine, or on a cluster that it is part of."""
+"""Ray for the duration of a command: on this machine, or on a cluster that it is part of."""
 
 import contextlib
 import importlib
@@ -16,23 +16,23 @@ from typing import Any
 from plastorch.engine.errors import InputError
 
 REACH_S = 5.0
-"""Seconds in which a cluster has to answer."""
+"""Seconds within which a cluster must answer."""
 LOOK_S = 120.0
-"""Seconds in which one of its machines has to find a path."""
+"""Seconds within which each machine of a cluster must find a path."""
 STARTS = 3
-"""Attempts to start Ray, which gives up after half a minute."""
+"""Number of attempts to start Ray, which gives up after half a minute."""
 STORE_BYTES = 1 << 28
-"""Of memory that processes on one machine share; our jobs hand over little."""
+"""Size of the memory shared by processes on one machine; plastorch's jobs pass on little."""
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""What begins a conversation of gRPC: the preface of HTTP/2 and empty settings."""
+"""Start of a gRPC conversation: the preface of HTTP/2 and empty settings."""
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asks for no GPU sees none
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a job that requests no GPU sees none
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command line's
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command line handles Ctrl-C
 }
 
 
@@ -52,16 +52,16 @@ def needs_ray(part: str) -> None:
 
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Inside it, the process is connected to Ray, which says nothing on the terminal.
+    """Connects the process to Ray inside its ``with`` block, without output on the terminal.
 
-    A process that is connected already stays so.
+    A process that is already connected stays so.
 
     Args:
         address: HOST:PORT of a cluster that this machine is part of, or auto for the one that was
-            started on it. None starts Ray on this machine alone, and ends it afterwards.
+            started on it. None starts Ray on this machine alone, and stops it afterwards.
 
     Raises:
-        InputError: if there is no cluster, or Ray doesn't start.
+        InputError: there is no cluster, or Ray doesn't start.
     """
     import ray
 
@@ -83,7 +83,7 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def check_address(address: str) -> None:
-    """Raises InputError within seconds if nothing like Ray answers there.
+    """Raises InputError within seconds if nothing like Ray answers at an address.
 
     Ray itself tries for minutes.
 
@@ -103,7 +103,7 @@ there; start one with: ray start --head --port=1
     try:
         with socket.create_connection((host.strip("[]"), int(port)), REACH_S) as there:
             there.sendall(_HELLO)
-            answers = there.recv(9)[3:4] == b"\x04"  # with settings of its own
+            answers = there.recv(9)[3:4] == b"\x04"  # with its own settings
     except (OSError, OverflowError, UnicodeError):
         answers = False
     if not answers:
@@ -114,7 +114,7 @@ there; start one with: ray start --head --port=1
 
 
 def check_shared(path: Path) -> None:
-    """Raises InputError naming a machine of the cluster that does not see a path."""
+    """Raises InputError naming a machine of the cluster that can't see a path."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -137,7 +137,7 @@ def check_shared(path: Path) -> None:
 
 
 def check_cpus(needed: int) -> None:
-    """Raises InputError if no machine has so many CPUs: jobs would wait for ever."""
+    """Raises InputError if no machine has that many CPUs: jobs would wait forever."""
     import ray
 
     most = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
@@ -146,18 +146,18 @@ def check_cpus(needed: int) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The line of an error that says most."""
+    """Returns the most informative line of an error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
 
 
 def quiet() -> contextlib.AbstractContextManager[object]:
-    """Inside it, nothing is printed: Ray tells on stdout which processes it has lost."""
+    """Suppresses stdout, where Ray reports the processes it has lost."""
     return contextlib.redirect_stdout(io.StringIO())
 
 
 def _start() -> None:
-    """Ray on this machine; on a busy one it is too slow for itself, and tries again."""
+    """Starts Ray on this machine; tries again, as Ray can miss its own deadline on a busy one."""
     import ray
 
     store = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
@@ -192,7 +192,7 @@ def _join(address: str) -> None:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Nothing is written to stderr, not even by compiled code that does so by itself."""
+    """Suppresses stderr, even for compiled code that writes to it directly."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -206,7 +206,7 @@ def _hushed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Ray takes SIGTERM to exit without a word; here it is what Ctrl-C is, afterwards as before."""
+    """Makes SIGTERM act as Ctrl-C while Ray, which exits silently on it, takes it over."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

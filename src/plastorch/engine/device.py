@@ -1,4 +1,4 @@
-"""The machine: which device, how fast its matrix products can go, how much memory was used."""
+"""The machine: device selection, speed of matrix products, memory use."""
 
 import contextlib
 import ctypes
@@ -17,15 +17,15 @@ from plastorch.engine.torchrun import own_device
 
 
 def select_device(name: str) -> torch.device:
-    """The device of that name; "auto" takes a CUDA GPU if there is one, else the CPU.
+    """Returns the device of that name; "auto" takes a CUDA GPU if there is one, else the CPU.
 
-    Of several workers on a machine, each takes the GPU of its number, unless one is named.
+    Each of several workers on a machine takes the GPU with its own number, unless one is named.
 
     Args:
-        name: "auto", or anything that ``torch.device`` takes.
+        name: "auto", or any name that ``torch.device`` takes.
 
     Raises:
-        InputError: if the name is unknown or the device isn't there.
+        InputError: the name is unknown or the device is missing.
 
     Example:
         >>> select_device("cpu")
@@ -44,9 +44,9 @@ def select_device(name: str) -> torch.device:
 
 
 def generator(*path: int) -> torch.Generator:
-    """A CPU generator seeded by a path of numbers, such as (seed, phase, epoch).
+    """Returns a CPU generator seeded by a path of numbers, such as (seed, phase, epoch).
 
-    Equal paths give equal streams, others independent ones, so that training can go on from any
+    Equal paths give equal streams, others independent ones, so that training can continue from any
     position without a stored generator state.
 
     Example:
@@ -59,7 +59,7 @@ def generator(*path: int) -> torch.Generator:
 
 
 def seed32(seed: int) -> int:
-    """The seed itself if it has 32 bits, else one drawn from it: for libraries that take no more.
+    """Returns the seed if it has 32 bits, else one drawn from it, for libraries that need 32 bits.
 
     Example:
         >>> seed32(7), seed32(2**63 - 1) < 2**32
@@ -72,8 +72,8 @@ def check_memory(needed: float, **sizes: float) -> None:
     """Raises InputError naming sizes for which the machine has too little memory.
 
     Args:
-        needed: bytes, at least.
-        sizes: what decides that, by the names of the arguments.
+        needed: least number of bytes needed.
+        sizes: values that determine it, by argument name.
 
     Example:
         >>> check_memory(4 * 1000 * 256, neurons=1000, hidden=256)
@@ -87,10 +87,10 @@ def check_memory(needed: float, **sizes: float) -> None:
 
 
 def memory() -> float:
-    """Bytes of the machine's memory, as far as it may be used, or of a GPU that has more."""
+    """Returns the usable bytes of the machine's memory, or of a GPU that has more."""
     try:
         own = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):  # no POSIX
+    except (AttributeError, OSError, ValueError):  # not POSIX
         own = math.inf
     with contextlib.suppress(OSError, ValueError):  # ValueError: no limit
         own = min(own, float(Path("/sys/fs/cgroup/memory.max").read_text()))
@@ -101,11 +101,11 @@ def memory() -> float:
 
 @contextlib.contextmanager
 def fast_matmul() -> Iterator[None]:
-    """Lets float32 matrix products take the fastest kernel that keeps float32 accuracy.
+    """Lets float32 matrix products use the fastest kernel that keeps float32 accuracy.
 
     On CPUs where the default library leaves half the speed unused, torch's "medium" setting calls
-    another one that computes in float32 as well. On CPUs where that setting would mean bfloat16, a
-    test product shows it, and the setting is left alone.
+    another one that also computes in float32. On CPUs where that setting would mean bfloat16, a
+    test product detects it, and the setting is left alone.
     """
     before = torch.get_float32_matmul_precision()
     a = torch.linspace(-1, 1, 256 * 256).view(256, 256)
@@ -122,7 +122,7 @@ def fast_matmul() -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Tells glibc to keep freed blocks instead of returning them after every operation.
 
-    Training frees and asks for the same megabytes thousands of times; without this each round trip
+    Training frees and allocates the same megabytes thousands of times; otherwise each round trip
     costs page faults. Does nothing where the C library has no such setting.
     """
     if not sys.platform.startswith("linux"):
@@ -135,18 +135,18 @@ def keep_freed_memory() -> None:
 
 
 def flush_denormals() -> None:
-    """Makes numbers too small for full precision 0, in this thread and those it starts.
+    """Flushes denormal numbers to 0, in this thread and those it starts.
 
-    A competition that is nearly decided leaves thousands of them, and some processors take a
-    hundred times as long for each. Does nothing where the processor can't.
+    A nearly decided competition leaves thousands of them, and some processors take a hundred times
+    as long for each. Does nothing where the processor can't.
     """
     torch.set_flush_denormal(True)
 
 
 def peak_memory_gb() -> float:
-    """The largest resident size of this process so far, in GB (10⁹ bytes)."""
+    """Returns the largest resident size of this process so far, in GB (10⁹ bytes)."""
     status = Path("/proc/self/status")
-    if status.is_file():  # what follows counts the process that started this one, too
+    if status.is_file():  # getrusage below also counts the process that started this one
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

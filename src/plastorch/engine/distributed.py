@@ -1,7 +1,7 @@
-"""Several workers, as ``torchrun`` starts them, that train as one on their joined batch.
+"""Several workers, as started by ``torchrun``, that train as one on their joined batch.
 
 Each takes its part of the same batch, with the same random numbers, and sums are taken over all.
-Without a process group, or in one of a single worker, everything here is what it is on one worker.
+Without a process group, or with a single worker, everything here acts as for one worker.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, WorkerLost
 
 if dist.is_available():
-    # Else the compiler imports it later, and its functions keep the process group of that moment,
-    # whose threads then outlive the group's end and can abort the process as Python ends.
+    # Otherwise the compiler imports it later, and its functions keep the process group of then,
+    # whose threads outlive the group's end and can abort the process as Python ends.
     import torch.distributed.nn.functional
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _by_itself: ContextVar[bool] = ContextVar("by_itself", default=False)
 
 @contextlib.contextmanager
 def by_itself() -> Iterator[None]:
-    """Inside it, this worker knows of no others: for jobs that each worker has one of."""
+    """Hides the other workers inside its ``with`` block, for jobs done by one worker each."""
     token = _by_itself.set(True)
     try:
         yield
@@ -37,18 +37,18 @@ def by_itself() -> Iterator[None]:
 
 
 def workers() -> int:
-    """How many there are."""
+    """Returns the number of workers."""
     alone = _by_itself.get() or not dist.is_available() or not dist.is_initialized()
     return 1 if alone else dist.get_world_size()
 
 
 def worker() -> int:
-    """The number of this one, from 0."""
+    """Returns the index of this worker, from 0."""
     return dist.get_rank() if workers() > 1 else 0
 
 
 def check_parts(**batches: int) -> None:
-    """Raises InputError naming the first batch that can't be shared out evenly.
+    """Raises InputError naming the first batch that can't be divided evenly among the workers.
 
     Example:
         >>> check_parts(batch_size=32)
@@ -61,11 +61,11 @@ def check_parts(**batches: int) -> None:
 
 
 def part(rows: Tensor, dim: int = 0) -> Tensor:
-    """This worker's part of the rows of a batch; parts differ by one row at most, or are empty.
+    """Returns this worker's part of a batch; parts differ by one row at most, and may be empty.
 
     Args:
-        rows: the same on every worker.
-        dim: along which they lie.
+        rows: batch, the same on every worker.
+        dim: dimension of the rows.
 
     Example:
         >>> part(torch.arange(3))
@@ -75,10 +75,10 @@ def part(rows: Tensor, dim: int = 0) -> Tensor:
 
 
 def sum_over_workers(tensor: Tensor) -> Tensor:
-    """Adds the tensors of all workers, in place; without a process group it changes nothing.
+    """Adds the tensors of all workers in place; without a process group it changes nothing.
 
     Args:
-        tensor: same shape on every worker.
+        tensor: tensor of the same shape on every worker.
 
     Returns:
         The same tensor, summed.
@@ -94,11 +94,11 @@ def sum_over_workers(tensor: Tensor) -> Tensor:
 
 
 def mean_over_workers(mean: Tensor, rows: int) -> Tensor:
-    """Mean of a figure over the joined batch.
+    """Averages a figure over the joined batch.
 
     Args:
-        mean: over this worker's part, a number; anything if the part is empty.
-        rows: of the part.
+        mean: mean over this worker's part, a scalar; ignored if the part is empty.
+        rows: number of rows of the part.
 
     Example:
         >>> mean_over_workers(torch.tensor(0.25), 3)
@@ -112,18 +112,18 @@ def mean_over_workers(mean: Tensor, rows: int) -> Tensor:
 
 
 def any_worker(flag: bool) -> bool:
-    """Whether it is true on one worker or more. All wait here for each other."""
+    """Returns whether a flag is true on any worker. All workers wait here for each other."""
     return flag if workers() == 1 else bool(sum_over_workers(torch.tensor(int(flag))))
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """The rows of all workers, one worker after the other; gradients flow back to each.
+    """Concatenates the rows of all workers in order; gradients flow back to each.
 
     Args:
-        rows: [R, ...], R the same on every worker.
+        rows: rows [R, ...], R the same on every worker.
 
     Returns:
-        [workers R, ...].
+        Rows [workers R, ...].
 
     Example:
         >>> gathered(torch.ones(2, 3)).shape
@@ -133,7 +133,7 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """The sum of all workers' tensors, a new one; gradients flow back to each.
+    """Returns the sum of all workers' tensors as a new one; gradients flow back to each.
 
     Example:
         >>> summed(torch.ones(2))
@@ -143,12 +143,12 @@ def summed(tensor: Tensor) -> Tensor:
 
 
 def dropout(x: Tensor, probability: float, training: bool = True) -> Tensor:
-    """``F.dropout`` of this worker's part of a batch, as it would be in the joined batch.
+    """Applies ``F.dropout`` to this worker's part of a batch, as it would be in the joined batch.
 
     Args:
-        x: [rows, ...], not always as many on every worker.
-        probability: of dropping.
-        training: False gives ``x``.
+        x: part of a batch [rows, ...]; numbers of rows may differ between workers.
+        probability: probability of dropping.
+        training: whether to drop; False returns ``x``.
 
     Example:
         >>> dropout(torch.ones(2, 3), 0.5, training=False)
@@ -165,12 +165,12 @@ def dropout(x: Tensor, probability: float, training: bool = True) -> Tensor:
 
 
 def backward(loss: Tensor, parameters: Iterable[nn.Parameter], share: float | None = None) -> None:
-    """``loss.backward()``, after which all workers have the gradient of the mean over a batch.
+    """Calls ``loss.backward()``, and gives all workers the gradient of the mean over a batch.
 
     Args:
-        loss: mean over this worker's part of the batch; anything if the part is empty.
-        parameters: the same on every worker.
-        share: of the batch's rows that this worker had; equal ones if None.
+        loss: mean over this worker's part of the batch; ignored if the part is empty.
+        parameters: parameters, the same on every worker.
+        share: this worker's share of the batch's rows; equal shares if None.
 
     Example:
         >>> layer = nn.Linear(2, 1)
@@ -188,7 +188,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Gives all workers the sum of their gradients, in place.
 
     Args:
-        parameters: the same on every worker; those without a gradient are left out.
+        parameters: parameters, the same on every worker; those without a gradient are left out.
     """
     if workers() == 1:
         return
@@ -210,10 +210,10 @@ def share_state(module: nn.Module) -> None:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What the first worker makes, or finds, handed to all; so is its InputError.
+    """Passes the first worker's result to all workers, or its InputError.
 
     Args:
-        make: called on the first worker only.
+        make: function, called on the first worker only.
 
     Example:
         >>> from_first(lambda: 3)
@@ -228,16 +228,16 @@ def from_first(make: Callable[[], T]) -> T:
 
 
 def share_out(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Does jobs that don't depend on each other, each on one worker; all get all that they return.
+    """Divides independent jobs among the workers, and gives all workers all results.
 
     Args:
-        jobs: the same on every worker.
+        jobs: jobs, the same on every worker.
 
     Returns:
-        In their order, whoever did them.
+        Results in the order of the jobs.
 
     Raises:
-        InputError: on all workers, if a job raises it.
+        InputError: a job raises it; then all workers do.
 
     Example:
         >>> share_out([lambda: "a", lambda: "b"])
@@ -270,7 +270,7 @@ def _opened(found: object) -> object:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """What the workers do together fails if one is gone."""
+    """Raises WorkerLost if a joint operation of the workers fails because one is gone."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Why a command can end early, and the checks that most arguments need."""
+"""Exceptions that end a command early, and the checks that most arguments need."""
 
 import difflib
 import math
@@ -20,11 +20,11 @@ class InputError(ValueError):
 
 
 class Interrupted(Exception):
-    """The user stopped the run; its folder can be resumed."""
+    """Stop by the user; the run folder can be resumed."""
 
 
 class WorkerLost(Exception):
-    """Another worker can't be reached any more; what remains of the job can't go on."""
+    """Loss of another worker, without which the rest of the job can't continue."""
 
 
 def check_positive(**arguments: float) -> None:
@@ -43,7 +43,7 @@ def check_positive(**arguments: float) -> None:
 def check_finite(**arguments: "Tensor") -> None:
     """Raises InputError naming the first tensor with a value that is NaN or infinite.
 
-    It waits for the tensor's device: for evaluation, not for each step of a training.
+    It waits for the tensor's device: use it in evaluation, not in each step of training.
 
     Example:
         >>> import torch
@@ -75,7 +75,7 @@ def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> No
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """What may have been meant by a word, as the end of a message; nothing if no choice is near.
+    """Returns a suggestion for a word as the end of a message; empty if no choice is near.
 
     Example:
         >>> did_you_mean("stpm", ["rank", "stpn"])
@@ -86,7 +86,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def check_file(path: Path, expected: str) -> None:
-    """Raises InputError if there is no regular file: who opens a pipe, for one, waits for ever.
+    """Raises InputError unless a regular file exists: opening a pipe, say, would wait forever.
 
     Example:
         >>> check_file(Path("nowhere"), "a WAV file")
@@ -98,7 +98,7 @@ def check_file(path: Path, expected: str) -> None:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         raise InputError(f"{path} is missing; expected {expected}") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {reason}; expected {expected}") from None
     if not stat.S_ISREG(mode):

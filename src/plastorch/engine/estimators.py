@@ -1,4 +1,4 @@
-"""What scikit-learn estimators share: their seed, and errors that name the argument."""
+"""Shared parts of scikit-learn estimators: seeds, and errors that name the argument."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from plastorch.engine.errors import InputError
 
 
 def seed_of(random_state: Any) -> int:
-    """A whole number is the seed itself; anything else that scikit-learn takes gives a drawn one.
+    """Returns a seed: the number itself, or one drawn from what else scikit-learn accepts.
 
     Raises:
-        InputError: if scikit-learn doesn't take it.
+        InputError: scikit-learn doesn't accept the random state.
 
     Example:
         >>> seed_of(7)
@@ -34,10 +34,10 @@ def seed_of(random_state: Any) -> int:
 
 @contextlib.contextmanager
 def as_input_error(argument: str) -> Iterator[None]:
-    """What numpy and scikit-learn refuse is bad input.
+    """Turns errors of numpy and scikit-learn into bad input.
 
     Raises:
-        InputError: in place of their errors.
+        InputError: numpy or scikit-learn refuses an argument.
 
     Example:
         >>> with as_input_error("X"):

@@ -1,4 +1,4 @@
-"""Runs the phases of a training: progress bar, log, checkpoints, and going on after a stop."""
+"""Runs the phases of a training: progress bar, log, checkpoints, and resuming after a stop."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -34,34 +34,34 @@ from plastorch.engine.stops import first_stop
 
 
 class Phase(Protocol):
-    """A part of a training, done in steps; what it learns lives in the model."""
+    """A part of a training, done in steps; its results are in the model."""
 
     name: str
     position: int
     total: int
 
     def step(self) -> list[Record]:
-        """Does the step at ``position``, moves it on, returns what there is to log."""
+        """Does the step at ``position``, advances it, and returns records to log."""
 
 
 class ResumablePhase(Phase, Protocol):
-    """A phase that can go on from a checkpoint."""
+    """A phase that can resume from a checkpoint."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What the phase needs beside the model and its position."""
+        """Returns the phase's state beside the model and its position."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what ``state_dict`` gave."""
+        """Restores the state that ``state_dict`` returned."""
 
 
 class Jobs:
-    """A phase of jobs that don't depend on each other: nothing to keep but the position.
+    """A phase of independent jobs, with no state but its position.
 
     Args:
-        name: of the phase.
-        jobs: each returns what there is to log; ``phase`` and ``step`` are added to it.
-        shared: each job is done by one worker; False where it leaves behind more than it returns,
-            so that all workers must do it.
+        name: name of the phase.
+        jobs: functions that return records to log; ``phase`` and ``step`` are added to these.
+        shared: whether each job is done by only one worker; False if a job has effects beyond its
+            result, so that all workers must do it.
     """
 
     def __init__(
@@ -84,26 +84,26 @@ class Jobs:
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Returns an empty state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores the state that :meth:`state_dict` returned."""
 
 
 class Loop:
-    """Drives phases one after the other and remembers, in the run folder, how far they came.
+    """Runs phases one after the other, and stores their progress in the run folder.
 
-    Made on a folder with a checkpoint, it puts the model back and skips what was done; the numbers
-    that follow are those of a run that was never stopped. Of several workers, all do all steps, and
-    the first one writes and shows.
+    Created on a folder with a checkpoint, it restores the model and skips what was done; the
+    numbers that follow are those of a run without interruption. Of several workers, all do all
+    steps, and the first one writes and shows.
 
     Args:
-        run: the run folder.
-        model: whose ``state_dict`` is kept.
+        run: run folder.
+        model: model whose ``state_dict`` is saved.
 
     Raises:
-        InputError: if the checkpoint is damaged or of another architecture.
+        InputError: the checkpoint is damaged or of another architecture.
     """
 
     interval_s = 20.0
@@ -131,20 +131,20 @@ class Loop:
 
     @property
     def wall_s(self) -> float:
-        """Seconds spent in all phases, over all sittings."""
+        """Seconds spent in all phases, over all sessions of the run."""
         return sum(self.seconds.values())
 
     @property
     def peak_memory_gb(self) -> float:
-        """The largest resident size of the process in any sitting so far, in GB (10⁹ bytes)."""
+        """Largest resident size of the process in any session so far, in GB (10⁹ bytes)."""
         return max(self._peak_memory_gb, peak_memory_gb())
 
     def run(self, phase: ResumablePhase) -> None:
         """Runs a phase to its end, with checkpoints; skips it if it was done before.
 
         Raises:
-            Interrupted: after Ctrl-C or SIGTERM, once the checkpoint is written.
-            InputError: if the checkpoint doesn't fit the phase or can't be written.
+            Interrupted: Ctrl-C or SIGTERM came, and the checkpoint is written.
+            InputError: the checkpoint doesn't fit the phase or can't be written.
         """
         if phase.name in self._done:
             return
@@ -165,10 +165,10 @@ class Loop:
         self._save(None)
 
     def recompute(self, phase: Phase) -> None:
-        """Runs a phase whose outcome no checkpoint keeps: it starts anew in each sitting.
+        """Runs a phase whose result is in no checkpoint: it starts anew in each session.
 
         Raises:
-            Interrupted: after Ctrl-C or SIGTERM.
+            Interrupted: Ctrl-C or SIGTERM came.
         """
         with closing(self._steps(phase)) as steps:
             for _ in steps:
@@ -201,7 +201,7 @@ class Loop:
                 yield
 
     def _put_back(self, phase: ResumablePhase, state: dict[str, Tensor]) -> None:
-        """Gives a phase what its checkpoint holds, which may be anything."""
+        """Restores a phase from its checkpoint, whose content is not trusted."""
         where = f"{self.run_folder.checkpoint}: phase {phase.name}"
         if phase.position > phase.total:
             raise InputError(f"{where} is at {phase.position}; expected at most {phase.total}")
@@ -235,7 +235,7 @@ class Loop:
 
 
 def _check_progress(progress: dict[str, Any], source: Path) -> None:
-    """Raises InputError if it is not what a loop writes."""
+    """Raises InputError unless the progress is as a loop writes it."""
     done, seconds = progress.get("done"), progress.get("seconds")
     numbers = (
         [progress.get("peak_memory_gb"), *seconds.values()] if isinstance(seconds, dict) else []

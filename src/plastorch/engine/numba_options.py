@@ -11,12 +11,13 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 REAL = (torch.float32, torch.float64)
-"""Types of the numbers that kernels calculate with."""
+"""Data types that kernels compute with."""
 
 
 class NoOverlap(Compiler):
-    """Promises that no two arguments of a function overlap: loops that write to many arrays would
-    not be vectorised otherwise, which costs a factor of three. Give it as ``pipeline_class``.
+    """Assumes that no two arguments of a function overlap, if used as ``pipeline_class``.
+
+    Without it, loops that write to many arrays aren't vectorized, and take three times as long.
     """
 
     def define_pipelines(self) -> Any:
@@ -25,15 +26,15 @@ class NoOverlap(Compiler):
 
 
 def check_arrays(**arrays: tuple[Any, ...]) -> None:
-    """Checks what a kernel reads or writes, as compiled code doesn't check an index.
+    """Checks arrays that a kernel reads or writes, as compiled code doesn't check an index.
 
     Args:
         arrays: name and ``(array, shape, dtype)`` or ``(array, shape, dtype, low, high)`` of each:
-            a tensor or a NumPy array, its expected shape, where None is any size, its type, or
-            types of which it has one, and bounds of its numbers. All numbers must be finite.
+            a tensor or a NumPy array; its expected shape, with None for any size; its dtype, or
+            several allowed ones; and bounds of its numbers. All numbers must be finite.
 
     Raises:
-        InputError: naming the first array that isn't as expected.
+        InputError: an array isn't as expected; the message names the first one.
 
     Example:
         >>> check_arrays(membrane=(torch.zeros(1, 5), (1, 7), torch.float32))
@@ -57,7 +58,7 @@ def check_arrays(**arrays: tuple[Any, ...]) -> None:
 
 
 def check_constants(dtype: torch.dtype, **constants: float) -> None:
-    """Raises InputError naming the first constant that isn't finite in the type of the arrays.
+    """Raises InputError naming the first constant that isn't finite in the dtype of the arrays.
 
     Example:
         >>> check_constants(torch.float32, threshold=1e300)
@@ -72,7 +73,7 @@ def check_constants(dtype: torch.dtype, **constants: float) -> None:
 
 
 def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, ...]) -> None:
-    """Raises InputError unless all sizes are the same but for those that may be any."""
+    """Raises InputError unless all sizes match, except those that may be any."""
     same = len(found) == len(expected) and all(
         size in (None, own) for own, size in zip(found, expected, strict=True)
     )
@@ -94,14 +95,14 @@ def _check_numbers(name: str, array: Any, low: float = -inf, high: float = inf) 
 
 
 def _ends(array: Any, bounded: bool) -> tuple[float, ...]:
-    """The smallest and the largest number, NaN if there is one; none if all is well without."""
+    """Returns the smallest and the largest number, or NaN; empty if they need no check."""
     if isinstance(array, np.ndarray):
         needed = array.size > 0 and (bounded or array.dtype.kind == "f")
         return (array.min().item(), array.max().item()) if needed else ()
     array = array.detach()
     if array.numel() == 0 or not (bounded or array.is_floating_point()):
         return ()
-    if not bounded and isfinite(array.sum()):  # one pass; of large numbers it may be infinite
+    if not bounded and isfinite(array.sum()):  # one pass; large numbers may sum to infinity
         return ()
     dense = array if array.is_contiguous() or array.dim() < 2 else array.mT
     return tuple(end.item() for end in dense.aminmax())

@@ -1,4 +1,4 @@
-"""Files that are written: each is checked before work starts, written aside, and then renamed."""
+"""Output files: each is checked before work starts, written aside, and then renamed."""
 
 import contextlib
 import os
@@ -19,21 +19,21 @@ _KINDS = {
 
 
 class WriteError(InputError):
-    """A file can't be written."""
+    """Failure to write a file."""
 
 
 def check_output(out: Path, *inputs: Path) -> None:
-    """Checks, before work starts, that a file may be written: a new one, or in the place of one.
+    """Checks, before work starts, that a file may be created or replaced.
 
-    A file that is renamed takes the place of anything, be it a device. So all else is refused, and
-    so are links, whatever they point to.
+    Renaming a file would replace anything, even a device. So all but regular files are refused,
+    and so are links, whatever they point to.
 
     Args:
-        out: the file.
-        inputs: what is read, and not to be lost.
+        out: file to write.
+        inputs: files that are read and must not be overwritten.
 
     Raises:
-        InputError: if the file can't be written, or must not be.
+        InputError: the file can't be written, or must not be.
 
     Example:
         >>> check_output(Path("/dev/null"))
@@ -49,13 +49,13 @@ file or a new name
 
 
 def _obstacle(path: Path) -> str | None:
-    """Why a file must not be written, if so."""
+    """Returns the reason why a file must not be written, or None."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         parent = path.parent
         return None if parent.is_dir() else f"there is no folder {str(parent)!r}"
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
         return getattr(error, "strerror", None) or str(error)
     if stat.S_ISREG(mode):
         return None
@@ -65,10 +65,10 @@ def _obstacle(path: Path) -> str | None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Names a file in what goes wrong while it is written, such as a full disk, which names none.
+    """Adds the file's name to errors of writing it, such as a full disk, which name none.
 
     Raises:
-        WriteError: in the place of an OSError.
+        WriteError: an OSError occurs.
 
     Example:
         >>> with writing(Path("page.html")):
@@ -87,11 +87,11 @@ def put_in_place(partial: Path, path: Path) -> None:
     """Forces a file to disk, and renames it.
 
     Args:
-        partial: the file, on the same disk as the next.
-        path: what it becomes; of an older file there nothing stays.
+        partial: file, on the same disk as ``path``.
+        path: new name of the file; an older file there is replaced completely.
 
     Raises:
-        WriteError: if what is there is no regular file, or it can't be done.
+        WriteError: ``path`` exists and is not a regular file, or the file can't be renamed.
     """
     if obstacle := _obstacle(path):
         raise WriteError(f"can't write {path}: {obstacle}")
@@ -105,8 +105,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file under a temporary name, forces it to disk and renames it.
 
     Raises:
-        WriteError: if the folder can't be written or the disk is full, and an older file stays
-            whole; also if what is there is no regular file.
+        WriteError: the folder can't be written or the disk is full, and an older file stays whole;
+            also if ``path`` exists and is not a regular file.
 
     Example:
         >>> import tempfile
@@ -119,7 +119,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     with writing(path):
         try:
             partial.unlink(missing_ok=True)
-            with open(partial, "xb") as file:  # never what a link of that name points to
+            with open(partial, "xb") as file:  # never the target of a link of that name
                 file.write(data)
             put_in_place(partial, path)
         finally:

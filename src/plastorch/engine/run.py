@@ -27,12 +27,12 @@ _PARTS = (
 NOTHING = hashlib.sha256().hexdigest()
 """SHA-256 of an empty file."""
 Record = dict[str, float | int | str]
-"""One line of ``metrics.jsonl``."""
+"""Line of ``metrics.jsonl``."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Something a paper, or we, say of a result, and what was measured.
+    """A statement by a paper, or by plastorch, about a result, and what was measured.
 
     ``holds`` is None where the run can't tell: smoke runs, reduced data, other settings.
     """
@@ -46,13 +46,13 @@ class Claim:
 
 
 class RunFolder:
-    """A folder ``RUNS/EXPERIMENT/STAMP-seedN`` and what is written into it.
+    """A folder ``RUNS/EXPERIMENT/STAMP-seedN`` and its files.
 
-    Of several workers, the first one writes and reads; the others take what it reads, and need
-    not see the folder.
+    Of several workers, the first one writes and reads; the others receive what it reads, and need
+    no access to the folder.
 
     Args:
-        path: an existing run folder; :meth:`create` makes a new one.
+        path: existing run folder; :meth:`create` makes a new one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,12 +65,12 @@ class RunFolder:
         """Makes a new run folder with its ``config.json``.
 
         Args:
-            out: the RUNS folder.
+            out: RUNS folder.
             experiment: name of the experiment.
-            config: plain values, among them "seed".
+            config: plain values, including "seed".
 
         Raises:
-            InputError: if ``out`` can't be written.
+            InputError: ``out`` can't be written.
         """
         run = cls.reserve(out, experiment, config["seed"])
         run.begin(experiment, config)
@@ -78,10 +78,10 @@ class RunFolder:
 
     @classmethod
     def reserve(cls, out: Path, experiment: str, seed: int) -> "RunFolder":
-        """Makes an empty folder with a name of its own, for a run that :meth:`begin` begins.
+        """Makes an empty folder with a unique name, for a run that :meth:`begin` begins.
 
         Raises:
-            InputError: if ``out`` can't be written.
+            InputError: ``out`` can't be written.
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         for attempt in range(1000):
@@ -101,10 +101,10 @@ class RunFolder:
         raise InputError(f"out is {str(out)!r}: too many runs of {experiment} in one second")
 
     def begin(self, experiment: str, config: dict[str, Any]) -> None:
-        """Writes ``config.json``; the folder is made if it is gone.
+        """Writes ``config.json``; the folder is created if it is gone.
 
         Raises:
-            InputError: if it can't be written.
+            InputError: the file can't be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         full = {"experiment": experiment, **config}
@@ -116,7 +116,7 @@ class RunFolder:
         return (self.path / "config.json").is_file()
 
     def finished(self) -> dict[str, Any] | None:
-        """The result of a run that has ended; None of any other."""
+        """Returns the result of a finished run; None for any other."""
         try:
             found = json.loads((self.path / "result.json").read_text())
         except (OSError, ValueError):
@@ -128,18 +128,18 @@ class RunFolder:
         """Keeps other processes from running in this folder at the same time.
 
         Args:
-            wait_s: seconds in which another one may end.
+            wait_s: longest time to wait for another one to end, in seconds.
 
         Raises:
-            InputError: if one is doing so, for instance one that was told to stop and ends its
-                last step.
+            InputError: another process is running there, such as one that was told to stop and
+                ends its last step.
         """
         with contextlib.ExitStack() as kept:
             from_first(lambda: kept.enter_context(locked(self.path / "config.json", wait_s)))
             yield
 
     def discard_if_empty(self) -> None:
-        """Removes a folder in which nothing but its configuration was written."""
+        """Removes the folder if nothing but its configuration was written."""
         if worker() > 0:
             return
         if {entry.name for entry in self.path.iterdir()} <= {"config.json"}:
@@ -148,10 +148,10 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What ``config.json`` holds.
+        """Configuration read from ``config.json``.
 
         Raises:
-            InputError: if it is missing or broken.
+            InputError: the file is missing or broken.
         """
         return from_first(self._read_config)
 
@@ -175,7 +175,7 @@ class RunFolder:
                 file.writelines(json.dumps(record) + "\n" for record in records)
 
     def records(self) -> list[Record]:
-        """All lines of ``metrics.jsonl``."""
+        """Returns all lines of ``metrics.jsonl``."""
         return from_first(self._read_records)
 
     def _read_records(self) -> list[Record]:
@@ -190,7 +190,7 @@ class RunFolder:
         return records
 
     def log_state(self) -> tuple[int, str]:
-        """Bytes of ``metrics.jsonl``, forced to disk, and their SHA-256."""
+        """Returns size in bytes and SHA-256 of ``metrics.jsonl``, forced to disk."""
         if not self._metrics.exists():
             return 0, NOTHING
         with open(self._metrics, "rb") as file:
@@ -199,14 +199,14 @@ class RunFolder:
             return file.tell(), digest
 
     def truncate_log(self, size: int = 0, digest: str = NOTHING) -> None:
-        """Forgets the lines after a checkpoint, or all.
+        """Removes the lines after a checkpoint, or all.
 
         Args:
-            size: bytes that stay.
-            digest: their SHA-256.
+            size: number of bytes to keep.
+            digest: SHA-256 of these bytes.
 
         Raises:
-            InputError: if there are not as many, or others; the log is as it was then.
+            InputError: there are fewer bytes, or others; the log is unchanged.
         """
         if worker() > 0 or (size == 0 and not self._metrics.exists()):
             return
@@ -221,16 +221,16 @@ class RunFolder:
         """Replaces ``result.json``.
 
         Raises:
-            InputError: if it can't be written.
+            InputError: the file can't be written.
         """
         if worker() == 0:
             write_atomically(self.path / "result.json", json.dumps(result, indent=1).encode())
 
     def write_arrays(self, arrays: dict[str, Tensor]) -> None:
-        """Replaces ``arrays.safetensors``, from which the report draws.
+        """Replaces ``arrays.safetensors``, from which the report is drawn.
 
         Raises:
-            InputError: if it can't be written.
+            InputError: the file can't be written.
         """
         if worker() == 0:
             save_tensors(self.path / "arrays.safetensors", arrays)
@@ -249,21 +249,21 @@ def refuse_links(run: Path) -> None:
 
 @contextlib.contextmanager
 def locked(file: Path, wait_s: float = 0.0) -> Iterator[None]:
-    """Keeps other processes from doing the same with a file; a process that dies lets go of it.
+    """Locks a file against other processes; the lock ends with the process.
 
     Args:
-        file: is not changed, and made if it isn't there; it must never be replaced by another.
-        wait_s: seconds in which another one may let go.
+        file: lock file, unchanged, or created if missing; it must never be replaced by another.
+        wait_s: longest time to wait for another process, in seconds.
 
     Raises:
-        InputError: if another one holds it, or it can't be written.
+        InputError: another process holds the lock, or the file can't be written.
     """
     import fcntl
 
     deadline = time.monotonic() + wait_s
     with contextlib.ExitStack() as kept:
         try:
-            opened = kept.enter_context(open(file, "ab"))  # NFS locks only what can be written
+            opened = kept.enter_context(open(file, "ab"))  # NFS locks only writable files
         except OSError as error:
             raise InputError(f"can't write {file}: {error.strerror}") from None
         while True:
@@ -289,21 +289,21 @@ def result(
     wall_s: float = 0.0,
     complete: bool = False,
 ) -> dict[str, Any]:
-    """The contents of ``result.json``.
+    """Returns the content of ``result.json``.
 
     Args:
-        experiment: its name.
+        experiment: name of the experiment.
         paper: authors, year and arXiv number.
-        config: plain values, among them "seed" and "quick".
+        config: plain values, including "seed" and "quick".
         data: name, n_train, n_test, source, sha256 and more.
-        device: where it ran.
+        device: device of the run.
         metrics: figures by name; accuracies as fractions.
-        claims: what is said of them.
-        wall_s: seconds, over all sittings.
-        complete: False until the run has ended.
+        claims: statements about the figures.
+        wall_s: time in seconds, over all sessions.
+        complete: whether the run has ended.
 
     Returns:
-        A dictionary that JSON can hold.
+        Dictionary that JSON can hold.
     """
     return {
         "experiment": experiment,
@@ -322,14 +322,14 @@ def result(
 
 
 def describe(device: torch.device) -> str:
-    """The device and its hardware in words."""
+    """Describes the device and its hardware in words."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({_processor()}, {torch.get_num_threads()} threads)"
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, torch and plastorch."""
+    """Returns the versions of Python, torch and plastorch."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -1,8 +1,8 @@
 """Settings and tensors in one file: safetensors, with the settings as JSON in its header.
 
-Nothing in a file is executed, and nothing is believed: a SHA-256 of settings and tensors tells
-damage, and what reads a file checks its settings before room for tensors is made. It is no
-signature: who can write a file can make one that says what they like.
+Nothing in a file is executed or trusted: a SHA-256 of settings and tensors detects damage, and
+readers check settings before memory for tensors is allocated. It is no signature: anyone who can
+write a file can give it a valid digest.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.output import write_atomically
 
 MOST_TEXT = 1 << 24
-"""Characters of the settings."""
+"""Largest number of characters of the settings."""
 
 T = TypeVar("T")
 Settings = dict[str, Any]
@@ -38,13 +38,13 @@ def write_file(path: Path, entry: str, settings: Settings, arrays: Arrays) -> No
     """Writes settings and tensors, atomically.
 
     Args:
-        path: of the file.
-        entry: of the header's metadata; it says which program can read the file.
-        settings: what JSON can hold.
-        arrays: by name.
+        path: file to write.
+        entry: key in the header's metadata, which tells what program can read the file.
+        settings: values that JSON can hold.
+        arrays: tensors by name.
 
     Raises:
-        InputError: if it can't be written, or the settings are too long; an older file stays whole.
+        InputError: the file can't be written, or the settings are too long; an older file is kept.
 
     Example:
         >>> import tempfile
@@ -66,17 +66,17 @@ def write_file(path: Path, entry: str, settings: Settings, arrays: Arrays) -> No
 def read_file(
     path: Path, entry: str, kind: str, build: Callable[[Settings, Any], tuple[T, Arrays]]
 ) -> T:
-    """Reads what :func:`write_file` wrote.
+    """Reads a file that :func:`write_file` wrote.
 
     Args:
-        path: of the file.
-        entry: as it was written.
-        kind: of the file, in words, for messages.
-        build: from settings and an open file to what is made of them, and the file's arrays, as
-            :func:`read_arrays` gives them. It may raise any kind of error about what it is given.
+        path: file to read.
+        entry: key in the header's metadata, as it was written.
+        kind: kind of file, for messages.
+        build: function from settings and an open file to the resulting object, and the file's
+            arrays as returned by :func:`read_arrays`. It may raise any error about its arguments.
 
     Raises:
-        InputError: if the file is missing, damaged, or something else.
+        InputError: the file is missing, damaged, or something else.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -95,16 +95,16 @@ def read_file(
 
 
 def read_arrays(file: Any, expected: Mapping[str, tuple[str, list[int]]]) -> Arrays:
-    """The tensors of an open file, if they are those expected; else none is read.
+    """Reads the tensors of an open file, if they are as expected; otherwise it reads none.
 
     Args:
-        file: as ``build`` of :func:`read_file` is given it.
-        expected: safetensors' name of the type, such as "F32", and the shape of each.
+        file: open file, as passed to ``build`` of :func:`read_file`.
+        expected: name of the dtype in safetensors, such as "F32", and shape of each tensor.
 
     Raises:
-        InputError: if names, shapes or types are others, or a value is not finite.
+        InputError: names, shapes or dtypes differ, or a value is not finite.
     """
-    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, no mapping
+    found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, not a mapping
     shapes = {name: part.get_shape() for name, part in found.items()}
     if shapes != {name: shape for name, (_, shape) in expected.items()}:
         raise InputError("its weights are not those of its settings")
@@ -118,7 +118,7 @@ def read_arrays(file: Any, expected: Mapping[str, tuple[str, list[int]]]) -> Arr
 
 
 def digest(settings: Settings, arrays: Arrays) -> str:
-    """SHA-256 of settings and tensors, hexadecimal.
+    """Returns the SHA-256 of settings and tensors in hexadecimal.
 
     Example:
         >>> digest({}, {})[:8]
@@ -133,7 +133,7 @@ def digest(settings: Settings, arrays: Arrays) -> str:
 
 
 def as_in(given: Settings, example: Settings) -> Settings:
-    """Fields in the types of an example: 24 in the place of a fraction is 24.0.
+    """Converts fields to the types of an example: 24 in place of a fraction becomes 24.0.
 
     Example:
         >>> as_in({"rate": 1, "epochs": 3}, {"rate": 0.5, "epochs": 1})
@@ -143,7 +143,7 @@ def as_in(given: Settings, example: Settings) -> Settings:
 
 
 def check_types(given: Settings, example: Settings) -> None:
-    """Raises InputError if names or types of fields are not as in an example, or one is infinite.
+    """Raises InputError if fields differ from an example in name or type, or one is infinite.
 
     Example:
         >>> check_types({"rate": 1.0}, {"rate": 0.5})
@@ -159,7 +159,7 @@ def check_types(given: Settings, example: Settings) -> None:
 
 
 def check_count(value: Any, at_least: int = 0) -> int:
-    """A whole number from a file, or InputError."""
+    """Returns a whole number from a file, or raises InputError."""
     if type(value) is not int or not at_least <= value < 2**53:
         raise InputError(f"{repr(value)[:200]} is no count from {at_least} on")
     return value

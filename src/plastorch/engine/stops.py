@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something is in hand."""
+"""Ctrl-C and SIGTERM while work is in progress."""
 
 import signal
 import threading
@@ -12,10 +12,10 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def handled(handler: Any) -> Iterator[None]:
-    """Inside it, Ctrl-C and SIGTERM go to a handler; in the main thread alone, which gets them.
+    """Sends Ctrl-C and SIGTERM to a handler inside its ``with`` block; in the main thread only.
 
     Args:
-        handler: what ``signal.signal`` takes.
+        handler: handler, as for ``signal.signal``.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,10 +33,10 @@ def handled(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def first_stop(ask: Callable[[], object]) -> Iterator[None]:
-    """Inside it, the first Ctrl-C or SIGTERM calls a function; a second acts as it does outside.
+    """Calls a function on the first Ctrl-C or SIGTERM inside; a second one acts as outside.
 
     Args:
-        ask: asks what is in hand to end.
+        ask: function that asks the work in progress to end.
 
     Example:
         >>> with first_stop(lambda: print("after this step")):

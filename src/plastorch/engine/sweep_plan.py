@@ -12,10 +12,10 @@ from plastorch.engine.output import write_atomically
 from plastorch.engine.run import RunFolder
 
 FOLDER = "sweeps"
-"""In the folder of all runs."""
+"""Folder of sweeps in the folder of all runs."""
 PLAN = "sweep.json"
 LOCK = ".lock"
-"""What the process holds that runs the sweep; the plan itself is replaced again and again."""
+"""Lock file of the process that runs the sweep, as the plan itself is replaced repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,26 @@ class Trial:
     """One run of a sweep."""
 
     run: str
-    """Its folder below that of all runs."""
+    """Run folder, relative to the folder of all runs."""
     setting: int
-    """Which of the settings it has."""
+    """Index of the run's setting."""
     seed: int
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What ``RUNS/sweeps/STAMP/sweep.json`` holds.
+    """Content of ``RUNS/sweeps/STAMP/sweep.json``.
 
-    Whether a run is waiting, begun or done is what its own folder says.
+    Whether a run is waiting, begun or done is stored only in its own folder.
 
     Args:
-        path: the sweep's folder.
-        experiment: its name.
-        fields: the values of each field of the grid, as they were given.
+        path: folder of the sweep.
+        experiment: name of the experiment.
+        fields: values of each field of the grid, as they were given.
         settings: ``config.json`` of each point of the grid, without the seed.
-        trials: the runs, in the order in which they start.
-        cpus: of each run.
-        failed: why runs failed, by their folder.
+        trials: runs, in the order in which they start.
+        cpus: number of CPUs per run.
+        failed: reasons why runs failed, by run folder.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class Sweep:
         """Makes the sweep's folder and an empty one for each of its runs.
 
         Raises:
-            InputError: if ``runs`` can't be written.
+            InputError: ``runs`` can't be written.
         """
         path = _new_folder(runs)
         trials = []
@@ -83,7 +83,7 @@ class Sweep:
         """Reads a sweep's folder.
 
         Raises:
-            InputError: if it is none, or damaged.
+            InputError: the folder is not a sweep's, or is damaged.
         """
         try:
             found = json.loads((path / PLAN).read_text())
@@ -99,7 +99,7 @@ class Sweep:
         return sweep
 
     def check(self) -> None:
-        """Raises TypeError, KeyError or IndexError if a part of it is not what it should be."""
+        """Raises TypeError, KeyError or IndexError if a part of the sweep is invalid."""
         if not all(type(one) is dict for one in (self.fields, self.failed, *self.settings)):
             raise TypeError
         if type(self.experiment) is not str or type(self.cpus) is not int or self.cpus < 1:
@@ -116,34 +116,34 @@ class Sweep:
         """Replaces ``sweep.json``.
 
         Raises:
-            InputError: if it can't be written.
+            InputError: the file can't be written.
         """
         plan = asdict(self)
         del plan["path"]
         write_atomically(self.path / PLAN, json.dumps(plan, indent=1).encode())
 
     def folder(self, trial: Trial) -> RunFolder:
-        """The run folder of a trial."""
+        """Returns the run folder of a trial."""
         return RunFolder(self.path.parent.parent / trial.run)
 
     def begin(self, trial: Trial) -> RunFolder:
-        """The run folder of a trial, with its ``config.json``."""
+        """Returns the run folder of a trial, with its ``config.json`` written."""
         run = self.folder(trial)
         if not run.begun:
             run.begin(self.experiment, {**self.settings[trial.setting], "seed": trial.seed})
         return run
 
     def values(self, trial: Trial) -> dict[str, Any]:
-        """What the grid's fields are in a trial."""
+        """Returns the values of the grid's fields in a trial."""
         return {name: self.settings[trial.setting][name] for name in self.fields}
 
     def waiting(self) -> list[int]:
-        """Numbers of the trials that are not done."""
+        """Returns the indices of the trials that are not done."""
         return [n for n, trial in enumerate(self.trials) if self.folder(trial).finished() is None]
 
 
 def shown(value: Any) -> str:
-    """A value of a setting as one types it.
+    """Returns a setting's value as one types it.
 
     Example:
         >>> shown(["stpn", "lstm"]), shown(0.1)

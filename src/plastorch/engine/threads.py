@@ -1,4 +1,4 @@
-"""Shares of a batch on several threads, for kernels that let other threads run."""
+"""Division of a batch among threads, for kernels that release the interpreter's lock."""
 
 import os
 from collections.abc import Callable
@@ -13,9 +13,9 @@ def in_threads(run: Callable[[int, int], None], samples: int, useful: int) -> No
     """Calls ``run(begin, end)`` for shares of the samples, on as many threads as torch may use.
 
     Args:
-        run: works on samples ``begin`` to ``end``.
-        samples: in all.
-        useful: threads that have enough to do, at least 1.
+        run: function that processes samples ``begin`` to ``end``.
+        samples: total number of samples.
+        useful: number of threads that have enough to do, at least 1.
 
     Example:
         >>> in_threads(lambda begin, end: print(begin, end), samples=3, useful=1)
@@ -33,5 +33,5 @@ def in_threads(run: Callable[[int, int], None], samples: int, useful: int) -> No
 
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads don't survive a fork, so each process has its own."""
+    """Returns a pool of this process's own, as threads don't survive a fork."""
     return ThreadPoolExecutor(threads - 1, "plastorch")

@@ -1,4 +1,4 @@
-"""The job that ``torchrun`` runs: its workers, the device of each, and what outlives a restart."""
+"""The job that ``torchrun`` runs: its workers, their devices, and what survives a restart."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def launched() -> bool:
-    """Whether ``torchrun``, or something like it, started this process.
+    """Returns whether ``torchrun``, or something like it, started this process.
 
     Example:
         >>> launched()
@@ -23,10 +23,10 @@ def launched() -> bool:
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Inside it, the processes of the job are workers; a single one stays by itself.
+    """Joins the job's processes as workers inside its ``with`` block; one process stays alone.
 
     Raises:
-        WorkerLost: if they can't be joined.
+        WorkerLost: the processes can't be joined.
     """
     if not launched() or os.environ["WORLD_SIZE"] == "1":
         yield
@@ -40,7 +40,7 @@ def joined() -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     with together():
-        # The launcher's store still has the addresses of workers that were there before a restart.
+        # The launcher's store still has the addresses of workers from before a restart.
         store = PrefixStore(f"plastorch/start/{_start()}", _store())
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
@@ -50,7 +50,7 @@ def joined() -> Iterator[None]:
 
 
 def own_device(name: str) -> str:
-    """The name of a device, "cuda" being that of the worker's number on its machine.
+    """Returns the name of a device; "cuda" becomes the GPU with the worker's number on its machine.
 
     Example:
         >>> own_device("cuda")
@@ -60,10 +60,10 @@ def own_device(name: str) -> str:
 
 
 def run_folder(make: Callable[[], Path]) -> Path:
-    """The run folder of the job: the same after a restart of its workers.
+    """Returns the run folder of the job, which stays the same after a restart of its workers.
 
     Args:
-        make: a new one.
+        make: function that makes a new run folder.
 
     Example:
         >>> run_folder(lambda: Path("runs/new"))
@@ -82,7 +82,7 @@ def run_folder(make: Callable[[], Path]) -> Path:
 
 
 def first_to_say(line: str) -> bool:
-    """Whether no other worker has said this before, since the job was last started.
+    """Returns whether no other worker has said this since the last start of the job.
 
     Example:
         >>> first_to_say("stopped")
@@ -92,17 +92,17 @@ def first_to_say(line: str) -> bool:
         return True
     try:
         return int(_store(5).add(f"plastorch/said/{_start()}/{line}", 1)) == 1
-    except RuntimeError:  # better twice than never
+    except RuntimeError:  # twice is better than never
         return True
 
 
 def _start() -> str:
-    """How often the workers were started before."""
+    """Returns how often the workers were started before."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 
 
 def _store(seconds: int = 60) -> "TCPStore":
-    """What the job's launcher keeps in memory; it outlives the workers, and is soon there."""
+    """Returns the launcher's store in memory; it outlives the workers, and is up soon."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     return TCPStore(
