@@ -65,7 +65,7 @@ class Predict:
         model: file that plastorch files fit wrote.
         records: catalog (Parquet, .csv, .csv.gz), or a folder to scan.
         out: table of the predictions, .parquet or .csv.
-        engine: local, in this process, or ray, one process per CPU of a machine or cluster, on Parquet.
+        engine: local for this process; ray for one per CPU of a machine or cluster, on Parquet.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto.
         raw: leave text in .csv unchanged; otherwise an apostrophe goes before text that a
             spreadsheet would take for a formula.

@@ -168,7 +168,7 @@ def backward(loss: Tensor, parameters: Iterable[nn.Parameter], share: float | No
     """Calls ``loss.backward()``, and gives all workers the gradient of the mean over a batch.
 
     Args:
-        loss: mean over this worker's part of the batch; ignored if the part is empty.
+        loss: mean over this worker's part of the batch; any value if the part is empty.
         parameters: parameters, the same on every worker.
         share: this worker's share of the batch's rows; equal shares if None.
 
