@@ -31,7 +31,7 @@ class Show:
 
 
 def show(options: Show) -> None:
-    """Writes the page."""
+    """Writes the page of a model or of labels."""
     from plastorch.engine.output import check_output, write_atomically
     from plastorch.report.file_labels import labels_page
 

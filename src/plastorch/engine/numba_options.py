@@ -1,4 +1,4 @@
-"""How kernels are compiled by numba, and what is checked before they run."""
+"""Compilation of kernels by numba, and checks of their arguments before they run."""
 
 from math import inf, isfinite, isnan
 from typing import Any

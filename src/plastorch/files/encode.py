@@ -8,7 +8,7 @@ records have: S + (1 - S) / Tb if no key is missing.
 
 After Stanojevic, Cherubini, Moraitis, Sebastian, *File Classification Based on Spiking Neural
 Networks*, ISCAS 2020, arXiv 2004.03953, and *Correlative time coding method for spiking neural
-networks*, US patent 11,403,514. Their hash and codes are not published; these are ours.
+networks*, US patent 11,403,514. Their hash and codes are unpublished; these are plastorch's.
 
 **The hash.** All numbers are unsigned 64-bit. fnv(bytes) is FNV-1a; mix(x) the splitmix64 finalizer
 (x ^= x >> 30; x *= 0xBF58476D1CE4E5B9; x ^= x >> 27; x *= 0x94D049BB133111EB; x ^= x >> 31);

@@ -25,7 +25,7 @@ MOST_NAME = 1000
 
 
 class _Form(NamedTuple):
-    """How a table is written."""
+    """Format of a table's file."""
 
     missing: tuple[str, ...] = ("",)
     """Texts that stand for a missing value."""

@@ -15,7 +15,7 @@ def spike_steps(images: Tensor, steps: int = STEPS) -> Tensor:
     """Returns the step at which each pixel fires: gray levels in equal bins, brightest first.
 
     A pixel of level k fires at step ``steps`` - ⌈``steps`` k / 255⌉, the last one if k = 0. With 20
-    steps those brighter than 0.95 fire at once, those up to 0.05 at the end: temporal MNIST of
+    steps, pixels brighter than 0.95 fire first, those up to 0.05 last: temporal MNIST of
     Jeffares, Guo, Stenetorp, Moraitis (ICLR 2022, arXiv 2110.02865), in whole numbers.
 
     Args:
