@@ -28,9 +28,9 @@ MODELS = (
     *("k-means", "k-modes", "k-medoids"),
 )
 FOLDS = 5
-"""Of which one is tested."""
+"""Number of folds, one of which is tested."""
 KEYS = 20
-"""Of a file that are learned from at most; each has an input neuron at least."""
+"""Maximum number of a file's keys that are learned from; each has at least one input neuron."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,28 @@ class FilesTablesConfig(Settings):
     """Settings of files-tables.
 
     Args:
-        tables: of labelled records.
-        models: that learn from them.
-        folds: in each of which another part of a table is tested.
-        neurons_per_key: input neurons; keys that tell more of the classes get more of them.
-        least_neurons: of a table.
-        hidden_per_class: hidden neurons of the supervised network, of which there are at least
-            ``least_hidden`` and at most ``most_hidden``.
-        least_hidden: see there.
-        most_hidden: see there.
-        presentations: of training records to it; an epoch is all of them, and there are at least
-            ``least_epochs`` and at most ``most_epochs``.
-        least_epochs: see there.
-        most_epochs: see there.
-        dropouts: shares of input spikes that are left out in training, of which that one is taken
-            which is best on training records that were not learned from. With the largest it is
-            also tried whether it helps that three of four presentations lack keys.
-        weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
-        pairs: of phase-change devices per weight.
-        instances: times that the weights are written into devices.
-        tested: test records at most, where a network is tested many times.
+        tables: tables of labeled records.
+        models: models that learn from them.
+        folds: number of folds; each tests another part of a table.
+        neurons_per_key: input neurons per key; keys that tell more about the classes get more.
+        least_neurons: minimum number of input neurons for a table.
+        hidden_per_class: hidden neurons of the supervised network per class, between
+            ``least_hidden`` and ``most_hidden`` in all.
+        least_hidden: minimum number of hidden neurons.
+        most_hidden: maximum number of hidden neurons.
+        presentations: presentations of training records to the supervised network; an epoch has
+            each of them once, and there are ``least_epochs`` to ``most_epochs``.
+        least_epochs: minimum number of epochs.
+        most_epochs: maximum number of epochs.
+        dropouts: shares of input spikes that are left out in training; the share that is best on
+            held-out training records is taken. With the largest share, training in which three of
+            four presentations lack keys is also tried.
+        weight_noise: noise in the last third of the epochs, as a share of a layer's largest weight.
+        pairs: pairs of phase-change devices per weight.
+        instances: number of times that the weights are written into devices.
+        tested: maximum number of test records where a network is tested many times.
         references: training records with which others are compared one by one.
-        hashes: other ones than that which the network has learned with.
+        hashes: number of further hashes, besides the one that the network has learned with.
     """
 
     tables: tuple[str, ...] = ALL_TABLES
@@ -94,28 +94,28 @@ class FilesTablesConfig(Settings):
         self.check_network(max(self.least_neurons, self.neurons_per_key), self.least_hidden, 0)
 
     def check_network(self, neurons: int, hidden: int, records: int) -> None:
-        """Raises InputError if patterns, a network, or its devices, don't fit."""
+        """Raises InputError if patterns, a network or its devices don't fit in memory."""
         names = ("neurons_per_key", "least_neurons", "least_hidden", "most_hidden", "pairs")
         sizes = {name: getattr(self, name) for name in names}
         weights = neurons * hidden
         check_memory(max(16, 24 * self.pairs) * weights + neurons * records, **sizes)
 
     def check_table(self, table: Table) -> None:
-        """Raises InputError if what learns from a table doesn't fit."""
+        """Raises InputError if a model that learns from the table doesn't fit in memory."""
         records = len(table.labels)
         self.check_network(self.neurons(table), self.hidden(len(np.unique(table.labels))), records)
         check_memory(4 * min(self.references, records) ** 2, references=self.references)
 
     def neurons(self, table: Table) -> int:
-        """N, of a table."""
+        """Returns N, the number of input neurons for a table."""
         return max(self.least_neurons, self.neurons_per_key * table.frame.width)
 
     def hidden(self, classes: int) -> int:
-        """H, with so many classes."""
+        """Returns H, the number of hidden neurons for this many classes."""
         return min(max(self.hidden_per_class * classes, self.least_hidden), self.most_hidden)
 
     def epochs(self, records: int) -> int:
-        """Of the supervised network, with so many training records."""
+        """Returns the number of epochs of the supervised network for this many training records."""
         epochs = round(self.presentations / records)
         return min(max(epochs, self.least_epochs), self.most_epochs)
 
@@ -125,13 +125,13 @@ class FilesSystemConfig(Settings):
     """Settings of files-system.
 
     Args:
-        roots: folders that are scanned, each a data set of its own; none for those of this Python
-            and, where it is there, /usr/share.
-        files: of each root at most; of more, some are chosen at random.
-        least: files of a kind or package; of fewer, they count as "other".
-        neurons: of the input.
-        hidden: neurons of the supervised network.
-        presentations: of training records to it, but 40 to each at most.
+        roots: folders to scan, each a data set of its own; if none, those of this Python
+            and, where it exists, /usr/share.
+        files: maximum number of files per root; if there are more, some are chosen at random.
+        least: minimum number of files of a kind or package; below it, they count as "other".
+        neurons: number of input neurons.
+        hidden: hidden neurons of the supervised network.
+        presentations: presentations of training records to the network, at most 40 of each record.
         dropout: share of input spikes that are left out in training.
     """
 
@@ -148,7 +148,7 @@ class FilesSystemConfig(Settings):
         check_memory(16 * self.neurons * self.hidden, neurons=self.neurons, hidden=self.hidden)
 
     def named_roots(self) -> dict[str, str]:
-        """The folders to be scanned, and what they are called."""
+        """Returns the names and paths of the folders to scan."""
         if not self.roots:
             share = {"share": "/usr/share"} if Path("/usr/share").is_dir() else {}
             return {"python": sys.prefix} | share
@@ -158,5 +158,5 @@ class FilesSystemConfig(Settings):
         return dict(zip(numbered, self.roots, strict=True))
 
     def epochs(self, records: int) -> int:
-        """Of the network, with so many training records."""
+        """Returns the network's number of epochs for this many training records."""
         return min(40, max(1, round(self.presentations / records)))

@@ -62,12 +62,12 @@ class FstdpSyntheticConfig(Settings):
     """Settings of fstdp-synthetic.
 
     Args:
-        seeds: spike trains of each condition that a claim is about.
-        grid_seeds: spike trains of each condition of the grids.
-        duration: of each, seconds.
-        fatigue: U, share of its resource that an input's spike uses up.
-        tau_fatigue: of its recovery, seconds.
-        pairs: of phase-change devices per weight, besides one.
+        seeds: number of spike trains per condition that a claim is about.
+        grid_seeds: number of spike trains per condition of the grids.
+        duration: length of each spike train, seconds.
+        fatigue: U, share of an input's resource that each of its spikes uses up.
+        tau_fatigue: time constant of the resource's recovery, seconds.
+        pairs: pairs of phase-change devices per weight, besides one.
     """
 
     seeds: Repeats = 20
@@ -83,7 +83,7 @@ class FstdpSyntheticConfig(Settings):
         self.rules()
 
     def rules(self) -> dict[str, FatiguingSTDP]:
-        """What learns: fatiguing STDP, and what it is compared with."""
+        """Returns the learning rules: fatiguing STDP and those that it is compared with."""
         full = FatiguingSTDP(fatigue=self.fatigue, tau_fatigue=self.tau_fatigue)
         kinds = (
             full,

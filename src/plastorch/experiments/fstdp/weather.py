@@ -55,11 +55,11 @@ class FstdpWeatherConfig(Settings):
 
     Args:
         world: real stations and the stand-in world, or the stand-in world alone.
-        fatigue: U, share of its resource that an input's spike uses up.
-        tau_fatigue: of its recovery, seconds of network time, 100 of the stations' hours each.
-        pairs: of phase-change devices per weight, besides one.
-        writings: of the devices per year, each with noise of its own.
-        worlds: stand-in worlds.
+        fatigue: U, share of an input's resource that each of its spikes uses up.
+        tau_fatigue: time constant of its recovery, seconds of network time (100 station hours).
+        pairs: pairs of phase-change devices per weight, besides one.
+        writings: number of times per year that the devices are written, each with its own noise.
+        worlds: number of stand-in worlds.
     """
 
     world: Literal["both", "stand-in"] = "both"
@@ -74,7 +74,7 @@ class FstdpWeatherConfig(Settings):
         self.rules()
 
     def rules(self) -> dict[str, FatiguingSTDP]:
-        """What learns, by name; "brief" fatigue is that of the synthetic spike trains."""
+        """Returns the rules by name; "brief" fatigue is that of the synthetic spike trains."""
         full = FatiguingSTDP(fatigue=self.fatigue, tau_fatigue=self.tau_fatigue)
         return {
             "stdp": replace(full, fatigue=0.0),

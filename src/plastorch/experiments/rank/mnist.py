@@ -79,25 +79,25 @@ class RankMnistConfig(Settings):
     """Settings of rank-mnist; those of the LSTMs are the paper's, as far as it has them.
 
     Args:
-        models: which ones learn, one after the other.
-        steps: at which pixels fire.
-        coarse_steps: the same of one of the convolutional networks. Of how many steps the paper's
-            best network saw the first, is not known; of 20, it shows less than what is needed, the
-            brightest pixels alone, of which one in 150 images has fewer than ten.
-        epochs: passes over the training images, of each LSTM; its answers only begin to come early
+        models: models that learn, one after the other.
+        steps: number of steps at which pixels fire.
+        coarse_steps: number of steps for one of the convolutional networks. It is not known of how
+            many steps the paper's best network saw the first; of 20, the first shows only the
+            brightest pixels, too few: one image in 150 has fewer than ten of them.
+        epochs: number of passes of each LSTM over the training images; early answers only begin
             after about fifteen.
-        convolutional_epochs: of the convolutional network.
-        first_epochs: passes before those, in which the convolutional network learns from the first
-            step alone: all its steps, which an untrained network needs, would cost twenty times as
-            much.
-        batch_size: images per update, of the LSTMs.
-        convolutional_batch_size: of the convolutional network.
-        learning_rate: of Adam, of the LSTMs.
-        convolutional_learning_rate: of the convolutional network in the passes over the first step,
-            in which it falls to 0 along half a cosine; in those after them it does so again, from a
-            quarter, as else much of what was learned of the first step would be lost.
-        threshold: θ.
-        shift: largest shift of images for the convolutional network, in pixels.
+        convolutional_epochs: number of passes of the convolutional network.
+        first_epochs: number of passes before those, in which the convolutional network learns from
+            the first step alone: all steps, which an untrained network needs, would cost 20 times
+            as much.
+        batch_size: images per update of the LSTMs.
+        convolutional_batch_size: images per update of the convolutional network.
+        learning_rate: learning rate of Adam for the LSTMs.
+        convolutional_learning_rate: learning rate of the convolutional network in the passes over
+            the first step, where it falls to 0 along half a cosine; later it does so again from a
+            quarter, or much of what was learned on the first step would be lost.
+        threshold: threshold θ.
+        shift: largest shift of images for the convolutional network, pixels.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -118,7 +118,7 @@ class RankMnistConfig(Settings):
         check_names("models", self.models, MODELS)
 
     def network(self, name: str, side: int = 28, classes: int = 10) -> RankCoder:
-        """A model of that name, for square pictures of so many pixels a side."""
+        """Returns a model by name, for square images of ``side`` pixels."""
         model, pixels = MODELS[name], side**2
         front, features = None, pixels
         if model.convolutional:

@@ -37,22 +37,22 @@ class RankSpeechConfig(Settings):
     """Settings of rank-speech.
 
     Networks learn one after the other: one at the last step, one at all steps, and a rank-coded one
-    for each threshold and each weight of entropy. They begin alike and see the same batches.
+    for each threshold and each entropy weight. They start alike and see the same batches.
 
     Args:
         dataset: Google's Speech Commands, or the Free Spoken Digits.
-        split: official, or by speaker, which the digits' official one is not: the seed says which
-            of the speakers is tested on, and the next one is validated on.
-        thresholds: θ.
-        entropy_weights: β; small enough that evidence can cross each θ.
+        split: official, or by speaker, which the digits' official split is not: the seed chooses
+            the speaker that is tested on, and the next speaker is validated on.
+        thresholds: thresholds θ.
+        entropy_weights: entropy weights β; small enough that evidence can cross each θ.
         hidden_size: neurons of each of the two layers of an LSTM.
         dropout: share of activities left out in training.
-        epochs: passes over the training words.
+        epochs: number of passes over the training words.
         batch_size: words per update.
-        learning_rate: of Adam at the start; it falls to 0 along half a cosine.
-        listen: a WAV file to be listened to, by a network that was trained before, if there is
-            one, else once it is trained.
-        trained: run folder of that network; the newest whole one beside this one, if not given.
+        learning_rate: learning rate of Adam at the start; it falls to 0 along half a cosine.
+        listen: WAV file to listen to, with a network that was trained before if there is
+            one, else after training.
+        trained: run folder of that network; if not given, the newest complete one beside this run.
     """
 
     dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
@@ -89,14 +89,14 @@ class RankSpeechConfig(Settings):
             raise InputError(f"trained is {self.trained!r}; expected a file to listen to as well")
 
     def models(self) -> dict[str, Model]:
-        """All networks; the numbers in their names are θ and β in thousandths."""
+        """Returns all networks; the numbers in their names are θ and β in thousandths."""
         grid = product(self.thresholds, self.entropy_weights)
         return {"last": Model("last"), "all": Model("all")} | {
             rank_name(theta, beta): Model("rank", theta, beta) for theta, beta in grid
         }
 
     def network(self, model: Model, bands: int, words: int) -> RankCoder:
-        """A model; its gates let it remember from the start."""
+        """Returns a new model; its gates let it remember from the start."""
         size = self.hidden_size
         lstm = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)
         for layer in range(LAYERS):

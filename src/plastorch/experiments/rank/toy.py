@@ -75,17 +75,17 @@ class RankToyConfig(Settings):
     """Settings of rank-toy; the defaults are the paper's, but for other models on noisy signals.
 
     Args:
-        models: which ones learn, one after the other.
-        signal_batches: updates on noisy signals, of a network that learns from first crossings.
-        runs_batches: updates on sequences of bits, of one that learns from them, and of one that
-            learns from the last step.
-        other_batches: of all others: they need fewer, or are compared with what the first was after
-            as many.
+        models: models that learn, one after the other.
+        signal_batches: number of updates on noisy signals, learning from first crossings.
+        runs_batches: number of updates on sequences of bits, for a network that learns from them
+            and for one that learns from the last step.
+        other_batches: number of updates for all other networks: they need fewer, or are compared
+            with the first one after as many.
         batch_size: sequences per update, all of them new.
-        learning_rate: of Adam.
-        hidden_size: neurons of an LSTM.
-        stpn_size: neurons of an STPN.
-        threshold: θ.
+        learning_rate: learning rate of Adam.
+        hidden_size: number of neurons of an LSTM.
+        stpn_size: number of neurons of an STPN.
+        threshold: threshold θ.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -109,19 +109,19 @@ class RankToyConfig(Settings):
         check_memory(stpn, stpn_size=self.stpn_size, batch_size=batch)
 
     def network(self, name: str) -> RankCoder:
-        """A model of that name."""
+        """Returns a new model by name."""
         model = MODELS[name]
         size = self.stpn_size if model.core is STPN else self.hidden_size
         readout = nn.Linear(size, 1)
         return RankCoder(model.core(1, size), readout, self.threshold, model.entropy_weight)
 
     def training(self, name: str) -> Training:
-        """How it learns."""
+        """Returns the training of a model."""
         mode, rate = MODELS[name].mode, self.learning_rate
         return Training(self.batches(name), mode, EVERY, rate, best_from=0.9)
 
     def batches(self, name: str) -> int:
-        """Of the training of a model."""
+        """Returns the number of updates in the training of a model."""
         if name in ("runs-rank", "runs-last"):
             return self.runs_batches
         return self.signal_batches if name == "signal-rank" else self.other_batches

@@ -72,17 +72,17 @@ class BayesConfig(Settings):
 
     Args:
         dataset: images to learn.
-        neurons: of the hidden layer, in all networks.
-        epochs: passes of the networks that learn for long; the others see each image once.
+        neurons: number of hidden neurons in all networks.
+        epochs: number of passes of the long-trained networks; the others see each image once.
         batch_size: images per update.
         hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
         readout_rate: Adam's learning rate for the readout of a SoftHebb network.
         backprop_rate: Adam's learning rate for a network trained end to end.
-        mixtures: synthetic worlds with known hidden causes.
-        samples: inputs from each of them.
-        attacked_images: test images that are attacked.
-        attack_steps: gradient steps of an attack.
-        restarts: attempts per attacked image and strength.
+        mixtures: number of synthetic worlds with known hidden causes.
+        samples: number of inputs from each of them.
+        attacked_images: number of test images that are attacked.
+        attack_steps: gradient steps per attack.
+        restarts: number of attempts per attacked image and strength.
     """
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
@@ -104,7 +104,7 @@ class BayesConfig(Settings):
         self.check_neurons(0)
 
     def check_neurons(self, images: int) -> None:
-        """Raises InputError if weights, and the activities that so many images cause, don't fit."""
+        """Raises InputError if weights and activities for this many images don't fit in memory."""
         pixels, networks = 28**2, 9
         check_memory(4 * self.neurons * (networks * pixels + images), neurons=self.neurons)
 

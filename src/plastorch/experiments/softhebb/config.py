@@ -37,9 +37,9 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
     "cifar100": _OF_PHOTOS,
     "fashion-mnist": _OF_PHOTOS,
 }
-"""Found on validation splits: of digits, and of CIFAR-10 for all photos."""
+"""Settings found on validation splits: of digits, and of CIFAR-10 for all photos."""
 AUGMENTED = ("stl10", "imagenet", "imagenette")
-"""Data whose labelled images are augmented anew each time that they are seen."""
+"""Data sets whose labeled images are augmented anew each time that they are seen."""
 STATISTICS = ("centred", "standardised")
 """Settings that need statistics of the features of the training images."""
 
@@ -49,36 +49,36 @@ class SoftHebbConfig(Settings):
     """Settings of a deep SoftHebb run; the defaults are the paper's.
 
     Args:
-        depth: plastic layers.
+        depth: number of plastic layers.
         width: growth of the channels from layer to layer, or scale of all layers.
         rule: soft is SoftHebb; hard, random and backprop are baselines.
-        architecture: of the baselines: SoftHebb's own, or the one that the paper's code used.
+        architecture: architecture of the baselines: SoftHebb's own, or the one in the paper's code.
         mode: train blocks one after the other, or all on the same mini-batches.
         precision: of matrix products; updates, norms and the readout stay in fp32.
         batch_size: images per Hebbian update.
-        unsupervised_epochs: passes of the blocks over the images.
-        readout_epochs: passes of the readout (or of backprop) over the labelled images.
+        unsupervised_epochs: number of passes of the blocks over the images.
+        readout_epochs: number of passes of the readout (or of backprop) over the labeled images.
         readout_batch_size: rows per update of the readout.
-        readout_learning_rate: of its first epoch.
-        dropout: probability of dropping what the readout sees, in its training; that of the
-            network's preset if None.
-        statistics_pass: for rule random: gather batch statistics before the readout.
-        validation: this share of the training set is held out and tested on instead of the test
-            set; for choosing settings.
+        readout_learning_rate: learning rate of the readout in its first epoch.
+        dropout: probability of dropping a feature when the readout is trained; None takes the
+            preset's.
+        statistics_pass: for rule random: gather batch statistics before the readout is trained.
+        validation: share of the training set that is held out and tested on instead of the test
+            set, for choosing settings.
         readout_from: blocks whose features the readout sees.
-        on_off: the readout sees their neurons in pairs: ON as they are, OFF with weights of the
+        on_off: the readout sees features in pairs: ON as they are, OFF with weights of the
             opposite sign.
-        mirrored: the readout also learns from the mirror images; how well it does with the scores
-            of a test image and of its mirror image together is told apart.
-        centred: the readout learns from, and dropout drops, the distance of features from their
+        mirrored: the readout also learns from mirror images; its accuracy when the scores
+            of a test image and of its mirror image are combined is reported separately.
+        centred: the readout learns from, and dropout drops, the deviation of features from their
             mean over the training set.
-        standardised: the same, in units of their standard deviation.
-        renewed_views: the readout learns from each digit as it is and in one other view, turned,
-            scaled, moved and bent anew every fourth epoch, instead of from nine views that stay.
-        preset: "best" has our value of each setting that isn't given; see the documentation,
+        standardised: the same deviation in units of the features' standard deviation.
+        renewed_views: the readout learns from each digit as it is and in one other view (rotated,
+            scaled, shifted and bent anew every fourth epoch) instead of from nine fixed views.
+        preset: "best" takes our best value of each setting that isn't given; see the documentation,
             "Beyond the paper".
-        sweep: after training, train many such networks on up to 10,000 images, over temperatures
-            or over initial radii, to see how accuracy depends on them.
+        sweep: after training, train many such networks on up to 10,000 images over a range of
+            temperatures or initial radii, to see how accuracy depends on them.
     """
 
     depth: int = 3
@@ -127,7 +127,7 @@ class SoftHebbConfig(Settings):
         self._check_batches()
 
     def preset_settings(self) -> Mapping[str, Any]:
-        """Those of the preset best."""
+        """Returns the settings of the preset "best" if it is chosen."""
         if self.preset == "paper":
             return {}
         if self.preset_data not in BEST:
@@ -138,7 +138,7 @@ class SoftHebbConfig(Settings):
         return BEST[self.preset_data]
 
     def _check_batches(self) -> None:
-        """What the first block makes of a batch, before and after its competition, has to fit."""
+        """Raises InputError if the first block's outputs for a batch don't fit in memory."""
         spec = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
         image = 2 * 4 * spec.blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
         check_memory(self.batch_size * image, batch_size=self.batch_size)
@@ -193,7 +193,7 @@ class Cifar100Config(SoftHebbConfig):
 
 @dataclass(frozen=True)
 class Stl10Config(SoftHebbConfig):
-    """Settings of softhebb-stl10: 100,000 unlabelled images, 5,000 labelled, augmented readout."""
+    """Settings of softhebb-stl10: 100,000 unlabeled images, 5,000 labeled, augmented readout."""
 
     depth: int = 4
     batch_size: Size = 32

@@ -1,4 +1,4 @@
-"""What the experiments with efference copies share: settings, and the arms that are compared.
+"""Settings that the experiments with efference copies share, and the arms that they compare.
 
 Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022.
 """
@@ -27,12 +27,12 @@ from plastorch.experiments.preset_defaults import (
 PAPER = "Scherr et al. 2022, Self-Supervised Learning Through Efference Copies, arXiv 2210.09224"
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
 SWEPT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Weights of the inverse model that a sweep tries."""
+"""Weights of the inverse model in a sweep."""
 PROBE_RATE = 1.0
-"""Learning rate of the linear probe beside a method; it has a small share of the updates that one
-after the training would have."""
+"""Learning rate of the linear probe beside a method, which gets only a small share of the updates
+of a probe that is trained afterwards."""
 LEAST_SEEDS = 3
-"""Fewer tell too little."""
+"""Minimum number of seeds for a claim."""
 RESNET_WIDTH = 64
 """Channels of a ResNet's first stage."""
 Role = Literal["baseline", "stec", "shuffled", "swept"]
@@ -40,7 +40,7 @@ Role = Literal["baseline", "stec", "shuffled", "swept"]
 
 WarmUp = Annotated[float, Range(0, 10**9)]
 Crop = Annotated[float, Range(0, 1, above=True)]
-"""That a crop is at least."""
+"""Minimum size of a crop, as a share."""
 Jitter = Annotated[float, Range(0, 1.25, below=True)]
 
 
@@ -49,15 +49,15 @@ class Arm(NamedTuple):
 
     method: str
     role: Role
-    """Without efference copies, with them, or with those of other pairs; or of a sweep."""
+    """Without efference copies, with them, with those of other pairs, or part of a sweep."""
     weight: float
     """λ_M."""
     seed: int
-    """Arms of one seed begin alike, and see the same images in the same views."""
+    """Random seed; arms of one seed start alike and see the same images in the same views."""
 
     @property
     def kind(self) -> str:
-        """What it is called, whatever its seed; a swept weight is in thousandths.
+        """Returns the arm's name without its seed; a swept weight is in thousandths.
 
         Example:
             >>> Arm("byol", "stec", 1.0, 2).kind, Arm("simclr", "swept", 0.3, 0).kind
@@ -68,7 +68,7 @@ class Arm(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its phase of the run is called.
+        """Returns the name of the arm's phase in a run.
 
         Example:
             >>> Arm("byol", "stec", 1.0, 2).name
@@ -82,32 +82,32 @@ class StecConfig(Settings):
     """Settings that the experiments with efference copies share.
 
     Args:
-        methods: simclr, byol, relic; each learns without efference copies and with them.
-        shuffled: of those, the ones that also learn from efference copies of other pairs.
-        seeds: paired runs of all arms.
-        copy: what the inverse model has to tell: crop and flip; all that was done; or crop and flip
-            as in the authors' program.
-        encoder: small is a ResNet that a processor can train.
+        methods: simclr, byol or relic; each learns without efference copies and with them.
+        shuffled: methods that also learn from efference copies of other pairs.
+        seeds: number of paired runs of all arms.
+        copy: what the inverse model predicts: crop and flip, everything that was done, or crop and
+            flip as in the authors' program.
+        encoder: network that learns; small is a ResNet that can be trained on a CPU.
         width: channels of the small encoder's first stage; a ResNet has 64.
-        epochs: passes over the images to pre-train on.
-        batch_size: of them in an update, each in two views.
-        optimizer: lars needs lightly (pip install 'plastorch[ssl]').
-        learning_rate: per 256 images of a batch; it falls to 0 along half a cosine.
-        weight_decay: of weights.
-        warm_up: epochs in which the learning rate rises.
+        epochs: number of passes over the images in pre-training.
+        batch_size: images per update, each in two views.
+        optimizer: optimizer; lars needs lightly (pip install 'plastorch[ssl]').
+        learning_rate: learning rate per 256 images of a batch; it falls to 0 along half a cosine.
+        weight_decay: weight decay.
+        warm_up: number of epochs in which the learning rate rises.
         discrimination: weight of the method's own loss, λ_D.
-        manipulation: weight of the inverse model's, λ_M.
-        factor_weights: of what the inverse model has to tell, in its loss; one that has none is not
-            learnt. All the same if empty.
-        temperature: of SimCLR and ReLIC.
+        manipulation: weight of the inverse model's loss, λ_M.
+        factor_weights: weights of the inverse model's factors in its loss; a factor of weight 0 is
+            not learned. All equal if empty.
+        temperature: temperature of SimCLR and ReLIC.
         tau: share that the target networks of BYOL and ReLIC keep at first.
-        hidden: units of the projections.
-        projected: their outputs, of SimCLR and ReLIC.
-        bfloat16: whether networks compute in it; slow on processors that can't.
-        transfer: whether encoders are also tried on where objects are.
-        sweep: instead of the arms, train SimCLR with a range of λ_M, and test on what is held out:
-            a tenth of the training images, or the words for validation.
-        preset: "paper" has the paper's value of each setting that isn't given; for GPUs.
+        hidden: hidden units of the projections.
+        projected: outputs of the projections of SimCLR and ReLIC.
+        bfloat16: whether networks compute in bfloat16; slow on CPUs that don't support it.
+        transfer: whether encoders are also tested on locating objects.
+        sweep: train SimCLR with a range of λ_M instead of the arms, and test on held-out data:
+            a tenth of the training images, or the validation words.
+        preset: "paper" takes the paper's value of each setting that isn't given; for GPUs.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -157,7 +157,7 @@ class StecConfig(Settings):
         self._check_networks()
 
     def preset_settings(self) -> Mapping[str, Any]:
-        """Those of the paper."""
+        """Returns the paper's settings if that preset is chosen."""
         if self.preset == "none":
             return {}
         if not self.paper_settings():
@@ -165,15 +165,15 @@ class StecConfig(Settings):
         return self.paper_settings()
 
     def paper_settings(self) -> Mapping[str, Any]:
-        """The paper's, where they are known, by name."""
+        """Returns the paper's settings by name, where they are known."""
         return {}
 
     def copies(self) -> tuple[str, ...]:
-        """Kinds of efference copies of what is seen."""
+        """Returns the kinds of efference copies for this data."""
         return "egocentric", "full", "compatible"
 
     def arms(self) -> list[Arm]:
-        """All trainings, seed by seed."""
+        """Returns all trainings, seed by seed."""
         found: list[Arm] = []
         for seed in range(self.seeds):
             if self.sweep:
@@ -187,7 +187,7 @@ class StecConfig(Settings):
         return found
 
     def training(self, sources: int, epochs: int, shuffled: bool = False) -> Training:
-        """How a method is trained on so many sources for so many epochs."""
+        """Returns the training of a method for this many sources and epochs."""
         size = min(self.batch_size, sources)
         updates = sources // max(1, size)
         return Training(
@@ -205,19 +205,19 @@ class StecConfig(Settings):
         )
 
     def new_encoder(self, stem: Stem, channels: int = 3, stride: int = 2) -> Encoder:
-        """An encoder of the kind that is set.
+        """Returns a new encoder of the configured kind.
 
         Args:
-            stem: of a ResNet of 18 or 50 layers.
-            channels: of the input.
-            stride: of the small one's first convolution.
+            stem: stem of a ResNet with 18 or 50 layers.
+            channels: channels of the input.
+            stride: stride of the small encoder's first convolution.
         """
         if self.encoder == "small":
             return small_resnet(self.width, channels, stride)
         return resnet(18 if self.encoder == "resnet18" else 50, stem, channels)
 
     def method(self, arm: Arm, encoder: Encoder, sizes: Sequence[int]) -> Method:
-        """The method of an arm, whose inverse model tells factors of so many classes."""
+        """Returns an arm's method; ``sizes`` counts classes of its inverse model's factors."""
         weights = Weights(self.discrimination, arm.weight, factors=self.factor_weights)
         features, hidden, out = encoder.features, self.hidden, self.projected
         if arm.method == "byol":
@@ -229,10 +229,10 @@ class StecConfig(Settings):
 
     @property
     def ordinary(self) -> bool:
-        """Whether settings are the defaults, but for what is left out.
+        """Whether all settings that matter to claims are the defaults.
 
-        No method's claims depend on the others, three seeds are enough, and a sweep, whose claims
-        count them themselves, may have any number.
+        A method's claims don't depend on other methods, three seeds are enough, and a sweep, whose
+        claims count seeds themselves, may have any number.
         """
         default = type(self)()
         enough = self.sweep or self.seeds >= LEAST_SEEDS
@@ -242,7 +242,7 @@ class StecConfig(Settings):
         )
 
     def plain(self) -> dict[str, Any]:
-        """All settings as JSON has them."""
+        """Returns all settings as they are in JSON."""
         values = asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
@@ -257,7 +257,7 @@ class StecConfig(Settings):
         Weights(self.discrimination, self.manipulation, factors=weights)
 
     def _check_networks(self) -> None:
-        """All of them are made before the first one learns."""
+        """Checks memory for all networks: they are made before the first one learns."""
         encoder, features = {
             "small": (298 * self.width**2, 4 * self.width),
             "resnet18": (11_000_000, 512),
@@ -269,5 +269,5 @@ class StecConfig(Settings):
         check_memory(4 * len(self.arms()) * weights, **sizes)
 
     def check_batch(self, values: int) -> None:
-        """Raises InputError if a batch, two views of so many values per source, doesn't fit."""
+        """Raises InputError if a batch, two views of this many values per source, doesn't fit."""
         check_memory(2 * 4 * values * self.batch_size, batch_size=self.batch_size)

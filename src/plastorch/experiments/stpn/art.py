@@ -75,14 +75,14 @@ class ArtConfig(Settings):
     """Settings of stpn-art; the defaults are the paper's.
 
     Args:
-        models: which ones learn, one after the other.
+        models: models that learn, one after the other.
         variant: "faithful" computes what the paper's code does, "corrected" what the models' papers
             say.
-        pairs: of key and value in a sequence.
-        epochs: passes over the sequences.
+        pairs: pairs of key and value in a sequence.
+        epochs: number of passes over the sequences.
         batch_size: sequences per update.
-        learning_rate: of Adam.
-        train_sequences: to learn from.
+        learning_rate: learning rate of Adam.
+        train_sequences: number of training sequences.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -102,7 +102,7 @@ class ArtConfig(Settings):
         check_memory(4 * SYMBOLS * symbols * seen, batch_size=self.batch_size)
 
     def network(self, name: str) -> AnswerNet:
-        """A model of that name."""
+        """Returns a new model by name."""
         model = MODELS[name]
         core = model.make(model.hidden_size, self.variant == "faithful")
         return AnswerNet(core, model.hidden_size, SYMBOLS)

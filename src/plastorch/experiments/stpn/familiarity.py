@@ -71,12 +71,12 @@ class FamiliarityConfig(Settings):
     """Settings of stpn-familiarity; the defaults are the paper's.
 
     Args:
-        models: which ones learn, one after the other.
-        mode: updates see the same stream ("dat"), or each a new one ("inf").
+        models: models that learn, one after the other.
+        mode: "dat" sees the same stream at each update, "inf" a new one.
         repeat: R, steps from an item to its repeat, in training.
-        steps: items of a stream.
-        updates: of each model; None takes the published number.
-        learning_rate: of Adam.
+        steps: number of items in a stream.
+        updates: number of updates of each model; None takes the published number.
+        learning_rate: learning rate of Adam.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -98,7 +98,7 @@ class FamiliarityConfig(Settings):
 
     @property
     def length(self) -> int:
-        """Updates of each model."""
+        """Returns the number of updates of each model."""
         return UPDATES[self.mode, self.repeat] if self.updates is None else self.updates
 
 

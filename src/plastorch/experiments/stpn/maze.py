@@ -95,15 +95,15 @@ class MazeConfig(Settings):
     """Settings of stpn-maze; the defaults are the paper's.
 
     Args:
-        models: which ones learn, one after the other.
+        models: models that learn, one after the other.
         variant: "faithful" computes what the paper's code does: the value of the first agent is the
             baseline of all, and rewarded agents may go on at their goal; "corrected" does neither.
         size: cells along a side of the maze, walls included.
         steps: length of an episode.
-        agents: that play at once.
-        iterations: episodes of all agents, each an update.
-        warm_up: first iterations, which update nothing.
-        learning_rate: of Adam.
+        agents: number of agents that play at once.
+        iterations: number of updates, each after an episode of all agents.
+        warm_up: number of first iterations that update nothing.
+        learning_rate: learning rate of Adam.
     """
 
     models: tuple[str, ...] = tuple(MAIN)
@@ -126,11 +126,11 @@ class MazeConfig(Settings):
 
     @property
     def faithful(self) -> bool:
-        """Whether to compute what the paper's code does."""
+        """Whether the paper's code is followed."""
         return self.variant == "faithful"
 
     def network(self, name: str) -> ActorCritic:
-        """A model of that name."""
+        """Returns a new model by name."""
         model = MODELS[name]
         return ActorCritic(model.make(model.hidden_size, self.faithful), model.hidden_size)
 

@@ -86,12 +86,12 @@ class PendulumConfig(Settings):
     """Settings of stpn-pendulum.
 
     Args:
-        models: which ones learn, one after the other.
-        env: id of an environment with vectors as observations and actions.
+        models: models that learn, one after the other.
+        env: id of an environment whose observations and actions are vectors.
         protocol: "paper" is the published one; "short" learns in fewer steps.
-        steps: of the environment, for each model; None takes the protocol's.
-        envs: environments that are played side by side by each process.
-        runners: processes that play, beside the one that learns; 0 plays in that one.
+        steps: number of environment steps per model; None takes the protocol's.
+        envs: number of environments that each process plays side by side.
+        runners: number of processes that play, beside the learner; with 0, the learner plays.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto for the one that
             was started on it; None starts Ray on this machine.
     """
@@ -110,7 +110,7 @@ class PendulumConfig(Settings):
 
     @property
     def settings(self) -> Protocol:
-        """The protocol, with the steps that were set."""
+        """Returns the protocol with the configured steps."""
         protocol = PROTOCOLS[self.protocol]
         return protocol if self.steps is None else protocol._replace(steps=self.steps)
 

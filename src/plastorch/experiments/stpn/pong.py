@@ -114,13 +114,13 @@ class PongConfig(Settings):
     """Settings of stpn-pong.
 
     Args:
-        models: which ones learn, one after the other.
-        protocol: "paper" is the published one, for a cluster; "short" has frames skipped and
-            batches used several times, and is for a machine with a few cores.
+        models: models that learn, one after the other.
+        protocol: "paper" is the published one, for a cluster; "short" skips frames and reuses
+            batches, for a machine with a few cores.
         env: id of an Atari game.
-        steps: of the environment, for each model; None takes the protocol's, as below.
-        runners: processes that play, beside the one that learns; 0 plays in that one.
-        envs: games that each of them plays side by side.
+        steps: number of environment steps per model; None takes the protocol's, as below.
+        runners: number of processes that play, beside the learner; with 0, the learner plays.
+        envs: number of games that each of them plays side by side.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto for the one that
             was started on it; None starts Ray on this machine.
     """
@@ -139,7 +139,7 @@ class PongConfig(Settings):
 
     @property
     def settings(self) -> Protocol:
-        """The protocol, with what was set otherwise."""
+        """Returns the protocol with the configured changes."""
         own = {name: getattr(self, name) for name in ("steps", "runners", "envs")}
         given = {name: value for name, value in own.items() if value is not None}
         return PROTOCOLS[self.protocol]._replace(**given)

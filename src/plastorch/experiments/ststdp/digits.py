@@ -78,16 +78,16 @@ class DigitsConfig(Settings):
     """Settings of ststdp-digits.
 
     Args:
-        transforms: what happens to the digits, one after the other.
-        models: which networks learn by backpropagation, from streams of each transform.
-        train_digits: from which all learn.
-        validation_digits: with which settings are chosen.
-        test_digits: that are shown.
-        spiking_digits: of them, that are shown to the circuit spike by spike.
-        passes: of the circuit over the digits, at rest.
-        epochs: of the other networks, at most.
-        streams: that go on side by side.
-        theory_steps: of each environment in which the theory is tested.
+        transforms: transforms of the digits, one after the other.
+        models: networks that learn by backpropagation, from streams of each transform.
+        train_digits: number of digits to learn from.
+        validation_digits: number of digits on which settings are chosen.
+        test_digits: number of test digits.
+        spiking_digits: number of test digits that the circuit is shown spike by spike.
+        passes: number of passes of the circuit over the digits, at rest.
+        epochs: maximum number of epochs of the other networks.
+        streams: number of streams that run side by side.
+        theory_steps: number of steps of each environment in which the theory is tested.
     """
 
     transforms: tuple[str, ...] = DYNAMIC
