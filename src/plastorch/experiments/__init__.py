@@ -1,1 +1,1 @@
-"""What the papers claim, measured: one folder per system, found through entry points."""
+"""Experiments that test the papers' claims: one folder per system, found through entry points."""

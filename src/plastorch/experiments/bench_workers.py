@@ -1,4 +1,4 @@
-"""Speed of two workers that share each batch of deep SoftHebb, against one that has all of it."""
+"""Speed of two workers that share each batch of deep SoftHebb, against one with all of it."""
 
 import contextlib
 import json
@@ -27,14 +27,14 @@ WORKERS = 2
 
 
 class Size(NamedTuple):
-    """What a row measures: training steps in which all blocks learn."""
+    """Sizes of a row, which measures training steps in which all blocks learn."""
 
     name: str
     spec: NetworkSpec
     side: int
-    """Of the images, in pixels."""
+    """Side of the images, pixels."""
     batch: int
-    """Images, over all workers."""
+    """Number of images over all workers."""
     rounds: int
 
 
@@ -43,30 +43,30 @@ SIZES = (
     Size("cifar10-100", preset("cifar10"), 32, 100, 8),
     Size("imagenet-8", preset("imagenet", 4), 160, 8, 4),
 )
-"""The published batch and ten times that; all blocks of ImageNet's but the last, of 1.4 GB."""
+"""The published batch and ten times that; for ImageNet, all blocks but the last, of 1.4 GB."""
 SUMS = {"sum-4B": 1, "sum-1MB": 1 << 18, "sum-64MB": 1 << 24}
-"""Numbers in single precision, which workers sum."""
+"""Numbers in single precision that workers sum, by name of the row."""
 SUM_ROUNDS = 20
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """What the images are, and the rows of the group as they are measured."""
+    """Returns a description of the images, and the rows of the group as they are measured."""
     data = {"name": "generated", "source": "noise with a 1/f spectrum", "workers": WORKERS}
     return data, measure(SIZES, SUMS)
 
 
 def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
-    """Measures row by row, by the clock, two processes with a thread each.
+    """Measures wall time row by row, with two processes of one thread each.
 
-    A step's row says too what the workers sum in it, as often as ``sums``, ``bytes`` in all; that
-    of a sum has a copy of as many bytes as its peer.
+    A row of steps also tells what the workers sum in a step: ``sums`` operations, ``bytes`` in all.
+    The peer of a row of sums copies as many bytes.
 
     Args:
-        sizes: of steps.
-        sums: how many numbers, by name of the row.
+        sizes: sizes of the rows of steps.
+        sums: how many numbers are summed, by name of the row.
 
     Yields:
-        One row each.
+        One row at a time.
     """
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_measured, (folder, sizes, sums), WORKERS)  # type: ignore[no-untyped-call,attr-defined]
@@ -74,7 +74,7 @@ def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
 
 
 def _measured(number: int, folder: str, sizes: tuple[Size, ...], sums: dict[str, int]) -> None:
-    """What each of the workers does; the first writes the rows."""
+    """Runs in each of the workers; the first one writes the rows."""
     torch.set_num_threads(1)
     store = FileStore(f"{folder}/store", WORKERS)
     dist.init_process_group("gloo", store=store, rank=number, world_size=WORKERS)
@@ -119,7 +119,7 @@ def _training(size: Size) -> HebbianTraining:
 
 @contextlib.contextmanager
 def _noted(summed: list[int]) -> Iterator[None]:
-    """Notes how many bytes each sum over the workers has."""
+    """Notes the number of bytes of each sum over the workers."""
     all_reduce = dist.all_reduce
 
     def noting(tensor: torch.Tensor, *arguments: Any, **options: Any) -> Any:
@@ -136,7 +136,7 @@ def _noted(summed: list[int]) -> Iterator[None]:
 def _in_turns(
     ours: Callable[[], object], peer: Callable[[], object], rounds: int
 ) -> tuple[float, float]:
-    """Median seconds of what all do together, and of what the first does while others wait."""
+    """Returns median seconds of what all do together, and of the first while others wait."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(WARM_UP + rounds):
         dist.barrier()

@@ -9,7 +9,7 @@ Side = Literal["above", "below"]
 
 
 class Row(NamedTuple):
-    """A claim as it is listed."""
+    """A claim before it is judged."""
 
     id: str
     statement: str
@@ -20,11 +20,11 @@ class Row(NamedTuple):
 
 
 def judged(rows: Sequence[Row], asserted: bool) -> list[Claim]:
-    """Which rows hold.
+    """Judges which rows hold.
 
     Args:
-        rows: claims.
-        asserted: False where the run is no evidence, so that none is judged.
+        rows: claims to judge.
+        asserted: False if the run is no evidence, so that no claim is judged.
 
     Example:
         >>> judged([Row("gain", "a gain", 0.1, "above", 0.0)], True)[0].holds

@@ -1,4 +1,4 @@
-"""What a run of an experiment is given besides its configuration."""
+"""What a run of an experiment gets besides its configuration."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,12 +16,12 @@ class Session:
     """One sitting of a run.
 
     Args:
-        run: the run folder, new or to be resumed.
-        seed: of everything random.
-        device: where to compute.
-        data: the data root, or None for the default one.
-        quick: a smoke run of at most a minute, never a source of figures.
-        tell: shows the user a line.
+        run: run folder, new or to be resumed.
+        seed: random seed.
+        device: device to compute on.
+        data: data root, or None for the default one.
+        quick: whether this is a smoke run of at most a minute, never a source of figures.
+        tell: function that shows the user a line.
     """
 
     run: RunFolder
@@ -34,13 +34,13 @@ class Session:
     def finish(
         self, started: dict[str, Any], loop: Loop, metrics: dict[str, float], claims: list[Claim]
     ) -> dict[str, Any]:
-        """Writes the result of a whole run.
+        """Writes the result of a complete run.
 
         Args:
-            started: as it was written at the start.
-            loop: that ran its phases; their seconds and its peak memory become metrics.
-            metrics: what was measured, the headline first.
-            claims: what is said of it.
+            started: result as it was written at the start.
+            loop: loop that ran the phases; their seconds and its peak memory become metrics.
+            metrics: measured figures, the headline first.
+            claims: claims of the run.
 
         Returns:
             The contents of ``result.json``.

@@ -1,4 +1,4 @@
-"""Classical learners of tables: what networks on spike patterns are compared with."""
+"""Classical models for tables, with which networks on spike patterns are compared."""
 
 import time
 import warnings
@@ -25,46 +25,46 @@ from plastorch.files.similarity import similarity_matrix
 Answers = NDArray[np.int64]
 
 ITERATIONS = 300
-"""Of logistic regression, at most."""
+"""Maximum number of iterations of logistic regression."""
 TOLERANCE = 1e-3
-"""Of linear support-vector machines."""
+"""Tolerance of linear support-vector machines."""
 LINEAR_COSTS, GAUSSIAN_COSTS = (0.1, 1.0, 10.0), (1.0, 10.0, 100.0)
-"""C, of which each learner takes what is best on a validation part of its training records."""
+"""Values of C; each model takes the best one on a validation part of its training records."""
 TRIED = 10_000
-"""Training records at most with which C is chosen; a fifth of them is for validation."""
+"""Maximum number of training records for choosing C; a fifth of them is for validation."""
 COST = 10.0
-"""C of the approximated kernel."""
+"""C of the approximate kernel."""
 EXACT, SOME = 40_000, 12_000
-"""Up to so many training records the Gaussian kernel is that of all; of more, it is of some."""
+"""Maximum number of records for the full Gaussian kernel; sample size if there are more."""
 COMPONENTS = 1000
-"""Of Nyström's approximation of that kernel."""
+"""Number of components of Nyström's approximation of that kernel."""
 PASSES = 10
-"""Of stochastic descent over all records, with these components."""
+"""Number of passes of stochastic gradient descent over all records, with these components."""
 ITERATIONS_OF_TREES = 100
-"""Of gradient boosting; each makes a tree per class."""
+"""Number of iterations of gradient boosting; each makes a tree per class."""
 NEIGHBOURS = 5
 
 
 class Model(NamedTuple):
-    """A learner that has learned."""
+    """A trained model."""
 
     answer: Callable[[], Answers]
-    """Classes of the test records."""
+    """Function that returns the classes of the test records."""
     parameters: int
-    """Numbers that it has to keep."""
+    """Number of values that the model has to keep."""
     operations: float
     """Multiply-accumulates, comparisons or synaptic operations per record."""
     learned_from: int = 0
-    """Training records; 0 for all of them."""
+    """Number of training records; 0 for all of them."""
 
 
 def measured(name: str, fold: Fold, fit: Callable[[Fold], Model | None]) -> list[Record]:
-    """Fits a model and tests it; seconds are those of the processor.
+    """Fits and tests a model; seconds are CPU time.
 
     Args:
-        name: of the model.
-        fold: in which it learns and is tested.
-        fit: how it learns; None if it is not for such a table.
+        name: name of the model.
+        fold: fold with training and test records.
+        fit: function that fits the model; it returns None if the table doesn't suit it.
 
     Returns:
         One record, or none.
@@ -92,12 +92,12 @@ def measured(name: str, fold: Fold, fit: Callable[[Fold], Model | None]) -> list
 
 
 def row(name: str, fold: Fold) -> Record:
-    """What says whose record this is."""
+    """Returns the fields that identify a record."""
     return {"table": fold.name, "fold": fold.number, "model": name}
 
 
 def scores(answers: Answers, labels: Answers) -> Record:
-    """How right answers are.
+    """Returns accuracy and other scores of answers.
 
     Example:
         >>> scores(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))["accuracy"]
@@ -112,18 +112,18 @@ def scores(answers: Answers, labels: Answers) -> Record:
 
 
 def majority(fold: Fold) -> Model:
-    """The most frequent class."""
+    """Predicts the most frequent class."""
     most = int(np.bincount(fold.train_labels).argmax())
     return Model(lambda: np.full(fold.test.height, most), 1, 0)
 
 
 def logistic(fold: Fold) -> Model:
-    """Logistic regression on one-hot categories and scaled numbers."""
+    """Fits logistic regression to one-hot categories and scaled numbers."""
     return _linear(fold, lambda cost: LogisticRegression(C=cost, max_iter=ITERATIONS))
 
 
 def linear_svm(fold: Fold) -> Model:
-    """A linear support-vector machine on the same, one class against all others."""
+    """Fits a linear support-vector machine to the same features, one class against all others."""
     return _linear(
         fold, lambda cost: LinearSVC(C=cost, tol=TOLERANCE, random_state=seed32(fold.seed))
     )
@@ -141,7 +141,7 @@ def _linear(fold: Fold, make: Callable[[float], Any]) -> Model:
 
 
 def _best(fold: Fold, make: Callable[[float], Any], costs: Sequence[float]) -> Any:
-    """A learner with the C that is best on training records that it has not learned from."""
+    """Returns a model with the C that is best on held-out training records."""
     order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED].numpy()
     held, rest = order[: len(order) // 5], order[len(order) // 5 :]
     train, labels = fold.features[0], fold.train_labels
@@ -154,7 +154,7 @@ def _best(fold: Fold, make: Callable[[float], Any], costs: Sequence[float]) -> A
 
 
 def gaussian_svm(fold: Fold) -> Model:
-    """A support-vector machine with a Gaussian kernel, on some of the records if they are many."""
+    """Fits a support-vector machine with a Gaussian kernel, to a sample if records are many."""
     train, test = fold.features
     some = fold.some(train.shape[0], EXACT if train.shape[0] <= EXACT else SOME, 1)
     learner = _best(fold, lambda cost: SVC(C=cost, cache_size=500), GAUSSIAN_COSTS)
@@ -170,7 +170,7 @@ def gaussian_svm(fold: Fold) -> Model:
 
 
 def nystroem_svm(fold: Fold) -> Model | None:
-    """The same kernel by Nyström's approximation and a linear machine on all records, if many."""
+    """Fits a linear machine with Nyström's approximation of that kernel, if records are many."""
     train, test = fold.features
     records, width = train.shape
     if records <= EXACT:
@@ -197,7 +197,7 @@ def nystroem_svm(fold: Fold) -> Model | None:
 
 
 def boosting(fold: Fold) -> Model:
-    """Gradient boosting of trees, on numbers and on categories by their places in the alphabet."""
+    """Fits gradient-boosted trees to numbers and to categories in alphabetical order."""
     train, test = fold.ordinals
     learner = HistGradientBoostingClassifier(
         max_iter=ITERATIONS_OF_TREES,
@@ -212,7 +212,7 @@ def boosting(fold: Fold) -> Model:
 
 
 def naive_bayes(fold: Fold) -> Model:
-    """Naive Bayes on categories; numbers are in 16 levels."""
+    """Fits naive Bayes to categories; numbers are divided into 16 levels."""
     train, test = (np.where(codes < 0, 0, codes + 1) for codes in fold.codes)
     sizes = np.maximum(train.max(0), test.max(0)) + 1  # a number may be missing in some of them
     learner = CategoricalNB(min_categories=sizes).fit(train, fold.train_labels)
@@ -221,7 +221,7 @@ def naive_bayes(fold: Fold) -> Model:
 
 
 def neighbours(fold: Fold) -> Model:
-    """The classes of the most similar of some training records, by their similarities S."""
+    """Predicts from the most similar of a sample of training records, by similarity S."""
     some = fold.some(fold.train.height, fold.references, 2)
     records, classes = fold.train[some], np.eye(len(fold.classes))[fold.train_labels[some]]
     count = min(NEIGHBOURS, len(some))
@@ -246,4 +246,4 @@ BASELINES: dict[str, Callable[[Fold], Model | None]] = {
     "naive-bayes": naive_bayes,
     "neighbours": neighbours,
 }
-"""What learns from labels and records, by name."""
+"""Models that learn from labels and records, by name."""

@@ -32,11 +32,11 @@ from plastorch.files.classifier import FileClassifier
 FileClassifier.load(sys.argv[1]).predict(sys.argv[2])
 print(peak_memory_gb())
 """
-"""A process of its own that predicts from a Parquet file and tells its highest memory."""
+"""Program that predicts from a Parquet file and prints its peak memory, in a process of its own."""
 
 
 class Size(NamedTuple):
-    """What a row measures."""
+    """Sizes of a row."""
 
     table: str
     learned: int = LEARNED
@@ -49,7 +49,7 @@ SIZES = (Size("debian_files"), Size("adult"), Size(corpus.NAME))
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """What the records are, and the rows of the group as they are measured."""
+    """Returns a description of the records, and the rows of the group as they are measured."""
     data: dict[str, object] = {
         "name": "labelled metadata; 1,000,000 records are drawn from a table with replacement, or "
         "made up one by one"
@@ -58,14 +58,14 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 
 
 def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
-    """Measures row by row: the classes of many records, from a frame in memory.
+    """Measures row by row the classification of many records from a frame in memory.
 
     Args:
-        sizes: of the rows.
+        sizes: sizes of the rows.
 
     Yields:
-        One row each; ``different`` is the share of records of which there is no copy before,
-        ``streamed_mb`` the highest memory of a process that predicts from a Parquet file.
+        One row at a time; ``different`` is the share of records that don't repeat an earlier one,
+        ``streamed_mb`` the peak memory of a process that predicts from a Parquet file.
     """
     for size in sizes:
         known, labels, asked = records(size)
@@ -90,10 +90,10 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
 
 
 def records(size: Size) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
-    """Records and classes to learn from, and records to predict.
+    """Returns records and classes to learn from, and records to predict.
 
     Raises:
-        InputError: if the table is not there.
+        InputError: if the table does not exist.
     """
     if size.table == corpus.NAME:
         table = corpus.make_corpus(size.learned + size.predicted)
@@ -109,7 +109,7 @@ def records(size: Size) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
 
 
 def pipeline(frame: pl.DataFrame) -> Pipeline:
-    """The peer for records with such columns."""
+    """Returns the peer for records with these columns."""
     numbers = [name for name, kind in frame.schema.items() if kind.is_numeric()]
     texts = [name for name in frame.columns if name not in numbers]
     columns = make_column_transformer(
@@ -120,13 +120,13 @@ def pipeline(frame: pl.DataFrame) -> Pipeline:
 
 
 def _told(frame: pl.DataFrame) -> pl.DataFrame:
-    """Records as the peer takes them."""
+    """Converts records to the peer's format."""
     texts = pl.selectors.string().fill_null(MISSING)
     return frame.with_columns(texts, pl.selectors.numeric().cast(pl.Float32))
 
 
 def streamed_mb(model: FileClassifier, asked: pl.DataFrame) -> int:
-    """Highest memory of a process that predicts the records from a Parquet file."""
+    """Returns the peak memory of a process that predicts the records from a Parquet file."""
     with tempfile.TemporaryDirectory() as folder:
         saved, catalogue = Path(folder, "model"), Path(folder, "records.parquet")
         model.save(saved)

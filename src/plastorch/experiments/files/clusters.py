@@ -1,4 +1,4 @@
-"""Clusters of records that nobody labelled, and what they tell once some labels are known."""
+"""Clusters of unlabeled records, and how well they classify once some labels are known."""
 
 import time
 import warnings
@@ -18,23 +18,23 @@ from plastorch.experiments.files.fold import Fold
 from plastorch.files.similarity import similarity_matrix
 
 PER_CLASS = 10
-"""Clusters, or output neurons."""
+"""Number of clusters, or output neurons, per class."""
 LABELLED = (0.01, 0.1, 1.0)
-"""Shares of the training records whose labels are told."""
+"""Shares of the training records whose labels are known."""
 ROUNDS = 20
-"""Of each kind of clustering, at most."""
+"""Maximum number of rounds of each kind of clustering."""
 ROWS = 2048
-"""Records that are compared with all clusters at once."""
+"""Number of records that are compared with all clusters at once."""
 
 
 class Clusters(NamedTuple):
-    """Which cluster each record is in."""
+    """Assignment of records to clusters."""
 
     train: Answers
     assign: Callable[[], Answers]
-    """Those of the test records."""
+    """Function that returns the clusters of the test records."""
     parameters: int
-    """Numbers that describe the clusters."""
+    """Number of values that describe the clusters."""
     operations: float
     """Multiply-accumulates, comparisons or synaptic operations per record."""
 
@@ -43,12 +43,12 @@ def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Re
     """Finds clusters without labels, and names them by the labels of few, some and all records.
 
     Args:
-        name: of the model.
-        fold: in which it learns and is tested.
-        fit: how it learns.
+        name: name of the model.
+        fold: fold with training and test records.
+        fit: function that finds the clusters.
 
     Returns:
-        A record for each share of labels.
+        One record for each share of labels.
     """
     _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # not part of its time
     start = time.process_time()
@@ -73,24 +73,24 @@ def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Re
 
 
 def labelled(fold: Fold) -> Iterator[tuple[float, Answers]]:
-    """Shares of labels, and which training records have them, at random."""
+    """Yields shares of labels, and the training records, chosen at random, that have them."""
     records = fold.train.height
     for place, share in enumerate(LABELLED):
         yield share, fold.some(records, max(1, round(share * records)), 3, place)
 
 
 def count_clusters(fold: Fold) -> int:
-    """K: as many as the unsupervised network has neurons."""
+    """Returns K, as many clusters as the unsupervised network has neurons."""
     return min(PER_CLASS * len(fold.classes), fold.train.height)
 
 
 def name_clusters(clusters: Answers, labels: Answers, count: int) -> Answers:
-    """The most frequent class in each cluster; of a cluster without labels that of all records.
+    """Returns the most frequent class of each cluster; without labels, that of all records.
 
     Args:
-        clusters: of the labelled records [B].
+        clusters: clusters of the labeled records [B].
         labels: their classes [B].
-        count: K.
+        count: number of clusters K.
 
     Returns:
         Classes [K].
@@ -105,7 +105,7 @@ def name_clusters(clusters: Answers, labels: Answers, count: int) -> Answers:
 
 
 def by_means(fold: Fold) -> Clusters:
-    """k-means on one-hot categories and scaled numbers."""
+    """Runs k-means on one-hot categories and scaled numbers."""
     train, test = fold.features
     learner = KMeans(
         count_clusters(fold), n_init=1, max_iter=ROUNDS, random_state=seed32(fold.seed)
@@ -119,7 +119,7 @@ def by_means(fold: Fold) -> Clusters:
 
 
 def by_modes(fold: Fold) -> Clusters:
-    """k-modes on categories; numbers are in 16 levels."""
+    """Runs k-modes on categories; numbers are divided into 16 levels."""
     train, test = fold.codes
     modes = k_modes(train, train[fold.some(len(train), count_clusters(fold), 4)])
     return Clusters(
@@ -128,13 +128,13 @@ def by_modes(fold: Fold) -> Clusters:
 
 
 def k_modes(codes: Answers, modes: Answers, rounds: int = ROUNDS) -> Answers:
-    """Clusters whose centres are their most frequent values: Huang, *Extensions to the k-means
-    algorithm for clustering large data sets with categorical values*, 1998.
+    """Finds clusters whose centers are their most frequent values: Huang, *Extensions to the
+    k-means algorithm for clustering large data sets with categorical values*, 1998.
 
     Args:
         codes: categories, 0 or more [B, M].
-        modes: to begin with [K, M].
-        rounds: at most.
+        modes: initial modes [K, M].
+        rounds: maximum number of rounds.
 
     Returns:
         Modes [K, M].
@@ -158,7 +158,7 @@ def k_modes(codes: Answers, modes: Answers, rounds: int = ROUNDS) -> Answers:
 
 
 def nearest_mode(codes: Answers, modes: Answers) -> Answers:
-    """The mode with which most values are equal [B]; of equal ones the first."""
+    """Returns the mode that shares most values with each record [B]; the first if several do."""
     found = []
     for start in range(0, len(codes), ROWS):
         part = codes[start : start + ROWS]
@@ -170,7 +170,7 @@ def nearest_mode(codes: Answers, modes: Answers) -> Answers:
 
 
 def by_medoids(fold: Fold) -> Clusters:
-    """k-medoids on the similarity S, all keys alike; sought among some of the training records."""
+    """Runs k-medoids on similarity S, all keys weighted alike, on a sample of records."""
     some = fold.some(fold.train.height, fold.references, 5)
     records = fold.train[some]
     first = fold.some(len(some), count_clusters(fold), 6)
@@ -184,15 +184,15 @@ def by_medoids(fold: Fold) -> Clusters:
 
 
 def k_medoids(alike: NDArray[np.float32], medoids: Answers, rounds: int = ROUNDS) -> Answers:
-    """Clusters whose centres are the records that are most similar to the others, in turns.
+    """Finds clusters centered on the records most similar to the others, in alternating steps.
 
     Args:
         alike: similarities of all pairs [R, R].
-        medoids: to begin with, places [K].
-        rounds: at most.
+        medoids: indices of the initial medoids [K].
+        rounds: maximum number of rounds.
 
     Returns:
-        Places [K].
+        Indices of the medoids [K].
 
     Example:
         >>> line = np.array([0.0, 1, 2, 10, 11, 12])
@@ -216,4 +216,4 @@ CLUSTERINGS: dict[str, Callable[[Fold], Clusters]] = {
     "k-modes": by_modes,
     "k-medoids": by_medoids,
 }
-"""What needs no labels to find clusters, by name."""
+"""Models that find clusters without labels, by name."""

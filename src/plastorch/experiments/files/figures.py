@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 0.2
-"""Inches of a model's line."""
+"""Height of a model's line, inches."""
 
 Accuracies = Mapping[str, Sequence[float]]
-"""By model, a fraction for each fold."""
+"""One accuracy per fold for each model."""
 Curves = Mapping[str, Array]
-"""By name, [2, X]: where, and fractions there."""
+"""Curves [2, X] by name: x values, and fractions there."""
 
 
 def draw_accuracies(tables: Mapping[str, Accuracies], theme: Theme = LIGHT) -> "Figure":
-    """Accuracy of each model on each table: a dot for the mean, a bar from worst to best fold.
+    """Draws the accuracy of each model on each table: a dot at the mean, a bar of all folds.
 
     Args:
-        tables: by name, accuracies of models; spiking ones, whose names begin with "spiking",
-            have a colour of their own.
-        theme: colours.
+        tables: accuracies of models by table; spiking models, whose names begin with "spiking",
+            have a color of their own.
+        theme: colors.
 
     Returns:
         A figure with an axes per table.
@@ -63,13 +63,13 @@ def draw_curves(
     ticks: Mapping[float, str] | None = None,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Fractions in per cent over what makes them change: an axes per part, a line per name.
+    """Draws fractions in per cent against x: one axes per part, one line per name.
 
     Args:
-        parts: by title and name, values of x and fractions there.
-        x: what they are drawn against, in words.
-        ticks: places on a logarithmic axis and what they are called; None for a linear one.
-        theme: colours.
+        parts: x values and fractions, by title and name.
+        x: label of the x axis.
+        ticks: labels of places on a logarithmic axis; None for a linear one.
+        theme: colors.
 
     Returns:
         A figure with an axes per part.
@@ -104,16 +104,16 @@ def _log_ticks(axes: "Axes", ticks: Mapping[float, str]) -> None:
 
 
 def draw_coincidence(alike: Array, coincide: Array, bins: int, theme: Theme = LIGHT) -> "Figure":
-    """How often two patterns fire together, over how alike two records are; a dot per pair.
+    """Draws how often two patterns fire together against how alike two records are.
 
     Args:
         alike: similarity S [P].
         coincide: share of inputs that fire in the same bin [P].
-        bins: of a pattern.
-        theme: colours.
+        bins: number of time bins of a pattern.
+        theme: colors.
 
     Returns:
-        A figure with dots, and a line of what is expected, S + (1 - S) / bins.
+        A figure with dots, and the expected line S + (1 - S) / bins.
 
     Example:
         >>> figure = draw_coincidence(np.array([0.0, 1.0]), np.array([0.1, 1.0]), 20)
@@ -133,13 +133,13 @@ def draw_coincidence(alike: Array, coincide: Array, bins: int, theme: Theme = LI
 
 
 def draw_patterns(bins: Array, ends: Array, names: Sequence[str], theme: Theme = LIGHT) -> "Figure":
-    """Patterns one below the other, and which of their spikes the first one has too.
+    """Draws patterns one below the other, marking spikes that they share with the first one.
 
     Args:
-        bins: when each input fires, milliseconds; 255 if it doesn't [P, N].
-        ends: of the keys among the inputs [M].
-        names: what each pattern is of [P].
-        theme: colours.
+        bins: time at which each input fires, milliseconds; 255 if it doesn't [P, N].
+        ends: end of each key's inputs [M].
+        names: labels of the patterns [P].
+        theme: colors.
 
     Returns:
         A figure with an axes per pattern: spikes of the first, in ink if shared, and its own.

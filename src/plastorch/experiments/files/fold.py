@@ -1,4 +1,4 @@
-"""A fold of a table of labelled records: who learns, who is tested, and in which forms."""
+"""A fold of a table of labeled records: training and test records, and their representations."""
 
 import time
 from collections.abc import Callable
@@ -22,22 +22,22 @@ from plastorch.files.keys import infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information
 
 BINS = 20
-"""Time bins of a pattern."""
+"""Number of time bins of a pattern."""
 LEVELS = 16
-"""Into so many of equal frequency are numbers divided, where categories are needed."""
+"""Number of equally frequent levels of a number, where categories are needed."""
 MISSING = "\0missing"
-"""Stands for a missing value, where that is a value like others."""
+"""Category of a missing value, where missing values count like others."""
 
 Part = TypeVar("Part")
 
 
 def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
-    """Which fold each record is tested in: at random, each class shared out evenly.
+    """Assigns each record to the fold that tests it: at random, each class shared out evenly.
 
     Args:
         labels: classes [B].
-        folds: how many.
-        seed: of the order.
+        folds: number of folds.
+        seed: random seed.
 
     Example:
         >>> fold_numbers(np.array(["a", "b", "a", "b"]), 2, 0).tolist()
@@ -53,15 +53,15 @@ def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int6
 class Fold:
     """A table of which one part is tested and the rest is learned from.
 
-    Forms in which models take the records are made when they are first asked for, and kept.
+    Representations for models are made when they are first asked for, and kept.
 
     Args:
-        table: labelled records.
-        number: of the fold.
-        folds: in all.
-        neurons: N, of the input.
+        table: labeled records.
+        number: number of the fold.
+        folds: number of folds in all.
+        neurons: number of input neurons N.
         references: training records with which others are compared one by one.
-        seed: of parts, hashes, and of all models.
+        seed: random seed of splits, hashes and all models.
     """
 
     def __init__(
@@ -76,47 +76,47 @@ class Fold:
         self.seconds: dict[str, float] = {}
 
     def random(self, *path: int) -> torch.Generator:
-        """A generator of this fold."""
+        """Returns a random generator of this fold."""
         return generator(self.seed, self.number, *path)
 
     def some(self, records: int, count: int, *path: int) -> NDArray[np.int64]:
-        """Which of some records are chosen at random, in order; all, if they are no more."""
+        """Returns a random sample of record indices, in order; all of them if they are few."""
         order = torch.randperm(records, generator=self.random(*path))
         return np.sort(order[:count].numpy())
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
-        """What is learned of the keys; shares of the input neurons by mutual information."""
+        """Learned descriptions of the keys; mutual information shares out the neurons."""
         return self._timed(
             "keys", lambda: keys_with_shares(self.train, self.train_labels, self.neurons)
         )
 
     @cached_property
     def key_of_neuron(self) -> Tensor:
-        """From which key each input neuron has its spike, int64 [N]."""
+        """The key that each input neuron encodes, int64 [N]."""
         neurons = torch.tensor([key.neurons for key in self.keys])
         return torch.repeat_interleave(torch.arange(len(neurons)), neurons)
 
     @cached_property
     def encoder(self) -> CorrelativeEncoder:
-        """With a hash of this fold."""
+        """An encoder with a hash of this fold."""
         return CorrelativeEncoder(self.keys, BINS, self.random(0).initial_seed())
 
     @cached_property
     def train_bins(self) -> Tensor:
-        """Patterns, uint8 [B, N]."""
+        """Patterns of the training records, uint8 [B, N]."""
         self.encoder.encode(self.train[:10])  # compiles it
         bins = self._timed("encode", lambda: self.encoder.encode(self.train))
         return torch.from_numpy(bins)
 
     @cached_property
     def test_bins(self) -> Tensor:
-        """Patterns, uint8 [B, N]."""
+        """Patterns of the test records, uint8 [B, N]."""
         return torch.from_numpy(self.encoder.encode(self.test))
 
     @cached_property
     def equal_keys(self) -> tuple[Key, ...]:
-        """Keys with equal shares of the neurons: for what may not know labels."""
+        """Keys with equal shares of the neurons, for models that may not know labels."""
         return infer_keys(self.train, neurons=self.neurons)
 
     @cached_property
@@ -128,19 +128,19 @@ class Fold:
 
     @cached_property
     def features(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-        """Of training and test records: categories one-hot, numbers with mean 0 and variance 1."""
+        """Features of training and test records: one-hot categories, standardized numbers."""
         return self._timed("features", lambda: one_hot(self.keys, self.train, self.test))
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of training and test records: every key as a category [B, M], -1 if never seen."""
+        """Categories of all keys of training and test records [B, M]; -1 if never seen."""
         pairs = [_categories(key, self.train, self.test) for key in self.keys]
         train, test = zip(*pairs, strict=True)
         return np.stack(train, 1), np.stack(test, 1)
 
     @cached_property
     def ordinals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of training and test records: numbers, and categories by their places in the alphabet."""
+        """Numbers, and alphabetical places of categories, of training and test records."""
         made = []
         for codes, records in zip(self.codes, (self.train, self.test), strict=True):
             table = np.where(codes < 0, np.nan, codes)
@@ -151,7 +151,7 @@ class Fold:
         return made[0], made[1]
 
     def _timed(self, name: str, make: Callable[[], Part]) -> Part:
-        """Makes something and remembers how many seconds of the processor that took."""
+        """Makes a representation and remembers how many CPU seconds that took."""
         start = time.process_time()
         made = make()
         self.seconds[name] = time.process_time() - start
@@ -161,15 +161,15 @@ class Fold:
 def keys_with_shares(
     records: pl.DataFrame, labels: NDArray[np.int64], neurons: int
 ) -> tuple[Key, ...]:
-    """Keys whose shares of the neurons are by mutual information as far as single keys tell at all.
+    """Shares out neurons by mutual information, as far as single keys tell about classes at all.
 
-    Where the information of all keys together is less than the entropy of the classes, what is
-    lacking can only be in combinations of keys, and that part of the neurons is shared out equally.
+    If the information of all keys together is less than the entropy of the classes, the rest can
+    only be in combinations of keys, and that part of the neurons is shared out equally.
 
     Args:
-        records: for training.
+        records: training records.
         labels: their classes, 0 or more [B].
-        neurons: N.
+        neurons: number of neurons N.
 
     Example:
         >>> frame = pl.DataFrame({"a": ["0", "1"] * 50, "b": ["0", "0", "1", "1"] * 25})
@@ -196,20 +196,20 @@ def keys_with_shares(
 def one_hot(
     keys: tuple[Key, ...], train: pl.DataFrame, test: pl.DataFrame
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Records as the features of classical learners, by what the training records hold.
+    """Converts records to features for classical models, fitted to the training records.
 
     A category is 1 in a column of its own, a missing one too; so are all elements of a set and all
-    prefixes of a path. Numbers (of those that the keys say, logarithms) have mean 0 and variance 1,
-    and cycles are a cosine and a sine; missing, they are 0, and a column says so. What no training
-    record has is 0 everywhere.
+    prefixes of a path. Numbers (or their logarithms, if the key says so) have mean 0 and variance
+    1; cycles become a cosine and a sine. Missing numbers are 0, and a column says so. Values that
+    no training record has are 0 everywhere.
 
     Args:
-        keys: of the records.
-        train: records that means, deviations and columns are of.
+        keys: keys of the records.
+        train: records that determine means, deviations and columns.
         test: other records.
 
     Returns:
-        float32 [B, F] of both.
+        Features of both, float32 [B, F].
 
     Example:
         >>> frame = pl.DataFrame({"owner": ["ada", "bob", None]})
@@ -235,7 +235,7 @@ def one_hot(
 
 
 def _scaled(key: Key, train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
-    """Columns of a number or a cycle."""
+    """Returns the columns of a number or a cycle."""
     made = []
     for column in (train, test):
         if key.kind == "cycle":
@@ -255,7 +255,7 @@ def _scaled(key: Key, train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
 
 
 def _marked(train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
-    """A column per text of the training records, or per element of their lists."""
+    """Returns a column per text of the training records, or per element of their lists."""
     known = train.explode() if isinstance(train.dtype, pl.List) else train
     known = known.drop_nulls().unique().sort()
     parts = []
@@ -273,7 +273,7 @@ def _marked(train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
 
 
 def codes_of(column: pl.Series, known: pl.Series) -> NDArray[np.int64]:
-    """Places of values among known ones, -1 where they are not.
+    """Returns the indices of values among known ones, -1 for unknown values.
 
     Example:
         >>> codes_of(pl.Series(["b", "x", None]), pl.Series(["a", "b"]))
@@ -289,7 +289,7 @@ def codes_of(column: pl.Series, known: pl.Series) -> NDArray[np.int64]:
 def _categories(
     key: Key, train: pl.DataFrame, test: pl.DataFrame
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """A key's values as numbers of categories."""
+    """Converts a key's values to numbers of categories."""
     one, two = train[key.name], test[key.name]
     if key.kind in ("number", "cycle"):
         edges = np.unique(np.nanquantile(cells(one, key), np.arange(1, LEVELS) / LEVELS))

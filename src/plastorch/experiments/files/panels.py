@@ -39,18 +39,18 @@ MODELS = {
     "k-medoids": "k-medoids",
     "majority": "largest class",
 }
-"""Of the log, as they are drawn, in this order."""
+"""Names of the log's models in figures, in this order."""
 DAY = 86_400.0
 TICKS = {25.0: "25 s", 3600.0: "1 h", DAY: "1 d", 30 * DAY: "1 mo", 365 * DAY: "1 yr"}
-"""Since weights were written into devices."""
+"""Times since the weights were written into devices."""
 BINS = 20
-"""Of the patterns."""
+"""Number of time bins of the patterns."""
 MOST_CLASSES = 9
-"""Of a confusion matrix, besides the others."""
+"""Maximum number of classes in a confusion matrix, besides "others"."""
 
 
 def panels(run: RunData) -> list[Panel]:
-    """The figures of a run that classifies records, that it has data for, most telling first.
+    """Returns the figures that a run has data for, most telling first.
 
     Example:
         >>> from pathlib import Path
@@ -63,12 +63,12 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _is_drawn(phase: str) -> bool:
-    """Whether a phase has figures here, or none, and needs no plain curves."""
+    """Whether a phase has its own figures here, or none, and needs no plain curves."""
     return phase.startswith(("tables-", "system-"))
 
 
 def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
-    """Records of a model that have these numbers."""
+    """Returns the records of a model that have these numbers."""
     return [
         row
         for row in run.rows
@@ -80,7 +80,7 @@ def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
 
 
 def accuracies(run: RunData) -> Panel | None:
-    """The panel of every model's accuracy on every table.
+    """Returns the panel of every model's accuracy on every table.
 
     Example:
         >>> from pathlib import Path
@@ -122,7 +122,7 @@ def accuracies(run: RunData) -> Panel | None:
 
 
 def _handicapped(run: RunData) -> list[str]:
-    """Who learned from fewer training records than others did, from how many, on which tables."""
+    """Tells which models learned from fewer records than others, how many, on which tables."""
     rows = [(m, row) for m in MODELS for row in _rows(run, m, "learned_from")]
     most: dict[tuple[str, float], float] = defaultdict(float)
     for _, row in rows:
@@ -140,12 +140,12 @@ def _handicapped(run: RunData) -> list[str]:
 
 
 def plain_name(row: Row) -> str:
-    """A table's name in words."""
+    """Returns a table's name in words."""
     return plain(str(row["table"])).replace("-", " ")
 
 
 def devices(run: RunData) -> Panel | None:
-    """The panel of accuracy with weights in phase-change devices over time.
+    """Returns the panel of accuracy over time with weights in phase-change devices.
 
     Example:
         >>> from pathlib import Path
@@ -173,7 +173,7 @@ def devices(run: RunData) -> Panel | None:
 
 
 def stream(run: RunData) -> Panel | None:
-    """The panel of accuracy while keys arrive.
+    """Returns the panel of accuracy while keys arrive.
 
     Example:
         >>> from pathlib import Path
@@ -194,7 +194,7 @@ def stream(run: RunData) -> Panel | None:
 
 
 def labels(run: RunData) -> Panel | None:
-    """The panel of what few labels are worth to neurons that learned without.
+    """Returns the panel of accuracy with few labels, for neurons that learned without any.
 
     Example:
         >>> from pathlib import Path
@@ -225,7 +225,7 @@ def labels(run: RunData) -> Panel | None:
 
 
 def _curves(rows: Sequence[Row], x: str) -> dict[str, Any]:
-    """Mean accuracy of each table by x."""
+    """Returns the mean accuracy of each table by x."""
     tables: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         tables[plain_name(row)][float(row[x])].append(float(row["accuracy"]))
@@ -236,7 +236,7 @@ def _curves(rows: Sequence[Row], x: str) -> dict[str, Any]:
 
 
 def confusions(run: RunData) -> Panel | None:
-    """The panel of what is taken for what in one table.
+    """Returns the panel of one table's confusion matrix.
 
     Example:
         >>> from pathlib import Path
@@ -271,7 +271,7 @@ def confusions(run: RunData) -> Panel | None:
 
 
 def coincidences(run: RunData) -> Panel | None:
-    """The panel of similarity against coincidence, if the run kept pairs.
+    """Returns the panel of coincidence against similarity, if the run kept pairs.
 
     Example:
         >>> from pathlib import Path
@@ -294,7 +294,7 @@ def coincidences(run: RunData) -> Panel | None:
 
 
 def patterns(run: RunData) -> Panel | None:
-    """The panel of three patterns, if the run kept them.
+    """Returns the panel of three patterns, if the run kept them.
 
     Example:
         >>> from pathlib import Path

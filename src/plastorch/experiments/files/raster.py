@@ -1,4 +1,4 @@
-"""What spike patterns tell without a spiking network: coincidences, and a linear classifier."""
+"""Classifiers of spike patterns without a spiking network: by coincidence, and linear."""
 
 from collections.abc import Callable
 from math import ceil
@@ -16,13 +16,13 @@ from plastorch.experiments.files.fold import BINS, Fold
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 ROWS = 1024
-"""Patterns that are compared at once."""
+"""Number of patterns that are compared at once."""
 EPOCHS, BATCH, RATE = 10, 128, 3e-3
-"""Of the linear classifier."""
+"""Epochs, batch size and learning rate of the linear classifier."""
 
 
 def most_alike(fold: Fold) -> Model:
-    """The class of the training record, of some, whose pattern coincides in most inputs."""
+    """Predicts the class of the sampled training record whose pattern coincides in most inputs."""
     some = fold.some(fold.train.height, fold.references, 2)
     patterns, labels = fold.train_bins.numpy()[some], fold.train_labels[some]
 
@@ -33,14 +33,14 @@ def most_alike(fold: Fold) -> Model:
 
 
 def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) -> Answers:
-    """Which of the references has most spikes at the same times, for each pattern.
+    """Returns, for each pattern, the reference with most spikes at the same times.
 
     Args:
-        patterns: bins of spikes [B, N].
-        references: likewise [R, N].
+        patterns: time bins of spikes [B, N].
+        references: the same for references [R, N].
 
     Returns:
-        Places [B]; of equal ones the first.
+        Indices [B]; the first if several are equal.
 
     Example:
         >>> references = np.array([[1, 2], [1, 3]], np.uint8)
@@ -56,7 +56,7 @@ def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) 
 
 
 def prototypes(fold: Fold) -> Model:
-    """The class with whose records a pattern coincides most, on average: no learning but counts."""
+    """Predicts the class whose records coincide most with a pattern, from counts alone."""
     classes = np.eye(len(fold.classes), dtype=np.float32)[fold.train_labels]
     counts = _raster(fold.train_bins.numpy()).T @ classes
     shares = counts / classes.sum(0).clip(min=1)
@@ -68,7 +68,7 @@ def prototypes(fold: Fold) -> Model:
 
 
 def _raster(bins: NDArray[np.uint8]) -> Any:
-    """Spikes as a sparse matrix [B, N Tb]."""
+    """Returns spikes as a sparse matrix [B, N Tb]."""
     row, neuron = np.nonzero(bins != NO_SPIKE)
     column = neuron * BINS + bins[row, neuron]
     shape = len(bins), bins.shape[1] * BINS
@@ -76,7 +76,7 @@ def _raster(bins: NDArray[np.uint8]) -> Any:
 
 
 def regression(fold: Fold) -> Model:
-    """Logistic regression on the raster, each input at each time: by Adam, in a few passes."""
+    """Fits logistic regression to the raster (each input at each time) by Adam in a few passes."""
     patterns, labels = fold.train_bins, torch.from_numpy(fold.train_labels)
     weight = torch.zeros(fold.neurons * BINS + 1, len(fold.classes), requires_grad=True)
     bias = torch.zeros(len(fold.classes), requires_grad=True)
@@ -101,7 +101,7 @@ def regression(fold: Fold) -> Model:
 
 
 def _sums(bins: Tensor, weight: Tensor) -> Tensor:
-    """Of the rows of the weights that spikes pick; the last row is for those that don't fire."""
+    """Sums the rows of the weights that spikes select; the last row is for silent inputs."""
     place = torch.arange(bins.shape[1]) * BINS + bins
     silent = len(weight) - 1
     place = place.masked_fill(bins == NO_SPIKE, silent)
@@ -113,4 +113,4 @@ RASTER: dict[str, Callable[[Fold], Model | None]] = {
     "prototypes": prototypes,
     "raster": regression,
 }
-"""What learns from labels and patterns, by name."""
+"""Models that learn from labels and patterns, by name."""
