@@ -1,4 +1,4 @@
-"""When an output counts as an answer, and what a network learns from it.
+"""When an output counts as an answer, and the loss of that answer.
 
 Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate Recurrent
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
@@ -12,7 +12,7 @@ from plastorch.engine.errors import InputError
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Of the classes: softmax of C logits, or sigmoid of a single one, of two classes [..., C].
+    """Returns class probabilities [..., C]: softmax of C logits, or sigmoid of one (two classes).
 
     Example:
         >>> probabilities(torch.zeros(2))
@@ -22,7 +22,7 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 def answer(logits: Tensor) -> Tensor:
-    """The most probable class, int64 [...], of logits [..., C].
+    """Returns the most probable class, int64 [...], of logits [..., C].
 
     Example:
         >>> answer(torch.tensor([[0.0, 5.0, 1.0]])), answer(torch.tensor([[-5.0]]))
@@ -32,11 +32,11 @@ def answer(logits: Tensor) -> Tensor:
 
 
 def crosses(logits: Tensor, threshold: float) -> Tensor:
-    """Whether outputs are an answer: max_c p_c > θ; of a single output, p > θ or p < 1 - θ.
+    """Tells whether outputs are answers: max_c p_c > θ; for a single output, p > θ or p < 1 - θ.
 
     Args:
-        logits: [..., C].
-        threshold: θ.
+        logits: logits [..., C].
+        threshold: threshold θ.
 
     Returns:
         Bool [...].
@@ -53,18 +53,18 @@ def crosses(logits: Tensor, threshold: float) -> Tensor:
 def first_crossing(
     logits: Tensor, threshold: float, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The step of each sample's answer: the first crossing, or its last step if there is none.
+    """Finds the step of each sample's answer: the first crossing, or the last step if none.
 
     Args:
-        logits: of all steps [T, B, C].
-        threshold: θ.
-        lengths: steps of each sample [B]; T if None.
+        logits: logits of all steps [T, B, C].
+        threshold: threshold θ.
+        lengths: number of steps of each sample [B]; T if None.
 
     Returns:
-        Steps, from 0, int64 [B], and whether they are crossings, bool [B].
+        Steps from 0, int64 [B], and whether the threshold was crossed, bool [B].
 
     Raises:
-        InputError: if the threshold is not in (0, 1], or lengths are not from 1 to T.
+        InputError: threshold is not in (0, 1], or lengths are not from 1 to T.
 
     Example:
         >>> logits = torch.tensor([0.0, 1.0, 9.0]).view(3, 1, 1)
@@ -76,7 +76,7 @@ def first_crossing(
 
 
 def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """:func:`first_crossing` of what is known to be right, with the steps of each sample [B]."""
+    """Does the work of :func:`first_crossing` on checked arguments; ends: steps [B]."""
     steps = torch.arange(len(logits), device=logits.device)[:, None]
     hits = crosses(logits, threshold) & (steps < ends)
     crossed = hits.any(dim=0)
@@ -84,7 +84,7 @@ def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Ten
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """H = -Σ p ln p of the classes [...]; of both, if a single output stands for two.
+    """Returns the entropy H = -Σ p ln p [...]; one output stands for two classes.
 
     Example:
         >>> entropy(torch.zeros(1)), entropy(torch.zeros(2))
@@ -103,7 +103,7 @@ def check_threshold(threshold: float) -> None:
 
 
 def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
-    """Steps of each sample of sequences [T, B, ...], T if None; InputError unless 1 to T."""
+    """Returns checked lengths of sequences [T, B, ...], T if None; raises InputError if wrong."""
     steps, samples = x.shape[:2]
     if lengths is None:
         return torch.full((samples,), steps, device=x.device)
@@ -120,10 +120,10 @@ def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
 
 
 def check_labels(logits: Tensor, labels: Tensor) -> None:
-    """Raises InputError unless there is one class of the readout for each sample.
+    """Raises InputError unless each sample has one label that is a class of the readout.
 
     Args:
-        logits: [..., B, C].
+        logits: logits [..., B, C].
         labels: classes, int64 [B].
     """
     classes = max(2, logits.shape[-1])
@@ -140,18 +140,18 @@ def check_labels(logits: Tensor, labels: Tensor) -> None:
 
 
 def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Tensor:
-    """Cross-entropy of the answers, less β times their entropy, mean over the samples.
+    """Returns the cross-entropy of the answers minus β times their entropy, mean over samples.
 
-    The reward for entropy keeps a network from being sure too early: a larger β makes answers later
+    The entropy reward keeps a network from being certain too early: a larger β makes answers later
     and more accurate.
 
     Args:
-        logits: at the step of the answer [B, C].
+        logits: logits at the step of the answer [B, C].
         labels: classes, int64 [B].
-        entropy_weight: β.
+        entropy_weight: weight β of the entropy.
 
     Raises:
-        InputError: if there is not one label per sample, or a label is no class.
+        InputError: there is not one label per sample, or a label is not a class.
 
     Example:
         >>> rank_loss(torch.zeros(1, 2), torch.tensor([1]), entropy_weight=1.0)
@@ -166,10 +166,10 @@ def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Te
 
 
 def effective_threshold(threshold: float, entropy_weight: float) -> float:
-    """The posterior of two classes that an optimal output of θ needs: θ + β θ (1 - θ) logit(θ).
+    """Returns the two-class posterior at which an optimal output is θ: θ + β θ (1 - θ) logit(θ).
 
-    An output p that minimises the loss solves q = p (1 + β (ln p + H(p))), q being the posterior.
-    From 1 on, no evidence is enough: that is so for β ≥ 1 / (θ logit θ).
+    An output p that minimizes the loss solves q = p (1 + β (ln p + H(p))), with the posterior q.
+    From 1 on, no evidence is enough; this is the case for β ≥ 1 / (θ logit θ).
 
     Example:
         >>> round(effective_threshold(0.95, 0.3), 3)

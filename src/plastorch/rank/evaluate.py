@@ -1,4 +1,4 @@
-"""How early and how right a network answers, for many thresholds at once."""
+"""Speed and accuracy of a network's answers, for many thresholds at once."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from plastorch.rank.train import Batch
 
 
 class Timing(NamedTuple):
-    """When answers came, and how good they were; steps from 0."""
+    """Speed and accuracy of answers; steps count from 0."""
 
     accuracy: float
-    """Share of right answers."""
+    """Share of correct answers."""
     mean_step: float
-    """Mean t* over all samples; one that never crossed counts with its last step."""
+    """Mean t* over all samples; the last step counts for samples that never crossed."""
     mean_step_crossed: float
     """Mean t* over samples that crossed; NaN if none did."""
     median_step: float
-    """Of t* over all samples."""
+    """Median t* over all samples."""
     late_step: float
     """95th percentile of t* over all samples."""
     uncrossed: float
@@ -30,23 +30,23 @@ class Timing(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """Answers of N samples for K thresholds, and of each fixed step; all on the CPU."""
+    """Answers of N samples for K thresholds and for each fixed step, all on the CPU."""
 
     thresholds: tuple[float, ...]
-    """K, in the order asked for."""
+    """The K thresholds, in the order given."""
     step: Tensor
-    """t* from 0, int64 [K, N]."""
+    """Answer steps t* from 0, int64 [K, N]."""
     crossed: Tensor
-    """Bool [K, N]."""
+    """Whether the threshold was crossed, bool [K, N]."""
     right: Tensor
-    """Bool [K, N]."""
+    """Whether the answer is correct, bool [K, N]."""
     lengths: Tensor
-    """Steps of the samples, int64 [N]."""
+    """Number of steps of each sample, int64 [N]."""
     accuracy_at: Tensor
-    """Share of right answers if all are read at step t, or at their end before it, double [T]."""
+    """Share of correct answers at step t, or at the sample's end if earlier, double [T]."""
 
     def timing(self, threshold: float) -> Timing:
-        """The figures of a threshold."""
+        """Returns the statistics of one threshold."""
         place = self.thresholds.index(threshold)
         step, crossed = self.step[place].double(), self.crossed[place]
         return Timing(
@@ -59,27 +59,27 @@ class Readings(NamedTuple):
         )
 
     def early(self, threshold: float, earliest: Tensor) -> float:
-        """Share of samples that crossed before the step at which it could be known [N]."""
+        """Returns the share of samples that crossed before the earliest possible step [N]."""
         place = self.thresholds.index(threshold)
         return float((self.crossed[place] & (self.step[place] < earliest)).double().mean())
 
     def skipped(self, threshold: float) -> float:
-        """Share of the samples' steps that come after their answers."""
+        """Returns the share of steps that come after the answers."""
         used = self.step[self.thresholds.index(threshold)] + 1
         return 1 - float(used.sum()) / float(self.lengths.sum())
 
 
 @torch.no_grad()
 def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[float]) -> Readings:
-    """Reads a network's answers for all thresholds from one pass over all steps.
+    """Evaluates a network's answers for all thresholds in one pass over all steps.
 
     Args:
-        coder: its own threshold doesn't matter here.
-        batches: of the same number of steps.
-        thresholds: θ, each in (0, 1].
+        coder: network; its own threshold is ignored.
+        batches: batches with the same number of steps.
+        thresholds: thresholds θ, each in (0, 1].
 
     Raises:
-        InputError: if there is no batch, or no threshold, or one is out of range, or if labels or
+        InputError: there is no batch or no threshold, a threshold is out of range, or labels or
             lengths don't fit.
 
     Example:
@@ -101,14 +101,14 @@ def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[fl
 
 
 def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) -> Readings:
-    """Reads answers from logits, whoever made them.
+    """Evaluates answers from given logits.
 
     Args:
-        scored: logits of all steps [T, B, C], and the batch they are of.
-        thresholds: θ, each in (0, 1].
+        scored: pairs of logits of all steps [T, B, C] and their batch.
+        thresholds: thresholds θ, each in (0, 1].
 
     Raises:
-        InputError: if there is no batch, or no threshold, or one is out of range, or if labels or
+        InputError: there is no batch or no threshold, a threshold is out of range, or labels or
             lengths don't fit.
     """
     if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
@@ -124,13 +124,13 @@ def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) ->
 
 
 def multiply_accumulates(coder: RankCoder) -> int:
-    """Multiply-accumulates of a step of a sample: each synapse once.
+    """Counts multiply-accumulates per sample and step, each synapse once.
 
-    Counts the entries of parameters with two dimensions. That is right for ``nn.RNN``, ``nn.GRU``,
-    ``nn.LSTM`` and linear layers, 4 H (I + H) + H C for one LSTM, and includes fading and growth of
-    an STPN's synapses; biases and activation functions are left out. A convolution uses its weights
-    many times and is to be counted by hand. A sequence takes this times its steps, or, if what
-    comes after the answer is skipped, times t* + 1.
+    Counts the entries of two-dimensional parameters. This is right for ``nn.RNN``, ``nn.GRU``,
+    ``nn.LSTM`` and linear layers (4 H (I + H) + H C for one LSTM) and includes decay and growth of
+    an STPN's synapses. It ignores biases and activation functions. Convolutions reuse their weights
+    and must be counted by hand. For a sequence, multiply by its number of steps, or by t* + 1 if
+    computation stops at the answer.
 
     Example:
         >>> from torch import nn
@@ -141,7 +141,7 @@ def multiply_accumulates(coder: RankCoder) -> int:
 
 
 def _read(logits: Tensor, batch: Batch, thresholds: Sequence[float]) -> list[Tensor]:
-    """Steps, crossings and right answers [K, B], lengths [B], right answers of each step [T, B]."""
+    """Returns steps, crossings, correct [K, B], lengths [B], correct at each step [T, B]."""
     check_labels(logits, batch.labels)
     steps, samples = logits.shape[:2]
     lengths = checked_lengths(batch.lengths, logits)

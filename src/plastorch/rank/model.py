@@ -1,4 +1,4 @@
-"""Any recurrent network, trained from its first threshold crossing: it learns when to answer.
+"""Recurrent networks trained at their first threshold crossing, so that they learn when to answer.
 
 Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate Recurrent
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
@@ -23,45 +23,45 @@ from plastorch.rank.criterion import (
 
 
 class Decision(NamedTuple):
-    """What B samples were answered with, and when."""
+    """Answers of B samples and their times."""
 
     logits: Tensor
-    """At the step of the answer [B, C]."""
+    """Logits at the step of the answer [B, C]."""
     step: Tensor
-    """Of the answer, from 0, int64 [B]."""
+    """Step of the answer, from 0, int64 [B]."""
     crossed: Tensor
-    """Whether the threshold was crossed; if not, the last step counts, bool [B]."""
+    """Whether the threshold was crossed; otherwise the last step counts. Bool [B]."""
     computed: int
-    """Steps of samples that were computed, of at most B T."""
+    """Number of computed steps, summed over samples; at most B T."""
 
     @property
     def label(self) -> Tensor:
-        """The most probable class, int64 [B]."""
+        """Most probable class, int64 [B]."""
         return answer(self.logits)
 
 
 class RankCoder(nn.Module):
-    """A recurrent network whose first output above a threshold is its answer.
+    """Recurrent network that answers with its first output above a threshold.
 
-    The step t* of a sample's answer is the first with max_c p_c > θ, or the last. What comes after
-    it is not computed, neither forwards nor backwards: samples that have answered leave the batch
-    after 1, 3, 7, ... steps, each part twice as long as the one before, up to ``chunk``.
+    The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
+    not computed, neither forward nor backward: samples that have answered leave the batch after
+    1, 3, 7, ... steps. Each part is twice as long as the one before, up to ``chunk``.
 
     Args:
-        rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that takes
-            sequences [T, B, I] ([B, T, I] if it has a true ``batch_first``) and a state, or None,
-            and returns activities and a state. A state is a tensor, or tuples of tensors, with the
-            samples along the first dimension (along the second in the three of torch). Inputs of
-            another size than its ``input_size``, if it has one, are refused.
-        readout: from activities [..., H] to logits [..., C]; C = 1 stands for two classes.
-        threshold: θ, in (0, 1]. At 1 nothing crosses: the last step is trained.
-        entropy_weight: β, of the reward for an answer's entropy in :meth:`loss`.
-        chunk: most steps after which samples that have answered leave the batch. Fewer skip more,
-            more need fewer calls of the network.
+        rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that maps
+            sequences [T, B, I] ([B, T, I] if its ``batch_first`` is true) and a state or None to
+            activities and a state. A state is a tensor, or tuples of tensors, with samples along
+            the first dimension (the second in torch's three). If it has an ``input_size``, inputs
+            of another size are rejected.
+        readout: module from activities [..., H] to logits [..., C]; C = 1 means two classes.
+        threshold: threshold θ in (0, 1]. At 1 nothing crosses and the last step is trained.
+        entropy_weight: weight β of the entropy reward in :meth:`loss`.
+        chunk: maximum number of steps between removals of answered samples. Smaller values skip
+            more steps, larger ones need fewer calls of the network.
 
     Raises:
-        InputError: if an argument is out of range, or the network is bidirectional: it would know
-            the end before it answers.
+        InputError: an argument is out of range, or the network is bidirectional, so that it would
+            know the end before it answers.
 
     Example:
         >>> coder = RankCoder(nn.LSTM(3, 16), nn.Linear(16, 5), threshold=0.9)
@@ -91,7 +91,7 @@ class RankCoder(nn.Module):
 
     @property
     def threshold(self) -> float:
-        """θ, in (0, 1]."""
+        """Threshold θ in (0, 1]."""
         return self._threshold
 
     @threshold.setter
@@ -100,14 +100,14 @@ class RankCoder(nn.Module):
         self._threshold = threshold
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Decision:
-        """Answers samples, each as early as it can.
+        """Answers each sample as early as possible.
 
         Args:
-            x: sequences [T, B, I], or [B, T, I] if the network takes them so.
-            lengths: steps of each sample [B], in any order; T if None.
+            x: sequences [T, B, I], or [B, T, I] if the network is batch-first.
+            lengths: number of steps of each sample [B], in any order; T if None.
 
         Raises:
-            InputError: if sequences are empty, not finite, or of another shape or number of
+            InputError: sequences are empty, not finite, or have another shape or number of
                 features, or lengths are out of range.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
@@ -141,28 +141,28 @@ class RankCoder(nn.Module):
     def loss(
         self, x: Tensor, labels: Tensor, lengths: Tensor | None = None
     ) -> tuple[Tensor, Decision]:
-        """What is to be minimised, :func:`plastorch.rank.criterion.rank_loss`, and the answers.
+        """Returns the loss, :func:`plastorch.rank.criterion.rank_loss`, and the answers.
 
         Args:
-            x: as :meth:`forward` takes it.
+            x: sequences, as for :meth:`forward`.
             labels: classes, int64 [B].
-            lengths: as :meth:`forward` takes them.
+            lengths: numbers of steps, as for :meth:`forward`.
 
         Raises:
-            InputError: as :meth:`forward` does, and if a label is no class of the readout.
+            InputError: see :meth:`forward`; or a label is not a class of the readout.
         """
         decision = self(x, lengths)
         return rank_loss(decision.logits, labels, self.entropy_weight), decision
 
     def all_steps(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits of every step [T, B, C], whether or not there was an answer before.
+        """Returns the logits of every step [T, B, C], also after the answer.
 
         Args:
-            x: as :meth:`forward` takes it.
-            lengths: only checked; steps after a sample's end are computed as well.
+            x: sequences, as for :meth:`forward`.
+            lengths: numbers of steps, only checked; steps after a sample's end are computed too.
 
         Raises:
-            InputError: as :meth:`forward` does.
+            InputError: see :meth:`forward`.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
         self._checked(x, lengths)
@@ -170,11 +170,11 @@ class RankCoder(nn.Module):
         return logits
 
     def stream(self) -> "Stream":
-        """A listener to one sequence, as it comes."""
+        """Returns a stream that listens to one sequence as it arrives."""
         return Stream(self)
 
     def _checked(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        """Steps of each sample of sequences [T, B, I]; InputError unless all is well."""
+        """Checks sequences [T, B, I] and returns the number of steps of each sample."""
         if x.dim() != 3 or x.numel() == 0:
             raise InputError(
                 f"x has shape {tuple(x.shape)}; expected three dimensions, and one step, sample "
@@ -183,7 +183,7 @@ class RankCoder(nn.Module):
         features = getattr(self.rnn, "input_size", None)
         if isinstance(features, int) and x.shape[2] != features:
             raise InputError(f"x has {x.shape[2]} features; expected {features}, as rnn takes")
-        # A sum is finite if all are, unless it overflows, and takes a fraction of the time.
+        # A finite sum implies finite values, unless it overflows, and is much faster to check.
         if x.is_floating_point() and not (
             bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all())
         ):
@@ -191,7 +191,7 @@ class RankCoder(nn.Module):
         return checked_lengths(lengths, x)
 
     def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
-        """First steps, and those after the last, of what is computed at a time."""
+        """Yields the first step and the end (exclusive) of each part."""
         start, length = 0, 1
         while start < steps:
             stop = min(start + min(length, self.chunk), steps)
@@ -199,7 +199,7 @@ class RankCoder(nn.Module):
             start, length = stop, 2 * length
 
     def _run(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Activities [t, B, H] of a part [t, B, I], and the state after it."""
+        """Runs a part [t, B, I]; returns activities [t, B, H] and the next state."""
         if not self.batch_first:
             activity, state = self.rnn(x, state)
             return activity, state
@@ -207,7 +207,7 @@ class RankCoder(nn.Module):
         return activity.transpose(0, 1), state
 
     def _selected(self, state: Any, which: Tensor) -> Any:
-        """The state of some samples."""
+        """Returns the state of selected samples."""
         if state is None:
             return None
         if isinstance(state, Tensor):
@@ -217,23 +217,23 @@ class RankCoder(nn.Module):
 
 
 class Answer(NamedTuple):
-    """Of a stream."""
+    """Answer to a stream."""
 
     label: int
-    """Class."""
+    """Predicted class."""
     probability: float
-    """That the network gives it."""
+    """Probability of the class."""
     step: int
-    """From 0."""
+    """Step of the answer, from 0."""
     crossed: bool
-    """False if the stream ended before the threshold was crossed."""
+    """Whether the threshold was crossed before the stream ended."""
 
 
 class Stream:
-    """Listens to one sequence, part by part, until it has an answer.
+    """Listener to one sequence, part by part, until it has an answer.
 
     Args:
-        coder: as trained; :meth:`RankCoder.stream` makes one.
+        coder: trained network; :meth:`RankCoder.stream` makes a stream.
 
     Example:
         >>> stream = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1e-3).stream()
@@ -250,16 +250,16 @@ class Stream:
 
     @torch.no_grad()
     def feed(self, chunk: Tensor) -> Answer | None:
-        """Takes the next steps; those after the answer are not computed.
+        """Processes the next steps; steps after the answer are not computed.
 
         Args:
-            chunk: [t, I].
+            chunk: next part of the sequence [t, I].
 
         Returns:
-            The answer, once there is one.
+            The answer, or None if there is none yet.
 
         Raises:
-            InputError: if the chunk is empty, not finite, or of another shape.
+            InputError: the chunk is empty, not finite, or has another shape.
         """
         if chunk.dim() != 2:
             raise InputError(f"chunk has shape {tuple(chunk.shape)}; expected (t, I)")
@@ -276,10 +276,10 @@ class Stream:
         return self.answer
 
     def finish(self) -> Answer:
-        """The answer; if the threshold was never crossed, that of the last step.
+        """Ends the sequence and returns its answer, at the last step if nothing crossed.
 
         Raises:
-            InputError: if nothing was fed.
+            InputError: the stream received no steps.
         """
         if self._last is None:
             raise InputError("the stream has 0 steps; expected one or more before its end")

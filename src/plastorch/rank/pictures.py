@@ -1,4 +1,4 @@
-"""A recurrent network that sees pixels fire, each once, directly or through convolutions."""
+"""Recurrent network for pixels that each fire once, with or without convolutions."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,32 +9,32 @@ from torch import Tensor, nn
 
 
 class PictureState(NamedTuple):
-    """Of B pictures."""
+    """State of B pictures."""
 
     hidden: Tensor
-    """The LSTM's output [B, H]."""
+    """Output of the LSTM [B, H]."""
     cell: Tensor
-    """What it remembers [B, H]."""
+    """Cell state of the LSTM [B, H]."""
     step: Tensor
-    """Steps that it has seen, uint8 [B]."""
+    """Number of steps so far, uint8 [B]."""
 
 
 class PictureLSTM(nn.Module):
-    """An LSTM that is shown, step by step, which pixels of a picture fire.
+    """LSTM that sees, step by step, which pixels of a picture fire.
 
-    Its input is the same at every step: when each pixel fires. A view of the picture that repeats
-    it T times, ``when.expand(T, B, pixels)``, takes no memory, and frames of steps that a
-    :class:`plastorch.rank.RankCoder` never computes are never made.
+    The input is the same at every step: the firing time of each pixel. Repeat it T times as a view,
+    ``when.expand(T, B, pixels)``, which takes no memory. Frames of steps that a
+    :class:`plastorch.rank.RankCoder` skips are never made.
 
     Args:
-        pixels: of a picture.
-        hidden_size: H.
-        front: from frames [N, pixels] of 0 and 1 to features [N, F]; the frames themselves if None.
-            It should treat each frame by itself: what it makes of one must not depend on which
-            others are still waiting for their answers.
-        features: F; the pixels if there is no front.
-        lasting: whether a frame shows all pixels that have fired so far, as if a neuron without
-            leak held each; if not, those that fire at its step.
+        pixels: number of pixels of a picture.
+        hidden_size: number of hidden units H.
+        front: module from frames [N, pixels] of 0 and 1 to features [N, F]; None uses the frames.
+            It should process each frame separately: its output for one frame must not depend on
+            which other samples have not answered yet.
+        features: number of features F; the number of pixels if there is no front.
+        lasting: show all pixels that have fired so far, as if held by neurons without leak;
+            otherwise only those that fire at the current step.
 
     Example:
         >>> lstm = PictureLSTM(4, 8)
@@ -61,14 +61,14 @@ class PictureLSTM(nn.Module):
     def forward(
         self, when: Tensor, state: PictureState | None = None
     ) -> tuple[Tensor, PictureState]:
-        """Activities and the state after them.
+        """Returns activities and the next state.
 
         Args:
-            when: the step at which each pixel fires, uint8 [T, B, pixels].
-            state: from the steps before; None at the start.
+            when: step at which each pixel fires, uint8 [T, B, pixels].
+            state: previous state; None at the start.
 
         Returns:
-            [T, B, H] and the state.
+            Activities [T, B, H] and the next state.
         """
         steps, batch = when.shape[:2]
         if state is None:
@@ -83,18 +83,18 @@ class PictureLSTM(nn.Module):
 
 
 def convolutions(side: int, channels: Sequence[int], dropout: float) -> tuple[nn.Module, int]:
-    """A front of convolutions: 3 x 3, the largest of 2 x 2, normalised, rectified, for each layer.
+    """Builds a front of 3 x 3 convolutions, each with 2 x 2 max pooling, GroupNorm and ReLU.
 
-    Each frame is normalised by itself (GroupNorm of one group). The statistics of a batch would mix
-    frames of different steps, and change with every sample that has its answer.
+    Each frame is normalized separately (GroupNorm with one group). Batch statistics would mix
+    frames of different steps and change whenever a sample answers.
 
     Args:
-        side: of the square pictures, in pixels.
-        channels: of each layer.
-        dropout: share of features that are left out in training.
+        side: side of the square pictures in pixels.
+        channels: number of channels of each layer.
+        dropout: dropout probability of the features.
 
     Returns:
-        A module from frames [N, side²] to features [N, F], and F.
+        The module, from frames [N, side²] to features [N, F], and F.
 
     Example:
         >>> front, features = convolutions(28, (16, 32, 64), 0.25)
@@ -103,10 +103,10 @@ def convolutions(side: int, channels: Sequence[int], dropout: float) -> tuple[nn
     """
     layers: list[nn.Module] = [nn.Unflatten(1, (1, side, side))]
     for before, after in pairwise((1, *channels)):
-        # Pooled first, there is a quarter to be normalised and rectified.
+        # Pooling first leaves a quarter of the values to normalize.
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2)]
         layers += [nn.GroupNorm(1, after), nn.ReLU()]
         side //= 2
-    # The layout in which convolutions with few channels are fastest on CPUs.
+    # On CPUs, convolutions with few channels are fastest in this layout.
     front = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return nn.Sequential(front, nn.Flatten(), nn.Dropout(dropout)), channels[-1] * side**2

@@ -1,4 +1,4 @@
-"""Training of a rank coder, and of the same network without rank coding, batch after batch.
+"""Training of a rank coder, and of the same network without rank coding.
 
 Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Accurate Recurrent
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
@@ -30,37 +30,36 @@ from plastorch.rank.criterion import check_labels, first_crossing, rank_loss
 from plastorch.rank.model import Decision, RankCoder
 
 Mode = Literal["rank", "last", "all", "growing"]
-"""What is trained: the answer at the first crossing; that of the last step; those of all steps,
-which count the same, or more the later they are."""
+"""Trained outputs: at the first crossing ("rank"), at the last step ("last"), or at all steps,
+weighted equally ("all") or by their number ("growing")."""
 
 
 class Batch(NamedTuple):
-    """Sequences, their classes, and their lengths."""
+    """Sequences with classes and lengths."""
 
     x: Tensor
-    """As :class:`RankCoder` takes it, on its device."""
+    """Sequences in the form that :class:`RankCoder` takes, on its device."""
     labels: Tensor
-    """int64 [B]."""
+    """Classes, int64 [B]."""
     lengths: Tensor | None = None
-    """Steps of each sequence [B]; all if None."""
+    """Number of steps of each sequence [B]; all if None."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained by Adam.
+    """Settings of training by Adam.
 
     Args:
-        batches: how many, one update each.
-        mode: whose loss is minimised. The threshold and the weight of entropy matter in "rank".
-        every: batches per record, such as those of an epoch.
-        learning_rate: at the start.
-        cosine: whether it falls to 0 along half a cosine; constant if not.
-        max_norm: of the gradient of all parameters together; not clipped if None.
-        best_from: share of the training from which on the best weights are kept, if there is a
-            score.
+        batches: number of batches, with one update each.
+        mode: outputs that are trained. Threshold and entropy weight matter only in "rank".
+        every: number of batches per record, for example those of an epoch.
+        learning_rate: initial learning rate.
+        cosine: decay of the learning rate to 0 along half a cosine; otherwise it is constant.
+        max_norm: maximum gradient norm over all parameters; None turns clipping off.
+        best_from: share of training after which the best weights are kept, if there is a score.
 
     Raises:
-        InputError: if a value is out of range.
+        InputError: a value is out of range.
     """
 
     batches: int
@@ -81,7 +80,7 @@ class Training:
             raise InputError(f"best_from is {self.best_from}; expected 0 to 1")
 
     def rate(self, number: int) -> float:
-        """Learning rate of a batch, the first being 0.
+        """Returns the learning rate of a batch, counted from 0.
 
         Example:
             >>> Training(100, cosine=True, learning_rate=0.1).rate(50)
@@ -93,28 +92,28 @@ class Training:
 
 
 class RankTraining:
-    """A phase of the run: Adam on batches that are named by their number, from 0.
+    """Phase of a run that trains by Adam on batches identified by number, from 0.
 
-    A step is ``every`` batches and logs: loss; of the answers at t* (the step of the first
-    crossing, or the last; from 0), ``train_accuracy``, ``mean_step`` over all sequences,
-    ``mean_step_crossed`` over those that crossed (left out if none did) and ``uncrossed``, the
-    share of the others; ``computed_steps`` per sequence, forwards and as many backwards; wall
-    ``seconds`` of the updates; and what ``validate`` finds.
+    A step takes ``every`` batches. It logs the loss, ``train_accuracy`` at t* (the step of the
+    first crossing, or the last; from 0), ``mean_step`` over all sequences, ``mean_step_crossed``
+    over those that crossed (omitted if none did), ``uncrossed``, the share of the others,
+    ``computed_steps`` per sequence, forward and as many backward, wall-clock ``seconds`` of the
+    updates, and the results of ``validate``.
 
     Args:
-        name: of the phase.
-        coder: what learns, on its device.
-        batch: makes the batch of a number, that of all workers. Fresh data for each number, or
-            the part of an epoch (:func:`batch_rows`), are the same to the phase. It must give the
-            same for the same number.
-        training: how.
-        path: of numbers that seeds dropout, if the network has any; each worker has its own.
-        validate: measures the network as it is; its figures are logged.
-        score: of what is logged; at the end the network has the weights of the highest score, of
-            the records from ``best_from`` on. If None, it has the last.
+        name: name of the phase.
+        coder: network to train, on its device.
+        batch: function from a number to its batch, over all workers. It may make fresh data or
+            take part of an epoch (:func:`batch_rows`), but must return the same batch for the
+            same number.
+        training: training settings.
+        path: numbers that seed dropout, if any; each worker has its own seed.
+        validate: function that evaluates the network; its results are logged.
+        score: function of the record. Training ends with the weights of the highest score from
+            ``best_from`` on; None keeps the last weights.
 
     Raises:
-        InputError: in a step, if the loss is not finite.
+        InputError: the loss is not finite (raised by a step).
 
     Example:
         >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2))
@@ -142,7 +141,7 @@ class RankTraining:
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
     def step(self) -> list[Record]:
-        """The next batches, and what validation says after them."""
+        """Trains on the next batches, then validates."""
         start = time.perf_counter()
         first = self.position * self.training.every
         numbers = range(first, min(first + self.training.every, self.training.batches))
@@ -175,7 +174,7 @@ class RankTraining:
         return [record]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments, and the best weights so far."""
+        """Returns Adam's moments and the best weights so far."""
         state = {f"adam.{name}": tensor for name, tensor in moments(self.optimizer).items()}
         if self.best is not None:
             score, weights = self.best
@@ -184,13 +183,13 @@ class RankTraining:
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         load_moments(self.optimizer, _under("adam.", state))
         if "score" in state:
             self.best = float(state["score"]), _under("best.", state)
 
     def _update(self, number: int) -> Tensor:
-        """Learns from a batch; sums over its samples [7]."""
+        """Trains on one batch and returns sums over its samples [7]."""
         training, batch = self.training, self._part(self.batch(number))
         self.optimizer.param_groups[0]["lr"] = training.rate(number)
         devices = [batch.x.device] if batch.x.is_cuda else []
@@ -206,14 +205,14 @@ class RankTraining:
         return _sums(loss.detach(), decision, batch.labels)
 
     def _part(self, batch: Batch) -> Batch:
-        """This worker's samples."""
+        """Returns this worker's samples."""
         x, labels, lengths = batch
         check_parts(batch_size=len(labels))
         dim = 0 if self.coder.batch_first and x.dim() == 3 else 1
         return Batch(part(x, dim), part(labels), None if lengths is None else part(lengths))
 
     def _keep(self, record: Record) -> None:
-        """Keeps the weights if they are the best so far; the last record brings the best back."""
+        """Keeps the best weights so far, and restores them after the last record."""
         if self.score is None:
             return
         if self.position >= self.training.best_from * self.total:
@@ -226,9 +225,9 @@ class RankTraining:
 
 
 def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision]:
-    """What a mode minimises, mean over the samples, and what the samples are answered with.
+    """Returns the loss of a mode, mean over samples, and the answers.
 
-    Except in "rank", all steps count as computed, up to the samples' lengths.
+    Except in "rank", all steps up to a sample's length count as computed.
 
     Example:
         >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1.0)
@@ -253,18 +252,18 @@ def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision
 
 
 def batch_rows(number: int, samples: int, batch_size: int, path: tuple[int, ...]) -> Tensor:
-    """Which samples make up a batch, if each epoch goes through all in an order of its own.
+    """Returns the samples of a batch; each epoch visits all samples in its own order.
 
-    Samples that don't fill a batch are left out of the epoch.
+    Samples that don't fill a batch are omitted from the epoch.
 
     Args:
-        number: of the batch, from 0, counted over all epochs.
-        samples: how many there are.
-        batch_size: samples of a batch.
-        path: of numbers that seeds the orders.
+        number: number of the batch, from 0, over all epochs.
+        samples: number of samples.
+        batch_size: number of samples per batch.
+        path: numbers that seed the orders.
 
     Returns:
-        int64 [batch_size], on the CPU.
+        Sample indices, int64 [batch_size], on the CPU.
 
     Example:
         >>> torch.cat([batch_rows(number, 6, 2, (0,)) for number in range(3)]).sort().values
@@ -280,7 +279,7 @@ def batch_rows(number: int, samples: int, batch_size: int, path: tuple[int, ...]
 def _mean_over_steps(
     logits: Tensor, labels: Tensor, lengths: Tensor | None, growing: bool
 ) -> Tensor:
-    """Cross-entropy, mean over each sample's steps, weighted by their number if growing."""
+    """Returns the cross-entropy, mean over steps, weighted by step number if growing."""
     steps, samples, classes = logits.shape
     spread = labels.expand(steps, samples)
     if classes == 1:
@@ -297,7 +296,7 @@ def _mean_over_steps(
 
 
 def _sums(loss: Tensor, decision: Decision, labels: Tensor) -> Tensor:
-    """Loss, right answers, steps of all and of those that crossed, crossings, work, samples."""
+    """Sums loss, correct, steps of all and of crossed samples, crossings, computed, samples."""
     step, crossed, samples = decision.step, decision.crossed, len(labels)
     right = (decision.label == labels).sum()
     sums = [loss.double() * samples, right, step.sum(), step[crossed].sum(), crossed.sum()]

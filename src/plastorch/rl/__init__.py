@@ -1,4 +1,4 @@
-"""Reinforcement learning for any recurrent network: a maze, actor-critic, and agents for RLlib."""
+"""Reinforcement learning with recurrent networks: a maze, actor-critic, and agents for RLlib."""
 
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, a2c_loss, play
 from plastorch.rl.agent import Agent, FrameEncoder

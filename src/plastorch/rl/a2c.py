@@ -1,4 +1,4 @@
-"""Advantage actor-critic through whole episodes, by backpropagation through time.
+"""Advantage actor-critic on whole episodes, by backpropagation through time.
 
 Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, with the objective of Miconi et al.,
 *Backpropamine*, ICLR 2019.
@@ -18,25 +18,25 @@ from plastorch.rl.maze import ACTIONS, Maze
 
 DISCOUNT = 0.9
 CONCENTRATION = 0.03
-"""Weight of the squared probabilities, which stands in for an entropy bonus."""
+"""Weight of the squared action probabilities, which replace an entropy bonus."""
 VALUE_WEIGHT = 0.1
 GRADIENT_NORM = 4.0
-"""Where gradients are clipped."""
+"""Maximum gradient norm."""
 LOG_EVERY = 10
-"""Iterations between two records."""
+"""Number of iterations between records."""
 ENERGY_AGENTS = 32
-"""Agents whose energy is followed during training."""
+"""Number of agents whose energy is logged during training."""
 CPU_AGENTS = 64
-"""Agents whose episode a CPU keeps at a time to go back through: plastic synapses take space."""
+"""Number of agents per backward pass on a CPU; plastic synapses need much memory."""
 
 
 class ActorCritic(nn.Module):
-    """A recurrent core with two linear readouts: scores of actions, and the value of the state.
+    """Recurrent core with two linear readouts: action scores and state value.
 
     Args:
-        core: takes [T, B, I] and a state, returns activities [T, B, H] and the next state.
-        hidden_size: H.
-        actions: A.
+        core: module from inputs [T, B, I] and a state to activities [T, B, H] and the next state.
+        hidden_size: size of the activities H.
+        actions: number of actions A.
 
     Example:
         >>> scores, values, state = ActorCritic(nn.RNN(17, 8), 8)(torch.randn(3, 2, 17))
@@ -51,41 +51,41 @@ class ActorCritic(nn.Module):
         self.critic = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
-        """Scores [T, B, A] and values [T, B] of inputs [T, B, I], and the state after them."""
+        """Returns scores [T, B, A] and values [T, B] of inputs [T, B, I], and the next state."""
         activity, state = self.core(x, state)
         return self.actor(activity), self.critic(activity).squeeze(-1), state
 
 
 class Episode(NamedTuple):
-    """What B agents saw, made of it, did and got in T steps."""
+    """Observations, network outputs, actions and rewards of B agents over T steps."""
 
     observations: Tensor
-    """[T, B, 17]."""
+    """Observations [T, B, 17]."""
     scores: Tensor
-    """[T, B, 4]."""
+    """Action scores [T, B, 4]."""
     values: Tensor
-    """[T, B]."""
+    """State values [T, B]."""
     actions: Tensor
-    """[T, B]."""
+    """Actions [T, B]."""
     rewards: Tensor
-    """[T, B]."""
+    """Rewards [T, B]."""
 
 
 @torch.no_grad()
 def play(
     net: ActorCritic, maze: Maze, agents: int, random: torch.Generator, shared: bool = False
 ) -> Episode:
-    """An episode in which agents draw each action with the probability that the network gives it.
+    """Plays an episode; agents sample actions from the network's probabilities.
 
     Args:
-        net: of all agents.
-        maze: where they are.
-        agents: B.
-        random: generator on the CPU.
-        shared: each worker plays its part of the agents; all get the episode of all.
+        net: network of all agents.
+        maze: maze in which the agents move.
+        agents: number of agents B.
+        random: random generator on the CPU.
+        shared: let each worker play its part of the agents; all get the complete episode.
 
     Returns:
-        The episode, without gradients.
+        Episode, without gradients.
 
     Example:
         >>> net, random = ActorCritic(nn.RNN(17, 8), 8), torch.Generator()
@@ -102,7 +102,7 @@ def play(
     steps = maze.steps
     state = maze.start(own(integers(maze.cells, agents), 0))
     elsewhere = own(integers(maze.cells - 1, steps, agents), 1)
-    # Scores minus the logarithm of exponential noise are largest with softmax probabilities.
+    # Gumbel trick: the maximum of scores - log(exponential noise) has softmax probabilities.
     exponential = torch.empty(steps, agents, ACTIONS).exponential_(generator=random)
     luck = own(-exponential.log().to(maze.device), 1)
     course, memory = [], None
@@ -119,7 +119,7 @@ def play(
 
 
 def returns(rewards: Tensor, discount: float = DISCOUNT) -> Tensor:
-    """R(t) = r(t) + discount R(t+1), 0 after the end: [T, ...] to [T, ...].
+    """Computes R(t) = r(t) + discount R(t+1), with 0 after the end: [T, ...] to [T, ...].
 
     Example:
         >>> returns(torch.tensor([1.0, 0.0, 4.0]), 0.5)
@@ -141,23 +141,23 @@ def a2c_loss(
     concentration: float = CONCENTRATION,
     value_weight: float = VALUE_WEIGHT,
 ) -> Tensor:
-    """Mean over steps and agents of c Σ y² - log y(a) A + w A², with advantage A = R - v.
+    """Returns c Σ y² - log y(a) A + w A² with advantage A = R - v, mean over steps and agents.
 
-    Garcia Rodriguez et al., ICML 2022, objective of the maze; y are the probabilities of actions,
-    and the policy's term has no gradient through A.
+    Maze objective of Garcia Rodriguez et al., ICML 2022; y are the action probabilities, and the
+    policy term has no gradient through A.
 
     Args:
-        scores: of actions [T, B, A].
-        values: v [T, B].
-        actions: a, what was done [T, B].
-        rewards: r [T, B].
-        faithful: as in the paper's code, v is the value of the first agent for all.
-        discount: of later rewards in R.
-        concentration: c.
-        value_weight: w.
+        scores: action scores [T, B, A].
+        values: state values v [T, B].
+        actions: actions taken, a [T, B].
+        rewards: rewards r [T, B].
+        faithful: use the first agent's value as v for all, as the paper's code does.
+        discount: discount of later rewards in R.
+        concentration: weight c of the squared probabilities.
+        value_weight: weight w of the value term.
 
     Returns:
-        The loss, a number.
+        Loss, a scalar.
 
     Example:
         >>> scores, nothing = torch.zeros(2, 3, 4), torch.zeros(2, 3)
@@ -173,15 +173,15 @@ def a2c_loss(
 
 
 def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) -> None:
-    """Adds the loss's gradients to those of the network.
+    """Adds the gradients of the loss to those of the network.
 
-    Gradients of scores and values come from the episode as it was played; the core computes it
-    again to go back through it, on a CPU a few agents at a time. Each worker does so for its part
-    of the agents; all get the sum.
+    Gradients of scores and values come from the episode as played. The core then recomputes the
+    episode for the backward pass, on a CPU a few agents at a time. Each worker does this for its
+    part of the agents, and all workers get the sum.
 
     Args:
-        net: that played.
-        episode: as it was, of all agents.
+        net: network that played.
+        episode: episode of all agents, as played.
         faithful: see :func:`a2c_loss`.
     """
     outputs = episode.scores.clone().requires_grad_(), episode.values.clone().requires_grad_()
@@ -197,21 +197,21 @@ def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) ->
 
 
 class ActorCriticTraining:
-    """A phase of the run: each iteration is an episode of all agents and one update, by Adam.
+    """Phase of a run in which an iteration is one episode of all agents and one Adam update.
 
-    A record, every tenth iteration and after the last, has ``reward``, of an episode, mean over
-    agents and over the iterations since the record before, and ``energy_per_neuron``, of a step,
-    mean over some agents of the iteration.
+    A record, every tenth iteration and after the last, has ``reward`` per episode, mean over agents
+    and over iterations since the previous record, and ``energy_per_neuron`` per step, mean over
+    some agents of the iteration.
 
     Args:
-        name: of the phase.
-        net: what learns; its core has ``energy``.
-        maze: where it plays.
-        agents: that play at once, over all workers.
-        iterations: how many.
-        path: of numbers that seeds episodes; see :func:`plastorch.engine.device.generator`.
-        learning_rate: of Adam.
-        warm_up: first iterations, which are played and logged but change nothing.
+        name: name of the phase.
+        net: network to train; its core has ``energy``.
+        maze: maze in which the agents play.
+        agents: number of agents that play at once, over all workers.
+        iterations: number of iterations.
+        path: numbers that seed the episodes; see :func:`plastorch.engine.device.generator`.
+        learning_rate: learning rate of Adam.
+        warm_up: number of first iterations that are played and logged without an update.
         faithful: see :func:`a2c_loss`.
     """
 
@@ -235,10 +235,10 @@ class ActorCriticTraining:
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=1e-4)
         self.reward = torch.zeros((), device=maze.device)
-        """Mean over agents, sum over the iterations since the last record."""
+        """Reward, mean over agents, summed over iterations since the last record."""
 
     def step(self) -> list[Record]:
-        """An iteration."""
+        """Runs one iteration."""
         random = generator(*self.path, self.position)
         episode = play(self.net, self.maze, self.agents, random, shared=True)
         if self.position >= self.warm_up:
@@ -251,11 +251,11 @@ class ActorCriticTraining:
         return self._record(episode) if self._logs() else []
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments, and the rewards since the last record."""
+        """Returns Adam's moments and the rewards since the last record."""
         return {"reward": self.reward, **moments(self.optimizer)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         self.reward = state.pop("reward").to(self.reward.device)
         load_moments(self.optimizer, state)
 
@@ -277,6 +277,6 @@ class ActorCriticTraining:
 
 
 def mean_energy(net: ActorCritic, observations: Tensor) -> float:
-    """Energy of a step and neuron (of an LSTM, gate), mean over agents and steps [T, B, 17]."""
+    """Returns energy per step and neuron (LSTM: per gate), mean over agents and steps."""
     energy: Callable[[Tensor], Tensor] = net.core.energy  # type: ignore[assignment]
     return float(energy(observations).mean())

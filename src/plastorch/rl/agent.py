@@ -1,4 +1,4 @@
-"""Agents for any environment: what they see is encoded, a core remembers, two readouts act on it.
+"""Agents for any environment: an encoder, a recurrent core, and two linear readouts.
 
 Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, agents for Pong and the pendulum.
 """
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from plastorch.rl.a2c import ActorCritic
 
 GREY = 128.0
-"""Brightness that counts as 0, and the distance from it that counts as 1."""
+"""Brightness that maps to 0, and the distance from it that maps to 1."""
 FEATURES = 2592
-"""Of a frame of 84 x 84 pixels, as :class:`FrameEncoder` gives them."""
+"""Number of features that :class:`FrameEncoder` makes of a frame of 84 x 84 pixels."""
 
 
 class Agent(ActorCritic):
-    """An encoder, a core, and two linear readouts: the policy's numbers and the state's value.
+    """Encoder and core with two linear readouts: policy parameters and state value.
 
     Args:
-        encoder: takes observations [N, ...], returns features [N, I].
-        core: takes [T, B, I] and a state, returns activities [T, B, H] and the next state, or None
-            if it has none; its ``energy`` takes the same.
-        hidden_size: H.
-        outputs: numbers per action that the policy's distribution takes, A.
+        encoder: module from observations [N, ...] to features [N, I].
+        core: module from [T, B, I] and a state to activities [T, B, H] and the next state, or None
+            if it has none; its ``energy`` takes the same arguments.
+        hidden_size: size of the activities H.
+        outputs: number of policy parameters per action, A.
 
     Example:
         >>> agent = Agent(nn.Identity(), nn.RNN(4, 8), 8, 2)
@@ -38,25 +38,25 @@ class Agent(ActorCritic):
         self.encoder = encoder
 
     def encode(self, observations: Tensor) -> Tensor:
-        """Features [T, B, I] of observations [T, B, ...]."""
+        """Returns features [T, B, I] of observations [T, B, ...]."""
         features: Tensor = self.encoder(observations.flatten(0, 1))
         return features.view(*observations.shape[:2], -1)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
-        """The policy's numbers [T, B, A] and values [T, B] of observations, and the state."""
+        """Returns policy parameters [T, B, A], values [T, B], and the next state."""
         return super().forward(self.encode(x), state)
 
     @torch.no_grad()
     def energy(self, observations: Tensor, state: Any = None) -> Tensor:
-        """Energy of the core's synapses at each step [T, B], summed over all neurons."""
+        """Returns the energy of the core's synapses at each step [T, B], summed over neurons."""
         energy: Tensor = self.core.energy(self.encode(observations), state)  # type: ignore[operator]
         return energy.sum(-1)
 
 
 class FrameEncoder(nn.Module):
-    """Two convolutions over frames [N, 84, 84] of bytes: [N, 2592].
+    """Two convolutions from byte frames [N, 84, 84] to features [N, 2592].
 
-    16 filters of 8 x 8 at every 4th pixel, 32 of 4 x 4 at every 2nd, each with ReLU, on
+    16 filters of 8 x 8 with stride 4, then 32 of 4 x 4 with stride 2, each with ReLU; the input is
     (brightness - 128) / 128.
 
     Example:
@@ -75,7 +75,7 @@ class FrameEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features [N, 2592] of frames [N, 84, 84]."""
+        """Returns features [N, 2592] of frames [N, 84, 84]."""
         scaled = (x.unsqueeze(1).float() - GREY) / GREY
         features: Tensor = self.layers(scaled)
         return features

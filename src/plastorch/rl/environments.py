@@ -1,4 +1,4 @@
-"""Environments of gymnasium by their ids, with one clear line for what is missing."""
+"""Gymnasium environments by id, with a one-line error for anything missing."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import gymnasium
 
 SIDE = 84
-"""Pixels of a frame, in height and in width."""
+"""Side of a frame in pixels."""
 BORDER = 25
-"""Rows of an Atari screen that are cut off above and below."""
+"""Number of rows cut off the Atari screen above and below."""
 
 
 def needs_rl() -> None:
@@ -30,14 +30,14 @@ def needs_rl() -> None:
 
 
 def make(env: str, **settings: Any) -> "gymnasium.Env[Any, Any]":
-    """An environment.
+    """Makes an environment.
 
     Args:
-        env: its id, such as ``InvertedPendulum-v5`` or ``ALE/Pong-v5``.
-        settings: of the environment.
+        env: environment id, such as ``InvertedPendulum-v5`` or ``ALE/Pong-v5``.
+        settings: settings of the environment.
 
     Raises:
-        InputError: if there is none of that id, or it is of another kind.
+        InputError: the id is unknown, or the environment is of another kind.
     """
     import ale_py
     import gymnasium
@@ -47,7 +47,7 @@ def make(env: str, **settings: Any) -> "gymnasium.Env[Any, Any]":
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # no banner
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an id that is old, an error follows
+            warnings.simplefilter("ignore")  # an outdated id raises an error below
             return gymnasium.make(env, disable_env_checker=True, **settings)
     except gymnasium.error.Error as error:
         reason = str(error).splitlines()[0].rstrip(".")
@@ -61,10 +61,10 @@ def make(env: str, **settings: Any) -> "gymnasium.Env[Any, Any]":
 
 
 def make_vectors(env: str) -> "gymnasium.Env[Any, Any]":
-    """An environment in which agents see and do vectors of numbers.
+    """Makes an environment whose observations and actions are vectors.
 
     Raises:
-        InputError: if there is none of that id, or it is of another kind.
+        InputError: the id is unknown, or the environment is of another kind.
     """
     from gymnasium.spaces import Box
 
@@ -76,17 +76,17 @@ def make_vectors(env: str) -> "gymnasium.Env[Any, Any]":
 
 
 def make_frames(env: str, frame_skip: int, sticky: float) -> "gymnasium.Env[Any, Any]":
-    """An Atari game, of which agents see one grey frame of 84 x 84 bytes at a time.
+    """Makes an Atari game whose observations are single gray frames of 84 x 84 bytes.
 
-    The frame is the screen without 25 rows above and below.
+    A frame is the screen without 25 rows above and below.
 
     Args:
-        env: id of the game, such as ``ALE/Pong-v5``.
-        frame_skip: frames for which an action is held.
-        sticky: chance that a frame takes the action before instead.
+        env: game id, such as ``ALE/Pong-v5``.
+        frame_skip: number of frames for which an action is held.
+        sticky: probability that a frame repeats the previous action.
 
     Raises:
-        InputError: if there is none of that id, or it is no Atari game.
+        InputError: the id is unknown, or not an Atari game.
     """
     from gymnasium.spaces import Box
     from gymnasium.wrappers import TransformObservation
@@ -98,7 +98,7 @@ def make_frames(env: str, frame_skip: int, sticky: float) -> "gymnasium.Env[Any,
 
 
 def frame(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What agents see of a grey screen [210, 160]: [84, 84].
+    """Crops and resizes a gray screen [210, 160] to the observed frame [84, 84].
 
     Example:
         >>> frame(np.zeros((210, 160), np.uint8)).shape
@@ -109,19 +109,19 @@ def frame(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def outputs(space: Any) -> int:
-    """Numbers that a policy gives: a score of each action, or mean and spread of each number."""
+    """Returns the number of policy parameters: action scores, or means and spreads."""
     return int(space.n) if hasattr(space, "n") else 2 * int(np.prod(space.shape))
 
 
 def best_action(policy: Tensor, space: Any) -> NDArray[Any]:
-    """The likeliest actions.
+    """Returns the most probable actions.
 
     Args:
-        policy: numbers of the policy [B, A].
-        space: of actions.
+        policy: policy parameters [B, A].
+        space: action space.
 
     Returns:
-        Indices [B], or means [B, A / 2] within the bounds of the space.
+        Action indices [B], or means [B, A / 2] within the bounds of the space.
     """
     if hasattr(space, "n"):
         found: NDArray[Any] = policy.argmax(-1).numpy()
@@ -132,21 +132,21 @@ def best_action(policy: Tensor, space: Any) -> NDArray[Any]:
 
 
 def drawn_action(policy: Tensor, random: Sequence[torch.Generator]) -> NDArray[Any]:
-    """Actions that are drawn by their probabilities, where there are so many to choose from.
+    """Samples discrete actions by their probabilities.
 
     Args:
-        policy: their log-probabilities up to a constant [B, A].
-        random: where each is drawn [B].
+        policy: log-probabilities of actions up to a constant [B, A].
+        random: random generator of each action [B].
 
     Returns:
-        Indices [B].
+        Action indices [B].
     """
     pairs = zip(policy.softmax(-1), random, strict=True)
     return np.array([int(torch.multinomial(chance, 1, generator=one)) for chance, one in pairs])
 
 
 def as_tensor(observations: Any) -> Tensor:
-    """Observations as agents take them: bytes, or single precision."""
+    """Converts observations for agents: bytes stay bytes, all else becomes float32."""
     array = np.asarray(observations)
     kind = np.uint8 if array.dtype == np.uint8 else np.float32
     return torch.from_numpy(np.require(array, kind, "W"))  # Ray's arrays are read-only

@@ -1,4 +1,4 @@
-"""What trained agents gain and what it costs, played without RLlib."""
+"""Returns and energy of trained agents, measured without RLlib."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,31 +13,31 @@ from plastorch.rl.agent import Agent
 from plastorch.rl.environments import as_tensor, best_action, drawn_action
 
 TRACE = 1000
-"""Steps of the first episode that a trace has at most."""
+"""Maximum number of steps in a trace."""
 
 
 class Games(NamedTuple):
-    """Episodes of an agent."""
+    """Statistics of E episodes."""
 
     returns: Tensor
-    """Reward of each [E]."""
+    """Total reward of each episode [E]."""
     lengths: Tensor
-    """Steps of each [E]."""
+    """Number of steps of each episode [E]."""
     energies: Tensor
-    """Of the core's synapses in a step, mean over each [E]."""
+    """Energy of the core's synapses per step, mean over each episode [E]."""
 
 
 class Trace(NamedTuple):
-    """The first of the episodes, from within."""
+    """Internal recording of the first episode."""
 
     observations: Tensor
-    """[T, ...]."""
+    """Observations [T, ...]."""
     activity: Tensor
-    """Of the core's neurons [T, H]."""
+    """Activity of the core's neurons [T, H]."""
     memory: Tensor
-    """Length of each neuron's synaptic state [T, H]; [T, 0] of a core without one."""
+    """Norm of each neuron's synaptic state [T, H]; [T, 0] for a core without one."""
     energy: Tensor
-    """Of all synapses [T]."""
+    """Energy of all synapses [T]."""
 
 
 @torch.no_grad()
@@ -49,19 +49,19 @@ def play_episodes(
     most: int,
     drawn: bool = False,
 ) -> tuple[Games, Trace]:
-    """Episodes of an agent that has learned.
+    """Plays episodes with a trained agent.
 
     Args:
-        agent: on the CPU.
-        make_env: makes an environment.
-        episodes: E; they are played side by side.
-        seed: of the first environment; the others have the numbers that follow.
-        most: steps after which an episode ends whatever happens.
-        drawn: actions are drawn, as in training, instead of the likeliest: where episodes all begin
-            alike, those of the likeliest actions would be one and the same.
+        agent: trained agent, on the CPU.
+        make_env: function that makes an environment.
+        episodes: number of episodes E, played side by side.
+        seed: seed of the first environment; the others take the following numbers.
+        most: maximum number of steps of an episode.
+        drawn: sample actions as in training, instead of taking the most probable ones. Without
+            it, episodes that begin alike are all the same.
 
     Returns:
-        What came of it, and the first episode.
+        Statistics of the episodes and a recording of the first one.
     """
     check_positive(episodes=episodes, most=most)
     envs = [make_env() for _ in range(episodes)]
@@ -94,13 +94,13 @@ def play_episodes(
 
 
 def random_return(make_env: Callable[[], Any], episodes: int, seed: int, most: int) -> float:
-    """Mean return of actions drawn from the space of actions.
+    """Returns the mean return of random actions.
 
     Args:
-        make_env: makes an environment.
-        episodes: how many.
-        seed: of the first; the others have the numbers that follow.
-        most: steps after which an episode ends whatever happens.
+        make_env: function that makes an environment.
+        episodes: number of episodes.
+        seed: seed of the first episode; the others take the following numbers.
+        most: maximum number of steps of an episode.
     """
     env, total = make_env(), 0.0
     for number in range(seed, seed + episodes):

@@ -1,8 +1,7 @@
-"""A maze with a hidden reward, for any number of agents at once.
+"""Maze with a hidden reward, for any number of agents at once.
 
-Each agent looks for a cell that stays the same for an episode; whenever it gets there it is
-rewarded and put down elsewhere. Finding the cell once and remembering where it is pays for the
-rest.
+Each agent looks for a cell that stays the same for an episode. Whenever it reaches the cell, it
+is rewarded and moved elsewhere. It pays to find the cell once and remember it.
 
 Papers: Miconi, Rawal, Clune, Stanley, *Backpropamine*, ICLR 2019; Garcia Rodriguez et al., ICML
 2022, arXiv 2206.14048.
@@ -16,22 +15,22 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 ACTIONS = 4
-"""Up, down, left, right."""
+"""Number of actions: up, down, left, right."""
 OBSERVATION = 17
-"""Numbers that an agent sees."""
+"""Size of an observation."""
 
 
 class MazeState(NamedTuple):
-    """Where B agents are and what happened last; cells are places in the list of free ones."""
+    """Positions of B agents and their last step; cells are indices into the list of free cells."""
 
     position: Tensor
     """Cell of each agent [B]."""
     goal: Tensor
     """Cell of each agent's reward [B]."""
     reward: Tensor
-    """Reward of the step before [B]."""
+    """Reward of the previous step [B]."""
     action: Tensor
-    """Action of the step before [B]."""
+    """Action of the previous step [B]."""
     time: int
     """Steps since the start."""
 
