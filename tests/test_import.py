@@ -1,10 +1,18 @@
 """Installing brings few packages beside torch, and importing loads nothing heavy."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
+
+import plastorch
+from plastorch.cli import main
 
 HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "torchvision", "PIL", "rich", "tyro", "pandas",
          "polars", "ray", "gymnasium", "lightly", "foolbox", "nir", "onnx")  # fmt: skip
@@ -20,14 +28,66 @@ def test_import_loads_nothing_heavy() -> None:
     assert "plastorch" in loaded and not loaded & set(HEAVY)
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version_load_nothing_heavy(argument: str) -> None:
     code = (
-        "import sys; from plastorch.cli import main; main(['--help']); "
+        f"import sys; from plastorch.cli import main; main([{argument!r}]); "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "plastorch" in loaded and not loaded & {"torch", "numpy", *HEAVY}
+
+
+def test_the_list_loads_no_torch() -> None:
+    code = (
+        "import sys; from plastorch.cli import main; main(['list']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nFalse\n")
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    code = (
+        "import sys, importlib; before = set(sys.modules); import plastorch; "
+        "print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "plastorch\n"
+
+
+@pytest.mark.parametrize("name", plastorch.__all__)
+def test_the_package_gives_every_headline_class(name: str) -> None:
+    found = getattr(plastorch, name)
+    assert isinstance(found, type) and found.__name__ == name
+    assert found is getattr(import_module(found.__module__), name)
+
+
+def test_the_package_gives_rooms_and_version_and_says_so() -> None:
+    rooms = {"data", "efference", "files", "hebbian", "rank", "rl", "spiking", "stp"}
+    assert set(dir(plastorch)) == {*plastorch.__all__, *rooms, "__version__"}
+    assert all(getattr(plastorch, room).__name__ == f"plastorch.{room}" for room in rooms)
+    assert plastorch.__version__ == version("plastorch")
+    with pytest.raises(AttributeError, match="module 'plastorch' has no attribute 'sofhebb'"):
+        _ = plastorch.sofhebb  # type: ignore[attr-defined]
+
+
+def test_the_command_line_says_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"plastorch {version('plastorch')}\n"
+
+
+@pytest.mark.parametrize("name", ["", ".data", ".files", ".hebbian"])
+def test_type_checkers_are_told_what_is_imported_on_access(name: str) -> None:
+    module = import_module(f"plastorch{name}")
+    told: dict[str, str] = {}
+    for node in ast.parse(Path(module.__file__ or "").read_text()).body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for line in node.body:
+                if isinstance(line, ast.ImportFrom) and line.module != "plastorch":
+                    told |= dict.fromkeys((alias.name for alias in line.names), line.module or "")
+    assert told == {lazy: f"{module.__name__}.{where}" for lazy, where in module._LAZY.items()}
+    assert set(told) <= set(module.__all__)
 
 
 def test_the_command_line_sets_how_idle_threads_wait_before_torch_is_loaded() -> None:

@@ -4,6 +4,15 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as in typing, whose import is slow for one in which a stop can't be handled
 if TYPE_CHECKING:
+    from plastorch import data as data
+    from plastorch import efference as efference
+    from plastorch import files as files
+    from plastorch import hebbian as hebbian
+    from plastorch import rank as rank
+    from plastorch import rl as rl
+    from plastorch import spiking as spiking
+    from plastorch import stp as stp
+    from plastorch.files import FileClassifier
     from plastorch.hebbian import (
         SoftHebbClassifier,
         SoftHebbConv2d,
@@ -11,26 +20,55 @@ if TYPE_CHECKING:
         SoftHebbNet,
         Triangle,
     )
+    from plastorch.rank import RankCoder
+    from plastorch.spiking import FatiguingNeuron, ShortTermWTA, STDPLayer
     from plastorch.stp import STPN, STPNCell
+
+    __version__: str
 
 __all__ = [
     "STPN",
+    "FatiguingNeuron",
+    "FileClassifier",
+    "RankCoder",
+    "STDPLayer",
     "STPNCell",
+    "ShortTermWTA",
     "SoftHebbClassifier",
     "SoftHebbConv2d",
     "SoftHebbLinear",
     "SoftHebbNet",
     "Triangle",
 ]
+_ROOMS = ["data", "efference", "files", "hebbian", "rank", "rl", "spiking", "stp"]
+_LAZY = {
+    "FatiguingNeuron": "spiking",
+    "FileClassifier": "files",
+    "RankCoder": "rank",
+    "STDPLayer": "spiking",
+    "STPN": "stp",
+    "STPNCell": "stp",
+    "ShortTermWTA": "spiking",
+    "SoftHebbClassifier": "hebbian",
+    "SoftHebbConv2d": "hebbian",
+    "SoftHebbLinear": "hebbian",
+    "SoftHebbNet": "hebbian",
+    "Triangle": "hebbian",
+}
 
+if not TYPE_CHECKING:  # type checkers would take any name for one that is here
 
-def __getattr__(name: str) -> object:
-    """Imports a name's room when it is asked for: torch takes a second, scikit-learn another."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = import_module("plastorch.stp" if name.startswith("STPN") else "plastorch.hebbian")
-    return getattr(room, name)
+    def __getattr__(name: str) -> object:
+        """Imports names only on access: torch takes a second, scikit-learn another."""
+        if name == "__version__":
+            return import_module("importlib.metadata").version(__name__)
+        if name in _ROOMS:
+            return import_module(f"{__name__}.{name}")
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    """Returns the public names."""
+    return [*__all__, *_ROOMS, "__version__"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import plastorch
 from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError, Interrupted, WorkerLost
 from plastorch.engine.stops import handled
@@ -19,6 +20,7 @@ COLUMNS = 80
 """Width in columns of what is printed for reading."""
 
 USAGE = """usage: plastorch COMMAND ...
+       plastorch --version
 
 commands:
   list                      every experiment: paper, data, expected figure, cost
@@ -51,6 +53,9 @@ def _done(arguments: list[str]) -> int:
             raise InputError("an argument has a NUL character; expected text")
         if not arguments or arguments[0] in ("-h", "--help"):
             print(USAGE)
+            return 0
+        if arguments[0] == "--version":
+            print("plastorch", plastorch.__version__)
             return 0
         if arguments[0] not in COMMANDS:
             raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")

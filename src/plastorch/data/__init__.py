@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from plastorch.data.images.imageset import ImageSet
     from plastorch.data.images.load import load_images
 
-_LAZY = {
-    "ImageSet": "images.imageset",
-    "crop_and_flip": "images.augment",
-    "download_images": "download",
-    "jittered": "images.augment",
-    "load_images": "images.load",
-    "resized_crop_and_flip": "images.augment",
-}
 __all__ = [
     "CATALOGUE",
     "FileStatus",
@@ -35,14 +27,24 @@ __all__ = [
     "load_images",
     "resized_crop_and_flip",
 ]
+_LAZY = {
+    "ImageSet": "images.imageset",
+    "crop_and_flip": "images.augment",
+    "download_images": "download",
+    "jittered": "images.augment",
+    "load_images": "images.load",
+    "resized_crop_and_flip": "images.augment",
+}
 
+if not TYPE_CHECKING:  # type checkers would take any name for one that is here
 
-def __getattr__(name: str) -> object:
-    """Imports names that need torch only on access: ``plastorch list`` does without."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"plastorch.data.{_LAZY[name]}"), name)
+    def __getattr__(name: str) -> object:
+        """Imports names that need torch only on access: ``plastorch list`` does without."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:
+    """Returns the public names."""
     return __all__

@@ -1,5 +1,6 @@
 """Classification of files by their metadata: similar files become correlated spike patterns."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from plastorch.engine.errors import InputError
@@ -8,18 +9,24 @@ if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
 
 __all__ = ["FileClassifier"]
+_LAZY = {"FileClassifier": "classifier"}
 
+if not TYPE_CHECKING:  # type checkers would take any name for one that is here
 
-def __getattr__(name: str) -> object:
-    """Imports the estimator only on access: scikit-learn and polars take a second."""
-    if name == "FileClassifier":
+    def __getattr__(name: str) -> object:
+        """Imports the estimator only on access: scikit-learn and polars take a second."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            from plastorch.files.classifier import FileClassifier
+            return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
         except ModuleNotFoundError as error:
             if error.name != "polars":
                 raise
             raise InputError(
                 'polars is missing; expected: pip install "plastorch[files]"'
             ) from None
-        return FileClassifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Returns the public names."""
+    return __all__

@@ -3,6 +3,7 @@
 Papers: Moraitis et al. 2022, arXiv 2107.05747 (shallow); Journé et al., arXiv 2209.11883 (deep).
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from plastorch.hebbian.layers import HebbianStep, SoftHebbConv2d, SoftHebbLinear, Triangle
@@ -29,17 +30,17 @@ __all__ = [
     "preset",
     "set_gradients",
 ]
+_LAZY = {"SoftHebbClassifier": "estimator"}
 
+if not TYPE_CHECKING:  # type checkers would take any name for one that is here
 
-def __getattr__(name: str) -> object:
-    """Imports the estimator when it is asked for: scikit-learn takes most of a second."""
-    if name == "SoftHebbClassifier":
-        from plastorch.hebbian.estimator import SoftHebbClassifier
-
-        return SoftHebbClassifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Imports the estimator only on access: scikit-learn takes most of a second."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """The public names, the estimator included."""
+    """Returns the public names."""
     return __all__
