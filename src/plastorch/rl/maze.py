@@ -32,22 +32,22 @@ class MazeState(NamedTuple):
     action: Tensor
     """Action of the previous step [B]."""
     time: int
-    """Steps since the start."""
+    """Number of steps since the start."""
 
 
 def walls(size: int) -> Tensor:
-    """The maze [size, size], True where there is a wall: all round, and pillars between paths.
+    """Builds the maze: True for walls, all round and as pillars between the paths.
 
-    Pillars stand where row and column are even, but not in the centre.
+    Pillars stand at even rows and columns, except in the center.
 
     Args:
-        size: cells along a side, walls included; odd.
+        size: number of cells along a side, walls included; odd.
 
     Returns:
-        [size, size].
+        Bool tensor [size, size].
 
     Raises:
-        InputError: if the size is even or below 5.
+        InputError: the size is even or below 5.
 
     Example:
         >>> walls(7).int()
@@ -69,7 +69,7 @@ def walls(size: int) -> Tensor:
 
 
 def free_cells(maze: Tensor) -> Tensor:
-    """Row and column of every cell without a wall, row by row, the centre last: [N, 2].
+    """Lists row and column of every cell without a wall, row by row, the center last: [N, 2].
 
     Example:
         >>> free_cells(walls(5))[-2:]
@@ -83,23 +83,23 @@ def free_cells(maze: Tensor) -> Tensor:
 
 
 class Maze:
-    """The rules of the game, as tables that all agents look things up in.
+    """Rules of the game, stored as lookup tables for all agents.
 
-    Agents start in the centre. The 17 numbers an agent sees: 0-8, walls of the 3x3 cells around it,
-    row by row; 9, always 0; 10, always 1; 11, time over length of the episode; 12, reward of the
-    step before; 13-16, action of the step before, one-hot, at first "up".
+    Agents start in the center. An observation has 17 numbers: 0-8, walls of the 3x3 cells around
+    the agent, row by row; 9, always 0; 10, always 1; 11, time over episode length; 12, previous
+    reward; 13-16, previous action, one-hot, initially "up".
 
     Args:
-        size: cells along a side, walls included; odd.
-        steps: T, length of an episode.
-        reward: for reaching the goal.
-        wall_penalty: for walking into a wall.
-        faithful: the paper's code draws the cell where the k-th rewarded agent goes on among those
-            that are not the goal of agent k of all agents; else none goes on at its own goal.
-        device: where the tables and states live.
+        size: number of cells along a side, walls included; odd.
+        steps: length T of an episode.
+        reward: reward for reaching the goal.
+        wall_penalty: penalty for walking into a wall.
+        faithful: draw the next cell of the k-th rewarded agent among those that are not the goal of
+            agent k of all agents, as the paper's code does; otherwise exclude the agent's own goal.
+        device: device of the tables and states.
 
     Raises:
-        InputError: for a size that :func:`walls` does not take, or less than one step.
+        InputError: :func:`walls` rejects the size, or there is less than one step.
 
     Example:
         >>> maze = Maze(5)
@@ -127,27 +127,27 @@ class Maze:
         self.walls = walls(size)
         cells = free_cells(self.walls)
         self.cells = len(cells)
-        """Free cells N."""
+        """Number of free cells N."""
         self.moves = _moves(self.walls, cells).to(device)
-        """Where each action leads from each cell [N, 4]; back to itself at a wall."""
+        """Cell that each action reaches from each cell [N, 4]; the same cell at a wall."""
         self.views = _views(self.walls, cells).to(device)
-        """What an agent sees in each cell, without what changes in time [N, 17]."""
+        """Time-independent part of the observation in each cell [N, 17]."""
         self._one_hot = torch.eye(ACTIONS, device=device)
 
     def start(self, goal: Tensor) -> MazeState:
-        """Agents in the centre, at time 0.
+        """Places the agents in the center at time 0.
 
         Args:
             goal: cell of each agent's reward [B], below N.
 
         Returns:
-            The state.
+            The initial state.
         """
         position = torch.full_like(goal, self.cells - 1)
         return MazeState(position, goal, torch.zeros(goal.shape, device=goal.device), 0 * goal, 0)
 
     def observe(self, state: MazeState) -> Tensor:
-        """What the agents see [B, 17]."""
+        """Returns the observations [B, 17]."""
         seen = self.views.index_select(0, state.position)
         seen[:, 11] = state.time / self.steps
         seen[:, 12] = state.reward
@@ -155,17 +155,17 @@ class Maze:
         return seen
 
     def step(self, state: MazeState, action: Tensor, draw: Tensor) -> MazeState:
-        """Agents move; those that reach their goal, or stay on it, are rewarded and go elsewhere.
+        """Moves the agents; those on their goal are rewarded and moved elsewhere.
 
         Args:
-            state: before.
-            action: of each agent [B]: 0 up, 1 down, 2 left, 3 right.
-            draw: random number of each agent [B], below N - 1: which of the cells that are not the
-                goal a rewarded agent goes to. If ``faithful``, the first rewarded agent takes the
-                first number, and so on.
+            state: current state.
+            action: action of each agent [B]: 0 up, 1 down, 2 left, 3 right.
+            draw: random number of each agent [B], below N - 1: index of a rewarded agent's next
+                cell among those that are not the goal. If ``faithful``, the first rewarded agent
+                takes the first number, and so on.
 
         Returns:
-            The state after.
+            The next state.
         """
         position = self.moves.view(-1)[state.position * ACTIONS + action]
         reached = position == state.goal
@@ -176,13 +176,13 @@ class Maze:
         if self.faithful:
             rank = (reached.cumsum(0) - 1).clamp(min=0)
             draw, goal = draw[rank], goal[rank]
-        elsewhere = draw + (draw >= goal)  # place in the list with the goal among the N - 1 without
+        elsewhere = draw + (draw >= goal)  # index among all N cells
         position = torch.where(reached, elsewhere, position)
         return MazeState(position, state.goal, reward, action, state.time + 1)
 
 
 def distances(maze: Maze) -> Tensor:
-    """Steps of the shortest path between any two free cells [N, N], by breadth-first search.
+    """Computes shortest path lengths between all free cells [N, N] by breadth-first search.
 
     Example:
         >>> int(distances(Maze(5)).max())
@@ -199,9 +199,9 @@ def distances(maze: Maze) -> Tensor:
 
 
 def shortest_path_reward(maze: Maze) -> float:
-    """Reward of an episode spent on shortest paths to the goal, each from a random other cell.
+    """Returns the reward per episode of shortest paths to the goal from random other cells.
 
-    For each goal T over the mean distance, then the mean over goals.
+    For each goal this is T over the mean distance, averaged over goals.
 
     Example:
         >>> round(shortest_path_reward(Maze(13)))
@@ -212,10 +212,10 @@ def shortest_path_reward(maze: Maze) -> float:
 
 
 def random_reward(maze: Maze) -> float:
-    """Mean reward of an episode of random actions, from the course of an agent's probabilities.
+    """Returns the mean reward per episode of random actions, from position probabilities.
 
-    Exact without a wall penalty; if ``faithful``, for many agents, of which a rewarded one goes on
-    anywhere, its goal included.
+    Exact without a wall penalty. If ``faithful``, it holds for many agents, where a rewarded agent
+    may move to any cell, its goal included.
 
     Example:
         >>> round(random_reward(Maze(13)), 2), round(random_reward(Maze(13, faithful=True)), 2)
@@ -224,7 +224,7 @@ def random_reward(maze: Maze) -> float:
     n = maze.cells
     walk = torch.zeros(n, n, dtype=torch.float64)
     walk.scatter_add_(1, maze.moves.cpu(), torch.full((n, ACTIONS), 1 / ACTIONS).double())
-    chance = torch.zeros(n, n, dtype=torch.float64)  # of each position, for each goal
+    chance = torch.zeros(n, n, dtype=torch.float64)  # probability of each position, for each goal
     chance[:, -1] = 1
     visits = 0.0
     for _ in range(maze.steps):

@@ -1,6 +1,6 @@
-"""Agents as modules of Ray RLlib's new API stack. Importing this needs the extra ``rl``.
+"""Agents as modules of Ray RLlib's new API stack. Import requires the extra ``rl``.
 
-A module is handed its agent, so any recurrent core learns by any algorithm of RLlib that takes a
+A module receives its agent. Any recurrent core can thus learn by any RLlib algorithm that takes a
 stateful ``RLModule`` with a value function.
 """
 
@@ -20,24 +20,24 @@ from plastorch.rl.agent import Agent
 from plastorch.rl.environments import as_tensor
 
 ENERGY_STEPS = 50
-"""Of the first piece of an episode in a batch, of which energy is measured."""
+"""Number of steps used to measure energy, in the first piece of an episode in a batch."""
 
 
 class SoftplusGaussian(TorchDiagGaussian):  # type: ignore[misc]
-    """Normal distributions; the second half of the policy's numbers are spreads before softplus."""
+    """Normal distributions; the second half of the policy parameters is spread before softplus."""
 
     @classmethod
     def from_logits(cls, logits: Tensor, **kwargs: Any) -> "SoftplusGaussian":
-        """From [..., 2 A]."""
+        """Makes distributions from policy parameters [..., 2 A]."""
         mean, raw = logits.chunk(2, dim=-1)
         return cls(loc=mean, scale=torch.nn.functional.softplus(raw))
 
 
 class AgentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
-    """An agent whose core's state goes through RLlib as a flat dictionary of tensors.
+    """Agent whose core state passes through RLlib as a flat dictionary of tensors.
 
-    ``model_config`` has ``agent``, which makes an :class:`plastorch.rl.agent.Agent`, and
-    ``max_seq_len``, steps that gradients go back through.
+    ``model_config`` holds ``agent``, a function that makes a :class:`plastorch.rl.agent.Agent`, and
+    ``max_seq_len``, the number of steps of backpropagation through time.
     """
 
     @torch.no_grad()
@@ -50,25 +50,25 @@ class AgentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         _, _, self._structure = self.agent(seen[None, None])
 
     def get_initial_state(self) -> dict[str, Any]:
-        """Zeros, without a batch dimension; empty if the core has no state."""
+        """Returns zeros without a batch dimension; empty if the core has no state."""
         if self._structure is None:
             return {}
         flat = tree.flatten(self._structure)
         return {str(i): np.zeros(t.shape[1:], np.float32) for i, t in enumerate(flat)}
 
     def energy(self, observations: Any, state: dict[str, Any]) -> float:
-        """Energy of a step, mean over those of a part of an episode.
+        """Returns the energy per step, mean over part of an episode.
 
         Args:
-            observations: [T, ...].
-            state: before the first, as the episode has it.
+            observations: observations [T, ...].
+            state: state before the first step, as stored in the episode.
         """
         batched = {name: torch.as_tensor(part)[None] for name, part in state.items()}
         seen = as_tensor(observations)[:, None]
         return float(self.agent.energy(seen, self._unflattened(batched)).mean())
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
-        """Values of all observations of a batch."""
+        """Returns the values of all observations in a batch."""
         if embeddings is None:
             embeddings, _ = self._activity(batch)
         values: Tensor = self.agent.critic(embeddings).squeeze(-1)
@@ -85,7 +85,7 @@ class AgentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         return {Columns.ACTION_DIST_INPUTS: policy, Columns.EMBEDDINGS: activity}
 
     def _activity(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """[B, T, H] of a core with a state, [B, H] of one without; and the state."""
+        """Returns activities [B, T, H] ([B, H] if the core has no state), and the state."""
         seen = batch[Columns.OBS]
         if self._structure is None:
             activity, _ = self.agent.core(self.agent.encode(seen[None]), None)
@@ -102,10 +102,10 @@ class AgentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
 
 
 class StateCallback(RLlibCallback):  # type: ignore[misc]
-    """Measures energy, and forgets the states that no sequence starts from.
+    """Callback that measures energy and drops states from which no sequence starts.
 
-    RLlib keeps the state of every step, and of all steps of episodes that go on; the synaptic
-    states of an agent for Pong would fill the memory.
+    RLlib keeps the state of every step, even in unfinished episodes. The synaptic states of an
+    agent for Pong would fill the memory.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class StateCallback(RLlibCallback):  # type: ignore[misc]
     def on_sample_end(
         self, *, env_runner: Any, metrics_logger: Any, samples: list[Any], **kwargs: Any
     ) -> None:
-        """After a runner has sampled episodes, or pieces of them."""
+        """Handles sampled episodes, or pieces of them."""
         for episode in self.before:
             episode.extra_model_outputs.pop(Columns.STATE_OUT, None)
         self.before = samples
@@ -129,7 +129,7 @@ class StateCallback(RLlibCallback):  # type: ignore[misc]
 
 
 def _first(episode: Any, module: AgentModule) -> dict[str, Any]:
-    """The state from which an episode, or a piece of one, begins."""
+    """Returns the state at the start of an episode or piece of one."""
     if episode.t_started == 0 or not module.is_stateful():
         return module.get_initial_state()
     state: dict[str, Any] = episode.get_extra_model_outputs(
@@ -139,7 +139,7 @@ def _first(episode: Any, module: AgentModule) -> dict[str, Any]:
 
 
 def _thin(episode: Any, length: int) -> None:
-    """All steps of a sequence share the state after its last one, where the next one begins."""
+    """Keeps one state per sequence, the last one, where the next sequence starts."""
     states = episode.extra_model_outputs[Columns.STATE_OUT]
     kept = states.data
     begin, end = states.lookback, len(kept) - 1

@@ -1,6 +1,6 @@
-"""Reinforcement learning by Ray RLlib as a phase of a run: checkpoints, and going on after a stop.
+"""Reinforcement learning by Ray RLlib as a phase of a run, with checkpoints and resumption.
 
-Nothing here imports Ray before a phase starts.
+Ray is imported only when a phase starts.
 """
 
 import logging
@@ -22,12 +22,12 @@ from plastorch.engine.run import Record
 from plastorch.rl.agent import Agent
 
 THEIRS = "rllib-single-agent-env-v0"
-"""What RLlib registers environments as; it warns if an algorithm before did so."""
+"""Name under which RLlib registers environments; it warns if the name is in use."""
 
 MOST_SEED = 2**32 - 2**21
-"""RLlib adds the numbers of its processes, and a million, to a seed of 32 bits."""
+"""Upper bound of seeds: RLlib adds process numbers and a million to a 32-bit seed."""
 MEMORY = 100
-"""Iterations with a return, whose mean has to be enough."""
+"""Number of iterations with a return over which the mean must reach the goal."""
 
 
 def ppo(
@@ -41,17 +41,17 @@ def ppo(
     sequence: int = 20,
     **training: Any,
 ) -> Any:
-    """Settings of RLlib's proximal policy optimisation, on the new API stack.
+    """Returns settings of RLlib's proximal policy optimization on the new API stack.
 
     Args:
-        make_env: makes an environment; like ``make_agent``, it must be known on all machines.
-        make_agent: makes an agent, always with the same initial weights.
-        seed: of RLlib.
-        envs: environments that each runner plays at once.
-        runners: processes that play; 0 plays in this one.
-        device: of the learner.
-        sequence: steps that gradients go back through.
-        training: as ``PPOConfig.training`` takes them.
+        make_env: function that makes an environment; importable on all machines.
+        make_agent: function that makes an agent with fixed initial weights; importable as well.
+        seed: random seed of RLlib.
+        envs: number of environments per runner.
+        runners: number of playing processes; 0 plays in this process.
+        device: device of the learner.
+        sequence: number of steps of backpropagation through time.
+        training: arguments of ``PPOConfig.training``.
     """
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -84,18 +84,18 @@ def _made(make_env: Callable[[], Any], context: Any) -> Any:
 
 
 class AgentTraining:
-    """A phase of the run: each step is an iteration of an algorithm.
+    """Phase of a run in which each step is one iteration of an RLlib algorithm.
 
-    A record has ``env_steps`` so far; ``return`` and ``length`` of an episode, mean over those that
-    ended in the iteration, if any did; and ``energy`` of a step, of all the core's synapses.
+    A record has ``env_steps`` so far; ``return`` and ``length`` per episode, mean over episodes
+    that ended in the iteration, if any; and ``energy`` per step, summed over the core's synapses.
 
     Args:
-        name: of the phase.
-        agent: gets what is learned.
-        config: of the algorithm; see :func:`ppo`.
-        iterations: how many.
-        folder: of checkpoints, those of RLlib.
-        enough: mean return of a hundred iterations at which training ends.
+        name: name of the phase.
+        agent: agent that receives the learned weights.
+        config: settings of the algorithm; see :func:`ppo`.
+        iterations: number of iterations.
+        folder: folder of RLlib's checkpoints.
+        enough: mean return over a hundred iterations at which training stops.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class AgentTraining:
         self._returns: deque[float] = deque(maxlen=MEMORY)
         self._algorithm: Any = None
         self._kept: Path | None = None
-        """Checkpoint that the run's own names until it has named the next one."""
+        """Checkpoint that the run's own checkpoint names, until it names the next one."""
 
     def step(self) -> list[Record]:
-        """An iteration: plays a batch of steps, learns from it."""
+        """Runs one iteration: plays a batch of steps and learns from it."""
         found = self.algorithm.train()
         self.position += 1
         trained = self.algorithm.get_module().agent.state_dict()
@@ -142,7 +142,7 @@ class AgentTraining:
 
     @property
     def algorithm(self) -> Any:
-        """RLlib's, made when it is first needed."""
+        """RLlib's algorithm, made when first needed."""
         if self._algorithm is None:
             import gymnasium
 
@@ -151,7 +151,7 @@ class AgentTraining:
         return self._algorithm
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Writes RLlib's checkpoint beside the run's own, which takes its number."""
+        """Writes RLlib's checkpoint and returns its number for the run's own checkpoint."""
         path = self._checkpoint(self.position)
         self._forget_others()
         self.algorithm.save_to_path(path)
@@ -159,10 +159,10 @@ class AgentTraining:
         return {"iteration": torch.tensor(self.position)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Goes on from the checkpoint that :meth:`state_dict` wrote.
+        """Resumes from the checkpoint that :meth:`state_dict` wrote.
 
         Raises:
-            InputError: if it is not there, or damaged.
+            InputError: the checkpoint is missing or damaged.
         """
         path = self._checkpoint(int(state["iteration"]))
         try:
@@ -172,7 +172,7 @@ class AgentTraining:
         self._kept = path
 
     def close(self) -> None:
-        """Ends the algorithm's processes; of a training that is done, one checkpoint stays."""
+        """Stops the algorithm's processes; after complete training, one checkpoint stays."""
         if self.position == self.total:
             self._forget_others()
         if self._algorithm is not None:

@@ -1,7 +1,7 @@
 """Energy of synapses as conductances and signals as voltages: P = V² |G|.
 
 Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, section on energy. Biases, readouts and
-the change of synapses are not counted.
+changes of synapses are not counted.
 """
 
 import torch
@@ -11,14 +11,14 @@ from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, step
 
 
 def synaptic_energy(efficacy: Tensor, pre: Tensor) -> Tensor:
-    """Energy of each neuron's synapses in a step: sum over j of |G_ij| z_j².
+    """Returns the energy of each neuron's synapses in a step: sum over j of |G_ij| z_j².
 
     Args:
-        efficacy: G [H, K], or of each sample [B, H, K].
-        pre: z [B, K]; with G [H, K] of any number of samples and steps [..., K].
+        efficacy: efficacies G [H, K], or per sample [B, H, K].
+        pre: presynaptic signals z [B, K]; with G [H, K], any leading dimensions [..., K].
 
     Returns:
-        [B, H], or [..., H].
+        Energies [B, H] or [..., H].
 
     Example:
         >>> synaptic_energy(torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 3.0]]))
@@ -34,15 +34,15 @@ def synaptic_energy(efficacy: Tensor, pre: Tensor) -> Tensor:
 def unit_energy(
     x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
 ) -> tuple[Tensor, Tensor]:
-    """Energy of each neuron of a short-term plasticity unit, at each step, and its activity.
+    """Computes energy and activity of a short-term plasticity unit's neurons at each step.
 
-    The efficacy counted is the one that the response uses, from before the step's update.
+    Energy is that of the efficacies used in the response, before the step's update.
 
     Args:
         x: inputs [T, B, I].
-        state: before the first step.
-        parameters: of the unit.
-        dynamics: how it computes.
+        state: state before the first step.
+        parameters: parameters of the unit.
+        dynamics: variant of the equations.
 
     Returns:
         Energies and activities [T, B, H].

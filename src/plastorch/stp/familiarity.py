@@ -13,18 +13,18 @@ from plastorch.engine.run import Record
 from plastorch.stp.layers import STPN
 
 LOG_EVERY = 10
-"""Updates from one line of the log, and one validation, to the next."""
+"""Number of updates between log entries, each with a validation."""
 
 
 class FamiliarityNet(nn.Module):
-    """A recurrent core, and a readout that says at each step how familiar the item is.
+    """Recurrent core with a readout of each item's familiarity.
 
-    Weights and bias of the readout start as in the code of Garcia Rodriguez et al., ICML 2022:
-    normal, with deviations 1/sqrt(H) and 1.
+    Readout weights and bias are initialized as in the code of Garcia Rodriguez et al., ICML 2022:
+    normal, with standard deviations 1/sqrt(H) and 1.
 
     Args:
-        core: takes [T, 1, d], returns activities [T, 1, H] and a state.
-        hidden_size: H.
+        core: module from [T, 1, d] to activities [T, 1, H] and a state.
+        hidden_size: size of the activities H.
 
     Example:
         >>> FamiliarityNet(STPN(100, 27), 27)(torch.randn(7, 100)).shape
@@ -39,21 +39,21 @@ class FamiliarityNet(nn.Module):
         nn.init.normal_(self.readout.bias)
 
     def forward(self, items: Tensor) -> Tensor:
-        """Log-odds [T] that items [T, d] are repeats."""
+        """Returns log-odds [T] that items [T, d] are repeats."""
         output, _ = self.core(items.unsqueeze(1))
         scores: Tensor = self.readout(output)
         return scores.flatten()
 
 
 class HebbFF(STPN):
-    """h = σ((W + A) x + b); A = λ A + η h x', with one λ and one η, of either sign, for all.
+    """HebbFF: h = σ((W + A) x + b); A = λ A + η h x', with shared λ and η of either sign.
 
-    Tyulmankov et al., Neuron 110, 2022. Unlike :class:`plastorch.stp.baselines.HebbFF`, λ is a
-    parameter itself, which :meth:`bound` keeps in [0, 1]. It starts at 0.99, η at -5/d.
+    Tyulmankov et al., Neuron 110, 2022. Unlike :class:`plastorch.stp.baselines.HebbFF`, λ itself is
+    a parameter, kept in [0, 1] by :meth:`bound`. Initially λ = 0.99 and η = -5/d.
 
     Args:
-        input_size: d.
-        hidden_size: H.
+        input_size: number of inputs d.
+        hidden_size: number of neurons H.
 
     Example:
         >>> HebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
@@ -74,20 +74,20 @@ class HebbFF(STPN):
 
     @torch.no_grad()
     def bound(self) -> None:
-        """Puts λ back into [0, 1]."""
+        """Clips λ to [0, 1]."""
         self.get_parameter("cells.0.weight_lambda").clamp_(0, 1)
 
 
 class FamiliarityTraining:
-    """A phase of the run: one update per stream, through all its steps, by Adam.
+    """Phase of a run with one Adam update per stream, through all its steps.
 
     Args:
-        name: of the phase.
-        net: what learns.
-        stream: of an update, by its number from 0.
-        updates: how many.
-        learning_rate: of Adam.
-        validation: a stream for what is logged, or None.
+        name: name of the phase.
+        net: network to train.
+        stream: function from an update's number, from 0, to its stream.
+        updates: number of updates.
+        learning_rate: learning rate of Adam.
+        validation: stream for validation, or None.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class FamiliarityTraining:
         self.optimizer = torch.optim.Adam(net.parameters(), learning_rate)
 
     def step(self) -> list[Record]:
-        """An update."""
+        """Runs one update."""
         items, repeats = self.stream(self.position)
         scores = self.net(items)
         loss = F.binary_cross_entropy_with_logits(scores, repeats.to(scores.dtype))
@@ -127,34 +127,34 @@ class FamiliarityTraining:
         return [record]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments."""
+        """Returns Adam's moments."""
         return moments(self.optimizer)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         load_moments(self.optimizer, state)
 
 
 class Rates(NamedTuple):
-    """How well repeats are told from new items; shares in [0, 1]."""
+    """Detection rates of repeats, as shares in [0, 1]."""
 
     accuracy: float
-    """Of all items, those told right."""
+    """Share of all items classified correctly."""
     true_positive_rate: float
-    """Of repeats, those found."""
+    """Share of repeats that are detected."""
     false_positive_rate: float
-    """Of new items, those taken for repeats."""
+    """Share of new items mistaken for repeats."""
 
 
 def rates(scores: Tensor, repeats: Tensor) -> Rates:
-    """How well log-odds above 0 mark repeats.
+    """Returns detection rates if log-odds above 0 mean repeats.
 
     Args:
-        scores: [T].
-        repeats: bool [T].
+        scores: log-odds [T].
+        repeats: true repeats, bool [T].
 
     Returns:
-        Three shares; one of no items is 0.
+        Three shares; a share of no items is 0.
 
     Example:
         >>> scores = torch.tensor([2.0, -1.0, 3.0, -2.0])
@@ -171,5 +171,5 @@ def rates(scores: Tensor, repeats: Tensor) -> Rates:
 
 @torch.no_grad()
 def rates_on(net: FamiliarityNet, stream: FamiliarityStream) -> Rates:
-    """How well a network does on a stream."""
+    """Returns a network's detection rates on a stream."""
     return rates(net(stream.items), stream.repeats)

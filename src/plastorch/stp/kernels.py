@@ -1,11 +1,11 @@
-"""The time loop of short-term plasticity neurons, one sample after the other, for CPUs.
+"""Time loop of short-term plasticity neurons, sample by sample, for CPUs.
 
-A sample's synapses stay in the processor's cache through all its steps. The forward pass keeps
-three numbers per neuron and step, and the memory F of the synapses once per block of steps; the
-backward pass computes the memories of a block again. The equations are those of
+A sample's synapses stay in the processor's cache through all its steps. The forward pass stores
+three numbers per neuron and step, and the synaptic memory F once per block of steps. The
+backward pass recomputes the memories of a block. The equations are those of
 :mod:`plastorch.stp.rule`, with the columns of plastic synapses first.
 
-Rows are given as an array and an index, because a view of a row would be counted as a reference.
+Rows are passed as an array and an index, because a view of a row would be counted as a reference.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ ACTIVATION = {"tanh": 0, "sigmoid": 1, "relu": 2, "identity": 3}
 _NONE, _PRE, _POST = NORM["none"], NORM["pre"], NORM["post"]
 
 
-# Sums may be reordered, but numbers need not be finite: what overflows must saturate.
+# Sums may be reordered, but values may be infinite: overflow must saturate.
 _compiled: Any = partial(
     njit,
     cache=True,
@@ -60,7 +60,7 @@ def _saturated(value, bound):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _gather(z, x, h, t, b, x_at, h_at):  # type: ignore[no-untyped-def]
-    """Presynaptic signals z from inputs x [T, B, I] and activities h [H]."""
+    """Writes presynaptic signals z from inputs x [T, B, I] and activities h [H]."""
     for j in range(x.shape[2]):
         z[x_at + j] = x[t, b, j]
     if len(z) > x.shape[2]:
@@ -70,7 +70,7 @@ def _gather(z, x, h, t, b, x_at, h_at):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _respond(i, weight, memory, z):  # type: ignore[no-untyped-def]
-    """Squared norm of neuron i's synapses W + F, and (W + F) z."""
+    """Returns the squared norm of neuron i's synapses W + F, and (W + F) z."""
     squared = drive = weight.dtype.type(0)
     for j in range(memory.shape[1]):
         total = weight[i, j] + memory[i, j]
@@ -84,7 +84,7 @@ def _respond(i, weight, memory, z):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _update(i, memory, decay, rate, z, h, scale, limit, new):  # type: ignore[no-untyped-def]
-    """F = clamp(Λ F scale + Γ h z), into ``new``, which may be the memory itself."""
+    """Writes F = clamp(Λ F scale + Γ h z) into ``new``, which may be the memory itself."""
     for j in range(memory.shape[1]):
         value = decay[i, j] * (memory[i, j] * scale) + rate[i, j] * (h * z[j])
         value = limit if value > limit else value
@@ -93,7 +93,7 @@ def _update(i, memory, decay, rate, z, h, scale, limit, new):  # type: ignore[no
 
 @_inlined
 def _next_memory(i, memory, weight, decay, rate, z, h, length, norm, limit, new):  # type: ignore[no-untyped-def]
-    """Neuron i's memory one step on, ``length`` being |W + F|."""
+    """Writes neuron i's memory after a step; ``length`` is |W + F|."""
     one = weight.dtype.type(1)
     _update(i, memory, decay, rate, z, h, one / length if norm == _PRE else one, limit, new)
     if norm == _POST:
@@ -105,7 +105,7 @@ def _next_memory(i, memory, weight, decay, rate, z, h, length, norm, limit, new)
 
 @_inlined
 def _next_memories(memory, weight, decay, rate, z, h, lengths, norm, limit, new):  # type: ignore[no-untyped-def]
-    """Those of all neurons of a sample."""
+    """Writes the next memories of all neurons of a sample."""
     for i in range(len(memory)):
         _next_memory(i, memory, weight, decay, rate, z, h[i], lengths[i], norm, limit, new)
 
@@ -136,7 +136,7 @@ def _forward_sample(  # type: ignore[no-untyped-def]
     drives,
     kept,
 ):
-    """All steps of sample b; ``z`` is scratch, the others are those of :func:`forward`."""
+    """Runs all steps of sample b; ``z`` is scratch, the others are those of :func:`forward`."""
     dtype = weight.dtype.type
     one, epsilon = dtype(1), dtype(EPSILON)
     length, h = one, h0[b]
@@ -153,7 +153,7 @@ def _forward_sample(  # type: ignore[no-untyped-def]
                 drive *= one / length
             drives[t, b, i] = drive
             h[i] = _saturated(dtype(_activate(drive + bias[i], activation)), bound)
-            # At once, while the neuron's synapses are in the nearest cache.
+            # Now, while the neuron's synapses are in the nearest cache.
             if not current:
                 _next_memory(i, memory, weight, decay, rate, z, h[i], length, norm, limit, memory)
         if current:
@@ -164,26 +164,26 @@ def _forward_sample(  # type: ignore[no-untyped-def]
 
 @_compiled
 def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untyped-def]
-    """All steps of the samples from ``begin`` to ``end``.
+    """Runs all steps of the samples from ``begin`` to ``end``.
 
-    A sample has a function of its own, whose arrays, scratch too, are arguments: only these are
-    promised not to overlap.
+    Each sample has its own function call, with all arrays, scratch too, as arguments: only
+    arguments are guaranteed not to overlap.
 
     Args:
         begin: first sample.
-        end: the one after the last.
-        memories: F [B, H, Kp]; replaced by the last ones.
+        end: index after the last sample.
+        memories: F [B, H, Kp]; replaced by the final memories.
         weight: W [H, K], columns of plastic synapses first.
         *arguments: in this order, ``x``, inputs [T, B, I]; ``h0``, activities before the first
             step [B, H]; ``bias``, b [H]; ``decay``, Λ, and ``rate``, Γ [H, Kp]; ``lengths``, steps
             of each sample [B]; ``x_at``, column of the first input; ``h_at``, column of the first
-            neuron, if they are presynaptic; ``norm``, see NORM; ``activation``, see ACTIVATION;
-            ``current``, whether Δ takes the activity that went out; ``limit``, bound of F;
-            ``clamps``, whether it is the user's, and counts in gradients; ``bound`` of activities
-            and, where they explode, of gradients; ``block``, steps between two kept memories. Then
-            what is computed: ``output``, activities [T, B, H]; ``norms``, |W + F| of each step
-            [T, B, H]; ``drives``, (W + F) z / |W + F| of each step [T, B, H]; ``kept``, F before
-            each block [blocks, B, H, Kp], empty if none is to be kept.
+            neuron, if presynaptic; ``norm``, see NORM; ``activation``, see ACTIVATION; ``current``,
+            whether Δ takes the outgoing activity; ``limit``, bound of F; ``clamps``, whether this
+            bound is the user's and enters gradients; ``bound`` of activities and of exploding
+            gradients; ``block``, steps between stored memories. Then the outputs: ``output``,
+            activities [T, B, H]; ``norms``, |W + F| at each step [T, B, H]; ``drives``,
+            (W + F) z / |W + F| at each step [T, B, H]; ``kept``, F before each block
+            [blocks, B, H, Kp], empty to store none.
     """
     z = np.empty(weight.shape[1], weight.dtype)
     for b in range(begin, end):
@@ -192,7 +192,7 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
 
 @_inlined
 def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate):  # type: ignore[no-untyped-def]
-    """Through F = Λ F scale + Γ h z, to all but F and z: returns the gradients of h and scale."""
+    """Backpropagates F = Λ F scale + Γ h z, except to F and z; returns grads of h and scale."""
     of_h = of_scale = grad.dtype.type(0)
     for j in range(grad.shape[1]):
         of_memory = grad[i, j] * memory[i, j]
@@ -205,7 +205,7 @@ def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate)
 
 @_inlined
 def _signals_backward(i, rate, h, grad, d_z):  # type: ignore[no-untyped-def]
-    """Through Γ h z, to z."""
+    """Backpropagates Γ h z to z."""
     for j in range(grad.shape[1]):
         d_z[j] += grad[i, j] * rate[i, j] * h
 
@@ -214,9 +214,9 @@ def _signals_backward(i, rate, h, grad, d_z):  # type: ignore[no-untyped-def]
 def _memory_backward(  # type: ignore[no-untyped-def]
     i, weight, memory, decay, rate, z, h, scale, of_drive, of_norm, bound, grad, d_weight, d_z
 ):
-    """Through Γ h z to z, and to F through all it is used for: Λ F scale and G z and |G|, with
-    G = W + F. ``of_norm`` is the norm's gradient divided by the norm; ``grad`` is turned from the
-    gradient of the next F into that of this one."""
+    """Backpropagates Γ h z to z, and all uses of F to F: Λ F scale, G z and |G|, with G = W + F.
+    ``of_norm`` is the norm's gradient divided by the norm. ``grad`` is turned from the gradient of
+    the next F into that of the current one."""
     plastic = memory.shape[1]
     for j in range(plastic):
         total = weight[i, j] + memory[i, j]
@@ -233,7 +233,7 @@ def _memory_backward(  # type: ignore[no-untyped-def]
 
 @_inlined
 def _renormalise_backward(i, weight, clamped, divided, bound, grad, d_weight):  # type: ignore[no-untyped-def]
-    """Through F / |W + F|, F ``clamped`` before and ``divided`` after; changes ``grad``."""
+    """Backpropagates F / |W + F|, F ``clamped`` before and ``divided`` after; changes ``grad``."""
     plastic = grad.shape[1]
     squared = of_norm = grad.dtype.type(0)
     for j in range(plastic):
@@ -255,7 +255,7 @@ def _renormalise_backward(i, weight, clamped, divided, bound, grad, d_weight):  
 
 @_inlined
 def _limit_backward(i, updated, limit, grad):  # type: ignore[no-untyped-def]
-    """What was clamped takes no gradient."""
+    """Zeroes the gradient where F was clamped."""
     for j in range(grad.shape[1]):
         grad[i, j] = 0 if abs(updated[i, j]) >= limit else grad[i, j]
 
@@ -282,9 +282,9 @@ def _neuron_backward(  # type: ignore[no-untyped-def]
     d_bias,
     d_z,
 ):
-    """Through neuron i's response h, of gradient ``d_h``, and its memory's step.
+    """Backpropagates neuron i's response h, with gradient ``d_h``, and its memory step.
 
-    Γ h z takes ``h_z`` as h, or 0 if z has its gradient by then; ``of_scale`` is the gradient of
+    ``h_z`` is h in Γ h z, or 0 if z already has its gradient. ``of_scale`` is the gradient of
     1 / |W + F|, by which the memory was multiplied.
     """
     dtype = weight.dtype.type
@@ -345,7 +345,7 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     d_x,
     d_h,
 ):
-    """All steps of sample b back; what comes before ``grad`` [H, Kp], of F, is scratch."""
+    """Backpropagates all steps of sample b; what precedes ``grad`` [H, Kp], of F, is scratch."""
     dtype = weight.dtype.type
     one, zero = dtype(1), dtype(0)
     size = len(weight)
@@ -471,14 +471,14 @@ def backward(  # type: ignore[no-untyped-def]
     decay,
     *arguments,
 ):
-    """Gradients of the groups of samples from ``begin`` to ``end``.
+    """Computes gradients of the groups of samples from ``begin`` to ``end``.
 
-    Arguments are as in :func:`forward`. Besides them, ``groups`` holds each group's first sample,
-    and the number of samples [G + 1]. ``d_output`` [T, B, H] are the gradients of the activities;
-    ``d_x`` and ``d_h`` take those of the inputs and first activities; ``d_memories``, of the last
-    memories, are replaced by those of the first ones. Those of the parameters are added to a row of
-    their group in ``d_weights`` [G, H, K], ``d_biases`` [G, H], ``d_decays`` and ``d_rates``
-    [G, H, Kp]. ``course`` [block + 1, H, Kp] is scratch.
+    Arguments are as in :func:`forward`. In addition, ``groups`` holds the first sample of each
+    group and the number of samples [G + 1]. ``d_output`` [T, B, H] are the gradients of the
+    activities; ``d_x`` and ``d_h`` receive those of the inputs and first activities;
+    ``d_memories``, of the last memories, are replaced by those of the first ones. Parameter
+    gradients are added to the group's row in ``d_weights`` [G, H, K], ``d_biases`` [G, H],
+    ``d_decays`` and ``d_rates`` [G, H, Kp]. ``course`` [block + 1, H, Kp] is scratch.
     """
     size, signals = weight.shape
     z, after = np.empty(signals, weight.dtype), np.empty(signals, weight.dtype)

@@ -1,4 +1,4 @@
-"""Short-term plasticity neurons as modules: used like ``nn.LSTMCell`` and ``nn.LSTM``."""
+"""Short-term plasticity neurons as modules, used like ``nn.LSTMCell`` and ``nn.LSTM``."""
 
 from math import inf
 from typing import Any, Literal
@@ -31,24 +31,24 @@ class STPNCell(nn.Module):
     ``plasticity="feedforward"``, of STPNf, where z = x).
 
     Args:
-        input_size: I, features of the input.
-        hidden_size: H, neurons.
-        bias: learn b.
-        plasticity: "recurrent" neurons see their own activity too, "feedforward" ones the input.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
+        bias: learn a bias b.
+        plasticity: "recurrent" neurons also see their own activity, "feedforward" ones only inputs.
         norm: what is divided by ``|G|``: "pre", response and memory; "post", the response, and the
-            memory once it has been updated; "efficacy", the response only; "none".
+            memory after its update; "efficacy", the response only; "none".
         clamp: bound of the absolute value of F.
-        scalar: one Λ and one Γ for all synapses.
-        presynaptic: Δ takes the activity that came in, "previous", or that went out, "current".
-        plastic: synapses that have a short-term state: "all", from the "input", or from "hidden".
-        activation: "tanh", "sigmoid", "relu" or "identity".
-        generator: randomness of the first parameters; torch's own if None.
-        device: where the parameters live.
-        dtype: their type.
+        scalar: share one Λ and one Γ among all synapses.
+        presynaptic: activity used in Δ, incoming ("previous") or outgoing ("current").
+        plastic: synapses with a short-term state: "all", from the "input", or from "hidden".
+        activation: activation function: "tanh", "sigmoid", "relu" or "identity".
+        generator: random generator of the initial parameters; torch's default if None.
+        device: device of the parameters.
+        dtype: type of the parameters.
 
     Raises:
-        InputError: for sizes that are not whole numbers from 1 on, a clamp that is not positive, or
-            an unknown name.
+        InputError: a size is not a positive whole number, the clamp is not positive, or a name is
+            unknown.
 
     Example:
         >>> cell = STPNCell(10, 20)
@@ -98,8 +98,8 @@ class STPNCell(nn.Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """W, b ~ U(-s, s), Λ ~ U(0, 1), Γ ~ U(-s/1000, s/1000); s = 1/sqrt(H), or 1/sqrt(I) if
-        the unit is feed-forward."""
+        """Draws W, b ~ U(-s, s), Λ ~ U(0, 1), Γ ~ U(-s/1000, s/1000), where s = 1/sqrt(H), or
+        1/sqrt(I) for a feed-forward unit."""
         fan = self.hidden_size if self.dynamics.recurrent else self.input_size
         bound = fan**-0.5
         nn.init.uniform_(self.weight, -bound, bound, generator)
@@ -110,27 +110,27 @@ class STPNCell(nn.Module):
 
     @property
     def slow(self) -> Parameters:
-        """The parameters as the functions of :mod:`plastorch.stp.rule` take them."""
+        """Returns the parameters in the form of :mod:`plastorch.stp.rule`."""
         return Parameters(self.weight, self.bias, self.weight_lambda, self.weight_gamma)
 
     def initial_state(self, batch_size: int) -> STPNState:
-        """Silent neurons and empty memories."""
+        """Returns a state of silent neurons and empty memories."""
         zeros = self.weight.new_zeros
         return STPNState(zeros(batch_size, self.hidden_size), zeros(batch_size, *self.memory_size))
 
     def forward(self, x: Tensor, state: STPNState | None = None) -> tuple[Tensor, STPNState]:
-        """One step.
+        """Runs one step.
 
         Args:
-            x: inputs [B, I], or [I] of a single sample.
-            state: from the step before, as returned; silent and empty if None.
+            x: inputs [B, I], or [I] for a single sample.
+            state: state of the previous step; silent and empty if None.
 
         Returns:
-            Activities [B, H], and the state (h, F) with shapes [B, H] and [B, H, Kp]; without B if
+            Activities [B, H], and the state (h, F) of shapes [B, H] and [B, H, Kp]; without B if
             ``x`` has none.
 
         Raises:
-            InputError: if shapes, devices or types don't fit; on CPUs, also if inputs, the state or
+            InputError: shapes, devices or types don't fit; on CPUs also: inputs, state or
                 parameters are not finite.
         """
         if x.dim() not in (1, 2):
@@ -145,15 +145,15 @@ class STPNCell(nn.Module):
     def run(
         self, x: Tensor, state: STPNState | None, lengths: Tensor | None = None
     ) -> tuple[Tensor, STPNState]:
-        """A sequence [T, B, I] whose form was checked; see :class:`STPN`."""
+        """Runs a checked sequence [T, B, I]; see :class:`STPN`."""
         state = self.before(state, x.shape[1])
         return run_sequence(x, state, self.slow, self.dynamics, lengths)
 
     def before(self, state: STPNState | None, batch_size: int) -> STPNState:
-        """The state, if it fits; silent and empty if None.
+        """Returns the state if it fits, or a silent and empty one if None.
 
         Raises:
-            InputError: if it is of another shape, device or type.
+            InputError: the state has another shape, device or type.
         """
         if state is None:
             return self.initial_state(batch_size)
@@ -175,31 +175,31 @@ class STPNCell(nn.Module):
 
 
 class STPN(nn.Module):
-    """Layers of short-term plasticity neurons over sequences, used like ``nn.LSTM``.
+    """Layers of short-term plasticity neurons for sequences, used like ``nn.LSTM``.
 
-    Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048; the equations are in :class:`STPNCell`.
-    On CPUs a sequence runs compiled, and its backward pass keeps about as much as an RNN's.
+    Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048; for the equations see :class:`STPNCell`.
+    On CPUs the time loop is compiled, and training needs about as much memory as an RNN.
 
     Args:
-        input_size: I, features of the input.
-        hidden_size: H, neurons of each layer.
-        num_layers: layers one above the other.
-        bias: learn b.
-        batch_first: sequences are [B, T, ...] instead of [T, B, ...]; states are as ever.
-        plasticity: see :class:`STPNCell`, like all that follow.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H per layer.
+        num_layers: number of stacked layers.
+        bias: learn a bias b.
+        batch_first: sequences are [B, T, ...] instead of [T, B, ...]; states are unaffected.
+        plasticity: "recurrent" or "feedforward"; for this and the rest see :class:`STPNCell`.
         norm: what is divided by the norm of the synapses.
         clamp: bound of the absolute value of F.
-        scalar: one Λ and one Γ for all synapses.
-        presynaptic: "previous" or "current".
-        plastic: "all", "input" or "hidden".
+        scalar: share one Λ and one Γ among all synapses.
+        presynaptic: activity used in Δ, "previous" or "current".
+        plastic: synapses with a short-term state, "all", "input" or "hidden".
         activation: "tanh", "sigmoid", "relu" or "identity".
-        generator: randomness of the first parameters; torch's own if None.
-        device: where the parameters live.
-        dtype: their type.
+        generator: random generator of the initial parameters; torch's default if None.
+        device: device of the parameters.
+        dtype: type of the parameters.
 
     Raises:
-        InputError: as :class:`STPNCell`, for ``num_layers`` that is not a whole number from 1 on,
-            or for ``batch_first`` that is not a bool.
+        InputError: see :class:`STPNCell`; or ``num_layers`` is not a positive whole number, or
+            ``batch_first`` is not a bool.
 
     Example:
         >>> layer = STPN(10, 20, batch_first=True)
@@ -259,22 +259,22 @@ class STPN(nn.Module):
         state: STPNState | tuple[STPNState, ...] | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, STPNState | tuple[STPNState, ...]]:
-        """All steps of all layers.
+        """Runs all steps of all layers.
 
         Args:
             x: sequences [T, B, I] ([B, T, I] with ``batch_first``), a single one [T, I], or packed
-                ones.
-            state: before the first step, as returned; silent and empty if None.
-            lengths: steps of each sample [B], in any order, for padded sequences; the output is 0
-                after them, and the state returned is that of a sample's last step.
+                sequences.
+            state: state before the first step; silent and empty if None.
+            lengths: number of steps of each sample [B], in any order, for padded sequences; later
+                output is 0, and the returned state is that of each sample's last step.
 
         Returns:
-            Activities of the last layer in the form of ``x``, and the state (h, F): [B, H] and
-            [B, H, Kp]. With more than one layer, a tuple of their states.
+            Activities of the last layer in the form of ``x``, and the state (h, F) of shapes [B, H]
+            and [B, H, Kp], or a tuple of states if there are several layers.
 
         Raises:
-            InputError: if shapes, devices or types don't fit, or a sequence is empty; on CPUs, also
-                if inputs, the state or parameters are not finite.
+            InputError: shapes, devices or types don't fit, or a sequence is empty; on CPUs also:
+                inputs, state or parameters are not finite.
         """
         if isinstance(x, PackedSequence):
             return self._packed(x, state, lengths)
@@ -291,21 +291,21 @@ class STPN(nn.Module):
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: STPNState | tuple[STPNState, ...] | None = None) -> Tensor:
-        """Energy of each neuron's synapses at each step: sum over j of ``|G_ij| z_j²``.
+        """Returns the energy of each neuron's synapses at each step: sum over j of ``|G_ij| z_j²``.
 
         Garcia Rodriguez et al., ICML 2022, section on energy; see :mod:`plastorch.stp.energy`.
 
         Args:
-            x: sequences, as :meth:`forward` takes them, but not packed.
-            state: before the first step.
+            x: sequences, as for :meth:`forward`, but not packed.
+            state: state before the first step.
 
         Returns:
-            Energies in the form of ``x``, the neurons of all layers side by side: [T, B, H], or
-            [B, T, H] with ``batch_first``.
+            Energies in the form of ``x``, with the neurons of all layers side by side: [T, B, H],
+            or [B, T, H] with ``batch_first``.
 
         Raises:
-            InputError: if shapes, devices or types don't fit, or inputs, the state or parameters
-                are not finite.
+            InputError: shapes, devices or types don't fit, or inputs, state or parameters are not
+                finite.
         """
         x, single = self._steps_first(x)
         energies = []
@@ -318,7 +318,7 @@ class STPN(nn.Module):
         return self._as_given(torch.cat(energies, dim=-1), single)
 
     def _steps_first(self, x: Tensor) -> tuple[Tensor, bool]:
-        """Sequences [T, B, I], and whether ``x`` is a single one, without B."""
+        """Returns sequences [T, B, I], and whether ``x`` is a single one, without B."""
         if x.dim() not in (2, 3):
             order = "(B, T, " if self.batch_first else "(T, B, "
             raise InputError(f"x has shape {tuple(x.shape)}; expected {order}{self.input_size})")
@@ -333,7 +333,7 @@ class STPN(nn.Module):
         return x, single
 
     def _as_given(self, x: Tensor, single: bool) -> Tensor:
-        """The way back from [T, B, H]."""
+        """Converts [T, B, H] back to the form of the input."""
         if single:
             return x.squeeze(1)
         return x.transpose(0, 1) if self.batch_first else x
@@ -356,7 +356,7 @@ class STPN(nn.Module):
     def _states(
         self, state: STPNState | tuple[STPNState, ...] | None, single: bool
     ) -> list[STPNState | None]:
-        """The state of each layer, with a batch dimension."""
+        """Returns the state of each layer, with a batch dimension."""
         if state is None:
             return [None] * self.num_layers
         states: Any = (state,) if self.num_layers == 1 else state
@@ -368,14 +368,14 @@ class STPN(nn.Module):
 
 
 def _check_counts(**sizes: int) -> None:
-    """Raises InputError naming the first argument that is not a whole number from 1 on."""
+    """Raises InputError naming the first argument that is not a positive whole number."""
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise InputError(f"{name} is {size!r}; expected a whole number, 1 or more")
 
 
 def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:
-    """Raises InputError if inputs [..., I] are empty, or don't fit the weights."""
+    """Raises InputError if inputs [..., I] are empty or don't fit the weights."""
     if x.shape[-1] != input_size:
         raise InputError(f"x has shape {tuple(x.shape)}; expected {input_size} features, at last")
     if x.numel() == 0:
@@ -384,7 +384,7 @@ def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:
 
 
 def check_same(name: str, tensor: Tensor, weight: Tensor) -> None:
-    """Raises InputError if a tensor is on another device or of another type than the weights."""
+    """Raises InputError if device or type of a tensor differ from those of the weights."""
     if tensor.device != weight.device:
         raise InputError(f"{name} is on {tensor.device}; expected {weight.device}, of the weights")
     if tensor.dtype != weight.dtype:
@@ -406,7 +406,7 @@ def _checked_lengths(lengths: Tensor, steps: int, batch_size: int) -> Tensor:
 
 
 def _pair(state: STPNState) -> STPNState:
-    """The state, if it has the form of one."""
+    """Returns the state if it is well-formed."""
     if not isinstance(state, tuple) or len(state) != 2:
         raise InputError(f"state is a {type(state).__name__}; expected the pair (h, F)")
     for name, part in zip(STPNState._fields, state, strict=True):

@@ -1,8 +1,8 @@
-"""The equations of short-term plasticity neurons as pure functions: tensors in, tensors out.
+"""Equations of short-term plasticity neurons as pure functions of tensors.
 
 Each synapse has a slow weight W and, per sample, a state F that decays and grows by a Hebbian rule;
-a neuron responds with W + F. Shapes: B samples, H neurons, K presynaptic signals, Kp of which come
-in over plastic synapses.
+a neuron responds with W + F. Shapes: B samples, H neurons, K presynaptic signals, of which Kp
+arrive over plastic synapses.
 
 Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
 Forget*, ICML 2022, arXiv 2206.14048.
@@ -18,18 +18,18 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 Norm = Literal["pre", "post", "efficacy", "none"]
-"""What is divided by the norm of W + F: ``pre``, the response and the memory F that is kept;
-``post``, the response, and F once it has been updated; ``efficacy``, the response only."""
+"""Terms divided by the norm of W + F: ``pre``, the response and the stored memory F; ``post``, the
+response, and F after its update; ``efficacy``, the response only."""
 Presynaptic = Literal["previous", "current"]
-"""Which neuronal activity is associated: the one that came in, h(t-1), or the one that went out."""
+"""Neuronal activity used in Δ: incoming, h(t-1), or outgoing."""
 Plastic = Literal["all", "input", "hidden"]
 Activation = Literal["tanh", "sigmoid", "relu", "identity"]
 EPSILON = 1e-16
-"""Added to norms."""
+"""Constant added to norms."""
 
 
 class STPNState(NamedTuple):
-    """What a unit carries from one step to the next."""
+    """State that a unit carries from one step to the next."""
 
     h: Tensor
     """Activity of the neurons [B, H]."""
@@ -37,39 +37,39 @@ class STPNState(NamedTuple):
     """Short-term state of the plastic synapses [B, H, Kp]."""
 
     def detach(self) -> "STPNState":
-        """The same without history, for truncated backpropagation through time."""
+        """Returns the state without history, for truncated backpropagation through time."""
         return STPNState(self.h.detach(), self.F.detach())
 
 
 class Parameters(NamedTuple):
-    """What a unit learns slowly."""
+    """Slow parameters of a unit."""
 
     weight: Tensor
-    """W [H, K]; input columns first, recurrent columns last."""
+    """Weights W [H, K]; input columns first, recurrent columns last."""
     bias: Tensor | None
-    """b [H]."""
+    """Bias b [H]."""
     weight_lambda: Tensor
-    """Λ, share of F that is kept from step to step: [H, Kp], or one for all [1]."""
+    """Share Λ of F that is kept per step: [H, Kp], or one for all [1]."""
     weight_gamma: Tensor
-    """Γ, Hebbian rate, of either sign: like Λ."""
+    """Hebbian rate Γ, of either sign; shaped like Λ."""
 
 
 @dataclass(frozen=True)
 class Dynamics:
-    """How a unit computes.
+    """Variant of a unit's equations.
 
     Args:
-        recurrent: the neurons' own activity is presynaptic too (STPNr), or the input alone (STPNf).
-        norm: see :data:`Norm`.
+        recurrent: the neurons' own activity is presynaptic too (STPNr), or only inputs (STPNf).
+        norm: terms divided by the norm; see :data:`Norm`.
         clamp: bound of the absolute value of F.
-        presynaptic: see :data:`Presynaptic`; without recurrence there is no difference.
-        plastic: which synapses have a short-term state.
-        activation: of the neurons.
-        rule: Hebb's, h z, or Oja's, h (z - F'h).
-        decay: F is updated by Λ F + Γ Δ, "with" the decay, or by Λ (F + Γ Δ), "after" the update.
+        presynaptic: activity used in Δ, see :data:`Presynaptic`; no effect without recurrence.
+        plastic: synapses with a short-term state.
+        activation: activation function of the neurons.
+        rule: Hebb's rule, h z, or Oja's, h (z - F'h).
+        decay: F becomes Λ F + Γ Δ ("with" the decay) or Λ (F + Γ Δ) ("after" the update).
 
     Raises:
-        InputError: for an unknown name, a clamp that is not positive, or "hidden" synapses of a
+        InputError: a name is unknown, the clamp is not positive, or synapses are "hidden" in a
             unit that is not recurrent.
     """
 
@@ -101,14 +101,14 @@ class Dynamics:
             )
 
     def columns(self, input_size: int, presynaptic_size: int) -> slice:
-        """The plastic columns of W."""
+        """Returns the plastic columns of W."""
         if self.plastic == "input":
             return slice(0, input_size)
         return slice(input_size if self.plastic == "hidden" else 0, presynaptic_size)
 
 
 def saturation(dtype: torch.dtype) -> float:
-    """The largest size of a signal or a synapse: sums of products of two stay finite.
+    """Returns the largest size of signals and synapses whose sums of products stay finite.
 
     Example:
         >>> saturation(torch.float32)
@@ -118,15 +118,15 @@ def saturation(dtype: torch.dtype) -> float:
 
 
 def efficacy(weight: Tensor, memory: Tensor, columns: slice) -> Tensor:
-    """G = W + F.
+    """Computes G = W + F.
 
     Args:
-        weight: W [H, K].
-        memory: F [B, H, Kp].
-        columns: the plastic columns of W.
+        weight: weights W [H, K].
+        memory: short-term states F [B, H, Kp].
+        columns: plastic columns of W.
 
     Returns:
-        [B, H, K].
+        Efficacies G [B, H, K].
     """
     if memory.shape[-1] == weight.shape[-1]:
         return weight + memory
@@ -136,47 +136,47 @@ def efficacy(weight: Tensor, memory: Tensor, columns: slice) -> Tensor:
 
 
 def norm_of(total: Tensor) -> Tensor:
-    """Euclidean norm of the synapses of each neuron, plus 1e-16: [B, H, K] to [B, H, 1]."""
+    """Returns the Euclidean norm of each neuron's synapses plus 1e-16: [B, H, K] to [B, H, 1]."""
     norm: Tensor = torch.linalg.vector_norm(total, dim=-1, keepdim=True) + EPSILON
     return norm
 
 
 def hebb(pre: Tensor, post: Tensor) -> Tensor:
-    """Δ = h z: [B, K] and [B, H] to [B, H, K]."""
+    """Computes Hebb's Δ = h z: [B, K] and [B, H] to [B, H, K]."""
     return post.unsqueeze(-1) * pre.unsqueeze(-2)
 
 
 def oja(pre: Tensor, post: Tensor, memory: Tensor) -> Tensor:
-    """Δ = h (z - F'h): [B, K], [B, H] and F [B, H, K] to [B, H, K]."""
+    """Computes Oja's Δ = h (z - F'h): [B, K], [B, H] and F [B, H, K] to [B, H, K]."""
     return hebb(pre - (memory * post.unsqueeze(-1)).sum(-2), post)
 
 
 class Response(NamedTuple):
-    """What neurons make of an input and their synapses."""
+    """Response of neurons to an input."""
 
     h: Tensor
     """Activity [B, H]."""
     pre: Tensor
-    """z, what came in over the synapses [B, K]."""
+    """Presynaptic signals z [B, K]."""
     efficacy: Tensor
-    """G as it was used, normalised or not [B, H, K]."""
+    """Efficacies G as used, normalized or not [B, H, K]."""
     norm: Tensor
-    """|W + F| + 1e-16 [B, H, 1], or 1 in mode ``none``."""
+    """Norm |W + F| + 1e-16 [B, H, 1], or 1 in mode ``none``."""
 
 
 def respond(x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics) -> Response:
-    """h = tanh(G z / n + b), with G = W + F, n = |G| + 1e-16 and z = [x; h(t-1)].
+    """Computes h = tanh(G z / n + b), with G = W + F, n = |G| + 1e-16 and z = [x; h(t-1)].
 
-    Paper, equations of STPNr and STPNf.
+    Paper: equations of STPNr and STPNf.
 
     Args:
         x: inputs [B, I].
-        state: from the step before.
-        parameters: of the unit.
-        dynamics: how it computes.
+        state: state of the previous step.
+        parameters: parameters of the unit.
+        dynamics: variant of the equations.
 
     Returns:
-        The neurons' activity, and what led to it.
+        Activity of the neurons, with intermediate values.
     """
     weight, bias = parameters.weight, parameters.bias
     pre = torch.cat([x, state.h], dim=-1) if dynamics.recurrent else x
@@ -194,17 +194,17 @@ def respond(x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynam
 def update(
     memory: Tensor, x: Tensor, response: Response, parameters: Parameters, dynamics: Dynamics
 ) -> Tensor:
-    """F = Λ F / n + Γ h z, in mode ``pre``. Paper, equation of the synaptic state.
+    """Computes F = Λ F / n + Γ h z, in mode ``pre``. Paper: equation of the synaptic state.
 
     Args:
-        memory: F [B, H, Kp] of the step before.
+        memory: F [B, H, Kp] of the previous step.
         x: inputs [B, I].
-        response: to them.
-        parameters: of the unit.
-        dynamics: how it computes.
+        response: response to the inputs.
+        parameters: parameters of the unit.
+        dynamics: variant of the equations.
 
     Returns:
-        F [B, H, Kp] of this step.
+        F [B, H, Kp] of the current step.
     """
     weight, _, decay, rate = parameters
     columns = dynamics.columns(x.shape[-1], weight.shape[-1])
@@ -233,12 +233,12 @@ def step(
 
     Args:
         x: inputs [B, I].
-        state: from the step before.
-        parameters: of the unit.
-        dynamics: how it computes.
+        state: state of the previous step.
+        parameters: parameters of the unit.
+        dynamics: variant of the equations.
 
     Returns:
-        The new state, and the response.
+        The new state and the response.
 
     Example:
         >>> parameters = Parameters(torch.eye(2), None, torch.zeros(1), torch.ones(1))
@@ -253,7 +253,7 @@ def step(
 
 
 def activate(drive: Tensor, activation: Activation) -> Tensor:
-    """The activation of that name."""
+    """Applies the named activation function."""
     if activation == "tanh":
         return torch.tanh(drive)
     if activation == "sigmoid":
@@ -268,15 +268,15 @@ def unroll(
     dynamics: Dynamics,
     lengths: Tensor | None = None,
 ) -> tuple[Tensor, STPNState]:
-    """All steps of a sequence in torch operations; what runs on GPUs.
+    """Runs all steps of a sequence in torch operations, as on GPUs.
 
     Args:
         x: inputs [T, B, I].
-        state: before the first step.
-        parameters: of the unit.
-        dynamics: how it computes.
-        lengths: steps of each sample [B]; after its last one a sample's output is 0 and its state
-            stays. All T if None.
+        state: state before the first step.
+        parameters: parameters of the unit.
+        dynamics: variant of the equations.
+        lengths: number of steps of each sample [B]; later output is 0 and the state stays. All T
+            if None.
 
     Returns:
         Activities [T, B, H] and the last state.

@@ -1,4 +1,4 @@
-"""A whole sequence of a short-term plasticity unit, by the fastest way there is on its device."""
+"""Whole sequences of a short-term plasticity unit, run in the fastest way for the device."""
 
 from collections.abc import Sequence
 from math import ceil, sqrt
@@ -13,14 +13,14 @@ from plastorch.engine.threads import in_threads
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
 SCRATCH_BYTES = 1 << 20
-"""Memories of one sample that the backward pass computes again at a time: they fit a cache."""
+"""Size of a sample's memories recomputed at a time in the backward pass; they fit a cache."""
 WORK_PER_THREAD = 1 << 17
-"""Updates of a synapse that are worth a thread."""
+"""Number of synapse updates that justify a thread."""
 GROUPS = 16
-"""Most groups of samples whose gradients are summed apart. The groups are the same, and their sums
-added in the same order, with any number of threads: so the bits are, too."""
+"""Maximum number of sample groups whose gradients are summed separately. Groups and the order of
+their sums don't depend on the number of threads, so results are equal bit for bit."""
 STEPS_PER_GROUP = 64
-"""Fewest steps of a group's samples: its sums must cost little beside them."""
+"""Minimum number of steps of a group's samples, so that its sums cost little in comparison."""
 
 
 def run_sequence(
@@ -30,17 +30,17 @@ def run_sequence(
     dynamics: Dynamics,
     lengths: Tensor | None = None,
 ) -> tuple[Tensor, STPNState]:
-    """What :func:`plastorch.stp.rule.unroll` does: compiled on a CPU, in torch elsewhere.
+    """Runs :func:`plastorch.stp.rule.unroll`: compiled on a CPU, in torch elsewhere.
 
-    The compiled way keeps three numbers per neuron and step for the backward pass, and the
-    synapses only every few steps. Second derivatives go through torch.
+    The compiled version stores three numbers per neuron and step for the backward pass, and the
+    synapses only every few steps. Second derivatives use torch.
 
     Args:
         x: inputs [T, B, I].
-        state: before the first step.
-        parameters: of the unit.
-        dynamics: how it computes.
-        lengths: steps of each sample [B], or None.
+        state: state before the first step.
+        parameters: parameters of the unit.
+        dynamics: variant of the equations.
+        lengths: number of steps of each sample [B], or None.
 
     Returns:
         Activities [T, B, H] and the last state.
@@ -74,7 +74,7 @@ def _check(
     dynamics: Dynamics,
     lengths: Tensor | None,
 ) -> None:
-    """Raises InputError unless all that the kernels take is finite and fits together."""
+    """Raises InputError unless all inputs of the kernels are finite and fit together."""
     from plastorch.engine.numba_options import check_arrays
 
     (steps, batch, inputs), hidden = x.shape, state.h.shape[-1]
@@ -97,7 +97,7 @@ def _check(
 
 
 class _Sequence(torch.autograd.Function):
-    """Activities and last memory; differentiable in all tensors."""
+    """Activities and last memory, differentiable in all tensors."""
 
     @staticmethod
     def forward(
@@ -124,7 +124,7 @@ class _Sequence(torch.autograd.Function):
 def _forward(
     tensors: tuple[Tensor, ...], lengths: Tensor, dynamics: Dynamics, keep: bool
 ) -> tuple[Tensor, ...]:
-    """Activities, last memory, norms, drives and, to go back from, the memory of each block."""
+    """Computes activities, last memory, norms, drives and the stored memory of each block."""
     from plastorch.stp import kernels
 
     x, h, memory, *parameters = tensors
@@ -151,7 +151,7 @@ def _backward(
     lengths: Tensor,
     dynamics: Dynamics,
 ) -> list[Tensor]:
-    """Gradients of all tensors, from those of the activities and the last memory."""
+    """Computes gradients of all tensors from those of activities and last memory."""
     from plastorch.stp import kernels
 
     x, h, memory, *parameters = tensors
@@ -182,7 +182,7 @@ def _differentiable(
     lengths: Tensor,
     dynamics: Dynamics,
 ) -> list[Tensor | None]:
-    """The same gradients with a history of their own."""
+    """Computes the same gradients with a history of their own."""
     x, h, memory, weight, *others = tensors
     if dynamics.plastic == "hidden":
         weight = weight.roll(x.shape[-1], dims=1)
@@ -200,7 +200,7 @@ def _differentiable(
 def _settings(
     x: Tensor, h: Tensor, lengths: Tensor, dynamics: Dynamics, block: int
 ) -> tuple[Any, ...]:
-    """The kernels' arguments from ``lengths`` to ``block``."""
+    """Returns the kernels' arguments from ``lengths`` to ``block``."""
     from plastorch.stp import kernels
 
     number = np.float64 if x.dtype == torch.float64 else np.float32
@@ -219,18 +219,18 @@ def _settings(
 
 
 def _sum(shares: NDArray[Any]) -> Tensor:
-    """Sum of the first axis, in order: torch's order depends on its threads."""
+    """Sums the first axis in order; torch's order depends on the number of threads."""
     return torch.from_numpy(shares[0] if len(shares) == 1 else np.add.reduce(shares))
 
 
 def _groups(steps: int, samples: int) -> NDArray[np.int64]:
-    """First sample of each group, and the number of samples; 2, 4, 8, ... groups, or one."""
+    """Returns first samples of groups, and the number of samples; 2, 4, 8, ... groups, or one."""
     most = min(samples, GROUPS, max(1, steps * samples // STEPS_PER_GROUP))
-    groups = 1 << most.bit_length() - 1  # as many for each thread, most often
+    groups = 1 << most.bit_length() - 1  # usually as many for each thread
     return np.arange(groups + 1) * samples // groups
 
 
 def _block(steps: int, memory: Tensor) -> int:
-    """Steps from one kept memory to the next: as many as fit the scratch, at least sqrt(T)."""
+    """Returns the steps between stored memories: as many as fit the scratch, at least sqrt(T)."""
     fitting = SCRATCH_BYTES // (memory[0].numel() * memory.element_size())
     return min(steps, max(ceil(sqrt(steps)), fitting))

@@ -11,16 +11,16 @@ from plastorch.engine.distributed import backward, check_parts, part, sum_over_w
 from plastorch.engine.run import Record
 
 ENERGY_SAMPLES = 2000
-"""Sequences whose energy is followed during training."""
+"""Number of sequences whose energy is logged during training."""
 
 
 class AnswerNet(nn.Module):
-    """A recurrent core, and a linear readout of its last activity.
+    """Recurrent core with a linear readout of its last activity.
 
     Args:
-        core: takes [T, B, I], returns activities [T, B, H] and a state; has ``energy``.
-        hidden_size: H.
-        answers: O.
+        core: module from [T, B, I] to activities [T, B, H] and a state; has ``energy``.
+        hidden_size: size of the activities H.
+        answers: number of possible answers O.
 
     Example:
         >>> from plastorch.stp import STPN
@@ -34,29 +34,29 @@ class AnswerNet(nn.Module):
         self.readout = nn.Linear(hidden_size, answers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores [B, O] of sequences [T, B, I]."""
+        """Returns scores [B, O] of sequences [T, B, I]."""
         output, _ = self.core(x)
         scores: Tensor = self.readout(output[-1])
         return scores
 
 
 class AnswerTraining:
-    """A phase of the run: epochs over the same mini-batches in the same order, by Adam.
+    """Phase of a run: Adam on the same mini-batches in the same order in each epoch.
 
-    The last mini-batch of an epoch is left out if it is not full.
+    The last mini-batch of an epoch is omitted if it is not full.
 
     Args:
-        name: of the phase.
-        net: what learns.
-        encode: makes the network's input [T, B, I] of sequences [B, T].
-        train: sequences [N, T] and answers [N].
-        validation: the same, for what is logged.
-        epochs: how many.
-        batch_size: sequences per update, over all workers.
-        learning_rate: of Adam.
+        name: name of the phase.
+        net: network to train.
+        encode: function from sequences [B, T] to the network's input [T, B, I].
+        train: training sequences [N, T] and answers [N].
+        validation: validation sequences and answers.
+        epochs: number of epochs.
+        batch_size: number of sequences per update, over all workers.
+        learning_rate: learning rate of Adam.
 
     Raises:
-        InputError: if a batch can't be shared out among the workers.
+        InputError: a batch can't be divided among the workers.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class AnswerTraining:
         self.optimizer = torch.optim.Adam(self.trained, learning_rate)
 
     def step(self) -> list[Record]:
-        """An epoch."""
+        """Trains for one epoch."""
         sequences, answers = self.train
         updates = len(sequences) // self.batch_size
         loss_sum, right = torch.zeros((), device=answers.device), torch.zeros_like(answers[0])
@@ -109,11 +109,11 @@ class AnswerTraining:
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments."""
+        """Returns Adam's moments."""
         return moments(self.optimizer)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         load_moments(self.optimizer, state)
 
 
@@ -125,7 +125,7 @@ def answer_accuracy(
     answers: Tensor,
     batch_size: int = 2000,
 ) -> float:
-    """Share of right answers."""
+    """Returns the share of correct answers."""
     batches = zip(torch.split(sequences, batch_size), torch.split(answers, batch_size), strict=True)
     right = sum(int((net(encode(s)).argmax(1) == a).sum()) for s, a in batches)
     return right / len(answers)
@@ -135,7 +135,7 @@ def answer_accuracy(
 def mean_energy(
     net: AnswerNet, encode: Callable[[Tensor], Tensor], sequences: Tensor, batch_size: int = 2000
 ) -> float:
-    """Energy of a step, summed over neurons, mean over steps and sequences."""
+    """Returns the energy per step, summed over neurons, mean over steps and sequences."""
     energy: Callable[[Tensor], Tensor] = net.core.energy  # type: ignore[assignment]
     parts = torch.split(sequences, batch_size)
     return sum(float(energy(encode(part)).sum()) for part in parts) / sequences.numel()

@@ -1,7 +1,7 @@
-"""What short-term plasticity neurons are compared with, each in a file of its own.
+"""Baselines of short-term plasticity neurons, each in its own file.
 
-All take sequences [T, B, I] and return activities [T, B, H] and the last state; ``energy`` gives
-that of each neuron's synapses at each step.
+All take sequences [T, B, I] and return activities [T, B, H] and the last state; ``energy``
+returns the energy of each neuron's synapses at each step.
 """
 
 from plastorch.stp.baselines.fast_weights import FastWeights, FastWeightsState

@@ -9,7 +9,7 @@ from plastorch.stp.energy import synaptic_energy
 
 
 class FastWeightsState(NamedTuple):
-    """What the network carries from step to step."""
+    """State that the network carries from step to step."""
 
     h: Tensor
     """Activity [B, H]."""
@@ -18,18 +18,18 @@ class FastWeightsState(NamedTuple):
 
 
 class FastWeights(nn.Module):
-    """A = λ A + η h(t-1) h(t-1)'; s = tanh(LN(p)), then S times s = tanh(LN(p + A s)).
+    """RNN with A = λ A + η h(t-1) h(t-1)'; s = tanh(LN(p)), then S times s = tanh(LN(p + A s)).
 
-    p = W [x; h(t-1)] + b; one layer norm for all.
+    p = W [x; h(t-1)] + b; the layer norm is shared.
 
     Args:
-        input_size: I.
-        hidden_size: H.
-        decay: λ.
-        rate: η.
-        inner_steps: S.
-        faithful: what the code of the STPN paper computes: A is updated again after the step, with
-            the new activity, and the layer norm's gain and shift start at random.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
+        decay: decay factor λ.
+        rate: learning rate η.
+        inner_steps: number of inner steps S.
+        faithful: follow the code of the STPN paper: A is updated again after the step, with the
+            new activity, and gain and shift of the layer norm are initialized randomly.
 
     Example:
         >>> FastWeights(3, 5)(torch.randn(7, 2, 3))[0].shape
@@ -60,13 +60,13 @@ class FastWeights(nn.Module):
     def forward(
         self, x: Tensor, state: FastWeightsState | None = None
     ) -> tuple[Tensor, FastWeightsState]:
-        """Activities [T, B, H] and the last state, of sequences [T, B, I]."""
+        """Returns activities [T, B, H] and the last state for sequences [T, B, I]."""
         output, _, state = self._unroll(x, state, False)
         return output, state
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: FastWeightsState | None = None) -> Tensor:
-        """Energy of each neuron [T, B, H], over slow and, in each inner step, fast weights."""
+        """Returns each neuron's energy [T, B, H], of slow and, per inner step, fast weights."""
         return self._unroll(x, state, True)[1]
 
     def _unroll(

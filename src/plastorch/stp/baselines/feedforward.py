@@ -1,4 +1,4 @@
-"""A layer without any memory, as a core of agents."""
+"""Memoryless layer as a core of agents."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from plastorch.stp.energy import synaptic_energy
 
 
 class MLP(nn.Module):
-    """h = tanh(W x + b), with no state.
+    """Stateless layer, h = tanh(W x + b).
 
     Args:
-        input_size: I.
-        hidden_size: H.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
 
     Example:
         >>> output, state = MLP(3, 5)(torch.randn(7, 2, 3))
@@ -27,10 +27,10 @@ class MLP(nn.Module):
         self.linear = nn.Linear(input_size, hidden_size)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, None]:
-        """Activities [T, B, H] of inputs [T, B, I]."""
+        """Returns activities [T, B, H] of inputs [T, B, I]."""
         return torch.tanh(self.linear(x)), None
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: Any = None) -> Tensor:
-        """Energy of each neuron [T, B, H]."""
+        """Returns the energy of each neuron [T, B, H]."""
         return synaptic_energy(self.linear.weight, x)

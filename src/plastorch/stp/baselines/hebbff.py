@@ -10,12 +10,12 @@ from plastorch.stp.rule import Parameters
 
 
 class HebbFF(STPN):
-    """h = σ((W + A) x + b); A = λ A + η h x', with one λ in (0, 1) and one η < 0 for all synapses.
+    """HebbFF: h = σ((W + A) x + b); A = λ A + η h x', with shared λ in (0, 1) and η < 0.
 
     Args:
-        input_size: I.
-        hidden_size: H.
-        faithful: as in the code of the STPN paper, η starts at -5/H; else at HebbFF's own -5/I.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
+        faithful: initialize η at -5/H as in the STPN paper's code, not at HebbFF's own -5/I.
 
     Example:
         >>> HebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
@@ -29,7 +29,7 @@ class HebbFF(STPN):
 
 
 class _Cell(STPNCell):
-    """A feed-forward unit; λ is the logistic function of its parameter, η the -exponential."""
+    """Feed-forward unit; λ is the logistic function of its parameter, η the -exponential."""
 
     def __init__(self, input_size: int, hidden_size: int, rate: float) -> None:
         super().__init__(
@@ -45,6 +45,6 @@ class _Cell(STPNCell):
 
     @property
     def slow(self) -> Parameters:
-        """The parameters as the functions of :mod:`plastorch.stp.rule` take them."""
+        """Returns the parameters in the form of :mod:`plastorch.stp.rule`."""
         decay, rate = torch.sigmoid(self.weight_lambda), -torch.exp(self.weight_gamma)
         return Parameters(self.weight, self.bias, decay, rate)

@@ -10,7 +10,7 @@ from plastorch.stp.energy import synaptic_energy
 
 
 class ModulatedState(NamedTuple):
-    """What the network carries from step to step."""
+    """State that the network carries from step to step."""
 
     h: Tensor
     """Activity [B, H]."""
@@ -22,9 +22,9 @@ class ModulatedPlasticity(nn.Module):
     """h = tanh(V x + c + (W + α Hb) h(t-1)); Hb = clamp(Hb + m h h(t-1)', ±1); m = tanh(M h + d).
 
     Args:
-        input_size: I.
-        hidden_size: H.
-        clamp: bound of the trace.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
+        clamp: bound of the absolute value of the trace.
 
     Example:
         >>> ModulatedPlasticity(3, 5)(torch.randn(7, 2, 3))[0].shape
@@ -42,13 +42,13 @@ class ModulatedPlasticity(nn.Module):
     def forward(
         self, x: Tensor, state: ModulatedState | None = None
     ) -> tuple[Tensor, ModulatedState]:
-        """Activities [T, B, H] and the last state, of sequences [T, B, I]."""
+        """Returns activities [T, B, H] and the last state for sequences [T, B, I]."""
         output, _, state = self._unroll(x, state, False)
         return output, state
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: ModulatedState | None = None) -> Tensor:
-        """Energy of each neuron [T, B, H]; the modulator is not counted."""
+        """Returns the energy of each neuron [T, B, H]; the modulator is not counted."""
         return self._unroll(x, state, True)[1]
 
     def _unroll(
@@ -63,7 +63,7 @@ class ModulatedPlasticity(nn.Module):
         for input_, drive in zip(x, self.input(x), strict=True):
             before = h
             weight = torch.addcmul(self.weight, self.alpha, hebb)
-            # Twice as fast as a batched product of matrix and vector, which does not vectorise.
+            # Twice as fast as a batched matrix-vector product, which does not vectorize.
             h = torch.tanh(drive + (weight * before.unsqueeze(-2)).sum(-1))
             modulated = torch.tanh(self.modulator(h)) * h
             hebb = torch.addcmul(hebb, modulated.unsqueeze(-1), before.unsqueeze(-2))

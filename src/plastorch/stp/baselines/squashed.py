@@ -1,4 +1,4 @@
-"""Feed-forward units as the STPN paper's retrieval code runs them: F is squashed, too."""
+"""Feed-forward units as in the STPN paper's retrieval code, where F is squashed, too."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from plastorch.stp.rule import STPNState, activate, respond, update
 
 
 class Squashed(nn.Module):
-    """Every step does F = Λ act(F) + Γ h x', with the activation of the neurons.
+    """Feed-forward unit with F = Λ act(F) + Γ h x' at every step; act is the neurons' activation.
 
     Args:
-        unit: a feed-forward :class:`STPN` of one layer, or :class:`HebbFF`.
+        unit: feed-forward :class:`STPN` of one layer, or :class:`HebbFF`.
 
     Example:
         >>> Squashed(STPN(3, 5, plasticity="feedforward"))(torch.randn(7, 2, 3))[0].shape
@@ -25,13 +25,13 @@ class Squashed(nn.Module):
         self.input_size, self.hidden_size = unit.input_size, unit.hidden_size
 
     def forward(self, x: Tensor, state: STPNState | None = None) -> tuple[Tensor, STPNState]:
-        """Activities [T, B, H] and the last state, of sequences [T, B, I]."""
+        """Returns activities [T, B, H] and the last state for sequences [T, B, I]."""
         output, _, state = self._unroll(x, state)
         return output, state
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: STPNState | None = None) -> Tensor:
-        """Energy of each neuron [T, B, H]."""
+        """Returns the energy of each neuron [T, B, H]."""
         return self._unroll(x, state)[1]
 
     def _unroll(self, x: Tensor, state: STPNState | None) -> tuple[Tensor, Tensor, STPNState]:

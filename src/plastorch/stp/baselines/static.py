@@ -1,7 +1,7 @@
-"""Recurrent networks without plasticity: torch's own, with one bias; an RNN of unit-norm rows.
+"""Recurrent networks without plasticity: torch's own with one bias, and an RNN of unit-norm rows.
 
-They hold torch's networks instead of being such, because their states, like those of all cores
-here, have the samples first: [B, H], not [1, B, H].
+They wrap torch's networks instead of subclassing them, because their states, like those of all
+cores here, have the samples first: [B, H], not [1, B, H].
 """
 
 from typing import Literal, TypeVar
@@ -20,14 +20,14 @@ class RNN(nn.Module):
     """Elman network, h = tanh(W [x; h] + b), with one bias.
 
     Args:
-        input_size: I.
-        hidden_size: H.
-        norm: "none"; "neuron" divides each neuron's weights by their norm, as short-term
-            plasticity neurons do; "input" divides those that leave each input, as the weight norm
-            of the paper's code does, which counts energy with an L1 norm there.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
+        norm: weight normalization: "none"; "neuron", over each neuron's weights, as in short-term
+            plasticity neurons; "input", over the weights from each input, as in the paper's code,
+            which uses an L1 norm there for energy.
 
     Raises:
-        InputError: for an unknown norm.
+        InputError: the norm is unknown.
 
     Example:
         >>> RNN(3, 5)(torch.randn(7, 2, 3))[0].shape
@@ -48,7 +48,7 @@ class RNN(nn.Module):
         self.network = _with_one_bias(nn.RNN(input_size, hidden_size))
 
     def efficacy(self, order: float = 2) -> Tensor:
-        """W [H, I + H] as the network uses it."""
+        """Returns W [H, I + H] as used by the network."""
         weight = _weight(self.network)
         if self.norm == "none":
             return weight
@@ -58,7 +58,7 @@ class RNN(nn.Module):
         return normalised
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Activities [T, B, H] and the last one [B, H], of sequences [T, B, I]."""
+        """Returns activities [T, B, H] and the last one [B, H] for sequences [T, B, I]."""
         state = None if state is None else state.unsqueeze(0)
         if self.norm == "none":
             output, h = self.network(x, state)
@@ -73,7 +73,7 @@ class RNN(nn.Module):
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """Energy of each neuron [T, B, H]."""
+        """Returns the energy of each neuron [T, B, H]."""
         output, _ = self(x, state)
         efficacy = self.efficacy(order=1 if self.norm == "input" else 2)
         return synaptic_energy(efficacy, _presynaptic(x, output, state))
@@ -83,8 +83,8 @@ class LSTM(nn.Module):
     """Long short-term memory with one bias.
 
     Args:
-        input_size: I.
-        hidden_size: H.
+        input_size: number of inputs I.
+        hidden_size: number of neurons H.
 
     Example:
         >>> LSTM(3, 5)(torch.randn(7, 2, 3))[0].shape
@@ -99,32 +99,32 @@ class LSTM(nn.Module):
     def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Activities [T, B, H] and the last (h, c), each [B, H], of sequences [T, B, I]."""
+        """Returns activities [T, B, H] and the last (h, c), each [B, H], of sequences [T, B, I]."""
         before = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
         output, (h, c) = self.network(x, before)
         return output, (h[0], c[0])
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Energy of each gate's units [T, B, 4 H]; gates in the order i, f, g, o."""
+        """Returns the energy of each gate's units [T, B, 4 H]; gates in the order i, f, g, o."""
         output, _ = self(x, state)
         h = None if state is None else state[0]
         return synaptic_energy(_weight(self.network), _presynaptic(x, output, h))
 
 
 def _with_one_bias(network: Network) -> Network:
-    """torch's networks add two; the second is set to 0 and not trained."""
+    """Fixes the second of torch's two biases at 0."""
     nn.init.zeros_(network.get_parameter("bias_hh_l0").requires_grad_(False))
     return network
 
 
 def _weight(network: nn.RNN | nn.LSTM) -> Tensor:
-    """[W of inputs; W of activities]."""
+    """Returns [W of inputs; W of activities]."""
     of_input, of_hidden = (network.get_parameter(f"weight_{of}_l0") for of in ("ih", "hh"))
     return torch.cat([of_input, of_hidden], dim=1)
 
 
 def _presynaptic(x: Tensor, output: Tensor, h: Tensor | None) -> Tensor:
-    """[x; h(t-1)] of all steps."""
+    """Returns [x; h(t-1)] of all steps."""
     first = torch.zeros_like(output[0]) if h is None else h
     return torch.cat([x, torch.cat([first.unsqueeze(0), output[:-1]])], dim=-1)
