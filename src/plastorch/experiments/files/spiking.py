@@ -1,6 +1,6 @@
-"""The supervised network on spike patterns of a fold, and what becomes of it in other conditions.
+"""The supervised network on spike patterns of a fold, and how it does under other conditions.
 
-Its weights in phase-change devices, keys that arrive one after the other, and another hash.
+The conditions: weights in phase-change devices, keys that arrive one by one, and another hash.
 """
 
 import time
@@ -29,28 +29,28 @@ OPERATION_NJ = 0.01
 
 
 class Way(NamedTuple):
-    """How to learn: what is left out in training."""
+    """What is left out in training."""
 
     dropout: float
-    """Share of input spikes."""
+    """Share of input spikes that are left out."""
     partial: bool
     """Whether three of four presentations lack keys."""
 
 
 @dataclass(frozen=True)
 class Supervised:
-    """How the network learns and what is measured of it.
+    """Settings of the network's training and of its tests.
 
     Args:
-        hidden: H.
-        epochs: passes.
-        ways: of which that one is taken which is best on training records that were not learned
-            from.
-        weight_noise: in the last third of the epochs, as a share of a layer's largest weight.
-        pairs: of phase-change devices per weight.
-        instances: times that the weights are written into devices.
-        tested: test records at most, where the network is tested many times.
-        hashes: other ones, with which the network has not learned.
+        hidden: number of hidden neurons H.
+        epochs: number of passes.
+        ways: ways to train, of which the one is taken that is best on held-out training
+            records.
+        weight_noise: noise in the last third of the epochs, as a share of a layer's largest weight.
+        pairs: pairs of phase-change devices per weight.
+        instances: number of times that the weights are written into devices.
+        tested: maximum number of test records where the network is tested many times.
+        hashes: number of other hashes, with which the network has not learned.
     """
 
     hidden: int
@@ -64,12 +64,12 @@ class Supervised:
 
 
 def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
-    """Trains the network and measures all that needs it.
+    """Trains the network and makes all measurements that need it.
 
     Args:
-        fold: in which it learns and is tested.
-        settings: of the network.
-        shown: whether to log which class is taken for which.
+        fold: fold with training and test records.
+        settings: settings of the network.
+        shown: whether to log confusions between classes.
 
     Returns:
         Records of the models ``snn``, ``confusion`` if shown, ``memristive`` and, in the first fold
@@ -91,11 +91,11 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
 
 
 def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDArray[np.int64]]:
-    """Trains the network and tests it.
+    """Trains and tests the network.
 
     Args:
-        fold: in which it learns and is tested.
-        settings: of the network.
+        fold: fold with training and test records.
+        settings: settings of the network.
 
     Returns:
         The network, its record, and classes of the test records.
@@ -135,7 +135,7 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
 
 
 def _best_way(fold: Fold, settings: Supervised) -> Way:
-    """The one that is best on training records that the network has not learned from."""
+    """Returns the way that is best on training records that the network has not learned from."""
     if len(settings.ways) == 1:
         return settings.ways[0]
     order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED]
@@ -149,13 +149,13 @@ def _best_way(fold: Fold, settings: Supervised) -> Way:
 
 
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
-    """Before it has learned."""
+    """Returns a new, untrained network."""
     classes = len(fold.classes)
     return PatternNetwork(fold.neurons, settings.hidden, classes, generator=fold.random(10))
 
 
 def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> PatternNetwork:
-    """A network that has learned some of the training records."""
+    """Returns a network trained on some of the training records."""
     network = _network(fold, settings)
     train(
         network,
@@ -171,12 +171,12 @@ def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> Patter
 
 
 def _own_distance(network: PatternNetwork, bins: Tensor, labels: Tensor) -> float:
-    """Mean distance of the answers to the right class's target."""
+    """Returns the mean distance of the answers to the right class's target."""
     return float(answer(network, bins).distance.gather(1, labels[:, None]).mean())
 
 
 def _confusions(fold: Fold, answers: NDArray[np.int64]) -> list[Record]:
-    """How often which class is taken for which."""
+    """Counts how often each class is taken for each other one."""
     pairs, counts = np.unique(np.stack([fold.test_labels, answers]), axis=1, return_counts=True)
     return [
         {
@@ -192,7 +192,7 @@ def _confusions(fold: Fold, answers: NDArray[np.int64]) -> list[Record]:
 def _memristive(
     fold: Fold, network: PatternNetwork, settings: Supervised, some: Tensor
 ) -> list[Record]:
-    """Accuracy with weights in devices; after the first fold, a few times and at one day only."""
+    """Measures accuracy with weights in devices; after the first fold, fewer times, at one day."""
     bins, labels = fold.test_bins[some], fold.test_labels[some.numpy()]
     ideal = _accuracy(network, bins, labels)
     first = fold.number == 0
@@ -220,7 +220,7 @@ def _accuracy(network: PatternNetwork, bins: Tensor, labels: NDArray[np.int64]) 
 
 
 def _other_hash(fold: Fold, network: PatternNetwork, number: int) -> Record:
-    """The same records with a hash that the network does not know."""
+    """Tests the network on the same records with a hash that it does not know."""
     seed = fold.random(16, number).initial_seed()
     bins = torch.from_numpy(replace(fold.encoder, seed=seed).encode(fold.test))
     answers = decide(answer(network, bins)).numpy()

@@ -1,4 +1,4 @@
-"""Records whose keys arrive one by one: what a network knows by then, and when it is sure."""
+"""Records whose keys arrive one by one: accuracy after each key, and decisions before the last."""
 
 from collections.abc import Iterator
 
@@ -15,19 +15,19 @@ from plastorch.spiking.patterns.train import answer, probabilities
 DELAY = 50.0
 """Mean delay of a key, milliseconds; it is distributed exponentially."""
 SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-"""Probabilities of a class, at one of which it is decided for though keys are still to come."""
+"""Class probabilities that are tried as thresholds for deciding before all keys have come."""
 LOSS = 0.01
-"""Of accuracy, that deciding early may cost the records with which that is chosen."""
+"""Accuracy that early decisions may cost on the records with which the threshold is chosen."""
 
 
 def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
-    """Accuracy by how many keys are there, and of decisions before all are.
+    """Measures accuracy by the number of keys, and of decisions before all have come.
 
-    With every other record it is found how sure the network must be; the rest is decided so.
+    Every other record serves to choose the threshold; the rest is decided by it.
 
     Args:
-        fold: whose test records arrive.
-        network: trained on whole and on partial records.
+        fold: fold whose test records arrive.
+        network: network trained on whole and on partial records.
 
     Returns:
         A record of the model ``stream`` for each number of keys, and one of ``early``.
@@ -65,11 +65,11 @@ def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
 
 
 def arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
-    """Patterns with the keys that came first, one more each time.
+    """Yields patterns with the keys that came first, one more each time.
 
     Args:
-        fold: whose keys they are.
-        bins: with all keys [B, N].
+        fold: fold whose keys arrive.
+        bins: patterns with all keys [B, N].
         order: which key comes first, second, … [B, M].
     """
     rank = order.argsort(dim=1)
@@ -78,11 +78,11 @@ def arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
 
 
 def moment(sure: Tensor, threshold: float) -> Tensor:
-    """At which key each record is decided: the first with enough probability, or the last [B].
+    """Returns the key at which each record is decided: the first one sure enough, or the last [B].
 
     Args:
         sure: probability of the most probable class after each key [B, M].
-        threshold: that is enough.
+        threshold: probability that is enough.
 
     Example:
         >>> moment(torch.tensor([[0.2, 0.9, 0.8], [0.1, 0.2, 0.3]]), 0.7)
@@ -94,7 +94,7 @@ def moment(sure: Tensor, threshold: float) -> Tensor:
 
 
 def sure_enough(sure: Tensor, right: Tensor) -> float:
-    """The lowest threshold that costs no more than a point of accuracy; above 1 if none does.
+    """Returns the lowest threshold that costs at most a point of accuracy; above 1 if none does.
 
     Args:
         sure: as for :func:`moment`.

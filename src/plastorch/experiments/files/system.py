@@ -1,8 +1,8 @@
 """Files of this machine: their kind and their package, from metadata without the extension.
 
 Paper: Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural
-networks*, ISCAS 2020. Its files are not at hand; those of the machine's own Python and system trees
-are.
+networks*, ISCAS 2020. Its files are not available; this uses the machine's own Python and system
+trees.
 """
 
 import hashlib
@@ -30,21 +30,21 @@ QUICK_FILES = 600
 
 
 def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
-    """Scans, learns and tests; writes catalogue and result into the run folder.
+    """Scans, learns and tests; writes catalog and result into the run folder.
 
-    What was scanned is kept, so that a run that is resumed goes on with the same files.
+    The scan is kept, so that a resumed run goes on with the same files.
 
     Args:
-        config: what to run.
-        session: where, with which seed.
+        config: settings of the run.
+        session: run folder, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a root or a checkpoint to resume is missing or unusable, or a root has files
+        InputError: a root or a checkpoint to resume is missing or unusable, or a root has files
             of one kind and package only.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     try:
         from plastorch.experiments.files.system_jobs import catalogue, jobs, tables_of
@@ -78,7 +78,7 @@ def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
 
 
 def _metrics(records: list[Record]) -> dict[str, float]:
-    """Figures by table and model; the first is the mean accuracy of the network."""
+    """Returns figures by table and model; the first is the network's mean accuracy."""
     figures = ("accuracy", "macro_f1", "fit_seconds", "microseconds", "parameters", "operations")
     found: dict[str, float] = {}
     for record in records:
@@ -89,7 +89,7 @@ def _metrics(records: list[Record]) -> dict[str, float]:
 
 
 def _claims(found: dict[str, float], tables: list[Table], asserted: bool) -> list[Claim]:
-    """The network against logistic regression and the most frequent class, table by table."""
+    """Compares the network with logistic regression and the most frequent class, table by table."""
     rows = []
     for table in tables:
         what = f"{table.name.replace('-', ' ')}, {len(np.unique(table.labels))} classes"

@@ -1,4 +1,4 @@
-"""The tables of files-system, from the scan of a folder, and what learns from them."""
+"""The tables of files-system, made from the scan of a folder, and the models for them."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,17 @@ from plastorch.files.catalogue import read_catalogue, write_frames
 from plastorch.files.scan import KEYS, scan
 
 OTHER = "other"
-"""Kind, or package, of files whose own is rare."""
+"""Class of files whose own kind or package is rare."""
 FOLDERS = ("dir1", "dir2", "dir3", "dir4")
 
 
 def kind_table(frame: pl.DataFrame, name: str, least: int) -> Table:
-    """Files and their kind by the first bytes; scripts are one kind. The extension is left out.
+    """Returns files and their kind by the first bytes; scripts are one kind. Drops the extension.
 
     Args:
-        frame: of a scan, with ``magic``.
-        name: of the table.
-        least: files of a kind; of fewer they are "other".
+        frame: result of a scan, with ``magic``.
+        name: name of the table.
+        least: minimum number of files of a kind; below it, they are "other".
 
     Example:
         >>> row = dict.fromkeys(KEYS, "x") | {"path": "a/b"}
@@ -41,14 +41,14 @@ def kind_table(frame: pl.DataFrame, name: str, least: int) -> Table:
 
 
 def package_table(frame: pl.DataFrame, name: str, least: int) -> Table:
-    """Files and their package: the folder right in site-packages, or else right in the root.
+    """Returns files and their package: the folder right in site-packages, or else in the root.
 
-    The folders' names are left out, and so is that of the parent where the package's is in it.
+    The folders' names are dropped, and so is the parent's where it contains the package's name.
 
     Args:
-        frame: of a scan.
-        name: of the table.
-        least: files of a package; of fewer they are "other".
+        frame: result of a scan.
+        name: name of the table.
+        least: minimum number of files of a package; below it, they are "other".
     """
     path = pl.col("path")
     inside = path.str.extract(r"(?:^|/)(?:site|dist)-packages/([^/]+)/")
@@ -77,12 +77,12 @@ def _table(
 
 
 def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
-    """The two tables of a folder, but for those with a single class.
+    """Returns the two tables of a folder, except those with a single class.
 
     Args:
-        frame: of a scan, with ``magic``.
-        name: of the folder.
-        least: files of a class; of fewer they are "other".
+        frame: result of a scan, with ``magic``.
+        name: name of the folder.
+        least: minimum number of files of a class; below it, they are "other".
     """
     tables = (
         kind_table(frame, f"{name}-kind", least),
@@ -92,7 +92,7 @@ def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
 
 
 def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str) -> pl.DataFrame:
-    """What a scan of a folder found, or had found before the run was resumed."""
+    """Scans a folder, or reads the scan from before the run was resumed."""
     path = session.run.path / f"{name}.parquet"
 
     def read() -> pl.DataFrame:
@@ -109,7 +109,7 @@ def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str)
 
 
 def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Callable[[], list[Record]]]:
-    """The network and what it is compared with, on a fifth of the files that is held out."""
+    """Returns the network and the models compared with it, tested on a held-out fifth of files."""
     fold = Fold(table, 0, FOLDS, config.neurons, 1, seed)
 
     def network() -> list[Record]:

@@ -1,8 +1,8 @@
-"""Tables of labelled metadata: spiking networks on spike patterns against classical learners.
+"""Tables of labeled metadata: spiking networks on spike patterns against classical models.
 
 Paper: Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on spiking neural
-networks*, ISCAS 2020. Its data sets are not named; tables are Debian's files and packages, four
-classics, and a made-up corpus.
+networks*, ISCAS 2020. It doesn't name its data sets; tables here are Debian's files and packages,
+four classics, and a synthetic corpus.
 """
 
 import hashlib
@@ -27,24 +27,24 @@ from plastorch.experiments.files.tables_claims import claims
 from plastorch.experiments.files.tables_metrics import metrics
 
 SHOWN = "debian_files"
-"""Table of which the report draws pictures, if it is among those of a run."""
+"""Table that the report illustrates, if the run has it."""
 QUICK_RECORDS = 600
-"""Of each table in a smoke run."""
+"""Number of records per table in a smoke run."""
 
 
 def measure(config: FilesTablesConfig, session: Session) -> dict[str, Any]:
     """Runs all models on all tables; writes arrays and result into the run folder.
 
     Args:
-        config: what to run.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a table or a checkpoint to resume is missing or unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a table or a checkpoint to resume is missing or unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     try:
         from plastorch.experiments.files.tables_jobs import Folds, jobs, pictures
@@ -77,7 +77,7 @@ def _shown(config: FilesTablesConfig) -> str:
 
 
 def _load(name: str, session: Session) -> Table:
-    """A table, or some of its records in a smoke run."""
+    """Loads a table, or some of its records in a smoke run."""
     if name == corpus.NAME:
         table = corpus.make_corpus(seed=session.seed)
     else:
@@ -89,7 +89,7 @@ def _load(name: str, session: Session) -> Table:
 
 
 def _quick(config: FilesTablesConfig) -> FilesTablesConfig:
-    """The same with the last and the smallest table, few records and a fold of two."""
+    """Reduces settings to the last and the smallest table, few records and one of two folds."""
     few = [name for name in ("mushroom", corpus.NAME) if name in config.tables]
     return replace(
         config,

@@ -1,4 +1,4 @@
-"""What is said of spiking networks on tables of metadata, as rows of a run's result."""
+"""Claims about spiking networks on tables of metadata, as rows of a run's result."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ CLASSICAL = {
     "rbf-svm": "RBF SVM",
     "rbf-nystroem": "RBF SVM by Nyström features",
 }
-"""What the supervised network is measured by."""
+"""Classical models with which the supervised network is compared."""
 
 
 def claims(found: dict[str, float], tables: Sequence[str], asserted: bool) -> list[Claim]:
-    """What the paper's abstract says, and our own statements, as rows.
+    """Returns the claims of the paper's abstract and our own, as rows.
 
     Args:
-        found: what :func:`metrics` gave.
-        tables: of the run.
-        asserted: False where the run is no evidence: smoke runs and other settings.
+        found: figures from :func:`metrics`.
+        tables: tables of the run.
+        asserted: False if the run is no evidence: a smoke run or other settings.
     """
     rows = _against_classical(found, tables) + _networks(found, tables)
     rows += _devices(found, tables) + _clusters(found, tables) + _inputs(found, tables)
@@ -29,7 +29,7 @@ def claims(found: dict[str, float], tables: Sequence[str], asserted: bool) -> li
 
 
 def best_classical(found: dict[str, float], table: str) -> tuple[str, float] | None:
-    """The most accurate of logistic regression and support-vector machines, and its accuracy.
+    """Returns the best of logistic regression and support-vector machines, and its accuracy.
 
     Example:
         >>> best_classical({"adult_logistic_accuracy": 0.8, "adult_rbf_svm_accuracy": 0.9}, "adult")
@@ -41,7 +41,7 @@ def best_classical(found: dict[str, float], table: str) -> tuple[str, float] | N
 
 
 def _handicapped(found: dict[str, float], table: str) -> str:
-    """Which of them learned from fewer records than others, and from how many."""
+    """Tells which of them learned from fewer records than others, and from how many."""
     names = {model: f"{field(table, model)}_learned_from" for model in CLASSICAL}
     counts = {CLASSICAL[model]: found[name] for model, name in names.items() if name in found}
     most = max(counts.values(), default=0)
@@ -53,7 +53,7 @@ def _handicapped(found: dict[str, float], table: str) -> str:
 
 
 def _of(found: dict[str, float], tables: Sequence[str], name: str) -> dict[str, float]:
-    """A figure of each table that has it."""
+    """Returns a figure of each table that has it."""
     fields = {table: f"{field(table, name)}" for table in tables}
     return {table: found[field] for table, field in fields.items() if field in found}
 
@@ -61,14 +61,14 @@ def _of(found: dict[str, float], tables: Sequence[str], name: str) -> dict[str, 
 def _difference(
     found: dict[str, float], tables: Sequence[str], one: str, two: str
 ) -> tuple[str, float] | None:
-    """The least difference of two figures, and the table that has it."""
+    """Returns the smallest difference of two figures, and its table."""
     first, second = _of(found, tables, one), _of(found, tables, two)
     both = {table: first[table] - second[table] for table in first if table in second}
     return min(both.items(), key=lambda item: item[1]) if both else None
 
 
 def _against_classical(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
-    """The supervised network against what learns from the records themselves."""
+    """Compares the supervised network with models that learn from the records themselves."""
     rows, ahead, unsettled = [], [], []
     for table, accuracy in _of(found, tables, "snn_accuracy").items():
         best = best_classical(found, table)
@@ -119,7 +119,7 @@ def _against_classical(found: dict[str, float], tables: Sequence[str]) -> list[R
 
 
 def _networks(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
-    """The supervised network itself, and keys that arrive one by one."""
+    """Makes claims about the supervised network itself, and about keys that arrive one by one."""
     rows = []
     before, after = (_of(found, tables, f"snn_{n}") for n in ("distance_before", "distance"))
     if after:
@@ -173,7 +173,7 @@ def _networks(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
 
 
 def _hashes(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
-    """The network with hashes that it has not learned."""
+    """Makes claims about the network with hashes that it has not learned."""
     means = _of(found, tables, "other_hash_kappa")
     if not means:
         return []
@@ -197,7 +197,7 @@ def _worst(
     side: Side,
     target: float,
 ) -> list[Row]:
-    """A row of the table whose figure is worst, if any has it."""
+    """Returns a row for the table with the worst figure, if any table has the figure."""
     values = _of(found, tables, figure)
     if not values:
         return []
@@ -206,7 +206,7 @@ def _worst(
 
 
 def _devices(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
-    """Weights in phase-change devices."""
+    """Makes claims about weights in phase-change devices."""
     what = "weights in phase-change devices for a day, drift compensated: accuracy lost"
     rows = []
     for table, loss in _of(found, tables, "memristive_day_accuracy_loss").items():
@@ -224,7 +224,7 @@ def _devices(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
 
 
 def _clusters(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
-    """The network that learns without labels, all of which then name its neurons."""
+    """Makes claims about the network that learns without labels, its neurons named by labels."""
     rows = []
     first = []
     for table, accuracy in _of(found, tables, "stdp_accuracy").items():
@@ -284,7 +284,7 @@ def _clusters(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
 
 
 def _inputs(found: dict[str, float], tables: Sequence[str]) -> list[Row]:
-    """What the patterns hold."""
+    """Makes claims about what the patterns preserve."""
     rows = [
         Row(
             f"encoding-{table}",

@@ -22,13 +22,13 @@ from plastorch.files.encode import coincidence
 from plastorch.files.similarity import similarity
 
 FIRST_FOLD = ("raster",)
-"""Models that are tested in the first fold only: the slowest."""
+"""Models that are tested in the first fold only, because they are slow."""
 PAIRS = 10_000
-"""Of records, whose similarity is compared with the coincidence of their patterns."""
+"""Number of pairs of records whose similarity is compared with their patterns' coincidence."""
 
 
 class Folds:
-    """The folds of all tables; those of the current one are kept, with the forms made of them."""
+    """Folds of all tables; those of the current table are kept, with all their representations."""
 
     def __init__(self, tables: Mapping[str, Table], config: FilesTablesConfig, seed: int) -> None:
         self.tables, self.config, self.seed = tables, config, seed
@@ -47,7 +47,7 @@ class Folds:
 def jobs(
     config: FilesTablesConfig, name: str, folds: Folds, shown: str
 ) -> list[Callable[[], list[Record]]]:
-    """Of a table: each model in each fold, and first what patterns have to do with records.
+    """Returns a table's jobs: each model in each fold, after a comparison of patterns with records.
 
     A model's folds follow each other, so that workers side by side have jobs of equal length.
     """
@@ -83,7 +83,7 @@ def jobs(
 
 
 def _inputs(fold: Fold) -> Record:
-    """Whether patterns of pairs of records coincide as the records are similar."""
+    """Compares coincidence of patterns with similarity of records, pair by pair."""
     alike, same = _pairs(fold)
     features = fold.features[0]
     records = fold.train.height
@@ -102,7 +102,7 @@ def _inputs(fold: Fold) -> Record:
 
 
 def _pairs(fold: Fold) -> tuple[Any, Any]:
-    """Similarities, and coincidences of the patterns, of random pairs of test records."""
+    """Returns similarities of random pairs of test records, and coincidences of their patterns."""
     _ = fold.train_bins
     pairs = torch.randint(0, fold.test.height, (2, PAIRS), generator=fold.random(17)).numpy()
     left, right = pairs[:, pairs[0] != pairs[1]]
@@ -112,7 +112,7 @@ def _pairs(fold: Fold) -> tuple[Any, Any]:
 
 
 def pictures(folds: Folds, shown: str, arrays: dict[str, Tensor]) -> list[Record]:
-    """Pairs of records, and the patterns of a record, of one like it and of one unlike it."""
+    """Makes pairs of records, and patterns of a record, of one like it and of one unlike it."""
     fold = folds(shown, 0)
     alike, same = _pairs(fold)
     arrays["pair_similarity"] = torch.from_numpy(alike[:2000])

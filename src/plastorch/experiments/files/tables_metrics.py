@@ -1,4 +1,4 @@
-"""What the log of a files-tables run comes to: the figures of models on tables."""
+"""Metrics of a files-tables run from its log: figures of models on tables."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ FIGURES = (
     *("records", "classes", "keys", "neurons", "features"),
     *("encode_microseconds", "features_microseconds", "learned_from"),
 )
-"""What is told of each table and model, as the mean over folds."""
+"""Figures of each table and model, as means over folds."""
 CONDITIONS = (
     *("accuracy", "whole_accuracy", "kappa", "sure", "early", "keys"),
     *("milliseconds", "all_milliseconds"),
 )
-"""What is told of keys that arrive one by one, and of other hashes."""
+"""Figures of keys that arrive one by one, and of other hashes."""
 PERIODS = {
     25.0: "25_seconds",
     3600.0: "hour",
@@ -36,11 +36,11 @@ PERIODS = {
     30 * 86_400.0: "month",
     365 * 86_400.0: "year",
 }
-"""Times since weights were written into devices."""
+"""Names of times since the weights were written into devices."""
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """The figures of a run by name: means over folds.
+    """Returns the figures of a run by name: means over folds.
 
     Args:
         records: lines of ``metrics.jsonl``.
@@ -76,7 +76,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
 
 
 def field(table: str, model: str) -> str:
-    """What figures of a model on a table begin with.
+    """Returns the prefix of the figures of a model on a table.
 
     Example:
         >>> field("adult", "linear-svm")
@@ -91,7 +91,7 @@ def _means(name: str, rows: Sequence[Record], figures: Sequence[str]) -> dict[st
 
 
 def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Of a model that has all labels; of clusters also with few of them."""
+    """Returns figures of a model that has all labels; of clusters also with few of them."""
     whole = [row for row in rows if row.get("labelled", 1) == 1]
     found = _means(name, whole, FIGURES)
     if len(whole) > 1 and "accuracy" in whole[0]:
@@ -103,9 +103,9 @@ def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _of_devices(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Of weights in devices by time; losses are against the same weights as numbers.
+    """Returns figures of weights in devices by time; losses are against weights as numbers.
 
-    Folds count alike, though in the first one weights are written more often.
+    Folds count alike, though weights are written more often in the first one.
     """
     found = {}
     for seconds, compensated in sorted({(float(r["seconds"]), r["compensated"]) for r in rows}):
@@ -120,7 +120,7 @@ def _of_devices(name: str, rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _over_folds(rows: Sequence[Record], figure: str) -> float:
-    """The mean over folds of a figure's mean in each."""
+    """Returns the mean over folds of a figure's mean in each fold."""
     folds: dict[Any, list[float]] = defaultdict(list)
     for row in rows:
         folds[row["fold"]].append(float(row[figure]))
@@ -128,13 +128,13 @@ def _over_folds(rows: Sequence[Record], figure: str) -> float:
 
 
 def _of_hashes(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """How many other hashes, and the one with which the network agrees most."""
+    """Returns the number of other hashes, and their largest agreement with the network."""
     largest = max(float(row["kappa"]) for row in rows)
     return {f"{name}_kappa_largest": largest, f"{name}_hashes": len(rows)}
 
 
 def _of_stream(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Of keys that arrive one by one: how far accuracy ever falls when one more is there."""
+    """Returns figures of arriving keys: how far accuracy ever falls with one more key."""
     course = [float(row["accuracy"]) for row in sorted(rows, key=lambda row: float(row["keys"]))]
     falls = [one - two for one, two in pairwise(course)]
     return {

@@ -1,4 +1,4 @@
-"""Neurons that find groups of patterns by STDP, without labels, and what labels make of them."""
+"""Neurons that find groups of patterns by STDP without labels, and are then named by labels."""
 
 import time
 
@@ -22,14 +22,14 @@ from plastorch.spiking.patterns.winners_rule import WinnerRule
 def unsupervised(fold: Fold) -> list[Record]:
     """Learns patterns without labels, then names neurons by the labels of few, some and all.
 
-    Keys have equal shares of the input, as nobody knows which of them tell the classes.
+    Keys have equal shares of the input, because their relevance to the classes is unknown.
 
     Args:
-        fold: in which it learns and is tested.
+        fold: fold with training and test records.
 
     Returns:
-        For each share of labels a record of the model ``stdp``, whose classes are told by the order
-        in which the first neurons fire, and of ``stdp-first``, by the first one alone.
+        One record per share of labels of the model ``stdp``, which predicts from the order in
+        which the first neurons fire, and of ``stdp-first``, which predicts from the first alone.
     """
     patterns, tested = fold.equal_bins
     neurons, classes = count_clusters(fold), len(fold.classes)

@@ -1,4 +1,4 @@
-"""What a spiking network does over time: spikes in and out, membrane, and weights that learn."""
+"""What a spiking network does over time: input and output spikes, membrane, learning weights."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEP = 1e-3
-"""Seconds of a step of the rasters that runs keep."""
+"""Step of the rasters that runs keep, seconds."""
 
 
 def draw_membrane(
     times: Array, membrane: Array, theta: Array, spikes: Array, theme: Theme = LIGHT
 ) -> "Figure":
-    """A membrane potential against its threshold, with a dot at each output spike.
+    """Draws a membrane potential against its threshold, with a dot at each output spike.
 
     Args:
-        times: seconds [T].
-        membrane: potential, before it is reset by a spike [T].
+        times: times, seconds [T].
+        membrane: membrane potential before a spike resets it [T].
         theta: threshold [T].
-        spikes: whether the neuron spikes, bool [T].
+        spikes: colors.
         theme: colours.
 
     Returns:
@@ -64,13 +64,13 @@ def draw_membrane(
 def draw_weights(
     times: Array, weights: Mapping[str, Array], groups: Groups, theme: Theme = LIGHT
 ) -> "Figure":
-    """Weights in the course of learning: an axes per rule, the median and quartiles of each group.
+    """Draws weights as they learn: one axes per rule, median and quartiles of each group.
 
     Args:
-        times: seconds [P].
-        weights: by rule [P, N].
-        groups: of the inputs [N].
-        theme: colours.
+        times: times, seconds [P].
+        weights: weights by rule [P, N].
+        groups: groups of the inputs [N].
+        theme: colors.
 
     Returns:
         A figure with an axes per rule and a line per group.
@@ -99,7 +99,7 @@ def draw_weights(
 
 
 def raster(run: RunData) -> Panel | None:
-    """The panel of input and output spikes, if the run kept them.
+    """Returns the panel of input and output spikes, if the run kept them.
 
     Example:
         >>> from pathlib import Path
@@ -127,7 +127,7 @@ def raster(run: RunData) -> Panel | None:
 
 
 def membrane(run: RunData) -> Panel | None:
-    """The panel of the membrane potential, if the run kept it.
+    """Returns the panel of the membrane potential, if the run kept it.
 
     Example:
         >>> from pathlib import Path
@@ -152,7 +152,7 @@ def membrane(run: RunData) -> Panel | None:
 
 
 def weights(run: RunData) -> Panel | None:
-    """The panel of weights that learn, if the run kept them.
+    """Returns the panel of learning weights, if the run kept them.
 
     Example:
         >>> from pathlib import Path

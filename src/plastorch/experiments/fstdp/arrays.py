@@ -1,6 +1,6 @@
-"""Which arrays of a run the figures of spiking networks are drawn from, and who is who in them.
+"""Arrays of a run from which figures of spiking networks are drawn, and their groups of inputs.
 
-A letter per dimension; what a run has not kept is not drawn.
+Letters are dimensions; arrays that a run has not kept are not drawn.
 
 - Inputs: ``rates`` Hz [N], ``members`` bool [N], the correlated ones.
 - Learning: ``times`` seconds [P], ``weights_RULE`` [P, N].
@@ -32,7 +32,7 @@ RULES = {
 
 
 def input_groups(run: RunData, inputs: int) -> dict[str, Array]:
-    """Correlated inputs and others; slow and fast ones too, if there are just two rates.
+    """Returns correlated inputs and others; slow and fast ones too, if there are just two rates.
 
     Example:
         >>> from pathlib import Path

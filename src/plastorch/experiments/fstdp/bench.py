@@ -1,4 +1,4 @@
-"""Speed of the spiking room against dense loops over time steps in plain torch."""
+"""Speed of the spiking networks against dense loops over time steps in plain torch."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ from plastorch.spiking.stdp import PairSTDP
 PEER = "plain PyTorch, a dense loop over steps in place"
 DURATION, DT = 0.35, 1e-3
 SPIKES_PER_STEP = 7.0
-"""Of all inputs of a network, on average over images."""
+"""Spikes of all inputs of a network in a step, averaged over images."""
 NEURON = LIF(tau=0.1, threshold=15.0, refractory=0.005, theta_increase=0.5, theta_tau=1e4)
 RULE = PairSTDP(potentiation=0.005, depression=0.0025)
 INHIBITION = 10.0
 
 
 class Size(NamedTuple):
-    """What a row measures."""
+    """Sizes of a row."""
 
     name: str
     neurons: int
     networks: int
     patterns: int
-    """Images that each network sees in a call."""
+    """Number of images that each network sees in a call."""
     rounds: int
 
 
@@ -41,7 +41,7 @@ SIZES = (Size("stdp-784x100-b1", 100, 1, 10, 10), Size("stdp-784x100-b32", 100, 
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """Which images are used, and the rows of the group as they are measured."""
+    """Returns a description of the images, and the rows of the group as they are measured."""
     images = load_images("mnist")
     rates = rates_of(images.train_images[:320])
     data: dict[str, object] = {
@@ -59,7 +59,7 @@ def _all_rows(rates: Tensor) -> Iterator[Row]:
 
 
 def rates_of(images: Tensor) -> Tensor:
-    """Rates of Poisson input, Hz [images, pixels], in proportion to brightness.
+    """Returns rates of Poisson input, Hz [images, pixels], in proportion to brightness.
 
     Example:
         >>> rates_of(torch.ones(3, 1, 10, 10)).sum(dim=1)
@@ -70,21 +70,21 @@ def rates_of(images: Tensor) -> Tensor:
 
 
 def measure(rates: Tensor, sizes: tuple[Size, ...]) -> Iterator[Row]:
-    """Measures row by row.
+    """Measures the group row by row.
 
     Args:
-        rates: of images, Hz [images, N].
-        sizes: of the rows of the layer that learns by pair STDP.
+        rates: rates of the images, Hz [images, N].
+        sizes: sizes of the rows of the layer that learns by pair STDP.
 
     Yields:
-        One row each.
+        One row at a time.
     """
     for size in sizes:
         yield _stdp_row(rates, size)
 
 
 def _stdp_row(rates: Tensor, size: Size) -> Row:
-    """Encoding, simulating and learning of some images by both sides, seconds per image shown."""
+    """Measures encoding, simulating and learning on both sides, seconds per image shown."""
     networks, patterns = size.networks, size.patterns
     layer = new_layer(rates.shape[1], size.neurons, networks)
     peer, random = PeerLayer(layer), generator(1)
@@ -105,7 +105,7 @@ def _stdp_row(rates: Tensor, size: Size) -> Row:
 
 
 def new_layer(inputs: int, neurons: int, networks: int) -> STDPLayer:
-    """The layer that is measured."""
+    """Returns a new layer to measure."""
     return STDPLayer(
         inputs, neurons, NEURON, RULE, INHIBITION, networks, DT, generator=generator(0)
     )
@@ -115,8 +115,8 @@ def layers_agree(layer: STDPLayer, rates: Tensor) -> bool:
     """Whether ours and the peer give the same spikes and, to rounding, weights for some input.
 
     Args:
-        layer: ours, at its beginning.
-        rates: of the input, Hz [B, N].
+        layer: our layer in its initial state.
+        rates: input rates, Hz [B, N].
     """
     steps = round(DURATION / DT)
     raster = torch.rand(steps, *rates.shape, generator=generator(2)) < rates * DT
@@ -129,7 +129,7 @@ def layers_agree(layer: STDPLayer, rates: Tensor) -> bool:
 
 @contextlib.contextmanager
 def _without_denormals() -> Iterator[None]:
-    """Traces that are nearly gone cost neither side more than others."""
+    """Keeps traces that have nearly decayed from slowing down either side."""
     torch.set_flush_denormal(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a second of the event-driven STDP layer costs, by its synapses and by its input spikes."""
+"""Cost of a simulated second of the event-driven STDP layer, by synapses and by input spikes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from plastorch.spiking.network import STDPLayer
 
 INPUTS = 784
 DT = 1e-4
-"""Seconds; so short that few of the input spikes share a step."""
+"""Time step, seconds; so short that few input spikes share a step."""
 NEURONS = (100, 200, 400, 800, 1600, 3200)
 SPIKES = (2000.0, 4000.0, 8000.0, 16000.0)
-"""Of all inputs together, per second."""
+"""Spikes of all inputs together, per second."""
 FIXED_NEURONS, FIXED_SPIKES = 400, 7000.0
-"""While the other of the two grows."""
+"""Size and rate of one of the two while the other grows."""
 DURATION = 20.0
 ROUNDS = 3
 
@@ -28,21 +28,21 @@ def cost(
     spikes: Sequence[float] = SPIKES,
     duration: float = DURATION,
 ) -> dict[str, list[float]]:
-    """CPU seconds per simulated second of encoding, simulating and learning, one thread.
+    """Measures CPU seconds per simulated second of encoding, simulating and learning, one thread.
 
-    Sizes take turns, and the best of three rounds counts, so that what else the machine does counts
-    little. What a spike costs in any case, to be drawn and to let all decay, is a large part at few
-    synapses: there, cost grows less than in proportion, by a fixed part and one in proportion.
+    Sizes take turns, and the best of three rounds counts, so that other load of the machine matters
+    little. The fixed cost of a spike, for drawing it and decaying traces, is a large part at few
+    synapses: there, cost grows less than in proportion, as a fixed and a proportional part.
 
     Args:
-        neurons: K of layers that get the same input.
-        spikes: of all inputs together, per second, of layers of the same size.
-        duration: that is simulated at a time, seconds.
+        neurons: sizes K of layers that get the same input.
+        spikes: rates of all inputs together, per second, for layers of the same size.
+        duration: length of a simulation, seconds.
 
     Returns:
         ``cost_synapses`` and their ``cost_synapse_seconds``, ``cost_spikes`` (per simulated second)
-        and their ``cost_spike_seconds``; of both, ``cost_slopes``, how steep they are on log scales
-        (1 is growth in proportion), and ``cost_misfits``, see :func:`misfit`.
+        and their ``cost_spike_seconds``; for both, ``cost_slopes``, their slopes on log scales
+        (1 is proportional growth), and ``cost_misfits``, see :func:`misfit`.
 
     Example:
         >>> sorted(cost(neurons=(2, 4), spikes=(100.0, 200.0), duration=0.1))[:2]
@@ -65,7 +65,7 @@ def cost(
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Of the straight line through the logarithms, by least squares.
+    """Returns the least-squares slope of a straight line through the logarithms.
 
     Example:
         >>> round(slope([1, 2, 4], [3, 12, 48]), 9)
@@ -75,7 +75,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def misfit(x: Sequence[float], y: Sequence[float]) -> float:
-    """Largest relative difference of y from a fixed part and one in proportion to x, which are
+    """Returns the largest relative difference of y from a fixed part and one in proportion to x,
     fitted by least squares of relative differences.
 
     Example:
@@ -88,14 +88,14 @@ def misfit(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def _job(neurons: int, spikes: float, duration: float) -> Callable[[], object]:
-    """The same input to the same new layer, whenever it is called."""
+    """Returns a function that gives the same input to the same new layer at every call."""
     layer = STDPLayer(INPUTS, neurons, NEURON, RULE, INHIBITION, dt=DT, generator=generator(0))
     rates, state = torch.full((1, 1, INPUTS), spikes / INPUTS), layer.initial_state()
     return lambda: layer.present(rates, duration, state, generator(1))
 
 
 def _best(jobs: Sequence[Callable[[], object]]) -> list[float]:
-    """CPU seconds of each job, the least of some rounds."""
+    """Returns the CPU seconds of each job, the minimum over rounds."""
     rounds: list[list[float]] = []
     with one_quiet_thread():
         jobs[0]()  # compiles

@@ -1,4 +1,4 @@
-"""Speed of fatiguing STDP from spike to spike against a dense loop over time steps."""
+"""Speed of event-driven fatiguing STDP against a dense loop over time steps."""
 
 import torch
 
@@ -15,13 +15,13 @@ INPUTS, MEMBERS, DT = 200, 40, 1e-3
 
 
 def fatigue_row(duration: float = 100.0, rounds: int = 5) -> Row:
-    """Row ``fstdp-200``: one neuron learns from 200 inputs, half of 10 Hz and half of 40 Hz.
+    """Measures row ``fstdp-200``: one neuron learns from 200 inputs, half of 10 Hz, half of 40 Hz.
 
-    Each side is given the spikes in its own form, as events and as a raster.
+    Each side gets the spikes in its own form, as events or as a raster.
 
     Args:
-        duration: of the spike trains, seconds.
-        rounds: timed calls per side.
+        duration: length of the spike trains, seconds.
+        rounds: number of timed calls per side.
     """
     number = torch.arange(INPUTS)
     rates = torch.where(number < INPUTS // 2, 10.0, 40.0)

@@ -1,6 +1,6 @@
 """The peer of our fatiguing neuron: the same equations, step by step over all inputs, in torch.
 
-As fast as such a loop reasonably is: one network, no batch dimension, everything in place.
+It is as fast as such a loop can reasonably be: one network, no batch dimension, all in place.
 """
 
 from math import exp
@@ -13,15 +13,15 @@ from plastorch.spiking.fatigue.rule import FatiguingSTDP
 
 @torch.no_grad()
 def dense_loop(spikes: Tensor, rule: FatiguingSTDP, dt: float) -> tuple[Tensor, list[int]]:
-    """A neuron that learns from spike trains.
+    """Simulates a neuron that learns from spike trains.
 
     Args:
         spikes: 0 or 1, in the type to compute with [T, N].
-        rule: constants, of one network, of the one-sided window and with fatigued traces.
+        rule: constants of one network, with the one-sided window and fatigued traces.
         dt: duration of a step, seconds.
 
     Returns:
-        Weights at last [N]; the steps with output spikes.
+        Final weights [N]; the steps with output spikes.
     """
     fatigue = float(rule.fatigue)
     recovery = exp(-dt / float(rule.tau_fatigue))

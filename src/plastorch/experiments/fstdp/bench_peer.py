@@ -1,7 +1,7 @@
 """The peer of our spiking layer: the same network as a dense loop over time steps in plain PyTorch.
 
-Everything is done in place, and only what a step needs: potentiation touches the neurons that
-fired. What a dense loop can't avoid is one pass over all synapses for the input, and two for
+All operations are in place, and limited to what a step needs: potentiation touches only neurons
+that fired. A dense loop can't avoid one pass over all synapses for the input, and two for
 depression and its bound.
 """
 
@@ -14,10 +14,10 @@ from plastorch.spiking.network import STDPLayer
 
 
 class PeerLayer:
-    """Ours with additive bounds and a weight of its own.
+    """A copy of our layer with additive bounds and its own weights.
 
     Args:
-        layer: whose constants and weights it copies.
+        layer: layer whose constants and weights are copied.
     """
 
     def __init__(self, layer: STDPLayer) -> None:
@@ -26,14 +26,14 @@ class PeerLayer:
         self.weight = layer.weight.clone()
         self.pre = torch.zeros_like(layer.weight[:, :1])
         self.decaying = torch.zeros(3, *layer.theta.shape)
-        """Membrane above its rest, theta, trace."""
+        """Membrane potential above rest, theta, and trace."""
         taus = torch.tensor([neuron.tau, neuron.theta_tau, stdp.tau_minus]).double()
         self.factors = torch.exp(-dt / taus).float().view(3, 1, 1)
         self.closed = torch.zeros_like(layer.theta)
-        """Steps until a neuron takes input again; below 1/2 it does."""
+        """Steps until a neuron takes input again; it does below 1/2."""
 
     def present(self, rates: Tensor, duration: float, generator: torch.Generator) -> Tensor:
-        """Output spikes [T, B, K] of random input spikes at rates [S, B, N]."""
+        """Returns output spikes [T, B, K] for random input spikes at rates [S, B, N]."""
         spikes = []
         for chance in rates * self.dt:
             uniform = torch.rand(round(duration / self.dt), *chance.shape, generator=generator)
@@ -41,7 +41,7 @@ class PeerLayer:
         return torch.cat(spikes)
 
     def run(self, raster: Tensor) -> Tensor:
-        """Output spikes, bool [T, B, K], of input spikes, float [T, B, N]."""
+        """Returns output spikes, bool [T, B, K], for input spikes, float [T, B, N]."""
         neuron, stdp = self.circuit.neuron, self.circuit.stdp
         threshold, keep_pre = neuron.threshold - neuron.rest, exp(-self.dt / stdp.tau_plus)
         weight, columns, pre, closed = self.weight, self.weight.mT, self.pre, self.closed

@@ -1,4 +1,4 @@
-"""What the paper says of fatiguing STDP, and what we add, as rows of a run's result."""
+"""Claims of the paper about fatiguing STDP, and our own, as rows of a run's result."""
 
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import Row, judged
@@ -9,12 +9,12 @@ GRADED = "rates from 2 to 80 Hz"
 
 
 def claims(found: dict[str, float], seeds: int, asserted: bool) -> list[Claim]:
-    """The claims of the paper's abstract, of its theory as we derive it, and of our own tests.
+    """Returns claims of the paper's abstract, of its theory as we derive it, and of our own tests.
 
     Args:
-        found: what :func:`plastorch.experiments.fstdp.metrics.metrics` gave.
-        seeds: spike trains of each condition.
-        asserted: False where the run is no evidence: smoke runs and other settings.
+        found: figures from :func:`plastorch.experiments.fstdp.metrics.metrics`.
+        seeds: number of spike trains per condition.
+        asserted: False if the run is no evidence: a smoke run or other settings.
     """
     many = f"mean of {seeds} seeds"
     rows = _selection(found, many) + _theory(found, many) + _controls(found, many)
@@ -23,7 +23,7 @@ def claims(found: dict[str, float], seeds: int, asserted: bool) -> list[Claim]:
 
 
 def _selection(found: dict[str, float], many: str) -> list[Row]:
-    """Who finds the correlated inputs."""
+    """Makes claims about which rules find the correlated inputs."""
     finds = min(found[f"slow_{c}_fstdp_auc"] for c in CLEAR)
     fooled = max(found[f"slow_{c}_stdp_auc"] for c in CLEAR)
     always = max(found[f"slow_{c}_stdp_auc_worst"] for c in CLEAR)
@@ -97,7 +97,7 @@ def _selection(found: dict[str, float], many: str) -> list[Row]:
 
 
 def _theory(found: dict[str, float], many: str) -> list[Row]:
-    """What the closed forms predict."""
+    """Makes claims about the predictions of the closed forms."""
     enough = min(found[f"slow_0.5_strength_{x}_auc"] for x in (0.5, 1.0, 2.5, 10.0))
     rows = [
         Row(
@@ -191,7 +191,7 @@ def _theory(found: dict[str, float], many: str) -> list[Row]:
 
 
 def _controls(found: dict[str, float], many: str) -> list[Row]:
-    """Where fatigue must act, and classical STDP."""
+    """Makes claims about where fatigue must act, and about classical STDP."""
     places = ("slow_0.5", "fast", "both")
     return [
         Row(
@@ -228,7 +228,7 @@ def _controls(found: dict[str, float], many: str) -> list[Row]:
 
 
 def _covariance(found: dict[str, float], many: str) -> list[Row]:
-    """What the weights are a read-out of."""
+    """Makes claims about what the weights read out."""
     return [
         Row(
             "ranks",
@@ -265,7 +265,7 @@ def _covariance(found: dict[str, float], many: str) -> list[Row]:
 
 
 def _machinery(found: dict[str, float], many: str) -> list[Row]:
-    """Engines that agree, and devices that are not ideal."""
+    """Makes claims about agreement of engines, and about devices that are not ideal."""
     return [
         Row(
             "engines",

@@ -1,4 +1,4 @@
-"""When timing is learned rather than rates, by theory and by simulation; and what it costs."""
+"""Figures of when timing is learned rather than rates, in theory and simulation; and the cost."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES_AT = 4.0
-"""Ratio of rates of the lines, or the nearest there is."""
+"""Ratio of rates at which lines are drawn; the nearest one if it is missing."""
 _STRENGTH = "fatigue of slow inputs, U r τ"
 
 
@@ -35,19 +35,19 @@ def draw_condition(
     margin: Array,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Who finds slow correlated inputs among fast ones: simulated, and where theory expects it.
+    """Draws where slow correlated inputs are found among fast ones, simulated and by theory.
 
     Args:
-        ratios: of fast to slow rates [R].
-        correlations: c [C].
-        strengths: of fatigue, U r τ [X], ascending.
+        ratios: ratios of fast to slow rates [R].
+        correlations: correlations c [C].
+        strengths: strengths of fatigue, U r τ [X], ascending.
         auc: area under the ROC curve, simulated [R, C, X].
-        margin: of the analytic condition, above 0 where timing is learned [R, C, X].
-        theme: colours.
+        margin: margin of the analytic condition, above 0 where timing is learned [R, C, X].
+        theme: colors.
 
     Returns:
         A figure: an axes with a line per correlation at one ratio and a diamond where the condition
-        is met, then a picture per ratio with a line along the condition; its last axes is a scale.
+        is met, then an image per ratio with a line along the condition; its last axes is a scale.
 
     Example:
         >>> grid = np.array([[[0.0, 1.0]]])
@@ -90,17 +90,17 @@ def draw_cost(
     spike_seconds: Array,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Time per simulated second against synapses and against input spikes, both on log scales.
+    """Draws time per simulated second against synapses and against input spikes, on log scales.
 
     Args:
-        synapses: [A].
+        synapses: numbers of synapses [A].
         synapse_seconds: CPU seconds per simulated second [A].
-        spikes: per simulated second [B].
+        spikes: input spikes per simulated second [B].
         spike_seconds: CPU seconds per simulated second [B].
-        theme: colours.
+        theme: colors.
 
     Returns:
-        A figure with two axes; each has a line of what was measured and one of slope 1.
+        A figure with two axes; each has a line of the measured times and one of slope 1.
 
     Example:
         >>> x, y = np.array([1.0, 2.0]), np.array([3.0, 6.0])
@@ -132,7 +132,7 @@ def draw_cost(
 
 
 def condition(run: RunData) -> Panel | None:
-    """The panel of the analytic condition, if the run kept its grid.
+    """Returns the panel of the analytic condition, if the run kept its grid.
 
     Example:
         >>> from pathlib import Path
@@ -166,7 +166,7 @@ def condition(run: RunData) -> Panel | None:
 
 
 def cost(run: RunData) -> Panel | None:
-    """The panel of the cost of a simulated second, if the run measured it.
+    """Returns the panel of the cost of a simulated second, if the run measured it.
 
     Example:
         >>> from pathlib import Path
@@ -216,7 +216,7 @@ def _lines(
 
 
 def _onset(strengths: Array, margin: Array) -> float | None:
-    """Where a margin first gets positive, on the scale of logarithms; None if it never does."""
+    """Returns where a margin first gets positive, on a log scale; None if it never does."""
     above = np.flatnonzero(margin > 0)
     if not len(above) or above[0] == 0:
         return None
@@ -228,7 +228,7 @@ def _onset(strengths: Array, margin: Array) -> float | None:
 
 
 def _along(axes: "Axes", inside: Array, theme: Theme) -> None:
-    """A line along the cells of a picture that are inside."""
+    """Draws a line around the cells of an image that are inside."""
     from matplotlib.collections import LineCollection
 
     rows, columns = inside.shape

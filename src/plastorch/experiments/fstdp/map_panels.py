@@ -1,4 +1,4 @@
-"""Weather stations on a map, by what a neuron learned of them."""
+"""Weather stations on a map, with what a neuron learned about them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,30 +22,30 @@ MAPS = {
     "weights_memristive": "the same, phase-change synapses",
     "covariance_sums": "row sums of the normalised covariance",
 }
-"""Arrays that are shown, and what they are."""
+"""Arrays that are shown, and their titles."""
 CLUSTERS = "clusters of the normalised covariance"
 WEST, EAST, SOUTH, NORTH = -126.0, -66.0, 24.0, 50.0
-"""Degrees of what is shown: the contiguous states."""
+"""Bounds of the map, degrees: the contiguous states."""
 _WIDTH = 4.0
-"""Inches that a map is wide."""
+"""Width of a map, inches."""
 
 
 def draw_map(
     longitude: Array, latitude: Array, maps: Mapping[str, Array], theme: Theme = LIGHT
 ) -> "Figure":
-    """Stations of the contiguous USA, a map for each thing there is to say of them.
+    """Draws stations of the contiguous USA, one map for each quantity.
 
     Args:
-        longitude: degrees [S].
-        latitude: degrees [S].
-        maps: by title, a value of each station, or its cluster (int; below 0, it is in none) [S].
-        theme: colours.
+        longitude: longitudes, degrees [S].
+        latitude: latitudes, degrees [S].
+        maps: a value per station, or its cluster (int; below 0 for none), by title [S].
+        theme: colors.
 
     Returns:
         A figure with an axes per map, and a scale beside each map of values.
 
     Raises:
-        InputError: if a map has another number of stations.
+        InputError: a map has another number of stations.
 
     Example:
         >>> east, north = np.array([-100.0, -80.0]), np.array([40.0, 30.0])
@@ -72,7 +72,7 @@ def draw_map(
 
 
 def stations(run: RunData) -> Panel | None:
-    """The panel of the map, if the run kept where its stations are.
+    """Returns the panel of maps, if the run kept the places of its stations.
 
     Example:
         >>> from pathlib import Path
@@ -105,7 +105,7 @@ def stations(run: RunData) -> Panel | None:
 
 
 def _values(axes: "Axes", x: Array, y: Array, values: Array, theme: Theme) -> None:
-    """Shades, the largest values on top."""
+    """Draws shaded values, the largest on top."""
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("shade", (theme.grid, theme.shade[1]))
@@ -121,7 +121,7 @@ def _values(axes: "Axes", x: Array, y: Array, values: Array, theme: Theme) -> No
 
 
 def _clusters(axes: "Axes", x: Array, y: Array, values: Array, theme: Theme) -> None:
-    """A colour and a marker per cluster, the largest cluster first."""
+    """Draws a color and a marker per cluster, the largest cluster first."""
     alone = values < 0
     axes.scatter(x[alone], y[alone], _size(len(x)) / 3, theme.muted, linewidths=0, alpha=0.6)
     names, counts = np.unique(values[~alone], return_counts=True)

@@ -1,4 +1,4 @@
-"""What the log of an fstdp-synthetic run comes to: its metrics, and arrays for the report."""
+"""Metrics of an fstdp-synthetic run from its log, and arrays for the report."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ AVERAGED = (
     *("time_to_95", "precision", "output_rate", "weight_members", "weight_others"),
     *("rank_with_covariance", "rank_with_rate", "rank_of_members"),
 )
-"""What is told of each condition and rule, as the mean over spike trains."""
+"""Figures of each condition and rule, as means over spike trains."""
 CLEAR = (0.1, 0.2, 0.5, 0.8)
-"""Correlations that the claims are about; 0.05 is measured beside them."""
+"""Correlations that the claims are about; 0.05 is measured besides."""
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """The figures of a run by name.
+    """Returns the figures of a run by name.
 
     Args:
         records: lines of ``metrics.jsonl``.
@@ -50,7 +50,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _of_streams(rows: Sequence[Record]) -> dict[str, float]:
-    """Means over spike trains, and the worst area under the ROC curve."""
+    """Returns means over spike trains, and the worst area under the ROC curve."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for row in rows:
         name = f"{row['condition']}_{row['rule']}".replace("-", "_")
@@ -67,7 +67,7 @@ def _of_streams(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _of_theory(rows: Sequence[Record]) -> dict[str, float]:
-    """Errors of the mean resource, of ratios of drive, and of the mean-field drift."""
+    """Returns errors of the mean resource, of ratios of drive, and of the mean-field drift."""
     resource = {(r["rate"], r["tau_fatigue"]): r for r in rows if "resource" in r}
     errors = [float(r["resource"]) / float(r["expected"]) - 1 for r in resource.values()]
     slow, fast = 10.0, 40.0
@@ -95,7 +95,7 @@ def _of_theory(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _of_boundary(rows: Sequence[Record]) -> dict[str, float]:
-    """How well the condition tells where correlated inputs beat fast ones."""
+    """Returns how well the condition predicts where correlated inputs beat fast ones."""
     right = [(float(row["margin"]) > 0) == (float(row["auc_fast"]) > 0.5) for row in rows]
     found = {"condition_agreement": mean(map(float, right))}
     pairs = []
@@ -117,7 +117,7 @@ def _of_boundary(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _curve(rows: Sequence[Record], ratio: float, correlation: float) -> list[Record]:
-    """Means over spike trains by strength of fatigue."""
+    """Returns means over spike trains by strength of fatigue."""
     chosen = [r for r in rows if (r["ratio"], r["correlation"]) == (ratio, correlation)]
     strengths = sorted({float(row["strength"]) for row in chosen})
     curve: list[Record] = []
@@ -129,8 +129,8 @@ def _curve(rows: Sequence[Record], ratio: float, correlation: float) -> list[Rec
 
 
 def _crossing(curve: Sequence[Record], name: str, level: float) -> float | None:
-    """Strength at which a figure first exceeds a level, on a logarithmic scale; None if never
-    below, or never above."""
+    """Returns the strength at which a figure first exceeds a level, on a log scale; None if it is
+    never below or never above."""
     before = None
     for point in curve:
         x, y = float(point["strength"]), float(point[name])
@@ -144,7 +144,7 @@ def _crossing(curve: Sequence[Record], name: str, level: float) -> float | None:
 
 
 def _of_memristive(rows: Sequence[Record]) -> dict[str, float]:
-    """Areas under the ROC curve with phase-change synapses, and what they lose."""
+    """Returns areas under the ROC curve with phase-change synapses, and their losses."""
     found = {}
     several = max(int(row["pairs"]) for row in rows)
     for pairs, name in ((1, "one_pair"), (several, "several_pairs")):
@@ -159,7 +159,7 @@ def _of_memristive(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def grid_arrays(records: Sequence[Record]) -> dict[str, Tensor]:
-    """What the report draws of the grids: axes, and means over spike trains.
+    """Returns arrays of the grids for the report: axes, and means over spike trains.
 
     Args:
         records: lines of ``metrics.jsonl``.
@@ -200,7 +200,7 @@ def _axis(rows: Sequence[Record], axis: str) -> Tensor:
 def _table(
     rows: Sequence[Record], axes: Sequence[str], name: str, all_rows: Sequence[Record] = ()
 ) -> Tensor:
-    """Means of a figure by the values of some settings; NaN where there is none."""
+    """Returns means of a figure by the values of some settings; NaN where there is none."""
     places = [sorted({float(row[axis]) for row in all_rows or rows}) for axis in axes]
     total, count = np.zeros([len(p) for p in places]), np.zeros([len(p) for p in places])
     for row in rows:

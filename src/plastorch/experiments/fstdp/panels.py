@@ -11,7 +11,7 @@ PHASES = {
     *("streams", "boundary", "grid", "memristive", "agreement", "example", "cost"),
     *("stations", "map", "stand-in", "names", "controls"),
 }
-"""Phases whose records are in no order of their own."""
+"""Phases whose records have no order of their own."""
 
 
 def panels(run: RunData) -> list[Panel]:
