@@ -1,4 +1,4 @@
-"""What the settings of all experiments share: types and ranges are checked, presets fill in."""
+"""Common base of all experiments' settings: checks of types and ranges, and presets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -10,13 +10,13 @@ from plastorch.engine.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers that a setting may be.
+    """Range of numbers that a setting accepts.
 
     Args:
-        least: the smallest.
-        most: the largest.
-        above: the smallest is itself too small.
-        below: the largest is itself too large.
+        least: lower bound.
+        most: upper bound.
+        above: whether the lower bound itself is excluded.
+        below: whether the upper bound itself is excluded.
 
     Example:
         >>> print(Range(0, 1, below=True))
@@ -44,28 +44,28 @@ class Range:
 Count = Annotated[int, Range(1, 10**9)]
 CountOrZero = Annotated[int, Range(0, 10**9)]
 Repeats = Annotated[int, Range(1, 10_000)]
-"""Of something that is listed before it is done."""
+"""Number of items that are listed before they are run."""
 Size = Annotated[int, Range(1, 10**6)]
-"""Of a layer, or of a batch."""
+"""Size of a layer or batch."""
 Pairs = Annotated[int, Range(1, 1000)]
-"""Of phase-change devices per weight."""
+"""Pairs of phase-change devices per weight."""
 Processes = Annotated[int, Range(1, 1000)]
 ProcessesOrNone = Annotated[int, Range(0, 1000)]
-"""Side by side."""
+"""Number of processes side by side."""
 Rate = Annotated[float, Range(0, 100, above=True)]
-"""Of learning."""
+"""Learning rate."""
 Positive = Annotated[float, Range(0, 10**6, above=True)]
 Weight = Annotated[float, Range(0, 10**6)]
-"""Of a part of a loss."""
+"""Weight of a part of a loss."""
 Share = Annotated[float, Range(0, 1)]
 Fraction = Annotated[float, Range(0, 1, below=True)]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of the settings of an experiment: a frozen dataclass, all of whose fields have defaults.
+    """Base class of an experiment's settings: a frozen dataclass whose fields all have defaults.
 
-    Each value must be of its field's type, and in the :class:`Range` that annotates it.
+    Each value must have its field's type, and be in the :class:`Range` that annotates it.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Settings:
     """
 
     def __new__(cls, *args: Any, **given: Any) -> Self:
-        """Remembers what was given: a preset leaves it alone, even if it is the default."""
+        """Remembers the given settings: a preset leaves them alone, even if they equal defaults."""
         self = super().__new__(cls)
         names = [field.name for field in fields(cls)]
         object.__setattr__(self, "_given", {*names[: len(args)], *given})
@@ -103,7 +103,7 @@ class Settings:
                 object.__setattr__(self, name, value)
 
     def preset_settings(self) -> Mapping[str, Any]:
-        """By name, what takes the place of defaults."""
+        """Returns the preset's values by name, which replace defaults."""
         return {}
 
 
@@ -146,7 +146,7 @@ def _choices(kinds: tuple[Any, ...]) -> str:
 
 
 def _is(value: Any, hint: Any) -> bool:
-    """Whether a value is of a plain type; no text is empty."""
+    """Whether a value is of a plain type; an empty string is not."""
     if hint is float:
         return type(value) in (int, float)
     return type(value) is hint and value != ""

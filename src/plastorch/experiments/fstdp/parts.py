@@ -37,27 +37,27 @@ CORRELATIONS = (0.05, 0.1, 0.2, 0.5, 0.8)
 RATIOS = (1.0, 2.0, 4.0, 8.0)
 JITTERS = (0.0, 0.002, 0.005, 0.01)
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0)
-"""U r τ of slow inputs, with U = 0.5."""
+"""Strengths U r τ of fatigue of slow inputs, with U = 0.5."""
 
 
 def strength_rule(strength: float) -> FatiguingSTDP:
-    """The rule whose fatigue of slow inputs, U r τ, is of some strength."""
+    """Returns the rule whose fatigue of slow inputs, U r τ, has this strength."""
     return FatiguingSTDP(fatigue=0.5, tau_fatigue=strength / (0.5 * SLOW))
 
 
 def learn(
     stream: Stream, rule: FatiguingSTDP, duration: float, pieces: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """A neuron that learns from spike trains.
+    """Simulates a neuron that learns from spike trains.
 
     Args:
-        stream: the spike trains.
-        rule: constants, of one network.
-        duration: seconds.
-        pieces: equal ones, after which weights are looked at.
+        stream: spike trains to learn from.
+        rule: constants of one network.
+        duration: length of the spike trains, seconds.
+        pieces: number of equal pieces after which weights are recorded.
 
     Returns:
-        Weights at first and after each piece [pieces + 1, N]; times of output spikes, seconds.
+        Initial weights and those after each piece [pieces + 1, N]; times of output spikes, seconds.
     """
     state = initial_state(rule, 1, INPUTS)
     course, times = [state.synapses.weight[0]], []
@@ -70,11 +70,11 @@ def learn(
 
 
 def resource_jobs(duration: float, seed: int) -> list[Job]:
-    """Mean resource at the spikes of Poisson inputs, against its closed form.
+    """Returns jobs that compare the mean resource at Poisson spikes with its closed form.
 
     Args:
-        duration: of the other parts, seconds; with 100, about 200,000 spikes are counted.
-        seed: of the spikes.
+        duration: length of the other parts, seconds; with 100, about 200,000 spikes are counted.
+        seed: random seed of the spikes.
     """
 
     def job(rate: float) -> list[Record]:
@@ -99,12 +99,12 @@ def resource_jobs(duration: float, seed: int) -> list[Job]:
 
 
 def drift_jobs(duration: float, seeds: int, seed: int) -> list[Job]:
-    """Drift of weights that are held, against the mean field.
+    """Returns jobs that compare the drift of fixed weights with the mean field.
 
     Args:
-        duration: seconds.
-        seeds: spike trains of each condition.
-        seed: of the spikes.
+        duration: length of the spike trains, seconds.
+        seeds: number of spike trains per condition.
+        seed: random seed of the spikes.
     """
 
     def job(place: int, condition: Condition, fatigue: float, tau: float) -> list[Record]:
@@ -144,12 +144,12 @@ def drift_jobs(duration: float, seeds: int, seed: int) -> list[Job]:
 
 
 def boundary_jobs(duration: float, seeds: int, seed: int) -> list[Job]:
-    """Strengths of fatigue x ratios of rates x correlations, with the analytic condition's word.
+    """Returns jobs for strengths x ratios of rates x correlations, with the analytic prediction.
 
     Args:
-        duration: seconds.
-        seeds: spike trains of each condition.
-        seed: of the spikes.
+        duration: length of the spike trains, seconds.
+        seeds: number of spike trains per condition.
+        seed: random seed of the spikes.
     """
 
     def job(ratio: float, correlation: float, number: int) -> list[Record]:
@@ -172,13 +172,13 @@ def boundary_jobs(duration: float, seeds: int, seed: int) -> list[Job]:
 
 
 def grid_jobs(rules: dict[str, FatiguingSTDP], duration: float, seeds: int, seed: int) -> list[Job]:
-    """Places x correlations x ratios of rates x jitters.
+    """Returns jobs for places x correlations x ratios of rates x jitters.
 
     Args:
-        rules: that learn, by name.
-        duration: seconds.
-        seeds: spike trains of each condition.
-        seed: of the spikes.
+        rules: learning rules by name.
+        duration: length of the spike trains, seconds.
+        seeds: number of spike trains per condition.
+        seed: random seed of the spikes.
     """
 
     def job(place: int, condition: Condition, number: int) -> list[Record]:
@@ -203,14 +203,14 @@ def grid_jobs(rules: dict[str, FatiguingSTDP], duration: float, seeds: int, seed
 def memristive_jobs(
     rule: FatiguingSTDP, pairs: int, duration: float, seeds: int, seed: int
 ) -> list[Job]:
-    """A rule with phase-change synapses, of one pair of devices and of several.
+    """Returns jobs for a rule with phase-change synapses, of one pair of devices and of several.
 
     Args:
-        rule: constants, of one network.
-        pairs: of devices.
-        duration: seconds.
-        seeds: spike trains of each condition.
-        seed: of the spikes.
+        rule: constants of one network.
+        pairs: pairs of devices per weight.
+        duration: length of the spike trains, seconds.
+        seeds: number of spike trains per condition.
+        seed: random seed of the spikes.
     """
 
     def job(correlation: float, number: int) -> list[Record]:
@@ -233,12 +233,12 @@ def memristive_jobs(
 
 
 def agreement_jobs(rules: dict[str, FatiguingSTDP], duration: float, seed: int) -> list[Job]:
-    """The same spike trains from spike to spike and step by step.
+    """Returns jobs that simulate the same spike trains event by event and step by step.
 
     Args:
-        rules: that learn, by name.
-        duration: seconds.
-        seed: of the spikes.
+        rules: learning rules by name.
+        duration: length of the spike trains, seconds.
+        seed: random seed of the spikes.
     """
 
     def job(name: str, rule: FatiguingSTDP) -> list[Record]:

@@ -1,4 +1,4 @@
-"""What is learned of stations from their rain, and how it is judged."""
+"""Learning about stations from their rain, and the evaluation of what is learned."""
 
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from plastorch.spiking.fatigue.rule import IDEAL, FatiguingSTDP, initial_state
 from plastorch.spiking.synapses import PhaseChangeSynapses, Synapses
 
 HOUR = 0.01
-"""Seconds of network time."""
+"""An hour in network time, seconds."""
 SHARE = 0.25
-"""Of the stations that count as selected: those of the largest weights."""
+"""Share of the stations that count as selected: those with the largest weights."""
 SMALLEST = 10
-"""Stations of a cluster of the normalised covariances."""
+"""Minimum number of stations in a cluster of the normalized covariances."""
 
 
 def learn(
@@ -28,16 +28,16 @@ def learn(
     synapses: Synapses[Any] = IDEAL,
     random: torch.Generator | None = None,
 ) -> Tensor:
-    """Weights that a neuron learns from rain.
+    """Returns the weights that a neuron learns from rain.
 
     Args:
-        rain: spikes, bool [T, S].
-        rule: constants, of one network.
-        synapses: what stores the weights.
-        random: of the synapses' noise.
+        rain: rain as spikes, bool [T, S].
+        rule: constants of one network.
+        synapses: synapses that store the weights.
+        random: random generator of the synapses' noise.
 
     Returns:
-        [S].
+        Weights [S].
     """
     hours, stations = rain.shape
     state = initial_state(rule, 1, stations, synapses)
@@ -50,18 +50,18 @@ def learn(
 
 
 def selected(weight: Tensor, count: int) -> Tensor:
-    """Which stations have the largest weights, bool [S]."""
+    """Returns the stations with the largest weights, bool [S]."""
     chosen = torch.zeros(len(weight), dtype=torch.bool)
     chosen[weight.argsort(descending=True, stable=True)[:count]] = True
     return chosen
 
 
 def mean_distance(distances: Tensor, chosen: Tensor) -> float:
-    """Mean distance between two of the chosen stations, km.
+    """Returns the mean distance between two of the chosen stations, km.
 
     Args:
-        distances: km [S, S].
-        chosen: bool [S], or their indices.
+        distances: distances, km [S, S].
+        chosen: chosen stations, bool [S], or their indices.
 
     Example:
         >>> mean_distance(torch.tensor([[0.0, 5.0], [5.0, 0.0]]), torch.tensor([True, True]))
@@ -72,16 +72,16 @@ def mean_distance(distances: Tensor, chosen: Tensor) -> float:
 
 
 class Reference(NamedTuple):
-    """What a neuron should find, computed from the whole record."""
+    """Correct results, computed from the whole record, with which a neuron is compared."""
 
     covariance: Tensor
-    """Normalised [S, S]."""
+    """Normalized covariance [S, S]."""
     clusters: list[Tensor]
     """Stations connected by covariances beyond chance, each bool [S]."""
 
     @classmethod
     def of(cls, rain: Tensor, random: torch.Generator) -> "Reference":
-        """That of some rain, bool [T, S]; ``random`` makes the chance that it has to exceed."""
+        """Returns the reference for rain, bool [T, S]; ``random`` draws its chance level."""
         counts = rain.double()
         covariance = normalised_covariance(counts)
         label = connected(covariance > chance_level(counts, random, quantile=1.0))
@@ -91,7 +91,7 @@ class Reference(NamedTuple):
 
 
 def judge(weight: Tensor, rain: Tensor, distances: Tensor, reference: Reference) -> Record:
-    """How near each other the selected stations are, and how it compares with the reference."""
+    """Returns how close the selected stations are, and how they compare with the reference."""
     covariance, clusters = reference
     count, sums = round(SHARE * len(weight)), covariance.sum(dim=1)
     chosen = selected(weight, count)
@@ -107,5 +107,5 @@ def judge(weight: Tensor, rain: Tensor, distances: Tensor, reference: Reference)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:
-    """Spearman's, of two vectors."""
+    """Returns Spearman's correlation of two vectors."""
     return float(spearmanr(first.numpy(), second.numpy()).statistic)

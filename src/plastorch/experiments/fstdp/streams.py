@@ -1,4 +1,4 @@
-"""Spike trains in which a group is correlated, and how well a neuron's weights point at it."""
+"""Spike trains with a correlated group, and how well a neuron's weights single it out."""
 
 from typing import Literal, NamedTuple
 
@@ -11,55 +11,55 @@ from plastorch.spiking.events import Events, gather, network_of
 
 INPUTS, MEMBERS = 200, 40
 DT = 1e-3
-"""Seconds: correlated inputs spike in the same time step."""
+"""Time step, seconds: correlated inputs spike in the same step."""
 SLOW = 10.0
-"""Rate of slow inputs, Hz; fast ones are some times as fast."""
+"""Rate of slow inputs, Hz; fast inputs have a multiple of it."""
 GRADED = (2.0, 80.0)
 """Range of graded rates, Hz, log-uniform."""
 DEPTH = 0.8
-"""Of the common modulation of distractors' rates."""
+"""Depth of the common modulation of distractors' rates."""
 EVENT_SIZE = 5
-"""Correlated inputs that spike at once in what counts as a common event."""
+"""Number of correlated inputs that spike at once in a common event."""
 
 Place = Literal["slow", "fast", "both", "graded"]
 
 
 class Condition(NamedTuple):
-    """What kind of spike trains."""
+    """A condition under which spike trains are drawn."""
 
     place: Place
-    """Which inputs are correlated: slow ones, fast ones, half of each; or rates are graded."""
+    """Correlated inputs: slow ones, fast ones, half of each, or of graded rates."""
     correlation: float
-    """c, in [0, 1]."""
+    """Correlation c, in [0, 1]."""
     ratio: float = 4.0
-    """Rate of the fast half of the inputs to that of the slow half."""
+    """Rate of the fast half of the inputs relative to the slow half."""
     jitter: float = 0.0
     """Standard deviation of the time of a correlated spike, seconds."""
     frequency: float = 0.0
-    """Of the common modulation of distractors, fast inputs with independent spikes, Hz; 0: none."""
+    """Frequency of the common modulation of distractors (fast, independent inputs), Hz; 0: none."""
     members: int = MEMBERS
-    """Correlated inputs."""
+    """Number of correlated inputs."""
 
 
 class Stream(NamedTuple):
-    """Spike trains of one network, and what they are made of."""
+    """Spike trains of one network, and their properties."""
 
     events: Events
     rates: Tensor
-    """Hz [N]."""
+    """Rates, Hz [N]."""
     members: Tensor
-    """Which inputs are correlated, bool [N]."""
+    """Correlated inputs, bool [N]."""
     distractors: Tensor
-    """Which share a modulation of their rates, bool [N]."""
+    """Inputs that share a modulation of their rates, bool [N]."""
 
 
 def make_stream(condition: Condition, duration: float, generator: torch.Generator) -> Stream:
     """Draws spike trains.
 
     Args:
-        condition: of what kind.
-        duration: seconds.
-        generator: on the CPU.
+        condition: condition of the spike trains.
+        duration: length of the spike trains, seconds.
+        generator: random generator on the CPU.
 
     Example:
         >>> stream = make_stream(Condition("slow", 0.5), 1.0, torch.Generator().manual_seed(0))
@@ -96,16 +96,16 @@ def make_stream(condition: Condition, duration: float, generator: torch.Generato
 def modulated(
     events: Events, which: Tensor, frequency: float, generator: torch.Generator
 ) -> Events:
-    """Spikes of which some inputs lose a share that goes up and down, the same for all of them.
+    """Removes a share of spikes that rises and falls, the same for all the inputs concerned.
 
     Args:
-        events: of one network.
+        events: events of one network.
         which: inputs that lose spikes, bool [N].
-        frequency: of the sine, Hz.
-        generator: on the CPU.
+        frequency: frequency of the sine, Hz.
+        generator: random generator on the CPU.
 
     Returns:
-        Events in which rates of those inputs are (1 + 0.8 sin) / 1.8 of what they were.
+        Events in which rates of those inputs are (1 + 0.8 sin) / 1.8 of their former values.
     """
     wave = (1 + DEPTH * torch.sin(2 * torch.pi * frequency * events.times)) / (1 + DEPTH)
     kept = torch.rand(len(wave), generator=generator, dtype=wave.dtype) < torch.where(
@@ -115,7 +115,7 @@ def modulated(
 
 
 def common_events(stream: Stream, duration: float) -> Tensor:
-    """Times of the steps in which many correlated inputs spike, seconds, float64 [C]."""
+    """Returns the times of steps in which many correlated inputs spike, seconds, float64 [C]."""
     own = stream.events.times[stream.members[stream.events.source]]
     steps = (own / DT + 0.5).long()
     counts = torch.bincount(steps, minlength=round(duration / DT))
@@ -123,11 +123,11 @@ def common_events(stream: Stream, duration: float) -> Tensor:
 
 
 def area_under_roc(scores: Tensor, positive: Tensor) -> float:
-    """Chance that a positive scores above a negative, ties counting half.
+    """Returns the probability that a positive scores above a negative, ties counting half.
 
     Args:
-        scores: [N].
-        positive: bool [N].
+        scores: scores [N].
+        positive: positive items, bool [N].
 
     Example:
         >>> area_under_roc(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([True, False, False]))
@@ -139,15 +139,15 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
 
 
 def selection(stream: Stream, weight: Tensor) -> dict[str, float]:
-    """How well weights tell correlated inputs from others.
+    """Measures how well weights separate correlated inputs from others.
 
     Args:
-        stream: what was learned from.
-        weight: [N].
+        stream: spike trains that were learned from.
+        weight: weights [N].
 
     Returns:
-        Areas under the ROC curve against all others, slow ones, fast ones and distractors, as far
-        as there are any; the difference of means in pooled standard deviations.
+        Areas under the ROC curve against all others, slow ones, fast ones and distractors, where
+        there are any; the difference of means in pooled standard deviations.
     """
     members, fast = stream.members, stream.rates > SLOW
     groups = {
@@ -171,12 +171,12 @@ def selection(stream: Stream, weight: Tensor) -> dict[str, float]:
 
 
 def precision(spikes: Tensor, common: Tensor, window: float = 0.01) -> float:
-    """Share of output spikes within some time after a common event.
+    """Returns the share of output spikes that closely follow a common event.
 
     Args:
         spikes: times of output spikes, seconds [S].
         common: times of common events, seconds, in order [C].
-        window: seconds.
+        window: maximum delay, seconds.
 
     Example:
         >>> precision(torch.tensor([0.105, 0.2]), torch.tensor([0.1]))

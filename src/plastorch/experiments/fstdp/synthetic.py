@@ -44,17 +44,17 @@ from plastorch.spiking.fatigue.theory import mean_resource
 PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
 
 FREQUENCIES = (0.5, 1.0, 2.0)
-"""Of distractors' rates, Hz."""
+"""Frequencies of the modulation of distractors' rates, Hz."""
 DEEP = 4.0
-"""Seconds of recovery that fatigue even an input of 2 Hz."""
+"""Recovery time that fatigues even an input of 2 Hz, seconds."""
 SETTLING = 10.0
-"""Seconds of the shortest spike trains: in them, thresholds find their level."""
+"""Length of the shortest spike trains, in which thresholds settle, seconds."""
 PIECES = 20
-"""After each of which weights are looked at."""
+"""Number of pieces after which weights are recorded."""
 WINDOW = 0.02
-"""Seconds of a bin in which spikes are counted for covariances."""
+"""Bin in which spikes are counted for covariances, seconds."""
 KINDS = ("fstdp", "stdp", "efficacy", "pair", "pair-fatigue")
-"""Rules that are compared everywhere."""
+"""Rules that are compared under all conditions."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class FstdpSyntheticConfig(Settings):
 
 
 def conditions() -> dict[str, tuple[Condition, tuple[str, ...]]]:
-    """What the claims are about: spike trains by name, and the rules that learn from them."""
+    """Returns the conditions of the claims by name, and the rules that learn from them."""
     two, graded = ("stdp", "fstdp"), ("stdp", "fstdp", "deep")
     strengths = tuple(f"strength-{x}" for x in STRENGTHS)
     found: dict[str, tuple[Condition, tuple[str, ...]]] = {}
@@ -119,15 +119,15 @@ def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
-        config: what to run.
-        session: where, with which seed.
+        config: settings of the run.
+        session: run folder and seed.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a checkpoint to resume is unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a checkpoint to resume is unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     ordinary = config == FstdpSyntheticConfig() and not session.quick
     if session.quick:
@@ -153,7 +153,7 @@ def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
 
 
 def _phases(config: FstdpSyntheticConfig, seed: int) -> dict[str, list[Job]]:
-    """All parts by name."""
+    """Returns the jobs of all parts by name."""
     rules, seconds, few = config.rules(), config.duration, config.grid_seeds
     kinds = {name: rules[name] for name in KINDS}
     two = {name: rules[name] for name in ("stdp", "fstdp")}
@@ -169,7 +169,7 @@ def _phases(config: FstdpSyntheticConfig, seed: int) -> dict[str, list[Job]]:
 
 
 def _stream_jobs(config: FstdpSyntheticConfig, seed: int) -> list[Job]:
-    """The conditions of the claims, each on many spike trains."""
+    """Returns jobs for the conditions of the claims, each on many spike trains."""
     rules = config.rules()
 
     def job(place: int, name: str, number: int) -> list[Record]:
@@ -193,14 +193,14 @@ def _stream_jobs(config: FstdpSyntheticConfig, seed: int) -> list[Job]:
 def _judge(
     stream: Stream, rule: FatiguingSTDP, sums: Tensor, common: Tensor, duration: float
 ) -> Record:
-    """How well what a rule learns points at the correlated inputs.
+    """Measures how well the weights that a rule learns single out the correlated inputs.
 
     Args:
-        stream: what it learns from.
-        rule: constants.
-        sums: of the rows of the inputs' normalised covariance [N].
+        stream: spike trains to learn from.
+        rule: constants of the rule.
+        sums: row sums of the inputs' normalized covariance [N].
         common: times of common events, seconds.
-        duration: seconds.
+        duration: length of the spike trains, seconds.
     """
     course, spikes = learn(stream, rule, duration, PIECES)
     weight, late = course[-1], spikes[spikes > duration / 2]
@@ -221,7 +221,7 @@ def _judge(
 
 
 def _example(config: FstdpSyntheticConfig, seed: int, arrays: dict[str, Tensor]) -> list[Record]:
-    """One run: weights over time with and without fatigue, and the activity of its end."""
+    """Records one example: weights over time with and without fatigue, and activity at its end."""
     stream = make_stream(Condition("slow", 0.5), config.duration, generator(seed, 7))
     rules, pieces, span = config.rules(), 100, 0.5
     for name in ("stdp", "fstdp"):
@@ -240,7 +240,7 @@ def _example(config: FstdpSyntheticConfig, seed: int, arrays: dict[str, Tensor])
 
 
 def _cost(duration: float, arrays: dict[str, Tensor]) -> list[Record]:
-    """What a simulated second of the event-driven STDP layer costs, measured for a fifth of the
+    """Measures the cost of a simulated second of the event-driven STDP layer, over a fifth of the
     duration of the spike trains."""
     found = spiking_cost.cost(duration=duration / 5)
     arrays |= {name: torch.tensor(values) for name, values in found.items()}
@@ -248,14 +248,14 @@ def _cost(duration: float, arrays: dict[str, Tensor]) -> list[Record]:
 
 
 def _spearman(first: Tensor, second: Tensor) -> float:
-    """Rank correlation; 0 if one is constant."""
+    """Returns the rank correlation; 0 if one vector is constant."""
     if bool((first == first[0]).all() | (second == second[0]).all()):
         return 0.0
     return float(spearmanr(first.numpy(), second.numpy()).statistic)
 
 
 def _quick(config: FstdpSyntheticConfig) -> FstdpSyntheticConfig:
-    """The same with single and short spike trains: less than half a minute on one core."""
+    """Reduces settings to single, short spike trains: less than half a minute on one core."""
     return replace(config, seeds=1, grid_seeds=1, duration=SETTLING)
 
 

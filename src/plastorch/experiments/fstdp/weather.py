@@ -45,7 +45,7 @@ from plastorch.spiking.synapses import PhaseChangeSynapses
 PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
 YEARS = (2014, 2015, 2016, 2017, 2018)
 SHOWN = 2017
-"""Year whose map the report draws."""
+"""Year of the map in the report."""
 SPIKES = {"hours": rain_hours, "onsets": rain_onsets}
 
 
@@ -89,15 +89,15 @@ def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
-        config: what to run.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if the stations' records or a checkpoint to resume are missing or unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: the stations' records or a checkpoint to resume are missing or unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     ordinary = config == FstdpWeatherConfig() and not session.quick
     stations = load_precipitation(session.data) if config.world == "both" else None
@@ -124,7 +124,7 @@ def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
 def _station_jobs(
     config: FstdpWeatherConfig, seed: int, records: dict[int, Precipitation]
 ) -> list[Job]:
-    """Each year and kind of spikes by all rules; devices; k-means; chance."""
+    """Returns jobs for each year and kind of spikes by all rules; devices; k-means; chance."""
 
     def by_rules(year: int, kind: str) -> list[Record]:
         rain, distances = SPIKES[kind](records[year].amount), records[year].distances()
@@ -174,7 +174,7 @@ def _station_jobs(
 
 
 def _stand_in_jobs(config: FstdpWeatherConfig, seed: int) -> list[Job]:
-    """Worlds whose strongly correlated cluster is known, and dry."""
+    """Returns jobs for stand-in worlds whose strongly correlated cluster is known, and dry."""
 
     def job(number: int) -> list[Record]:
         world = stand_in_world(generator(seed, 0, number))
@@ -202,7 +202,7 @@ def _map(
     records: Precipitation,
     arrays: dict[str, Tensor],
 ) -> list[Record]:
-    """Where the stations of a year are, how often it rains there, and what is learned of them."""
+    """Records where a year's stations are, how often it rains, and what is learned about them."""
     rain, rules = rain_hours(records.amount), config.rules()
     reference = Reference.of(rain, generator(seed, SHOWN, 0))
     arrays["latitude"], arrays["longitude"] = records.latitude, records.longitude

@@ -1,4 +1,4 @@
-"""What the log of an fstdp-weather run comes to: its metrics and claims."""
+"""Metrics and claims of an fstdp-weather run from its log."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from typing import Any, Literal
 from plastorch.engine.run import Claim, Record
 
 CLUSTERS = 4
-"""Of k-means, so that they are as large as a selection, on average."""
+"""Number of clusters of k-means, so that they are as large as a selection on average."""
 DRAWS = 1000
-"""Random selections."""
+"""Number of random selections."""
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """The figures of a run by name: means over years, or over stand-in worlds.
+    """Returns the figures of a run by name: means over years, or over stand-in worlds.
 
     Args:
         records: lines of ``metrics.jsonl``.
@@ -36,14 +36,14 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
 def claims(
     found: dict[str, float], years: int, worlds: int, pairs: int, asserted: bool
 ) -> list[Claim]:
-    """What the paper says of weather data, and our own tests, as rows.
+    """Returns the paper's claims about weather data, and our own, as rows.
 
     Args:
-        found: what :func:`metrics` gave.
-        years: of real records; 0 if there are none.
-        worlds: that are made up.
-        pairs: of devices per weight.
-        asserted: False where the run is no evidence: smoke runs and other settings.
+        found: figures from :func:`metrics`.
+        years: number of years of real records; 0 if there are none.
+        worlds: number of stand-in worlds.
+        pairs: pairs of devices per weight.
+        asserted: False if the run is no evidence: a smoke run or other settings.
     """
     rows: list[Claim] = []
 
@@ -86,7 +86,7 @@ def claims(
 
 
 def _station_claims(found: dict[str, float], years: int, pairs: int, claim: Any) -> None:
-    """Of the real stations."""
+    """Makes claims about the real stations."""
     near = f"mean distance between selected stations, km, mean of {years} years"
     for kind, words in (("hours", "hours with rain"), ("onsets", "beginnings of rain")):
         claim(
