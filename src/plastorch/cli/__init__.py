@@ -91,7 +91,6 @@ def _ended(why: str, status: int) -> int:
 
 def list_experiments(arguments: list[str]) -> int:
     """Runs ``plastorch list``."""
-    from plastorch.cli.parse import parse
     from plastorch.data import CATALOGUE, data_root
     from plastorch.data.status import at_hand
     from plastorch.experiments.registry import broken, experiments
@@ -106,7 +105,11 @@ def list_experiments(arguments: list[str]) -> int:
 
         data: Path | None = None
 
-    options = parse(Options, "plastorch list", arguments)
+    options = Options()
+    if arguments:  # tyro takes longer to import than all the rest
+        from plastorch.cli.parse import parse
+
+        options = parse(Options, "plastorch list", arguments)
     longest = max(map(len, experiments()))
     print("Costs are those of two CPU cores; data is read from", data_root(options.data))
     for paper in dict.fromkeys(experiment.paper for experiment in experiments().values()):

@@ -36,8 +36,8 @@ class Tree:
         Args:
             chosen: for each file, whether to keep it.
         """
-        files, labels = (tuple(compress(each, chosen)) for each in (self.files, self.labels))
-        return replace(self, files=files, labels=labels)
+        files, labels = compress(self.files, chosen), compress(self.labels, chosen)
+        return replace(self, files=tuple(files), labels=tuple(labels))
 
 
 def is_own_folder(root: Path) -> bool:
