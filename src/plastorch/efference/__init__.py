@@ -1,4 +1,4 @@
-"""Efference copies: self-supervision that knows what it did to its views."""
+"""Self-supervised learning with efference copies: the model knows how its views were made."""
 
 from plastorch.efference.actions import (
     AUDIO_FACTORS,

@@ -1,9 +1,9 @@
-"""What was done to make a view, and what leads from one view to another: efference copies.
+"""Actions that make views or lead from one view to another: efference copies.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
-2210.09224. Coordinates go from -1 to 1, x to the right and y up. A crop of an image has the pose
-Θ = [[sx, 0, tx], [0, sy, ty], [0, 0, 1]], which maps coordinates of the view to those of the image;
-a flip makes sx negative.
+2210.09224. Coordinates go from -1 to 1, x to the right and y up. The pose of a crop is
+Θ = [[sx, 0, tx], [0, sy, ty], [0, 0, 1]], which maps view coordinates to image coordinates; a flip
+makes sx negative.
 """
 
 from typing import Literal, NamedTuple
@@ -34,34 +34,34 @@ FACTORS: dict[Kind, tuple[str, ...]] = {
     "compatible": COMPATIBLE_FACTORS,
     "audio": AUDIO_FACTORS,
 }
-"""Names of the numbers in an efference copy of each kind."""
+"""Names of the entries of each kind of efference copy."""
 
 
 class ImageActions(NamedTuple):
-    """What was done to each of B images, all [B]; done in this order.
+    """Transforms of B images, all [B], applied in this order.
 
-    ``take`` picks views, by numbers, a mask or a slice; ``to`` moves them to a device.
+    ``take`` selects views by index, mask or slice; ``to`` moves them to a device.
     """
 
     top: Tensor
-    """Upper edge of the crop, as a share of the image's height."""
+    """Upper edge of the crop, as a share of the image height."""
     left: Tensor
     height: Tensor
     width: Tensor
     flip: Tensor
-    """Bool: left and right of the crop change places."""
+    """Bool: the crop is mirrored left to right."""
     brightness: Tensor
-    """Factor; 1 changes nothing."""
+    """Brightness factor; 1 means no change."""
     contrast: Tensor
     saturation: Tensor
     hue: Tensor
-    """Shift as a share of the colour circle; 0 changes nothing."""
+    """Hue shift as a share of the color circle; 0 means no change."""
     gray: Tensor
-    """Bool."""
+    """Bool: the view is made gray."""
     blur: Tensor
-    """Sigma of a Gaussian in pixels of the view; 0 changes nothing."""
+    """Sigma of a Gaussian blur in pixels of the view; 0 means no change."""
     solarised: Tensor
-    """Bool: values from one half on are inverted."""
+    """Bool: values of one half and more are inverted."""
 
     def take(self, rows: Tensor | slice) -> "ImageActions":
         return ImageActions(*(value[rows] for value in self))
@@ -71,27 +71,27 @@ class ImageActions(NamedTuple):
 
 
 class AudioActions(NamedTuple):
-    """What was done to each of B sounds, all [B]; done in this order.
+    """Transforms of B sounds, all [B], applied in this order.
 
-    ``take`` picks views, by numbers, a mask or a slice; ``to`` moves them to a device.
+    ``take`` selects views by index, mask or slice; ``to`` moves them to a device.
     """
 
     start: Tensor
-    """First moment of the crop, as a share of the clip."""
+    """Start of the crop, as a share of the clip."""
     length: Tensor
     shift: Tensor
-    """Mel bands upwards."""
+    """Upward shift in mel bands."""
     gain: Tensor
-    """Decibels."""
+    """Gain in decibels."""
     snr: Tensor
-    """Decibels from the noise up to the sound."""
+    """Signal-to-noise ratio in decibels."""
     noise_seed: Tensor
-    """Whole numbers from 0 to 2³¹ - 1; equal ones are the same noise."""
+    """Noise seeds, whole numbers from 0 to 2³¹ - 1; equal seeds give equal noise."""
     time_mask_start: Tensor
-    """As a share of the view's frames."""
+    """Start of the time mask, as a share of the view's frames."""
     time_mask_length: Tensor
     band_mask_start: Tensor
-    """As a share of the bands."""
+    """Start of the band mask, as a share of the bands."""
     band_mask_length: Tensor
 
     def take(self, rows: Tensor | slice) -> "AudioActions":
@@ -102,12 +102,12 @@ class AudioActions(NamedTuple):
 
 
 def theta(actions: ImageActions) -> Tensor:
-    """Poses Θ of views in their images [B, 3, 3].
+    """Returns the poses Θ of views in their images [B, 3, 3].
 
     sx = ±width, sy = height, tx = width - 1 + 2 left, ty = 1 - height - 2 top.
 
     Raises:
-        InputError: if a crop has no area.
+        InputError: a crop has no area.
     """
     check_image_actions(actions)
     top, left, height, width = actions[:4]
@@ -120,17 +120,17 @@ def theta(actions: ImageActions) -> Tensor:
 
 
 def compatible(a: ImageActions, b: ImageActions) -> Tensor:
-    """The efference copy of the authors' published program [B, 2, 3].
+    """Returns the efference copy of the authors' published program [B, 2, 3].
 
     [[sx_b / sx_a, 0, tx_b - sx_b tx_a], [0, sy_b / sy_a, ty_b - sy_b ty_a]]: Θ_b times an inverse
-    of Θ_a whose translation is -t_a instead of -t_a / s_a.
+    of Θ_a with the translation -t_a instead of -t_a / s_a.
 
     Args:
-        a: of the first view.
-        b: of the second view.
+        a: actions of the first view.
+        b: actions of the second view.
 
     Raises:
-        InputError: if a crop has no area, or there aren't as many views on both sides.
+        InputError: a crop has no area, or the numbers of views differ.
     """
     _check_pair(a, b)
     pose_a, pose_b = theta(a), theta(b)
@@ -142,19 +142,18 @@ def compatible(a: ImageActions, b: ImageActions) -> Tensor:
 
 
 def egocentric(a: ImageActions, b: ImageActions) -> Tensor:
-    """The exact efference copy: the pose of view b in the frame of view a, Θ_a⁻¹ Θ_b.
+    """Returns the exact efference copy: the pose of view b in the frame of view a, Θ_a⁻¹ Θ_b.
 
     Args:
-        a: of the first view.
-        b: of the second view.
+        a: actions of the first view.
+        b: actions of the second view.
 
     Returns:
-        log of sx_b / sx_a without its sign, log of sy_b / sy_a, whether one is flipped and the
-        other isn't, (tx_b - tx_a) / sx_a and (ty_b - ty_a) / sy_a, where sx_a < 0 if a is flipped
-        [B, 5].
+        log |sx_b / sx_a|, log (sy_b / sy_a), whether exactly one view is flipped,
+        (tx_b - tx_a) / sx_a and (ty_b - ty_a) / sy_a, where sx_a < 0 if a is flipped [B, 5].
 
     Raises:
-        InputError: if a crop has no area, or there aren't as many views on both sides.
+        InputError: a crop has no area, or the numbers of views differ.
     """
     _check_pair(a, b)
     across = 2 * (b.left - a.left) + b.width - a.width
@@ -170,11 +169,11 @@ def egocentric(a: ImageActions, b: ImageActions) -> Tensor:
 
 
 def compose(first: Tensor, second: Tensor) -> Tensor:
-    """The efference copy of one action after another: from a to c, of those a → b and b → c.
+    """Composes two efference copies: a → b and b → c give a → c.
 
     Args:
-        first: egocentric [..., 5].
-        second: egocentric [..., 5].
+        first: egocentric copy of a → b [..., 5].
+        second: egocentric copy of b → c [..., 5].
 
     Example:
         >>> smaller = torch.tensor([-1.0, -1.0, 1.0, 0.5, 0.0])
@@ -193,10 +192,10 @@ def compose(first: Tensor, second: Tensor) -> Tensor:
 
 
 def invert(command: Tensor) -> Tensor:
-    """The efference copy of the way back: from b to a, of that from a to b.
+    """Inverts an efference copy: a → b gives b → a.
 
     Args:
-        command: egocentric [..., 5].
+        command: egocentric copy [..., 5].
     """
     scale_x, scale_y, flip, shift_x, shift_y = command.unbind(-1)
     back_x = -(1 - 2 * flip) * shift_x * torch.exp(-scale_x)
@@ -204,19 +203,19 @@ def invert(command: Tensor) -> Tensor:
 
 
 def full_command(a: ImageActions, b: ImageActions) -> Tensor:
-    """The efference copy of all that was done: the egocentric one and what changed in the colours.
+    """Returns the efference copy of all transforms: the egocentric one and changes of color.
 
     Args:
-        a: of the first view.
-        b: of the second view.
+        a: actions of the first view.
+        b: actions of the second view.
 
     Returns:
-        Named by ``FULL_FACTORS``, [B, 12]: after the egocentric ones, logarithms of the ratios of
-        brightness, contrast and saturation, the differences of hue and of blur, and, for gray and
-        solarised, whether one view is and the other isn't.
+        Values named by ``FULL_FACTORS`` [B, 12]: the egocentric copy, log ratios of brightness,
+        contrast and saturation, differences of hue and blur, and, for gray and solarized, whether
+        exactly one view is.
 
     Raises:
-        InputError: if a crop has no area, or there aren't as many views on both sides.
+        InputError: a crop has no area, or the numbers of views differ.
     """
     geometry = egocentric(a, b)
     values = (
@@ -232,18 +231,18 @@ def full_command(a: ImageActions, b: ImageActions) -> Tensor:
 
 
 def egocentric_audio(a: AudioActions, b: AudioActions) -> Tensor:
-    """The efference copy between two views of a sound, named by ``AUDIO_FACTORS``.
+    """Returns the efference copy between two views of a sound, named by ``AUDIO_FACTORS``.
 
     Args:
-        a: of the first view.
-        b: of the second view.
+        a: actions of the first view.
+        b: actions of the second view.
 
     Returns:
-        The difference of starts in lengths of view a, the logarithm of the ratio of lengths, and
-        differences in mel bands and, of gain and of noise, in decibels [B, 5]. Masks have no part.
+        Difference of starts in lengths of view a, log ratio of lengths, and differences of shift
+        in mel bands and of gain and noise in decibels [B, 5]. Masks are ignored.
 
     Raises:
-        InputError: if a crop has no length, or there aren't as many views on both sides.
+        InputError: a crop has no length, or the numbers of views differ.
     """
     check_audio_actions(a)
     check_audio_actions(b)
@@ -259,7 +258,7 @@ def egocentric_audio(a: AudioActions, b: AudioActions) -> Tensor:
 
 
 def check_image_actions(actions: ImageActions) -> None:
-    """Raises InputError if these aren't parameters of image views, or a crop has no area."""
+    """Raises InputError unless these are actions of image views, with crops of some area."""
     if not isinstance(actions, ImageActions):
         raise InputError(_no_parameters(actions, "ImageActions"))
     _check_extent("height", actions.height)
@@ -267,7 +266,7 @@ def check_image_actions(actions: ImageActions) -> None:
 
 
 def check_audio_actions(actions: AudioActions) -> None:
-    """Raises InputError if these aren't parameters of audio views, or a crop has no length."""
+    """Raises InputError unless these are actions of audio views, with crops of some length."""
     if not isinstance(actions, AudioActions):
         raise InputError(_no_parameters(actions, "AudioActions"))
     _check_extent("length", actions.length)
@@ -285,7 +284,7 @@ def _no_parameters(actions: object, expected: str) -> str:
 
 
 def _check_extent(name: str, extent: Tensor) -> None:
-    bad = ~(extent > 0)  # not a number is bad as well
+    bad = ~(extent > 0)  # NaN is bad, too
     if bool(bad.any()):
         raise InputError(f"{name} of a crop is {float(extent[bad][0])}; expected more than 0")
 

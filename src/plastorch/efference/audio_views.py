@@ -1,4 +1,4 @@
-"""Views of sounds, made in whole batches on any device, with the parameters that made them."""
+"""Views of sounds, made in whole batches on any device from known parameters."""
 
 import math
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from plastorch.efference.actions import AudioActions, check_audio_actions
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 _DECIBEL = math.log(10) / 10
-_QUIET = 0.1  # least deviation that a clip is divided by; silence would be noise otherwise
+_QUIET = 0.1  # minimum standard deviation to divide by; otherwise silence would become noise
 
 
 @dataclass(frozen=True)
 class AudioViews:
-    """The law of random views of log-mel energies: crop, pitch, gain, noise, masks, in this order.
+    """Distribution of random views of log-mel energies: crop, pitch, gain, noise, masks, in order.
 
-    Args:
-        length: bounds of a crop's length as a share of the clip's.
-        shift: most mel bands, up or down, that pitch is moved by.
-        gain: most decibels, louder or quieter.
-        snr: bounds of the decibels from the noise up to the sound.
-        time_mask: longest mask, as a share of the frames.
+    length: bounds of the crop length, as a share of the clip.
+        shift: maximum pitch shift in mel bands, up or down.
+        gain: maximum gain in decibels, louder or quieter.
+        snr: bounds of the signal-to-noise ratio in decibels.
+        time_mask: maximum length of the time mask, as a share of the frames.
+        band_mask: maximum width of the band mask, as a share of the bands.
         band_mask: widest mask, as a share of the bands.
 
     Raises:
-        InputError: An argument is out of range.
+        InputError: an argument is out of range.
 
     Example:
         >>> clips = torch.randn(4, 64, 101)
@@ -61,15 +61,15 @@ class AudioViews:
     def sample(
         self, count: int, generator: torch.Generator, device: torch.device | str = "cpu"
     ) -> AudioActions:
-        """Draws what is to be done.
+        """Draws actions.
 
         Args:
-            count: of views, B.
-            generator: on the CPU, so that a seed means the same views on every device.
-            device: of the actions.
+            count: number of views B.
+            generator: random generator on the CPU, so that a seed gives the same views everywhere.
+            device: device of the actions.
 
         Raises:
-            InputError: if the count is not positive.
+            InputError: the count is not positive.
         """
         check_positive(count=count)
         draws = torch.rand(8, count, generator=generator)
@@ -91,24 +91,24 @@ class AudioViews:
         ).to(device)
 
     def apply(self, clips: Tensor, actions: AudioActions) -> Tensor:
-        """Makes the views that the actions say: equal ones whenever it is called.
+        """Makes the views that the actions describe, the same ones at every call.
 
-        The crop is stretched to the clip's frames. Bands that a shift brings in have no energy.
-        Noise adds energy, evenly over bands, exponentially distributed as that of white noise is.
-        All is standardised by mean and deviation of the clip, not of the view, which would hide the
-        gain; what is masked has the value 0, the clip's mean.
+        The crop is stretched to the clip's frames. Bands brought in by a shift have no energy.
+        Noise adds energy, exponentially distributed like that of white noise and even over bands.
+        Views are standardized by mean and deviation of the clip, because those of the view would
+        hide the gain. Masked values are 0, the clip's mean.
 
         Args:
-            clips: natural logarithms of mel band energies, as of ``plastorch.data.audio.logmel``,
+            clips: natural logarithms of mel band energies, as from ``plastorch.data.audio.logmel``,
                 but bands first: float [B, bands, frames].
-            actions: of B views, on the device of the clips.
+            actions: actions of B views, on the device of the clips.
 
         Returns:
-            float32 [B, 1, bands, frames].
+            Views, float32 [B, 1, bands, frames].
 
         Raises:
-            InputError: if the clips have another shape or type, there aren't as many actions, one
-                is not finite, or a crop has no length or leaves the clip.
+            InputError: the clips have another shape or type, the number of actions differs, an
+                action is not finite, or a crop has no length or leaves the clip.
         """
         _check_clips(clips)
         _check_crops(len(clips), actions)
@@ -132,12 +132,11 @@ AUDIO = AudioViews()
 
 
 def moved(clips: Tensor, actions: AudioActions) -> Tensor:
-    """Energies after crop and shift of pitch [B, bands, frames].
+    """Returns energies after crop and pitch shift [B, bands, frames].
 
     Args:
-        clips: logarithms of energies [B, bands, frames]; those of neighbouring frames are
-            interpolated linearly.
-        actions: of B views.
+        clips: log energies [B, bands, frames]; values between frames are interpolated linearly.
+        actions: actions of B views.
     """
     count, bands, frames = clips.shape
     source = torch.arange(bands, device=clips.device) - actions.shift.long()[:, None]
@@ -152,14 +151,14 @@ def moved(clips: Tensor, actions: AudioActions) -> Tensor:
 
 
 def noise(seeds: Tensor, shape: torch.Size) -> Tensor:
-    """Exponentially distributed numbers of mean 1 [B, *shape], the same for a seed everywhere.
+    """Draws exponential numbers of mean 1 [B, *shape], the same for a seed on every device.
 
-    A generator can't be started per view without a loop over views; here each number is a hash of
-    its seed and its place.
+    A generator per view would need a loop over views; here each number is a hash of its seed and
+    position.
 
     Args:
         seeds: whole numbers from 0 to 2³¹ - 1 [B].
-        shape: of a view.
+        shape: shape of a view.
     """
     places = torch.arange(shape.numel(), device=seeds.device, dtype=torch.int32)
     bits = _mixed(_mixed(seeds.int())[:, None] ^ places).bitwise_and_(0x7FFFFFFF)
@@ -168,12 +167,12 @@ def noise(seeds: Tensor, shape: torch.Size) -> Tensor:
 
 
 def unmasked(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """1 where a mask isn't, 0 where it is [B, size].
+    """Returns 0 within a mask and 1 elsewhere [B, size].
 
     Args:
-        start: of the mask, as a share of the size [B].
-        length: of the mask, as a share of the size [B].
-        size: frames or bands.
+        start: start of the mask, as a share of the size [B].
+        length: length of the mask, as a share of the size [B].
+        size: number of frames or bands.
     """
     centres = (torch.arange(size, device=start.device) + 0.5) / size
     inside = centres - start[:, None]
@@ -181,15 +180,15 @@ def unmasked(start: Tensor, length: Tensor, size: int) -> Tensor:
 
 
 def _mixed(numbers: Tensor) -> Tensor:
-    """A hash: 32 bits of int32 numbers, every one of which depends on all of theirs."""
-    for down, multiplier in ((16, 0x7FEB352D), (15, 0x68BC21EB)):  # products lose their upper bits
+    """Hashes int32 numbers; all 32 bits of a number affect each bit of its hash."""
+    for down, multiplier in ((16, 0x7FEB352D), (15, 0x68BC21EB)):  # products overflow
         numbers = (numbers >> down).bitwise_and_(0xFFFFFFFF >> down).bitwise_xor_(numbers)
         numbers.mul_(multiplier)
     return (numbers >> 16).bitwise_and_(0xFFFF).bitwise_xor_(numbers)
 
 
 def _per_view(values: Tensor) -> Tensor:
-    """Numbers [B, 1, 1] that meet clips, of [B]."""
+    """Reshapes [B] to [B, 1, 1], to broadcast with clips."""
     return values.view(-1, 1, 1)
 
 
@@ -205,7 +204,7 @@ def _check_crops(count: int, actions: AudioActions) -> None:
     check_audio_actions(actions)
     if len(actions.start) != count:
         raise InputError(f"actions are of {len(actions.start)} views; expected {count}, the clips")
-    check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise's seed
+    check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise seed
     outside = ~((actions.start >= -1e-5) & (actions.start + actions.length <= 1 + 1e-5))
     if bool(outside.any()):
         start, length = float(actions.start[outside][0]), float(actions.length[outside][0])

@@ -1,4 +1,4 @@
-"""Efference copies as classes: what an inverse model has to tell."""
+"""Efference copies as classes, the targets of an inverse model."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -32,14 +32,14 @@ _BINARY = ("flip", "gray", "solarised")
 
 @dataclass(frozen=True)
 class Bins:
-    """Where each factor's classes begin.
+    """Class boundaries of each factor.
 
     Args:
         edges: for each factor, the smallest values of its second, third ... class, ascending. A
-            factor without any is one that never changes: it has one class and no targets.
+            factor without edges never changes: it has one class and no targets.
 
     Raises:
-        InputError: if there is no factor, or edges don't ascend.
+        InputError: there is no factor, or edges don't ascend.
 
     Example:
         >>> bins = Bins(((0.5,), (-1.0, 1.0)))
@@ -63,19 +63,19 @@ class Bins:
     def quantiles(
         cls, samples: Tensor, count: int | Sequence[int] = 8, binary: tuple[int, ...] = ()
     ) -> "Bins":
-        """Bins of equal mass.
+        """Makes bins of equal mass.
 
-        A value so frequent that it would fill a bin, such as the 0 of two views that are both not
-        blurred, becomes a bin of its own.
+        A value so frequent that it would fill a bin gets a bin of its own. An example is the 0 of
+        two views without blur.
 
         Args:
             samples: efference copies [S, K].
-            count: of bins, for all factors or for each.
-            binary: numbers of the factors that are 0 or 1.
+            count: number of bins, for all factors or for each.
+            binary: indices of the factors that are 0 or 1.
 
         Raises:
-            InputError: if the samples are no matrix, not finite, or fewer than bins; if a
-                count is below 2 or there isn't one per factor; if there is no such binary factor.
+            InputError: the samples are not a matrix, not finite, or fewer than bins; a count is
+                below 2; there is not one count per factor; or a binary factor does not exist.
         """
         if samples.ndim != 2 or not samples.is_floating_point():
             raise InputError(
@@ -101,17 +101,17 @@ class Bins:
 
     @classmethod
     def equal(cls, ranges: Sequence[tuple[float, float]], count: int = 6) -> "Bins":
-        """Bins of equal width; values outside a range are of the bin at its end.
+        """Makes bins of equal width; values outside a range belong to the bin at its end.
 
-        They are those of clamp(round((v - low) / (high - low) n - 1/2), 0, n - 1), where halves go
-        to the even number: of the edges between two bins, every other one is of the lower bin.
+        Classes are clamp(round((v - low) / (high - low) n - 1/2), 0, n - 1). Halves are rounded
+        to even, so every other edge between two bins belongs to the lower one.
 
         Args:
             ranges: low and high of each factor.
-            count: n.
+            count: number of bins n.
 
         Raises:
-            InputError: if the count is not positive or a range is empty.
+            InputError: the count is not positive, or a range is empty.
         """
         check_positive(count=count)
         for low, high in ranges:
@@ -127,20 +127,20 @@ class Bins:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Classes of each factor."""
+        """Number of classes of each factor."""
         return tuple(len(edges) + 1 for edges in self.edges)
 
     def encode(self, command: Tensor) -> Tensor:
-        """Classes of efference copies.
+        """Returns the classes of efference copies.
 
         Args:
-            command: [B, K], or of another shape with K numbers, such as [B, 2, 3].
+            command: efference copies [B, K], or another shape with K values, such as [B, 2, 3].
 
         Returns:
-            int64 [B, K]; -1 for factors of a single class.
+            Classes, int64 [B, K]; -1 for factors of a single class.
 
         Raises:
-            InputError: if K is not the number of factors, or something is infinite or not a number.
+            InputError: K is not the number of factors, or a value is not finite.
         """
         command = command.flatten(1)
         if command.shape[1] != len(self.edges):
@@ -155,26 +155,26 @@ class Bins:
 
     @cached_property
     def _table(self) -> Tensor:
-        """Edges [K, E], filled up with infinity."""
+        """Returns the edges [K, E], padded with infinity."""
         most = max(self.sizes) - 1
         rows = [(*edges, *[math.inf] * (most - len(edges))) for edges in self.edges]
         return torch.tensor(rows, dtype=torch.float64)
 
 
 def _just_above(value: float) -> float:
-    """The next edge that single precision, denormal numbers aside, tells from this one."""
+    """Returns the next larger edge that float32 can tell apart, leaving out denormals."""
     return value + max(abs(value) * 2.0**-22, 2.0**-100)
 
 
 COMPATIBLE_BINS = Bins.equal([(-2.0, 2.0), (-2.0, 2.0), (-0.5, 0.5)] * 2)
-"""Of the authors' published program: 6 for each entry of its 2 × 3 matrix."""
+"""Bins of the authors' published program: 6 for each entry of its 2 × 3 matrix."""
 
 
 def command(a: Actions, b: Actions, kind: Kind) -> Tensor:
-    """The efference copy of a kind, from view a to view b [B, K]; its factors are FACTORS[kind].
+    """Returns the efference copy of a kind, from view a to b [B, K]; FACTORS[kind] names factors.
 
     Raises:
-        InputError: if the kind is unknown, or the actions are no such views' parameters.
+        InputError: the kind is unknown, or the actions are of another kind of view.
     """
     forms: dict[Kind, Callable[..., Tensor]] = {
         "egocentric": egocentric,
@@ -188,21 +188,21 @@ def command(a: Actions, b: Actions, kind: Kind) -> Tensor:
 
 
 def targets(a: Actions, b: Actions, bins: Bins, kind: Kind) -> Tensor:
-    """What an inverse model has to tell of pairs of views: the classes of each factor.
+    """Returns the targets of an inverse model for pairs of views: the classes of each factor.
 
     Args:
-        a: of the first view of B pairs.
-        b: of the second view.
-        bins: of the kind.
-        kind: of the efference copy.
+        a: actions of the first view of B pairs.
+        b: actions of the second view.
+        bins: bins of this kind.
+        kind: kind of efference copy.
 
     Returns:
-        int64 [B, K]; -1 where there is nothing to tell: all factors if a view is solarised, unless
-        that is itself a factor ("full"); brightness, contrast, saturation and hue if a view is
+        Classes, int64 [B, K]. Unknown ones are -1: all factors if a view is solarized (unless
+        that is itself a factor, in "full"); brightness, contrast, saturation and hue if a view is
         gray.
 
     Raises:
-        InputError: if the kind is unknown, the actions are no such views' parameters, a crop has no
+        InputError: the kind is unknown, the actions are of another kind of view, a crop has no
             area, or the bins are of other factors.
     """
     codes = bins.encode(command(a, b, kind))
@@ -215,27 +215,27 @@ def targets(a: Actions, b: Actions, bins: Bins, kind: Kind) -> Tensor:
 
 
 class Sampler(Protocol):
-    """What draws actions: ``ImageViews`` or ``AudioViews``."""
+    """Distribution of actions: ``ImageViews`` or ``AudioViews``."""
 
     def sample(self, count: int, generator: torch.Generator) -> Actions:
-        """Actions of ``count`` views."""
+        """Draws the actions of ``count`` views."""
 
 
 def estimate_bins(
     views: Sampler, kind: Kind, generator: torch.Generator, pairs: int = 100_000
 ) -> Bins:
-    """Bins of equal mass for the pairs that a sampler draws; the fixed ones if "compatible".
+    """Estimates bins of equal mass from random pairs; fixed bins for "compatible".
 
-    There are 8 for scales and shifts, 5 for colours and blur, 6 for sounds.
+    There are 8 bins for scales and shifts, 5 for colors and blur, 6 for sounds.
 
     Args:
-        views: what draws actions.
-        kind: of the efference copy.
-        generator: of random numbers, on the CPU.
-        pairs: to draw.
+        views: distribution of actions.
+        kind: kind of efference copy.
+        generator: random generator on the CPU.
+        pairs: number of pairs to draw.
 
     Raises:
-        InputError: as ``targets`` and ``Bins.quantiles``.
+        InputError: see ``targets`` and ``Bins.quantiles``.
 
     Example:
         >>> from plastorch.efference import CIFAR
@@ -254,7 +254,7 @@ def estimate_bins(
 
 
 def _quantile_edges(column: Tensor, count: int, binary: bool) -> tuple[float, ...]:
-    """Edges of an ascending column's bins, without those that nothing is below or above."""
+    """Returns bin edges of an ascending column, without edges that leave a side empty."""
     edges = {0.5} if binary else set()
     for k in range(1, 1 if binary else count):
         value = float(column[k * len(column) // count])

@@ -1,7 +1,7 @@
-"""Colours of whole batches, each view changed by its own numbers, on any device.
+"""Color transforms of whole batches on any device, each view with its own parameters.
 
-Brightness, contrast, saturation and hue change as by torchvision's functions of the same names, in
-floating point.
+Brightness, contrast, saturation and hue change as in torchvision's functions of the same names,
+but in floating point.
 """
 
 import torch
@@ -12,7 +12,7 @@ _LUMA = (0.2989, 0.587, 0.114)
 
 
 def luma(view: Tensor) -> Tensor:
-    """The gray value of colours, [B, 1, H, W] of [B, 3, H, W]."""
+    """Returns the gray value of colors, [B, 1, H, W] of [B, 3, H, W]."""
     red, green, blue = view[:, 0:1], view[:, 1:2], view[:, 2:3]
     return (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
 
@@ -22,15 +22,15 @@ def jittered(
 ) -> Tensor:
     """Changes brightness, contrast, saturation and hue, in this order.
 
-    The first three are mixtures with black, with the view's mean gray value and with each pixel's
-    gray value, cut to 0 to 1.
+    The first three mix the view with black, with its mean gray value and with each pixel's gray
+    value, clipped to [0, 1].
 
     Args:
-        view: from 0 to 1 [B, 3, H, W].
-        brightness: factors [B].
-        contrast: factors [B].
-        saturation: factors [B].
-        hue: shifts as shares of the circle [B].
+        view: images from 0 to 1 [B, 3, H, W].
+        brightness: brightness factors [B].
+        contrast: contrast factors [B].
+        saturation: saturation factors [B].
+        hue: hue shifts as shares of the circle [B].
     """
     view = (view * _per_view(brightness)).clamp_(0, 1)
     mean, factor = luma(view.mean(dim=(2, 3), keepdim=True)), _per_view(contrast)
@@ -40,20 +40,20 @@ def jittered(
 
 
 def hue_shifted(view: Tensor, shift: Tensor) -> Tensor:
-    """Turns hues; keeps saturation and value, as of the HSV hexagon.
+    """Shifts hues and keeps saturation and value, as in the HSV hexagon.
 
-    A channel is the largest one within a sixth of the circle of its own hue, the smallest one
-    farther than a third, and linear between.
+    A channel is largest within a sixth of the circle around its own hue, smallest beyond a third,
+    and linear between.
 
     Args:
-        view: from 0 to 1 [B, 3, H, W].
-        shift: as a share of the circle [B].
+        view: images from 0 to 1 [B, 3, H, W].
+        shift: hue shifts as shares of the circle [B].
     """
     high, low = view.amax(dim=1, keepdim=True), view.amin(dim=1, keepdim=True)
     chroma = high - low
     share = (view - low).div_(chroma.clamp(min=1e-12))
     red, green, blue = share[:, 0:1], share[:, 1:2], share[:, 2:3]
-    # in sixths of the circle; the largest channel's share is exactly 1, others are rounded off
+    # In sixths of the circle. The share of the largest channel is exactly 1; others are rounded.
     hue = torch.lerp((4 + red).sub_(green), (2 + blue).sub_(red), green.floor())
     hue = torch.lerp(hue, green - blue, red.floor())
     hue = hue.div_(6).add_(_per_view(shift))
@@ -64,13 +64,13 @@ def hue_shifted(view: Tensor, shift: Tensor) -> Tensor:
 
 
 def blurred(view: Tensor, sigma: Tensor) -> Tensor:
-    """Blurs where sigma > 0, by a Gaussian over an odd number of pixels, a tenth of the view.
+    """Blurs by a Gaussian over an odd number of pixels, a tenth of the view, where sigma > 0.
 
-    Beyond the edges the view is reflected.
+    The view is reflected at its edges.
 
     Args:
-        view: [B, C, H, W].
-        sigma: in pixels [B].
+        view: images [B, C, H, W].
+        sigma: standard deviations in pixels [B].
     """
     rows = sigma.nonzero()[:, 0]
     taps = int(0.1 * view.shape[-1]) // 2 * 2 + 1
@@ -78,7 +78,7 @@ def blurred(view: Tensor, sigma: Tensor) -> Tensor:
         return view
     offsets = torch.arange(taps, device=view.device) - taps // 2
     kernels = torch.softmax(-0.5 * (offsets / sigma[rows, None]).square(), dim=1)
-    kernels = F.threshold(kernels, 1e-12, 0)  # denormal numbers would take many times as long
+    kernels = F.threshold(kernels, 1e-12, 0)  # denormals are many times slower
     some = view[rows]
     channels = some.shape[0] * some.shape[1]
     kernels = kernels.to(view).repeat_interleave(some.shape[1], dim=0)
@@ -89,16 +89,16 @@ def blurred(view: Tensor, sigma: Tensor) -> Tensor:
 
 
 def grayed(view: Tensor, gray: Tensor) -> Tensor:
-    """Takes the colour of views [B, 3, H, W] where it is said, bool [B]."""
+    """Makes views [B, 3, H, W] gray where requested, bool [B]."""
     return torch.lerp(view, luma(view), _per_view(gray))
 
 
 def solarised(view: Tensor, inverted: Tensor) -> Tensor:
-    """Inverts values from one half on, in views [B, C, H, W] where it is said, bool [B]."""
-    # of v and 1 - v, the smaller one is v below one half and 1 - v from there on
+    """Inverts values of one half and more in views [B, C, H, W] where requested, bool [B]."""
+    # The smaller of v and 1 - v is v below one half and 1 - v from there on.
     return torch.minimum(view, (view * -_per_view(inverted)).add_(1))
 
 
 def _per_view(values: Tensor) -> Tensor:
-    """Numbers [B, 1, 1, 1] that meet images, of [B]."""
+    """Reshapes [B] to [B, 1, 1, 1], to broadcast with images."""
     return values.float().view(-1, 1, 1, 1)

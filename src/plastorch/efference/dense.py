@@ -1,7 +1,7 @@
-"""Heads that say of each pixel, or of boxes, what they show, on an encoder's last feature map.
+"""Segmentation and detection heads on an encoder's last feature map.
 
-Small on purpose: torchvision's FCN head, or one linear layer, and its Faster R-CNN,
-for scenes of 64 to 96 pixels.
+They are small, for scenes of 64 to 96 pixels: torchvision's FCN head or one linear layer, and
+torchvision's Faster R-CNN.
 """
 
 from typing import Any, Literal, get_args
@@ -17,18 +17,18 @@ from plastorch.efference.transfer import Detections, average_precision, confusio
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 Head = Literal["linear", "fcn"]
-"""Of a segmenter: one linear layer for each place of the map, or torchvision's FCN head."""
+"""Segmentation head: one linear layer at each place of the map, or torchvision's FCN head."""
 
 
 class DenseNet(nn.Module):
-    """An encoder and what reads its map; the encoder is frozen, or learns on.
+    """Encoder with a head on its feature map; the encoder is frozen or fine-tuned.
 
-    Either way its normalisations keep their statistics, so a scene's answer is its own.
+    In both cases its normalization statistics are fixed, so scenes don't affect each other.
 
     Args:
-        encoder: of which the last map is read; changed in place if it learns.
-        classes: of the objects.
-        finetune: whether the encoder learns.
+        encoder: encoder whose last map is read; changed in place if fine-tuned.
+        classes: number of object classes.
+        finetune: train the encoder, too.
     """
 
     def __init__(self, encoder: Encoder, classes: int, finetune: bool) -> None:
@@ -37,42 +37,42 @@ class DenseNet(nn.Module):
         self.encoder, self.classes, self.finetune = encoder, classes, finetune
 
     def train(self, mode: bool = True) -> "DenseNet":
-        """Sets all but the encoder to train mode, or to eval mode."""
+        """Sets all but the encoder to train or eval mode."""
         super().train(mode)
         self.encoder.eval()
         return self
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """The encoder's last map [B, D, h, w], with a gradient only if it learns."""
+        """Returns the encoder's last map [B, D, h, w], with a gradient only if it is fine-tuned."""
         with torch.set_grad_enabled(self.finetune and torch.is_grad_enabled()):
             return self.encoder.feature_map(images)
 
     def learners(self) -> list[nn.Parameter]:
-        """What learns."""
+        """Returns the trained parameters."""
         frozen = set() if self.finetune else {id(p) for p in self.encoder.parameters()}
         return [p for p in self.parameters() if id(p) not in frozen]
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
-        """What training minimises.
+        """Returns the training loss.
 
         Args:
-            maps: of the scenes, from :meth:`feature_map`.
-            scenes: on the same device.
+            maps: maps of the scenes, from :meth:`feature_map`.
+            scenes: scenes on the same device.
         """
         raise NotImplementedError
 
 
 class Segmenter(DenseNet):
-    """Says of each pixel which class of object it shows, or none.
+    """Network that assigns each pixel an object class or the background.
 
     Args:
-        encoder: as for :class:`DenseNet`.
-        classes: of the objects; class 0 of a pixel is the background.
-        head: what reads the map.
-        finetune: whether the encoder learns.
+        encoder: encoder, see :class:`DenseNet`.
+        classes: number of object classes; class 0 of a pixel is the background.
+        head: type of head on the map.
+        finetune: train the encoder, too.
 
     Raises:
-        InputError: if there is no such head or no class.
+        InputError: the head is unknown, or there is no class.
 
     Example:
         >>> from plastorch.efference.encoders import small_resnet
@@ -89,16 +89,16 @@ class Segmenter(DenseNet):
         if head == "linear":
             self.head: nn.Module = nn.Conv2d(encoder.features, classes + 1, 1)
         else:
-            from torchvision.models.segmentation.fcn import FCNHead  # costs seconds
+            from torchvision.models.segmentation.fcn import FCNHead  # takes seconds
 
             self.head = FCNHead(encoder.features, classes + 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, classes + 1, H, W] of images [B, 3, H, W]."""
+        """Returns logits [B, classes + 1, H, W] of images [B, 3, H, W]."""
         return self._read(self.feature_map(images), images.shape[2:])
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
-        """Cross-entropy, mean over the pixels of which it is said what they show."""
+        """Returns the cross-entropy, mean over labeled pixels."""
         logits = self._read(maps, scenes.class_maps.shape[1:])
         return F.cross_entropy(logits, scenes.class_maps.long(), ignore_index=VOID)
 
@@ -107,18 +107,18 @@ class Segmenter(DenseNet):
 
 
 class Detector(DenseNet):
-    """Says where objects are, and of which class: torchvision's Faster R-CNN, made small.
+    """Object detector: a small version of torchvision's Faster R-CNN.
 
-    Anchors have areas of 12², 16², 24² and 32² pixels, and are as high as wide, half or twice.
+    Anchors have areas of 12², 16², 24² and 32² pixels and height-to-width ratios of 1/2, 1 and 2.
 
     Args:
-        encoder: as for :class:`DenseNet`.
-        classes: of the objects.
-        finetune: whether the encoder learns.
-        width: channels that the encoder's map is brought to before it is read.
+        encoder: encoder, see :class:`DenseNet`.
+        classes: number of object classes.
+        finetune: train the encoder, too.
+        width: number of channels to which the encoder's map is projected.
 
     Raises:
-        InputError: if a number is not positive.
+        InputError: a number is not positive.
 
     Example:
         >>> from plastorch.efference.encoders import small_resnet
@@ -136,10 +136,10 @@ class Detector(DenseNet):
         self.rpn, self.roi_heads = _faster_rcnn(width, classes)
 
     def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """Boxes, labels and scores for each of the images [B, 3, H, W], the surest first.
+        """Returns boxes, labels and scores of images [B, 3, H, W], by descending score.
 
         Raises:
-            InputError: if the encoder's maps are not finite: then there would be no box at all.
+            InputError: the encoder's maps are not finite, which would leave no boxes at all.
         """
         maps = self.feature_map(images)
         check_finite(maps=maps)
@@ -147,7 +147,7 @@ class Detector(DenseNet):
         return [{**each, "labels": each["labels"] - 1} for each in found]
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
-        """Sum of Faster R-CNN's four: objectness and box of proposals, class and box of regions."""
+        """Sums four losses: objectness and box of proposals, class and box of regions."""
         boxes = torch.split(scenes.boxes, scenes.counts.tolist())
         labels = torch.split(scenes.labels + 1, scenes.counts.tolist())  # 0 is the background
         targets = [{"boxes": b, "labels": n} for b, n in zip(boxes, labels, strict=True)]
@@ -161,7 +161,7 @@ class Detector(DenseNet):
 
         sizes = [(shape[2], shape[3])] * len(maps)
         read = {"0": self.neck(maps)}
-        # Of the images, region proposals ask for the sizes alone.
+        # Region proposals use only the sizes of the images.
         images = ImageList(maps.new_empty(()).expand(shape), sizes)
         proposals, first = self.rpn(images, read, targets)
         found, second = self.roi_heads(read, proposals, sizes, targets)
@@ -172,16 +172,16 @@ class Detector(DenseNet):
 def segmentation_iou(
     segmenter: Segmenter, scenes: Scenes, apply: Apply = as_floats, batch_size: int = 100
 ) -> float:
-    """Mean intersection over union of classes, background included, over all pixels of scenes.
+    """Returns the mean intersection over union of classes, background included, over all pixels.
 
     Args:
-        segmenter: in any mode, which it keeps.
-        scenes: on any device.
-        apply: from uint8 images to what the encoder takes.
-        batch_size: scenes at a time.
+        segmenter: segmenter; its mode is restored.
+        scenes: scenes on any device.
+        apply: function from uint8 images to the encoder's input.
+        batch_size: number of scenes at a time.
 
     Raises:
-        InputError: if the segmenter's answers are not finite.
+        InputError: outputs of the segmenter are not finite.
     """
     device = next(segmenter.parameters()).device
     classes = segmenter.classes + 1
@@ -199,13 +199,13 @@ def segmentation_iou(
 def detect(
     detector: Detector, scenes: Scenes, apply: Apply = as_floats, batch_size: int = 100
 ) -> Detections:
-    """What a detector says of all scenes, on the CPU.
+    """Returns a detector's detections in all scenes, on the CPU.
 
     Args:
-        detector: in any mode, which it keeps.
-        scenes: on any device.
-        apply: from uint8 images to what the encoder takes.
-        batch_size: scenes at a time.
+        detector: detector; its mode is restored.
+        scenes: scenes on any device.
+        apply: function from uint8 images to the encoder's input.
+        batch_size: number of scenes at a time.
     """
     device = next(detector.parameters()).device
     found: list[dict[str, Tensor]] = []
@@ -221,12 +221,12 @@ def detect(
 
 
 def detection_ap50(detector: Detector, scenes: Scenes, apply: Apply = as_floats) -> float:
-    """Average precision at an overlap of a half, mean over classes."""
+    """Returns the average precision at an overlap of one half, mean over classes."""
     return average_precision(detect(detector, scenes, apply), scenes.to("cpu"))
 
 
 def _faster_rcnn(width: int, classes: int) -> tuple[Any, Any]:
-    """torchvision's region proposals, and what reads the regions."""
+    """Makes torchvision's region proposal network and region heads."""
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.detection.roi_heads import RoIHeads

@@ -1,4 +1,4 @@
-"""Training of a segmenter or a detector on scenes, epoch after epoch."""
+"""Training of a segmenter or a detector on scenes."""
 
 import math
 import time
@@ -20,17 +20,17 @@ from plastorch.engine.run import Record
 
 @dataclass(frozen=True)
 class DenseSettings:
-    """How heads are trained, by AdamW.
+    """Settings of training by AdamW.
 
     Args:
-        epochs: over the scenes.
-        batch_size: scenes of an update.
-        learning_rate: at the start; it falls to 0 along half a cosine.
-        weight_decay: AdamW's.
-        max_norm: of the gradient of all parameters together.
+        epochs: number of epochs.
+        batch_size: number of scenes per update.
+        learning_rate: initial learning rate; it decays to 0 along half a cosine.
+        weight_decay: weight decay of AdamW.
+        max_norm: maximum gradient norm over all parameters.
 
     Raises:
-        InputError: if a value is out of range.
+        InputError: a value is out of range.
     """
 
     epochs: int = 10
@@ -51,22 +51,22 @@ class DenseSettings:
 
 
 class DenseTraining:
-    """A phase of the run: a step is an epoch.
+    """Phase of a run in which a step is an epoch.
 
-    The maps of a frozen encoder are computed once, and kept. It logs ``loss``, wall ``seconds`` of
-    the updates, and what ``validate`` finds.
+    The maps of a frozen encoder are computed once and kept. A step logs ``loss``, wall-clock
+    ``seconds`` of the updates, and the results of ``validate``.
 
     Args:
-        name: of the phase.
-        network: what learns, on its device.
-        scenes: on any device.
-        settings: how.
-        apply: from uint8 images to what the encoder takes.
-        path: of numbers that seeds order, dropout and the regions that are drawn.
-        validate: measures the network as it is; its figures are logged.
+        name: name of the phase.
+        network: network to train, on its device.
+        scenes: training scenes, on any device.
+        settings: training settings.
+        apply: function from uint8 images to the encoder's input.
+        path: numbers that seed the order, dropout and sampled regions.
+        validate: function that evaluates the network; its results are logged.
 
     Raises:
-        InputError: if the scenes have another number of classes.
+        InputError: the scenes have another number of classes.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class DenseTraining:
         )
 
     def step(self) -> list[Record]:
-        """An epoch, and what validation says after it."""
+        """Trains for one epoch, then validates."""
         start = time.perf_counter()
         random = generator(*self.path, self.position)
         order = torch.randperm(len(self.scenes), generator=random)
@@ -118,15 +118,15 @@ class DenseTraining:
         return [record]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """AdamW's moments; the weights belong to the model."""
+        """Returns AdamW's moments; the weights belong to the model."""
         return moments(self.optimizer)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         load_moments(self.optimizer, state)
 
     def _update(self, rows: Tensor, share: float) -> Tensor:
-        """Learns from a batch at a share of the learning rate; its loss."""
+        """Trains on one batch at a share of the learning rate and returns its loss."""
         scenes = self.scenes.take(rows.to(self.scenes.owners.device)).to(self._device)
         loss = self.network.loss(self._maps_of(rows, scenes), scenes)
         self.optimizer.param_groups[0]["lr"] = share * self.settings.learning_rate
@@ -143,7 +143,7 @@ class DenseTraining:
 
     @cached_property
     def _maps(self) -> Tensor:
-        """Of all scenes: a phase that is done needs none."""
+        """Maps of all scenes, computed on first use: a finished phase needs none."""
         parts = torch.split(self.scenes.images, self.settings.batch_size)
         return torch.cat(
             [self.network.feature_map(self.apply(part.to(self._device))) for part in parts]

@@ -14,18 +14,18 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_positive
 
 Stem = Literal["cifar", "stl10", "imagenet"]
-"""What comes before a ResNet's blocks: a 3 x 3 convolution; one of 7 x 7 with stride 2; or that and
-max-pooling with stride 2."""
+"""Layers before a ResNet's blocks: a 3 x 3 convolution; a 7 x 7 convolution with stride 2; or the
+latter and max pooling with stride 2."""
 
 
 class Encoder(nn.Module):
-    """A convolutional trunk, and the mean of its map over all places.
+    """Convolutional trunk with the spatial mean of its map as output.
 
-    Its weights are kept channels last, which convolutions of processors take faster.
+    Weights are stored channels last, which makes convolutions on CPUs faster.
 
     Args:
-        trunk: from inputs [B, channels, H, W] to maps [B, D, h, w].
-        features: D.
+        trunk: module from inputs [B, channels, H, W] to maps [B, D, h, w].
+        features: number of features D.
 
     Example:
         >>> Encoder(nn.Conv2d(3, 8, 3), features=8)(torch.rand(2, 3, 32, 32)).shape
@@ -39,31 +39,31 @@ class Encoder(nn.Module):
         self.features = features
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """The last map [B, D, h, w], for tasks that ask where."""
+        """Returns the last map [B, D, h, w], for tasks that need locations."""
         found: Tensor = self.trunk(x)
         return found
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features h [B, D] of inputs [B, channels, H, W]."""
+        """Returns features h [B, D] of inputs [B, channels, H, W]."""
         return self.feature_map(x).mean(dim=(2, 3))
 
 
 def resnet(
     depth: Literal[18, 50] = 18, stem: Stem = "cifar", channels: int = 3, width: int = 64
 ) -> Encoder:
-    """A ResNet without its last layer, made of torchvision's blocks.
+    """Builds a ResNet without its last layer from torchvision's blocks.
 
     Args:
         depth: number of layers.
-        stem: for inputs of 32 x 32 pixels, of 96 x 96, or of 224 x 224 and more.
-        channels: of the input.
+        stem: first layers, for inputs of 32 x 32, of 96 x 96, or of 224 x 224 and more pixels.
+        channels: number of input channels.
         width: channels of the first stage; D is 8 times as many, or 32 times at depth 50.
 
     Returns:
         The encoder; the parts of its trunk have torchvision's names, ``conv1`` to ``layer4``.
 
     Raises:
-        InputError: if an argument is out of range.
+        InputError: an argument is out of range.
 
     Example:
         >>> resnet(18, "stl10").features, resnet(50, width=16).features
@@ -87,18 +87,18 @@ def resnet(
 
 
 def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder:
-    """A ResNet that one processor core can train in a night: three blocks of two convolutions.
+    """Builds a ResNet that one CPU core trains in a night: three blocks of two convolutions.
 
     An image of 32 x 32 pixels costs 12.3 million multiply-accumulates at the default width.
 
     Args:
         width: channels of the first block; the others have 2 and 4 times as many, on maps of half
             and a quarter of the side. D is 4 times the width.
-        channels: of the input.
-        stride: of the first convolution; 4 suits inputs of 64 x 64 and more.
+        channels: number of input channels.
+        stride: stride of the first convolution; 4 suits inputs of 64 x 64 and more.
 
     Raises:
-        InputError: if an argument is not positive.
+        InputError: an argument is not positive.
 
     Example:
         >>> encoder = small_resnet()
@@ -108,7 +108,7 @@ def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder
     from torchvision.models.resnet import BasicBlock
 
     check_positive(width=width, channels=channels, stride=stride)
-    side = max(3, 2 * stride - 1)  # so that no pixel is passed over
+    side = max(3, 2 * stride - 1)  # so that no pixel is skipped
     first = nn.Conv2d(channels, width, side, stride=stride, padding=side // 2, bias=False)
     return _encoder(first, None, BasicBlock, (1, 1, 1))
 
@@ -116,9 +116,9 @@ def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder
 def _encoder(
     first: nn.Conv2d, pool: nn.Module | None, block: Any, counts: tuple[int, ...]
 ) -> Encoder:
-    """A stem and stages of blocks; each stage but the first halves the map and doubles the width.
+    """Builds stem and stages of blocks; stages after the first halve the map and double the width.
 
-    Weights of convolutions start normal, with a standard deviation of 1 / √(fan-in).
+    Convolution weights are initially normal with standard deviation 1 / √(fan-in).
     """
     width = first.out_channels
     parts: OrderedDict[str, nn.Module] = OrderedDict(
@@ -141,7 +141,7 @@ def _encoder(
 
 
 def _block(kind: Any, inputs: int, planes: int, stride: int) -> Any:
-    """A residual block; a last scale that follows a third convolution starts at 0."""
+    """Builds a residual block; the scale after a third convolution starts at 0."""
     outputs, shortcut = planes * kind.expansion, None
     if stride != 1 or inputs != outputs:
         convolution = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)

@@ -1,4 +1,4 @@
-"""How features of classes lie to each other: cosines within and between, effective ranks."""
+"""Geometry of class features: cosines within and between classes, effective ranks."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ from plastorch.engine.errors import InputError
 
 
 class Geometry(NamedTuple):
-    """Of features with classes."""
+    """Statistics of features with classes."""
 
     within: float
-    """Mean cosine of two samples of one class, over all such pairs."""
+    """Mean cosine over all pairs of samples of the same class."""
     between: float
-    """Mean cosine of two samples of different classes, over all such pairs."""
+    """Mean cosine over all pairs of samples of different classes."""
     ratio: float
-    """within / between."""
+    """Ratio within / between."""
     class_mean_rank: float
     """Effective rank of the class means around their own mean; at most classes - 1."""
     within_rank: float
@@ -26,16 +26,16 @@ class Geometry(NamedTuple):
 
 @torch.no_grad()
 def geometry(features: Tensor, labels: Tensor) -> Geometry:
-    """Scherr, Guo, Moraitis, NeurIPS 2022: efference copies restructure these representations.
+    """Measures geometry, which efference copies restructure (Scherr, Guo, Moraitis, NeurIPS 2022).
 
-    Pairs are not gone through: the sum of unit vectors says it all, in N * D operations.
+    Sums of unit vectors replace the loop over pairs, for N * D operations.
 
     Args:
-        features: [N, D].
-        labels: int64 [N], of two classes or more, two samples or more in some class.
+        features: features [N, D].
+        labels: classes, int64 [N]; at least two classes, and two samples in some class.
 
     Raises:
-        InputError: if shapes or labels don't fit, or features are not finite.
+        InputError: shapes or labels don't fit, or features are not finite.
 
     Example:
         >>> features = torch.tensor([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -47,7 +47,7 @@ def geometry(features: Tensor, labels: Tensor) -> Geometry:
     x = features.double()
     units = F.normalize(x, dim=1)
     sums = _class_sums(units, index, kinds)
-    same = sums.square().sum() - units.square().sum()  # ordered pairs of two samples of one class
+    same = sums.square().sum() - units.square().sum()  # ordered pairs within a class
     others = sums.sum(dim=0).square().sum() - sums.square().sum()
     pairs = (counts * (counts - 1)).sum()
     within = float(same / pairs)
@@ -63,13 +63,13 @@ def geometry(features: Tensor, labels: Tensor) -> Geometry:
 
 
 def effective_rank(rows: Tensor) -> float:
-    """Exponential of the entropy of the eigenvalues of rowsᵀ rows, as shares of their sum.
+    """Returns the exponential of the entropy of the normalized eigenvalues of rowsᵀ rows.
 
-    Roy, Vetterli, *The effective rank*, EUSIPCO 2007, of the scatter matrix. It is D if all
-    directions vary as much, 1 if only one varies, and 0 if none does.
+    Roy, Vetterli, *The effective rank*, EUSIPCO 2007, applied to the scatter matrix. It is D if all
+    directions vary equally, 1 if only one varies, and 0 if none does.
 
     Args:
-        rows: [N, D].
+        rows: samples [N, D].
 
     Example:
         >>> round(effective_rank(torch.eye(3)), 4), effective_rank(torch.ones(1, 3))
@@ -88,7 +88,7 @@ def _class_sums(rows: Tensor, index: Tensor, kinds: int) -> Tensor:
 
 
 def _classes(features: Tensor, labels: Tensor) -> tuple[int, Tensor, Tensor]:
-    """How many classes occur, the place of each sample's among them, and samples of each."""
+    """Returns the number of classes, each sample's class index, and the samples per class."""
     shape = tuple(features.shape)
     if len(shape) != 2 or 0 in shape or not torch.isfinite(features).all():
         raise InputError(f"features are {shape}; expected (samples, features) of finite values")
