@@ -1,4 +1,4 @@
-"""Heads over an encoder: projections, and models of the action between two views.
+"""Heads on an encoder: projections, and models of the action between two views.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224.
@@ -15,21 +15,21 @@ from plastorch.engine.errors import InputError, check_positive
 def projection(
     features: int, hidden: int, out: int, layers: int = 2, last_norm: bool = True
 ) -> nn.Sequential:
-    """Linear layers with batch normalisation and rectification between them.
+    """Builds linear layers with batch normalization and ReLU between them.
 
     Args:
-        features: of the input.
-        hidden: units of all layers but the last.
-        out: units of the last.
-        layers: how many.
-        last_norm: whether the last layer is normalised, to a mean of 0, as SimCLR's is; it has a
-            bias if not, as BYOL's projection and prediction have.
+        features: number of input features.
+        hidden: number of units of all layers but the last.
+        out: number of units of the last layer.
+        layers: number of layers.
+        last_norm: normalize the last layer, without shift, as in SimCLR; otherwise it has a bias,
+            as in BYOL's projection and prediction.
 
     Returns:
-        From [B, features] to [B, out].
+        Module from [B, features] to [B, out].
 
     Raises:
-        InputError: if a number is not positive.
+        InputError: a number is not positive.
 
     Example:
         >>> projection(128, 512, 64)(torch.randn(8, 128)).shape
@@ -49,18 +49,18 @@ def projection(
 
 
 class InverseModel(nn.Module):
-    """Tells from the features of two views which action leads from one to the other.
+    """Inverse model: infers from the features of two views the action between them.
 
-    q_M(g | h, h'), one distribution per factor of the action: a hidden layer with batch
-    normalisation on the joined features, and one linear layer for the logits of all factors.
+    q_M(g | h, h') is one distribution per factor of the action: a hidden layer with batch
+    normalization on the concatenated features, and one linear layer for the logits of all factors.
 
     Args:
-        features: D of the encoder.
-        sizes: classes of each factor.
-        hidden: units.
+        features: number of features D of the encoder.
+        sizes: number of classes of each factor.
+        hidden: number of hidden units.
 
     Raises:
-        InputError: if there is no factor, or a number is not positive.
+        InputError: there is no factor, or a number is not positive.
 
     Example:
         >>> inverse = InverseModel(128, sizes=(8, 8, 2))
@@ -74,26 +74,26 @@ class InverseModel(nn.Module):
         self.layers = projection(2 * features, hidden, sum(sizes), last_norm=False)
 
     def forward(self, h: Tensor, h_next: Tensor) -> tuple[Tensor, ...]:
-        """Logits of each factor [B, size].
+        """Returns the logits of each factor [B, size].
 
         Args:
-            h: features of the view that the action starts from [B, D].
-            h_next: of the view that it leads to [B, D].
+            h: features of the view before the action [B, D].
+            h_next: features of the view after the action [B, D].
         """
         logits: Tensor = self.layers(torch.cat([h, h_next], dim=1))
         return torch.split(logits, self.sizes, dim=1)
 
 
 class ForwardModel(nn.Module):
-    """Tells from the features of a view and an action the features of the next view, p(h' | h, g).
+    """Forward model: predicts from features and an action the next view's features, p(h' | h, g).
 
     Args:
-        features: D of the encoder.
-        sizes: classes of each factor of the action.
-        hidden: units.
+        features: number of features D of the encoder.
+        sizes: number of classes of each factor of the action.
+        hidden: number of hidden units.
 
     Raises:
-        InputError: if there is no factor, or a number is not positive.
+        InputError: there is no factor, or a number is not positive.
 
     Example:
         >>> model = ForwardModel(128, sizes=(8, 2))
@@ -111,14 +111,14 @@ class ForwardModel(nn.Module):
         self.register_buffer("starts", starts, persistent=False)
 
     def forward(self, h: Tensor, targets: Tensor) -> Tensor:
-        """Features of the next view [B, D].
+        """Returns the predicted features of the next view [B, D].
 
         Args:
-            h: features of the view that the action starts from [B, D].
-            targets: the action's class of each factor, or -1 if it is not known, int64 [B, K].
+            h: features of the view before the action [B, D].
+            targets: class of each factor of the action, or -1 if unknown, int64 [B, K].
 
         Raises:
-            InputError: if the targets have another shape.
+            InputError: the targets have another shape.
         """
         if targets.shape != (len(h), len(self.sizes)):
             raise InputError(

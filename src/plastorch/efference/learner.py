@@ -1,4 +1,4 @@
-"""A method with a linear probe beside it: what is trained, kept and evaluated as one.
+"""A method and its linear probe, trained, saved and evaluated as one.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224.
@@ -14,17 +14,17 @@ from plastorch.engine.errors import InputError, check_finite
 
 
 class Learner(nn.Module):
-    """A method, and a linear probe that learns from its features without a say in them.
+    """Method with a linear probe that learns from its features without affecting them.
 
-    The probe starts at 0: its loss is convex.
+    The probe is initialized at 0, as its loss is convex.
 
     Args:
-        method: SimCLR, BYOL or ReLIC.
-        features: D of its encoder.
-        classes: of the labels.
+        method: method, such as SimCLR, BYOL or ReLIC.
+        features: number of features D of its encoder.
+        classes: number of label classes.
 
     Raises:
-        InputError: if there are fewer than two classes.
+        InputError: there are fewer than two classes.
 
     Example:
         >>> from plastorch.efference.methods import SimCLR
@@ -46,20 +46,20 @@ class Learner(nn.Module):
 def probe_accuracy(
     learner: Learner, images: Tensor, labels: Tensor, prepare: Callable[[Tensor], Tensor]
 ) -> float:
-    """Share of images whose class the probe finds, of one view each: the image itself.
+    """Returns the probe's accuracy on images, each seen as a single view, the image itself.
 
     Args:
-        learner: on the device of the images.
-        images: or spectra [N, ...].
-        labels: int64 [N].
-        prepare: from images to what the encoder takes, such as ``lambda x: x / 255``.
+        learner: learner on the device of the images.
+        images: images or spectra [N, ...].
+        labels: classes, int64 [N].
+        prepare: function from images to the encoder's input, such as ``lambda x: x / 255``.
 
     Returns:
-        From 0 to 1; the learner is in evaluation mode meanwhile.
+        Accuracy from 0 to 1, measured in eval mode.
 
     Raises:
-        InputError: if the numbers of images and labels differ, or are 0, or the probe's answers
-            are not finite.
+        InputError: the numbers of images and labels differ or are 0, or outputs of the probe are
+            not finite.
     """
     if len(images) != len(labels) or len(images) == 0:
         raise InputError(f"labels are {len(labels)}; expected {max(len(images), 1)}")

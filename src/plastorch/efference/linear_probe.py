@@ -1,7 +1,7 @@
-"""A linear layer trained by SGD on the features of a frozen encoder.
+"""Linear layer trained by SGD on the features of a frozen encoder.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
-2210.09224: how they evaluate on STL-10.
+2210.09224: their evaluation on STL-10.
 """
 
 import math
@@ -20,22 +20,22 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""Images uint8 [B, C, H, W] and a generator in, what an encoder takes out."""
+"""Function from images, uint8 [B, C, H, W], and a generator to the encoder's input."""
 
 
 @dataclass(frozen=True)
 class ProbeTraining:
-    """How a linear probe is trained: by default as for STL-10.
+    """Settings of linear probe training; the defaults are for STL-10.
 
     Args:
-        epochs: over the training images.
-        batch_size: images of an update.
-        learning_rate: at the start; it falls to 0 along half a cosine.
-        momentum: Nesterov's.
-        bfloat16: whether the encoder computes in bfloat16.
+        epochs: number of epochs over the training images.
+        batch_size: number of images per update.
+        learning_rate: initial learning rate; it decays to 0 along half a cosine.
+        momentum: Nesterov momentum.
+        bfloat16: run the encoder in bfloat16.
 
     Raises:
-        InputError: if a value is out of range.
+        InputError: a value is out of range.
     """
 
     epochs: int = 100
@@ -53,25 +53,25 @@ class ProbeTraining:
 
 
 class LinearProbe:
-    """A phase of the run: trains a linear layer on the features of augmented images.
+    """Phase of a run that trains a linear layer on the features of augmented images.
 
     The encoder is frozen and in eval mode. A step is an epoch and logs ``loss``,
-    ``train_accuracy`` on what was trained on, and ``test_accuracy`` on test images as they are.
+    ``train_accuracy`` on the augmented images, and ``test_accuracy`` on the original test images.
 
     Args:
-        encoder: from views to features [B, D].
-        probe: what learns, on the encoder's device; see :func:`probe_layer`.
-        images: uint8 [N, C, H, W].
-        labels: int64 [N].
-        test_images: uint8 [M, C, H, W].
-        test_labels: int64 [M].
-        augment: makes views of the training images; crops and flips only, on STL-10.
-        apply: makes views of the test images.
-        training: how.
-        path: of numbers that seeds order and views.
+        encoder: module from views to features [B, D].
+        probe: layer to train, on the encoder's device; see :func:`probe_layer`.
+        images: training images, uint8 [N, C, H, W].
+        labels: training classes, int64 [N].
+        test_images: test images, uint8 [M, C, H, W].
+        test_labels: test classes, int64 [M].
+        augment: function that makes views of training images; only crops and flips on STL-10.
+        apply: function that makes views of test images.
+        training: training settings.
+        path: numbers that seed order and views.
 
     Raises:
-        InputError: if images and labels don't fit.
+        InputError: images and labels don't fit.
     """
 
     name = "probe"
@@ -105,7 +105,7 @@ class LinearProbe:
         )
 
     def step(self) -> list[Record]:
-        """An epoch."""
+        """Trains for one epoch."""
         random = generator(*self.path, self.position)
         order = torch.randperm(len(self.images), generator=random)
         batches = torch.split(order, self.training.batch_size)
@@ -129,16 +129,16 @@ class LinearProbe:
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The optimiser's moments; the weights belong to the model."""
+        """Returns the optimizer's moments; the weights belong to the model."""
         return moments(self.optimizer)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         load_moments(self.optimizer, state)
 
     @cached_property
     def _test_features(self) -> Tensor:
-        """Extracted in the first step: a phase that is done needs none."""
+        """Test features, computed in the first step: a finished phase needs none."""
         with self._autocast():
             return extract(self.encoder, self.test_images, self.apply)
 
@@ -147,7 +147,7 @@ class LinearProbe:
         return torch.autocast(device, torch.bfloat16, enabled=self.training.bfloat16)
 
     def _update(self, rows: Tensor, random: torch.Generator, share: float) -> Tensor:
-        """Learns from a batch at a share of the learning rate; summed loss and right answers."""
+        """Trains on one batch at a share of the learning rate; returns summed loss and correct."""
         device = self.probe.weight.device
         labels = self.labels[rows.to(device)]
         with torch.no_grad():
@@ -166,7 +166,7 @@ class LinearProbe:
 
 
 def probe_layer(features: int, classes: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer with weights of standard deviation 0.01 and no bias yet.
+    """Makes a linear layer with weights of standard deviation 0.01 and zero bias.
 
     Example:
         >>> probe_layer(512, 10, torch.Generator()).bias.abs().sum().item()

@@ -1,12 +1,12 @@
-"""What two views of the same sources teach: who it is, and what was done to it.
+"""Losses from two views of the same sources: identity of the source, and the action.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224. An action is a choice of a source m and a manipulation g; an inverse model
 q(m, g | x, x') = q_D(m | x, x') q_M(g | x, x') infers both. SimCLR, BYOL and ReLIC are forms of
 -log q_D.
 
-Losses are means over a worker's rows, so that their mean over workers is that of the joined batch;
-those of half-precision inputs are computed in single precision.
+Losses are means over a worker's rows, so their mean over workers is that of the joined batch.
+Half-precision inputs are converted to single precision.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from plastorch.engine.errors import InputError, check_positive
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
-    """SimCLR's loss: -log q_D(j | x), q_D = exp(cos(z, z_j) / T) / Σ_l exp(cos(z, z_l) / T).
+    """Returns SimCLR's loss -log q_D(j | x), q_D = exp(cos(z, z_j) / T) / Σ_l exp(cos(z, z_l) / T).
 
-    Each of the 2 B views is an anchor; j is the other view of its source, l are all other views, of
-    all workers.
+    Each of the 2 B views is an anchor; j is the other view of its source, and l are all other views
+    of all workers.
 
     Args:
         z_a: projections of one view of each source [B, P].
-        z_b: of the other [B, P].
-        temperature: T.
+        z_b: projections of the other view [B, P].
+        temperature: temperature T.
 
     Returns:
-        Mean over the anchors.
+        Loss, mean over the anchors.
 
     Raises:
-        InputError: if there are fewer than two sources, shapes differ or T is not positive.
+        InputError: there are fewer than two sources, shapes differ, or T is not positive.
 
     Example:
         >>> z = torch.eye(4)
@@ -52,19 +52,19 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
 
 
 def byol(prediction: Tensor, target: Tensor) -> Tensor:
-    """BYOL's loss, 2 - 2 cos(p, z'): -log q(z' | x) of a von Mises-Fisher law, but for constants.
+    """Returns BYOL's loss 2 - 2 cos(p, z'): a von Mises-Fisher -log q(z' | x) up to constants.
 
-    It is the forward model's as well, of predicted and true features.
+    It is also the forward model's loss, with predicted and true features.
 
     Args:
-        prediction: p, the direction that is expected [B, P].
-        target: z', the direction found [B, P]; no gradient flows to it.
+        prediction: predicted direction p [B, P].
+        target: actual direction z' [B, P]; it receives no gradient.
 
     Returns:
-        Mean over the rows.
+        Loss, mean over the rows.
 
     Raises:
-        InputError: if shapes differ.
+        InputError: shapes differ.
 
     Example:
         >>> byol(torch.tensor([[0.0, 2.0]]), torch.tensor([[3.0, 0.0]]))
@@ -83,26 +83,26 @@ def relic(
     temperature: float = 0.5,
     alpha: float = 1.0,
 ) -> Tensor:
-    """ReLIC's loss: which source it is must be told, and alike from both views.
+    """Returns ReLIC's loss: identify the source, with the same distribution from both views.
 
-    q(j | x) = exp(cos(z, t_j) / T) / Σ_l exp(cos(z, t_l) / T) over the sources of all workers, from
-    the projection z of one view to the target network's t of the other. The loss is the mean of
-    -log q(i | x_i) over both views, plus α KL(q(. | x_a) || q(. | x_b)), no gradient flowing
-    through the former distribution.
+    q(j | x) = exp(cos(z, t_j) / T) / Σ_l exp(cos(z, t_l) / T) over the sources of all workers, with
+    the projection z of one view and the target network's t of the other. The loss is the mean of
+    -log q(i | x_i) over both views, plus α KL(q(. | x_a) || q(. | x_b)), without gradient through
+    the former distribution.
 
     Args:
         z_a: projections of one view of each source [B, P].
-        z_b: of the other [B, P].
-        target_a: the target network's, of one view [B, P]; no gradient flows to it.
-        target_b: of the other [B, P].
-        temperature: T.
-        alpha: α.
+        z_b: projections of the other view [B, P].
+        target_a: target network's projections of the first view [B, P], without gradient.
+        target_b: target network's projections of the other view [B, P], without gradient.
+        temperature: temperature T.
+        alpha: weight α of the divergence.
 
     Returns:
-        Mean over the rows.
+        Loss, mean over the rows.
 
     Raises:
-        InputError: if there are fewer than two sources, shapes differ, T is not positive or α is
+        InputError: there are fewer than two sources, shapes differ, T is not positive, or α is
             negative.
 
     Example:
@@ -127,19 +127,19 @@ def relic(
 def manipulation(
     logits: Sequence[Tensor], targets: Tensor, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """What was done: -log q_M(g | h, h'), the cross-entropy of each factor of the action.
+    """Returns the loss of the action: -log q_M(g | h, h'), a cross-entropy per factor.
 
     Args:
-        logits: of each of K factors [R, its classes].
-        targets: class of each factor, or -1 where there is none, int64 [R, K].
-        weights: of the factors [K], 0 or more; all the same if None.
+        logits: logits of each of K factors [R, its classes].
+        targets: class of each factor, or -1 if there is none, int64 [R, K].
+        weights: nonnegative weights of the factors [K]; equal if None.
 
     Returns:
-        The weighted mean over the factors that have a target, 0 if none has; and each factor's mean
-        over its targets [K], 0 if it has none, without gradient.
+        Weighted mean over the factors with a target, 0 if there are none; and each factor's mean
+        over its targets [K], 0 without targets, without gradient.
 
     Raises:
-        InputError: if shapes differ, a target is no class, or a weight is negative or not finite.
+        InputError: shapes differ, a target is not a class, or a weight is negative or not finite.
 
     Example:
         >>> logits = torch.zeros(2, 8), torch.zeros(2, 2)
@@ -162,14 +162,14 @@ def manipulation(
 
 
 def _similarity(z: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """cos(z, z_j) / T of each row with each key, in single precision or better, [R, keys]."""
+    """Returns cos(z, z_j) / T of all rows and keys [R, keys], at least in single precision."""
     with torch.autocast(z.device.type, enabled=False):
         z, keys = F.normalize(_single(z), dim=1), F.normalize(_single(keys), dim=1)
         return z @ keys.T / temperature
 
 
 def _single(x: Tensor) -> Tensor:
-    """Half precision made single."""
+    """Converts half precision to single precision."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 

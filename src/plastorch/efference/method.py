@@ -1,9 +1,9 @@
-"""What methods share that learn from two views, with or without efference copies.
+"""Base of methods that learn from two views, with or without efference copies.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
-2210.09224. The loss is λ_D L_D + λ_M L_M: L_D is the method's own, on projections, L_M that of an
-inverse model on the encoder's features. With λ_M = 0 nothing of the latter is made or computed:
-what remains is the method itself, bit for bit, with the same random numbers.
+2210.09224. The loss is λ_D L_D + λ_M L_M: L_D is the method's own, on projections; L_M is that of
+an inverse model on the encoder's features. With λ_M = 0 the inverse model is neither made nor
+computed. What remains is the method itself, bit for bit, with the same random numbers.
 """
 
 import math
@@ -21,18 +21,18 @@ from plastorch.engine.errors import InputError
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the parts of the loss.
+    """Weights of the parts of the loss.
 
     Args:
-        discrimination: λ_D, of the method's own loss.
-        manipulation: λ_M, of the inverse model's.
-        forward: of the forward model's.
-        factors: of the action's factors within the inverse model's loss, such as 1 / entropy; all
-            the same if empty.
+        discrimination: weight λ_D of the method's own loss.
+        manipulation: weight λ_M of the inverse model's loss.
+        forward: weight of the forward model's loss.
+        factors: weights of the action's factors in the inverse model's loss, such as 1 / entropy;
+            equal if empty.
 
     Raises:
-        InputError: if a weight is negative or not finite, or all are 0; if all of the factors are,
-            with an inverse model to learn them.
+        InputError: a weight is negative or not finite, all weights are 0, or all factors have
+            weight 0 with an inverse model to train.
     """
 
     discrimination: float = 1.0
@@ -58,39 +58,39 @@ class Weights:
 
 
 BASELINE = Weights()
-"""The method alone."""
+"""Weights of the method alone."""
 
 
 class Losses(NamedTuple):
-    """Of a batch of B sources."""
+    """Losses and statistics of a batch of B sources."""
 
     total: Tensor
-    """To be minimised."""
+    """Loss to minimize."""
     features: Tensor
-    """h of both views, without gradient [2 B, D]."""
+    """Features h of both views, without gradient [2 B, D]."""
     discrimination: Tensor
     """The method's own loss."""
     manipulation: Tensor | None = None
-    """The inverse model's; None, as what follows, if its weight is 0."""
+    """Inverse model's loss; this and the following are None if its weight is 0."""
     per_factor: Tensor | None = None
-    """The same for each factor [K], 0 for one without targets."""
+    """Inverse model's loss for each factor [K], 0 for a factor without targets."""
     right: Tensor | None = None
-    """Targets of each factor that the inverse model finds, int64 [K]."""
+    """Number of targets the inverse model predicts correctly, per factor, int64 [K]."""
     valid: Tensor | None = None
-    """Targets that each factor has, int64 [K]."""
+    """Number of targets per factor, int64 [K]."""
     forward: Tensor | None = None
-    """The forward model's; None if its weight is 0."""
+    """Forward model's loss; None if its weight is 0."""
 
 
 class Method(nn.Module):
-    """What the methods share: an encoder, and models of the action between two views.
+    """Base class of methods: an encoder, and models of the action between two views.
 
-    A subclass adds its own heads, then calls :meth:`_add_action_models`, and says what its
-    :meth:`discrimination` is.
+    A subclass adds its own heads, then calls :meth:`_add_action_models`, and defines
+    :meth:`discrimination`.
 
     Args:
         encoder: any module from views [B, ...] to features [B, D].
-        weights: of the losses.
+        weights: weights of the losses.
     """
 
     def __init__(self, encoder: nn.Module, weights: Weights) -> None:
@@ -100,7 +100,7 @@ class Method(nn.Module):
         self.forward_model: ForwardModel | None = None
 
     def _add_action_models(self, features: int, sizes: Sequence[int]) -> None:
-        """Makes them last, so that the other parts start the same with and without them."""
+        """Makes the action models last, so that other parts start the same without them."""
         if self.weights.factors and len(self.weights.factors) != len(sizes):
             raise InputError(
                 f"factors has {len(self.weights.factors)} weights; expected {len(sizes)}, one for "
@@ -113,23 +113,23 @@ class Method(nn.Module):
 
     @property
     def needs_targets(self) -> bool:
-        """Whether the loss asks for the actions between the views."""
+        """Whether the loss needs the actions between the views."""
         return self.inverse is not None or self.forward_model is not None
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
-        """The method's own loss.
+        """Returns the method's own loss.
 
         Args:
             h: features of both views of each source [2 B, D].
-            views: both views [2 B, ...].
+            views: both views of each source [2 B, ...].
         """
         raise NotImplementedError
 
     def after_step(self, progress: float) -> None:
-        """Moves the target network, if there is one, after each update.
+        """Updates the target network, if any, after each training update.
 
         Args:
-            progress: share of the training that is done, 0 to 1.
+            progress: completed share of the training, 0 to 1.
         """
 
     def forward(
@@ -139,17 +139,17 @@ class Method(nn.Module):
         targets: Tensor | None = None,
         reverse_targets: Tensor | None = None,
     ) -> Losses:
-        """The losses of a batch; both views go through the encoder as one batch.
+        """Computes the losses of a batch; both views pass through the encoder as one batch.
 
         Args:
             view_a: one view of each source [B, ...].
-            view_b: another [B, ...].
-            targets: classes of the factors of the action from a to b, -1 where there is none, int64
-                [B, K]; needed if a weight of theirs is not 0.
-            reverse_targets: those of the action from b to a; if given, both directions are learnt.
+            view_b: another view of each source [B, ...].
+            targets: classes of the action from a to b, -1 where there is none, int64 [B, K];
+                needed if an action model has nonzero weight.
+            reverse_targets: classes of the action from b to a, to train both directions.
 
         Raises:
-            InputError: if there is one view only, or one source, or shapes differ, or targets are
+            InputError: there is only one view or one source, shapes differ, or targets are
                 missing.
         """
         views = torch.cat(_checked_views(view_a, view_b))
@@ -163,7 +163,7 @@ class Method(nn.Module):
         return self._with_actions(losses, *_transitions(h, targets, reverse_targets))
 
     def _with_actions(self, losses: Losses, h: Tensor, h_next: Tensor, targets: Tensor) -> Losses:
-        """The same losses, and those of the models of the action from h to h_next."""
+        """Adds the losses of the models of the action from h to h_next."""
         total = losses.total
         if self.inverse is not None:
             logits = self.inverse(h, h_next)
@@ -198,7 +198,7 @@ def _checked_views(view_a: Tensor, view_b: Tensor | None) -> tuple[Tensor, Tenso
 def _transitions(
     h: Tensor, targets: Tensor | None, reverse_targets: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features before and after each action, and its classes: from a to b, then from b to a."""
+    """Returns features before and after each action, and its classes: a to b, then b to a."""
     if targets is None:
         raise InputError("targets are missing; expected the classes of the action from a to b")
     h_a, h_b = h.chunk(2)

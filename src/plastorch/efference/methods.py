@@ -1,4 +1,4 @@
-"""SimCLR, BYOL and ReLIC through one interface, each with or without efference copies.
+"""SimCLR, BYOL and ReLIC with one interface, each with or without efference copies.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224.
@@ -18,21 +18,21 @@ from plastorch.engine.errors import InputError, check_positive
 
 
 class SimCLR(Method):
-    """Tells the other view of the same source from those of all others.
+    """SimCLR: distinguishes the other view of the same source from all other views.
 
     Chen, Kornblith, Norouzi, Hinton, ICML 2020, arXiv 2002.05709.
 
     Args:
         encoder: any module from views [B, ...] to features [B, D].
-        features: D.
-        sizes: classes of each factor of the action; needed if a weight of theirs is not 0.
-        weights: of the losses.
-        hidden: units of the projection.
-        out: P of the projection.
-        temperature: T.
+        features: number of features D.
+        sizes: class counts of the action's factors; needed if an action model has weight.
+        weights: weights of the losses.
+        hidden: number of hidden units of the projection.
+        out: dimension P of the projection.
+        temperature: temperature T.
 
     Raises:
-        InputError: if an argument is out of range.
+        InputError: an argument is out of range.
 
     Example:
         >>> from plastorch.efference.encoders import small_resnet
@@ -61,22 +61,22 @@ class SimCLR(Method):
         self._add_action_models(features, sizes)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
-        """:func:`~plastorch.efference.losses.nt_xent` of the projections."""
+        """Returns :func:`~plastorch.efference.losses.nt_xent` of the projections."""
         z_a, z_b = self.projection(h).chunk(2)
         return nt_xent(z_a, z_b, self.temperature)
 
 
 class TargetMethod(Method):
-    """A method with a target network: encoder and projection that follow those that learn.
+    """Method with a target network: encoder and projection that follow the trained ones.
 
-    After each update the target's parameters move by 1 - τ towards the learner's; τ goes from
+    After each update the target's parameters move by 1 - τ toward the trained ones; τ goes from
     ``tau`` to 1 along half a cosine.
 
     Args:
         encoder: any module from views [B, ...] to features [B, D].
-        weights: of the losses.
-        head: the projection.
-        tau: at the start.
+        weights: weights of the losses.
+        head: projection head.
+        tau: initial value of τ.
     """
 
     def __init__(self, encoder: nn.Module, weights: Weights, head: nn.Module, tau: float) -> None:
@@ -88,7 +88,7 @@ class TargetMethod(Method):
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
-        """Moves the target network."""
+        """Updates the target network."""
         share = (1 - self.tau) * (1 + math.cos(math.pi * progress)) / 2
         learner = [*self.encoder.parameters(), *self.projection.parameters()]
         for target, parameter in zip(self.target.parameters(), learner, strict=True):
@@ -96,28 +96,28 @@ class TargetMethod(Method):
 
     @torch.no_grad()
     def target_projections(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections of both views by the target network [B, P]."""
+        """Returns the target network's projections of both views [B, P]."""
         z_a, z_b = self.target(views).chunk(2)
         return z_a, z_b
 
 
 class BYOL(TargetMethod):
-    """Predicts how a target network sees the other view.
+    """BYOL: predicts a target network's projection of the other view.
 
-    Grill et al., NeurIPS 2020, arXiv 2006.07733. Its loss is the mean over both views, half of the
+    Grill et al., NeurIPS 2020, arXiv 2006.07733. The loss is the mean over both views, half of the
     paper's sum.
 
     Args:
         encoder: any module from views [B, ...] to features [B, D].
-        features: D.
-        sizes: classes of each factor of the action; needed if a weight of theirs is not 0.
-        weights: of the losses.
-        hidden: units of projection and predictor.
-        out: P of both.
-        tau: of the target network at the start.
+        features: number of features D.
+        sizes: class counts of the action's factors; needed if an action model has weight.
+        weights: weights of the losses.
+        hidden: number of hidden units of projection and predictor.
+        out: dimension P of both.
+        tau: initial τ of the target network.
 
     Raises:
-        InputError: if an argument is out of range.
+        InputError: an argument is out of range.
 
     Example:
         >>> method = BYOL(nn.Flatten(), 12)
@@ -141,29 +141,29 @@ class BYOL(TargetMethod):
         self._add_action_models(features, sizes)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
-        """:func:`~plastorch.efference.losses.byol` of predictions and the target's projections."""
+        """Returns :func:`~plastorch.efference.losses.byol` of predictions and targets."""
         target_a, target_b = self.target_projections(views)
         return byol(self.predictor(self.projection(h)), torch.cat([target_b, target_a]))
 
 
 class ReLIC(TargetMethod):
-    """Tells the source from all others, from both views alike.
+    """ReLIC: identifies the source, with the same distribution from both views.
 
     Mitrovic, McWilliams, Walker, Buesing, Blundell, ICLR 2021, arXiv 2010.07922.
 
     Args:
         encoder: any module from views [B, ...] to features [B, D].
-        features: D.
-        sizes: classes of each factor of the action; needed if a weight of theirs is not 0.
-        weights: of the losses.
-        hidden: units of the projection.
-        out: P of the projection.
-        temperature: T.
-        alpha: α, of the difference between both views' answers.
-        tau: of the target network at the start.
+        features: number of features D.
+        sizes: class counts of the action's factors; needed if an action model has weight.
+        weights: weights of the losses.
+        hidden: number of hidden units of the projection.
+        out: dimension P of the projection.
+        temperature: temperature T.
+        alpha: weight α of the divergence between both views' distributions.
+        tau: initial τ of the target network.
 
     Raises:
-        InputError: if an argument is out of range.
+        InputError: an argument is out of range.
 
     Example:
         >>> method = ReLIC(nn.Flatten(), 12)
@@ -191,6 +191,6 @@ class ReLIC(TargetMethod):
         self._add_action_models(features, sizes)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
-        """:func:`~plastorch.efference.losses.relic` of the projections and the target's."""
+        """Returns :func:`~plastorch.efference.losses.relic` of projections and targets."""
         z_a, z_b = self.projection(h).chunk(2)
         return relic(z_a, z_b, *self.target_projections(views), self.temperature, self.alpha)

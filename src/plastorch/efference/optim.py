@@ -1,4 +1,4 @@
-"""How a method is trained: the optimisers, and the course of their learning rates.
+"""Training settings of a method: optimizers and learning rate schedule.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224.
@@ -14,31 +14,31 @@ from torch import nn
 from plastorch.engine.errors import InputError, check_positive
 
 Optimizer = Literal["lars", "sgd"]
-"""LARS, lightly's, scales the update of each weight by the weight's own norm; SGD doesn't."""
+"""Optimizer: LARS (lightly's) scales each weight's update by the weight's norm; SGD doesn't."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a method is trained.
+    """Training settings of a method.
 
     Args:
-        batches: how many, one update each.
-        batch_size: sources of a batch, over all workers.
-        every: batches per record, such as those of an epoch.
-        optimizer: for the method; the probe has SGD of its own.
-        learning_rate: after the warm-up, per 256 sources of a batch.
-        momentum: of both.
-        weight_decay: of weights; biases and normalisations have none.
-        warm_up: batches in which the learning rate rises to its full value; it then falls to 0
-            along half a cosine.
-        probe_rate: learning rate of the probe, with the same course.
-        bfloat16: whether encoder and heads compute in bfloat16.
-        shuffled: whether the targets of a batch change places at random, as a control: they then
-            say nothing of their views.
-        reverse: whether the action from the second view back to the first is learnt as well.
+        batches: number of batches, with one update each.
+        batch_size: number of sources per batch, over all workers.
+        every: number of batches per record, for example those of an epoch.
+        optimizer: optimizer of the method; the probe always uses SGD.
+        learning_rate: learning rate after warm-up, per 256 sources of a batch.
+        momentum: momentum of both optimizers.
+        weight_decay: weight decay, except for biases and normalization.
+        warm_up: number of batches in which the learning rate rises to its full value, before it
+            decays to 0 along half a cosine.
+        probe_rate: learning rate of the probe, with the same schedule.
+        bfloat16: run encoder and heads in bfloat16.
+        shuffled: shuffle the targets within a batch, as a control: they then carry no information
+            about their views.
+        reverse: also train on the action from the second view back to the first.
 
     Raises:
-        InputError: if a value is out of range.
+        InputError: a value is out of range.
     """
 
     batches: int
@@ -63,7 +63,7 @@ class Training:
             raise InputError(f"momentum is {self.momentum}; expected 0 or more and below 1")
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay is {self.weight_decay}; expected 0 or more")
-        if self.optimizer == "lars":  # lightly takes no decay to mean plain SGD
+        if self.optimizer == "lars":  # without decay, lightly falls back to plain SGD
             check_positive(weight_decay=self.weight_decay)
         if not 0 <= self.warm_up <= self.batches:
             raise InputError(f"warm_up is {self.warm_up}; expected 0 to {self.batches}")
@@ -72,7 +72,7 @@ class Training:
             raise InputError(f"batch_size is {self.batch_size}; expected 2 or more")
 
     def course(self, number: int) -> float:
-        """Share of the learning rate that a batch has, the first being 0.
+        """Returns a batch's share of the learning rate; batches count from 0.
 
         Example:
             >>> training = Training(batches=12, warm_up=2)
@@ -85,10 +85,10 @@ class Training:
         return (1 + math.cos(math.pi * falling)) / 2
 
     def optimizers(self, method: nn.Module, probe: nn.Module) -> tuple[Any, Any]:
-        """The optimisers of a method and of a probe; what has no gradient is left out.
+        """Makes the optimizers of method and probe, for parameters with a gradient.
 
         Raises:
-            InputError: if LARS is asked for and lightly isn't installed.
+            InputError: LARS is chosen and lightly isn't installed.
         """
         learning = [p for p in method.parameters() if p.requires_grad]
         groups = [
@@ -102,7 +102,7 @@ class Training:
         return kind(groups, lr=0.0, momentum=self.momentum), of_probe
 
     def rates(self, number: int) -> tuple[float, float]:
-        """Learning rates of the method and of the probe in a batch, the first being 0."""
+        """Returns the learning rates of method and probe in a batch, counted from 0."""
         course = self.course(number)
         return course * self.learning_rate * self.batch_size / 256, course * self.probe_rate
 

@@ -1,4 +1,4 @@
-"""Probes of frozen features that leave nothing to tune: nearest neighbours, linear classifiers."""
+"""Probes of frozen features with nothing to tune: nearest neighbors and linear classifiers."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from plastorch.efference.ridge import check_features, chosen_ridge
 from plastorch.engine.errors import InputError, check_positive
 
 Apply = Callable[[Tensor], Tensor]
-"""Images uint8 [B, C, H, W] in, what an encoder takes out."""
+"""Function from images, uint8 [B, C, H, W], to the encoder's input."""
 LOGISTIC_ITERATIONS = 1000
-"""Most steps of a logistic regression; a tenth of them is usual."""
-_BLOCK = 1 << 24  # similarities that are held at a time
+"""Maximum number of steps of a logistic regression; it usually takes a tenth."""
+_BLOCK = 1 << 24  # number of similarities in memory at a time
 
 
 def as_floats(images: Tensor) -> Tensor:
-    """Bytes as numbers in [0, 1].
+    """Converts bytes to numbers in [0, 1].
 
     Example:
         >>> as_floats(torch.tensor([0, 255], dtype=torch.uint8))
@@ -31,19 +31,19 @@ def as_floats(images: Tensor) -> Tensor:
 def extract(
     encoder: nn.Module, images: Tensor, apply: Apply = as_floats, batch_size: int = 250
 ) -> Tensor:
-    """Features of images by an encoder in eval mode; its modes are put back afterwards.
+    """Extracts an encoder's features of images, in eval mode; then restores the encoder's mode.
 
     Args:
-        encoder: from what ``apply`` gives to features [B, D].
-        images: uint8 [N, C, H, W].
-        apply: makes of them what the encoder takes.
-        batch_size: images at a time.
+        encoder: module from the output of ``apply`` to features [B, D].
+        images: images, uint8 [N, C, H, W].
+        apply: function from images to the encoder's input.
+        batch_size: number of images at a time.
 
     Returns:
-        float32 [N, D], on the encoder's device.
+        Features, float32 [N, D], on the encoder's device.
 
     Raises:
-        InputError: if there are no images, or features are not [B, D] or not finite.
+        InputError: there are no images, or features are not [B, D] or not finite.
 
     Example:
         >>> encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
@@ -63,7 +63,7 @@ def extract(
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; then each part goes back to the mode that it had.
+    """Switches to eval mode for a while; then restores the mode of each submodule.
 
     Example:
         >>> net = nn.Sequential(nn.Dropout().eval(), nn.Dropout())
@@ -86,20 +86,20 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 def knn_predict(
     features: Tensor, labels: Tensor, queries: Tensor, k: int = 20, temperature: float | None = None
 ) -> Tensor:
-    """The class that most of the k nearest neighbours by cosine have; the lower of equals.
+    """Predicts the majority class of the k nearest neighbors by cosine; the lowest in a tie.
 
     Args:
-        features: of the training set [N, D].
-        labels: theirs, int64 [N]; they may lie on another device.
+        features: training features [N, D].
+        labels: training classes, int64 [N], on any device.
         queries: features to classify [M, D].
-        k: neighbours, at most N.
-        temperature: a neighbour's vote weighs exp(cosine / temperature); 1 if None.
+        k: number of neighbors, at most N.
+        temperature: weight of a vote is exp(cosine / temperature), or 1 if None.
 
     Returns:
-        int64 [M].
+        Predicted classes, int64 [M].
 
     Raises:
-        InputError: if shapes differ, features are not finite or k is out of range.
+        InputError: shapes differ, features are not finite, or k is out of range.
 
     Example:
         >>> knn_predict(torch.eye(2), torch.tensor([5, 7]), torch.tensor([[1.0, 3.0]]), k=1)
@@ -132,7 +132,7 @@ def knn_accuracy(
     k: int = 20,
     temperature: float | None = None,
 ) -> float:
-    """Share of test samples that :func:`knn_predict` gets right.
+    """Returns the test accuracy of :func:`knn_predict`.
 
     Example:
         >>> labels = torch.tensor([0, 1])
@@ -147,17 +147,17 @@ def knn_accuracy(
 def ridge_accuracy(
     features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, seed: int = 0
 ) -> float:
-    """Share of test samples for which a ridge regression of the classes, 1 or -1, is highest.
+    """Returns the test accuracy of a ridge regression on classes coded as 1 and -1.
 
     Args:
-        features: of the training set [N, D].
-        labels: theirs, int64 [N].
-        test_features: [M, D].
-        test_labels: int64 [M].
-        seed: decides which training samples choose the penalty.
+        features: training features [N, D].
+        labels: training classes, int64 [N].
+        test_features: test features [M, D].
+        test_labels: test classes, int64 [M].
+        seed: random seed that selects training samples for the choice of penalty.
 
     Raises:
-        InputError: as :func:`chosen_ridge`, or if labels don't fit.
+        InputError: see :func:`chosen_ridge`; or labels don't fit.
 
     Example:
         >>> x, y = torch.randn(40, 3), torch.arange(40) % 2
@@ -179,19 +179,19 @@ def ridge_accuracy(
 def logistic_accuracy(
     features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor
 ) -> float:
-    """Share of test samples for which a logistic regression finds the class.
+    """Returns the test accuracy of a logistic regression.
 
-    It is a linear probe that has learned to the end: by scikit-learn, of features brought to mean 0
-    and deviation 1, with half the sum of squared weights added to the sum of losses.
+    This is a fully trained linear probe, by scikit-learn. Features are standardized to mean 0 and
+    deviation 1, and half the sum of squared weights is added to the sum of losses.
 
     Args:
-        features: of the training set [N, D].
-        labels: theirs, int64 [N], of at least two classes.
-        test_features: [M, D].
-        test_labels: int64 [M].
+        features: training features [N, D].
+        labels: training classes, int64 [N], at least two.
+        test_features: test features [M, D].
+        test_labels: test classes, int64 [M].
 
     Raises:
-        InputError: if features or labels don't fit, or are all of one class.
+        InputError: features or labels don't fit, or all samples are of one class.
 
     Example:
         >>> x, y = torch.randn(40, 3), torch.arange(40) % 2
@@ -199,7 +199,7 @@ def logistic_accuracy(
         >>> logistic_accuracy(x, y, x, y)
         1.0
     """
-    from sklearn.linear_model import LogisticRegression  # costs a second
+    from sklearn.linear_model import LogisticRegression  # takes a second
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -220,7 +220,7 @@ def _check_labelled(features: Tensor, labels: Tensor, width: int | None = None) 
 
 
 def check_labels(labels: Tensor, count: int, classes: int | None = None) -> None:
-    """Raises InputError unless there are that many labels, int64 in range(classes) if given.
+    """Raises InputError unless there are ``count`` labels, int64 in range(classes) if given.
 
     Example:
         >>> check_labels(torch.tensor([0, 2]), 2, classes=3)

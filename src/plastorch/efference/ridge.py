@@ -1,4 +1,4 @@
-"""Ridge regression in closed form, its penalty chosen on held-out training samples."""
+"""Ridge regression in closed form, with the penalty chosen on held-out training samples."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,39 +10,39 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))
-"""Of a ridge regression, in units of the mean eigenvalue of the features' scatter matrix."""
+"""Candidate penalties in units of the mean eigenvalue of the features' scatter matrix."""
 
 
 class LinearMap(NamedTuple):
-    """From features [N, D] to T values."""
+    """Linear map from features [N, D] to T values."""
 
     weight: Tensor
-    """float64 [D, T]."""
+    """Weights, float64 [D, T]."""
     bias: Tensor
-    """float64 [T]."""
+    """Biases, float64 [T]."""
 
     def __call__(self, features: Tensor) -> Tensor:
-        """The values, float64 [N, T]."""
+        """Returns the values, float64 [N, T]."""
         return features.double() @ self.weight + self.bias
 
 
 @torch.no_grad()
 def ridge(features: Tensor, targets: Tensor, penalties: Sequence[float]) -> list[LinearMap]:
-    """Ridge regressions with an intercept, in closed form, all from one decomposition.
+    """Fits ridge regressions with an intercept in closed form, all from one decomposition.
 
-    Each minimises the sum of squared errors plus its penalty times the sum of squared weights; the
-    intercept goes free.
+    Each minimizes the sum of squared errors plus its penalty times the sum of squared weights,
+    without the intercept.
 
     Args:
-        features: [N, D].
-        targets: [N, T].
-        penalties: each above 0.
+        features: features [N, D].
+        targets: target values [N, T].
+        penalties: penalties, each above 0.
 
     Returns:
-        One map for each penalty.
+        One map per penalty.
 
     Raises:
-        InputError: if shapes differ, features are not finite or a penalty is not above 0.
+        InputError: shapes differ, features are not finite, or a penalty is not above 0.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [2.0]])
@@ -75,19 +75,19 @@ def chosen_ridge(
     held_out: float = 0.1,
     seed: int = 0,
 ) -> LinearMap:
-    """The ridge regression whose penalty makes the least error on held-out training samples.
+    """Fits the ridge regression whose penalty has the least error on held-out training samples.
 
-    It is then fitted to all of them. Of equal errors the largest penalty wins.
+    The final fit uses all training samples. In a tie the largest penalty wins.
 
     Args:
-        features: [N, D].
-        targets: [N, T].
-        error: of predictions [n, T] of targets [n, T], one number.
-        held_out: share of the samples.
-        seed: decides which.
+        features: features [N, D].
+        targets: target values [N, T].
+        error: scalar error of predictions [n, T] for targets [n, T].
+        held_out: held-out share of the samples.
+        seed: random seed that selects the held-out samples.
 
     Raises:
-        InputError: as :func:`ridge`, or if the share leaves no sample on one side.
+        InputError: see :func:`ridge`; or the share leaves no sample on one side.
     """
     check_features("features", features)
     count = round(held_out * len(features))
@@ -117,6 +117,6 @@ def check_features(name: str, features: Tensor, width: int | None = None) -> Non
 
 
 def _scaled(penalties: Sequence[float], features: Tensor) -> list[float]:
-    """Penalties times the mean eigenvalue of the scatter matrix, or times 1 if that is 0."""
+    """Scales penalties by the mean eigenvalue of the scatter matrix, or by 1 if that is 0."""
     mean = float(features.double().var(dim=0, correction=0).mean()) * len(features)
     return [penalty * (mean or 1.0) for penalty in penalties]

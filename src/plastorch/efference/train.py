@@ -1,7 +1,7 @@
-"""Pre-training on images or spectra in memory, batch after batch, with a linear probe beside it.
+"""Pre-training on images or spectra in memory, with a linear probe trained alongside.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
-2210.09224. Several workers, as ``torchrun`` starts them, train as one on the joined batch.
+2210.09224. Several workers, started by ``torchrun``, train as one on the joined batch.
 """
 
 import math
@@ -32,49 +32,49 @@ from plastorch.engine.run import Record
 
 
 class Views(Protocol):
-    """Draws actions, and looks at sources through them."""
+    """Distribution of actions, and the views of sources that they make."""
 
     def sample(self, count: int, generator: torch.Generator, device: torch.device | str) -> Any:
-        """Actions: a NamedTuple of tensors with a row for each source."""
+        """Draws actions, a NamedTuple of tensors with a row for each source."""
 
     def apply(self, images: Tensor, actions: Any) -> Tensor:
-        """Views [B, channels, H, W] of sources [B, ...]."""
+        """Makes views [B, channels, H, W] of sources [B, ...]."""
 
 
 class Sources(NamedTuple):
-    """What is learnt from, on the device that learns."""
+    """Training data, on the training device."""
 
     images: Tensor
-    """Or spectra [N, ...]."""
+    """Images or spectra [N, ...]."""
     labels: Tensor
-    """Of which the probe alone learns; -1 where there is none, int64 [N]."""
+    """Classes, used by the probe only; -1 if unknown, int64 [N]."""
 
 
 class Pretraining:
-    """A phase of the run: two views of each source of a batch, one update.
+    """Phase of a run: one update per batch, on two views of each source.
 
-    A step is ``every`` batches. It logs their means of ``loss``, ``discrimination``,
-    ``manipulation`` and ``forward`` (those that there are), per factor F of the action ``loss_F``
-    and ``accuracy_F``, of the probe ``probe_loss`` and ``train_accuracy`` on both views; wall
-    ``seconds``; and what ``validate`` finds.
+    A step is ``every`` batches. It logs means of ``loss``, ``discrimination``, ``manipulation``
+    and ``forward`` (those in use), for each factor F of the action ``loss_F`` and ``accuracy_F``,
+    for the probe ``probe_loss`` and ``train_accuracy`` on both views, wall-clock ``seconds``, and
+    the results of ``validate``.
 
     Args:
-        name: of the phase.
-        learner: on its device. With several workers its batch normalisations become those of the
-            joined batch, and all start from the first worker's state.
-        sources: on the same device; all of them on every worker.
-        views: how they are looked at.
-        training: how.
-        targets: from the actions of view a and of view b to the classes of the factors of the
-            action from a to b, int64 [B, K]; needed if the method needs them.
+        name: name of the phase.
+        learner: learner on its device. Several workers share batch normalization over the joined
+            batch, and all start from the first worker's state.
+        sources: training data on the same device, all of it on every worker.
+        views: distribution of views.
+        training: training settings.
+        targets: function from the actions of views a and b to the classes of the action from a to
+            b, int64 [B, K]; needed if the method needs targets.
         factors: names of the factors, for the log.
-        path: of numbers that seeds order, views and shuffling.
-        validate: measures the learner as it is; its figures are logged.
+        path: numbers that seed order, views and shuffling.
+        validate: function that evaluates the learner; its results are logged.
 
     Raises:
-        InputError: if there are fewer sources than a batch has, their number differs from that of
-            the labels, a batch can't be shared out, targets are missing, or views are drawn without
-            the parameters that made them.
+        InputError: there are fewer sources than in a batch, their number differs from that of the
+            labels, a batch can't be divided among workers, targets are missing, or views come
+            without the parameters that made them.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Pretraining:
         self._order: tuple[int, Tensor] | None = None
 
     def step(self) -> list[Record]:
-        """The next batches, and what validation says after them."""
+        """Trains on the next batches, then validates."""
         start = time.perf_counter()
         first = self.position * self.training.every
         numbers = range(first, min(first + self.training.every, self.training.batches))
@@ -119,7 +119,7 @@ class Pretraining:
         return [record]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The optimisers' moments."""
+        """Returns the optimizers' moments."""
         return {
             f"{number}.{name}": tensor
             for number, optimizer in enumerate(self.optimizers)
@@ -127,14 +127,14 @@ class Pretraining:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores a state from :meth:`state_dict`."""
         for number, optimizer in enumerate(self.optimizers):
             prefix = f"{number}."
             own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             load_moments(optimizer, own)
 
     def _update(self, number: int) -> dict[str, Tensor]:
-        """Learns from a batch; figures to be summed over batches and workers."""
+        """Trains on one batch; returns values to be summed over batches and workers."""
         views, labels = self._batch(number)
         device = self.sources.images.device
         for optimizer, rate in zip(self.optimizers, self.training.rates(number), strict=True):
@@ -159,7 +159,7 @@ class Pretraining:
         }
 
     def _batch(self, number: int) -> tuple[list[Tensor | None], Tensor]:
-        """This worker's part: both views, targets of the action and its reverse; labels of both."""
+        """Returns this worker's views, targets of action and reverse, and labels of both views."""
         images, labels = self.sources
         size = self.training.batch_size
         mine = part(torch.arange(size)).to(images.device)
@@ -179,7 +179,7 @@ class Pretraining:
         return [*views, *classes], labels[rows].repeat(2)
 
     def _rows(self, number: int) -> Tensor:
-        """Of the sources of a batch, over all workers; each epoch has an order of its own."""
+        """Returns the sources of a batch, over all workers; each epoch has its own order."""
         size, count = self.training.batch_size, len(self.sources.images)
         epoch, place = divmod(number, count // size)
         if self._order is None or self._order[0] != epoch:
@@ -188,7 +188,7 @@ class Pretraining:
         return self._order[1][place * size : (place + 1) * size]
 
     def _record(self, sums: dict[str, Tensor], batches: int) -> Record:
-        """Means over batches and workers."""
+        """Computes means over batches and workers."""
         for value in sums.values():
             sum_over_workers(value)
         hits, labelled = float(sums.pop("hits")), float(sums.pop("labelled"))

@@ -1,4 +1,4 @@
-"""Transfer to where and what: localisation from frozen features; measures of boxes and masks."""
+"""Transfer to localization from frozen features; measures of boxes and masks."""
 
 from typing import NamedTuple
 
@@ -11,32 +11,32 @@ from plastorch.engine.errors import InputError
 
 
 class Localisation(NamedTuple):
-    """How well a linear map of features says where an object is, on test scenes."""
+    """Accuracy of locating objects by a linear map of features, on test scenes."""
 
     r2: tuple[float, float, float, float]
-    """Share of the variance that is explained: of the box's centre x and y, width and height."""
+    """Explained share of the variance of the box's center x and y, width and height."""
     mean_iou: float
-    """Mean intersection over union of said and true boxes."""
+    """Mean intersection over union of predicted and true boxes."""
     constant_iou: float
-    """The same if the mean box of the training scenes is always said."""
+    """Mean intersection over union of the training scenes' mean box as a constant prediction."""
 
 
 def localisation(
     features: Tensor, scenes: Scenes, test_features: Tensor, test_scenes: Scenes, seed: int = 0
 ) -> Localisation:
-    """Ridge regression of an object's box from features, which were not trained for it.
+    """Measures ridge regression of an object's box on features not trained for it.
 
-    Invariance hurts here: features that don't change as an object moves can't say where it is.
+    Invariance hurts here: features that don't change as an object moves can't tell where it is.
 
     Args:
-        features: of the training scenes [N, D].
-        scenes: with one object each.
-        test_features: [M, D].
-        test_scenes: with one object each.
-        seed: decides which training scenes choose the penalty.
+        features: features of the training scenes [N, D].
+        scenes: training scenes with one object each.
+        test_features: features of the test scenes [M, D].
+        test_scenes: test scenes with one object each.
+        seed: random seed that selects training scenes for the choice of penalty.
 
     Raises:
-        InputError: if features and scenes don't fit, or a scene has none or several objects.
+        InputError: features and scenes don't fit, or a scene has no or several objects.
     """
     boxes, test_boxes = _single_boxes(scenes, features), _single_boxes(test_scenes, test_features)
 
@@ -55,7 +55,7 @@ def localisation(
 
 
 def r_squared(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """1 - squared error / squared deviation from the mean, of each column [T] of [N, T].
+    """Returns 1 - squared error / squared deviation from the mean, per column [T] of [N, T].
 
     Example:
         >>> r_squared(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[1.0], [2.0], [4.0]]))
@@ -66,7 +66,7 @@ def r_squared(predicted: Tensor, wanted: Tensor) -> Tensor:
 
 
 def centres(boxes: Tensor) -> Tensor:
-    """Boxes left, top, right, bottom as centre x, centre y, width, height [..., 4].
+    """Converts boxes left, top, right, bottom to center x, center y, width, height [..., 4].
 
     Example:
         >>> centres(torch.tensor([1.0, 2.0, 5.0, 4.0]))
@@ -77,7 +77,7 @@ def centres(boxes: Tensor) -> Tensor:
 
 
 def corners(boxes: Tensor) -> Tensor:
-    """Boxes centre x, centre y, width, height as left, top, right, bottom [..., 4].
+    """Converts boxes center x, center y, width, height to left, top, right, bottom [..., 4].
 
     Example:
         >>> corners(torch.tensor([3.0, 3.0, 4.0, 2.0]))
@@ -88,9 +88,9 @@ def corners(boxes: Tensor) -> Tensor:
 
 
 def paired_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of boxes left, top, right, bottom [..., 4], which broadcast.
+    """Returns intersection over union of boxes left, top, right, bottom [..., 4], which broadcast.
 
-    A box whose sides are the wrong way round has no area.
+    A box with reversed sides has no area.
 
     Example:
         >>> paired_iou(torch.tensor([0.0, 0.0, 2.0, 1.0]), torch.tensor([1.0, 0.0, 3.0, 1.0]))
@@ -104,12 +104,12 @@ def paired_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def confusion(predicted: Tensor, wanted: Tensor, classes: int) -> Tensor:
-    """Counts of pixels [classes, classes]: true classes in rows, predicted ones in columns.
+    """Counts pixels [classes, classes] by true class (rows) and predicted class (columns).
 
     Args:
         predicted: classes of pixels, any shape.
-        wanted: the same shape; 255 where it is not said.
-        classes: how many, background included.
+        wanted: true classes, same shape; 255 where unlabeled.
+        classes: number of classes, background included.
 
     Example:
         >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2)
@@ -122,11 +122,11 @@ def confusion(predicted: Tensor, wanted: Tensor, classes: int) -> Tensor:
 
 
 def mean_iou(counts: Tensor) -> float:
-    """Mean, over the classes that occur, of intersection over union.
+    """Returns the intersection over union, mean over the classes that occur.
 
     Args:
-        counts: of pixels, true classes in rows, predicted ones in columns [K, K]; a class occurs if
-            it is in either.
+        counts: pixel counts, true classes in rows, predicted ones in columns [K, K]; a class
+            occurs if it is in either.
 
     Example:
         >>> mean_iou(torch.tensor([[2, 1, 0], [1, 0, 0], [0, 0, 0]]))
@@ -140,24 +140,24 @@ def mean_iou(counts: Tensor) -> float:
 
 
 class Detections(NamedTuple):
-    """What a detector says of scenes."""
+    """Detections of objects in scenes."""
 
     owners: Tensor
-    """The image of each detection, int64 [D]."""
+    """Image index of each detection, int64 [D]."""
     labels: Tensor
-    """int64 [D]."""
+    """Classes, int64 [D]."""
     boxes: Tensor
-    """Left, top, right, bottom in pixels, float32 [D, 4]."""
+    """Boxes left, top, right, bottom in pixels, float32 [D, 4]."""
     scores: Tensor
-    """The higher the surer, float32 [D]."""
+    """Confidence scores, float32 [D]."""
 
 
 def average_precision(found: Detections, scenes: Scenes, least_iou: float = 0.5) -> float:
-    """Mean, over the classes that occur in the scenes, of average precision; AP50 by default.
+    """Returns average precision (default AP50), mean over the classes that occur in the scenes.
 
-    As the VOC challenge counts since 2010: a detection looks for the object of its class that it
-    overlaps most, and is right if it overlaps it enough and no surer one has it already; precision
-    is the highest at that recall or a higher one.
+    As in the VOC challenge since 2010, a detection is matched to the object of its class that it
+    overlaps most. It is correct if the overlap is sufficient and no more confident one has matched
+    the object. Precision is the highest at that recall or above.
 
     Example:
         >>> image, seen = torch.zeros(1, 3, 4, 4).byte(), torch.zeros(1, 4, 4).byte()
@@ -185,7 +185,7 @@ def average_precision(found: Detections, scenes: Scenes, least_iou: float = 0.5)
 
 
 def _first(values: Tensor) -> Tensor:
-    """Whether each value [D] is the first of its kind."""
+    """Tells whether each value [D] is the first of its kind."""
     _, index = torch.unique(values, return_inverse=True)
     place = torch.arange(len(values), device=values.device)
     first = torch.full_like(place, len(place)).scatter_reduce_(0, index, place, "amin")
@@ -193,7 +193,7 @@ def _first(values: Tensor) -> Tensor:
 
 
 def _area(right: Tensor, objects: int) -> float:
-    """Area under the precision of detections [D], surest first, over the recall of objects."""
+    """Returns the area under precision of detections [D], by descending score, over recall."""
     hits = right.cumsum(0).double()
     precision = hits / torch.arange(1, len(right) + 1, device=right.device)
     highest = precision.flip(0).cummax(0).values.flip(0)
@@ -201,7 +201,7 @@ def _area(right: Tensor, objects: int) -> float:
 
 
 def _single_boxes(scenes: Scenes, features: Tensor) -> Tensor:
-    """Centre and size of the one object of each scene, as shares of the image [N, 4]."""
+    """Returns center and size of each scene's single object, as shares of the image [N, 4]."""
     if not (scenes.counts == 1).all():
         raise InputError(
             f"scenes hold {int(scenes.counts.min())} to {int(scenes.counts.max())} objects; "

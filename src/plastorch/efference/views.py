@@ -1,4 +1,4 @@
-"""Views of images, made in whole batches on any device, with the parameters that made them."""
+"""Views of images, made in whole batches on any device from known parameters."""
 
 import math
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from plastorch.efference.actions import ImageActions, check_image_actions, theta
 from plastorch.efference.colours import blurred, grayed, jittered, solarised
 from plastorch.engine.errors import InputError, check_positive
 
-_ATTEMPTS = 10  # torchvision's RandomResizedCrop tries as often before it takes the centre
+_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop, which then takes the center
 _CACHED = 2**16  # pixels
 _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
 class ImageViews:
-    """The law of random views: crop, flip, colour jitter, gray, blur, solarisation, in this order.
+    """Distribution of random views: crop, flip, color jitter, gray, blur, solarization, in order.
 
-    Colours are jittered as torchvision's ``ColorJitter`` does, always in the order brightness,
-    contrast, saturation, hue; nothing is rounded to whole grey levels in between.
+    Colors are jittered as in torchvision's ``ColorJitter``, but always in the order brightness,
+    contrast, saturation, hue, and without rounding to whole gray levels in between.
 
     Args:
-        size: of the square views, in pixels.
-        scale: bounds of a crop's area as a share of the image's, drawn evenly.
-        ratio: bounds of a crop's width / height, drawn evenly in the logarithm.
+        size: side of the square views in pixels.
+        scale: bounds of the crop area as a share of the image's, with uniform distribution.
+        ratio: bounds of the crop's width / height, with log-uniform distribution.
         flip: probability of a flip.
-        jitter: s; factors of brightness, contrast and saturation are from 1 - 0.8 s to 1 + 0.8 s,
-            shifts of the hue from -0.2 s to 0.2 s of the colour circle.
-        jitter_probability: of all four together.
-        gray: probability.
-        blur: probability of a Gaussian blur, whose sigma is 0.1 to 2 pixels of 224, in proportion.
-        solarise: probability that values from one half on are inverted.
+        jitter: strength s; factors of brightness, contrast and saturation are from 1 - 0.8 s to
+            1 + 0.8 s, hue shifts from -0.2 s to 0.2 s of the color circle.
+        jitter_probability: probability of all four together.
+        gray: probability of a gray view.
+        blur: probability of a Gaussian blur, with sigma 0.1 to 2 pixels per 224, in proportion.
+        solarise: probability that values of one half and more are inverted.
 
     Raises:
-        InputError: An argument is out of range.
+        InputError: an argument is out of range.
 
     Example:
         >>> images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
@@ -73,15 +73,15 @@ class ImageViews:
     def sample(
         self, count: int, generator: torch.Generator, device: torch.device | str = "cpu"
     ) -> ImageActions:
-        """Draws what is to be done to square images.
+        """Draws actions for square images.
 
         Args:
-            count: of views, B.
-            generator: on the CPU, so that a seed means the same views on every device.
-            device: of the actions.
+            count: number of views B.
+            generator: random generator on the CPU, so that a seed gives the same views everywhere.
+            device: device of the actions.
 
         Raises:
-            InputError: if the count is not positive.
+            InputError: the count is not positive.
         """
         check_positive(count=count)
         top, left, height, width = self._boxes(count, generator)
@@ -106,26 +106,26 @@ class ImageViews:
         ).to(device)
 
     def apply(self, images: Tensor, actions: ImageActions) -> Tensor:
-        """Makes the views that the actions say: equal ones whenever it is called.
+        """Makes the views that the actions describe, the same ones at every call.
 
-        Pixels are interpolated linearly. Where a crop shrinks, an output pixel is the mean of those
-        that it covers, weighted by a triangle as wide as two output pixels, against aliasing.
+        Pixels are interpolated linearly. Where a crop shrinks, an output pixel is the mean of the
+        pixels it covers, weighted by a triangle two output pixels wide, to avoid aliasing.
 
         Args:
-            images: uint8 [B, 3, H, W].
-            actions: of B views, on the device of the images.
+            images: images, uint8 [B, 3, H, W].
+            actions: actions of B views, on the device of the images.
 
         Returns:
-            float32 [B, 3, size, size], from 0 to 1.
+            Views, float32 [B, 3, size, size], from 0 to 1.
 
         Raises:
-            InputError: if the images have another shape or type, there aren't as many actions, or
-                a crop has no area or leaves the image.
+            InputError: the images have another shape or type, the number of actions differs, or a
+                crop has no area or leaves the image.
         """
         _check_images(images)
         _check_boxes(len(images), actions)
         view = torch.empty(len(images), 3, self.size, self.size, device=images.device)
-        # on a CPU, groups whose values stay in the cache: a fifth faster than the whole batch
+        # On CPUs, use groups whose values fit the cache: a fifth faster than the whole batch.
         group = max(1, _CACHED // self.size**2) if view.device.type == "cpu" else len(view)
         for i in range(0, len(view), group):
             rows = slice(i, i + group)
@@ -140,7 +140,7 @@ class ImageViews:
         return solarised(view, actions.solarised)
 
     def _boxes(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Top, left, height, width: the first that fits of some random boxes; else the centre."""
+        """Draws top, left, height, width: the first random box that fits, or a central one."""
         area, shape, x, y = torch.rand(4, count, _ATTEMPTS, generator=generator)
         area = self.scale[0] + (self.scale[1] - self.scale[0]) * area
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
@@ -163,19 +163,19 @@ IMAGENET = ImageViews(224, blur=0.5, solarise=0.2)
 
 
 def resampled(images: Tensor, actions: ImageActions, size: int) -> Tensor:
-    """Crops and flips, on a new grid [B, C, size, size].
+    """Crops, flips and resizes images [B, C, size, size].
 
     Args:
-        images: float [B, C, H, W].
-        actions: of B views.
-        size: of the views.
+        images: images, float [B, C, H, W].
+        actions: actions of B views.
+        size: side of the views in pixels.
     """
     pose = theta(actions).to(images)
     centres = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
     x = pose[:, 0, 0, None] * centres + pose[:, 0, 2, None]
-    y = pose[:, 1, 1, None] * centres - pose[:, 1, 2, None]  # downwards, as rows are counted
+    y = pose[:, 1, 1, None] * centres - pose[:, 1, 2, None]  # downward, like row numbers
     height, width = images.shape[2:]
-    if max(height, width) <= size:  # nothing shrinks: two neighbours along each axis are enough
+    if max(height, width) <= size:  # no shrinking: two neighbors along each axis suffice
         grid = torch.stack(
             (x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)), dim=-1
         )
@@ -186,7 +186,7 @@ def resampled(images: Tensor, actions: ImageActions, size: int) -> Tensor:
 
 
 def _triangles(centres: Tensor, shrink: Tensor, length: int) -> Tensor:
-    """Weights [B, S, L] of L pixels in outputs at centres [B, S], of the image's -1 to 1."""
+    """Returns weights [B, S, L] of L pixels in outputs at centers [B, S] from -1 to 1."""
     pixels = torch.arange(length, device=centres.device)
     apart = pixels - ((centres[..., None] + 1) * length - 1) / 2
     weights = (1 - apart.abs() / shrink.clamp(min=1)[:, None, None]).clamp_(min=0)
