@@ -49,15 +49,14 @@ def test_the_package_itself_loads_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", plastorch.__all__)
-def test_the_package_gives_every_headline_class(name: str) -> None:
+def test_the_package_gives_every_headline_name(name: str) -> None:
     found = getattr(plastorch, name)
-    assert isinstance(found, type) and found.__name__ == name
-    assert found is getattr(import_module(found.__module__), name)
+    assert found.__name__ == name and found is getattr(import_module(found.__module__), name)
 
 
 def test_the_package_gives_rooms_and_version_and_says_so() -> None:
-    rooms = {"data", "efference", "files", "hebbian", "rank", "rl", "spiking", "stp"}
-    assert set(dir(plastorch)) == {*plastorch.__all__, *rooms, "__version__"}
+    rooms = set(dir(plastorch)) - {*plastorch.__all__, "__version__"}
+    assert rooms >= {"data", "efference", "files", "hebbian", "rank", "rl", "spiking", "stp"}
     assert all(getattr(plastorch, room).__name__ == f"plastorch.{room}" for room in rooms)
     assert plastorch.__version__ == version("plastorch")
     with pytest.raises(AttributeError, match="module 'plastorch' has no attribute 'sofhebb'"):
