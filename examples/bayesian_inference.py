@@ -8,8 +8,8 @@ inputs alone. Its softmax becomes the posterior probability of the causes, its b
 
 import torch
 
+import plastorch
 from plastorch import SoftHebbLinear
-from plastorch.hebbian import set_gradients
 from plastorch.hebbian.mixtures import HiddenCauses, compare
 
 CAUSES, FEATURES, CONCENTRATION = 5, 16, 10.0
@@ -33,7 +33,7 @@ def learn(inputs: torch.Tensor, batch_size: int = 100) -> SoftHebbLinear:
         rate = 0.05 * (1 - number / len(batches))
         for group, share in zip(optimizer.param_groups, (1.0, 0.1), strict=True):
             group["lr"] = share * rate
-        set_gradients(layer, layer.learn(batch))
+        plastorch.learn(layer, batch)
         optimizer.step()
     return layer
 

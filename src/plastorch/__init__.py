@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from plastorch import efference as efference
     from plastorch import files as files
     from plastorch import hebbian as hebbian
+    from plastorch import learning as learning
     from plastorch import rank as rank
     from plastorch import rl as rl
     from plastorch import spiking as spiking
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         SoftHebbNet,
         Triangle,
     )
+    from plastorch.learning import learn, set_gradients
     from plastorch.rank import RankCoder
     from plastorch.spiking import FatiguingNeuron, ShortTermWTA, STDPLayer
     from plastorch.stp import STPN, STPNCell
@@ -39,8 +41,10 @@ __all__ = [
     "SoftHebbLinear",
     "SoftHebbNet",
     "Triangle",
+    "learn",
+    "set_gradients",
 ]
-_ROOMS = ["data", "efference", "files", "hebbian", "rank", "rl", "spiking", "stp"]
+_ROOMS = ["data", "efference", "files", "hebbian", "learning", "rank", "rl", "spiking", "stp"]
 _LAZY = {
     "FatiguingNeuron": "spiking",
     "FileClassifier": "files",
@@ -54,6 +58,8 @@ _LAZY = {
     "SoftHebbLinear": "hebbian",
     "SoftHebbNet": "hebbian",
     "Triangle": "hebbian",
+    "learn": "learning",
+    "set_gradients": "learning",
 }
 
 if not TYPE_CHECKING:  # type checkers would take any name for one that is here

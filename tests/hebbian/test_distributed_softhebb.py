@@ -8,11 +8,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from plastorch import learn
 from plastorch.data import crop_and_flip, load_images
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import part
 from plastorch.engine.run import Record
-from plastorch.hebbian import HebbianTraining, SoftHebbLinear, SoftHebbNet, preset, set_gradients
+from plastorch.hebbian import HebbianTraining, SoftHebbLinear, SoftHebbNet, preset
 from plastorch.hebbian.backprop import BackpropTraining
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb
@@ -80,11 +81,10 @@ def shallow() -> Outcome:
 def with_bias() -> Tensor:
     """Weights and log-priors after 50 steps."""
     images, _ = digits(400)
-    layer = SoftHebbLinear(784, 20, bias=True)
-    layer.reset_parameters(generator(0))
+    layer = SoftHebbLinear(784, 20, bias=True, generator=generator(0))
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.02)
     for batch in torch.split(images.flatten(1) / 255, 8):
-        set_gradients(layer, layer.learn(part(batch)))
+        learn(layer, part(batch))
         optimizer.step()
     return torch.cat([layer.weight.detach().flatten(), layer.bias.detach()])
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, set_gradients
+from plastorch import SoftHebbConv2d, SoftHebbLinear, set_gradients
 from plastorch.hebbian.analysis import fields as analysis
 from plastorch.hebbian.layers import SoftHebbLayer
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
@@ -68,11 +68,12 @@ def conv_of(case: Case, weight: Tensor) -> SoftHebbConv2d:
         weight.shape[2],
         hyper["stride"],
         hyper["padding"],
-        hyper["dilation"],
-        hyper["groups"],
+        dilation=hyper["dilation"],
+        groups=hyper["groups"],
         padding_mode=hyper["padding_mode"],
         competition=hyper["rule"],
         inverse_temperature=hyper["t_invert"] or 1.0,
+        rate_power=hyper["power_lr"],
         pre_triangle=hyper.get("pre_triangle", False),
         dtype=weight.dtype,
     )
@@ -90,19 +91,19 @@ def test_golden_conv_step(case: Case, dtype: torch.dtype) -> None:
     step = layer.learn(x)
     assert_golden(step.output, expected["u"])
     assert_golden(layer(x), expected["u"])
-    assert_golden(step.post, expected["y"])
-    groups = step.weight_update.reshape(hyper["groups"], -1).abs().amax(dim=1)
+    assert_golden(layer.post(step.output), expected["y"])
+    groups = step.updates["weight"].reshape(hyper["groups"], -1).abs().amax(dim=1)
     assert_golden(groups, expected["max_abs_raw_delta_per_group"])
-    assert_golden(normalise(step.weight_update, hyper["groups"]), expected["delta_weight"])
-    descend(layer, step, hyper["lr"], hyper["power_lr"])
+    assert_golden(normalise(step.updates["weight"], hyper["groups"]), expected["delta_weight"])
+    descend(layer, step, hyper["lr"])
     assert_golden(layer.weight, expected["weight_after"])
     assert_golden(layer.radius(), expected["radius_after"])
     assert_golden(rates(layer, hyper), expected["lr_after"])
 
 
-def descend(layer: SoftHebbLayer, step: Any, learning_rate: float, power: float) -> None:
+def descend(layer: SoftHebbLayer, step: Any, learning_rate: float) -> None:
     optimizer = torch.optim.SGD(layer.parameters(), lr=learning_rate)
-    set_gradients(layer, step, power)
+    set_gradients(layer, step)
     optimizer.step()
 
 
@@ -112,7 +113,7 @@ def test_golden_conv_trajectory(case: Case, dtype: torch.dtype) -> None:
     layer = conv_of(case, torch.tensor(case["input"]["weight"], dtype=dtype))
     for x, expected in zip(case["input"]["xs"], case["expected"]["steps"], strict=True):
         step = layer.learn(torch.tensor(x, dtype=dtype))
-        descend(layer, step, hyper["lr"], hyper["power_lr"])
+        descend(layer, step, hyper["lr"])
         assert_golden(layer.weight, expected["weight"])
         assert_golden(layer.radius(), expected["radius"])
         assert_golden(rates(layer, hyper), expected["lr"])
@@ -123,30 +124,31 @@ def test_golden_linear_step(case: Case, dtype: torch.dtype) -> None:
     hyper, given, expected = case["hyper"], case["input"], case["expected"]
     weight = torch.tensor(given["weight"], dtype=dtype)
     taught = hyper["rule"] == "supervised"
+    power = hyper["power_lr"] if hyper["adaptive"] else 0.0
     layer = SoftHebbLinear(
         weight.shape[1],
         weight.shape[0],
-        hyper["bias"],
-        "soft" if taught else hyper["rule"],
-        hyper["t_invert"] or 1.0,
+        bias=hyper["bias"],
+        competition="soft" if taught else hyper["rule"],
+        inverse_temperature=hyper["t_invert"] or 1.0,
+        rate_power=power,
         dtype=dtype,
     )
     layer.weight.copy_(weight)
     if layer.bias is not None:
         assert_golden(layer.bias, expected["default_bias_init"])
         layer.bias.copy_(torch.tensor(given["bias"], dtype=dtype))
-    power = hyper["power_lr"] if hyper["adaptive"] else 0.0
     before = rates(layer, {**hyper, "power_lr": power})
     assert_golden(before, expected["lr_before"])
     teacher = torch.tensor(given["teacher_onehot"], dtype=dtype) if taught else None
-    step = layer.learn(torch.tensor(given["x"], dtype=dtype), teacher)
+    step = layer.learn(torch.tensor(given["x"], dtype=dtype), teacher=teacher)
     assert_golden(step.output, expected["u"])
-    assert_golden(step.post, expected["y"])
+    if not taught:
+        assert_golden(layer.post(step.output), expected["y"])
     if layer.bias is not None:
-        assert step.bias_update is not None
-        assert_golden(normalise(step.bias_update), expected["delta_bias"])
-    delta = normalise(step.weight_update)
-    descend(layer, step, hyper["lr"], power)
+        assert_golden(normalise(step.updates["bias"]), expected["delta_bias"])
+    delta = normalise(step.updates["weight"])
+    descend(layer, step, hyper["lr"])
     if layer.bias is not None:
         assert_golden(layer.bias, expected["bias_after"])
     if case["name"] in WEIGHT_DIFFERS:
@@ -324,11 +326,11 @@ def test_golden_network_consecutive(request: pytest.FixtureRequest, dtype: torch
     watched = small_net(case, dtype).train()
     for x, expected in zip(xs, case["expected"]["steps"], strict=True):
         for i, block in enumerate(blocks_of(watched)):
-            step = block.learn(x)
-            assert_golden(normalise(step.weight_update), expected["delta_weights"][i])
+            step = block.conv.learn(block.norm(x))
+            assert_golden(normalise(step.updates["weight"]), expected["delta_weights"][i])
             x = block.activate(step.output)
             assert_golden(x, expected["block_outputs"][i])
-            descend(block.conv, step, block.spec.learning_rate, block.spec.rate_power)
+            descend(block.conv, step, block.spec.learning_rate)
             assert_golden(block.conv.weight, expected["weights_after"][i])
     train(net, xs, "consecutive")
     last = case["expected"]["steps"][-1]["weights_after"]

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch import SoftHebbConv2d, SoftHebbLinear, Triangle, set_gradients
 from plastorch.engine.errors import InputError
-from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, Triangle, set_gradients
 from plastorch.hebbian.rule import compete
 
 CONVOLUTIONS = [
@@ -15,6 +15,8 @@ CONVOLUTIONS = [
     {"kernel_size": (1, 4), "stride": (2, 1), "padding": (0, 3)},
     {"kernel_size": 3, "stride": 2, "padding": 1},
     {"kernel_size": (2, 3), "dilation": (3, 2), "padding": 2, "stride": (1, 3)},
+    {"kernel_size": (4, 3), "dilation": (1, 2), "padding": "same"},
+    {"kernel_size": 3, "stride": 2, "padding": "valid"},
     {"kernel_size": 3, "groups": 2, "padding": 1},
     {"kernel_size": (3, 2), "groups": 2, "stride": 2, "dilation": (2, 1), "padding": 1},
 ]
@@ -25,6 +27,7 @@ def images() -> Tensor:
     return torch.randn(3, 4, 11, 9, generator=torch.Generator().manual_seed(0)).double()
 
 
+@pytest.mark.filterwarnings("ignore:Using padding=.same. with even:UserWarning")  # torch's own
 @pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])
 @pytest.mark.parametrize("bias", [False, True])
@@ -52,8 +55,8 @@ def test_update_is_autograds_weight_gradient(
     step = layer.learn(images)
     torch.testing.assert_close(step.output, biased.detach())
     torch.testing.assert_close(layer(images), biased.detach())
-    torch.testing.assert_close(step.post, y)
-    torch.testing.assert_close(step.weight_update, expected)
+    torch.testing.assert_close(layer.post(step.output), y)
+    torch.testing.assert_close(step.updates["weight"], expected)
     assert tuple(step.output.shape[2:]) == layer.output_size(11, 9)
 
 
@@ -63,13 +66,13 @@ def test_linear_layer_is_a_one_by_one_convolution() -> None:
     conv = SoftHebbConv2d(7, 4, 1, dtype=torch.float64)
     conv.weight.copy_(linear.weight.view(4, 7, 1, 1))
     a, b = linear.learn(x), conv.learn(x.view(5, 7, 1, 1))
-    torch.testing.assert_close(a.weight_update, b.weight_update.flatten(1))
+    torch.testing.assert_close(a.updates["weight"], b.updates["weight"].flatten(1))
 
 
 def test_learning_leaves_weights_to_the_optimiser(images: Tensor) -> None:
     layer = SoftHebbConv2d(4, 6, 3, dtype=torch.float64)
     before = layer.weight.clone()
-    set_gradients(layer, layer.learn(images), rate_power=0.5)
+    set_gradients(layer, layer.learn(images))
     assert torch.equal(layer.weight, before)
     torch.optim.SGD(layer.parameters(), lr=0.01).step()
     moved = (layer.weight - before).abs().flatten(1).amax(1)
@@ -82,7 +85,7 @@ def test_any_torch_optimiser_takes_the_gradients(optimiser: type, images: Tensor
     layer = SoftHebbConv2d(4, 6, 3, dtype=torch.float64)
     before = layer.weight.clone()
     step = layer.learn(images)
-    update = step.weight_update.clone()
+    update = step.updates["weight"].clone()
     set_gradients(layer, step)
     optimiser(layer.parameters(), lr=1e-4).step()
     clear = update.abs() > 1e-3 * update.abs().max()
@@ -92,14 +95,14 @@ def test_any_torch_optimiser_takes_the_gradients(optimiser: type, images: Tensor
 def test_teacher_replaces_the_competition() -> None:
     x, teacher = torch.randn(4, 3).double(), torch.eye(2).double()[[0, 1, 1, 0]]
     layer = SoftHebbLinear(3, 2, dtype=torch.float64)
-    step = layer.learn(x, teacher)
+    step = layer.learn(x, teacher=teacher)
     u = x @ layer.weight.T
     expected = teacher.T @ x - (teacher * u).sum(0).unsqueeze(1) * layer.weight
-    torch.testing.assert_close(step.weight_update, expected)
+    torch.testing.assert_close(step.updates["weight"], expected)
     conv = SoftHebbConv2d(3, 2, 1, dtype=torch.float64)
     conv.weight.copy_(layer.weight.view(2, 3, 1, 1))
-    step = conv.learn(x.view(4, 3, 1, 1), teacher.view(4, 2, 1, 1))
-    torch.testing.assert_close(step.weight_update.flatten(1), expected)
+    step = conv.learn(x.view(4, 3, 1, 1), teacher=teacher.view(4, 2, 1, 1))
+    torch.testing.assert_close(step.updates["weight"].flatten(1), expected)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -119,12 +122,12 @@ def test_half_precision_inputs_update_in_float32(dtype: torch.dtype, weights: to
     exact.weight.copy_(layer.weight)
     x = torch.randn(2, 4, 6, 6).to(dtype)
     step, wanted = layer.learn(x), exact.learn(x.float())
-    assert step.weight_update.dtype == torch.float32
+    assert step.updates["weight"].dtype == torch.float32
     assert layer.radius().dtype == torch.float32
-    scale = wanted.weight_update.abs().max()
+    scale = wanted.updates["weight"].abs().max()
     tolerance = 1e-5 if weights == torch.float32 else 0.1
-    assert (step.weight_update - wanted.weight_update).abs().max() < tolerance * scale
-    set_gradients(layer, step, 0.5)
+    assert (step.updates["weight"] - wanted.updates["weight"]).abs().max() < tolerance * scale
+    set_gradients(layer, step)
     assert layer.weight.grad is not None and layer.weight.grad.dtype == weights
 
 
@@ -133,7 +136,7 @@ def test_autocast_keeps_elementwise_work_in_float32(images: Tensor) -> None:
     wanted = layer.learn(x)
     with torch.autocast("cpu", torch.bfloat16):
         step = layer.learn(x)
-    assert step.output.dtype == step.post.dtype == step.weight_update.dtype == torch.float32
+    assert step.output.dtype == step.updates["weight"].dtype == torch.float32
     torch.testing.assert_close(step.output, wanted.output, rtol=0.05, atol=0.5)
 
 
@@ -143,18 +146,22 @@ def test_soft_and_hard_rules_drive_norms_to_one() -> None:
     for rule in ("soft", "hard"):
         torch.manual_seed(1)
         layer = SoftHebbLinear(
-            8, 4, competition=rule, initial_radius=3.0, initial_distribution="normal"
+            8,
+            4,
+            competition=rule,
+            rate_power=0.5,
+            initial_radius=3.0,
+            initial_distribution="normal",
         )
         optimizer = torch.optim.SGD(layer.parameters(), lr=0.05)
         for _ in range(2000):
-            set_gradients(layer, layer.learn(torch.randn(32, 8, generator=random)), 0.5)
+            set_gradients(layer, layer.learn(torch.randn(32, 8, generator=random)))
             optimizer.step()
         assert float((layer.radius() - 1).abs().max()) < 0.02
 
 
 def test_initial_weights_follow_the_generator() -> None:
-    layer = SoftHebbConv2d(3, 8, 5)
-    layer.reset_parameters(torch.Generator().manual_seed(3))
+    layer = SoftHebbConv2d(3, 8, 5, generator=torch.Generator().manual_seed(3))
     first = layer.weight.clone()
     layer.reset_parameters(torch.Generator().manual_seed(3))
     assert torch.equal(first, layer.weight)
@@ -171,6 +178,9 @@ BAD_ARGUMENTS = [
     ({"kernel_size": 3, "padding_mode": "circular"}, "padding_mode is 'circular'"),
     ({"kernel_size": 3, "competition": "loud"}, "competition is 'loud'"),
     ({"kernel_size": 3, "inverse_temperature": 0}, "inverse_temperature is 0"),
+    ({"kernel_size": 3, "padding": "full"}, "padding is 'full'"),
+    ({"kernel_size": 3, "padding": "same", "stride": 2}, "padding is 'same' with stride"),
+    ({"kernel_size": 3, "rate_power": -1}, "rate_power is -1"),
     ({"kernel_size": 3, "initial_radius": 0}, "initial_radius is 0"),
     ({"kernel_size": 3, "groups": 2, "pre_triangle": True}, "pre_triangle with groups 2"),
 ]
@@ -225,9 +235,9 @@ def test_linear_checks_its_input() -> None:
 
 
 def test_zero_weights_do_not_make_nan() -> None:
-    layer = SoftHebbLinear(3, 2)
+    layer = SoftHebbLinear(3, 2, rate_power=0.5)
     layer.weight.zero_()
-    set_gradients(layer, layer.learn(torch.rand(4, 3)), 0.5)
+    set_gradients(layer, layer.learn(torch.rand(4, 3)))
     assert layer.weight.grad is not None and torch.isfinite(layer.weight.grad).all()
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from plastorch import set_gradients
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import (
     BlockSpec,
@@ -16,7 +17,6 @@ from plastorch.hebbian import (
     SoftHebbLinear,
     SoftHebbNet,
     Triangle,
-    set_gradients,
 )
 from plastorch.hebbian.layers import SoftHebbLayer
 from plastorch.hebbian.rule import compete, triangle
@@ -58,7 +58,7 @@ ROWS: dict[str, Callable[[Tensor], Tensor]] = {
     **{rule: lambda u, rule=rule: compete(u, rule) for rule in RULES},
 }
 LAYERS: dict[str, tuple[Callable[[str], SoftHebbLayer], tuple[int, ...]]] = {
-    "linear": (lambda rule: SoftHebbLinear(5, 4, True, rule), (3, 5)),
+    "linear": (lambda rule: SoftHebbLinear(5, 4, bias=True, competition=rule), (3, 5)),
     "conv": (
         lambda rule: SoftHebbConv2d(4, 6, 3, padding=1, groups=2, bias=True, competition=rule),
         (3, 4, 6, 6),
@@ -111,7 +111,7 @@ def test_learning_refuses_bad_values(name: str, rule: str, value: float) -> None
     make, shape = LAYERS[name]
     layer, x = make(rule), torch.rand(shape)
     step = layer.learn(spoiled(x, value))
-    assert not any(finite(part) for part in step if part is not None)
+    assert not any(finite(part) for part in (step.output, *step.updates.values()))
     with pytest.raises(InputError, match="NaN or infinite values in the step's input, or an over"):
         set_gradients(layer, step)
     for part in ("weight", "bias"):

@@ -9,15 +9,15 @@ import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastorch.hebbian import SoftHebbConv2d, SoftHebbLinear, set_gradients
+from plastorch import SoftHebbConv2d, SoftHebbLinear, set_gradients
 from plastorch.hebbian.optim import linear_decay, readout_rate
 
 
 def test_gradient_is_minus_the_scaled_delta() -> None:
     layer = SoftHebbConv2d(2, 4, 3, groups=2, bias=True, inverse_temperature=2.0).double()
     step = layer.learn(torch.randn(3, 2, 6, 6).double())
-    raw, prior = step.weight_update.clone(), step.bias_update.clone()
-    set_gradients(layer, step, rate_power=0.5)
+    raw, prior = step.updates["weight"], step.updates["bias"]
+    set_gradients(layer, step)
     for group in (slice(0, 2), slice(2, 4)):
         rate = ((layer.radius()[group] - 1).abs() + 1e-10) ** 0.5
         expected = -rate.view(-1, 1, 1, 1) * raw[group] / raw[group].abs().max()
@@ -28,17 +28,17 @@ def test_gradient_is_minus_the_scaled_delta() -> None:
 
 def _worker(rank: int, rendezvous: str, x: torch.Tensor, weight: torch.Tensor, out: str) -> None:
     dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=2)
-    layer = SoftHebbLinear(5, 4, dtype=torch.float64)
+    layer = SoftHebbLinear(5, 4, rate_power=0.5, dtype=torch.float64)
     layer.weight.copy_(weight)
-    set_gradients(layer, layer.learn(x.chunk(2)[rank]), rate_power=0.5)
+    set_gradients(layer, layer.learn(x.chunk(2)[rank]))
     torch.save(layer.weight.grad, f"{out}-{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_workers_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
     x = torch.randn(8, 5, dtype=torch.float64)
-    layer = SoftHebbLinear(5, 4, dtype=torch.float64)
-    set_gradients(layer, layer.learn(x), rate_power=0.5)
+    layer = SoftHebbLinear(5, 4, rate_power=0.5, dtype=torch.float64)
+    set_gradients(layer, layer.learn(x))
     arguments = (str(tmp_path / "rendezvous"), x, layer.weight.data, str(tmp_path / "grad"))
     mp.spawn(_worker, arguments, nprocs=2)
     for rank in (0, 1):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from plastorch import set_gradients
 from plastorch.data import load_images
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset, set_gradients
+from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
 from plastorch.hebbian.networks import blocks_of
 
 
@@ -42,9 +43,9 @@ def test_training_is_the_loop_that_the_paper_describes(images: Tensor, mode: str
                 if mode == "successive" and i < epoch:
                     x = block(x)
                     continue
-                step = block.train().learn(x)
+                step = block.conv.learn(block.train().norm(x))
                 x = block.activate(step.output)
-                set_gradients(block.conv, step, block.spec.rate_power)
+                set_gradients(block.conv, step)
                 block.conv.weight -= block.spec.learning_rate * block.conv.weight.grad
                 if mode == "successive":
                     break

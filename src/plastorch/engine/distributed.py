@@ -93,6 +93,29 @@ def sum_over_workers(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def sum_tensors(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Adds up each of several tensors over all workers, in one message; they stay as they are.
+
+    Args:
+        tensors: as many, of the same shapes, on every worker.
+
+    Returns:
+        Their sums; the tensors themselves without a process group.
+
+    Example:
+        >>> sum_tensors([torch.ones(2), torch.zeros(1)])
+        [tensor([1., 1.]), tensor([0.])]
+    """
+    if workers() == 1 or not tensors:
+        return tensors
+    flat = sum_over_workers(torch.cat([tensor.flatten() for tensor in tensors]))
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    return [
+        torch.empty_like(tensor).copy_(total.view(tensor.shape))
+        for tensor, total in zip(tensors, parts, strict=True)
+    ]
+
+
 def mean_over_workers(mean: Tensor, rows: int) -> Tensor:
     """Averages a figure over the joined batch.
 
@@ -193,10 +216,8 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if workers() == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = sum_over_workers(torch.cat([gradient.flatten() for gradient in gradients]))
-    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    for gradient, total in zip(gradients, parts, strict=True):
-        gradient.copy_(total.view(gradient.shape))
+    for gradient, total in zip(gradients, sum_tensors(gradients), strict=True):
+        gradient.copy_(total)
 
 
 def share_state(module: nn.Module) -> None:

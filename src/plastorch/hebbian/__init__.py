@@ -6,9 +6,8 @@ Papers: Moraitis et al. 2022, arXiv 2107.05747 (shallow); Journé et al., arXiv 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from plastorch.hebbian.layers import HebbianStep, SoftHebbConv2d, SoftHebbLinear, Triangle
+from plastorch.hebbian.layers import SoftHebbConv2d, SoftHebbLinear, Triangle
 from plastorch.hebbian.networks import SoftHebbNet
-from plastorch.hebbian.optim import set_gradients
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlockSpec",
-    "HebbianStep",
     "HebbianTraining",
     "NetworkSpec",
     "Pool",
@@ -28,7 +26,6 @@ __all__ = [
     "SoftHebbNet",
     "Triangle",
     "preset",
-    "set_gradients",
 ]
 _LAZY = {"SoftHebbClassifier": "estimator"}
 

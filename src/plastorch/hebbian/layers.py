@@ -1,48 +1,49 @@
 """SoftHebb layers: like ``nn.Linear`` and ``nn.Conv2d``, with a ``learn`` beside ``forward``."""
 
-from typing import Literal, NamedTuple, get_args
+import math
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.hebbian.rule import Competition, compete, hebbian_update, prior_update, triangle
+from plastorch.hebbian.rule import (
+    Competition,
+    compete,
+    hebbian_update,
+    largest,
+    norm_dependent_rate,
+    prior_update,
+    triangle,
+)
+from plastorch.learning import PlasticLayer, Step
 
 Pair = int | tuple[int, int]
+Padding = Pair | Literal["same", "valid"]
 Distribution = Literal["normal", "positive"]
 
 
-class HebbianStep(NamedTuple):
-    """What one mini-batch does to a layer: its response, and the update not yet applied."""
-
-    output: Tensor
-    """u + bias, as ``forward`` gives it."""
-    post: Tensor
-    """y, the signed activations that gate plasticity, in the shape of ``output``."""
-    weight_update: Tensor
-    """Sum of y (x - u w) over the mini-batch, in the shape of the weight."""
-    bias_update: Tensor | None
-    """The same for the log-priors, or None without bias."""
-
-
-class SoftHebbLayer(nn.Module):
+class SoftHebbLayer(PlasticLayer):
     """What linear and convolutional SoftHebb layers share: see :class:`SoftHebbConv2d`."""
 
     weight: nn.Parameter
     bias: nn.Parameter | None
+    groups = 1
     pre_triangle = False
 
     def __init__(
         self,
         competition: Competition,
         inverse_temperature: float,
+        rate_power: float,
         initial_radius: float,
         initial_distribution: Distribution,
-        groups: int = 1,
     ) -> None:
         super().__init__()
         check_positive(inverse_temperature=inverse_temperature, initial_radius=initial_radius)
+        if not 0 <= rate_power < math.inf:
+            raise InputError(f"rate_power is {rate_power}; expected a finite number from 0")
         if competition not in get_args(Competition):
             raise InputError(
                 f"competition is {competition!r}; expected one of {get_args(Competition)}"
@@ -51,7 +52,7 @@ class SoftHebbLayer(nn.Module):
         self.inverse_temperature = inverse_temperature
         self.initial_radius = initial_radius
         self.initial_distribution = initial_distribution
-        self.groups = groups
+        self.rate_power = rate_power
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws weights with an expected squared norm of ``initial_radius``²; uniform prior.
@@ -71,7 +72,7 @@ class SoftHebbLayer(nn.Module):
                 self.weight.uniform_(0, high, generator=generator)
             if self.bias is not None:
                 neurons = self.bias.numel() // self.groups
-                log_prior = torch.tensor(1 / neurons, dtype=torch.float64).log()
+                log_prior = torch.tensor(1 / neurons, dtype=torch.float64, device="cpu").log()
                 self.bias.fill_(float(log_prior) / self.inverse_temperature)
 
     def radius(self) -> Tensor:
@@ -80,8 +81,37 @@ class SoftHebbLayer(nn.Module):
         radius: Tensor = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())))
         return radius
 
-    def _step(self, pre: Tensor, weight: Tensor, teacher: Tensor | None) -> HebbianStep:
-        """One step on rows: ``pre`` [..., N, n], ``weight`` [..., K, n]."""
+    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Changes (|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, raw / (t max |raw|) of
+        log-priors: paper B's norm-dependent rate, and the maximum of each group.
+
+        Args:
+            updates: raw sums, as of :meth:`learn`.
+
+        Returns:
+            Changes at a learning rate of 1.
+        """
+        raw = updates["weight"]
+        rate = norm_dependent_rate(self.radius(), self.rate_power)
+        rate = rate.view(-1, *(1,) * (raw.dim() - 1))
+        changes = {"weight": raw * (rate / largest(raw, self.groups))}
+        if "bias" in updates:
+            raw = updates["bias"]
+            changes["bias"] = raw / (self.inverse_temperature * largest(raw, self.groups))
+        return changes
+
+    def post(self, output: Tensor) -> Tensor:
+        """Signed activations y, which gate plasticity, of an output, in its shape."""
+        dim = -1 if self.weight.dim() == 2 else 1
+        u = output.movedim(dim, -1)
+        u = u.reshape(*u.shape[:-1], self.groups, -1)
+        y = compete(u, self.competition, self.inverse_temperature)
+        return y.flatten(-2).movedim(-1, dim)
+
+    def _step(
+        self, pre: Tensor, weight: Tensor, teacher: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Output and updates of rows: ``pre`` [..., N, n], ``weight`` [..., K, n]."""
         pre, weight = at_least_float32(pre), at_least_float32(weight)
         u = at_least_float32(pre @ weight.mT)  # half precision under autocast
         if self.pre_triangle:
@@ -95,12 +125,10 @@ class SoftHebbLayer(nn.Module):
             post = compete(output, self.competition, self.inverse_temperature)
         else:
             post = teacher.to(u.dtype)
-        return HebbianStep(
-            output,
-            post,
-            hebbian_update(pre, u, post, weight),
-            None if bias is None else prior_update(post, bias, self.inverse_temperature),
-        )
+        updates = {"weight": hebbian_update(pre, u, post, weight)}
+        if bias is not None:
+            updates["bias"] = prior_update(post, bias, self.inverse_temperature)
+        return output, updates
 
 
 class SoftHebbLinear(SoftHebbLayer):
@@ -115,13 +143,15 @@ class SoftHebbLinear(SoftHebbLayer):
         bias: learn the log-prior of each neuron.
         competition: see :data:`plastorch.hebbian.rule.Competition`.
         inverse_temperature: t = 1 / T of the competition.
+        rate_power: q of the norm-dependent learning rate; 0 for a constant rate.
         initial_radius: R, root of the expected squared norm of the initial weights.
-        initial_distribution: "positive" for inputs in [0, 1], "normal" for centred inputs.
-        device: where the parameters live.
-        dtype: their type.
+        initial_distribution: "positive" for inputs in [0, 1], "normal" for centered inputs.
+        generator: source of the initial weights; torch's global one if None.
+        device: device of the parameters.
+        dtype: type of the parameters.
 
     Raises:
-        InputError: for sizes, temperature or radius that are not positive.
+        InputError: for sizes, temperature or radius that are not positive, or a negative power.
 
     Example:
         >>> layer = SoftHebbLinear(784, 100)
@@ -133,22 +163,27 @@ class SoftHebbLinear(SoftHebbLayer):
         self,
         in_features: int,
         out_features: int,
+        *,
         bias: bool = False,
         competition: Competition = "soft",
         inverse_temperature: float = 1.0,
+        rate_power: float = 0.0,
         initial_radius: float = 25.0,
         initial_distribution: Distribution = "positive",
+        generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(competition, inverse_temperature, initial_radius, initial_distribution)
+        super().__init__(
+            competition, inverse_temperature, rate_power, initial_radius, initial_distribution
+        )
         check_positive(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         weight = torch.empty(out_features, in_features, device=device, dtype=dtype)
         self.weight = nn.Parameter(weight, requires_grad=False)
         log_prior = torch.empty(out_features, device=device, dtype=dtype) if bias else None
         self.bias = nn.Parameter(log_prior, requires_grad=False) if log_prior is not None else None
-        self.reset_parameters()
+        self.reset_parameters(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """W x + b, without learning.
@@ -165,21 +200,26 @@ class SoftHebbLinear(SoftHebbLayer):
         return F.linear(self._checked(x), self.weight, self.bias)
 
     @torch.no_grad()
-    def learn(self, x: Tensor, teacher: Tensor | None = None) -> HebbianStep:
-        """One forward pass and the update it calls for, which :func:`set_gradients` takes on.
+    def learn(self, x: Tensor, state: None = None, *, teacher: Tensor | None = None) -> Step:
+        """Answers, and says what it would change: see :func:`plastorch.set_gradients`.
 
         Args:
-            x: inputs [N, in_features].
-            teacher: activations [N, out_features] that replace the competition, for instance
+            x: inputs [..., in_features], each row a sample.
+            state: None; the layer has no state.
+            teacher: activations [..., out_features] that replace the competition, for instance
                 one-hot labels.
 
         Returns:
-            The response and the update; the weights are as before.
+            Output and updates; the weights are as before.
 
         Raises:
             InputError: if the last dimension of ``x`` is not ``in_features``.
         """
-        return self._step(self._checked(x).flatten(0, -2), self.weight, teacher)
+        x = self._checked(x)
+        if teacher is not None:
+            teacher = teacher.flatten(0, -2)
+        output, updates = self._step(x.flatten(0, -2), self.weight, teacher)
+        return Step(output.view(*x.shape[:-1], -1), None, updates)
 
     def _checked(self, x: Tensor) -> Tensor:
         if x.dim() < 2 or x.shape[-1] != self.in_features:
@@ -194,38 +234,40 @@ class SoftHebbConv2d(SoftHebbLayer):
     """A convolution that learns by SoftHebb's rule, every position of every image a sample.
 
     Paper B: Journé et al., ICLR 2023, arXiv 2209.11883. Arguments that ``nn.Conv2d`` has mean what
-    they mean there.
+    they mean there. It differs from ``nn.Conv2d`` in its defaults, no bias and reflected padding,
+    and in what follows ``padding``: keyword arguments only.
 
     Args:
         in_channels: channels of the input.
         out_channels: K neurons; those of one group compete at each position.
         kernel_size: of the receptive field, one number or (height, width).
         stride: step between positions.
-        padding: pixels added on each side.
+        padding: pixels added on each side, "same" for outputs of the input's size (stride 1), or
+            "valid" for none.
         dilation: step between the pixels of a receptive field.
         groups: blocks of channels that don't see each other.
         bias: learn the log-prior of each neuron.
         padding_mode: "reflect" (the paper's) or "zeros".
         competition: see :data:`plastorch.hebbian.rule.Competition`.
         inverse_temperature: t = 1 / T of the competition.
+        rate_power: q of the norm-dependent learning rate; 0 for a constant rate.
         initial_radius: R, root of the expected squared norm of the initial weights.
-        initial_distribution: "normal" for centred inputs, "positive" for inputs in [0, 1].
+        initial_distribution: "normal" for centered inputs, "positive" for inputs in [0, 1].
         pre_triangle: replace u by relu(u - mean over channels) before the competition.
-        device: where the parameters live.
-        dtype: their type.
+        generator: source of the initial weights; torch's global one if None.
+        device: device of the parameters.
+        dtype: type of the parameters.
 
     Raises:
         InputError: for an argument out of range, named in the message.
 
     Example:
-        >>> from plastorch.hebbian.optim import set_gradients
+        >>> import plastorch
         >>> layer = SoftHebbConv2d(3, 8, kernel_size=5, padding=2)
         >>> optimizer = torch.optim.SGD(layer.parameters(), lr=0.08)
-        >>> step = layer.learn(torch.randn(2, 3, 32, 32))
-        >>> set_gradients(layer, step, rate_power=0.5)
-        >>> optimizer.step()
-        >>> step.output.shape
+        >>> plastorch.learn(layer, torch.randn(2, 3, 32, 32)).shape
         torch.Size([2, 8, 32, 32])
+        >>> optimizer.step()
     """
 
     def __init__(
@@ -234,25 +276,30 @@ class SoftHebbConv2d(SoftHebbLayer):
         out_channels: int,
         kernel_size: Pair,
         stride: Pair = 1,
-        padding: Pair = 0,
+        padding: Padding = 0,
+        *,
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = False,
         padding_mode: Literal["reflect", "zeros"] = "reflect",
         competition: Competition = "softkrotov",
         inverse_temperature: float = 1.0,
+        rate_power: float = 0.5,
         initial_radius: float = 25.0,
         initial_distribution: Distribution = "normal",
         pre_triangle: bool = False,
+        generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            competition, inverse_temperature, initial_radius, initial_distribution, groups
+            competition, inverse_temperature, rate_power, initial_radius, initial_distribution
         )
+        self.groups = groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
-        self.padding, self.dilation = _pair(padding), _pair(dilation)
+        self.padding = padding if isinstance(padding, str) else _pair(padding)
+        self.dilation = _pair(dilation)
         self.padding_mode = padding_mode
         self.pre_triangle = pre_triangle
         self._check_arguments()
@@ -267,7 +314,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         self.weight = nn.Parameter(weight, requires_grad=False)
         log_prior = torch.empty(out_channels, device=device, dtype=dtype) if bias else None
         self.bias = nn.Parameter(log_prior, requires_grad=False) if log_prior is not None else None
-        self.reset_parameters()
+        self.reset_parameters(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution (and ``pre_triangle``), without learning.
@@ -296,15 +343,16 @@ class SoftHebbConv2d(SoftHebbLayer):
         return u if self.bias is None else u + self.bias.view(-1, 1, 1)
 
     @torch.no_grad()
-    def learn(self, x: Tensor, teacher: Tensor | None = None) -> HebbianStep:
-        """One forward pass and the update it calls for, which :func:`set_gradients` takes on.
+    def learn(self, x: Tensor, state: None = None, *, teacher: Tensor | None = None) -> Step:
+        """Answers, and says what it would change: see :func:`plastorch.set_gradients`.
 
         Args:
             x: images [B, in_channels, H, W].
+            state: None; the layer has no state.
             teacher: activations [B, out_channels, H', W'] that replace the competition.
 
         Returns:
-            The response and the update; the weights are as before.
+            Output and updates; the weights are as before.
 
         Raises:
             InputError: if ``x`` has other channels, or is smaller than the receptive field.
@@ -313,22 +361,20 @@ class SoftHebbConv2d(SoftHebbLayer):
         weight = self._per_group(self.weight.detach().permute(0, 2, 3, 1).flatten(1))
         if teacher is not None:
             teacher = self._per_group(teacher.permute(1, 0, 2, 3).flatten(1)).mT
-        step = self._step(pre, weight, teacher)
+        output, updates = self._step(pre, weight, teacher)
         kernel = self.weight.permute(0, 2, 3, 1).shape
-        return HebbianStep(
-            self._image(step.output, positions),
-            self._image(step.post, positions),
-            step.weight_update.reshape(kernel).permute(0, 3, 1, 2),
-            None if step.bias_update is None else step.bias_update.flatten(),
-        )
+        updates["weight"] = updates["weight"].reshape(kernel).permute(0, 3, 1, 2)
+        if "bias" in updates:
+            updates["bias"] = updates["bias"].flatten()
+        return Step(self._image(output, positions), None, updates)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the output for an input of that size; below 1 if it doesn't fit."""
         size = [
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, p, d, k, s in zip(
+            (n + before + after - d * (k - 1) - 1) // s + 1
+            for n, (before, after), d, k, s in zip(
                 (height, width),
-                self.padding,
+                self._sides(),
                 self.dilation,
                 self.kernel_size,
                 self.stride,
@@ -364,15 +410,26 @@ class SoftHebbConv2d(SoftHebbLayer):
                 f"x has shape {tuple(x.shape)}; expected (B, {self.in_channels}, H, W)"
             )
         height, width = x.shape[2:]
-        (ph, pw), mode = self.padding, "constant" if self.padding_mode == "zeros" else "reflect"
-        too_small = mode == "reflect" and (ph >= height or pw >= width)
+        (top, bottom), (left, right) = self._sides()
+        mode = "constant" if self.padding_mode == "zeros" else "reflect"
+        too_small = mode == "reflect" and (max(top, bottom) >= height or max(left, right) >= width)
         if too_small or min(self.output_size(height, width)) < 1:
             raise InputError(
                 f"x is {height} x {width} pixels; expected at least the receptive field, "
                 f"{self.kernel_size} with dilation {self.dilation} and padding {self.padding}"
             )
         x = x.to(self.weight.dtype)
-        return F.pad(x, (pw, pw, ph, ph), mode) if ph or pw else x
+        pads = (left, right, top, bottom)
+        return F.pad(x, pads, mode) if any(pads) else x
+
+    def _sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Pixels added above and below, left and right; of an odd number the larger part last."""
+        if self.padding == "same":
+            (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+            height, width = dh * (kh - 1), dw * (kw - 1)
+            return (height // 2, height - height // 2), (width // 2, width - width // 2)
+        ph, pw = (0, 0) if isinstance(self.padding, str) else self.padding
+        return (ph, ph), (pw, pw)
 
     def _check_arguments(self) -> None:
         check_positive(
@@ -383,7 +440,12 @@ class SoftHebbConv2d(SoftHebbLayer):
             dilation=min(self.dilation),
             groups=self.groups,
         )
-        if min(self.padding) < 0:
+        if isinstance(self.padding, str):
+            if self.padding not in ("same", "valid"):
+                raise InputError(f"padding is {self.padding!r}; expected a number, same or valid")
+            if self.padding == "same" and max(self.stride) > 1:
+                raise InputError(f"padding is 'same' with stride {self.stride}; expected stride 1")
+        elif min(self.padding) < 0:
             raise InputError(f"padding is {self.padding}; expected 0 or more")
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise InputError(

@@ -16,8 +16,9 @@ from torch import Tensor
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.layers import SoftHebbLinear
-from plastorch.hebbian.optim import linear_decay, set_gradients
+from plastorch.hebbian.optim import linear_decay
 from plastorch.hebbian.rule import hebbian_update
+from plastorch.learning import learn
 
 
 @dataclass(frozen=True)
@@ -116,17 +117,16 @@ class Inference:
 def untrained(causes: HiddenCauses, initial_radius: float, seed: int) -> SoftHebbLinear:
     """A float64 layer with one neuron per cause, its temperature that of the causes."""
     neurons, features = causes.means.shape
-    layer = SoftHebbLinear(
+    return SoftHebbLinear(
         features,
         neurons,
         bias=True,
         inverse_temperature=causes.concentration,
         initial_radius=initial_radius,
         initial_distribution="normal",
+        generator=generator(seed, 0),
         dtype=torch.float64,
     )
-    layer.reset_parameters(generator(seed, 0))
-    return layer
 
 
 def learn_causes(
@@ -176,7 +176,7 @@ def learn_causes(
         rate = linear_decay(learning_rate, step, len(batches))
         for group, factor in zip(optimizer.param_groups, (1, prior_rate), strict=True):
             group["lr"] = rate * factor
-        set_gradients(layer, layer.learn(batch))
+        learn(layer, batch)
         optimizer.step()
     return layer
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.distributed import dropout
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.hebbian.layers import HebbianStep, SoftHebbConv2d, at_least_float32
+from plastorch.hebbian.layers import SoftHebbConv2d, at_least_float32
 from plastorch.hebbian.net_file import read, write
 from plastorch.hebbian.presets import IMAGES, Data, Rule, Width, preset
 from plastorch.hebbian.rule import centre
@@ -61,9 +61,12 @@ class SoftHebbBlock(nn.Module):
     Args:
         in_channels: channels of its input.
         spec: its settings.
+        generator: source of the initial weights; torch's global one if None.
     """
 
-    def __init__(self, in_channels: int, spec: BlockSpec) -> None:
+    def __init__(
+        self, in_channels: int, spec: BlockSpec, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.norm = BatchStatistics(in_channels) if spec.batch_norm else nn.Identity()
@@ -75,9 +78,11 @@ class SoftHebbBlock(nn.Module):
             groups=spec.groups,
             competition=spec.competition,
             inverse_temperature=spec.inverse_temperature,
+            rate_power=spec.rate_power,
             initial_radius=spec.initial_radius,
             initial_distribution="normal" if spec.batch_norm else "positive",
             pre_triangle=spec.pre_triangle,
+            generator=generator,
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,11 +92,6 @@ class SoftHebbBlock(nn.Module):
     def pre_activation(self, x: Tensor) -> Tensor:
         """u [B, K, H, W] of images or features [B, C, H, W]; no learning."""
         return at_least_float32(self.conv(self.norm(x)))
-
-    def learn(self, x: Tensor) -> HebbianStep:
-        """The Hebbian step of this block on its input; see :meth:`SoftHebbConv2d.learn`."""
-        step: HebbianStep = self.conv.learn(self.norm(x))
-        return step
 
     def activate(self, u: Tensor) -> Tensor:
         """Activation and pooling of pre-activations [B, K, H, W]."""
@@ -160,11 +160,10 @@ class SoftHebbNet(nn.Module):
         """Multiply-accumulates of the convolutions in one forward pass of one image."""
         channels, side = in_channels, image_size
         for number, block_spec in enumerate(spec.blocks, start=1):
-            block = SoftHebbBlock(channels, block_spec)
+            block = SoftHebbBlock(channels, block_spec, generator)
             convolved, pooled = _sides_after(block, side, number, image_size)
             self.macs += block.conv.weight.numel() * convolved**2
             side = pooled
-            block.conv.reset_parameters(generator)
             self.blocks.append(block)
             channels = block_spec.out_channels
         self.feature_shape = (channels, side, side)

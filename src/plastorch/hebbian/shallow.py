@@ -15,13 +15,14 @@ from plastorch.engine.distributed import backward, check_parts, part
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.hebbian.layers import SoftHebbLinear
-from plastorch.hebbian.optim import linear_decay, set_gradients
+from plastorch.hebbian.optim import linear_decay
 from plastorch.hebbian.readout import (
     accuracy,
     assign_labels,
     check_labels,
 )
 from plastorch.hebbian.rule import Competition
+from plastorch.learning import learn, set_gradients
 
 
 class ShallowSoftHebb(nn.Module):
@@ -66,8 +67,8 @@ class ShallowSoftHebb(nn.Module):
             competition=competition,
             inverse_temperature=inverse_temperature,
             initial_radius=initial_radius,
+            generator=generator,
         )
-        self.hidden.reset_parameters(generator)
         self.readout = _linear(neurons, classes, generator)
 
     def activation(self, images: Tensor) -> Tensor:
@@ -231,8 +232,7 @@ class OnlineTraining:
             self.adam.zero_grad()
             backward(loss, self.learning, len(rows) / len(batch))
         if self.sgd is not None:
-            hidden = cast(SoftHebbLinear, self.net.hidden)
-            set_gradients(hidden, hidden.learn(unit_length(x)))
+            learn(cast(SoftHebbLinear, self.net.hidden), unit_length(x))
             rate = linear_decay(self.hebbian_rate, self.position, self.total)
             self.sgd.param_groups[0]["lr"] = rate
             self.sgd.step()
@@ -345,15 +345,16 @@ def teacher_clamped_accuracy(
     _check_counts(test=test, test_labels=test_labels)
     check_labels(train_labels, classes)
     check_finite(train=train, test=test)
-    layer = SoftHebbLinear(train.shape[1], classes, initial_radius=35.0)
-    layer.reset_parameters(generator(seed, 2))
+    layer = SoftHebbLinear(
+        train.shape[1], classes, initial_radius=35.0, generator=generator(seed, 2)
+    )
     optimizer = torch.optim.SGD(layer.parameters(), lr=learning_rate)
     teacher = F.one_hot(train_labels, classes).float()
     order = torch.randperm(len(train), generator=generator(seed, 3))
     batches = torch.split(order, batch_size)
     for step, rows in enumerate(batches):
         x = F.normalize(train[rows].float(), dim=1)
-        set_gradients(layer, layer.learn(x, teacher[rows]))
+        set_gradients(layer, layer.learn(x, teacher=teacher[rows]))
         optimizer.param_groups[0]["lr"] = linear_decay(learning_rate, step, len(batches))
         optimizer.step()
     answers = [layer(part.float()).argmax(dim=1) for part in torch.split(test, 2000)]

@@ -1,20 +1,21 @@
 """How paper B trains its blocks: one pass over unlabelled images, no feedback between layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plastorch.engine.batchnorm import synchronise
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts, mean_over_workers, part
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.hebbian.layers import HebbianStep
+from plastorch.hebbian.layers import SoftHebbConv2d
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
-from plastorch.hebbian.optim import set_gradients
 from plastorch.hebbian.rule import norm_dependent_rate
+from plastorch.learning import learn
 
 Mode = Literal["successive", "consecutive"]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -99,21 +100,22 @@ class HebbianTraining:
         active = self.stages[self.position // self.steps_per_stage]
         x = self.net.pixels(self._batch())
         self.net.eval()
+        for i in active:
+            self.blocks[i].train()
+        *before, last = self.blocks[: active[-1] + 1]
+        path = nn.Sequential(*before, last.norm, last.conv)
         self.optimizer.zero_grad()
-        steps: dict[int, HebbianStep] = {}
-        for i, block in enumerate(self.blocks[: active[-1] + 1]):
-            if i not in active or not self.plastic:
-                x = block.train(i in active)(x)
-                continue
-            steps[i] = block.train().learn(x)
-            if i < active[-1]:
-                x = block.activate(steps[i].output)
+        with _outputs([self.blocks[i].conv for i in active]) as outputs:
+            if self.plastic:
+                learn(path, x)
+            else:
+                path[:-1](x)
         log = (self.position + 1) % self.log_every == 0 or self.position % self.steps_per_stage == 0
-        for i, step in steps.items():
-            set_gradients(self.blocks[i].conv, step, self.blocks[i].spec.rate_power)
         self.optimizer.step()
         self.position += 1
-        return [self._record(i, step) for i, step in steps.items()] if log else []
+        if not log or not self.plastic:
+            return []
+        return [self._record(i, output) for i, output in zip(active, outputs, strict=True)]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing beyond the network and the position."""
@@ -136,12 +138,12 @@ class HebbianTraining:
         batch = self.augment(batch, rows.cpu(), generator(self.seed, 7, self.position))
         return part(batch) / 255
 
-    def _record(self, layer: int, step: HebbianStep) -> Record:
+    def _record(self, layer: int, output: Tensor) -> Record:
         block = self.blocks[layer]
         radius = block.conv.radius().double()
         rate = block.spec.learning_rate * norm_dependent_rate(radius, block.spec.rate_power)
         distance = (radius - 1).abs()
-        winner = mean_over_workers(step.post.abs().amax(dim=1).mean(), len(step.post))
+        winner = mean_over_workers(block.conv.post(output).abs().amax(dim=1).mean(), len(output))
         return {
             "phase": self.name,
             "layer": layer,
@@ -155,6 +157,18 @@ class HebbianTraining:
             "rate_mean": float(rate.mean()),
             "winner_probability": float(winner),
         }
+
+
+@contextmanager
+def _outputs(layers: list[SoftHebbConv2d]) -> Iterator[list[Tensor]]:
+    """Gathers what layers answer inside it, in the order in which they do."""
+    outputs: list[Tensor] = []
+    hooks = [layer.register_forward_hook(lambda *call: outputs.append(call[2])) for layer in layers]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def check_weights(blocks: list[SoftHebbBlock]) -> None:

@@ -122,8 +122,8 @@ def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
             first, second = u.topk(2, dim=1).values.unbind(dim=1)
             lead = min(lead, float(((first - second) / first.abs()).min()))
             with fast_matmul():
-                step = block.learn(ours)
-            delta = normalise(step.weight_update)
+                step = block.conv.learn(block.norm(ours))
+            delta = normalise(step.updates["weight"])
             agree &= torch.allclose(delta, peer_block.delta(padded, u), rtol=1e-4, atol=1e-5)
             theirs, ours = peer_block.activate(u), block.activate(step.output)
         if lead > TIE:

@@ -1,0 +1,151 @@
+"""From updates to torch optimizers. Here, and nowhere else, an update becomes a gradient.
+
+Optimizers descend, so ``-change`` goes into ``.grad`` and every torch optimizer works with a
+*positive* learning rate.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.distributed import sum_tensors
+from plastorch.engine.errors import InputError
+from plastorch.learning.layer import PlasticLayer, Step
+
+Steps = dict[PlasticLayer, Step]
+
+
+def set_gradients(module: PlasticLayer, step: Step) -> None:
+    """Writes a layer's update into the ``.grad`` of its parameters.
+
+    The update is summed over all workers, then normalized as the layer's rule says, then negated.
+
+    Args:
+        module: plastic layer that made the step.
+        step: what ``module.learn`` returned.
+
+    Raises:
+        InputError: if a change is not finite, as that of NaN or infinite input; gradients and
+            weights are left as they were.
+
+    Example:
+        >>> from plastorch import SoftHebbLinear
+        >>> layer = SoftHebbLinear(4, 2)
+        >>> optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
+        >>> set_gradients(layer, layer.learn(torch.randn(8, 4)))
+        >>> optimizer.step()
+    """
+    _write({module: step})
+
+
+def learn(module: nn.Module, x: Tensor, state: Any = None) -> Any:
+    """Lets all plastic layers inside a module learn from one forward pass, each from what it gets.
+
+    Gradients are written for any torch optimizer; weights change when it steps. Layers in eval mode
+    only answer, and their gradients are cleared. ``DistributedDataParallel`` is not needed: updates
+    are summed over all workers.
+
+    Args:
+        module: module of any kind that has plastic layers, or is one.
+        x: inputs, as ``module`` takes them.
+        state: second argument of ``module``, for those that have a state.
+
+    Returns:
+        What ``module(x)``, or ``module(x, state)``, gives.
+
+    Raises:
+        InputError: if there is no plastic layer, or a change is not finite; gradients and weights
+            are left as they were then.
+
+    Example:
+        >>> from plastorch import SoftHebbConv2d, Triangle
+        >>> net = nn.Sequential(SoftHebbConv2d(3, 8, 5, padding=2), Triangle(), nn.MaxPool2d(2))
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+        >>> learn(net, torch.randn(4, 3, 32, 32)).shape
+        torch.Size([4, 8, 16, 16])
+        >>> optimizer.step()
+    """
+    layers = [part for part in module.modules() if isinstance(part, PlasticLayer)]
+    if not layers:
+        raise InputError(f"module is a {type(module).__name__} without a plastic layer")
+    with _learning(layers) as steps:
+        output = module(x) if state is None else module(x, state)
+    _write(steps)
+    for layer in layers:
+        if layer not in steps:
+            _clear(layer)
+    return output
+
+
+@contextmanager
+def _learning(layers: Iterable[PlasticLayer]) -> Iterator[Steps]:
+    """Inside it, ``forward`` of layers in training mode is their ``learn``; gathers their steps."""
+    steps: Steps = {}
+    learning = [layer for layer in layers if layer.training]
+    # As attributes of the instances: hooks run as ever, and outside of it nothing is slower.
+    for layer in learning:
+        layer.forward = _learner(layer, steps)
+    try:
+        yield steps
+    finally:
+        for layer in learning:
+            del layer.forward
+
+
+def _learner(layer: PlasticLayer, steps: Steps) -> Callable[..., Any]:
+    def forward(x: Tensor, state: Any = None) -> Any:
+        step = layer.learn(x, state)
+        steps[layer] = _joined(steps[layer], step) if layer in steps else step
+        return step.output if step.state is None else (step.output, step.state)
+
+    return forward
+
+
+def _joined(first: Step, second: Step) -> Step:
+    """Steps of a layer that is called several times in one pass."""
+    updates = {name: first.updates[name] + update for name, update in second.updates.items()}
+    return Step(second.output, second.state, updates)
+
+
+@torch.no_grad()
+def _write(steps: Steps) -> None:
+    """Gradients of all layers, or of none: one sum over workers, one look for values not finite."""
+    names = [(layer, name) for layer, step in steps.items() for name in step.updates]
+    sums = sum_tensors([steps[layer].updates[name] for layer, name in names])
+    totals: dict[PlasticLayer, dict[str, Tensor]] = {layer: {} for layer in steps}
+    for (layer, name), total in zip(names, sums, strict=True):
+        totals[layer][name] = total
+    changes = {layer: layer.normalized(updates) for layer, updates in totals.items()}
+    if not _finite([change for given in changes.values() for change in given.values()]):
+        raise InputError(_why_not_finite(steps))
+    for layer, given in changes.items():
+        layer._unheard = None
+        for name, change in given.items():
+            parameter = layer.get_parameter(name)
+            parameter.grad = (-change).to(parameter.dtype)
+
+
+def _finite(changes: list[Tensor]) -> bool:
+    """Whether all values are finite; True on meta tensors. Waits once for a GPU."""
+    ends = [end for change in changes if not change.is_meta for end in torch.aminmax(change)]
+    if not ends:
+        return True
+    return bool(torch.stack([end.to(ends[0]) for end in ends]).isfinite().all())
+
+
+def _clear(layer: PlasticLayer) -> None:
+    """Drops gradients of an earlier step, which an optimizer would apply again."""
+    for parameter in layer.parameters(recurse=False):
+        if not parameter.requires_grad:
+            parameter.grad = None
+
+
+def _why_not_finite(layers: Iterable[PlasticLayer]) -> str:
+    for layer in layers:
+        for name, parameter in layer.named_parameters():
+            if not torch.isfinite(parameter).all():
+                return f"NaN or infinite values in the layer's {name}; expected finite ones"
+    return "NaN or infinite values in the step's input, or an overflow; expected finite values"

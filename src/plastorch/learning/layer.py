@@ -1,0 +1,90 @@
+"""Base class of plastic layers: ``learn`` beside ``forward``, and how a rule scales updates."""
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+UNHEARD_ANSWERS = 5
+"""Answers in training mode after which a layer that has never learned warns."""
+
+
+class Step(NamedTuple):
+    """Answer of a plastic layer to one mini-batch, and the update that it calls for."""
+
+    output: Tensor
+    """Output, as ``forward`` gives it."""
+    state: Any
+    """State to hand on within a sequence; None for layers without one."""
+    updates: dict[str, Tensor]
+    """Parameter name -> update of that parameter's shape, summed over the mini-batch."""
+
+
+class PlasticLayer(nn.Module, ABC):
+    """A layer that learns by a local rule: base class of all that :func:`plastorch.learn` trains.
+
+    A subclass writes :meth:`learn`, and :meth:`normalized` if its rule scales the summed updates.
+    A layer in eval mode is frozen: it only answers. One that answers again and again in training
+    mode, and never learns, says so once in a warning.
+
+    Example:
+        >>> class Oja(PlasticLayer):
+        ...     def __init__(self, in_features):
+        ...         super().__init__()
+        ...         self.weight = nn.Parameter(torch.ones(1, in_features), requires_grad=False)
+        ...     def forward(self, x):
+        ...         return x @ self.weight.mT
+        ...     def learn(self, x, state=None):
+        ...         y = self(x)
+        ...         return Step(y, None, {"weight": y.mT @ x - y.square().sum() * self.weight})
+        >>> Oja(2).learn(torch.tensor([[1.0, 0.0]])).updates
+        {'weight': tensor([[ 0., -1.]])}
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unheard: int | None = 0  # answers without learning; None: not to be counted
+        self.register_forward_pre_hook(_count_answers)
+
+    @abstractmethod
+    def learn(self, x: Tensor, state: Any = None) -> Step:
+        """Answers, and says what it would change; nothing has changed yet.
+
+        Args:
+            x: inputs, as ``forward`` takes them.
+            state: state of the sequence so far, for layers that have one.
+
+        Returns:
+            Output, next state and updates.
+        """
+
+    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Changes that an optimizer with a rate of 1 makes, of the updates summed over all workers.
+
+        Args:
+            updates: parameter name -> summed update, not to be changed in place.
+
+        Returns:
+            Parameter name -> change; by default the updates as they are.
+        """
+        return updates
+
+
+def _count_answers(layer: PlasticLayer, inputs: object) -> None:
+    """Warns of a layer that only ever sees ``forward`` (and perhaps ``backward``) in training."""
+    if not layer.training or layer._unheard is None or torch.compiler.is_compiling():
+        return
+    if not torch.is_grad_enabled() or any(p.requires_grad for p in layer.parameters(recurse=False)):
+        return
+    layer._unheard += 1
+    if layer._unheard == UNHEARD_ANSWERS:
+        layer._unheard = None
+        name = type(layer).__name__
+        warnings.warn(
+            f"{name} has answered {UNHEARD_ANSWERS} times in training mode and learned nothing: "
+            "backward() doesn't reach a local rule. Call plastorch.learn(module, x) before "
+            "optimizer.step(), or freeze the layer with eval()",
+            stacklevel=2,
+        )
