@@ -229,7 +229,7 @@ def update(
 def step(
     x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
 ) -> tuple[STPNState, Response]:
-    """One step in time: :func:`respond`, then :func:`update`.
+    """Runs one time step: :func:`respond`, then :func:`update`.
 
     Args:
         x: inputs [B, I].
