@@ -149,7 +149,7 @@ def egocentric(a: ImageActions, b: ImageActions) -> Tensor:
         b: actions of the second view.
 
     Returns:
-        log |sx_b / sx_a|, log (sy_b / sy_a), whether exactly one view is flipped,
+        ``log |sx_b / sx_a|``, log (sy_b / sy_a), whether exactly one view is flipped,
         (tx_b - tx_a) / sx_a and (ty_b - ty_a) / sy_a, where sx_a < 0 if a is flipped [B, 5].
 
     Raises:
