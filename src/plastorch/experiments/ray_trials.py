@@ -1,4 +1,4 @@
-"""The runs of a sweep as trials of Ray Tune."""
+"""Runs of a sweep as trials of Ray Tune."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.sweep_plan import Sweep
 
 RETRIES = 3
-"""How often a run goes on, from its checkpoint, after its process has died."""
+"""Number of times that a run resumes from its checkpoint after its process has died."""
 WAIT_S = 60.0
-"""Seconds in which a process of a sweep that was killed may let go of its run folder."""
+"""Seconds that processes of a killed sweep have to release their run folders."""
 NOTES = "error.txt"
-"""In a run folder: what went wrong, with all details."""
+"""File in a run folder with the details of an error."""
 
 
 def run_trials(
@@ -29,14 +29,14 @@ def run_trials(
     """Runs trials side by side, as many at a time as there are CPUs for.
 
     Args:
-        sweep: planned.
-        numbers: of the trials to run.
-        address: of a Ray cluster; None for this machine.
-        page: makes a page of a run folder.
-        ended: is called with the number of each trial that has ended, and why it failed, or None.
+        sweep: planned sweep.
+        numbers: numbers of the trials to run.
+        address: address of a Ray cluster; None for this machine.
+        page: function that makes a page of a run folder.
+        ended: function called with the number of each finished trial, and why it failed, or None.
 
     Raises:
-        InputError: if there is no such cluster, it lacks CPUs, or its machines don't share the
+        InputError: there is no such cluster, it lacks CPUs, or its machines don't share the
             sweep's folder.
     """
     from ray import tune
@@ -72,17 +72,17 @@ def run_trials(
 def run_trial(
     path: Path, number: int, page: Callable[[Path], object], root: str | None, gpus: int
 ) -> dict[str, Any]:
-    """Does one run of a sweep, or goes on with it, unless it is done.
+    """Runs one trial of a sweep, or resumes it, unless it is done.
 
     Args:
         path: the sweep's folder.
-        number: of the trial.
-        page: makes a page of a run folder.
-        root: the data root, if it is not the default one.
-        gpus: that it has been given.
+        number: number of the trial.
+        page: function that makes a page of a run folder.
+        root: data root, if it is not the default one.
+        gpus: number of GPUs for the trial.
 
     Returns:
-        ``failed``: why, or an empty text.
+        ``failed``: the reason, or an empty text.
     """
     from plastorch.experiments.run import go_on
 
@@ -106,7 +106,7 @@ def run_trial(
 
 
 def _gpus(sweep: Sweep) -> int:
-    """GPUs of each run: one, if it may use one and there are any."""
+    """Returns the number of GPUs of each run: one, if it may use one and there are any."""
     import ray
 
     device = sweep.settings[0].get("device", "auto")
@@ -117,7 +117,7 @@ def _gpus(sweep: Sweep) -> int:
 
 
 def _told(ended: Callable[[int, str | None], None]) -> Any:
-    """Ray Tune's way to say that a trial has ended."""
+    """Returns the callback by which Ray Tune reports the end of a trial."""
     from ray import tune
 
     class Told(tune.Callback):  # type: ignore[misc]

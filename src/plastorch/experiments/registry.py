@@ -26,7 +26,7 @@ class Experiment:
 
     Args:
         name: what the user types; the name of the entry point, too.
-        paper: authors, year and arXiv number.
+        paper: name that the user types; also the name of the entry point.
         data: name of the data set, or None for an experiment that makes its own.
         expected: figure to expect, in words.
         cost: rough time on two cores, in words.
@@ -82,7 +82,7 @@ def find(name: str) -> Experiment:
     """Returns the experiment of a name.
 
     Raises:
-        InputError: There is none (the message suggests the nearest name), or it can't be loaded.
+        InputError: there is none (the message suggests the nearest name), or it can't be loaded.
 
     Example:
         >>> find("softhebb-mnist").data
@@ -115,7 +115,7 @@ def panels_of(run: "RunData") -> "list[Panel]":
 
 @cache
 def _loaded() -> dict[str, Experiment | str]:
-    """Each entry point's experiment, or why there is none."""
+    """Returns each entry point's experiment, or why there is none."""
     found: dict[str, Experiment | str] = {}
     for point in entry_points(group=GROUP):
         try:

@@ -1,4 +1,4 @@
-"""A run of an experiment, from what its folder's ``config.json`` says."""
+"""A run of an experiment, as configured in its folder's ``config.json``."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,15 +26,15 @@ _OPTIONS = {
 def settings(
     config: Any, seed: int, quick: bool, data: Path | None, device: str, threads: int
 ) -> dict[str, Any]:
-    """What ``config.json`` holds.
+    """Returns the contents of ``config.json``.
 
     Args:
         config: the experiment's own settings, a dataclass.
-        seed: of everything random.
-        quick: a smoke run.
-        data: the data root, or None for the default one.
+        seed: random seed.
+        quick: whether this is a smoke run.
+        data: data root, or None for the default one.
         device: auto, cpu, or cuda[:N].
-        threads: of torch.
+        threads: number of torch threads.
 
     Example:
         >>> from plastorch.experiments.softhebb.config import MnistConfig
@@ -61,22 +61,22 @@ def go_on(
     device: str | None = None,
     wait_s: float = 0.0,
 ) -> dict[str, Any]:
-    """Runs the experiment that a run folder is of, from its checkpoint if there is one.
+    """Runs the experiment of a run folder, from its checkpoint if there is one.
 
     Args:
-        folder: with its ``config.json``.
-        tell: shows the user a line.
-        data: another data root than that of the settings.
-        device: another device.
-        wait_s: seconds in which another process may let go of the folder.
+        folder: run folder with its ``config.json``.
+        tell: function that shows the user a line.
+        data: data root that replaces that of the settings.
+        device: device that replaces that of the settings.
+        wait_s: seconds that another process has to release the folder.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if settings or data are unusable; a folder in which nothing was written is
+        InputError: settings or data are unusable; a folder in which nothing was written is
             removed.
-        Interrupted: after Ctrl-C or SIGTERM, or if a worker is lost; it says how to go on.
+        Interrupted: after Ctrl-C or SIGTERM, or if a worker is lost; it says how to resume.
     """
     given = folder.config
     experiment = find(given["experiment"])
@@ -102,15 +102,15 @@ def go_on(
 
 
 def _config(experiment: Experiment, path: Path, given: dict[str, Any]) -> Any:
-    """The experiment's settings.
+    """Returns the experiment's settings.
 
     Args:
-        experiment: the one of the run.
-        path: of the run folder, for messages.
-        given: what its ``config.json`` holds.
+        experiment: experiment of the run.
+        path: path of the run folder, for messages.
+        given: contents of its ``config.json``.
 
     Raises:
-        InputError: if a setting is missing, or is nothing that the experiment takes.
+        InputError: a setting is missing or unknown to the experiment.
     """
     kind = resolved(experiment.config)
     names = [field.name for field in dataclasses.fields(kind)]

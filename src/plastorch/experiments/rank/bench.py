@@ -18,21 +18,21 @@ THRESHOLD = 0.95
 
 
 class Size(NamedTuple):
-    """What a row measures."""
+    """Sizes of a row."""
 
     name: str
     steps: int
     batch: int
     inputs: int
     mean_step: float
-    """t*, from 0, is geometric with this mean, cut at the last step; even over all steps if -1."""
+    """Mean of the geometric t*, from 0, cut at the last step; -1: uniform over all steps."""
     train: bool
-    """Updates by Adam, or answers."""
+    """Whether updates by Adam or answers are timed."""
     rounds: int
 
 
 EARLY = 0.3
-"""Mean t* on temporal MNIST once trained: three of four answers come at the first step."""
+"""Mean t* on temporal MNIST after training: three of four answers come at the first step."""
 EVEN = -1.0
 SIZES = (
     Size("train-early", 20, 256, 784, EARLY, True, 8),
@@ -42,23 +42,23 @@ SIZES = (
     Size("train-signal", 40, 128, 1, 14.0, True, 20),
     Size("answer-signal", 40, 128, 1, 14.0, False, 30),
 )
-"""Temporal MNIST after training and on the way, 235 updates an epoch; and noisy signals."""
+"""Temporal MNIST after and during training, 235 updates an epoch; and noisy signals."""
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """What the sequences are, and the rows of the group as they are measured."""
+    """Returns a description of the sequences, and the rows of the group as they are measured."""
     data = {"name": "random inputs, one of which says when to answer", "threshold": THRESHOLD}
     return data, measure(SIZES)
 
 
 def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
-    """Measures row by row: an update, from the input to the parameters, or an answer.
+    """Measures row by row an update, from the input to the parameters, or an answer.
 
     Args:
-        sizes: of the rows.
+        sizes: sizes of the rows.
 
     Yields:
-        One row each.
+        One row at a time.
     """
     for size in sizes:
         coder = timed_coder(size.inputs)
@@ -92,7 +92,7 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
 
 
 def decision_steps(size: Size) -> Tensor:
-    """When each sample is to be answered, from 0; the number of steps stands for never [B]."""
+    """Returns each sample's answering step, from 0; the number of steps stands for never [B]."""
     share = (torch.arange(size.batch) + 0.5) / size.batch
     if size.mean_step == EVEN:
         steps = share * size.steps
@@ -104,7 +104,7 @@ def decision_steps(size: Size) -> Tensor:
 
 
 def timed_coder(inputs: int) -> RankCoder:
-    """A coder whose first neuron waits for the first input, and then makes it sure of class 0."""
+    """Returns a coder whose first neuron waits for the first input and then decides for class 0."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         lstm, readout = nn.LSTM(inputs, HIDDEN), nn.Linear(HIDDEN, CLASSES)
@@ -121,14 +121,14 @@ def timed_coder(inputs: int) -> RankCoder:
 
 
 def timed_input(size: Size, steps: Tensor) -> Tensor:
-    """Noise in all inputs but the first, which is 1 at a sample's step and 0 else [T, B, I]."""
+    """Returns noise in all inputs but the first, which is 1 at a sample's step or 0 [T, B, I]."""
     x = (torch.rand(size.steps, size.batch, size.inputs, generator=generator(1)) < 0.05).float()
     x[..., 0] = (torch.arange(size.steps)[:, None] == steps).float()
     return x
 
 
 def gradients_agree(coder: RankCoder, x: Tensor, labels: Tensor) -> bool:
-    """Whether loss and gradients are those of the whole sequence, read at the first crossing."""
+    """Whether loss and gradients equal those of the whole sequence, read at the first crossing."""
     exact, x = deepcopy(coder).double(), x.double()
     logits = exact.all_steps(x)
     step, _ = first_crossing(logits, THRESHOLD)
@@ -141,7 +141,7 @@ def gradients_agree(coder: RankCoder, x: Tensor, labels: Tensor) -> bool:
 
 
 def _trainer(coder: RankCoder, x: Tensor, labels: Tensor) -> Callable[[], None]:
-    """One update by Adam; too small a one to change when answers come."""
+    """Returns an update by Adam that is too small to change when answers come."""
     optimizer = torch.optim.Adam(coder.parameters(), 1e-9)
 
     def step() -> None:
@@ -153,7 +153,7 @@ def _trainer(coder: RankCoder, x: Tensor, labels: Tensor) -> Callable[[], None]:
 
 
 def _whole_trainer(coder: RankCoder, x: Tensor, labels: Tensor) -> Callable[[], None]:
-    """The same in plain torch, from the last step."""
+    """Returns the same update in plain torch, from the last step."""
     optimizer = torch.optim.Adam(coder.parameters(), 1e-9)
 
     def step() -> None:

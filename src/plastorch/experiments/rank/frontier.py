@@ -1,4 +1,4 @@
-"""How well any observer of a noisy signal could do: answers against time, at best."""
+"""The best that any observer of a noisy signal can do: accuracy against time."""
 
 import math
 from collections.abc import Sequence
@@ -12,43 +12,43 @@ from torch import Tensor
 from plastorch.data.tasks.evidence import Signals, signal_log_odds
 
 COSTS = (0.12, 0.08, 0.055, 0.038, 0.025, 0.014, 0.008, 0.005, 0.003, 0.002, 0.001, 0.0003)
-"""What a step of time costs, in right answers, the dearest first."""
+"""Costs of a time step in probability of a right answer, the highest first."""
 DEGREE = 3
-"""Of the polynomials by which the worth of going on is told."""
+"""Degree of the polynomials that predict the value of going on."""
 
 
 class Evidence(NamedTuple):
-    """What an observer knows of signals, at each step."""
+    """What an observer knows about signals at each step."""
 
     log_odds: Tensor
     """ln P(positive) / P(negative), double [T, N]."""
     power: Tensor
-    """Mean square of the signal so far, which tells σ, double [T, N]."""
+    """Mean square of the signal so far, an estimate of σ, double [T, N]."""
 
     @property
     def confidence(self) -> Tensor:
-        """Probability that the likelier answer is right [T, N]."""
+        """Returns the probability that the likelier answer is right [T, N]."""
         return self.log_odds.abs().sigmoid()
 
 
 def evidence(signals: Signals, part: int = 2000) -> Evidence:
-    """What an ideal observer makes of signals, a part of them at a time."""
+    """Returns the evidence of an ideal observer of signals, computed in parts."""
     odds = torch.cat([signal_log_odds(x) for x in torch.split(signals.x, part, dim=1)], dim=1)
     squares = signals.x[..., 0].double().square().cumsum(dim=0)
     return Evidence(odds[..., 0], squares / torch.arange(1, len(squares) + 1)[:, None])
 
 
 def stopping_rules(seen: Evidence, costs: Sequence[float]) -> list[Tensor]:
-    """When to answer at best, if each further step costs so much: found backwards in time.
+    """Returns the best rules for when to answer, given the cost of a step; found backwards in time.
 
-    At step t, what one can gain by going on is a function of the evidence. Least squares over
-    sequences find it from what later steps gain in them, the last step first (Longstaff and
-    Schwartz 2001). A threshold alone is not the best rule: where noise is strong, waiting pays
-    less, and so it does near the end.
+    At step t, the gain from going on is a function of the evidence. Least squares over
+    sequences find it from the gains of later steps, the last step first (Longstaff and
+    Schwartz 2001). A single threshold is not the best rule: where noise is strong, waiting pays
+    less, and also near the end.
 
     Args:
         seen: evidence of sequences to learn from.
-        costs: of a step, in probability of a right answer; a rule for each of the C.
+        costs: C costs of a step, in probability of a right answer; one rule for each.
 
     Returns:
         Weights of :func:`_features` for each step but the last, [13, C].
@@ -65,7 +65,7 @@ def stopping_rules(seen: Evidence, costs: Sequence[float]) -> list[Tensor]:
 
 
 def stop(seen: Evidence, rules: list[Tensor]) -> Tensor:
-    """Steps at which rules answer, int64 [C, N]."""
+    """Returns the steps at which rules answer, int64 [C, N]."""
     answers = [
         seen.confidence[step][:, None] >= _features(seen, step) @ weights
         for step, weights in enumerate(rules)
@@ -74,12 +74,12 @@ def stop(seen: Evidence, rules: list[Tensor]) -> Tensor:
 
 
 def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np.float64]:
-    """Mean step from 0, and accuracy on the test, of the best rules for several costs of time.
+    """Returns mean step from 0 and test accuracy of the best rules for several costs of time.
 
     Args:
         learn: evidence from which the rules are found.
-        test: other evidence, on which they are tried.
-        labels: of the latter, int64 [N].
+        test: evidence on which they are tested.
+        labels: labels of the test, int64 [N].
 
     Returns:
         [C + 2, 2], earliest first; at the ends, the first and the last step are read.
@@ -94,7 +94,7 @@ def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np
 
 
 def above(points: NDArray[np.float64], frontier: NDArray[np.float64]) -> float:
-    """By how much the accuracy of the best of some points is above a frontier of the same form.
+    """Returns by how much the most accurate of some points is above a frontier of the same form.
 
     Example:
         >>> frontier = np.array([[0.0, 0.5], [10.0, 1.0]])
@@ -106,7 +106,7 @@ def above(points: NDArray[np.float64], frontier: NDArray[np.float64]) -> float:
 
 
 def sampling_error(accuracy: float, count: int) -> float:
-    """Standard error of a share of right answers.
+    """Returns the standard error of a share of right answers.
 
     Example:
         >>> sampling_error(0.5, 100)
@@ -116,7 +116,7 @@ def sampling_error(accuracy: float, count: int) -> float:
 
 
 def _features(seen: Evidence, step: int) -> Tensor:
-    """Polynomials of the odds and of the noise, and the confidence [N, 13]."""
+    """Returns polynomials of the odds and of the noise, and the confidence [N, 13]."""
     odds = seen.log_odds[step].abs().clamp(max=8) / 4
     noise, sure = seen.power[step].log() + 4, seen.confidence[step]
     degrees = range(DEGREE + 1)

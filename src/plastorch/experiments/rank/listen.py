@@ -1,4 +1,4 @@
-"""A trained network listens to a recording, as it comes, until it knows the word."""
+"""A trained network listens to a recording as it arrives, until it knows the word."""
 
 import json
 from dataclasses import fields
@@ -19,34 +19,34 @@ from plastorch.rank.criterion import probabilities
 
 NAME, ARRAYS = "rank-speech", "arrays.safetensors"
 PART_S = 0.05
-"""A recording comes in parts of so many seconds."""
+"""Length of the parts in which a recording arrives, seconds."""
 
 
 class Ear(NamedTuple):
-    """All that listening needs."""
+    """A trained network and the preprocessing that it needs."""
 
     net: RankCoder
-    """The network that its run chose."""
+    """Network that its run chose."""
     front: LogMel
-    """Makes the frames that it was trained on."""
+    """Transform to the frames that it was trained on."""
     scale: Scale
-    """Brings them to standard units."""
+    """Scale to standard units."""
     words: tuple[str, ...]
-    """By class."""
+    """Words by class."""
 
 
 class Heard(NamedTuple):
-    """What was understood."""
+    """Answer of a network to a recording."""
 
     word: str
     label: int
-    """Class."""
+    """Class of the word."""
     probability: float
-    """That the network gives it."""
+    """Probability that the network gives it."""
     step: int
     """Frame of the answer, from 0."""
     end_s: float
-    """When that frame was known, from the recording's beginning."""
+    """End of that frame, from the recording's beginning, seconds."""
     sure: bool
     """False if the recording ended before the threshold was crossed."""
 
@@ -57,14 +57,14 @@ class Heard(NamedTuple):
 
 
 def hear(ear: Ear, recording: Recording) -> Heard:
-    """Listens until there is an answer; what comes after it is not looked at.
+    """Listens until there is an answer, and ignores the rest.
 
     Args:
-        ear: trained.
-        recording: of any rate.
+        ear: trained network.
+        recording: recording of any sample rate.
 
     Raises:
-        InputError: if the recording is shorter than a frame.
+        InputError: the recording is shorter than a frame.
     """
     samples = resampled(recording, ear.front.rate).samples
     if len(samples) < ear.front.window:
@@ -90,18 +90,18 @@ def hear(ear: Ear, recording: Recording) -> Heard:
 
 @torch.no_grad()
 def course(ear: Ear, recording: Recording) -> tuple[Tensor, Tensor]:
-    """The whole recording's frames [T, bands], in standard units, and probabilities [T, words]."""
+    """Returns all frames [T, bands], in standard units, and probabilities [T, words]."""
     samples = resampled(recording, ear.front.rate).samples
     bands = (ear.front(samples) - ear.scale.mean) / ear.scale.deviation
     return bands, probabilities(ear.net.eval().all_steps(bands[:, None])[:, 0])
 
 
 def newest_trained(run: Path, quick: bool) -> Path | None:
-    """The newest whole run beside one, whose networks can listen.
+    """Returns the newest complete run beside this one whose networks can listen.
 
     Args:
-        run: a run folder; itself, it doesn't count.
-        quick: whether a smoke run will do.
+        run: run folder, which itself does not count.
+        quick: whether a smoke run is enough.
     """
     found = [path for path in run.parent.glob("*/result.json") if path.parent != run]
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
@@ -116,13 +116,13 @@ def newest_trained(run: Path, quick: bool) -> Path | None:
 
 
 def load_ear(run: Path) -> Ear:
-    """The network that a whole run chose, with its weights.
+    """Returns the network that a complete run chose, with its weights.
 
     Args:
-        run: its folder.
+        run: the run's folder.
 
     Raises:
-        InputError: if it is no such run, or its files are damaged.
+        InputError: the run is of another kind, or its files are damaged.
     """
     whole = _result(run)
     checkpoint, arrays = load_checkpoint(run / "checkpoint"), load_tensors(run / ARRAYS)
@@ -163,7 +163,7 @@ def _ear(
 
 
 def _result(run: Path) -> dict[str, Any]:
-    """What ``result.json`` of a whole run of trained networks holds."""
+    """Returns ``result.json`` of a complete run of trained networks."""
     try:
         result: dict[str, Any] = json.loads((run / "result.json").read_text())
         whole = result["experiment"] == NAME and "chosen_threshold" in result["metrics"]

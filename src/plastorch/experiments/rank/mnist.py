@@ -32,32 +32,32 @@ from plastorch.rank.train import Mode, batch_rows
 
 PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
 VALIDATION = 12
-"""One in so many training images is held out to select by: 5,000 of 60,000."""
+"""One in this many training images is held out for validation: 5,000 of 60,000."""
 CHANNELS, DROPOUT = (16, 32, 64), 0.25
 DEGREES, SCALE = 10.0, 0.1
-"""Most by which images are turned and scaled for the convolutional networks."""
+"""Maximum rotation and scaling of images for the convolutional networks."""
 AFTERWARDS = 0.25
-"""Share of the convolutional networks' learning rate after their passes over the first step."""
+"""Factor of the convolutional networks' learning rate after their passes over the first step."""
 AT_ONCE = 1e-6
-"""A threshold that all outputs cross at the first step."""
+"""Threshold that all outputs cross at the first step."""
 TIMED = ("lstm-rank", "convolutional")
-"""Networks whose answers' work is measured."""
+"""Networks whose work per answer is measured."""
 QUICK = (600, 300)
-"""Training and test images of a smoke run."""
+"""Numbers of training and test images of a smoke run."""
 
 
 class Model(NamedTuple):
     """A network of the comparison."""
 
     mode: Mode
-    """What it is trained for."""
+    """Training mode."""
     hidden_size: int = 125
-    """Of the LSTM; the paper's."""
+    """Size of the LSTM, as in the paper."""
     convolutional: bool = False
     """Whether it sees, through convolutions, all that has fired so far, and learns from images that
-    are turned, scaled and shifted at random."""
+    are rotated, scaled and shifted at random."""
     entropy_weight: float = 0.0
-    """β."""
+    """Weight β of the entropy."""
     coarse: bool = False
     """Whether pixels fire in fewer steps."""
 
@@ -71,7 +71,7 @@ MODELS = {
     "convolutional": Model("rank", 128, True),
     "convolutional-coarse": Model("rank", 128, True, coarse=True),
 }
-"""β in hundredths."""
+"""Models by name; the numbers are β in hundredths."""
 
 
 @dataclass(frozen=True)
@@ -129,31 +129,31 @@ class RankMnistConfig(Settings):
 
 
 class Pictures(NamedTuple):
-    """Labelled pictures in time."""
+    """Labeled images in time."""
 
     when: Tensor
-    """The step at which each pixel fires, uint8 [N, 1, side, side]."""
+    """Step at which each pixel fires, uint8 [N, 1, side, side]."""
     labels: Tensor
-    """int64 [N]."""
+    """Classes, int64 [N]."""
     steps: int
-    """T."""
+    """Number of steps T."""
 
     def some(self, rows: Tensor | slice) -> "Pictures":
-        """Some of the pictures."""
+        """Returns some of the images."""
         return Pictures(self.when[rows], self.labels[rows], self.steps)
 
     def varied(self, shift: int, random: torch.Generator) -> "Pictures":
-        """The same, turned, scaled and shifted at random."""
+        """Returns the same images, rotated, scaled and shifted at random."""
         when = turned(self.when, self.steps, DEGREES, SCALE, random)
         return self._replace(when=shifted(when, shift, self.steps - 1, random))
 
     def batch(self) -> Batch:
-        """All of them, as :class:`PictureLSTM` takes them."""
+        """Returns all of them, in the form that :class:`PictureLSTM` takes."""
         flat = self.when.flatten(1)
         return Batch(flat.expand(self.steps, *flat.shape), self.labels)
 
     def batches(self, size: int = 200) -> list[Batch]:
-        """All of them, in parts."""
+        """Returns all of them in parts."""
         return [self.some(slice(i, i + size)).batch() for i in range(0, len(self.labels), size)]
 
 
@@ -161,15 +161,15 @@ def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, then reads each at every step and many thresholds.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data or a checkpoint to resume are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data or a checkpoint to resume are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     images = load_images("mnist", session.data)
     if session.quick:
@@ -208,7 +208,7 @@ def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
 
 
 def _pictures(images: ImageSet, steps: int, session: Session) -> list[Pictures]:
-    """Those for training, for validation and for the test, which fire in so many steps."""
+    """Returns images for training, validation and test, which fire in this many steps."""
     held, device = images.validation_split(1 / VALIDATION, session.seed), session.device
     return [
         Pictures(spike_steps(part, steps).to(device), labels.to(device), steps)
@@ -228,7 +228,7 @@ def _learn(
     loop: Loop,
     data: Sequence[Pictures],
 ) -> None:
-    """Trains a model; the convolutional one from the first step alone to begin with."""
+    """Trains a model; the convolutional one starts with the first step alone."""
     model, (train, validation) = MODELS[name], data
     seed, place = session.seed, list(MODELS).index(name)
     size, rate = config.batch_size, config.learning_rate
@@ -267,7 +267,7 @@ def _learn(
 
 
 def _validation(data: Pictures, mode: Mode) -> Callable[[RankCoder], Record]:
-    """How many answers are right: at t* if that is what is trained, else at the end."""
+    """Returns a function that measures accuracy: at t* in mode "rank", else at the end."""
 
     @torch.no_grad()
     def validate(net: RankCoder) -> Record:
@@ -290,7 +290,7 @@ def _validation(data: Pictures, mode: Mode) -> Callable[[RankCoder], Record]:
 def _quick(
     config: RankMnistConfig, images: ImageSet, seed: int
 ) -> tuple[RankMnistConfig, ImageSet]:
-    """The same with few images and epochs."""
+    """Reduces settings and data to few images and epochs."""
     config = replace(config, epochs=2, convolutional_epochs=1, first_epochs=1)
     return replace(config, batch_size=50, convolutional_batch_size=50), images.few(*QUICK, seed)
 

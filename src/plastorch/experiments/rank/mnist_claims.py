@@ -1,4 +1,4 @@
-"""What is said of rank coding on temporal MNIST, and whether a run bears it out."""
+"""Claims about rank coding on temporal MNIST, and whether a run supports them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,13 +18,13 @@ OTHER = {
     "time to first spike, trained from scratch (Che et al. 2024, after the paper)": 0.9948,
     "rate-coded spiking convolutions, which need all steps (Lee et al. 2016)": 0.9931,
 }
-"""The same of others; the paper claims nothing of them."""
+"""Accuracy of other networks, about which the paper claims nothing."""
 BETAS = ("lstm-rank", "lstm-beta5", "lstm-beta10")
-"""By the weight of entropy."""
+"""Models by increasing weight of the entropy."""
 EPOCHS = 3
-"""Over which figures of a training are averaged."""
+"""Number of epochs over which figures of a training are averaged."""
 FIRST_STEP = 0.9919
-"""The paper's accuracy after the first step; of which network and encoding, is not known."""
+"""The paper's accuracy after the first step; its network and encoding are not known."""
 
 
 def claims(
@@ -34,13 +34,13 @@ def claims(
     test_images: int,
     ordinary: bool,
 ) -> list[Claim]:
-    """What the models that were trained can tell.
+    """Returns the claims that the trained models can test.
 
     Args:
-        figures: the run's metrics.
-        arrays: of which the curves are used.
-        records: its log.
-        test_images: in the test.
+        figures: metrics of the run.
+        arrays: arrays of the run, of which the curves are used.
+        records: log of the run.
+        test_images: number of test images.
         ordinary: whether data and settings are the defaults; if not, no claim is judged.
     """
     error = 3 * sampling_error(0.97, test_images)
@@ -86,7 +86,7 @@ def _coarse_claims(figures: Figures) -> Iterator[Claim]:
 
 
 def _half_time_claims(figures: Figures) -> Iterator[Claim]:
-    """Half the time; and at nearly no loss, where another network is trained at the last step."""
+    """Claims half the time; and nearly no loss against another network trained at the last step."""
     share = figures.get("convolutional_answer_time")
     if share is not None:
         statement = "convolutions: answers take half the wall time of reading to the end; share"
@@ -111,7 +111,7 @@ def _lstm_claims(figures: Figures) -> Iterator[Claim]:
 
 
 def _untrained_claims(figures: Figures) -> Iterator[Claim]:
-    """Against the same network, trained as long at the last step or at all."""
+    """Compares with the same network, trained as long at the last step or at all steps."""
     for other, words in (("lstm_last", "the last step"), ("lstm_all", "all steps")):
         if not {"lstm_rank_accuracy", f"{other}_accuracy"} <= figures.keys():
             continue
@@ -144,7 +144,7 @@ def _threshold_claims(arrays: Mapping[str, Tensor], error: float) -> Iterator[Cl
 
 
 def _entropy_claims(records: Sequence[Record]) -> Iterator[Claim]:
-    """On the images held out, after the last epochs."""
+    """Makes claims about the held-out images, after the last epochs."""
     courses = [[row for row in records if row["phase"] == name][-EPOCHS:] for name in BETAS]
     if not all(courses):
         return
@@ -162,7 +162,7 @@ def _entropy_claims(records: Sequence[Record]) -> Iterator[Claim]:
 
 
 def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
-    """Whether training needs less and less, from the first epoch to the last three."""
+    """Claims that training needs less and less work, from the first epoch to the last three."""
     rows = [row for row in records if row["phase"] == "lstm-rank"]
     for what, field in (("steps are computed", "computed_steps"), ("seconds pass", "seconds")):
         if len(rows) > 3:

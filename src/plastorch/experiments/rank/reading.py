@@ -1,4 +1,4 @@
-"""What reading networks for many thresholds comes to, and how networks compare at equal times."""
+"""Results of reading networks at many thresholds, and comparison of networks at equal times."""
 
 from math import isnan
 from typing import NamedTuple
@@ -12,18 +12,18 @@ from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Readings
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
-"""At which a network is read."""
+"""Thresholds at which a network is read."""
 
 
 class Measured(NamedTuple):
-    """Of a network."""
+    """Metrics and arrays of a network."""
 
     metrics: dict[str, float]
     arrays: dict[str, Tensor]
 
 
 def thresholds_with(*own: float) -> tuple[float, ...]:
-    """All at which a network is read, its own among them.
+    """Returns all thresholds at which a network is read, its own among them.
 
     Example:
         >>> thresholds_with(0.25)[:2]
@@ -33,17 +33,17 @@ def thresholds_with(*own: float) -> tuple[float, ...]:
 
 
 def measured(name: str, readings: Readings, threshold: float) -> Measured:
-    """How good a network's answers are, and how early.
+    """Measures how good a network's answers are, and how early.
 
     Args:
-        name: of the network; begins the names of metrics and arrays.
-        readings: of the test set.
+        name: name of the network, the prefix of metrics and arrays.
+        readings: readings of the test set.
         threshold: θ for the metrics and for the histogram.
 
     Returns:
-        Metrics, and the arrays ``curve``, mean step, accuracy, θ and share without crossing of each
-        θ [K, 4]; ``fixed``, accuracy at each step [T]; ``steps``, numbers of right and of wrong
-        answers at each step, then of those without crossing [2, T + 1].
+        Metrics, and the arrays ``curve``, mean step, accuracy, θ and share without crossing for
+        each θ [K, 4]; ``fixed``, accuracy at each step [T]; ``steps``, numbers of right and of
+        wrong answers at each step, then of those without crossing [2, T + 1].
     """
     timings = [readings.timing(each) for each in readings.thresholds]
     place, steps = readings.thresholds.index(threshold), len(readings.accuracy_at)
@@ -71,7 +71,7 @@ def measured(name: str, readings: Readings, threshold: float) -> Measured:
 
 
 def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Which readings (mean step, accuracy) none beats in both, the earliest first.
+    """Returns the readings (mean step, accuracy) that none beats in both, the earliest first.
 
     Example:
         >>> best_points(np.array([[3.0, 0.9], [1.0, 0.5], [2.0, 0.4], [4.0, 0.8]])).tolist()
@@ -85,11 +85,11 @@ def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def time_to_reach(curve: NDArray[np.float64], accuracy: float) -> float:
-    """The earliest mean step at which a curve is that accurate; its last one if it never is.
+    """Returns the earliest mean step at which a curve is that accurate; the last if it never is.
 
     Args:
         curve: mean step and accuracy of several readings [K, 2 or more], in any order.
-        accuracy: wanted.
+        accuracy: accuracy to reach.
 
     Example:
         >>> time_to_reach(np.array([[10.0, 1.0], [0.0, 0.5]]), 0.75)
@@ -107,15 +107,15 @@ def time_to_reach(curve: NDArray[np.float64], accuracy: float) -> float:
 def gains(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], count: int = 50
 ) -> NDArray[np.float64]:
-    """By how much one curve is above the other, at equal mean steps where both have readings.
+    """Returns how far one curve is above the other, at equal mean steps where both have readings.
 
     Args:
         ours: mean step and accuracy of several readings [K, 2], in any order.
-        theirs: the same of what is compared.
-        count: of the times, spread evenly.
+        theirs: the same of the other curve.
+        count: number of times, spread evenly.
 
     Returns:
-        Time and gain in accuracy [count, 2]; nothing if they have no time in common.
+        Times and gains in accuracy [count, 2]; empty if they have no time in common.
 
     Example:
         >>> line = np.array([[0.0, 0.5], [10.0, 1.0]])
@@ -132,6 +132,6 @@ def gains(
 
 
 def _answers(readings: Readings, place: int) -> tuple[Tensor, Tensor]:
-    """Which answers of a threshold are right, and which wrong."""
+    """Returns which answers of a threshold are right, and which wrong."""
     right = readings.right[place]
     return right, ~right

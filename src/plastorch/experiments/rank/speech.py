@@ -34,24 +34,24 @@ from plastorch.rank.criterion import probabilities
 
 PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
 MAX_NORM = 1.0
-"""Of the gradient."""
+"""Maximum norm of the gradient."""
 RECORDS = 10
-"""Of a training, each of the same number of batches."""
+"""Number of records of a training, each of the same number of batches."""
 
 
 def measure(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
     """Trains the networks and reads them for many thresholds; or listens to a recording.
 
     Args:
-        config: what to train, or what to listen to.
-        session: where, on what, with which seed.
+        config: settings of the run, or the recording to listen to.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data, a recording or a checkpoint are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data, a recording or a checkpoint are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     if config.listen is None:
         return _train(config, session)
@@ -114,7 +114,7 @@ def _phase(
     session: Session,
     words: Words,
 ) -> RankTraining:
-    """The training of a network, on batches that all networks see alike."""
+    """Returns the training of a network, on batches that are the same for all networks."""
     size = min(config.batch_size, len(words.train.labels))
     updates = config.epochs * (len(words.train.labels) // size)
 
@@ -134,7 +134,7 @@ def _phase(
 
 
 def _validation(words: Frames, device: torch.device) -> Callable[[RankCoder], Record]:
-    """How many answers at the first crossing are right, and when they come."""
+    """Returns a function for the share of right answers at the first crossing, and their times."""
     parts = batches(words, device)
 
     @torch.no_grad()
@@ -153,7 +153,7 @@ def _validation(words: Frames, device: torch.device) -> Callable[[RankCoder], Re
 
 @torch.no_grad()
 def _example(net: RankCoder, test: Frames) -> dict[str, Tensor]:
-    """A word of the test that is answered right, at a time in the middle of all."""
+    """Returns a test word that is answered right, at about the median time."""
     (batch,) = batches(test, torch.device("cpu"), len(test.labels))
     decision = net.eval()(batch.x, batch.lengths)
     right = decision.crossed & (decision.label == test.labels)
@@ -170,7 +170,7 @@ def _word(bands: Tensor, chances: Tensor, step: int, label: int) -> dict[str, Te
 
 
 def _listen(config: RankSpeechConfig, session: Session, trained: Path) -> dict[str, Any]:
-    """Listens to the recording; the result and the figure are of it alone."""
+    """Listens to the recording; the result and the figure are about it alone."""
     assert config.listen is not None
     ear, recording = load_ear(trained), read_wav(config.listen)
     session.tell(f"listening with the network of {trained}")
@@ -207,7 +207,7 @@ def _result(
 def _started(
     config: RankSpeechConfig, session: Session, data: dict[str, Any], front: LogMel
 ) -> dict[str, Any]:
-    """The result before anything is measured; a frame's times are in ms."""
+    """Returns the result before anything is measured; a frame's times are in ms."""
     hop = 1000 * front.hop / front.rate
     data = {**data, "rate": front.rate, "frame_ms": [1000 * front.end_s(0), hop]}
     settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}

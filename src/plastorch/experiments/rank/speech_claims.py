@@ -1,4 +1,4 @@
-"""What is said of rank coding of spoken words, and whether a run bears it out."""
+"""Claims about rank coding of spoken words, and whether a run supports them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,13 +26,13 @@ def claims(
     test_words: int,
     ordinary: bool,
 ) -> list[Claim]:
-    """What the networks that were trained can tell.
+    """Returns the claims that the trained networks can test.
 
     Args:
-        figures: the run's metrics.
-        curves: the run's arrays.
-        records: its log.
-        test_words: in the test.
+        figures: metrics of the run.
+        curves: arrays of the run.
+        records: log of the run.
+        test_words: number of test words.
         ordinary: whether the settings are the defaults; if not, no claim is judged.
     """
     error = sampling_error(figures["last_last_accuracy"], test_words)
@@ -50,7 +50,7 @@ def claims(
 
 
 def _grid_claims(curves: Curves, error: float) -> Iterator[Claim]:
-    """Each network where it was trained to answer, and the one that wasn't, read as early."""
+    """Compares each network at its trained threshold with the last-step network, read as early."""
     theirs = curves["last.curve"].numpy()
     theirs = theirs[theirs[:, 0].argsort()]
     times, right = curves["grid"].numpy()[:, 2:].T
@@ -66,7 +66,7 @@ def _grid_claims(curves: Curves, error: float) -> Iterator[Claim]:
 
 
 def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
-    """At equal mean time of the answer; who has an answer may give it later as well."""
+    """Compares at equal mean answer times; an answer may also be given later."""
     ours = curves["chosen.curve"].numpy()
     if len(gain := _gain(ours, curves["last.curve"].numpy())):
         average, least = float(gain.mean()), float(gain.min())
@@ -83,7 +83,7 @@ def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
 
 
 def _gain(ours: Points, theirs: Points) -> Points:
-    """Gain in accuracy at times from where both answer to where the other ends; maybe none."""
+    """Returns the gain in accuracy from where both answer to where the other ends; may be empty."""
     last = max(ours[-1, 0], theirs[:, 0].max())
     return gains(np.vstack([ours[:, :2], [last, ours[-1, 1]]]), theirs)[:, 1]
 
@@ -113,7 +113,7 @@ def _threshold_claims(curves: Curves, error: float) -> Iterator[Claim]:
 
 
 def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
-    """Of networks that were trained with the same θ, the mean over θ."""
+    """Makes claims about networks trained with the same θ, averaged over θ."""
     rows = grid.tolist()
     weights = sorted({row[1] for row in rows})
     if len(weights) < 2:
@@ -129,7 +129,7 @@ def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
 
 
 def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
-    """Whether training needs less and less, mean over the rank-coded networks."""
+    """Claims that training needs less and less work, averaged over the rank-coded networks."""
     courses = [[row for row in records if row["phase"] == phase] for phase in _rank_phases(records)]
     if not courses or min(len(course) for course in courses) < 2:
         return

@@ -1,4 +1,4 @@
-"""Spoken words in the batches that networks learn from and are read on."""
+"""Spoken words in batches for training and reading."""
 
 from typing import NamedTuple
 
@@ -12,20 +12,20 @@ from plastorch.rank import Batch
 from plastorch.rank.train import batch_rows
 
 MOST_MOVED, MOST_HIDDEN = 10, (10, 5)
-"""Training words are moved by up to so many frames; so many frames and bands are hidden at most."""
+"""Maximum shift of training words, frames; maximum numbers of frames and bands that are hidden."""
 QUICK = (300, 100, 100)
-"""Words of a smoke run for training, for validation and for the test."""
+"""Numbers of words of a smoke run for training, validation and test."""
 
 
 class Words(NamedTuple):
-    """Spoken words, in standard units."""
+    """Spoken words in standard units."""
 
     train: Frames
     validation: Frames
     test: Frames
 
     def training_batch(self, number: int, size: int, seed: int) -> Batch:
-        """A batch of training words, each moved and partly hidden at random; on the CPU."""
+        """Returns training words on the CPU, each shifted and partly hidden at random."""
         rows = batch_rows(number, len(self.train.labels), size, (seed, 1))
         words, random = self.train.rows(rows), generator(seed, 2, number)
         bands = words.bands[:, : int(words.lengths.max())]
@@ -35,10 +35,10 @@ class Words(NamedTuple):
 
 
 def read_words(speech: SpeechSet, front: LogMel) -> tuple[Words, Scale]:
-    """The words of a set, and what brings them to standard units.
+    """Returns the words of a data set, and the scale that standardizes them.
 
     Raises:
-        InputError: if a file is damaged.
+        InputError: a file is damaged.
     """
     frames = read_frames(speech, front)
     scale = scale_of(frames.rows(speech.rows("train")))
@@ -46,20 +46,20 @@ def read_words(speech: SpeechSet, front: LogMel) -> tuple[Words, Scale]:
 
 
 def batches(words: Frames, device: torch.device, size: int = 500) -> list[Batch]:
-    """All words, in parts of the same number of frames."""
+    """Returns all words, in parts of the same number of frames."""
     firsts = range(0, len(words.labels), size)
     parts = [words.rows(torch.arange(len(words.labels))[first : first + size]) for first in firsts]
     return [on(Batch(p.bands.transpose(0, 1), p.labels, p.lengths), device) for p in parts]
 
 
 def on(batch: Batch, device: torch.device) -> Batch:
-    """A batch on a device."""
+    """Moves a batch to a device."""
     lengths = None if batch.lengths is None else batch.lengths.to(device)
     return Batch(batch.x.to(device), batch.labels.to(device), lengths)
 
 
 def smoke(speech: SpeechSet, seed: int) -> SpeechSet:
-    """A set with few of its words."""
+    """Reduces a data set to few of its words."""
     random, kept = generator(seed, 9), []
     for part, count in zip(PARTS, QUICK, strict=True):
         rows = speech.rows(part)

@@ -1,4 +1,4 @@
-"""What reading the networks of rank-speech comes to: metrics, and arrays for the report."""
+"""Metrics of rank-speech from reading its networks, and arrays for the report."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,21 +16,21 @@ from plastorch.rank import Readings
 
 
 class Reading(NamedTuple):
-    """A network, read for many thresholds."""
+    """A network, read at many thresholds."""
 
     validation: Readings
     test: Readings
     threshold: float
-    """Its own θ."""
+    """Threshold θ of the network."""
     entropy_weight: float
-    """Its β; 0 if it was not rank-coded."""
+    """Entropy weight β of the network; 0 if it was not rank-coded."""
 
 
 def chosen(readings: Mapping[str, Reading]) -> str:
-    """The rank-coded network to be used: early, and as good as any as far as one can tell.
+    """Returns the rank-coded network to use: early, and not measurably worse than the best.
 
-    Of those whose validation accuracy at their own threshold is within a standard error of the best
-    one's, it is the one that answers first.
+    Among those whose validation accuracy at their own threshold is within a standard error of the
+    best, it is the one that answers first.
     """
     own = {
         name: reading.validation.timing(reading.threshold)
@@ -44,17 +44,17 @@ def chosen(readings: Mapping[str, Reading]) -> str:
 
 
 def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel) -> Measured:
-    """Metrics and arrays of all networks.
+    """Returns metrics and arrays of all networks.
 
     ``rank.curve`` is the trade-off that all rank-coded networks together offer: of their readings
-    at all thresholds, those that no other beats in time and accuracy on the validation set; their
-    times and accuracies are the test's. ``chosen`` is one network, :func:`chosen`, and what others
-    are fairly compared with.
+    at all thresholds, those that no other beats in time and accuracy on the validation set; times
+    and accuracies are the test's. ``chosen`` is one network, see :func:`chosen`, for a fair
+    comparison with others.
 
     Args:
-        readings: of each network, the rank-coded ones' names begin with "rank".
-        test: words of the test.
-        front: that made their frames.
+        readings: readings by network; the names of rank-coded ones begin with "rank".
+        test: test words.
+        front: transform that made their frames.
     """
     name = chosen(readings)
     shown = {"chosen": readings[name], "last": readings["last"], "all": readings["all"]}
@@ -83,7 +83,7 @@ def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel)
 
 
 def _trade_off(readings: Mapping[str, Reading]) -> Tensor:
-    """Mean step and accuracy on the test of the best readings by validation [F, 2]."""
+    """Returns mean step and test accuracy of the best readings by validation [F, 2]."""
     points = [
         [tuple(part.timing(theta)) for part in (reading.validation, reading.test)]
         for reading in readings.values()
@@ -94,7 +94,7 @@ def _trade_off(readings: Mapping[str, Reading]) -> Tensor:
 
 
 def _times(title: str, reading: Reading, test: Frames, front: LogMel) -> dict[str, float]:
-    """Milliseconds until the answer, from the recording's beginning and from the word's."""
+    """Returns milliseconds until the answer, from the recording's beginning and from the word's."""
     readings = reading.test
     step = readings.step[readings.thresholds.index(reading.threshold)].double()
     after = (step - test.onset).clamp(min=0)
@@ -108,5 +108,5 @@ def _times(title: str, reading: Reading, test: Frames, front: LogMel) -> dict[st
 
 
 def _ms(front: LogMel, step: float) -> float:
-    """Milliseconds until a step, whole or not, is known."""
+    """Returns milliseconds until a step, whole or not, is known."""
     return 1000 * (step * front.hop + front.window) / front.rate

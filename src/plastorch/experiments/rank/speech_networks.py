@@ -1,4 +1,4 @@
-"""The networks that are compared on spoken words, and their settings."""
+"""Networks that are compared on spoken words, and their settings."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -15,7 +15,7 @@ from plastorch.rank.train import Mode
 
 LAYERS = 2
 CHUNK = 16
-"""Frames after which words that have their answers leave the batch: 160 ms."""
+"""Frames after which answered words leave the batch: 160 ms."""
 
 Threshold = Annotated[float, Range(0, 1, above=True, below=True)]
 EntropyWeight = Annotated[float, Range(0, 10, below=True)]
@@ -25,11 +25,11 @@ class Model(NamedTuple):
     """A network of the comparison."""
 
     mode: Mode
-    """What it is trained for."""
+    """Training mode."""
     threshold: float = 0.95
-    """θ."""
+    """Threshold θ."""
     entropy_weight: float = 0.0
-    """β."""
+    """Weight β of the entropy."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class RankSpeechConfig(Settings):
 
 
 def rank_name(threshold: float, entropy_weight: float) -> str:
-    """What a rank-coded network is called.
+    """Returns the name of a rank-coded network.
 
     Example:
         >>> rank_name(0.95, 0.03)

@@ -1,4 +1,4 @@
-"""Figures of when networks answer and how well: pictures in time, spoken words."""
+"""Figures of when networks answer and how well: images in time, spoken words."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,34 +37,34 @@ NAMES = {
     "lstm-last": "LSTM, last step",
     "lstm-all": "LSTM, all steps",
 }
-"""Of what is drawn, by what it is trained for; best first."""
+"""Names of networks in figures, by training; best first."""
 
 
 MOST_LINES = 6
 
 
 class Clock(NamedTuple):
-    """How the number of a step becomes a time."""
+    """Conversion of a step's number to a time."""
 
     first: float
-    """When step 0 is known."""
+    """Time at which step 0 is known."""
     each: float
-    """From step to step."""
+    """Time from step to step."""
     unit: str
 
     def __call__(self, steps: Array | float) -> Array:
-        """Times of steps from 0, whole or not."""
+        """Returns times of steps from 0, whole or not."""
         found: Array = self.first + self.each * np.asarray(steps, dtype=float)
         return found
 
 
 def draw_trade_off(curves: Mapping[str, Array], clock: Clock, theme: Theme = LIGHT) -> "Figure":
-    """Accuracy against the mean time of answers, a line per network and a point per threshold.
+    """Draws accuracy against mean answer time, a line per network and a point per threshold.
 
     Args:
-        curves: by name, mean step from 0 and accuracy of each threshold [K, 2 or more].
-        clock: makes times of steps.
-        theme: colours.
+        curves: mean step from 0 and accuracy of each threshold [K, 2 or more], by name.
+        clock: conversion of steps to times.
+        theme: colors.
 
     Returns:
         A figure with one axes.
@@ -95,12 +95,12 @@ def draw_trade_off(curves: Mapping[str, Array], clock: Clock, theme: Theme = LIG
 
 
 def draw_fixed(curves: Mapping[str, Array], clock: Clock, theme: Theme = LIGHT) -> "Figure":
-    """Accuracy if all answers are read at the same time, a line per network.
+    """Draws accuracy if all answers are read at the same time, a line per network.
 
     Args:
-        curves: by name, accuracy at each step [T].
-        clock: makes times of steps.
-        theme: colours.
+        curves: accuracy at each step [T], by name.
+        clock: conversion of steps to times.
+        theme: colors.
 
     Example:
         >>> draw_fixed({"last": np.array([0.1, 0.9])}, Clock(1, 1, "steps")).axes[0].get_xlabel()
@@ -120,13 +120,13 @@ def draw_fixed(curves: Mapping[str, Array], clock: Clock, theme: Theme = LIGHT) 
 
 
 def draw_times(counts: Mapping[str, Array], clock: Clock, theme: Theme = LIGHT) -> "Figure":
-    """When answers come: an axes per network, right answers below, wrong ones on top of them.
+    """Draws when answers come: one axes per network, right answers below wrong ones.
 
     Args:
-        counts: by name, numbers of right and of wrong answers at each step, and of those without a
-            crossing at the end [2, T + 1].
-        clock: makes times of steps.
-        theme: colours.
+        counts: numbers of right and of wrong answers at each step, and of those without a
+            crossing at the end [2, T + 1], by name.
+        clock: conversion of steps to times.
+        theme: colors.
 
     Example:
         >>> figure = draw_times({"last": np.ones((2, 5), int)}, Clock(1, 1, "steps"))
@@ -151,11 +151,11 @@ def draw_times(counts: Mapping[str, Array], clock: Clock, theme: Theme = LIGHT) 
 
 
 def draw_work(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) -> "Figure":
-    """Steps that are computed per sequence in the course of training, a line per network.
+    """Draws steps computed per sequence in the course of training, a line per network.
 
     Args:
-        courses: by name, rows with "batch" and "computed_steps".
-        theme: colours.
+        courses: rows with "batch" and "computed_steps", by name.
+        theme: colors.
 
     Example:
         >>> figure = draw_work({"last": [{"batch": 9, "computed_steps": 20.0}]})
@@ -174,12 +174,12 @@ def draw_work(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) -> "Fi
 
 
 def draw_grid(grid: Array, clock: Clock, theme: Theme = LIGHT) -> "Figure":
-    """Networks trained with different θ and β, each at its own θ: a line per β.
+    """Draws networks trained with different θ and β, each at its own θ: a line per β.
 
     Args:
-        grid: θ, β, mean step, accuracy of each network [G, 4].
-        clock: makes times of steps.
-        theme: colours.
+        grid: θ, β, mean step and accuracy of each network [G, 4].
+        clock: conversion of steps to times.
+        theme: colors.
 
     Example:
         >>> grid = np.array([[0.9, 0.1, 3, 0.8]])
@@ -218,15 +218,15 @@ def draw_word(
     clock: Clock,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """A recording's spectrogram, and below it the probabilities of words, up to the answer.
+    """Draws a recording's spectrogram, and below it the probabilities of words, up to the answer.
 
     Args:
         bands: energies of the bands, in standard units [T, bands].
-        probabilities: at each frame [T, words].
-        words: their names.
+        probabilities: probabilities at each frame [T, words].
+        words: names of the words.
         moment: frame of the answer.
-        clock: makes times of frames.
-        theme: colours.
+        clock: conversion of frames to times.
+        theme: colors.
 
     Example:
         >>> chances = np.array([[0.6, 0.4], [0.1, 0.9]])
@@ -257,7 +257,7 @@ def draw_word(
 
 
 def panels(run: RunData) -> list[Panel]:
-    """The figures of a run of rank-mnist or rank-speech that it has data for.
+    """Returns the figures that a run of rank-mnist or rank-speech has data for.
 
     Example:
         >>> from pathlib import Path
@@ -273,7 +273,7 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _of(run: RunData, kind: str) -> dict[str, Array]:
-    """Arrays of a kind, by network."""
+    """Returns arrays of a kind, by network."""
     found = {name: run.arrays.get(f"{name}.{kind}") for name in NAMES}
     return {name: array for name, array in found.items() if array is not None and len(array)}
 

@@ -38,9 +38,9 @@ from plastorch.stp import STPN
 
 PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
 EVERY = 125
-"""Batches per record and validation."""
+"""Number of batches per record and validation."""
 SIZES = {"validation": 2000, "signal": 100_000, "runs": 10_000, "rule": 50_000}
-"""Sequences to validate with, to test with, and to find the best rules of stopping from."""
+"""Numbers of sequences to validate with, to test with, and to find the best stopping rules from."""
 QUICK = {"validation": 100, "signal": 500, "runs": 500, "rule": 500}
 
 
@@ -48,11 +48,11 @@ class Model(NamedTuple):
     """A network of the comparison."""
 
     mode: Mode
-    """What it is trained for."""
+    """Training mode."""
     entropy_weight: float = 0.0
-    """β."""
+    """Weight β of the entropy."""
     core: type[nn.Module] = nn.LSTM
-    """The recurrent part."""
+    """Recurrent part."""
 
 
 MODELS = {
@@ -67,7 +67,7 @@ MODELS = {
     "runs-rank": Model("rank"),
     "runs-stpn": Model("rank", core=STPN),
 }
-"""By task: is a noisy signal positive, or are there five equal bits in a row; β in hundredths."""
+"""Models by task: is a noisy signal positive, or are five bits in a row equal; β in hundredths."""
 
 
 @dataclass(frozen=True)
@@ -131,15 +131,15 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, then reads them and the ideal observers.
 
     Args:
-        config: what to train.
-        session: where, with which seed.
+        config: settings of the run.
+        session: run folder and seed.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a checkpoint to resume is unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a checkpoint to resume is unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     check_parts(batch_size=config.batch_size)
     sizes = SIZES
@@ -173,13 +173,13 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
 
 
 def _headline(models: tuple[str, ...]) -> str:
-    """The model that a run is known by: rank-coded, on noisy signals, if there is one."""
+    """Returns the headline model: rank-coded, on noisy signals, if there is one."""
     ranked = [name for name in models if MODELS[name].mode == "rank"]
     return "signal-rank" if "signal-rank" in ranked else (ranked or models)[0]
 
 
 def draw(task: str, count: int, path: tuple[int, ...]) -> Signals | Runs:
-    """Sequences of a task."""
+    """Draws sequences of a task."""
     make: Callable[..., Signals | Runs] = noisy_signals if task == "signal" else runs_of_bits
     return make(count, generator(*path))
 
@@ -187,7 +187,7 @@ def draw(task: str, count: int, path: tuple[int, ...]) -> Signals | Runs:
 def _phase(
     name: str, coder: RankCoder, config: RankToyConfig, session: Session, count: int
 ) -> RankTraining:
-    """The training of a model; those of a task learn from the same sequences."""
+    """Returns the training of a model; all models of a task learn from the same sequences."""
     task, device = name.split("-")[0], session.device
     held_out = draw(task, count, (session.seed, 20))
 
@@ -207,8 +207,8 @@ def _phase(
             found["validation_timing_loss"] = timing_loss(readings, held_out, config.threshold)
         return found
 
-    # By the paper's loss of timing. On signals the paper takes the most accurate of the last
-    # networks, which is one that is late by chance; here it is the last.
+    # By the paper's timing loss. On signals the paper takes the most accurate of the last
+    # networks, which is late by chance; here it is the last one.
     chosen = task == "runs" and MODELS[name].mode == "rank"
     score = (lambda record: -float(record["validation_timing_loss"])) if chosen else None
     path = session.seed, 24
@@ -225,7 +225,7 @@ def _readings(
 def _measured(
     name: str, coder: RankCoder, data: Signals | Runs, threshold: float, session: Session
 ) -> Measured:
-    """Of a network; besides, multiply-accumulates of a sequence to its end and to its answer."""
+    """Measures a network, and multiply-accumulates of a sequence to its end and to the answer."""
     readings = _readings(coder, data, thresholds_with(threshold), session)
     if isinstance(data, Signals):
         metrics, arrays = measured_signals(name, readings, data, threshold)

@@ -1,4 +1,4 @@
-"""What is said of rank coding on the toy tasks, and whether a run bears it out."""
+"""Claims about rank coding on the toy tasks, and whether a run supports them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,22 +11,22 @@ from plastorch.experiments.rank.work import after_as_many
 
 Figures = Mapping[str, float]
 BETAS = ("signal-rank", "signal-beta10", "signal-beta30")
-"""Models whose thresholds can be crossed, by the weight of entropy."""
+"""Models whose thresholds can be crossed, by increasing weight of the entropy."""
 RECORDS = 10
-"""Over which figures of a training are averaged."""
+"""Number of records over which figures of a training are averaged."""
 SHARE = 10
-"""The first and the last tenth of a training are compared."""
+"""Divisor of a training into parts: its first and its last tenth are compared."""
 
 
 def claims(
     figures: Figures, records: Sequence[Record], test_signals: int, ordinary: bool
 ) -> list[Claim]:
-    """What the models that were trained can tell.
+    """Returns the claims that the trained models can test.
 
     Args:
-        figures: the run's metrics.
-        records: its log.
-        test_signals: noisy signals in the test.
+        figures: metrics of the run.
+        records: log of the run.
+        test_signals: number of noisy test signals.
         ordinary: whether the settings are the defaults; if not, no claim is judged.
     """
     error = 3 * sampling_error(0.95, test_signals)

@@ -1,4 +1,4 @@
-"""What answers to the toy tasks come to: metrics by name, and arrays for the report."""
+"""Metrics by name of answers to the toy tasks, and arrays for the report."""
 
 from math import nan
 
@@ -20,22 +20,22 @@ from plastorch.rank import Batch, Readings
 from plastorch.rank.evaluate import read
 
 THRESHOLDS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
-"""At which a network is read."""
+"""Thresholds at which a network is read."""
 EARLY = 7
-"""Steps at which the answers to noisy signals are mostly mistakes, whatever the noise."""
+"""Steps at which answers to noisy signals are mostly mistakes, whatever the noise."""
 NOISE_LEVELS = 10
 PART = 2000
-"""Sequences that are read at a time."""
+"""Number of sequences that are read at a time."""
 
 
 def batches(x: Tensor, labels: Tensor) -> list[Batch]:
-    """Sequences [T, N, I] in parts."""
+    """Returns sequences [T, N, I] in parts."""
     parts = zip(torch.split(x, PART, dim=1), torch.split(labels, PART), strict=True)
     return [Batch(*part) for part in parts]
 
 
 def thresholds_with(threshold: float) -> tuple[float, ...]:
-    """All at which a network is read, its own among them.
+    """Returns all thresholds at which a network is read, its own among them.
 
     Example:
         >>> thresholds_with(0.5)[:2]
@@ -45,10 +45,10 @@ def thresholds_with(threshold: float) -> tuple[float, ...]:
 
 
 def measured_signals(name: str, readings: Readings, data: Signals, threshold: float) -> Measured:
-    """Answers to noisy signals: how good, how early, and whether noisier ones come later.
+    """Measures answers to noisy signals: how good, how early, and whether noise delays them.
 
-    ``threshold_time`` and ``threshold_gain`` are the least rises of t* and of accuracy from one
-    threshold to the next.
+    ``threshold_time`` and ``threshold_gain`` are the smallest increases of t* and of accuracy from
+    one threshold to the next.
     """
     metrics, arrays = measured(name, readings, threshold)
     rises = arrays[f"{name}.curve"][:, :2].diff(dim=0).amin(dim=0).tolist()
@@ -69,11 +69,11 @@ def measured_signals(name: str, readings: Readings, data: Signals, threshold: fl
 
 
 def measured_runs(name: str, readings: Readings, data: Runs, threshold: float) -> Measured:
-    """Answers to sequences of bits: how good, and how long after a run was there.
+    """Measures answers to sequences of bits: how good, and how long after a run of equal bits.
 
     ``early`` is the share of all sequences that cross before the answer could be known. Of those
-    with a run: ``missed``, share that is answered wrong; ``lag``, steps from the run's last bit to
-    the answer, mean over what is right and not early.
+    with a run: ``missed``, share answered wrong; ``lag``, steps from the run's last bit to
+    the answer, averaged over answers that are right and not early.
     """
     metrics, arrays = measured(name, readings, threshold)
     place = readings.thresholds.index(threshold)
@@ -93,10 +93,10 @@ def measured_runs(name: str, readings: Readings, data: Runs, threshold: float) -
 
 
 def timing_loss(readings: Readings, data: Runs, threshold: float) -> float:
-    """1 for what is wrong or early by luck, a twentieth per step of lag, mean over sequences.
+    """Returns 1 for wrong or luckily early answers, 1/20 per step of lag; mean over sequences.
 
-    The paper's, by which it chooses the best weights; never to cross counts as a step more than to
-    cross at the last.
+    This is the paper's, by which it chooses the best weights; never crossing counts as one step
+    more than crossing at the last.
     """
     place = readings.thresholds.index(threshold)
     step, right, positive = readings.step[place], readings.right[place], data.labels == 1
@@ -108,13 +108,13 @@ def timing_loss(readings: Readings, data: Runs, threshold: float) -> float:
 def measured_observers(
     signals: Signals, runs: Runs, learn: Signals, threshold: float
 ) -> dict[str, Measured]:
-    """The ideal observers of both tasks, and the best rules to stop at noisy signals.
+    """Measures the ideal observers of both tasks, and the best stopping rules for noisy signals.
 
     Args:
-        signals: of the test.
-        runs: of the test.
+        signals: test signals.
+        runs: test sequences of bits.
         learn: signals from which the rules are found.
-        threshold: θ.
+        threshold: threshold θ.
     """
     thresholds, seen = thresholds_with(threshold), evidence(signals)
     signal_parts = zip(
@@ -134,12 +134,12 @@ def measured_observers(
 
 
 def beyond_observers(found: dict[str, Measured]) -> dict[str, float]:
-    """By how much networks are more often right than observers that take as long.
+    """Returns by how much networks are more often right than observers that take as long.
 
-    Networks are read at each threshold, and all at the same time, at each step.
+    Networks are read at each threshold, and also all at the same time, at each step.
 
-    ``beyond_best`` compares with the best rules to stop, ``beyond_threshold`` with an observer that
-    has the same threshold at all times. The latter is no limit: see :func:`stopping_rules`.
+    ``beyond_best`` compares with the best stopping rules, ``beyond_threshold`` with an observer
+    whose threshold is constant. The latter is no limit: see :func:`stopping_rules`.
     """
     limits = {"signal-best": "beyond_best", "signal-observer": "beyond_threshold"}
     points = [
@@ -158,5 +158,5 @@ def beyond_observers(found: dict[str, Measured]) -> dict[str, float]:
 
 
 def _timed(accuracy: Tensor) -> Tensor:
-    """Step and accuracy of what is read at each step [T, 2]."""
+    """Returns step and accuracy of reading at each step [T, 2]."""
     return torch.stack([torch.arange(len(accuracy)).to(accuracy), accuracy], dim=1)

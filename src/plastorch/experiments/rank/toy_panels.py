@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 STEPS = Clock(1, 1, "steps")
-"""A step is told by how many were seen."""
+"""Clock that counts the steps seen."""
 TASKS = {
     "signal": "Is a noisy signal positive?",
     "runs": "Are there five equal bits in a row?",
@@ -34,7 +34,7 @@ NAMES = {
     "runs-all": "all steps",
     "runs-last": "last step",
 }
-"""Of the networks, by what they are trained for; a phase of one of these names is its training."""
+"""Names of the networks, by training; a phase of one of these names is that network's training."""
 TIMED = {
     name: NAMES[name]
     for name in (
@@ -46,28 +46,28 @@ TIMED = {
         "runs-last",
     )
 }
-"""Whose times of answers are drawn."""
+"""Networks whose answer times are drawn."""
 OBSERVERS = {
     "signal-observer": "ideal threshold",
     "signal-best": "ideal rules",
     "runs-observer": "ideal threshold",
 }
 FIXED = "fixed time"
-"""What the network of the last step is asked at; beside it, the curve of its crossings."""
+"""Name of the last-step network, read at a fixed time; its crossings are another curve."""
 LEAST = {"signal": 75.0, "runs": 45.0}
-"""Accuracy from which on the trade-off is drawn, per cent."""
+"""Lowest accuracy in the drawing of the trade-off, per cent."""
 
 
 def draw_observed(
     curves: Mapping[str, Array], limits: Mapping[str, Array], least: float, theme: Theme = LIGHT
 ) -> "Figure":
-    """Accuracy against mean time: networks, a point per threshold; what observers can do.
+    """Draws accuracy against mean time: networks, a point per threshold; limits of observers.
 
     Args:
-        curves: of networks, mean step from 0 and accuracy [K, 2 or more].
+        curves: mean step from 0 and accuracy of networks [K, 2 or more].
         limits: the same of observers.
         least: accuracy at the bottom, per cent.
-        theme: colours.
+        theme: colors.
 
     Example:
         >>> curve = np.array([[1.0, 0.8], [3.0, 0.9]])
@@ -94,12 +94,12 @@ def draw_observed(
 
 
 def draw_noise(quarters: Mapping[str, Array], levels: Array, theme: Theme = LIGHT) -> "Figure":
-    """When signals of each level of noise are answered: medians, the middle half of the first.
+    """Draws when signals of each noise level are answered: medians, and quartiles of the first.
 
     Args:
-        quarters: by name, quartiles of the step, from 0 [levels, 3].
+        quarters: quartiles of the step, from 0 [levels, 3], by name.
         levels: standard deviations of the noise.
-        theme: colours.
+        theme: colors.
 
     Example:
         >>> axes = draw_noise({"a": np.array([[1, 2, 4]])}, np.array([0.1])).axes[0]
@@ -120,11 +120,11 @@ def draw_noise(quarters: Mapping[str, Array], levels: Array, theme: Theme = LIGH
 
 
 def draw_lag(counts: Mapping[str, Array], theme: Theme = LIGHT) -> "Figure":
-    """How long after a run was there it is told: shares of the right answers, a line per network.
+    """Draws how long after a run it is reported: shares of the right answers, a line per network.
 
     Args:
-        counts: by name, answers by their lag, from 0 [L].
-        theme: colours.
+        counts: answers by their lag, from 0 [L], by name.
+        theme: colors.
 
     Example:
         >>> axes = draw_lag({"a": np.array([3, 1])}).axes[0]
@@ -143,11 +143,11 @@ def draw_lag(counts: Mapping[str, Array], theme: Theme = LIGHT) -> "Figure":
 
 
 def draw_training(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) -> "Figure":
-    """When answers come in the course of training, and what is computed for them.
+    """Draws when answers come in the course of training, and the steps computed for them.
 
     Args:
-        courses: by name, rows with "batch", "mean_step" from 0 and "computed_steps".
-        theme: colours.
+        courses: rows with "batch", "mean_step" from 0 and "computed_steps", by name.
+        theme: colors.
 
     Example:
         >>> row = {"batch": 9, "mean_step": 10.0, "computed_steps": 14.0}
@@ -172,7 +172,7 @@ def draw_training(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) ->
 
 
 def panels(run: RunData) -> list[Panel]:
-    """The figures of a run of rank-toy that it has data for.
+    """Returns the figures that a run of rank-toy has data for.
 
     Example:
         >>> from pathlib import Path
@@ -185,12 +185,12 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _is_drawn(phase: str) -> bool:
-    """Whether a phase has figures here, or none, and needs no plain curves."""
+    """Whether a phase has its own figures here, or none, and needs no plain curves."""
     return phase in NAMES
 
 
 def _of(run: RunData, task: str, kind: str, names: Mapping[str, str] = NAMES) -> dict[str, Array]:
-    """Arrays of a kind, by what a network of the task is trained for."""
+    """Returns arrays of a kind, by what a network of the task is trained for."""
     found = {name: run.arrays.get(f"{name}.{kind}") for name in names if name.startswith(task)}
     return {names[name]: array for name, array in found.items() if array is not None}
 

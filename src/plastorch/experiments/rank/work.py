@@ -1,4 +1,4 @@
-"""What rank coding spares: steps that are not computed, and the time that they would have taken."""
+"""Savings of rank coding: steps that are not computed, and the time that they would have taken."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +14,16 @@ from plastorch.rank import Batch, RankCoder
 
 @torch.no_grad()
 def work(name: str, coder: RankCoder, batches: Sequence[Batch]) -> dict[str, float]:
-    """What answers take, as shares of what reading all sequences to their ends takes.
+    """Measures the cost of answers, as shares of the cost of reading all sequences to their ends.
 
     ``answer_steps`` is the share of steps that are computed, and so of multiply-accumulates;
-    ``answer_time`` that of the wall time of the same network at a threshold of 1, which nothing
-    crosses, the two measured in turns, batch by batch. Sequences that have ended cost neither.
+    ``answer_time`` the share of the wall time of the same network at a threshold of 1, which is
+    never crossed; the two take turns, batch by batch. Sequences that have ended cost neither.
 
     Args:
-        name: of the network; begins the names of the figures.
-        coder: answers at its threshold.
-        batches: to be answered, one or more.
+        name: name of the network, the prefix of the figures.
+        coder: network that answers at its threshold.
+        batches: one or more batches to answer.
     """
     whole = deepcopy(coder.eval())
     whole.threshold = 1.0
@@ -45,7 +45,7 @@ def work(name: str, coder: RankCoder, batches: Sequence[Batch]) -> dict[str, flo
 
 
 def answer_claims(figures: Mapping[str, float], name: str) -> Iterator[Claim]:
-    """Whether a network's answers take half of what reading to the end takes, if measured."""
+    """Claims that a network's answers cost half of reading to the end, if measured."""
     for kind, what in (("steps", "multiply-accumulates"), ("time", "wall time")):
         share = figures.get(field(name, f"answer_{kind}"))
         if share is not None:
@@ -54,12 +54,12 @@ def answer_claims(figures: Mapping[str, float], name: str) -> Iterator[Claim]:
 
 
 def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str) -> Iterator[Claim]:
-    """Whether training takes less than at the last step, over as many records; mean over networks.
+    """Compares the cost of training with that at the last step, over as many records; network mean.
 
     Args:
-        records: the run's log.
+        records: log of the run.
         ours: phases of rank-coded networks.
-        theirs: phase of the one that is trained at the last step.
+        theirs: phase of the network that is trained at the last step.
     """
     last = [row for row in records if row["phase"] == theirs]
     courses = [[row for row in records if row["phase"] == phase][: len(last)] for phase in ours]
@@ -76,11 +76,11 @@ def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str)
 
 
 def after_as_many(courses: Sequence[Sequence[Record]], count: int) -> list[tuple[float, float]]:
-    """Mean step and accuracy in training, of each course, once all had as many updates.
+    """Returns mean step and training accuracy of each course, once all had as many updates.
 
     Args:
         courses: records of some phases.
-        count: of records that are averaged, the last ones.
+        count: number of last records that are averaged.
     """
     updates = min(int(course[-1]["batch"]) for course in courses)
     found = []

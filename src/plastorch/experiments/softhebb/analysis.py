@@ -1,4 +1,4 @@
-"""What a deep SoftHebb run shows of its network: fields, patches and features of some neurons."""
+"""Analyses of a deep SoftHebb run's network: fields, patches and features of some neurons."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,23 +18,23 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import FeatureExtraction
 
 MAX_NEURONS = 24
-"""Receptive fields per layer."""
+"""Maximum number of receptive fields per layer."""
 MAX_IMAGES = 2000
-"""Test images searched for top patches, and embedded."""
+"""Maximum number of test images that are searched for top patches, and embedded."""
 SWEPT_IMAGES = 10_000
 
 
 class Analyses:
-    """The analyses as a phase, one per :meth:`step`; what they give is in ``arrays``.
+    """The analyses as a phase, one per :meth:`step`; their results are in ``arrays``.
 
-    They cost little beside the training: a layer gets no more receptive fields than a sixtieth of
-    the training images, as each takes about as long as twenty images.
+    They cost little compared with training: the number of receptive fields of a layer is at most a
+    60th of the number of training images, because each takes about as long as 20 images.
 
     Args:
-        net: the trained network.
-        images: what it learned from and was tested on.
-        seed: of the choice of images, and of the embedding.
-        fields: compute receptive fields; of random weights they are noise.
+        net: trained network.
+        images: training and test images.
+        seed: random seed of the choice of images and of the embedding.
+        fields: whether to compute receptive fields; for random weights they are noise.
     """
 
     name = "analyses"
@@ -56,7 +56,7 @@ class Analyses:
         self.position, self.total = 0, len(self.jobs)
 
     def step(self) -> list[Record]:
-        """Does one analysis."""
+        """Runs one analysis."""
         found = self.jobs[self.position]()
         self.arrays |= {name: value.cpu().contiguous() for name, value in found.items()}
         self.position += 1
@@ -87,7 +87,7 @@ class Analyses:
 
 
 def some_images(images: ImageSet, seed: int) -> LabelledImages:
-    """A part of an image set, small enough to train many networks on."""
+    """Returns a part of an image set, small enough to train many networks on."""
     random = generator(seed, 12)
     train = torch.randperm(len(images.train_labels), generator=random)[:SWEPT_IMAGES]
     test = torch.randperm(len(images.test_labels), generator=random)[: SWEPT_IMAGES // 5]

@@ -56,12 +56,12 @@ STRENGTHS: dict[Norm, tuple[float, ...]] = {
     "l2": (0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
 }
 TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
-"""Inverse ones of the competition and of what the readout sees: best on held-out images."""
+"""Inverse temperatures of the competition and of the readout's input: best on held-out images."""
 INTERPOLATION_STRENGTHS = tuple(i / 2 for i in range(1, 25))
 FEATURES = 20
-"""Of the inputs of a world with known causes."""
+"""Number of inputs of a world with known causes."""
 PART = 250
-"""Images that are attacked between two chances to stop."""
+"""Number of images that are attacked between two chances to stop."""
 
 Job = Callable[[], list[Record]]
 
@@ -110,13 +110,13 @@ class BayesConfig(Settings):
 
 
 class Judge(nn.Module):
-    """A convolutional network trained end to end: surrogate of attacks, and judge of their images.
+    """Convolutional network trained end to end: surrogate for attacks, and judge of their images.
 
     Args:
-        channels: of the images.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
-        classes: outputs.
+        channels: channels of the images.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+        classes: number of outputs.
     """
 
     def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
@@ -133,18 +133,18 @@ class Judge(nn.Module):
         self.readout = nn.Linear(32 * (height // 4) * (width // 4), classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) [B, classes]."""
+        """Returns class scores (logits) [B, classes]."""
         logits: Tensor = self.readout(self.convolutions(images))
         return logits
 
 
 class Networks(nn.Module):
-    """All networks of a run: after one pass, taught again under a frozen readout, and after many.
+    """All networks of a run: after one pass, retrained under a frozen readout, and after many.
 
     Args:
-        config: their sizes.
-        images: what they will learn.
-        seed: of their initial weights, equal for networks of a kind.
+        config: settings with their sizes.
+        images: images to learn.
+        seed: random seed of their initial weights, equal for networks of a kind.
     """
 
     def __init__(self, config: BayesConfig, images: ImageSet, seed: int) -> None:
@@ -172,15 +172,15 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
-        config: what to run.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data or a checkpoint to resume are unusable, or foolbox is missing.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data or a checkpoint to resume are unusable, or foolbox is missing.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     check_parts(batch_size=config.batch_size)
     import_foolbox()  # the attacks come last: a missing library should not cost the training
@@ -211,7 +211,7 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
 
 
 def _theory(config: BayesConfig, seed: int) -> list[Job]:
-    """Worlds of known hidden causes: learn each, compare with the truth."""
+    """Returns jobs that learn worlds of known hidden causes and compare with the truth."""
 
     def world(number: int) -> list[Record]:
         causes = HiddenCauses.draw(8, FEATURES, 12.0, number)
@@ -236,7 +236,7 @@ def _theory(config: BayesConfig, seed: int) -> list[Job]:
 
 
 def _train(config: BayesConfig, seed: int, images: ImageSet, nets: Networks, loop: Loop) -> None:
-    """One pass; the hidden layer again from its start, its readout kept; many passes."""
+    """Trains for one pass; the hidden layer again from its start under the readout; many passes."""
 
     def online(net: nn.Module, name: str, epochs: int, learn_readout: bool = True) -> None:
         hebbian = isinstance(net, ShallowSoftHebb)
@@ -269,7 +269,7 @@ def _train(config: BayesConfig, seed: int, images: ImageSet, nets: Networks, loo
 
 
 def _readouts(nets: Networks, images: ImageSet, seed: int) -> list[Job]:
-    """Readouts without gradients: label assignment, and a teacher-clamped output layer."""
+    """Trains readouts without gradients: label assignment, and a teacher-clamped output layer."""
 
     def read_out(which: str, kind: str) -> list[Record]:
         net = cast(ShallowSoftHebb, nets.get_submodule(f"{which}.{kind}"))
@@ -287,7 +287,7 @@ def _readouts(nets: Networks, images: ImageSet, seed: int) -> list[Job]:
 
 
 def _robustness(config: BayesConfig, nets: Networks, images: ImageSet, seed: int) -> list[Job]:
-    """Accuracy on noisy and attacked images, part by part; weights of parts are their sizes."""
+    """Measures accuracy on noisy and attacked images in parts, weighted by their sizes."""
     count = min(config.attacked_images, len(images.test_images))
     parts = [
         (images.test_images[rows] / 255, images.test_labels[rows])
@@ -336,7 +336,7 @@ def _robustness(config: BayesConfig, nets: Networks, images: ImageSet, seed: int
 def _interpolation(
     config: BayesConfig, nets: Networks, images: ImageSet, arrays: dict[str, Tensor]
 ) -> list[Job]:
-    """Images between two classes, and what an independent network sees in them."""
+    """Makes images between two classes, and asks an independent network what it sees in them."""
     x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels
     random = generator(0, 8)
     shift = torch.randint(1, len(images.classes), (len(x),), generator=random).to(labels.device)
@@ -391,7 +391,7 @@ def _interpolation(
 
 
 def _arrays(nets: Networks, images: ImageSet, records: list[Record]) -> dict[str, Tensor]:
-    """What the report draws: weights of the soft network as pictures, and accuracy by strength."""
+    """Returns arrays for the report: the soft network's weights as images, accuracy by strength."""
     net = cast(ShallowSoftHebb, nets.long["soft"])
     weight = net.hidden.weight.detach().view(-1, *images.train_images.shape[1:])
     order = structure(weight).argsort(descending=True, stable=True)
@@ -414,7 +414,7 @@ def _on_device(images: ImageSet, device: torch.device) -> ImageSet:
 
 
 def _quick(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfig, ImageSet]:
-    """The same with few neurons, images and attacks: less than a minute on two cores."""
+    """Reduces settings to few neurons, images and attacks: less than a minute on two cores."""
     small = replace(
         config,
         neurons=min(200, config.neurons),

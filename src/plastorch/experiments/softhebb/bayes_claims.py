@@ -1,4 +1,4 @@
-"""What the log of a softhebb-bayes run comes to: its metrics, and the paper's claims."""
+"""Metrics of a softhebb-bayes run from its log, and the paper's claims."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ ATTACKS = {
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """The figures of a run by name.
+    """Returns the figures of a run by name.
 
     Args:
         records: lines of ``metrics.jsonl``.
@@ -55,7 +55,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
 
 
 def accuracy_curve(rows: Sequence[Record], attack: str, network: str) -> dict[float, float]:
-    """Accuracy by strength, over all parts of the attacked images."""
+    """Returns accuracy by strength, over all parts of the attacked images."""
     right: dict[float, float] = defaultdict(float)
     count: dict[float, float] = defaultdict(float)
     for row in rows:
@@ -66,9 +66,9 @@ def accuracy_curve(rows: Sequence[Record], attack: str, network: str) -> dict[fl
 
 
 def steps_to(rows: Sequence[Record], accuracy: float) -> float:
-    """Mini-batches until a network's test accuracy first reached a value; inf if it never did.
+    """Returns mini-batches until a network's test accuracy first reached a value; inf if never.
 
-    Tests are some mini-batches apart; between two of them, accuracy is taken to grow evenly.
+    Tests are some mini-batches apart; between them, accuracy is interpolated linearly.
     """
     step = right = 0.0
     for row in rows:
@@ -80,7 +80,7 @@ def steps_to(rows: Sequence[Record], accuracy: float) -> float:
 
 
 def _course(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Accuracy and cross-entropy at the start and the end of a training, and how fast it went."""
+    """Returns accuracy and cross-entropy at the start and the end of a training, and its speed."""
     last = float(rows[-1]["test_accuracy"])
     found = {
         f"{name}_accuracy": last,
@@ -93,7 +93,7 @@ def _course(name: str, rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _theory(rows: Sequence[Record]) -> dict[str, float]:
-    """Medians over the worlds in which every cause was found; how many those are."""
+    """Returns medians over the worlds in which every cause was found, and the number of these."""
     if not rows:
         return {}
     found = [row for row in rows if row["found"]]
@@ -104,17 +104,17 @@ def _theory(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def claims(found: dict[str, float], asserted: bool) -> list[Claim]:
-    """The claims of the paper's abstract, and of its theory, as rows.
+    """Returns the claims of the paper's abstract, and of its theory, as rows.
 
     Args:
-        found: what :func:`metrics` gave.
-        asserted: False where the run is no evidence: smoke runs, reduced data, other settings.
+        found: figures from :func:`metrics`.
+        asserted: False if the run is no evidence: a smoke run, reduced data or other settings.
     """
     return judged([*_bayesian(found), *_learning(found), *_attacked(found)], asserted)
 
 
 def _bayesian(found: dict[str, float]) -> Iterator[Row]:
-    """Of worlds whose hidden causes are known."""
+    """Makes claims about worlds with known hidden causes."""
     worlds = "known causes, median over worlds where all are found:"
     yield Row(
         "equilibrium",
@@ -174,7 +174,7 @@ def _bayesian(found: dict[str, float]) -> Iterator[Row]:
 
 
 def _learning(found: dict[str, float]) -> Iterator[Row]:
-    """Of learning from digits, with labels or without."""
+    """Makes claims about learning from digits, with labels or without."""
     yield Row(
         "cross-entropy",
         "learning without labels lowers the supervised cross-entropy (to half of its start)",
@@ -210,7 +210,7 @@ def _learning(found: dict[str, float]) -> Iterator[Row]:
 
 
 def _attacked(found: dict[str, float]) -> Iterator[Row]:
-    """Of noise, attacks, and images between classes."""
+    """Makes claims about noise, attacks, and images between classes."""
     for attack, words in ATTACKS.items():
         area = f"area_{attack.replace('-', '_')}"
         yield Row(

@@ -28,18 +28,18 @@ ATTACKS = {
 STRIP_COLUMNS = 8
 
 Curves = Mapping[str, NDArray[Any]]
-"""Per network, [2, S]: strengths, accuracies."""
+"""Strengths and accuracies [2, S], by network."""
 
 
 def draw_courses(
     courses: Mapping[str, Sequence[Row]], field: str, theme: Theme = LIGHT
 ) -> "Figure":
-    """A field of the log against mini-batches seen, one line per network, log scale.
+    """Draws a field of the log against mini-batches seen, one line per network, log scale.
 
     Args:
-        courses: per network, rows with "step" and the field.
+        courses: rows with "step" and the field, by network.
         field: "test_accuracy" (drawn in per cent) or "cross_entropy".
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure with one axes.
@@ -70,11 +70,11 @@ def draw_courses(
 
 
 def draw_robustness(attacks: Mapping[str, Curves], theme: Theme = LIGHT) -> "Figure":
-    """Accuracy against the strength of noise and attacks: a panel each, a line per network.
+    """Draws accuracy against the strength of noise and attacks: a panel each, a line per network.
 
     Args:
-        attacks: per attack and network, strengths and accuracies (fractions) [2, S].
-        theme: colours.
+        attacks: strengths and accuracies (fractions) [2, S], by attack and network.
+        theme: colors.
 
     Returns:
         A figure with one axes per attack.
@@ -105,20 +105,20 @@ def draw_between(
     classes: Sequence[tuple[str, str]],
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """What attacks of growing strength make of images: a row per image, the clean one first.
+    """Draws images under attacks of growing strength: a row per image, the clean one first.
 
     Args:
         start: clean images [N, C, h, w] in [0, 1].
-        images: attacked ones [S, N, C, h, w].
-        probability: of the source and the target class [2, S, N].
+        images: attacked images [S, N, C, h, w].
+        probability: probabilities of the source and the target class [2, S, N].
         classes: names of source and target [N].
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure with an axes per image, titled by its classes.
 
     Raises:
-        InputError: shapes that do not fit each other.
+        InputError: shapes do not fit each other.
 
     Example:
         >>> start, images = np.zeros((2, 1, 4, 4)), np.zeros((9, 2, 1, 4, 4))
@@ -163,7 +163,7 @@ def draw_between(
 
 
 def panels(run: RunData) -> list[Panel]:
-    """The figures of a softhebb-bayes run that it has data for.
+    """Returns the figures that a softhebb-bayes run has data for.
 
     Example:
         >>> from pathlib import Path
@@ -176,7 +176,7 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _is_drawn(phase: str) -> bool:
-    """Whether a phase has figures here, or none, and needs no plain curves."""
+    """Whether a phase has its own figures here, or none, and needs no plain curves."""
     alone = ("judge", "theory", "readouts", "robustness", "interpolation")
     when, _, kind = phase.partition("-")
     return phase in alone or (when in ("once", "again", "long") and kind in NAMES)
@@ -269,6 +269,6 @@ def _between(run: RunData, kind: str) -> Panel | None:
 
 
 def _fit(start: NDArray[Any], images: NDArray[Any], probability: NDArray[Any]) -> bool:
-    """Whether arrays are what :func:`draw_between` takes, and not empty."""
+    """Whether arrays have the form that :func:`draw_between` takes, and are not empty."""
     fits = images.shape[1:] == start.shape and probability.shape == (2, *images.shape[:2])
     return fits and start.ndim == 4 and start.shape[1] in (1, 3) and images.size > 0

@@ -28,23 +28,23 @@ PEER = "plain PyTorch, fp32, NCHW"
 CLASSES, BATCH, READOUT_BATCH = 10, 10, 64
 EPOCHS, TRAIN_IMAGES, ALL_IMAGES = 50, 50_000, 60_000
 ENOUGH_MEMORY = 6e9
-"""Bytes that a cache of all features, 2.5 GB, leaves room to work in."""
+"""Free memory, bytes, in which a cache of all features, 2.5 GB, leaves room to work."""
 TIE = 1e-5
 """Relative lead of a winner below which rounding may choose another one."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is measured.
+    """Amount of work that is measured.
 
     Args:
-        spec: the network.
-        learn: mini-batches that it learns from before anything is timed.
-        steps: timed training steps.
-        frozen: timed forward passes of the frozen network.
-        frozen_batch: images of each.
-        epochs: timed epochs of our readout, and as many steps of the peer's.
-        cache: rows of our feature cache.
+        spec: specification of the network.
+        learn: number of mini-batches that it learns from before timing.
+        steps: number of timed training steps.
+        frozen: number of timed forward passes of the frozen network.
+        frozen_batch: images per forward pass.
+        epochs: number of timed epochs of our readout, and of steps of the peer's.
+        cache: number of rows of our feature cache.
     """
 
     spec: NetworkSpec
@@ -57,13 +57,13 @@ class Amount:
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """Which images are used, and the rows of the group as they are measured."""
+    """Returns a description of the images, and the rows of the group as they are measured."""
     images, data = benchmark_images()
     return data, measure(images, full_amount())
 
 
 def benchmark_images() -> tuple[Tensor, dict[str, object]]:
-    """CIFAR-10's training images, uint8 [N, 3, 32, 32], or generated ones, and which they are."""
+    """Returns CIFAR-10's training images, uint8 [N, 3, 32, 32], or generated ones; and which."""
     if find_set(entry_of("cifar10"), data_root()):
         images = load_images("cifar10")
         return images.train_images, {"name": images.name, "source": images.source}
@@ -71,7 +71,7 @@ def benchmark_images() -> tuple[Tensor, dict[str, object]]:
 
 
 def natural_like(count: int, side: int) -> Tensor:
-    """Images uint8 [count, 3, side, side] whose amplitudes fall with frequency as photographs' do.
+    """Generates images, uint8 [count, 3, side, side], with the amplitude spectrum of photographs.
 
     Example:
         >>> natural_like(2, 16).shape
@@ -86,11 +86,11 @@ def natural_like(count: int, side: int) -> Tensor:
 
 
 def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
-    """Measures row by row.
+    """Measures the group row by row.
 
     Args:
         images: uint8 [N, C, H, W], square.
-        amount: how much.
+        amount: amount of work.
 
     Yields:
         Rows ``train-step``, ``train-step-bf16``, ``features``, ``features-bf16``, ``readout``.
@@ -109,9 +109,9 @@ def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
 
 
 def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
-    """Whether the scaled updates of all layers are the peer's, to rounding, from the same state.
+    """Whether the scaled updates of all layers equal the peer's, to rounding, from the same state.
 
-    Rounding may turn a tie, and with it the update; so a mini-batch without near-ties is sought.
+    Rounding may flip a tie, and with it the update; so a mini-batch without near-ties is sought.
     """
     for batch in torch.split(images[: tries * BATCH], BATCH):
         peer, copy = PeerNet(net).train(), deepcopy(net).train()
@@ -133,7 +133,7 @@ def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
 
 @torch.no_grad()
 def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
-    """Whether our features are the peer's, to rounding."""
+    """Whether our features equal the peer's, to rounding."""
     theirs = PeerNet(net).features(images / 255)
     with fast_matmul():
         ours = net.eval().features(images)
@@ -141,7 +141,7 @@ def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
 
 
 def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more: object) -> Row:
-    """One mini-batch of unsupervised learning in all layers; both sides start where ``net`` is."""
+    """Measures one mini-batch of unsupervised learning in all layers, from the state of ``net``."""
     training = HebbianTraining(deepcopy(net), images, BATCH, mode="consecutive", epochs=1000)
     peer, bf16 = PeerNet(net), name.endswith("bf16")
     batches = cycle(torch.split(images[: 50 * BATCH] / 255, BATCH))
@@ -152,7 +152,7 @@ def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more:
 
 
 def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **more: object) -> Row:
-    """Features of one batch, weights frozen."""
+    """Measures features of one batch with frozen weights."""
     ours, peer, pixels = deepcopy(net).eval(), PeerNet(net), batch / 255
     seconds = interleaved(
         torch.no_grad()(lambda: ours.features(batch)),
@@ -164,7 +164,7 @@ def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **mor
 
 
 def _readout_row(net: SoftHebbNet, images: Tensor, amount: Amount) -> Row:
-    """50 epochs of readout, features included, composed of measured parts on both sides."""
+    """Measures 50 epochs of readout with features, composed of measured parts on both sides."""
     peer, labels = PeerNet(net), torch.arange(len(images)) % CLASSES
     pixels, few = images[:READOUT_BATCH] / 255, labels[:READOUT_BATCH]
     extraction = FeatureExtraction(deepcopy(net), images, amount.frozen_batch)
@@ -196,7 +196,7 @@ def _readout_row(net: SoftHebbNet, images: Tensor, amount: Amount) -> Row:
 
 
 def _as_we_run(bf16: bool) -> AbstractContextManager[object]:
-    """The context of our experiments."""
+    """Returns the context in which our experiments run."""
     stack = ExitStack()
     stack.enter_context(fast_matmul())
     stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False))
@@ -204,6 +204,6 @@ def _as_we_run(bf16: bool) -> AbstractContextManager[object]:
 
 
 def full_amount() -> Amount:
-    """What ``plastorch bench softhebb`` measures; a smaller feature cache where memory is short."""
+    """Returns the amount for ``plastorch bench softhebb``; a smaller cache if memory is short."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Amount(preset("cifar10"), cache=TRAIN_IMAGES if memory > ENOUGH_MEMORY else 5000)

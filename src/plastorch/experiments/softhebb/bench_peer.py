@@ -1,6 +1,6 @@
 """The peer of our SoftHebb: the same equations in everyday PyTorch, as the paper's code runs them.
 
-Nothing here is tuned, and nothing is slowed down: planar (NCHW) tensors, torch's own layers, the
+Nothing here is tuned or slowed down: planar (NCHW) tensors, torch's own layers, the
 update as a convolution whose kernel is the whole activation map, features anew in every epoch.
 """
 
@@ -14,10 +14,10 @@ from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 
 
 class PeerBlock(nn.Module):
-    """Batch norm, reflect pad, convolution with ``softkrotov`` plasticity, Triangle, pooling.
+    """Batch norm, reflect pad, convolution with ``softkrotov`` plasticity, Triangle, and pooling.
 
     Args:
-        block: ours, whose settings and state it copies; ungrouped, without ``pre_triangle``.
+        block: our block, whose settings and state are copied; ungrouped, without ``pre_triangle``.
     """
 
     weight: Tensor
@@ -34,13 +34,13 @@ class PeerBlock(nn.Module):
         self.rate = self._rate()
 
     def respond(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The padded input that plasticity sees, and the pre-activations u [B, K, H, W]."""
+        """Returns the padded input that plasticity sees, and the pre-activations u [B, K, H, W]."""
         side = self.spec.padding
         x = F.pad(self.norm(x), (side, side, side, side), mode="reflect")
         return x, F.conv2d(x, self.weight)
 
     def delta(self, x: Tensor, u: Tensor) -> Tensor:
-        """The update, scaled to a largest entry of 1, of padded inputs and pre-activations."""
+        """Returns the update from padded inputs and pre-activations, its largest entry 1."""
         rows = u.transpose(0, 1).flatten(1)  # [K, positions]
         y = -F.softmax(self.spec.inverse_temperature * rows, dim=0)
         winner, position = rows.argmax(dim=0), torch.arange(rows.shape[1])
@@ -52,17 +52,17 @@ class PeerBlock(nn.Module):
         return raw / (raw.abs().max() + 1e-30)
 
     def activate(self, u: Tensor) -> Tensor:
-        """Triangle and pooling."""
+        """Applies Triangle and pooling."""
         centred = F.relu(u - u.mean(dim=1, keepdim=True))
         pooled: Tensor = self.pool(torch.pow(centred, self.spec.triangle_power))
         return pooled
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features [B, K, H', W'] of images or features [B, C, H, W]."""
+        """Returns features [B, K, H', W'] of images or features [B, C, H, W]."""
         return self.activate(self.respond(x)[1])
 
     def learn(self, x: Tensor) -> Tensor:
-        """Features, and a step along the update."""
+        """Returns features, and takes a step along the update."""
         padded, u = self.respond(x)
         step = self.delta(padded, u)
         features = self.activate(u)
@@ -77,10 +77,10 @@ class PeerBlock(nn.Module):
 
 
 class PeerNet(nn.Module):
-    """The stack of blocks, dropout and a linear readout.
+    """A stack of blocks, dropout and a linear readout.
 
     Args:
-        net: ours, whose settings and state it copies.
+        net: our network, whose settings and state are copied.
     """
 
     def __init__(self, net: SoftHebbNet) -> None:
@@ -92,7 +92,7 @@ class PeerNet(nn.Module):
 
     @torch.no_grad()
     def train_step(self, images: Tensor) -> Tensor:
-        """All blocks learn from images [B, C, H, W] in [0, 1]; the unused class scores."""
+        """Trains all blocks on images [B, C, H, W] in [0, 1]; returns the unused class scores."""
         self.train()
         x = images
         for block in self.blocks:
@@ -103,7 +103,7 @@ class PeerNet(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """What the readout sees [B, features] of images [B, C, H, W] in [0, 1]; blocks frozen."""
+        """Returns readout inputs [B, features] for images [B, C, H, W] in [0, 1]; blocks frozen."""
         self.blocks.eval()
         x = images
         for block in self.blocks:
@@ -111,7 +111,7 @@ class PeerNet(nn.Module):
         return x.flatten(1)
 
     def readout_step(self, images: Tensor, labels: Tensor) -> None:
-        """One update of the readout by autograd, features of the frozen blocks computed anew."""
+        """Makes one update of the readout by autograd, with new features from the frozen blocks."""
         features = self.features(images)
         self.dropout.train()
         loss = F.cross_entropy(self.readout(self.dropout(features)), labels)

@@ -1,4 +1,4 @@
-"""What the paper says of deep SoftHebb and its baselines, beside what was measured.
+"""Claims of the paper about deep SoftHebb and its baselines, compared with measurements.
 
 Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023.
 """
@@ -50,17 +50,17 @@ BEYOND: dict[SoftHebbConfig, tuple[float, str]] = {
     ),
     MnistConfig(preset="best"): (0.995, "the preset best: at least 99.5 %; the paper has 99.4 %"),
 }
-"""Test accuracies that untouched presets "best" are meant to reach, and the claims of that."""
+"""Test accuracies that unchanged presets "best" should reach, and the claims about them."""
 
 
 def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: float) -> list[Claim]:
-    """What the paper says of this network; not asserted on other data than the paper's.
+    """Returns the paper's claims about this network; not asserted on other data than the paper's.
 
     Args:
-        config: what was run.
-        images: on which.
+        config: settings of the run.
+        images: images of the run.
         quick: whether it was a smoke run.
-        measured: its test accuracy.
+        measured: measured test accuracy.
     """
     embedded = images.source == "inside the package"
     if embedded and not quick and config.rule == "soft":
@@ -94,7 +94,7 @@ def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: floa
 
 
 def _published(data: str, rule: str, depth: int) -> float | None:
-    """A figure of the paper's table as a fraction, or None if it has none."""
+    """Returns a figure of the paper's table as a fraction, or None if it has none."""
     row = PUBLISHED.get(data, {}).get(rule, ())
     percent = row[depth - 1] if depth <= len(row) else None
     return None if percent is None else percent / 100

@@ -53,15 +53,15 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
     """Trains and tests a network; writes arrays and result into the run folder.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data, images or a checkpoint to resume are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data, images or a checkpoint to resume are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     check_parts(batch_size=config.batch_size, readout_batch_size=config.readout_batch_size)
     images = load(config, session)
@@ -98,7 +98,7 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
 def _train_locally(
     config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
 ) -> tuple[Tensor, dict[str, float]]:
-    """Blocks by their local rule, then the readout; returns the classes of the test images."""
+    """Trains blocks by their local rule, then the readout; returns classes of the test images."""
     augment = augmentation(config, images, net.image_size)
     if config.rule != "random" or config.statistics_pass:
         unlabelled, unlabelled_augment = unlabelled_of(config, session, images, augment)
@@ -133,7 +133,7 @@ def _train_readout(
     loop: Loop,
     augment: Augment | None,
 ) -> Tensor:
-    """Trains the readout of blocks that have learned; returns its scores of the test images."""
+    """Trains the readout of trained blocks; returns its scores of the test images."""
     test = FeatureExtraction(net, images.test_images)
     views = images.train_images if augment else views_of(config, images.train_images, session.seed)
     count = len(views) // len(images.train_images)
@@ -165,7 +165,7 @@ def _train_readout(
 
 
 def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Mean and deviation of the training features, where the readout takes account of them."""
+    """Returns mean and deviation of the training features, where the readout needs them."""
     if not (config.centred or config.standardised):
         return None, None
     mean = mean_of(features)
@@ -175,7 +175,7 @@ def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None
 def _renewal(
     config: SoftHebbConfig, session: Session, train: FeatureExtraction
 ) -> Callable[[int], None]:
-    """Before an epoch: changes digits anew, where it is time for that, and keeps their features."""
+    """Returns a function that renews digits and their features before an epoch, when due."""
     digits = train.images[: len(train.images) // 2]
     kept = 1
 
@@ -193,7 +193,7 @@ def _renewal(
 def _train_end_to_end(
     config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
 ) -> tuple[Tensor, dict[str, float]]:
-    """The backprop baseline; returns the classes of the test images."""
+    """Trains the backprop baseline; returns the classes of the test images."""
     augment = augmentation(config, images, net.image_size)
     if config.preset_data == "mnist":
         augment = jitter
@@ -215,7 +215,7 @@ def _train_end_to_end(
 
 
 def _sweep(setting: Setting, config: SoftHebbConfig, session: Session, images: ImageSet) -> Sweep:
-    """The networks of the run's depth and width, trained by the soft rules on some images."""
+    """Returns networks of the run's depth and width, trained by the soft rules on some images."""
     spec = preset(config.preset_data, config.depth, config.width)
     return Sweep(
         setting,

@@ -1,4 +1,4 @@
-"""The images of a deep SoftHebb run: as they are, augmented, in several views, or few of them."""
+"""Images of a deep SoftHebb run: as they are, augmented, in several views, or few of them."""
 
 from dataclasses import replace
 
@@ -13,17 +13,17 @@ from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
 
 VIEWS = 9
-"""Of each training digit, for the readout; the network's features of them are kept."""
+"""Number of views of each training digit for the readout, whose features are kept."""
 EPOCHS_PER_VIEW = 4
-"""Of the readout, until digits are changed anew, if that is wanted."""
+"""Number of readout epochs until digits are renewed, if they are."""
 BEND = 2.0
-"""Of digits that are changed anew: largest further move of points seven pixels apart, in pixels."""
+"""Maximum further shift between points seven pixels apart in renewed digits, pixels."""
 QUICK_MACS = 0.9e12
-"""Multiply-accumulates of one forward pass over all images of a smoke run."""
+"""Multiply-accumulates of a forward pass over all images of a smoke run."""
 
 
 def load(config: SoftHebbConfig, session: Session) -> ImageSet:
-    """The images; oblong ones, which only a user's own may be, squashed to their shorter side."""
+    """Returns the images; oblong ones, only possible in a user's data, squashed to a square."""
     images = load_images(config.preset_data, session.data)
     height, width = images.train_images.shape[2:]
     if height == width:
@@ -32,7 +32,7 @@ def load(config: SoftHebbConfig, session: Session) -> ImageSet:
 
 
 def augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment | None:
-    """The paper's augmentation of labelled images, where it has one."""
+    """Returns the paper's augmentation of labeled images, if it has one."""
     if config.preset_data not in AUGMENTED:
         return None
     if config.preset_data == "stl10":
@@ -43,9 +43,9 @@ def augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment
 
 
 def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
-    """Images as they are, then others of which the features are kept too; N of each view in turn.
+    """Returns images as they are, then other views whose features are also kept; N of each view.
 
-    Digits are turned, scaled and moved a little; others are mirrored, if that is wanted.
+    Digits are rotated, scaled and shifted a little; other images are mirrored, if configured.
     """
     if config.preset_data != "mnist":
         return torch.cat([images, images.flip(3)]) if config.mirrored else images
@@ -55,20 +55,20 @@ def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
 
 
 def changed(config: SoftHebbConfig, digits: Tensor, seed: int, view: int) -> Tensor:
-    """Digits turned, scaled and moved a little in one of their views; renewed ones also bent."""
+    """Rotates, scales and shifts digits a little for one of their views; may bend them too."""
     bend = BEND if config.renewed_views else 0.0
     return jittered(digits, bend=bend, generator=generator(seed, 13, view))
 
 
 def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
-    """Digits turned, scaled and moved a little, anew each time."""
+    """Rotates, scales and shifts digits a little, anew each time."""
     return jittered(batch.float(), generator=random)
 
 
 def unlabelled_of(
     config: SoftHebbConfig, session: Session, images: ImageSet, augment: Augment | None
 ) -> tuple[Tensor, Augment | None]:
-    """The images that the blocks learn from, and how they are augmented."""
+    """Returns the images that the blocks learn from, and their augmentation."""
     if images.unlabelled_images is not None:
         return images.unlabelled_images, None
     if config.preset_data != "imagenet":
@@ -83,7 +83,7 @@ def unlabelled_of(
 def some(
     config: SoftHebbConfig, images: ImageSet, net: SoftHebbNet, seed: int
 ) -> tuple[SoftHebbConfig, ImageSet]:
-    """Few images and epochs: a minute on two cores, whatever the network."""
+    """Reduces settings and data to few images and epochs: a minute on two cores for any network."""
     count = int(min(2000, max(10, QUICK_MACS / net.macs / 2)))
     epochs = 2 if augmentation(config, images, net.image_size) else 10
     return replace(config, readout_epochs=min(epochs, config.readout_epochs)), images.few(

@@ -1,4 +1,4 @@
-"""Pictures of what neurons look for: receptive fields, top patches, features in the plane."""
+"""Images of what neurons respond to: receptive fields, top patches, features in the plane."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,17 +33,17 @@ _FIELD_COLUMNS = 8
 
 
 def draw_fields(layers: Mapping[int, NDArray[Any]], theme: Theme = LIGHT) -> "Figure":
-    """Receptive fields of some neurons of each layer, layers one below the other.
+    """Draws receptive fields of some neurons of each layer, layers one below the other.
 
     Args:
-        layers: per layer, counted from 1, images [n, C, side, side] in [0, 1] with C = 1 or 3.
-        theme: colours.
+        layers: images [n, C, side, side] in [0, 1] with C = 1 or 3, by layer, counted from 1.
+        theme: colors.
 
     Returns:
         A figure with an image per layer.
 
     Raises:
-        InputError: another number of channels or dimensions.
+        InputError: the number of channels or dimensions is different.
 
     Example:
         >>> len(draw_fields({1: np.ones((9, 3, 5, 5)), 2: np.ones((9, 3, 12, 12))}).axes)
@@ -59,17 +59,17 @@ def draw_fields(layers: Mapping[int, NDArray[Any]], theme: Theme = LIGHT) -> "Fi
 
 
 def draw_patches(layers: Mapping[int, NDArray[Any]], theme: Theme = LIGHT) -> "Figure":
-    """The patches to which some neurons of each layer respond most, a neuron per row.
+    """Draws the patches to which some neurons of each layer respond most, a neuron per row.
 
     Args:
-        layers: per layer, counted from 1, uint8 [n, count, C, side, side] with C = 1 or 3.
-        theme: colours.
+        layers: uint8 [n, count, C, side, side] with C = 1 or 3, by layer, counted from 1.
+        theme: colors.
 
     Returns:
         A figure with an image per layer.
 
     Raises:
-        InputError: another number of channels or dimensions.
+        InputError: the number of channels or dimensions is different.
 
     Example:
         >>> len(draw_patches({2: np.zeros((4, 10, 3, 12, 12), np.uint8)}).axes[0].images)
@@ -87,13 +87,13 @@ def draw_patches(layers: Mapping[int, NDArray[Any]], theme: Theme = LIGHT) -> "F
 def draw_embedding(
     points: NDArray[Any], labels: NDArray[Any], classes: Sequence[str], theme: Theme = LIGHT
 ) -> "Figure":
-    """Points of the plane by class, told apart by colour and by marker.
+    """Draws points of the plane by class, distinguished by color and marker.
 
     Args:
-        points: [N, 2].
+        points: points [N, 2].
         labels: class of each point [N].
-        classes: names; with more than `MAX_LABELLED` of them there are colours only, no names.
-        theme: colours.
+        classes: names; with more than `MAX_LABELLED` of them there are colors only, no names.
+        theme: colors.
 
     Returns:
         A figure with one axes and a collection per class.
@@ -147,7 +147,7 @@ def _name_classes(axes: "Axes", theme: Theme) -> None:
 
 
 def fields(run: RunData) -> Panel | None:
-    """The panel of receptive fields, if the run kept any that are pictures.
+    """Returns the panel of receptive fields, if the run kept any that can be shown.
 
     Example:
         >>> from pathlib import Path
@@ -170,7 +170,7 @@ def fields(run: RunData) -> Panel | None:
 
 
 def patches(run: RunData) -> Panel | None:
-    """The panel of top patches, if the run kept any that are pictures.
+    """Returns the panel of top patches, if the run kept any that can be shown.
 
     Example:
         >>> from pathlib import Path
@@ -192,7 +192,7 @@ def patches(run: RunData) -> Panel | None:
 
 
 def embedding(run: RunData) -> Panel | None:
-    """The panel of the features in the plane, if the run kept them.
+    """Returns the panel of the features in the plane, if the run kept them.
 
     Example:
         >>> from pathlib import Path
@@ -218,7 +218,7 @@ def embedding(run: RunData) -> Panel | None:
 
 
 def _by_layer(run: RunData, name: str, dimensions: int) -> dict[int, NDArray[Any]]:
-    """Arrays NAME_layerN that can be shown as pictures, by N."""
+    """Returns arrays NAME_layerN that can be shown as images, by N."""
     found = {}
     for layer in range(1, 1 + len(run.arrays)):
         array = run.arrays.get(f"{name}_layer{layer}")
@@ -235,7 +235,7 @@ def _check_pictures(what: str, array: NDArray[Any], dimensions: int) -> None:
 
 
 def _stack(pictures: Mapping[str, Picture], theme: Theme) -> "Figure":
-    """Titled pictures one below the other, each as wide as the figure."""
+    """Draws titled images one below the other, each as wide as the figure."""
     heights = [WIDTH * picture.shape[0] / picture.shape[1] for picture in pictures.values()]
     title = 0.3
     figure = new_figure(sum(heights) + title * len(heights), theme)

@@ -1,4 +1,4 @@
-"""How learning settles, and how it depends on temperature and initial radius."""
+"""Figures of how learning settles, and how it depends on temperature and initial radius."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -25,12 +25,12 @@ _FIELDS = ("seed", "test_accuracy", "r1_share")
 
 
 def draw_convergence(courses: "Mapping[int, Convergence]", theme: Theme = LIGHT) -> "Figure":
-    """Share of neurons at r = 1, distance of the mean neuron, and learning rate; a line per layer.
+    """Draws share of neurons at r = 1, distance of the mean neuron, and learning rate by layer.
 
     Args:
         courses: layers counted from 0, as
             :func:`plastorch.hebbian.analysis.convergence.convergence` gives them.
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure with three axes and a line per layer in each.
@@ -61,19 +61,19 @@ def draw_convergence(courses: "Mapping[int, Convergence]", theme: Theme = LIGHT)
 
 
 def draw_sweep(rows: Sequence[Row], setting: str, theme: Theme = LIGHT) -> "Figure":
-    """Accuracy and share of R1 neurons against a setting on a log axis, a line per rule.
+    """Draws accuracy and share of R1 neurons against a setting on a log axis, a line per rule.
 
     Args:
         rows: records of a sweep, with the setting, "competition", "seed", "test_accuracy" and
-            "r1_share"; over seeds a line is the mean, a band the range.
+            "r1_share"; a line is the mean over seeds, a band their range.
         setting: "temperature" or "radius".
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure with two axes.
 
     Raises:
-        InputError: no rows, or values that a log axis can't have.
+        InputError: there are no rows, or values that a log axis can't have.
 
     Example:
         >>> row = {"competition": "soft", "seed": 0, "test_accuracy": 0.5, "r1_share": 0.25}
@@ -104,7 +104,7 @@ def draw_sweep(rows: Sequence[Row], setting: str, theme: Theme = LIGHT) -> "Figu
 
 
 def convergence(run: RunData) -> Panel | None:
-    """The panel of how learning without labels settles, if the run logged it.
+    """Returns the panel of how unsupervised learning settles, if the run logged it.
 
     Example:
         >>> from pathlib import Path
@@ -140,7 +140,7 @@ def convergence(run: RunData) -> Panel | None:
 
 
 def sweep(run: RunData, setting: str) -> Panel | None:
-    """The panel of a sweep of "temperature" or "radius", if the run did one.
+    """Returns the panel of a sweep of "temperature" or "radius", if the run did one.
 
     Example:
         >>> from pathlib import Path
@@ -177,7 +177,7 @@ def sweep(run: RunData, setting: str) -> Panel | None:
 
 
 def _over_seeds(rows: Sequence[Row], setting: str, field: str) -> tuple[NDArray[np.float64], ...]:
-    """The values of a setting, and the lowest, mean and highest per cent of a field at each."""
+    """Returns values of a setting, and the lowest, mean and highest per cent of a field at each."""
     values = sorted({row[setting] for row in rows})
     found = [[100 * row[field] for row in rows if row[setting] == value] for value in values]
     low, mean, high = ([kind(each) for each in found] for kind in (np.min, np.mean, np.max))
@@ -185,13 +185,13 @@ def _over_seeds(rows: Sequence[Row], setting: str, field: str) -> tuple[NDArray[
 
 
 def _share_axis(axes: "Axes") -> None:
-    """From 0 to what is there: shares of a few per cent keep their shape."""
+    """Scales an axis from 0 to the largest value, so that small shares keep their shape."""
     top = max(10.0, axes.dataLim.y1)
     axes.set_ylim(-0.05 * top, 1.05 * top)
 
 
 def _log_axis(axes: "Axes") -> None:
-    """A log scale with plain numbers, where all values are positive."""
+    """Sets a log scale with plain numbers, if all values are positive."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
