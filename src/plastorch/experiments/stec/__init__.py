@@ -1,4 +1,4 @@
-"""Efference copies (S-TEC): self-supervision by a network that knows what was done to its input."""
+"""Efference copies (S-TEC): self-supervision by a network that knows how its input was changed."""
 
 from plastorch.experiments.registry import Experiment
 

@@ -1,7 +1,7 @@
 """Self-supervision with and without efference copies on spoken words.
 
 Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022. It
-doesn't say which sounds it learned from, nor what was done to them; views and settings are ours.
+doesn't say which sounds it learned from, nor how they were changed; views and settings are ours.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ from plastorch.experiments.stec.train import run_study
 
 DATASETS = ("speech-commands", "fsdd")
 RATE, SECONDS, BANDS = 8000, 1.0, 40
-"""To which all recordings are brought."""
+"""Sample rate, length in seconds, and number of mel bands of all recordings."""
 FRAMES = 100
-"""Of a clip, at least."""
+"""Minimum number of frames of a clip."""
 QUIET = 0.1
-"""Least deviation that a clip is divided by."""
+"""Minimum deviation by which a clip is divided."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class StecAudioConfig(StecConfig):
     """Settings of stec-audio.
 
     Args:
-        datasets: of spoken words, all pre-trained on together, and each tested on: speech-commands,
-            fsdd.
-        least_length: of a crop, as a share of the clip.
-        shift: most mel bands by which pitch is moved.
-        copy: all that was done, but for masks.
-        factor_weights: of start, length, pitch, gain and noise. Features that tell how loud and how
-            noisy a clip is were worse at telling words.
+        datasets: data sets of spoken words, all used in pre-training, and each tested on:
+            speech-commands, fsdd.
+        least_length: minimum length of a crop, as a share of the clip.
+        shift: maximum shift of pitch, mel bands.
+        copy: kind of efference copies: everything that was done, except masks.
+        factor_weights: weights of start, length, pitch, gain and noise. Features that encode the
+            loudness and noise of a clip were worse at telling words apart.
     """
 
     datasets: tuple[str, ...] = DATASETS
@@ -72,11 +72,11 @@ class StecAudioConfig(StecConfig):
         self.check_batch(BANDS * FRAMES)
 
     def copies(self) -> tuple[str, ...]:
-        """Of sounds there is one kind."""
+        """Returns the only kind for sounds."""
         return ("audio",)
 
     def views(self) -> AudioViews:
-        """How clips are heard."""
+        """Returns the augmentation of clips."""
         return replace(AUDIO, length=(self.least_length, 1.0), shift=self.shift)
 
 
@@ -84,15 +84,15 @@ def measure(config: StecAudioConfig, session: Session) -> dict[str, Any]:
     """Trains all arms, and measures their encoders.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data or a checkpoint to resume are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data or a checkpoint to resume are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     sets = {name: load_speech(name, session.data) for name in config.datasets}
     if session.quick:
@@ -109,7 +109,7 @@ def measure(config: StecAudioConfig, session: Session) -> dict[str, Any]:
 
 
 def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Session) -> Study:
-    """What is learnt from the training parts of all sets; words of different sets are different."""
+    """Returns the study of the training parts of all sets; each set has words of its own."""
     exams: dict[str, Exam] = {}
     parts: tuple[Part, Part] = ("train", "validation" if config.sweep else "test")
     classes = 0
@@ -137,16 +137,16 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Se
 
 
 def read_clips(files: Sequence[Path]) -> Tensor:
-    """Logarithms of band energies of recordings, a second in the middle of each.
+    """Returns logarithms of band energies of recordings, of the middle second of each.
 
     Args:
         files: WAV files.
 
     Returns:
-        [N, bands, frames]; what is shorter has silence around it.
+        Clips [N, bands, frames]; shorter recordings are padded with silence.
 
     Raises:
-        InputError: if a file is damaged.
+        InputError: a file is damaged.
     """
     size = round(RATE * SECONDS)
     clips = torch.stack([centred(read_wav(path, RATE).samples, size) for path in files])
@@ -154,7 +154,7 @@ def read_clips(files: Sequence[Path]) -> Tensor:
 
 
 def centred(samples: Tensor, size: int) -> Tensor:
-    """The middle of a recording [n], or all of it with silence before and after, as [size].
+    """Returns the middle of a recording [n], or all of it padded with silence, as [size].
 
     Example:
         >>> centred(torch.ones(3), 6), centred(torch.arange(5.0), 3)
@@ -167,10 +167,10 @@ def centred(samples: Tensor, size: int) -> Tensor:
 
 
 def standardised(clips: Tensor) -> Tensor:
-    """Whole clips as encoders hear them [B, 1, bands, frames].
+    """Standardizes whole clips for encoders [B, 1, bands, frames].
 
     Args:
-        clips: [B, bands, frames].
+        clips: clips [B, bands, frames].
     """
     deviation, mean = torch.std_mean(clips, dim=(1, 2), correction=0, keepdim=True)
     return ((clips - mean) / deviation.clamp(min=QUIET))[:, None]
@@ -179,7 +179,7 @@ def standardised(clips: Tensor) -> Tensor:
 def _started(
     config: StecAudioConfig, session: Session, sets: Sequence[SpeechSet]
 ) -> dict[str, Any]:
-    """The result before anything is measured."""
+    """Returns the result before anything is measured."""
     digest = hashlib.sha256("".join(speech.sha256() for speech in sets).encode())
     count = {
         part: sum(part == of for speech in sets for of in speech.parts)

@@ -1,4 +1,4 @@
-"""Speed of views in whole batches against torchvision's transforms and loops, sample by sample."""
+"""Speed of batched augmentation against torchvision's transforms and loops, sample by sample."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from plastorch.experiments.stec.bench_head import head_overhead
 
 
 class Pictures(NamedTuple):
-    """A row about views of images."""
+    """Sizes of a row about views of images."""
 
     name: str
     views: ImageViews
@@ -25,7 +25,7 @@ class Pictures(NamedTuple):
 
 
 class Sounds(NamedTuple):
-    """A row about views of sounds."""
+    """Sizes of a row about views of sounds."""
 
     name: str
     views: AudioViews
@@ -43,7 +43,7 @@ SIZES = (
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """What the samples are, and the rows of the group as they are measured."""
+    """Returns a description of the samples, and the rows of the group as they are measured."""
     data: dict[str, object] = {"name": "random images and log-mel energies, as large as the views"}
     return data, _all_rows()
 
@@ -57,17 +57,17 @@ def measure(sizes: tuple[Pictures | Sounds, ...]) -> Iterator[Row]:
     """Measures row by row: drawing parameters and making one view of each sample of a batch.
 
     Args:
-        sizes: of the rows.
+        sizes: sizes of the rows.
 
     Yields:
-        One row each.
+        One row at a time.
     """
     for size in sizes:
         yield _pictures(size) if isinstance(size, Pictures) else _sounds(size)
 
 
 def random_images(count: int, size: int) -> Tensor:
-    """Smooth ones with some noise, uint8 [B, 3, size, size]."""
+    """Generates smooth images with some noise, uint8 [B, 3, size, size]."""
     random = generator(0)
     coarse = torch.rand(count, 3, 4, 4, generator=random)
     fine = torch.rand(count, 3, size, size, generator=random)
@@ -76,7 +76,7 @@ def random_images(count: int, size: int) -> Tensor:
 
 
 def torchvision_views(views: ImageViews) -> Callable[[Tensor], Tensor]:
-    """The same law for one image, by torchvision, on float values: faster there than bytes are."""
+    """Returns torchvision's equivalent for one image, on float values: faster there than bytes."""
     from torchvision.transforms import v2
 
     s, low, high = views.jitter, 0.1 * views.size / 224, 2 * views.size / 224
@@ -106,7 +106,7 @@ def colours_agree(images: Tensor, views: ImageViews) -> bool:
 
 
 def clip_by_clip(clips: Tensor, views: AudioViews, random: torch.Generator) -> Tensor:
-    """Views of sounds of the same law by a plain loop [B, 1, bands, frames]."""
+    """Returns views of sounds from the same distribution by a plain loop [B, 1, bands, frames]."""
     return torch.stack([_one_sound(clip, views, random) for clip in clips])
 
 
@@ -156,7 +156,7 @@ def _timed(
 
 
 def _by_torchvision(image: Tensor, actions: ImageActions, i: int) -> Tensor:
-    """One whole image, changed as the actions of number i say."""
+    """Returns one whole image, changed by action number i."""
     from torchvision.transforms.v2 import functional as one
 
     changed = one.to_dtype(image, torch.float32, scale=True)
@@ -174,7 +174,7 @@ def _by_torchvision(image: Tensor, actions: ImageActions, i: int) -> Tensor:
 
 
 def _one_sound(clip: Tensor, views: AudioViews, random: torch.Generator) -> Tensor:
-    """A view of one clip [1, bands, frames]; crops begin and end between frames."""
+    """Returns a view of one clip [1, bands, frames]; crops begin and end between frames."""
     frames = clip.shape[1]
     draws = torch.rand(8, generator=random).tolist()
     length = views.length[0] + (views.length[1] - views.length[0]) * draws[0]

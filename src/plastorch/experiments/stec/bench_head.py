@@ -1,4 +1,4 @@
-"""What efference copies cost: a training step with the inverse model against one without."""
+"""Cost of efference copies: a training step with the inverse model against one without."""
 
 from collections.abc import Callable
 
@@ -20,17 +20,17 @@ BATCH = 256
 def head_overhead(
     batch: int = BATCH, width: int = 32, rounds: int = 12, bfloat16: bool = True
 ) -> Row:
-    """A step of SimCLR on images of 32 x 32 pixels, from views to parameters, with and without.
+    """Measures a step of SimCLR on 32 x 32 images, from views to parameters, with and without it.
 
     Args:
-        batch: images, of which each has two views.
-        width: of the small ResNet.
-        rounds: timed steps of either side.
-        bfloat16: whether encoder and heads compute in it.
+        batch: number of images, each in two views.
+        width: width of the small ResNet.
+        rounds: number of timed steps per side.
+        bfloat16: whether encoder and heads compute in bfloat16.
 
     Returns:
-        Ours is the step with the inverse model, of both directions; ``overhead`` is the share by
-        which it is longer.
+        A row whose own side is the step with the inverse model in both directions; ``overhead``
+        is the share by which it takes longer.
 
     Example:
         >>> head_overhead(batch=8, width=2, rounds=1)["name"]
@@ -47,7 +47,7 @@ def head_overhead(
 def _step(
     bins: Bins, weight: float, batch: int, width: int, bfloat16: bool
 ) -> Callable[[], object]:
-    """An update of a method whose inverse model has this weight."""
+    """Returns an update of a method whose inverse model has this weight."""
 
     def classes(a: ImageActions, b: ImageActions) -> torch.Tensor:
         return targets(a, b, bins, "egocentric")

@@ -17,9 +17,9 @@ from plastorch.experiments.stec.images import image_study, load, load_digits, st
 from plastorch.experiments.stec.train import run_study
 
 QUICK = (400, 100)
-"""Training and test images of a smoke run."""
+"""Numbers of training and test images of a smoke run."""
 SIDE = 64
-"""Of the scenes of transfer, in pixels."""
+"""Side of the scenes of transfer, pixels."""
 PAPER_SETTINGS = {
     "encoder": "resnet18",
     "epochs": 1000,
@@ -31,7 +31,7 @@ PAPER_SETTINGS = {
     "copy": "compatible",
     "tau": 0.996,
 }
-"""Where the defaults differ."""
+"""Paper settings that differ from the defaults."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class StecCifar10Config(StecConfig):
 
     Args:
         dataset: cifar10 or cifar100.
-        least_crop: smallest area of a crop, as a share of the image's.
-        jitter: strength of changes of colour.
+        least_crop: minimum area of a crop, as a share of the image's.
+        jitter: strength of color changes.
     """
 
     dataset: Literal["cifar10", "cifar100"] = "cifar10"
@@ -53,11 +53,11 @@ class StecCifar10Config(StecConfig):
         self.check_batch(3 * self.views().size ** 2)
 
     def paper_settings(self) -> Mapping[str, Any]:
-        """Of the authors' program."""
+        """Returns the settings of the authors' program."""
         return PAPER_SETTINGS
 
     def views(self) -> ImageViews:
-        """How images are looked at."""
+        """Returns the augmentation of images."""
         return replace(CIFAR, scale=(self.least_crop, 1.0), jitter=self.jitter)
 
 
@@ -65,15 +65,15 @@ def measure(config: StecCifar10Config, session: Session) -> dict[str, Any]:
     """Trains all arms, and measures their encoders.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data or a checkpoint to resume are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data or a checkpoint to resume are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     images, digits = load(config, config.dataset, session), load_digits(config, session)
     if session.quick:

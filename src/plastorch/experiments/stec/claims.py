@@ -1,4 +1,4 @@
-"""What is said of efference copies, and whether the seeds of a run bear it out."""
+"""Claims about efference copies, and whether the seeds of a run support them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,28 +11,28 @@ from plastorch.experiments.stec.figures import Figures, Interval, paired
 
 Origin = Literal["paper", "ours"]
 LOGISTIC = "by a logistic regression on features of images as they are"
-"""A linear probe that has learned to the end; after few epochs the one beside a method has not."""
+"""Probe trained to convergence; after few epochs, the one beside a method has not converged."""
 TRANSFER = {
     "place_r2": "where an object is, share of variance explained",
     "segmentation_iou": "segmentation, mean intersection over union",
     "detection_ap50": "detection, AP50",
 }
-"""Figures of what else encoders are tried on."""
+"""Figures of the other tasks on which encoders are tested."""
 BOUND = "lower bound of the mean difference over paired seeds (95 %)"
 WELL_ABOVE = 0.05
-"""Least margin of what an inverse model finds over the most frequent class."""
+"""Minimum margin of an inverse model's accuracy over the most frequent class."""
 NO_GAIN = 0.01
-"""A gain below which efference copies of other pairs count as useless."""
+"""Gain below which efference copies of other pairs count as useless."""
 MIDDLE = 0.3
-"""The weight that a sweep's claim is about, set beforehand: the paper's on STL-10."""
+"""Weight that a sweep's claim is about, set beforehand: the paper's on STL-10."""
 
 
 def claims(figures: Figures, ordinary: bool) -> list[Claim]:
-    """What the arms that were trained can tell.
+    """Returns the claims that the trained arms can test.
 
     Args:
-        figures: of the run.
-        ordinary: whether data and settings are the defaults, as far as that counts; if not, no
+        figures: figures of the run.
+        ordinary: whether all settings and data that matter are the defaults; if not, no
             claim is judged.
     """
     found = list(_sweep_claims(figures))
@@ -47,7 +47,7 @@ def claims(figures: Figures, ordinary: bool) -> list[Claim]:
 
 
 def _bound(id_: str, statement: str, low: float, origin: Origin = "ours") -> Claim:
-    """A claim that a lower bound is above 0."""
+    """Returns a claim that a lower bound is above 0."""
     return Claim(id_, f"{statement}; {BOUND}", 0.0, low, low > 0, origin)
 
 
@@ -68,7 +68,7 @@ def _gain_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
 def _action_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
     stec, baseline = f"{method}-stec", f"{method}-baseline"
     most = figures.factors(stec, "majority")
-    found = {  # a factor that is always of one class leaves nothing to tell
+    found = {  # a factor that is always of one class leaves nothing to predict
         name: of
         for name, of in figures.factors(stec, "found").items()
         if min(most[name].values()) < 1

@@ -1,4 +1,4 @@
-"""What the log of a comparison says of its arms: means over seeds, gains and their bounds."""
+"""Figures of a comparison's arms from its log: means over seeds, gains and their bounds."""
 
 import math
 from collections import defaultdict
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from plastorch.engine.run import Record
 
 Seeds = Mapping[int, float]
-"""A figure by seed."""
+"""Figures by seed."""
 PROBED = (
     "accuracy",
     "knn_accuracy",
@@ -21,13 +21,13 @@ PROBED = (
     "class_mean_rank",
     "within_rank",
 )
-"""Of each exam."""
+"""Figures of each exam."""
 TRIED = ("place_r2", "size_r2", "place_iou", "segmentation_iou", "detection_ap50")
-"""Of transfer."""
+"""Figures of transfer."""
 
 
 class Interval(NamedTuple):
-    """A mean of paired differences, and where the true one is with 95 % confidence."""
+    """Mean of paired differences, and its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -35,14 +35,14 @@ class Interval(NamedTuple):
 
 
 def paired(ours: Seeds, theirs: Seeds) -> Interval:
-    """The mean of differences over the seeds that both have, by Student's t distribution.
+    """Returns the mean difference over common seeds, with bounds from Student's t distribution.
 
     Args:
-        ours: by seed.
-        theirs: by seed.
+        ours: figures by seed.
+        theirs: figures by seed.
 
     Returns:
-        The bounds are the mean itself if there is only one seed, which tells nothing of them.
+        Mean and bounds; with a single seed, the bounds equal the mean.
 
     Example:
         >>> found = paired({0: 0.8, 1: 0.7, 2: 0.9}, {0: 0.7, 1: 0.6, 2: 0.79})
@@ -60,10 +60,10 @@ def paired(ours: Seeds, theirs: Seeds) -> Interval:
 
 
 class Figures:
-    """What was logged of each arm, such as "simclr-stec", over seeds.
+    """Logged figures of each arm, such as "simclr-stec", over seeds.
 
     Args:
-        records: of a run.
+        records: records of a run.
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -85,14 +85,14 @@ class Figures:
     def of(
         self, arm: str, name: str, exam: str | None = None, phase: str = "stec-measure"
     ) -> Seeds:
-        """A figure by seed, the mean over exams if none is named; empty if it wasn't logged."""
+        """Returns a figure by seed, the mean over exams if none is named; empty if not logged."""
         if exam is not None or phase != "stec-measure":
             return self._seeds.get((phase, arm, exam or "", name), {})
         each = [self.of(arm, name, one) for one in self.exams]
         return {seed: fmean(of[seed] for of in each) for seed in each[0]} if each else {}
 
     def factors(self, arm: str, kind: str, phase: str = "stec-measure") -> dict[str, Seeds]:
-        """What is told of each factor of an action: kind is "found" or "majority"."""
+        """Returns figures of each factor of an action; ``kind`` is "found" or "majority"."""
         start, exam = f"{kind}_", self.exams[0] if phase == "stec-measure" else ""
         return {
             name.removeprefix(start): of
@@ -101,14 +101,14 @@ class Figures:
         }
 
     def all_factors(self, arm: str, phase: str) -> Seeds:
-        """Share found, mean over the factors."""
+        """Returns the share found, averaged over factors."""
         found = list(self.factors(arm, "found", phase).values())
         return {seed: fmean(of[seed] for of in found) for seed in found[0]} if found else {}
 
     def summary(self) -> dict[str, float]:
-        """Means over seeds of all there is, gains of efference copies with their bounds.
+        """Returns means over seeds of all figures, and gains of efference copies with bounds.
 
-        The headline is of the first method with efference copies; of a sweep it is that of the best
+        The headline is of the first method with efference copies; in a sweep, of the best
         weight, on the images that chose it.
         """
         shown = next((arm for arm in self.arms if arm.endswith("-stec")), None)
@@ -156,7 +156,7 @@ class Figures:
 
 
 def field(arm: str) -> str:
-    """An arm's name among metrics.
+    """Returns an arm's name among metrics.
 
     Example:
         >>> field("simclr-stec")

@@ -1,4 +1,4 @@
-"""What the image experiments with efference copies share: data, studies, the start of a result."""
+"""Shared parts of image experiments with efference copies: data, studies, the start of a result."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -22,20 +22,20 @@ from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, 
 HELD_OUT = 0.1
 """Share of the training images that a sweep is tested on."""
 FEW = Amounts((40, 20), (16, 8), 1, 1)
-"""Of a smoke run."""
+"""Amounts of a smoke run."""
 
 
 def load(config: StecConfig, dataset: str, session: Session, size: int | None = None) -> ImageSet:
-    """The images of an experiment; for a sweep, the test images are some of the training images."""
+    """Returns an experiment's images; a sweep's test images are some of the training images."""
     images = load_images(dataset, session.data, image_size=size)
     return images.validation_split(HELD_OUT, session.seed) if config.sweep else images
 
 
 def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
-    """MNIST's digits for the scenes of transfer, if there is any.
+    """Returns MNIST's digits for the scenes of transfer, if it is configured.
 
     Raises:
-        InputError: if there are none, or the data root is a folder of own images.
+        InputError: there are no digits, or the data root is a folder of the user's images.
     """
     if not config.transfer or config.sweep:
         return None
@@ -61,17 +61,17 @@ def image_study(
     side: int,
     stride: int = 2,
 ) -> Study:
-    """What is learnt from images: those with labels, and those without, if there are any.
+    """Returns the study of images with labels and of those without, if there are any.
 
     Args:
-        config: which efference copies, and which encoder.
-        images: to learn from, and to be tested on.
-        digits: in the scenes of transfer; None if there is none.
-        views: how they are looked at.
-        stem: of a ResNet.
-        session: where the run is computed.
-        side: of the scenes of transfer, in pixels.
-        stride: of the small encoder's first convolution.
+        config: settings of efference copies and encoder.
+        images: training and test images.
+        digits: digits in the scenes of transfer; None without transfer.
+        views: augmentation of the images.
+        stem: stem of a ResNet.
+        session: session of the run.
+        side: side of the scenes of transfer, pixels.
+        stride: stride of the small encoder's first convolution.
     """
     device = session.device
     parts = (images.train_images, images.train_labels, images.test_images, images.test_labels)
@@ -102,7 +102,7 @@ def started(
     images: ImageSet,
     digits: ImageSet | None,
 ) -> dict[str, Any]:
-    """The result before anything is measured; what is special about the data is told."""
+    """Returns the result before anything is measured, with notes on the data."""
     used = [images] if digits is None else [images, digits]
     notices = [of.notice for of in used if of.notice]
     for notice in notices:
@@ -127,7 +127,7 @@ def started(
 def _tests(
     images: ImageSet, digits: ImageSet, session: Session, side: int
 ) -> Callable[[int], Test]:
-    """What encoders of a seed are tried on: all of them on the same scenes."""
+    """Returns tests of the encoders of a seed, all on the same scenes."""
     amounts = FEW if session.quick else Amounts()
 
     @lru_cache(maxsize=1)  # encoders are tried seed by seed

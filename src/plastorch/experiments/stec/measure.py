@@ -1,4 +1,4 @@
-"""What the encoders of a comparison are worth, and what they tell of actions."""
+"""Evaluation of a comparison's encoders, and of what they reveal about actions."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -26,14 +26,14 @@ from plastorch.experiments.stec.study import Study
 
 NEIGHBOURS = 20
 CONTROL = 9
-"""A new inverse model learns on a frozen encoder for one in so many of the epochs."""
+"""Divisor of the number of epochs for which a new inverse model learns on a frozen encoder."""
 
 
 class Frozen(nn.Module):
-    """An encoder that stays as it is, and sees as in evaluation.
+    """A frozen copy of an encoder, in evaluation mode.
 
     Args:
-        encoder: is copied.
+        encoder: encoder to copy.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -42,11 +42,11 @@ class Frozen(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> "Frozen":
-        """Batch normalisation by batches would move its statistics."""
+        """Keeps evaluation mode: batch statistics would change the normalization."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features [B, D]."""
+        """Returns features [B, D]."""
         found: Tensor = self.encoder(x)
         return found
 
@@ -58,14 +58,14 @@ def measured(
     layers: Mapping[str, nn.Linear],
     seed: int,
 ) -> list[Record]:
-    """Probes and geometry of an arm's features for each exam, and what its inverse model tells.
+    """Measures probes and geometry of an arm's features per exam, and its inverse model.
 
     Args:
-        arm: which.
-        learner: its own.
-        study: the exams.
-        layers: linear ones that have learned classes from the features, by exam.
-        seed: of the run.
+        arm: arm of the comparison.
+        learner: learner of that arm.
+        study: study with the exams.
+        layers: linear layers that have learned classes from the features, by exam.
+        seed: random seed of the run.
     """
     encoder, prepare = learner.method.encoder, study.prepare
     common: Record = {"arm": arm.kind, "weight": arm.weight, "seed": arm.seed}
@@ -90,7 +90,7 @@ def measured(
 
 @torch.no_grad()
 def linear_accuracy(layer: nn.Linear, features: Tensor, labels: Tensor) -> float:
-    """Share of features [N, D] whose class a linear layer finds.
+    """Returns the share of features [N, D] whose class a linear layer predicts.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -104,7 +104,7 @@ def linear_accuracy(layer: nn.Linear, features: Tensor, labels: Tensor) -> float
 def controlled(
     config: StecConfig, arm: Arm, learner: Learner, study: Study, seed: int
 ) -> list[Record]:
-    """What a new inverse model tells after some epochs on the frozen encoder of an arm."""
+    """Measures a new inverse model after some epochs on the frozen encoder of an arm."""
     encoder = learner.method.encoder
     assert isinstance(encoder, Encoder)
     with torch.random.fork_rng(devices=[]):
@@ -129,16 +129,16 @@ def controlled(
 
 
 def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
-    """How often the inverse model finds the classes of each factor between views of test images.
+    """Measures how often the inverse model finds each factor's class between test views.
 
     Args:
-        method: with an inverse model.
-        study: whose test images are seen.
-        path: of numbers that seeds the views.
+        method: method with an inverse model.
+        study: study whose test images are seen.
+        path: path of numbers that seeds the views.
 
     Returns:
-        By factor, shares ``found_F``, and ``majority_F`` of the most frequent class; of those that
-        have targets at all, and were learnt.
+        Shares by factor: ``found_F``, and ``majority_F`` of the most frequent class; of factors
+        that have targets and were learned.
     """
     assert method.inverse is not None
     hits, pairs = torch.zeros(2, len(study.sizes), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Figures of learning with efference copies: gains, courses, what is told of actions, transfer."""
+"""Figures of learning with efference copies: gains, courses, predicted actions, transfer."""
 
 import re
 from collections import defaultdict
@@ -25,7 +25,7 @@ CLASSIFIERS = {
 }
 TRIED = {"place_r2": "place", "segmentation_iou": "pixels", "detection_ap50": "boxes"}
 Groups = Mapping[str, Mapping[str, float]]
-"""Figures by row and, in it, by what is compared."""
+"""Figures by row and name."""
 
 
 def draw_gains(
@@ -33,12 +33,12 @@ def draw_gains(
     bounds: Mapping[str, tuple[float, float, float]],
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Differences to the baseline, a row per arm: a point per seed, the mean and its bounds.
+    """Draws differences to the baseline, a row per arm: a point per seed, the mean and its bounds.
 
     Args:
-        gains: of each seed, by arm, as shares.
+        gains: gains of each seed, by arm, as shares.
         bounds: mean, lower and upper bound, by arm.
-        theme: colours.
+        theme: colors.
 
     Example:
         >>> figure = draw_gains({"SimCLR": [0.01, 0.03]}, {"SimCLR": (0.02, -0.1, 0.14)})
@@ -70,11 +70,11 @@ def draw_gains(
 def draw_courses(
     courses: Mapping[str, Mapping[str, list[float]]], theme: Theme = LIGHT
 ) -> "Figure":
-    """Test accuracy after each epoch, mean over seeds, a panel per method and a line per role.
+    """Draws test accuracy after each epoch, mean over seeds: a panel per method, a line per role.
 
     Args:
-        courses: by method and role, shares.
-        theme: colours.
+        courses: accuracies by method and role, as shares.
+        theme: colors.
 
     Example:
         >>> figure = draw_courses({"SimCLR": {"without": [0.25, 0.5]}})
@@ -101,12 +101,12 @@ def draw_courses(
 
 
 def draw_groups(groups: Groups, x: str, theme: Theme = LIGHT) -> "Figure":
-    """Figures side by side, a row per group and a mark per name.
+    """Draws figures side by side, a row per group and a mark per name.
 
     Args:
-        groups: by row and name.
-        x: what they are.
-        theme: colours.
+        groups: figures by row and name.
+        x: label of the x axis.
+        theme: colors.
 
     Example:
         >>> figure = draw_groups({"flip": {"found": 0.9, "most frequent": 0.5}}, "share")
@@ -136,11 +136,11 @@ def draw_groups(groups: Groups, x: str, theme: Theme = LIGHT) -> "Figure":
 
 
 def draw_sweep(accuracies: Mapping[float, list[float]], theme: Theme = LIGHT) -> "Figure":
-    """Accuracy against the weight of the inverse model: the mean, and a point per seed.
+    """Draws accuracy against the weight of the inverse model: the mean, and a point per seed.
 
     Args:
-        accuracies: of each seed, by weight, as shares.
-        theme: colours.
+        accuracies: accuracies of each seed, by weight, as shares.
+        theme: colors.
 
     Example:
         >>> figure = draw_sweep({0.0: [0.5], 1.0: [0.6]})
@@ -169,7 +169,7 @@ def _name_rows(axes: "Axes", names: list[str], theme: Theme) -> None:
 
 
 def panels(run: RunData) -> list[Panel]:
-    """The figures of a run with efference copies that it has data for.
+    """Returns the figures that a run with efference copies has data for.
 
     Example:
         >>> from pathlib import Path
@@ -181,7 +181,7 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _is_drawn(phase: str) -> bool:
-    """Whether a phase has figures here, or none, and needs no plain curves."""
+    """Whether a phase has its own figures here, or none, and needs no plain curves."""
     return phase in MEASURED or PHASE.fullmatch(phase) is not None
 
 
@@ -192,13 +192,13 @@ def _rows(run: RunData, phase: str) -> list[Row]:
 
 
 def _title(arm: str) -> str:
-    """An arm such as "simclr-stec" in words."""
+    """Returns an arm such as "simclr-stec" in words."""
     method, _, role = arm.partition("-")
     return f"{METHODS.get(method, method)} {ROLES.get(role, role)}"
 
 
 def _accuracies(run: RunData, kind: str) -> dict[str, dict[int, float]]:
-    """Test accuracy by arm and seed, mean over exams."""
+    """Returns test accuracy by arm and seed, averaged over exams."""
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in _rows(run, "stec-measure"):
         found[str(row["arm"])][int(row["seed"])].append(float(row[kind]))
@@ -266,7 +266,7 @@ def _courses(run: RunData) -> Panel | None:
 
 
 def _means(rows: Iterable[Row], start: str) -> dict[str, float]:
-    """Means of the fields that begin so, by what follows."""
+    """Returns means of the fields with this prefix, by the rest of their names."""
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         for name, value in row.items():
@@ -276,7 +276,7 @@ def _means(rows: Iterable[Row], start: str) -> dict[str, float]:
 
 
 def _told(run: RunData) -> list[Panel]:
-    """What inverse models tell of actions, a panel per method."""
+    """Returns panels of what inverse models predict about actions, one per method."""
     return [panel for method in METHODS if (panel := _told_of(run, method))]
 
 

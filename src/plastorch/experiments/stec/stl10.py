@@ -24,7 +24,7 @@ from plastorch.experiments.stec.study import Exam, Prober
 from plastorch.experiments.stec.train import run_study
 
 QUICK = (60, 40)
-"""Training and test images of a smoke run."""
+"""Numbers of training and test images of a smoke run."""
 PAPER_SETTINGS = {
     "optimizer": "lars",
     "learning_rate": 0.3,
@@ -33,7 +33,7 @@ PAPER_SETTINGS = {
     "copy": "compatible",
     "tau": 0.996,
 }
-"""Where the defaults differ, for all data sets."""
+"""Paper settings that differ from the defaults, for all data sets."""
 OF_STL10 = {"epochs": 1000, "batch_size": 1024, "manipulation": 0.3}
 OF_IMAGENET = {
     "encoder": "resnet50",
@@ -49,15 +49,15 @@ OF_IMAGENET = {
 class StecStl10Config(StecConfig):
     """Settings of stec-stl10; the defaults are for a GPU.
 
-    Images are pre-trained on with and without labels; then the encoder is frozen, and a linear
+    Pre-training uses images with and without labels; then the encoder is frozen, and a linear
     layer learns from those with labels.
 
     Args:
-        dataset: stl10; imagenette or imagenet, which are held in the device's memory.
-        size: of views, in pixels; images of imagenette and imagenet are brought to it.
-        least_crop: smallest area of a crop, as a share of the image's.
-        jitter: strength of changes of colour.
-        probe_epochs: of the linear layer.
+        dataset: stl10; or imagenette or imagenet, which are held in the device's memory.
+        size: side of views, pixels; images of imagenette and imagenet are resized to it.
+        least_crop: minimum area of a crop, as a share of the image's.
+        jitter: strength of color changes.
+        probe_epochs: number of epochs of the linear layer.
     """
 
     dataset: Literal["stl10", "imagenette", "imagenet"] = "stl10"
@@ -80,11 +80,11 @@ class StecStl10Config(StecConfig):
         self.check_batch(3 * self.views().size ** 2)
 
     def paper_settings(self) -> Mapping[str, Any]:
-        """Of the authors' program."""
+        """Returns the settings of the authors' program."""
         return PAPER_SETTINGS | (OF_STL10 if self.dataset == "stl10" else OF_IMAGENET)
 
     def views(self) -> ImageViews:
-        """How images are looked at."""
+        """Returns the augmentation of images."""
         law = STL10 if self.dataset == "stl10" else IMAGENET
         return replace(law, size=self.size, scale=(self.least_crop, 1.0), jitter=self.jitter)
 
@@ -93,15 +93,15 @@ def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
     """Trains all arms, then a linear layer on each frozen encoder, and measures the encoders.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data or a checkpoint to resume are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data or a checkpoint to resume are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     images = load(config, config.dataset, session, config.size)
     digits = load_digits(config, session)
@@ -124,7 +124,7 @@ def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
 
 
 def _prober(config: StecStl10Config) -> Prober:
-    """Training of a linear layer on views that are cropped and flipped only."""
+    """Returns a function that trains a linear layer on views that are only cropped and flipped."""
     plain = replace(config.views(), jitter_probability=0.0, gray=0.0, blur=0.0, solarise=0.0)
 
     def augment(images: Tensor, random: Any) -> Tensor:

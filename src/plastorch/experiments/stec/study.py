@@ -1,4 +1,4 @@
-"""What a comparison of methods learns from and is tested on, whatever it sees."""
+"""Training and test data of a comparison of methods, for images and sounds alike."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,18 +13,18 @@ from plastorch.efference.train import Views
 from plastorch.engine.run import Record
 
 Test = Callable[[Encoder], Record]
-"""Of an encoder, which it leaves as it is."""
+"""Test of an encoder, which leaves it unchanged."""
 Prober = Callable[[Encoder, nn.Linear, "Exam", tuple[int, ...]], LinearProbe]
-"""Trains a linear layer on a frozen encoder; the numbers seed it."""
+"""Function that trains a linear layer on a frozen encoder; the numbers seed it."""
 
 
 class Exam(NamedTuple):
-    """What an encoder's features are probed with, on the device."""
+    """Data on the device with which an encoder's features are probed."""
 
     images: Tensor
-    """Or spectra, to fit probes to."""
+    """Images, or spectra, to fit probes to."""
     labels: Tensor
-    """int64, of the classes of the whole study."""
+    """Classes among those of the whole study, int64."""
     test_images: Tensor
     test_labels: Tensor
 
@@ -33,27 +33,27 @@ class Study(NamedTuple):
     """What an experiment learns from, and is tested on."""
 
     sources: Sources
-    """To pre-train on, on the device."""
+    """Data for pre-training, on the device."""
     exams: Mapping[str, Exam]
-    """By name; their classes are those of the sources."""
+    """Exams by name; their classes are those of the sources."""
     classes: int
     views: Views
     prepare: Callable[[Tensor], Tensor]
-    """From images as they are to what an encoder takes."""
+    """Conversion of raw images to the encoder's input."""
     kind: Kind
-    """Of the efference copies."""
+    """Kind of the efference copies."""
     bins: Bins
     bfloat16: bool
     new_encoder: Callable[[], Encoder]
     transfer: Callable[[int], Test] | None = None
-    """By seed, what else final encoders are tried on."""
+    """Further tests of final encoders, by seed."""
     prober: Prober | None = None
-    """If given, it trains a new linear layer for each exam after pre-training, and accuracy is that
-    layer's, instead of that of the one that learnt during pre-training."""
+    """Training of a new linear layer for each exam after pre-training; if given, accuracy is that
+    layer's instead of that of the one that learned during pre-training."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Classes of each factor; one that never changes, and has no targets, counts as two."""
+        """Number of classes of each factor; a constant factor without targets counts as two."""
         return tuple(max(2, size) for size in self.bins.sizes)
 
     @property
@@ -63,14 +63,14 @@ class Study(NamedTuple):
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Names of what an inverse model has to tell."""
+        """Names of the factors that an inverse model predicts."""
         return FACTORS[self.kind]
 
     def targets(self, a: Any, b: Any) -> Tensor:
-        """Classes of the factors of the actions from views a to views b, int64 [B, K]."""
+        """Returns factor classes of the actions from views a to views b, int64 [B, K]."""
         return targets(a, b, self.bins, self.kind)
 
     def autocast(self) -> torch.autocast:
-        """Lets networks compute in bfloat16, if they are to."""
+        """Returns a context in which networks compute in bfloat16, if configured."""
         device = self.sources.images.device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.bfloat16)

@@ -1,4 +1,4 @@
-"""Trains the arms of a comparison, and has their encoders measured."""
+"""Training of a comparison's arms, and measurement of their encoders."""
 
 from functools import partial
 from statistics import fmean
@@ -19,7 +19,7 @@ from plastorch.experiments.stec.study import Study
 
 
 def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learner:
-    """The learner of an arm; parts that arms of a seed share begin with the same weights."""
+    """Returns an arm's learner; parts that arms of a seed share start with the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, 0, arm.seed).initial_seed())
         encoder = study.new_encoder()
@@ -28,15 +28,15 @@ def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learne
 
 
 def run_study(config: StecConfig, study: Study, session: Session) -> Loop:
-    """Trains all arms, seed by seed, and logs what their encoders are worth.
+    """Trains all arms, seed by seed, and logs measurements of their encoders.
 
     Phases "stec-measure", "stec-control" and "stec-transfer" log a record per arm, the first one
-    per exam as well.
+    one per exam too.
 
     Args:
-        config: which arms, and how they learn.
-        study: what from.
-        session: where the run is kept.
+        config: settings of the arms and their training.
+        study: data to learn from.
+        session: session that keeps the run.
     """
     seed, arms = session.seed, config.arms()
     learners = {arm.name: new_learner(config, arm, study, seed) for arm in arms}
@@ -72,7 +72,7 @@ def run_study(config: StecConfig, study: Study, session: Session) -> Loop:
 def _pretraining(
     config: StecConfig, arm: Arm, learner: Learner, study: Study, seed: int
 ) -> Pretraining:
-    """Arms of a seed have the same path, so the same order and views."""
+    """Returns the pre-training; arms of a seed have the same path, so the same order and views."""
 
     def validate(of: Learner) -> Record:
         right = []

@@ -1,4 +1,4 @@
-"""What encoders are worth for where things are: scenes of digits on natural images."""
+"""Transfer of encoders to locating objects: scenes of digits on natural images."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -25,19 +25,19 @@ from plastorch.engine.run import Record
 
 
 class Amounts(NamedTuple):
-    """How much an encoder is tried on."""
+    """Numbers of scenes and epochs with which an encoder is tested."""
 
     places: tuple[int, int] = (3000, 1000)
-    """Scenes of one object, to learn where it is and to test that."""
+    """Scenes of one object, to learn its place and to test that."""
     scenes: tuple[int, int] = (600, 300)
     """Scenes of up to three objects, to learn what is where and to test that."""
     segmenter_epochs: int = 60
-    """After 12 it still calls all pixels background."""
+    """Number of epochs; after 12, the segmenter still calls all pixels background."""
     detector_epochs: int = 12
 
 
 class Scenery(NamedTuple):
-    """Scenes to learn from and to be tested on."""
+    """Scenes for training and test."""
 
     places: tuple[Scenes, Scenes]
     scenes: tuple[Scenes, Scenes]
@@ -46,14 +46,14 @@ class Scenery(NamedTuple):
 def make_scenery(
     images: ImageSet, digits: ImageSet, side: int, amounts: Amounts, path: tuple[int, ...]
 ) -> Scenery:
-    """Digits on images; those of the test are of the test sets.
+    """Makes scenes of digits on images; those of the test come from the test sets.
 
     Args:
-        images: colour images, as backgrounds.
-        digits: gray ones on black.
-        side: of the scenes, in pixels.
-        amounts: how many.
-        path: of numbers that seeds everything.
+        images: color images, as backgrounds.
+        digits: gray digits on black.
+        side: side of the scenes, pixels.
+        amounts: numbers of scenes.
+        path: path of numbers that seeds everything random.
     """
     parts = (
         (images.train_images, digits.train_images, digits.train_labels),
@@ -72,13 +72,13 @@ def make_scenery(
 
 
 def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int, ...]) -> Record:
-    """Where one object is, from frozen features; what is where, by heads on a frozen encoder.
+    """Measures locating one object from frozen features, and several by heads on a frozen encoder.
 
     Args:
-        encoder: is left as it is.
-        scenery: of colour images.
-        amounts: of epochs.
-        path: of numbers that seeds the heads.
+        encoder: encoder, left unchanged.
+        scenery: scenes of color images.
+        amounts: numbers of epochs.
+        path: path of numbers that seeds the heads.
 
     Returns:
         ``place_r2`` and ``size_r2``, means over x and y of the share of variance explained, and
