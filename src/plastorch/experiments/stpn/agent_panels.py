@@ -1,4 +1,4 @@
-"""Figures of an agent in its environment: what it sees and does, and what goes on inside."""
+"""Figures of an agent in its environment: its observations and actions, and its inner states."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AGENT = "stpn"
-"""The model whose episode is drawn."""
+"""Model whose episode is drawn."""
 POSES = 9
-"""Of cart and pole, that are drawn side by side."""
+"""Number of poses of cart and pole that are drawn side by side."""
 APART = 0.7
-"""Metres from one to the next, on the paper."""
+"""Distance from one pose to the next in the drawing, meters."""
 POLE = 0.6
-"""Length of the pole, in metres."""
+"""Length of the pole, meters."""
 COLUMNS = 5
-"""Frames in a row."""
+"""Number of frames in a row."""
 
 
 def agent_panels(run: RunData) -> list[Panel]:
-    """The figures of a trained agent's episode that a run has data for.
+    """Returns the figures of a trained agent's episode that a run has data for.
 
     Example:
         >>> from pathlib import Path
@@ -48,11 +48,11 @@ def agent_panels(run: RunData) -> list[Panel]:
 
 
 def draw_frames(frames: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
-    """Grey frames in rows, in the order of time.
+    """Draws gray frames in rows, in order of time.
 
     Args:
-        frames: bytes [N, H, W].
-        theme: colours.
+        frames: frames, bytes [N, H, W].
+        theme: colors.
 
     Returns:
         A figure with one image.
@@ -66,11 +66,11 @@ def draw_frames(frames: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
 
 
 def draw_pendulum(seen: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
-    """Cart and pole at some times, then position and angle at all.
+    """Draws cart and pole at some times, then position and angle at all times.
 
     Args:
-        seen: position in metres, angle in radians, and more [T, 2 or more].
-        theme: colours.
+        seen: position in meters, angle in radians, and more [T, 2 or more].
+        theme: colors.
 
     Returns:
         A figure with three axes.
@@ -94,13 +94,13 @@ def draw_pendulum(seen: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
 def draw_states(
     activity: NDArray[Any], memory: NDArray[Any], energy: NDArray[Any], theme: Theme = LIGHT
 ) -> "Figure":
-    """Activities of all neurons, length of the synaptic state, and energy, over an episode.
+    """Draws activities of all neurons, norms of the synaptic states, and energy over an episode.
 
     Args:
-        activity: h [T, H].
-        memory: length of each neuron's F [T, H].
-        energy: of a step, of all synapses [T].
-        theme: colours.
+        activity: activities h [T, H].
+        memory: norm of each neuron's F [T, H].
+        energy: energy of all synapses per step [T].
+        theme: colors.
 
     Returns:
         A figure with three axes.

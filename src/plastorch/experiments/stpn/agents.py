@@ -1,4 +1,4 @@
-"""What the experiments share whose agents learn by Ray RLlib."""
+"""Shared parts of the experiments whose agents learn by Ray RLlib."""
 
 import contextlib
 import hashlib
@@ -29,40 +29,40 @@ from plastorch.stp.baselines import LSTM, RNN
 ENGINES = ("ray", "gymnasium", "mujoco", "ale-py")
 """Packages whose versions matter."""
 STRIP = 10
-"""Frames of a strip."""
+"""Number of frames in a strip."""
 
 
 class Model(NamedTuple):
     """A model of the comparison."""
 
     hidden_size: int
-    """The paper's."""
+    """Hidden size, as in the paper."""
     make: Callable[[int, int], nn.Module]
-    """The core of an input and a hidden size."""
+    """Function that makes the core from an input and a hidden size."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What an experiment hands over.
+    """Work that an experiment hands over.
 
     Args:
-        experiment: its name.
+        experiment: name of the experiment.
         config: plain values for ``result.json``.
-        models: their names, in the order in which they learn.
-        known: all names.
+        models: names of the models, in the order in which they learn.
+        known: names of all known models.
         env: id of the environment.
-        make_env: makes it.
-        make_agent: makes an agent of a model's name; initial weights from torch's generator.
-        algorithm: RLlib's settings of a model; takes its name, and what makes the agent.
-        batch: steps of an iteration.
-        steps: of the environment, of each model.
-        address: of a Ray cluster; None starts Ray here.
-        runners: processes that play.
+        make_env: function that makes the environment.
+        make_agent: function that makes an agent by model name; torch's generator draws its weights.
+        algorithm: RLlib's settings of a model, from its name and the function that makes the agent.
+        batch: number of steps per iteration.
+        steps: number of environment steps per model.
+        address: address of a Ray cluster; None starts Ray here.
+        runners: number of processes that play.
         enough: mean return of a hundred iterations at which training ends.
-        episodes: by which a trained model is judged.
-        most: steps of such an episode.
-        frames: observations are pictures.
-        drawn: actions of these episodes are drawn, since all begin alike.
+        episodes: number of episodes by which a trained model is judged.
+        most: maximum number of steps of such an episode.
+        frames: whether observations are images.
+        drawn: whether actions of these episodes are sampled, because all begin alike.
     """
 
     experiment: str
@@ -85,12 +85,12 @@ class Work:
 
     @property
     def iterations(self) -> int:
-        """Of each model."""
+        """Number of iterations per model."""
         return -(-self.steps // self.batch)
 
 
 def two_biases(core: RNN | LSTM) -> nn.Module:
-    """With torch's second bias, as the paper's code has it."""
+    """Adds torch's second bias, as in the paper's code."""
     bound = core.hidden_size**-0.5
     bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
     nn.init.uniform_(bias, -bound, bound)
@@ -98,15 +98,15 @@ def two_biases(core: RNN | LSTM) -> nn.Module:
 
 
 def lstm(inputs: int, size: int) -> nn.Module:
-    """The paper's LSTM of an input and a hidden size."""
+    """Returns the paper's LSTM from an input and a hidden size."""
     return two_biases(LSTM(inputs, size))
 
 
 def checked_spaces(make_env: Callable[[], Any]) -> tuple[Any, Any]:
-    """Spaces of observations and of actions, as a check that all is there.
+    """Returns spaces of observations and actions; also checks that everything is installed.
 
     Raises:
-        InputError: if packages are missing, or the environment is not there.
+        InputError: packages or the environment are missing.
     """
     if workers() > 1:
         raise InputError("torchrun has more than one worker; expected Ray: see --address")
@@ -118,7 +118,7 @@ def checked_spaces(make_env: Callable[[], Any]) -> tuple[Any, Any]:
 
 
 def check_runners(runners: int) -> None:
-    """Raises InputError if there are too few CPUs: processes would wait for ever to be started."""
+    """Raises InputError if there are too few CPUs: processes would wait forever to start."""
     import ray
 
     cpus = int(ray.cluster_resources().get("CPU", 0))
@@ -129,7 +129,7 @@ def check_runners(runners: int) -> None:
 
 
 def seeded(make: Callable[[], Agent], seed: int, place: int) -> Agent:
-    """An agent with its own initial weights, the same wherever it is made."""
+    """Returns an agent with its own initial weights, the same wherever it is made."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, place).initial_seed())
         return make()
@@ -141,16 +141,16 @@ def measure(
     """Trains the models one after the other, then lets each play.
 
     Args:
-        work: what to train.
-        session: where, on what, with which seed.
-        claims: of the metrics.
+        work: models to train, and how.
+        session: run folder, data, seed and device.
+        claims: function from metrics to claims.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a checkpoint to resume is unusable, or there is no cluster.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a checkpoint to resume is unusable, or there is no cluster.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     nets = networks(work.models, work.known, (session.seed,), work.make_agent)
     with _ray(work.address):
@@ -177,7 +177,7 @@ def measure(
 
 
 def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
-    """A connection to Ray; a trial of a sweep has one already."""
+    """Returns a connection to Ray; a trial of a sweep has one already."""
     import ray
 
     return contextlib.nullcontext() if ray.is_initialized() else cluster(address)
@@ -202,7 +202,7 @@ def _train(work: Work, session: Session, loop: Loop, name: str, place: int) -> N
 
 
 def _judged(work: Work, net: Agent, seed: int) -> tuple[dict[str, float], Trace]:
-    """Figures of a trained model, and how an episode went."""
+    """Returns figures of a trained model, and the trace of an episode."""
     games, trace = play_episodes(
         net, work.make_env, work.episodes, seed + 1000, work.most, work.drawn
     )
@@ -216,7 +216,7 @@ def _judged(work: Work, net: Agent, seed: int) -> tuple[dict[str, float], Trace]
 
 
 def _ends(work: Work, session: Session) -> dict[str, float]:
-    """Mean return in the first and in the last tenth of each model's training, and its steps."""
+    """Returns each model's mean return in the first and last tenth of training, and its steps."""
     found: dict[str, float] = {}
     for name in work.models:
         rows = [row for row in session.run.records() if row["phase"] == name]
@@ -230,7 +230,7 @@ def _ends(work: Work, session: Session) -> dict[str, float]:
 
 
 def _kept(trace: Trace, frames: bool) -> dict[str, Tensor]:
-    """What the report draws: of pictures, some from the middle of the episode."""
+    """Returns arrays for the report; of frames, some from the middle of the episode."""
     kept = trace._asdict()
     if frames:
         middle = len(trace.observations) // 2
@@ -253,5 +253,5 @@ def _result(work: Work, session: Session) -> dict[str, Any]:
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """A configuration as plain values."""
+    """Returns a configuration as plain values."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}

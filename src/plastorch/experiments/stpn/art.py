@@ -1,4 +1,4 @@
-"""Associative retrieval by short-term plasticity neurons and all they are compared with.
+"""Associative retrieval by short-term plasticity neurons and the models compared with them.
 
 Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
 Forget*, ICML 2022.
@@ -31,9 +31,9 @@ class Model(NamedTuple):
     """A model of the comparison."""
 
     hidden_size: int
-    """The paper's: all models have about as many parameters."""
+    """Hidden size, as in the paper: all models have about as many parameters."""
     make: Callable[[int, bool], nn.Module]
-    """The core of a hidden size, faithful to the paper's code or not."""
+    """Function that makes the core from a hidden size, faithful to the paper's code or not."""
 
 
 def _stpn(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
@@ -42,7 +42,7 @@ def _stpn(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
 
 
 def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
-    """The paper's code leaves out the bias, does not rescale F, and squashes it."""
+    """Returns an STPNf; the paper's code has no bias, does not rescale F, and squashes it."""
     if not faithful:
         return STPN(SYMBOLS, size, plasticity="feedforward", scalar=scalar)
     unit = STPN(SYMBOLS, size, plasticity="feedforward", norm="efficacy", scalar=scalar, bias=False)
@@ -65,9 +65,9 @@ MODELS = {
     "fast-weights": Model(20, lambda size, faithful: FastWeights(SYMBOLS, size, faithful=faithful)),
     "modulated": Model(17, lambda size, faithful: ModulatedPlasticity(SYMBOLS, size)),
 }
-"""The paper's nine, and an RNN with rows of norm 1: how much energy normalisation saves alone."""
+"""The paper's nine, and an RNN with rows of norm 1, to see how much energy that alone saves."""
 ABLATIONS = ("stpn-scalar", "stpnf", "stpnf-scalar")
-"""STPN with less: one decay and rate for all synapses, no recurrence, neither."""
+"""STPN with less: one decay and rate for all synapses, no recurrence, or neither."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, then tests them.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a checkpoint to resume is unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a checkpoint to resume is unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     check_parts(batch_size=config.batch_size)
     sizes = (config.train_sequences, 10_000, 20_000)
@@ -157,7 +157,7 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
 
 
 def claims(config: ArtConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
-    """What the paper's abstract says, as far as the models that were trained can tell."""
+    """Returns the claims of the paper's abstract that the trained models can test."""
 
     def of(kind: str) -> dict[str, float]:
         ends = {name: field(name, kind) for name in config.models}

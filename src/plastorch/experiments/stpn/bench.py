@@ -19,7 +19,7 @@ PEER = "plain PyTorch, a loop over steps"
 
 
 class Size(NamedTuple):
-    """What a row measures."""
+    """Sizes of a row."""
 
     name: str
     hidden: int
@@ -43,20 +43,20 @@ AGAINST_LSTM = Size("train-step-lstm-h64", 64, 20, 20)
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
-    """What the sequences are, and the rows of the group as they are measured."""
+    """Returns a description of the sequences, and the rows of the group as they are measured."""
     return {"name": "one-hot sequences", "symbols": SYMBOLS}, measure(SIZES, AGAINST_LSTM)
 
 
 def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> Iterator[Row]:
-    """Measures row by row: a training step, from the input to the updated parameters.
+    """Measures row by row a training step, from the input to the updated parameters.
 
     Args:
-        sizes: of the rows against the plain loop.
-        against_lstm: of the row against ``nn.LSTM`` with as many parameters.
-        batch: samples of a step.
+        sizes: sizes of the rows against the plain loop.
+        against_lstm: sizes of the row against ``nn.LSTM`` with as many parameters.
+        batch: samples per step.
 
     Yields:
-        One row each.
+        One row at a time.
     """
     for size in sizes:
         layer = STPN(SYMBOLS, size.hidden)
@@ -69,7 +69,7 @@ def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> 
 
 
 def matched_lstm(layer: STPN) -> nn.LSTM:
-    """The LSTM whose number of parameters is nearest."""
+    """Returns the LSTM whose number of parameters is nearest."""
     wanted = sum(parameter.numel() for parameter in layer.parameters())
     inputs = layer.input_size
     size = min(range(1, wanted), key=lambda h: abs(4 * h * (inputs + h + 2) - wanted))
@@ -77,7 +77,7 @@ def matched_lstm(layer: STPN) -> nn.LSTM:
 
 
 def _row(size: Size, layer: STPN, peer: nn.Module, name: str, batch: int) -> Row:
-    """A training step of both sides on the same sequences, and what each keeps for its gradient."""
+    """Measures a training step of both sides on the same sequences, and memory for the gradient."""
     random = generator(0)
     symbols = torch.randint(SYMBOLS, (size.steps, batch), generator=random)
     x = F.one_hot(symbols, SYMBOLS).float()
@@ -93,7 +93,7 @@ def _row(size: Size, layer: STPN, peer: nn.Module, name: str, batch: int) -> Row
 
 
 def _trainer(core: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
-    """One update of a core and a readout of its last activity, by Adam."""
+    """Returns an update by Adam of a core and of a readout of its last activity."""
     with torch.no_grad():
         readout = nn.Linear(core(x[:1])[0].shape[-1], SYMBOLS)
     optimizer = torch.optim.Adam([*core.parameters(), *readout.parameters()])
@@ -108,9 +108,9 @@ def _trainer(core: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
 
 
 def gradients_agree(layer: STPN, peer: nn.Module, x: Tensor) -> bool:
-    """Whether both sides' gradients of some samples are the same, to 1e-9 of the largest.
+    """Whether both sides' gradients of some samples agree, to 1e-9 of the largest.
 
-    In double precision: over many steps, rounding in single precision grows beyond 1e-5.
+    This is in double precision: over many steps, single-precision rounding grows beyond 1e-5.
     """
     gradients = []
     for core in (deepcopy(layer).double(), deepcopy(peer).double()):
@@ -123,7 +123,7 @@ def gradients_agree(layer: STPN, peer: nn.Module, x: Tensor) -> bool:
 
 
 def kept_mb(core: nn.Module, x: Tensor) -> float:
-    """Megabytes that are kept from a forward pass for its backward pass."""
+    """Returns the megabytes that a forward pass keeps for its backward pass."""
     sizes: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:

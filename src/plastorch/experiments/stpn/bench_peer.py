@@ -10,7 +10,7 @@ class PeerSTPN(nn.Module):
     """STPNr in mode ``pre``: a loop over steps, differentiated by autograd.
 
     Args:
-        layer: ours, of one layer and default settings, whose parameters it copies.
+        layer: our layer, of one layer and default settings, whose parameters are copied.
     """
 
     weight: Tensor
@@ -25,7 +25,7 @@ class PeerSTPN(nn.Module):
             self.register_parameter(name, nn.Parameter(parameter.detach().clone()))
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Activities [T, B, H] and the last state, of sequences [T, B, I]."""
+        """Returns activities [T, B, H] and the last state, for sequences [T, B, I]."""
         h = x.new_zeros(x.shape[1], self.hidden_size)
         memory = x.new_zeros(x.shape[1], *self.weight.shape)
         outputs = []

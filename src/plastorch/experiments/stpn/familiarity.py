@@ -25,22 +25,22 @@ from plastorch.stp.familiarity import FamiliarityNet, FamiliarityTraining, HebbF
 
 FEATURES = 100
 TESTED = range(1, 20)
-"""Steps R from an item to its repeat, on which each model is tested."""
+"""Steps R from an item to its repeat on which each model is tested."""
 UPDATES = {("dat", 3): 3000, ("inf", 3): 1600, ("inf", 6): 3500}
-"""Published, by mode and R."""
+"""Published number of updates, by mode and R."""
 
 
 class Model(NamedTuple):
     """A model of the comparison."""
 
     hidden_size: int
-    """The paper's: all models have about as many parameters."""
+    """Hidden size, as in the paper: all models have about as many parameters."""
     make: Callable[[int], nn.Module]
-    """The core of a hidden size."""
+    """Function that makes the core from a hidden size."""
 
 
 def _normal(unit: STPN) -> STPN:
-    """W and b start as in the paper's code for this task."""
+    """Initializes W and b as in the paper's code for this task."""
     weight = unit.get_parameter("cells.0.weight")
     nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
     nn.init.normal_(unit.get_parameter("cells.0.bias"))
@@ -48,7 +48,7 @@ def _normal(unit: STPN) -> STPN:
 
 
 def _unit(size: int, rate: float, **settings: Any) -> STPN:
-    """Γ starts in ±rate."""
+    """Returns an STPN whose Γ starts in ±rate."""
     unit = _normal(STPN(FEATURES, size, **settings))
     nn.init.uniform_(unit.get_parameter("cells.0.weight_gamma"), -rate, rate)
     return unit
@@ -106,15 +106,15 @@ def measure(config: FamiliarityConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, and tests each on all R.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a checkpoint to resume is unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a checkpoint to resume is unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     if session.quick:
         steps, updates = min(config.steps, 500), min(config.length, 20)
@@ -142,13 +142,13 @@ def measure(config: FamiliarityConfig, session: Session) -> dict[str, Any]:
 
 
 def network(name: str) -> FamiliarityNet:
-    """A model of that name."""
+    """Returns a new model by name."""
     model = MODELS[name]
     return FamiliarityNet(model.make(model.hidden_size), model.hidden_size)
 
 
 def metrics(config: FamiliarityConfig, records: list[Record]) -> dict[str, float]:
-    """Of each model, what the log has of its test at the R of its training."""
+    """Returns each model's logged test figures at the R of its training."""
     found: dict[str, float] = {}
     for name in (name for name in MODELS if name in config.models):
         (row,) = (
@@ -165,16 +165,16 @@ def metrics(config: FamiliarityConfig, records: list[Record]) -> dict[str, float
 def claims(
     config: FamiliarityConfig, metrics: dict[str, float], novel: float, quick: bool
 ) -> list[Claim]:
-    """How STPN does beside the others, at the R of its training.
+    """Returns claims that compare STPN with the other models, at the R of its training.
 
     Args:
-        config: of the run.
-        metrics: of its models.
+        config: settings of the run.
+        metrics: metrics of its models.
         novel: share of new items in the test stream.
         quick: whether it was a smoke run.
 
     Returns:
-        A claim per comparison that the trained models allow.
+        One claim per comparison that the trained models allow.
     """
     if "stpn" not in config.models:
         return []
@@ -206,7 +206,7 @@ def claims(
 def _drawn(
     config: FamiliarityConfig, session: Session, repeat: int, *path: int
 ) -> FamiliarityStream:
-    """A stream; equal paths give equal ones."""
+    """Returns a stream; equal paths give equal streams."""
     random = generator(session.seed, *path)
     return familiarity_stream(config.steps, repeat, FEATURES, random).to(session.device)
 

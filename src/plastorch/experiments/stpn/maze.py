@@ -1,4 +1,4 @@
-"""Exploration of a maze by short-term plasticity neurons and all they are compared with.
+"""Exploration of a maze by short-term plasticity neurons and the models compared with them.
 
 Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
 Forget*, ICML 2022.
@@ -28,11 +28,11 @@ from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
 
 EPISODES, AT_ONCE = 2048, 64
-"""That a trained model is judged by; plastic synapses of so many agents fit a processor's cache."""
+"""Episodes that judge a trained model; synapses of so many at once fit a CPU's cache."""
 LONG = 5000
-"""Iterations from which on claims are asserted; networks without plasticity gain little then."""
+"""Iterations from which on claims are asserted; without plasticity, little is gained later."""
 POINTS = 40
-"""Of a model's curve in the result; the log has more."""
+"""Number of points of a model's curve in the result; the log has more."""
 Variant = Literal["corrected", "faithful"]
 
 
@@ -40,15 +40,15 @@ class Model(NamedTuple):
     """A model of the comparison."""
 
     hidden_size: int
-    """The paper's: the main models have about as many parameters, the others a third of them."""
+    """Hidden size, as in the paper: main models have about as many parameters, others a third."""
     make: Callable[[int, bool], nn.Module]
-    """The core of a hidden size, faithful to the paper's code or not."""
+    """Function that makes the core from a hidden size, faithful to the paper's code or not."""
     gates: int = 1
     """Rows of weights per neuron."""
 
 
 def _rnn(size: int, faithful: bool) -> nn.Module:
-    """Starts with weak, positive recurrent weights."""
+    """Returns an RNN that starts with weak, positive recurrent weights."""
     core = RNN(OBSERVATION, size)
     parameter, bound = core.network.get_parameter, OBSERVATION**-0.5
     nn.init.uniform_(parameter("weight_ih_l0"), -bound, bound)
@@ -58,7 +58,7 @@ def _rnn(size: int, faithful: bool) -> nn.Module:
 
 
 def _lstm(size: int, faithful: bool) -> nn.Module:
-    """Has two biases, as torch's own."""
+    """Returns an LSTM with two biases, as torch's own."""
     core = LSTM(OBSERVATION, size)
     bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
     nn.init.uniform_(bias, -(size**-0.5), size**-0.5)
@@ -66,7 +66,7 @@ def _lstm(size: int, faithful: bool) -> nn.Module:
 
 
 def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
-    """The paper's code leaves out the bias and does not rescale F."""
+    """Returns an STPNf; the paper's code leaves out the bias and does not rescale F."""
     norm: Any = "efficacy" if faithful else "pre"
     return STPN(
         OBSERVATION, size, plasticity="feedforward", norm=norm, scalar=scalar, bias=not faithful
@@ -79,7 +79,7 @@ MAIN = {
     "lstm": Model(47, _lstm, gates=4),
     "modulated": Model(73, lambda size, faithful: ModulatedPlasticity(OBSERVATION, size)),
 }
-"""The paper's comparison."""
+"""Models of the paper's comparison."""
 MODELS = MAIN | {
     "stpn-pre": Model(30, lambda size, faithful: STPN(OBSERVATION, size)),
     "stpn-scalar": Model(55, lambda size, faithful: STPN(OBSERVATION, size, scalar=True)),
@@ -87,7 +87,7 @@ MODELS = MAIN | {
     "stpnf-scalar": Model(181, lambda size, faithful: _stpnf(size, faithful, True)),
     "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful=faithful)),
 }
-"""With the paper's ablations."""
+"""The same, with the paper's ablations."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class MazeConfig(Settings):
         super().__post_init__()
         check_names("models", self.models, MODELS)
         cells = int(walls(self.size).logical_not().sum())
-        check_memory(2 * 8 * cells**2, size=self.size)  # of what is expected of random actions
+        check_memory(2 * 8 * cells**2, size=self.size)  # for the expectation of random actions
         hidden = max(MODELS[name].hidden_size for name in self.models)
         played = 4 * (OBSERVATION + hidden) * self.steps * self.agents
         check_memory(played, steps=self.steps, agents=self.agents)
@@ -139,15 +139,15 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, then lets them play on without learning.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if a checkpoint to resume is unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: a checkpoint to resume is unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     if session.quick:
         config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
@@ -185,11 +185,11 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
 
 
 def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
-    """How each model learned: means over equal spans of its training, as far as there is a record.
+    """Returns each model's learning curve: means over equal spans of its training, if recorded.
 
     Args:
-        records: of :class:`plastorch.rl.a2c.ActorCriticTraining`, of all models.
-        iterations: of each.
+        records: records of :class:`plastorch.rl.a2c.ActorCriticTraining`, of all models.
+        iterations: number of iterations per model.
 
     Returns:
         By model and span, the last ``iteration``, and mean ``reward`` and ``energy_per_neuron``.
@@ -214,23 +214,23 @@ def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[st
 
 
 def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) -> dict[str, float]:
-    """What a trained model gains and what it costs.
+    """Measures the reward and the energy of a trained model.
 
     Args:
         net: the model.
-        model: its sizes.
-        maze: where it plays.
-        path: of numbers that seeds the episodes.
+        model: model with its sizes.
+        maze: maze to play in.
+        path: path of numbers that seeds the episodes.
 
     Returns:
-        Reward of an episode, and the standard error of that mean; energy of a step, of the whole
+        Reward of an episode, and the standard error of its mean; energy of a step, of the whole
         network and per neuron (per gate of an LSTM, as in the paper); trained parameters.
     """
     played = [
         play(net, maze, AT_ONCE, generator(*path, part)) for part in range(EPISODES // AT_ONCE)
     ]
     rewards = torch.cat([episode.rewards.sum(0).double() for episode in played])
-    # It differs little from agent to agent, and takes longer than to play.
+    # It differs little from agent to agent, and takes longer than playing.
     energy = fmean(mean_energy(net, episode.observations) for episode in played[:4])
     return {
         "reward": float(rewards.mean()),
@@ -242,7 +242,7 @@ def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) 
 
 
 def claims(config: MazeConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
-    """What the paper's abstract says, as far as the models that were trained can tell."""
+    """Returns the claims of the paper's abstract that the trained models can test."""
     if "stpn" not in config.models:
         return []
     same_maze = (config.size, config.steps) == (MazeConfig.size, MazeConfig.steps)

@@ -34,10 +34,10 @@ NAMES = {
     "fast-weights": "fast weights",
     "modulated": "modulated",
 }
-"""Of the models; a phase of the log that is called by one of them is its training."""
+"""Names of the models; a phase of the log with one of these names is that model's training."""
 
 TESTS = "generalisation-"
-"""What the phase of a model's test starts with, instead of its training."""
+"""Prefix of the phase of a model's test."""
 FIGURES = (
     (
         "",
@@ -109,19 +109,19 @@ FIGURES = (
         "models learned one number of steps only.",
     ),
 )
-"""Phases' prefix, what counts their course, field, title and caption."""
+"""Prefix of the phases, field of the x axis, field of the y axis, title and caption."""
 
 
 def draw_models(
     courses: Mapping[str, Sequence[Row]], x: str, field: str, theme: Theme = LIGHT
 ) -> "Figure":
-    """A field of the log in the course of training, one line per model.
+    """Draws a field of the log in the course of training, one line per model.
 
     Args:
-        courses: per model, rows with ``x`` and the field.
-        x: what counts the course, such as "epoch".
-        field: what is drawn; an accuracy in per cent.
-        theme: colours.
+        courses: rows with ``x`` and the field, by model.
+        x: field of the x axis, such as "epoch".
+        field: field to draw; an accuracy in per cent.
+        theme: colors.
 
     Returns:
         A figure with one axes.
@@ -149,7 +149,7 @@ def draw_models(
 
 
 def panels(run: RunData) -> list[Panel]:
-    """The figures of a run of several recurrent models that it has data for.
+    """Returns the figures that a run of several recurrent models has data for.
 
     Example:
         >>> from pathlib import Path
@@ -162,7 +162,7 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _is_drawn(phase: str) -> bool:
-    """Whether a phase has figures here, or none, and needs no plain curves."""
+    """Whether a phase has its own figures here, or none, and needs no plain curves."""
     return phase.removeprefix(TESTS) in NAMES
 
 

@@ -1,4 +1,4 @@
-"""Balancing a pole by short-term plasticity neurons and what they are compared with.
+"""Balancing a pole by short-term plasticity neurons and the models compared with them.
 
 Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
 Forget*, ICML 2022. Its agents see MuJoCo's InvertedPendulum-v2, ours InvertedPendulum-v5.
@@ -25,28 +25,28 @@ from plastorch.stp import STPN
 from plastorch.stp.baselines import MLP, RNN
 
 EPISODES = 20
-"""Episodes that a trained model is judged by."""
+"""Number of episodes by which a trained model is judged."""
 SOLVED = 950.0
-"""Mean return, of 1000 at most."""
+"""Mean return that solves the task, of at most 1000."""
 LONG = 100_000
-"""Steps from which on claims are asserted."""
+"""Number of steps from which on claims are asserted."""
 
 
 class Protocol(NamedTuple):
-    """How agents learn."""
+    """Settings of the agents' learning."""
 
     steps: int
-    """Of the environment, for each model."""
+    """Number of environment steps per model."""
     learning_rate: float
-    """Of Adam, at the start."""
+    """Learning rate of Adam at the start."""
     rate_ends: int | None
-    """Steps after which the learning rate would be 0; None is the end of the training."""
+    """Number of steps after which the learning rate would be 0; None is the end of the training."""
     minibatch: int
-    """Steps of an update."""
+    """Number of steps per update."""
     value_clip: float
     """Squared error of a value beyond which it has no gradient."""
     value_weight: float
-    """Of the value's loss."""
+    """Weight of the value's loss."""
     entropy: float
     """Weight of the entropy of actions."""
 
@@ -55,13 +55,13 @@ PROTOCOLS = {
     "paper": Protocol(1_000_000, 3e-4, 400_000_000, 64, 10.0, 1.0, 0.01),
     "short": Protocol(300_000, 1e-3, None, 256, 1e9, 0.05, 0.01),
 }
-"""The published settings; and ours, in which values far from the truth are learned, too."""
+"""Published settings; and ours, in which values far from the truth are learned too."""
 BATCH = 2048
-"""Steps between updates."""
+"""Number of steps between updates."""
 EPOCHS = 10
-"""Passes over each batch."""
+"""Number of passes over each batch."""
 QUICK = 512
-"""Steps of a smoke run."""
+"""Number of steps of a smoke run."""
 
 
 def _stpnf(inputs: int, size: int) -> nn.Module:
@@ -78,7 +78,7 @@ MODELS = {
     "rnn": Model(64, _rnn),
     "mlp": Model(64, MLP),
 }
-"""All of the same width, not of the same size, as published."""
+"""Models of the same width but different sizes, as published."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class PendulumConfig(Settings):
 
 
 def agent(inputs: int, numbers: int, name: str) -> Agent:
-    """A model of that name, for observations of so many numbers and a policy that gives so many."""
+    """Returns a new model by name, for an observation size and a number of policy outputs."""
     model = MODELS[name]
     core = model.make(inputs, model.hidden_size)
     return Agent(nn.Identity(), core, model.hidden_size, numbers)
@@ -126,16 +126,16 @@ def measure(config: PendulumConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, then lets each play 20 episodes.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if packages, the environment or the cluster are missing, or a checkpoint to
+        InputError: packages, the environment or the cluster are missing, or a checkpoint to
             resume is unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     if session.quick:
         config = replace(config, steps=QUICK)
@@ -197,7 +197,7 @@ def _algorithm(
 
 
 def claims(config: PendulumConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
-    """What is asked of the pendulum, and what the paper's abstract says of energy."""
+    """Returns the claims about the pendulum, and about energy as in the paper's abstract."""
     if "stpn" not in config.models:
         return []
     ordinary = config.env == PendulumConfig.env and config.settings.steps >= LONG and not quick

@@ -25,45 +25,45 @@ from plastorch.rl.training import ppo
 from plastorch.stp import STPN
 
 EPISODES = 5
-"""Games that a trained model is judged by, with actions drawn: all games begin alike."""
+"""Number of games that judge a trained model, with sampled actions: all games begin alike."""
 MOST = 108_000
-"""Frames of a game, as the emulator has it."""
+"""Maximum number of frames of a game, as in the emulator."""
 ENOUGH = 20.99
-"""Mean return at which training ends; 21 is the most."""
+"""Mean return at which training ends; 21 is the maximum."""
 LONG = 500_000
-"""Steps from which on the claims of a short training are asserted."""
+"""Number of steps from which on the claims of a short training are asserted."""
 
 NONE = 1e9
-"""A bound that nothing comes near."""
+"""Bound that is never reached."""
 
 
 class Protocol(NamedTuple):
-    """How agents learn."""
+    """Settings of the agents' learning."""
 
     steps: int
-    """Of the environment, for each model."""
+    """Number of environment steps per model."""
     frame_skip: int
-    """Frames for which an action is held."""
+    """Number of frames for which an action is held."""
     runners: int
-    """Processes that play; 0 plays in the one that learns."""
+    """Number of processes that play; with 0, the learner plays."""
     envs: int
-    """Games that each plays side by side."""
+    """Number of games that each plays side by side."""
     batch: int
-    """Steps between updates."""
+    """Number of steps between updates."""
     minibatch: int
-    """Steps of an update."""
+    """Number of steps per update."""
     epochs: int
-    """Passes over each batch."""
+    """Number of passes over each batch."""
     rates: dict[str, float]
-    """Learning rate at the start, of each model."""
+    """Initial learning rate of each model."""
     rate_ends: int | None
-    """Steps after which it would be 0; None is the end of the training."""
+    """Number of steps after which it would be 0; None is the end of the training."""
     trace: float
-    """λ of generalised advantage estimation."""
+    """λ of generalized advantage estimation."""
     clip: float
-    """Change of an action's probability that still has a gradient."""
+    """Largest change of an action's probability that still has a gradient."""
     gradient_norm: float
-    """Where gradients are clipped."""
+    """Norm at which gradients are clipped."""
 
 
 PROTOCOLS = {
@@ -97,8 +97,8 @@ PROTOCOLS = {
     ),
 }
 """The paper's advantage actor-critic, which RLlib no longer has: with one pass over one batch,
-proximal policy optimisation is the same but that RLlib scales advantages to deviate by 1. And one
-for a machine without a cluster."""
+proximal policy optimization is the same, except that RLlib scales advantages to deviation 1. And
+one for a machine without a cluster."""
 
 
 def _stpn(inputs: int, size: int) -> nn.Module:
@@ -106,7 +106,7 @@ def _stpn(inputs: int, size: int) -> nn.Module:
 
 
 MODELS = {"stpn": Model(64, _stpn), "lstm": Model(48, lstm)}
-"""Of about the same number of parameters."""
+"""Models with about the same number of parameters."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class PongConfig(Settings):
 
 
 def agent(actions: int, name: str) -> Agent:
-    """A model of that name, for frames and so many actions."""
+    """Returns a new model by name, for frames and a number of actions."""
     model = MODELS[name]
     core = model.make(FEATURES, model.hidden_size)
     return Agent(FrameEncoder(), core, model.hidden_size, actions)
@@ -156,16 +156,16 @@ def measure(config: PongConfig, session: Session) -> dict[str, Any]:
     """Trains the models one after the other, then lets each play.
 
     Args:
-        config: what to train.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if packages, the game or the cluster are missing, or a checkpoint to resume is
+        InputError: packages, the game or the cluster are missing, or a checkpoint to resume is
             unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     settings = config.settings
     if session.quick:
@@ -226,7 +226,7 @@ def _algorithm(
 
 
 def claims(config: PongConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
-    """That returns rise, and of the published training what the paper says."""
+    """Claims that returns rise, and of the published training what the paper says."""
     if "stpn" not in config.models:
         return []
     settings, published = config.settings, PROTOCOLS["paper"]

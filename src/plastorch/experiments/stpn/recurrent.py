@@ -1,4 +1,4 @@
-"""What experiments share that train several recurrent models one after the other."""
+"""Shared parts of experiments that train several recurrent models one after the other."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,13 +16,13 @@ def networks(
     path: tuple[int, ...],
     make: Callable[[str], nn.Module],
 ) -> nn.ModuleDict:
-    """A run's models, each with initial weights of its own, whichever others there are.
+    """Returns a run's models; a model's initial weights don't depend on which others there are.
 
     Args:
-        models: their names.
+        models: names of the models.
         known: all names, in the order in which models learn.
-        path: of numbers that seeds initial weights.
-        make: a model of a name, its weights drawn by torch's global generator.
+        path: path of numbers that seeds initial weights.
+        make: function that makes a model by name with weights from torch's global generator.
 
     Example:
         >>> list(networks(["b"], ["a", "b"], (0,), lambda name: nn.Linear(1, 1)))
@@ -38,7 +38,7 @@ def networks(
 
 
 def field(name: str, kind: str) -> str:
-    """What a figure of a model is called among the metrics.
+    """Returns the name of a model's figure among the metrics.
 
     Example:
         >>> field("fast-weights", "energy")

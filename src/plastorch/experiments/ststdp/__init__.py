@@ -1,4 +1,4 @@
-"""Short-term STDP: a spiking circuit that infers what it sees in scenes that change."""
+"""Short-term STDP: a spiking circuit that infers what it sees in changing scenes."""
 
 from plastorch.experiments.registry import Experiment
 

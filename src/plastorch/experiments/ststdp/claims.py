@@ -1,4 +1,4 @@
-"""What the log of a ststdp-digits run comes to: its metrics, and claims."""
+"""Metrics and claims of a ststdp-digits run from its log."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ RECURRENT_NETS = ("rnn", "gru", "lstm", "stpn")
 
 
 def selected(records: Sequence[Record], transform: str, model: str) -> Record:
-    """The line of the setting that was best on validation streams; the first of equals.
+    """Returns the record of the setting that was best on validation streams; the first of equals.
 
     Example:
         >>> rows = [{"transform": "scale", "model": "static", "kappa": k,
@@ -33,7 +33,7 @@ def selected(records: Sequence[Record], transform: str, model: str) -> Record:
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """The figures of a run by name.
+    """Returns the figures of a run by name.
 
     Args:
         records: lines of ``metrics.jsonl``.
