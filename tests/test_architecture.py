@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "learning": {"engine"},
     "data": {"engine"},
     "engine": set(),
-    "report": {"engine", "data"},
+    "report": {"engine"},
     "bench": {"engine"},
     "experiments": {*BELOW, *ROOMS, "report", "bench"},
 }
