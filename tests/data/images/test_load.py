@@ -11,11 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plastorch import data
 from plastorch.data import ImageSet, data_root, load_images
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.images import load as images
 from plastorch.data.images.imageset import fingerprint
 from plastorch.data.images.user_folder import SIDES
+from plastorch.data.locate import find_set
 from plastorch.engine.errors import InputError
 
 IMAGES = [name for name, entry in CATALOGUE.items() if entry.layout in SIDES and name != "mnist"]
@@ -23,7 +24,7 @@ IMAGES = [name for name, entry in CATALOGUE.items() if entry.layout in SIDES and
 
 def _real(name: str) -> ImageSet:
     root = os.environ.get("PLASTORCH_DATA")
-    if not root or images.find_set(CATALOGUE[name], Path(root)) is None:
+    if not root or find_set(CATALOGUE[name], Path(root)) is None:
         pytest.skip(f"{name} is not in $PLASTORCH_DATA")
     return load_images(name, root)
 
@@ -66,12 +67,12 @@ def test_embedded_digits(no_root):
     assert digits.train_labels[:6].tolist() == [5, 0, 4, 1, 9, 2]  # the official order
     # MNIST's mean brightness is 0.1307
     assert digits.train_images.double().mean() / 255 == pytest.approx(0.1307, abs=0.003)
-    assert Path(images.__file__).with_name("mnist_subset.npz").stat().st_size < 2e6
+    assert Path(data.__file__).with_name("mnist_subset.npz").stat().st_size < 2e6
 
 
 def test_embedded_digits_are_the_first_of_each_class():
     full = _real("mnist")
-    with np.load(Path(images.__file__).with_name("mnist_subset.npz")) as subset:
+    with np.load(Path(data.__file__).with_name("mnist_subset.npz")) as subset:
         for part, pixels, labels, count in (
             ("train", full.train_images, full.train_labels, 500),
             ("test", full.test_images, full.test_labels, 100),

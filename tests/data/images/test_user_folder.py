@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from plastorch.data import load_images
-from plastorch.data.images import user_folder as own
-from plastorch.data.images.trees import ENDINGS
+from plastorch.data.images.trees import ENDINGS, is_own_folder
 from plastorch.engine.errors import InputError
 
 
@@ -99,7 +98,7 @@ def test_other_folders_are_not_taken_for_classes(tmp_path, layout):
         shutil.rmtree(root / "dog")
     if layout == "no class":
         shutil.rmtree(root / "cat")
-    assert not own.is_own_folder(root)
+    assert not is_own_folder(root)
     with pytest.raises(InputError, match=f"data: {root} holds neither MNIST nor images by class"):
         load_images("mnist", root)
 

@@ -66,7 +66,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         load_table("iris", tmp_path)
     with pytest.raises(InputError, match=r"metadata is not in .*; to get it: .*archive\.ics"):
         load_table("adult", tmp_path)
-    with pytest.raises(InputError, match=r"holds no images; plastorch\.data\.tables reads"):
+    with pytest.raises(InputError, match=r"no images; plastorch\.data\.tables\.records reads it"):
         write(tmp_path, "adult", ADULT)
         load_images("metadata", tmp_path)
 
