@@ -1,4 +1,4 @@
-"""A run folder becomes a page, a folder of runs becomes a gallery."""
+"""Report pages of runs, and galleries of folders of runs."""
 
 from plastorch.report.load import RunData
 from plastorch.report.page import write_gallery, write_report, write_sweep

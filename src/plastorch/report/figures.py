@@ -1,4 +1,4 @@
-"""The figures of a report: data in, a matplotlib figure out. Nothing here touches pyplot."""
+"""Figures of a report: functions from data to matplotlib figures, without pyplot."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Layers = Mapping[int, Sequence[Row]]
-"""Rows of metrics per layer index, each sorted by "examples"."""
+"""Rows of metrics by layer index, each sorted by "examples"."""
 
 MAX_TILES = 120
 MAX_LABELLED = 10
@@ -35,11 +35,11 @@ _FEW_TILES = 24
 
 
 def learning_curve(rows: Sequence[Row], theme: Theme = LIGHT) -> "Figure":
-    """Train and test accuracy, in per cent, against the epoch.
+    """Draws train and test accuracy, in per cent, against the epoch.
 
     Args:
         rows: metrics with "epoch", "train_accuracy" and "test_accuracy" (fractions).
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure with one axes and two lines, test first.
@@ -65,11 +65,11 @@ def learning_curve(rows: Sequence[Row], theme: Theme = LIGHT) -> "Figure":
 
 
 def weight_norms(layers: Layers, theme: Theme = LIGHT) -> "Figure":
-    """Mean radius (weight norm) ± sd against examples seen, one panel per layer, with r = 1.
+    """Draws mean radius (weight norm) ± sd against examples seen, one panel per layer, with r = 1.
 
     Args:
-        layers: per layer, metrics with "examples", "radius_mean" and "radius_std".
-        theme: colours.
+        layers: metrics with "examples", "radius_mean" and "radius_std", by layer.
+        theme: colors.
 
     Returns:
         A figure with one axes per layer: first line the mean, second line r = 1.
@@ -96,11 +96,11 @@ def weight_norms(layers: Layers, theme: Theme = LIGHT) -> "Figure":
 
 
 def winner_probability(layers: Layers, theme: Theme = LIGHT) -> "Figure":
-    """Mean probability of the winning neuron, one line per layer.
+    """Draws the mean probability of the winning neuron, one line per layer.
 
     Args:
-        layers: per layer, metrics with "examples" and "winner_probability".
-        theme: colours.
+        layers: metrics with "examples" and "winner_probability", by layer.
+        theme: colors.
 
     Returns:
         A figure with one axes and one line per layer.
@@ -119,13 +119,13 @@ def winner_probability(layers: Layers, theme: Theme = LIGHT) -> "Figure":
 def field_curves(
     rows: Sequence[Row], x: str, fields: Sequence[str], theme: Theme = LIGHT
 ) -> "Figure":
-    """Any numeric fields of a log against `x`, one panel per field.
+    """Draws numeric fields of a log against `x`, one panel per field.
 
     Args:
         rows: metrics that have `x` and all `fields`.
         x: field of the horizontal axis.
-        fields: one panel each.
-        theme: colours.
+        fields: fields to draw, one panel each.
+        theme: colors.
 
     Returns:
         A figure with one axes per field.
@@ -144,17 +144,17 @@ def field_curves(
 
 
 def receptive_fields(filters: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
-    """First-layer weights as a grid of tiles, each filter scaled from its minimum to its maximum.
+    """Draws first-layer weights as a grid of tiles, each filter scaled to its own range.
 
     Args:
-        filters: [K, C, kh, kw] with C = 1 or 3.
-        theme: colours.
+        filters: weights [K, C, kh, kw] with C = 1 or 3.
+        theme: colors.
 
     Returns:
         A figure with one image.
 
     Raises:
-        InputError: another number of channels or dimensions.
+        InputError: the number of channels or dimensions is different.
 
     Example:
         >>> len(receptive_fields(np.ones((4, 3, 5, 5))).axes[0].images)
@@ -164,19 +164,19 @@ def receptive_fields(filters: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
 
 
 def mosaic(filters: NDArray[Any], limit: int = MAX_TILES) -> NDArray[np.float64]:
-    """Tiles of `receptive_fields` as one RGBA picture, in the order of the filters.
+    """Returns the tiles of `receptive_fields` as one RGBA image, in the order of the filters.
 
-    Of more than `limit` filters an even sample is shown.
+    If there are more than `limit` filters, an even sample is shown.
 
     Args:
-        filters: [K, C, kh, kw] with C = 1 or 3.
-        limit: most tiles to show.
+        filters: weights [K, C, kh, kw] with C = 1 or 3.
+        limit: maximum number of tiles.
 
     Returns:
-        [H, W, 4] in [0, 1]; gaps are transparent.
+        Image [H, W, 4] in [0, 1]; gaps are transparent.
 
     Raises:
-        InputError: another number of channels or dimensions.
+        InputError: the number of channels or dimensions is different.
 
     Example:
         >>> mosaic(np.ones((2, 1, 28, 28))).shape
@@ -190,12 +190,12 @@ def mosaic(filters: NDArray[Any], limit: int = MAX_TILES) -> NDArray[np.float64]
 
 
 def confusion(matrix: NDArray[Any], classes: Sequence[str], theme: Theme = LIGHT) -> "Figure":
-    """Confusion matrix: shade is the share of the true class, numbers are counts.
+    """Draws a confusion matrix: shade is the share of the true class, numbers are counts.
 
     Args:
-        matrix: [classes, classes] counts, rows are the true classes.
+        matrix: counts [classes, classes]; rows are the true classes.
         classes: names; with more than `MAX_LABELLED` of them neither names nor counts are drawn.
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure whose first axes has one image, in per cent of each row.
@@ -235,12 +235,12 @@ def confusion(matrix: NDArray[Any], classes: Sequence[str], theme: Theme = LIGHT
 def thumbnail(
     filters: NDArray[Any] | None, accuracy: Sequence[float], theme: Theme = LIGHT
 ) -> "Figure":
-    """A small picture for the gallery: the filters, or else the accuracy as a bare line.
+    """Draws a small image for the gallery: the filters, or else the accuracy as a bare line.
 
     Args:
-        filters: [K, C, kh, kw] with C = 1 or 3, or None.
+        filters: weights [K, C, kh, kw] with C = 1 or 3, or None.
         accuracy: test accuracy per epoch, used when there are no filters.
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure 1.6 inches wide with a transparent background.
@@ -262,7 +262,7 @@ def thumbnail(
 
 
 def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
-    """One field of the rows as an array.
+    """Returns one field of the rows as an array.
 
     Example:
         >>> column([{"epoch": 1}, {"epoch": 2}], "epoch").tolist()
@@ -279,7 +279,7 @@ def plot(
     index: int,
     name: str = "",
 ) -> None:
-    """Draw line number `index`, with markers if it has few points.
+    """Draws line number `index`, with markers if it has few points.
 
     Example:
         >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
@@ -309,7 +309,7 @@ def _examples(layers: Layers) -> NDArray[np.float64]:
 
 
 def examples_axis(axes: "Axes", examples: NDArray[np.float64], theme: Theme) -> None:
-    """Log scale where the examples span a decade: most of the learning is in the first steps.
+    """Sets a log scale if the examples span a decade: most of the learning is in the first steps.
 
     Example:
         >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
@@ -353,7 +353,7 @@ def _name_cells(
 
 
 def short(name: str) -> str:
-    """A class name in at most twelve characters.
+    """Shortens a class name to at most twelve characters.
 
     Example:
         >>> short("long-tailed macaque")

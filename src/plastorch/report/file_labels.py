@@ -1,4 +1,4 @@
-"""The page of a classifier of files, or of the labels that it gave."""
+"""Page of a file classifier, or of the labels that it assigned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from plastorch.report import html
 from plastorch.report.format import NBSP, number
 
 MOST_CLASSES = 100
-"""Classes that are shown; there are more in some tables."""
+"""Maximum number of classes that are shown; some tables have more."""
 
 
 class LabelledFile(NamedTuple):
@@ -17,38 +17,38 @@ class LabelledFile(NamedTuple):
     name: str
     label: str
     confidence: float
-    """From 0 to 1."""
+    """Confidence from 0 to 1."""
     keys: str
-    """What drove the label."""
+    """Keys that determined the label."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the page shows."""
+    """Contents of the page."""
 
     title: str
     lead: str
-    """What it is about, in a sentence."""
+    """Subject of the page, in a sentence."""
     counted: str
-    """What is counted: files with a label, records."""
+    """Name of what is counted: files with a label, records."""
     named: str
-    """What a confident or doubtful one is: File, Record."""
+    """Heading of confident and doubtful items: File, Record."""
     counts: Mapping[str, int]
-    """By class, the largest first."""
+    """Counts by class, the largest first."""
     facts: Sequence[tuple[str, str]]
     confident: Sequence[LabelledFile] = ()
-    """The surest first."""
+    """Files or records with the highest confidence, in decreasing order."""
     doubtful: Sequence[LabelledFile] = ()
-    """The least sure first."""
+    """Files or records with the lowest confidence, in increasing order."""
     tables: Mapping[str, Mapping[str, object]] | None = None
-    """Names and values under a title."""
+    """Names and values by title."""
 
 
 def labels_page(labels: Labels) -> str:
-    """A page of HTML that needs nothing else; all that comes from files is escaped.
+    """Returns a self-contained HTML page; all text that comes from files is escaped.
 
     Args:
-        labels: what it shows.
+        labels: contents of the page.
 
     Returns:
         The document.
@@ -80,7 +80,7 @@ def _more(classes: int) -> str:
 
 
 def _bars(counts: Mapping[str, int]) -> str:
-    """A bar per class, as long as its count."""
+    """Returns a bar per class, as long as its count."""
     longest = max(counts.values(), default=0) or 1
     rows = "".join(
         f"<div><dt>{_name(name)}</dt>"
@@ -92,7 +92,7 @@ def _bars(counts: Mapping[str, int]) -> str:
 
 
 def _files(title: str, named: str, files: Sequence[LabelledFile]) -> str:
-    """A table; on a phone each row becomes a card."""
+    """Returns a table; on a phone each row becomes a card."""
     if not files:
         return ""
     heads = (html.text(named), "Class", "Confidence", "Driven by")
@@ -117,6 +117,6 @@ def _row(file: LabelledFile) -> str:
 
 
 def _name(name: str) -> str:
-    """A name as it is; characters that would not be seen, or turn the text around, are spelt."""
+    """Returns a name with invisible and direction-changing characters spelled out."""
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     return f"<bdi>{html.text(''.join(shown))}</bdi>"

@@ -1,4 +1,4 @@
-"""Numbers, times and names in plain words, the same on every page."""
+"""Formatting of numbers, times and names, the same on every page."""
 
 import math
 import re
@@ -11,7 +11,7 @@ _NOT_A_HEADLINE = re.compile(r"(_s|_gb|_mb)$")
 
 
 def number(value: object) -> str:
-    """A number to four significant digits, thousands set apart.
+    """Formats a number to four significant digits, with separated thousands.
 
     Example:
         >>> number(0.123456), number(None), number(True)
@@ -27,7 +27,7 @@ def number(value: object) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in per cent with two decimals.
+    """Formats a fraction in per cent with two decimals.
 
     Example:
         >>> percent(0.8012).replace(NBSP, " ")
@@ -37,7 +37,7 @@ def percent(fraction: float) -> str:
 
 
 def measure(name: str, value: Any) -> str:
-    """A named figure: what is called an accuracy is a fraction and reads as per cent.
+    """Formats a named figure; accuracies are fractions and become per cent.
 
     Example:
         >>> measure("loss", 0.5), measure("test_accuracy", 0.5).replace(NBSP, " ")
@@ -48,7 +48,7 @@ def measure(name: str, value: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in the two units that matter.
+    """Formats a duration in its two largest units.
 
     Example:
         >>> [duration(s).replace(NBSP, " ") for s in (0.25, 42, 185, 4321)]
@@ -64,7 +64,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plain(name: str) -> str:
-    """A field name as words.
+    """Converts a field name to words.
 
     Example:
         >>> plain("test_accuracy")
@@ -74,7 +74,7 @@ def plain(name: str) -> str:
 
 
 def date(stamp: str) -> str:
-    """The date and time in a run folder's name; the name itself when there is none in it.
+    """Returns the date and time in a run folder's name, or the name itself if it has none.
 
     Example:
         >>> date("20260131-174502-seed0"), date("first-try")
@@ -89,13 +89,13 @@ def date(stamp: str) -> str:
 
 
 def headline(metrics: Mapping[str, float]) -> tuple[str, float] | None:
-    """The metric that stands for the run: test accuracy, else the first that is no cost.
+    """Returns the headline metric of a run: test accuracy, else the first that is not a cost.
 
     Args:
-        metrics: name to number.
+        metrics: values by name.
 
     Returns:
-        Name and value, or None when nothing has been measured.
+        Name and value, or None if nothing has been measured.
 
     Example:
         >>> headline({"train_s": 3.0, "reward": 200.0, "loss": 0.1})
@@ -107,7 +107,7 @@ def headline(metrics: Mapping[str, float]) -> tuple[str, float] | None:
 
 
 def verdict(claims: Sequence[Mapping[str, Any]]) -> str:
-    """How many of the asserted claims hold.
+    """Tells how many of the asserted claims hold.
 
     Example:
         >>> verdict([{"holds": True}, {"holds": False}, {"holds": None}])

@@ -1,4 +1,4 @@
-"""The gallery: every run of a folder on one page, grouped by experiment."""
+"""Gallery of all runs of a folder on one page, grouped by experiment."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class SweepEntry:
-    """A sweep: its folder relative to the gallery, its experiment, and how far it came."""
+    """A sweep: its folder relative to the gallery, its experiment, and its progress."""
 
     folder: PurePath
     experiment: str
@@ -38,16 +38,16 @@ def gallery(
     runs: Path,
     sweeps: Sequence[SweepEntry] = (),
 ) -> str:
-    """HTML of the gallery's main part.
+    """Returns the HTML of the gallery's main part.
 
     Args:
         entries: readable runs.
         unreadable: folder and reason of the others.
-        runs: the folder that holds them, to see which have a thumbnail.
-        sweeps: of some of these runs.
+        runs: folder of the runs, to find their thumbnails.
+        sweeps: sweeps of some of these runs.
 
     Returns:
-        HTML.
+        HTML of the main part.
 
     Example:
         >>> "0 runs of 0 experiments" in gallery([], [], Path("runs"))
@@ -70,15 +70,15 @@ def gallery(
 
 
 def seed_means(entries: Sequence[Entry]) -> list[str]:
-    """Mean ± sd of the headline for each configuration that was run with several seeds.
+    """Returns mean ± sd of the headline for each configuration that was run with several seeds.
 
-    Only complete runs count that are no smoke runs; of the same seed the latest does.
+    Only complete runs other than smoke runs count; of the same seed, only the latest.
 
     Args:
         entries: runs of one experiment.
 
     Returns:
-        One line of HTML per configuration; it says what sets it apart from the others.
+        One line of HTML per configuration, with the settings that distinguish it.
 
     Example:
         >>> base = {"config": {}, "data": {}, "complete": True, "quick": False}
@@ -105,7 +105,7 @@ def seed_means(entries: Sequence[Entry]) -> list[str]:
 
 
 def _setting(result: dict[str, Any]) -> str:
-    """What two runs must share for their mean to make sense."""
+    """Returns the settings that two runs must share for a meaningful average."""
     config = {key: value for key, value in result["config"].items() if key != "seed"}
     data = {f"data {key}": result["data"].get(key) for key in ("name", "n_train", "n_test")}
     return json.dumps(config | data, sort_keys=True, default=str)

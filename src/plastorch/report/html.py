@@ -11,7 +11,7 @@ from plastorch.report.format import duration, measure, plain
 from plastorch.report.theme import NO_FIGURES, can_draw
 
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that HTML or UTF-8 don't allow, and those that turn the text after them around."""
+"""Characters that HTML or UTF-8 don't allow, and those that reverse the text after them."""
 _ICONS = {
     "good": "M2.5 8.5 6.5 12.5 13.5 4",
     "bad": "M3.5 3.5 12.5 12.5M12.5 3.5 3.5 12.5",
@@ -21,7 +21,7 @@ _ICONS = {
 
 
 def text(value: object) -> str:
-    """Any value as harmless HTML text or attribute value; controls in it are spelt.
+    """Escapes any value as HTML text or attribute value; control characters are spelled out.
 
     Example:
         >>> text("<script>")
@@ -32,7 +32,7 @@ def text(value: object) -> str:
 
 
 def document(title: str, body: str) -> str:
-    """A whole page: everything inline, and a policy that forbids it any request.
+    """Returns a whole page: everything inline, and a policy that forbids it any request.
 
     Args:
         title: plain text.
@@ -69,7 +69,7 @@ def document(title: str, body: str) -> str:
 
 
 def mark(kind: str, words: str) -> str:
-    """A rounded label with an icon: kind is "good", "bad", "open" or "warn".
+    """Returns a rounded label with an icon: kind is "good", "bad", "open" or "warn".
 
     Example:
         >>> "holds" in mark("good", "holds")
@@ -80,7 +80,7 @@ def mark(kind: str, words: str) -> str:
 
 
 def status_marks(result: Mapping[str, Any]) -> str:
-    """Labels for what keeps a run from counting: not finished, smoke run, reduced data.
+    """Returns labels for reasons not to count a run: not finished, smoke run, reduced data.
 
     Example:
         >>> status_marks({"complete": True, "quick": False, "data": {}})
@@ -97,7 +97,7 @@ def status_marks(result: Mapping[str, Any]) -> str:
 
 
 def banner(title: str, words: str, command: str = "") -> str:
-    """A loud note across the page.
+    """Returns a prominent note across the page.
 
     Example:
         >>> "<strong>Beware</strong>" in banner("Beware", "of the dog")
@@ -110,15 +110,15 @@ def banner(title: str, words: str, command: str = "") -> str:
 
 
 def without_figures() -> str:
-    """Why a page has no figures; nothing where they can be drawn."""
+    """Explains why a page has no figures; empty if they can be drawn."""
     return "" if can_draw() else banner("No figures.", NO_FIGURES)
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
-    """Claims with target, figure measured and outcome; on a phone each row becomes a card.
+    """Returns claims with target, measured figure and outcome; on a phone each row becomes a card.
 
     Args:
-        claims: as in result.json.
+        claims: claims as in result.json.
 
     Returns:
         HTML of the table. The roles keep it a table where the style lays it out as cards.
@@ -142,7 +142,7 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text, the first one the heading; on a phone each row becomes a card.
+    """Returns rows of text, the first one as heading; on a phone each row becomes a card.
 
     Example:
         >>> plain_table([["depth", "reward"], ["1", "<3"]]).count("&lt;3")
@@ -187,7 +187,7 @@ def _claim_row(claim: Mapping[str, Any]) -> str:
 
 
 def picture(title: str, caption: str, alt: str, light: bytes, dark: bytes) -> str:
-    """A figure with heading and caption, one PNG for light pages and one for dark.
+    """Returns a figure with heading and caption, one PNG for light pages and one for dark.
 
     Example:
         >>> picture("Curve", "It rises.", "A line.", b"1", b"2").count("data:image/png;base64,")
@@ -205,7 +205,7 @@ def picture(title: str, caption: str, alt: str, light: bytes, dark: bytes) -> st
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """A definition list of short facts.
+    """Returns a definition list of short facts.
 
     Example:
         >>> facts([("Seed", "0")])
@@ -218,7 +218,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def folded(title: str, values: Mapping[str, Any]) -> str:
-    """A table of names and values, closed until one asks for it; nothing when it is empty.
+    """Returns a folded table of names and values; empty if there are none.
 
     Example:
         >>> folded("Versions", {})
@@ -234,10 +234,10 @@ def folded(title: str, values: Mapping[str, Any]) -> str:
 
 
 def phase_times(phases: Mapping[str, float]) -> str:
-    """Bars that share out the seconds of the phases.
+    """Returns bars that show the shares of the phases in the total time.
 
     Args:
-        phases: metric name such as "readout_s" to seconds.
+        phases: seconds by metric name, such as "readout_s".
 
     Returns:
         HTML of a list with one bar per phase.

@@ -1,4 +1,4 @@
-"""Reads a run folder, and says which file is damaged and what was expected in it."""
+"""Reads a run folder, and tells which file is damaged and what was expected in it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,13 +26,13 @@ _RESULT_FIELDS: dict[str, type] = {
     "quick": bool,
 }
 _LARGEST = 1 << 1000
-"""What a float can hold, about."""
+"""Approximately the largest value of a float."""
 _CLAIM_FIELDS = ("id", "statement", "target", "measured", "holds", "origin")
 
 
 @dataclass(frozen=True)
 class RunData:
-    """What a run folder holds: the result, the rows of metrics.jsonl and the arrays for figures."""
+    """Contents of a run folder: the result, the rows of metrics.jsonl and arrays for figures."""
 
     path: Path
     result: dict[str, Any]
@@ -41,7 +41,7 @@ class RunData:
 
 
 def load_run(path: Path) -> RunData:
-    """Read a run folder; only result.json has to be there.
+    """Reads a run folder; only result.json is required.
 
     Args:
         path: the folder `RUNS/EXPERIMENT/STAMP-seedN`.
@@ -67,7 +67,7 @@ def load_run(path: Path) -> RunData:
 
 
 def load_result(path: Path) -> dict[str, Any]:
-    """Read and check `result.json` of the run folder `path`.
+    """Reads and checks `result.json` of the run folder `path`.
 
     Args:
         path: the run folder.
@@ -102,18 +102,18 @@ def load_result(path: Path) -> dict[str, Any]:
 
 
 def series(rows: Iterable[Row], phase: str, x: str, fields: Sequence[str]) -> list[Row]:
-    """Rows of one phase with all the fields as numbers, sorted by `x`.
+    """Returns the rows of one phase with all the fields as numbers, sorted by `x`.
 
-    A resumed run may log the same step twice: the later line wins.
+    If a resumed run has logged the same step twice, the later line wins.
 
     Args:
         rows: lines of metrics.jsonl.
         phase: value of the field "phase".
         x: the field that orders the rows, such as "epoch".
-        fields: the other fields a row must have.
+        fields: other fields that a row must have.
 
     Returns:
-        The rows, `x` strictly increasing.
+        Rows with strictly increasing `x`.
 
     Example:
         >>> log = [{"phase": "a", "step": 2, "y": 1.0}, {"phase": "a", "step": 2, "y": 3.0}]
@@ -129,7 +129,7 @@ def series(rows: Iterable[Row], phase: str, x: str, fields: Sequence[str]) -> li
 
 
 def is_number(value: object) -> bool:
-    """True for ints and floats, not for booleans.
+    """Returns True for ints and floats, not for booleans.
 
     Example:
         >>> is_number(0.5), is_number(True), is_number("1")
@@ -209,11 +209,11 @@ def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def kept(run: RunData, **forms: str) -> list[Array] | None:
-    """The arrays of these names, if all are there, finite, and fit each other.
+    """Returns the arrays of these names, if all exist, are finite, and fit each other.
 
     Args:
-        run: that may have kept them.
-        forms: by name, a letter per dimension; what has the same letter has the same size, above 0.
+        run: run that may have kept them.
+        forms: a letter per dimension, by name; equal letters are equal sizes, above 0.
 
     Example:
         >>> from pathlib import Path
@@ -237,7 +237,7 @@ def kept(run: RunData, **forms: str) -> list[Array] | None:
 
 
 def by_network(run: RunData, prefix: str, form: str, names: Mapping[str, str]) -> dict[str, Array]:
-    """Arrays called PREFIX_KEY, by the key's name in ``names``, in that order.
+    """Returns arrays called PREFIX_KEY, by the key's name in ``names``, in that order.
 
     Example:
         >>> from pathlib import Path

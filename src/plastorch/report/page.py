@@ -1,4 +1,4 @@
-"""A run folder becomes report.html; a folder of runs becomes index.html."""
+"""Writes report.html of a run folder, and index.html of a folder of runs."""
 
 import contextlib
 import shlex
@@ -28,12 +28,12 @@ _SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
 
 
 def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
-    """Draw a run's figures and write its page, one file that needs nothing else.
+    """Draws a run's figures and writes its page, one self-contained file.
 
     Without matplotlib the page has no figures, and says so.
 
     Args:
-        run: the run folder `RUNS/EXPERIMENT/STAMP-seedN`; gets `figures/*.png` and `report.html`.
+        run: run folder `RUNS/EXPERIMENT/STAMP-seedN`; gets `figures/*.png` and `report.html`.
         panels_of: function from the data of a run to its figures; plain curves if none is given.
 
     Returns:
@@ -59,12 +59,12 @@ def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
 
 
 def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
-    """Write every report that is missing or out of date, then `runs/index.html`.
+    """Writes every report that is missing or out of date, then `runs/index.html`.
 
     A run that cannot be read is listed with the reason.
 
     Args:
-        runs: the folder that holds `EXPERIMENT/STAMP-seedN` folders.
+        runs: folder that holds `EXPERIMENT/STAMP-seedN` folders.
         panels_of: as for :func:`write_report`.
 
     Returns:
@@ -113,7 +113,7 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
 
 
 def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves) -> Path:
-    """Write the tables, the figure and the page of a sweep, and pages that its runs lack.
+    """Writes the tables, the figure and the page of a sweep, and pages that its runs lack.
 
     Args:
         folder: `RUNS/sweeps/STAMP`; gets `table.csv`, `runs.csv`, a figure and `report.html`.
@@ -123,7 +123,7 @@ def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves) -> Path:
         The path of `report.html`.
 
     Raises:
-        InputError: it is no sweep's folder, or damaged.
+        InputError: the folder is no sweep's, or is damaged.
 
     Example:
         >>> write_sweep(Path("no/such/sweep"))
@@ -149,7 +149,7 @@ sweep.json in it
 
 @contextlib.contextmanager
 def _drawable(run: Path) -> Iterator[None]:
-    """What is logged may be anything: a run that can't be drawn is damaged."""
+    """Reports a run that can't be drawn as damaged, whatever it has logged."""
     try:
         yield
     except (InputError, OSError):
@@ -279,7 +279,7 @@ def _claims(result: Mapping[str, Any]) -> str:
 
 
 def _figures(drawn: list[str]) -> str:
-    """Two columns, the first half on the left; on a phone one follows the other."""
+    """Returns two columns, the first half on the left; on a phone one follows the other."""
     if not drawn:
         return ""
     half = (len(drawn) + 1) // 2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure of a page: file stem, heading, caption, alternative text, and how to draw it."""
+    """One figure of a page: file stem, heading, caption, alternative text, and drawing function."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Figures that runs of several systems have, and plain curves of what any run has logged."""
+"""Figures that runs of several systems have, and plain curves of any run's log."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ def plain_curves(run: RunData, drawn: Callable[[str], bool] = lambda phase: Fals
         drawn: function that says whether a phase has figures of its own, by its name.
 
     Returns:
-        One panel per phase; phases whose rows are of layers have none.
+        One panel per phase; phases with rows of layers have none.
 
     Example:
         >>> from pathlib import Path
@@ -38,7 +38,7 @@ def plain_curves(run: RunData, drawn: Callable[[str], bool] = lambda phase: Fals
 
 
 def accuracy_course(run: RunData) -> list[float]:
-    """Test accuracy per epoch of the readout.
+    """Returns the test accuracy per epoch of the readout.
 
     Example:
         >>> from pathlib import Path
@@ -49,7 +49,7 @@ def accuracy_course(run: RunData) -> list[float]:
 
 
 def has_filters(run: RunData) -> bool:
-    """Whether the run kept first-layer filters that can be shown as pictures.
+    """Whether the run kept first-layer filters that can be shown as images.
 
     Example:
         >>> from pathlib import Path
@@ -84,7 +84,7 @@ def learning_curve(run: RunData) -> Panel | None:
 
 
 def receptive_fields(run: RunData) -> Panel | None:
-    """Returns the weights of first-layer neurons as pictures, if the run kept them.
+    """Returns the weights of first-layer neurons as images, if the run kept them.
 
     Example:
         >>> from pathlib import Path
@@ -108,7 +108,7 @@ def receptive_fields(run: RunData) -> Panel | None:
 
 
 def confusion(run: RunData) -> Panel | None:
-    """Returns what classes were taken for one another, if the run kept that.
+    """Returns the confusion matrix, if the run kept it.
 
     Example:
         >>> from pathlib import Path

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Groups = Mapping[str, Array]
-"""Which inputs or neurons belong together, by name: bool [N] each."""
+"""Groups of inputs or neurons by name: bool [N] each."""
 _SHORT = 2.0
 """Seconds up to which an axis is in milliseconds."""
 
@@ -22,20 +22,20 @@ _SHORT = 2.0
 def draw_raster(
     times: Array, source: Array, groups: Groups, output: Array | None = None, theme: Theme = LIGHT
 ) -> "Figure":
-    """Spikes as dots, a row per input, groups one below the other; output spikes as bars below.
+    """Draws spikes as dots, a row per input, grouped; output spikes as bars below.
 
     Args:
-        times: of the spikes, seconds [E].
-        source: input of each, int [E].
-        groups: of the inputs [N].
-        output: times of output spikes, seconds [S]; None: there are none to show.
-        theme: colours.
+        times: times of the spikes, seconds [E].
+        source: input of each spike, int [E].
+        groups: groups of the inputs [N].
+        output: times of output spikes, seconds [S]; None if there are none to show.
+        theme: colors.
 
     Returns:
         A figure with one axes and a collection per group, and one of bars.
 
     Raises:
-        InputError: if times and inputs are not as many, or inputs in no group.
+        InputError: numbers of times and inputs differ, or inputs are in no group.
 
     Example:
         >>> groups = {"slow": np.array([True, False]), "fast": np.array([False, True])}
@@ -77,7 +77,7 @@ def draw_raster(
 
 
 def time_axis(axes: "Axes", times: Array, theme: Theme) -> float:
-    """Names the axis; returns by what seconds are multiplied for it."""
+    """Labels the axis; returns the factor from seconds to its unit."""
     brief = not len(times) or times.max() <= _SHORT
     label(axes, theme, x="milliseconds" if brief else "seconds")
     return 1000.0 if brief else 1.0

@@ -1,4 +1,4 @@
-"""The figure of a sweep: what was measured against a setting, over seeds."""
+"""Figure of a sweep: measured values against a setting, over seeds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SERIES = 6
-"""Lines that can be told apart."""
+"""Maximum number of lines that can be told apart."""
 MOST_TICKS = 6
-"""Values that are written at the axis themselves."""
+"""Maximum number of values that are written on the axis themselves."""
 
 
 def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
-    """Mean over seeds ± sd, and each seed, against the setting that has most values.
+    """Draws mean over seeds ± sd, and each seed, against the setting that has most values.
 
-    Numbers lie on an axis, a line per combination of the other settings (six at most); other
+    Numbers are on an axis, a line per combination of the other settings (six at most); other
     values are rows.
 
     Args:
-        lines: of a sweep; those without a figure are left out.
-        theme: colours.
+        lines: lines of a sweep; those without a figure are left out.
+        theme: colors.
 
     Returns:
         A figure with one axes.
 
     Raises:
-        InputError: if nothing was measured.
+        InputError: nothing was measured.
 
     Example:
         >>> lines = [Line({"depth": d}, "reward", [d, d + 2.0], [0, 1], 2, 0, [1.0], [])
@@ -70,13 +70,13 @@ def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
 
 
 def name_of(lines: Sequence[Line]) -> str:
-    """The metric in words, if all have the same."""
+    """Returns the metric in words, if all have the same."""
     names = {line.metric for line in lines if line.metric}
     return plain(names.pop()) if len(names) == 1 else "first figure of each run"
 
 
 def along_which(lines: Sequence[Line]) -> str | None:
-    """The field of an axis: of numbers the one with most values, else the first that varies."""
+    """Returns the field of the axis: the numeric one with most values, else the first to vary."""
     values = {name: {shown(line.values[name]) for line in lines} for name in lines[0].values}
     vary = [name for name, found in values.items() if len(found) > 1]
     numbers = [name for name in vary if all(is_number(line.values[name]) for line in lines)]
@@ -84,7 +84,7 @@ def along_which(lines: Sequence[Line]) -> str | None:
 
 
 def series_of(lines: Sequence[Line], along: str | None) -> dict[str, list[Line]]:
-    """Lines that differ in one field only, by what the others are."""
+    """Groups lines that differ in one field only, by the values of the others."""
     series: dict[str, list[Line]] = {}
     for line in lines:
         others = {name: value for name, value in line.values.items() if name != along}
@@ -93,7 +93,7 @@ def series_of(lines: Sequence[Line], along: str | None) -> dict[str, list[Line]]
 
 
 def words_of(values: dict[str, Any]) -> str:
-    """Settings in words.
+    """Returns settings in words.
 
     Example:
         >>> words_of({"batch_size": 3, "models": ["rnn", "lstm"]})
@@ -140,12 +140,12 @@ def _in_rows(
 
 
 def _over_seeds(lines: Sequence[Line], scale: float) -> tuple[Any, Any]:
-    """Mean and sd over seeds of each line; sd 0 of one seed."""
+    """Returns mean and sd over seeds of each line; sd 0 for one seed."""
     mean = np.array([np.mean(line.figures) for line in lines])
     spread = [np.std(line.figures, ddof=1) if len(line.figures) > 1 else 0.0 for line in lines]
     return scale * mean, scale * np.array(spread)
 
 
 def _clipped(name: str) -> str:
-    """A name that leaves room for the figure."""
+    """Shortens a name to leave room for the figure."""
     return name if len(name) <= 32 else f"{name[:31]}…"

@@ -1,4 +1,4 @@
-"""The page of a sweep: its table, its figure, and where its runs are."""
+"""Page of a sweep: its table, its figure, and links to its runs."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -20,7 +20,7 @@ from plastorch.report.sweep_table import MEASURED, Line, result_of, table
 
 
 def grid_panel(lines: Sequence[Line]) -> Panel | None:
-    """The figure of a sweep, if anything was measured.
+    """Returns the figure of a sweep, if anything was measured.
 
     Example:
         >>> grid_panel([Line({}, None, [], [], 1, 0, [], [])])
@@ -44,11 +44,11 @@ def grid_panel(lines: Sequence[Line]) -> Panel | None:
 
 
 def grid_body(sweep: Sweep, lines: Sequence[Line], drawn: str) -> str:
-    """HTML of the page's main part.
+    """Returns the HTML of the page's main part.
 
     Args:
-        sweep: its plan.
-        lines: what was measured.
+        sweep: plan of the sweep.
+        lines: measured values.
         drawn: HTML of the figure.
     """
     walls = [seconds for line in lines for seconds in line.wall_s]
@@ -81,7 +81,7 @@ def grid_body(sweep: Sweep, lines: Sequence[Line], drawn: str) -> str:
 
 
 def in_short(sweep: Sweep) -> str:
-    """What is swept, and how far it came, in a line."""
+    """Returns the swept settings and the progress in one line."""
     done = len(sweep.trials) - len(sweep.waiting())
     return f"{_swept(sweep)}; {done} of {len(sweep.trials)} runs done"
 
@@ -110,7 +110,7 @@ def _unfinished(sweep: Sweep) -> str:
 
 
 def _runs(sweep: Sweep) -> str:
-    """A table of all runs, those that are done with a link to their page."""
+    """Returns a table of all runs; finished ones link to their page."""
     rows = "\n".join(_row(sweep, trial) for trial in sweep.trials)
     return f'<details class="card"><summary>All runs</summary><table>{rows}</table></details>'
 

@@ -1,4 +1,4 @@
-"""What a sweep has measured: a line per setting, a row per run, as tables of text."""
+"""Measured values of a sweep: a line per setting, a row per run, as tables of text."""
 
 import csv
 import io
@@ -16,17 +16,17 @@ MEASURED = "mean ± sd"
 
 @dataclass(frozen=True)
 class Line:
-    """What the runs of one setting have measured; unfinished ones don't count.
+    """Measured values of the runs of one setting; unfinished ones don't count.
 
     Args:
-        values: of the grid's fields.
-        metric: which figure stands for the experiment, or None if nothing was measured.
-        figures: one per seed.
-        seeds: of the finished runs.
-        planned: how many runs there are to be.
-        failed: how many have failed.
+        values: values of the grid's fields.
+        metric: headline metric of the experiment, or None if nothing was measured.
+        figures: values of the metric, one per seed.
+        seeds: seeds of the finished runs.
+        planned: number of planned runs.
+        failed: number of failed runs.
         wall_s: seconds per run.
-        notices: what runs said of their data.
+        notices: remarks of runs on their data.
     """
 
     values: dict[str, Any]
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def measured(self) -> str:
-        """Mean ± sd over seeds; per cent of accuracies.
+        """Mean ± sd over seeds; accuracies in per cent.
 
         Example:
             >>> Line({}, "test_accuracy", [0.5, 0.75], [0, 1], 2, 0, [1.0, 2.0], []).measured
@@ -59,17 +59,17 @@ class Line:
 
 
 def result_of(sweep: Sweep, trial: Trial) -> dict[str, Any] | None:
-    """What a run that is done has measured, checked; None of any other.
+    """Returns the checked result of a finished run; None for any other.
 
     Raises:
-        InputError: if its ``result.json`` is damaged.
+        InputError: the run's ``result.json`` is damaged.
     """
     run = sweep.folder(trial)
     return None if run.finished() is None else {"wall_s": 0.0, **load_result(run.path)}
 
 
 def lines_of(sweep: Sweep) -> list[Line]:
-    """A line per setting, in the order of the grid."""
+    """Returns a line per setting, in the order of the grid."""
     lines = []
     for setting in range(len(sweep.settings)):
         trials = [trial for trial in sweep.trials if trial.setting == setting]
@@ -92,7 +92,7 @@ def lines_of(sweep: Sweep) -> list[Line]:
 
 
 def table(lines: Sequence[Line]) -> list[list[str]]:
-    """The results table, its heading first, in words.
+    """Returns the results table in words, with its heading first.
 
     Example:
         >>> line = Line({"depth": 2}, "reward", [3.0], [0], 2, 1, [5.0], [])
@@ -116,7 +116,7 @@ def table(lines: Sequence[Line]) -> list[list[str]]:
 
 
 def settings_csv(lines: Sequence[Line]) -> str:
-    """The same for programs: the grid's fields, metric, mean, sd, seeds, seconds per run."""
+    """Returns the same as CSV: the grid's fields, metric, mean, sd, seeds, seconds per run."""
     names = list(lines[0].values)
     heading = [*names, "metric", "mean", "sd", "seeds", "planned", "failed", "wall_s"]
     rows = [
@@ -136,7 +136,7 @@ def settings_csv(lines: Sequence[Line]) -> str:
 
 
 def runs_csv(sweep: Sweep) -> str:
-    """A row per run: its fields, seed, state, folder, why it failed, and all its metrics."""
+    """Returns a row per run: fields, seed, state, folder, why it failed, and all its metrics."""
     found = [(trial, result_of(sweep, trial)) for trial in sweep.trials]
     metrics = list(dict.fromkeys(name for _, r in found if r for name in r["metrics"]))
     rows: list[list[Any]] = [

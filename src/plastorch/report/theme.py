@@ -1,4 +1,4 @@
-"""Paper and ink of the figures: colours for light and dark pages, bare axes, PNG bytes.
+"""Style of the figures: colors for light and dark pages, bare axes, PNG bytes.
 
 Sizes are chosen for a phone: a figure is 4.8 inches (346 points) wide, so on a page 350 pixels
 wide one point is about one pixel and 11-point text stays readable.
@@ -24,13 +24,13 @@ HUES = (
     "#3f7fdb", "#e07b1f", "#2e9e8b", "#a06be0", "#b0902a",
     "#d9559a", "#6a9e2e", "#d94f45", "#7d8792", "#3aa6c9",
 )  # fmt: skip
-"""Middle tones, which light and dark pages both carry."""
+"""Middle tones that suit light and dark pages."""
 DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure as hex strings; `paper` equals the page's card colour."""
+    """Colors of a figure as hex strings; `paper` equals the page's card color."""
 
     paper: str
     ink: str
@@ -40,7 +40,7 @@ class Theme:
     shade: tuple[str, str]
 
     def line(self, index: int) -> dict[str, Any]:
-        """Colour and dash of the line number `index`, told apart without colour too.
+        """Returns color and dash of line number `index`, which differ without color too.
 
         Example:
             >>> LIGHT.line(1)["linestyle"]
@@ -76,7 +76,7 @@ def can_draw() -> bool:
 
 
 def new_figure(height: float, theme: Theme) -> "Figure":
-    """An empty figure `height` inches high, made without pyplot and its global state.
+    """Returns an empty figure `height` inches high, made without pyplot and its global state.
 
     Example:
         >>> new_figure(3.0, LIGHT).get_size_inches().tolist()
@@ -88,13 +88,13 @@ def new_figure(height: float, theme: Theme) -> "Figure":
 
 
 def new_axes(figure: "Figure", theme: Theme, rows: int = 1, share_x: bool = True) -> "list[Axes]":
-    """Axes stacked in one column in the theme's colours.
+    """Returns axes stacked in one column in the theme's colors.
 
     Args:
-        figure: the figure to put them on.
-        theme: colours.
+        figure: figure to put them on.
+        theme: colors.
         rows: number of panels.
-        share_x: one horizontal axis for all of them.
+        share_x: whether all share one horizontal axis.
 
     Returns:
         The axes, top first.
@@ -115,7 +115,7 @@ def new_axes(figure: "Figure", theme: Theme, rows: int = 1, share_x: bool = True
 
 
 def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
-    """Name the x axis, and what is drawn in a left-aligned title (a turned y label reads badly).
+    """Labels the x axis, and the y axis by a left-aligned title (a rotated label reads badly).
 
     Example:
         >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
@@ -130,7 +130,7 @@ def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
 
 
 def legend_columns(labels: Sequence[str]) -> int:
-    """In how many columns labels fit the width of a figure: three at most.
+    """Returns the number of columns in which labels fit the width of a figure: three at most.
 
     Example:
         >>> legend_columns(["slow", "fast"]), legend_columns(["moving average of a CNN"])
@@ -141,7 +141,7 @@ def legend_columns(labels: Sequence[str]) -> int:
 
 
 def legend(axes: "Axes", theme: Theme) -> None:
-    """Put the legend in rows above the axes, where it hides no line.
+    """Puts the legend in rows above the axes, where it hides no line.
 
     Example:
         >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
@@ -161,7 +161,7 @@ def legend(axes: "Axes", theme: Theme) -> None:
 
 
 def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
-    """The figure as PNG bytes, without software or date in them.
+    """Returns the figure as PNG bytes, without software or date in them.
 
     Example:
         >>> to_png(new_figure(1.0, LIGHT))[1:4]
@@ -176,7 +176,7 @@ def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
 
 
 def legend_above(axes: "Axes", theme: Theme) -> None:
-    """The legend of an axes above all axes of its figure, which keep their titles.
+    """Puts the legend of an axes above all axes of its figure, which keep their titles.
 
     Example:
         >>> figure = new_figure(3.0, LIGHT)

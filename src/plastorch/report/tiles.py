@@ -1,4 +1,4 @@
-"""Small pictures side by side: kernels, receptive fields and patches as tiles of one picture."""
+"""Small images side by side: kernels, receptive fields and patches as tiles of one image."""
 
 import math
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Picture = NDArray[np.float64]
-"""[H, W, 4], RGBA in [0, 1]."""
+"""Image [H, W, 4], RGBA in [0, 1]."""
 
 GAP = 2
 _TILE_PIXELS = 24
 
 
 def stretched(kernel: NDArray[Any]) -> NDArray[np.float64]:
-    """Values from the smallest to the largest, scaled to [0, 1]; all 0.5 if that can't be done.
+    """Scales values to [0, 1], from the smallest to the largest; all 0.5 if that is impossible.
 
     Example:
         >>> stretched(np.array([2.0, 4.0])).tolist()
         [0.0, 1.0]
     """
     kernel = np.where(np.isfinite(kernel), kernel, np.nan).astype(np.float64)
-    low, high = kernel.min(), kernel.max()  # a diverged neuron is a grey tile
+    low, high = kernel.min(), kernel.max()  # a diverged neuron is a gray tile
     return (kernel - low) / (high - low) if high > low else np.full_like(kernel, 0.5)
 
 
 def tile(image: NDArray[Any]) -> Picture:
-    """An image [1 or 3, h, w] in [0, 1] as a picture enlarged to 24 pixels or so.
+    """Enlarges an image [1 or 3, h, w] in [0, 1] to about 24 pixels.
 
     Example:
         >>> tile(np.ones((1, 5, 5))).shape
@@ -45,7 +45,7 @@ def tile(image: NDArray[Any]) -> Picture:
 
 
 def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
-    """Tiles of one size in rows of so many; the gaps are transparent.
+    """Arranges tiles of one size in rows of ``columns``; the gaps are transparent.
 
     Example:
         >>> arrange([np.ones((4, 4, 4))] * 3, columns=2).shape
@@ -61,7 +61,7 @@ def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
 
 
 def bare_image(picture: Picture, width: float, theme: Theme) -> "Figure":
-    """A picture that fills a figure so many inches wide.
+    """Returns a figure ``width`` inches wide that an image fills.
 
     Example:
         >>> from plastorch.report.theme import LIGHT

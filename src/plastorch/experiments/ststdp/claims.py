@@ -65,7 +65,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
 
 
 def curves(records: Sequence[Record]) -> dict[str, Tensor]:
-    """Accuracy of each frame since a digit's onset, by transform and model."""
+    """Returns accuracy of each frame since a digit's onset, by transform and model."""
     return {
         f"curve_{row['transform']}_{row['model']}": torch.tensor(
             [float(value) for name, value in row.items() if name.startswith("at_")]
@@ -89,13 +89,13 @@ def _theory(row: Record) -> dict[str, float]:
 def claims(
     found: dict[str, float], transforms: Sequence[str], models: Sequence[str], asserted: bool
 ) -> list[Claim]:
-    """The paper's claims, and what follows from its theory, as rows.
+    """Returns the paper's claims, and consequences of its theory, as rows.
 
     Args:
-        found: what :func:`metrics` gave.
-        transforms: of the run.
-        models: of the run.
-        asserted: False where the run is no evidence: smoke runs, reduced data, other settings.
+        found: figures from :func:`metrics`.
+        transforms: transforms of the run.
+        models: models of the run.
+        asserted: False if the run is no evidence: a smoke run, reduced data or other settings.
     """
     rows = _Rows(asserted)
     _theory_claims(rows, found)
@@ -108,7 +108,7 @@ def claims(
 
 
 class _Rows:
-    """Claims so far."""
+    """Claims made so far."""
 
     def __init__(self, asserted: bool) -> None:
         self.asserted = asserted
@@ -123,7 +123,7 @@ class _Rows:
         above: bool = True,
         origin: Literal["paper", "ours"] = "ours",
     ) -> None:
-        """A claim that holds if the figure is above (or below) the target."""
+        """Adds a claim that holds if the figure is above (or below) the target."""
         holds = measured > target if above else measured < target
         self.claims.append(
             Claim(name, statement, target, measured, holds if self.asserted else None, origin)
@@ -196,7 +196,7 @@ def _ratio(value: float) -> float:
 def _comparisons(
     rows: _Rows, found: dict[str, float], transform: str, models: Sequence[str]
 ) -> None:
-    """The circuit against networks that learned from labels, of still digits or of streams."""
+    """Compares the circuit with networks that learned from labels, of still digits or streams."""
 
     def of(model: str) -> float:
         return found[f"{field(transform, model.replace('-', '_'))}_accuracy"]

@@ -35,15 +35,15 @@ PAPER = "Moraitis et al. 2020, Optimality of short-term synaptic plasticity, arX
 
 NEURONS = 400
 LEARNING = LongTerm(rate=0.1, homeostasis=0.2)
-"""Faster than the default, so that what neurons learned early is forgotten."""
+"""Faster learning than the default, so that what neurons learned early is forgotten."""
 DYNAMIC = ("occlusion", "rotation", "translation", "scale", "contrast", "mixed")
 AT_REST = Transforms(frames=1)
-"""Each digit for one frame, as it is but for noise."""
+"""Each digit for one frame, unchanged except for noise."""
 STATIC_EPOCHS = 20
 QUICK_THIN = 16
-"""A smoke run tries one in so many settings."""
+"""Divisor of the number of settings that a smoke run tries."""
 PATIENCE = 2
-"""Epochs without a better one after which a network stops to learn."""
+"""Number of epochs without improvement after which a network stops learning."""
 
 
 class Model(NamedTuple):
@@ -51,7 +51,7 @@ class Model(NamedTuple):
     circuit, to 10 %."""
 
     make: Callable[[int, int], nn.Module]
-    """Of images with this side, in pixels, and so many classes."""
+    """Function that makes a network from the side of images, pixels, and the number of classes."""
     learning_rate: float
     window: int
     """Presentations per update."""
@@ -70,7 +70,7 @@ MODELS = {
     "stpn": Model(partial(_recurrent, STPN, 116), 3e-3, 2),
 }
 MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
-"""All but the slowest."""
+"""All networks but the slowest."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,13 @@ class DigitsConfig(Settings):
 
 
 class Networks(nn.Module):
-    """All that learns in a run.
+    """All networks that learn in a run.
 
     Args:
-        config: which networks.
-        side: of the images, in pixels.
-        classes: of the images.
-        seed: of initial weights.
+        config: settings with the choice of networks.
+        side: side of the images, pixels.
+        classes: number of classes of the images.
+        seed: random seed of initial weights.
     """
 
     names: Tensor
@@ -141,7 +141,7 @@ class Networks(nn.Module):
         )
 
     def learned_from(self, transform: str) -> nn.ModuleDict:
-        """The networks that learn from streams of a transform."""
+        """Returns the networks that learn from streams of a transform."""
         nets = self.moving[transform]
         assert isinstance(nets, nn.ModuleDict)
         return nets
@@ -151,15 +151,15 @@ def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
-        config: what to run.
-        session: where, on what, with which seed.
+        config: settings of the run.
+        session: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
 
     Raises:
-        InputError: if data or a checkpoint to resume are unusable.
-        Interrupted: if the user stopped it; the run folder can be resumed.
+        InputError: data or a checkpoint to resume are unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     images = load_images("mnist", session.data)
     if images.notice:
@@ -210,12 +210,12 @@ def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
 
 
 def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Digits, Digits]:
-    """Digits to learn from, to choose settings with, and to test; no digit is in two of them.
+    """Returns digits to learn from, to choose settings with, and to test; the three are disjoint.
 
-    Where there are too few, fewer are learned from.
+    If there are too few, fewer are learned from.
 
     Raises:
-        InputError: if there are too few to learn from or to test.
+        InputError: there are too few to learn from or to test.
     """
     order = torch.randperm(len(images.train_labels), generator=generator(seed, 0))
     held, rest = order[: config.validation_digits], order[config.validation_digits :]
@@ -237,7 +237,7 @@ def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Di
 def _learn(
     config: DigitsConfig, session: Session, bench: phases.Bench, nets: Networks, loop: Loop
 ) -> None:
-    """From digits at rest: the circuit by spikes, without labels; networks by backpropagation."""
+    """Trains on digits at rest: the circuit by spikes without labels, networks by gradients."""
     images = bench.train.images
     path = (session.seed, 3)
     loop.run(SpikeLearning(nets.circuit, images, LEARNING, phases.TIMING, config.passes, path))
@@ -313,7 +313,7 @@ def _training(
 
 
 def _sizes(nets: Networks) -> dict[str, float]:
-    """Parameters of each model."""
+    """Returns the number of parameters of each model."""
     moving = nets.learned_from(next(iter(nets.moving)))
     sizes: dict[str, float] = {
         field(name, "parameters"): sum(p.numel() for p in net.parameters())
@@ -323,7 +323,7 @@ def _sizes(nets: Networks) -> dict[str, float]:
 
 
 def _quick(config: DigitsConfig) -> DigitsConfig:
-    """The same with one transform, and few digits and epochs: less than a minute on two cores."""
+    """Reduces settings to one transform, few digits and epochs: less than a minute on two cores."""
     return replace(
         config,
         transforms=config.transforms[:1],

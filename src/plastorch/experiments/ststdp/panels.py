@@ -1,4 +1,4 @@
-"""Streams of digits that transform: what is seen and answered, and how often that is right."""
+"""Figures of streams of transforming digits: frames, answers, and accuracy."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -37,20 +37,20 @@ NETWORKS = {
     "lstm": "LSTM",
     "stpn": "STPN",
 }
-"""Of the models that are compared; others are left out."""
+"""Names of the models that are compared; others are left out."""
 TRANSFORMS = ("occlusion", "rotation", "translation", "scale", "contrast", "mixed")
 PICTURES = {"course_frames": "frame", "course_expected": "expected", "course_rest": "at rest"}
 COLUMNS = 8
 _LEFT, _LINE, _GAP = 1.05, 0.19, 0.12
-"""Inches: of names at the left, of a line of answers, between two strips."""
+"""Sizes in inches: of names at the left, of a line of answers, and between two strips."""
 
 Curves = Mapping[str, Array]
-"""Per network, [2, X]: where, and accuracy there."""
+"""Curves [2, X] by network: x values, and accuracy there."""
 
 
 PHASES = ("pictures",)
 PARTS = ("settings", "smoothing", "tests")
-"""First word of a phase for one transform; its records are in no order of their own."""
+"""First words of a transform's phases whose records have no order of their own."""
 MODELS = ("mlp", "cnn", "rnn", "gru", "lstm", "stpn")
 
 
@@ -68,7 +68,7 @@ def panels(run: RunData) -> list[Panel]:
 
 
 def _is_drawn(phase: str) -> bool:
-    """Whether a phase has figures here, or none, and needs no plain curves."""
+    """Whether a phase has its own figures here, or none, and needs no plain curves."""
     first, _, rest = phase.partition("-")
     training = first in (*TRANSFORMS, "static") and rest in MODELS
     return phase in PHASES or training or (first in PARTS and rest in TRANSFORMS)
@@ -80,20 +80,20 @@ def draw_streams(
     labels: Array | None = None,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Strips of frames with what networks answer below each of them.
+    """Draws strips of frames with the networks' answers below each of them.
 
     Args:
         pictures: rows of a strip by name, such as the frames and what is expected, in [0, 1]
             [F, H, W] each.
-        answers: by network, a class for each frame, int [F].
-        labels: the true classes, int [F]; answers that are wrong then are bold. None: not known.
-        theme: colours.
+        answers: a class for each frame, int [F], by network.
+        labels: true classes, int [F]; wrong answers are bold. None if not known.
+        theme: colors.
 
     Returns:
         A figure with an axes per strip of eight frames.
 
     Raises:
-        InputError: if there are not as many of everything.
+        InputError: there are not as many of everything.
 
     Example:
         >>> figure = draw_streams({"frame": np.ones((9, 4, 4))}, {"CNN": np.arange(9)})
@@ -144,12 +144,12 @@ def draw_streams(
 
 
 def draw_accuracy_over(parts: Mapping[str, Curves], x: str, theme: Theme = LIGHT) -> "Figure":
-    """Accuracy over what makes it change: an axes per part, a line per network.
+    """Draws accuracy against x: one axes per part, one line per network.
 
     Args:
-        parts: by title, such as a transform, and network, [2, X]: values of x, accuracies.
-        x: what accuracy is drawn against, in words.
-        theme: colours.
+        parts: x values and accuracies [2, X], by title (such as a transform) and network.
+        x: label of the x axis.
+        theme: colors.
 
     Returns:
         A figure with an axes per part.
@@ -176,7 +176,7 @@ def draw_accuracy_over(parts: Mapping[str, Curves], x: str, theme: Theme = LIGHT
 
 
 def stream(run: RunData) -> Panel | None:
-    """The panel of a stream of digits, if the run kept one.
+    """Returns the panel of a stream of digits, if the run kept one.
 
     Example:
         >>> from pathlib import Path
@@ -212,7 +212,7 @@ def stream(run: RunData) -> Panel | None:
 
 
 def output_spikes(run: RunData) -> Panel | None:
-    """The panel of the output spikes in that stream, if the run kept them.
+    """Returns the panel of the output spikes in that stream, if the run kept them.
 
     Example:
         >>> from pathlib import Path
@@ -239,7 +239,7 @@ def output_spikes(run: RunData) -> Panel | None:
 
 
 def accuracy_since_onset(run: RunData) -> Panel | None:
-    """The panel of accuracy after a digit came, if the run kept it.
+    """Returns the panel of accuracy after a digit's onset, if the run kept it.
 
     Example:
         >>> from pathlib import Path
@@ -269,7 +269,7 @@ def accuracy_since_onset(run: RunData) -> Panel | None:
 
 
 def accuracy_occluded(run: RunData) -> Panel | None:
-    """The panel of accuracy by what is covered, if the run kept that.
+    """Returns the panel of accuracy by what is covered, if the run kept that.
 
     Example:
         >>> from pathlib import Path
@@ -296,19 +296,19 @@ def accuracy_occluded(run: RunData) -> Panel | None:
 
 
 def _by_value(where: Array, values: Array) -> Array:
-    """Means of values by where they are, to a thousandth [2, X]."""
+    """Returns means of values by their x, to a thousandth [2, X]."""
     places, which = np.unique(where.round(3), return_inverse=True)
     return np.stack([places, np.bincount(which, values) / np.bincount(which)])
 
 
 def _every(values: Array, frames: int) -> Array | None:
-    """Of values for all frames, those of an even choice of them; None if they are no classes."""
+    """Returns values of evenly chosen frames out of all frames; None if they are no classes."""
     if values.dtype.kind not in "iu" or len(values) % frames:
         return None
     return values[:: len(values) // frames]
 
 
 def _scaled(images: Array) -> Array:
-    """Each from 0 to its largest value."""
+    """Scales each image from 0 to its largest value."""
     most = images.max(axis=(1, 2), keepdims=True)
     return np.clip(images / np.where(most > 0, most, 1), 0, 1)

@@ -1,4 +1,4 @@
-"""What ststdp-digits measures once its circuit has learned: settings, tests, controls, pictures."""
+"""Measurements of ststdp-digits after its circuit has learned: settings, tests and controls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,37 +53,37 @@ GRIDS = {
         ShortTerm(*constants) for constants in product((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6))
     ],
 }
-"""κ, γ and τ among which validation streams choose: the circuit without its short-term part, with
-it, with one that is not of synapses, with one that doesn't know who won; and spike by spike, where
-γ is of one output spike and τ in seconds."""
+"""κ, γ and τ among which validation streams choose: the circuit without short-term plasticity, with
+it, with that of neurons instead of synapses, with one that ignores who won; and spike by spike,
+where γ is per output spike and τ in seconds."""
 ACCUMULATING = ShortTerm(80.0, 0.3, 4.0, update="accumulate")
 AVERAGES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Time constants of moving averages of class posteriors, in frames."""
 RATIOS = tuple(2.0**i for i in range(-3, 4))
-"""Of τ to the chosen one."""
+"""Ratios of τ to the chosen one."""
 CONTROLS = {
     "new-digits": Transforms(frames=1),
     "static": TRANSFORMS["static"],
     "abrupt": TRANSFORMS["abrupt"],
 }
-"""Digits at rest, one per frame or for long, and a bar that is there at once."""
+"""Digits at rest, one per frame or for long, and a bar that appears at once."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What there is to measure, and on what.
+    """The circuit and the data on which it is measured.
 
     Args:
-        circuit: with its long-term weights.
+        circuit: circuit with its long-term weights.
         names: class of each neuron [K].
-        classes: C.
+        classes: number of classes C.
         train: digits that all models learned from.
         validation: digits that choose settings.
         test: digits of the figures.
         spiking: digits of ``validation`` and of ``test`` that are shown spike by spike.
-        streams: S.
-        seed: of all streams.
-        thin: one in so many settings is tried.
+        streams: number of streams S.
+        seed: random seed of all streams.
+        thin: divisor of the number of settings that are tried.
     """
 
     circuit: ShortTermWTA
@@ -98,7 +98,7 @@ class Bench:
     thin: int = 1
 
     def classify(self, constants: ShortTerm) -> Classify:
-        """The circuit with these constants; its decision is the class with the largest share."""
+        """Returns the circuit with these constants; it decides for the class of largest share."""
         weight, bias = self.circuit.weight, self.circuit.bias
 
         def of_frames(x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -112,7 +112,7 @@ class Bench:
     def classify_spiking(
         self, constants: ShortTerm, spikes: list[tuple[int, int]], *path: int
     ) -> Classify:
-        """The same spike by spike; its decision is the class that spikes most in a frame.
+        """Returns the same spike by spike; it decides for the class that spikes most in a frame.
 
         Numbers of input and output spikes are added to ``spikes``.
         """
@@ -134,7 +134,7 @@ class Bench:
     def validated(
         self, name: str, transforms: Transforms, model: str, constants: ShortTerm, use: Classify
     ) -> Record:
-        """Accuracy on validation streams."""
+        """Measures accuracy on validation streams."""
         digits = _first(self.validation, self.spiking[0]) if model == "spiking" else self.validation
         right = recognise(use, digits, transforms, self.streams, (self.seed, 5))
         return {
@@ -147,14 +147,14 @@ class Bench:
         }
 
     def tested(self, name: str, transforms: Transforms, model: str, use: Classify) -> Record:
-        """Figures on test streams: the same for all models."""
+        """Measures figures on test streams, which are the same for all models."""
         digits = _first(self.test, self.spiking[1]) if model.startswith("spiking") else self.test
         right = recognise(use, digits, transforms, self.streams, (self.seed, 6))
         return {"transform": name, "model": model, **figures(right)}
 
 
 def settings_jobs(bench: Bench, name: str) -> list[Job]:
-    """One job per model of the circuit and setting: its accuracy on validation streams."""
+    """Returns one job per circuit and setting: its accuracy on validation streams."""
     transforms = TRANSFORMS[name]
 
     def validate(model: str, constants: ShortTerm) -> list[Record]:
@@ -173,7 +173,7 @@ def settings_jobs(bench: Bench, name: str) -> list[Job]:
 def smoothing_jobs(
     bench: Bench, name: str, nets: nn.ModuleDict, records: Sequence[Record]
 ) -> list[Job]:
-    """One job per model without memory and time constant of a moving average."""
+    """Returns one job per model without memory and time constant of a moving average."""
 
     def validate(model: str, source: Classify, tau: float) -> list[Record]:
         use, constants = smoothed(source, tau), ShortTerm(tau=tau, site="none")
@@ -194,14 +194,14 @@ def measurement_jobs(
     records: Sequence[Record],
     ratios: bool,
 ) -> list[Job]:
-    """One job per model: its figures on test streams.
+    """Returns one job per model: its figures on test streams.
 
     Args:
-        bench: what there is to measure.
-        name: of the transform.
-        nets: that learned from it.
-        static: nets that learned from digits at rest.
-        records: in which settings were chosen.
+        bench: circuit and data.
+        name: name of the transform.
+        nets: networks that learned from the transform.
+        static: networks that learned from digits at rest.
+        records: records in which settings were chosen.
         ratios: whether to vary the time constant too.
     """
     best = chosen(records, name, "short-term")
@@ -231,8 +231,8 @@ def measurement_jobs(
 
 
 def control_jobs(bench: Bench, names: Sequence[str], records: Sequence[Record]) -> list[Job]:
-    """The circuit with and without its short-term part, with the settings that were chosen: where
-    nothing changes, where change is abrupt, and where each digit begins at rest."""
+    """Returns jobs of the circuit with and without short-term plasticity, with the chosen settings:
+    where nothing changes, where change is abrupt, and where each digit begins at rest."""
     conditions = [(control, transforms, names[0]) for control, transforms in CONTROLS.items()]
     conditions += [
         (f"rest-{name}", replace(TRANSFORMS[name], rest=True), name)
@@ -258,8 +258,8 @@ def picture_job(
     records: Sequence[Record],
     arrays: dict[str, Tensor],
 ) -> list[Record]:
-    """One stream: every fourth frame, what the winner expects to see, now and at rest, the classes'
-    shares and other networks' answers in all frames, and output spikes."""
+    """Records one stream: every fourth frame, the winner's expectation, now and at rest, shares of
+    the classes and other networks' answers in all frames, and output spikes."""
     constants = chosen(records, name, "short-term")
     weight, bias = bench.circuit.weight, bench.circuit.bias
     presented = list(shown(_first(bench.test, 3), TRANSFORMS[name], 1, (bench.seed, 6)))
@@ -291,7 +291,7 @@ def picture_job(
 
 
 def _raster(bench: Bench, x: Tensor, constants: ShortTerm) -> dict[str, Tensor]:
-    """Output spikes of one stream of frames [T, 1, D]."""
+    """Returns output spikes of one stream of frames [T, 1, D]."""
     weight = bench.circuit.weight
     state = SpikingState(weight.new_zeros(1, x.shape[2]), initial_state(1, weight).F)
     course = encode(x, TIMING, generator(bench.seed, 9))
@@ -300,15 +300,15 @@ def _raster(bench: Bench, x: Tensor, constants: ShortTerm) -> dict[str, Tensor]:
 
 
 def chosen(records: Sequence[Record], name: str, model: str) -> ShortTerm:
-    """What validation streams chose for the circuit."""
+    """Returns the circuit's constants that validation streams chose."""
     row = selected(records, name, model)
     setting = row["kappa"], row["gamma"], row["tau"]
     return next(one for one in GRIDS[model] if (one.kappa, one.gamma, one.tau) == setting)
 
 
 def figures(right: Tensor) -> Record:
-    """Accuracy, that in the middle half of a presentation, frames until a digit is first
-    recognised, and the accuracy of each frame since its onset, of frames [P, T, S].
+    """Returns accuracy, that in the middle half of a presentation, frames until a digit is first
+    recognized, and the accuracy of each frame since its onset, of frames [P, T, S].
 
     Example:
         >>> figures(torch.tensor([False, True]).view(1, 2, 1))
@@ -326,7 +326,7 @@ def figures(right: Tensor) -> Record:
 
 
 def _spiking_jobs(bench: Bench, name: str, constants: ShortTerm) -> list[Job]:
-    """The circuit spike by spike, with short-term plasticity and without, and what it costs."""
+    """Returns jobs of the spiking circuit and its cost, with and without short-term plasticity."""
 
     def test(model: str, used: ShortTerm) -> list[Record]:
         spikes: list[tuple[int, int]] = []
@@ -345,7 +345,7 @@ def _spiking_jobs(bench: Bench, name: str, constants: ShortTerm) -> list[Job]:
 def _without_memory(
     bench: Bench, name: str, nets: nn.ModuleDict, records: Sequence[Record]
 ) -> dict[str, Classify]:
-    """What sees one frame at a time, by name; all give logits."""
+    """Returns networks that see one frame at a time, by name; all give logits."""
     static = bench.classify(chosen(records, name, "static"))
 
     def logits(x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -356,7 +356,7 @@ def _without_memory(
 
 
 def _on_cpu(net: nn.Module) -> Classify:
-    """A network that takes and gives what is on the CPU, wherever it is itself."""
+    """Wraps a network so that inputs and outputs are on the CPU, wherever it is itself."""
     device = next(net.parameters()).device
 
     def of_frames(x: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -29,19 +29,19 @@ from plastorch.spiking.shortterm.rule import (
 Job = Callable[[], list[Record]]
 
 TAUS = (5.0, 40.0, 200.0)
-"""Of the environments in which recognition is measured."""
+"""Time constants of the environments in which recognition is measured."""
 MISMATCHES = tuple(2.0**i for i in range(-3, 5))
 """Time constants of the short-term weights, as multiples of the environment's."""
 WORLDS, HORIZON = 5, 9
-"""How many small worlds are followed, for how long."""
+"""Number of small worlds that are followed, and of steps."""
 COURSES = 8
-"""Independent courses over which an error is averaged."""
+"""Number of independent courses over which an error is averaged."""
 SMALL = World(objects=3, inputs=4, separation=1.0, tau=20.0, bout=1)
-"""Few objects, drawn anew in each step: every assignment can be followed."""
+"""World of few objects, drawn anew in each step, so that every assignment can be followed."""
 
 
 def jobs(seed: int, steps: int) -> list[Job]:
-    """What there is to compute, for a seed and a number of steps of each environment."""
+    """Returns the jobs for a seed and a number of steps of each environment."""
     path = (seed, 20)
     return [
         partial(named_world, SMALL, (*path, 0)),
@@ -53,10 +53,10 @@ def jobs(seed: int, steps: int) -> list[Job]:
 
 
 def named_world(world: World, path: tuple[int, ...], rounds: int = 400) -> list[Record]:
-    """Largest difference of a posterior from Bayes', where it is exact: each object was seen and
-    named once per step, for long, and then an object without a name comes.
+    """Returns the largest difference of a posterior from Bayes', where it is exact: each object was
+    seen and named once per step, for long, and then an object without a name comes.
 
-    Bayes' posterior is found by conditioning on all observations at once.
+    Bayes' posterior comes from conditioning on all observations at once.
     """
     random = generator(*path)
     seen = observe(world, rounds + 1, random)
@@ -86,14 +86,14 @@ def named_world(world: World, path: tuple[int, ...], rounds: int = 400) -> list[
 
 
 def unnamed_world(world: World, path: tuple[int, ...]) -> list[Record]:
-    """Mean total variation between Bayes' posterior and others, where no object is ever named."""
+    """Returns the mean total variation between Bayes' posterior and others, objects never named."""
     gaps = torch.tensor([_gaps(world, (*path, number)) for number in range(WORLDS)])
     names = ("short_term_gap", "kalman_gap", "static_gap")
     return [{"world": "unnamed", **dict(zip(names, gaps.mean(0).tolist(), strict=True))}]
 
 
 def _gaps(world: World, path: tuple[int, ...]) -> list[float]:
-    """Of the circuit, of Kalman filters that take their shares, and of static weights."""
+    """Returns distances of circuit, Kalman filters and static weights from Bayes' posterior."""
     seen = observe(world, HORIZON, generator(*path), COURSES)
     means, bias = seen.means, seen.means.new_zeros(world.objects)
     exact = torch.stack([exact_posterior(x, means, world) for x in seen.x.unbind(1)], dim=1)
@@ -105,7 +105,7 @@ def _gaps(world: World, path: tuple[int, ...]) -> list[float]:
 
 
 def static_posterior(x: Tensor, means: Tensor, world: World) -> Tensor:
-    """Bayes' posterior if what was seen before is forgotten [T, S, K]."""
+    """Returns Bayes' posterior if earlier observations are forgotten [T, S, K]."""
     kappa = 1 / (world.sd**2 + world.noise**2)
     circuit = ShortTerm(kappa=kappa, site="none", score="distance")
     state = initial_state(x.shape[1], means, "none")
@@ -113,8 +113,8 @@ def static_posterior(x: Tensor, means: Tensor, world: World) -> Tensor:
 
 
 def one_object(steps: int, path: tuple[int, ...]) -> list[Record]:
-    """Error of the prediction of a single object, against the Kalman filter's, and the gain that
-    is best among multiples of the one that theory predicts."""
+    """Returns the error of the prediction of one object, against the Kalman filter's, and the gain
+    that is best among multiples of the predicted one."""
     world = World(objects=1)
     seen = observe(world, max(2, steps // COURSES), generator(*path), COURSES)
     optimum = world.short_term()
@@ -138,8 +138,8 @@ def one_object(steps: int, path: tuple[int, ...]) -> list[Record]:
 
 
 def mismatched(steps: int, path: tuple[int, ...]) -> list[Record]:
-    """Error of the prediction of the visible object by F that decays faster or slower than the
-    environment, objects never named."""
+    """Returns the error of the prediction of the visible object if F decays faster or slower than
+    the environment, objects never named."""
     world = World()
     seen = observe(world, max(2, steps // COURSES), generator(*path), COURSES)
     circuit = world.short_term()
@@ -152,7 +152,7 @@ def mismatched(steps: int, path: tuple[int, ...]) -> list[Record]:
 
 
 def recognised(tau: float, steps: int, path: tuple[int, ...]) -> list[Record]:
-    """Share of steps in which the visible object is recognised; objects are never named."""
+    """Returns the share of steps in which the visible object is recognized, objects never named."""
     world = World(tau=tau)
     seen = observe(world, steps, generator(*path))
     circuit = world.short_term()
