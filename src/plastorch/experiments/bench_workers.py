@@ -63,7 +63,7 @@ def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
 
     Args:
         sizes: sizes of the rows of steps.
-        sums: how many numbers are summed, by name of the row.
+        sums: numbers of summed values, by name of the row.
 
     Yields:
         One row at a time.

@@ -1,4 +1,4 @@
-"""What a run of an experiment gets besides its configuration."""
+"""Context of an experiment's run, besides its configuration."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -25,7 +25,7 @@ class Experiment:
     imported when they are needed, so that listing the experiments imports no torch.
 
     Args:
-        name: what the user types; the name of the entry point, too.
+        name: name of the experiment and of its entry point, which the user types.
         paper: name that the user types; also the name of the entry point.
         data: name of the data set, or None for an experiment that makes its own.
         expected: figure to expect, in words.

@@ -93,7 +93,7 @@ def records(size: Size) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
     """Returns records and classes to learn from, and records to predict.
 
     Raises:
-        InputError: if the table does not exist.
+        InputError: the table does not exist.
     """
     if size.table == corpus.NAME:
         table = corpus.make_corpus(size.learned + size.predicted)

@@ -29,7 +29,7 @@ OPERATION_NJ = 0.01
 
 
 class Way(NamedTuple):
-    """What is left out in training."""
+    """Share and kind of input that training leaves out."""
 
     dropout: float
     """Share of input spikes that are left out."""

@@ -1,4 +1,4 @@
-"""What a spiking network does over time: input and output spikes, membrane, learning weights."""
+"""Figures of a spiking network over time: spikes in and out, membrane, learning weights."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ def draw_membrane(
         membrane: membrane potential before a spike resets it [T].
         theta: threshold [T].
         spikes: colors.
-        theme: colours.
+        theme: colors.
 
     Returns:
         A figure with one axes: lines of membrane, threshold and output spikes.

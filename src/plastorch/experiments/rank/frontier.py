@@ -18,7 +18,7 @@ DEGREE = 3
 
 
 class Evidence(NamedTuple):
-    """What an observer knows about signals at each step."""
+    """Evidence that an observer has about signals at each step."""
 
     log_odds: Tensor
     """ln P(positive) / P(negative), double [T, N]."""

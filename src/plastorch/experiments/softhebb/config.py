@@ -54,7 +54,7 @@ class SoftHebbConfig(Settings):
         rule: soft is SoftHebb; hard, random and backprop are baselines.
         architecture: architecture of the baselines: SoftHebb's own, or the one in the paper's code.
         mode: train blocks one after the other, or all on the same mini-batches.
-        precision: of matrix products; updates, norms and the readout stay in fp32.
+        precision: precision of matrix products; updates, norms and the readout stay in fp32.
         batch_size: images per Hebbian update.
         unsupervised_epochs: number of passes of the blocks over the images.
         readout_epochs: number of passes of the readout (or of backprop) over the labeled images.

@@ -30,7 +30,7 @@ class Exam(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What an experiment learns from, and is tested on."""
+    """Training and test data of an experiment."""
 
     sources: Sources
     """Data for pre-training, on the device."""

@@ -87,7 +87,7 @@ MODELS = MAIN | {
     "stpnf-scalar": Model(181, lambda size, faithful: _stpnf(size, faithful, True)),
     "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful=faithful)),
 }
-"""The same, with the paper's ablations."""
+"""Models of the comparison and of the paper's ablations."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ MODELS = {
     "stpn": Model(partial(_recurrent, STPN, 116), 3e-3, 2),
 }
 MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
-"""All networks but the slowest."""
+"""Networks of the comparison, except the slowest."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class DigitsConfig(Settings):
 
 
 class Networks(nn.Module):
-    """All networks that learn in a run.
+    """The networks that learn in a run.
 
     Args:
         config: settings with the choice of networks.
