@@ -458,7 +458,7 @@ def test_a_missing_table_is_named_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Jobs, "step", lambda self: pytest.fail("it began to work"))
-    with pytest.raises(InputError, match=r"mushroom\.csv\.gz is missing; to get it"):
+    with pytest.raises(InputError, match=r"metadata is not in .*; to get it"):
         measure(CONFIG, session(tmp_path / "run", tmp_path))
     assert not list((tmp_path / "run").iterdir())
 
