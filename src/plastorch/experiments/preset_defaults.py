@@ -94,7 +94,7 @@ class Settings:
         hints = get_type_hints(type(self), include_extras=True)
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if isinstance(value, list):  # of JSON
+            if isinstance(value, list):  # from JSON
                 object.__setattr__(self, name, tuple(value))
             check_setting(name, getattr(self, name), hints[name])
         given: set[str] = vars(self)["_given"]

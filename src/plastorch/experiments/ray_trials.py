@@ -43,7 +43,7 @@ def run_trials(
 
     path = sweep.path.resolve()
     aside = path / ".tune"
-    shutil.rmtree(aside, ignore_errors=True)  # of a sweep that was killed
+    shutil.rmtree(aside, ignore_errors=True)  # left by a killed sweep
     with cluster(address):
         check_cpus(sweep.cpus)
         check_shared(path)
@@ -97,7 +97,7 @@ def run_trial(
             page(run.path)
     except InputError as error:
         return {"failed": str(error)}
-    except Interrupted:  # no fault of the run
+    except Interrupted:  # the run itself has not failed
         raise
     except Exception as error:
         (run.path / NOTES).write_text(traceback.format_exc())

@@ -94,7 +94,7 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
             with _drawable(folder):
                 gallery([entry], [], runs)
             entries.append(entry)
-        except WriteError:  # no fault of the run
+        except WriteError:  # the run itself has not failed
             raise
         except InputError as error:
             unreadable.append((folder.relative_to(runs), str(error)))
@@ -134,7 +134,7 @@ sweep.json in it
     """
     sweep = Sweep.load(Path(folder))
     for run in (sweep.folder(trial) for trial in sweep.trials):
-        if run.finished() and _out_of_date(run.path):  # a kill came between
+        if run.finished() and _out_of_date(run.path):  # killed before its page was written
             with contextlib.suppress(InputError):
                 write_report(run.path, panels_of)
     lines = lines_of(sweep)

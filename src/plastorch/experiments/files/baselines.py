@@ -69,7 +69,7 @@ def measured(name: str, fold: Fold, fit: Callable[[Fold], Model | None]) -> list
     Returns:
         One record, or none.
     """
-    _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # not part of its time
+    _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # prepared before timing
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -214,7 +214,7 @@ def boosting(fold: Fold) -> Model:
 def naive_bayes(fold: Fold) -> Model:
     """Fits naive Bayes to categories; numbers are divided into 16 levels."""
     train, test = (np.where(codes < 0, 0, codes + 1) for codes in fold.codes)
-    sizes = np.maximum(train.max(0), test.max(0)) + 1  # a number may be missing in some of them
+    sizes = np.maximum(train.max(0), test.max(0)) + 1  # either part may lack a category
     learner = CategoricalNB(min_categories=sizes).fit(train, fold.train_labels)
     size = sum(table.size for table in learner.feature_log_prob_) + len(fold.classes)
     return Model(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))

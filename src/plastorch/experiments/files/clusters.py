@@ -50,10 +50,10 @@ def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Re
     Returns:
         One record for each share of labels.
     """
-    _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # not part of its time
+    _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # prepared before timing
     start = time.process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different records
+        warnings.simplefilter("ignore", ConvergenceWarning)  # if fewer records differ than clusters
         found = fit(fold)
     fitted = time.process_time()
     tested = found.assign()

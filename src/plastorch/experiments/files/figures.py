@@ -30,7 +30,7 @@ def draw_accuracies(tables: Mapping[str, Accuracies], theme: Theme = LIGHT) -> "
         theme: colors.
 
     Returns:
-        A figure with an axes per table.
+        A figure with one axes per table.
 
     Example:
         >>> figure = draw_accuracies({"adult": {"spiking": [0.8, 0.9], "logistic": [0.7]}})
@@ -72,7 +72,7 @@ def draw_curves(
         theme: colors.
 
     Returns:
-        A figure with an axes per part.
+        A figure with one axes per part.
 
     Example:
         >>> parts = {"compensated": {"adult": np.array([[1.0, 60.0], [0.9, 0.8]])}}
@@ -142,7 +142,7 @@ def draw_patterns(bins: Array, ends: Array, names: Sequence[str], theme: Theme =
         theme: colors.
 
     Returns:
-        A figure with an axes per pattern: spikes of the first, in ink if shared, and its own.
+        A figure with one axes per pattern: spikes of the first, in ink if shared, and its own.
 
     Example:
         >>> figure = draw_patterns(np.array([[3, 4], [3, 9]]), np.array([1, 2]), ["one", "other"])

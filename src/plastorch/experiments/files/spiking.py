@@ -100,7 +100,7 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
     Returns:
         The network, its record, and classes of the test records.
     """
-    patterns, tested = fold.train_bins, fold.test_bins  # not part of its time
+    patterns, tested = fold.train_bins, fold.test_bins  # prepared before timing
     classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
     before = _own_distance(_network(fold, settings), tested, labels)
     start = time.process_time()

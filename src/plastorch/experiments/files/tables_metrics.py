@@ -68,7 +68,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
         elif model != "confusion":
             found |= _of_labels(name, rows)
     for table, model in list(groups):
-        if model == "logistic":  # to compare with what is tested in the first fold only
+        if model == "logistic":  # for comparison with models tested in the first fold only
             first = groups[table, model][0]
             found[field(table, "first-logistic") + "_accuracy"] = float(first["accuracy"])
     accuracies = [found[field(t, m) + "_accuracy"] for t, m in groups if m == "snn"]

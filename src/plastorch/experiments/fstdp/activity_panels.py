@@ -73,7 +73,7 @@ def draw_weights(
         theme: colors.
 
     Returns:
-        A figure with an axes per rule and a line per group.
+        A figure with one axes per rule and a line per group.
 
     Example:
         >>> groups = {"all": np.array([True, True, True])}

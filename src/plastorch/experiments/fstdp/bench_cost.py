@@ -98,7 +98,7 @@ def _best(jobs: Sequence[Callable[[], object]]) -> list[float]:
     """Returns the CPU seconds of each job, the minimum over rounds."""
     rounds: list[list[float]] = []
     with one_quiet_thread():
-        jobs[0]()  # compiles
+        jobs[0]()  # compiles before timing
         for _ in range(ROUNDS):
             rounds.append([])
             for job in jobs:

@@ -42,7 +42,7 @@ def draw_map(
         theme: colors.
 
     Returns:
-        A figure with an axes per map, and a scale beside each map of values.
+        A figure with one axes per map, and a scale beside each map of values.
 
     Raises:
         InputError: a map has another number of stations.
@@ -55,7 +55,7 @@ def draw_map(
     """
     if any(len(values) != len(longitude) for values in (latitude, *maps.values())):
         raise InputError(f"maps: expected {len(longitude)} stations in each, found another number")
-    stretch = 1 / np.cos(np.deg2rad((SOUTH + NORTH) / 2))  # a degree to the north is longer
+    stretch = 1 / np.cos(np.deg2rad((SOUTH + NORTH) / 2))  # degrees of latitude are longer
     height = _WIDTH * stretch * (NORTH - SOUTH) / (EAST - WEST)
     figure = new_figure((0.35 + height) * len(maps), theme)
     for axes, (title, values) in zip(

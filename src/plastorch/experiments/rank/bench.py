@@ -110,7 +110,7 @@ def timed_coder(inputs: int) -> RankCoder:
         lstm, readout = nn.LSTM(inputs, HIDDEN), nn.Linear(HIDDEN, CLASSES)
     gates = torch.arange(4) * HIDDEN  # its input, forget, cell and output gates
     with torch.no_grad():
-        weights = lstm.state_dict()  # shares their memory
+        weights = lstm.state_dict()  # shares memory with the parameters
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_hh_l0"):
             weights[name].index_fill_(0, gates, 0.0)
         weights["bias_ih_l0"].index_copy_(0, gates, torch.tensor([9.0, 9.0, 0.0, 9.0]))

@@ -111,7 +111,7 @@ def newest_trained(run: Path, quick: bool) -> Path | None:
             if whole and result["experiment"] == NAME and (quick or not result["quick"]):
                 return path.parent
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue  # what is no result can't listen
+            continue  # a folder without a result can't listen
     return None
 
 

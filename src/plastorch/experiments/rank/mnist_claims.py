@@ -86,7 +86,7 @@ def _coarse_claims(figures: Figures) -> Iterator[Claim]:
 
 
 def _half_time_claims(figures: Figures) -> Iterator[Claim]:
-    """Claims half the time; and nearly no loss against another network trained at the last step."""
+    """Claims answers in half the time, and nearly no loss against training at the last step."""
     share = figures.get("convolutional_answer_time")
     if share is not None:
         statement = "convolutions: answers take half the wall time of reading to the end; share"

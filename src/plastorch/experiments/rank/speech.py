@@ -55,7 +55,7 @@ def measure(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
     """
     if config.listen is None:
         return _train(config, session)
-    read_wav(config.listen)  # what is no recording should be known before anything is trained
+    read_wav(config.listen)  # report a file that is no recording before training
     trained = config.trained or newest_trained(session.run.path, session.quick)
     if trained is not None:
         return _listen(config, session, Path(trained))

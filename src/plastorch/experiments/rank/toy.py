@@ -102,7 +102,7 @@ class RankToyConfig(Settings):
         super().__post_init__()
         check_names("models", self.models, MODELS)
         batch, size = self.batch_size, self.hidden_size
-        # Weights and what Adam keeps of them; gates and states of all steps, or synaptic states.
+        # Weights and Adam's moments; gates and states of all steps, or synaptic states.
         lstm = 4 * size * (4 * 4 * size + 6 * RUN_STEPS * batch)
         check_memory(lstm, hidden_size=size, batch_size=batch)
         stpn = 4 * self.stpn_size**2 * (4 + batch)

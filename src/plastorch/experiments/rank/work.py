@@ -28,14 +28,14 @@ def work(name: str, coder: RankCoder, batches: Sequence[Batch]) -> dict[str, flo
     whole = deepcopy(coder.eval())
     whole.threshold = 1.0
     for each in (coder, whole):
-        each(batches[0].x, batches[0].lengths)  # the first call of all prepares others
+        each(batches[0].x, batches[0].lengths)  # warms up before timing
     computed = steps = 0
     ours = theirs = 0.0
     for batch in batches:
         start = time.perf_counter()
         computed += coder(batch.x, batch.lengths).computed
         between = time.perf_counter()
-        ends = whole(batch.x, batch.lengths).step + 1  # at 1, the last step is the answer's
+        ends = whole(batch.x, batch.lengths).step + 1  # at a threshold of 1, the last step answers
         ours, theirs = ours + between - start, theirs + time.perf_counter() - between
         steps += int(ends.sum())
     return {

@@ -80,7 +80,7 @@ class Analyses:
         return {}
 
     def _embedding(self) -> dict[str, Tensor]:
-        while self.extraction.position < self.extraction.total:  # if it had to start again
+        while self.extraction.position < self.extraction.total:  # after a restart
             self.extraction.step()
         points = embedding(self.extraction.features, self.seed)
         return {"embedding": points, "embedding_labels": self.labels}

@@ -115,7 +115,7 @@ def draw_between(
         theme: colors.
 
     Returns:
-        A figure with an axes per image, titled by its classes.
+        A figure with one axes per image, titled by its classes.
 
     Raises:
         InputError: shapes do not fit each other.

@@ -113,7 +113,7 @@ def convergence(run: RunData) -> Panel | None:
     rows = [row for row in run.rows if row.get("phase") == "unsupervised"]
     if not rows:
         return None
-    from plastorch.hebbian.analysis.convergence import (  # torch takes two seconds
+    from plastorch.hebbian.analysis.convergence import (  # importing torch takes two seconds
         FIELDS,
         convergence,
     )

@@ -142,7 +142,7 @@ def draw_models(
         axes.plot(where, values, linewidth=2, label=NAMES.get(model, model), **theme.line(index))
     if percent:
         axes.yaxis.set_major_formatter("{x:g} %")
-    axes.locator_params(axis="x", nbins=5)  # tens of thousands are wide
+    axes.locator_params(axis="x", nbins=5)  # labels of tens of thousands are wide
     label(axes, theme, x=x.replace("_", " "))
     legend(axes, theme)
     return figure

@@ -90,7 +90,7 @@ def draw_streams(
         theme: colors.
 
     Returns:
-        A figure with an axes per strip of eight frames.
+        A figure with one axes per strip of eight frames.
 
     Raises:
         InputError: there are not as many of everything.
@@ -152,7 +152,7 @@ def draw_accuracy_over(parts: Mapping[str, Curves], x: str, theme: Theme = LIGHT
         theme: colors.
 
     Returns:
-        A figure with an axes per part.
+        A figure with one axes per part.
 
     Example:
         >>> parts = {"occlusion": {"CNN": np.array([[0.0, 1.0], [0.9, 0.4]])}}
