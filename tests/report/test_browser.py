@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from plastorch.experiments.registry import panels_of
 from plastorch.report import write_gallery
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -55,7 +56,7 @@ def runs(make_run, tmp_path_factory) -> Path:
              changes={"paper": EVIL, "device": EVIL, "config": {EVIL: EVIL}})  # fmt: skip
     broken = make_run(folder, experiment="broken", layers=1, epochs=1)
     (broken / "result.json").write_text("{")
-    write_gallery(folder)
+    write_gallery(folder, panels_of)
     return folder
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from plastorch.cli import main
 from plastorch.engine.errors import InputError
+from plastorch.experiments.softhebb.panels import panels
 from plastorch.report import write_gallery, write_report
 
 EVIL = '"><script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>$\\frac{'
@@ -17,7 +18,7 @@ EVIL = '"><script>alert(1)</script><img src=http://evil.example/x onerror=alert(
 @pytest.fixture(scope="module")
 def full(make_run, tmp_path_factory) -> Path:
     run = make_run(tmp_path_factory.mktemp("runs"))
-    assert write_report(run) == run / "report.html"
+    assert write_report(run, panels) == run / "report.html"
     return run
 
 
@@ -111,7 +112,7 @@ def test_every_string_is_escaped(make_run, parse, tmp_path):
     rows = [{"phase": EVIL, "step": s, EVIL: s} for s in (1, 2)]
     with (run / "metrics.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    page = parse(write_report(run))
+    page = parse(write_report(run, panels))
     assert not page.all("script")
     assert len(page.all("img")) == 7
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
@@ -157,7 +158,7 @@ def test_a_result_without_accuracy_shows_its_first_metric(make_run, parse, tmp_p
 
 def test_a_thousand_classes_stay_small(make_run, tmp_path):
     run = make_run(tmp_path, layers=1, classes=[f"class {k}" for k in range(1000)])
-    assert write_report(run).stat().st_size < 3e6
+    assert write_report(run, panels).stat().st_size < 3e6
 
 
 def test_the_page_is_replaced_whole(full, monkeypatch):
@@ -168,7 +169,7 @@ def test_the_page_is_replaced_whole(full, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     (full / "metrics.jsonl").touch()
-    for write in (lambda: write_report(full), lambda: write_gallery(full.parent.parent)):
+    for write in (lambda: write_report(full, panels), lambda: write_gallery(full.parent.parent)):
         with pytest.raises(InputError, match=r"can't write .*/figures/.*\.png: disk full"):
             write()
     monkeypatch.undo()

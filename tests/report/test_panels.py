@@ -1,56 +1,11 @@
 from pathlib import Path
 
-import numpy as np
-
-from plastorch.experiments.registry import panels_of as panels
-from plastorch.report.load import RunData, load_run
+from plastorch.report.load import RunData
+from plastorch.report.panels import plain_curves
 
 
-def names(run: RunData) -> list[str]:
-    return [panel.name for panel in panels(run)]
-
-
-def bare(rows=(), **arrays) -> RunData:
-    return RunData(Path("run"), {"data": {}}, list(rows), arrays)
-
-
-def test_a_full_run_has_all_figures(make_run, tmp_path):
-    assert names(load_run(make_run(tmp_path))) == [
-        "learning-curve",
-        "receptive-fields",
-        "confusion",
-        "weight-norms",
-        "convergence",
-        "winner-probability",
-    ]
-
-
-def test_an_interrupted_run_has_what_it_logged(make_run, tmp_path):
-    assert names(load_run(make_run(tmp_path, complete=False))) == [
-        "weight-norms",
-        "convergence",
-        "winner-probability",
-    ]
-
-
-def test_captions_tell_the_last_values(make_run, tmp_path):
-    found = {panel.name: panel for panel in panels(load_run(make_run(tmp_path, layers=1)))}
-    assert "79.60\u00a0%" in found["learning-curve"].caption
-    assert "95 of 96" in found["convergence"].caption
-    assert "96 neurons" in found["receptive-fields"].caption
-    assert all(panel.alt for panel in found.values())
-
-
-def test_the_most_frequent_mistake_is_named():
-    matrix = np.array([[9, 0, 1], [0, 6, 4], [2, 0, 8]])
-    run = RunData(Path("r"), {"data": {"classes": ["a", "b", "c"]}}, [], {"confusion": matrix})
-    assert "b taken for c, 4 of 10 times" in panels(run)[0].caption
-    perfect = bare(confusion=np.eye(3, dtype=np.int64))
-    assert "No example was taken for another class" in panels(perfect)[0].caption
-
-
-def test_filters_that_are_no_pictures_are_left_out():
-    assert names(bare(filters=np.zeros((4, 2, 3, 3), np.float32))) == []
+def bare(rows=()) -> RunData:
+    return RunData(Path("run"), {"data": {}}, list(rows), {})
 
 
 def test_other_rooms_get_plain_curves():
@@ -59,11 +14,12 @@ def test_other_rooms_get_plain_curves():
     ]
     layered = [{"phase": "stdp", "layer": i, "step": 0, "rate": 0.1} for i in range(2)]
     timeless = [{"phase": "eval", "score": 1.0}]
-    (panel,) = panels(bare([*rows, *layered, *timeless]))
+    (panel,) = plain_curves(bare([*rows, *layered, *timeless]))
     assert panel.name == "curves-1" and "a2c" in panel.title
     assert panel.caption == "As logged: reward, each against step."
 
 
-def test_a_readout_with_other_fields_gets_plain_curves():
-    rows = [{"phase": "readout", "epoch": e, "loss": 1 / e} for e in (1, 2)]
-    assert names(bare(rows)) == ["curves-1"]
+def test_phases_with_figures_of_their_own_get_none():
+    rows = [{"phase": phase, "step": s, "loss": s} for phase in ("a", "b") for s in range(2)]
+    (panel,) = plain_curves(bare(rows), lambda phase: phase == "a")
+    assert panel.name == "curves-1" and "“b”" in panel.title

@@ -31,8 +31,8 @@ class Experiment:
         expected: figure to expect, in words.
         cost: rough time on two cores, in words.
         config: frozen dataclass of the settings; all have defaults.
-        measure: function that runs the experiment; takes a configuration and a session, returns
-            the contents of ``result.json``.
+        measure: function that runs the experiment; takes a configuration and a session, writes
+            ``result.json`` and returns its contents.
         panels: function from a run's data to the figures of its page; None for plain curves of
             what was logged.
     """

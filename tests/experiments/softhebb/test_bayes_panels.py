@@ -7,15 +7,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from plastorch.engine.errors import InputError
-from plastorch.experiments.registry import panels_of as panels
+from plastorch.experiments.registry import panels_of
 from plastorch.experiments.softhebb.bayes_panels import (
     ATTACKS,
     NAMES,
-    bayes_panels,
     draw_between,
     draw_courses,
     draw_robustness,
-    is_bayes_phase,
+    panels,
 )
 from plastorch.report import write_report
 from plastorch.report.load import RunData
@@ -72,7 +71,7 @@ def run(logged=(), classes=CLASSES, **arrays) -> RunData:
 
 
 def names(found: RunData) -> list[str]:
-    return [panel.name for panel in bayes_panels(found)]
+    return [panel.name for panel in panels(found)]
 
 
 def looks(line) -> tuple:
@@ -188,7 +187,7 @@ def test_arrays_that_do_not_fit_are_refused():
 def test_panels_are_there_if_their_data_is():
     full = run(rows(), **curves(), **between())
     assert names(full) == PANELS
-    for panel in bayes_panels(full):
+    for panel in panels(full):
         for theme in (LIGHT, DARK):
             to_png(panel.draw(theme), dpi=40)
     assert names(run(rows())) == PANELS[:2]
@@ -200,7 +199,7 @@ def test_panels_are_there_if_their_data_is():
 
 
 def test_captions_tell_where_the_lines_end():
-    found = {panel.name: panel for panel in bayes_panels(run(rows()))}
+    found = {panel.name: panel for panel in panels(run(rows()))}
     ends = {kind: course(f"once-{kind}")[-1]["test_accuracy"] for kind in KINDS}
     for kind, end in ends.items():
         assert f"{NAMES[kind]} {100 * end:.1f} %" in found["speed-of-learning"].caption
@@ -208,16 +207,16 @@ def test_captions_tell_where_the_lines_end():
     first, *_, last = course("again-soft")
     told = f"SoftHebb from {first['cross_entropy']:.2f} to {last['cross_entropy']:.2f}"
     assert told in found["cross-entropy"].caption and told in found["cross-entropy"].alt
-    assert all(panel.alt for panel in bayes_panels(run(rows(), **curves(), **between())))
+    assert all(panel.alt for panel in panels(run(rows(), **curves(), **between())))
 
 
 def test_an_interrupted_run_draws_the_networks_it_has():
     logged = course("once-soft") + course("again-soft", 3) + course("once-hard", 1)
-    speed, loss = bayes_panels(run(logged))
+    speed, loss = panels(run(logged))
     assert [len(line.get_xdata()) for line in speed.draw(LIGHT).axes[0].lines] == [5, 1]
     assert [len(line.get_xdata()) for line in loss.draw(LIGHT).axes[0].lines] == [3]
     arrays = {n: a for n, a in curves().items() if n in ("accuracy_l2_soft", "accuracy_noise_hard")}
-    (panel,) = bayes_panels(run(**arrays))
+    (panel,) = panels(run(**arrays))
     figure = panel.draw(DARK)
     assert [axes.get_xlabel() for axes in figure.axes] == [ATTACKS["noise"], ATTACKS["l2"]]
     assert [len(axes.lines) for axes in figure.axes] == [1, 1]
@@ -237,14 +236,14 @@ def test_damaged_rows_are_left_out(change):
     assert names(run([row | change for row in rows()])) == []
     found = run([*rows(), *(row | change for row in course("once-soft"))])
     assert names(found) == PANELS[:2]
-    assert len(bayes_panels(found)[0].draw(LIGHT).axes[0].lines[0].get_xdata()) == 5
+    assert len(panels(found)[0].draw(LIGHT).axes[0].lines[0].get_xdata()) == 5
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_numbers_of_a_diverged_run_can_be_drawn(bad):
     logged = [row | {"test_accuracy": bad, "cross_entropy": bad} for row in rows()]
     lost = {name: np.full_like(a, bad) for name, a in curves().items()}
-    found = bayes_panels(run(logged, **lost))
+    found = panels(run(logged, **lost))
     assert [panel.name for panel in found] == PANELS[:3]
     for panel in found:
         to_png(panel.draw(LIGHT), dpi=40)
@@ -257,7 +256,7 @@ def test_numbers_of_a_diverged_run_can_be_drawn(bad):
 )
 def test_curves_of_the_wrong_shape_are_left_out(wrong):
     assert names(run(**dict.fromkeys(curves(), wrong))) == []
-    (panel,) = bayes_panels(run(**curves() | {"accuracy_l2_soft": wrong}))
+    (panel,) = panels(run(**curves() | {"accuracy_l2_soft": wrong}))
     assert [len(axes.lines) for axes in panel.draw(LIGHT).axes] == [3, 3, 2, 3, 3]
 
 
@@ -318,7 +317,7 @@ def test_classes_without_names_have_no_images_between_them():
     for classes in (None, [], CLASSES[:2]):
         assert names(run(classes=classes, **GOOD)) == []
     hostile = run(classes=[r"$\frac{1$", "<script>", "a very long name", 7], **GOOD)
-    first, _ = bayes_panels(hostile)
+    first, _ = panels(hostile)
     figure = first.draw(LIGHT)
     to_png(figure, dpi=40)
     assert figure.axes[0].get_title(loc="left").startswith(r"$\frac{1$ → <script>")
@@ -327,10 +326,14 @@ def test_classes_without_names_have_no_images_between_them():
 def test_phases_that_are_drawn_here_have_no_plain_curves():
     ours = [f"{when}-{kind}" for when in ("once", "again", "long") for kind in KINDS]
     alone = ["judge", "theory", "readouts", "robustness", "interpolation"]
-    for phase in ours + alone:
-        assert is_bayes_phase(phase)
-    for phase in ("readout", "unsupervised", "soft", "", "onces-soft", "once", "long-horizon"):
-        assert not is_bayes_phase(phase)
+    others = ["readout", "unsupervised", "soft", "", "onces-soft", "once", "long-horizon"]
+    logged = [
+        {"phase": phase, "step": i, "loss": 1 / i}
+        for phase in ours + alone + others
+        for i in (1, 2)
+    ]
+    titles = [panel.title for panel in panels(run(logged))]
+    assert titles == [f"Course of “{phase}”" for phase in others]
     theory = [{"phase": "theory", "step": i, "kl": 1 / i} for i in (1, 2)]
     other = [{"phase": "long-horizon", "step": i, "reward": i} for i in (1, 2)]
     found = [panel.name for panel in panels(run([*rows(), *theory, *other]))]
@@ -344,7 +347,7 @@ def page(folder: Path, make_run, arrays: dict[str, np.ndarray]) -> set[str]:
     (made / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()},
               made / "arrays.safetensors")  # fmt: skip
-    html = write_report(made).read_text()
+    html = write_report(made, panels_of).read_text()
     assert "One pass over the images" in html
     return {path.stem for path in (made / "figures").glob("*.png")}
 
