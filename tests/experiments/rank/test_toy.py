@@ -73,7 +73,7 @@ def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
 ) -> None:
     """Initial weights, sequences, and what training draws."""
     drawn: dict[str, set[tuple[int, ...]]] = {}
-    for name in ("experiments.comparison", "experiments.rank_toy", "rank.train"):
+    for name in ("experiments.stpn.recurrent", "experiments.rank.toy", "rank.train"):
         paths = drawn.setdefault(name, set())
 
         def recorded(*path: int, paths: set[tuple[int, ...]] = paths) -> torch.Generator:
