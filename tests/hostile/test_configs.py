@@ -20,7 +20,8 @@ from plastorch.engine.run import RunFolder
 from plastorch.experiments import run as running
 from plastorch.experiments.rank.listen import load_ear, newest_trained
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
-from plastorch.experiments.registry import experiments, resolved
+from plastorch.experiments.registry import experiments, panels_of, resolved
+from plastorch.experiments.softhebb.panels import panels
 from plastorch.report import page, write_gallery, write_report
 from plastorch.report.load import load_run
 
@@ -170,8 +171,8 @@ def test_reports_of_wrong_values(
         run = run_folder(folder, rows=replaced(data, ROWS, value))
     else:
         run = run_folder(folder, replaced(data, RESULT, value))
-    survives(write_report, run)
-    survives(write_gallery, folder)
+    survives(write_report, run, panels)
+    survives(write_gallery, folder, panels_of)
 
 
 @given(data=st.data(), name=st.sampled_from(["result.json", "metrics.jsonl"]))
@@ -192,7 +193,7 @@ def test_reports_of_damaged_arrays(
     save_tensors(run / "arrays.safetensors", arrays)
     content = (run / "arrays.safetensors").read_bytes()
     (run / "arrays.safetensors").write_bytes(damaged(data, content))
-    survives(write_report, run)
+    survives(write_report, run, panels)
     (run / "arrays.safetensors").unlink()
 
 
@@ -216,7 +217,7 @@ def test_reports_of_odd_arrays(
 ) -> None:
     run = run_folder(tmp_path)
     save_tensors(run / "arrays.safetensors", ARRAYS[name])
-    survives(write_report, run)
+    survives(write_report, run, panels)
 
 
 @pytest.mark.parametrize("name", ["result.json", "metrics.jsonl"])
