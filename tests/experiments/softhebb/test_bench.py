@@ -63,7 +63,7 @@ def test_no_work_before_bad_arguments(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"out is .*bench\.json"):
         run_group("softhebb", tmp_path / "file" / "bench.json", print)
-    with pytest.raises(InputError, match="group is 'stdp'; expected one of .*softhebb"):
+    with pytest.raises(InputError, match=r"group is 'stdp'; expected one of .*softhebb"):
         run_group("stdp", tmp_path / "bench.json", print)
 
 
