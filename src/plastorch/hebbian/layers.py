@@ -25,7 +25,7 @@ Distribution = Literal["normal", "positive"]
 
 
 class SoftHebbLayer(PlasticLayer):
-    """What linear and convolutional SoftHebb layers share: see :class:`SoftHebbConv2d`."""
+    """Base of linear and convolutional SoftHebb layers; see :class:`SoftHebbConv2d`."""
 
     weight: nn.Parameter
     bias: nn.Parameter | None
@@ -58,10 +58,10 @@ class SoftHebbLayer(PlasticLayer):
         """Draws weights with an expected squared norm of ``initial_radius``²; uniform prior.
 
         ``normal``: N(0, R²/n). ``positive``: uniform on [0, R sqrt(3/n)), for inputs that are not
-        centred. Paper B, appendix on initialisation, in the form of its published code.
+        centered. Paper B, appendix on initialization, in the form of its published code.
 
         Args:
-            generator: source of randomness; torch's global one if None.
+            generator: random generator; torch's global one if None.
         """
         fan_in = self.weight[0].numel()
         with torch.no_grad():
@@ -76,17 +76,17 @@ class SoftHebbLayer(PlasticLayer):
                 self.bias.fill_(float(log_prior) / self.inverse_temperature)
 
     def radius(self) -> Tensor:
-        """The Euclidean norm r of each neuron's weights [K]; 1 is the rule's equilibrium."""
+        """Euclidean norm r of each neuron's weights [K]; 1 is the rule's equilibrium."""
         weight = at_least_float32(self.weight.detach())
         radius: Tensor = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())))
         return radius
 
     def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Changes (|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, raw / (t max |raw|) of
-        log-priors: paper B's norm-dependent rate, and the maximum of each group.
+        """Returns changes (|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, raw / (t max
+        |raw|) of log-priors: paper B's norm-dependent rate, and the maximum of each group.
 
         Args:
-            updates: raw sums, as of :meth:`learn`.
+            updates: raw sums from :meth:`learn`.
 
         Returns:
             Changes at a learning rate of 1.
@@ -101,7 +101,7 @@ class SoftHebbLayer(PlasticLayer):
         return changes
 
     def post(self, output: Tensor) -> Tensor:
-        """Signed activations y, which gate plasticity, of an output, in its shape."""
+        """Returns the signed activations y of an output, in its shape; they gate plasticity."""
         dim = -1 if self.weight.dim() == 2 else 1
         u = output.movedim(dim, -1)
         u = u.reshape(*u.shape[:-1], self.groups, -1)
@@ -111,7 +111,7 @@ class SoftHebbLayer(PlasticLayer):
     def _step(
         self, pre: Tensor, weight: Tensor, teacher: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Output and updates of rows: ``pre`` [..., N, n], ``weight`` [..., K, n]."""
+        """Returns output and updates of rows ``pre`` [..., N, n]; ``weight`` [..., K, n]."""
         pre, weight = at_least_float32(pre), at_least_float32(weight)
         u = at_least_float32(pre @ weight.mT)  # half precision under autocast
         if self.pre_triangle:
@@ -132,26 +132,26 @@ class SoftHebbLayer(PlasticLayer):
 
 
 class SoftHebbLinear(SoftHebbLayer):
-    """A linear layer that learns by SoftHebb's rule: y = softmax(t (W x + b)).
+    """Linear layer that learns by SoftHebb's rule: y = softmax(t (W x + b)).
 
     Paper A: Moraitis et al. 2022, arXiv 2107.05747. Weights and log-priors start as
     :meth:`SoftHebbLayer.reset_parameters` says.
 
     Args:
-        in_features: n.
-        out_features: K neurons that compete.
-        bias: learn the log-prior of each neuron.
-        competition: see :data:`plastorch.hebbian.rule.Competition`.
+        in_features: number of inputs n.
+        out_features: number of neurons K, which compete.
+        bias: whether to learn the log-prior of each neuron.
+        competition: competition rule; see :data:`plastorch.hebbian.rule.Competition`.
         inverse_temperature: t = 1 / T of the competition.
-        rate_power: q of the norm-dependent learning rate; 0 for a constant rate.
+        rate_power: exponent q of the norm-dependent learning rate; 0 for a constant rate.
         initial_radius: R, root of the expected squared norm of the initial weights.
         initial_distribution: "positive" for inputs in [0, 1], "normal" for centered inputs.
-        generator: source of the initial weights; torch's global one if None.
+        generator: random generator of the initial weights; torch's global one if None.
         device: device of the parameters.
         dtype: type of the parameters.
 
     Raises:
-        InputError: for sizes, temperature or radius that are not positive, or a negative power.
+        InputError: size, temperature or radius that is not positive, or a negative power.
 
     Example:
         >>> layer = SoftHebbLinear(784, 100)
@@ -186,7 +186,7 @@ class SoftHebbLinear(SoftHebbLayer):
         self.reset_parameters(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """W x + b, without learning.
+        """Returns W x + b, without learning.
 
         Args:
             x: inputs [..., in_features].
@@ -195,25 +195,25 @@ class SoftHebbLinear(SoftHebbLayer):
             Pre-activations [..., out_features].
 
         Raises:
-            InputError: if the last dimension of ``x`` is not ``in_features``.
+            InputError: last dimension of ``x`` that is not ``in_features``.
         """
         return F.linear(self._checked(x), self.weight, self.bias)
 
     @torch.no_grad()
     def learn(self, x: Tensor, state: None = None, *, teacher: Tensor | None = None) -> Step:
-        """Answers, and says what it would change: see :func:`plastorch.set_gradients`.
+        """Returns output and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
 
         Args:
             x: inputs [..., in_features], each row a sample.
             state: None; the layer has no state.
-            teacher: activations [..., out_features] that replace the competition, for instance
+            teacher: activations [..., out_features] in place of the competition, for instance
                 one-hot labels.
 
         Returns:
-            Output and updates; the weights are as before.
+            Output and updates; the weights stay unchanged.
 
         Raises:
-            InputError: if the last dimension of ``x`` is not ``in_features``.
+            InputError: last dimension of ``x`` that is not ``in_features``.
         """
         x = self._checked(x)
         if teacher is not None:
@@ -231,35 +231,35 @@ class SoftHebbLinear(SoftHebbLayer):
 
 
 class SoftHebbConv2d(SoftHebbLayer):
-    """A convolution that learns by SoftHebb's rule, every position of every image a sample.
+    """Convolution that learns by SoftHebb's rule; every position of every image is a sample.
 
-    Paper B: Journé et al., ICLR 2023, arXiv 2209.11883. Arguments that ``nn.Conv2d`` has mean what
-    they mean there. It differs from ``nn.Conv2d`` in its defaults, no bias and reflected padding,
-    and in what follows ``padding``: keyword arguments only.
+    Paper B: Journé et al., ICLR 2023, arXiv 2209.11883. Arguments of ``nn.Conv2d`` mean the same
+    here. The layer differs from ``nn.Conv2d`` in its defaults (no bias, reflected padding) and in
+    the arguments after ``padding``, which are keyword-only.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: K neurons; those of one group compete at each position.
-        kernel_size: of the receptive field, one number or (height, width).
+        in_channels: number of input channels.
+        out_channels: number of neurons K; those of one group compete at each position.
+        kernel_size: size of the receptive field, one number or (height, width).
         stride: step between positions.
         padding: pixels added on each side, "same" for outputs of the input's size (stride 1), or
             "valid" for none.
         dilation: step between the pixels of a receptive field.
-        groups: blocks of channels that don't see each other.
-        bias: learn the log-prior of each neuron.
+        groups: number of channel blocks that don't see each other.
+        bias: whether to learn the log-prior of each neuron.
         padding_mode: "reflect" (the paper's) or "zeros".
-        competition: see :data:`plastorch.hebbian.rule.Competition`.
+        competition: competition rule; see :data:`plastorch.hebbian.rule.Competition`.
         inverse_temperature: t = 1 / T of the competition.
-        rate_power: q of the norm-dependent learning rate; 0 for a constant rate.
+        rate_power: exponent q of the norm-dependent learning rate; 0 for a constant rate.
         initial_radius: R, root of the expected squared norm of the initial weights.
         initial_distribution: "normal" for centered inputs, "positive" for inputs in [0, 1].
-        pre_triangle: replace u by relu(u - mean over channels) before the competition.
-        generator: source of the initial weights; torch's global one if None.
+        pre_triangle: whether to replace u by relu(u - mean over channels) before the competition.
+        generator: random generator of the initial weights; torch's global one if None.
         device: device of the parameters.
         dtype: type of the parameters.
 
     Raises:
-        InputError: for an argument out of range, named in the message.
+        InputError: argument out of range, named in the message.
 
     Example:
         >>> import plastorch
@@ -303,7 +303,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         self.padding_mode = padding_mode
         self.pre_triangle = pre_triangle
         self._check_arguments()
-        # Not by .contiguous(): of one channel that keeps the other strides, and then the outputs
+        # Not by .contiguous(): with one channel it keeps the other strides, and then the outputs
         # are channels first too, whose pooling takes nine times as long.
         weight = torch.empty(
             (out_channels, in_channels // groups, *self.kernel_size),
@@ -317,7 +317,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         self.reset_parameters(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The convolution (and ``pre_triangle``), without learning.
+        """Returns the convolution (and ``pre_triangle``), without learning.
 
         Args:
             x: images [B, in_channels, H, W].
@@ -326,7 +326,7 @@ class SoftHebbConv2d(SoftHebbLayer):
             Pre-activations [B, out_channels, H', W'].
 
         Raises:
-            InputError: if ``x`` has other channels, or is smaller than the receptive field.
+            InputError: wrong number of channels, or ``x`` smaller than the receptive field.
         """
         u = F.conv2d(
             self._padded(x),
@@ -344,18 +344,18 @@ class SoftHebbConv2d(SoftHebbLayer):
 
     @torch.no_grad()
     def learn(self, x: Tensor, state: None = None, *, teacher: Tensor | None = None) -> Step:
-        """Answers, and says what it would change: see :func:`plastorch.set_gradients`.
+        """Returns output and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
 
         Args:
             x: images [B, in_channels, H, W].
             state: None; the layer has no state.
-            teacher: activations [B, out_channels, H', W'] that replace the competition.
+            teacher: activations [B, out_channels, H', W'] in place of the competition.
 
         Returns:
-            Output and updates; the weights are as before.
+            Output and updates; the weights stay unchanged.
 
         Raises:
-            InputError: if ``x`` has other channels, or is smaller than the receptive field.
+            InputError: wrong number of channels, or ``x`` smaller than the receptive field.
         """
         pre, positions = self._patches(self._padded(x))
         weight = self._per_group(self.weight.detach().permute(0, 2, 3, 1).flatten(1))
@@ -369,7 +369,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         return Step(self._image(output, positions), None, updates)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the output for an input of that size; below 1 if it doesn't fit."""
+        """Returns height and width of the output for an input size; below 1 if it doesn't fit."""
         size = [
             (n + before + after - d * (k - 1) - 1) // s + 1
             for n, (before, after), d, k, s in zip(
@@ -384,7 +384,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         return size[0], size[1]
 
     def _patches(self, x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-        """Padded images as rows: [N, n], or [groups, N, n], and (B, H', W')."""
+        """Returns padded images as rows [N, n] or [groups, N, n], and (B, H', W')."""
         (kh, kw), (dh, dw), (sh, sw) = self.kernel_size, self.dilation, self.stride
         x = x.unfold(2, dh * (kh - 1) + 1, sh).unfold(3, dw * (kw - 1) + 1, sw)
         x = x[..., ::dh, ::dw].permute(0, 2, 3, 4, 5, 1)  # B, H', W', kh, kw, C
@@ -395,11 +395,11 @@ class SoftHebbConv2d(SoftHebbLayer):
         return x.reshape(self.groups, -1, kh * kw * x.shape[-1]), positions
 
     def _per_group(self, rows: Tensor) -> Tensor:
-        """[K, m] as it is, or as [groups, K / groups, m]."""
+        """Returns [K, m] unchanged, or as [groups, K / groups, m]."""
         return rows if self.groups == 1 else rows.view(self.groups, -1, rows.shape[1])
 
     def _image(self, rows: Tensor, positions: tuple[int, int, int]) -> Tensor:
-        """Rows [N, K], or [groups, N, K / groups], as images [B, K, H', W'] (channels last)."""
+        """Turns rows [N, K] or [groups, N, K / groups] into channels-last images [B, K, H', W']."""
         if self.groups > 1:
             rows = rows.transpose(0, 1).flatten(1)
         return rows.view(*positions, self.out_channels).permute(0, 3, 1, 2)
@@ -423,7 +423,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         return F.pad(x, pads, mode) if any(pads) else x
 
     def _sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Pixels added above and below, left and right; of an odd number the larger part last."""
+        """Returns pixels added (above, below), (left, right); the larger half comes last."""
         if self.padding == "same":
             (kh, kw), (dh, dw) = self.kernel_size, self.dilation
             height, width = dh * (kh - 1), dw * (kw - 1)
@@ -470,10 +470,10 @@ class Triangle(nn.Module):
     Paper B; see :func:`plastorch.hebbian.rule.triangle`.
 
     Args:
-        power: exponent, more than 0.
+        power: exponent, above 0.
 
     Raises:
-        InputError: if the power is not positive.
+        InputError: power that is not positive.
 
     Example:
         >>> Triangle(0.7)(torch.randn(2, 8, 4, 4)).shape

@@ -1,4 +1,4 @@
-"""Hidden causes with a known posterior, and how near a SoftHebb layer comes to it.
+"""Hidden causes with a known posterior, and how close a SoftHebb layer comes to it.
 
 Paper A, theory: inputs of unit length come from hidden causes C_k, and a layer with softmax is
 their Bayesian inference once w_k = E[x | C_k] / ||E[x | C_k]|| and its log-prior is ln P(C_k). With
@@ -23,11 +23,11 @@ from plastorch.learning import learn
 
 @dataclass(frozen=True)
 class HiddenCauses:
-    """A mixture of von Mises-Fisher distributions on the unit sphere.
+    """Mixture of von Mises-Fisher distributions on the unit sphere.
 
     Args:
-        means: mu_k, unit length [K, n].
-        log_prior: ln P(C_k) [K].
+        means: unit vectors mu_k [K, n].
+        log_prior: log-priors ln P(C_k) [K].
         concentration: kappa, common to all causes; larger means less overlap.
     """
 
@@ -37,10 +37,10 @@ class HiddenCauses:
 
     @classmethod
     def draw(cls, causes: int, features: int, concentration: float, seed: int) -> "HiddenCauses":
-        """Random directions, and unequal priors from a Dirichlet distribution (alpha = 5).
+        """Draws random directions, and unequal priors from a Dirichlet distribution (alpha = 5).
 
         Raises:
-            InputError: for fewer than 2 causes or features, or a concentration of 0 or less.
+            InputError: fewer than 2 causes or features, or a concentration of 0 or less.
 
         Example:
             >>> HiddenCauses.draw(3, 8, 10.0, seed=0).means.shape
@@ -56,7 +56,7 @@ class HiddenCauses:
         return cls(F.normalize(means, dim=1), prior.log(), concentration)
 
     def sample(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Inputs x [count, n] of unit length and the causes [count] they came from.
+        """Draws inputs x [count, n] of unit length; returns them and their causes [count].
 
         Example:
             >>> x, cause = HiddenCauses.draw(3, 8, 10.0, seed=0).sample(5, seed=1)
@@ -78,22 +78,22 @@ class HiddenCauses:
         return torch.from_numpy(x), torch.from_numpy(cause)
 
     def log_joint(self, x: Tensor) -> Tensor:
-        """ln p(x, C_k) [N, K], up to the constant that all causes share."""
+        """Returns ln p(x, C_k) [N, K], up to the constant that all causes share."""
         return self.concentration * x @ self.means.T + self.log_prior
 
     def posterior(self, x: Tensor) -> Tensor:
-        """Bayes' P(C_k | x) [N, K]."""
+        """Returns Bayes' P(C_k | x) [N, K]."""
         return self.log_joint(x).softmax(dim=1)
 
 
 @dataclass(frozen=True)
 class Inference:
-    """How a layer's model of its inputs compares with the truth, on fresh samples.
+    """Comparison of a layer's model of its inputs with the truth, on fresh samples.
 
     Args:
         kl: KL(p || q) of the distribution of inputs, in nats; 0 is a perfect model.
-        cross_entropy: of the layer's activations with the true causes, in nats.
-        entropy: of the true causes given the input: no inference has a lower cross-entropy.
+        cross_entropy: cross-entropy of the layer's activations with the true causes, in nats.
+        entropy: entropy of the true causes given the input: the least cross-entropy, in nats.
         posterior_distance: mean total variation between the layer's and Bayes' posterior.
         alignment: cosine of each cause's mean and the weights of its neuron [K].
         prior_error: learned minus true log-prior [K].
@@ -110,12 +110,12 @@ class Inference:
 
     @property
     def found(self) -> bool:
-        """Whether each cause has a neuron of its own: a global optimum, not a local one."""
+        """Whether each cause has its own neuron: a global optimum, not a local one."""
         return bool(self.alignment.min() > 0.95)
 
 
 def untrained(causes: HiddenCauses, initial_radius: float, seed: int) -> SoftHebbLinear:
-    """A float64 layer with one neuron per cause, its temperature that of the causes."""
+    """Returns a float64 layer with one neuron per cause, and the causes' temperature."""
     neurons, features = causes.means.shape
     return SoftHebbLinear(
         features,
@@ -138,27 +138,27 @@ def learn_causes(
     initial_radius: float = 0.1,
     seed: int = 0,
 ) -> SoftHebbLinear:
-    """A layer with one neuron per cause that learns from a stream of inputs, each seen once.
+    """Trains a layer with one neuron per cause on a stream of inputs, each seen once.
 
     Paper A's rule for weights and log-priors, rates falling linearly to 0. Small initial weights
-    start a soft competition that hardens as norms grow to 1, which finds the causes far more
-    often than weights of norm 1 do.
+    start a soft competition that hardens as norms grow to 1. It finds the causes far more often
+    than weights of norm 1 do.
 
     Args:
-        causes: where the inputs come from.
-        samples: inputs in all.
-        batch_size: inputs per update.
-        learning_rate: of the weights at the start.
+        causes: source of the inputs.
+        samples: total number of inputs.
+        batch_size: number of inputs per update.
+        learning_rate: learning rate of the weights at the start.
         prior_rate: rate of the log-priors, relative to that of the weights. A neuron that loses
             its prior before it has found a cause loses the competition for good, so below 1.
         initial_radius: R of the initial weights.
-        seed: of initial weights and inputs.
+        seed: random seed of initial weights and inputs.
 
     Returns:
-        The trained layer, as :func:`untrained` makes it.
+        Trained layer, as :func:`untrained` makes it.
 
     Raises:
-        InputError: for numbers that are not positive.
+        InputError: number that is not positive.
 
     Example:
         >>> causes = HiddenCauses.draw(2, 8, 12.0, seed=0)
@@ -183,19 +183,19 @@ def learn_causes(
 
 @torch.no_grad()
 def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 2) -> Tensor:
-    """How far the expected update at Bayes' optimum is from 0, in standard errors.
+    """Returns the distance from 0 of the expected update at Bayes' optimum, in standard errors.
 
     Paper A claims that the rule rests at w_k = mu_k, b_k = ln P(C_k) / t. There the mean of
-    y_k (x - u_k w_k) and of y_k - P(C_k) over many inputs must vanish but for sampling error.
+    y_k (x - u_k w_k) and of y_k - P(C_k) over many inputs must vanish up to sampling error.
 
     Args:
-        causes: the world.
-        samples: inputs.
-        seed: of the inputs.
+        causes: true causes.
+        samples: number of inputs.
+        seed: random seed of the inputs.
 
     Returns:
         One score per weight and log-prior [K, n + 1]; at a true equilibrium each is about
-        normally distributed with deviation 1.
+        normally distributed with standard deviation 1.
 
     Example:
         >>> causes = HiddenCauses.draw(3, 8, 10.0, seed=0)
@@ -207,7 +207,7 @@ def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 
     y, w = causes.posterior(x), causes.means
     u = x @ w.T
     mean = hebbian_update(x, u, y, w) / samples
-    # E[y^2 (x - u w)^2], multiplied out so that no [samples, K, n] has to exist.
+    # E[y^2 (x - u w)^2], multiplied out to avoid a tensor [samples, K, n].
     y2 = y.square()
     square = (
         y2.T @ x.square() - 2 * w * ((y2 * u).T @ x) + w.square() * (y2 * u * u).sum(0)[:, None]
@@ -222,19 +222,19 @@ def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 
 def compare(
     layer: SoftHebbLinear, causes: HiddenCauses, samples: int = 20_000, seed: int = 1
 ) -> Inference:
-    """Measures a layer against the truth, each neuron matched to the cause nearest to it.
+    """Compares a layer with the truth, each neuron matched to its nearest cause.
 
     Args:
-        layer: one neuron per cause, with bias.
-        causes: the truth.
-        samples: fresh inputs.
-        seed: of the inputs.
+        layer: layer with one neuron per cause and a bias.
+        causes: true causes.
+        samples: number of fresh inputs.
+        seed: random seed of the inputs.
 
     Returns:
-        See :class:`Inference`.
+        Comparison; see :class:`Inference`.
 
     Raises:
-        InputError: if the layer has no bias or not one neuron per cause, or for no samples.
+        InputError: layer without bias or not one neuron per cause, or no samples.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -33,7 +33,7 @@ FORMAT = 1
 ENTRY = "plastorch.SoftHebbNet"
 MOST_BLOCKS = 256
 MOST_NUMBERS = 1 << 32
-"""Of all tensors together; the paper's largest network has 2 to the power of 29.3."""
+"""Most numbers in all tensors together; the paper's largest network has 2 to the power of 29.3."""
 
 _TYPES = {torch.float32: "F32", torch.int64: "I64"}
 _A_POOL = asdict(Pool("max", 1, 1))
@@ -48,13 +48,13 @@ def write(
     """Writes a network, atomically.
 
     Args:
-        path: of the file.
+        path: path of the file.
         spec: blocks and scaling.
-        sizes: channels of the images, their side in pixels, classes, by these arguments' names.
+        sizes: channels of the images, their side in pixels, number of classes, by argument name.
         tensors: parameters and buffers, by name.
 
     Raises:
-        InputError: if it can't be written or a weight is not float32; an older file stays whole.
+        InputError: unwritable file, or a weight that is not float32; an older file stays whole.
     """
     for name, tensor in tensors.items():
         if tensor.dtype not in _TYPES:
@@ -67,14 +67,14 @@ def read(path: Path, make: Callable[[NetworkSpec, int, int, int], Net]) -> Net:
     """Reads and checks a network.
 
     Args:
-        path: of the file.
-        make: makes the network from its blocks, and the images' channels, side and classes.
+        path: path of the file.
+        make: function from blocks, and the images' channels, side and classes, to a network.
 
     Returns:
         The network, on the CPU and in eval mode.
 
     Raises:
-        InputError: if the file is missing, damaged, of a later version, or something else.
+        InputError: file that is missing, damaged, of a later version, or something else.
     """
 
     def build(settings: Settings, file: Any) -> tuple[Net, Arrays]:

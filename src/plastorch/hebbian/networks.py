@@ -1,4 +1,4 @@
-"""Deep SoftHebb: blocks of normalisation, plastic convolution, Triangle and pooling, and a readout.
+"""Deep SoftHebb: blocks of normalization, plastic convolution, Triangle and pooling, and a readout.
 
 Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
@@ -22,15 +22,15 @@ from plastorch.hebbian.spec import BlockSpec, NetworkSpec
 class BatchStatistics(nn.BatchNorm2d):
     """Batch normalisation without affine parameters, accurate in channels-last layout too.
 
-    torch's training kernel for channels-last is only accurate to 2e-5; mean and variance taken
-    apart, in two passes, are to 2e-7, and faster than its ``var_mean``.
+    torch's training kernel for channels-last is only accurate to 2e-5. Separate mean and variance,
+    in two passes, are accurate to 2e-7, and faster than its ``var_mean``.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images of the shape of ``x``, normalised by batch or (in eval mode) running values."""
+        """Normalizes images by batch or (in eval mode) running values; keeps the shape of ``x``."""
         if not self.training:
             return super().forward(x)
         count = x.numel() // x.shape[1]
@@ -56,12 +56,12 @@ class BatchStatistics(nn.BatchNorm2d):
 
 
 class SoftHebbBlock(nn.Module):
-    """Normalise, convolve, Triangle, pool: one layer of paper B.
+    """One layer of paper B: normalization, convolution, Triangle, pooling.
 
     Args:
-        in_channels: channels of its input.
-        spec: its settings.
-        generator: source of the initial weights; torch's global one if None.
+        in_channels: number of input channels.
+        spec: settings of the block.
+        generator: random generator of the initial weights; torch's global one if None.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class SoftHebbBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features [B, K, H', W'] of images or features [B, C, H, W]; no learning."""
+        """Returns features [B, K, H', W'] of images or features [B, C, H, W]; no learning."""
         return self.activate(self.pre_activation(x))
 
     def pre_activation(self, x: Tensor) -> Tensor:
-        """u [B, K, H, W] of images or features [B, C, H, W]; no learning."""
+        """Returns u [B, K, H, W] of images or features [B, C, H, W]; no learning."""
         return at_least_float32(self.conv(self.norm(x)))
 
     def activate(self, u: Tensor) -> Tensor:
-        """Activation and pooling of pre-activations [B, K, H, W]."""
+        """Activates and pools pre-activations [B, K, H, W]."""
         return self._rectify(self._centre(u))
 
     def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for ON neurons, then for OFF neurons, whose weights have the opposite sign."""
+        """Does so for ON neurons, then for OFF neurons, whose weights have the opposite sign."""
         centred = self._centre(u)
         return self._rectify(centred), self._rectify(-centred)
 
@@ -118,17 +118,17 @@ class SoftHebbBlock(nn.Module):
 
 
 class SoftHebbNet(nn.Module):
-    """A stack of blocks that learn without labels, feedback or error signals, and a linear readout.
+    """Stack of blocks that learn without labels, feedback or error signals, and a linear readout.
 
     Args:
         spec: blocks and scaling; ``preset`` makes the published ones.
-        in_channels: of the images.
+        in_channels: number of image channels.
         image_size: side of the (square) images in pixels.
-        classes: outputs of the readout.
-        generator: source of the initial weights; torch's global one if None.
+        classes: number of outputs of the readout.
+        generator: random generator of the initial weights; torch's global one if None.
 
     Raises:
-        InputError: if the images are too small for the blocks.
+        InputError: images too small for the blocks.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -157,7 +157,7 @@ class SoftHebbNet(nn.Module):
         self.spec, self.in_channels, self.image_size = spec, in_channels, image_size
         self.blocks = nn.ModuleList()
         self.macs = 0
-        """Multiply-accumulates of the convolutions in one forward pass of one image."""
+        """Number of multiply-accumulates of the convolutions in a forward pass of one image."""
         channels, side = in_channels, image_size
         for number, block_spec in enumerate(spec.blocks, start=1):
             block = SoftHebbBlock(channels, block_spec, generator)
@@ -187,21 +187,21 @@ class SoftHebbNet(nn.Module):
         classes: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Self:
-        """The paper's network for a data set, untrained.
+        """Returns the paper's network for a data set, untrained.
 
         Args:
-            data: the data set, as :func:`plastorch.hebbian.presets.preset` takes it, like what
-                follows.
-            depth: plastic layers; the deepest one if None.
-            width: of the layers.
+            data: data set, as :func:`plastorch.hebbian.presets.preset` takes it, like depth, width
+                and rule.
+            depth: number of plastic layers; that of the deepest network if None.
+            width: width of the layers.
             rule: "soft", or a baseline.
-            in_channels: of the images; those of the data set if None.
+            in_channels: number of image channels; that of the data set if None.
             image_size: side of the images in pixels; that of the data set if None.
-            classes: outputs of the readout; those of the data set if None.
-            generator: source of the initial weights; torch's global one if None.
+            classes: number of outputs of the readout; that of the data set if None.
+            generator: random generator of the initial weights; torch's global one if None.
 
         Raises:
-            InputError: if there is no such preset, or the images are too small for it.
+            InputError: no such preset, or images too small for it.
 
         Example:
             >>> net = SoftHebbNet.from_preset("cifar10", depth=1)
@@ -224,7 +224,7 @@ class SoftHebbNet(nn.Module):
         """Writes the network into one file: weights as safetensors, settings as JSON beside them.
 
         Raises:
-            InputError: if it can't be written or a weight is not float32; an older file stays
+            InputError: unwritable file, or a weight that is not float32; an older file stays
                 whole.
 
         Example:
@@ -251,12 +251,12 @@ class SoftHebbNet(nn.Module):
             The network, on the CPU and in eval mode.
 
         Raises:
-            InputError: if the file is missing, damaged, of a later version, or something else.
+            InputError: file that is missing, damaged, of a later version, or something else.
         """
         return read(Path(path), cls)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Network input of images: uint8 scaled to [0, 1], then the spec's mean and deviation."""
+        """Scales uint8 images to [0, 1], then applies the spec's mean and standard deviation."""
         if images.dim() != 4 or tuple(images.shape[1:]) != (
             self.in_channels,
             self.image_size,
@@ -270,7 +270,7 @@ class SoftHebbNet(nn.Module):
         return self.standardised(x / 255 if images.dtype == torch.uint8 else x)
 
     def standardised(self, x: Tensor) -> Tensor:
-        """Floats in [0, 1], of any height and width, with the spec's mean and deviation."""
+        """Standardizes floats in [0, 1], of any size, by the spec's mean and standard deviation."""
         if self.spec.pixel_mean is None or self.spec.pixel_std is None:
             return x
         mean = torch.tensor(self.spec.pixel_mean, dtype=x.dtype, device=x.device)
@@ -278,14 +278,14 @@ class SoftHebbNet(nn.Module):
         return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the readout sees.
+        """Returns the features that the readout sees.
 
         Args:
-            images: uint8, or floats in [0, 1], [B, C, H, W].
+            images: images [B, C, H, W], uint8, or floats in [0, 1].
 
         Returns:
-            Features of the last block, or of all in turn [B, features], flattened as channels,
-            height, width; of each block first those of its ON, then of its OFF neurons.
+            Features [B, features] of the last block, or of all in turn, flattened as channels,
+            height, width; within each block ON neurons come first, then OFF neurons.
         """
         x, seen = self.pixels(images), []
         blocks = blocks_of(self)
@@ -301,21 +301,21 @@ class SoftHebbNet(nn.Module):
         return torch.cat(seen, dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) [B, classes] of images [B, C, H, W]."""
+        """Returns class scores (logits) [B, classes] of images [B, C, H, W]."""
         features = self.features(images)
-        if self.training:  # else nothing asks for other workers, which could not be exported
+        if self.training:  # otherwise nothing asks for other workers, which can't be exported
             features = dropout(features, self.spec.dropout)
         logits: Tensor = self.readout(features)
         return logits
 
 
 def blocks_of(net: SoftHebbNet) -> list[SoftHebbBlock]:
-    """The blocks of a network, typed."""
+    """Returns the blocks of a network, typed."""
     return cast(list[SoftHebbBlock], list(net.blocks))
 
 
 def _sides_after(block: SoftHebbBlock, side: int, number: int, image_size: int) -> tuple[int, int]:
-    """Sides of a block's convolved and pooled map, or an error that says where it got too small."""
+    """Returns sides of a block's convolved and pooled map; an error says where it got too small."""
     spec = block.spec
     convolved = min(block.conv.output_size(side, side))
     pooled = spec.pool.output_size(convolved)

@@ -2,7 +2,7 @@
 
 
 def linear_decay(learning_rate: float, step: int, steps: int) -> float:
-    """Linear decay to 0 over ``steps`` mini-batches: lr max(0, 1 - step / steps).
+    """Returns lr max(0, 1 - step / steps): linear decay to 0 over ``steps`` mini-batches.
 
     Example:
         >>> linear_decay(0.04, 5, 10)
@@ -12,15 +12,15 @@ def linear_decay(learning_rate: float, step: int, steps: int) -> float:
 
 
 def readout_rate(learning_rate: float, epoch: int, epochs: int) -> float:
-    """The readout's learning rate in an epoch: halved at fixed fractions of the training.
+    """Returns the readout's learning rate in an epoch: halved at fixed fractions of the training.
 
     Paper B: at .2, .35, .5, .6, .7, .8, .9 of 50 epochs or more; at .5 and .75 of 20 to 49;
     never in shorter trainings.
 
     Args:
-        learning_rate: the rate of the first epoch.
-        epoch: counted from 0.
-        epochs: of the whole training.
+        learning_rate: learning rate of the first epoch.
+        epoch: number of the epoch, from 0.
+        epochs: number of epochs of the whole training.
 
     Returns:
         The learning rate.

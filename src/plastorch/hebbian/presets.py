@@ -69,7 +69,7 @@ IMAGES: dict[Data, tuple[int, int, int]] = {
     "imagenette": (3, 160, 10),
     "imagenet": (3, 160, 1000),
 }
-"""Channels, side in pixels and classes of the images."""
+"""Channels, side in pixels and number of classes of the images."""
 GROWTH = {"1x": 1, "2x": 2, "4x": 4}
 SCALE = {"quarter": 0.25, "half": 0.5, "double": 2.0}
 
@@ -81,23 +81,23 @@ def preset(
     rule: Rule = "soft",
     architecture: Architecture = "matched",
 ) -> NetworkSpec:
-    """The network of paper B for a data set, at a depth and width, or a baseline beside it.
+    """Returns the network of paper B for a data set, at a depth and width, or a baseline.
 
     Args:
-        data: the data set it was published for (MNIST: found by us, on a validation split).
-        depth: plastic layers; the deepest one if None.
-        width: "4x", "2x", "1x" multiply the channels by that from layer to layer, starting from the
-            published first layer; "quarter", "half", "double" scale all layers of the "4x" network.
+        data: data set that it was published for (MNIST: ours, found on a validation split).
+        depth: number of plastic layers; that of the deepest network if None.
+        width: growth of the channels from layer to layer ("4x", "2x", "1x") after the published
+            first layer, or scale of all layers of the "4x" network ("quarter", "half", "double").
         rule: "soft" is SoftHebb, "hard" the hard winner-take-all, "random" untrained weights,
             "backprop" end-to-end learning with ReLU.
         architecture: "matched" gives baselines SoftHebb's own architecture, "published" the one
-            that the paper's code used for them.
+            in the paper's code.
 
     Returns:
-        The specification that :class:`SoftHebbNet` takes.
+        Specification for :class:`SoftHebbNet`.
 
     Raises:
-        InputError: if there is no such preset.
+        InputError: no such preset.
 
     Example:
         >>> [block.out_channels for block in preset("cifar10").blocks]
@@ -138,7 +138,7 @@ def _widened(blocks: tuple[BlockSpec, ...], width: Width) -> tuple[BlockSpec, ..
 
 
 def _published(data: Data, rule: Rule, depth: int) -> tuple[BlockSpec, ...]:
-    """Baselines whose architecture differs from SoftHebb's in the paper's code."""
+    """Returns baselines whose architecture differs from SoftHebb's in the paper's code."""
     if data not in ("cifar10", "cifar100", "imagenet", "imagenette"):
         raise InputError(
             f"architecture is 'published' for {rule} on {data}; expected 'matched': the paper's "
@@ -160,7 +160,7 @@ def _published_hard_cifar(depth: int) -> tuple[BlockSpec, ...]:
 
 
 def _published_hard_imagenet(depth: int) -> tuple[BlockSpec, ...]:
-    """Rates are only known to lie between .07 and .01; they fall evenly here."""
+    """Lowers rates evenly: they are only known to lie between .07 and .01."""
     blocks = tuple(
         BlockSpec(
             48 * 4**i,

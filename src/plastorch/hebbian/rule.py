@@ -2,7 +2,7 @@
 
 A layer sees *rows*: ``pre`` [..., N, n], one row per sample of a linear layer, or one per position
 of every image of a convolution, and ``weight`` [..., K, n]. Leading dimensions are groups of
-neurons, which compete and are normalised apart from each other.
+neurons, which compete and are normalized separately.
 
 Papers: A = Moraitis et al., Neuromorph. Comput. Eng. 2 (2022) 044017, arXiv 2107.05747;
 B = Journé et al., ICLR 2023, arXiv 2209.11883.
@@ -27,18 +27,18 @@ def compete(
     """Lets the neurons of each row compete: y = softmax(t u), losers negated in ``softkrotov``.
 
     Paper A, equation of the posterior; paper B, anti-Hebbian losers. Ties go to the first neuron.
-    A row with NaN or +inf has NaN in its answer.
+    A row with NaN or +inf has NaN in its result.
 
     Args:
         u: pre-activations [..., K].
-        competition: which rule, see :data:`Competition`.
+        competition: competition rule; see :data:`Competition`.
         inverse_temperature: t = 1 / T; unused by ``hard``.
 
     Returns:
-        The activation y [..., K] that gates plasticity.
+        Activation y [..., K] that gates plasticity.
 
     Raises:
-        InputError: if ``competition`` is unknown.
+        InputError: unknown ``competition``.
 
     Example:
         >>> compete(torch.tensor([[0.0, 0.0, 1.0]]), "hard")
@@ -50,7 +50,7 @@ def compete(
         return F.softmax(inverse_temperature * u, dim=-1)
     winner = u.argmax(dim=-1, keepdim=True)
     if competition == "hard":
-        one = 1 + 0 * u.gather(-1, winner)  # NaN, if the winner is NaN or infinite
+        one = 1 + 0 * u.gather(-1, winner)  # NaN if the winner is NaN or infinite
         return torch.zeros_like(u).scatter_(-1, winner, one)
     if competition == "softkrotov":
         y = F.softmax(inverse_temperature * u, dim=-1)
@@ -71,10 +71,10 @@ def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tens
         pre: inputs x [..., N, n].
         u: pre-activations without bias [..., N, K].
         post: activations y [..., N, K] from :func:`compete`, or one-hot labels of a teacher.
-        weight: w [..., K, n].
+        weight: weights w [..., K, n].
 
     Returns:
-        The update [..., K, n] before :func:`normalise`.
+        Update [..., K, n] before :func:`normalise`.
 
     Example:
         >>> x, w = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]])
@@ -93,11 +93,11 @@ def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -
 
     Args:
         post: activations [..., N, K]; the sign of losers is ignored.
-        bias: b [..., K].
-        inverse_temperature: t.
+        bias: log-priors b [..., K].
+        inverse_temperature: t of the competition.
 
     Returns:
-        The update [..., K] before :func:`normalise`.
+        Update [..., K] before :func:`normalise`.
 
     Example:
         >>> prior_update(torch.tensor([[0.5, 0.5]]), torch.tensor([0.5, 0.5]).log())
@@ -114,11 +114,11 @@ def normalise(raw: Tensor, groups: int = 1) -> Tensor:
     published code of paper B does); the learning rate *is* the largest weight change.
 
     Args:
-        raw: an update whose first dimension is the neurons [K, ...].
-        groups: groups of neurons, each scaled by its own maximum.
+        raw: update [K, ...], neurons in the first dimension.
+        groups: number of groups of neurons, each scaled by its own maximum.
 
     Returns:
-        The scaled update, in a new tensor of the same shape.
+        Scaled update, in a new tensor of the same shape.
 
     Example:
         >>> normalise(torch.tensor([[2.0, -4.0]]))
@@ -128,14 +128,14 @@ def normalise(raw: Tensor, groups: int = 1) -> Tensor:
 
 
 def largest(raw: Tensor, groups: int = 1) -> Tensor:
-    """The largest absolute entry of each group, one value per neuron, shaped to divide ``raw``.
+    """Returns the largest absolute entry of each group, per neuron, shaped to divide ``raw``.
 
     Args:
-        raw: an update [K, ...].
-        groups: groups of neurons.
+        raw: update [K, ...].
+        groups: number of groups of neurons.
 
     Returns:
-        max |raw| + 1e-30, [K, 1, ...].
+        max |raw| + 1e-30 [K, 1, ...].
 
     Example:
         >>> largest(torch.tensor([[2.0, -4.0]]))
@@ -148,13 +148,13 @@ def largest(raw: Tensor, groups: int = 1) -> Tensor:
 
 
 def norm_dependent_rate(radius: Tensor, power: float) -> Tensor:
-    """The factor on the learning rate of each neuron: (|r - 1| + 1e-10)^power.
+    """Returns the factor on the learning rate of each neuron: (|r - 1| + 1e-10)^power.
 
     Paper B, section on the learning rate: learning fades as the norm r of a neuron reaches 1.
 
     Args:
         radius: Euclidean norms r of the neurons' weights [K].
-        power: q; 0 leaves the learning rate constant.
+        power: exponent q; 0 leaves the learning rate constant.
 
     Returns:
         One factor per neuron [K].
@@ -167,14 +167,14 @@ def norm_dependent_rate(radius: Tensor, power: float) -> Tensor:
 
 
 def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
-    """Triangle activation: relu(u - mean of u over channels)^power, at each position.
+    """Applies Triangle: relu(u - mean of u over channels)^power, at each position.
 
     Paper B, equation of the activation.
 
     Args:
         u: pre-activations [B, K, ...].
         power: exponent.
-        dim: where the channels are.
+        dim: dimension of the channels.
 
     Returns:
         Activations of the same shape.
@@ -188,13 +188,13 @@ def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
 
 
 def centre(u: Tensor, dim: int = 1) -> Tensor:
-    """u - mean of u over channels, at each position: what Triangle rectifies.
+    """Returns u - mean of u over channels, at each position: what Triangle rectifies.
 
     The mean counts as a constant in gradients.
 
     Args:
         u: pre-activations [B, K, ...].
-        dim: where the channels are.
+        dim: dimension of the channels.
 
     Returns:
         Values of the same shape.

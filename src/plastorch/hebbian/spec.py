@@ -1,4 +1,4 @@
-"""What a deep SoftHebb network is made of: its blocks, their pooling, and how pixels are scaled."""
+"""Settings of a deep SoftHebb network: blocks, pooling, and scaling of pixels."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ ReadoutFrom = Literal["last", "all"]
 
 @dataclass(frozen=True)
 class Pool:
-    """A pooling layer; average pooling counts its zero padding, as the paper's code does.
+    """Pooling layer; average pooling counts its zero padding, as the paper's code does.
 
     Raises:
-        InputError: for an unknown kind, sizes below 1, or more padding than half the kernel.
+        InputError: unknown kind, size below 1, or padding of more than half the kernel.
     """
 
     kind: Literal["max", "avg"]
@@ -43,28 +43,28 @@ class Pool:
         return pool(x, self.kernel_size, self.stride, self.padding)
 
     def output_size(self, side: int) -> int:
-        """The side of the pooled map."""
+        """Returns the side of the pooled map."""
         return (side + 2 * self.padding - self.kernel_size) // self.stride + 1
 
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """One block, as the paper's tables list it.
+    """Settings of one block, as the paper's tables list them.
 
     Args:
-        out_channels: neurons K.
+        out_channels: number of neurons K.
         kernel_size: side of the receptive field.
         padding: pixels added around the map, reflected.
         learning_rate: largest weight change per mini-batch (before the norm-dependent factor).
         inverse_temperature: t of the competition.
         triangle_power: exponent of Triangle.
         pool: pooling after Triangle.
-        rate_power: q of the norm-dependent learning rate.
-        competition: rule of the block.
+        rate_power: exponent q of the norm-dependent learning rate.
+        competition: competition rule.
         initial_radius: R of the initial weights.
-        groups: groups of channels.
-        pre_triangle: compete on relu(u - mean) instead of u.
-        batch_norm: normalise the block's input; without it the initial weights are positive.
+        groups: number of channel groups.
+        pre_triangle: whether to compete on relu(u - mean) instead of u.
+        batch_norm: whether to normalize the block's input; if not, initial weights are positive.
         activation: Triangle, or ReLU in the end-to-end baseline.
     """
 
@@ -91,18 +91,18 @@ class BlockSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The blocks of a network, the dropout of its readout, and how pixels are scaled.
+    """Blocks of a network, dropout of its readout, and scaling of pixels.
 
     Args:
-        name: of the preset.
-        blocks: first to last.
-        dropout: probability with which the readout's inputs are dropped in its training.
-        pixel_mean: subtracted from pixels in [0, 1], per channel; None for nothing.
-        pixel_std: what they are divided by then.
+        name: name of the preset.
+        blocks: blocks, first to last.
+        dropout: probability of dropping an input of the readout during its training.
+        pixel_mean: mean per channel, subtracted from pixels in [0, 1]; None for no scaling.
+        pixel_std: standard deviation per channel, by which pixels are divided then.
         readout_from: blocks whose features the readout sees: the last one, or all, each averaged
             to a map of the last one's side.
-        on_off: the readout sees those blocks' neurons in pairs: ON, whose response is that of the
-            block, and OFF, whose weights have the opposite sign.
+        on_off: whether the readout sees neurons in pairs: ON, whose response is that of the block,
+            and OFF, whose weights have the opposite sign.
     """
 
     name: str
@@ -128,6 +128,6 @@ class NetworkSpec:
             )
 
     def with_competition(self, competition: Competition) -> "NetworkSpec":
-        """The same network with another rule in every block."""
+        """Returns the same network with another rule in every block."""
         blocks = tuple(replace(block, competition=competition) for block in self.blocks)
         return replace(self, blocks=blocks)

@@ -25,11 +25,11 @@ def set_gradients(module: PlasticLayer, step: Step) -> None:
 
     Args:
         module: plastic layer that made the step.
-        step: what ``module.learn`` returned.
+        step: result of ``module.learn``.
 
     Raises:
-        InputError: if a change is not finite, as that of NaN or infinite input; gradients and
-            weights are left as they were.
+        InputError: change that is not finite, as from NaN or infinite input; gradients and weights
+            stay as they were.
 
     Example:
         >>> from plastorch import SoftHebbLinear
@@ -42,23 +42,23 @@ def set_gradients(module: PlasticLayer, step: Step) -> None:
 
 
 def learn(module: nn.Module, x: Tensor, state: Any = None) -> Any:
-    """Lets all plastic layers inside a module learn from one forward pass, each from what it gets.
+    """Lets all plastic layers inside a module learn from one forward pass, each from its own input.
 
     Gradients are written for any torch optimizer; weights change when it steps. Layers in eval mode
     only answer, and their gradients are cleared. ``DistributedDataParallel`` is not needed: updates
     are summed over all workers.
 
     Args:
-        module: module of any kind that has plastic layers, or is one.
+        module: plastic layer, or any module that contains one.
         x: inputs, as ``module`` takes them.
-        state: second argument of ``module``, for those that have a state.
+        state: second argument of ``module``, if it has a state.
 
     Returns:
-        What ``module(x)``, or ``module(x, state)``, gives.
+        Result of ``module(x)`` or ``module(x, state)``.
 
     Raises:
-        InputError: if there is no plastic layer, or a change is not finite; gradients and weights
-            are left as they were then.
+        InputError: no plastic layer, or a change that is not finite; gradients and weights then
+            stay as they were.
 
     Example:
         >>> from plastorch import SoftHebbConv2d, Triangle
@@ -82,10 +82,10 @@ def learn(module: nn.Module, x: Tensor, state: Any = None) -> Any:
 
 @contextmanager
 def _learning(layers: Iterable[PlasticLayer]) -> Iterator[Steps]:
-    """Inside it, ``forward`` of layers in training mode is their ``learn``; gathers their steps."""
+    """Makes ``forward`` of layers in training mode their ``learn``, and gathers their steps."""
     steps: Steps = {}
     learning = [layer for layer in layers if layer.training]
-    # As attributes of the instances: hooks run as ever, and outside of it nothing is slower.
+    # As attributes of the instances: hooks run as usual, and outside of it nothing is slower.
     for layer in learning:
         layer.forward = _learner(layer, steps)
     try:
@@ -105,14 +105,14 @@ def _learner(layer: PlasticLayer, steps: Steps) -> Callable[..., Any]:
 
 
 def _joined(first: Step, second: Step) -> Step:
-    """Steps of a layer that is called several times in one pass."""
+    """Joins the steps of a layer that is called several times in one pass."""
     updates = {name: first.updates[name] + update for name, update in second.updates.items()}
     return Step(second.output, second.state, updates)
 
 
 @torch.no_grad()
 def _write(steps: Steps) -> None:
-    """Gradients of all layers, or of none: one sum over workers, one look for values not finite."""
+    """Writes gradients of all layers, or of none: one sum over workers, one finiteness check."""
     names = [(layer, name) for layer, step in steps.items() for name in step.updates]
     sums = sum_tensors([steps[layer].updates[name] for layer, name in names])
     totals: dict[PlasticLayer, dict[str, Tensor]] = {layer: {} for layer in steps}

@@ -8,26 +8,26 @@ import torch
 from torch import Tensor, nn
 
 UNHEARD_ANSWERS = 5
-"""Answers in training mode after which a layer that has never learned warns."""
+"""Number of answers in training mode after which a layer that has never learned warns."""
 
 
 class Step(NamedTuple):
-    """Answer of a plastic layer to one mini-batch, and the update that it calls for."""
+    """Answer of a plastic layer to one mini-batch, and the update that follows from it."""
 
     output: Tensor
     """Output, as ``forward`` gives it."""
     state: Any
     """State to hand on within a sequence; None for layers without one."""
     updates: dict[str, Tensor]
-    """Parameter name -> update of that parameter's shape, summed over the mini-batch."""
+    """Parameter name -> update in the parameter's shape, summed over the mini-batch."""
 
 
 class PlasticLayer(nn.Module, ABC):
-    """A layer that learns by a local rule: base class of all that :func:`plastorch.learn` trains.
+    """Layer that learns by a local rule: base class of all that :func:`plastorch.learn` trains.
 
-    A subclass writes :meth:`learn`, and :meth:`normalized` if its rule scales the summed updates.
-    A layer in eval mode is frozen: it only answers. One that answers again and again in training
-    mode, and never learns, says so once in a warning.
+    A subclass defines :meth:`learn`, and :meth:`normalized` if its rule scales the summed updates.
+    A layer in eval mode is frozen: it only answers. A layer that keeps answering in training mode
+    and never learns warns once.
 
     Example:
         >>> class Oja(PlasticLayer):
@@ -45,35 +45,35 @@ class PlasticLayer(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self._unheard: int | None = 0  # answers without learning; None: not to be counted
+        self._unheard: int | None = 0  # answers without learning; None: not counted
         self.register_forward_pre_hook(_count_answers)
 
     @abstractmethod
     def learn(self, x: Tensor, state: Any = None) -> Step:
-        """Answers, and says what it would change; nothing has changed yet.
+        """Returns output, next state and updates; changes nothing yet.
 
         Args:
             x: inputs, as ``forward`` takes them.
-            state: state of the sequence so far, for layers that have one.
+            state: state of the sequence so far, for layers with a state.
 
         Returns:
             Output, next state and updates.
         """
 
     def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Changes that an optimizer with a rate of 1 makes, of the updates summed over all workers.
+        """Returns the changes at a learning rate of 1, from updates summed over all workers.
 
         Args:
-            updates: parameter name -> summed update, not to be changed in place.
+            updates: parameter name -> summed update; must not be changed in place.
 
         Returns:
-            Parameter name -> change; by default the updates as they are.
+            Parameter name -> change; by default the updates unchanged.
         """
         return updates
 
 
 def _count_answers(layer: PlasticLayer, inputs: object) -> None:
-    """Warns of a layer that only ever sees ``forward`` (and perhaps ``backward``) in training."""
+    """Warns if a layer only ever sees ``forward`` (and perhaps ``backward``) in training."""
     if not layer.training or layer._unheard is None or torch.compiler.is_compiling():
         return
     if not torch.is_grad_enabled() or any(p.requires_grad for p in layer.parameters(recurse=False)):
