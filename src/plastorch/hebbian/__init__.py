@@ -29,7 +29,7 @@ __all__ = [
 ]
 _LAZY = {"SoftHebbClassifier": "estimator"}
 
-if not TYPE_CHECKING:  # type checkers would take any name for one that is here
+if not TYPE_CHECKING:  # type checkers would accept any name here
 
     def __getattr__(name: str) -> object:
         """Imports the estimator only on access: scikit-learn takes most of a second."""

@@ -1,4 +1,4 @@
-"""Arrays of images and labels, as scikit-learn users have them, checked and made tensors."""
+"""Arrays of images and labels, as scikit-learn users have them, checked and made into tensors."""
 
 from typing import Any, Literal
 
@@ -13,11 +13,11 @@ from plastorch.engine.estimators import as_input_error
 
 Channels = Literal["auto", "first", "last"]
 MOST_CHANNELS = 4
-"""Up to so many entries, an axis can be that of the channels when ``channels`` is "auto"."""
+"""Most entries of an axis that can be that of the channels when ``channels`` is "auto"."""
 
 
 def as_images(X: ArrayLike, channels: Channels) -> Tensor:
-    """Images of any accepted layout and type as uint8 or float32 [N, C, H, W]; X is left alone."""
+    """Converts images of any accepted layout and type to uint8 or float32 [N, C, H, W]; keeps X."""
     with as_input_error("X"):
         array = np.asarray(X)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
@@ -69,7 +69,7 @@ def _check_pixels(array: NDArray[Any]) -> None:
 
 
 def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    """Labels [N] of any sortable type, one per image."""
+    """Returns labels [N] of any sortable type, one per image."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
     with as_input_error("y"):
@@ -87,7 +87,7 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
 
 
 def sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
-    """The different classes of labels, at least two."""
+    """Returns the distinct classes of labels, at least two."""
     with as_input_error(argument):
         classes = np.unique(labels)
     if len(classes) == 0:
@@ -98,7 +98,7 @@ def sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
 
 
 def codes_of(labels: NDArray[Any], classes: NDArray[Any] | None) -> Tensor:
-    """Positions of labels in the sorted classes."""
+    """Returns positions of labels in the sorted classes."""
     if classes is None:
         raise InputError(
             "classes is None in the first call with y; expected all classes that will occur"

@@ -1,4 +1,4 @@
-"""How robust a classifier is to noise and to gradient attacks, and what attacks make of images.
+"""Robustness of a classifier to noise and to gradient attacks, and images made by attacks.
 
 Attacks are the projected gradient descent (PGD) of foolbox, an optional dependency. Paper A's
 settings aren't known; the defaults are ours. A saturated softmax can hide gradients (they underflow
@@ -25,29 +25,29 @@ BATCH_SIZE = 250
 
 
 class Interpolation(NamedTuple):
-    """What targeted attacks of S growing strengths make of N images."""
+    """Result of targeted attacks of S growing strengths on N images."""
 
     images: Tensor
-    """[S, N, ...]."""
+    """Images [S, N, ...]."""
     source_probability: Tensor
-    """[S, N], of the class that the model gives to the clean image."""
+    """Probability [S, N] of the class that the model gives to the clean image."""
     target_probability: Tensor
-    """[S, N]."""
+    """Probability [S, N] of the target."""
     crossing: Tensor
-    """int64 [N]: first strength at which the target is as probable as the source; -1 if none."""
+    """First strength at which the target is as probable as the source, int64 [N]; -1 if none."""
 
 
 def noise_accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, sigmas: Sequence[float], seed: int
 ) -> list[float]:
-    """Accuracy under Gaussian noise, not clipped; each standard deviation scales the same noise.
+    """Returns accuracies under Gaussian noise, not clipped; the same noise, scaled by each sigma.
 
     Args:
-        model: gives logits [B, classes]; used in eval mode.
-        images: float [N, ...] in [0, 1].
-        labels: int64 [N].
+        model: classifier that gives logits [B, classes]; used in eval mode.
+        images: float images [N, ...] in [0, 1].
+        labels: int64 labels [N].
         sigmas: standard deviations, 0 or more.
-        seed: of the noise.
+        seed: random seed of the noise.
 
     Returns:
         One accuracy per standard deviation.
@@ -81,33 +81,33 @@ def attack(
     targets: Tensor | None = None,
     through: Through = None,
 ) -> Tensor:
-    """Adversarial images by PGD on the cross-entropy, with steps of strength / 30 inside [0, 1].
+    """Makes adversarial images by PGD on the cross-entropy, in steps of strength / 30 in [0, 1].
 
     Every image is attacked once, then again as long as the model gets it right. The first start is
-    the image itself, later ones are random in the ball: against a linear model, 40 steps from the
-    centre reach the best point of the ball, but from a random start only 0.87 (L2) or 0.89 (L∞) of
+    the image itself, later ones are random in the ball. Against a linear model, 40 steps from the
+    center reach the best point of the ball, but from a random start only 0.87 (L2) or 0.89 (L∞) of
     its effect.
 
     Args:
-        model: judges success: a class other than the label, or the target. Used in eval mode.
-        images: float [N, ...] in [0, 1].
-        labels: int64 [N], true classes.
-        norm: of the perturbation.
+        model: judge of success: a class other than the label, or the target. Used in eval mode.
+        images: float images [N, ...] in [0, 1].
+        labels: int64 true labels [N].
+        norm: norm of the perturbation.
         strength: largest norm.
-        steps: of each attempt.
-        restarts: attempts, the first one included.
-        seed: of the random starts.
-        targets: int64 [N], classes to reach; None to just leave the true one.
-        through: follow the gradients of this model instead, such as the same network with a lower
-            inverse temperature or with its logits divided: neither softmax then saturates. Of
-            several, each in turn attacks what still stands: ``[model, softer]`` never does less
-            than the model alone.
+        steps: steps of each attempt.
+        restarts: number of attempts, including the first one.
+        seed: random seed of the random starts.
+        targets: int64 classes [N] to reach; None to just leave the true one.
+        through: model whose gradients to follow instead, such as the same network with a lower
+            inverse temperature or with its logits divided: neither softmax then saturates. If
+            several, each in turn attacks the images still unbroken: ``[model, softer]`` never does
+            less than the model alone.
 
     Returns:
-        Images [N, ...]: a successful one where there is one, else the last attempt.
+        Images [N, ...]: a successful one if there is one, else the last attempt.
 
     Raises:
-        InputError: for bad input, or if foolbox is missing.
+        InputError: bad input, or missing foolbox.
 
     Example:
         >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
@@ -141,10 +141,10 @@ def attacked_accuracy(
     seed: int = 0,
     through: Through = None,
 ) -> list[float]:
-    """Accuracy under :func:`attack`, for ascending strengths.
+    """Returns accuracies under :func:`attack`, for ascending strengths.
 
     An image broken at one strength stays broken, since larger balls hold the smaller ones; only
-    those that stand are attacked further. Arguments as in :func:`attack`.
+    unbroken images are attacked further. Arguments as in :func:`attack`.
 
     Example:
         >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
@@ -173,11 +173,11 @@ def transferred_accuracy(
     restarts: int = 5,
     seed: int = 0,
 ) -> dict[str, list[float]]:
-    """Accuracy of models on images that were made to fool a surrogate.
+    """Returns accuracies of models on images made to fool a surrogate.
 
-    The surrogate's gradients and verdicts drive :func:`attack`; no model has a say, so nothing
-    makes their accuracies fall from one strength to the next. Returns one per strength for each
-    name in ``models``; the other arguments are as in :func:`attack`.
+    The surrogate's gradients and verdicts drive :func:`attack`. No model has a say, so nothing
+    makes accuracies fall from one strength to the next. Returns one per strength for each name in
+    ``models``; the other arguments are as in :func:`attack`.
 
     Example:
         >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
@@ -197,14 +197,14 @@ def transferred_accuracy(
 
 
 def area_under_curve(strengths: Sequence[float], accuracies: Sequence[float]) -> float:
-    """Mean accuracy over the range of strengths, by trapezoids; in [0, 1].
+    """Returns the mean accuracy over the range of strengths, by trapezoids; in [0, 1].
 
     Args:
-        strengths: ascending from 0, where the accuracy is that of clean images.
-        accuracies: one per strength.
+        strengths: strengths, ascending from 0, where the accuracy is that of clean images.
+        accuracies: accuracies, one per strength.
 
     Raises:
-        InputError: if strengths don't ascend from 0 or the lengths differ.
+        InputError: strengths that don't ascend from 0, or lengths that differ.
 
     Example:
         >>> area_under_curve([0, 1, 3], [1.0, 0.5, 0.0])
@@ -227,10 +227,10 @@ def interpolate(
     steps: int = 40,
     through: Through = None,
 ) -> Interpolation:
-    """Images between the class that the model gives them and a target, by targeted L2 attacks.
+    """Makes images between the model's class and a target, by targeted L2 attacks.
 
     Each strength starts from the clean image, so nothing is random. Arguments as in
-    :func:`attack`; ``targets`` [N] are other classes than the model gives, ``strengths`` ascend.
+    :func:`attack`; ``targets`` [N] are classes other than the model's, ``strengths`` ascend.
 
     Example:
         >>> made = interpolate(
@@ -258,7 +258,7 @@ def interpolate(
 def _pgd(
     source: nn.Module, norm: Norm, strength: float, steps: int, random_start: bool, targeted: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Moves images away from their classes, or towards them if targeted; ``source`` is frozen."""
+    """Moves images away from their classes, or toward them if targeted; ``source`` is frozen."""
     foolbox = import_foolbox()
     attack_class = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}[norm]
     pgd = attack_class(abs_stepsize=strength / 30, steps=steps, random_start=random_start)
@@ -278,10 +278,10 @@ def _pgd(
 
 
 def import_foolbox() -> Any:
-    """The optional dependency that attacks need.
+    """Imports foolbox, the optional dependency of attacks.
 
     Raises:
-        InputError: if it is missing.
+        InputError: missing foolbox.
     """
     try:
         with warnings.catch_warnings():
@@ -295,7 +295,7 @@ def import_foolbox() -> Any:
 
 @contextlib.contextmanager
 def _frozen(*models: nn.Module) -> Iterator[None]:
-    """Eval mode, and no gradients of weights: they would cost a third of an attack's time."""
+    """Sets eval mode, turns off weight gradients: they would cost a third of an attack's time."""
     modes = [(module, module.training) for model in models for module in model.modules()]
     wanted = [(p, p.requires_grad) for model in models for p in model.parameters()]
     try:
@@ -343,7 +343,7 @@ def _check_attack(
     through: Through,
     name: str = "model",
 ) -> Sequence[nn.Module]:
-    """Checks what all attacks take; returns the models whose gradients are followed."""
+    """Checks the arguments of all attacks; returns the models whose gradients are followed."""
     check_positive(steps=steps, restarts=restarts)
     if norm not in get_args(Norm):
         raise InputError(f"norm is {norm!r}; expected one of {get_args(Norm)}")
@@ -377,7 +377,7 @@ def _check_images(images: Tensor) -> None:
 
 
 def _classes(name: str, model: nn.Module, images: Tensor, gradient: bool = False) -> int:
-    """How many classes a model knows, seen from two images."""
+    """Returns the number of classes of a model, from two images."""
     x = _to(model, images[:2]).clone().requires_grad_()
     with _frozen(model), torch.enable_grad():
         logits = model(x)

@@ -1,4 +1,4 @@
-"""The baseline that SoftHebb is measured against: the same stack trained end to end."""
+"""Baseline for SoftHebb: the same stack trained end to end."""
 
 import torch
 import torch.nn.functional as F
@@ -22,16 +22,16 @@ class BackpropTraining:
     One :meth:`step` is one mini-batch. Convolutions start as ``nn.Conv2d`` does.
 
     Args:
-        net: the network, usually with ``activation="relu"`` blocks; trained in place.
-        images: uint8 [N, C, H, W].
-        labels: int64 [N].
-        test_images: uint8 [M, C, H, W].
-        test_labels: int64 [M].
-        epochs: passes over the training set.
+        net: network, usually with ``activation="relu"`` blocks; trained in place.
+        images: uint8 images [N, C, H, W].
+        labels: int64 labels [N].
+        test_images: uint8 images [M, C, H, W].
+        test_labels: int64 labels [M].
+        epochs: number of passes over the training set.
         batch_size: images per update, over all workers.
-        learning_rate: of the first epoch.
-        seed: of initial convolutions, order and dropout.
-        augment: images [B, C, H, W], their rows and a generator in, images in [0, 255] out.
+        learning_rate: learning rate of the first epoch.
+        seed: random seed of initial convolutions, order and dropout.
+        augment: function (images [B, C, H, W], their rows, generator) -> images in [0, 255].
     """
 
     name = "backprop"
@@ -93,11 +93,11 @@ class BackpropTraining:
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments and the sums of the epoch under way."""
+        """Returns Adam's moments and the sums of the epoch under way."""
         return {"totals": self.totals, **moments(self.optimizer)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores the result of :meth:`state_dict`."""
         state = dict(state)
         self.totals = state.pop("totals")
         load_moments(self.optimizer, state)
@@ -123,7 +123,7 @@ class BackpropTraining:
         self.totals += sum_over_workers(figures.nan_to_num())  # the mean of an empty part is NaN
 
     def _start_like_torch(self) -> None:
-        """Uniform on ±1/sqrt(fan-in), the default of ``nn.Conv2d``; weights that take gradients."""
+        """Draws weights uniformly on ±1/sqrt(fan-in), as ``nn.Conv2d`` does; enables gradients."""
         random = generator(self.seed, 5)
         with torch.no_grad():
             for block in blocks_of(self.net):
@@ -135,7 +135,7 @@ class BackpropTraining:
 
 @torch.no_grad()
 def classify(net: SoftHebbNet, images: Tensor, batch_size: int = 200) -> Tensor:
-    """Classes [N] that a network in eval mode gives to uint8 images [N, C, H, W]."""
+    """Returns classes [N] that a network in eval mode gives to uint8 images [N, C, H, W]."""
     net.eval()
     device = net.readout.weight.device
     parts = [net(part.to(device)).argmax(dim=1) for part in torch.split(images, batch_size)]

@@ -28,7 +28,7 @@ from plastorch.hebbian.train import HebbianTraining, Mode
 
 Precision = Literal["fp32", "bf16"]
 BATCH = 50
-"""Images whose features are computed at once."""
+"""Number of images whose features are computed at once."""
 
 
 class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -36,31 +36,31 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
     :meth:`fit` is the paper's training: the blocks learn from the images alone, then a linear
     readout from their features and the labels. Images are square, uint8 or floats in [0, 1], as
-    N x H x W x C, N x C x H x W or (grey) N x H x W.
+    N x H x W x C, N x C x H x W or (gray) N x H x W.
 
     Args:
-        preset: whose published network: mnist, fashion-mnist, cifar10, cifar100, stl10, imagenette
-            or imagenet; see :func:`plastorch.hebbian.preset`.
-        depth: plastic layers.
+        preset: data set of the published network: mnist, fashion-mnist, cifar10, cifar100, stl10,
+            imagenette or imagenet; see :func:`plastorch.hebbian.preset`.
+        depth: number of plastic layers.
         width: growth of the channels from layer to layer ("1x", "2x", "4x"), or scale of all layers
             of the "4x" network ("quarter", "half", "double").
         mode: "successive" trains block after block, "consecutive" all on the same mini-batches.
-        precision: of matrix products, "fp32" or "bf16"; updates and readout stay in fp32.
+        precision: precision of matrix products, "fp32" or "bf16"; updates and readout stay in fp32.
         batch_size: images per Hebbian update.
-        unsupervised_epochs: passes of the blocks over the images in :meth:`fit`.
-        readout_epochs: passes of the readout over the features in :meth:`fit`.
+        unsupervised_epochs: number of passes of the blocks over the images in :meth:`fit`.
+        readout_epochs: number of passes of the readout over the features in :meth:`fit`.
         readout_batch_size: rows per update of the readout.
-        readout_learning_rate: of the readout's first epoch.
+        readout_learning_rate: learning rate of the readout's first epoch.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         random_state: seed of weights, image order and dropout: a whole number, a RandomState, or
             None to take numpy's global one. A number is the seed of ``plastorch run`` too.
-        channels: where 4-D arrays have their channels: "first", "last", or "auto", which takes the
-            one axis of the two with 1 to 4 entries.
+        channels: position of the channels in 4-D arrays: "first", "last", or "auto", which takes
+            the one axis of the two with 1 to 4 entries.
 
     Attributes:
-        net_: the :class:`SoftHebbNet`.
-        image_shape_: (channels, height, width) of the images.
-        n_features_in_: numbers per image.
+        net_: trained :class:`SoftHebbNet`.
+        image_shape_: shape (channels, height, width) of the images.
+        n_features_in_: number of values per image.
         classes_: sorted classes, once they are known.
 
     Example:
@@ -112,7 +112,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             The estimator.
 
         Raises:
-            InputError: if images, labels or a constructor argument are unusable.
+            InputError: unusable images, labels or constructor argument.
         """
         self._check_arguments()
         images = as_images(X, self.channels)
@@ -130,26 +130,26 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         """Learns online from one more batch of images, with or without labels.
 
         The blocks make one pass over the batch, without labels. With labels, the readout then makes
-        one pass over the batch's features at ``readout_learning_rate``, its Adam moments kept from
-        call to call. The number of epochs doesn't matter here: call again to learn more. After
+        one pass over the batch's features at ``readout_learning_rate``; its Adam moments are kept
+        from call to call. The number of epochs doesn't matter here: call again to learn more. After
         :meth:`fit` the fitted network goes on learning. The first call makes the weights and
-        the image order that :meth:`fit` would make; call and seed decide the order in later ones.
+        the image order that :meth:`fit` would make; call and seed determine the later orders.
 
         A batch without labels moves the features but leaves the readout as it was, so end with some
         labelled batches.
 
         Args:
-            X: images as in :meth:`fit`, any number from 1.
+            X: images as in :meth:`fit`, at least 1.
             y: classes [N], each one of the known classes.
-            classes: all classes that will ever occur; needed in or before the first call with
+            classes: all classes that can ever occur; needed in or before the first call with
                 labels, unless :meth:`fit` came before.
 
         Returns:
             The estimator; it predicts from the first call with labels on.
 
         Raises:
-            InputError: if images, labels, classes or a constructor argument are unusable; what was
-                learned before is left as it was.
+            InputError: unusable images, labels, classes or constructor argument; what was learned
+                before stays as it was.
         """
         self._check_arguments()
         images = as_images(X, self.channels)
@@ -167,7 +167,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """What the readout sees: features of the last block.
+        """Returns the features of the last block, which the readout sees.
 
         Args:
             X: images as in :meth:`fit`.
@@ -176,14 +176,14 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             Features [N, F], F running over channels, height and width.
 
         Raises:
-            InputError: if the images are unusable or of another shape than the fitted ones.
-            NotFittedError: before the first images were learned from.
+            InputError: unusable images, or of another shape than the fitted ones.
+            NotFittedError: no images learned from yet.
         """
         check_is_fitted(self, "net_")
         return self._over_batches(X, self.net_.readout.in_features, lambda features: features)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probability of each class.
+        """Returns the probability of each class.
 
         Args:
             X: images as in :meth:`fit`.
@@ -192,8 +192,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             Probabilities [N, classes], in the order of ``classes_``.
 
         Raises:
-            InputError: if the images are unusable or of another shape than the fitted ones.
-            NotFittedError: before the first labels were learned from.
+            InputError: unusable images, or of another shape than the fitted ones.
+            NotFittedError: no labels learned from yet.
         """
         check_is_fitted(self, "net_")
         if not self._moments:
@@ -205,7 +205,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return self._over_batches(X, readout.out_features, lambda f: readout(f).softmax(dim=1))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each image.
+        """Returns the most probable class of each image.
 
         Args:
             X: images as in :meth:`fit`.
@@ -214,8 +214,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             Classes [N].
 
         Raises:
-            InputError: if the images are unusable or of another shape than the fitted ones.
-            NotFittedError: before the first labels were learned from.
+            InputError: unusable images, or of another shape than the fitted ones.
+            NotFittedError: no labels learned from yet.
         """
         best = self.predict_proba(X).argmax(axis=1)
         predicted: NDArray[Any] = self.classes_[best]
@@ -229,7 +229,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return tags
 
     def _start(self, images: Tensor, classes: NDArray[Any] | None) -> None:
-        """A new network; without classes, its readout is a placeholder of one output."""
+        """Makes a new network; without classes, its readout is a placeholder of one output."""
         spec = preset(self.preset, self.depth, self.width)
         channels, side = images.shape[1], images.shape[2]
         if spec.pixel_mean is not None and len(spec.pixel_mean) != channels:
@@ -247,7 +247,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             self.classes_ = classes
 
     def _set_classes(self, classes: NDArray[Any]) -> None:
-        """Puts the readout that :meth:`fit` would start with in the placeholder's place."""
+        """Replaces the placeholder by the readout that :meth:`fit` would start with."""
         net, count = self.net_, len(classes)
         same = SoftHebbNet(
             net.spec, net.in_channels, net.image_size, count, generator(self._seed, 0)
@@ -256,13 +256,13 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self.classes_ = classes
 
     def _learn(self, images: Tensor, epochs: int) -> None:
-        """Hebbian passes of the blocks."""
+        """Makes Hebbian passes of the blocks."""
         seed = self._call_seed()
         with fast_matmul(), self._autocast():
             _run(HebbianTraining(self.net_, images, self.batch_size, epochs, self.mode, seed))
 
     def _read_out(self, images: Tensor, labels: Tensor, epochs: int) -> None:
-        """Passes of the readout over the features, which are computed once."""
+        """Makes passes of the readout over the features, which are computed once."""
         extraction = FeatureExtraction(self.net_, images, BATCH)
         with fast_matmul(), self._autocast():
             _run(extraction)
@@ -284,19 +284,19 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self._moments = training.state_dict()
 
     def _call_seed(self) -> int:
-        """The seed itself in the first call, then one that follows from seed and call."""
+        """Returns the seed in the first call, later a seed that follows from seed and call."""
         return generator(self._seed, 8, self._calls).initial_seed() if self._calls else self._seed
 
     def _autocast(self) -> torch.autocast:
         kind, bf16 = self.net_.readout.weight.device.type, self.precision == "bf16"
-        # No cache: it would keep serving the bf16 copies of weights that have changed since.
+        # No cache: it would keep serving bf16 copies of weights that have changed since.
         return torch.autocast(kind, torch.bfloat16, enabled=bf16, cache_enabled=False)
 
     @torch.no_grad()
     def _over_batches(
         self, X: ArrayLike, width: int, function: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float32]:
-        """Rows [N, width] that a function makes of the float32 features of images."""
+        """Returns rows [N, width] of a function of the images' float32 features."""
         images = as_images(X, self.channels)
         self._check_shape(images)
         net = self.net_.eval()

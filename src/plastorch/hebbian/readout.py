@@ -17,23 +17,23 @@ from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.train import Augment
 
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
-"""Rows of the training set and a generator in; float32 features [B, F] out, of this worker's part
-of the rows."""
+"""Function from rows of the training set and a generator to float32 features [B, F] of this
+worker's part of the rows."""
 
 
 class FeatureExtraction:
     """Computes the features of frozen blocks once, into a cache in half precision.
 
-    Each worker computes a part of them; all have all.
+    Each worker computes a part of the features; all workers get all of them.
 
-    Half precision halves the cache (CIFAR-10: 3 GB); features beyond its range, as untrained
+    Half precision halves the cache (CIFAR-10: 3 GB). Features beyond its range, as untrained
     networks may have, make it start again in single precision.
 
     Args:
-        net: the network; set to eval mode.
-        images: uint8 [N, C, H, W].
+        net: network; set to eval mode.
+        images: uint8 images [N, C, H, W].
         batch_size: images per step; few, so that their maps fit into a processor's cache.
-        dtype: of the cache; ``torch.float8_e5m2`` halves it again, for features that are only
+        dtype: type of the cache; ``torch.float8_e5m2`` halves it again, for features that are only
             trained on.
     """
 
@@ -68,7 +68,7 @@ class FeatureExtraction:
 
     @torch.no_grad()
     def replace_last(self, images: Tensor) -> None:
-        """Puts features of other images [M, C, H, W] into the place of those of the last M."""
+        """Replaces the features of the last M images by those of other images [M, C, H, W]."""
         self.net.eval()
         limit, last = torch.finfo(self.features.dtype).max, self.features[-len(images) :]
         for start in range(0, len(images), self.batch_size):
@@ -92,32 +92,32 @@ class FeatureExtraction:
 class ReadoutTraining:
     """Trains a linear readout on features with dropout, Adam and paper B's schedule.
 
-    One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out, and the
-    dropout mask comes from random bits where p is 0.5, 0.25 or the like, because a generic random
-    mask would cost more than all the rest together.
+    One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out. The dropout
+    mask comes from random bits where p is 0.5, 0.25 or the like, because a generic random mask
+    would cost more than all the rest together.
 
     Args:
-        readout: the layer to train, in place.
-        source: gives features of training rows; :func:`cached` or :func:`augmented`.
-        labels: int64 [N].
-        test_features: [M, F], any float type.
-        test_labels: int64 [M].
-        epochs: passes over the training set.
+        readout: layer to train, in place.
+        source: source of features of training rows; :func:`cached` or :func:`augmented`.
+        labels: int64 labels [N].
+        test_features: features [M, F], any float type.
+        test_labels: int64 labels [M].
+        epochs: number of passes over the training set.
         batch_size: rows per update, over all workers.
         dropout: probability of dropping a feature.
-        learning_rate: of the first epoch.
-        seed: of order and dropout.
-        mean: [F], of the training features (:func:`mean_of`): what is learned from, and dropped, is
-            their distance from it. The layer still reads features as they are; its bias makes up
-            for the mean.
-        deviation: [F], of the training features (:func:`deviation_of`): they are learned from in
-            units of it, and the layer's weights make up for that.
-        renew: called with the number of each epoch, from 0, before it begins; may change what the
-            source gives.
+        learning_rate: learning rate of the first epoch.
+        seed: random seed of order and dropout.
+        mean: mean [F] of the training features (:func:`mean_of`). The readout learns from, and
+            drops, the distance of features from it. The layer still reads raw features; its bias
+            makes up for the mean.
+        deviation: standard deviation [F] of the training features (:func:`deviation_of`). Features
+            are learned from in units of it; the layer's weights make up for that.
+        renew: function called with the number of each epoch, from 0, before it begins; may change
+            the features of the source.
 
     Raises:
-        InputError: if a size is not positive, a label is out of range, or the mean or the deviation
-            has another size or the latter is not above 0.
+        InputError: size that is not positive, label out of range, mean or deviation of another
+            size, or deviation that is not above 0.
     """
 
     name = "readout"
@@ -192,9 +192,9 @@ class ReadoutTraining:
     def _update(
         self, features: Tensor, labels: Tensor, count: int, random: torch.Generator
     ) -> Tensor:
-        """One Adam step on this worker's part of a batch of ``count`` rows.
+        """Takes one Adam step on this worker's part of a batch of ``count`` rows.
 
-        Returns the part's summed loss and number of right answers.
+        Returns the part's summed loss and number of correct answers.
         """
         if self.mean is not None:
             features.sub_(self.mean)
@@ -215,9 +215,9 @@ class ReadoutTraining:
 
     @torch.no_grad()
     def _read_standardised(self) -> None:
-        """Within an epoch the layer reads standardised features, between epochs raw ones."""
+        """Makes the layer read standardized features, within an epoch; between epochs raw ones."""
         if self.deviation is not None and not self.position:
-            return  # its random first weights are meant for features of about the size of one
+            return  # its random first weights are meant for features of about unit size
         if self.mean is not None:
             self.readout.bias.add_(self.readout.weight @ self.mean)
         if self.deviation is not None:
@@ -231,20 +231,20 @@ class ReadoutTraining:
             self.readout.bias.sub_(self.readout.weight @ self.mean)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The optimiser's moments; the readout's weights belong to the network."""
+        """Returns the optimizer's moments; the readout's weights belong to the network."""
         return moments(self.optimizer)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores the result of :meth:`state_dict`."""
         load_moments(self.optimizer, state)
 
 
 class DropoutMask:
-    """Random masks that keep with probability 1 - p and scale what is kept by 1 / (1 - p).
+    """Random masks that keep with probability 1 - p and scale what they keep by 1 / (1 - p).
 
     Args:
-        probability: p, of dropping.
-        device: where the masks are wanted.
+        probability: probability p of dropping.
+        device: device of the masks.
 
     Example:
         >>> DropoutMask(0.5, "cpu")((2, 8), torch.Generator()).unique()
@@ -255,7 +255,7 @@ class DropoutMask:
         if not 0 <= probability < 1:
             raise InputError(f"dropout is {probability}; expected at least 0 and below 1")
         self.probability, self.device = probability, device
-        # A few random bits per mask do where p is a whole number of the steps that they count.
+        # A few random bits per mask suffice where p is a whole number of the steps they count.
         self.bits = next((b for b in (1, 2, 4, 8) if probability * 2**b % 1 == 0), 0)
         if self.bits:
             numbers = torch.arange(256).unsqueeze(1) >> torch.arange(0, 8, self.bits)
@@ -263,7 +263,7 @@ class DropoutMask:
             self.table: Tensor = (kept / (1 - probability)).to(device)
 
     def __call__(self, shape: tuple[int, ...], random: torch.Generator) -> Tensor:
-        """A float32 mask [B, F]."""
+        """Draws a float32 mask [B, F]."""
         count = torch.Size(shape).numel()
         if not self.bits:
             kept = torch.rand(count, generator=random) >= self.probability
@@ -275,7 +275,7 @@ class DropoutMask:
 
 
 def cached(features: Tensor, views: int = 1) -> FeatureSource:
-    """Features from a cache [views * N, F]: of N images, then of their second views, and so on.
+    """Returns a source of cached features [views * N, F]: of N images, then of their second views.
 
     Each time, each image shows one of its views, drawn at random.
 
@@ -290,14 +290,14 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
         if views > 1:
             rows = rows + count * torch.randint(views, rows.shape, generator=random)
         rows = part(rows)
-        # As bytes: torch has no index_select for some of the narrow types on some devices.
+        # As bytes: torch lacks index_select for some of the narrow types on some devices.
         return octets.index_select(0, rows.to(octets.device)).view(dtype).float()
 
     return source
 
 
 def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
-    """Mean [F] of features [N, F] of any float type, in float32.
+    """Returns the mean [F] of features [N, F] of any float type, in float32.
 
     Example:
         >>> mean_of(torch.tensor([[0.0, 2.0], [1.0, 4.0]]).half())
@@ -310,10 +310,10 @@ def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
 
 
 def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tensor:
-    """Standard deviation [F] of features [N, F] about their mean, in float32.
+    """Returns the standard deviation [F] of features [N, F] about their mean, in float32.
 
-    A tenth of the average deviation at least, so that units of it don't blow up features that are
-    nearly always the same.
+    At least a tenth of the average deviation, so that units of it don't blow up features that are
+    nearly constant.
 
     Example:
         >>> features = torch.tensor([[0.0, 2.0, 1.0], [2.0, 6.0, 1.0]])
@@ -331,12 +331,12 @@ def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tens
 def augmented(
     net: SoftHebbNet, images: Tensor, augment: Augment, precision: AbstractContextManager[object]
 ) -> FeatureSource:
-    """Features of freshly augmented images.
+    """Returns a source of features of freshly augmented images.
 
     Args:
-        net: the frozen network.
-        images: uint8 [N, C, H, W].
-        augment: makes them vary.
+        net: frozen network.
+        images: uint8 images [N, C, H, W].
+        augment: function that varies the images.
         precision: context in which the features are computed.
     """
 
@@ -351,22 +351,22 @@ def augmented(
 
 @torch.no_grad()
 def scores(readout: nn.Linear, features: Tensor, batch_size: int = 1000) -> Tensor:
-    """Logits [N, classes] that a readout gives to features [N, F] of any float type."""
+    """Returns logits [N, classes] of a readout for features [N, F] of any float type."""
     return torch.cat([readout(part.float()) for part in torch.split(features, batch_size)])
 
 
 def predict(readout: nn.Linear, features: Tensor) -> Tensor:
-    """Classes [N] that a readout gives to features [N, F]."""
+    """Returns the classes [N] that a readout predicts from features [N, F]."""
     return scores(readout, features).argmax(dim=1)
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
-    """Share of right answers, in [0, 1]."""
+    """Returns the share of correct answers, in [0, 1]."""
     return float((predicted == labels).double().mean())
 
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Counts [classes, classes]: true classes in rows, predicted ones in columns.
+    """Returns counts [classes, classes]: true classes in rows, predicted ones in columns.
 
     Example:
         >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2)
@@ -378,20 +378,20 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Gives each neuron the class that it wins most often; paper A's readout without training.
+    """Returns for each neuron the class that it wins most often: paper A's untrained readout.
 
-    A neuron that never wins takes the class to which it responds most in sum.
+    A neuron that never wins gets the class with the largest sum of its responses.
 
     Args:
         activation: y or any response [N, K].
-        labels: int64 [N].
-        classes: how many.
+        labels: int64 labels [N].
+        classes: number of classes.
 
     Returns:
         One class per neuron [K]; predict with ``assigned[activation.argmax(dim=1)]``.
 
     Raises:
-        InputError: if a label is out of range, or a response not finite.
+        InputError: label out of range, or a response that is not finite.
 
     Example:
         >>> assign_labels(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([1, 0]), 2)

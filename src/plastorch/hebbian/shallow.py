@@ -1,4 +1,4 @@
-"""Shallow SoftHebb: one layer that competes and a readout of its activations, and a backprop twin.
+"""Shallow SoftHebb: a competing layer and a readout of its activations, and a backprop twin.
 
 Paper A: Moraitis et al., Neuromorph. Comput. Eng. 2 (2022) 044017, arXiv 2107.05747.
 """
@@ -26,21 +26,21 @@ from plastorch.learning import learn, set_gradients
 
 
 class ShallowSoftHebb(nn.Module):
-    """A hidden SoftHebb layer and a linear readout: u = W x / ||x||, softmax(s u) -> classes.
+    """Hidden SoftHebb layer and linear readout: u = W x / ||x||, softmax(s u) -> classes.
 
     Inputs of unit length make u a cosine similarity once the weights have length 1, as paper A's
     theory has it.
 
     Args:
-        in_features: pixels n.
-        neurons: hidden neurons K.
-        classes: outputs of the readout.
-        competition: of the hidden layer's plasticity.
+        in_features: number of pixels n.
+        neurons: number of hidden neurons K.
+        classes: number of outputs of the readout.
+        competition: competition rule of the hidden layer's plasticity.
         inverse_temperature: t of that competition.
         readout_inverse_temperature: s of the activations that the readout sees.
-        initial_radius: R of the initial weights. Above 1 it shares out the work: a neuron that
-            wins shrinks towards 1 and leaves the next win to others.
-        generator: source of the initial weights; torch's global one if None.
+        initial_radius: R of the initial weights. Above 1 it spreads the work: a neuron that wins
+            shrinks toward 1 and leaves the next win to others.
+        generator: random generator of the initial weights; torch's global one if None.
 
     Example:
         >>> ShallowSoftHebb(784, 100)(torch.rand(2, 1, 28, 28)).shape
@@ -72,24 +72,24 @@ class ShallowSoftHebb(nn.Module):
         self.readout = _linear(neurons, classes, generator)
 
     def activation(self, images: Tensor) -> Tensor:
-        """What the readout sees: softmax(s u) [B, K] of images [B, ...] in [0, 1]."""
+        """Returns the readout's input softmax(s u) [B, K], for images [B, ...] in [0, 1]."""
         u: Tensor = self.hidden(unit_length(images))
         return F.softmax(self.readout_inverse_temperature * u, dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) [B, classes]."""
+        """Returns class scores (logits) [B, classes]."""
         logits: Tensor = self.readout(self.activation(images))
         return logits
 
 
 class BackpropMlp(nn.Module):
-    """The baseline of the same size, trained end to end: Linear, ReLU, Linear.
+    """Baseline of the same size, trained end to end: Linear, ReLU, Linear.
 
     Args:
-        in_features: pixels n.
-        neurons: hidden neurons K.
-        classes: outputs.
-        generator: source of the initial weights; torch's global one if None.
+        in_features: number of pixels n.
+        neurons: number of hidden neurons K.
+        classes: number of outputs.
+        generator: random generator of the initial weights; torch's global one if None.
 
     Example:
         >>> BackpropMlp(784, 100)(torch.rand(2, 1, 28, 28)).shape
@@ -108,13 +108,13 @@ class BackpropMlp(nn.Module):
         self.readout = _linear(neurons, classes, generator)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) [B, classes] of images [B, ...] in [0, 1]."""
+        """Returns class scores (logits) [B, classes] of images [B, ...] in [0, 1]."""
         logits: Tensor = self.readout(F.relu(self.hidden(images.flatten(1))))
         return logits
 
 
 class _Softened(nn.Module):
-    """A network whose softmax functions are far from saturated."""
+    """Network whose softmax functions are far from saturated."""
 
     def __init__(self, net: nn.Module, factor: float) -> None:
         super().__init__()
@@ -131,14 +131,14 @@ class _Softened(nn.Module):
 
 
 def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
-    """About the same decisions, with gradients where the network's own have vanished.
+    """Returns a network of about the same decisions, with gradients where its own have vanished.
 
     A saturated softmax hides its gradient from an attack, which then flatters the network. The
     hidden softmax of a SoftHebb network gets a higher temperature; logits of others are divided.
 
     Args:
-        net: gives logits; shared, not copied.
-        factor: divides the inverse temperature, or the logits.
+        net: network that gives logits; shared, not copied.
+        factor: divisor of the inverse temperature, or of the logits.
 
     Example:
         >>> net = ShallowSoftHebb(784, 100)
@@ -150,29 +150,29 @@ def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
 
 
 class OnlineTraining:
-    """Hidden layer and readout learn on the same mini-batches, and are tested now and then.
+    """Trains hidden layer and readout on the same mini-batches, and tests them now and then.
 
     A SoftHebb layer learns without labels, by its rule, at a rate that falls linearly to 0; its
-    readout by Adam on cross-entropy. A backprop network learns as a whole by Adam. Tests come at
-    growing intervals within the first pass, then once per pass.
+    readout learns by Adam on cross-entropy. A backprop network learns as a whole by Adam. Tests
+    come at growing intervals within the first pass, then once per pass.
 
     Args:
-        net: trained in place: one of this module, or another one whose last layer is ``readout``.
-        images: uint8 [N, ...].
-        labels: int64 [N].
-        test_images: uint8 [M, ...].
-        test_labels: int64 [M].
+        net: network to train in place: from this module, or one whose last layer is ``readout``.
+        images: uint8 images [N, ...].
+        labels: int64 labels [N].
+        test_images: uint8 images [M, ...].
+        test_labels: int64 labels [M].
         batch_size: images per update, over all workers.
-        epochs: passes over the images.
+        epochs: number of passes over the images.
         hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
-        adam_rate: Adam's learning rate.
-        learn_readout: False leaves the readout as it is: paper A's post-hoc protocol.
-        seed: of the image order.
-        name: of the phase.
+        adam_rate: learning rate of Adam.
+        learn_readout: whether the readout learns; if False, paper A's post-hoc protocol.
+        seed: random seed of the image order.
+        name: name of the phase.
 
     Raises:
-        InputError: for numbers that are not positive, labels that do not fit, or a batch that
-            can't be shared out among the workers.
+        InputError: number that is not positive, labels that do not fit, or a batch that can't be
+            divided among the workers.
 
     Example:
         >>> images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
@@ -252,11 +252,11 @@ class OnlineTraining:
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Adam's moments."""
+        """Returns Adam's moments."""
         return moments(self.adam) if self.adam else {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores the result of :meth:`state_dict`."""
         if self.adam:
             load_moments(self.adam, state)
 
@@ -269,13 +269,13 @@ class OnlineTraining:
 
 
 def unit_length(images: Tensor) -> Tensor:
-    """Images [B, ...] as rows of length 1 [B, n]; a black image stays 0."""
+    """Returns images [B, ...] as rows of length 1 [B, n]; a black image stays 0."""
     return F.normalize(images.flatten(1), dim=1)
 
 
 @torch.no_grad()
 def activations(net: ShallowSoftHebb, images: Tensor, batch_size: int = 2000) -> Tensor:
-    """Activations [N, K] of uint8 images [N, ...], a cache for readouts.
+    """Returns activations [N, K] of uint8 images [N, ...], a cache for readouts.
 
     In half precision: a probability below 6e-8 becomes 0.
     """
@@ -286,17 +286,17 @@ def activations(net: ShallowSoftHebb, images: Tensor, batch_size: int = 2000) ->
 def label_assignment_accuracy(
     train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, classes: int
 ) -> float:
-    """Accuracy without a trained readout: each neuron answers the class it wins most often.
+    """Returns accuracy without a trained readout: neurons answer the class they win most often.
 
     Args:
-        train: activations of the labelled images [N, K].
-        train_labels: int64 [N].
-        test: activations [M, K].
-        test_labels: int64 [M].
-        classes: how many.
+        train: activations of the labeled images [N, K].
+        train_labels: int64 labels [N].
+        test: activations of the test images [M, K].
+        test_labels: int64 labels [M].
+        classes: number of classes.
 
     Raises:
-        InputError: for labels that do not fit, or activations that are none or not finite.
+        InputError: labels that do not fit, or activations that are empty or not finite.
 
     Example:
         >>> y = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
@@ -321,24 +321,24 @@ def teacher_clamped_accuracy(
     batch_size: int = 32,
     seed: int = 0,
 ) -> float:
-    """Accuracy of a SoftHebb output layer whose activations were clamped to the labels.
+    """Returns accuracy of a SoftHebb output layer whose activations were clamped to the labels.
 
     Paper B's code, Hebbian classifier: y := one-hot label in the same rule, one pass, a rate that
     falls linearly to 0, R = 35; the answer is the neuron with the largest u.
 
     Args:
-        train: activations of the labelled images [N, K].
-        train_labels: int64 [N].
-        test: activations [M, K].
-        test_labels: int64 [M].
-        classes: how many.
-        learning_rate: at the start.
+        train: activations of the labeled images [N, K].
+        train_labels: int64 labels [N].
+        test: activations of the test images [M, K].
+        test_labels: int64 labels [M].
+        classes: number of classes.
+        learning_rate: learning rate at the start.
         batch_size: images per update.
-        seed: of weights and order.
+        seed: random seed of weights and order.
 
     Raises:
-        InputError: for numbers that are not positive, labels that do not fit, or activations that
-            are none or not finite.
+        InputError: number that is not positive, labels that do not fit, or activations that are
+            empty or not finite.
     """
     check_positive(learning_rate=learning_rate, batch_size=batch_size)
     _check_counts(train=train, train_labels=train_labels)
@@ -363,10 +363,10 @@ def teacher_clamped_accuracy(
 
 @torch.no_grad()
 def cross_entropy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and accuracy, of a network on uint8 images [N, ...].
+    """Returns mean cross-entropy in nats, and accuracy, of a network on uint8 images [N, ...].
 
     Raises:
-        InputError: for no images, or another number of labels.
+        InputError: no images, or another number of labels.
     """
     _check_counts(images=images, labels=labels)
     logits = torch.cat([net(part / 255) for part in torch.split(images, 2000)])
@@ -374,14 +374,14 @@ def cross_entropy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float
 
 
 def _check_counts(**pair: Tensor) -> None:
-    """Raises InputError unless inputs and labels, given by name, are as many and not 0."""
+    """Raises InputError unless inputs and labels, given by name, are equally many and not 0."""
     (inputs, x), (labels, y) = pair.items()
     if len(x) != len(y) or not len(x):
         raise InputError(f"{inputs} are {len(x)}, {labels} {len(y)}; expected as many, not 0")
 
 
 def _linear(in_features: int, out_features: int, generator: torch.Generator | None) -> nn.Linear:
-    """``nn.Linear``, its default initial values drawn from a generator."""
+    """Returns ``nn.Linear`` with its default initial values drawn from a generator."""
     layer = nn.Linear(in_features, out_features)
     bound = in_features**-0.5
     with torch.no_grad():
@@ -391,6 +391,6 @@ def _linear(in_features: int, out_features: int, generator: torch.Generator | No
 
 
 def _growing(steps: int, count: int = 50) -> set[int]:
-    """Up to ``count`` whole numbers from 1 to ``steps``, evenly spaced on a log scale."""
+    """Returns up to ``count`` whole numbers from 1 to ``steps``, evenly spaced on a log scale."""
     exponents = torch.linspace(0, 1, count, dtype=torch.float64)
     return set((float(steps) ** exponents).round().long().tolist())

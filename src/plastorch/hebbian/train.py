@@ -1,4 +1,4 @@
-"""How paper B trains its blocks: one pass over unlabelled images, no feedback between layers."""
+"""Paper B's training of blocks: one pass over unlabeled images, no feedback between layers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ from plastorch.learning import learn
 
 Mode = Literal["successive", "consecutive"]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-"""Images [B, C, H, W], their rows and a generator in; images in [0, 255] out."""
+"""Function from images [B, C, H, W], their rows and a generator to images in [0, 255]."""
 R1_TOLERANCE = 1e-2
-"""How close to 1 the norm of a converged convolutional neuron is (paper B's "R1 features")."""
+"""Largest distance from 1 of a converged convolutional neuron's norm (paper B's "R1 features")."""
 
 
 class HebbianTraining:
@@ -29,24 +29,24 @@ class HebbianTraining:
 
     ``successive``: block by block, those before the learning one frozen in eval mode.
     ``consecutive``: all blocks learn on the same mini-batches, each from that pass's activations.
-    The position is all there is to restore beside the network: image order follows from the seed.
-    Several workers learn as one: each has its part of a mini-batch.
+    Only the position has to be restored beside the network: image order follows from the seed.
+    Several workers learn as one: each takes its part of a mini-batch.
 
     Args:
-        net: the network; its weights are changed in place.
-        images: uint8 [N, C, H, W], on any device.
+        net: network; its weights are changed in place.
+        images: uint8 images [N, C, H, W], on any device.
         batch_size: images per mini-batch, over all workers.
-        epochs: passes over the images (per block, in ``successive`` mode).
-        mode: see above.
-        seed: of the image order.
-        plastic: False leaves the weights alone and only gathers batch statistics (the random
+        epochs: number of passes over the images (per block, in ``successive`` mode).
+        mode: ``successive`` or ``consecutive``, see above.
+        seed: random seed of the image order.
+        plastic: whether weights change; if False, only batch statistics are gathered (the random
             baseline needs them).
-        augment: images [B, C, H, W], their rows and a generator in; images in [0, 255] out.
+        augment: function (images [B, C, H, W], their rows, generator) -> images in [0, 255].
         log_every: mini-batches between two log entries.
 
     Raises:
-        InputError: for empty images, non-positive sizes, a batch that can't be shared out among
-            the workers, or weights that can't compete.
+        InputError: no images, size that is not positive, batch that can't be divided among the
+            workers, or weights that can't compete.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -96,7 +96,7 @@ class HebbianTraining:
 
     @torch.no_grad()
     def step(self) -> list[Record]:
-        """Learns from one mini-batch; returns what there is to log, a record per learning block."""
+        """Learns from one mini-batch; returns the log entries, one per learning block."""
         active = self.stages[self.position // self.steps_per_stage]
         x = self.net.pixels(self._batch())
         self.net.eval()
@@ -118,14 +118,14 @@ class HebbianTraining:
         return [self._record(i, output) for i, output in zip(active, outputs, strict=True)]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing beyond the network and the position."""
+        """Returns nothing beyond the network and the position."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores the result of :meth:`state_dict`."""
 
     def _batch(self) -> Tensor:
-        """This worker's images of the next mini-batch."""
+        """Returns this worker's images of the next mini-batch."""
         epoch, step = divmod(self.position, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             order = torch.randperm(len(self.images), generator=generator(self.seed, 1, epoch))
@@ -161,7 +161,7 @@ class HebbianTraining:
 
 @contextmanager
 def _outputs(layers: list[SoftHebbConv2d]) -> Iterator[list[Tensor]]:
-    """Gathers what layers answer inside it, in the order in which they do."""
+    """Gathers the outputs of layers called inside it, in order."""
     outputs: list[Tensor] = []
     hooks = [layer.register_forward_hook(lambda *call: outputs.append(call[2])) for layer in layers]
     try:

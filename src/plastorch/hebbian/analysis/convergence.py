@@ -1,4 +1,4 @@
-"""How learning without labels comes to rest, from the log of its training."""
+"""Convergence of learning without labels, from the log of its training."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -10,10 +10,10 @@ FIELDS = ("examples", "r1_neurons", "neurons", "radius_distance", "rate_mean")
 
 
 class Convergence(NamedTuple):
-    """The course of one layer, a value per entry of the log."""
+    """Course of one layer's learning, a value per entry of the log."""
 
     examples: NDArray[np.float64]
-    """Training examples seen."""
+    """Number of training examples seen."""
     r1_share: NDArray[np.float64]
     """Share of neurons whose radius r is close to 1: the paper's R1 features."""
     distance: NDArray[np.float64]
@@ -23,16 +23,16 @@ class Convergence(NamedTuple):
 
 
 def convergence(rows: Iterable[Mapping[str, Any]]) -> dict[int, Convergence]:
-    """Per layer, how many neurons have reached r = 1, how far the others are, and how fast they go.
+    """Returns, per layer, how many neurons reached r = 1, how far others are, and how fast they go.
 
     Paper B (section on the learning rate).
 
     Args:
-        rows: entries of the log, such as ``HebbianTraining.step`` returns; those of other phases
-            are left out. Where examples come twice, as after a resumed run, the later one counts.
+        rows: entries of the log, such as ``HebbianTraining.step`` returns; other phases are left
+            out. If examples occur twice, as after a resumed run, the later entry counts.
 
     Returns:
-        By layer, counted from 0 as in the log, in the order of the examples.
+        Convergence by layer, counted from 0 as in the log, in the order of the examples.
 
     Example:
         >>> row = {"phase": "unsupervised", "layer": 0, "examples": 10, "r1_neurons": 3,

@@ -1,4 +1,4 @@
-"""Features of many dimensions as points of a plane."""
+"""Embedding of features of many dimensions in a plane."""
 
 from torch import Tensor
 
@@ -9,21 +9,21 @@ PERPLEXITY = 30.0
 
 
 def embedding(features: Tensor, seed: int = 0, components: int = 50) -> Tensor:
-    """Points of the plane for features: principal components, then t-SNE of perplexity 30.
+    """Embeds features in a plane: principal components, then t-SNE of perplexity 30.
 
-    Paper B (section on embeddings) shows principal components under UMAP; t-SNE is its neighbour
-    in scikit-learn.
+    Paper B (section on embeddings) shows principal components under UMAP; t-SNE is the closest
+    method in scikit-learn.
 
     Args:
-        features: [N, F], any float type.
-        seed: of both methods; equal seeds give equal points.
-        components: principal components kept.
+        features: features [N, F], any float type.
+        seed: random seed of both methods; equal seeds give equal points.
+        components: number of principal components kept.
 
     Returns:
-        float32 [N, 2].
+        float32 points [N, 2].
 
     Raises:
-        InputError: if there are fewer than 3 samples, or features are not finite.
+        InputError: fewer than 3 samples, or features that are not finite.
 
     Example:
         >>> import torch

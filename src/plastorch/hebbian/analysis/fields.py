@@ -1,4 +1,4 @@
-"""What a neuron of any layer responds to: receptive fields by gradient ascent."""
+"""Receptive fields of neurons of any layer, by gradient ascent."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from plastorch.hebbian.rule import triangle
 
 
 def receptive_side(net: SoftHebbNet, layer: int) -> int:
-    """Side in pixels of the input that one neuron of a layer sees, paddings removed.
+    """Returns the side in pixels of the input that a neuron of a layer sees, without paddings.
 
     Args:
-        net: the network.
-        layer: counted from 1.
+        net: network.
+        layer: number of the layer, from 1.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -36,16 +36,16 @@ def receptive_side(net: SoftHebbNet, layer: int) -> int:
 def unpadded_response(
     net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor | None = None
 ) -> Tensor:
-    """Pre-activations of a layer with all convolution and pooling padding removed, in eval mode.
+    """Returns a layer's pre-activations without convolution and pooling padding, in eval mode.
 
     Args:
-        net: the network.
+        net: network.
         images: network input [B, C, H, W], at least :func:`receptive_side` pixels wide.
-        layer: counted from 1.
-        neurons: indices [n] of the neurons wanted; all of the layer if None.
+        layer: number of the layer, from 1.
+        neurons: indices [n] of neurons of the layer; all if None.
 
     Returns:
-        u [B, n, H', W'].
+        Pre-activations u [B, n, H', W'].
     """
     net.eval()
     *before, last = blocks_until(net, layer)
@@ -62,15 +62,15 @@ def unpadded_response(
 
 
 def block_response(block: SoftHebbBlock, x: Tensor, neurons: Tensor | None = None) -> Tensor:
-    """Pre-activations of some neurons of a block, at the cost of those alone where it can be.
+    """Returns pre-activations of neurons of a block, at the cost of those alone where possible.
 
     Args:
-        block: of a network.
-        x: the convolution's input [B, C, H, W]: normalised, and padded if it shall be.
+        block: block of a network.
+        x: input of the convolution [B, C, H, W]: normalized, and padded if desired.
         neurons: indices [n]; all if None.
 
     Returns:
-        u [B, n, H', W'].
+        Pre-activations u [B, n, H', W'].
     """
     conv = block.conv
     competing = neurons is None or conv.pre_triangle or conv.groups > 1
@@ -89,24 +89,24 @@ def receptive_fields(
     step_size: float = 1e-3,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The images that drive neurons, by gradient ascent from a black start, all neurons at once.
+    """Returns images that drive neurons: gradient ascent from black, all neurons at once.
 
     Paper B (section on receptive fields): each step adds the gradient, then rescales each image:
     q = |x| / ||x||, stretched to [0, 1] over the whole image.
 
     Args:
-        net: a trained network.
-        layer: counted from 1.
-        neurons: of that layer, counted from 0.
-        steps: of ascent.
-        step_size: on the raw gradient.
-        generator: of a start of noise 1e-5 strong; a start of exactly 0 if None.
+        net: trained network.
+        layer: number of the layer, from 1.
+        neurons: indices of neurons of that layer, from 0.
+        steps: number of ascent steps.
+        step_size: step size on the raw gradient.
+        generator: random generator of a start of noise 1e-5 strong; a start of exactly 0 if None.
 
     Returns:
         One image per neuron [n, C, side, side] in [0, 1], side from :func:`receptive_side`.
 
     Raises:
-        InputError: if the layer or a neuron does not exist, or steps or step size are not positive.
+        InputError: no such layer or neuron, or steps or step size that are not positive.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -134,26 +134,26 @@ def smooth_receptive_fields(
     steps: int = 20,
     step_size: float = 0.05,
 ) -> Tensor:
-    """The smooth images that drive neurons: for looking at, where the published ascent sparkles.
+    """Returns smooth images that drive neurons: to look at, where the published ascent sparkles.
 
     :func:`receptive_fields` starts from black, so its first rescaling turns the image into the
-    absolute gradient and dark parts look like bright ones; and nothing keeps it from the finest
-    pixel patterns. Here the start is grey, pixels stay in [0, 1] by clipping, and each gradient is
+    absolute gradient, and dark parts look like bright ones. Nothing keeps it from the finest pixel
+    patterns. Here the start is gray, pixels stay in [0, 1] by clipping, and each gradient is
     blurred and scaled to a largest entry of 1: the step that is steepest among smooth ones.
 
     Args:
-        net: a trained network.
-        layer: counted from 1.
-        neurons: of that layer, counted from 0.
+        net: trained network.
+        layer: number of the layer, from 1.
+        neurons: indices of neurons of that layer, from 0.
         blur: standard deviation of the blur in pixels; half the number of the layer if None.
-        steps: of ascent.
+        steps: number of ascent steps.
         step_size: largest change of a pixel in a step.
 
     Returns:
-        One image per neuron [n, C, side, side] in [0, 1]; grey is what does not matter.
+        One image per neuron [n, C, side, side] in [0, 1]; gray parts do not matter.
 
     Raises:
-        InputError: if the layer or a neuron does not exist, or another argument is not positive.
+        InputError: no such layer or neuron, or another argument that is not positive.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -174,14 +174,14 @@ def smooth_receptive_fields(
 
 
 def blocks_until(net: SoftHebbNet, layer: int) -> list[SoftHebbBlock]:
-    """The blocks up to a layer, counted from 1; InputError if there is no such layer."""
+    """Returns the blocks up to a layer, counted from 1; InputError if there is no such layer."""
     if not 1 <= layer <= len(net.blocks):
         raise InputError(f"layer is {layer}; expected 1..{len(net.blocks)}")
     return blocks_of(net)[:layer]
 
 
 def checked_neurons(net: SoftHebbNet, layer: int, neurons: Sequence[int]) -> Tensor:
-    """Neurons of a layer as indices [n] on the network's device; InputError if one isn't there."""
+    """Returns neurons of a layer as indices [n] on the network's device, or raises InputError."""
     last = blocks_until(net, layer)[-1].spec.out_channels - 1
     if not len(neurons):
         raise InputError("neurons is empty; expected at least one index")
@@ -192,7 +192,7 @@ def checked_neurons(net: SoftHebbNet, layer: int, neurons: Sequence[int]) -> Ten
 
 
 def _gradient(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) -> Tensor:
-    """How each neuron's response grows with its own image; images don't mix in eval mode."""
+    """Returns the gradient of each neuron's response; images don't mix in eval mode."""
     x = images.detach().requires_grad_(True)
     response = unpadded_response(net, net.standardised(x), layer, neurons)
     gradient: Tensor = torch.autograd.grad(response[:, :, 0, 0].diagonal().sum(), x)[0]
@@ -200,7 +200,7 @@ def _gradient(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) -> 
 
 
 def _in_ball(like: Tensor, radius: float, generator: torch.Generator) -> Tensor:
-    """A point drawn evenly from the ball of that radius, in the shape of an image."""
+    """Draws a point uniformly from the ball of that radius, in the shape of an image."""
     noise = torch.randn(like.shape, generator=generator, dtype=torch.float64)
     share = torch.rand(1, generator=generator, dtype=torch.float64) ** (1 / like.numel())
     point: Tensor = radius * share * noise / noise.norm()
@@ -208,7 +208,7 @@ def _in_ball(like: Tensor, radius: float, generator: torch.Generator) -> Tensor:
 
 
 def _stretched(x: Tensor) -> Tensor:
-    """|x| / ||x||, stretched to [0, 1] over each whole image."""
+    """Returns |x| / ||x||, stretched to [0, 1] over each whole image."""
     axes = (1, 2, 3)
     norm = torch.linalg.vector_norm(x, dim=axes, keepdim=True)
     q: Tensor = (x / norm.clamp_min(torch.finfo(x.dtype).tiny)).abs()
@@ -218,7 +218,7 @@ def _stretched(x: Tensor) -> Tensor:
 
 
 def _blurred(images: Tensor, deviation: float) -> Tensor:
-    """Images [n, C, H, W] convolved with a Gaussian of that standard deviation in pixels."""
+    """Convolves images [n, C, H, W] with a Gaussian of that standard deviation in pixels."""
     reach = math.ceil(3 * deviation)
     offsets = torch.arange(-reach, reach + 1).to(images)
     kernel = torch.softmax(-(offsets**2) / (2 * deviation**2), dim=0)

@@ -1,4 +1,4 @@
-"""Kernels of neurons: which ones to show, and in which order."""
+"""Kernels of neurons: selection and order."""
 
 import torch
 from torch import Tensor
@@ -9,21 +9,21 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 
 
 def select_neurons(net: SoftHebbNet, layer: int, count: int) -> list[int]:
-    """The neurons of a layer whose kernels are the most structured.
+    """Returns the neurons of a layer whose kernels are the most structured.
 
     With anti-Hebbian losers (``softkrotov``) a tenth of the first layer's settles at norm 1 within
     an epoch of CIFAR-10; the others move on, and their kernels keep the noise of their start.
 
     Args:
-        net: the network.
-        layer: counted from 1.
-        count: how many; all of them if the layer has fewer.
+        net: network.
+        layer: number of the layer, from 1.
+        count: number of neurons; all of them if the layer has fewer.
 
     Returns:
-        Their indices, by falling :func:`structure` of their kernels.
+        Indices of the neurons, by falling :func:`structure` of their kernels.
 
     Raises:
-        InputError: if the layer does not exist or the count is not positive.
+        InputError: no such layer, or a count that is not positive.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -38,17 +38,17 @@ def select_neurons(net: SoftHebbNet, layer: int, count: int) -> list[int]:
 
 
 def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
-    """Weights of first-layer neurons, the most structured first; the paper draws them 15 x 8.
+    """Returns weights of first-layer neurons, most structured first; the paper draws them 15 x 8.
 
     Args:
-        net: the network.
-        count: how many, an even sample of that order; all of them if the layer has fewer.
+        net: network.
+        count: number of neurons, evenly sampled in that order; all if the layer has fewer.
 
     Returns:
-        Weights [n, C, k, k], as they are.
+        Weights [n, C, k, k], unscaled.
 
     Raises:
-        InputError: if the count is not positive.
+        InputError: count that is not positive.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -64,16 +64,16 @@ def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
 
 
 def structure(kernels: Tensor) -> Tensor:
-    """How patterned kernels are, whatever their length: 1 - Geary's C over neighbouring pixels.
+    """Returns how patterned kernels are, at any length: 1 - Geary's C over neighboring pixels.
 
-    Noise gives about 0, edges and plain colours up to 1. The spatial deviation, by which the
-    paper's code sorts, grows with a neuron's norm, and so puts those first that learned least.
+    Noise gives about 0, edges and plain colors up to 1. The spatial deviation, by which the
+    paper's code sorts, grows with a neuron's norm, and so puts neurons that learned least first.
 
     Args:
-        kernels: [K, C, kh, kw].
+        kernels: kernels [K, C, kh, kw].
 
     Returns:
-        [K]; a diverged neuron, or one without any variance, has -1 and comes last.
+        Structure [K]; a diverged neuron, or one without any variance, has -1 and comes last.
 
     Example:
         >>> edge, stripes = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4)

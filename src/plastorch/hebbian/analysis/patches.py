@@ -1,4 +1,4 @@
-"""The places in images to which neurons respond most."""
+"""Patches of images to which neurons respond most."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,17 +18,17 @@ from plastorch.hebbian.networks import SoftHebbNet
 
 
 class TopPatches(NamedTuple):
-    """What :func:`top_patches` finds for n neurons, the strongest response first."""
+    """Result of :func:`top_patches` for n neurons, the strongest response first."""
 
     responses: Tensor
     """Pre-activations [n, count]."""
     images: Tensor
-    """Index of the image of each [n, count], all different in a row."""
+    """Indices of the images [n, count], all different in a row."""
     boxes: Tensor
-    """Top, left, bottom and right edge [n, count, 4] of what the neuron sees, in pixels of the
-    image, clipped to it."""
+    """Top, left, bottom and right edge [n, count, 4] of the neuron's view, in pixels of the image,
+    clipped to it."""
     patches: Tensor
-    """uint8 [n, count, C, side, side]; beyond the border the image is reflected."""
+    """uint8 patches [n, count, C, side, side]; beyond the border the image is reflected."""
 
 
 @torch.no_grad()
@@ -40,24 +40,24 @@ def top_patches(
     count: int = 10,
     batch_size: int = 100,
 ) -> TopPatches:
-    """The patches that drive neurons most, each from a different image.
+    """Returns the patches that drive neurons most, each from a different image.
 
     Paper B (section on receptive fields). The images pass once, in batches.
 
     Args:
-        net: a network; set to eval mode.
-        images: uint8 [N, C, H, W].
-        layer: counted from 1.
-        neurons: of that layer, counted from 0.
-        count: patches per neuron; as many as there are images if those are fewer.
+        net: network; set to eval mode.
+        images: uint8 images [N, C, H, W].
+        layer: number of the layer, from 1.
+        neurons: indices of neurons of that layer, from 0.
+        count: number of patches per neuron; the number of images if that is smaller.
         batch_size: images per batch.
 
     Returns:
         Responses, images, boxes and patches.
 
     Raises:
-        InputError: if the layer or a neuron does not exist, images aren't what the network takes,
-            or the count is not positive.
+        InputError: no such layer or neuron, images that the network doesn't take, or a count that
+            is not positive.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -97,7 +97,7 @@ def top_patches(
 
 
 def _responses(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) -> Tensor:
-    """Pre-activations [B, n, H', W'] of some neurons in the network as it is, paddings and all."""
+    """Returns pre-activations [B, n, H', W'] of neurons in the network with all its paddings."""
     *before, last = blocks_until(net, layer)
     x = net.pixels(images)
     for block in before:
@@ -106,7 +106,7 @@ def _responses(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) ->
 
 
 def _first_pixel(net: SoftHebbNet, layer: int, position: Tensor) -> Tensor:
-    """Top or left pixel seen at a position of a layer's map; negative if in the padding."""
+    """Returns the top or left pixel seen at a position of a layer's map; negative in padding."""
     *before, last = blocks_until(net, layer)
     pixel = position - last.spec.padding
     for block in reversed(before):
@@ -116,7 +116,7 @@ def _first_pixel(net: SoftHebbNet, layer: int, position: Tensor) -> Tensor:
 
 
 def _cut(images: Tensor, rows: Tensor, corners: Tensor, side: int) -> Tensor:
-    """Squares [n, C, side, side] of images[rows] from (top, left) on, reflected at the borders."""
+    """Cuts squares [n, C, side, side] of images[rows] at (top, left), reflected at the borders."""
     y, x = (
         _reflected(corners[:, axis, None] + torch.arange(side), images.shape[2 + axis])
         for axis in (0, 1)
@@ -125,7 +125,7 @@ def _cut(images: Tensor, rows: Tensor, corners: Tensor, side: int) -> Tensor:
 
 
 def _reflected(position: Tensor, size: int) -> Tensor:
-    """Positions folded into 0 .. size - 1, the border pixel not repeated."""
+    """Folds positions into 0 .. size - 1 by reflection, the border pixel not repeated."""
     folded = position.abs() % max(1, 2 * size - 2)
     return torch.minimum(folded, 2 * size - 2 - folded)
 

@@ -1,4 +1,4 @@
-"""How a network depends on one setting: temperature of the competition, radius of the start."""
+"""Sensitivity of a network to one setting: temperature of the competition, initial radius."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ SWEPT: dict[Setting, tuple[float, ...]] = {
     "temperature": tuple(10.0 ** (exponent / 2) for exponent in range(-6, 5)),
     "radius": tuple(1.25**exponent for exponent in range(-10, 17, 2)),
 }
-"""Values by default: T = 1/t from 0.001, which acts like hard, to 100; the paper's R."""
+"""Default values: T = 1/t from 0.001, which acts like hard, to 100; the paper's R."""
 RIDGE = 0.03
 """Penalty of the ridge classifier, per sample."""
 MAX_FEATURES = 2048
@@ -35,14 +35,14 @@ RULES: tuple[Competition, ...] = ("softkrotov", "soft")
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """What the networks of a sweep learn from and are tested on.
+    """Training and test images of the networks of a sweep.
 
     Args:
-        train: uint8 [N, C, side, side].
-        train_labels: int64 [N].
-        test: uint8 [M, C, side, side].
-        test_labels: int64 [M].
-        classes: how many.
+        train: uint8 images [N, C, side, side].
+        train_labels: int64 labels [N].
+        test: uint8 images [M, C, side, side].
+        test_labels: int64 labels [M].
+        classes: number of classes.
     """
 
     train: Tensor
@@ -68,21 +68,21 @@ class Sweep:
     """Trains a network for each rule, value and seed, one per :meth:`step` and worker.
 
     Each learns one epoch without labels, all blocks on the same mini-batches. Its accuracy is that
-    of a ridge classifier on standardised features, which are averaged over squares of the map
-    until at most 2048 are left: below the paper's readout, but it takes a second, and neither the
-    scale of the features nor the number of training steps changes it.
+    of a ridge classifier on standardized features, averaged over squares of the map until at most
+    2048 are left. That is below the paper's readout, but it takes a second, and neither the scale
+    of the features nor the number of training steps changes it.
 
     Args:
-        setting: what is swept, the same in all blocks.
-        spec: the network apart from that.
-        data: to learn from.
-        values: of the setting; those of :data:`SWEPT` if None.
-        rules: of the competition.
-        seeds: of weights and order.
-        device: where to compute.
+        setting: setting to sweep, the same in all blocks.
+        spec: network apart from that setting.
+        data: images to learn from and to test on.
+        values: values of the setting; those of :data:`SWEPT` if None.
+        rules: rules of the competition.
+        seeds: random seeds of weights and order.
+        device: device to compute on.
 
     Raises:
-        InputError: if a value is not positive, or there is nothing to sweep.
+        InputError: value that is not positive, or nothing to sweep.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class Sweep:
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: each point starts from its seed."""
+        """Returns nothing: each point starts from its seed."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what :meth:`state_dict` gave."""
+        """Restores the result of :meth:`state_dict`."""
 
     def _network(self, rule: Competition, value: float, seed: int) -> SoftHebbNet:
         if self.setting == "temperature":
@@ -156,7 +156,7 @@ class Sweep:
 
 @torch.no_grad()
 def _pooled_features(net: SoftHebbNet, images: Tensor, batch_size: int = 100) -> Tensor:
-    """Features [N, F] of the last block, averaged over so large squares that F is small."""
+    """Returns features [N, F] of the last block, averaged over squares so large that F is small."""
     channels, side, _ = net.eval().feature_shape
     side = max(1, min(side, math.isqrt(MAX_FEATURES // channels)))
     device, rows = net.readout.weight.device, []
