@@ -136,7 +136,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         the image order that :meth:`fit` would make; call and seed determine the later orders.
 
         A batch without labels moves the features but leaves the readout as it was, so end with some
-        labelled batches.
+        labeled batches.
 
         Args:
             X: images as in :meth:`fit`, at least 1.

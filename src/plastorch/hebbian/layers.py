@@ -142,9 +142,9 @@ class SoftHebbLinear(SoftHebbLayer):
         out_features: number of neurons K, which compete.
         bias: whether to learn the log-prior of each neuron.
         competition: competition rule; see :data:`plastorch.hebbian.rule.Competition`.
-        inverse_temperature: t = 1 / T of the competition.
+        inverse_temperature: inverse temperature t = 1 / T of the competition.
         rate_power: exponent q of the norm-dependent learning rate; 0 for a constant rate.
-        initial_radius: R, root of the expected squared norm of the initial weights.
+        initial_radius: R, the root of the expected squared norm of the initial weights.
         initial_distribution: "positive" for inputs in [0, 1], "normal" for centered inputs.
         generator: random generator of the initial weights; torch's global one if None.
         device: device of the parameters.
@@ -249,9 +249,9 @@ class SoftHebbConv2d(SoftHebbLayer):
         bias: whether to learn the log-prior of each neuron.
         padding_mode: "reflect" (the paper's) or "zeros".
         competition: competition rule; see :data:`plastorch.hebbian.rule.Competition`.
-        inverse_temperature: t = 1 / T of the competition.
+        inverse_temperature: inverse temperature t = 1 / T of the competition.
         rate_power: exponent q of the norm-dependent learning rate; 0 for a constant rate.
-        initial_radius: R, root of the expected squared norm of the initial weights.
+        initial_radius: R, the root of the expected squared norm of the initial weights.
         initial_distribution: "normal" for centered inputs, "positive" for inputs in [0, 1].
         pre_triangle: whether to replace u by relu(u - mean over channels) before the competition.
         generator: random generator of the initial weights; torch's global one if None.
@@ -486,7 +486,7 @@ class Triangle(nn.Module):
         self.power = power
 
     def forward(self, u: Tensor) -> Tensor:
-        """Activations of the shape of ``u`` [B, K, ...]."""
+        """Returns activations in the shape of ``u`` [B, K, ...]."""
         return triangle(u, self.power)
 
     def extra_repr(self) -> str:
@@ -494,7 +494,7 @@ class Triangle(nn.Module):
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision widened to float32; other types as they are."""
+    """Widens half precision to float32; keeps other types."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 

@@ -151,7 +151,7 @@ def learn_causes(
         learning_rate: learning rate of the weights at the start.
         prior_rate: rate of the log-priors, relative to that of the weights. A neuron that loses
             its prior before it has found a cause loses the competition for good, so below 1.
-        initial_radius: R of the initial weights.
+        initial_radius: radius R of the initial weights.
         seed: random seed of initial weights and inputs.
 
     Returns:

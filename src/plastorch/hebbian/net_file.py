@@ -1,4 +1,4 @@
-"""A deep SoftHebb network in one file: its tensors as safetensors, its settings as JSON.
+"""Deep SoftHebb network in one file: its tensors as safetensors, its settings as JSON.
 
 Settings are checked, and the shapes they imply are compared with the file's, before there is room
 for a single weight.

@@ -20,7 +20,7 @@ from plastorch.hebbian.spec import BlockSpec, NetworkSpec
 
 
 class BatchStatistics(nn.BatchNorm2d):
-    """Batch normalisation without affine parameters, accurate in channels-last layout too.
+    """Batch normalization without affine parameters, accurate in channels-last layout too.
 
     torch's training kernel for channels-last is only accurate to 2e-5. Separate mean and variance,
     in two passes, are accurate to 2e-7, and faster than its ``var_mean``.
@@ -98,7 +98,7 @@ class SoftHebbBlock(nn.Module):
         return self._rectify(self._centre(u))
 
     def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Does so for ON neurons, then for OFF neurons, whose weights have the opposite sign."""
+        """Does so for ON neurons, then OFF neurons, whose weights have the opposite sign."""
         centred = self._centre(u)
         return self._rectify(centred), self._rectify(-centred)
 

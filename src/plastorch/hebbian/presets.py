@@ -1,4 +1,4 @@
-"""The published networks of paper B (Journé et al., ICLR 2023), and the baselines beside them."""
+"""Published networks of paper B (Journé et al., ICLR 2023), and their baselines."""
 
 from dataclasses import replace
 from typing import Literal, get_args

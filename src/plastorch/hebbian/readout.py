@@ -275,7 +275,7 @@ class DropoutMask:
 
 
 def cached(features: Tensor, views: int = 1) -> FeatureSource:
-    """Returns a source of cached features [views * N, F]: of N images, then of their second views.
+    """Returns a source of cached features [views * N, F]: N images, then their second views, etc.
 
     Each time, each image shows one of its views, drawn at random.
 

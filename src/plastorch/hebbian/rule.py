@@ -32,7 +32,7 @@ def compete(
     Args:
         u: pre-activations [..., K].
         competition: competition rule; see :data:`Competition`.
-        inverse_temperature: t = 1 / T; unused by ``hard``.
+        inverse_temperature: inverse temperature t = 1 / T; unused by ``hard``.
 
     Returns:
         Activation y [..., K] that gates plasticity.
@@ -94,7 +94,7 @@ def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -
     Args:
         post: activations [..., N, K]; the sign of losers is ignored.
         bias: log-priors b [..., K].
-        inverse_temperature: t of the competition.
+        inverse_temperature: inverse temperature t of the competition.
 
     Returns:
         Update [..., K] before :func:`normalise`.

@@ -36,8 +36,8 @@ class ShallowSoftHebb(nn.Module):
         neurons: number of hidden neurons K.
         classes: number of outputs of the readout.
         competition: competition rule of the hidden layer's plasticity.
-        inverse_temperature: t of that competition.
-        readout_inverse_temperature: s of the activations that the readout sees.
+        inverse_temperature: inverse temperature t of that competition.
+        readout_inverse_temperature: inverse temperature s of the activations that the readout sees.
         initial_radius: R of the initial weights. Above 1 it spreads the work: a neuron that wins
             shrinks toward 1 and leaves the next win to others.
         generator: random generator of the initial weights; torch's global one if None.

@@ -56,12 +56,12 @@ class BlockSpec:
         kernel_size: side of the receptive field.
         padding: pixels added around the map, reflected.
         learning_rate: largest weight change per mini-batch (before the norm-dependent factor).
-        inverse_temperature: t of the competition.
+        inverse_temperature: inverse temperature t of the competition.
         triangle_power: exponent of Triangle.
         pool: pooling after Triangle.
         rate_power: exponent q of the norm-dependent learning rate.
         competition: competition rule.
-        initial_radius: R of the initial weights.
+        initial_radius: radius R of the initial weights.
         groups: number of channel groups.
         pre_triangle: whether to compete on relu(u - mean) instead of u.
         batch_norm: whether to normalize the block's input; if not, initial weights are positive.

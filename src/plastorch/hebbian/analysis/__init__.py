@@ -1,1 +1,1 @@
-"""What a trained network has learned: receptive fields, patches, embeddings, sensitivity."""
+"""Analysis of trained networks: receptive fields, patches, embeddings, sensitivity."""
