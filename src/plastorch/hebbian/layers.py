@@ -76,7 +76,7 @@ class SoftHebbLayer(PlasticLayer):
                 self.bias.fill_(float(log_prior) / self.inverse_temperature)
 
     def radius(self) -> Tensor:
-        """Euclidean norm r of each neuron's weights [K]; 1 is the rule's equilibrium."""
+        """Returns Euclidean norms r of neurons' weights [K]; 1 is the rule's equilibrium."""
         weight = at_least_float32(self.weight.detach())
         radius: Tensor = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())))
         return radius
