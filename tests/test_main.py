@@ -71,6 +71,7 @@ CASES = {
         130,
         STOPPED,
     ),
+    "again, as what is left is freed": ("kept = Broken(stop); stop()", 130, STOPPED),
     "as Python ends": ("atexit.register(stop)", 0, ""),
     "as Python ends, after all else": ("sys.modules['last'] = Broken(stop)", 0, ""),
     "before Python's end would crash": (

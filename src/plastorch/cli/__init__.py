@@ -6,6 +6,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -42,46 +43,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
             stream.reconfigure(errors="backslashreplace")
-    return _done(list(sys.argv[1:] if argv is None else argv))
+    with ExitStack() as ending:
+        return _done(list(sys.argv[1:] if argv is None else argv), ending)
 
 
-def _done(arguments: list[str]) -> int:
+def _done(arguments: list[str], ending: ExitStack) -> int:
     """Runs a command, and says in a line why it ended, if not well."""
-    try:
-        if any("\0" in argument for argument in arguments):
-            raise InputError("an argument has a NUL character; expected text")
-        if not arguments or arguments[0] in ("-h", "--help"):
-            print(USAGE)
-            return 0
-        if arguments[0] not in COMMANDS:
-            raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
-        status = COMMANDS[arguments[0]](arguments[1:])
-        sys.stdout.flush()  # who reads it may be gone
+
+    def ended(why: str, status: int) -> int:
+        # A stop from here on changes nothing, and a launcher may send one to other workers.
+        ending.enter_context(handled(signal.SIG_IGN))
+        if first_to_say(why):
+            print(f"plastorch: {why}", file=sys.stderr, flush=True)
         return status
+
+    try:
+        return _run(arguments)
     except InputError as error:
-        return _ended(one_line(str(error)), 2)
+        return ended(one_line(str(error)), 2)
     except (Interrupted, WorkerLost) as stop:
-        return _ended(f"stopped; {stop}", 130)
+        return ended(f"stopped; {stop}", 130)
     except KeyboardInterrupt as again:  # maybe while it was stopping already
         before = again.__context__
         known = isinstance(before, Interrupted | WorkerLost)
-        return _ended(f"stopped; {before}" if known else "stopped", 130)
+        return ended(f"stopped; {before}" if known else "stopped", 130)
     except BrokenPipeError:  # who reads has seen enough; what is left goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # such as a folder that may not be read, or a name that is too long
-        return _ended(one_line(f"{error.filename or 'system'}: {error.strerror or error}"), 2)
+        return ended(one_line(f"{error.filename or 'system'}: {error.strerror or error}"), 2)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate" not in str(error):
             raise
-        return _ended("out of memory; expected smaller settings, or a larger machine", 2)
+        return ended("out of memory; expected smaller settings, or a larger machine", 2)
 
 
-def _ended(why: str, status: int) -> int:
-    """Says why a command ended; of several workers, one does."""
-    with handled(signal.SIG_IGN):  # a launcher that stops its workers may do so now
-        if first_to_say(why):
-            print(f"plastorch: {why}", file=sys.stderr, flush=True)
+def _run(arguments: list[str]) -> int:
+    if any("\0" in argument for argument in arguments):
+        raise InputError("an argument has a NUL character; expected text")
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if arguments[0] not in COMMANDS:
+        raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
+    status = COMMANDS[arguments[0]](arguments[1:])
+    sys.stdout.flush()  # who reads it may be gone
     return status
 
 
