@@ -71,9 +71,10 @@ CASES = {
         130,
         STOPPED,
     ),
+    "again, as what is left is freed": ("kept = Broken(stop); stop()", 130, STOPPED),
     "as Python ends": ("atexit.register(stop)", 0, ""),
-    "as Python ends, after all else": ("sys.modules['last'] = Broken(stop)", 0, ""),
-    "before Python's end would crash": (
+    "as Python ends, after all else": ("sys.modules['last'] = Broken(stop); sys.exit()", 0, ""),
+    "where Python would crash as it ends": (
         "sys.modules['last'] = Broken(os.abort); stop()",
         130,
         STOPPED,

@@ -21,7 +21,8 @@ STOPPED = 130
 
 def main() -> int:
     """Runs the command line until it ends or is stopped; returns its exit status."""
-    interrupted, status = False, 1
+    interrupted = False
+    status: int | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
         """Has what is in hand put away; a second stop doesn't wait for that."""
@@ -32,13 +33,13 @@ def main() -> int:
         raise KeyboardInterrupt
 
     def end() -> None:
-        """The last exit function; to free what a stop left half made, such as Ray's, may crash."""
+        """The last exit function: to free all takes seconds, and may crash after a stop of Ray."""
         _handle_stops(signal.SIG_IGN)
-        if status == STOPPED:
+        if status is not None:
             try:
                 sys.stdout.flush()
             finally:
-                os._exit(STOPPED)
+                os._exit(status)
 
     _handle_stops(stop)
     atexit.register(end)
@@ -47,8 +48,8 @@ def main() -> int:
             from plastorch.cli import main as command
 
             status = command()
-        finally:  # Python itself takes a while to end
-            _handle_stops(lambda number, frame: os._exit(status))
+        finally:  # exit functions wait for threads
+            _handle_stops(lambda number, frame: os._exit(STOPPED if status is None else status))
     except KeyboardInterrupt:
         _stopped()
     return status

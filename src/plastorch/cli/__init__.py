@@ -6,6 +6,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -43,49 +44,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names need not be Unicode
             stream.reconfigure(errors="backslashreplace")
-    return _done(list(sys.argv[1:] if argv is None else argv))
+    with ExitStack() as ending:
+        return _done(list(sys.argv[1:] if argv is None else argv), ending)
 
 
-def _done(arguments: list[str]) -> int:
+def _done(arguments: list[str], ending: ExitStack) -> int:
     """Runs a command; if it ends badly, prints why in one line."""
-    try:
-        if any("\0" in argument for argument in arguments):
-            raise InputError("an argument has a NUL character; expected text")
-        if not arguments or arguments[0] in ("-h", "--help"):
-            print(USAGE)
-            return 0
-        if arguments[0] == "--version":
-            print("plastorch", plastorch.__version__)
-            return 0
-        if arguments[0] not in COMMANDS:
-            raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
-        status = COMMANDS[arguments[0]](arguments[1:])
-        sys.stdout.flush()  # the reader may be gone
+
+    def ended(why: str, status: int) -> int:
+        # A stop from here on changes nothing, and a launcher may send one to other workers.
+        ending.enter_context(handled(signal.SIG_IGN))
+        if first_to_say(why):
+            print(f"plastorch: {why}", file=sys.stderr, flush=True)
         return status
+
+    try:
+        return _run(arguments)
     except InputError as error:
-        return _ended(one_line(str(error)), 2)
+        return ended(one_line(str(error)), 2)
     except (Interrupted, WorkerLost) as stop:
-        return _ended(f"stopped; {stop}", 130)
+        return ended(f"stopped; {stop}", 130)
     except KeyboardInterrupt as again:  # perhaps while it was already stopping
         before = again.__context__
         known = isinstance(before, Interrupted | WorkerLost)
-        return _ended(f"stopped; {before}" if known else "stopped", 130)
+        return ended(f"stopped; {before}" if known else "stopped", 130)
     except BrokenPipeError:  # the reader has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # such as an unreadable folder, or a name that is too long
-        return _ended(one_line(f"{error.filename or 'system'}: {error.strerror or error}"), 2)
+        return ended(one_line(f"{error.filename or 'system'}: {error.strerror or error}"), 2)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate" not in str(error):
             raise
-        return _ended("out of memory; expected smaller settings, or a larger machine", 2)
+        return ended("out of memory; expected smaller settings, or a larger machine", 2)
 
 
-def _ended(why: str, status: int) -> int:
-    """Prints why a command ended; of several workers, only one does."""
-    with handled(signal.SIG_IGN):  # a launcher that stops its workers may do so now
-        if first_to_say(why):
-            print(f"plastorch: {why}", file=sys.stderr, flush=True)
+def _run(arguments: list[str]) -> int:
+    """Runs a command; returns its exit status."""
+    if any("\0" in argument for argument in arguments):
+        raise InputError("an argument has a NUL character; expected text")
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if arguments[0] == "--version":
+        print("plastorch", plastorch.__version__)
+        return 0
+    if arguments[0] not in COMMANDS:
+        raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
+    status = COMMANDS[arguments[0]](arguments[1:])
+    sys.stdout.flush()  # the reader may be gone
     return status
 
 
