@@ -57,7 +57,7 @@ class Counts:
 
 
 class Places(NamedTuple):
-    """What was found at some paths."""
+    """Findings at some paths."""
 
     files: list[tuple[str, Stamp]]
     """Regular files, as escaped path and state."""
