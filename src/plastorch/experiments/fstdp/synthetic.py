@@ -17,8 +17,8 @@ from plastorch.engine.device import check_memory, generator
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
+from plastorch.experiments.fstdp import PAPER, parts
 from plastorch.experiments.fstdp import bench_cost as spiking_cost
-from plastorch.experiments.fstdp import parts
 from plastorch.experiments.fstdp.claims import claims
 from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
 from plastorch.experiments.fstdp.parts import CORRELATIONS, JITTERS, STRENGTHS, Job, learn
@@ -40,8 +40,6 @@ from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_co
 from plastorch.spiking.fatigue.events import run_events, within
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
 from plastorch.spiking.fatigue.theory import mean_resource
-
-PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
 
 FREQUENCIES = (0.5, 1.0, 2.0)
 """Frequencies of the modulation of distractors' rates, Hz."""

@@ -26,6 +26,7 @@ from plastorch.engine.device import generator, seed32
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
+from plastorch.experiments.fstdp import PAPER
 from plastorch.experiments.fstdp.parts import Job
 from plastorch.experiments.fstdp.stations import (
     SHARE,
@@ -42,7 +43,6 @@ from plastorch.experiments.preset_defaults import Pairs, Positive, Repeats, Sett
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
 from plastorch.spiking.synapses import PhaseChangeSynapses
 
-PAPER = "Moraitis et al. 2017, Fatiguing STDP, IJCNN, arXiv 1706.05563"
 YEARS = (2014, 2015, 2016, 2017, 2018)
 SHOWN = 2017
 """Year of the map in the report."""

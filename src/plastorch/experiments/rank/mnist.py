@@ -22,6 +22,7 @@ from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
+from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.mnist_claims import claims
 from plastorch.experiments.rank.reading import measured, thresholds_with
 from plastorch.experiments.rank.work import work
@@ -30,7 +31,6 @@ from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
 from plastorch.rank.pictures import PictureLSTM, convolutions
 from plastorch.rank.train import Mode, batch_rows
 
-PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
 VALIDATION = 12
 """One in this many training images is held out for validation: 5,000 of 60,000."""
 CHANNELS, DROPOUT = (16, 32, 64), 0.25

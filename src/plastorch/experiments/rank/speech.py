@@ -22,6 +22,7 @@ from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
+from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
 from plastorch.experiments.rank.reading import thresholds_with
 from plastorch.experiments.rank.speech_claims import claims
@@ -32,7 +33,6 @@ from plastorch.experiments.rank.work import work
 from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
 from plastorch.rank.criterion import probabilities
 
-PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
 MAX_NORM = 1.0
 """Maximum norm of the gradient."""
 RECORDS = 10

@@ -19,6 +19,7 @@ from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
+from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.reading import Measured
 from plastorch.experiments.rank.toy_claims import claims
 from plastorch.experiments.rank.toy_figures import (
@@ -36,7 +37,6 @@ from plastorch.rank.evaluate import multiply_accumulates
 from plastorch.rank.train import Mode
 from plastorch.stp import STPN
 
-PAPER = "Jeffares et al. 2022, Spike-inspired Rank Coding, arXiv 2110.02865"
 EVERY = 125
 """Number of batches per record and validation."""
 SIZES = {"validation": 2000, "signal": 100_000, "runs": 10_000, "rule": 50_000}

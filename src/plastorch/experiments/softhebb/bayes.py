@@ -20,6 +20,7 @@ from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, Rate, Repeats, Settings, Size
+from plastorch.experiments.softhebb import SHALLOW_PAPER
 from plastorch.experiments.softhebb.bayes_claims import accuracy_curve, claims, metrics
 from plastorch.hebbian.analysis.filters import structure
 from plastorch.hebbian.attacks import (
@@ -46,8 +47,6 @@ from plastorch.hebbian.shallow import (
     softened,
     teacher_clamped_accuracy,
 )
-
-PAPER = "Moraitis et al. 2022, SoftHebb, Neuromorph. Comput. Eng. 2 044017, arXiv 2107.05747"
 
 KINDS = ("soft", "hard", "backprop")
 SIGMAS = tuple(i / 10 for i in range(11))
@@ -439,4 +438,4 @@ def _result(config: BayesConfig, session: Session, images: ImageSet) -> dict[str
         "notice": images.notice,
     }
     settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
-    return result("softhebb-bayes", PAPER, settings, data, session.device)
+    return result("softhebb-bayes", SHALLOW_PAPER, settings, data, session.device)

@@ -16,6 +16,7 @@ from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import result
 from plastorch.experiments.context import Session
+from plastorch.experiments.softhebb import DEEP_PAPER
 from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
 from plastorch.experiments.softhebb.config import SoftHebbConfig
@@ -45,8 +46,6 @@ from plastorch.hebbian.readout import (
     scores,
 )
 from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
-
-PAPER = "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883"
 
 
 def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
@@ -244,7 +243,7 @@ def _result(config: SoftHebbConfig, session: Session, images: ImageSet) -> dict[
         "notice": images.notice,
     }
     settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
-    return result(f"softhebb-{_experiment(config)}", PAPER, settings, data, session.device)
+    return result(f"softhebb-{_experiment(config)}", DEEP_PAPER, settings, data, session.device)
 
 
 def _experiment(config: SoftHebbConfig) -> str:

@@ -24,8 +24,9 @@ from plastorch.engine.run import result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Size, Weight
 from plastorch.experiments.rank.speech_data import smoke
+from plastorch.experiments.stec import PAPER
 from plastorch.experiments.stec.claims import claims
-from plastorch.experiments.stec.config import PAPER, Crop, StecConfig, WarmUp
+from plastorch.experiments.stec.config import Crop, StecConfig, WarmUp
 from plastorch.experiments.stec.figures import Figures
 from plastorch.experiments.stec.study import Exam, Study
 from plastorch.experiments.stec.train import run_study

@@ -24,7 +24,6 @@ from plastorch.experiments.preset_defaults import (
     Weight,
 )
 
-PAPER = "Scherr et al. 2022, Self-Supervised Learning Through Efference Copies, arXiv 2210.09224"
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
 SWEPT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Weights of the inverse model in a sweep."""

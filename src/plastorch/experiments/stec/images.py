@@ -15,7 +15,8 @@ from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import result
 from plastorch.experiments.context import Session
-from plastorch.experiments.stec.config import PAPER, StecConfig
+from plastorch.experiments.stec import PAPER
+from plastorch.experiments.stec.config import StecConfig
 from plastorch.experiments.stec.study import Exam, Study, Test
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, tried
 

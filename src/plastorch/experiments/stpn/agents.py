@@ -19,7 +19,8 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import result
 from plastorch.experiments.context import Session
-from plastorch.experiments.stpn.recurrent import PAPER, field, networks
+from plastorch.experiments.stpn import PAPER
+from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import needs_rl
 from plastorch.rl.evaluate import Trace, play_episodes, random_return

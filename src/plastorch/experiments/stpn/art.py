@@ -19,7 +19,8 @@ from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
-from plastorch.experiments.stpn.recurrent import PAPER, field, networks
+from plastorch.experiments.stpn import PAPER
+from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy

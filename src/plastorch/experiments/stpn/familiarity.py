@@ -19,7 +19,8 @@ from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings
-from plastorch.experiments.stpn.recurrent import PAPER, field, networks
+from plastorch.experiments.stpn import PAPER
+from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.stp import STPN
 from plastorch.stp.familiarity import FamiliarityNet, FamiliarityTraining, HebbFF, rates_on
 

@@ -21,7 +21,8 @@ from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, Record, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
-from plastorch.experiments.stpn.recurrent import PAPER, field, networks
+from plastorch.experiments.stpn import PAPER
+from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN

@@ -7,8 +7,6 @@ from torch import nn
 
 from plastorch.engine.device import generator
 
-PAPER = "Garcia Rodriguez et al. 2022, Short-Term Plasticity Neurons, arXiv 2206.14048"
-
 
 def networks(
     models: Iterable[str],

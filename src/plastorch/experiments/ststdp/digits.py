@@ -22,7 +22,7 @@ from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Session
 from plastorch.experiments.preset_defaults import Count, Settings, Size
 from plastorch.experiments.stpn.recurrent import field, networks
-from plastorch.experiments.ststdp import phases, theory
+from plastorch.experiments.ststdp import PAPER, phases, theory
 from plastorch.experiments.ststdp.claims import FRAME_NETS, claims, curves, metrics
 from plastorch.spiking.shortterm.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
 from plastorch.spiking.shortterm.environment import World
@@ -30,8 +30,6 @@ from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
 from plastorch.stp import STPN
-
-PAPER = "Moraitis et al. 2020, Optimality of short-term synaptic plasticity, arXiv 2009.06808"
 
 NEURONS = 400
 LEARNING = LongTerm(rate=0.1, homeostasis=0.2)
