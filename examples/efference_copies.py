@@ -37,7 +37,7 @@ def learn(images: torch.Tensor, weights: Weights, batches: int) -> tuple[efferen
 
 
 def main(batches: int = 120, train: int = 2000, test: int = 500) -> dict[str, float]:
-    """Returns the share of digits whose nearest neighbours are of their class, for both methods."""
+    """Returns the share of digits whose nearest neighbors are of their class, for both methods."""
     digits = load_images("mnist")
     images, labels = digits.train_images[:train].expand(-1, 3, -1, -1), digits.train_labels[:train]
     others = digits.test_images[:test].expand(-1, 3, -1, -1), digits.test_labels[:test]

@@ -18,7 +18,7 @@ from plastorch.data import load_images
 
 
 def read(files: list[Path], side: int = 28) -> np.ndarray:
-    """Images as colours, bytes [N, side, side, 3]."""
+    """Images as colors, bytes [N, side, side, 3]."""
     return np.stack([Image.open(file).convert("RGB").resize((side, side)) for file in files])
 
 

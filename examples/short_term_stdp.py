@@ -1,4 +1,4 @@
-"""A spiking circuit that saw still digits recognises them while something moves across.
+"""A spiking circuit that saw still digits recognizes them while something moves across.
 
     python examples/short_term_stdp.py
 
@@ -11,7 +11,7 @@ import torch
 from plastorch.data import load_images
 from plastorch.data.tasks.streams import TRANSFORMS
 from plastorch.spiking import LongTerm, ShortTerm, ShortTermWTA
-from plastorch.spiking.shortterm.baselines import Classify, Digits, recognise
+from plastorch.spiking.shortterm.baselines import Classify, Digits, recognize
 from plastorch.spiking.shortterm.events import Timing
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.rule import class_scores, name_neurons
@@ -46,7 +46,7 @@ def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, fl
     found = {}
     for name, constants in {"with": MEMORY, "without": STATIC}.items():
         classify = classifier(net.weight, constants, names)
-        right = recognise(classify, held_out, TRANSFORMS["occlusion"], streams=20, path=(1,))
+        right = recognize(classify, held_out, TRANSFORMS["occlusion"], streams=20, path=(1,))
         found[name] = right.double().mean().item()
         print(
             f"{name:7} short-term plasticity: {found[name]:.1%} of {right.numel():,} frames right"

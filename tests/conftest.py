@@ -148,7 +148,7 @@ def cifar_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stl10_root(tmp_path: Path) -> Path:
-    """A data root with 4 + 3 labelled and 5 unlabelled STL-10 images, none symmetric."""
+    """A data root with 4 + 3 labeled and 5 unlabeled STL-10 images, none symmetric."""
     folder = tmp_path / "stl10_binary"
     folder.mkdir()
     rng = np.random.default_rng(2)
@@ -193,7 +193,7 @@ MakeRun = Callable[..., Path]
 
 
 def gabor_filters(count: int, channels: int, size: int) -> np.ndarray:
-    """Oriented, coloured gratings with a little noise, as a trained first layer has them."""
+    """Oriented, colored gratings with a little noise, as a trained first layer has them."""
     random = np.random.default_rng(3)
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     angle, phase = random.uniform(0, np.pi, count), random.uniform(0, 2 * np.pi, count)

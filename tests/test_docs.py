@@ -300,8 +300,8 @@ def test_answers_are_right(faq_page: Page) -> None:
 def test_two_workers_are_near_the_model_and_more_of_them_take_less_time(scale_page: Page) -> None:
     predicted, hours, settings = (scale_page.names[n] for n in ("predicted", "hours", "settings"))
     for name in ("cifar10-10", "cifar10-100", "imagenet-8"):
-        modelled, measured = predicted(name)
-        assert 0.75 < modelled / measured < 1.15
+        modeled, measured = predicted(name)
+        assert 0.75 < modeled / measured < 1.15
     one, few, many = (settings()[name] for name in ("1 GPU", "8 GPUs", "100 nodes, 800 GPUs"))
     for images in (10, 100):
         times = [hours(*setting, images) for setting in (one, few, many)]
@@ -350,7 +350,7 @@ def test_tables_of_claims_say_what_the_results_say(monkeypatch: pytest.MonkeyPat
 def test_data_flow_is_a_picture_for_a_phone_and_says_it_all() -> None:
     svg = ElementTree.parse(DOCS / "_static" / "data-flow.svg").getroot()
     words = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
-    way = ["data", "module(x, state)", "(y, state)", "local rule", "loss", "optimiser",
+    way = ["data", "module(x, state)", "(y, state)", "local rule", "loss", "optimizer",
            "readout, metric", "run folder", "report"]  # fmt: skip
     assert [word for word in words if word in way] == way
     assert int(svg.attrib["width"]) <= 350

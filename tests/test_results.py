@@ -73,7 +73,7 @@ ABLATION = {
     "all": "all layers",
     "on-off": "ON and OFF neurons",
     "mirrored": "mirror images",
-    "centred": "centred features",
+    "centered": "centered features",
     "passes": "two unsupervised passes",
     "best": "the first four together: `best`",
     "random-best": "`best`, but blocks that learned nothing",
@@ -172,7 +172,7 @@ def test_the_ablation_of_the_best_preset_saw_no_test_image() -> None:
         assert len(values) == 3
         assert f"| {ABLATION[name]} | {_mean_and_sd(values)} % |" in text, name
     mean = {name: statistics.mean(values) for name, values in found.items()}
-    ideas = [mean[name] for name in ("all", "on-off", "mirrored", "centred")]
+    ideas = [mean[name] for name in ("all", "on-off", "mirrored", "centered")]
     assert mean["random-best"] < mean["plain"] < min(ideas) <= max(ideas) < mean["best"]
 
 
@@ -190,7 +190,7 @@ def test_shallow_softhebb_is_more_robust_on_every_seed() -> None:
         assert robust == [True] * 5
 
 
-LATER = {"sweep": "none", "dropout": None, "standardised": False, "renewed_views": False}
+LATER = {"sweep": "none", "dropout": None, "standardized": False, "renewed_views": False}
 """Settings that came later than the first results, and what those had."""
 
 
@@ -548,7 +548,7 @@ def test_figures_of_files_are_in_the_readme() -> None:
 
 EFFERENCE = {
     "logistic regression, %": ("logistic_accuracy", 100, 1),
-    "20 nearest neighbours, %": ("knn_accuracy", 100, 1),
+    "20 nearest neighbors, %": ("knn_accuracy", 100, 1),
     "linear layer that learned beside the method, %": ("accuracy", 100, 1),
     "where an object is, share of variance explained": ("place_r2", 1, 2),
     "boxes, AP50": ("detection_ap50", 1, 2),

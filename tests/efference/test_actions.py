@@ -150,7 +150,7 @@ def test_full_command_view_by_view() -> None:
         one, other = ({n: float(v[i]) for n, v in side._asdict().items()} for side in (a, b))
         expected = [math.log(other[n] / one[n]) for n in ("brightness", "contrast", "saturation")]
         expected += [other["hue"] - one["hue"], float(one["gray"] != other["gray"])]
-        expected += [other["blur"] - one["blur"], float(one["solarised"] != other["solarised"])]
+        expected += [other["blur"] - one["blur"], float(one["solarized"] != other["solarized"])]
         assert found[i, 5:].tolist() == pytest.approx(expected)
     assert not full_command(a, a).any()
 

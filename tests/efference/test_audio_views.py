@@ -33,17 +33,17 @@ def nothing(count: int) -> AudioActions:
     return AudioActions(zero, one, zero, zero, 200 * one, seed, zero, zero, zero, zero)
 
 
-def standardised(clip: Tensor, log_energy: Tensor) -> Tensor:
+def standardized(clip: Tensor, log_energy: Tensor) -> Tensor:
     return (log_energy - clip.mean()) / clip.std(correction=0)
 
 
-def test_a_clip_left_as_it_is_is_standardised() -> None:
+def test_a_clip_left_as_it_is_is_standardized() -> None:
     sounds = clips(5)
     view = AUDIO.apply(sounds, nothing(5))
     assert view.shape == (5, 1, BANDS, FRAMES) and view.dtype == torch.float32
     torch.testing.assert_close(view.mean(dim=(1, 2, 3)), torch.zeros(5), rtol=0, atol=1e-4)
     torch.testing.assert_close(view.std(dim=(1, 2, 3), correction=0), torch.ones(5))
-    torch.testing.assert_close(view[2, 0], standardised(sounds[2], sounds[2]))
+    torch.testing.assert_close(view[2, 0], standardized(sounds[2], sounds[2]))
 
 
 def test_crop_shift_and_gain_band_by_band() -> None:
@@ -60,10 +60,10 @@ def test_crop_shift_and_gain_band_by_band() -> None:
             found = view[i, band]
             if 0 <= source < BANDS:
                 values = np.interp(at, np.arange(FRAMES), clip[source].double().numpy()) + gain
-                expected = standardised(clip, torch.tensor(values).float())
+                expected = standardized(clip, torch.tensor(values).float())
                 torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
             else:
-                expected = standardised(clip, torch.tensor(math.log(FLOOR)))
+                expected = standardized(clip, torch.tensor(math.log(FLOOR)))
                 torch.testing.assert_close(found, expected.expand(FRAMES), rtol=0, atol=1e-4)
 
 
@@ -85,8 +85,8 @@ def test_noise_is_exponential_and_independent_of_place_and_seed() -> None:
     values = noise(torch.arange(200), torch.Size((10, 50)))
     assert kstest(values.flatten().numpy(), "expon").pvalue > 0.001
     assert kstest(values[:, 3, 7].numpy(), "expon").pvalue > 0.001
-    centred = values.flatten(1) - 1
-    for one, other in ((centred[1:], centred[:-1]), (centred[:, 1:], centred[:, :-1])):
+    centered = values.flatten(1) - 1
+    for one, other in ((centered[1:], centered[:-1]), (centered[:, 1:], centered[:, :-1])):
         assert abs(float((one * other).mean())) < 4 / math.sqrt(one.numel())
     seeds = torch.tensor([0, 1, 2**30, 2**31 - 1])
     assert len(noise(seeds, torch.Size((1, 3))).unique()) == 12

@@ -115,7 +115,7 @@ def test_a_frequent_value_is_a_bin_of_its_own() -> None:
     sizes = dict(zip(FULL_FACTORS, bins.sizes, strict=True))
     assert all(sizes[name] == 8 for name in IMAGE_FACTORS if name != "flip")
     assert all(sizes[name] == 5 for name in ("brightness", "contrast", "saturation", "hue", "blur"))
-    assert all(sizes[name] == 2 for name in ("flip", "gray", "solarised"))
+    assert all(sizes[name] == 2 for name in ("flip", "gray", "solarized"))
     a, b = (STL10.sample(20_000, random(seed)) for seed in (4, 5))
     codes = targets(a, b, bins, "full")
     for name in FULL_FACTORS:
@@ -136,30 +136,30 @@ def test_what_never_changes_has_no_targets() -> None:
     assert bool((codes[:, 1:] == -1).all())
     assert shares(codes[:, 0], 4).tolist() == [0.25] * 4
     sizes = estimate_bins(CIFAR, "full", random(), 2000).sizes
-    assert sizes[FULL_FACTORS.index("blur")] == sizes[FULL_FACTORS.index("solarised")] == 1
+    assert sizes[FULL_FACTORS.index("blur")] == sizes[FULL_FACTORS.index("solarized")] == 1
 
 
-def test_colours_are_no_targets_where_a_view_is_gray() -> None:
+def test_colors_are_no_targets_where_a_view_is_gray() -> None:
     a, b = (STL10.sample(300, random(seed)) for seed in (6, 7))
     bins = estimate_bins(STL10, "full", random(8), 5000)
     codes, plain = targets(a, b, bins, "full"), bins.encode(command(a, b, "full"))
-    colour = torch.tensor(
+    color = torch.tensor(
         [n in ("brightness", "contrast", "saturation", "hue") for n in FULL_FACTORS]
     )
     for i in range(300):
-        masked = colour & bool(a.gray[i] or b.gray[i])
+        masked = color & bool(a.gray[i] or b.gray[i])
         assert bool((codes[i][masked] == -1).all())
         assert torch.equal(codes[i][~masked], plain[i][~masked])
     assert 0.5 < float((codes[:, 5] >= 0).float().mean()) < 0.8  # expected: 0.8²
 
 
 @pytest.mark.parametrize("kind", ["egocentric", "compatible"])
-def test_solarised_pairs_are_left_out(kind: Kind) -> None:
+def test_solarized_pairs_are_left_out(kind: Kind) -> None:
     a, b = (STL10.sample(300, random(seed)) for seed in (9, 10))
     bins = estimate_bins(STL10, kind, random(11), 5000)
     codes = targets(a, b, bins, kind)
-    solarised = a.solarised | b.solarised
-    assert bool((codes[solarised] == -1).all()) and bool((codes[~solarised] >= 0).all())
+    solarized = a.solarized | b.solarized
+    assert bool((codes[solarized] == -1).all()) and bool((codes[~solarized] >= 0).all())
 
 
 def test_sounds() -> None:

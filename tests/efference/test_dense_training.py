@@ -30,10 +30,10 @@ def net(detects: bool = False, learns: bool = True) -> DenseNet:
 
 def scenes() -> Scenes:
     square = torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)
-    grey = torch.full((1, 3, 40, 40), 40, dtype=torch.uint8)
+    gray = torch.full((1, 3, 40, 40), 40, dtype=torch.uint8)
     pasting = Pasting(side=40, least_size=12, most_size=20)
     random = torch.Generator().manual_seed(0)
-    return pasted_scenes(7, grey, square, torch.tensor([0]), ("square",), pasting, random)
+    return pasted_scenes(7, gray, square, torch.tensor([0]), ("square",), pasting, random)
 
 
 def phase(network: DenseNet, **more: Any) -> DenseTraining:

@@ -314,7 +314,7 @@ def test_the_course_of_rates_is_lightlys(batches: int, data: st.DataObject) -> N
         assert training.rates(number) == pytest.approx((course * 0.3 * 64 / 256, course * 0.2))
 
 
-def test_one_direction_is_learnt_if_the_reverse_is_not_asked_for() -> None:
+def test_one_direction_is_learned_if_the_reverse_is_not_asked_for() -> None:
     for reverse, count in ((True, 2), (False, 1)):
         targets = phase(learner(), reverse=reverse)._batch(0)[0][2:]
         assert sum(of is not None for of in targets) == count

@@ -24,7 +24,7 @@ def test_projections_are_lightlys(name: str, last_norm: bool) -> None:
     assert torch.equal(own.eval()(x), other.eval()(x))
 
 
-def test_the_last_normalisation_stays_at_a_mean_of_0() -> None:
+def test_the_last_normalization_stays_at_a_mean_of_0() -> None:
     head = projection(5, 7, 3)
     last = head[-1]
     assert isinstance(last, nn.BatchNorm1d) and not last.bias.requires_grad

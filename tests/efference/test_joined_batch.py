@@ -14,7 +14,7 @@ from plastorch.efference.method import Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
 from plastorch.efference.train import Pretraining, Sources
-from plastorch.engine.batchnorm import synchronise
+from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.distributed import backward, worker
 from plastorch.engine.run import Record
 
@@ -89,7 +89,7 @@ def work(rank: int, folder: str) -> None:
     found: dict[str, Any] = {}
     for kind in METHODS:
         made = method(kind)
-        synchronise(made)
+        synchronize(made)
         found[kind.__name__] = outcome(made, [of.chunk(2)[rank] for of in batch()])
     found["weights"], found["record"] = trained()
     torch.save(found, f"{folder}/{rank}.pt")

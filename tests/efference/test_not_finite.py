@@ -87,7 +87,7 @@ def test_loss_of_manipulations_passes_bad_logits_on(value: float, weights: Tenso
 @with_bad_values
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_pass_bad_values_on(name: str, value: float) -> None:
-    """In the answer to the sample that has them; once they normalise by batches, in all."""
+    """In the answer to the sample that has them; once they normalize by batches, in all."""
     torch.manual_seed(0)
     make, shape = MODULES[name]
     module, x = make().eval(), torch.rand(shape)

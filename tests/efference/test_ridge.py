@@ -69,16 +69,16 @@ def test_the_penalty_is_the_best_on_samples_that_were_held_out(noise: float) -> 
     out, kept = order[:8], order[8:]
     errors = {}
     for relative in PENALTIES:
-        centred = (x[kept] - x[kept].mean(dim=0)).double()
-        mean = float(torch.linalg.eigvalsh(centred.T @ centred).mean())
+        centered = (x[kept] - x[kept].mean(dim=0)).double()
+        mean = float(torch.linalg.eigvalsh(centered.T @ centered).mean())
         theirs = Ridge(alpha=relative * mean).fit(
             x[kept].double().numpy(), y[kept].double().numpy()
         )
         guess = torch.tensor(theirs.predict(x[out].double().numpy())).view(-1, 1)
         errors[relative] = float(squared(guess, y[out].double()))
     best = min(errors, key=lambda relative: errors[relative])
-    centred = (x - x.mean(dim=0)).double()
-    (expected,) = ridge(x, y, [best * float(torch.linalg.eigvalsh(centred.T @ centred).mean())])
+    centered = (x - x.mean(dim=0)).double()
+    (expected,) = ridge(x, y, [best * float(torch.linalg.eigvalsh(centered.T @ centered).mean())])
     found = chosen_ridge(x, y, squared, held_out=0.2, seed=5)
     torch.testing.assert_close(found.weight, expected.weight)
 

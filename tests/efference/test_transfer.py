@@ -1,4 +1,4 @@
-"""Localisation, and measures of boxes and masks: against loops, scikit-learn and torchvision."""
+"""Localization, and measures of boxes and masks: against loops, scikit-learn and torchvision."""
 
 import re
 
@@ -16,10 +16,10 @@ from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.transfer import (
     Detections,
     average_precision,
-    centres,
+    centers,
     confusion,
     corners,
-    localisation,
+    localization,
     mean_iou,
     paired_iou,
     r_squared,
@@ -47,8 +47,8 @@ def test_boxes_overlap_as_in_torchvision() -> None:
     random = torch.Generator().manual_seed(0)
     a, b = boxes(40, random), boxes(30, random)
     torch.testing.assert_close(paired_iou(a[:, None], b), box_iou(a, b))
-    assert torch.equal(centres(a), box_convert(a, "xyxy", "cxcywh"))
-    torch.testing.assert_close(corners(centres(a)), a)
+    assert torch.equal(centers(a), box_convert(a, "xyxy", "cxcywh"))
+    torch.testing.assert_close(corners(centers(a)), a)
 
 
 def test_boxes_without_area_overlap_nothing() -> None:
@@ -64,12 +64,12 @@ def test_explained_variance_is_that_of_scikit_learn() -> None:
     torch.testing.assert_close(r_squared(predicted, wanted), torch.tensor(theirs))
 
 
-def test_features_that_hold_the_box_localise_it() -> None:
+def test_features_that_hold_the_box_localize_it() -> None:
     train, test = single(200, 0), single(80, 1)
     mix = torch.randn(4, 9, generator=torch.Generator().manual_seed(2))
-    found = localisation(train.boxes @ mix, train, test.boxes @ mix, test)
+    found = localization(train.boxes @ mix, train, test.boxes @ mix, test)
     assert min(found.r2) > 0.9999 and found.mean_iou > 0.99
-    mean = centres(train.boxes).mean(dim=0)
+    mean = centers(train.boxes).mean(dim=0)
     expected = [float(box_iou(corners(mean)[None], box[None])) for box in test.boxes]
     assert found.constant_iou == pytest.approx(sum(expected) / len(expected), abs=1e-6)
 
@@ -77,14 +77,14 @@ def test_features_that_hold_the_box_localise_it() -> None:
 def test_features_of_nothing_say_no_more_than_the_mean_box() -> None:
     train, test = single(400, 0), single(400, 1)
     noise = torch.randn(800, 5, generator=torch.Generator().manual_seed(2))
-    found = localisation(noise[:400], train, noise[400:], test)
+    found = localization(noise[:400], train, noise[400:], test)
     assert all(-0.1 < share < 0.05 for share in found.r2)
     assert found.mean_iou == pytest.approx(found.constant_iou, abs=0.02)
 
 
 def test_position_alone_is_told_apart_from_size() -> None:
     train, test = single(200, 0), single(100, 1)
-    found = localisation(centres(train.boxes)[:, :2], train, centres(test.boxes)[:, :2], test)
+    found = localization(centers(train.boxes)[:, :2], train, centers(test.boxes)[:, :2], test)
     assert min(found.r2[:2]) > 0.999 and max(found.r2[2:]) < 0.3
 
 
@@ -193,11 +193,11 @@ FEATURES = torch.zeros(20, 2)
         (FEATURES[:, 0], ONE, "features are (20,)"),
     ],
 )
-def test_what_cannot_be_localised_is_named(features: Tensor, given: Scenes, message: str) -> None:
+def test_what_cannot_be_localized_is_named(features: Tensor, given: Scenes, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        localisation(features, given, FEATURES, ONE)
+        localization(features, given, FEATURES, ONE)
     with pytest.raises(InputError, match=re.escape(message)):
-        localisation(FEATURES, ONE, features, given)
+        localization(FEATURES, ONE, features, given)
 
 
 def test_measures_of_nothing_are_refused() -> None:

@@ -14,11 +14,11 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as one
 
 from plastorch.efference.actions import ImageActions, egocentric
-from plastorch.efference.colours import blurred, grayed, hue_shifted, jittered, solarised
+from plastorch.efference.colors import blurred, grayed, hue_shifted, jittered, solarized
 from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews, resampled
 from plastorch.engine.errors import InputError
 
-ALL = ImageViews(24, jitter=1.0, blur=0.5, solarise=0.5)
+ALL = ImageViews(24, jitter=1.0, blur=0.5, solarize=0.5)
 
 
 def random(seed: int = 0) -> torch.Generator:
@@ -26,7 +26,7 @@ def random(seed: int = 0) -> torch.Generator:
 
 
 def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Noise, and some images of a single colour, black and white among them."""
+    """Noise, and some images of a single color, black and white among them."""
     images = torch.randint(0, 256, (count, 3, height, width), generator=random(seed))
     images[0], images[1] = 0, 255
     images[2] = torch.tensor([200, 30, 30])[:, None, None]
@@ -34,14 +34,14 @@ def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def crops(actions: ImageActions) -> ImageActions:
-    """The same boxes and flips, without any change of colour."""
+    """The same boxes and flips, without any change of color."""
     one, none, no = (
         torch.ones_like(actions.hue),
         torch.zeros_like(actions.hue),
         torch.zeros_like(actions.flip),
     )
     return actions._replace(
-        brightness=one, contrast=one, saturation=one, hue=none, gray=no, blur=none, solarised=no
+        brightness=one, contrast=one, saturation=one, hue=none, gray=no, blur=none, solarized=no
     )
 
 
@@ -145,7 +145,7 @@ def test_groups_are_as_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(ALL.apply(images, actions), whole, rtol=0, atol=1e-6)
 
 
-def test_colours_are_torchvisions() -> None:
+def test_colors_are_torchvisions() -> None:
     view = pictures(40, 20, 20).float() / 255
     actions = replace(ALL, size=20, jitter=1.2, jitter_probability=1.0).sample(40, random(6))
     brightness, contrast, saturation, hue = actions[5:9]
@@ -173,9 +173,9 @@ def test_colours_are_torchvisions() -> None:
             blurred(view, sigma),
             lambda x, i: one.gaussian_blur(x, [3, 3], [float(sigma[i])]),
         ),
-        "solarised": (
-            solarised(view, actions.solarised),
-            lambda x, i: one.solarize(x, 0.5) if actions.solarised[i] else x,
+        "solarized": (
+            solarized(view, actions.solarized),
+            lambda x, i: one.solarize(x, 0.5) if actions.solarized[i] else x,
         ),
     }
     for name, (found, function) in pairs.items():
@@ -188,8 +188,8 @@ def test_colours_are_torchvisions() -> None:
 
 
 @given(st.tuples(*(st.integers(0, 255) for _ in range(3))), st.floats(-0.5, 0.5))
-def test_every_hue_is_torchvisions(colour: tuple[int, int, int], shift: float) -> None:
-    view = (torch.tensor(colour) / 255).view(1, 3, 1, 1)
+def test_every_hue_is_torchvisions(color: tuple[int, int, int], shift: float) -> None:
+    view = (torch.tensor(color) / 255).view(1, 3, 1, 1)
     expected = one.adjust_hue(view, shift)
     found = hue_shifted(view, torch.tensor([shift]))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
@@ -221,7 +221,7 @@ def test_law_of_the_parameters() -> None:
         (jittered, 0.8),
         (actions.gray, 0.2),
         (actions.blur > 0, 0.5),
-        (actions.solarised, 0.2),
+        (actions.solarized, 0.2),
     ):
         assert binomtest(int(chosen.sum()), count, share).pvalue > 0.001
     assert torch.equal(jittered, actions.hue != 0) and torch.equal(jittered, actions.contrast != 1)
@@ -274,7 +274,7 @@ def test_the_largest_central_box_if_none_fits() -> None:
         ({"jitter": 1.25}, r"jitter is 1\.25"),
         *(
             ({name: value}, rf"{name} is {value}; expected 0 to 1")
-            for name in ("flip", "jitter_probability", "gray", "blur", "solarise")
+            for name in ("flip", "jitter_probability", "gray", "blur", "solarize")
             for value in (-0.1, 1.1, float("nan"))
         ),
     ],

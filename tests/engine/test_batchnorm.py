@@ -1,21 +1,21 @@
-"""Batch normalisation over several workers, against torch's on the joined batch."""
+"""Batch normalization over several workers, against torch's on the joined batch."""
 
 import pytest
 import torch
 from torch import nn
 
-from plastorch.engine.batchnorm import SynchronisedBatchNorm, synchronise
+from plastorch.engine.batchnorm import SynchronizedBatchNorm, synchronize
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("affine", [True, False])
-def test_synchronised_normalisation_is_torchs(
+def test_synchronized_normalization_is_torchs(
     momentum: float | None, affine: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one worker, and for two that both have the same rows."""
     torch.manual_seed(0)
     norms = [nn.BatchNorm2d(3, momentum=momentum, affine=affine) for _ in range(4)]
-    taken, summed, half = (SynchronisedBatchNorm.of(norm) for norm in norms[1:])
+    taken, summed, half = (SynchronizedBatchNorm.of(norm) for norm in norms[1:])
     assert taken.weight is norms[1].weight and taken.running_var is norms[1].running_var
     for x in torch.randn(2, 5, 3, 4, 4):
         expected = norms[0](torch.cat([x, x]))[:5]
@@ -31,11 +31,11 @@ def test_synchronised_normalisation_is_torchs(
     torch.testing.assert_close(summed.eval()(x), norms[0].eval()(x))
 
 
-def test_all_normalisations_inside_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_normalizations_inside_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = nn.Sequential(nn.BatchNorm1d(2), nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2)))
-    synchronise(layers)
+    synchronize(layers)
     assert isinstance(layers[0], nn.BatchNorm1d)
     monkeypatch.setattr("plastorch.engine.batchnorm.workers", lambda: 2)
-    synchronise(layers)
+    synchronize(layers)
     kinds = [type(module).__name__ for module in layers.modules()]
-    assert kinds.count("SynchronisedBatchNorm") == 2 and len(layers.state_dict()) == 12
+    assert kinds.count("SynchronizedBatchNorm") == 2 and len(layers.state_dict()) == 12

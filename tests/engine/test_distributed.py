@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.batchnorm import synchronise
+from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.distributed import (
     any_worker,
     backward,
@@ -38,11 +38,11 @@ SIZES = (6, 5, 1)
 
 
 def gradient(rows: int) -> dict[str, Tensor]:
-    """Gradients and running statistics of a network with normalisation and dropout."""
+    """Gradients and running statistics of a network with normalization and dropout."""
     torch.manual_seed(rows)
     net = nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4))
     net.double()
-    synchronise(net)
+    synchronize(net)
     x, labels = torch.randn(rows, 2, 3, 3).double(), torch.arange(rows) % 4
     torch.manual_seed(0)
     mine = part(labels)

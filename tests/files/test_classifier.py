@@ -227,14 +227,14 @@ class TestOnline:
 
         assert online(0, 1) == online(0, 1) != online(0, 1, 1)
 
-    def test_state_of_the_optimiser_is_kept_and_survives_pickle(self) -> None:
+    def test_state_of_the_optimizer_is_kept_and_survives_pickle(self) -> None:
         frame, labels = files(300)
         model = small().fit(frame[:150], labels[:150])
         before = model.fingerprint
         model.partial_fit(frame[:150], labels[:150])
         assert model.fingerprint != before
         copied, fresh = pickle.loads(pickle.dumps(model)), copy.deepcopy(model)
-        fresh._optimiser = None
+        fresh._optimizer = None
         for one in (model, copied, fresh):
             one.partial_fit(frame[150:], labels[150:])
         assert model.fingerprint == copied.fingerprint != fresh.fingerprint
@@ -244,7 +244,7 @@ class TestOnline:
         [
             (0, ["code", "poem"], None, "y holds 'poem'; expected only the 3 classes before"),
             (0, ["code", "text"], ["a", "b"], "classes is .*expected None or those before"),
-            ([{"colour": 1}], ["code"], None, "expected some of"),
+            ([{"color": 1}], ["code"], None, "expected some of"),
             (0, ["code"], None, "y has 1 classes; expected 2, one for each record"),
         ],
     )
@@ -318,8 +318,8 @@ class TestBadInput:
             small(**changes).fit(*files(20))
 
     def test_records_of_another_model(self, fitted: FileClassifier) -> None:
-        with pytest.raises(InputError, match="keys colour; expected some of"):
-            fitted.predict([{"colour": "red"}])
+        with pytest.raises(InputError, match="keys color; expected some of"):
+            fitted.predict([{"color": "red"}])
         with pytest.raises(InputError, match="X has 2 features, but FileClassifier is expecting 4"):
             fitted.predict(np.zeros((3, 2)))
         with pytest.raises(InputError, match="holds lists; expected numbers"):

@@ -359,7 +359,7 @@ def test_bad_input(arguments: dict[str, Any], words: str) -> None:
 
 
 def test_records_of_another_model() -> None:
-    with pytest.raises(InputError, match="records have the keys colour; expected some of owner"):
-        CorrelativeEncoder(KEYS).encode([{"colour": "red"}])
+    with pytest.raises(InputError, match="records have the keys color; expected some of owner"):
+        CorrelativeEncoder(KEYS).encode([{"color": "red"}])
     with pytest.raises(InputError, match="key 'hour' holds lists; expected numbers"):
         CorrelativeEncoder(KEYS).encode([{"hour": [1, 2]}])

@@ -57,7 +57,7 @@ def model(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def table(folder: Path, **changes: object) -> Path:
-    """A CSV file of labelled records that are no files."""
+    """A CSV file of labeled records that are no files."""
     kinds = ["code", "image"] * 30
     columns = {
         "kind": kinds,

@@ -195,7 +195,7 @@ ROWS = [{"a": i, "b": "x" if i % 2 else "y"} for i in range(20)]
         ({"labels": np.array([np.nan] * 20)}, "labels are missing"),
         ({"neurons": 1}, "neurons are 1; expected one or more per key: 2"),
         ({"kinds": {"c": "number"}}, "kinds has 'c': 'number'"),
-        ({"kinds": {"a": "colour"}}, "kinds has 'a': 'colour'"),
+        ({"kinds": {"a": "color"}}, "kinds has 'a': 'color'"),
         ({"kinds": {"a": "cycle"}}, "periods has 'a': 0"),
         ({"kinds": {"b": "number"}}, "key 'b' holds no number"),
         ({"width": 0.0}, "width is 0.0"),
@@ -210,7 +210,7 @@ def test_bad_input(arguments: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "colour"}, "kind is 'colour'"),
+        ({"kind": "color"}, "kind is 'color'"),
         ({"neurons": 0}, "neurons is 0"),
         ({"neurons": 2.0}, r"neurons is 2\.0; expected a whole number"),
         ({"scale": float("nan")}, "scale is nan"),

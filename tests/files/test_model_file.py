@@ -198,7 +198,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("keys", 0, "name", "size"), "keys are .*expected some, each once"),
     (_set("keys", 0, "name", "\ud800"), "damaged or no model"),
     (_set("keys", 0, "name", 7), "name is 7"),
-    (_set("keys", 0, "kind", "colour"), "kind is 'colour'"),
+    (_set("keys", 0, "kind", "color"), "kind is 'color'"),
     (_set("keys", 0, "neurons", 10**15), "contradict"),
     (_set("keys", 0, "neurons", 0), "neurons is 0"),
     (_set("keys", 0, "scale", 0.0), "scale is 0"),

@@ -19,7 +19,7 @@ from plastorch.files.store import LabelStore
 
 
 class Sizes:
-    """Labels that tell in which state a file was labelled; remembers how many at a time."""
+    """Labels that tell in which state a file was labeled; remembers how many at a time."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -36,12 +36,12 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.root, self.store = folder / "tree", LabelStore(folder / "labels")
         self.root.mkdir()
-        self.labeller = Sizes()
+        self.labeler = Sizes()
         self.stop = False
 
     def reconciler(self, model: str = "m", batch: int = 100) -> Reconciler:
         return Reconciler(
-            *(self.labeller, self.root, self.store, model, batch, records),
+            *(self.labeler, self.root, self.store, model, batch, records),
             tell=lambda counts: None,
             stopped=lambda: self.stop,
         )
@@ -95,8 +95,8 @@ def test_labels_follow_the_tree(bench: Bench) -> None:
     for number in range(30):
         bench.write(f"{number % 3}/{number % 2}/{number}", number)
     bench.settle()
-    assert bench.look().labelled == 30
-    assert bench.look().labelled == 0
+    assert bench.look().labeled == 30
+    assert bench.look().labeled == 0
     bench.write("0/0/0", 99)
     os.chmod(bench.root / "1/1/1", 0o600)
     (bench.root / "2/0/2").unlink()
@@ -105,7 +105,7 @@ def test_labels_follow_the_tree(bench: Bench) -> None:
     bench.settle()
     counts = bench.look()
     moved = len(list((bench.root / "moved").iterdir()))
-    assert (counts.labelled, counts.removed) == (3 + moved, 2 + moved)
+    assert (counts.labeled, counts.removed) == (3 + moved, 2 + moved)
     shutil.rmtree(bench.root / "0")
     bench.look()
 
@@ -139,15 +139,15 @@ def test_a_change_that_keeps_size_and_times_is_seen(bench: Bench) -> None:
 
 def test_a_label_of_a_state_just_begun_is_made_again(bench: Bench) -> None:
     bench.write("a")
-    assert bench.look().labelled == 1
+    assert bench.look().labeled == 1
     bench.settle()
-    assert [bench.look().labelled for _ in range(2)] == [1, 0]
+    assert [bench.look().labeled for _ in range(2)] == [1, 0]
 
 
 def test_labels_of_another_model_are_made_anew(bench: Bench) -> None:
     bench.write("a")
     bench.settle()
-    assert [bench.look(model=model).labelled for model in ("m", "n", "n", "m")] == [1, 1, 0, 1]
+    assert [bench.look(model=model).labeled for model in ("m", "n", "n", "m")] == [1, 1, 0, 1]
 
 
 def test_only_regular_files_of_the_tree_itself(
@@ -165,7 +165,7 @@ def test_only_regular_files_of_the_tree_itself(
         monkeypatch.chdir(bench.root)  # a socket's path may not be long
         server.bind("socket")
     every = ["link", "way out", "way out/secret", "folder/loop/folder/file", "pipe", "socket"]
-    assert bench.look(*every, "folder").labelled == 1
+    assert bench.look(*every, "folder").labeled == 1
     bench.look()
 
 
@@ -191,14 +191,14 @@ def test_names_that_are_no_text(bench: Bench) -> None:
     for name in (b"caf\xe9", b"d\xff/x\\xff", b"d\xff/x\xff", b"plain", b"new\nline", b"\\x5c"):
         bench.write(name)
     bench.settle()
-    assert bench.look().labelled == 6
-    assert bench.look().labelled == 0
+    assert bench.look().labeled == 6
+    assert bench.look().labeled == 0
     os.rename(os.fsencode(bench.root) + b"/d\xff", os.fsencode(bench.root) + b"/d\xfe")
     bench.look(b"d\xff", b"d\xfe")
     assert bench.labels() == bench.truth()
 
 
-def test_a_store_in_the_tree_is_not_labelled(tmp_path: Path) -> None:
+def test_a_store_in_the_tree_is_not_labeled(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with LabelStore(tmp_path / "labels") as store, store.alone():
         work = Reconciler(
@@ -216,10 +216,10 @@ def test_batches_and_a_stop_between_them(bench: Bench) -> None:
         bench.write(f"{number % 4}/{number}")
     bench.settle()
     bench.stop = True
-    assert bench.look(batch=10).labelled == 10 == len(bench.store)
+    assert bench.look(batch=10).labeled == 10 == len(bench.store)
     bench.stop = False
-    assert bench.look(batch=10).labelled == 15
-    assert bench.labeller.batches[0] == 10 and max(bench.labeller.batches) == 10
+    assert bench.look(batch=10).labeled == 15
+    assert bench.labeler.batches[0] == 10 and max(bench.labeler.batches) == 10
 
 
 def test_files_that_vanish_before_they_are_read(bench: Bench) -> None:
@@ -234,7 +234,7 @@ def test_files_that_vanish_before_they_are_read(bench: Bench) -> None:
 
     work._read = late
     work.look([work.root])
-    assert (work.counts.labelled, work.counts.vanished) == (4, 1)
+    assert (work.counts.labeled, work.counts.vanished) == (4, 1)
     assert bench.labels() == bench.truth()
 
 
@@ -323,24 +323,24 @@ def test_a_root_that_is_no_folder(bench: Bench) -> None:
         bench.root = bench.root.parent
 
 
-def test_a_labeller_that_fails_costs_its_batch_only(bench: Bench) -> None:
+def test_a_labeler_that_fails_costs_its_batch_only(bench: Bench) -> None:
     for number in range(9):
         bench.write(str(number))
     work = bench.reconciler(batch=4)
-    describe = bench.labeller.describe
+    describe = bench.labeler.describe
 
     def fail(frame: pl.DataFrame) -> pl.DataFrame:
-        if len(bench.labeller.batches) == 1:
+        if len(bench.labeler.batches) == 1:
             raise RuntimeError("no label")
         return describe(frame)
 
-    bench.labeller.describe = fail  # type: ignore[method-assign]
+    bench.labeler.describe = fail  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="no label"):
         work.look([work.root])
     assert len(bench.store) == 4
 
 
 def test_status_line() -> None:
-    assert str(Counts(1234, 1, 2)) == "1,234 labelled, 1 removed, 2 vanished"
-    line = "0 labelled, 0 removed, 0 vanished, 3 unreadable (not all)"
+    assert str(Counts(1234, 1, 2)) == "1,234 labeled, 1 removed, 2 vanished"
+    line = "0 labeled, 0 removed, 0 vanished, 3 unreadable (not all)"
     assert str(Counts(unreadable=3, notice="not all")) == line

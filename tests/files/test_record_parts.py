@@ -58,7 +58,7 @@ def test_threads_and_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = CorrelativeEncoder(KEYS)
     assert (encode_parts(encoder, frame).assemble() == encoder.encode(frame)).all()
     with pytest.raises(InputError, match="expected some of owner, size"):
-        encode_parts(encoder, pl.DataFrame({"colour": [1]}))
+        encode_parts(encoder, pl.DataFrame({"color": [1]}))
 
 
 @given(

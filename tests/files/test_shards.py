@@ -18,7 +18,7 @@ from plastorch.engine.cluster import cluster
 from plastorch.engine.errors import InputError
 from plastorch.files import catalogue
 from plastorch.files.classifier import FileClassifier
-from plastorch.files.shards import Answerer, labelled, predict_shards, shard_file
+from plastorch.files.shards import Answerer, labeled, predict_shards, shard_file
 
 pytestmark = [  # Ray's own
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
@@ -138,7 +138,7 @@ def test_a_shard_that_is_answered_twice_is_there_once(place: Path, tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == [shard_file(tmp_path, 2000).name]
     model = FileClassifier.load(place / "model")
     part = catalogue.read_rows(place / "rows.parquet", 2000, 30)
-    assert pl.read_parquet(shard_file(tmp_path, 2000)).equals(labelled(model, part, 2000))
+    assert pl.read_parquet(shard_file(tmp_path, 2000)).equals(labeled(model, part, 2000))
 
 
 def _lost(shards: object, files: tuple[str, str, str]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from plastorch.engine.errors import InputError
-from plastorch.files.store import TICK_NS, VERSION, Labelled, LabelStore, Stamp
+from plastorch.files.store import TICK_NS, VERSION, Labeled, LabelStore, Stamp
 
 PARTS = ("a", "b", "a.", "a-", "a0", "A", "é", "\U0001f600", "\\xff", "\n", "\x01", '"', "'", "%")
 PATHS = st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map(lambda p: "/" + "/".join(p))
@@ -27,19 +27,19 @@ NUMBERS = st.integers(-(2**63), 2**63 - 1)
 STAMPS = st.builds(Stamp, NUMBERS, NUMBERS, st.none() | NUMBERS, NUMBERS)
 MODELS = st.sampled_from(["one", "two"])
 ROWS = st.builds(
-    Labelled,
+    Labeled,
     PATHS,
     STAMPS,
     label=st.sampled_from(["report", "é\n", ""]),
     confidence=st.floats(0, 1),
     keys=st.sampled_from(["size", "owner, size"]),
     model=MODELS,
-    labelled_at=st.floats(0, 2e9),
+    labeled_at=st.floats(0, 2e9),
 )
 
 
-def row(path: str, model: str = "m") -> Labelled:
-    return Labelled(path, Stamp(1, 2, 3, 4), "x", 0.5, "size", model, 0.0)
+def row(path: str, model: str = "m") -> Labeled:
+    return Labeled(path, Stamp(1, 2, 3, 4), "x", 0.5, "size", model, 0.0)
 
 
 def all_of(pages: Iterable[list[Any]]) -> list[Any]:
@@ -53,19 +53,19 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name, "labels.sqlite")
-        self.store, self.rows = LabelStore(self.path), dict[str, Labelled]()
+        self.store, self.rows = LabelStore(self.path), dict[str, Labeled]()
 
     def teardown(self) -> None:
         self.store.close()
         self.folder.cleanup()
 
     @rule(rows=st.lists(ROWS, max_size=8))
-    def put(self, rows: list[Labelled]) -> None:
+    def put(self, rows: list[Labeled]) -> None:
         self.store.put(rows)
         self.rows |= {row.path: row for row in rows}
 
     @rule(rows=st.lists(ROWS, min_size=1, max_size=3))
-    def put_in_vain(self, rows: list[Labelled]) -> None:
+    def put_in_vain(self, rows: list[Labeled]) -> None:
         """A row that the table refuses takes the others with it."""
         with pytest.raises(InputError, match="NOT NULL"):
             self.store.put([*rows, rows[0]._replace(confidence=float("nan"))])

@@ -30,7 +30,7 @@ from plastorch.files.watch import Counts, watch
 
 
 class Sizes:
-    """Labels that tell in which state a file was labelled."""
+    """Labels that tell in which state a file was labeled."""
 
     def describe(self, frame: pl.DataFrame) -> pl.DataFrame:
         label = pl.format("{} {}", "size", "mode")

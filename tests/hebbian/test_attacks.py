@@ -32,7 +32,7 @@ NORMS: list[Norm] = ["linf", "l2"]
 
 
 def linear(seed: int = 0, features: int = 20, bias: float = 0.0) -> nn.Linear:
-    """Two classes, seen apart at the grey image; logits 0 and w (x - 1/2) + bias."""
+    """Two classes, seen apart at the gray image; logits 0 and w (x - 1/2) + bias."""
     model = nn.Linear(features, 2)
     w = torch.randn(features, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
@@ -41,8 +41,8 @@ def linear(seed: int = 0, features: int = 20, bias: float = 0.0) -> nn.Linear:
     return model
 
 
-def grey_images(n: int = 30, features: int = 20, seed: int = 1) -> Tensor:
-    """Images whose pixels stay within 0.05 of grey, so that the box is far."""
+def gray_images(n: int = 30, features: int = 20, seed: int = 1) -> Tensor:
+    """Images whose pixels stay within 0.05 of gray, so that the box is far."""
     random = torch.Generator().manual_seed(seed)
     return 0.5 + 0.1 * (torch.rand(n, features, generator=random) - 0.5)
 
@@ -78,7 +78,7 @@ def right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
 def test_attack_flips_exactly_what_the_margin_allows(norm: Norm, quantile: float) -> None:
-    model, images = linear(), grey_images()
+    model, images = linear(), gray_images()
     labels = model(images).argmax(1)
     distance = margins(model, images, norm)
     strength = float(distance.quantile(quantile))
@@ -93,7 +93,7 @@ def test_attack_flips_exactly_what_the_margin_allows(norm: Norm, quantile: float
 @needs_foolbox
 @pytest.mark.parametrize("norm", NORMS)
 def test_attacked_accuracy_is_the_distribution_of_margins(norm: Norm) -> None:
-    model, images = linear(), grey_images(60)
+    model, images = linear(), gray_images(60)
     labels = model(images).argmax(1)
     labels[:5] = 1 - labels[:5]  # wrong from the start
     distance = margins(model, images, norm)
@@ -149,7 +149,7 @@ def test_attacks_are_deterministic_and_leave_all_as_it_was() -> None:
 @needs_foolbox
 @pytest.mark.parametrize("norm", NORMS)
 def test_one_step_is_a_thirtieth_of_the_strength(norm: Norm) -> None:
-    model, images = linear(), grey_images()
+    model, images = linear(), gray_images()
     labels = model(images).argmax(1)
     step = attack(model, images, labels, norm, 0.06, steps=1, restarts=1) - images
     size = step.norm(p=math.inf if norm == "linf" else 2, dim=1)
@@ -232,7 +232,7 @@ def test_targeted_attack_reaches_the_target() -> None:
 
 def test_noise_accuracy_is_a_gaussian_integral() -> None:
     """P(right) of one image is Phi(margin / sigma)."""
-    model, images = linear(), grey_images(1)
+    model, images = linear(), gray_images(1)
     n, sigmas = 4000, [0.0, 0.02, 0.1, 1.0]
     margin = float(margins(model, images, "l2"))
     labels = model(images).argmax(1).expand(n)
@@ -288,7 +288,7 @@ def test_transfer_to_itself_is_the_white_box(norm: Norm) -> None:
 
 @needs_foolbox
 def test_images_that_the_surrogate_gets_wrong_are_attacked_too() -> None:
-    model, images = linear(), grey_images()
+    model, images = linear(), gray_images()
     labels = model(images).argmax(1)
     biased = linear(bias=100.0)  # gives class 1 to everything
     made = attack(biased, images, torch.zeros_like(labels), "l2", 0.1)
@@ -298,7 +298,7 @@ def test_images_that_the_surrogate_gets_wrong_are_attacked_too() -> None:
 
 @needs_foolbox
 def test_interpolation_crosses_at_the_margin() -> None:
-    model, images = linear(), grey_images()
+    model, images = linear(), gray_images()
     source = model(images).argmax(1)
     distance = margins(model, images, "l2")
     strengths = [0.02, 0.05, 0.1]
@@ -476,13 +476,13 @@ def test_bad_curves_are_named(strengths: list, accuracies: list, message: str) -
 
 @needs_foolbox
 def test_gradients_that_are_not_numbers_are_named() -> None:
-    class Normalised(nn.Module):
+    class Normalized(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x / x.pow(2).sum(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
 
     images = torch.tensor([[0.0, 0.0], [0.4, 0.5]])
     with pytest.raises(InputError, match="NaN or infinite gradients"):
-        attack(Normalised(), images, torch.tensor([0, 1]), "l2", 0.1)
+        attack(Normalized(), images, torch.tensor([0, 1]), "l2", 0.1)
 
 
 def test_missing_foolbox_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def colours() -> tuple[np.ndarray, np.ndarray]:
+def colors() -> tuple[np.ndarray, np.ndarray]:
     """60 noisy images N x 12 x 12 x 3, red or blue."""
     images = np.random.default_rng(0).integers(0, 100, (60, 12, 12, 3), dtype=np.uint8)
     labels = np.arange(60) % 2
@@ -156,8 +156,8 @@ class TestLearning:
 
 
 class TestInput:
-    def test_layouts_agree(self, colours: Any) -> None:
-        images, labels = colours
+    def test_layouts_agree(self, colors: Any) -> None:
+        images, labels = colors
         last = small().fit(images, labels)
         first = small().fit(images.transpose(0, 3, 1, 2), labels)
         assert same(weights(last), weights(first))
@@ -166,7 +166,7 @@ class TestInput:
             last.predict_proba(images), last.predict_proba(images.transpose(0, 3, 1, 2))
         )
 
-    def test_grey_images_need_no_channel_axis(self, digits: Any) -> None:
+    def test_gray_images_need_no_channel_axis(self, digits: Any) -> None:
         images, labels = digits[0][:50], digits[1][:50]
         plain = small(readout_epochs=2).fit(images, labels)
         for form in (images[:, None], images[..., None]):
@@ -454,7 +454,7 @@ class TestBadInput:
 
 
 class OnTables(SoftHebbClassifier):
-    """Makes grey images of table rows, so that scikit-learn's own checks, all on tables, can run.
+    """Makes gray images of table rows, so that scikit-learn's own checks, all on tables, can run.
 
     A row is repeated over a 6 x 6 image, its numbers squashed into [0, 1]. Only the shape of X is
     checked here and not by the estimator itself.
@@ -524,8 +524,8 @@ class TestScikitLearn:
         assert last.score(test_images, test_labels) > 0.7
         assert first.score(test_images, test_labels) > 0.6
 
-    def test_in_model_selection(self, colours: Any) -> None:
-        images, labels = colours
+    def test_in_model_selection(self, colors: Any) -> None:
+        images, labels = colors
         assert cross_val_score(small(), images, labels, cv=3).min() > 0.8
         grid = {"readout_epochs": [1, 20], "depth": [1, 2]}
         search = GridSearchCV(small(), grid, cv=2, error_score="raise").fit(images, labels)

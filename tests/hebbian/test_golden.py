@@ -366,7 +366,7 @@ def test_golden_receptive_field(case: Case, request: pytest.FixtureRequest) -> N
         for _ in range(expected["steps"] - before["steps"]):
             x = analysis._stretched(x + rate * analysis._gradient(net, x, layer, chosen))
         assert_golden(x[0], expected["image"])
-        seen = analysis.unpadded_response(net, net.standardised(x), layer, chosen).detach()
+        seen = analysis.unpadded_response(net, net.standardized(x), layer, chosen).detach()
         assert seen.item() == pytest.approx(expected["activation"], rel=1e-9)
     (image,) = analysis.receptive_fields(net, layer, [neuron], first["steps"], rate)
     assert image.shape[-1] == hyper["image_size"]

@@ -69,7 +69,7 @@ def test_linear_layer_is_a_one_by_one_convolution() -> None:
     torch.testing.assert_close(a.updates["weight"], b.updates["weight"].flatten(1))
 
 
-def test_learning_leaves_weights_to_the_optimiser(images: Tensor) -> None:
+def test_learning_leaves_weights_to_the_optimizer(images: Tensor) -> None:
     layer = SoftHebbConv2d(4, 6, 3, dtype=torch.float64)
     before = layer.weight.clone()
     set_gradients(layer, layer.learn(images))
@@ -80,14 +80,14 @@ def test_learning_leaves_weights_to_the_optimiser(images: Tensor) -> None:
     assert float((moved / rate).max()) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("optimiser", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.AdamW])
-def test_any_torch_optimiser_takes_the_gradients(optimiser: type, images: Tensor) -> None:
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.AdamW])
+def test_any_torch_optimizer_takes_the_gradients(optimizer: type, images: Tensor) -> None:
     layer = SoftHebbConv2d(4, 6, 3, dtype=torch.float64)
     before = layer.weight.clone()
     step = layer.learn(images)
     update = step.updates["weight"].clone()
     set_gradients(layer, step)
-    optimiser(layer.parameters(), lr=1e-4).step()
+    optimizer(layer.parameters(), lr=1e-4).step()
     clear = update.abs() > 1e-3 * update.abs().max()
     assert torch.equal((layer.weight - before).sign()[clear], update.sign()[clear])
 

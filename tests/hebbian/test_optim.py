@@ -1,4 +1,4 @@
-"""Gradients for torch optimisers, on one worker and on two."""
+"""Gradients for torch optimizers, on one worker and on two."""
 
 import itertools
 from pathlib import Path

@@ -31,8 +31,8 @@ from plastorch.hebbian.readout import (
 def problem(n: int = 60, features: int = 16, classes: int = 3) -> tuple[Tensor, Tensor]:
     random = torch.Generator().manual_seed(0)
     labels = torch.randint(0, classes, (n,), generator=random)
-    centres = torch.randn(classes, features, generator=random)
-    return centres[labels] + 0.3 * torch.randn(n, features, generator=random), labels
+    centers = torch.randn(classes, features, generator=random)
+    return centers[labels] + 0.3 * torch.randn(n, features, generator=random), labels
 
 
 def train(training: ReadoutTraining) -> list:
@@ -65,7 +65,7 @@ def test_training_equals_autograd_with_torchs_modules() -> None:
     assert records[-1]["test_accuracy"] > 0.95
 
 
-def test_centred_training_equals_plain_training_on_what_is_left_without_the_mean() -> None:
+def test_centered_training_equals_plain_training_on_what_is_left_without_the_mean() -> None:
     x, labels = problem()
     x = x + 5 * torch.randn(16, generator=torch.Generator().manual_seed(2))
     mean = mean_of(x)
@@ -84,7 +84,7 @@ def test_centred_training_equals_plain_training_on_what_is_left_without_the_mean
         assert [r[key] for r in records] == pytest.approx([r[key] for r in known], rel=1e-4)
 
 
-def test_standardised_training_equals_plain_training_on_standardised_features() -> None:
+def test_standardized_training_equals_plain_training_on_standardized_features() -> None:
     x, labels = problem()
     x = (x + 5 * torch.randn(16, generator=torch.Generator().manual_seed(2))) * torch.logspace(
         -3, 3, 16
@@ -142,9 +142,9 @@ def test_dropout_mask_statistics(p: float) -> None:
     assert torch.allclose(mask[kept], torch.tensor(1 / (1 - p)))
     error = 5 * (p * (1 - p) / mask.numel()) ** 0.5
     assert float(kept.double().mean()) == pytest.approx(1 - p, abs=error + 1e-12)
-    for neighbours in (kept[:, :-1] ^ kept[:, 1:], kept[:-1] ^ kept[1:]):
-        wanted, n = 2 * p * (1 - p), neighbours.numel()
-        assert float(neighbours.double().mean()) == pytest.approx(wanted, abs=5 / n**0.5)
+    for neighbors in (kept[:, :-1] ^ kept[:, 1:], kept[:-1] ^ kept[1:]):
+        wanted, n = 2 * p * (1 - p), neighbors.numel()
+        assert float(neighbors.double().mean()) == pytest.approx(wanted, abs=5 / n**0.5)
 
 
 @pytest.mark.parametrize(("p", "masks"), [(0.5, 64), (0.25, 32), (0.875, 16), (3 / 256, 8)])

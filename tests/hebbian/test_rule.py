@@ -13,7 +13,7 @@ from plastorch.hebbian.rule import (
     hebbian_update,
     largest,
     norm_dependent_rate,
-    normalise,
+    normalize,
     prior_update,
     triangle,
 )
@@ -61,12 +61,12 @@ def test_update_equals_a_loop_over_samples(
 
 @quick
 @given(seeds, sizes, sizes, rules)
-def test_normalised_update_has_largest_entry_one(
+def test_normalized_update_has_largest_entry_one(
     seed: int, n: int, neurons: int, rule: Competition
 ) -> None:
     x, w = rows(seed, n, 4, neurons)
     u = x @ w.T
-    delta = normalise(hebbian_update(x, u, compete(u, rule), w))
+    delta = normalize(hebbian_update(x, u, compete(u, rule), w))
     assert float(delta.abs().max()) == pytest.approx(1)
 
 
@@ -102,7 +102,7 @@ def test_a_repeated_batch_changes_nothing(
 
     def delta(x: Tensor) -> Tensor:
         u = x @ w.T
-        return normalise(hebbian_update(x, u, compete(u, rule), w))
+        return normalize(hebbian_update(x, u, compete(u, rule), w))
 
     torch.testing.assert_close(delta(x.repeat(3, 1)), delta(x), rtol=1e-9, atol=1e-9)
 
@@ -126,7 +126,7 @@ def test_ties_go_to_the_first_neuron() -> None:
     assert compete(torch.zeros(1, 3), "hard").tolist() == [[1, 0, 0]]
 
 
-def test_equilibrium_is_the_normalised_mean_of_a_neurons_inputs() -> None:
+def test_equilibrium_is_the_normalized_mean_of_a_neurons_inputs() -> None:
     """Paper A's fixed point: with w = E[y x] / |E[y x]| and y independent of u's scale, dw = 0."""
     x = torch.tensor([[3.0, 0.0], [0.0, 4.0], [3.0, 0.2]], dtype=torch.float64)
     y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)

@@ -25,11 +25,11 @@ from plastorch.hebbian.shallow import (
 )
 
 KINDS = ("soft", "hard", "backprop")
-Labelled = tuple[Tensor, Tensor]
+Labeled = tuple[Tensor, Tensor]
 
 
 @pytest.fixture(scope="module")
-def digits() -> Labelled:
+def digits() -> Labeled:
     images = load_images("mnist")
     return images.train_images[:60], images.train_labels[:60]
 
@@ -40,7 +40,7 @@ def network(kind: str, neurons: int = 12, seed: int = 0) -> nn.Module:
     return ShallowSoftHebb(784, neurons, 10, kind, 30.0, 20.0, generator=generator(seed))
 
 
-def training(net: nn.Module, digits: Labelled, **options: Any) -> OnlineTraining:
+def training(net: nn.Module, digits: Labeled, **options: Any) -> OnlineTraining:
     images, labels = digits
     given = {"batch_size": 16, "hebbian_rate": 0.1, "adam_rate": 0.01, "seed": 3} | options
     return OnlineTraining(net, images, labels, images[:20], labels[:20], **given)
@@ -68,7 +68,7 @@ class Adam:
             p.data -= self.rate * mean / (square.sqrt() + 1e-8)
 
 
-def naive(kind: str, digits: Labelled, start: dict[str, Tensor], epochs: int) -> dict[str, Tensor]:
+def naive(kind: str, digits: Labeled, start: dict[str, Tensor], epochs: int) -> dict[str, Tensor]:
     """Input by input from the equations of the paper, in double precision."""
     images, labels = digits
     w = {name: value.double().requires_grad_() for name, value in start.items()}
@@ -104,7 +104,7 @@ def naive(kind: str, digits: Labelled, start: dict[str, Tensor], epochs: int) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_is_the_loop_of_the_equations(kind: str, digits: Labelled) -> None:
+def test_training_is_the_loop_of_the_equations(kind: str, digits: Labeled) -> None:
     net = network(kind)
     start = copy.deepcopy(net.state_dict())
     records = run(training(net, digits, epochs=2))
@@ -119,7 +119,7 @@ def test_training_is_the_loop_of_the_equations(kind: str, digits: Labelled) -> N
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("learn_readout", [True, False])
 def test_any_stop_and_restart_gives_the_same_bits(
-    kind: str, learn_readout: bool, digits: Labelled
+    kind: str, learn_readout: bool, digits: Labeled
 ) -> None:
     options = {"epochs": 2, "learn_readout": learn_readout}
     whole = network(kind)
@@ -137,7 +137,7 @@ def test_any_stop_and_restart_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_readout_that_does_not_learn_keeps_its_bits(kind: str, digits: Labelled) -> None:
+def test_a_readout_that_does_not_learn_keeps_its_bits(kind: str, digits: Labeled) -> None:
     net = network(kind)
     start = copy.deepcopy(net.state_dict())
     run(training(net, digits, learn_readout=False))
@@ -149,18 +149,18 @@ def test_a_readout_that_does_not_learn_keeps_its_bits(kind: str, digits: Labelle
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_backprop_shows_its_hidden_layer_the_labels(kind: str, digits: Labelled) -> None:
+def test_only_backprop_shows_its_hidden_layer_the_labels(kind: str, digits: Labeled) -> None:
     images, labels = digits
-    net, mislabelled, frozen = (network(kind) for _ in range(3))
+    net, mislabeled, frozen = (network(kind) for _ in range(3))
     run(training(net, digits))
-    run(training(mislabelled, (images, (labels + 1) % 10)))
+    run(training(mislabeled, (images, (labels + 1) % 10)))
     run(training(frozen, digits, learn_readout=False))
-    equal = [torch.equal(net.hidden.weight, n.hidden.weight) for n in (mislabelled, frozen)]
+    equal = [torch.equal(net.hidden.weight, n.hidden.weight) for n in (mislabeled, frozen)]
     assert equal == ([False, False] if kind == "backprop" else [True, True])
-    assert not torch.equal(net.readout.weight, mislabelled.readout.weight)
+    assert not torch.equal(net.readout.weight, mislabeled.readout.weight)
 
 
-def test_the_seed_decides_the_order(digits: Labelled) -> None:
+def test_the_seed_decides_the_order(digits: Labeled) -> None:
     first, again, other = (network("soft") for _ in range(3))
     for net, seed in ((first, 3), (again, 3), (other, 4)):
         run(training(net, digits, seed=seed))
@@ -168,7 +168,7 @@ def test_the_seed_decides_the_order(digits: Labelled) -> None:
     assert not torch.equal(first.hidden.weight, other.hidden.weight)
 
 
-def test_tests_come_at_growing_intervals_then_once_per_epoch(digits: Labelled) -> None:
+def test_tests_come_at_growing_intervals_then_once_per_epoch(digits: Labeled) -> None:
     phase = training(network("soft", 2), digits, batch_size=1, epochs=3, name="once-soft")
     records = run(phase)
     steps = [record["step"] for record in records]
@@ -180,7 +180,7 @@ def test_tests_come_at_growing_intervals_then_once_per_epoch(digits: Labelled) -
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 1875])
-def test_tests_are_few_and_evenly_spaced_on_a_log_scale(digits: Labelled, steps: int) -> None:
+def test_tests_are_few_and_evenly_spaced_on_a_log_scale(digits: Labeled, steps: int) -> None:
     images, labels = digits[0][:1].expand(steps, -1, -1, -1), digits[1][:1].expand(steps)
     phase = OnlineTraining(network("soft", 2), images, labels, images[:1], labels[:1], 1)
     tests = sorted(phase.tests)
@@ -191,7 +191,7 @@ def test_tests_are_few_and_evenly_spaced_on_a_log_scale(digits: Labelled, steps:
         assert b <= ratio * (a + 0.5) + 0.5
 
 
-def test_records_tell_loss_and_accuracy_on_the_test_images(digits: Labelled) -> None:
+def test_records_tell_loss_and_accuracy_on_the_test_images(digits: Labeled) -> None:
     net = network("soft")
     record = run(training(net, digits))[-1]
     logits = net(digits[0][:20] / 255).detach()
@@ -214,7 +214,7 @@ def test_every_kind_learns_digits(kind: str) -> None:
     assert records[-1]["cross_entropy"] < records[0]["cross_entropy"] / 1.5
 
 
-def test_any_network_with_a_readout_can_be_trained(digits: Labelled) -> None:
+def test_any_network_with_a_readout_can_be_trained(digits: Labeled) -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -229,7 +229,7 @@ def test_any_network_with_a_readout_can_be_trained(digits: Labelled) -> None:
     assert all(not torch.equal(value, start[name]) for name, value in net.state_dict().items())
 
 
-def test_activations_do_not_depend_on_brightness_and_black_is_undecided(digits: Labelled) -> None:
+def test_activations_do_not_depend_on_brightness_and_black_is_undecided(digits: Labeled) -> None:
     net, x = network("soft"), digits[0][:5] / 255
     torch.testing.assert_close(net.activation(x), net.activation(0.2 * x))
     y = net.activation(x)
@@ -242,7 +242,7 @@ def test_activations_do_not_depend_on_brightness_and_black_is_undecided(digits: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_black_images_leave_all_numbers_finite(kind: str, digits: Labelled) -> None:
+def test_black_images_leave_all_numbers_finite(kind: str, digits: Labeled) -> None:
     images, labels = digits[0].clone(), digits[1]
     images[::2] = 0
     for shown in (images, torch.zeros_like(images)):
@@ -270,7 +270,7 @@ def test_initial_weights_come_from_their_generator(kind: str) -> None:
 
 
 @pytest.mark.parametrize("count", [3, 4001])
-def test_cross_entropy_is_torchs_on_all_images_at_once(count: int, digits: Labelled) -> None:
+def test_cross_entropy_is_torchs_on_all_images_at_once(count: int, digits: Labeled) -> None:
     images = digits[0].repeat(67, 1, 1, 1)[:count]
     labels = digits[1].repeat(67)[:count]
     net = network("soft")
@@ -280,7 +280,7 @@ def test_cross_entropy_is_torchs_on_all_images_at_once(count: int, digits: Label
     assert right == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
 
 
-def test_cached_activations_are_those_of_the_network(digits: Labelled) -> None:
+def test_cached_activations_are_those_of_the_network(digits: Labeled) -> None:
     net = network("soft")
     cache = activations(net, digits[0], batch_size=7)
     assert cache.dtype == torch.float16 and cache.shape == (60, 12)
@@ -288,7 +288,7 @@ def test_cached_activations_are_those_of_the_network(digits: Labelled) -> None:
     torch.testing.assert_close(cache.float(), expected, atol=1e-6, rtol=1e-3)
 
 
-def clusters(count: int, seed: int, neurons: int = 30, classes: int = 3) -> Labelled:
+def clusters(count: int, seed: int, neurons: int = 30, classes: int = 3) -> Labeled:
     """Activations that class c raises in its own tenth of the neurons; some noise elsewhere."""
     random = generator(seed)
     labels = torch.randint(0, classes, (count,), generator=random)
@@ -437,7 +437,7 @@ def test_bad_numbers_are_named() -> None:
 
 
 def test_softened_networks_have_gradients_where_the_networks_own_vanished(
-    digits: Labelled,
+    digits: Labeled,
 ) -> None:
     x = digits[0][:20] / 255
     soft, backprop = (network(kind, neurons=20) for kind in ("soft", "backprop"))

@@ -19,7 +19,7 @@ from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
 from plastorch.files import catalogue
 from plastorch.files.catalogue import frames, read_catalogue
-from plastorch.files.store import APPLICATION_ID, Labelled, LabelStore, Stamp
+from plastorch.files.store import APPLICATION_ID, Labeled, LabelStore, Stamp
 
 FRAME = pl.DataFrame(
     {
@@ -211,7 +211,7 @@ def test_a_long_value_in_every_record_takes_its_room_once(tmp_path: Path, bounde
         assert main([*arguments, *small]) in (0, 2)
 
 
-ROW = Labelled("/a/b", Stamp(1, 2, 3, 4), "report", 0.9, "size", "m", 0.0)
+ROW = Labeled("/a/b", Stamp(1, 2, 3, 4), "report", 0.9, "size", "m", 0.0)
 
 
 def everything(path: Path) -> None:
@@ -302,7 +302,7 @@ def changed(*statements: str) -> Callable[[Path], None]:
 
 ENDLESS = """CREATE VIEW labels AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)
 SELECT n path, 1 size, 1 mtime_ns, 1 changed_ns, 1 inode, n label, 1.0 confidence, '' keys,
-'' model, 1.0 labelled_at FROM c"""
+'' model, 1.0 labeled_at FROM c"""
 TAMPERED = {
     "bytes for a label": changed("UPDATE labels SET label = x'ff00'"),
     "text for a confidence": changed("UPDATE labels SET confidence = '<script>'"),

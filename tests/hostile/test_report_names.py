@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from plastorch.cli import main
-from plastorch.files.store import Labelled, LabelStore, Stamp
+from plastorch.files.store import Labeled, LabelStore, Stamp
 from plastorch.report import write_gallery, write_report
 
 HOSTILE = [
@@ -138,7 +138,7 @@ def test_the_gallery(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_page_of_labels(name: str, tmp_path: Path) -> None:
     def of_store(each: str, folder: Path) -> Path:
         each = each.replace("\ud800", "")
-        row = Labelled(f"/a/{each}", Stamp(1, 2, 3, 4), each, 0.9, each, "m", 0.0)
+        row = Labeled(f"/a/{each}", Stamp(1, 2, 3, 4), each, 0.9, each, "m", 0.0)
         with LabelStore(folder / "labels") as store:
             store.put([row, row._replace(path="/b", label=f"x{each}", confidence=0.1)])
         assert main(["files", "show", f"{folder}/labels", "--out", f"{folder}/a.html"]) == 0

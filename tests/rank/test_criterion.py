@@ -85,7 +85,7 @@ def test_a_single_output_is_two_classes() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 0.1, 0.3])
 def test_entropy_raises_the_posterior_that_a_threshold_needs(weight: float) -> None:
-    """The best output for a posterior q, found by minimising the loss, crosses 0.95 at that q."""
+    """The best output for a posterior q, found by minimizing the loss, crosses 0.95 at that q."""
 
     def best(q: float) -> float:
         def slope(logit: float) -> float:

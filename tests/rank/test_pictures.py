@@ -70,7 +70,7 @@ def test_a_stream_of_the_same_picture_gives_the_same_answer() -> None:
     assert (answer.step, answer.label) == (int(decision.step), int(decision.label))
 
 
-def test_each_frame_is_normalised_by_itself() -> None:
+def test_each_frame_is_normalized_by_itself() -> None:
     front, features = convolutions(8, (4, 6), 0.0)
     frames = torch.rand(6, 64)
     assert features == 24

@@ -114,7 +114,7 @@ def test_mosaic_agrees_with_a_naive_loop():
     assert picture[size + gap :, 3 * (size + gap) :, 3].max() == 0  # no eighth tile
 
 
-def test_grey_filters_and_constant_filters():
+def test_gray_filters_and_constant_filters():
     kernel = np.arange(4.0).reshape(1, 1, 2, 2)
     picture = figures.mosaic(np.concatenate([kernel, np.full((1, 1, 2, 2), 7.0)]))
     assert (picture[..., 0] == picture[..., 2]).all()
@@ -130,7 +130,7 @@ def test_many_filters_are_sampled_evenly_over_their_order():
     assert figures.mosaic(filters).shape[1] < 14 * (24 + 2)
 
 
-def test_diverged_filters_are_grey():
+def test_diverged_filters_are_gray():
     filters = np.random.default_rng(0).normal(size=(2, 1, 3, 3))
     filters[1, 0, 0, 0] = np.inf
     picture = figures.mosaic(filters)

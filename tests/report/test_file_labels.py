@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from plastorch.report.file_labels import MOST_CLASSES, LabelledFile, Labels, labels_page
+from plastorch.report.file_labels import MOST_CLASSES, LabeledFile, Labels, labels_page
 
 EVIL = "<script>alert(1)</script>\u202etxt.exe\n" + "long" * 60
 
@@ -17,8 +17,8 @@ def labels(**changes: object) -> Labels:
         "named": "File",
         "counts": {"code": 30, "image": 15},
         "facts": [("Classes", "2")],
-        "confident": [LabelledFile("/a/b.py", "code", 0.987, "size, owner")],
-        "doubtful": [LabelledFile("/a/c.png", "image", 0.5, "")],
+        "confident": [LabeledFile("/a/b.py", "code", 0.987, "size, owner")],
+        "doubtful": [LabeledFile("/a/c.png", "image", 0.5, "")],
         "tables": {"Keys": {"size": "20, number"}},
     }
     return Labels(**arguments | changes)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def test_many_classes() -> None:
 
 
 def hostile() -> str:
-    file = LabelledFile(EVIL, EVIL, 1.0, EVIL)
+    file = LabeledFile(EVIL, EVIL, 1.0, EVIL)
     return labels_page(
         labels(
             title=EVIL,

@@ -11,11 +11,11 @@ def test_stretching_keeps_the_order_and_fills_the_range():
 
 
 @pytest.mark.parametrize("values", [[2.0, 2.0], [np.nan, 1.0], [np.inf, 1.0], [-np.inf, 0.0]])
-def test_what_cannot_be_stretched_is_grey(values):
+def test_what_cannot_be_stretched_is_gray(values):
     assert stretched(np.array(values)).tolist() == [0.5, 0.5]
 
 
-def test_tiles_repeat_pixels_and_grey_has_three_equal_channels():
+def test_tiles_repeat_pixels_and_gray_has_three_equal_channels():
     image = np.random.default_rng(0).random((1, 7, 7))
     picture = tile(image)
     assert picture.shape == (28, 28, 4) and (picture[..., 3] == 1).all()

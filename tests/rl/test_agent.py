@@ -69,11 +69,11 @@ def test_an_agent_is_its_parts_in_a_row() -> None:
 
 
 def test_frames_are_scaled_to_plus_minus_one() -> None:
-    grey = FrameEncoder()(torch.full((1, 84, 84), 128, dtype=torch.uint8))
+    gray = FrameEncoder()(torch.full((1, 84, 84), 128, dtype=torch.uint8))
     net = FrameEncoder()
     with torch.no_grad():
         biased = net.layers[2](net.layers[0](torch.zeros(1, 1, 84, 84)).relu()).relu().flatten(1)
-    assert grey.shape == (1, 2592)
+    assert gray.shape == (1, 2592)
     torch.testing.assert_close(net(torch.full((1, 84, 84), 128, dtype=torch.uint8)), biased)
 
 

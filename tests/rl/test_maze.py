@@ -34,10 +34,10 @@ def test_walls_are_the_rim_and_pillars(size: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "count"), [(5, 9), (7, 21), (9, 41), (13, 97)])
-def test_free_cells_are_in_order_with_the_centre_last(size: int, count: int) -> None:
-    *others, centre = free_cells(walls(size)).tolist()
-    assert len(others) == count - 1 and centre == [size // 2] * 2
-    assert others == sorted(others) and centre not in others
+def test_free_cells_are_in_order_with_the_center_last(size: int, count: int) -> None:
+    *others, center = free_cells(walls(size)).tolist()
+    assert len(others) == count - 1 and center == [size // 2] * 2
+    assert others == sorted(others) and center not in others
     assert not any(walls(size)[row, column] for row, column in others)
 
 
@@ -101,7 +101,7 @@ def test_rewarded_agents_go_on_anywhere_but_at_their_goal() -> None:
     for draw in range(maze.cells - 1):
         after = maze.step(state, torch.tensor([0, 1, 0]), torch.full((3,), draw))
         assert after.reward.tolist() == [10, 0, 10] and after.time == 1
-        assert after.position[1] == 6  # below the centre, whatever was drawn
+        assert after.position[1] == 6  # below the center, whatever was drawn
         assert bool((after.position[[0, 2]] != state.goal[[0, 2]]).all())
         found.add(tuple(after.position[[0, 2]].tolist()))
     assert [sorted(cells) for cells in zip(*found, strict=True)] == [
@@ -150,7 +150,7 @@ def test_random_actions_gain_what_probabilities_say(faithful: bool) -> None:
 
 
 def test_shortest_paths_gain_what_walking_them_does() -> None:
-    """Agents that follow the distances; the first path is from the centre, the last one is cut."""
+    """Agents that follow the distances; the first path is from the center, the last one is cut."""
     maze, agents = Maze(9, steps=400), 500
     random = torch.Generator().manual_seed(0)
     away = distances(maze)

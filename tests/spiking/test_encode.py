@@ -27,8 +27,8 @@ def counts_of(events: Events, inputs: int) -> Tensor:
 
 def correlations(raster: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
     """Pearson's correlation of pairs of inputs in each network of [T, B, N]: [B, pairs]."""
-    centred = raster.double() - raster.double().mean(dim=0)
-    scaled = centred / centred.norm(dim=0)
+    centered = raster.double() - raster.double().mean(dim=0)
+    scaled = centered / centered.norm(dim=0)
     found = [(scaled[:, :, i] * scaled[:, :, j]).sum(dim=0) for i, j in pairs]
     return torch.stack(found, dim=1)
 
@@ -70,8 +70,8 @@ def test_poisson_processes_are_independent() -> None:
     raster = to_raster(events, 3, 0.01, 500)
     for pair in ((0, 1), (0, 2), (1, 2)):
         assert_mean(correlations(raster, [pair])[:, 0], 0.0)
-    neighbours = torch.stack([raster[:, :-1, 0], raster[:, 1:, 0]], dim=2)
-    assert_mean(correlations(neighbours, [(0, 1)])[::2, 0], 0.0)
+    neighbors = torch.stack([raster[:, :-1, 0], raster[:, 1:, 0]], dim=2)
+    assert_mean(correlations(neighbors, [(0, 1)])[::2, 0], 0.0)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.9, 1.0])

@@ -344,7 +344,7 @@ def test_drawn_spikes_are_independent_coin_flips() -> None:
             (raster[: steps // 2, j], p),
             (raster[:, j] & raster[:, 2], p * 0.3 if j != 2 else p),
         ):
-            error = sqrt(3 * chance * (1 - chance) / len(hits))  # neighbours share a step
+            error = sqrt(3 * chance * (1 - chance) / len(hits))  # neighbors share a step
             assert abs(hits.mean() - chance) < LIMIT * error
     again, _ = draw(chances, 0, 0, steps, DT, 12345)
     other, _ = draw(chances, 0, 0, steps, DT, 12346)

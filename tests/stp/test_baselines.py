@@ -61,7 +61,7 @@ def test_going_on_from_a_state_is_going_on(core: nn.Module) -> None:
     assert bool((energy >= 0).all()) and energy.shape[:2] == (6, 2)
 
 
-def test_rows_of_the_normalised_rnn_have_norm_one() -> None:
+def test_rows_of_the_normalized_rnn_have_norm_one() -> None:
     core = RNN(4, 3, norm="neuron")
     weight = torch.cat([core.network.weight_ih_l0, core.network.weight_hh_l0], dim=1)
     torch.testing.assert_close(core.efficacy().norm(dim=1), torch.ones(3))
@@ -70,7 +70,7 @@ def test_rows_of_the_normalised_rnn_have_norm_one() -> None:
     torch.testing.assert_close(core(x, h)[0][0], torch.tanh(drive + core.network.bias_ih_l0))
 
 
-def test_normalised_rnn_is_an_stpn_without_plasticity() -> None:
+def test_normalized_rnn_is_an_stpn_without_plasticity() -> None:
     core, unit = RNN(4, 3, norm="neuron"), STPN(4, 3)
     with torch.no_grad():
         cell = unit.cells[0]

@@ -130,8 +130,8 @@ def test_without_rate_memory_only_decays(seed: int) -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from(["pre", "post"]))
-def test_a_normalised_neurons_energy_is_bounded_by_its_signals(seed: int, norm: str) -> None:
-    """sum |g| z² is at most |g|₂ |z²|₂, and a normalised row has |g|₂ = 1."""
+def test_a_normalized_neurons_energy_is_bounded_by_its_signals(seed: int, norm: str) -> None:
+    """sum |g| z² is at most |g|₂ |z²|₂, and a normalized row has |g|₂ = 1."""
     unit = Dynamics(norm=norm)  # type: ignore[arg-type]
     x, state, parameters = make(unit, seed)
     _, response = step(x, state, parameters, unit)

@@ -152,14 +152,14 @@ def _predict(options: Predict) -> None:
 def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int], None]) -> int:
     from plastorch.files.catalogue import frames, write_frames
     from plastorch.files.scan import scan
-    from plastorch.files.shards import labelled
+    from plastorch.files.shards import labeled
 
     def answers() -> "Iterator[pl.DataFrame]":
         rows = 0
         for part in parts:
             if rows == 0:
                 _compare(model, part.columns, str(options.records))
-            yield labelled(model, part, rows)
+            yield labeled(model, part, rows)
             rows += part.height
             tell(rows)
 

@@ -69,7 +69,7 @@ def fit(options: Fit) -> None:
     from plastorch.files.evaluation import held_out
 
     check_output(options.out, options.catalogue)
-    frame, labels = _labelled(read_catalogue(options.catalogue), options)
+    frame, labels = _labeled(read_catalogue(options.catalogue), options)
     classes = classes_of(labels, f"column {options.label!r}")
     if len(classes) > MOST_CLASSES:
         raise InputError(
@@ -98,7 +98,7 @@ def fit(options: Fit) -> None:
     print(f"model: {options.out}, {len(classes)} classes, {len(model.keys_)} keys")
 
 
-def _labelled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArray[Any]]:
+def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArray[Any]]:
     """Returns the records that have a class, reduced to usable columns, and their classes."""
     import polars as pl
 

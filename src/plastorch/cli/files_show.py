@@ -11,7 +11,7 @@ from plastorch.engine.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from plastorch.report.file_labels import LabelledFile, Labels
+    from plastorch.report.file_labels import LabeledFile, Labels
 
 SHOWN = 20
 """Number of confident files shown, and of doubtful ones."""
@@ -57,11 +57,11 @@ def _labels(source: Path) -> "Labels":
 
 
 def _of_store(source: Path) -> "Labels":
-    from plastorch.files.store import Labelled, LabelStore
-    from plastorch.report.file_labels import LabelledFile, Labels
+    from plastorch.files.store import Labeled, LabelStore
+    from plastorch.report.file_labels import LabeledFile, Labels
 
-    def shown(row: Labelled) -> LabelledFile:
-        return LabelledFile(row.path, row.label, row.confidence, row.keys)
+    def shown(row: Labeled) -> LabeledFile:
+        return LabeledFile(row.path, row.label, row.confidence, row.keys)
 
     with LabelStore(source, create=False) as store:
         counts = store.counts()
@@ -110,11 +110,11 @@ def _of_predictions(source: Path) -> "Labels":
     )
 
 
-def _shown(frame: "pl.DataFrame", name: str) -> "list[LabelledFile]":
-    from plastorch.report.file_labels import LabelledFile
+def _shown(frame: "pl.DataFrame", name: str) -> "list[LabeledFile]":
+    from plastorch.report.file_labels import LabeledFile
 
     rows: Any = frame.select(name, "class", "confidence", "keys").iter_rows()
-    return [LabelledFile(path, label, sure or 0.0, keys) for path, label, sure, keys in rows]
+    return [LabeledFile(path, label, sure or 0.0, keys) for path, label, sure, keys in rows]
 
 
 def _of_model(source: Path) -> "Labels":

@@ -222,7 +222,7 @@ _ENTRIES = (
     ),
     Entry(
         "metadata",
-        "Labelled metadata",
+        "Labeled metadata",
         "records",
         ("metadata",),
         tuple(

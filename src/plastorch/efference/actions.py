@@ -24,7 +24,7 @@ FULL_FACTORS = (
     "hue",
     "gray",
     "blur",
-    "solarised",
+    "solarized",
 )
 AUDIO_FACTORS = ("start", "length", "shift", "gain", "snr")
 COMPATIBLE_FACTORS = ("m11", "m12", "m13", "m21", "m22", "m23")
@@ -60,7 +60,7 @@ class ImageActions(NamedTuple):
     """Bool: the view is made gray."""
     blur: Tensor
     """Sigma of a Gaussian blur in pixels of the view; 0 means no change."""
-    solarised: Tensor
+    solarized: Tensor
     """Bool: values of one half and more are inverted."""
 
     def take(self, rows: Tensor | slice) -> "ImageActions":
@@ -225,7 +225,7 @@ def full_command(a: ImageActions, b: ImageActions) -> Tensor:
         b.hue - a.hue,
         (a.gray ^ b.gray).to(geometry),
         b.blur - a.blur,
-        (a.solarised ^ b.solarised).to(geometry),
+        (a.solarized ^ b.solarized).to(geometry),
     )
     return torch.cat([geometry, torch.stack(values, dim=-1)], dim=-1)
 

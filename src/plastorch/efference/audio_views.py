@@ -174,8 +174,8 @@ def unmasked(start: Tensor, length: Tensor, size: int) -> Tensor:
         length: length of the mask, as a share of the size [B].
         size: number of frames or bands.
     """
-    centres = (torch.arange(size, device=start.device) + 0.5) / size
-    inside = centres - start[:, None]
+    centers = (torch.arange(size, device=start.device) + 0.5) / size
+    inside = centers - start[:, None]
     return ((inside < 0) | (inside >= length[:, None])).float()
 
 

@@ -25,9 +25,9 @@ from plastorch.engine.errors import InputError, check_finite, check_positive
 
 Actions = ImageActions | AudioActions
 
-_COLOUR = ("brightness", "contrast", "saturation", "hue")
-_FIVE = (*_COLOUR, "blur")
-_BINARY = ("flip", "gray", "solarised")
+_COLOR = ("brightness", "contrast", "saturation", "hue")
+_FIVE = (*_COLOR, "blur")
+_BINARY = ("flip", "gray", "solarized")
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,9 @@ def targets(a: Actions, b: Actions, bins: Bins, kind: Kind) -> Tensor:
     if isinstance(a, AudioActions) or isinstance(b, AudioActions):
         return codes
     if kind == "full":
-        colour = torch.tensor([name in _COLOUR for name in FULL_FACTORS], device=codes.device)
-        return codes.masked_fill((a.gray | b.gray)[:, None] & colour, -1)
-    return codes.masked_fill((a.solarised | b.solarised)[:, None], -1)
+        color = torch.tensor([name in _COLOR for name in FULL_FACTORS], device=codes.device)
+        return codes.masked_fill((a.gray | b.gray)[:, None] & color, -1)
+    return codes.masked_fill((a.solarized | b.solarized)[:, None], -1)
 
 
 class Sampler(Protocol):

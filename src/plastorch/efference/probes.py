@@ -105,7 +105,7 @@ def knn_predict(
         >>> knn_predict(torch.eye(2), torch.tensor([5, 7]), torch.tensor([[1.0, 3.0]]), k=1)
         tensor([7])
     """
-    _check_labelled(features, labels)
+    _check_labeled(features, labels)
     check_features("queries", queries, features.shape[1])
     if not 1 <= k <= len(features):
         raise InputError(f"k is {k}; expected 1 to {len(features)}, the training samples")
@@ -139,7 +139,7 @@ def knn_accuracy(
         >>> knn_accuracy(torch.eye(2), labels, 3 * torch.eye(2), labels, k=1)
         1.0
     """
-    _check_labelled(test_features, test_labels)
+    _check_labeled(test_features, test_labels)
     predicted = knn_predict(features, labels, test_features, k, temperature)
     return float((predicted == test_labels.to(predicted.device)).double().mean())
 
@@ -165,8 +165,8 @@ def ridge_accuracy(
         >>> ridge_accuracy(x, y, x, y)
         1.0
     """
-    _check_labelled(features, labels)
-    _check_labelled(test_features, test_labels, features.shape[1])
+    _check_labeled(features, labels)
+    _check_labeled(test_features, test_labels, features.shape[1])
     targets = 2 * F.one_hot(labels.to(features.device)).double() - 1
 
     def wrong(predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -203,8 +203,8 @@ def logistic_accuracy(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    _check_labelled(features, labels)
-    _check_labelled(test_features, test_labels, features.shape[1])
+    _check_labeled(features, labels)
+    _check_labeled(test_features, test_labels, features.shape[1])
     if not (labels != labels[0]).any():
         raise InputError(f"labels are all {int(labels[0])}; expected at least two classes")
     known, classes, new, truth = (
@@ -214,7 +214,7 @@ def logistic_accuracy(
     return float(probe.fit(known, classes).score(new, truth))
 
 
-def _check_labelled(features: Tensor, labels: Tensor, width: int | None = None) -> None:
+def _check_labeled(features: Tensor, labels: Tensor, width: int | None = None) -> None:
     check_features("features", features, width)
     check_labels(labels, len(features))
 

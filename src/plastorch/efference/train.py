@@ -16,7 +16,7 @@ from plastorch.efference.learner import Learner
 from plastorch.efference.losses import manipulation
 from plastorch.efference.method import Losses, Method
 from plastorch.efference.optim import Training
-from plastorch.engine.batchnorm import synchronise
+from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import (
@@ -95,7 +95,7 @@ class Pretraining:
         self.training, self.targets, self.factors = training, targets, factors
         self.path, self.validate = path, validate
         self.position, self.total = 0, -(-training.batches // training.every)
-        synchronise(learner)
+        synchronize(learner)
         share_state(learner)
         self.optimizers = training.optimizers(learner.method, learner.probe)
         self._order: tuple[int, Tensor] | None = None
@@ -152,7 +152,7 @@ class Pretraining:
             optimizer.step()
         self.learner.method.after_step((number + 1) / self.training.batches)
         figures = {"loss": losses.total, "probe_loss": probe_loss, **losses._asdict()}
-        figures |= {"hits": (logits.argmax(dim=1) == labels).sum(), "labelled": (labels >= 0).sum()}
+        figures |= {"hits": (logits.argmax(dim=1) == labels).sum(), "labeled": (labels >= 0).sum()}
         del figures["total"], figures["features"]
         return {
             name: value.detach().float() for name, value in figures.items() if value is not None
@@ -191,7 +191,7 @@ class Pretraining:
         """Computes means over batches and workers."""
         for value in sums.values():
             sum_over_workers(value)
-        hits, labelled = float(sums.pop("hits")), float(sums.pop("labelled"))
+        hits, labeled = float(sums.pop("hits")), float(sums.pop("labeled"))
         means = {name: value / batches / workers() for name, value in sums.items()}
         record: Record = {"phase": self.name, "step": self.position}
         record |= {name: float(value) for name, value in means.items() if value.dim() == 0}
@@ -205,8 +205,8 @@ class Pretraining:
             names = self.factors or [str(number) for number in range(len(accuracy))]
             for name, loss, right in zip(names, means["per_factor"], accuracy, strict=True):
                 record |= {f"loss_{name}": float(loss), f"accuracy_{name}": float(right)}
-        if labelled:
-            record["train_accuracy"] = hits / labelled
+        if labeled:
+            record["train_accuracy"] = hits / labeled
         return record
 
 

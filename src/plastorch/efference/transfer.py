@@ -10,7 +10,7 @@ from plastorch.efference.ridge import chosen_ridge
 from plastorch.engine.errors import InputError
 
 
-class Localisation(NamedTuple):
+class Localization(NamedTuple):
     """Accuracy of locating objects by a linear map of features, on test scenes."""
 
     r2: tuple[float, float, float, float]
@@ -21,9 +21,9 @@ class Localisation(NamedTuple):
     """Mean intersection over union of the training scenes' mean box as a constant prediction."""
 
 
-def localisation(
+def localization(
     features: Tensor, scenes: Scenes, test_features: Tensor, test_scenes: Scenes, seed: int = 0
-) -> Localisation:
+) -> Localization:
     """Measures ridge regression of an object's box on features not trained for it.
 
     Invariance hurts here: features that don't change as an object moves can't tell where it is.
@@ -47,7 +47,7 @@ def localisation(
     constant = boxes.double().mean(dim=0).expand_as(predicted)
     wanted = test_boxes.double()
     x, y, width, height = r_squared(predicted, wanted).tolist()
-    return Localisation(
+    return Localization(
         (x, y, width, height),
         float(paired_iou(corners(predicted), corners(wanted)).mean()),
         float(paired_iou(corners(constant), corners(wanted)).mean()),
@@ -65,11 +65,11 @@ def r_squared(predicted: Tensor, wanted: Tensor) -> Tensor:
     return 1 - error / (wanted - wanted.mean(dim=0)).square().sum(dim=0)
 
 
-def centres(boxes: Tensor) -> Tensor:
+def centers(boxes: Tensor) -> Tensor:
     """Converts boxes left, top, right, bottom to center x, center y, width, height [..., 4].
 
     Example:
-        >>> centres(torch.tensor([1.0, 2.0, 5.0, 4.0]))
+        >>> centers(torch.tensor([1.0, 2.0, 5.0, 4.0]))
         tensor([3., 3., 4., 2.])
     """
     low, high = boxes[..., :2], boxes[..., 2:]
@@ -213,4 +213,4 @@ def _single_boxes(scenes: Scenes, features: Tensor) -> Tensor:
         )
     height, width = scenes.images.shape[2:]
     boxes = scenes.boxes.to(features.device)
-    return centres(boxes) / boxes.new_tensor([width, height, width, height])
+    return centers(boxes) / boxes.new_tensor([width, height, width, height])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.efference.actions import ImageActions, check_image_actions, theta
-from plastorch.efference.colours import blurred, grayed, jittered, solarised
+from plastorch.efference.colors import blurred, grayed, jittered, solarized
 from plastorch.engine.errors import InputError, check_positive
 
 _ATTEMPTS = 10  # as in torchvision's RandomResizedCrop, which then takes the center
@@ -33,7 +33,7 @@ class ImageViews:
         jitter_probability: probability of all four together.
         gray: probability of a gray view.
         blur: probability of a Gaussian blur, with sigma 0.1 to 2 pixels per 224, in proportion.
-        solarise: probability that values of one half and more are inverted.
+        solarize: probability that values of one half and more are inverted.
 
     Raises:
         InputError: an argument is out of range.
@@ -54,7 +54,7 @@ class ImageViews:
     jitter_probability: float = 0.8
     gray: float = 0.2
     blur: float = 0.0
-    solarise: float = 0.0
+    solarize: float = 0.0
 
     def __post_init__(self) -> None:
         check_positive(size=self.size)
@@ -66,7 +66,7 @@ class ImageViews:
                 raise InputError(f"{name} is ({low}, {high}); expected 0 < low <= high <= {most}")
         if not 0 <= self.jitter < 1.25:
             raise InputError(f"jitter is {self.jitter}; expected at least 0 and below 1.25")
-        for name in ("flip", "jitter_probability", "gray", "blur", "solarise"):
+        for name in ("flip", "jitter_probability", "gray", "blur", "solarize"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
 
@@ -102,7 +102,7 @@ class ImageViews:
             0.2 * strength * (2 * amount[3] - 1),
             chance[2] < self.gray,
             sigma * (chance[3] < self.blur),
-            chance[4] < self.solarise,
+            chance[4] < self.solarize,
         ).to(device)
 
     def apply(self, images: Tensor, actions: ImageActions) -> Tensor:
@@ -137,7 +137,7 @@ class ImageViews:
         view = jittered(view, actions.brightness, actions.contrast, actions.saturation, actions.hue)
         view = grayed(view, actions.gray)
         view = blurred(view, actions.blur)
-        return solarised(view, actions.solarised)
+        return solarized(view, actions.solarized)
 
     def _boxes(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draws top, left, height, width: the first random box that fits, or a central one."""
@@ -158,8 +158,8 @@ class ImageViews:
 
 
 CIFAR = ImageViews(32, jitter=0.5)
-STL10 = ImageViews(96, blur=0.5, solarise=0.2)
-IMAGENET = ImageViews(224, blur=0.5, solarise=0.2)
+STL10 = ImageViews(96, blur=0.5, solarize=0.2)
+IMAGENET = ImageViews(224, blur=0.5, solarize=0.2)
 
 
 def resampled(images: Tensor, actions: ImageActions, size: int) -> Tensor:
@@ -171,9 +171,9 @@ def resampled(images: Tensor, actions: ImageActions, size: int) -> Tensor:
         size: side of the views in pixels.
     """
     pose = theta(actions).to(images)
-    centres = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
-    x = pose[:, 0, 0, None] * centres + pose[:, 0, 2, None]
-    y = pose[:, 1, 1, None] * centres - pose[:, 1, 2, None]  # downward, like row numbers
+    centers = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
+    x = pose[:, 0, 0, None] * centers + pose[:, 0, 2, None]
+    y = pose[:, 1, 1, None] * centers - pose[:, 1, 2, None]  # downward, like row numbers
     height, width = images.shape[2:]
     if max(height, width) <= size:  # no shrinking: two neighbors along each axis suffice
         grid = torch.stack(
@@ -185,10 +185,10 @@ def resampled(images: Tensor, actions: ImageActions, size: int) -> Tensor:
     return rows[:, None] @ (images @ columns.mT[:, None])
 
 
-def _triangles(centres: Tensor, shrink: Tensor, length: int) -> Tensor:
+def _triangles(centers: Tensor, shrink: Tensor, length: int) -> Tensor:
     """Returns weights [B, S, L] of L pixels in outputs at centers [B, S] from -1 to 1."""
-    pixels = torch.arange(length, device=centres.device)
-    apart = pixels - ((centres[..., None] + 1) * length - 1) / 2
+    pixels = torch.arange(length, device=centers.device)
+    apart = pixels - ((centers[..., None] + 1) * length - 1) / 2
     weights = (1 - apart.abs() / shrink.clamp(min=1)[:, None, None]).clamp_(min=0)
     return weights / weights.sum(dim=-1, keepdim=True)
 

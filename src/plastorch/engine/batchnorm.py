@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from plastorch.engine.distributed import summed, workers
 
 
-def synchronise(module: nn.Module) -> None:
+def synchronize(module: nn.Module) -> None:
     """Replaces each batch normalization in a module by one over all workers' batches.
 
     Parameters and running statistics stay the same objects. With one worker, nothing changes.
@@ -17,7 +17,7 @@ def synchronise(module: nn.Module) -> None:
 
     Example:
         >>> layers = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-        >>> synchronise(layers)
+        >>> synchronize(layers)
         >>> type(layers[1]).__name__
         'BatchNorm1d'
     """
@@ -26,17 +26,17 @@ def synchronise(module: nn.Module) -> None:
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-                setattr(parent, name, SynchronisedBatchNorm.of(child))
+                setattr(parent, name, SynchronizedBatchNorm.of(child))
 
 
-class SynchronisedBatchNorm(_BatchNorm):
+class SynchronizedBatchNorm(_BatchNorm):
     """Batch normalization over the joined batch of all workers, on any device.
 
     ``torch.nn.SyncBatchNorm`` works on GPUs only.
     """
 
     @classmethod
-    def of(cls, norm: _BatchNorm) -> "SynchronisedBatchNorm":
+    def of(cls, norm: _BatchNorm) -> "SynchronizedBatchNorm":
         """Makes one that shares another normalization's parameters and running statistics."""
         made = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, device="meta")
         made.train(norm.training)
@@ -61,10 +61,10 @@ class SynchronisedBatchNorm(_BatchNorm):
         own = x.new_tensor([x.numel() // x.shape[1]])
         sums = summed(torch.cat([x.sum(over), own]))
         mean, count = sums[:-1] / sums[-1], sums[-1]
-        centred = x - mean.view(shape)
-        variance = summed(centred.square().sum(over)) / count
+        centered = x - mean.view(shape)
+        variance = summed(centered.square().sum(over)) / count
         self._keep(mean.detach(), variance.detach() * count / (count - 1))
-        normal = centred * (variance + self.eps).rsqrt().view(shape)
+        normal = centered * (variance + self.eps).rsqrt().view(shape)
         if self.weight is not None:
             normal = normal * self.weight.view(shape)
         if self.bias is not None:

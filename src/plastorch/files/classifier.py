@@ -78,7 +78,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ['owner']
     """
 
-    _optimiser: torch.optim.Optimizer | None
+    _optimizer: torch.optim.Optimizer | None
 
     def __init__(
         self,
@@ -160,12 +160,12 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         known = self._known_classes(classes)
         codes = codes_of(labels, known)
         bins = self._start(frame, codes, known) if first else self._bins(frame)
-        if self._optimiser is None:
+        if self._optimizer is None:
             weights = self.network_.parameters()
-            self._optimiser = torch.optim.Adam(weights, float(self.learning_rate))
+            self._optimizer = torch.optim.Adam(weights, float(self.learning_rate))
         targets, order = torch.from_numpy(codes), generator(self._seed, 2, self._calls)
         for index in torch.split(torch.randperm(len(bins), generator=order), int(self.batch_size)):
-            update(self.network_, self._optimiser, bins[index], targets[index])
+            update(self.network_, self._optimizer, bins[index], targets[index])
         self._calls += 1
         self._count(codes)
         return self
@@ -292,7 +292,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = classes
         self.class_count_ = np.zeros(len(classes), np.int64)
         self._seed, self._calls = seed, 0
-        self._optimiser = None
+        self._optimizer = None
 
     def _bins(self, frame: pl.DataFrame) -> Tensor:
         return torch.from_numpy(self._encoder.encode(frame))

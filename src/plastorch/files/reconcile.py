@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from plastorch.engine.errors import InputError
 from plastorch.files.names import escape, unescape
-from plastorch.files.store import Labelled, LabelStore, Stamp
+from plastorch.files.store import Labeled, LabelStore, Stamp
 from plastorch.files.walk import Summary, open_root, walk
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-class Labeller(Protocol):
+class Labeler(Protocol):
     """Anything that labels records of files."""
 
     def describe(self, frame: "pl.DataFrame") -> "pl.DataFrame":
@@ -36,7 +36,7 @@ existing ones, in any order, with a column ``path``, relative to the root and es
 class Counts:
     """Counts of what was done so far."""
 
-    labelled: int = 0
+    labeled: int = 0
     """Number of labels written; a file that changes repeatedly counts each time."""
     removed: int = 0
     """Number of labels removed because their files are gone."""
@@ -51,7 +51,7 @@ class Counts:
 
     def __str__(self) -> str:
         """Returns the status line."""
-        line = f"{self.labelled:,} labelled, {self.removed:,} removed, {self.vanished:,} vanished"
+        line = f"{self.labeled:,} labeled, {self.removed:,} removed, {self.vanished:,} vanished"
         line += f", {self.unreadable:,} unreadable" if self.unreadable else ""
         return line + (f" ({self.notice})" if self.notice else "")
 
@@ -70,12 +70,12 @@ class Reconciler:
     """Labels new and changed files of a tree, and removes the labels of those gone.
 
     Args:
-        labeller: source of the labels.
+        labeler: source of the labels.
         root: folder with the files.
         store: store of the labels.
         model: identifier of the model behind the labels.
         batch: number of files labeled at a time and written in one transaction.
-        read: function that reads records for the labeller.
+        read: function that reads records for the labeler.
         tell: callback after each change.
         stopped: function that returns whether to stop after the current batch.
 
@@ -85,7 +85,7 @@ class Reconciler:
 
     def __init__(
         self,
-        labeller: Labeller,
+        labeler: Labeler,
         root: Path | str,
         store: LabelStore,
         model: str,
@@ -96,7 +96,7 @@ class Reconciler:
     ) -> None:
         self.root = os.path.realpath(root)
         self.counts = Counts()
-        self._labeller, self._store, self._model, self._batch = labeller, store, model, batch
+        self._labeler, self._store, self._model, self._batch = labeler, store, model, batch
         self._read, self._tell, self._stopped = read, tell, stopped
         self._ours = store.files
         os.close(open_root(self.root))
@@ -125,8 +125,8 @@ class Reconciler:
             if self._stopped():
                 return
         self._remove([*gone, *map(escape, folders)], [*gone, *(path for path, _ in files)])
-        for labelled in self._labelled(folders):
-            left = self._sort(map(unescape, labelled))
+        for labeled in self._labeled(folders):
+            left = self._sort(map(unescape, labeled))
             self._remove([*left.gone, *map(escape, left.folders)])
             if self._stopped():
                 return
@@ -170,7 +170,7 @@ class Reconciler:
         self.counts.vanished += summary.vanished_files
         self.counts.unreadable += summary.unreadable_folders + summary.unreadable_files
 
-    def _labelled(self, folders: list[str]) -> Iterator[list[str]]:
+    def _labeled(self, folders: list[str]) -> Iterator[list[str]]:
         """Yields the labeled paths below folders."""
         for folder in folders:
             yield from self._store.paths(escape(folder), self._batch)
@@ -183,16 +183,16 @@ class Reconciler:
         self.counts.vanished += len(new) - frame.height
         if frame.height:
             self._store.put(self._rows(frame, found))
-            self.counts.labelled += frame.height
+            self.counts.labeled += frame.height
             self._tell(replace(self.counts))
 
-    def _rows(self, frame: "pl.DataFrame", stamps: dict[str, Stamp]) -> list[Labelled]:
-        described = self._labeller.describe(frame)
+    def _rows(self, frame: "pl.DataFrame", stamps: dict[str, Stamp]) -> list[Labeled]:
+        described = self._labeler.describe(frame)
         columns = (described["label"], described["confidence"], described["keys"])
         top, now = escape(self.root).rstrip("/"), time.time()
         paths = [f"{top}/{path}" for path in frame["path"]]
         return [
-            Labelled(path, stamps[path], label, confidence, keys, self._model, now)
+            Labeled(path, stamps[path], label, confidence, keys, self._model, now)
             for path, label, confidence, keys in zip(paths, *columns, strict=True)
         ]
 

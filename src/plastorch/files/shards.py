@@ -32,7 +32,7 @@ Shard = dict[str, Any]
 """Range of records: ``begin``, index of the first one; ``rows``, their number; ``why``, error."""
 
 
-def labelled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.DataFrame:
+def labeled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.DataFrame:
     """Returns predictions for records, beside their paths, or their row numbers if without paths.
 
     Args:
@@ -73,7 +73,7 @@ class Answerer:
         begin, rows = int(shard["begin"]), int(shard["rows"])
         try:
             part = read_rows(self.records, begin, rows)
-            write_part(labelled(self.model, part, begin), shard_file(self.aside, begin))
+            write_part(labeled(self.model, part, begin), shard_file(self.aside, begin))
         except InputError as error:  # Ray would wrap it beyond recognition
             return {"begin": begin, "rows": rows, "why": str(error)}
         return {"begin": begin, "rows": rows, "why": ""}

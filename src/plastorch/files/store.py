@@ -39,10 +39,10 @@ CREATE TABLE labels (
     confidence REAL NOT NULL,
     keys TEXT NOT NULL,
     model TEXT NOT NULL,
-    labelled_at REAL NOT NULL
+    labeled_at REAL NOT NULL
 ) WITHOUT ROWID
 """
-_COLUMNS = "path, size, mtime_ns, changed_ns, inode, label, confidence, keys, model, labelled_at"
+_COLUMNS = "path, size, mtime_ns, changed_ns, inode, label, confidence, keys, model, labeled_at"
 _KINDS = (str, int, int, int | None, int, str, float, str, str, float)
 """Types of the columns."""
 _LAST = chr(0x10FFFF)
@@ -73,7 +73,7 @@ class Stamp(NamedTuple):
         )
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """A row of the store."""
 
     path: str
@@ -86,7 +86,7 @@ class Labelled(NamedTuple):
     """Keys that drove the label, most important first."""
     model: str
     """Identifier of the model that gave the label."""
-    labelled_at: float
+    labeled_at: float
     """Time of labeling in seconds since 1970."""
 
 
@@ -104,7 +104,7 @@ class LabelStore:
 
     Example:
         >>> import tempfile
-        >>> row = Labelled("/a/b", Stamp(1, 2, 3, 4), "report", 0.9, "size, owner", "m1", 0.0)
+        >>> row = Labeled("/a/b", Stamp(1, 2, 3, 4), "report", 0.9, "size, owner", "m1", 0.0)
         >>> with tempfile.TemporaryDirectory() as folder, LabelStore(f"{folder}/labels") as store:
         ...     store.put([row])
         ...     store.known({"/a/b": row.stamp, "/a/c": row.stamp}, "m1")
@@ -166,7 +166,7 @@ class LabelStore:
             if stamps[path].changed_ns is not None and stamps[path] == tuple(stamp)
         }
 
-    def put(self, rows: Iterable[Labelled]) -> None:
+    def put(self, rows: Iterable[Labeled]) -> None:
         """Writes labels, all or none; each replaces the file's earlier label."""
         places = ", ".join("?" * len(_COLUMNS.split(",")))
         with self._database.writing() as cursor:
@@ -199,10 +199,10 @@ class LabelStore:
                 raise InputError(f"{self.path} is damaged; expected paths that are text")
             yield [path for (path,) in rows]
 
-    def rows(self, batch: int = 4096) -> Iterator[list[Labelled]]:
+    def rows(self, batch: int = 4096) -> Iterator[list[Labeled]]:
         """Yields all labels in the order of paths, a batch at a time."""
         for rows in self._pages(_COLUMNS, "", _LAST, batch):
-            yield list(map(self._labelled, rows))
+            yield list(map(self._labeled, rows))
 
     def counts(self) -> dict[str, int]:
         """Counts the files of each label, most frequent first."""
@@ -212,26 +212,26 @@ class LabelStore:
             raise InputError(f"{self.path} is damaged; expected labels that are text")
         return dict(found)
 
-    def confident(self, number: int) -> list[Labelled]:
+    def confident(self, number: int) -> list[Labeled]:
         """Returns the files with the surest labels, surest first."""
         return self._ordered("confidence DESC, path", number)
 
-    def doubtful(self, number: int) -> list[Labelled]:
+    def doubtful(self, number: int) -> list[Labeled]:
         """Returns the files with the least sure labels, least sure first."""
         return self._ordered("confidence, path", number)
 
     def __len__(self) -> int:
         return int(self._database.rows("SELECT count(*) FROM labels")[0][0])
 
-    def _ordered(self, order: str, number: int) -> list[Labelled]:
+    def _ordered(self, order: str, number: int) -> list[Labeled]:
         query = f"SELECT {_COLUMNS} FROM labels ORDER BY {order} LIMIT ?"
-        return list(map(self._labelled, self._database.rows(query, (number,))))
+        return list(map(self._labeled, self._database.rows(query, (number,))))
 
-    def _labelled(self, row: Row) -> Labelled:
+    def _labeled(self, row: Row) -> Labeled:
         """Checks and returns a row, whose values SQLite may hold in any type."""
         if any(not isinstance(value, kind) for value, kind in zip(row, _KINDS, strict=True)):
             raise InputError(f"{self.path} is damaged: {str(row)[:200]} is no row of a label")
-        return Labelled(row[0], Stamp(*row[1:5]), *row[5:])
+        return Labeled(row[0], Stamp(*row[1:5]), *row[5:])
 
     def _pages(self, columns: str, low: str, high: str, batch: int) -> Iterator[list[Row]]:
         """Yields rows with paths between bounds; between pages the database is free for others."""

@@ -24,17 +24,17 @@ from pathlib import Path
 from plastorch.engine.errors import check_positive
 from plastorch.engine.stops import first_stop
 from plastorch.files.changes import Changes
-from plastorch.files.reconcile import Counts, Labeller, Read, Reconciler
+from plastorch.files.reconcile import Counts, Labeler, Read, Reconciler
 from plastorch.files.store import LabelStore
 
-__all__ = ["Counts", "Labeller", "Read", "watch"]
+__all__ = ["Counts", "Labeler", "Read", "watch"]
 
 _PAUSE_S = 0.1
 """Seconds between checks of the stop event and the root while nothing happens."""
 
 
 def watch(
-    labeller: Labeller,
+    labeler: Labeler,
     root: Path | str,
     store: LabelStore,
     *,
@@ -48,7 +48,7 @@ def watch(
     """Labels the files of a folder, and those that appear or change, until stopped.
 
     Args:
-        labeller: source of the labels.
+        labeler: source of the labels.
         root: folder to watch.
         store: store of the labels; no other process may watch for it at the same time.
         model: identifier of the model behind the labels; labels of other models are renewed.
@@ -57,7 +57,7 @@ def watch(
         batch: number of files labeled at a time and written in one transaction.
         stop: event that ends the watch after the current batch; without it, Ctrl-C and SIGTERM do,
             but only in the main thread: nothing ends the watch in another one.
-        read: function that reads records for the labeller; without it,
+        read: function that reads records for the labeler; without it,
             :func:`plastorch.files.scan.records`.
         tell: callback after each change.
 
@@ -81,7 +81,7 @@ def watch(
         ...                    tell=lambda counts: stop.set())
         ...     print(counts)
         ...     store.counts()
-        1 labelled, 0 removed, 0 vanished
+        1 labeled, 0 removed, 0 vanished
         {'small': 1}
     """
     check_positive(rescan_s=rescan_s, batch=batch)
@@ -94,7 +94,7 @@ def watch(
             stop = threading.Event()
             stack.enter_context(first_stop(stop.set))
         stack.enter_context(store.alone())
-        work = Reconciler(labeller, root, store, model, batch, read, tell, stop.is_set)
+        work = Reconciler(labeler, root, store, model, batch, read, tell, stop.is_set)
         changes = stack.enter_context(Changes(work.root))
         next_walk = time.monotonic()
         while not stop.is_set():

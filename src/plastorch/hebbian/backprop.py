@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.batchnorm import synchronise
+from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers
@@ -52,7 +52,7 @@ class BackpropTraining:
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         check_parts(batch_size=batch_size)
         check_labels(labels, net.readout.out_features)
-        synchronise(net)
+        synchronize(net)
         self.net, self.device = net, net.readout.weight.device
         self.images, self.labels = images, labels.to(self.device)
         self.test_images, self.test_labels = test_images, test_labels.to(self.device)

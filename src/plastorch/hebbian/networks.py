@@ -15,7 +15,7 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.layers import SoftHebbConv2d, at_least_float32
 from plastorch.hebbian.net_file import read, write
 from plastorch.hebbian.presets import IMAGES, Data, Rule, Width, preset
-from plastorch.hebbian.rule import centre
+from plastorch.hebbian.rule import center
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec
 
 
@@ -40,10 +40,10 @@ class BatchStatistics(nn.BatchNorm2d):
                 "least two, so a larger batch or image"
             )
         mean = x.mean(dim=(0, 2, 3), keepdim=True)
-        centred = x - mean
-        variance = centred.square().mean(dim=(0, 2, 3), keepdim=True)
+        centered = x - mean
+        variance = centered.square().mean(dim=(0, 2, 3), keepdim=True)
         self._update_running(mean.flatten(), variance.flatten() * (count / (count - 1)))
-        return centred * torch.rsqrt(variance + self.eps)
+        return centered * torch.rsqrt(variance + self.eps)
 
     @torch.no_grad()
     def _update_running(self, mean: Tensor, variance: Tensor) -> None:
@@ -95,25 +95,25 @@ class SoftHebbBlock(nn.Module):
 
     def activate(self, u: Tensor) -> Tensor:
         """Activates and pools pre-activations [B, K, H, W]."""
-        return self._rectify(self._centre(u))
+        return self._rectify(self._center(u))
 
     def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Does so for ON neurons, then OFF neurons, whose weights have the opposite sign."""
-        centred = self._centre(u)
-        return self._rectify(centred), self._rectify(-centred)
+        centered = self._center(u)
+        return self._rectify(centered), self._rectify(-centered)
 
-    def _centre(self, u: Tensor) -> Tensor:
-        return u if self.spec.activation == "relu" else centre(u)
+    def _center(self, u: Tensor) -> Tensor:
+        return u if self.spec.activation == "relu" else center(u)
 
-    def _rectify(self, centred: Tensor) -> Tensor:
+    def _rectify(self, centered: Tensor) -> Tensor:
         pool, power = self.spec.pool, self.spec.triangle_power
         if self.spec.activation == "relu":
             power = 1.0
         if pool.kind == "avg":
-            rectified = centred.relu()
+            rectified = centered.relu()
             return pool(rectified if power == 1 else rectified.pow(power))
         # The maximum commutes with monotone functions: pooling first leaves fewer values for them.
-        pooled = pool(centred).relu_()
+        pooled = pool(centered).relu_()
         return pooled if power == 1 else pooled.pow(power)
 
 
@@ -267,9 +267,9 @@ class SoftHebbNet(nn.Module):
                 f"{self.image_size}, {self.image_size})"
             )
         x = images.to(self.readout.weight.dtype, memory_format=torch.channels_last)
-        return self.standardised(x / 255 if images.dtype == torch.uint8 else x)
+        return self.standardized(x / 255 if images.dtype == torch.uint8 else x)
 
-    def standardised(self, x: Tensor) -> Tensor:
+    def standardized(self, x: Tensor) -> Tensor:
         """Standardizes floats in [0, 1], of any size, by the spec's mean and standard deviation."""
         if self.spec.pixel_mean is None or self.spec.pixel_std is None:
             return x

@@ -169,7 +169,7 @@ class ReadoutTraining:
         rate = readout_rate(self.learning_rate, self.position, self.total)
         self.optimizer.param_groups[0]["lr"] = rate
         totals = torch.zeros(2, dtype=torch.float64)
-        self._read_standardised()
+        self._read_standardized()
         for rows in torch.split(order, self.batch_size):
             features = self.source(rows, random)
             totals += self._update(features, self.labels[part(rows)], len(rows), random)
@@ -214,7 +214,7 @@ class ReadoutTraining:
         return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double().cpu()
 
     @torch.no_grad()
-    def _read_standardised(self) -> None:
+    def _read_standardized(self) -> None:
         """Makes the layer read standardized features, within an epoch; between epochs raw ones."""
         if self.deviation is not None and not self.position:
             return  # its random first weights are meant for features of about unit size

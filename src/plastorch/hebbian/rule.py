@@ -74,7 +74,7 @@ def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tens
         weight: weights w [..., K, n].
 
     Returns:
-        Update [..., K, n] before :func:`normalise`.
+        Update [..., K, n] before :func:`normalize`.
 
     Example:
         >>> x, w = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]])
@@ -97,7 +97,7 @@ def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -
         inverse_temperature: inverse temperature t of the competition.
 
     Returns:
-        Update [..., K] before :func:`normalise`.
+        Update [..., K] before :func:`normalize`.
 
     Example:
         >>> prior_update(torch.tensor([[0.5, 0.5]]), torch.tensor([0.5, 0.5]).log())
@@ -107,7 +107,7 @@ def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -
     return (post.abs().sum(dim=-2) - post.shape[-2] * probability) / probability
 
 
-def normalise(raw: Tensor, groups: int = 1) -> Tensor:
+def normalize(raw: Tensor, groups: int = 1) -> Tensor:
     """Scales an update so that its largest absolute entry is 1: raw / (max |raw| + 1e-30).
 
     This makes the step size independent of batch size, image size and activation scale (as the
@@ -121,7 +121,7 @@ def normalise(raw: Tensor, groups: int = 1) -> Tensor:
         Scaled update, in a new tensor of the same shape.
 
     Example:
-        >>> normalise(torch.tensor([[2.0, -4.0]]))
+        >>> normalize(torch.tensor([[2.0, -4.0]]))
         tensor([[ 0.5000, -1.0000]])
     """
     return raw / largest(raw, groups)
@@ -183,11 +183,11 @@ def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
         >>> triangle(torch.tensor([[1.0, 3.0]]))
         tensor([[0., 1.]])
     """
-    rectified = centre(u, dim).relu_()
+    rectified = center(u, dim).relu_()
     return rectified if power == 1 else rectified.pow(power)
 
 
-def centre(u: Tensor, dim: int = 1) -> Tensor:
+def center(u: Tensor, dim: int = 1) -> Tensor:
     """Returns u - mean of u over channels, at each position: what Triangle rectifies.
 
     The mean counts as a constant in gradients.
@@ -200,7 +200,7 @@ def centre(u: Tensor, dim: int = 1) -> Tensor:
         Values of the same shape.
 
     Example:
-        >>> centre(torch.tensor([[1.0, 3.0]]))
+        >>> center(torch.tensor([[1.0, 3.0]]))
         tensor([[-1.,  1.]])
     """
     return u - u.mean(dim=dim, keepdim=True).detach()

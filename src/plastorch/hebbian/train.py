@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.batchnorm import synchronise
+from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts, mean_over_workers, part
 from plastorch.engine.errors import InputError, check_positive
@@ -73,7 +73,7 @@ class HebbianTraining:
     ) -> None:
         check_positive(images=len(images), batch_size=batch_size, epochs=epochs)
         check_parts(batch_size=batch_size)
-        synchronise(net)
+        synchronize(net)
         self.net, self.images, self.batch_size, self.seed = net, images, batch_size, seed
         self.plastic, self.augment, self.log_every = plastic, augment, log_every
         self.blocks = blocks_of(net)

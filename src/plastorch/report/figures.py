@@ -29,7 +29,7 @@ Layers = Mapping[int, Sequence[Row]]
 """Rows of metrics by layer index, each sorted by "examples"."""
 
 MAX_TILES = 120
-MAX_LABELLED = 10
+MAX_LABELED = 10
 _FEW_POINTS = 12
 _FEW_TILES = 24
 
@@ -194,7 +194,7 @@ def confusion(matrix: NDArray[Any], classes: Sequence[str], theme: Theme = LIGHT
 
     Args:
         matrix: counts [classes, classes]; rows are the true classes.
-        classes: names; with more than `MAX_LABELLED` of them neither names nor counts are drawn.
+        classes: names; with more than `MAX_LABELED` of them neither names nor counts are drawn.
         theme: colors.
 
     Returns:
@@ -227,7 +227,7 @@ def confusion(matrix: NDArray[Any], classes: Sequence[str], theme: Theme = LIGHT
     bar.outline.set_visible(False)
     bar.ax.xaxis.set_major_formatter("{x:g} %")
     bar.ax.tick_params(colors=theme.muted, labelsize=SMALL, length=0)
-    if len(classes) <= MAX_LABELLED:
+    if len(classes) <= MAX_LABELED:
         _name_cells(axes, matrix, percent, classes, theme)
     return figure
 
@@ -346,9 +346,9 @@ def _name_cells(
         text.set(parse_math=False, color=theme.ink)
     size = 9.5 if matrix.max() < 1000 else 8
     for row, col in zip(*np.nonzero(matrix), strict=True):
-        colour = theme.paper if percent[row, col] > 30 else theme.ink
+        color = theme.paper if percent[row, col] > 30 else theme.ink
         axes.text(
-            col, row, str(matrix[row, col]), ha="center", va="center", color=colour, fontsize=size
+            col, row, str(matrix[row, col]), ha="center", va="center", color=color, fontsize=size
         )
 
 

@@ -11,7 +11,7 @@ MOST_CLASSES = 100
 """Maximum number of classes that are shown; some tables have more."""
 
 
-class LabelledFile(NamedTuple):
+class LabeledFile(NamedTuple):
     """A file, or the number of a record, and its label."""
 
     name: str
@@ -36,9 +36,9 @@ class Labels:
     counts: Mapping[str, int]
     """Counts by class, the largest first."""
     facts: Sequence[tuple[str, str]]
-    confident: Sequence[LabelledFile] = ()
+    confident: Sequence[LabeledFile] = ()
     """Files or records with the highest confidence, in decreasing order."""
-    doubtful: Sequence[LabelledFile] = ()
+    doubtful: Sequence[LabeledFile] = ()
     """Files or records with the lowest confidence, in increasing order."""
     tables: Mapping[str, Mapping[str, object]] | None = None
     """Names and values by title."""
@@ -91,7 +91,7 @@ def _bars(counts: Mapping[str, int]) -> str:
     return f'<dl class="times card">{rows}</dl>'
 
 
-def _files(title: str, named: str, files: Sequence[LabelledFile]) -> str:
+def _files(title: str, named: str, files: Sequence[LabeledFile]) -> str:
     """Returns a table; on a phone each row becomes a card."""
     if not files:
         return ""
@@ -105,7 +105,7 @@ def _files(title: str, named: str, files: Sequence[LabelledFile]) -> str:
     )
 
 
-def _row(file: LabelledFile) -> str:
+def _row(file: LabeledFile) -> str:
     return (
         '<tr role="row">'
         f'<td role="cell" class="statement">{_name(file.name)}</td>'

@@ -75,7 +75,7 @@ def learning_curve(run: RunData) -> Panel | None:
     return Panel(
         name="learning-curve",
         title="Learning curve",
-        caption="Share of right answers after each pass over the labelled data. At the end "
+        caption="Share of right answers after each pass over the labeled data. At the end "
         f"{test} of the test examples are right, against {train} of the training examples.",
         alt=f"Line plot of accuracy against epoch; test accuracy ends at {test}, training "
         f"accuracy at {train}.",
@@ -129,7 +129,7 @@ def confusion(run: RunData) -> Panel | None:
             f"The most frequent mistake: {classes[row]} taken for {classes[col]}, "
             f"{number(int(wrong.max()))} of {number(int(matrix[row].sum()))} times."
         )
-    cells = " Numbers are counts." if len(matrix) <= figures.MAX_LABELLED else ""
+    cells = " Numbers are counts." if len(matrix) <= figures.MAX_LABELED else ""
     return Panel(
         name="confusion",
         title="What is taken for what",

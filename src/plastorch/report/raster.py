@@ -59,8 +59,8 @@ def draw_raster(
     for index, group in enumerate(groups.values()):
         mine = group[source]
         height = row[source[mine]] + index * gap
-        colour = theme.series[index % len(theme.series)]
-        axes.scatter(factor * times[mine], height, size, colour, linewidths=0)
+        color = theme.series[index % len(theme.series)]
+        axes.scatter(factor * times[mine], height, size, color, linewidths=0)
         ticks.append(first + group.sum() / 2)
         first += group.sum() + gap
     names = [name.replace(", ", ",\n") for name in groups]

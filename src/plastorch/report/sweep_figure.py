@@ -110,11 +110,11 @@ def _against(
         x = np.array([line.values[along] for line in members], dtype=float)
         mean, spread = _over_seeds(members, scale)
         plot(axes, x, mean, theme, index, name)
-        colour = theme.line(index)["color"]
-        axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
+        color = theme.line(index)["color"]
+        axes.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0)
         for place, line in zip(x, members, strict=True):
             points = scale * np.array(line.figures)
-            axes.scatter(np.full(len(points), place), points, s=8, color=colour, alpha=0.5)
+            axes.scatter(np.full(len(points), place), points, s=8, color=color, alpha=0.5)
     values = sorted({float(line.values[along]) for some in series.values() for line in some})
     if values[0] > 0 and values[-1] >= 20 * values[0]:
         axes.set_xscale("log")
@@ -129,8 +129,8 @@ def _in_rows(
     ordered = [line for members in series_of(lines, along).values() for line in members]
     mean, spread = _over_seeds(ordered, scale)
     rows = np.arange(len(ordered))
-    colour = theme.line(0)["color"]
-    axes.errorbar(mean, rows, xerr=spread, fmt="o", markersize=5, color=colour, linewidth=2)
+    color = theme.line(0)["color"]
+    axes.errorbar(mean, rows, xerr=spread, fmt="o", markersize=5, color=color, linewidth=2)
     for row, line in zip(rows, ordered, strict=True):
         points = scale * np.array(line.figures)
         axes.scatter(points, np.full(len(points), row), s=8, color=theme.muted, alpha=0.7)

@@ -38,8 +38,8 @@ def tile(image: NDArray[Any]) -> Picture:
         >>> tile(np.ones((1, 5, 5))).shape
         (25, 25, 4)
     """
-    colour = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
-    opaque = np.concatenate([colour, np.ones((*colour.shape[:2], 1))], axis=2)
+    color = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
+    opaque = np.concatenate([color, np.ones((*color.shape[:2], 1))], axis=2)
     enlarge = math.ceil(_TILE_PIXELS / max(image.shape[1:]))
     return opaque.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
 

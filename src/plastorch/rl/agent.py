@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from plastorch.rl.a2c import ActorCritic
 
-GREY = 128.0
+GRAY = 128.0
 """Brightness that maps to 0, and the distance from it that maps to 1."""
 FEATURES = 2592
 """Number of features that :class:`FrameEncoder` makes of a frame of 84 x 84 pixels."""
@@ -76,6 +76,6 @@ class FrameEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns features [N, 2592] of frames [N, 84, 84]."""
-        scaled = (x.unsqueeze(1).float() - GREY) / GREY
+        scaled = (x.unsqueeze(1).float() - GRAY) / GRAY
         features: Tensor = self.layers(scaled)
         return features

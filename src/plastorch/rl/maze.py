@@ -76,9 +76,9 @@ def free_cells(maze: Tensor) -> Tensor:
         tensor([[3, 3],
                 [2, 2]])
     """
-    centre = torch.tensor(maze.shape) // 2
+    center = torch.tensor(maze.shape) // 2
     cells = (~maze).nonzero()
-    others = (cells != centre).any(1)
+    others = (cells != center).any(1)
     return torch.cat([cells[others], cells[~others]])
 
 

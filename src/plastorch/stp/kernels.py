@@ -232,7 +232,7 @@ def _memory_backward(  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _renormalise_backward(i, weight, clamped, divided, bound, grad, d_weight):  # type: ignore[no-untyped-def]
+def _renormalize_backward(i, weight, clamped, divided, bound, grad, d_weight):  # type: ignore[no-untyped-def]
     """Backpropagates F / |W + F|, F ``clamped`` before and ``divided`` after; changes ``grad``."""
     plastic = grad.shape[1]
     squared = of_norm = grad.dtype.type(0)
@@ -379,7 +379,7 @@ def _backward_sample(  # type: ignore[no-untyped-def]
                 h = output[t, b, i]
                 if norm == _POST:
                     _update(i, memory, decay, rate, after, h, one, limit, clamped)
-                    _renormalise_backward(i, weight, clamped, updated, bound, grad, d_weight)
+                    _renormalize_backward(i, weight, clamped, updated, bound, grad, d_weight)
                 if clamps:
                     _limit_backward(i, clamped if norm == _POST else updated, limit, grad)
                 of_h, of_scales[i] = _update_backward(

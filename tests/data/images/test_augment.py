@@ -200,7 +200,7 @@ def test_boxes_sample_as_torchvision_crops(monkeypatch):
 
 @pytest.mark.parametrize(("width", "height"), [(4000, 3000), (1000, 2500), (9000, 1000)])
 def test_boxes_are_distributed_as_torchvision_draws_them(width, height):
-    """In a squashed square, on the original's scale; the last shape often takes the centre."""
+    """In a squashed square, on the original's scale; the last shape often takes the center."""
     scale, ratio, count = (0.08, 1.0), (3 / 4, 4 / 3), 2000
     torch.manual_seed(0)
     canvas = torch.empty(1, height, width, dtype=torch.uint8)

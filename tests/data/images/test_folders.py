@@ -13,15 +13,15 @@ from plastorch.engine.errors import InputError
 
 
 @pytest.mark.parametrize("test_name", ["test", "val"])
-def test_own_grey_digits_take_the_place_of_mnist(tmp_path, write_tree, test_name):
+def test_own_gray_digits_take_the_place_of_mnist(tmp_path, write_tree, test_name):
     write_tree(tmp_path, ((28, 28),) * 3, ("train", test_name))
     ours = load_images("mnist", tmp_path)
-    grey = transforms.Compose([transforms.Grayscale(), transforms.PILToTensor()])
+    gray = transforms.Compose([transforms.Grayscale(), transforms.PILToTensor()])
     for part, images, labels in (
         ("train", ours.train_images, ours.train_labels),
         (test_name, ours.test_images, ours.test_labels),
     ):
-        theirs = datasets.ImageFolder(tmp_path / part, transform=grey)
+        theirs = datasets.ImageFolder(tmp_path / part, transform=gray)
         assert torch.equal(images, torch.stack([image for image, _ in theirs]))
         assert labels.tolist() == theirs.targets
     assert ours.train_images.shape == (6, 1, 28, 28)
@@ -50,7 +50,7 @@ def test_nested_files_in_torchvision_order_hidden_ones_ignored(tmp_path, write_t
     assert [str(f) for f in tree.files] == [f for f, _ in theirs.samples]
 
 
-def test_the_first_image_decides_grey_or_colour(tmp_path, write_tree):
+def test_the_first_image_decides_gray_or_color(tmp_path, write_tree):
     write_tree(tmp_path, ((6, 4),) * 2)
     Image.new("RGB", (6, 4), (255, 0, 0)).save(tmp_path / "train" / "cat" / "1.png")
     assert load_images("mnist", tmp_path).train_images.shape[1:] == (1, 4, 6)

@@ -154,15 +154,15 @@ def test_validation_split_of_a_single_image():
 
 @pytest.mark.parametrize(("train", "test"), [(7, 1), (500, 500)])
 def test_few_images_are_some_of_each_part_with_what_belongs_to_them(train, test):
-    unlabelled = torch.zeros(40, 2, 1, 1).byte()
-    whole = replace(_numbered([20, 30]), unlabelled_images=unlabelled, notice="A stand-in.")
+    unlabeled = torch.zeros(40, 2, 1, 1).byte()
+    whole = replace(_numbered([20, 30]), unlabeled_images=unlabeled, notice="A stand-in.")
     few = whole.few(train, test, 3)
     numbers = (few.train_images[:, 0, 0, 0].long() * 256 + few.train_images[:, 1, 0, 0]).tolist()
     assert len(set(numbers)) == len(numbers) == min(train, 50)
     assert torch.equal(few.train_labels, whole.train_labels[numbers])
     assert few.aspect.tolist() == numbers
     assert len(few.test_images) == len(few.test_labels) == min(test, len(whole.test_labels))
-    assert len(few.unlabelled_images) == min(train, 40)
+    assert len(few.unlabeled_images) == min(train, 40)
     said = f"Smoke run on {len(numbers)} training and {len(few.test_labels)} test images."
     assert few.notice == f"A stand-in. {said}"
     assert replace(whole, notice="").few(train, test, 3).notice == said

@@ -74,14 +74,14 @@ def test_stl10_equals_torchvision(stl10_root, monkeypatch):
         assert labels[part].tolist() == theirs.labels.tolist()
         assert ours.classes == tuple(theirs.classes)
     assert (ours.train_images[:, :, :10] == 255).all()
-    unlabelled = datasets.STL10(stl10_root, split="unlabeled").data
-    batch = ours.unlabelled_images[torch.tensor([4, 0])]
-    assert np.array_equal(batch.numpy(), unlabelled[[4, 0]])
+    unlabeled = datasets.STL10(stl10_root, split="unlabeled").data
+    batch = ours.unlabeled_images[torch.tensor([4, 0])]
+    assert np.array_equal(batch.numpy(), unlabeled[[4, 0]])
 
 
-def test_stl10_without_the_unlabelled_part(stl10_root):
+def test_stl10_without_the_unlabeled_part(stl10_root):
     (stl10_root / "stl10_binary" / "unlabeled_X.bin").unlink()
-    assert load_images("stl10", stl10_root).unlabelled_images is None
+    assert load_images("stl10", stl10_root).unlabeled_images is None
 
 
 @pytest.mark.parametrize("folder", ["imagenette2", "imagenette2-320", "imagenette2-160"])
@@ -89,8 +89,8 @@ def test_imagenette_equals_torchvision_resized(tmp_path, write_tree, folder):
     classes = ("n01440764", "n02102040")
     sizes = ((200, 150), (90, 240))
     write_tree(tmp_path / folder, sizes, ("train", "val"), "RGB", "JPEG", classes)
-    # a grey and a four-channel file, as ImageNet has some
-    for mode, name in (("L", "grey.JPEG"), ("CMYK", "print.JPEG")):
+    # a gray and a four-channel file, as ImageNet has some
+    for mode, name in (("L", "gray.JPEG"), ("CMYK", "print.JPEG")):
         Image.new(mode, (50, 40), 99 if mode == "L" else (9, 99, 0, 40)).save(
             tmp_path / folder / "train" / classes[0] / name
         )

@@ -19,8 +19,8 @@ def write_classes(root: Path, sizes: list[tuple[int, int]], mode: str = "L") -> 
     for name in ("cat", "dog"):
         (root / name).mkdir(parents=True)
         for number, size in enumerate(sizes):
-            colour = number if mode == "L" else (number,) * 3
-            Image.new(mode, size, colour).save(root / name / f"{number:02}.png")
+            color = number if mode == "L" else (number,) * 3
+            Image.new(mode, size, color).save(root / name / f"{number:02}.png")
     return root
 
 

@@ -1,4 +1,4 @@
-"""Tables of labelled records: their form, what is missing, and where to get them."""
+"""Tables of labeled records: their form, what is missing, and where to get them."""
 
 import gzip
 import hashlib

@@ -87,7 +87,7 @@ def test_observer_of_signals_is_calibrated() -> None:
 
 
 def test_how_often_there_is_a_run() -> None:
-    """All 2²⁵ sequences: their 24 pairs of neighbours are equal or not, independently."""
+    """All 2²⁵ sequences: their 24 pairs of neighbors are equal or not, independently."""
     equal = np.arange(2**24, dtype=np.int32)
     four_in_a_row = equal & equal >> 1 & equal >> 2 & equal >> 3
     exact = np.count_nonzero(four_in_a_row) / 2**24

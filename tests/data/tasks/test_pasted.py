@@ -33,7 +33,7 @@ def scenes(count: int = 40, seed: int = 0, ground: Tensor | None = None, **value
 
 
 def test_pixels_change_exactly_where_the_masks_are() -> None:
-    """Backgrounds of one grey level that no paint has: paint is pure, so some channel is 0."""
+    """Backgrounds of one gray level that no paint has: paint is pure, so some channel is 0."""
     made = scenes(ground=torch.full((1, 3, 64, 64), 7, dtype=torch.uint8))
     painted = (made.images != 7).any(dim=1)
     assert torch.equal(painted, made.instances > 0)
@@ -88,7 +88,7 @@ def test_one_object_each_size_and_place_uniform() -> None:
         assert found.statistic < 0.1, found  # 400 uniform draws exceed it once in 1,500 times
 
 
-def test_hues_are_those_of_the_colour_circle() -> None:
+def test_hues_are_those_of_the_color_circle() -> None:
     turn = torch.linspace(0, 0.99, 50)
     expected = [[255 * c for c in colorsys.hsv_to_rgb(t, 1, 1)] for t in turn.tolist()]
     torch.testing.assert_close(_hues(turn), torch.tensor(expected), atol=0.01, rtol=0)

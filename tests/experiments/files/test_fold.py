@@ -241,10 +241,10 @@ def test_clusters_are_found_without_labels_and_named_by_few(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = fold(table=easy())
-    monkeypatch.setattr(files_clusters, "LABELLED", (0.1, 1.0))
+    monkeypatch.setattr(files_clusters, "LABELED", (0.1, 1.0))
     for name, fit in CLUSTERINGS.items():
         few, whole = clustered(name, made, fit)
-        assert (few["labelled"], whole["labelled"]) == (0.1, 1.0)
+        assert (few["labeled"], whole["labeled"]) == (0.1, 1.0)
         assert float(whole["accuracy"]) > 0.8, name
         assert float(few["accuracy"]) <= float(whole["accuracy"]) + 0.05
     other = Fold(easy(), 0, 3, 60, 80, 0)

@@ -36,7 +36,7 @@ def rows() -> Rows:
                 row | {"model": "snn", "accuracy": base + 0.01 * fold},
                 row | {"model": "logistic", "accuracy": base - 0.05},
                 *(
-                    row | {"model": m, "labelled": share, "accuracy": base + 0.02 * share - 0.1}
+                    row | {"model": m, "labeled": share, "accuracy": base + 0.02 * share - 0.1}
                     for m in ("stdp", "k-modes")
                     for share in (0.01, 0.1, 1.0)
                 ),

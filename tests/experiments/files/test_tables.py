@@ -270,8 +270,8 @@ def test_figures_are_means_over_folds() -> None:
         row | {"model": "snn", "fold": 1, "accuracy": 0.9, "silent": 0.2},
         row | {"model": "logistic", "accuracy": 0.7},
         row | {"model": "logistic", "fold": 1, "accuracy": 0.8},
-        row | {"model": "k-modes", "accuracy": 0.6, "labelled": 1.0},
-        row | {"model": "k-modes", "accuracy": 0.2, "labelled": 0.01},
+        row | {"model": "k-modes", "accuracy": 0.6, "labeled": 1.0},
+        row | {"model": "k-modes", "accuracy": 0.2, "labeled": 0.01},
         *(
             row
             | {"model": "memristive", "seconds": DAY, "compensated": c, "accuracy": a, "ideal": 0.8}
@@ -428,7 +428,7 @@ def test_a_fold_is_one_value_in_the_report() -> None:
 
 def test_the_report_draws_the_readout_that_it_describes() -> None:
     rows: list[Record] = [
-        {"model": model, "labelled": 1.0, "accuracy": 0.8} for model in ("stdp", "stdp-first")
+        {"model": model, "labeled": 1.0, "accuracy": 0.8} for model in ("stdp", "stdp-first")
     ]
     assert few_labels(page(rows[0])) is None
     panel = few_labels(page(rows[1]))

@@ -20,7 +20,7 @@ from plastorch.experiments.fstdp.streams import (
 )
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import from_raster
-from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_counts
+from plastorch.spiking.fatigue.covariance import normalized_covariance, spike_counts
 
 
 def random(seed: int = 0) -> torch.Generator:
@@ -39,7 +39,7 @@ def test_members_are_where_they_should_be_and_rates_hint_at_nothing(place, slow:
         assert float(counts[group].sum()) == pytest.approx(
             expected, abs=5 * sqrt(shared * expected)
         )
-    sums = normalised_covariance(spike_counts(stream.events, 200, 1e-3, 20.0)).sum(1)
+    sums = normalized_covariance(spike_counts(stream.events, 200, 1e-3, 20.0)).sum(1)
     assert area_under_roc(sums, stream.members) > 0.99
 
 

@@ -21,7 +21,7 @@ from plastorch.experiments.fstdp.stations import Reference, learn, mean_distance
 from plastorch.experiments.fstdp.weather import FstdpWeatherConfig, measure
 from plastorch.experiments.fstdp.weather_claims import claims, metrics
 from plastorch.experiments.registry import find, resolved
-from plastorch.spiking.fatigue.covariance import normalised_covariance
+from plastorch.spiking.fatigue.covariance import normalized_covariance
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
 
 CONFIG = FstdpWeatherConfig(pairs=2)
@@ -144,7 +144,7 @@ def test_clusters_are_of_stations_that_rain_together() -> None:
     assert len(found.clusters) == 1 and found.clusters[0].nonzero()[:, 0].tolist() == list(
         range(12)
     )
-    torch.testing.assert_close(found.covariance, normalised_covariance(rain.double()))
+    torch.testing.assert_close(found.covariance, normalized_covariance(rain.double()))
 
 
 def test_an_hour_is_a_step_of_ten_milliseconds() -> None:

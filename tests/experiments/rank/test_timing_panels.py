@@ -70,8 +70,8 @@ def test_histograms_add_up_to_what_crossed() -> None:
     assert axes.get_title(loc="left") == "last step, 20 % without crossing"
     heights = [bar.get_height() for bar in axes.patches]
     assert sum(heights) == pytest.approx(80) and max(heights) == pytest.approx(60)
-    centres = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
-    assert centres[:4] == pytest.approx([25, 35, 45, 55])
+    centers = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
+    assert centers[:4] == pytest.approx([25, 35, 45, 55])
 
 
 def test_nothing_crosses() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from plastorch.engine.device import generator
 from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
-from plastorch.hebbian.rule import normalise
+from plastorch.hebbian.rule import normalize
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
 
@@ -58,7 +58,7 @@ def test_update_is_ours_and_the_sum_over_samples(net: SoftHebbNet, images: Tenso
         padded, u = peer_block.respond(theirs)
         delta = peer_block.delta(padded, u)
         step = block.conv.learn(block.norm(ours))
-        torch.testing.assert_close(delta, normalise(step.updates["weight"]), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(delta, normalize(step.updates["weight"]), rtol=1e-6, atol=1e-8)
         slow = scaled_sum_over_samples(padded, block.conv.weight, block.spec.inverse_temperature)
         torch.testing.assert_close(delta, slow, rtol=1e-9, atol=1e-10)
         theirs, ours = peer_block.activate(u), block.activate(step.output)

@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: 
 def test_the_preset_best_takes_the_place_of_defaults() -> None:
     best = Cifar10Config(preset="best")
     assert (best.width, best.readout_from, best.precision) == ("4x", "all", "bf16")
-    assert best.on_off and best.mirrored and best.centred
+    assert best.on_off and best.mirrored and best.centered
     assert (best.depth, best.unsupervised_epochs) == (3, 1)
     assert Cifar10Config(preset="best", width="half") == replace(best, width="half")
     assert Cifar10Config(**asdict(best)) == best  # as a resumed run reads it
@@ -136,7 +136,7 @@ def test_the_preset_best_has_a_claim_of_its_own(
         ("--validation", "0.3"),
         ("--readout-from", "all", "--on-off"),
         ("--preset", "best"),
-        ("--centred",),
+        ("--centered",),
     ],
     ids=" ".join,
 )
@@ -248,7 +248,7 @@ def test_cifar100_has_a_hundred_classes(cifar_root: Path, tmp_path: Path) -> Non
     assert result["claims"][0]["target"] == 0.43
 
 
-def test_stl10_learns_from_its_unlabelled_images_with_augmented_readout(
+def test_stl10_learns_from_its_unlabeled_images_with_augmented_readout(
     stl10_root: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "runs"
@@ -308,10 +308,10 @@ def test_settings_that_do_not_go_together() -> None:
     both = "rule is 'backprop'; expected another, or readout_from and mirrored at the default"
     with pytest.raises(InputError, match=both):
         Cifar10Config(rule="backprop", mirrored=True, readout_from="all")
-    for changed in ("on_off", "centred", "standardised", "renewed_views"):
+    for changed in ("on_off", "centered", "standardized", "renewed_views"):
         with pytest.raises(InputError, match=f"expected another, or {changed} at the default"):
             MnistConfig(rule="backprop", **{changed: True})
-    for changed in ("centred", "standardised"):
+    for changed in ("centered", "standardized"):
         with pytest.raises(InputError, match=f"{changed} is True; expected False for stl10"):
             Stl10Config(**{changed: True})
     for config in (Cifar10Config, Stl10Config, partial(MnistConfig, dataset="fashion-mnist")):

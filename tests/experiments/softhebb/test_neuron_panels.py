@@ -46,7 +46,7 @@ def test_fields_have_an_image_per_layer_as_wide_as_the_page(theme):
     to_png(figure, dpi=50)
 
 
-def test_fields_that_hold_nan_and_grey_ones_can_be_drawn():
+def test_fields_that_hold_nan_and_gray_ones_can_be_drawn():
     pictures = images(2, 5, channels=1)
     pictures[1] = np.nan
     picture = draw_fields({1: pictures}).axes[0].images[0].get_array()
@@ -76,7 +76,7 @@ def test_the_embedding_has_a_mark_per_class_and_their_names(theme):
     for index, collection in enumerate(axes.collections):
         np.testing.assert_allclose(collection.get_offsets(), points[labels == index])
     looks = {(tuple(c.get_facecolor()[0]), len(c.get_paths()[0])) for c in axes.collections}
-    assert len({colour for colour, _ in looks}) == 10
+    assert len({color for color, _ in looks}) == 10
     assert [text.get_text() for text in axes.get_legend().get_texts()] == CLASSES
     box = axes.get_legend().get_window_extent().transformed(figure.transFigure.inverted())
     assert box.x0 >= 0 and box.x1 <= 1 and box.y1 <= 1

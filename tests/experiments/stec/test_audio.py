@@ -20,7 +20,7 @@ from plastorch.experiments.stec.audio import (
     audio_study,
     measure,
     read_clips,
-    standardised,
+    standardized,
 )
 from plastorch.experiments.stec.panels import panels
 from plastorch.report.load import load_run
@@ -118,7 +118,7 @@ def test_whole_clips_are_heard_as_views_that_change_nothing() -> None:
         time_mask_length=none, band_mask_length=none,
     )  # fmt: skip
     torch.testing.assert_close(
-        standardised(clips), AUDIO.apply(clips, actions), rtol=1e-3, atol=1e-3
+        standardized(clips), AUDIO.apply(clips, actions), rtol=1e-3, atol=1e-3
     )
 
 

@@ -13,7 +13,7 @@ from plastorch.experiments.stec.bench import (
     Pictures,
     Sounds,
     clip_by_clip,
-    colours_agree,
+    colors_agree,
     measure,
     random_images,
     torchvision_views,
@@ -59,11 +59,11 @@ def test_sounds_one_by_one_have_the_same_law() -> None:
 
 def test_a_difference_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     images = random_images(8, 24)
-    assert colours_agree(images, TINY[0].views)
+    assert colors_agree(images, TINY[0].views)
     apply = ImageViews.apply
 
     def redder(views: ImageViews, images: torch.Tensor, actions: ImageActions) -> torch.Tensor:
         return apply(views, images, actions._replace(hue=actions.hue + 0.05))
 
     monkeypatch.setattr(ImageViews, "apply", redder)
-    assert not colours_agree(images, TINY[0].views)
+    assert not colors_agree(images, TINY[0].views)

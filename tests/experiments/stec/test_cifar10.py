@@ -1,4 +1,4 @@
-"""Efference copies on small colour images: whole runs, pairing, a restart, and bad settings."""
+"""Efference copies on small color images: whole runs, pairing, a restart, and bad settings."""
 
 import pickle
 from collections.abc import Callable
@@ -183,7 +183,7 @@ def test_a_resnet_has_a_width_of_its_own() -> None:
     assert StecCifar10Config(encoder="resnet18").width == 64 and StecCifar10Config().width == 32
 
 
-def test_the_form_of_the_authors_is_learnt_one_way() -> None:
+def test_the_form_of_the_authors_is_learned_one_way() -> None:
     assert not replace(SMALL, copy="compatible").training(40, 1).reverse
     assert SMALL.training(40, 1).reverse
 
@@ -296,7 +296,7 @@ def test_factors_that_never_change_are_not_told(tmp_path: Path) -> None:
     result = measure(replace(SMALL, copy="full"), session(tmp_path / "run"))
     told_of = {name for name in result["metrics"] if name.startswith("simclr_stec_found_")}
     assert "simclr_stec_found_hue_accuracy" in told_of
-    assert not any("blur" in name or "solarised" in name for name in told_of)
+    assert not any("blur" in name or "solarized" in name for name in told_of)
 
 
 def test_the_paper_is_a_preset_that_single_settings_override() -> None:

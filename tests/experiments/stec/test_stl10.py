@@ -32,7 +32,7 @@ def session(path: Path) -> Session:
 
 @pytest.fixture(autouse=True)
 def root(own_cache: Path, no_root: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The default data root with 20 + 20 labelled and 30 unlabelled images."""
+    """The default data root with 20 + 20 labeled and 30 unlabeled images."""
     root = own_cache / "plastorch" / "data"
     folder = root / "stl10_binary"
     folder.mkdir(parents=True)

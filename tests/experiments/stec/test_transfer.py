@@ -10,11 +10,11 @@ from plastorch.experiments.stec.transfer import Amounts, make_scenery, tried
 AMOUNTS = Amounts((30, 12), (6, 4), 1, 1)
 
 
-def colours() -> ImageSet:
+def colors() -> ImageSet:
     """Backgrounds: dark ones to learn from, bright ones to be tested on."""
-    dark, bright = (torch.full((2, 3, 8, 8), grey, dtype=torch.uint8) for grey in (20, 220))
+    dark, bright = (torch.full((2, 3, 8, 8), gray, dtype=torch.uint8) for gray in (20, 220))
     labels = torch.tensor([0, 1])
-    return ImageSet("greys", dark, labels, bright, labels, ("a", "b"), "made up", "")
+    return ImageSet("grays", dark, labels, bright, labels, ("a", "b"), "made up", "")
 
 
 def bars() -> ImageSet:
@@ -26,12 +26,12 @@ def bars() -> ImageSet:
 
 
 def test_tests_are_of_test_images_and_glyphs() -> None:
-    scenery = make_scenery(colours(), bars(), 40, AMOUNTS, (0,))
+    scenery = make_scenery(colors(), bars(), 40, AMOUNTS, (0,))
     for of, counts in ((scenery.places, AMOUNTS.places), (scenery.scenes, AMOUNTS.scenes)):
         assert [len(part) for part in of] == list(counts)
-        for part, grey, upright in zip(of, (20, 220), (True, False), strict=True):
+        for part, gray, upright in zip(of, (20, 220), (True, False), strict=True):
             ground = part.images.permute(0, 2, 3, 1)[part.instances == 0]
-            assert set(ground.flatten().tolist()) == {grey}
+            assert set(ground.flatten().tolist()) == {gray}
             width, height = (part.boxes[:, 2:] - part.boxes[:, :2]).T
             assert bool((height > width if upright else width > height).all())
     assert bool((scenery.places[0].counts == 1).all()) and bool(
@@ -41,7 +41,7 @@ def test_tests_are_of_test_images_and_glyphs() -> None:
 
 def test_a_path_means_the_same_scenes() -> None:
     one, same, other = (
-        make_scenery(colours(), bars(), 40, AMOUNTS, (0, seed)) for seed in (1, 1, 2)
+        make_scenery(colors(), bars(), 40, AMOUNTS, (0, seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(one.scenes[0].images, same.scenes[0].images)
     assert not torch.equal(one.scenes[0].images, other.scenes[0].images)
@@ -52,7 +52,7 @@ def test_encoders_are_left_as_they_are_and_trials_repeat() -> None:
     torch.manual_seed(0)
     encoder = small_resnet(2)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    scenery = make_scenery(colours(), bars(), 40, AMOUNTS, (0,))
+    scenery = make_scenery(colors(), bars(), 40, AMOUNTS, (0,))
     state = torch.get_rng_state()
     first, second = (tried(encoder, scenery, AMOUNTS, (3,)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state) and first == second
@@ -62,7 +62,7 @@ def test_encoders_are_left_as_they_are_and_trials_repeat() -> None:
 
 
 class Places(torch.nn.Module):
-    """Maps whose means are the centres of what is brighter than the background."""
+    """Maps whose means are the centers of what is brighter than the background."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         ground = images[:, :, :1, :1]
@@ -79,6 +79,6 @@ def test_an_encoder_that_knows_places_finds_them() -> None:
             super().__init__(Places(), 4)
             self.scale = torch.nn.Parameter(torch.ones(()))
 
-    scenery = make_scenery(colours(), bars(), 40, AMOUNTS._replace(places=(200, 50)), (0,))
+    scenery = make_scenery(colors(), bars(), 40, AMOUNTS._replace(places=(200, 50)), (0,))
     found = tried(Seer(), scenery, AMOUNTS, (0,))
     assert float(found["place_r2"]) > 0.95 and float(found["size_r2"]) < 0.5

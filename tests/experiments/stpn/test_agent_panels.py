@@ -56,7 +56,7 @@ def test_states_of_all_neurons_and_synapses() -> None:
         assert np.allclose(energy.lines[0].get_ydata(), INSIDE["energy"])
 
 
-def test_frames_are_grey_and_in_order() -> None:
+def test_frames_are_gray_and_in_order() -> None:
     frames = np.stack([np.full((84, 84), 20 * i, np.uint8) for i in range(7)])
     picture = draw_frames(frames).axes[0].images[0].get_array()
     assert [round(255 * picture[0, i * 86, 0]) for i in range(5)] == [0, 20, 40, 60, 80]

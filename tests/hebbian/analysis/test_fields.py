@@ -88,8 +88,8 @@ def test_smooth_fields_are_smooth_and_drive_their_neurons() -> None:
     assert fields.min() >= 0 and fields.max() <= 1
     with torch.no_grad():
         response = unpadded_response(net, fields, 3)[:, :, 0, 0]
-        grey = unpadded_response(net, torch.full_like(fields[:1], 0.5), 3)[0, :, 0, 0]
-    assert (response.diagonal() > grey).all()
+        gray = unpadded_response(net, torch.full_like(fields[:1], 0.5), 3)[0, :, 0, 0]
+    assert (response.diagonal() > gray).all()
     assert (response.argmax(dim=0) == torch.arange(9)).double().mean() > 0.5
     sharp = smooth_receptive_fields(net, 3, neurons, blur=0.01)
     assert fields.diff(dim=3).square().sum() < 0.5 * sharp.diff(dim=3).square().sum()
@@ -107,7 +107,7 @@ def test_the_blur_is_a_gaussian() -> None:
     torch.testing.assert_close(_blurred(image, 1.0)[0, 0], bell[:, None] * bell)
 
 
-def test_fields_are_sought_among_images_not_among_standardised_inputs() -> None:
+def test_fields_are_sought_among_images_not_among_standardized_inputs() -> None:
     """A first layer's response is linear: the first step finds its kernel per unit of a pixel."""
     spec = replace(used_net().spec, pixel_mean=(0.5, 0.4, 0.3), pixel_std=(0.2, 0.2, 0.1))
     net = SoftHebbNet(spec, 3, 32, 4, torch.Generator().manual_seed(1)).double().eval()

@@ -16,7 +16,7 @@ def net() -> SoftHebbNet:
 
 
 def patterns(kernels: torch.Tensor) -> list[float]:
-    """1 - C: squared differences of neighbours against those of all pixels, number by number."""
+    """1 - C: squared differences of neighbors against those of all pixels, number by number."""
     found = []
     for kernel in kernels.double().numpy():
         channels, height, width = kernel.shape
@@ -59,11 +59,11 @@ def test_structure_is_that_of_a_loop_and_ignores_scale() -> None:
     torch.testing.assert_close(structure(25 * kernels), structure(kernels))
 
 
-def test_edges_and_colours_come_before_noise() -> None:
+def test_edges_and_colors_come_before_noise() -> None:
     torch.manual_seed(0)
     kernels = 9 * torch.randn(6, 3, 5, 5)
     kernels[2] = torch.linspace(-0.1, 0.1, 5)  # from left to right
-    kernels[4] = torch.tensor([0.1, -0.1, 0.0]).view(3, 1, 1)  # one colour
+    kernels[4] = torch.tensor([0.1, -0.1, 0.0]).view(3, 1, 1)  # one color
     assert set(structure(kernels).argsort(descending=True)[:2].tolist()) == {2, 4}
 
 

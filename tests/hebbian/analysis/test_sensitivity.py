@@ -8,21 +8,21 @@ import torch
 
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import preset
-from plastorch.hebbian.analysis.sensitivity import SWEPT, LabelledImages, Sweep
+from plastorch.hebbian.analysis.sensitivity import SWEPT, LabeledImages, Sweep
 from plastorch.hebbian.networks import blocks_of
 
 SPEC = preset("cifar10", 2, "quarter")
 
 
 @pytest.fixture(scope="module")
-def data() -> LabelledImages:
+def data() -> LabeledImages:
     """Bright and dark halves: two classes that any network can tell."""
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 100, (80, 3, 16, 16), generator=random)
     labels = torch.arange(80) % 2
     images[labels == 1, :, :8] += 150
     images = images.to(torch.uint8)
-    return LabelledImages(images[:60], labels[:60], images[60:], labels[60:], 2)
+    return LabeledImages(images[:60], labels[:60], images[60:], labels[60:], 2)
 
 
 def swept(*arguments: Any) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def swept(*arguments: Any) -> list[dict[str, Any]]:
     return [record for _ in range(sweep.total) for record in sweep.step()]
 
 
-def test_a_record_per_rule_value_and_seed(data: LabelledImages) -> None:
+def test_a_record_per_rule_value_and_seed(data: LabeledImages) -> None:
     records = swept("temperature", SPEC, data, [0.1, 1.0], ["softkrotov", "soft"], [0, 3])
     points = [(r["competition"], r["temperature"], r["seed"]) for r in records]
     assert points == [
@@ -44,13 +44,13 @@ def test_a_record_per_rule_value_and_seed(data: LabelledImages) -> None:
     assert max(r["test_accuracy"] for r in records) > 0.9
 
 
-def test_the_lowest_temperatures_are_hard(data: LabelledImages) -> None:
+def test_the_lowest_temperatures_are_hard(data: LabeledImages) -> None:
     cold, hard = (swept("temperature", SPEC, data, [1e-9], [r])[0] for r in ("soft", "hard"))
     assert cold["test_accuracy"] == hard["test_accuracy"]
     assert cold["r1_share"] == hard["r1_share"]
 
 
-def test_the_setting_holds_in_all_blocks(data: LabelledImages) -> None:
+def test_the_setting_holds_in_all_blocks(data: LabeledImages) -> None:
     warm = Sweep("temperature", SPEC, data, [4.0])._network("soft", 4.0, 0)
     assert [block.conv.inverse_temperature for block in blocks_of(warm)] == [0.25, 0.25]
     assert [block.conv.competition for block in blocks_of(warm)] == ["soft", "soft"]
@@ -59,7 +59,7 @@ def test_the_setting_holds_in_all_blocks(data: LabelledImages) -> None:
         assert float(block.conv.radius().square().mean()) == pytest.approx(9, rel=0.25)
 
 
-def test_a_sweep_goes_on_where_it_stopped(data: LabelledImages) -> None:
+def test_a_sweep_goes_on_where_it_stopped(data: LabeledImages) -> None:
     whole = swept("radius", SPEC, data, [0.5, 2.0], ["soft"])
     rest = Sweep("radius", SPEC, data, [0.5, 2.0], ["soft"])
     rest.position = 1
@@ -73,14 +73,14 @@ def test_the_papers_radii() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, float("nan")])
-def test_values_that_are_not_positive_are_refused(data: LabelledImages, value: float) -> None:
+def test_values_that_are_not_positive_are_refused(data: LabeledImages, value: float) -> None:
     with pytest.raises(InputError, match=f"temperature is {value}; expected more than 0"):
         Sweep("temperature", SPEC, data, [1.0, value])
     with pytest.raises(InputError, match=f"radius is {value}; expected more than 0"):
         Sweep("radius", SPEC, data, [value])
 
 
-def test_nothing_to_sweep_is_refused(data: LabelledImages) -> None:
+def test_nothing_to_sweep_is_refused(data: LabeledImages) -> None:
     with pytest.raises(InputError, match="points is 0"):
         Sweep("temperature", SPEC, data, [])
 
@@ -94,6 +94,6 @@ def test_nothing_to_sweep_is_refused(data: LabelledImages) -> None:
         ({"test_labels": torch.full((20,), 2)}, r"labels lie in 2\.\.2; expected 0\.\.1"),
     ],
 )
-def test_bad_images_are_named(data: LabelledImages, change: dict[str, Any], message: str) -> None:
+def test_bad_images_are_named(data: LabeledImages, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(data, **change)

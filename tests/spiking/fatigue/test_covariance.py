@@ -1,4 +1,4 @@
-"""Normalised covariances and clusters: naive loops, the generator's theory, and bad input."""
+"""Normalized covariances and clusters: naive loops, the generator's theory, and bad input."""
 
 from math import sqrt
 
@@ -14,7 +14,7 @@ from plastorch.spiking.events import Events, from_raster
 from plastorch.spiking.fatigue.covariance import (
     chance_level,
     connected,
-    normalised_covariance,
+    normalized_covariance,
     spike_counts,
 )
 
@@ -33,7 +33,7 @@ def test_matrix_is_that_of_the_definition() -> None:
     rng = np.random.default_rng(1)
     counts = rng.poisson(0.7, (50, 5)).astype(float)
     counts[:, 3] = 0
-    found = normalised_covariance(torch.from_numpy(counts)).numpy()
+    found = normalized_covariance(torch.from_numpy(counts)).numpy()
     for i in range(5):
         for j in range(5):
             x, y = counts[:, i], counts[:, j]
@@ -49,7 +49,7 @@ def test_correlated_processes_have_what_their_rates_and_correlation_say(correlat
     for seed in range(4):
         generator = torch.Generator().manual_seed(seed)
         events = correlated(rates, correlation, members, duration, generator=generator)
-        runs.append(normalised_covariance(spike_counts(events, 5, 1e-3, duration)))
+        runs.append(normalized_covariance(spike_counts(events, 5, 1e-3, duration)))
     found = torch.stack(runs)
     p = (rates * 1e-3).double()
     for i in range(5):
@@ -64,11 +64,11 @@ def test_chance_level_leaves_the_share_of_independent_pairs_that_it_should() -> 
     random = torch.Generator().manual_seed(0)
     counts = (torch.rand(2000, 60, generator=random) < 0.05).double()
     level = chance_level(counts, random, quantile=0.95)
-    pairs = normalised_covariance(counts)[tuple(torch.triu_indices(60, 60, 1))]
+    pairs = normalized_covariance(counts)[tuple(torch.triu_indices(60, 60, 1))]
     assert 0.02 < float((pairs > level).double().mean()) < 0.08
     together = counts.clone()
     together[:, 1] = together[:, 0]
-    assert float(normalised_covariance(together)[0, 1]) > chance_level(together, random, 1.0)
+    assert float(normalized_covariance(together)[0, 1]) > chance_level(together, random, 1.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))

@@ -271,8 +271,8 @@ def test_weights_are_noisy_in_the_last_third_of_the_epochs_only(
     before = [net.hidden_weight.detach().clone(), net.output_weight.detach().clone()]
     seen: list[list[float]] = []
 
-    def look(network: PatternNetwork, optimiser: torch.optim.Optimizer, *_: Any) -> int:
-        optimiser.step()  # without a gradient it changes nothing
+    def look(network: PatternNetwork, optimizer: torch.optim.Optimizer, *_: Any) -> int:
+        optimizer.step()  # without a gradient it changes nothing
         pairs = zip((network.hidden_weight, network.output_weight), before, strict=True)
         seen.append([float((now - was).std() / was.abs().max()) for now, was in pairs])
         return 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.experiments.ststdp.theory import recognised
+from plastorch.experiments.ststdp.theory import recognized
 from plastorch.spiking.shortterm.environment import (
     World,
     conditional,
@@ -88,8 +88,8 @@ def test_the_environments_time_constant_is_the_best() -> None:
 
 
 @pytest.mark.parametrize("tau", [5.0, 40.0, 200.0])
-def test_objects_are_recognised_better_than_by_static_weights(tau: float) -> None:
-    (record,) = recognised(tau, 6000, (0,))
+def test_objects_are_recognized_better_than_by_static_weights(tau: float) -> None:
+    (record,) = recognized(tau, 6000, (0,))
     assert float(record["short_term"]) >= float(record["static"]) + 0.05
     assert float(record["static"]) == pytest.approx(0.8, abs=0.04)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.spiking.shortterm.baselines import Classify, Digits, recognise, smoothed
+from plastorch.spiking.shortterm.baselines import Classify, Digits, recognize, smoothed
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     ShortTermState,
@@ -194,7 +194,7 @@ def test_known_objects_are_updated_alone() -> None:
     torch.testing.assert_close(state.F[0, 1], 0.6 * (x[0] - weight[1]))
 
 
-def test_module_normalises_and_takes_states() -> None:
+def test_module_normalizes_and_takes_states() -> None:
     net = ShortTermWTA(6, 4, ShortTerm(kappa=30.0)).double()
     net.weight.copy_(inputs(14, 4, 6))
     x = 255 * torch.rand(12, 2, 6, generator=generator(15)).double()
@@ -278,7 +278,7 @@ def test_bad_inputs() -> None:
 
 class EightByEight:
     """The benchmark in small: 1,200 digits of 8 x 8 pixels to learn from, 597 to test, and the
-    centres of clusters as weights."""
+    centers of clusters as weights."""
 
     def __init__(self) -> None:
         digits = load_digits()
@@ -306,7 +306,7 @@ class EightByEight:
 
     def accuracy(self, constants: ShortTerm, transforms: Transforms) -> tuple[float, float]:
         """Of all frames and of the middle half."""
-        return accuracies(recognise(self.classify(constants), self.test, transforms, 20, (0,)))
+        return accuracies(recognize(self.classify(constants), self.test, transforms, 20, (0,)))
 
 
 def accuracies(right: Tensor) -> tuple[float, float]:
@@ -337,7 +337,7 @@ ACCUMULATING = ShortTerm(80.0, 0.3, 4.0, update="accumulate")
         (ShortTerm(40.0, 2.0 * math.exp(0.5), 2.0, site="neuron"), (0.720, 0.554), 0.06),
     ],
 )
-def test_occluded_digits_are_recognised_as_by_the_reference(
+def test_occluded_digits_are_recognized_as_by_the_reference(
     digits: EightByEight, constants: ShortTerm, reference: tuple[float, float], tolerance: float
 ) -> None:
     """Its test streams showed some hundred digits: standard errors of one to two points."""
@@ -363,7 +363,7 @@ def test_averaging_over_time_gains_less_than_tracking(digits: EightByEight) -> N
         return shares.clamp(min=1e-30).log(), state
 
     for tau in (2.0, 8.0, 32.0):
-        right = recognise(smoothed(logits, tau), digits.test, TRANSFORMS["occlusion"], 20, (0,))
+        right = recognize(smoothed(logits, tau), digits.test, TRANSFORMS["occlusion"], 20, (0,))
         assert (
             accuracies(right)[0] < digits.accuracy(ACCUMULATING, TRANSFORMS["occlusion"])[0] - 0.15
         )

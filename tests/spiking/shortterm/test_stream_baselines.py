@@ -18,7 +18,7 @@ from plastorch.spiking.shortterm.baselines import (
     cnn,
     mlp,
     nearest,
-    recognise,
+    recognize,
     shown,
     smoothed,
 )
@@ -134,7 +134,7 @@ def test_recognition_is_scored_frame_by_frame(digits: Digits) -> None:
         scores[..., 2] = 1
         return scores, (state or 0) + 1
 
-    right = recognise(two, digits, QUICK, 4, (5,))
+    right = recognize(two, digits, QUICK, 4, (5,))
     labels = torch.stack([labels for _, labels in shown(digits, QUICK, 4, (5,))])
     assert torch.equal(right, (labels == 2).unsqueeze(1).expand(-1, 4, -1))
     assert calls == [None, *range(1, 10)]
@@ -156,7 +156,7 @@ def test_average_forgets_exponentially() -> None:
 def test_nearest_digits_vote() -> None:
     images, labels = torch.rand(30, 4, 4, generator=generator(1)), torch.arange(30) % 3
     x = torch.rand(5, 2, 16, generator=generator(2))
-    scores, _ = nearest(Digits(images, labels), 3, neighbours=7)(x, None)
+    scores, _ = nearest(Digits(images, labels), 3, neighbors=7)(x, None)
     for t in range(5):
         for s in range(2):
             angles = F.cosine_similarity(images.flatten(1), x[t, s], dim=1)

@@ -23,8 +23,8 @@ from plastorch.engine.output import writing
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
-_GREY = ("1", "L", "LA")
-_COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
+_GRAY = ("1", "L", "LA")
+_COLOR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 _BLOCK = 4096  # images handed to the threads at a time
 MOST_PIXELS = 1 << 26
 """Largest number of pixels of an image; a small file can claim to hold more than the memory."""
@@ -49,7 +49,7 @@ def read_parts(
     train: Tree,
     test: Tree,
     side: int | None = None,
-    colour: bool | None = None,
+    color: bool | None = None,
     notice: str = "",
 ) -> ImageSet:
     """Reads training and test images as an image set.
@@ -62,7 +62,7 @@ def read_parts(
         test: test images, of the same classes.
         side: side in pixels to which images are squashed (antialiased bilinear, as torchvision's
             ``Resize``); None keeps their size, which must then be the same.
-        colour: True for 3 channels, False for 1, None for those of the first image.
+        color: True for 3 channels, False for 1, None for those of the first image.
         notice: notice of the set.
 
     Returns:
@@ -71,10 +71,10 @@ def read_parts(
     Raises:
         InputError: an image can't be decoded, or sizes differ.
     """
-    if colour is None:
+    if color is None:
         with _opened(train.files[0]) as image:
-            colour = image.mode not in _GREY
-    cache = _decoded(train, test, side, colour)
+            color = image.mode not in _GRAY
+    cache = _decoded(train, test, side, color)
     try:
         train_images, test_images = (_mapped_array(cache / f"{p}.npy") for p in ("train", "test"))
         aspect = torch.from_numpy(np.load(cache / "aspect.npy"))
@@ -95,15 +95,15 @@ def read_parts(
     )
 
 
-def _decoded(train: Tree, test: Tree, side: int | None, colour: bool) -> Path:
+def _decoded(train: Tree, test: Tree, side: int | None, color: bool) -> Path:
     """Returns the cache folder of these files in this form, filled first if it is missing."""
     home = cache_root() / "decoded"
-    final = home / _key(train, test, side, colour)
+    final = home / _key(train, test, side, color)
     if final.is_dir():
         return final
     with _opened(train.files[0]) as image:
         width, height = image.size if side is None else (side, side)
-    shape = (3 if colour else 1, height, width)
+    shape = (3 if color else 1, height, width)
     home.mkdir(parents=True, exist_ok=True)
     needed = (len(train.files) + len(test.files)) * shape[0] * height * width
     if needed > (free := shutil.disk_usage(home).free):
@@ -140,7 +140,7 @@ def _decode_part(
 
     def decode(index: int) -> None:
         file = tree.files[index]
-        pixels, aspect[index] = _pixels(file, side, colour=shape[0] == 3)
+        pixels, aspect[index] = _pixels(file, side, color=shape[0] == 3)
         if pixels.shape != shape:
             raise InputError(
                 f"{file}: {pixels.shape[2]}x{pixels.shape[1]} pixels, but {first} has "
@@ -158,23 +158,23 @@ def _decode_part(
 
 
 def _pixels(
-    file: Path, side: int | None, colour: bool
+    file: Path, side: int | None, color: bool
 ) -> tuple["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", float]:
     """Returns one image as uint8 [C, H, W], and its original width / height."""
     with _opened(file) as image:
-        if image.mode not in _GREY + _COLOUR:
-            raise InputError(f"{file}: pixel format {image.mode} found; expected 8-bit grey or RGB")
+        if image.mode not in _GRAY + _COLOR:
+            raise InputError(f"{file}: pixel format {image.mode} found; expected 8-bit gray or RGB")
         aspect = image.width / image.height
         try:
             if image.mode == "P":  # straight to RGB, a palette with transparency gives a warning
                 image = image.convert("RGBA")
-            image = image.convert("RGB" if colour else "L")
+            image = image.convert("RGB" if color else "L")
         except Exception as error:  # Pillow's decoders raise many kinds
             raise InputError(f"{file}: cannot be decoded ({error}); expected an image") from error
         if side is not None:
             image = image.resize((side, side), Image.Resampling.BILINEAR)
         pixels = np.asarray(image)
-    return (pixels.transpose(2, 0, 1) if colour else pixels[None]), aspect
+    return (pixels.transpose(2, 0, 1) if color else pixels[None]), aspect
 
 
 def _opened(file: Path) -> Image.Image:
@@ -196,9 +196,9 @@ def _mapped_array(file: Path) -> Tensor:
     return mapped_bytes(file)[header.offset :].view(header.shape)
 
 
-def _key(train: Tree, test: Tree, side: int | None, colour: bool) -> str:
+def _key(train: Tree, test: Tree, side: int | None, color: bool) -> str:
     """Returns a cache key that changes with any file's name, size or time."""
-    digest = hashlib.sha256(json.dumps([1, side, colour]).encode())
+    digest = hashlib.sha256(json.dumps([1, side, color]).encode())
     for file in train.files + test.files:
         try:
             status = file.stat()

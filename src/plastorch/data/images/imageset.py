@@ -23,7 +23,7 @@ class ImageSet:
         classes: class names, by label.
         source: where the images came from, in words.
         sha256: digest of the bytes of training and test images and labels.
-        unlabelled_images: unlabeled images, uint8 [U, C, H, W], STL-10 only.
+        unlabeled_images: unlabeled images, uint8 [U, C, H, W], STL-10 only.
         notice: message for the user if this is not the full official set, else empty.
         aspect: original width / height of each training image, float32 [N], if images were
             squashed to a square; see :func:`plastorch.data.resized_crop_and_flip`.
@@ -47,7 +47,7 @@ class ImageSet:
     classes: tuple[str, ...]
     source: str
     sha256: str
-    unlabelled_images: Tensor | None = None
+    unlabeled_images: Tensor | None = None
     notice: str = ""
     aspect: Tensor | None = None
 
@@ -128,7 +128,7 @@ class ImageSet:
             torch.randperm(len(labels), generator=random)[:count]
             for labels, count in ((self.train_labels, train), (self.test_labels, test))
         )
-        unlabelled = self.unlabelled_images
+        unlabeled = self.unlabeled_images
         size = f"Smoke run on {len(rows)} training and {len(test_rows)} test images."
         return replace(
             self,
@@ -136,7 +136,7 @@ class ImageSet:
             train_labels=self.train_labels[rows],
             test_images=self.test_images[test_rows],
             test_labels=self.test_labels[test_rows],
-            unlabelled_images=None if unlabelled is None else unlabelled[:train],
+            unlabeled_images=None if unlabeled is None else unlabeled[:train],
             aspect=None if self.aspect is None else self.aspect[rows],
             notice=f"{self.notice} {size}".lstrip(),
         )

@@ -35,7 +35,7 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
     """
     if entry.layout == "tree":
         parts, side = scan_parts(folder, ("val",)), image_size or IMAGENET_SIDE
-        images = read_parts(entry.title, *parts, side, colour=True)
+        images = read_parts(entry.title, *parts, side, color=True)
         names = tuple(entry.classes.get(wnid, wnid) for wnid in images.classes)
         return replace(images, classes=names)
     if missing := missing_files(entry, folder):
@@ -81,10 +81,10 @@ def _read_stl10_set(entry: Entry, folder: Path) -> ImageSet:
         for name in entry.files[:4]
     ]
     images = _image_set(entry, folder, parts, tuple(entry.classes.values()))
-    unlabelled = folder / entry.optional[0]
-    if not unlabelled.is_file():
+    unlabeled = folder / entry.optional[0]
+    if not unlabeled.is_file():
         return images
-    return replace(images, unlabelled_images=read_stl10_images(unlabelled))
+    return replace(images, unlabeled_images=read_stl10_images(unlabeled))
 
 
 def _image_set(

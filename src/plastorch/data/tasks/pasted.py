@@ -73,9 +73,9 @@ def pasted_scenes(
     Example:
         >>> digits = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
         >>> digits[0, :, 4:24, 12:16], digits[1, :, 4:24, 6:22] = 255, 255
-        >>> grey = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
+        >>> gray = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
         >>> names, random = ("one", "zero"), torch.Generator().manual_seed(0)
-        >>> scenes = pasted_scenes(4, grey, digits, torch.arange(2), names, Pasting(), random)
+        >>> scenes = pasted_scenes(4, gray, digits, torch.arange(2), names, Pasting(), random)
         >>> scenes.images.shape, bool((scenes.counts >= 1).all())
         (torch.Size([4, 3, 64, 64]), True)
     """
@@ -86,7 +86,7 @@ def pasted_scenes(
     which = torch.randint(len(glyphs), (most, count), generator=generator)
     draws = torch.rand(4, most, count, generator=generator)
     size = pasting.least_size + (pasting.most_size - pasting.least_size) * draws[0]
-    left, top, colour = (side - size) * draws[1], (side - size) * draws[2], _hues(draws[3])
+    left, top, color = (side - size) * draws[1], (side - size) * draws[2], _hues(draws[3])
     images = torch.empty(count, 3, side, side, dtype=torch.uint8)
     instances = torch.zeros(count, side, side, dtype=torch.uint8)
     placed = torch.zeros(count, most, dtype=torch.bool)
@@ -99,7 +99,7 @@ def pasted_scenes(
             free = _free(ink, instances[rows])
             placed[rows, slot] = free
             rows = rows[free]
-            _paint(images, instances, rows, ink[free], colour[slot, rows], placed[rows].sum(dim=1))
+            _paint(images, instances, rows, ink[free], color[slot, rows], placed[rows].sum(dim=1))
     owners, slots = placed.nonzero(as_tuple=True)
     boxes = _boxes(instances[owners] == numbers_in_image(owners, count)[:, None, None])
     return Scenes(images, instances, owners, labels[which[slots, owners]], boxes, classes)
@@ -112,13 +112,13 @@ def _free(ink: Tensor, instances: Tensor) -> Tensor:
 
 
 def _paint(
-    images: Tensor, instances: Tensor, rows: Tensor, ink: Tensor, colours: Tensor, numbers: Tensor
+    images: Tensor, instances: Tensor, rows: Tensor, ink: Tensor, colors: Tensor, numbers: Tensor
 ) -> None:
     """Pastes glyphs [n, side, side] into these rows of images and instances, in place."""
     mask = ink >= INK
     number = numbers.to(torch.uint8)[:, None, None]
     instances[rows] = torch.where(mask, number, instances[rows])
-    paint = (ink[:, None] * colours[:, :, None, None]).to(torch.uint8)
+    paint = (ink[:, None] * colors[:, :, None, None]).to(torch.uint8)
     images[rows] = torch.where(mask[:, None], paint, images[rows])
 
 

@@ -42,7 +42,7 @@ PASSES = 10
 """Number of passes of stochastic gradient descent over all records, with these components."""
 ITERATIONS_OF_TREES = 100
 """Number of iterations of gradient boosting; each makes a tree per class."""
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
 
 class Model(NamedTuple):
@@ -220,11 +220,11 @@ def naive_bayes(fold: Fold) -> Model:
     return Model(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))
 
 
-def neighbours(fold: Fold) -> Model:
+def neighbors(fold: Fold) -> Model:
     """Predicts from the most similar of a sample of training records, by similarity S."""
     some = fold.some(fold.train.height, fold.references, 2)
     records, classes = fold.train[some], np.eye(len(fold.classes))[fold.train_labels[some]]
-    count = min(NEIGHBOURS, len(some))
+    count = min(NEIGHBORS, len(some))
 
     def answer() -> Answers:
         alike = similarity_matrix(fold.keys, fold.test, records)
@@ -244,6 +244,6 @@ BASELINES: dict[str, Callable[[Fold], Model | None]] = {
     "rbf-nystroem": nystroem_svm,
     "boosting": boosting,
     "naive-bayes": naive_bayes,
-    "neighbours": neighbours,
+    "neighbours": neighbors,
 }
 """Models that learn from labels and records, by name."""

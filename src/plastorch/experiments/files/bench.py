@@ -51,7 +51,7 @@ SIZES = (Size("debian_files"), Size("adult"), Size(corpus.NAME))
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the records, and the rows of the group as they are measured."""
     data: dict[str, object] = {
-        "name": "labelled metadata; 1,000,000 records are drawn from a table with replacement, or "
+        "name": "labeled metadata; 1,000,000 records are drawn from a table with replacement, or "
         "made up one by one"
     }
     return data, measure(SIZES)

@@ -19,7 +19,7 @@ from plastorch.files.similarity import similarity_matrix
 
 PER_CLASS = 10
 """Number of clusters, or output neurons, per class."""
-LABELLED = (0.01, 0.1, 1.0)
+LABELED = (0.01, 0.1, 1.0)
 """Shares of the training records whose labels are known."""
 ROUNDS = 20
 """Maximum number of rounds of each kind of clustering."""
@@ -65,17 +65,17 @@ def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Re
         "operations": found.operations,
     }
     records: list[Record] = []
-    for share, told in labelled(fold):
+    for share, told in labeled(fold):
         classes = name_clusters(found.train[told], fold.train_labels[told], count_clusters(fold))
         figures = scores(classes[tested], fold.test_labels)
-        records.append({**row(name, fold), "labelled": share, **figures, **costs})
+        records.append({**row(name, fold), "labeled": share, **figures, **costs})
     return records
 
 
-def labelled(fold: Fold) -> Iterator[tuple[float, Answers]]:
+def labeled(fold: Fold) -> Iterator[tuple[float, Answers]]:
     """Yields shares of labels, and the training records, chosen at random, that have them."""
     records = fold.train.height
-    for place, share in enumerate(LABELLED):
+    for place, share in enumerate(LABELED):
         yield share, fold.some(records, max(1, round(share * records)), 3, place)
 
 

@@ -44,10 +44,10 @@ def draw_accuracies(tables: Mapping[str, Accuracies], theme: Theme = LIGHT) -> "
     for axes, (table, models) in zip(stack, tables.items(), strict=True):
         for place, (model, values) in enumerate(models.items()):
             percent = 100 * np.asarray(values)
-            colour = theme.series[0 if model.startswith("spiking") else 1]
+            color = theme.series[0 if model.startswith("spiking") else 1]
             mark = "o" if model.startswith("spiking") else "s"
-            axes.hlines(place, percent.min(), percent.max(), color=colour, linewidth=2.5)
-            axes.plot([percent.mean()], [place], mark, color=colour, markersize=6)
+            axes.hlines(place, percent.min(), percent.max(), color=color, linewidth=2.5)
+            axes.plot([percent.mean()], [place], mark, color=color, markersize=6)
         axes.set_yticks(range(len(models)), list(models))
         axes.set_ylim(len(models) - 0.4, -0.6)
         axes.tick_params(axis="y", colors=theme.ink)
@@ -155,11 +155,11 @@ def draw_patterns(bins: Array, ends: Array, names: Sequence[str], theme: Theme =
     for axes, pattern, name in zip(stack, bins, names, strict=True):
         fires = pattern != 255
         shared = fires & (pattern == bins[0])
-        for which, colour, words in (
+        for which, color, words in (
             (shared, theme.series[0], "as in the first"),
             (fires & ~shared, theme.series[1], "at another time"),
         ):
-            axes.scatter(pattern[which], inputs[which], 5, colour, linewidths=0, label=words)
+            axes.scatter(pattern[which], inputs[which], 5, color, linewidths=0, label=words)
         axes.hlines(ends[:-1], -0.5, bins[bins != 255].max() + 0.5, theme.grid, linewidth=0.8)
         axes.set_yticks([])
         axes.grid(False)

@@ -89,7 +89,7 @@ def accuracies(run: RunData) -> Panel | None:
     folds: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for model, name in MODELS.items():
         for row in _rows(run, model, "accuracy"):
-            whole = row.get("labelled", 1) == 1
+            whole = row.get("labeled", 1) == 1
             day = (row.get("seconds", DAY), row.get("compensated", 1)) == (DAY, 1)
             if whole and day:
                 folds[plain_name(row), name][float(row["fold"])].append(float(row["accuracy"]))
@@ -206,7 +206,7 @@ def labels(run: RunData) -> Panel | None:
         ("k-modes", "k-modes"),
         ("k-medoids", "k-medoids"),
     ):
-        curves = _curves(_rows(run, model, "labelled", "accuracy"), "labelled")
+        curves = _curves(_rows(run, model, "labeled", "accuracy"), "labeled")
         if curves:
             parts[title] = curves
     if not parts:
@@ -218,9 +218,9 @@ def labels(run: RunData) -> Panel | None:
         caption="Neurons, or clusters, are found without labels, ten per class; then each gets "
         "the most frequent class of those of its training records whose labels are told. A "
         "record's neuron is the one that fires first. "
-        "Accuracy by the share of training records that are labelled, mean of all folds.",
+        "Accuracy by the share of training records that are labeled, mean of all folds.",
         alt=f"Line plots of accuracy against the share of labels for {', '.join(parts)}.",
-        draw=lambda theme: draw_curves(parts, "labelled training records", ticks, theme),
+        draw=lambda theme: draw_curves(parts, "labeled training records", ticks, theme),
     )
 
 

@@ -80,16 +80,16 @@ def regression(fold: Fold) -> Model:
     patterns, labels = fold.train_bins, torch.from_numpy(fold.train_labels)
     weight = torch.zeros(fold.neurons * BINS + 1, len(fold.classes), requires_grad=True)
     bias = torch.zeros(len(fold.classes), requires_grad=True)
-    optimiser = torch.optim.Adam([weight, bias], RATE)
+    optimizer = torch.optim.Adam([weight, bias], RATE)
     total = EPOCHS * ceil(len(patterns) / BATCH)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
     random = fold.random(7)
     for _ in range(EPOCHS):
         for index in torch.split(torch.randperm(len(patterns), generator=random), BATCH):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = F.cross_entropy(_sums(patterns[index], weight) + bias, labels[index])
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
             schedule.step()
 
     @torch.no_grad()

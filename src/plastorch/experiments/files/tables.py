@@ -115,7 +115,7 @@ def _result(
     sums = "".join(table.sha256 for table in tables.values())
     sources = {table.source for table in tables.values()}
     data = {
-        "name": "labelled metadata",
+        "name": "labeled metadata",
         "n_train": records * (config.folds - 1) // config.folds,
         "n_test": records,
         "source": "; ".join(sorted(sources)) + "; every record is tested in one fold",

@@ -92,12 +92,12 @@ def _means(name: str, rows: Sequence[Record], figures: Sequence[str]) -> dict[st
 
 def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
     """Returns figures of a model that has all labels; of clusters also with few of them."""
-    whole = [row for row in rows if row.get("labelled", 1) == 1]
+    whole = [row for row in rows if row.get("labeled", 1) == 1]
     found = _means(name, whole, FIGURES)
     if len(whole) > 1 and "accuracy" in whole[0]:
         found[f"{name}_accuracy_deviation"] = stdev(float(row["accuracy"]) for row in whole)
-    for share in sorted({float(row.get("labelled", 1)) for row in rows} - {1.0}):
-        few = [row for row in rows if row.get("labelled") == share]
+    for share in sorted({float(row.get("labeled", 1)) for row in rows} - {1.0}):
+        few = [row for row in rows if row.get("labeled") == share]
         found[f"{name}_accuracy_{100 * share:g}_percent"] = mean(float(r["accuracy"]) for r in few)
     return found
 

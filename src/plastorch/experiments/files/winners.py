@@ -7,7 +7,7 @@ from torch import Tensor
 
 from plastorch.engine.run import Record
 from plastorch.experiments.files.baselines import row, scores
-from plastorch.experiments.files.clusters import count_clusters, labelled
+from plastorch.experiments.files.clusters import count_clusters, labeled
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import OPERATION_NJ
 from plastorch.spiking.patterns.winners import PatternWinners
@@ -55,7 +55,7 @@ def unsupervised(fold: Fold) -> list[Record]:
     }
     labels = torch.from_numpy(fold.train_labels)
     records: list[Record] = []
-    for share, chosen in labelled(fold):
+    for share, chosen in labeled(fold):
         told = torch.from_numpy(chosen)
         readout = learn_orders(known[told], labels[told], neurons, classes)
         names = label_neurons(known[told, 0], labels[told], neurons, classes)
@@ -65,5 +65,5 @@ def unsupervised(fold: Fold) -> list[Record]:
         }
         for name, answer in answers.items():
             figures = scores(answer.numpy(), fold.test_labels)
-            records.append({**row(name, fold), "labelled": share, **figures, **costs})
+            records.append({**row(name, fold), "labeled": share, **figures, **costs})
     return records

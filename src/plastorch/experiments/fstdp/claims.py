@@ -233,7 +233,7 @@ def _covariance(found: dict[str, float], many: str) -> list[Row]:
         Row(
             "ranks",
             f"{GRADED}, half of the inputs correlated (c = 0.2), U r τ = 4 of the slowest: rank "
-            f"correlation of FSTDP's weights with row sums of the normalised covariance, {many}",
+            f"correlation of FSTDP's weights with row sums of the normalized covariance, {many}",
             found["graded_half_deep_rank_with_covariance"],
             "above",
             0.8,

@@ -190,7 +190,7 @@ def cost(run: RunData) -> Panel | None:
         name="cost",
         title="Cost of a simulated second",
         caption="Processor time of the event-driven layer for a simulated second, learning and "
-        "encoding included. Grey is growth in proportion; what is less steep still has costs in "
+        "encoding included. Gray is growth in proportion; what is less steep still has costs in "
         f"it that are there in any case.{told}",
         alt="Two line plots on logarithmic scales: processor time against the number of synapses, "
         f"and against the number of input spikes, beside lines of slope 1.{told}",

@@ -20,10 +20,10 @@ MAPS = {
     "weights_stdp": "weights of STDP",
     "weights_fstdp": "weights of fatiguing STDP",
     "weights_memristive": "the same, phase-change synapses",
-    "covariance_sums": "row sums of the normalised covariance",
+    "covariance_sums": "row sums of the normalized covariance",
 }
 """Arrays that are shown, and their titles."""
-CLUSTERS = "clusters of the normalised covariance"
+CLUSTERS = "clusters of the normalized covariance"
 WEST, EAST, SOUTH, NORTH = -126.0, -66.0, 24.0, 50.0
 """Bounds of the map, degrees: the contiguous states."""
 _WIDTH = 4.0
@@ -90,7 +90,7 @@ def stations(run: RunData) -> Panel | None:
     if cluster and cluster[1].dtype.kind in "iu":
         maps[CLUSTERS] = cluster[1]
         groups = len(np.unique(cluster[1][cluster[1] >= 0]))
-        told += f" There are {groups} clusters; stations in none are small grey dots."
+        told += f" There are {groups} clusters; stations in none are small gray dots."
     if not maps or not inside.any():
         return None
     return Panel(
@@ -99,7 +99,7 @@ def stations(run: RunData) -> Panel | None:
         caption=f"Weather stations where they are, north up; a station is an input, its spikes are "
         f"rain. Shown are the {number(int(inside.sum()))} of {number(len(inside))} in the "
         f"contiguous states.{told}",
-        alt=f"Maps of {number(len(inside))} weather stations, coloured by {', '.join(maps)}.",
+        alt=f"Maps of {number(len(inside))} weather stations, colored by {', '.join(maps)}.",
         draw=lambda theme: draw_map(longitude, latitude, maps, theme),
     )
 
@@ -127,8 +127,8 @@ def _clusters(axes: "Axes", x: Array, y: Array, values: Array, theme: Theme) -> 
     names, counts = np.unique(values[~alone], return_counts=True)
     for index, name in enumerate(names[np.argsort(-counts, kind="stable")]):
         here = values == name
-        marker, colour = MARKERS[index % len(MARKERS)], HUES[index % len(HUES)]
-        axes.scatter(x[here], y[here], _size(len(x)), colour, marker=marker, linewidths=0)
+        marker, color = MARKERS[index % len(MARKERS)], HUES[index % len(HUES)]
+        axes.scatter(x[here], y[here], _size(len(x)), color, marker=marker, linewidths=0)
 
 
 def _size(stations: int) -> float:

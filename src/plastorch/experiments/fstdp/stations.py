@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plastorch.engine.run import Record
 from plastorch.spiking.events import from_raster
-from plastorch.spiking.fatigue.covariance import chance_level, connected, normalised_covariance
+from plastorch.spiking.fatigue.covariance import chance_level, connected, normalized_covariance
 from plastorch.spiking.fatigue.events import run_events
 from plastorch.spiking.fatigue.rule import IDEAL, FatiguingSTDP, initial_state
 from plastorch.spiking.synapses import PhaseChangeSynapses, Synapses
@@ -83,7 +83,7 @@ class Reference(NamedTuple):
     def of(cls, rain: Tensor, random: torch.Generator) -> "Reference":
         """Returns the reference for rain, bool [T, S]; ``random`` draws its chance level."""
         counts = rain.double()
-        covariance = normalised_covariance(counts)
+        covariance = normalized_covariance(counts)
         label = connected(covariance > chance_level(counts, random, quantile=1.0))
         sizes = label.bincount()
         large = (sizes >= SMALLEST).nonzero()[:, 0]

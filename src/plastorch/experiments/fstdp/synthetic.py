@@ -36,7 +36,7 @@ from plastorch.experiments.fstdp.streams import (
 )
 from plastorch.experiments.preset_defaults import Pairs, Positive, Range, Repeats, Settings, Share
 from plastorch.spiking.events import to_raster
-from plastorch.spiking.fatigue.covariance import normalised_covariance, spike_counts
+from plastorch.spiking.fatigue.covariance import normalized_covariance, spike_counts
 from plastorch.spiking.fatigue.events import run_events, within
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
 from plastorch.spiking.fatigue.theory import mean_resource
@@ -174,7 +174,7 @@ def _stream_jobs(config: FstdpSyntheticConfig, seed: int) -> list[Job]:
         condition, names = conditions()[name]
         stream = make_stream(condition, config.duration, generator(seed, 2, place, number))
         counts = spike_counts(stream.events, INPUTS, WINDOW, config.duration)
-        sums = normalised_covariance(counts).sum(dim=1)
+        sums = normalized_covariance(counts).sum(dim=1)
         common = common_events(stream, config.duration)
         return [
             {

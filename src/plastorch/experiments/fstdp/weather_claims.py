@@ -121,10 +121,10 @@ def _station_claims(found: dict[str, float], years: int, pairs: int, claim: Any)
     for name, words in (
         (
             "rank_with_covariance",
-            "rank correlation of weights with row sums of the normalised covariance",
+            "rank correlation of weights with row sums of the normalized covariance",
         ),
         ("agreement", "adjusted Rand index with the largest of these row sums"),
-        ("covariance_inside", "mean normalised covariance between selected stations"),
+        ("covariance_inside", "mean normalized covariance between selected stations"),
         (
             "cluster",
             "share that is selected of the cluster of that covariance that is selected most",

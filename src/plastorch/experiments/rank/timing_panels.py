@@ -239,9 +239,9 @@ def draw_word(
     figure = new_figure(4.2, theme)
     above, below = new_axes(figure, theme, rows=2)
     times = clock(np.arange(len(bands)))
-    colours = LinearSegmentedColormap.from_list("shade", theme.shade)
+    colors = LinearSegmentedColormap.from_list("shade", theme.shade)
     above.grid(visible=False)
-    above.pcolormesh(times, np.arange(bands.shape[1]), bands.T, cmap=colours, shading="nearest")
+    above.pcolormesh(times, np.arange(bands.shape[1]), bands.T, cmap=colors, shading="nearest")
     above.set_yticks([])
     label(above, theme, title="loudness of each band, low ones below")
     best = probabilities.max(axis=0).argsort()[::-1][:5]

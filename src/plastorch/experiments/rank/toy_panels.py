@@ -77,10 +77,10 @@ def draw_observed(
     """
     figure = new_figure(4.0 + 0.2 * (len(curves) + len(limits)) / 2, theme)
     (axes,) = new_axes(figure, theme)
-    greys = (theme.ink, theme.muted)
-    for (name, curve), grey, dash in zip(limits.items(), greys, ("-", "--"), strict=False):
+    grays = (theme.ink, theme.muted)
+    for (name, curve), gray, dash in zip(limits.items(), grays, ("-", "--"), strict=False):
         times, right = STEPS(curve[:, 0]), 100 * curve[:, 1]
-        axes.plot(times, right, color=grey, linestyle=dash, linewidth=1.2, label=name)
+        axes.plot(times, right, color=gray, linestyle=dash, linewidth=1.2, label=name)
     for index, (name, curve) in enumerate(curves.items()):
         times, right = STEPS(curve[:, 0]), 100 * curve[:, 1]
         marker = "" if name == FIXED else "o"

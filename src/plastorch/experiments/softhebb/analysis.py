@@ -13,7 +13,7 @@ from plastorch.hebbian.analysis.embedding import embedding
 from plastorch.hebbian.analysis.fields import smooth_receptive_fields
 from plastorch.hebbian.analysis.filters import first_layer_filters, select_neurons
 from plastorch.hebbian.analysis.patches import top_patches
-from plastorch.hebbian.analysis.sensitivity import LabelledImages
+from plastorch.hebbian.analysis.sensitivity import LabeledImages
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import FeatureExtraction
 
@@ -86,12 +86,12 @@ class Analyses:
         return {"embedding": points, "embedding_labels": self.labels}
 
 
-def some_images(images: ImageSet, seed: int) -> LabelledImages:
+def some_images(images: ImageSet, seed: int) -> LabeledImages:
     """Returns a part of an image set, small enough to train many networks on."""
     random = generator(seed, 12)
     train = torch.randperm(len(images.train_labels), generator=random)[:SWEPT_IMAGES]
     test = torch.randperm(len(images.test_labels), generator=random)[: SWEPT_IMAGES // 5]
-    return LabelledImages(
+    return LabeledImages(
         images.train_images[train],
         images.train_labels[train],
         images.test_images[test],

@@ -273,9 +273,9 @@ def _readouts(nets: Networks, images: ImageSet, seed: int) -> list[Job]:
     def read_out(which: str, kind: str) -> list[Record]:
         net = cast(ShallowSoftHebb, nets.get_submodule(f"{which}.{kind}"))
         train, test = activations(net, images.train_images), activations(net, images.test_images)
-        labelled = train, images.train_labels, test, images.test_labels, len(images.classes)
-        assigned = label_assignment_accuracy(*labelled)
-        taught = teacher_clamped_accuracy(*labelled, seed=seed)
+        labeled = train, images.train_labels, test, images.test_labels, len(images.classes)
+        assigned = label_assignment_accuracy(*labeled)
+        taught = teacher_clamped_accuracy(*labeled, seed=seed)
         return [
             {"network": f"{which}-{kind}", "label_assignment": assigned, "teacher_clamped": taught}
         ]

@@ -20,7 +20,7 @@ from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
-from plastorch.hebbian.rule import normalise
+from plastorch.hebbian.rule import normalize
 from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.train import HebbianTraining
 
@@ -123,7 +123,7 @@ def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
             lead = min(lead, float(((first - second) / first.abs()).min()))
             with fast_matmul():
                 step = block.conv.learn(block.norm(ours))
-            delta = normalise(step.updates["weight"])
+            delta = normalize(step.updates["weight"])
             agree &= torch.allclose(delta, peer_block.delta(padded, u), rtol=1e-4, atol=1e-5)
             theirs, ours = peer_block.activate(u), block.activate(step.output)
         if lead > TIE:

@@ -53,8 +53,8 @@ class PeerBlock(nn.Module):
 
     def activate(self, u: Tensor) -> Tensor:
         """Applies Triangle and pooling."""
-        centred = F.relu(u - u.mean(dim=1, keepdim=True))
-        pooled: Tensor = self.pool(torch.pow(centred, self.spec.triangle_power))
+        centered = F.relu(u - u.mean(dim=1, keepdim=True))
+        pooled: Tensor = self.pool(torch.pow(centered, self.spec.triangle_power))
         return pooled
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ _OF_PHOTOS: Mapping[str, Any] = {
     "readout_from": "all",
     "on_off": True,
     "mirrored": True,
-    "centred": True,
+    "centered": True,
 }
 BEST: Mapping[Data, Mapping[str, Any]] = {
     "mnist": {
@@ -28,7 +28,7 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
         "precision": "bf16",
         "readout_from": "all",
         "on_off": True,
-        "standardised": True,
+        "standardized": True,
         "readout_learning_rate": 1e-4,
         "dropout": 0.25,
         "renewed_views": True,
@@ -40,7 +40,7 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
 """Settings found on validation splits: of digits, and of CIFAR-10 for all photos."""
 AUGMENTED = ("stl10", "imagenet", "imagenette")
 """Data sets whose labeled images are augmented anew each time that they are seen."""
-STATISTICS = ("centred", "standardised")
+STATISTICS = ("centered", "standardized")
 """Settings that need statistics of the features of the training images."""
 
 
@@ -70,9 +70,9 @@ class SoftHebbConfig(Settings):
             opposite sign.
         mirrored: the readout also learns from mirror images; its accuracy when the scores
             of a test image and of its mirror image are combined is reported separately.
-        centred: the readout learns from, and dropout drops, the deviation of features from their
+        centered: the readout learns from, and dropout drops, the deviation of features from their
             mean over the training set.
-        standardised: the same deviation in units of the features' standard deviation.
+        standardized: the same deviation in units of the features' standard deviation.
         renewed_views: the readout learns from each digit as it is and in one other view (rotated,
             scaled, shifted and bent anew every fourth epoch) instead of from nine fixed views.
         preset: "best" takes our best value of each setting that isn't given; see the documentation,
@@ -98,8 +98,8 @@ class SoftHebbConfig(Settings):
     readout_from: ReadoutFrom = "last"
     on_off: bool = False
     mirrored: bool = False
-    centred: bool = False
-    standardised: bool = False
+    centered: bool = False
+    standardized: bool = False
     renewed_views: bool = False
     preset: Literal["paper", "best"] = "paper"
     sweep: Literal["none", "temperature", "radius"] = "none"

@@ -27,7 +27,7 @@ from plastorch.experiments.softhebb.images import (
     jitter,
     load,
     some,
-    unlabelled_of,
+    unlabeled_of,
     views_of,
 )
 from plastorch.hebbian.analysis.sensitivity import SWEPT, Setting, Sweep
@@ -100,16 +100,16 @@ def _train_locally(
     """Trains blocks by their local rule, then the readout; returns classes of the test images."""
     augment = augmentation(config, images, net.image_size)
     if config.rule != "random" or config.statistics_pass:
-        unlabelled, unlabelled_augment = unlabelled_of(config, session, images, augment)
+        unlabeled, unlabeled_augment = unlabeled_of(config, session, images, augment)
         training = HebbianTraining(
             net,
-            unlabelled,
+            unlabeled,
             config.batch_size,
             config.unsupervised_epochs,
             config.mode,
             session.seed,
             plastic=config.rule != "random",
-            augment=unlabelled_augment,
+            augment=unlabeled_augment,
         )
         with _precision(config, session):
             loop.run(training)
@@ -165,10 +165,10 @@ def _train_readout(
 
 def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """Returns mean and deviation of the training features, where the readout needs them."""
-    if not (config.centred or config.standardised):
+    if not (config.centered or config.standardized):
         return None, None
     mean = mean_of(features)
-    return mean, deviation_of(features, mean) if config.standardised else None
+    return mean, deviation_of(features, mean) if config.standardized else None
 
 
 def _renewal(

@@ -65,12 +65,12 @@ def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
     return jittered(batch.float(), generator=random)
 
 
-def unlabelled_of(
+def unlabeled_of(
     config: SoftHebbConfig, session: Session, images: ImageSet, augment: Augment | None
 ) -> tuple[Tensor, Augment | None]:
     """Returns the images that the blocks learn from, and their augmentation."""
-    if images.unlabelled_images is not None:
-        return images.unlabelled_images, None
+    if images.unlabeled_images is not None:
+        return images.unlabeled_images, None
     if config.preset_data != "imagenet":
         return images.train_images, None
     tenth = torch.randperm(len(images.train_images), generator=generator(session.seed, 6))

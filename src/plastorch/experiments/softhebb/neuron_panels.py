@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
-from plastorch.report.figures import MAX_LABELLED, short
+from plastorch.report.figures import MAX_LABELED, short
 from plastorch.report.format import number
 from plastorch.report.load import RunData
 from plastorch.report.panel import Panel
@@ -92,7 +92,7 @@ def draw_embedding(
     Args:
         points: points [N, 2].
         labels: class of each point [N].
-        classes: names; with more than `MAX_LABELLED` of them there are colors only, no names.
+        classes: names; with more than `MAX_LABELED` of them there are colors only, no names.
         theme: colors.
 
     Returns:
@@ -112,18 +112,18 @@ def draw_embedding(
             f"embedding: expected points [N, 2] with labels of {len(classes)} classes, found "
             f"{points.shape} and {labels.shape}"
         )
-    named = len(classes) <= MAX_LABELLED
+    named = len(classes) <= MAX_LABELED
     figure = new_figure(4.4 + 0.25 * math.ceil(len(classes) / 3) * named, theme)
     (axes,) = new_axes(figure, theme)
     size = min(40.0, max(12.0, 9000 / len(points)))
     for index, name in enumerate(classes):
         here = points[labels == index]
-        marker, colour = MARKERS[index % len(MARKERS)], HUES[index % len(HUES)]
+        marker, color = MARKERS[index % len(MARKERS)], HUES[index % len(HUES)]
         axes.scatter(
             here[:, 0],
             here[:, 1],
             size,
-            colour,
+            color,
             marker=marker,
             alpha=0.85,
             linewidths=0,
@@ -160,8 +160,8 @@ def fields(run: RunData) -> Panel | None:
     return Panel(
         name="layer-fields",
         title="What drives neurons of each layer",
-        caption="The picture that each neuron asks for, found by gradient ascent from grey in "
-        "smooth steps; what stays grey does not matter to it. Shown are the neurons of a layer "
+        caption="The picture that each neuron asks for, found by gradient ascent from gray in "
+        "smooth steps; what stays gray does not matter to it. Shown are the neurons of a layer "
         f"with the most structured kernels, these first. A picture is {sides} pixels wide, "
         "all that a neuron of the layer sees.",
         alt=f"Grids of small pictures, the receptive fields of neurons of {_layers(layers)}.",
@@ -204,15 +204,15 @@ def embedding(run: RunData) -> Panel | None:
         return None
     if not len(labels) or not 0 <= labels.min() <= labels.max() < len(classes):
         return None
-    legend = "" if len(classes) <= MAX_LABELLED else f" Each of {len(classes)} classes has a hue."
+    legend = "" if len(classes) <= MAX_LABELED else f" Each of {len(classes)} classes has a hue."
     return Panel(
         name="embedding",
         title="Test images as the network sees them",
         caption=f"The features of {number(len(labels))} test images, brought to the plane by "
-        "principal components and t-SNE, which keeps neighbours together; distances between far "
-        f"groups mean little. Colours are the true classes, which the picture was made without."
+        "principal components and t-SNE, which keeps neighbors together; distances between far "
+        f"groups mean little. Colors are the true classes, which the picture was made without."
         f"{legend}",
-        alt=f"Scatter plot of {number(len(labels))} test images, coloured by class.",
+        alt=f"Scatter plot of {number(len(labels))} test images, colored by class.",
         draw=lambda theme: draw_embedding(points, labels, classes, theme),
     )
 

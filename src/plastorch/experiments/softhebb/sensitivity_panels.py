@@ -91,8 +91,8 @@ def draw_sweep(rows: Sequence[Row], setting: str, theme: Theme = LIGHT) -> "Figu
         for axes, field in zip(stack, ("test_accuracy", "r1_share"), strict=True):
             values, low, mean, high = _over_seeds(mine, setting, field)
             plot(axes, values, mean, theme, index, RULES.get(rule, str(rule)))
-            colour = theme.line(index)["color"]
-            axes.fill_between(values, low, high, color=colour, alpha=0.2, linewidth=0)
+            color = theme.line(index)["color"]
+            axes.fill_between(values, low, high, color=color, alpha=0.2, linewidth=0)
     for axes, title in zip(stack, ("test accuracy", "neurons with r = 1 (R1)"), strict=True):
         axes.set_xscale("log")
         axes.yaxis.set_major_formatter("{x:g} %")

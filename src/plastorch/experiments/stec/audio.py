@@ -129,7 +129,7 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Se
         exams,
         classes,
         views,
-        standardised,
+        standardized,
         config.copy,
         estimate_bins(views, config.copy, generator(session.seed, 5)),
         config.bfloat16,
@@ -150,15 +150,15 @@ def read_clips(files: Sequence[Path]) -> Tensor:
         InputError: a file is damaged.
     """
     size = round(RATE * SECONDS)
-    clips = torch.stack([centred(read_wav(path, RATE).samples, size) for path in files])
+    clips = torch.stack([centered(read_wav(path, RATE).samples, size) for path in files])
     return LogMel(RATE, BANDS)(clips).transpose(1, 2).contiguous()
 
 
-def centred(samples: Tensor, size: int) -> Tensor:
+def centered(samples: Tensor, size: int) -> Tensor:
     """Returns the middle of a recording [n], or all of it padded with silence, as [size].
 
     Example:
-        >>> centred(torch.ones(3), 6), centred(torch.arange(5.0), 3)
+        >>> centered(torch.ones(3), 6), centered(torch.arange(5.0), 3)
         (tensor([0., 1., 1., 1., 0., 0.]), tensor([1., 2., 3.]))
     """
     missing = size - len(samples)
@@ -167,7 +167,7 @@ def centred(samples: Tensor, size: int) -> Tensor:
     return torch.nn.functional.pad(samples, (missing // 2, missing - missing // 2))
 
 
-def standardised(clips: Tensor) -> Tensor:
+def standardized(clips: Tensor) -> Tensor:
     """Standardizes whole clips for encoders [B, 1, bands, frames].
 
     Args:

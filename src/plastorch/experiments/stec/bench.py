@@ -91,12 +91,12 @@ def torchvision_views(views: ImageViews) -> Callable[[Tensor], Tensor]:
     if views.blur:
         blur = v2.GaussianBlur(int(0.1 * views.size) // 2 * 2 + 1, (low, high))
         steps.append(v2.RandomApply([blur], views.blur))
-    if views.solarise:
-        steps.append(v2.RandomSolarize(0.5, views.solarise))
+    if views.solarize:
+        steps.append(v2.RandomSolarize(0.5, views.solarize))
     return v2.Compose(steps)  # type: ignore[no-any-return]
 
 
-def colours_agree(images: Tensor, views: ImageViews) -> bool:
+def colors_agree(images: Tensor, views: ImageViews) -> bool:
     """Whether all but the crop gives torchvision's pixels, image by image, to 1e-4."""
     actions = views.sample(len(images), generator(1))
     whole, none = torch.ones(len(images)), torch.zeros(len(images))
@@ -121,7 +121,7 @@ def _pictures(size: Pictures) -> Row:
         torch.stack([one(image) for image in images])
 
     words = f"torchvision.transforms.v2, one by one; batch {size.batch}, {size.views.size} pixels"
-    return _timed(size.name, ours, peer, words, size.rounds, colours_agree(images[:32], size.views))
+    return _timed(size.name, ours, peer, words, size.rounds, colors_agree(images[:32], size.views))
 
 
 def _sounds(size: Sounds) -> Row:
@@ -169,7 +169,7 @@ def _by_torchvision(image: Tensor, actions: ImageActions, i: int) -> Tensor:
     if actions.blur[i] > 0:
         taps = int(0.1 * image.shape[-1]) // 2 * 2 + 1
         changed = one.gaussian_blur(changed, [taps, taps], [float(actions.blur[i])])
-    inverted: Tensor = one.solarize(changed, 0.5) if actions.solarised[i] else changed
+    inverted: Tensor = one.solarize(changed, 0.5) if actions.solarized[i] else changed
     return inverted
 
 

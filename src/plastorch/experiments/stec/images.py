@@ -78,8 +78,8 @@ def image_study(
     parts = (images.train_images, images.train_labels, images.test_images, images.test_labels)
     exam = Exam(*(part.to(device) for part in parts))
     sources = Sources(exam.images, exam.labels)
-    if images.unlabelled_images is not None:
-        more = images.unlabelled_images.to(device)
+    if images.unlabeled_images is not None:
+        more = images.unlabeled_images.to(device)
         none = torch.full((len(more),), -1, device=device)
         sources = Sources(torch.cat([sources.images, more]), torch.cat([sources.labels, none]))
     return Study(
@@ -108,11 +108,11 @@ def started(
     notices = [of.notice for of in used if of.notice]
     for notice in notices:
         session.tell(notice)
-    unlabelled = images.unlabelled_images
+    unlabeled = images.unlabeled_images
     data: dict[str, Any] = {
         "name": images.name,
         "n_train": len(images.train_labels),
-        "n_unlabelled": 0 if unlabelled is None else len(unlabelled),
+        "n_unlabelled": 0 if unlabeled is None else len(unlabeled),
         "n_test": len(images.test_labels),
         "source": images.source,
         "sha256": images.sha256,

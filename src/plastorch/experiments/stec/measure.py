@@ -24,7 +24,7 @@ from plastorch.engine.run import Record
 from plastorch.experiments.stec.config import Arm, StecConfig
 from plastorch.experiments.stec.study import Study
 
-NEIGHBOURS = 20
+NEIGHBORS = 20
 CONTROL = 9
 """Divisor of the number of epochs for which a new inverse model learns on a frozen encoder."""
 
@@ -80,7 +80,7 @@ def measured(
         record: Record = {
             "exam": name,
             "accuracy": linear_accuracy(layers[name], new, exam.test_labels),
-            "knn_accuracy": knn_accuracy(*given, k=min(NEIGHBOURS, len(known))),
+            "knn_accuracy": knn_accuracy(*given, k=min(NEIGHBORS, len(known))),
             "ridge_accuracy": ridge_accuracy(*given),
             "logistic_accuracy": logistic_accuracy(*given),
         }
@@ -160,9 +160,9 @@ def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
             count += torch.bincount(of_factor[of_factor >= 0], minlength=len(count))
     method.train(training)
     record: Record = {}
-    learnt = method.weights.factors or (1.0,) * len(pairs)
+    learned = method.weights.factors or (1.0,) * len(pairs)
     for k, name in enumerate(study.factors):
-        if pairs[k] and learnt[k]:
+        if pairs[k] and learned[k]:
             record[f"found_{name}"] = float(hits[k] / pairs[k])
             record[f"majority_{name}"] = float(counts[k].max() / pairs[k])
     return record

@@ -50,7 +50,7 @@ def draw_gains(
     axes.axvline(0, color=theme.ink, linewidth=1, linestyle=":")
     for row, (name, values) in enumerate(gains.items()):
         mean, low, high = (100 * value for value in bounds[name])
-        colour = theme.series[row % len(theme.series)]
+        color = theme.series[row % len(theme.series)]
         axes.plot(
             [100 * value for value in values],
             [row + 0.22] * len(values),
@@ -59,7 +59,7 @@ def draw_gains(
             markersize=6,
         )
         axes.errorbar(
-            mean, row, xerr=[[mean - low], [high - mean]], color=colour, marker="o", capsize=4
+            mean, row, xerr=[[mean - low], [high - mean]], color=color, marker="o", capsize=4
         )
     _name_rows(axes, list(gains), theme)
     axes.xaxis.set_major_formatter("{x:+g}")
@@ -232,7 +232,7 @@ def _gain(run: RunData, kind: str, classifier: str) -> Panel | None:
         title=f"What efference copies bring: {classifier}",
         caption=f"Test accuracy of {classifier}, of methods with efference copies (S-TEC), or with "
         "those of other pairs of views (shuffled), less that of the baseline without, in points. "
-        "Grey dots are seeds, which begin alike and see the same views in both; the mark is their "
+        "Gray dots are seeds, which begin alike and see the same views in both; the mark is their "
         f"mean, with its 95 % confidence interval. {words}.",
         alt=f"Mean differences of test accuracy, with intervals, in points: {words}.",
         draw=lambda theme: draw_gains(gains, bounds, theme),

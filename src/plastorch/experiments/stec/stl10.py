@@ -125,7 +125,7 @@ def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
 
 def _prober(config: StecStl10Config) -> Prober:
     """Returns a function that trains a linear layer on views that are only cropped and flipped."""
-    plain = replace(config.views(), jitter_probability=0.0, gray=0.0, blur=0.0, solarise=0.0)
+    plain = replace(config.views(), jitter_probability=0.0, gray=0.0, blur=0.0, solarize=0.0)
 
     def augment(images: Tensor, random: Any) -> Tensor:
         return plain.apply(images, plain.sample(len(images), random, images.device))

@@ -19,7 +19,7 @@ from plastorch.efference.dense import (
 from plastorch.efference.dense_training import DenseSettings, DenseTraining
 from plastorch.efference.encoders import Encoder
 from plastorch.efference.probes import extract
-from plastorch.efference.transfer import localisation
+from plastorch.efference.transfer import localization
 from plastorch.engine.device import generator
 from plastorch.engine.run import Record
 
@@ -88,7 +88,7 @@ def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int,
     with torch.random.fork_rng(devices=[]):
         train, test = scenery.places
         known, new = (extract(encoder, part.images) for part in (train, test))
-        where = localisation(known, train, new, test)
+        where = localization(known, train, new, test)
         classes, (train, test) = len(scenery.scenes[0].classes), scenery.scenes
         torch.manual_seed(generator(*path, 0).initial_seed())
         segmenter, detector = (

@@ -78,7 +78,7 @@ def draw_pendulum(seen: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
     Example:
         >>> figure = draw_pendulum(np.zeros((100, 4)))
         >>> [axes.get_title("left") for axes in figure.axes]
-        ['cart and pole', 'position, metres', 'angle, degrees']
+        ['cart and pole', 'position, meters', 'angle, degrees']
     """
     figure = new_figure(5.2, theme)
     poses, position, angle = new_axes(figure, theme, rows=3, share_x=False)
@@ -86,7 +86,7 @@ def draw_pendulum(seen: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
     steps = np.arange(len(seen))
     position.plot(steps, seen[:, 0], color=theme.series[0])
     angle.plot(steps, np.degrees(seen[:, 1]), color=theme.series[1])
-    label(position, theme, title="position, metres")
+    label(position, theme, title="position, meters")
     label(angle, theme, title="angle, degrees", x="step")
     return figure
 
@@ -169,7 +169,7 @@ def _states(*inner: Any) -> Panel:
         title="Inside the agent",
         caption="The trained STPN in the same episode: what its neurons do, how far its synapses "
         f"are from what was learned, and the energy they need, {mean:.3g} in the mean.",
-        alt="Activities of neurons as colours, and line plots of the length of the synaptic state "
+        alt="Activities of neurons as colors, and line plots of the length of the synaptic state "
         "and of energy, against time.",
         draw=lambda theme: draw_states(activity, memory, energy, theme),
     )

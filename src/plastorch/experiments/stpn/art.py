@@ -205,7 +205,7 @@ def _energy_claims(energy: dict[str, float]) -> Iterator[Claim]:
         yield Claim("energy-ablations", statement, target, stpn, stpn < target, "ours")
     if alone is not None:
         statement = (
-            "plasticity saves energy beside normalisation: more is needed by an RNN with rows of "
+            "plasticity saves energy beside normalization: more is needed by an RNN with rows of "
             "norm 1"
         )
         yield Claim("energy-plasticity", statement, alone, stpn, stpn < alone, "ours")

@@ -255,7 +255,7 @@ def _occlusion(rows: _Rows, found: dict[str, float]) -> None:
     )
     rows.add(
         "occluded-as-rest",
-        "under occlusion, middle frames, digits are recognised as well as at rest, less 3 points",
+        "under occlusion, middle frames, digits are recognized as well as at rest, less 3 points",
         of("short_term", "middle"),
         found["static_static_accuracy"] - 0.03,
     )

@@ -1,6 +1,6 @@
 """Short-term STDP on digits that transform: unsupervised, static training against backpropagation.
 
-Paper: Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modelling
+Paper: Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modeling
 certain dynamic environments*, 2020.
 """
 

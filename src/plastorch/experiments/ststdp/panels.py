@@ -261,7 +261,7 @@ def accuracy_since_onset(run: RunData) -> Panel | None:
         caption="Share of right answers, by the frames since a digit took the place of another. "
         "Nothing tells the networks when that is, and nothing is reset. ST-STDP is the circuit "
         "with short-term plasticity, static the same without; both learned from digits at rest, "
-        "without labels. The others learned by backpropagation from labelled streams of the same "
+        "without labels. The others learned by backpropagation from labeled streams of the same "
         "kind; CNN, mean: a moving average of what the CNN says of single frames.",
         alt=f"Line plots of accuracy against frames since a digit came, for {', '.join(parts)}.",
         draw=lambda theme: draw_accuracy_over(parts, "frames since a new digit", theme),

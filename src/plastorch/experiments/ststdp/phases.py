@@ -17,7 +17,7 @@ from plastorch.spiking.shortterm.baselines import (
     Classify,
     Digits,
     nearest,
-    recognise,
+    recognize,
     shown,
     smoothed,
 )
@@ -136,7 +136,7 @@ class Bench:
     ) -> Record:
         """Measures accuracy on validation streams."""
         digits = _first(self.validation, self.spiking[0]) if model == "spiking" else self.validation
-        right = recognise(use, digits, transforms, self.streams, (self.seed, 5))
+        right = recognize(use, digits, transforms, self.streams, (self.seed, 5))
         return {
             "transform": name,
             "model": model,
@@ -149,7 +149,7 @@ class Bench:
     def tested(self, name: str, transforms: Transforms, model: str, use: Classify) -> Record:
         """Measures figures on test streams, which are the same for all models."""
         digits = _first(self.test, self.spiking[1]) if model.startswith("spiking") else self.test
-        right = recognise(use, digits, transforms, self.streams, (self.seed, 6))
+        right = recognize(use, digits, transforms, self.streams, (self.seed, 6))
         return {"transform": name, "model": model, **figures(right)}
 
 

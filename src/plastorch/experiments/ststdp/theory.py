@@ -48,7 +48,7 @@ def jobs(seed: int, steps: int) -> list[Job]:
         partial(unnamed_world, SMALL, (*path, 1)),
         partial(one_object, steps, (*path, 2)),
         partial(mismatched, steps, (*path, 3)),
-        *(partial(recognised, tau, steps, (*path, 4)) for tau in TAUS),
+        *(partial(recognized, tau, steps, (*path, 4)) for tau in TAUS),
     ]
 
 
@@ -151,7 +151,7 @@ def mismatched(steps: int, path: tuple[int, ...]) -> list[Record]:
     return found
 
 
-def recognised(tau: float, steps: int, path: tuple[int, ...]) -> list[Record]:
+def recognized(tau: float, steps: int, path: tuple[int, ...]) -> list[Record]:
     """Returns the share of steps in which the visible object is recognized, objects never named."""
     world = World(tau=tau)
     seen = observe(world, steps, generator(*path))

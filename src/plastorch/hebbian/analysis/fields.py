@@ -194,7 +194,7 @@ def checked_neurons(net: SoftHebbNet, layer: int, neurons: Sequence[int]) -> Ten
 def _gradient(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) -> Tensor:
     """Returns each response's gradient in its own image; images don't mix in eval mode."""
     x = images.detach().requires_grad_(True)
-    response = unpadded_response(net, net.standardised(x), layer, neurons)
+    response = unpadded_response(net, net.standardized(x), layer, neurons)
     gradient: Tensor = torch.autograd.grad(response[:, :, 0, 0].diagonal().sum(), x)[0]
     return gradient
 

@@ -81,8 +81,8 @@ def structure(kernels: Tensor) -> Tensor:
         >>> structure(torch.cat([edge, stripes])).round(decimals=2)
         tensor([0.6700, 0.0000])
     """
-    centred = kernels.double() - kernels.double().mean(dim=(1, 2, 3), keepdim=True)
-    steps = [centred.diff(dim=dim).square().flatten(1) for dim in (2, 3)]
+    centered = kernels.double() - kernels.double().mean(dim=(1, 2, 3), keepdim=True)
+    steps = [centered.diff(dim=dim).square().flatten(1) for dim in (2, 3)]
     rough = torch.cat(steps, dim=1).sum(1) / max(1, sum(step.shape[1] for step in steps))
-    score = 1 - rough / (2 * centred.square().mean(dim=(1, 2, 3)))
+    score = 1 - rough / (2 * centered.square().mean(dim=(1, 2, 3)))
     return score.nan_to_num(nan=-1.0, neginf=-1.0).to(kernels.dtype)

@@ -34,7 +34,7 @@ RULES: tuple[Competition, ...] = ("softkrotov", "soft")
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """Training and test images of the networks of a sweep.
 
     Args:
@@ -89,7 +89,7 @@ class Sweep:
         self,
         setting: Setting,
         spec: NetworkSpec,
-        data: LabelledImages,
+        data: LabeledImages,
         values: Sequence[float] | None = None,
         rules: Sequence[Competition] = RULES,
         seeds: Sequence[int] = (0,),

@@ -47,7 +47,7 @@ def spike_counts(events: Events, inputs: int, width: float, duration: float) -> 
     return torch.bincount(flat, minlength=bins * inputs).view(bins, inputs).double()
 
 
-def normalised_covariance(counts: Tensor) -> Tensor:
+def normalized_covariance(counts: Tensor) -> Tensor:
     """Returns the covariance of counts over the product of their means; the diagonal is 0.
 
     Args:
@@ -57,16 +57,16 @@ def normalised_covariance(counts: Tensor) -> Tensor:
         Normalized covariance [N, N]; 0 for processes without spikes.
 
     Example:
-        >>> normalised_covariance(torch.tensor([[1.0, 2.0], [0.0, 0.0]]))
+        >>> normalized_covariance(torch.tensor([[1.0, 2.0], [0.0, 0.0]]))
         tensor([[0., 1.],
                 [1., 0.]])
     """
     mean = counts.mean(dim=0)
-    centred = counts - mean
+    centered = counts - mean
     product = torch.outer(mean, mean)
-    covariance = centred.T @ centred / len(counts)
-    normalised = torch.where(product > 0, covariance / product, 0.0)
-    return normalised.fill_diagonal_(0)
+    covariance = centered.T @ centered / len(counts)
+    normalized = torch.where(product > 0, covariance / product, 0.0)
+    return normalized.fill_diagonal_(0)
 
 
 def chance_level(
@@ -89,7 +89,7 @@ def chance_level(
     bins, processes = counts.shape
     shift = torch.randint(bins, (processes,), generator=generator)
     rows = (torch.arange(bins)[:, None] + shift) % bins
-    shifted = normalised_covariance(counts.gather(0, rows))
+    shifted = normalized_covariance(counts.gather(0, rows))
     pairs = shifted[tuple(torch.triu_indices(processes, processes, 1))]
     return float(np.quantile(pairs.numpy(), quantile))
 

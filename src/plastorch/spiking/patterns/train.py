@@ -120,9 +120,9 @@ def train(
             f"key_of_neuron has shape {tuple(key_of_neuron.shape)}; expected one key for each of "
             f"{bins.shape[1]} input neurons"
         )
-    optimiser = torch.optim.Adam(network.parameters(), learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate)
     total = epochs * ceil(len(bins) / batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
     for epoch in range(epochs):
         right, noise = 0, weight_noise if epoch >= epochs * (1 - NOISY) else 0.0
         for index in torch.split(torch.randperm(len(bins), generator=generator), batch):
@@ -133,7 +133,7 @@ def train(
                 lost = torch.rand(shown.shape, generator=generator) < dropout
                 shown = shown.masked_fill(lost.to(shown.device), NO_SPIKE)
             with _noisy(network, noise, generator):
-                right += update(network, optimiser, shown, labels[index])
+                right += update(network, optimizer, shown, labels[index])
             schedule.step()
         if tell is not None:
             tell(epoch, right / len(bins))
@@ -181,13 +181,13 @@ def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) ->
 
 
 def update(
-    network: PatternNetwork, optimiser: torch.optim.Optimizer, bins: Tensor, labels: Tensor
+    network: PatternNetwork, optimizer: torch.optim.Optimizer, bins: Tensor, labels: Tensor
 ) -> int:
     """Runs one optimizer step on the loss of a batch of patterns.
 
     Args:
         network: network, trained in place.
-        optimiser: optimizer of the network's parameters.
+        optimizer: optimizer of the network's parameters.
         bins: patterns, uint8 [B, N].
         labels: classes of the patterns, int64 [B].
 
@@ -196,17 +196,17 @@ def update(
 
     Example:
         >>> network = PatternNetwork(2, 4, 2, generator=torch.Generator().manual_seed(0))
-        >>> optimiser = torch.optim.Adam(network.parameters())
+        >>> optimizer = torch.optim.Adam(network.parameters())
         >>> bins = torch.zeros(5, 2, dtype=torch.uint8)
-        >>> update(network, optimiser, bins, torch.zeros(5, dtype=torch.int64)) in (0, 5)
+        >>> update(network, optimizer, bins, torch.zeros(5, dtype=torch.int64)) in (0, 5)
         True
     """
     response = network(bins)
     wanted = labels.to(response.distance.device)
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss(response, wanted, len(network.hidden_bias)).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-    optimiser.step()
+    optimizer.step()
     return int((decide(response) == wanted).sum())
 
 

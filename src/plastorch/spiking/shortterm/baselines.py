@@ -102,13 +102,13 @@ def cnn(side: int, hidden_size: int, classes: int) -> FrameNet:
     )
 
 
-def nearest(digits: Digits, classes: int, neighbours: int = 5) -> Classify:
+def nearest(digits: Digits, classes: int, neighbors: int = 5) -> Classify:
     """Returns a classifier by votes of the labeled images that are nearest to a frame, by angle.
 
     Args:
         digits: labeled images.
         classes: number of classes C.
-        neighbours: number of nearest images that vote.
+        neighbors: number of nearest images that vote.
 
     Example:
         >>> known = Digits(torch.rand(9, 2, 2), torch.arange(9) % 3)
@@ -120,7 +120,7 @@ def nearest(digits: Digits, classes: int, neighbours: int = 5) -> Classify:
     votes = F.one_hot(digits.labels, classes).float()
 
     def classify(x: Tensor, state: None) -> tuple[Tensor, None]:
-        near = (x.flatten(0, 1) @ known).topk(neighbours, dim=1).indices
+        near = (x.flatten(0, 1) @ known).topk(neighbors, dim=1).indices
         return votes[near].sum(1).view(*x.shape[:2], classes), None
 
     return classify
@@ -154,7 +154,7 @@ def smoothed(classify: Classify, tau: float) -> Classify:
 
 
 @torch.no_grad()
-def recognise(
+def recognize(
     classify: Classify,
     digits: Digits,
     transforms: Transforms,
@@ -183,7 +183,7 @@ def recognise(
 def shown(
     digits: Digits, transforms: Transforms, streams: int, path: tuple[int, ...]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields frames [T, S, D] and labels [S] of each presentation; see :func:`recognise`."""
+    """Yields frames [T, S, D] and labels [S] of each presentation; see :func:`recognize`."""
     order = presentations(len(digits.labels), streams, generator(*path, 0))
     frames = film(digits.images, order, transforms, generator(*path, 1))
     for row, x in zip(order, frames, strict=True):
@@ -237,7 +237,7 @@ class StreamTraining:
         """Trains for one epoch and validates."""
         loss, train_accuracy = self._epoch()
         self.position += 1
-        right = recognise(self.net, self.validation, self.transforms, self.streams, (*self.path, 0))
+        right = recognize(self.net, self.validation, self.transforms, self.streams, (*self.path, 0))
         accuracy = right.float().mean().cpu()
         if accuracy > self.best_accuracy:
             self.best_accuracy, self.best_epoch = accuracy, torch.tensor(self.position)

@@ -1,6 +1,6 @@
 """Short-term plasticity as inference: a soft winner-take-all whose winners remember their input.
 
-Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modelling certain
+Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plasticity in modeling certain
 dynamic environments*, arXiv 2009.06808. Each neuron stands for an object. Its long-term weight W is
 the object's appearance at rest. Its short-term weight F is the current deviation from that, as last
 seen; it decays exponentially, as the deviation itself is expected to.

@@ -54,8 +54,8 @@ class RNN(nn.Module):
             return weight
         dim = 1 if self.norm == "neuron" else 0
         norm = torch.linalg.vector_norm(weight, ord=order, dim=dim, keepdim=True)
-        normalised: Tensor = weight / (norm + EPSILON)
-        return normalised
+        normalized: Tensor = weight / (norm + EPSILON)
+        return normalized
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns activities [T, B, H] and the last one [B, H] for sequences [T, B, I]."""

@@ -93,7 +93,7 @@ def grayed(view: Tensor, gray: Tensor) -> Tensor:
     return torch.lerp(view, luma(view), _per_view(gray))
 
 
-def solarised(view: Tensor, inverted: Tensor) -> Tensor:
+def solarized(view: Tensor, inverted: Tensor) -> Tensor:
     """Inverts values of one half and more in views [B, C, H, W] where requested, bool [B]."""
     # The smaller of v and 1 - v is v below one half and 1 - v from there on.
     return torch.minimum(view, (view * -_per_view(inverted)).add_(1))
