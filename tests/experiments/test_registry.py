@@ -28,19 +28,19 @@ class Config:
     size: int = 3
 
 
-def measure(config, session):
+def measure(config, context):
     found = {
         "experiment": "tiny",
         "config": {"size": config.size},
         "data": {},
-        "seed": session.seed,
+        "seed": context.seed,
         "metrics": {"size": config.size},
         "claims": [],
         "wall_s": 0.0,
-        "quick": session.quick,
+        "quick": context.quick,
         "complete": True,
     }
-    session.run.write_result(found)
+    context.run.write_result(found)
     return found
 
 

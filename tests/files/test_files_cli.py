@@ -168,13 +168,13 @@ def test_watch_labels_what_is_there_and_what_comes(
     folder.mkdir()
     (folder / "one.txt").write_text("hello")
 
-    def go_on() -> None:
+    def run_or_resume() -> None:
         if _wait_for(store, 1):
             (folder / "two.png").write_bytes(b"x" * 5000)
             _wait_for(store, 2)
         os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=run_or_resume)
     thread.start()
     arguments = ["files", "watch", str(model), str(folder), "--store", str(store)]
     assert main([*arguments, "--rescan-s", "1"]) == 0

@@ -19,7 +19,7 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import linear_decay, readout_rate
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import accuracy, assign_labels
-from plastorch.hebbian.rule import norm_dependent_rate, normalise, triangle
+from plastorch.hebbian.rule import norm_dependent_rate, normalize, triangle
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
 
@@ -94,7 +94,7 @@ def test_golden_conv_step(case: Case, dtype: torch.dtype) -> None:
     assert_golden(layer.post(step.output), expected["y"])
     groups = step.updates["weight"].reshape(hyper["groups"], -1).abs().amax(dim=1)
     assert_golden(groups, expected["max_abs_raw_delta_per_group"])
-    assert_golden(normalise(step.updates["weight"], hyper["groups"]), expected["delta_weight"])
+    assert_golden(normalize(step.updates["weight"], hyper["groups"]), expected["delta_weight"])
     descend(layer, step, hyper["lr"])
     assert_golden(layer.weight, expected["weight_after"])
     assert_golden(layer.radius(), expected["radius_after"])
@@ -146,8 +146,8 @@ def test_golden_linear_step(case: Case, dtype: torch.dtype) -> None:
     if not taught:
         assert_golden(layer.post(step.output), expected["y"])
     if layer.bias is not None:
-        assert_golden(normalise(step.updates["bias"]), expected["delta_bias"])
-    delta = normalise(step.updates["weight"])
+        assert_golden(normalize(step.updates["bias"]), expected["delta_bias"])
+    delta = normalize(step.updates["weight"])
     descend(layer, step, hyper["lr"])
     if layer.bias is not None:
         assert_golden(layer.bias, expected["bias_after"])
@@ -327,7 +327,7 @@ def test_golden_network_consecutive(request: pytest.FixtureRequest, dtype: torch
     for x, expected in zip(xs, case["expected"]["steps"], strict=True):
         for i, block in enumerate(blocks_of(watched)):
             step = block.conv.learn(block.norm(x))
-            assert_golden(normalise(step.updates["weight"]), expected["delta_weights"][i])
+            assert_golden(normalize(step.updates["weight"]), expected["delta_weights"][i])
             x = block.activate(step.output)
             assert_golden(x, expected["block_outputs"][i])
             descend(block.conv, step, block.spec.learning_rate)

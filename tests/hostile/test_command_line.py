@@ -31,7 +31,7 @@ VALUES = [
 def nothing_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Arguments are what is tested: experiments and measurements are left out."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "go_on", lambda folder, tell, **options: {})
+        patch.setattr(running, "run_or_resume", lambda folder, tell, **options: {})
         of_run = import_module("plastorch.cli.run")  # the package has a function of that name
         patch.setattr(of_run, "_report", lambda folder, result, strict: 0)
         patch.setattr(bench, "run_group", lambda group, out, tell: None)

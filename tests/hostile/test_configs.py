@@ -68,7 +68,7 @@ def config(name: str) -> dict[str, Any]:
 
 
 def resume(run: Path) -> Any:
-    return running.go_on(RunFolder(run), lambda text: None)
+    return running.run_or_resume(RunFolder(run), lambda text: None)
 
 
 @pytest.mark.parametrize("name", experiments())

@@ -207,7 +207,7 @@ def trained(path: Path) -> RunFolder:
     return run
 
 
-def go_on(run: RunFolder) -> None:
+def run_or_resume(run: RunFolder) -> None:
     loop = Loop(run, nn.Linear(3, 2))
     loop.run(Jobs("jobs", [lambda: [{"loss": 1.0}]] * 3))
     run.records()
@@ -215,7 +215,7 @@ def go_on(run: RunFolder) -> None:
 
 def test_a_whole_checkpoint_goes_on(tmp_path: Path) -> None:
     run = trained(tmp_path)
-    go_on(run)
+    run_or_resume(run)
     assert [record["step"] for record in run.records()] == [1, 2, 3]
 
 
@@ -226,7 +226,7 @@ def test_damaged_checkpoints(
     run = trained(folder)
     path = run.checkpoint / name
     path.write_bytes(damaged(data, path.read_bytes()))
-    survives(go_on, run)
+    survives(run_or_resume, run)
 
 
 @given(data=st.data(), value=VALUES)
@@ -236,7 +236,7 @@ def test_checkpoints_of_wrong_values(survives: Any, folder: Path, data: Any, val
     latest = json.loads(path.read_text())
     replace_somewhere(data, latest, value)
     path.write_text(json.dumps(latest))
-    survives(go_on, run)
+    survives(run_or_resume, run)
 
 
 @given(data=st.data())
@@ -246,7 +246,7 @@ def test_damaged_logs_are_noticed(damaged: Any, survives: Any, folder: Path, dat
     before = path.read_bytes()
     path.write_bytes(damaged(data, before))
     same = path.read_bytes()[: len(before)] == before
-    survives(go_on, run)
+    survives(run_or_resume, run)
     if not same:
         with pytest.raises(InputError, match=r"metrics\.jsonl"):
             Loop(run, nn.Linear(3, 2))
@@ -276,7 +276,7 @@ def test_files_that_are_links_are_not_written_through(tmp_path: Path) -> None:
     run = trained(tmp_path)
     for name in ("latest.json", "state-2.safetensors"):
         (run.checkpoint / f"{name}.{os.getpid()}.partial").symlink_to(precious)
-    go_on(run)
+    run_or_resume(run)
     for name in ("metrics.jsonl", "result.json", "figures", "checkpoint"):
         other = trained(tmp_path / name)
         part = other.path / name

@@ -82,12 +82,14 @@ def _created(name: str, options: RunOptions, config: Any) -> Any:
 
 def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
     from plastorch.engine.distributed import from_first, worker
-    from plastorch.experiments.run import go_on
+    from plastorch.experiments.run import run_or_resume
 
     console = Console(stderr=True, quiet=worker() > 0)
     where = f"{folder.config['experiment']}: run folder {folder.path}"
     console.print(where, highlight=False, markup=False)
-    result = go_on(folder, lambda text: notice(console, text), data=options.data, device=device)
+    result = run_or_resume(
+        folder, lambda text: notice(console, text), data=options.data, device=device
+    )
     return from_first(lambda: _report(folder.path, result, options.strict))
 
 

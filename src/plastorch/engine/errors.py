@@ -5,6 +5,7 @@ import math
 import os
 import stat
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,42 @@ def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> No
     if unknown or not given:
         hint = did_you_mean(unknown[0], known) if unknown else ""
         raise InputError(f"{argument} are {given}; expected some of {known}{hint}")
+
+
+def check_one_of(choices: Iterable[object], **arguments: object) -> None:
+    """Raises InputError naming the first argument that is none of the choices.
+
+    Args:
+        choices: allowed values, such as ``get_args`` of a ``Literal``.
+        arguments: values to check, by name.
+
+    Example:
+        >>> check_one_of(("soft", "hard"), competition="sotf")
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: competition is 'sotf'; expected one of soft, hard; \
+did you mean soft?
+    """
+    choices = list(choices)
+    for name, value in arguments.items():
+        if value not in choices:
+            listed = ", ".join(map(str, choices))
+            hint = did_you_mean(str(value), map(str, choices))
+            raise InputError(f"{name} is {value!r}; expected one of {listed}{hint}")
+
+
+def require(package: str, extra: str) -> None:
+    """Raises InputError unless an optional package is installed; nothing is imported.
+
+    Args:
+        package: name by which the package is imported.
+        extra: extra of plastorch that brings it.
+
+    Example:
+        >>> require("torch", "files")
+    """
+    if find_spec(package) is None:
+        raise InputError(f'{package} is missing; expected: pip install "plastorch[{extra}]"')
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ from plastorch.engine.run import Record, RunFolder
 from plastorch.engine.stops import first_stop
 
 
-class Phase(Protocol):
+class Stepwise(Protocol):
     """A part of a training, done in steps; its results are in the model."""
 
     name: str
@@ -44,7 +44,7 @@ class Phase(Protocol):
         """Does the step at ``position``, advances it, and returns records to log."""
 
 
-class ResumablePhase(Phase, Protocol):
+class Resumable(Stepwise, Protocol):
     """A phase that can resume from a checkpoint."""
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -139,7 +139,7 @@ class Loop:
         """Largest resident size of the process in any session so far, in GB (10⁹ bytes)."""
         return max(self._peak_memory_gb, peak_memory_gb())
 
-    def run(self, phase: ResumablePhase) -> None:
+    def run(self, phase: Resumable) -> None:
         """Runs a phase to its end, with checkpoints; skips it if it was done before.
 
         Raises:
@@ -164,7 +164,7 @@ class Loop:
         self._done.append(phase.name)
         self._save(None)
 
-    def recompute(self, phase: Phase) -> None:
+    def recompute(self, phase: Stepwise) -> None:
         """Runs a phase whose result is in no checkpoint: it starts anew in each session.
 
         Raises:
@@ -175,7 +175,7 @@ class Loop:
                 if self._stop:
                     raise Interrupted
 
-    def _steps(self, phase: Phase) -> Generator[None, None, None]:
+    def _steps(self, phase: Stepwise) -> Generator[None, None, None]:
         columns = (
             TextColumn("{task.description:>12}", markup=False),
             BarColumn(),
@@ -200,7 +200,7 @@ class Loop:
                 self._stop = any_worker(self._stop)
                 yield
 
-    def _put_back(self, phase: ResumablePhase, state: dict[str, Tensor]) -> None:
+    def _put_back(self, phase: Resumable, state: dict[str, Tensor]) -> None:
         """Restores a phase from its checkpoint, whose content is not trusted."""
         where = f"{self.run_folder.checkpoint}: phase {phase.name}"
         if phase.position > phase.total:
@@ -212,7 +212,7 @@ class Loop:
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"{where} has tensors that don't fit ({error})") from None
 
-    def _save(self, phase: ResumablePhase | None) -> None:
+    def _save(self, phase: Resumable | None) -> None:
         if worker() > 0:
             return
         log_size, log_sha256 = self.run_folder.log_state()

@@ -1,11 +1,82 @@
-"""Claims that a figure is above or below a target, listed as rows and judged together."""
+"""Claims that a figure is above or below a target: one way to write and to judge them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from plastorch.engine.run import Claim
 
+Origin = Literal["paper", "ours"]
 Side = Literal["above", "below"]
+
+
+def above(
+    name: str, statement: str, measured: float, target: float, *, origin: Origin = "ours"
+) -> Claim:
+    """Returns a claim that holds if the figure is above the target.
+
+    Args:
+        name: id of the claim, unique in its experiment.
+        statement: claim in words.
+        measured: measured figure.
+        target: figure that it must exceed.
+        origin: "paper" if the paper states it, "ours" if we do.
+
+    Example:
+        >>> above("gain", "learning helps", measured=0.1, target=0.0).holds
+        True
+    """
+    return Claim(name, statement, target, measured, holds=measured > target, origin=origin)
+
+
+def at_least(
+    name: str, statement: str, measured: float, target: float, *, origin: Origin = "ours"
+) -> Claim:
+    """Returns a claim that holds if the figure reaches the target; see :func:`above`.
+
+    Example:
+        >>> at_least("half", "one half at least", measured=0.5, target=0.5).holds
+        True
+    """
+    return Claim(name, statement, target, measured, holds=measured >= target, origin=origin)
+
+
+def below(
+    name: str, statement: str, measured: float, target: float, *, origin: Origin = "ours"
+) -> Claim:
+    """Returns a claim that holds if the figure is below the target; see :func:`above`.
+
+    Example:
+        >>> below("error", "small error", measured=0.2, target=0.1).holds
+        False
+    """
+    return Claim(name, statement, target, measured, holds=measured < target, origin=origin)
+
+
+def at_most(
+    name: str, statement: str, measured: float, target: float, *, origin: Origin = "ours"
+) -> Claim:
+    """Returns a claim that holds if the figure doesn't exceed the target; see :func:`above`.
+
+    Example:
+        >>> at_most("cost", "one at most", measured=1.0, target=1.0).holds
+        True
+    """
+    return Claim(name, statement, target, measured, holds=measured <= target, origin=origin)
+
+
+def asserted(claims: Iterable[Claim], evidence: bool = True) -> list[Claim]:
+    """Returns the claims; undecided ones (``holds`` is None) if the run is no evidence.
+
+    Args:
+        claims: claims as :func:`above` and the others make them.
+        evidence: False for a smoke run, reduced data or other settings than the paper's.
+
+    Example:
+        >>> asserted([above("gain", "learning helps", 0.1, 0.0)], evidence=False)[0].holds is None
+        True
+    """
+    return [claim if evidence else replace(claim, holds=None) for claim in claims]
 
 
 class Row(NamedTuple):
@@ -16,30 +87,14 @@ class Row(NamedTuple):
     measured: float
     side: Side
     target: float
-    origin: Literal["paper", "ours"] = "ours"
+    origin: Origin = "ours"
 
 
-def judged(rows: Sequence[Row], asserted: bool) -> list[Claim]:
-    """Judges which rows hold.
-
-    Args:
-        rows: claims to judge.
-        asserted: False if the run is no evidence, so that no claim is judged.
-
-    Example:
-        >>> judged([Row("gain", "a gain", 0.1, "above", 0.0)], True)[0].holds
-        True
-    """
-    return [
-        Claim(
-            row.id,
-            row.statement,
-            row.target,
-            row.measured,
-            (row.measured > row.target if row.side == "above" else row.measured < row.target)
-            if asserted
-            else None,
-            row.origin,
-        )
+def judged(rows: Sequence[Row], evidence: bool) -> list[Claim]:
+    """Judges which rows hold."""
+    sides = {"above": above, "below": below}
+    found = [
+        sides[row.side](row.id, row.statement, row.measured, row.target, origin=row.origin)
         for row in rows
     ]
+    return asserted(found, evidence)

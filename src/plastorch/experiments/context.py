@@ -1,6 +1,6 @@
 """Context of an experiment's run, besides its configuration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,18 @@ from typing import Any
 import torch
 
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Claim, RunFolder
+from plastorch.engine.run import Claim, RunFolder, result
+from plastorch.experiments.preset_defaults import Settings
+from plastorch.experiments.registry import Experiment
 
 
-@dataclass(frozen=True)
-class Session:
+@dataclass(frozen=True, kw_only=True)
+class Context:
     """One sitting of a run.
 
     Args:
         run: run folder, new or to be resumed.
+        experiment: experiment that runs.
         seed: random seed.
         device: device to compute on.
         data: data root, or None for the default one.
@@ -25,11 +28,36 @@ class Session:
     """
 
     run: RunFolder
+    experiment: Experiment
     seed: int
     device: torch.device
     data: Path | None
     quick: bool
     tell: Callable[[str], None]
+
+    def start(
+        self,
+        config: Settings,
+        data: Mapping[str, Any],
+        versions: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Writes the result of a run that has measured nothing yet.
+
+        Args:
+            config: settings of the run.
+            data: description of the data: name, n_train, n_test, source, sha256 and more.
+            versions: versions of further packages that decide the figures, by name.
+
+        Returns:
+            The contents of ``result.json``, for :meth:`finish`.
+        """
+        settings = config.plain() | {"seed": self.seed, "quick": self.quick}
+        started = result(
+            self.experiment.name, self.experiment.paper, settings, dict(data), self.device
+        )
+        started["versions"] |= versions or {}
+        self.run.write_result(started)
+        return started
 
     def finish(
         self, started: dict[str, Any], loop: Loop, metrics: dict[str, float], claims: list[Claim]
@@ -37,7 +65,7 @@ class Session:
         """Writes the result of a complete run.
 
         Args:
-            started: result as it was written at the start.
+            started: result that :meth:`start` returned.
             loop: loop that ran the phases; their seconds and its peak memory become metrics.
             metrics: measured figures, the headline first.
             claims: claims of the run.

@@ -1,7 +1,7 @@
 """Common base of all experiments' settings: checks of types and ranges, and presets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -105,6 +105,11 @@ class Settings:
     def preset_settings(self) -> Mapping[str, Any]:
         """Returns the preset's values by name, which replace defaults."""
         return {}
+
+    def plain(self) -> dict[str, Any]:
+        """Returns all settings as they are in JSON."""
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def check_setting(name: str, value: Any, hint: Any) -> None:

@@ -84,7 +84,7 @@ def run_trial(
     Returns:
         ``failed``: the reason, or an empty text.
     """
-    from plastorch.experiments.run import go_on
+    from plastorch.experiments.run import run_or_resume
 
     sweep = Sweep.load(path)
     if root:
@@ -93,7 +93,7 @@ def run_trial(
     (run.path / NOTES).unlink(missing_ok=True)
     try:
         if run.finished() is None:
-            go_on(run, lambda line: None, device=None if gpus else "cpu", wait_s=WAIT_S)
+            run_or_resume(run, lambda line: None, device=None if gpus else "cpu", wait_s=WAIT_S)
             page(run.path)
     except InputError as error:
         return {"failed": str(error)}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from plastorch.engine.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from plastorch.experiments.context import Session
     from plastorch.report import Panel, RunData
 
 GROUP = "plastorch.experiments"
@@ -31,7 +30,8 @@ class Experiment:
         expected: figure to expect, in words.
         cost: rough time on two cores, in words.
         config: frozen dataclass of the settings; all have defaults.
-        measure: function that runs the experiment; takes a configuration and a session, writes
+        measure: function that runs the experiment; takes a configuration and a
+            :class:`~plastorch.experiments.context.Context`, writes
             ``result.json`` and returns its contents.
         panels: function from a run's data to the figures of its page; None for plain curves of
             what was logged.
@@ -43,7 +43,7 @@ class Experiment:
     expected: str
     cost: str
     config: type[Any] | str
-    measure: "Callable[[Any, Session], dict[str, Any]] | str"
+    measure: Callable[[Any, Any], dict[str, Any]] | str
     panels: "Callable[[RunData], list[Panel]] | str | None" = None
 
 

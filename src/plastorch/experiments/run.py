@@ -10,7 +10,7 @@ import torch
 from plastorch.engine.device import flush_denormals, keep_freed_memory, select_device
 from plastorch.engine.errors import InputError, Interrupted, WorkerLost
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Range, check_setting
 from plastorch.experiments.registry import Experiment, find, resolved
 
@@ -53,7 +53,7 @@ def settings(
     }
 
 
-def go_on(
+def run_or_resume(
     folder: RunFolder,
     tell: Callable[[str], None],
     *,
@@ -85,12 +85,18 @@ def go_on(
     flush_denormals()
     torch.set_num_threads(given["threads"])
     root = data or (Path(given["data"]) if given.get("data") else None)
-    session = Session(
-        folder, given["seed"], select_device(device or given["device"]), root, given["quick"], tell
+    context = Context(
+        run=folder,
+        experiment=experiment,
+        seed=given["seed"],
+        device=select_device(device or given["device"]),
+        data=root,
+        quick=given["quick"],
+        tell=tell,
     )
     with folder.alone(wait_s):
         try:
-            return resolved(experiment.measure)(config, session)
+            return resolved(experiment.measure)(config, context)
         except (Interrupted, KeyboardInterrupt, WorkerLost) as stop:
             lost = f"{stop}; " if isinstance(stop, WorkerLost) else ""
             raise Interrupted(

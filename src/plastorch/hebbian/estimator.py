@@ -19,7 +19,7 @@ from torch import Tensor
 from plastorch.engine.device import fast_matmul, generator, select_device
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
-from plastorch.engine.loop import Phase
+from plastorch.engine.loop import Stepwise
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import Data, Width, preset
@@ -344,6 +344,6 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         select_device(self.device)
 
 
-def _run(phase: Phase) -> None:
+def _run(phase: Stepwise) -> None:
     while phase.position < phase.total:
         phase.step()

@@ -13,7 +13,7 @@ import torch
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.files.config import KEYS, FilesSystemConfig
 from plastorch.experiments.files.system import measure
 from plastorch.experiments.files.system_jobs import OTHER, kind_table, package_table
@@ -42,9 +42,17 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def session(path: Path) -> Session:
+def context(path: Path) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        experiment=find("files-system"),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+    )
 
 
 def untimed(path: Path) -> list[Record]:
@@ -92,7 +100,7 @@ def test_a_stopped_run_goes_on_with_the_files_it_had_found(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = FilesSystemConfig(roots=(str(tree),))
-    whole = measure(config, session(tmp_path / "whole"))
+    whole = measure(config, context(tmp_path / "whole"))
     name = tree.name
     assert whole["complete"] and f"{tree.name} (148 files)" in whole["data"]["source"]
     assert len(whole["data"]["sha256"]) == 64
@@ -125,9 +133,9 @@ def test_a_stopped_run_goes_on_with_the_files_it_had_found(
     (tmp_path / "stopped" / f"{name}.parquet").write_bytes(catalogue)  # ages are those of a scan
     for _ in range(2):
         with pytest.raises(Interrupted):
-            measure(config, session(tmp_path / "stopped"))
+            measure(config, context(tmp_path / "stopped"))
         (tree / "late.txt").write_text("came too late")
-    again = measure(config, session(tmp_path / "stopped"))
+    again = measure(config, context(tmp_path / "stopped"))
     (tree / "late.txt").unlink()
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "stopped")
     assert again["data"] == whole["data"]
@@ -146,11 +154,11 @@ def test_default_roots_are_those_of_python_and_the_system() -> None:
 
 def test_bad_roots(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"root is .*nowhere.*expected a folder with files"):
-        measure(FilesSystemConfig(roots=(str(tmp_path / "nowhere"),)), session(tmp_path / "run"))
+        measure(FilesSystemConfig(roots=(str(tmp_path / "nowhere"),)), context(tmp_path / "run"))
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a.txt").write_text("text")
     with pytest.raises(InputError, match="expected files of two kinds or packages, 10 of each"):
-        measure(FilesSystemConfig(roots=(str(tmp_path / "one"),)), session(tmp_path / "run"))
+        measure(FilesSystemConfig(roots=(str(tmp_path / "one"),)), context(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("settings", [{"files": 0}, {"least": 0}, {"hidden": -1}])

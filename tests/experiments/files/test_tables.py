@@ -17,7 +17,7 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.files import spiking as files_spiking
 from plastorch.experiments.files import tables as files_tables
 from plastorch.experiments.files import tables_jobs as files_tables_jobs
@@ -72,9 +72,17 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_tables_jobs, "PAIRS", 300)
 
 
-def session(path: Path, data: Path | None, quick: bool = True) -> Session:
+def context(path: Path, data: Path | None, quick: bool = True) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), data, quick, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        experiment=find("files-tables"),
+        seed=0,
+        device=torch.device("cpu"),
+        data=data,
+        quick=quick,
+        tell=lambda line: None,
+    )
 
 
 def untimed(path: Path) -> list[Record]:
@@ -89,7 +97,7 @@ def untimed(path: Path) -> list[Record]:
 def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = measure(CONFIG, session(tmp_path / "whole", root))
+    whole = measure(CONFIG, context(tmp_path / "whole", root))
     assert whole["complete"] and whole["data"]["n_test"] == 240
     assert len(whole["data"]["sha256"]) == 64
     assert all(claim["holds"] is None for claim in whole["claims"])
@@ -111,9 +119,9 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     monkeypatch.setattr(Jobs, "step", stopping)
     for _ in range(3):
         with pytest.raises(Interrupted):
-            measure(CONFIG, session(tmp_path / "stopped", root))
+            measure(CONFIG, context(tmp_path / "stopped", root))
         assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
-    measure(CONFIG, session(tmp_path / "stopped", root))
+    measure(CONFIG, context(tmp_path / "stopped", root))
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "stopped")
     arrays = [load_tensors(tmp_path / n / "arrays.safetensors") for n in ("whole", "stopped")]
     assert arrays[0].keys() == arrays[1].keys()
@@ -459,7 +467,7 @@ def test_a_missing_table_is_named_before_any_work(
 ) -> None:
     monkeypatch.setattr(Jobs, "step", lambda self: pytest.fail("it began to work"))
     with pytest.raises(InputError, match=r"metadata is not in .*; to get it"):
-        measure(CONFIG, session(tmp_path / "run", tmp_path))
+        measure(CONFIG, context(tmp_path / "run", tmp_path))
     assert not list((tmp_path / "run").iterdir())
 
 

@@ -14,7 +14,7 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import bench_cost as spiking_cost
 from plastorch.experiments.fstdp import parts
 from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
@@ -53,16 +53,24 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spiking_cost, "cost", lambda duration: {"cost_misfits": [0.1, duration]})
 
 
-def session(path: Path, seed: int = 0) -> Session:
+def context(path: Path, seed: int = 0) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), seed, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=seed,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+        experiment=find("fstdp-synthetic"),
+    )
 
 
 def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = FstdpSyntheticConfig()
-    whole = measure(config, session(tmp_path / "whole"))
+    whole = measure(config, context(tmp_path / "whole"))
     assert whole["complete"] and whole["config"]["quick"] and whole["metrics"]["lines"] > 20
     step, stops = Jobs.step, {*PARTS, "example"}
 
@@ -76,9 +84,9 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     for left in range(len(stops), 0, -1):
         assert len(stops) == left
         with pytest.raises(Interrupted):
-            measure(config, session(tmp_path / "stopped"))
+            measure(config, context(tmp_path / "stopped"))
         assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
-    measure(config, session(tmp_path / "stopped"))
+    measure(config, context(tmp_path / "stopped"))
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert logs[0] == logs[1]
     arrays = [load_tensors(tmp_path / n / "arrays.safetensors") for n in ("whole", "stopped")]

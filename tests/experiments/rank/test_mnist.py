@@ -12,20 +12,29 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.rank import mnist as rank_mnist
 from plastorch.experiments.rank.mnist import MODELS, Pictures, RankMnistConfig, measure
 from plastorch.experiments.rank.mnist_claims import BETAS, _entropy_claims, claims
 from plastorch.experiments.rank.timing_panels import panels
+from plastorch.experiments.registry import find
 from plastorch.rank import RankTraining
 from plastorch.report.load import load_run
 
 SMALL = RankMnistConfig(models=("lstm-rank", "convolutional"), steps=4)
 
 
-def session(path: Path) -> Session:
+def context(path: Path) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+        experiment=find("rank-mnist"),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +44,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch, no_root: None) -> None:
 
 
 def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
-    result = measure(replace(SMALL, models=tuple(MODELS)), session(tmp_path / "run"))
+    result = measure(replace(SMALL, models=tuple(MODELS)), context(tmp_path / "run"))
     assert result["complete"] and result["quick"] and result["data"]["n_train"] == 72
     metrics = result["metrics"]
     for name in MODELS:
@@ -64,7 +73,7 @@ def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure(SMALL, session(tmp_path / "whole"))
+    measure(SMALL, context(tmp_path / "whole"))
     step, count = RankTraining.step, 0
 
     def stopping(self: RankTraining) -> Any:
@@ -77,8 +86,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
     monkeypatch.setattr(RankTraining, "step", stopping)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        measure(SMALL, session(tmp_path / "stopped"))
-    measure(SMALL, session(tmp_path / "stopped"))
+        measure(SMALL, context(tmp_path / "stopped"))
+    measure(SMALL, context(tmp_path / "stopped"))
     weights, courses = [], []
     for folder in ("whole", "stopped"):
         (file,) = (tmp_path / folder / "checkpoint").glob("*.safetensors")
@@ -177,7 +186,7 @@ def test_lstms_learn_as_long_and_all_answers_are_timed(
     monkeypatch.setattr(rank_mnist, "work", counted)
     monkeypatch.setattr(Pictures.batches, "__defaults__", (1,))
     names = ("lstm-rank", "lstm-last", "lstm-all")
-    measure(replace(SMALL, models=names), session(tmp_path / "run"))
+    measure(replace(SMALL, models=names), context(tmp_path / "run"))
     rows = RunFolder(tmp_path / "run").records()
     assert {sum(row["phase"] == name for row in rows) for name in names} == {3}
     assert timed == 30

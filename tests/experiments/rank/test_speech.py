@@ -17,7 +17,7 @@ from plastorch.data.audio.wav import read_wav
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.rank import speech as rank_speech
 from plastorch.experiments.rank import speech_data as rank_speech_data
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
@@ -28,6 +28,7 @@ from plastorch.experiments.rank.speech_data import batches
 from plastorch.experiments.rank.speech_figures import Reading, chosen
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
 from plastorch.experiments.rank.timing_panels import panels
+from plastorch.experiments.registry import find
 from plastorch.rank import RankTraining
 from plastorch.rank.evaluate import Readings
 from plastorch.report.load import load_run
@@ -59,14 +60,22 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return root
 
 
-def session(path: Path, tell: Any = lambda line: None) -> Session:
+def context(path: Path, tell: Any = lambda line: None) -> Context:
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text('{"experiment": "rank-speech"}')
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, tell)
+    return Context(
+        run=RunFolder(path),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=tell,
+        experiment=find("rank-speech"),
+    )
 
 
 def test_a_run_compares_three_networks(tmp_path: Path) -> None:
-    result = measure(SMALL, session(tmp_path / "run"))
+    result = measure(SMALL, context(tmp_path / "run"))
     data, metrics = result["data"], result["metrics"]
     assert result["complete"] and (data["n_train"], data["n_validation"], data["n_test"]) == (
         *(20, 8, 8),
@@ -88,7 +97,7 @@ def test_a_run_compares_three_networks(tmp_path: Path) -> None:
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure(SMALL, session(tmp_path / "whole"))
+    measure(SMALL, context(tmp_path / "whole"))
     step, count = RankTraining.step, 0
 
     def stopping(self: RankTraining) -> Any:
@@ -101,8 +110,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
     monkeypatch.setattr(RankTraining, "step", stopping)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        measure(SMALL, session(tmp_path / "stopped"))
-    measure(SMALL, session(tmp_path / "stopped"))
+        measure(SMALL, context(tmp_path / "stopped"))
+    measure(SMALL, context(tmp_path / "stopped"))
     whole, stopped = (
         load_tensors(next((tmp_path / name / "checkpoint").glob("*.safetensors")))
         for name in ("whole", "stopped")
@@ -146,12 +155,12 @@ def test_a_trained_network_listens_as_the_recording_comes(tmp_path: Path) -> Non
     recording = tmp_path / "one.wav"
     wavfile.write(recording, *tone(1, 999, rate=16000))
     config = replace(SMALL, listen=str(recording))
-    trained = measure(config, session(tmp_path / "runs" / "a", lines.append))
+    trained = measure(config, context(tmp_path / "runs" / "a", lines.append))
     assert "chosen_threshold" in trained["metrics"] and "no trained network" in lines[0]
     said = lines[-1]
     assert newest_trained(tmp_path / "runs" / "b", quick=True) == tmp_path / "runs" / "a"
     assert newest_trained(tmp_path / "runs" / "b", quick=False) is None
-    listened = measure(config, session(tmp_path / "runs" / "b", lines.append))
+    listened = measure(config, context(tmp_path / "runs" / "b", lines.append))
     assert lines[-1] == said and lines[-2].startswith("listening with the network of")
     assert listened["data"]["name"] == "one.wav" and listened["complete"]
     # What the stream says is what the whole recording says.
@@ -183,7 +192,7 @@ def test_the_command_line_listens(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_only_whole_runs_of_this_experiment_can_listen(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected the folder of a whole run of rank-speech"):
         load_ear(tmp_path)
-    run = session(tmp_path / "run")
+    run = context(tmp_path / "run")
     measure(SMALL, run)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     (tmp_path / "run" / "checkpoint" / "latest.json").unlink()
@@ -292,5 +301,5 @@ def test_settings_survive_json_and_name_their_networks() -> None:
 
 
 def test_splits_by_speaker_turn_with_the_seed(tmp_path: Path) -> None:
-    result = measure(replace(SMALL, split="speaker"), session(tmp_path / "run"))
+    result = measure(replace(SMALL, split="speaker"), context(tmp_path / "run"))
     assert result["data"]["source"].endswith("tested on ann, validated on bob")

@@ -15,21 +15,30 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.rank import toy as rank_toy
 from plastorch.experiments.rank.reading import Measured
 from plastorch.experiments.rank.toy import MODELS, RankToyConfig, _headline, measure
 from plastorch.experiments.rank.toy_claims import claims
 from plastorch.experiments.rank.toy_figures import beyond_observers, measured_runs, timing_loss
+from plastorch.experiments.registry import find
 from plastorch.rank import Batch, RankTraining
 from plastorch.rank.evaluate import read
 
 SMALL = RankToyConfig(models=("signal-rank", "runs-last", "runs-stpn"), hidden_size=9, stpn_size=5)
 
 
-def session(path: Path) -> Session:
+def context(path: Path) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        experiment=find("rank-toy"),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +50,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
-    result = measure(RankToyConfig(hidden_size=9, stpn_size=5, batch_size=8), session(tmp_path))
+    result = measure(RankToyConfig(hidden_size=9, stpn_size=5, batch_size=8), context(tmp_path))
     metrics, arrays = result["metrics"], load_tensors(tmp_path / "arrays.safetensors")
     assert result["complete"] and result["data"]["n_test"] == 400
     for name in (*MODELS, "signal-observer", "runs-observer"):
@@ -81,7 +90,7 @@ def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
             return generator(*path)
 
         monkeypatch.setattr(f"plastorch.{name}.generator", recorded)
-    measure(SMALL, session(tmp_path))
+    measure(SMALL, context(tmp_path))
     assert all(drawn.values())
     assert len(set.union(*drawn.values())) == sum(map(len, drawn.values()))
 
@@ -89,7 +98,7 @@ def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure(SMALL, session(tmp_path / "whole"))
+    measure(SMALL, context(tmp_path / "whole"))
     step, count = RankTraining.step, 0
 
     def stopping(self: RankTraining) -> Any:
@@ -102,8 +111,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
     monkeypatch.setattr(RankTraining, "step", stopping)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        measure(SMALL, session(tmp_path / "stopped"))
-    again = session(tmp_path / "stopped")
+        measure(SMALL, context(tmp_path / "stopped"))
+    again = context(tmp_path / "stopped")
     measure(replace(SMALL, models=list(SMALL.models)), again)  # type: ignore[arg-type]
     logs, weights = [], []
     for folder in ("whole", "stopped"):
@@ -127,7 +136,7 @@ def test_models_of_a_task_learn_from_the_same_sequences(
         return update(self, number)
 
     monkeypatch.setattr(RankTraining, "_update", watching)
-    measure(SMALL, session(tmp_path))
+    measure(SMALL, context(tmp_path))
     for one, other in zip(seen["runs-last"], seen["runs-stpn"], strict=True):
         assert torch.equal(one.x, other.x)
     first, second = seen["signal-rank"][:2]

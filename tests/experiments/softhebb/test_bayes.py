@@ -18,7 +18,8 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.softhebb import bayes
 from plastorch.experiments.softhebb.bayes import BayesConfig, Networks, measure
 from plastorch.experiments.softhebb.bayes_claims import ATTACKS
@@ -69,15 +70,23 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def session(path: Path, seed: int = 0) -> Session:
-    return Session(RunFolder(path), seed, torch.device("cpu"), None, True, lambda line: None)
+def context(path: Path, seed: int = 0) -> Context:
+    return Context(
+        run=RunFolder(path),
+        experiment=find("softhebb-bayes"),
+        seed=seed,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+    )
 
 
 @pytest.fixture(scope="module")
 def whole(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    measure(BayesConfig(), session(folder))
+    measure(BayesConfig(), context(folder))
     return folder
 
 
@@ -193,7 +202,7 @@ def test_the_command_line_gives_the_same_run_and_draws_it(
 
 @needs_foolbox
 def test_another_seed_gives_another_run(whole: Path, tmp_path: Path) -> None:
-    measure(BayesConfig(), session(tmp_path, seed=1))
+    measure(BayesConfig(), context(tmp_path, seed=1))
     first, second = figures_of(whole), figures_of(tmp_path)
     assert first.keys() == second.keys()
     for part in ("once_soft_cross_entropy", "theory_kl_before", "area_l2_backprop"):
@@ -241,11 +250,11 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     for left in range(len(STOPS), 0, -1):
         assert len(pending) == left
         with pytest.raises((Interrupted, MemoryError)):
-            measure(BayesConfig(), session(tmp_path))
+            measure(BayesConfig(), context(tmp_path))
         result = result_of(tmp_path)
         assert not result["complete"] and not result["claims"]
         assert not (tmp_path / "arrays.safetensors").exists()
-    measure(BayesConfig(), session(tmp_path))
+    measure(BayesConfig(), context(tmp_path))
     assert not pending and result_of(tmp_path)["complete"]
     same_run(tmp_path, whole)
 
@@ -258,7 +267,7 @@ def test_a_finished_run_can_be_resumed_for_its_result(whole: Path, tmp_path: Pat
             copy.parent.mkdir(exist_ok=True)
             copy.write_bytes(path.read_bytes())
     (tmp_path / "result.json").unlink()
-    measure(BayesConfig(), session(tmp_path))
+    measure(BayesConfig(), context(tmp_path))
     same_run(tmp_path, whole)
 
 

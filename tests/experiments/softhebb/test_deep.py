@@ -291,8 +291,8 @@ def test_oblong_images_of_ones_own_are_squashed_to_their_shorter_side(
     tmp_path: Path, write_tree: Callable[..., Path]
 ) -> None:
     root = write_tree(tmp_path / "mine", ((20, 12),) * 3, mode="RGB")
-    session: Any = SimpleNamespace(data=root)
-    images = load(MnistConfig(), session)
+    context: Any = SimpleNamespace(data=root)
+    images = load(MnistConfig(), context)
     assert images.train_images.shape[1:] == (3, 12, 12)
     assert "squashed to 12 x 12 pixels" in images.notice
 

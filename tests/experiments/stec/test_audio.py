@@ -14,7 +14,8 @@ from plastorch.data.audio.recordings import load_speech
 from plastorch.efference import AUDIO, AUDIO_FACTORS
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stec.audio import (
     StecAudioConfig,
     audio_study,
@@ -59,13 +60,21 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return root
 
 
-def session(path: Path) -> Session:
+def context(path: Path) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        experiment=find("stec-audio"),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+    )
 
 
 def test_a_run_is_tested_on_each_set(tmp_path: Path) -> None:
-    result = measure(SMALL, session(tmp_path / "run"))
+    result = measure(SMALL, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_train"] == 2 * 12 + 2 * 8
     assert result["data"]["classes"] == [*WORDS, *map(str, range(10))]
     metrics = result["metrics"]
@@ -89,7 +98,7 @@ def test_a_run_is_tested_on_each_set(tmp_path: Path) -> None:
 def test_words_of_different_sets_are_different_classes() -> None:
     sets = {name: load_speech(name) for name in ("speech-commands", "fsdd")}
     for config, part in ((SMALL, "test"), (replace(SMALL, sweep=True), "validation")):
-        study = audio_study(config, sets, session(Path()))
+        study = audio_study(config, sets, context(Path()))
         words, digits = study.exams["speech_commands"], study.exams["fsdd"]
         assert set(words.labels.tolist()) == {0, 1} and set(digits.labels.tolist()) == {2, 3}
         assert study.classes == 12

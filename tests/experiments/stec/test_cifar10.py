@@ -28,7 +28,8 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
@@ -44,9 +45,17 @@ OPTIONS: dict[str, Any] = {"methods": ("simclr",), "width": 2, "hidden": 8, "tra
 SMALL = StecCifar10Config(**OPTIONS)
 
 
-def session(path: Path, seed: int = 0) -> Session:
+def context(path: Path, seed: int = 0) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), seed, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        experiment=find("stec-cifar10"),
+        seed=seed,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +96,7 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(stec_images, "make_scenery", scenery)
     config = replace(SMALL, methods=("simclr", "byol"), transfer=True)
-    result = measure(config, session(tmp_path / "run"))
+    result = measure(config, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_train"] == 120
     assert made == [(0, 6, 0)]  # once for all encoders of the seed
     assert result["data"]["digits"]["source"] == "inside the package"
@@ -121,7 +130,7 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path) -> None:
     told_of: list[str] = []
-    of = replace(session(tmp_path / "run"), tell=told_of.append)
+    of = replace(context(tmp_path / "run"), tell=told_of.append)
     config = replace(SMALL, transfer=True)
     images = replace(stec_images.load(config, "cifar10", of), notice="")
     digits = stec_images.load_digits(config, of)
@@ -137,7 +146,7 @@ def test_without_digits_there_is_no_transfer(
 ) -> None:
     monkeypatch.setenv("PLASTORCH_DATA", str(root))
     with pytest.raises(InputError, match=r"neither MNIST nor .* data get mnist .*--no-transfer"):
-        measure(replace(SMALL, transfer=True), session(tmp_path / "run"))
+        measure(replace(SMALL, transfer=True), context(tmp_path / "run"))
 
 
 def test_own_images_are_no_digits(
@@ -146,7 +155,7 @@ def test_own_images_are_no_digits(
     write_tree(tmp_path / "mine", ((32, 32),) * 6, ("train", "test"), "RGB", "PNG", ("a", "b"))
     monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path / "mine"))
     with pytest.raises(InputError, match=r"transfer is True, .* expected --no-transfer"):
-        measure(replace(SMALL, transfer=True), session(tmp_path / "run"))
+        measure(replace(SMALL, transfer=True), context(tmp_path / "run"))
     assert RunFolder(tmp_path / "run").records() == []
 
 
@@ -157,7 +166,7 @@ def test_a_smoke_run_has_its_own_length(
     paper = {"epochs": 1000, "warm_up": 10.0, "copy": "compatible"}
     monkeypatch.setattr("plastorch.experiments.stec.cifar10.PAPER_SETTINGS", paper)
     small = StecCifar10Config(**OPTIONS, shuffled=(), **settings)
-    config = measure(small, session(tmp_path / "run"))["config"]
+    config = measure(small, context(tmp_path / "run"))["config"]
     assert (config["epochs"], config["warm_up"], config["preset"]) == (1, 0.5, "none")
     assert config["copy"] == ("compatible" if "preset" in settings else "egocentric")
 
@@ -209,7 +218,7 @@ def test_arms_of_a_seed_begin_alike_and_those_of_another_do_not() -> None:
 def test_arms_of_a_seed_see_the_same_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a weight of its own the inverse model changes nothing: the arms are the same."""
     config = replace(SMALL, manipulation=1e-30, shuffled=(), bfloat16=False)
-    measure(config, session(tmp_path / "run"))
+    measure(config, context(tmp_path / "run"))
     rows = RunFolder(tmp_path / "run").records()
     figures = (
         "accuracy",
@@ -226,7 +235,7 @@ def test_arms_of_a_seed_see_the_same_views(tmp_path: Path, monkeypatch: pytest.M
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure(SMALL, session(tmp_path / "whole"))
+    measure(SMALL, context(tmp_path / "whole"))
     step, count = Pretraining.step, 0
 
     def stopping(self: Pretraining) -> Any:
@@ -240,8 +249,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr(Pretraining, "step", stopping)
     for _ in range(2):
         with pytest.raises((KeyboardInterrupt, Interrupted)):
-            measure(SMALL, session(tmp_path / "stopped"))
-    measure(SMALL, session(tmp_path / "stopped"))
+            measure(SMALL, context(tmp_path / "stopped"))
+    measure(SMALL, context(tmp_path / "stopped"))
     weights, courses = [], []
     for folder in ("whole", "stopped"):
         (file,) = (tmp_path / folder / "checkpoint").glob("*.safetensors")
@@ -253,7 +262,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 
 def test_a_sweep_is_tested_on_training_images(tmp_path: Path) -> None:
-    result = measure(replace(SMALL, sweep=True, transfer=True), session(tmp_path / "run"))
+    result = measure(replace(SMALL, sweep=True, transfer=True), context(tmp_path / "run"))
     assert result["data"]["n_train"] + result["data"]["n_test"] == 120
     assert "held out" in result["data"]["source"]
     rows = [row for row in RunFolder(tmp_path / "run").records() if row["phase"] == "stec-measure"]
@@ -293,7 +302,7 @@ def test_what_is_told_is_counted_of_test_images() -> None:
 
 
 def test_factors_that_never_change_are_not_told(tmp_path: Path) -> None:
-    result = measure(replace(SMALL, copy="full"), session(tmp_path / "run"))
+    result = measure(replace(SMALL, copy="full"), context(tmp_path / "run"))
     told_of = {name for name in result["metrics"] if name.startswith("simclr_stec_found_")}
     assert "simclr_stec_found_hue_accuracy" in told_of
     assert not any("blur" in name or "solarized" in name for name in told_of)

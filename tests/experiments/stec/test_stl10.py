@@ -14,7 +14,8 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.stl10 import StecStl10Config, measure
@@ -25,9 +26,17 @@ OPTIONS: dict[str, Any] = {"methods": ("simclr",), "shuffled": (), "hidden": 8, 
 SMALL = StecStl10Config(**OPTIONS)
 
 
-def session(path: Path) -> Session:
+def context(path: Path) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        experiment=find("stec-stl10"),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +57,7 @@ def root(own_cache: Path, no_root: None, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_encoders_learn_without_labels_and_probes_with_them(tmp_path: Path) -> None:
-    result = measure(SMALL, session(tmp_path / "run"))
+    result = measure(SMALL, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_unlabelled"] == 30
     rows = RunFolder(tmp_path / "run").records()
     phases = list(dict.fromkeys(row["phase"] for row in rows))
@@ -87,13 +96,13 @@ def test_probes_see_in_the_precision_that_they_are_tested_in(
     monkeypatch.setattr(LinearProbe, "step", spied)
     for bfloat16 in (True, False):
         seen.clear()
-        measure(replace(SMALL, bfloat16=bfloat16), session(tmp_path / str(bfloat16)))
+        measure(replace(SMALL, bfloat16=bfloat16), context(tmp_path / str(bfloat16)))
         assert seen == {bfloat16}
 
 
 def test_a_smoke_run_of_the_papers_settings_is_small(tmp_path: Path) -> None:
     small = StecStl10Config(**OPTIONS, preset="paper")
-    result = measure(small, session(tmp_path / "run"))
+    result = measure(small, context(tmp_path / "run"))
     config = result["config"]
     assert (config["preset"], config["optimizer"], config["encoder"]) == ("none", "sgd", "small")
     assert (config["copy"], config["warm_up"]) == ("compatible", 0.5)
@@ -106,7 +115,7 @@ def test_folders_of_images_will_do(
     write_tree(root / "imagenette2", sizes, ("train", "val"), "RGB", "JPEG",
                ("n01440764", "n02102040"))  # fmt: skip
     config = replace(SMALL, dataset="imagenette", size=40, transfer=True)
-    result = measure(config, session(tmp_path / "run"))
+    result = measure(config, context(tmp_path / "run"))
     assert result["data"]["classes"] == ["tench", "English springer"]
     assert result["data"]["n_unlabelled"] == 0
     assert "simclr_stec_detection_ap50" in result["metrics"]

@@ -15,7 +15,8 @@ from plastorch.cli import main
 from plastorch.engine.cluster import cluster, needs_ray
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import agents as stpn_agents
 from plastorch.experiments.stpn import pendulum as stpn_pendulum
 from plastorch.experiments.stpn import pong as stpn_pong
@@ -46,9 +47,17 @@ def small(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stpn_pendulum, name, value)
 
 
-def session(path: Path, seed: int = 0, quick: bool = False) -> Session:
+def context(path: Path, seed: int = 0, quick: bool = False) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), seed, torch.device("cpu"), None, quick, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=seed,
+        device=torch.device("cpu"),
+        data=None,
+        quick=quick,
+        tell=lambda line: None,
+        experiment=find("stpn-pendulum"),
+    )
 
 
 def rllib_checkpoints(folder: Path) -> list[str]:
@@ -74,7 +83,7 @@ def test_what_was_stopped_goes_on(
     restored: dict[str, torch.Tensor] = {}
     monkeypatch.setattr(AgentTraining, "step", stopping)
     with pytest.raises(Interrupted):
-        stpn_pendulum.measure(TINY, session(tmp_path))
+        stpn_pendulum.measure(TINY, context(tmp_path))
     assert not json.loads((tmp_path / "result.json").read_text())["complete"]
     assert rllib_checkpoints(tmp_path) == ["rllib-stpn-00000001"]
     before = {
@@ -87,9 +96,9 @@ def test_what_was_stopped_goes_on(
     shutil.copytree(tmp_path, damaged)
     shutil.rmtree(damaged / "checkpoint" / "rllib-stpn-00000001")
     with pytest.raises(InputError, match="rllib-stpn-00000001 is no checkpoint of RLlib"):
-        stpn_pendulum.measure(TINY, session(damaged))
+        stpn_pendulum.measure(TINY, context(damaged))
 
-    result = stpn_pendulum.measure(TINY, session(tmp_path))
+    result = stpn_pendulum.measure(TINY, context(tmp_path))
     assert before.keys() == restored.keys()
     assert all(torch.equal(before[name], restored[name]) for name in before)
     assert count == 4 and result["complete"]
@@ -128,7 +137,7 @@ def test_equal_seeds_give_equal_figures_and_learning_changes_weights(
     config = replace(TINY, models=("rnn",), steps=128)
     logs, weights = [], []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        stpn_pendulum.measure(config, session(tmp_path / name, seed))
+        stpn_pendulum.measure(config, context(tmp_path / name, seed))
         logs.append((tmp_path / name / "metrics.jsonl").read_bytes())
         weights.append(torch_tensors(tmp_path / name))
     assert logs[0] == logs[1] != logs[2]
@@ -142,7 +151,7 @@ def test_equal_seeds_give_equal_figures_and_learning_changes_weights(
 
 
 def test_pong(tmp_path: Path, small: None) -> None:
-    result = stpn_pong.measure(PongConfig(models=("stpn",)), session(tmp_path, quick=True))
+    result = stpn_pong.measure(PongConfig(models=("stpn",)), context(tmp_path, quick=True))
     assert result["complete"] and result["metrics"]["stpn_parameters"] == 519735
     assert result["config"]["settings"]["frame_skip"] == 4
     assert {claim["holds"] for claim in result["claims"]} == {None}
@@ -152,7 +161,7 @@ def test_pong(tmp_path: Path, small: None) -> None:
 
 def test_more_runners_than_cpus_would_wait_for_ever(tmp_path: Path, small: None) -> None:
     with pytest.raises(InputError, match=r"runners is 999; expected at most \d+, the CPUs"):
-        stpn_pendulum.measure(replace(TINY, runners=999), session(tmp_path))
+        stpn_pendulum.measure(replace(TINY, runners=999), context(tmp_path))
     assert not list(tmp_path.iterdir())
 
 

@@ -13,7 +13,8 @@ from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import art as stpn_art
 from plastorch.experiments.stpn.art import MODELS, ArtConfig, claims, measure
 from plastorch.experiments.stpn.recurrent import networks
@@ -39,9 +40,17 @@ def models_of(config: ArtConfig, seed: int) -> nn.ModuleDict:
     return networks(config.models, MODELS, (seed,), config.network)
 
 
-def session(path: Path) -> Session:
+def context(path: Path) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+        experiment=find("stpn-art"),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +65,7 @@ def few_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_has_accuracy_energy_and_size_of_every_model(tmp_path: Path) -> None:
-    result = measure(ArtConfig(), session(tmp_path))
+    result = measure(ArtConfig(), context(tmp_path))
     assert result["complete"] and result["quick"] and result["data"]["n_train"] == 200
     metrics = result["metrics"]
     for name in MODELS:
@@ -76,7 +85,7 @@ def test_a_run_has_accuracy_energy_and_size_of_every_model(tmp_path: Path) -> No
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure(SMALL, session(tmp_path / "whole"))
+    measure(SMALL, context(tmp_path / "whole"))
     step, count = AnswerTraining.step, 0
 
     def stopping(self: AnswerTraining) -> Any:
@@ -89,8 +98,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
     monkeypatch.setattr(AnswerTraining, "step", stopping)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        measure(SMALL, session(tmp_path / "stopped"))
-    again = session(tmp_path / "stopped")
+        measure(SMALL, context(tmp_path / "stopped"))
+    again = context(tmp_path / "stopped")
     measure(replace(SMALL, models=list(SMALL.models)), again)  # type: ignore[arg-type]
     for name in ("metrics.jsonl",):
         assert (tmp_path / "whole" / name).read_bytes() == (

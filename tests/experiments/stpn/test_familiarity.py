@@ -15,7 +15,8 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stpn.familiarity import (
     MODELS,
     TESTED,
@@ -43,9 +44,17 @@ def models_of(config: FamiliarityConfig, seed: int) -> nn.ModuleDict:
     return networks(config.models, MODELS, (seed, 0), network)
 
 
-def session(path: Path, seed: int = 0) -> Session:
+def context(path: Path, seed: int = 0) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), seed, torch.device("cpu"), None, True, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=seed,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=lambda line: None,
+        experiment=find("stpn-familiarity"),
+    )
 
 
 def final(folder: Path) -> dict[str, torch.Tensor]:
@@ -56,7 +65,7 @@ def final(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("mode", ["dat", "inf"])
 def test_a_run_tests_every_model_on_every_distance(tmp_path: Path, mode: Any) -> None:
     config = FamiliarityConfig(mode=mode, steps=40, updates=2)
-    result = measure(config, session(tmp_path))
+    result = measure(config, context(tmp_path))
     assert result["complete"] and result["quick"] and result["config"]["mode"] == mode
     assert result["data"]["n_train"] == (40 if mode == "dat" else 80)
     metrics, rows = result["metrics"], RunFolder(tmp_path).records()
@@ -88,7 +97,7 @@ def test_each_update_sees_the_same_stream_or_a_new_one(
     monkeypatch.setattr(FamiliarityTraining, "step", watched)
     for mode in ("dat", "inf"):
         config = replace(SMALL, mode=mode, updates=3)  # type: ignore[arg-type]
-        measure(config, session(tmp_path / mode))
+        measure(config, context(tmp_path / mode))
     dat, inf = seen[:6], seen[6:]  # of two models each
     assert all(torch.equal(dat[0], other) for other in dat)
     assert not torch.equal(inf[0], inf[1]) and not torch.equal(inf[1], inf[2])
@@ -101,7 +110,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 ) -> None:
     """In the first and in the second model's training, of streams that are new each time."""
     config = replace(SMALL, mode="inf")
-    measure(config, session(tmp_path / "whole"))
+    measure(config, context(tmp_path / "whole"))
     step, count = FamiliarityTraining.step, 0
 
     def dying(self: FamiliarityTraining) -> Any:
@@ -114,9 +123,9 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr(Loop, "interval_s", 0.0)
     monkeypatch.setattr(FamiliarityTraining, "step", dying)
     with pytest.raises(KeyboardInterrupt):
-        measure(config, session(tmp_path / "stopped"))
+        measure(config, context(tmp_path / "stopped"))
     again = replace(config, models=list(config.models))  # type: ignore[arg-type]
-    measure(again, session(tmp_path / "stopped"))
+    measure(again, context(tmp_path / "stopped"))
     assert count == 1 + 2 * 12  # no update was repeated
     log = "metrics.jsonl"
     assert (tmp_path / "whole" / log).read_bytes() == (tmp_path / "stopped" / log).read_bytes()

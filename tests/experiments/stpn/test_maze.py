@@ -16,7 +16,8 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import maze as stpn_maze
 from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, measure
 from plastorch.experiments.stpn.recurrent import networks
@@ -42,9 +43,17 @@ def models_of(config: MazeConfig, seed: int) -> nn.ModuleDict:
     return networks(config.models, MODELS, (seed,), config.network)
 
 
-def session(path: Path, seed: int = 0, quick: bool = False) -> Session:
+def context(path: Path, seed: int = 0, quick: bool = False) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), seed, torch.device("cpu"), None, quick, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=seed,
+        device=torch.device("cpu"),
+        data=None,
+        quick=quick,
+        tell=lambda line: None,
+        experiment=find("stpn-maze"),
+    )
 
 
 def figures(result: dict[str, Any]) -> dict[str, float]:
@@ -59,7 +68,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("variant", ["corrected", "faithful"])
 def test_a_run_has_reward_energy_and_size_of_every_model(tmp_path: Path, variant: Any) -> None:
-    result = measure(replace(TINY, models=tuple(MODELS), variant=variant), session(tmp_path))
+    result = measure(replace(TINY, models=tuple(MODELS), variant=variant), context(tmp_path))
     metrics = result["metrics"]
     assert result["complete"] and next(iter(metrics)) == "stpn_reward"
     for name, model in MODELS.items():
@@ -98,7 +107,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 ) -> None:
     """In the warm-up, among updates, at a model's end, and in the second model."""
     config = replace(TINY, models=("stpn", "lstm"))
-    whole = measure(config, session(tmp_path / "whole"))
+    whole = measure(config, context(tmp_path / "whole"))
     step, count = ActorCriticTraining.step, 0
 
     def stopping(self: ActorCriticTraining) -> Any:
@@ -110,10 +119,10 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
     monkeypatch.setattr(ActorCriticTraining, "step", stopping)
     with pytest.raises(Interrupted):
-        measure(config, session(tmp_path / "stopped"))
+        measure(config, context(tmp_path / "stopped"))
     assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
     again = replace(config, models=list(config.models))  # type: ignore[arg-type]
-    stopped = measure(again, session(tmp_path / "stopped"))
+    stopped = measure(again, context(tmp_path / "stopped"))
     assert count == 24 and figures(stopped) == figures(whole)
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert logs[0] == logs[1]
@@ -124,7 +133,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 def test_seeds_differ(tmp_path: Path) -> None:
     config = replace(TINY, models=("rnn",), iterations=1)
-    first, second = (measure(config, session(tmp_path / str(s), s)) for s in (0, 1))
+    first, second = (measure(config, context(tmp_path / str(s), s)) for s in (0, 1))
     assert figures(first) != figures(second)
 
 

@@ -11,7 +11,8 @@ from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
 from plastorch.experiments.ststdp import digits as ststdp_digits
 from plastorch.experiments.ststdp import theory as ststdp_theory
 from plastorch.experiments.ststdp.digits import MAIN, MODELS, DigitsConfig, measure, split
@@ -35,13 +36,21 @@ def few_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ststdp_theory, "MISMATCHES", (0.5, 1.0))
 
 
-def session(path: Path, quick: bool = True) -> Session:
+def context(path: Path, quick: bool = True) -> Context:
     path.mkdir(exist_ok=True)
-    return Session(RunFolder(path), 0, torch.device("cpu"), None, quick, lambda line: None)
+    return Context(
+        run=RunFolder(path),
+        seed=0,
+        device=torch.device("cpu"),
+        data=None,
+        quick=quick,
+        tell=lambda line: None,
+        experiment=find("ststdp-digits"),
+    )
 
 
 def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
-    result = measure(SMALL, session(tmp_path))
+    result = measure(SMALL, context(tmp_path))
     assert result["complete"] and result["quick"]
     assert (result["data"]["n_train"], result["data"]["n_test"]) == (40, 8)
     metrics = result["metrics"]
@@ -77,7 +86,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(SMALL, models=("gru",))
-    measure(config, session(tmp_path / "whole"))
+    measure(config, context(tmp_path / "whole"))
     validated, count = Bench.validated, 0
 
     def stopping(self: Bench, *arguments: Any) -> Any:
@@ -91,9 +100,9 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
         patch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
         patch.setattr(Bench, "validated", stopping)
         with pytest.raises((KeyboardInterrupt, Interrupted)):
-            measure(config, session(tmp_path / "stopped"))
+            measure(config, context(tmp_path / "stopped"))
     again = replace(config, models=["gru"], transforms=list(config.transforms))  # type: ignore[arg-type]
-    measure(again, session(tmp_path / "stopped"))
+    measure(again, context(tmp_path / "stopped"))
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert (whole / "metrics.jsonl").read_bytes() == (stopped / "metrics.jsonl").read_bytes()
     arrays = [load_tensors(folder / "arrays.safetensors") for folder in (whole, stopped)]

@@ -19,7 +19,7 @@ from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.files import PAPER
 from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 QUICK_FILES = 600
 
 
-def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
+def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
     """Scans, learns and tests; writes catalog and result into the run folder.
 
     The scan is kept, so that a resumed run goes on with the same files.
 
     Args:
         config: settings of the run.
-        session: run folder, seed and device.
+        context: run folder, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -52,13 +52,13 @@ def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
         if error.name != "polars":
             raise
         raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
-    if session.quick:
+    if context.quick:
         config = replace(
             config, files=QUICK_FILES, least=10, neurons=100, hidden=32, presentations=1000
         )
-        session.tell(f"smoke run of {QUICK_FILES} files of each root")
+        context.tell(f"smoke run of {QUICK_FILES} files of each root")
     roots = config.named_roots()
-    frames = {name: catalogue(config, session, name, root) for name, root in roots.items()}
+    frames = {name: catalogue(config, context, name, root) for name, root in roots.items()}
     tables = [table for name in frames for table in tables_of(frames[name], name, config.least)]
     if not tables:
         raise InputError(
@@ -68,13 +68,13 @@ def measure(config: FilesSystemConfig, session: Session) -> dict[str, Any]:
     for table in tables:
         needed = config.neurons * (16 * config.hidden + len(table.labels))
         check_memory(needed, neurons=config.neurons, hidden=config.hidden)
-    started = _result(config, session, frames, tables)
-    session.run.write_result(started)
-    loop = Loop(session.run, nn.Module())
+    started = _result(config, context, frames, tables)
+    context.run.write_result(started)
+    loop = Loop(context.run, nn.Module())
     for table in tables:
-        loop.run(Jobs(f"system-{table.name}", jobs(config, session.seed, table)))
-    found = _metrics(session.run.records())
-    return session.finish(started, loop, found, _claims(found, tables, not session.quick))
+        loop.run(Jobs(f"system-{table.name}", jobs(config, context.seed, table)))
+    found = _metrics(context.run.records())
+    return context.finish(started, loop, found, _claims(found, tables, not context.quick))
 
 
 def _metrics(records: list[Record]) -> dict[str, float]:
@@ -113,7 +113,7 @@ def _claims(found: dict[str, float], tables: list[Table], asserted: bool) -> lis
 
 def _result(
     config: FilesSystemConfig,
-    session: Session,
+    context: Context,
     frames: "Mapping[str, pl.DataFrame]",
     tables: list[Table],
 ) -> dict[str, Any]:
@@ -131,5 +131,5 @@ def _result(
         ],
     }
     plain = {**asdict(config), "roots": list(config.roots)}
-    settings = {**plain, "seed": session.seed, "quick": session.quick}
+    settings = {**plain, "seed": context.seed, "quick": context.quick}
     return result("files-system", PAPER, settings, data, torch.device("cpu"))

@@ -8,7 +8,7 @@ import polars as pl
 from plastorch.data.tables.records import Table
 from plastorch.engine.distributed import from_first
 from plastorch.engine.run import Record
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.files.baselines import logistic, majority, measured
 from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 from plastorch.experiments.files.fold import Fold
@@ -91,18 +91,18 @@ def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
     return [table for table in tables if len(np.unique(table.labels)) > 1]
 
 
-def catalogue(config: FilesSystemConfig, session: Session, name: str, root: str) -> pl.DataFrame:
+def catalogue(config: FilesSystemConfig, context: Context, name: str, root: str) -> pl.DataFrame:
     """Scans a folder, or reads the scan from before the run was resumed."""
-    path = session.run.path / f"{name}.parquet"
+    path = context.run.path / f"{name}.parquet"
 
     def read() -> pl.DataFrame:
         if not path.is_file():
-            session.tell(f"scanning {root}")
+            context.tell(f"scanning {root}")
             found = scan(root, magic=True)
             frame = pl.concat(list(found))
-            some = np.random.default_rng(session.seed).permutation(frame.height)[: config.files]
+            some = np.random.default_rng(context.seed).permutation(frame.height)[: config.files]
             write_frames([frame[np.sort(some)]], path)
-            session.tell(str(found.summary))
+            context.tell(str(found.summary))
         return read_catalogue(path)
 
     return from_first(read)

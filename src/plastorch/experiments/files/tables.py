@@ -20,7 +20,7 @@ from plastorch.data.tables.records import Table, load_table
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.files import PAPER
 from plastorch.experiments.files.config import FilesTablesConfig
 from plastorch.experiments.files.tables_claims import claims
@@ -32,12 +32,12 @@ QUICK_RECORDS = 600
 """Number of records per table in a smoke run."""
 
 
-def measure(config: FilesTablesConfig, session: Session) -> dict[str, Any]:
+def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
     """Runs all models on all tables; writes arrays and result into the run folder.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -52,39 +52,39 @@ def measure(config: FilesTablesConfig, session: Session) -> dict[str, Any]:
         if error.name != "polars":
             raise
         raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
-    ordinary = config == FilesTablesConfig() and not session.quick
-    if session.quick:
+    ordinary = config == FilesTablesConfig() and not context.quick
+    if context.quick:
         config = _quick(config)
-        session.tell(f"smoke run of {', '.join(config.tables)}, {QUICK_RECORDS} records each")
-    tables = {name: _load(name, session) for name in config.tables}
+        context.tell(f"smoke run of {', '.join(config.tables)}, {QUICK_RECORDS} records each")
+    tables = {name: _load(name, context) for name in config.tables}
     for table in tables.values():
         config.check_table(table)
-    loop = Loop(session.run, nn.Module())
-    started = _result(config, session, tables)
-    session.run.write_result(started)
-    folds, shown = Folds(tables, config, session.seed), _shown(config)
+    loop = Loop(context.run, nn.Module())
+    started = _result(config, context, tables)
+    context.run.write_result(started)
+    folds, shown = Folds(tables, config, context.seed), _shown(config)
     for name in config.tables:
         loop.run(Jobs(f"tables-{name}", jobs(config, name, folds, shown)))
     arrays: dict[str, Tensor] = {}
     loop.recompute(Jobs("pictures", [partial(pictures, folds, shown, arrays)], shared=False))
-    session.run.write_arrays(arrays)
-    found = metrics(session.run.records())
-    return session.finish(started, loop, found, claims(found, config.tables, ordinary))
+    context.run.write_arrays(arrays)
+    found = metrics(context.run.records())
+    return context.finish(started, loop, found, claims(found, config.tables, ordinary))
 
 
 def _shown(config: FilesTablesConfig) -> str:
     return SHOWN if SHOWN in config.tables else config.tables[0]
 
 
-def _load(name: str, session: Session) -> Table:
+def _load(name: str, context: Context) -> Table:
     """Loads a table, or some of its records in a smoke run."""
     if name == corpus.NAME:
-        table = corpus.make_corpus(seed=session.seed)
+        table = corpus.make_corpus(seed=context.seed)
     else:
-        table = load_table(name, session.data)
-    if not session.quick:
+        table = load_table(name, context.data)
+    if not context.quick:
         return table
-    some = np.random.default_rng(session.seed).permutation(len(table.labels))[:QUICK_RECORDS]
+    some = np.random.default_rng(context.seed).permutation(len(table.labels))[:QUICK_RECORDS]
     return replace(table, frame=table.frame[some], labels=table.labels[some], split=None)
 
 
@@ -109,7 +109,7 @@ def _quick(config: FilesTablesConfig) -> FilesTablesConfig:
 
 
 def _result(
-    config: FilesTablesConfig, session: Session, tables: Mapping[str, Table]
+    config: FilesTablesConfig, context: Context, tables: Mapping[str, Table]
 ) -> dict[str, Any]:
     records = sum(len(table.labels) for table in tables.values())
     sums = "".join(table.sha256 for table in tables.values())
@@ -124,5 +124,5 @@ def _result(
         "notice": "",
     }
     lists = {k: list(v) for k, v in asdict(config).items() if isinstance(v, tuple)}
-    settings = {**asdict(config), **lists, "seed": session.seed, "quick": session.quick}
+    settings = {**asdict(config), **lists, "seed": context.seed, "quick": context.quick}
     return result("files-tables", PAPER, settings, data, torch.device("cpu"))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from plastorch.engine.device import check_memory, generator
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import PAPER, parts
 from plastorch.experiments.fstdp import bench_cost as spiking_cost
 from plastorch.experiments.fstdp.claims import claims
@@ -113,12 +113,12 @@ def conditions() -> dict[str, tuple[Condition, tuple[str, ...]]]:
     return found
 
 
-def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
+def measure(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
         config: settings of the run.
-        session: run folder and seed.
+        context: run folder and seed.
 
     Returns:
         The contents of ``result.json``.
@@ -127,27 +127,27 @@ def measure(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
         InputError: a checkpoint to resume is unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    ordinary = config == FstdpSyntheticConfig() and not session.quick
-    if session.quick:
+    ordinary = config == FstdpSyntheticConfig() and not context.quick
+    if context.quick:
         config = _quick(config)
-        session.tell(
+        context.tell(
             f"smoke run of spike trains of {config.duration} s, and of a tenth of the grid"
         )
-    loop = Loop(session.run, nn.Module())
-    started = _result(config, session)
-    session.run.write_result(started)
-    for name, jobs in _phases(config, session.seed).items():
-        tenth = session.quick and name == "grid"
+    loop = Loop(context.run, nn.Module())
+    started = _result(config, context)
+    context.run.write_result(started)
+    for name, jobs in _phases(config, context.seed).items():
+        tenth = context.quick and name == "grid"
         loop.run(Jobs(name, jobs[::11] if tenth else jobs))
     arrays: dict[str, Tensor] = {}
-    example = partial(_example, config, session.seed, arrays)
+    example = partial(_example, config, context.seed, arrays)
     pictures = [example, partial(_cost, config.duration, arrays)]
     loop.recompute(Jobs("example", pictures, shared=False))
-    records = session.run.records()
-    session.run.write_arrays(arrays | grid_arrays(records))
+    records = context.run.records()
+    context.run.write_arrays(arrays | grid_arrays(records))
     synapses, spikes = arrays["cost_misfits"].tolist()
     found = metrics(records) | {"synapse_cost_misfit": synapses, "spike_cost_misfit": spikes}
-    return session.finish(started, loop, found, claims(found, config.seeds, ordinary))
+    return context.finish(started, loop, found, claims(found, config.seeds, ordinary))
 
 
 def _phases(config: FstdpSyntheticConfig, seed: int) -> dict[str, list[Job]]:
@@ -257,7 +257,7 @@ def _quick(config: FstdpSyntheticConfig) -> FstdpSyntheticConfig:
     return replace(config, seeds=1, grid_seeds=1, duration=SETTLING)
 
 
-def _result(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
+def _result(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
     data = {
         "name": "correlated spike trains",
         "n_train": config.seeds * len(conditions()),
@@ -265,5 +265,5 @@ def _result(config: FstdpSyntheticConfig, session: Session) -> dict[str, Any]:
         "source": "generated; counted are sets of spike trains of the claims",
         "sha256": "",
     }
-    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
     return result("fstdp-synthetic", PAPER, settings, data, torch.device("cpu"))

@@ -25,7 +25,7 @@ from plastorch.data.tables.weather import (
 from plastorch.engine.device import generator, seed32
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import PAPER
 from plastorch.experiments.fstdp.parts import Job
 from plastorch.experiments.fstdp.stations import (
@@ -85,12 +85,12 @@ class FstdpWeatherConfig(Settings):
         }
 
 
-def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
+def measure(config: FstdpWeatherConfig, context: Context) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -99,26 +99,26 @@ def measure(config: FstdpWeatherConfig, session: Session) -> dict[str, Any]:
         InputError: the stations' records or a checkpoint to resume are missing or unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    ordinary = config == FstdpWeatherConfig() and not session.quick
-    stations = load_precipitation(session.data) if config.world == "both" else None
+    ordinary = config == FstdpWeatherConfig() and not context.quick
+    stations = load_precipitation(context.data) if config.world == "both" else None
     years: tuple[int, ...] = YEARS if stations else ()
-    if session.quick:
+    if context.quick:
         config, years = replace(config, writings=1, worlds=2), years[3:4]
-        session.tell("smoke run of a single year and two stand-in worlds")
-    loop = Loop(session.run, nn.Module())
-    started = _result(config, session, stations)
-    session.run.write_result(started)
+        context.tell("smoke run of a single year and two stand-in worlds")
+    loop = Loop(context.run, nn.Module())
+    started = _result(config, context, stations)
+    context.run.write_result(started)
     arrays: dict[str, Tensor] = {}
     if stations:
         records = {year: stations.year(year) for year in years}
-        loop.run(Jobs("stations", _station_jobs(config, session.seed, records)))
-        shown = partial(_map, config, session.seed, records[SHOWN], arrays)
+        loop.run(Jobs("stations", _station_jobs(config, context.seed, records)))
+        shown = partial(_map, config, context.seed, records[SHOWN], arrays)
         loop.recompute(Jobs("map", [shown], shared=False))
-    loop.run(Jobs("stand-in", _stand_in_jobs(config, session.seed)))
-    session.run.write_arrays(arrays)
-    found = metrics(session.run.records())
+    loop.run(Jobs("stand-in", _stand_in_jobs(config, context.seed)))
+    context.run.write_arrays(arrays)
+    found = metrics(context.run.records())
     rows = claims(found, len(years), config.worlds, config.pairs, ordinary)
-    return session.finish(started, loop, found, rows)
+    return context.finish(started, loop, found, rows)
 
 
 def _station_jobs(
@@ -222,7 +222,7 @@ def _map(
 
 
 def _result(
-    config: FstdpWeatherConfig, session: Session, stations: Precipitation | None
+    config: FstdpWeatherConfig, context: Context, stations: Precipitation | None
 ) -> dict[str, Any]:
     data = {
         "name": "stand-in world of rain" if stations is None else "US precipitation",
@@ -232,5 +232,5 @@ def _result(
         "sha256": "" if stations is None else stations.sha256,
         "notice": "no real stations: a made-up world alone" if stations is None else "",
     }
-    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
+    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
     return result("fstdp-weather", PAPER, settings, data, torch.device("cpu"))

@@ -20,7 +20,7 @@ from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.mnist_claims import claims
@@ -157,12 +157,12 @@ class Pictures(NamedTuple):
         return [self.some(slice(i, i + size)).batch() for i in range(0, len(self.labels), size)]
 
 
-def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
+def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then reads each at every step and many thresholds.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -171,45 +171,45 @@ def measure(config: RankMnistConfig, session: Session) -> dict[str, Any]:
         InputError: data or a checkpoint to resume are unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    images = load_images("mnist", session.data)
-    if session.quick:
-        config, images = _quick(config, images, session.seed)
+    images = load_images("mnist", context.data)
+    if context.quick:
+        config, images = _quick(config, images, context.seed)
     check_parts(
         batch_size=config.batch_size, convolutional_batch_size=config.convolutional_batch_size
     )
     if images.notice:
-        session.tell(images.notice)
-    started = _result(config, session, images)
-    session.run.write_result(started)
+        context.tell(images.notice)
+    started = _result(config, context, images)
+    context.run.write_result(started)
     side = images.train_images.shape[-1]
-    nets = networks(config.models, MODELS, (session.seed,), lambda name: config.network(name, side))
-    nets.to(session.device)
-    loop = Loop(session.run, nets)
+    nets = networks(config.models, MODELS, (context.seed,), lambda name: config.network(name, side))
+    nets.to(context.device)
+    loop = Loop(context.run, nets)
     metrics: dict[str, float] = {}
     arrays: dict[str, Tensor] = {}
     with fast_matmul():
         for name, net in nets.items():
             assert isinstance(net, RankCoder)
             steps = config.coarse_steps if MODELS[name].coarse else config.steps
-            *learning, test = _pictures(images, steps, session)
-            _learn(name, net, config, session, loop, learning)
+            *learning, test = _pictures(images, steps, context)
+            _learn(name, net, config, context, loop, learning)
             readings = evaluate(net, test.batches(), thresholds_with(config.threshold))
             found = measured(name, readings, config.threshold)
             metrics, arrays = metrics | found.metrics, arrays | found.arrays
             if name in TIMED:
                 metrics |= work(name, net, test.batches())
-    session.run.write_arrays(arrays)
+    context.run.write_arrays(arrays)
     best = "convolutional" if "convolutional" in nets else config.models[0]
     head = {"test_accuracy": metrics[f"{best.replace('-', '_')}_accuracy"]}
     whole = config == RankMnistConfig(models=config.models) and not images.notice
-    ordinary = whole and not session.quick
-    known = claims(metrics, arrays, session.run.records(), len(images.test_labels), ordinary)
-    return session.finish(started, loop, head | metrics, known)
+    ordinary = whole and not context.quick
+    known = claims(metrics, arrays, context.run.records(), len(images.test_labels), ordinary)
+    return context.finish(started, loop, head | metrics, known)
 
 
-def _pictures(images: ImageSet, steps: int, session: Session) -> list[Pictures]:
+def _pictures(images: ImageSet, steps: int, context: Context) -> list[Pictures]:
     """Returns images for training, validation and test, which fire in this many steps."""
-    held, device = images.validation_split(1 / VALIDATION, session.seed), session.device
+    held, device = images.validation_split(1 / VALIDATION, context.seed), context.device
     return [
         Pictures(spike_steps(part, steps).to(device), labels.to(device), steps)
         for part, labels in (
@@ -224,13 +224,13 @@ def _learn(
     name: str,
     net: RankCoder,
     config: RankMnistConfig,
-    session: Session,
+    context: Context,
     loop: Loop,
     data: Sequence[Pictures],
 ) -> None:
     """Trains a model; the convolutional one starts with the first step alone."""
     model, (train, validation) = MODELS[name], data
-    seed, place = session.seed, list(MODELS).index(name)
+    seed, place = context.seed, list(MODELS).index(name)
     size, rate = config.batch_size, config.learning_rate
     if model.convolutional:
         size, rate = config.convolutional_batch_size, config.convolutional_learning_rate
@@ -295,7 +295,7 @@ def _quick(
     return replace(config, batch_size=50, convolutional_batch_size=50), images.few(*QUICK, seed)
 
 
-def _result(config: RankMnistConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+def _result(config: RankMnistConfig, context: Context, images: ImageSet) -> dict[str, Any]:
     data = {
         "name": images.name,
         "n_train": len(images.train_labels),
@@ -306,5 +306,5 @@ def _result(config: RankMnistConfig, session: Session, images: ImageSet) -> dict
         "notice": images.notice,
     }
     settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": session.seed, "quick": session.quick}
-    return result("rank-mnist", PAPER, settings, data, session.device)
+    settings |= {"seed": context.seed, "quick": context.quick}
+    return result("rank-mnist", PAPER, settings, data, context.device)

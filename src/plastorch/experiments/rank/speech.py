@@ -21,7 +21,7 @@ from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
 from plastorch.experiments.rank.reading import thresholds_with
@@ -39,12 +39,12 @@ RECORDS = 10
 """Number of records of a training, each of the same number of batches."""
 
 
-def measure(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
+def measure(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
     """Trains the networks and reads them for many thresholds; or listens to a recording.
 
     Args:
         config: settings of the run, or the recording to listen to.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -54,56 +54,56 @@ def measure(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
         Interrupted: the user stopped the run; its folder can be resumed.
     """
     if config.listen is None:
-        return _train(config, session)
+        return _train(config, context)
     read_wav(config.listen)  # report a file that is no recording before training
-    trained = config.trained or newest_trained(session.run.path, session.quick)
+    trained = config.trained or newest_trained(context.run.path, context.quick)
     if trained is not None:
-        return _listen(config, session, Path(trained))
-    session.tell("no trained network is at hand: it is trained first, then it listens")
-    finished = _train(config, session)
-    session.tell(str(hear(load_ear(session.run.path), read_wav(config.listen))))
+        return _listen(config, context, Path(trained))
+    context.tell("no trained network is at hand: it is trained first, then it listens")
+    finished = _train(config, context)
+    context.tell(str(hear(load_ear(context.run.path), read_wav(config.listen))))
     return finished
 
 
-def _train(config: RankSpeechConfig, session: Session) -> dict[str, Any]:
-    speech = load_speech(config.dataset, session.data)
-    speech = speech.by_speaker(session.seed) if config.split == "speaker" else speech
-    if session.quick:
-        speech = smoke(speech, session.seed)
+def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
+    speech = load_speech(config.dataset, context.data)
+    speech = speech.by_speaker(context.seed) if config.split == "speaker" else speech
+    if context.quick:
+        speech = smoke(speech, context.seed)
         config = replace(config, thresholds=(0.7,), entropy_weights=(0.0,), epochs=8)
-        session.tell(f"smoke run on {len(speech.rows('train'))} training words, of three networks")
+        context.tell(f"smoke run on {len(speech.rows('train'))} training words, of three networks")
     check_parts(batch_size=min(config.batch_size, len(speech.rows("train"))))
     front = LogMel(read_wav(speech.files[0]).rate)
-    started = _result(config, session, speech, front)
-    session.run.write_result(started)
+    started = _result(config, context, speech, front)
+    context.run.write_result(started)
     words, scale = read_words(speech, front)
     models, nets = config.models(), nn.ModuleDict()
     for name, model in models.items():
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(session.seed, 0).initial_seed())
+            torch.manual_seed(generator(context.seed, 0).initial_seed())
             nets[name] = config.network(model, front.bands, len(speech.words))
-    loop = Loop(session.run, nets.to(session.device))
+    loop = Loop(context.run, nets.to(context.device))
     readings: dict[str, Reading] = {}
     for name, model in models.items():
         net = nets[name]
         assert isinstance(net, RankCoder)
-        loop.run(_phase(name, net, model, config, session, words))
+        loop.run(_phase(name, net, model, config, context, words))
         thetas = thresholds_with(*config.thresholds, model.threshold)
         validation, test = (
-            evaluate(net, batches(part, session.device), thetas) for part in words[1:]
+            evaluate(net, batches(part, context.device), thetas) for part in words[1:]
         )
         readings[name] = Reading(validation, test, model.threshold, model.entropy_weight)
     found = measured_words(readings, words.test, front)
     best = nets[chosen(readings)]
     assert isinstance(best, RankCoder)
-    metrics = found.metrics | work("chosen", best, batches(words.test, session.device))
+    metrics = found.metrics | work("chosen", best, batches(words.test, context.device))
     scales = {"scale.mean": scale.mean, "scale.deviation": scale.deviation}
-    session.run.write_arrays(found.arrays | scales | _example(best.cpu(), words.test))
+    context.run.write_arrays(found.arrays | scales | _example(best.cpu(), words.test))
     plain = RankSpeechConfig(config.dataset, config.split, listen=config.listen)
-    ordinary = config == plain and not session.quick
-    records, tested = session.run.records(), len(words.test.labels)
+    ordinary = config == plain and not context.quick
+    records, tested = context.run.records(), len(words.test.labels)
     known = claims(metrics, found.arrays, records, tested, ordinary)
-    return session.finish(started, loop, metrics, known)
+    return context.finish(started, loop, metrics, known)
 
 
 def _phase(
@@ -111,7 +111,7 @@ def _phase(
     net: RankCoder,
     model: Model,
     config: RankSpeechConfig,
-    session: Session,
+    context: Context,
     words: Words,
 ) -> RankTraining:
     """Returns the training of a network, on batches that are the same for all networks."""
@@ -119,7 +119,7 @@ def _phase(
     updates = config.epochs * (len(words.train.labels) // size)
 
     def batch(number: int) -> Batch:
-        return on(words.training_batch(number, size, session.seed), session.device)
+        return on(words.training_batch(number, size, context.seed), context.device)
 
     training = Training(
         updates,
@@ -129,8 +129,8 @@ def _phase(
         cosine=True,
         max_norm=MAX_NORM,
     )
-    validate = _validation(words.validation, session.device)
-    return RankTraining(name, net, batch, training, (session.seed, 3), validate)
+    validate = _validation(words.validation, context.device)
+    return RankTraining(name, net, batch, training, (context.seed, 3), validate)
 
 
 def _validation(words: Frames, device: torch.device) -> Callable[[RankCoder], Record]:
@@ -169,14 +169,14 @@ def _word(bands: Tensor, chances: Tensor, step: int, label: int) -> dict[str, Te
     return {"word.bands": bands, "word.probabilities": chances, "word.answer": answer}
 
 
-def _listen(config: RankSpeechConfig, session: Session, trained: Path) -> dict[str, Any]:
+def _listen(config: RankSpeechConfig, context: Context, trained: Path) -> dict[str, Any]:
     """Listens to the recording; the result and the figure are about it alone."""
     assert config.listen is not None
     ear, recording = load_ear(trained), read_wav(config.listen)
-    session.tell(f"listening with the network of {trained}")
+    context.tell(f"listening with the network of {trained}")
     heard = hear(ear, recording)
-    session.tell(str(heard))
-    session.run.write_arrays(_word(*course(ear, recording), heard.step, heard.label))
+    context.tell(str(heard))
+    context.run.write_arrays(_word(*course(ear, recording), heard.step, heard.label))
     data = {
         "name": Path(config.listen).name,
         "n_test": 1,
@@ -185,12 +185,12 @@ def _listen(config: RankSpeechConfig, session: Session, trained: Path) -> dict[s
         "classes": list(ear.words),
     }
     metrics = {"answer_ms": 1000 * heard.end_s, "probability": heard.probability}
-    started = _started(config, session, data, ear.front)
-    return session.finish(started, Loop(session.run, nn.ModuleDict()), metrics, [])
+    started = _started(config, context, data, ear.front)
+    return context.finish(started, Loop(context.run, nn.ModuleDict()), metrics, [])
 
 
 def _result(
-    config: RankSpeechConfig, session: Session, speech: SpeechSet, front: LogMel
+    config: RankSpeechConfig, context: Context, speech: SpeechSet, front: LogMel
 ) -> dict[str, Any]:
     data = {
         "name": f"{speech.name}, {len(speech.words)} words",
@@ -201,15 +201,15 @@ def _result(
         "sha256": speech.sha256(),
         "classes": list(speech.words),
     }
-    return _started(config, session, data, front)
+    return _started(config, context, data, front)
 
 
 def _started(
-    config: RankSpeechConfig, session: Session, data: dict[str, Any], front: LogMel
+    config: RankSpeechConfig, context: Context, data: dict[str, Any], front: LogMel
 ) -> dict[str, Any]:
     """Returns the result before anything is measured; a frame's times are in ms."""
     hop = 1000 * front.hop / front.rate
     data = {**data, "rate": front.rate, "frame_ms": [1000 * front.end_s(0), hop]}
     settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}
-    settings |= {"seed": session.seed, "quick": session.quick}
-    return result("rank-speech", PAPER, settings, data, session.device)
+    settings |= {"seed": context.seed, "quick": context.quick}
+    return result("rank-speech", PAPER, settings, data, context.device)

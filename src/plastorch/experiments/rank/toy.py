@@ -17,7 +17,7 @@ from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
 from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.reading import Measured
@@ -127,12 +127,12 @@ class RankToyConfig(Settings):
         return self.signal_batches if name == "signal-rank" else self.other_batches
 
 
-def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
+def measure(config: RankToyConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then reads them and the ideal observers.
 
     Args:
         config: settings of the run.
-        session: run folder and seed.
+        context: run folder and seed.
 
     Returns:
         The contents of ``result.json``.
@@ -143,33 +143,33 @@ def measure(config: RankToyConfig, session: Session) -> dict[str, Any]:
     """
     check_parts(batch_size=config.batch_size)
     sizes = SIZES
-    if session.quick:
+    if context.quick:
         sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)
-        session.tell("smoke run of 10 batches per model, read on 500 sequences")
-    signals = noisy_signals(sizes["signal"], generator(session.seed, 21))
-    runs = runs_of_bits(sizes["runs"], generator(session.seed, 22))
+        context.tell("smoke run of 10 batches per model, read on 500 sequences")
+    signals = noisy_signals(sizes["signal"], generator(context.seed, 21))
+    runs = runs_of_bits(sizes["runs"], generator(context.seed, 22))
     tests: dict[str, Signals | Runs] = {"signal": signals, "runs": runs}
-    started = _result(config, session, tests)
-    session.run.write_result(started)
-    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
-    loop = Loop(session.run, nets)
+    started = _result(config, context, tests)
+    context.run.write_result(started)
+    nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
+    loop = Loop(context.run, nets)
     for name, net in nets.items():
         assert isinstance(net, RankCoder)
-        loop.run(_phase(name, net, config, session, sizes["validation"]))
-    session.tell("reading answers of networks and of ideal observers")
-    rule = noisy_signals(sizes["rule"], generator(session.seed, 23))
+        loop.run(_phase(name, net, config, context, sizes["validation"]))
+    context.tell("reading answers of networks and of ideal observers")
+    rule = noisy_signals(sizes["rule"], generator(context.seed, 23))
     found = measured_observers(signals, runs, rule, config.threshold)
     for name, net in nets.items():
         assert isinstance(net, RankCoder)
         data = tests[name.split("-")[0]]
-        found[name] = _measured(name, net, data, config.threshold, session)
+        found[name] = _measured(name, net, data, config.threshold, context)
     metrics = {key: value for each in found.values() for key, value in each.metrics.items()}
     metrics |= beyond_observers(found)
-    session.run.write_arrays({key: a for each in found.values() for key, a in each.arrays.items()})
+    context.run.write_arrays({key: a for each in found.values() for key, a in each.arrays.items()})
     head = {"test_accuracy": metrics[field(_headline(config.models), "accuracy")]}
-    ordinary = replace(config, models=tuple(MODELS)) == RankToyConfig() and not session.quick
-    known = claims(metrics, session.run.records(), sizes["signal"], ordinary)
-    return session.finish(started, loop, head | metrics, known)
+    ordinary = replace(config, models=tuple(MODELS)) == RankToyConfig() and not context.quick
+    known = claims(metrics, context.run.records(), sizes["signal"], ordinary)
+    return context.finish(started, loop, head | metrics, known)
 
 
 def _headline(models: tuple[str, ...]) -> str:
@@ -185,18 +185,18 @@ def draw(task: str, count: int, path: tuple[int, ...]) -> Signals | Runs:
 
 
 def _phase(
-    name: str, coder: RankCoder, config: RankToyConfig, session: Session, count: int
+    name: str, coder: RankCoder, config: RankToyConfig, context: Context, count: int
 ) -> RankTraining:
     """Returns the training of a model; all models of a task learn from the same sequences."""
-    task, device = name.split("-")[0], session.device
-    held_out = draw(task, count, (session.seed, 20))
+    task, device = name.split("-")[0], context.device
+    held_out = draw(task, count, (context.seed, 20))
 
     def batch(number: int) -> Batch:
-        sequences = draw(task, config.batch_size, (session.seed, 0, number))
+        sequences = draw(task, config.batch_size, (context.seed, 0, number))
         return Batch(sequences.x.to(device), sequences.labels.to(device))
 
     def validate(coder: RankCoder) -> Record:
-        readings = _readings(coder, held_out, (config.threshold,), session)
+        readings = _readings(coder, held_out, (config.threshold,), context)
         timing = readings.timing(config.threshold)
         found: Record = {
             "validation_accuracy": timing.accuracy,
@@ -211,22 +211,22 @@ def _phase(
     # networks, which is late by chance; here it is the last one.
     chosen = task == "runs" and MODELS[name].mode == "rank"
     score = (lambda record: -float(record["validation_timing_loss"])) if chosen else None
-    path = session.seed, 24
+    path = context.seed, 24
     return RankTraining(name, coder, batch, config.training(name), path, validate, score)
 
 
 def _readings(
-    coder: RankCoder, data: Signals | Runs, thresholds: tuple[float, ...], session: Session
+    coder: RankCoder, data: Signals | Runs, thresholds: tuple[float, ...], context: Context
 ) -> Readings:
-    parts = batches(data.x.to(session.device), data.labels.to(session.device))
+    parts = batches(data.x.to(context.device), data.labels.to(context.device))
     return evaluate(coder, parts, thresholds)
 
 
 def _measured(
-    name: str, coder: RankCoder, data: Signals | Runs, threshold: float, session: Session
+    name: str, coder: RankCoder, data: Signals | Runs, threshold: float, context: Context
 ) -> Measured:
     """Measures a network, and multiply-accumulates of a sequence to its end and to the answer."""
-    readings = _readings(coder, data, thresholds_with(threshold), session)
+    readings = _readings(coder, data, thresholds_with(threshold), context)
     if isinstance(data, Signals):
         metrics, arrays = measured_signals(name, readings, data, threshold)
     else:
@@ -238,7 +238,7 @@ def _measured(
 
 
 def _result(
-    config: RankToyConfig, session: Session, tests: dict[str, Signals | Runs]
+    config: RankToyConfig, context: Context, tests: dict[str, Signals | Runs]
 ) -> dict[str, Any]:
     digest = hashlib.sha256()
     for test in tests.values():
@@ -257,5 +257,5 @@ def _result(
         "sha256": digest.hexdigest(),
     }
     settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": session.seed, "quick": session.quick}
-    return result("rank-toy", PAPER, settings, data, session.device)
+    settings |= {"seed": context.seed, "quick": context.quick}
+    return result("rank-toy", PAPER, settings, data, context.device)

@@ -18,7 +18,7 @@ from plastorch.engine.device import check_memory, fast_matmul, generator
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Rate, Repeats, Settings, Size
 from plastorch.experiments.softhebb import SHALLOW_PAPER
 from plastorch.experiments.softhebb.bayes_claims import accuracy_curve, claims, metrics
@@ -167,12 +167,12 @@ class Networks(nn.Module):
             self.judge = Judge(channels, height, width, len(images.classes))
 
 
-def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
+def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -183,30 +183,30 @@ def measure(config: BayesConfig, session: Session) -> dict[str, Any]:
     """
     check_parts(batch_size=config.batch_size)
     import_foolbox()  # the attacks come last: a missing library should not cost the training
-    images = load_images(config.dataset, session.data)
-    if session.quick:
-        config, images = _quick(config, images, session.seed)
+    images = load_images(config.dataset, context.data)
+    if context.quick:
+        config, images = _quick(config, images, context.seed)
     config.check_neurons(len(images.train_images))
     if images.notice:
-        session.tell(images.notice)
-    images = _on_device(images, session.device)
-    nets = Networks(config, images, session.seed).to(session.device)
-    loop = Loop(session.run, nets)
-    started = _result(config, session, images)
-    session.run.write_result(started)
+        context.tell(images.notice)
+    images = _on_device(images, context.device)
+    nets = Networks(config, images, context.seed).to(context.device)
+    loop = Loop(context.run, nets)
+    started = _result(config, context, images)
+    context.run.write_result(started)
     with fast_matmul():
-        loop.run(Jobs("theory", _theory(config, session.seed)))
-        _train(config, session.seed, images, nets, loop)
-        loop.run(Jobs("readouts", _readouts(nets, images, session.seed)))
-        loop.run(Jobs("robustness", _robustness(config, nets, images, session.seed)))
+        loop.run(Jobs("theory", _theory(config, context.seed)))
+        _train(config, context.seed, images, nets, loop)
+        loop.run(Jobs("readouts", _readouts(nets, images, context.seed)))
+        loop.run(Jobs("robustness", _robustness(config, nets, images, context.seed)))
         arrays: dict[str, Tensor] = {}
         loop.recompute(Jobs("interpolation", _interpolation(config, nets, images, arrays), False))
-    records = session.run.records()
-    session.run.write_arrays(arrays | _arrays(nets, images, records))
+    records = context.run.records()
+    context.run.write_arrays(arrays | _arrays(nets, images, records))
     measured = metrics(records)
     ordinary = config == BayesConfig(dataset=config.dataset)
-    found = claims(measured, asserted=ordinary and not (session.quick or images.notice))
-    return session.finish(started, loop, measured, found)
+    found = claims(measured, asserted=ordinary and not (context.quick or images.notice))
+    return context.finish(started, loop, measured, found)
 
 
 def _theory(config: BayesConfig, seed: int) -> list[Job]:
@@ -427,7 +427,7 @@ def _quick(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfi
     return small, images.few(5000, 1000, seed)
 
 
-def _result(config: BayesConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+def _result(config: BayesConfig, context: Context, images: ImageSet) -> dict[str, Any]:
     data = {
         "name": images.name,
         "n_train": len(images.train_labels),
@@ -437,5 +437,5 @@ def _result(config: BayesConfig, session: Session, images: ImageSet) -> dict[str
         "classes": list(images.classes),
         "notice": images.notice,
     }
-    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
-    return result("softhebb-bayes", SHALLOW_PAPER, settings, data, session.device)
+    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
+    return result("softhebb-bayes", SHALLOW_PAPER, settings, data, context.device)

@@ -15,7 +15,7 @@ from plastorch.engine.device import fast_matmul, generator
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb import DEEP_PAPER
 from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
@@ -48,12 +48,12 @@ from plastorch.hebbian.readout import (
 from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
 
 
-def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
+def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
     """Trains and tests a network; writes arrays and result into the run folder.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -63,61 +63,61 @@ def measure(config: SoftHebbConfig, session: Session) -> dict[str, Any]:
         Interrupted: the user stopped the run; its folder can be resumed.
     """
     check_parts(batch_size=config.batch_size, readout_batch_size=config.readout_batch_size)
-    images = load(config, session)
+    images = load(config, context)
     if config.validation:
-        images = images.validation_split(config.validation, session.seed)
+        images = images.validation_split(config.validation, context.seed)
     spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
     spec = replace(spec, readout_from=config.readout_from, on_off=config.on_off)
     if config.dropout is not None:
         spec = replace(spec, dropout=config.dropout)
     channels, side = images.train_images.shape[1:3]
-    net = SoftHebbNet(spec, channels, side, len(images.classes), generator(session.seed, 0))
-    if session.quick:
-        config, images = some(config, images, net, session.seed)
+    net = SoftHebbNet(spec, channels, side, len(images.classes), generator(context.seed, 0))
+    if context.quick:
+        config, images = some(config, images, net, context.seed)
     if images.notice:
-        session.tell(images.notice)
-    net.to(session.device)
-    loop = Loop(session.run, net)
-    started = _result(config, session, images)
-    session.run.write_result(started)
+        context.tell(images.notice)
+    net.to(context.device)
+    loop = Loop(context.run, net)
+    started = _result(config, context, images)
+    context.run.write_result(started)
     with fast_matmul():
         train = _train_end_to_end if config.rule == "backprop" else _train_locally
-        predicted, found = train(config, session, images, net, loop)
+        predicted, found = train(config, context, images, net, loop)
         if config.sweep != "none":
-            loop.run(_sweep(config.sweep, config, session, images))
-        analyses = Analyses(net, images, session.seed, fields=config.rule != "random")
+            loop.run(_sweep(config.sweep, config, context, images))
+        analyses = Analyses(net, images, context.seed, fields=config.rule != "random")
         loop.recompute(analyses)
     table = confusion(predicted, images.test_labels, len(images.classes))
-    session.run.write_arrays({"confusion": table} | analyses.arrays)
+    context.run.write_arrays({"confusion": table} | analyses.arrays)
     metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
-    judged = claims(config, images, session.quick, metrics["test_accuracy"])
-    return session.finish(started, loop, metrics, judged)
+    judged = claims(config, images, context.quick, metrics["test_accuracy"])
+    return context.finish(started, loop, metrics, judged)
 
 
 def _train_locally(
-    config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
+    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
 ) -> tuple[Tensor, dict[str, float]]:
     """Trains blocks by their local rule, then the readout; returns classes of the test images."""
     augment = augmentation(config, images, net.image_size)
     if config.rule != "random" or config.statistics_pass:
-        unlabeled, unlabeled_augment = unlabeled_of(config, session, images, augment)
+        unlabeled, unlabeled_augment = unlabeled_of(config, context, images, augment)
         training = HebbianTraining(
             net,
             unlabeled,
             config.batch_size,
             config.unsupervised_epochs,
             config.mode,
-            session.seed,
+            context.seed,
             plastic=config.rule != "random",
             augment=unlabeled_augment,
         )
-        with _precision(config, session):
+        with _precision(config, context):
             loop.run(training)
-    of_test = _train_readout(config, session, images, net, loop, augment)
+    of_test = _train_readout(config, context, images, net, loop, augment)
     if not config.mirrored:
         return of_test.argmax(dim=1).cpu(), {}
     mirror = FeatureExtraction(net, images.test_images.flip(3))
-    with _precision(config, session):
+    with _precision(config, context):
         loop.recompute(mirror)
     both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
     told_apart = {"test_accuracy_with_mirror_images": accuracy(both, images.test_labels)}
@@ -126,7 +126,7 @@ def _train_locally(
 
 def _train_readout(
     config: SoftHebbConfig,
-    session: Session,
+    context: Context,
     images: ImageSet,
     net: SoftHebbNet,
     loop: Loop,
@@ -134,15 +134,15 @@ def _train_readout(
 ) -> Tensor:
     """Trains the readout of trained blocks; returns its scores of the test images."""
     test = FeatureExtraction(net, images.test_images)
-    views = images.train_images if augment else views_of(config, images.train_images, session.seed)
+    views = images.train_images if augment else views_of(config, images.train_images, context.seed)
     count = len(views) // len(images.train_images)
     kept = torch.float16 if count == 1 else torch.float8_e5m2
     train = FeatureExtraction(net, views, dtype=kept)
-    with _precision(config, session):
+    with _precision(config, context):
         for extraction in (test,) if augment else (test, train):
             loop.recompute(extraction)
     if augment:
-        source = augmented(net, images.train_images, augment, _precision(config, session))
+        source = augmented(net, images.train_images, augment, _precision(config, context))
     else:
         source = cached(train.features, count)
     readout = ReadoutTraining(
@@ -155,9 +155,9 @@ def _train_readout(
         config.readout_batch_size,
         net.spec.dropout,
         config.readout_learning_rate,
-        session.seed,
+        context.seed,
         *_statistics(config, train.features),
-        _renewal(config, session, train) if config.renewed_views else None,
+        _renewal(config, context, train) if config.renewed_views else None,
     )
     loop.run(readout)
     return scores(net.readout, test.features)
@@ -172,7 +172,7 @@ def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None
 
 
 def _renewal(
-    config: SoftHebbConfig, session: Session, train: FeatureExtraction
+    config: SoftHebbConfig, context: Context, train: FeatureExtraction
 ) -> Callable[[int], None]:
     """Returns a function that renews digits and their features before an epoch, when due."""
     digits = train.images[: len(train.images) // 2]
@@ -182,21 +182,21 @@ def _renewal(
         nonlocal kept
         view = 1 + epoch // EPOCHS_PER_VIEW
         if view != kept:
-            with _precision(config, session):
-                train.replace_last(changed(config, digits, session.seed, view))
+            with _precision(config, context):
+                train.replace_last(changed(config, digits, context.seed, view))
             kept = view
 
     return renew
 
 
 def _train_end_to_end(
-    config: SoftHebbConfig, session: Session, images: ImageSet, net: SoftHebbNet, loop: Loop
+    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
 ) -> tuple[Tensor, dict[str, float]]:
     """Trains the backprop baseline; returns the classes of the test images."""
     augment = augmentation(config, images, net.image_size)
     if config.preset_data == "mnist":
         augment = jitter
-    with _precision(config, session):
+    with _precision(config, context):
         training = BackpropTraining(
             net,
             images.train_images,
@@ -206,33 +206,33 @@ def _train_end_to_end(
             config.readout_epochs,
             config.readout_batch_size,
             config.readout_learning_rate,
-            session.seed,
+            context.seed,
             augment=augment,
         )
         loop.run(training)
         return classify(net, images.test_images).cpu(), {}
 
 
-def _sweep(setting: Setting, config: SoftHebbConfig, session: Session, images: ImageSet) -> Sweep:
+def _sweep(setting: Setting, config: SoftHebbConfig, context: Context, images: ImageSet) -> Sweep:
     """Returns networks of the run's depth and width, trained by the soft rules on some images."""
     spec = preset(config.preset_data, config.depth, config.width)
     return Sweep(
         setting,
         spec,
-        some_images(images, session.seed),
-        SWEPT[setting][:: 5 if session.quick else 1],
-        seeds=[session.seed],
-        device=session.device,
+        some_images(images, context.seed),
+        SWEPT[setting][:: 5 if context.quick else 1],
+        seeds=[context.seed],
+        device=context.device,
     )
 
 
-def _precision(config: SoftHebbConfig, session: Session) -> torch.autocast:
+def _precision(config: SoftHebbConfig, context: Context) -> torch.autocast:
     bf16 = config.precision == "bf16"
     # No cache: it would keep serving the bf16 copies of weights that have changed since.
-    return torch.autocast(session.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
+    return torch.autocast(context.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
 
 
-def _result(config: SoftHebbConfig, session: Session, images: ImageSet) -> dict[str, Any]:
+def _result(config: SoftHebbConfig, context: Context, images: ImageSet) -> dict[str, Any]:
     data = {
         "name": images.name,
         "n_train": len(images.train_labels),
@@ -242,8 +242,8 @@ def _result(config: SoftHebbConfig, session: Session, images: ImageSet) -> dict[
         "classes": list(images.classes),
         "notice": images.notice,
     }
-    settings = {**asdict(config), "seed": session.seed, "quick": session.quick}
-    return result(f"softhebb-{_experiment(config)}", DEEP_PAPER, settings, data, session.device)
+    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
+    return result(f"softhebb-{_experiment(config)}", DEEP_PAPER, settings, data, context.device)
 
 
 def _experiment(config: SoftHebbConfig) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
 from plastorch.engine.device import generator
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb.config import AUGMENTED, SoftHebbConfig
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
@@ -22,13 +22,13 @@ QUICK_MACS = 0.9e12
 """Multiply-accumulates of a forward pass over all images of a smoke run."""
 
 
-def load(config: SoftHebbConfig, session: Session) -> ImageSet:
+def load(config: SoftHebbConfig, context: Context) -> ImageSet:
     """Returns the images; oblong ones, only possible in a user's data, squashed to a square."""
-    images = load_images(config.preset_data, session.data)
+    images = load_images(config.preset_data, context.data)
     height, width = images.train_images.shape[2:]
     if height == width:
         return images
-    return load_images(config.preset_data, session.data, image_size=min(height, width))
+    return load_images(config.preset_data, context.data, image_size=min(height, width))
 
 
 def augmentation(config: SoftHebbConfig, images: ImageSet, side: int) -> Augment | None:
@@ -66,14 +66,14 @@ def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
 
 
 def unlabeled_of(
-    config: SoftHebbConfig, session: Session, images: ImageSet, augment: Augment | None
+    config: SoftHebbConfig, context: Context, images: ImageSet, augment: Augment | None
 ) -> tuple[Tensor, Augment | None]:
     """Returns the images that the blocks learn from, and their augmentation."""
     if images.unlabeled_images is not None:
         return images.unlabeled_images, None
     if config.preset_data != "imagenet":
         return images.train_images, None
-    tenth = torch.randperm(len(images.train_images), generator=generator(session.seed, 6))
+    tenth = torch.randperm(len(images.train_images), generator=generator(context.seed, 6))
     rows = tenth[: max(1, len(tenth) // 10)]
     return images.train_images[rows], None if augment is None else (
         lambda batch, of, random: augment(batch, rows[of], random)

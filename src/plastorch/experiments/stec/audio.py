@@ -21,7 +21,7 @@ from plastorch.efference import AUDIO, AudioViews, Kind, Sources, estimate_bins
 from plastorch.engine.device import fast_matmul, generator
 from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.run import result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Size, Weight
 from plastorch.experiments.rank.speech_data import smoke
 from plastorch.experiments.stec import PAPER
@@ -81,12 +81,12 @@ class StecAudioConfig(StecConfig):
         return replace(AUDIO, length=(self.least_length, 1.0), shift=self.shift)
 
 
-def measure(config: StecAudioConfig, session: Session) -> dict[str, Any]:
+def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
     """Trains all arms, and measures their encoders.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -95,21 +95,21 @@ def measure(config: StecAudioConfig, session: Session) -> dict[str, Any]:
         InputError: data or a checkpoint to resume are unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    sets = {name: load_speech(name, session.data) for name in config.datasets}
-    if session.quick:
-        sets = {name: smoke(speech, session.seed) for name, speech in sets.items()}
+    sets = {name: load_speech(name, context.data) for name in config.datasets}
+    if context.quick:
+        sets = {name: smoke(speech, context.seed) for name, speech in sets.items()}
         config = replace(config, seeds=1, epochs=1, warm_up=0.5, batch_size=100)
-        session.tell(f"smoke run on {sum(len(of.rows('train')) for of in sets.values())} words")
-    begun = _started(config, session, list(sets.values()))
-    session.run.write_result(begun)
+        context.tell(f"smoke run on {sum(len(of.rows('train')) for of in sets.values())} words")
+    begun = _started(config, context, list(sets.values()))
+    context.run.write_result(begun)
     with fast_matmul():
-        loop = run_study(config, audio_study(config, sets, session), session)
-    figures = Figures(session.run.records())
+        loop = run_study(config, audio_study(config, sets, context), context)
+    figures = Figures(context.run.records())
     known = claims(figures, config.ordinary)
-    return session.finish(begun, loop, figures.summary(), known)
+    return context.finish(begun, loop, figures.summary(), known)
 
 
-def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Session) -> Study:
+def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Context) -> Study:
     """Returns the study of the training parts of all sets; each set has words of its own."""
     exams: dict[str, Exam] = {}
     parts: tuple[Part, Part] = ("train", "validation" if config.sweep else "test")
@@ -118,7 +118,7 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Se
         train, test = (speech.rows(part) for part in parts)
         clips, labels = read_clips(speech.files), speech.labels + classes
         exam = Exam(clips[train], labels[train], clips[test], labels[test])
-        exams[name.replace("-", "_")] = Exam(*(part.to(session.device) for part in exam))
+        exams[name.replace("-", "_")] = Exam(*(part.to(context.device) for part in exam))
         classes += len(speech.words)
     views = config.views()
     return Study(
@@ -131,7 +131,7 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], session: Se
         views,
         standardized,
         config.copy,
-        estimate_bins(views, config.copy, generator(session.seed, 5)),
+        estimate_bins(views, config.copy, generator(context.seed, 5)),
         config.bfloat16,
         partial(config.new_encoder, "cifar", 1, 4),
     )
@@ -178,7 +178,7 @@ def standardized(clips: Tensor) -> Tensor:
 
 
 def _started(
-    config: StecAudioConfig, session: Session, sets: Sequence[SpeechSet]
+    config: StecAudioConfig, context: Context, sets: Sequence[SpeechSet]
 ) -> dict[str, Any]:
     """Returns the result before anything is measured."""
     digest = hashlib.sha256("".join(speech.sha256() for speech in sets).encode())
@@ -193,5 +193,5 @@ def _started(
         "sha256": digest.hexdigest(),
         "classes": [word for speech in sets for word in speech.words],
     }
-    settings = config.plain() | {"seed": session.seed, "quick": session.quick}
-    return result("stec-audio", PAPER, settings, data, session.device)
+    settings = config.plain() | {"seed": context.seed, "quick": context.quick}
+    return result("stec-audio", PAPER, settings, data, context.device)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from plastorch.efference import CIFAR, ImageViews
 from plastorch.engine.device import fast_matmul
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Crop, Jitter, StecConfig
 from plastorch.experiments.stec.figures import Figures
@@ -61,12 +61,12 @@ class StecCifar10Config(StecConfig):
         return replace(CIFAR, scale=(self.least_crop, 1.0), jitter=self.jitter)
 
 
-def measure(config: StecCifar10Config, session: Session) -> dict[str, Any]:
+def measure(config: StecCifar10Config, context: Context) -> dict[str, Any]:
     """Trains all arms, and measures their encoders.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -75,16 +75,16 @@ def measure(config: StecCifar10Config, session: Session) -> dict[str, Any]:
         InputError: data or a checkpoint to resume are unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    images, digits = load(config, config.dataset, session), load_digits(config, session)
-    if session.quick:
-        images = images.few(*QUICK, session.seed)
+    images, digits = load(config, config.dataset, context), load_digits(config, context)
+    if context.quick:
+        images = images.few(*QUICK, context.seed)
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 100}
         config = replace(config, seeds=1, preset="none", **few)
-    begun = started("stec-cifar10", config, session, images, digits)
-    session.run.write_result(begun)
-    study = image_study(config, images, digits, config.views(), "cifar", session, SIDE)
+    begun = started("stec-cifar10", config, context, images, digits)
+    context.run.write_result(begun)
+    study = image_study(config, images, digits, config.views(), "cifar", context, SIDE)
     with fast_matmul():
-        loop = run_study(config, study, session)
-    figures = Figures(session.run.records())
+        loop = run_study(config, study, context)
+    figures = Figures(context.run.records())
     ordinary = config.ordinary and not begun["data"]["notice"]
-    return session.finish(begun, loop, figures.summary(), claims(figures, ordinary))
+    return context.finish(begun, loop, figures.summary(), claims(figures, ordinary))

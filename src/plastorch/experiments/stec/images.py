@@ -14,7 +14,7 @@ from plastorch.efference.probes import as_floats
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.stec import PAPER
 from plastorch.experiments.stec.config import StecConfig
 from plastorch.experiments.stec.study import Exam, Study, Test
@@ -26,13 +26,13 @@ FEW = Amounts((40, 20), (16, 8), 1, 1)
 """Amounts of a smoke run."""
 
 
-def load(config: StecConfig, dataset: str, session: Session, size: int | None = None) -> ImageSet:
+def load(config: StecConfig, dataset: str, context: Context, size: int | None = None) -> ImageSet:
     """Returns an experiment's images; a sweep's test images are some of the training images."""
-    images = load_images(dataset, session.data, image_size=size)
-    return images.validation_split(HELD_OUT, session.seed) if config.sweep else images
+    images = load_images(dataset, context.data, image_size=size)
+    return images.validation_split(HELD_OUT, context.seed) if config.sweep else images
 
 
-def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
+def load_digits(config: StecConfig, context: Context) -> ImageSet | None:
     """Returns MNIST's digits for the scenes of transfer, if it is configured.
 
     Raises:
@@ -41,12 +41,12 @@ def load_digits(config: StecConfig, session: Session) -> ImageSet | None:
     if not config.transfer or config.sweep:
         return None
     try:
-        digits = load_images("mnist", session.data)
+        digits = load_images("mnist", context.data)
     except InputError as error:
         raise InputError(f"{error}; or --no-transfer, which does without") from None
     if digits.source == "own folder":
         raise InputError(
-            f"transfer is True, but {session.data or 'the data root'} is a folder of own images; "
+            f"transfer is True, but {context.data or 'the data root'} is a folder of own images; "
             "expected --no-transfer, or train, test and MNIST/raw in one folder"
         )
     return digits
@@ -58,7 +58,7 @@ def image_study(
     digits: ImageSet | None,
     views: ImageViews,
     stem: Stem,
-    session: Session,
+    context: Context,
     side: int,
     stride: int = 2,
 ) -> Study:
@@ -70,11 +70,11 @@ def image_study(
         digits: digits in the scenes of transfer; None without transfer.
         views: augmentation of the images.
         stem: stem of a ResNet.
-        session: session of the run.
+        context: context of the run.
         side: side of the scenes of transfer, pixels.
         stride: stride of the small encoder's first convolution.
     """
-    device = session.device
+    device = context.device
     parts = (images.train_images, images.train_labels, images.test_images, images.test_labels)
     exam = Exam(*(part.to(device) for part in parts))
     sources = Sources(exam.images, exam.labels)
@@ -89,17 +89,17 @@ def image_study(
         views,
         as_floats,
         config.copy,
-        estimate_bins(views, config.copy, generator(session.seed, 5)),
+        estimate_bins(views, config.copy, generator(context.seed, 5)),
         config.bfloat16,
         partial(config.new_encoder, stem, 3, stride),
-        None if digits is None else _tests(images, digits, session, side),
+        None if digits is None else _tests(images, digits, context, side),
     )
 
 
 def started(
     experiment: str,
     config: StecConfig,
-    session: Session,
+    context: Context,
     images: ImageSet,
     digits: ImageSet | None,
 ) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def started(
     used = [images] if digits is None else [images, digits]
     notices = [of.notice for of in used if of.notice]
     for notice in notices:
-        session.tell(notice)
+        context.tell(notice)
     unlabeled = images.unlabeled_images
     data: dict[str, Any] = {
         "name": images.name,
@@ -121,22 +121,22 @@ def started(
     }
     if digits is not None:
         data["digits"] = {"source": digits.source, "sha256": digits.sha256}
-    settings = config.plain() | {"seed": session.seed, "quick": session.quick}
-    return result(experiment, PAPER, settings, data, session.device)
+    settings = config.plain() | {"seed": context.seed, "quick": context.quick}
+    return result(experiment, PAPER, settings, data, context.device)
 
 
 def _tests(
-    images: ImageSet, digits: ImageSet, session: Session, side: int
+    images: ImageSet, digits: ImageSet, context: Context, side: int
 ) -> Callable[[int], Test]:
     """Returns tests of the encoders of a seed, all on the same scenes."""
-    amounts = FEW if session.quick else Amounts()
+    amounts = FEW if context.quick else Amounts()
 
     @lru_cache(maxsize=1)  # encoders are tried seed by seed
     def scenery(seed: int) -> Scenery:
-        return make_scenery(images, digits, side, amounts, (session.seed, 6, seed))
+        return make_scenery(images, digits, side, amounts, (context.seed, 6, seed))
 
     def of_seed(seed: int) -> Test:
-        path = (session.seed, 6, seed, 2)
+        path = (context.seed, 6, seed, 2)
         return lambda encoder: tried(encoder, scenery(seed), amounts, path)
 
     return of_seed

@@ -14,7 +14,7 @@ from plastorch.efference.encoders import Encoder, Stem
 from plastorch.efference.linear_probe import LinearProbe, ProbeTraining
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.errors import InputError
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Repeats, Size
 from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Crop, Jitter, StecConfig, WarmUp
@@ -89,12 +89,12 @@ class StecStl10Config(StecConfig):
         return replace(law, size=self.size, scale=(self.least_crop, 1.0), jitter=self.jitter)
 
 
-def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
+def measure(config: StecStl10Config, context: Context) -> dict[str, Any]:
     """Trains all arms, then a linear layer on each frozen encoder, and measures the encoders.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -103,24 +103,24 @@ def measure(config: StecStl10Config, session: Session) -> dict[str, Any]:
         InputError: data or a checkpoint to resume are unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    images = load(config, config.dataset, session, config.size)
-    digits = load_digits(config, session)
-    if session.quick:
-        images = images.few(*QUICK, session.seed)
+    images = load(config, config.dataset, context, config.size)
+    digits = load_digits(config, context)
+    if context.quick:
+        images = images.few(*QUICK, context.seed)
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 30, "probe_epochs": 2}
         few |= {"encoder": "small", "width": 8, "optimizer": "sgd", "preset": "none"}
         config = replace(config, seeds=1, **few)
-    begun = started("stec-stl10", config, session, images, digits)
-    session.run.write_result(begun)
+    begun = started("stec-stl10", config, context, images, digits)
+    context.run.write_result(begun)
     stem: Stem = "imagenet" if config.size > STL10.size else "stl10"
     study = image_study(
-        config, images, digits, config.views(), stem, session, config.size, stride=4
+        config, images, digits, config.views(), stem, context, config.size, stride=4
     )
     with fast_matmul():
-        loop = run_study(config, study._replace(prober=_prober(config)), session)
-    figures = Figures(session.run.records())
+        loop = run_study(config, study._replace(prober=_prober(config)), context)
+    figures = Figures(context.run.records())
     ordinary = config.ordinary and not begun["data"]["notice"]
-    return session.finish(begun, loop, figures.summary(), claims(figures, ordinary))
+    return context.finish(begun, loop, figures.summary(), claims(figures, ordinary))
 
 
 def _prober(config: StecStl10Config) -> Prober:

@@ -12,7 +12,7 @@ from plastorch.efference.linear_probe import LinearProbe, probe_layer
 from plastorch.engine.device import generator
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.stec.config import Arm, StecConfig
 from plastorch.experiments.stec.measure import controlled, linear_accuracy, measured
 from plastorch.experiments.stec.study import Study
@@ -27,7 +27,7 @@ def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learne
         return Learner(method, encoder.features, study.classes)
 
 
-def run_study(config: StecConfig, study: Study, session: Session) -> Loop:
+def run_study(config: StecConfig, study: Study, context: Context) -> Loop:
     """Trains all arms, seed by seed, and logs measurements of their encoders.
 
     Phases "stec-measure", "stec-control" and "stec-transfer" log a record per arm, the first one
@@ -36,9 +36,9 @@ def run_study(config: StecConfig, study: Study, session: Session) -> Loop:
     Args:
         config: settings of the arms and their training.
         study: data to learn from.
-        session: session that keeps the run.
+        context: context that keeps the run.
     """
-    seed, arms = session.seed, config.arms()
+    seed, arms = context.seed, config.arms()
     learners = {arm.name: new_learner(config, arm, study, seed) for arm in arms}
     layers = {
         f"{arm.name}-{name}": probe_layer(
@@ -47,8 +47,8 @@ def run_study(config: StecConfig, study: Study, session: Session) -> Loop:
         for arm in arms
         for name in (study.exams if study.prober else ())
     }
-    nets = nn.ModuleDict({**learners, **layers}).to(session.device)
-    loop = Loop(session.run, nets)
+    nets = nn.ModuleDict({**learners, **layers}).to(context.device)
+    loop = Loop(context.run, nets)
     measures, controls, transfers = [], [], []
     for arm in arms:
         learner = learners[arm.name]

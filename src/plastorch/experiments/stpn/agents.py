@@ -18,7 +18,7 @@ from plastorch.engine.distributed import workers
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.stpn import PAPER
 from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.rl.agent import Agent
@@ -137,13 +137,13 @@ def seeded(make: Callable[[], Agent], seed: int, place: int) -> Agent:
 
 
 def measure(
-    work: Work, session: Session, claims: Callable[[Mapping[str, float]], list[Any]]
+    work: Work, context: Context, claims: Callable[[Mapping[str, float]], list[Any]]
 ) -> dict[str, Any]:
     """Trains the models one after the other, then lets each play.
 
     Args:
         work: models to train, and how.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
         claims: function from metrics to claims.
 
     Returns:
@@ -153,28 +153,28 @@ def measure(
         InputError: a checkpoint to resume is unusable, or there is no cluster.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    nets = networks(work.models, work.known, (session.seed,), work.make_agent)
+    nets = networks(work.models, work.known, (context.seed,), work.make_agent)
     with _ray(work.address):
         check_runners(work.runners)
-        loop = Loop(session.run, nets)
-        started = _result(work, session)
-        session.run.write_result(started)
+        loop = Loop(context.run, nets)
+        started = _result(work, context)
+        context.run.write_result(started)
         for place, name in enumerate(work.known):
             if name in nets:
-                _train(work, session, loop, name, place)
+                _train(work, context, loop, name, place)
     metrics: dict[str, float] = {}
     arrays: dict[str, Tensor] = {}
     for name, net in nets.items():
         assert isinstance(net, Agent)
-        found, trace = _judged(work, net, session.seed)
+        found, trace = _judged(work, net, context.seed)
         metrics |= {field(name, kind): value for kind, value in found.items()}
         arrays |= {f"{name}.{kind}": array for kind, array in _kept(trace, work.frames).items()}
     metrics["random_return"] = random_return(
-        work.make_env, work.episodes, session.seed + 1000, work.most
+        work.make_env, work.episodes, context.seed + 1000, work.most
     )
-    metrics |= _ends(work, session)
-    session.run.write_arrays(arrays)
-    return session.finish(started, loop, metrics, claims(metrics))
+    metrics |= _ends(work, context)
+    context.run.write_arrays(arrays)
+    return context.finish(started, loop, metrics, claims(metrics))
 
 
 def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
@@ -184,16 +184,16 @@ def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if ray.is_initialized() else cluster(address)
 
 
-def _train(work: Work, session: Session, loop: Loop, name: str, place: int) -> None:
+def _train(work: Work, context: Context, loop: Loop, name: str, place: int) -> None:
     net = loop.model.get_submodule(name)
     assert isinstance(net, Agent)
-    make = partial(seeded, partial(work.make_agent, name), session.seed, place)
+    make = partial(seeded, partial(work.make_agent, name), context.seed, place)
     training = AgentTraining(
         name,
         net,
         work.algorithm(name, make),
         work.iterations,
-        session.run.checkpoint,
+        context.run.checkpoint,
         work.enough,
     )
     try:
@@ -216,11 +216,11 @@ def _judged(work: Work, net: Agent, seed: int) -> tuple[dict[str, float], Trace]
     }, trace
 
 
-def _ends(work: Work, session: Session) -> dict[str, float]:
+def _ends(work: Work, context: Context) -> dict[str, float]:
     """Returns each model's mean return in the first and last tenth of training, and its steps."""
     found: dict[str, float] = {}
     for name in work.models:
-        rows = [row for row in session.run.records() if row["phase"] == name]
+        rows = [row for row in context.run.records() if row["phase"] == name]
         returns = [float(row["return"]) for row in rows if "return" in row]
         found[field(name, "env_steps")] = float(rows[-1]["env_steps"])
         if returns:
@@ -239,7 +239,7 @@ def _kept(trace: Trace, frames: bool) -> dict[str, Tensor]:
     return {name: array for name, array in kept.items() if array.numel()}
 
 
-def _result(work: Work, session: Session) -> dict[str, Any]:
+def _result(work: Work, context: Context) -> dict[str, Any]:
     data = {
         "name": work.env,
         "n_train": work.batch * work.iterations,
@@ -247,8 +247,8 @@ def _result(work: Work, session: Session) -> dict[str, Any]:
         "source": "simulated; counted are steps in training, and episodes in the test",
         "sha256": hashlib.sha256(work.env.encode()).hexdigest(),
     }
-    settings = work.config | {"seed": session.seed, "quick": session.quick}
-    found = result(work.experiment, PAPER, settings, data, session.device)
+    settings = work.config | {"seed": context.seed, "quick": context.quick}
+    found = result(work.experiment, PAPER, settings, data, context.device)
     found["versions"] |= {name: version(name) for name in ENGINES}
     return found
 

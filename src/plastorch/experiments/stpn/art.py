@@ -17,7 +17,7 @@ from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
 from plastorch.experiments.stpn import PAPER
 from plastorch.experiments.stpn.recurrent import field, networks
@@ -109,12 +109,12 @@ class ArtConfig(Settings):
         return AnswerNet(core, model.hidden_size, SYMBOLS)
 
 
-def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
+def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then tests them.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -125,15 +125,15 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
     """
     check_parts(batch_size=config.batch_size)
     sizes = (config.train_sequences, 10_000, 20_000)
-    if session.quick:
+    if context.quick:
         config, sizes = replace(config, epochs=2), (2000, 500, 500)
-        session.tell("smoke run of 2 epochs on 2,000 training and 500 test sequences")
-    sets = retrieval_sets(session.seed, sizes, config.pairs)
-    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
-    loop = Loop(session.run, nets)
-    started = _result(config, session, sets)
-    session.run.write_result(started)
-    train, validation, test = ([tensor.to(session.device) for tensor in part] for part in sets)
+        context.tell("smoke run of 2 epochs on 2,000 training and 500 test sequences")
+    sets = retrieval_sets(context.seed, sizes, config.pairs)
+    nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
+    loop = Loop(context.run, nets)
+    started = _result(config, context, sets)
+    context.run.write_result(started)
+    train, validation, test = ([tensor.to(context.device) for tensor in part] for part in sets)
     metrics: dict[str, float] = {}
     for name, net in nets.items():
         assert isinstance(net, AnswerNet)
@@ -154,7 +154,7 @@ def measure(config: ArtConfig, session: Session) -> dict[str, Any]:
         trained = (p.numel() for p in net.parameters() if p.requires_grad)
         metrics[field(name, "parameters")] = sum(trained)
     head = {"test_accuracy": metrics[field(next(iter(nets)), "accuracy")]}
-    return session.finish(started, loop, head | metrics, claims(config, metrics, session.quick))
+    return context.finish(started, loop, head | metrics, claims(config, metrics, context.quick))
 
 
 def claims(config: ArtConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
@@ -211,7 +211,7 @@ def _energy_claims(energy: dict[str, float]) -> Iterator[Claim]:
         yield Claim("energy-plasticity", statement, alone, stpn, stpn < alone, "ours")
 
 
-def _result(config: ArtConfig, session: Session, sets: list[Retrieval]) -> dict[str, Any]:
+def _result(config: ArtConfig, context: Context, sets: list[Retrieval]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for part in sets:
         for tensor in part:
@@ -225,5 +225,5 @@ def _result(config: ArtConfig, session: Session, sets: list[Retrieval]) -> dict[
         "sha256": digest.hexdigest(),
     }
     settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": session.seed, "quick": session.quick}
-    return result("stpn-art", PAPER, settings, data, session.device)
+    settings |= {"seed": context.seed, "quick": context.quick}
+    return result("stpn-art", PAPER, settings, data, context.device)

@@ -17,7 +17,7 @@ from plastorch.engine.device import check_memory, generator
 from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings
 from plastorch.experiments.stpn import PAPER
 from plastorch.experiments.stpn.recurrent import field, networks
@@ -103,12 +103,12 @@ class FamiliarityConfig(Settings):
         return UPDATES[self.mode, self.repeat] if self.updates is None else self.updates
 
 
-def measure(config: FamiliarityConfig, session: Session) -> dict[str, Any]:
+def measure(config: FamiliarityConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, and tests each on all R.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -117,29 +117,29 @@ def measure(config: FamiliarityConfig, session: Session) -> dict[str, Any]:
         InputError: a checkpoint to resume is unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    if session.quick:
+    if context.quick:
         steps, updates = min(config.steps, 500), min(config.length, 20)
         config = replace(config, steps=steps, updates=updates)
-        session.tell(f"smoke run of {updates} updates on streams of {steps} items")
-    draw = partial(_drawn, config, session)
+        context.tell(f"smoke run of {updates} updates on streams of {steps} items")
+    draw = partial(_drawn, config, context)
     tests = {repeat: draw(repeat, 1, repeat) for repeat in TESTED}
-    nets = networks(config.models, MODELS, (session.seed, 0), network).to(session.device)
-    loop = Loop(session.run, nets)
-    started = _result(config, session, tests[config.repeat])
-    session.run.write_result(started)
+    nets = networks(config.models, MODELS, (context.seed, 0), network).to(context.device)
+    loop = Loop(context.run, nets)
+    started = _result(config, context, tests[config.repeat])
+    context.run.write_result(started)
     for name, net in nets.items():
         assert isinstance(net, FamiliarityNet)
         loop.run(_training(name, net, config, draw))
         jobs = [partial(_test, net, repeat, stream) for repeat, stream in tests.items()]
         loop.run(Jobs(f"generalisation-{name}", jobs))
-    measured = metrics(config, session.run.records())
+    measured = metrics(config, context.run.records())
     sizes = {
         field(name, "parameters"): sum(p.numel() for p in net.parameters())
         for name, net in nets.items()
     }
     novel = 1 - float(tests[config.repeat].repeats.double().mean())
-    found = claims(config, measured, novel, session.quick)
-    return session.finish(started, loop, measured | sizes | {"novel_share": novel}, found)
+    found = claims(config, measured, novel, context.quick)
+    return context.finish(started, loop, measured | sizes | {"novel_share": novel}, found)
 
 
 def network(name: str) -> FamiliarityNet:
@@ -205,11 +205,11 @@ def claims(
 
 
 def _drawn(
-    config: FamiliarityConfig, session: Session, repeat: int, *path: int
+    config: FamiliarityConfig, context: Context, repeat: int, *path: int
 ) -> FamiliarityStream:
     """Returns a stream; equal paths give equal streams."""
-    random = generator(session.seed, *path)
-    return familiarity_stream(config.steps, repeat, FEATURES, random).to(session.device)
+    random = generator(context.seed, *path)
+    return familiarity_stream(config.steps, repeat, FEATURES, random).to(context.device)
 
 
 def _training(
@@ -232,7 +232,7 @@ def _test(net: FamiliarityNet, repeat: int, stream: FamiliarityStream) -> list[R
     return [{"repeat": repeat, **rates_on(net, stream)._asdict()}]
 
 
-def _result(config: FamiliarityConfig, session: Session, test: FamiliarityStream) -> dict[str, Any]:
+def _result(config: FamiliarityConfig, context: Context, test: FamiliarityStream) -> dict[str, Any]:
     digest = hashlib.sha256()
     for tensor in test:
         digest.update(tensor.cpu().numpy().tobytes())
@@ -244,5 +244,5 @@ def _result(config: FamiliarityConfig, session: Session, test: FamiliarityStream
         "sha256": digest.hexdigest(),
     }
     settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": session.seed, "quick": session.quick}
-    return result("stpn-familiarity", PAPER, settings, data, session.device)
+    settings |= {"seed": context.seed, "quick": context.quick}
+    return result("stpn-familiarity", PAPER, settings, data, context.device)

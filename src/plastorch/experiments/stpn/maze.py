@@ -19,7 +19,7 @@ from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.experiments.stpn import PAPER
 from plastorch.experiments.stpn.recurrent import field, networks
@@ -136,12 +136,12 @@ class MazeConfig(Settings):
         return ActorCritic(model.make(model.hidden_size, self.faithful), model.hidden_size)
 
 
-def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
+def measure(config: MazeConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then lets them play on without learning.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -150,19 +150,19 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
         InputError: a checkpoint to resume is unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    if session.quick:
+    if context.quick:
         config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
-        session.tell("smoke run of 20 iterations of 16 agents and 50 steps")
+        context.tell("smoke run of 20 iterations of 16 agents and 50 steps")
     check_parts(agents=config.agents)
-    maze = Maze(config.size, config.steps, faithful=config.faithful, device=session.device)
-    nets = networks(config.models, MODELS, (session.seed,), config.network).to(session.device)
-    loop = Loop(session.run, nets)
-    started = _result(config, session, maze)
-    session.run.write_result(started)
+    maze = Maze(config.size, config.steps, faithful=config.faithful, device=context.device)
+    nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
+    loop = Loop(context.run, nets)
+    started = _result(config, context, maze)
+    context.run.write_result(started)
     metrics: dict[str, float] = {}
     for place, (name, model) in enumerate(MODELS.items()):
         if name in nets:
-            net, path = nets[name], (session.seed, place)
+            net, path = nets[name], (context.seed, place)
             assert isinstance(net, ActorCritic)
             loop.run(
                 ActorCriticTraining(
@@ -181,8 +181,8 @@ def measure(config: MazeConfig, session: Session) -> dict[str, Any]:
             metrics |= {field(name, kind): value for kind, value in found.items()}
     metrics["random_reward"] = random_reward(maze)
     metrics["shortest_path_reward"] = shortest_path_reward(maze)
-    started["curves"] = curves(session.run.records(), config.iterations)
-    return session.finish(started, loop, metrics, claims(config, metrics, session.quick))
+    started["curves"] = curves(context.run.records(), config.iterations)
+    return context.finish(started, loop, metrics, claims(config, metrics, context.quick))
 
 
 def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
@@ -286,7 +286,7 @@ def claims(config: MazeConfig, metrics: dict[str, float], quick: bool) -> list[C
     return [*found, above]
 
 
-def _result(config: MazeConfig, session: Session, maze: Maze) -> dict[str, Any]:
+def _result(config: MazeConfig, context: Context, maze: Maze) -> dict[str, Any]:
     data = {
         "name": f"maze {config.size}x{config.size}",
         "n_train": config.agents * config.iterations,
@@ -295,5 +295,5 @@ def _result(config: MazeConfig, session: Session, maze: Maze) -> dict[str, Any]:
         "sha256": hashlib.sha256(maze.walls.numpy().tobytes()).hexdigest(),
     }
     settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": session.seed, "quick": session.quick}
-    return result("stpn-maze", PAPER, settings, data, session.device)
+    settings |= {"seed": context.seed, "quick": context.quick}
+    return result("stpn-maze", PAPER, settings, data, context.device)

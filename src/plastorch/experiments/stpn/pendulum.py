@@ -14,7 +14,7 @@ from torch import nn
 
 from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Settings
 from plastorch.experiments.stpn import agents as stpn_agents
 from plastorch.experiments.stpn.agents import Model, Work, lstm, two_biases
@@ -122,12 +122,12 @@ def agent(inputs: int, numbers: int, name: str) -> Agent:
     return Agent(nn.Identity(), core, model.hidden_size, numbers)
 
 
-def measure(config: PendulumConfig, session: Session) -> dict[str, Any]:
+def measure(config: PendulumConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then lets each play 20 episodes.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -137,9 +137,9 @@ def measure(config: PendulumConfig, session: Session) -> dict[str, Any]:
             resume is unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    if session.quick:
+    if context.quick:
         config = replace(config, steps=QUICK)
-        session.tell(f"smoke run of {QUICK} steps")
+        context.tell(f"smoke run of {QUICK} steps")
     batch = min(BATCH, config.settings.steps)
     make_env = partial(make_vectors, config.env)
     observed, actions = stpn_agents.checked_spaces(make_env)
@@ -151,22 +151,22 @@ def measure(config: PendulumConfig, session: Session) -> dict[str, Any]:
         env=config.env,
         make_env=make_env,
         make_agent=partial(agent, observed.shape[0], outputs(actions)),
-        algorithm=partial(_algorithm, config, session, batch, make_env),
+        algorithm=partial(_algorithm, config, context, batch, make_env),
         batch=batch,
         steps=config.settings.steps,
         address=config.address,
         runners=config.runners,
         enough=inf,
         episodes=EPISODES,
-        most=200 if session.quick else 1000,
+        most=200 if context.quick else 1000,
         frames=False,
     )
-    return stpn_agents.measure(work, session, partial(claims, config, quick=session.quick))
+    return stpn_agents.measure(work, context, partial(claims, config, quick=context.quick))
 
 
 def _algorithm(
     config: PendulumConfig,
-    session: Session,
+    context: Context,
     batch: int,
     make_env: Callable[[], Any],
     name: str,
@@ -176,10 +176,10 @@ def _algorithm(
     return ppo(
         make_env,
         make,
-        session.seed,
+        context.seed,
         envs=config.envs,
         runners=config.runners,
-        device=session.device,
+        device=context.device,
         lr=[[0, settings.learning_rate], [settings.rate_ends or settings.steps, 1e-12]],
         train_batch_size_per_learner=batch,
         minibatch_size=min(settings.minibatch, batch),

@@ -15,7 +15,7 @@ from torch import nn
 
 from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Settings
 from plastorch.experiments.stpn import agents as stpn_agents
 from plastorch.experiments.stpn.agents import Model, Work, lstm
@@ -152,12 +152,12 @@ def agent(actions: int, name: str) -> Agent:
     return Agent(FrameEncoder(), core, model.hidden_size, actions)
 
 
-def measure(config: PongConfig, session: Session) -> dict[str, Any]:
+def measure(config: PongConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then lets each play.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -168,10 +168,10 @@ def measure(config: PongConfig, session: Session) -> dict[str, Any]:
         Interrupted: the user stopped the run; its folder can be resumed.
     """
     settings = config.settings
-    if session.quick:
+    if context.quick:
         settings = settings._replace(steps=64, runners=0, envs=2, batch=64, minibatch=64, epochs=1)
         config = replace(config, steps=64, runners=0, envs=2)
-        session.tell("smoke run of one update")
+        context.tell("smoke run of one update")
     make_env = partial(make_frames, config.env, settings.frame_skip, 0.0)
     _, actions = stpn_agents.checked_spaces(make_env)
     work = Work(
@@ -182,23 +182,23 @@ def measure(config: PongConfig, session: Session) -> dict[str, Any]:
         env=config.env,
         make_env=make_env,
         make_agent=partial(agent, outputs(actions)),
-        algorithm=partial(_algorithm, settings, session, make_env),
+        algorithm=partial(_algorithm, settings, context, make_env),
         batch=settings.batch,
         steps=settings.steps,
         address=config.address,
         runners=settings.runners,
         enough=ENOUGH if config.env == PongConfig.env else inf,
-        episodes=1 if session.quick else EPISODES,
-        most=100 if session.quick else MOST // settings.frame_skip,
+        episodes=1 if context.quick else EPISODES,
+        most=100 if context.quick else MOST // settings.frame_skip,
         frames=True,
         drawn=True,
     )
-    return stpn_agents.measure(work, session, partial(claims, config, quick=session.quick))
+    return stpn_agents.measure(work, context, partial(claims, config, quick=context.quick))
 
 
 def _algorithm(
     settings: Protocol,
-    session: Session,
+    context: Context,
     make_env: Callable[[], Any],
     name: str,
     make: Callable[[], Agent],
@@ -206,10 +206,10 @@ def _algorithm(
     return ppo(
         make_env,
         make,
-        session.seed,
+        context.seed,
         envs=settings.envs,
         runners=settings.runners,
-        device=session.device,
+        device=context.device,
         lr=[[0, settings.rates[name]], [settings.rate_ends or settings.steps, 1e-12]],
         train_batch_size_per_learner=settings.batch,
         minibatch_size=settings.minibatch,

@@ -19,7 +19,7 @@ from plastorch.engine.device import check_memory, fast_matmul, generator
 from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
-from plastorch.experiments.context import Session
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Settings, Size
 from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.experiments.ststdp import PAPER, phases, theory
@@ -145,12 +145,12 @@ class Networks(nn.Module):
         return nets
 
 
-def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
+def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     """Runs all parts; writes arrays and result into the run folder.
 
     Args:
         config: settings of the run.
-        session: run folder, data, seed and device.
+        context: run folder, data, seed and device.
 
     Returns:
         The contents of ``result.json``.
@@ -159,19 +159,19 @@ def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
         InputError: data or a checkpoint to resume are unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    images = load_images("mnist", session.data)
+    images = load_images("mnist", context.data)
     if images.notice:
-        session.tell(images.notice)
-    if session.quick:
+        context.tell(images.notice)
+    if context.quick:
         config = _quick(config)
-        session.tell("smoke run of few digits, epochs and settings")
-    sets = split(images, config, session.seed)
-    nets = Networks(config, images.train_images.shape[-1], len(images.classes), session.seed)
-    nets.static.to(session.device)
-    nets.moving.to(session.device)
-    loop = Loop(session.run, nets)
-    started = _result(config, session, images, sets)
-    session.run.write_result(started)
+        context.tell("smoke run of few digits, epochs and settings")
+    sets = split(images, config, context.seed)
+    nets = Networks(config, images.train_images.shape[-1], len(images.classes), context.seed)
+    nets.static.to(context.device)
+    nets.moving.to(context.device)
+    loop = Loop(context.run, nets)
+    started = _result(config, context, images, sets)
+    context.run.write_result(started)
     bench = phases.Bench(
         nets.circuit,
         nets.names,
@@ -179,32 +179,32 @@ def measure(config: DigitsConfig, session: Session) -> dict[str, Any]:
         *sets,
         (min(3 * config.streams, config.validation_digits), config.spiking_digits),
         config.streams,
-        session.seed,
-        thin=QUICK_THIN if session.quick else 1,
+        context.seed,
+        thin=QUICK_THIN if context.quick else 1,
     )
     arrays: dict[str, Tensor] = {}
     with fast_matmul():
-        loop.run(Jobs("theory", theory.jobs(session.seed, config.theory_steps)))
-        _learn(config, session, bench, nets, loop)
+        loop.run(Jobs("theory", theory.jobs(context.seed, config.theory_steps)))
+        _learn(config, context, bench, nets, loop)
         for transform in config.transforms:
-            _compare(config, session, transform, bench, nets, loop)
-        records = session.run.records()
+            _compare(config, context, transform, bench, nets, loop)
+        records = context.run.records()
         loop.run(Jobs("controls", phases.control_jobs(bench, config.transforms, records)))
         first = config.transforms[0]
         picture = partial(
             phases.picture_job, bench, first, nets.learned_from(first), records, arrays
         )
         loop.recompute(Jobs("pictures", [picture], shared=False))
-    records = session.run.records()
+    records = context.run.records()
     for name in ("occlusion", "abrupt"):
         arrays[f"covered_{name}"] = TRANSFORMS[name].covered()
-    session.run.write_arrays(arrays | curves(records))
+    context.run.write_arrays(arrays | curves(records))
     measured = metrics(records)
     head = {"test_accuracy": measured[field(config.transforms[0], "short_term_accuracy")]}
     defaults = replace(config, transforms=DYNAMIC, models=MAIN) == DigitsConfig()
-    asserted = defaults and not (session.quick or images.notice)
+    asserted = defaults and not (context.quick or images.notice)
     found = claims(measured, config.transforms, config.models, asserted)
-    return session.finish(started, loop, head | _sizes(nets) | measured, found)
+    return context.finish(started, loop, head | _sizes(nets) | measured, found)
 
 
 def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Digits, Digits]:
@@ -233,11 +233,11 @@ def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Di
 
 
 def _learn(
-    config: DigitsConfig, session: Session, bench: phases.Bench, nets: Networks, loop: Loop
+    config: DigitsConfig, context: Context, bench: phases.Bench, nets: Networks, loop: Loop
 ) -> None:
     """Trains on digits at rest: the circuit by spikes without labels, networks by gradients."""
     images = bench.train.images
-    path = (session.seed, 3)
+    path = (context.seed, 3)
     loop.run(SpikeLearning(nets.circuit, images, LEARNING, phases.TIMING, config.passes, path))
 
     def name() -> list[Record]:
@@ -250,13 +250,13 @@ def _learn(
     loop.run(Jobs("names", [name], shared=False))
     for model, net in nets.static.items():
         epochs = min(STATIC_EPOCHS, 5 * config.epochs)
-        training = _training(config, session, bench, net, "static", model, AT_REST, epochs)
+        training = _training(config, context, bench, net, "static", model, AT_REST, epochs)
         loop.run(training)
 
 
 def _compare(
     config: DigitsConfig,
-    session: Session,
+    context: Context,
     transform: str,
     bench: phases.Bench,
     nets: Networks,
@@ -268,12 +268,12 @@ def _compare(
     for model, net in moving.items():
         transforms = TRANSFORMS[transform]
         loop.run(
-            _training(config, session, bench, net, transform, model, transforms, config.epochs)
+            _training(config, context, bench, net, transform, model, transforms, config.epochs)
         )
-    records = session.run.records()
+    records = context.run.records()
     smoothing = phases.smoothing_jobs(bench, transform, moving, records)
     loop.run(Jobs(f"smoothing-{transform}", smoothing))
-    records = session.run.records()
+    records = context.run.records()
     ratios = transform == config.transforms[0]
     tests = phases.measurement_jobs(bench, transform, moving, nets.static, records, ratios)
     loop.run(Jobs(f"tests-{transform}", tests))
@@ -281,7 +281,7 @@ def _compare(
 
 def _training(
     config: DigitsConfig,
-    session: Session,
+    context: Context,
     bench: phases.Bench,
     net: nn.Module,
     place: str,
@@ -291,7 +291,7 @@ def _training(
 ) -> StreamTraining:
     model = MODELS[name]
     train, validation = (
-        Digits(*(part.to(session.device) for part in digits))
+        Digits(*(part.to(context.device) for part in digits))
         for digits in (bench.train, bench.validation)
     )
     number = (*DYNAMIC, "static").index(place), list(MODELS).index(name)
@@ -306,7 +306,7 @@ def _training(
         config.streams,
         model.window,
         model.learning_rate,
-        (session.seed, 4, *number),
+        (context.seed, 4, *number),
     )
 
 
@@ -337,7 +337,7 @@ def _quick(config: DigitsConfig) -> DigitsConfig:
 
 
 def _result(
-    config: DigitsConfig, session: Session, images: ImageSet, sets: tuple[Digits, Digits, Digits]
+    config: DigitsConfig, context: Context, images: ImageSet, sets: tuple[Digits, Digits, Digits]
 ) -> dict[str, Any]:
     train, _, test = sets
     data = {
@@ -350,5 +350,5 @@ def _result(
         "notice": images.notice,
     }
     lists = {"transforms": list(config.transforms), "models": list(config.models)}
-    settings = {**asdict(config), **lists, "seed": session.seed, "quick": session.quick}
-    return result("ststdp-digits", PAPER, settings, data, session.device)
+    settings = {**asdict(config), **lists, "seed": context.seed, "quick": context.quick}
+    return result("ststdp-digits", PAPER, settings, data, context.device)
