@@ -5,6 +5,7 @@ for that file, and replaces ``latest.json`` last. So the two belong together at 
 a process may be killed.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,30 @@ def load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -
         i, key = name.split(".")
         full["state"].setdefault(int(i), {})[key] = value
     optimizer.load_state_dict(full)
+
+
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Returns the entries whose names begin with a prefix, without it.
+
+    Example:
+        >>> under({"adam.step": torch.tensor(1), "best": torch.tensor(2)}, "adam.")
+        {'step': tensor(1)}
+    """
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Returns the SHA-256 of the tensors' bytes, one after the other, in hexadecimal.
+
+    Args:
+        *tensors: tensors of one dimension or more, each read in row-major order.
+
+    Example:
+        >>> fingerprint(torch.zeros(0))[:8]
+        'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        for start in range(0, len(tensor), 4096):  # a mapped file may be larger than memory
+            digest.update(tensor[start : start + 4096].flatten().cpu().numpy().data)
+    return digest.hexdigest()

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from torch import Tensor, nn
 
-from plastorch.engine.checkpoint import load_checkpoint, restore, save_checkpoint
+from plastorch.engine.checkpoint import load_checkpoint, restore, save_checkpoint, under
 from plastorch.engine.device import peak_memory_gb
 from plastorch.engine.distributed import (
     any_worker,
@@ -122,12 +122,12 @@ class Loop:
             return
         tensors, progress = found
         _check_progress(progress, run.checkpoint)
-        restore(model, _under(tensors, "model."), run.checkpoint)
+        restore(model, under(tensors, "model."), run.checkpoint)
         self.seconds, self._done = progress["seconds"], progress["done"]
         self._peak_memory_gb = progress["peak_memory_gb"]
         run.truncate_log(progress["log_size"], progress["log_sha256"])
         if progress["phase"] is not None:
-            self._current = (progress["phase"], progress["position"], _under(tensors, "phase."))
+            self._current = (progress["phase"], progress["position"], under(tensors, "phase."))
 
     @property
     def wall_s(self) -> float:
@@ -252,10 +252,6 @@ def _check_progress(progress: dict[str, Any], source: Path) -> None:
     )
     if not whole:
         raise InputError(f"{source}: its progress is damaged; expected that of a run")
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _live(record: Record) -> str:

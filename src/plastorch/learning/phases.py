@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.checkpoint import load_moments, moments
+from plastorch.engine.checkpoint import under as under
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
@@ -108,13 +109,3 @@ class EpochOrder:
             random = stream(self.seed, *self.path, epoch)
             self._current = epoch, torch.randperm(self.examples, generator=random)
         return self._current[1][place * self.batch_size : (place + 1) * self.batch_size]
-
-
-def under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Returns the entries whose names begin with a prefix, without it.
-
-    Example:
-        >>> under({"adam.step": torch.tensor(1), "best": torch.tensor(2)}, "adam.")
-        {'step': tensor(1)}
-    """
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from plastorch import data
 from plastorch.data import ImageSet, data_root, load_images
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.images.imageset import fingerprint
 from plastorch.data.images.user_folder import SIDES
 from plastorch.data.locate import find_set
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 
 IMAGES = [name for name, entry in CATALOGUE.items() if entry.layout in SIDES and name != "mnist"]

@@ -15,9 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from plastorch.data.images.formats import mapped_bytes
-from plastorch.data.images.imageset import ImageSet, fingerprint
+from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.trees import Tree, shown
 from plastorch.data.root import cache_root
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError, check_file
 from plastorch.engine.output import writing
 

@@ -1,13 +1,21 @@
 """A labeled image set, in memory or mapped from disk, as every experiment receives it."""
 
-import hashlib
 from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import generator
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
+
+
+class Stream(IntEnum):
+    """Uses of random numbers."""
+
+    FEW = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +88,25 @@ class ImageSet:
                 f"expected 0 to {len(self.classes) - 1}"
             )
 
+    def description(self) -> dict[str, Any]:
+        """Returns what ``result.json`` says about the data.
+
+        Example:
+            >>> images, labels = torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.tensor([0])
+            >>> s = ImageSet("toy", images, labels, images, labels, ("a",), "made up", "")
+            >>> s.description()["n_train"]
+            1
+        """
+        return {
+            "name": self.name,
+            "n_train": len(self.train_labels),
+            "n_test": len(self.test_labels),
+            "source": self.source,
+            "sha256": self.sha256,
+            "classes": list(self.classes),
+            "notice": self.notice,
+        }
+
     def validation_split(self, fraction: float, seed: int) -> "ImageSet":
         """Splits the training part by class, to choose hyperparameters without the test set.
 
@@ -123,7 +150,7 @@ class ImageSet:
         Returns:
             Set whose notice gives its size, after the earlier notice.
         """
-        random = generator(seed, 9)
+        random = stream(seed, Stream.FEW)
         rows, test_rows = (
             torch.randperm(len(labels), generator=random)[:count]
             for labels, count in ((self.train_labels, train), (self.test_labels, test))
@@ -140,26 +167,6 @@ class ImageSet:
             aspect=None if self.aspect is None else self.aspect[rows],
             notice=f"{self.notice} {size}".lstrip(),
         )
-
-
-def fingerprint(*tensors: Tensor) -> str:
-    """Returns the SHA-256 of the tensors' bytes, one after the other.
-
-    Args:
-        *tensors: tensors of any shape, each read in row-major order.
-
-    Returns:
-        Digest of 64 hexadecimal digits.
-
-    Example:
-        >>> fingerprint(torch.zeros(0))[:8]
-        'e3b0c442'
-    """
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        for start in range(0, len(tensor), 4096):  # a mapped file may be larger than memory
-            digest.update(tensor[start : start + 4096].flatten().numpy().data)
-    return digest.hexdigest()
 
 
 def _stratified_choice(

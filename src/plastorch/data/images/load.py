@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from plastorch.data.catalogue import OTHER_READERS, entry_of
-from plastorch.data.images.imageset import ImageSet, fingerprint
+from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.sources import read_set
 from plastorch.data.images.trees import is_own_folder
 from plastorch.data.images.user_folder import EXPECTED, read_own_folder, what_is_in
 from plastorch.data.locate import find_set, located
 from plastorch.data.root import data_root, named_by
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 
 _PARTS = ("train", "test")

@@ -10,9 +10,10 @@ from plastorch.data.catalogue import Entry
 from plastorch.data.images.cifar import read_cifar, read_pickle
 from plastorch.data.images.folders import read_parts
 from plastorch.data.images.formats import read_idx, read_stl10_images, read_stl10_labels
-from plastorch.data.images.imageset import ImageSet, fingerprint
+from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.trees import scan_parts
 from plastorch.data.locate import missing_files, present_file
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 
 IMAGENET_SIDE = 160

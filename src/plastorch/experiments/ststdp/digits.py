@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
-from plastorch.data.images.imageset import fingerprint
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.device import check_memory, fast_matmul, generator
 from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
