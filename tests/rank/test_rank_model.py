@@ -83,6 +83,18 @@ def test_loss_and_gradients_are_those_of_the_whole_sequence(core: str, threshold
     assert (ours[0][later] == 0).all() and (answered != 0).any()
 
 
+@pytest.mark.parametrize("core", CORES)
+def test_runs_on_meta_tensors(core: str) -> None:
+    """Nothing waits for a value, so nothing stops a GPU."""
+    model = coder(core, threshold=0.9).to("meta")
+    x = oriented(model, sequences().to("meta")).requires_grad_()
+    labels = torch.zeros(7, dtype=torch.int64, device="meta")
+    loss, decision = model.loss(x, labels, torch.arange(1, 8).to("meta"))
+    loss.backward()
+    assert decision.logits.shape == (7, 3) and decision.step.shape == (7,)
+    assert decision.computed == 20 * 7 and x.grad is not None
+
+
 def test_crossings_are_none_some_or_all() -> None:
     """The cases of the test above differ."""
     counts = [int(coder(threshold=t)(sequences()).crossed.sum()) for t in (1e-3, 0.9, 1.0)]

@@ -1,12 +1,22 @@
 """Baselines: sizes as published, states that carry on, and what is corrected in them."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError
 from plastorch.stp import STPN
-from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
+from plastorch.stp.baselines import (
+    LSTM,
+    MLP,
+    RNN,
+    FastWeights,
+    HebbFF,
+    ModulatedPlasticity,
+    Squashed,
+)
 from plastorch.stp.energy import synaptic_energy
 
 SYMBOLS = 37
@@ -59,6 +69,16 @@ def test_going_on_from_a_state_is_going_on(core: nn.Module) -> None:
     parts = [core.energy(x[:2]), core.energy(x[2:], state)]  # type: ignore[operator]
     torch.testing.assert_close(torch.cat(parts), energy)
     assert bool((energy >= 0).all()) and energy.shape[:2] == (6, 2)
+
+
+@pytest.mark.parametrize("core", [*CORES, MLP(4, 3)], ids=lambda core: type(core).__name__)
+def test_runs_on_meta_tensors(core: nn.Module) -> None:
+    """Nothing waits for a value, so nothing stops a GPU."""
+    core = deepcopy(core).to("meta")
+    x = torch.randn(6, 2, 4, device="meta", requires_grad=True)
+    output, state = core(x)
+    core(x, state)[0].sum().backward()
+    assert output.shape == (6, 2, 3) and x.grad is not None and x.grad.is_meta
 
 
 def test_rows_of_the_normalized_rnn_have_norm_one() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -33,6 +34,63 @@ def test_layer_is_cells_in_a_row() -> None:
         x, expected = unroll(x, cell.initial_state(2), cell.slow, cell.dynamics)
         torch.testing.assert_close(state, expected)
     torch.testing.assert_close(output, x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dropout_acts_between_layers_in_training_only(dtype: torch.dtype) -> None:
+    layer = STPN(4, 3, 3, dropout=0.4, dtype=dtype)
+    x, parts = torch.randn(5, 2, 4, dtype=dtype), []
+    torch.manual_seed(1)
+    output, states = layer(x)
+    torch.manual_seed(1)
+    part = x
+    for place, cell in enumerate(layer.cells):
+        if place:
+            part = part * torch.empty_like(part).bernoulli_(0.6) / 0.6
+        part, state = cell.run(part, None)  # type: ignore[operator]
+        parts.append(state)
+    torch.testing.assert_close((output, states), (part, tuple(parts)))
+    plain = STPN(4, 3, 3, dtype=dtype)
+    plain.load_state_dict(layer.state_dict())
+    assert not torch.equal(output, plain(x)[0])
+    assert torch.equal(layer.eval()(x)[0], plain(x)[0])
+
+
+def test_dropout_in_torch_operations_is_the_same() -> None:
+    """Compiled and plain path drop the same activities."""
+    layer, x = STPN(4, 3, 2, dropout=0.5).double(), torch.randn(5, 2, 4).double()
+    torch.manual_seed(1)
+    output = layer(x)[0]
+    torch.manual_seed(1)
+    dropped = F.dropout(naive(layer, 0, x), 0.5)
+    torch.testing.assert_close(output, naive(layer, 1, dropped))
+
+
+def naive(layer: STPN, place: int, x: Tensor) -> Tensor:
+    """Activities of a cell that starts empty, in torch operations."""
+    cell = layer.cells[place]
+    assert isinstance(cell, STPNCell)
+    return unroll(x, cell.initial_state(x.shape[1]), cell.slow, cell.dynamics)[0]
+
+
+def test_dropout_of_one_layer_warns() -> None:
+    with pytest.warns(UserWarning, match="dropout is 0.5, but acts between layers only"):
+        STPN(4, 3, dropout=0.5)
+
+
+@pytest.mark.parametrize("lengths", [None, [2, 5]])
+@pytest.mark.parametrize("settings", [{}, {"plasticity": "feedforward"}, {"norm": "post"}])
+def test_runs_on_meta_tensors(settings: dict[str, str], lengths: list[int] | None) -> None:
+    """Nothing waits for a value, so nothing stops a GPU."""
+    layer = STPN(4, 3, 2, dropout=0.5, device="meta", **settings)  # type: ignore[arg-type]
+    x = torch.randn(5, 2, 4, device="meta", requires_grad=True)
+    output, states = layer(x, lengths=None if lengths is None else torch.tensor(lengths))
+    output.sum().backward()
+    assert output.shape == (5, 2, 3) and states[1].h.shape == (2, 3)
+    assert x.grad is not None and all(p.grad is not None for p in layer.parameters())
+    h, state = STPNCell(4, 3, device="meta")(x[0])
+    h.sum().backward()
+    assert h.shape == (2, 3) and state.F.shape == (2, 3, 7)
 
 
 def test_cell_is_one_step_of_a_layer() -> None:
@@ -199,6 +257,9 @@ def test_half_precision_runs() -> None:
         ({"plasticity": "both"}, "plasticity is 'both'"),
         ({"norm": "max"}, "norm is 'max'"),
         ({"clamp": -1.0}, "clamp is -1.0"),
+        ({"dropout": 1.5}, "dropout is 1.5; expected 0 to 1"),
+        ({"dropout": True}, "dropout is True; expected 0 to 1"),
+        ({"dropout": "half"}, "dropout is 'half'; expected 0 to 1"),
     ],
 )
 def test_bad_settings(settings: dict[str, object], words: str) -> None:

@@ -12,7 +12,14 @@ from plastorch.stp.sequence import run_sequence
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 4, 3
 SETTINGS = [
-    Dynamics(recurrent, norm, clamp, presynaptic, plastic, activation)  # type: ignore[arg-type]
+    Dynamics(
+        recurrent=recurrent,
+        norm=norm,  # type: ignore[arg-type]
+        clamp=clamp,
+        presynaptic=presynaptic,  # type: ignore[arg-type]
+        plastic=plastic,  # type: ignore[arg-type]
+        activation=activation,  # type: ignore[arg-type]
+    )
     for recurrent, norm, clamp, presynaptic, plastic, activation in itertools.product(
         (True, False),
         ("pre", "post", "efficacy", "none"),

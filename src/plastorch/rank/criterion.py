@@ -103,7 +103,11 @@ def check_threshold(threshold: float) -> None:
 
 
 def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
-    """Returns checked lengths of sequences [T, B, ...], T if None; raises InputError if wrong."""
+    """Returns lengths of sequences [T, B, ...], T if None, on their device.
+
+    Raises:
+        InputError: there is not one length per sample, or, on the CPU, one is not from 1 to T.
+    """
     steps, samples = x.shape[:2]
     if lengths is None:
         return torch.full((samples,), steps, device=x.device)
@@ -112,7 +116,7 @@ def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
             f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
             f"({samples},) whole numbers"
         )
-    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+    if lengths.is_cpu and (int(lengths.min()) < 1 or int(lengths.max()) > steps):
         raise InputError(
             f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
         )
@@ -121,6 +125,8 @@ def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
 
 def check_labels(logits: Tensor, labels: Tensor) -> None:
     """Raises InputError unless each sample has one label that is a class of the readout.
+
+    Values are checked where that doesn't wait for a device: on the CPU.
 
     Args:
         logits: logits [..., B, C].
@@ -132,7 +138,7 @@ def check_labels(logits: Tensor, labels: Tensor) -> None:
             f"labels have shape {tuple(labels.shape)} and type {labels.dtype}; expected "
             f"({logits.shape[-2]},) whole numbers"
         )
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+    if labels.is_cpu and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise InputError(
             f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
             f"{classes - 1}, the classes of the readout"

@@ -45,7 +45,9 @@ class RankCoder(nn.Module):
 
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
     not computed, neither forward nor backward: samples that have answered leave the batch after
-    1, 3, 7, ... steps. Each part is twice as long as the one before, up to ``chunk``.
+    1, 3, 7, ... steps. Each part is twice as long as the one before, up to ``chunk``. After each
+    part, the number of answers is read from a GPU once; values are checked on CPUs only. On the
+    ``meta`` device, where no value is known, all steps count as computed.
 
     Args:
         rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that maps
@@ -107,15 +109,17 @@ class RankCoder(nn.Module):
             lengths: number of steps of each sample [B], in any order; T if None.
 
         Raises:
-            InputError: sequences are empty, not finite, or have another shape or number of
-                features, or lengths are out of range.
+            InputError: sequences are empty, or have another shape or number of features; on CPUs
+                also: they are not finite, or lengths are out of range.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
         ends = self._checked(x, lengths)
+        if x.is_meta:
+            return self._at_once(x, ends)
         waiting = torch.arange(x.shape[1], device=x.device)
         state, computed = None, 0
         logits, steps, crossings, answered = [], [], [], []
-        for start, stop in self._parts(int(ends.max())):
+        for start, stop in self._parts(len(x) if lengths is None else int(lengths.max())):
             part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, waiting]
             activity, state = self._run(part, state)
             scores = self.readout(activity)
@@ -124,15 +128,18 @@ class RankCoder(nn.Module):
                 left = ends[waiting] - start
                 step, crossed = crossing_before(scores, self.threshold, left.clamp(max=len(scores)))
                 done = crossed | (left <= len(scores))
-            logits.append(scores[step[done], done.nonzero()[:, 0]])
+                first_done = done.argsort(descending=True, stable=True)
+                count = int(done.sum())
+                done, on = first_done[:count], first_done[count:]
+            logits.append(scores[step[done], done])
             steps.append(start + step[done])
             crossings.append(crossed[done])
             answered.append(waiting[done])
-            if bool(done.all()):
+            if not len(on):
                 break
-            if bool(done.any()):
-                waiting = waiting[~done]
-                state = self._selected(state, ~done)
+            if count:
+                waiting = waiting[on]
+                state = self._selected(state, on)
         order = torch.cat(answered).argsort()
         return Decision(
             torch.cat(logits)[order], torch.cat(steps)[order], torch.cat(crossings)[order], computed
@@ -173,6 +180,13 @@ class RankCoder(nn.Module):
         """Returns a stream that listens to one sequence as it arrives."""
         return Stream(self)
 
+    def _at_once(self, x: Tensor, ends: Tensor) -> Decision:
+        """Computes all steps of sequences [T, B, I] and answers as :meth:`forward` does."""
+        scores = self.readout(self._run(x, None)[0])
+        step, crossed = crossing_before(scores.detach(), self.threshold, ends)
+        rows = torch.arange(x.shape[1], device=x.device)
+        return Decision(scores[step, rows], step, crossed, x.shape[0] * x.shape[1])
+
     def _checked(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Checks sequences [T, B, I] and returns the number of steps of each sample."""
         if x.dim() != 3 or x.numel() == 0:
@@ -184,8 +198,10 @@ class RankCoder(nn.Module):
         if isinstance(features, int) and x.shape[2] != features:
             raise InputError(f"x has {x.shape[2]} features; expected {features}, as rnn takes")
         # A finite sum implies finite values, unless it overflows, and is much faster to check.
-        if x.is_floating_point() and not (
-            bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all())
+        if (
+            x.is_cpu
+            and x.is_floating_point()
+            and not (bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all()))
         ):
             raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
         return checked_lengths(lengths, x)

@@ -299,7 +299,7 @@ def _sums(loss: Tensor, decision: Decision, labels: Tensor) -> Tensor:
     """Sums loss, correct, steps of all and of crossed samples, crossings, computed, samples."""
     step, crossed, samples = decision.step, decision.crossed, len(labels)
     right = (decision.label == labels).sum()
-    sums = [loss.double() * samples, right, step.sum(), step[crossed].sum(), crossed.sum()]
+    sums = [loss.double() * samples, right, step.sum(), (step * crossed).sum(), crossed.sum()]
     counts = torch.tensor([decision.computed, samples], device=loss.device)
     return torch.cat([torch.stack(sums).double(), counts.double()])
 

@@ -4,7 +4,8 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022, arXiv 2206.14048.
 """
 
-from plastorch.stp.layers import STPN, STPNCell
+from plastorch.stp.cell import STPNCell
+from plastorch.stp.layers import STPN
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, step, unroll
 
 __all__ = ["STPN", "Dynamics", "Parameters", "STPNCell", "STPNState", "step", "unroll"]

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_one_of
 
 Norm = Literal["pre", "post", "efficacy", "none"]
 """Terms divided by the norm of W + F: ``pre``, the response and the stored memory F; ``post``, the
@@ -54,7 +54,7 @@ class Parameters(NamedTuple):
     """Hebbian rate Γ, of either sign; shaped like Λ."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dynamics:
     """Variant of a unit's equations.
 
@@ -83,15 +83,10 @@ class Dynamics:
     decay: Literal["with", "after"] = "with"
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("norm", get_args(Norm)),
-            ("presynaptic", get_args(Presynaptic)),
-            ("plastic", get_args(Plastic)),
-            ("activation", get_args(Activation)),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise InputError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
+        check_one_of(get_args(Norm), norm=self.norm)
+        check_one_of(get_args(Presynaptic), presynaptic=self.presynaptic)
+        check_one_of(get_args(Plastic), plastic=self.plastic)
+        check_one_of(get_args(Activation), activation=self.activation)
         if not self.clamp > 0:
             raise InputError(f"clamp is {self.clamp}; expected more than 0")
         if self.plastic == "hidden" and not self.recurrent:
@@ -282,13 +277,14 @@ def unroll(
         Activities [T, B, H] and the last state.
     """
     outputs = []
+    lengths = None if lengths is None else lengths.to(x.device)
     for t, input_ in enumerate(x):
         new, _ = step(input_, state, parameters, dynamics)
         if lengths is None:
             state = new
             outputs.append(new.h)
             continue
-        alive = (t < lengths).to(x.device).unsqueeze(-1)
+        alive = (t < lengths).unsqueeze(-1)
         state = STPNState(
             torch.where(alive, new.h, state.h), torch.where(alive.unsqueeze(-1), new.F, state.F)
         )

@@ -5,7 +5,8 @@ from math import log
 import torch
 from torch import nn
 
-from plastorch.stp.layers import STPN, STPNCell
+from plastorch.stp.cell import STPNCell
+from plastorch.stp.layers import STPN
 from plastorch.stp.rule import Parameters
 
 

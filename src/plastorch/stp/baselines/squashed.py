@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from plastorch.stp.cell import STPNCell
 from plastorch.stp.energy import synaptic_energy
-from plastorch.stp.layers import STPN, STPNCell
+from plastorch.stp.layers import STPN
 from plastorch.stp.rule import STPNState, activate, respond, update
 
 

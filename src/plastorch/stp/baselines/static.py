@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import check_one_of
 from plastorch.stp.energy import synaptic_energy
 from plastorch.stp.rule import EPSILON
 
@@ -42,8 +42,7 @@ class RNN(nn.Module):
         norm: Literal["none", "neuron", "input"] = "none",
     ) -> None:
         super().__init__()
-        if norm not in ("none", "neuron", "input"):
-            raise InputError(f"norm is {norm!r}; expected one of none, neuron, input")
+        check_one_of(("none", "neuron", "input"), norm=norm)
         self.input_size, self.hidden_size, self.norm = input_size, hidden_size, norm
         self.network = _with_one_bias(nn.RNN(input_size, hidden_size))
 
