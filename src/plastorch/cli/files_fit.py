@@ -157,7 +157,9 @@ def _score(
     codes: NDArray[np.int64],
     held: NDArray[np.bool_],
 ) -> None:
-    from plastorch.files.evaluation import MOST, baselines, confusion
+    from sklearn.metrics import confusion_matrix
+
+    from plastorch.files.evaluation import MOST, baselines
 
     train, test = frame.filter(~held), frame.filter(held)
     right, found = codes[held], np.searchsorted(model.classes_, model.predict(test))
@@ -166,7 +168,8 @@ def _score(
         f"learned from the other {train.height:,}"
     )
     if len(model.classes_) <= MOST_SHOWN:
-        _show_confusion(model.classes_, confusion(right, found, len(model.classes_)))
+        every = range(len(model.classes_))
+        _show_confusion(model.classes_, confusion_matrix(right, found, labels=every))
     table = Table(box=None, pad_edge=False)
     table.add_column("model")
     table.add_column("held out", justify="right")

@@ -73,6 +73,23 @@ def mutual_information(values: pl.Series, classes: pl.Series) -> float:
     return max(float(terms.sum() - chance), 0.0)
 
 
+def levels(values: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Divides numbers into 16 levels, and one more for missing ones.
+
+    Args:
+        values: numbers, NaN where missing [B].
+        known: numbers among which the levels are equally frequent.
+
+    Example:
+        >>> levels(np.array([0.0, 7.0, np.nan, 40.0]), np.arange(33.0))
+        array([ 0,  3, 16, 15])
+    """
+    known = known[~np.isnan(known)]
+    edges = np.unique(np.quantile(known, np.arange(1, LEVELS) / LEVELS)) if len(known) else known
+    level = np.searchsorted(edges, values, side="right")
+    return np.where(np.isnan(values), len(edges) + 1, level)
+
+
 def with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     """Raises shares to a floor; the others shrink in proportion to make room.
 
@@ -132,10 +149,5 @@ def _best_information(column: pl.Series, key: Key, classes: pl.Series) -> float:
         return max(mutual_information(prefixes(text, depth), classes) for depth in depths)
     if key.kind in ("number", "cycle"):
         place = cells(column, key)
-        known = place[~np.isnan(place)]
-        if not len(known):
-            return 0.0
-        edges = np.quantile(known, np.arange(1, LEVELS) / LEVELS)
-        level = np.searchsorted(np.unique(edges), place, side="right")
-        return mutual_information(pl.Series(np.where(np.isnan(place), -1, level)), classes)
+        return mutual_information(pl.Series(levels(place, place)), classes)
     return mutual_information(texts(column), classes)

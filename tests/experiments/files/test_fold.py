@@ -21,10 +21,9 @@ from plastorch.experiments.files.clusters import (
     nearest_mode,
 )
 from plastorch.experiments.files.config import MODELS
-from plastorch.experiments.files.fold import BINS, Fold, fold_numbers, keys_with_shares, one_hot
+from plastorch.experiments.files.fold import BINS, Fold, fold_numbers, keys_with_shares
 from plastorch.experiments.files.raster import RASTER, most_coincident, prototypes, regression
 from plastorch.files.encode import coincidence
-from plastorch.files.key import Key
 from plastorch.files.similarity import similarity_matrix
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
@@ -88,44 +87,6 @@ def test_neurons_go_by_information_as_far_as_single_keys_tell() -> None:
     np.testing.assert_allclose([key.neurons for key in half], [65, 18, 17], atol=2)
 
 
-def test_features_are_those_of_a_naive_loop() -> None:
-    train = pl.DataFrame(
-        {
-            "owner": ["ada", None, "bob", "ada"],
-            "tags": ["a|b", "", None, "b"],
-            "path": ["/x/y", "x/z/w", "v", None],
-            "size": [1.0, 3.0, None, 8.0],
-            "hour": [0, 6, 12, 18],
-        }
-    )
-    test = pl.DataFrame(
-        {"owner": ["eve"], "tags": ["b|q"], "path": ["x/y/q"], "size": [4.0], "hour": [6]}
-    )
-    keys = (
-        Key("owner", "category", 1),
-        Key("tags", "set", 1),
-        Key("path", "path", 1, depth=2),
-        Key("size", "number", 1),
-        Key("hour", "cycle", 1, period=24, width=6),
-    )
-    one, two = (part.toarray() for part in one_hot(keys, train, test))
-    # Columns: missing, ada, bob; missing, a, b; v, x; v, x/y, x/z; size, missing; cos, sin, missing
-    known = np.array([1.0, 3.0, 8.0])
-    scaled = [(v - known.mean()) / known.std() for v in (1.0, 3.0, known.mean(), 8.0, 4.0)]
-    assert one.shape == (4, 16) and two.shape == (1, 16)
-    assert one[:, :3].tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
-    assert one[:, 3:6].tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
-    assert one[:, 6:8].tolist() == [[0, 1], [0, 1], [1, 0], [0, 0]]
-    assert one[:, 8:11].tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 0, 0]]
-    np.testing.assert_allclose(one[:, 11], scaled[:4], atol=1e-6)
-    assert one[:, 12].tolist() == [0, 0, 1, 0]
-    np.testing.assert_allclose(
-        one[:, 13:15], np.sqrt(2) * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]]), atol=1e-6
-    )
-    expected = [0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, scaled[4], 0, 0, np.sqrt(2), 0]
-    np.testing.assert_allclose(two[0], expected, atol=1e-6)
-
-
 def test_codes_are_levels_of_numbers_and_places_of_texts() -> None:
     made = fold()
     train, test = made.codes
@@ -133,10 +94,10 @@ def test_codes_are_levels_of_numbers_and_places_of_texts() -> None:
         values = made.train[key.name].to_numpy()
         if key.kind == "category":
             known = sorted(set(values))
-            assert train[:, place].tolist() == [known.index(v) for v in values]
-            assert set(test[:, place]) <= {*range(len(known)), -1}
+            assert train[:, place].tolist() == [1 + known.index(v) for v in values]
+            assert set(test[:, place]) <= {*range(1 + len(known))}
         else:
-            counts = np.bincount(train[:, place])
+            counts = np.bincount(train[:, place])[1:]
             assert len(counts) == 16 and counts.max() - counts.min() <= 2
             assert np.corrcoef(train[:, place], values)[0, 1] > 0.85
             assert made.ordinals[0][:, place].tolist() == values.tolist()

@@ -13,13 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import cohen_kappa_score, f1_score
-from sklearn.naive_bayes import CategoricalNB
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 
 from plastorch.engine.device import seed32
 from plastorch.engine.run import Record
 from plastorch.experiments.files.fold import Fold
+from plastorch.files.evaluation import naive_bayes
 from plastorch.files.similarity import similarity_matrix
 
 Answers = NDArray[np.int64]
@@ -211,11 +211,10 @@ def boosting(fold: Fold) -> Model:
     return Model(lambda: learner.predict(test), 2 * nodes, len(trees) * depth)
 
 
-def naive_bayes(fold: Fold) -> Model:
+def naive_bayes_of_categories(fold: Fold) -> Model:
     """Fits naive Bayes to categories; numbers are divided into 16 levels."""
-    train, test = (np.where(codes < 0, 0, codes + 1) for codes in fold.codes)
-    sizes = np.maximum(train.max(0), test.max(0)) + 1  # either part may lack a category
-    learner = CategoricalNB(min_categories=sizes).fit(train, fold.train_labels)
+    train, test = fold.codes
+    learner = naive_bayes(train, fold.train_labels, test)
     size = sum(table.size for table in learner.feature_log_prob_) + len(fold.classes)
     return Model(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))
 
@@ -243,7 +242,7 @@ BASELINES: dict[str, Callable[[Fold], Model | None]] = {
     "rbf-svm": gaussian_svm,
     "rbf-nystroem": nystroem_svm,
     "boosting": boosting,
-    "naive-bayes": naive_bayes,
+    "naive-bayes": naive_bayes_of_categories,
     "neighbours": neighbors,
 }
 """Models that learn from labels and records, by name."""

@@ -15,18 +15,15 @@ from torch import Tensor
 
 from plastorch.data.tables.records import Table
 from plastorch.engine.device import generator
-from plastorch.files.column_values import cells, members, numbers, prefixes, texts
+from plastorch.files.column_values import numbers
 from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.features import categories, one_hot
 from plastorch.files.key import Key
 from plastorch.files.keys import infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information
 
 BINS = 20
 """Number of time bins of a pattern."""
-LEVELS = 16
-"""Number of equally frequent levels of a number, where categories are needed."""
-MISSING = "\0missing"
-"""Category of a missing value, where missing values count like others."""
 
 Part = TypeVar("Part")
 
@@ -133,17 +130,15 @@ class Fold:
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Categories of all keys of training and test records [B, M]; -1 if never seen."""
-        pairs = [_categories(key, self.train, self.test) for key in self.keys]
-        train, test = zip(*pairs, strict=True)
-        return np.stack(train, 1), np.stack(test, 1)
+        """Categories of all keys of training and test records [B, M]; 0 if never seen."""
+        return categories(self.keys, self.train, self.test)
 
     @cached_property
     def ordinals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Numbers, and alphabetical places of categories, of training and test records."""
         made = []
         for codes, records in zip(self.codes, (self.train, self.test), strict=True):
-            table = np.where(codes < 0, np.nan, codes)
+            table = np.where(codes == 0, np.nan, codes)
             for place, key in enumerate(self.keys):
                 if key.kind in ("number", "cycle"):
                     table[:, place] = numbers(records[key.name])
@@ -182,8 +177,8 @@ def keys_with_shares(
     shares = np.bincount(labels) / len(labels)
     entropy = -(shares[shares > 0] * np.log(shares[shares > 0])).sum()
     classes = pl.Series(labels)
-    codes = [pl.Series(_categories(key, records, records)[0]) for key in equal]
-    told = sum(mutual_information(code, classes) for code in codes)
+    codes, _ = categories(equal, records, records)
+    told = sum(mutual_information(pl.Series(code), classes) for code in codes.T)
     part = min(1.0, told / entropy) if entropy > 0 else 0.0
     mixed = [
         (part * one.neurons + (1 - part) * two.neurons) / neurons
@@ -191,114 +186,3 @@ def keys_with_shares(
     ]
     counts = apportion(np.array(mixed), neurons)
     return tuple(replace(key, neurons=n) for key, n in zip(equal, counts, strict=True))
-
-
-def one_hot(
-    keys: tuple[Key, ...], train: pl.DataFrame, test: pl.DataFrame
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Converts records to features for classical models, fitted to the training records.
-
-    A category is 1 in a column of its own, a missing one too; so are all elements of a set and all
-    prefixes of a path. Numbers (or their logarithms, if the key says so) have mean 0 and variance
-    1; cycles become a cosine and a sine. Missing numbers are 0, and a column says so. Values that
-    no training record has are 0 everywhere.
-
-    Args:
-        keys: keys of the records.
-        train: records that determine means, deviations and columns.
-        test: other records.
-
-    Returns:
-        Features of both, float32 [B, F].
-
-    Example:
-        >>> frame = pl.DataFrame({"owner": ["ada", "bob", None]})
-        >>> one_hot((Key("owner", "category", 1),), frame, frame[:1])[0].toarray()
-        array([[0., 1., 0.],
-               [0., 0., 1.],
-               [1., 0., 0.]], dtype=float32)
-    """
-    blocks: list[tuple[Any, Any]] = []
-    for key in keys:
-        one, two = train[key.name], test[key.name]
-        if key.kind in ("number", "cycle"):
-            blocks.append(_scaled(key, one, two))
-        elif key.kind == "set":
-            blocks.append(_marked(*(members(texts(c)).fill_null([MISSING]) for c in (one, two))))
-        elif key.kind == "path":
-            for depth in range(1, key.depth + 1):
-                blocks.append(_marked(*(prefixes(texts(c), depth) for c in (one, two))))
-        else:
-            blocks.append(_marked(*(texts(c).fill_null(MISSING) for c in (one, two))))
-    both = [sparse.hstack(parts, format="csr") for parts in zip(*blocks, strict=True)]
-    return sparse.csr_matrix(both[0]), sparse.csr_matrix(both[1])
-
-
-def _scaled(key: Key, train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
-    """Returns the columns of a number or a cycle."""
-    made = []
-    for column in (train, test):
-        if key.kind == "cycle":
-            angle = 2 * np.pi / key.cells * cells(column, key)
-            made.append(np.stack([np.cos(angle), np.sin(angle)], 1))
-        else:
-            value = numbers(column)
-            made.append((np.log1p(np.maximum(value, 0)) if key.log else value)[:, None])
-    known = made[0][~np.isnan(made[0]).any(1)]
-    mean, deviation = known.mean(0), known.std(0)
-    parts = []
-    for value in made:
-        missing = np.isnan(value).any(1, keepdims=True)
-        value = np.nan_to_num((value - mean) / np.where(deviation > 0, deviation, 1))
-        parts.append(sparse.csr_matrix(np.hstack([value, missing]).astype(np.float32)))
-    return parts[0], parts[1]
-
-
-def _marked(train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
-    """Returns a column per text of the training records, or per element of their lists."""
-    known = train.explode() if isinstance(train.dtype, pl.List) else train
-    known = known.drop_nulls().unique().sort()
-    parts = []
-    for column in (train, test):
-        rows = pl.DataFrame({"row": np.arange(len(column)), "value": column})
-        if isinstance(column.dtype, pl.List):
-            rows = rows.explode("value")
-        row = rows["row"].to_numpy()
-        code = codes_of(rows["value"], known)
-        row, code = row[code >= 0], code[code >= 0]
-        shape = len(column), len(known)
-        ones = np.ones(len(row), np.float32)
-        parts.append(sparse.csr_matrix((ones, (row, code)), shape))
-    return parts[0], parts[1]
-
-
-def codes_of(column: pl.Series, known: pl.Series) -> NDArray[np.int64]:
-    """Returns the indices of values among known ones, -1 for unknown values.
-
-    Example:
-        >>> codes_of(pl.Series(["b", "x", None]), pl.Series(["a", "b"]))
-        array([ 1, -1, -1])
-    """
-    places = pl.DataFrame({"value": known, "place": np.arange(len(known))})
-    found = pl.DataFrame({"value": column}).join(
-        places, on="value", how="left", maintain_order="left"
-    )
-    return found["place"].fill_null(-1).to_numpy()
-
-
-def _categories(
-    key: Key, train: pl.DataFrame, test: pl.DataFrame
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Converts a key's values to numbers of categories."""
-    one, two = train[key.name], test[key.name]
-    if key.kind in ("number", "cycle"):
-        edges = np.unique(np.nanquantile(cells(one, key), np.arange(1, LEVELS) / LEVELS))
-        places = [cells(column, key) for column in (one, two)]
-        levels = [np.searchsorted(edges, place, side="right") for place in places]
-        levels = [
-            np.where(np.isnan(p), len(edges) + 1, n) for p, n in zip(places, levels, strict=True)
-        ]
-        return levels[0], levels[1]
-    text = [texts(column).fill_null(MISSING) for column in (one, two)]
-    known = text[0].unique().sort()
-    return codes_of(text[0], known), codes_of(text[1], known)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from plastorch.engine.run import Record
@@ -177,15 +178,15 @@ def _own_distance(network: PatternNetwork, bins: Tensor, labels: Tensor) -> floa
 
 def _confusions(fold: Fold, answers: NDArray[np.int64]) -> list[Record]:
     """Counts how often each class is taken for each other one."""
-    pairs, counts = np.unique(np.stack([fold.test_labels, answers]), axis=1, return_counts=True)
+    counts = confusion_matrix(fold.test_labels, answers, labels=range(len(fold.classes)))
     return [
         {
             **row("confusion", fold),
             "class": str(fold.classes[truth]),
             "answer": str(fold.classes[told]),
-            "count": int(count),
+            "count": int(counts[truth, told]),
         }
-        for (truth, told), count in zip(pairs.T, counts, strict=True)
+        for truth, told in np.argwhere(counts)
     ]
 
 
