@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.hebbian import SoftHebbLinear
 from plastorch.hebbian.attacks import (
     Norm,
@@ -256,7 +256,7 @@ def test_noise_is_not_made_of_the_numbers_that_initial_weights_are() -> None:
     images, labels = torch.full((20, 30), 0.5), torch.zeros(20, dtype=torch.int64)
     noise_accuracy(Seen(), images, labels, [1.0], seed=3)
     for number in range(3):  # the first ones are those of initial weights
-        weights = torch.randn(20, 30, generator=generator(3, number))
+        weights = torch.randn(20, 30, generator=stream(3, number))
         assert not torch.allclose(noises[-1], weights, atol=1e-4)
 
 

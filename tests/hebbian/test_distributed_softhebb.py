@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from plastorch import learn
 from plastorch.data import crop_and_flip, load_images
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import part
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian import HebbianTraining, SoftHebbLinear, SoftHebbNet, preset
 from plastorch.hebbian.backprop import BackpropTraining
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
@@ -40,7 +40,7 @@ def deep() -> tuple[Outcome, Tensor]:
     In double precision: the rule makes a difference in rounding grow from step to step.
     """
     images, _ = digits(201)
-    net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator(0)).double()
+    net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, stream(0)).double()
 
     def augment(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
         return crop_and_flip(batch, 2, random)
@@ -55,7 +55,7 @@ def deep() -> tuple[Outcome, Tensor]:
 
 def readout() -> Outcome:
     """Of features in two views, with dropout; the last batch is of one row."""
-    random = generator(0)
+    random = stream(0)
     features, labels = torch.rand(41, 50, generator=random), torch.arange(41) % 10
     layer = nn.Linear(50, 10)
     nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
@@ -67,21 +67,21 @@ def end_to_end() -> Outcome:
     """Batch statistics, dropout and gradients through both; the last batch is of one image."""
     images, labels = digits(9)
     spec = preset("mnist", 1, "quarter", "backprop")
-    net = SoftHebbNet(spec, 1, 28, 10, generator(0))
+    net = SoftHebbNet(spec, 1, 28, 10, stream(0))
     return finished(net, BackpropTraining(net, images, labels, images, labels, 2, 4))
 
 
 def shallow() -> Outcome:
     """50 steps, in double precision for the same reason."""
     images, labels = digits(1600)
-    net = ShallowSoftHebb(784, 100, 10, generator=generator(0)).double()
+    net = ShallowSoftHebb(784, 100, 10, generator=stream(0)).double()
     return finished(net, OnlineTraining(net, images, labels, images, labels, 32))
 
 
 def with_bias() -> Tensor:
     """Weights and log-priors after 50 steps."""
     images, _ = digits(400)
-    layer = SoftHebbLinear(784, 20, bias=True, generator=generator(0))
+    layer = SoftHebbLinear(784, 20, bias=True, generator=stream(0))
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.02)
     for batch in torch.split(images.flatten(1) / 255, 8):
         learn(layer, part(batch))

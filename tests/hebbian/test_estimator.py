@@ -24,11 +24,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import plastorch
 from plastorch.data import load_images
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.device import fast_matmul
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
 from plastorch.hebbian.estimator import SoftHebbClassifier
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached, predict
+from plastorch.hebbian.streams import Stream
 
 SMALL: dict[str, Any] = {
     "preset": "mnist",
@@ -93,7 +95,7 @@ class TestLearning:
     def test_equals_the_pieces_run_by_hand(self, digits: Any, mode: Any, precision: Any) -> None:
         images, labels = (torch.from_numpy(part[:150]) for part in digits[:2])
         images, seed = images[:, None], 5
-        net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator(seed, 0))
+        net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, stream(seed, Stream.WEIGHTS))
         bf16 = torch.autocast(
             "cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
         )

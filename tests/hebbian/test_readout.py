@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.hebbian import SoftHebbNet, preset
 from plastorch.hebbian.networks import blocks_of
 from plastorch.hebbian.optim import readout_rate
@@ -26,6 +26,7 @@ from plastorch.hebbian.readout import (
     predict,
     scores,
 )
+from plastorch.hebbian.streams import Stream
 
 
 def problem(n: int = 60, features: int = 16, classes: int = 3) -> tuple[Tensor, Tensor]:
@@ -49,7 +50,7 @@ def test_training_equals_autograd_with_torchs_modules() -> None:
     optimizer = torch.optim.Adam(theirs.parameters())
     mask = DropoutMask(0.5, "cpu")
     for epoch in range(20):
-        random = generator(4, 2, epoch)
+        random = stream(4, Stream.READOUT, epoch)
         order = torch.randperm(60, generator=random)
         optimizer.param_groups[0]["lr"] = readout_rate(0.01, epoch, 20)
         loss_sum = 0.0
@@ -156,7 +157,7 @@ def test_dropout_mask_uses_every_bit(p: float, masks: int) -> None:
 
 
 def small_net() -> SoftHebbNet:
-    return SoftHebbNet(preset("mnist", 1, "quarter"), 1, 28, 10, generator(0))
+    return SoftHebbNet(preset("mnist", 1, "quarter"), 1, 28, 10, stream(0))
 
 
 def test_features_are_extracted_in_half_precision() -> None:

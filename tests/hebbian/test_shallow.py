@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data import load_images
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.hebbian.shallow import (
     BackpropMlp,
     OnlineTraining,
@@ -23,6 +23,7 @@ from plastorch.hebbian.shallow import (
     teacher_clamped_accuracy,
     unit_length,
 )
+from plastorch.hebbian.streams import Stream
 
 KINDS = ("soft", "hard", "backprop")
 Labeled = tuple[Tensor, Tensor]
@@ -36,8 +37,8 @@ def digits() -> Labeled:
 
 def network(kind: str, neurons: int = 12, seed: int = 0) -> nn.Module:
     if kind == "backprop":
-        return BackpropMlp(784, neurons, generator=generator(seed))
-    return ShallowSoftHebb(784, neurons, 10, kind, 30.0, 20.0, generator=generator(seed))
+        return BackpropMlp(784, neurons, generator=stream(seed))
+    return ShallowSoftHebb(784, neurons, 10, kind, 30.0, 20.0, generator=stream(seed))
 
 
 def training(net: nn.Module, digits: Labeled, **options: Any) -> OnlineTraining:
@@ -75,7 +76,7 @@ def naive(kind: str, digits: Labeled, start: dict[str, Tensor], epochs: int) -> 
     learning = [w[name] for name in w if kind == "backprop" or not name.startswith("hidden")]
     adam, step, total = Adam(learning, 0.01), 0, 4 * epochs
     for epoch in range(epochs):
-        order = torch.randperm(60, generator=generator(3, 1, epoch)).tolist()
+        order = torch.randperm(60, generator=stream(3, Stream.IMAGE_ORDER, epoch)).tolist()
         for first in range(0, 60, 16):
             rows = order[first : first + 16]
             loss, raw = torch.zeros(()).double(), torch.zeros(12, 784).double()
@@ -290,7 +291,7 @@ def test_cached_activations_are_those_of_the_network(digits: Labeled) -> None:
 
 def clusters(count: int, seed: int, neurons: int = 30, classes: int = 3) -> Labeled:
     """Activations that class c raises in its own tenth of the neurons; some noise elsewhere."""
-    random = generator(seed)
+    random = stream(seed)
     labels = torch.randint(0, classes, (count,), generator=random)
     y = 0.3 * torch.rand(count, neurons, generator=random)
     block = neurons // classes
@@ -323,7 +324,7 @@ def test_readouts_take_half_precision() -> None:
 
 def test_label_assignment_is_the_count_of_wins() -> None:
     """Written out, with noise enough that many answers are wrong and neurons that never win."""
-    random = generator(5)
+    random = stream(5)
     train, test = (torch.rand(n, 9, generator=random) for n in (80, 50))
     labels, test_labels = (torch.randint(0, 4, (n,), generator=random) for n in (80, 50))
     for y in (train, test):
@@ -348,9 +349,11 @@ def test_label_assignment_is_the_count_of_wins() -> None:
 def test_the_teacher_clamped_layer_is_the_loop_of_the_equations() -> None:
     """Spec of the Hebbian classifier: y := one-hot label, one pass, linear decay, argmax u."""
     (train, labels), (test, test_labels) = clusters(203, seed=2), clusters(200, seed=3)
-    test = test + 0.05 * torch.rand(test.shape, generator=generator(9))
-    w = (torch.rand(3, 30, generator=generator(6, 2)) * 35 * (3 / 30) ** 0.5).double()
-    batches = torch.randperm(203, generator=generator(6, 3)).split(10)
+    test = test + 0.05 * torch.rand(test.shape, generator=stream(9))
+    w = (
+        torch.rand(3, 30, generator=stream(6, Stream.TAUGHT_WEIGHTS)) * 35 * (3 / 30) ** 0.5
+    ).double()
+    batches = torch.randperm(203, generator=stream(6, Stream.TAUGHT_ORDER)).split(10)
     for step, rows in enumerate(batches):
         raw = torch.zeros_like(w)
         for row in rows.tolist():
@@ -365,7 +368,7 @@ def test_the_teacher_clamped_layer_is_the_loop_of_the_equations() -> None:
 
 def test_the_teacher_decides_what_is_learned() -> None:
     (train, labels), test = clusters(2000, seed=0), clusters(300, seed=1)
-    shuffled = labels[torch.randperm(2000, generator=generator(0))]
+    shuffled = labels[torch.randperm(2000, generator=stream(0))]
     assert teacher_clamped_accuracy(train, shuffled, *test, 3, RATE) < 0.7
     assert label_assignment_accuracy(train, shuffled, *test, 3) < 0.7
 

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from plastorch import set_gradients
 from plastorch.data import load_images
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
 from plastorch.hebbian.networks import blocks_of
+from plastorch.hebbian.streams import Stream
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def images() -> Tensor:
 
 
 def small_net(depth: int = 2, seed: int = 0) -> SoftHebbNet:
-    return SoftHebbNet(preset("mnist", depth, "quarter"), 1, 28, 10, generator(seed))
+    return SoftHebbNet(preset("mnist", depth, "quarter"), 1, 28, 10, stream(seed))
 
 
 def run(training: HebbianTraining) -> list:
@@ -35,7 +36,7 @@ def test_training_is_the_loop_that_the_paper_describes(images: Tensor, mode: str
     run(training)
     epochs = 2 if mode == "successive" else 1
     for epoch in range(epochs):
-        order = torch.randperm(40, generator=generator(3, 1, epoch))
+        order = torch.randperm(40, generator=stream(3, Stream.IMAGE_ORDER, epoch))
         for rows in order.split(10):
             x = images[rows].float() / 255
             twin.eval()
@@ -142,7 +143,7 @@ def test_all_first_layer_filters_reach_norm_one_on_real_images(rule: str) -> Non
     except InputError as error:
         pytest.skip(f"needs CIFAR-10 in the data root: {error}")
     spec = preset("cifar10", 1).with_competition(rule)
-    net = SoftHebbNet(spec, 3, 32, 10, generator(0))
+    net = SoftHebbNet(spec, 3, 32, 10, stream(0))
     records = run(HebbianTraining(net, cifar.train_images[:5000], log_every=500))
     assert records[-1]["step"] == 500
     assert records[-1]["r1_neurons"] == records[-1]["neurons"] == 96

@@ -15,12 +15,14 @@ import torch.multiprocessing as mp
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from plastorch.bench.timing import WARM_UP, Row, row
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.device import fast_matmul
 from plastorch.engine.distributed import by_itself, worker
+from plastorch.engine.streams import stream
 from plastorch.experiments.softhebb.bench import natural_like
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.spec import NetworkSpec
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining
 
 WORKERS = 2
@@ -113,7 +115,7 @@ def _sum_row(name: str, count: int) -> Row:
 
 def _training(size: Size) -> HebbianTraining:
     images = natural_like(size.batch, size.side)
-    net = SoftHebbNet(size.spec, 3, size.side, 10, generator(0, 0))
+    net = SoftHebbNet(size.spec, 3, size.side, 10, stream(0, Stream.WEIGHTS))
     return HebbianTraining(net, images, size.batch, mode="consecutive", epochs=1000)
 
 

@@ -15,9 +15,10 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.streams import stream
 from plastorch.hebbian.readout import accuracy
+from plastorch.hebbian.streams import Stream
 
 Norm = Literal["linf", "l2"]
 Through = nn.Module | Sequence[nn.Module] | None
@@ -63,7 +64,7 @@ def noise_accuracy(
     right = [0] * len(sigmas)
     batches = zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
     for i, (x, truth) in enumerate(batches):
-        noise = torch.randn(x.shape, generator=generator(seed, 10, i)).to(x)
+        noise = torch.randn(x.shape, generator=stream(seed, Stream.NOISE, i)).to(x)
         for j, sigma in enumerate(sigmas):
             right[j] += int((_predict(model, x + sigma * noise) == truth).sum())
     return [count / len(images) for count in right]

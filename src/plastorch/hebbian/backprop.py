@@ -6,13 +6,14 @@ from torch import Tensor
 
 from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers
 from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.readout import accuracy, check_labels
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import Augment
 
 
@@ -71,7 +72,7 @@ class BackpropTraining:
         if number == 0:
             self.totals.zero_()
         if self._order is None or self._order[0] != epoch:
-            random = generator(self.seed, 3, epoch)
+            random = stream(self.seed, Stream.BACKPROP_ORDER, epoch)
             self._order = (epoch, torch.randperm(len(self.images), generator=random))
         rows = self._order[1][number * self.batch_size : (number + 1) * self.batch_size]
         rate = readout_rate(self.learning_rate, epoch, self.epochs)
@@ -103,7 +104,7 @@ class BackpropTraining:
         load_moments(self.optimizer, state)
 
     def _update(self, batch: Tensor) -> None:
-        random, rows = generator(self.seed, 4, self.position), part(batch)
+        random, rows = stream(self.seed, Stream.BACKPROP_STEP, self.position), part(batch)
         if self.augment is None:
             images = self.images[rows.to(self.images.device)].to(self.device)
         else:
@@ -124,7 +125,7 @@ class BackpropTraining:
 
     def _start_like_torch(self) -> None:
         """Draws weights uniformly on ±1/sqrt(fan-in), as ``nn.Conv2d`` does; enables gradients."""
-        random = generator(self.seed, 5)
+        random = stream(self.seed, Stream.BACKPROP_WEIGHTS)
         with torch.no_grad():
             for block in blocks_of(self.net):
                 weight = block.conv.weight

@@ -16,14 +16,16 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from plastorch.engine.device import fast_matmul, generator, select_device
+from plastorch.engine.device import fast_matmul, select_device
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.loop import Stepwise
+from plastorch.engine.streams import stream
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import Data, Width, preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining, Mode
 
 Precision = Literal["fp32", "bf16"]
@@ -238,7 +240,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 f"{self.preset!r}, which scales each of them"
             )
         seed, count = seed_of(self.random_state), 1 if classes is None else len(classes)
-        net = SoftHebbNet(spec, channels, side, count, generator(seed, 0))
+        net = SoftHebbNet(spec, channels, side, count, stream(seed, Stream.WEIGHTS))
         self.net_ = net.to(select_device(self.device))
         self.image_shape_ = (channels, side, side)
         self.n_features_in_ = channels * side**2
@@ -250,7 +252,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         """Replaces the placeholder by the readout that :meth:`fit` would start with."""
         net, count = self.net_, len(classes)
         same = SoftHebbNet(
-            net.spec, net.in_channels, net.image_size, count, generator(self._seed, 0)
+            net.spec, net.in_channels, net.image_size, count, stream(self._seed, Stream.WEIGHTS)
         )
         net.readout = same.readout.to(net.readout.weight.device)
         self.classes_ = classes
@@ -285,7 +287,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
     def _call_seed(self) -> int:
         """Returns the seed in the first call, later a seed that follows from seed and call."""
-        return generator(self._seed, 8, self._calls).initial_seed() if self._calls else self._seed
+        later = stream(self._seed, Stream.LATER_CALL, self._calls)
+        return later.initial_seed() if self._calls else self._seed
 
     def _autocast(self) -> torch.autocast:
         kind, bf16 = self.net_.readout.weight.device.type, self.precision == "bf16"

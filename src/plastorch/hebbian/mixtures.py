@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.streams import stream
 from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay
 from plastorch.hebbian.rule import hebbian_update
+from plastorch.hebbian.streams import Stream, WorldStream
 from plastorch.learning import learn
 
 
@@ -50,7 +51,7 @@ class HiddenCauses:
         for name, value in (("causes", causes), ("features", features)):
             if value < 2:
                 raise InputError(f"{name} is {value}; expected at least 2")
-        random = np.random.default_rng([seed, 0])
+        random = np.random.default_rng([seed, WorldStream.CAUSES])
         means = torch.from_numpy(random.normal(size=(causes, features)))
         prior = torch.from_numpy(random.dirichlet(np.full(causes, 5.0)))
         return cls(F.normalize(means, dim=1), prior.log(), concentration)
@@ -66,7 +67,7 @@ class HiddenCauses:
         from scipy.stats import vonmises_fisher
 
         check_positive(count=count)
-        random = np.random.default_rng([seed, 1])
+        random = np.random.default_rng([seed, WorldStream.INPUTS])
         prior = self.log_prior.exp().numpy()
         cause = random.choice(len(prior), count, p=prior / prior.sum())
         x = np.empty((count, self.means.shape[1]))
@@ -124,7 +125,7 @@ def untrained(causes: HiddenCauses, initial_radius: float, seed: int) -> SoftHeb
         inverse_temperature=causes.concentration,
         initial_radius=initial_radius,
         initial_distribution="normal",
-        generator=generator(seed, 0),
+        generator=stream(seed, Stream.WORLD_WEIGHTS),
         dtype=torch.float64,
     )
 

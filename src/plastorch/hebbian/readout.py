@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts, part, sum_over_workers, workers
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.optim import readout_rate
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import Augment
 
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
@@ -164,7 +165,7 @@ class ReadoutTraining:
         """Trains for one epoch; returns its losses and accuracies."""
         if self.renew:
             self.renew(self.position)
-        random = generator(self.seed, 2, self.position)
+        random = stream(self.seed, Stream.READOUT, self.position)
         order = torch.randperm(len(self.labels), generator=random)
         rate = readout_rate(self.learning_rate, self.position, self.total)
         self.optimizer.param_groups[0]["lr"] = rate

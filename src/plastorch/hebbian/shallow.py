@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import backward, check_parts, part
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay
 from plastorch.hebbian.readout import (
@@ -22,6 +22,7 @@ from plastorch.hebbian.readout import (
     check_labels,
 )
 from plastorch.hebbian.rule import Competition
+from plastorch.hebbian.streams import Stream
 from plastorch.learning import learn, set_gradients
 
 
@@ -263,7 +264,7 @@ class OnlineTraining:
     def _rows(self) -> Tensor:
         epoch, step = divmod(self.position, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            random = generator(self.seed, 1, epoch)
+            random = stream(self.seed, Stream.IMAGE_ORDER, epoch)
             self._order = (epoch, torch.randperm(len(self.images), generator=random))
         return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
 
@@ -346,11 +347,11 @@ def teacher_clamped_accuracy(
     check_labels(train_labels, classes)
     check_finite(train=train, test=test)
     layer = SoftHebbLinear(
-        train.shape[1], classes, initial_radius=35.0, generator=generator(seed, 2)
+        train.shape[1], classes, initial_radius=35.0, generator=stream(seed, Stream.TAUGHT_WEIGHTS)
     )
     optimizer = torch.optim.SGD(layer.parameters(), lr=learning_rate)
     teacher = F.one_hot(train_labels, classes).float()
-    order = torch.randperm(len(train), generator=generator(seed, 3))
+    order = torch.randperm(len(train), generator=stream(seed, Stream.TAUGHT_ORDER))
     batches = torch.split(order, batch_size)
     for step, rows in enumerate(batches):
         x = F.normalize(train[rows].float(), dim=1)

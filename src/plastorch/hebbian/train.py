@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.batchnorm import synchronize
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts, mean_over_workers, part
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian.layers import SoftHebbConv2d
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import norm_dependent_rate
+from plastorch.hebbian.streams import Stream
 from plastorch.learning import learn
 
 Mode = Literal["successive", "consecutive"]
@@ -128,14 +129,18 @@ class HebbianTraining:
         """Returns this worker's images of the next mini-batch."""
         epoch, step = divmod(self.position, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(len(self.images), generator=generator(self.seed, 1, epoch))
+            order = torch.randperm(
+                len(self.images), generator=stream(self.seed, Stream.IMAGE_ORDER, epoch)
+            )
             self._order = (epoch, order.to(self.images.device))
         rows = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
         device = self.net.readout.weight.device
         if self.augment is None:
             return self.images[part(rows)].to(device)
         batch = self.images[rows].to(device)
-        batch = self.augment(batch, rows.cpu(), generator(self.seed, 7, self.position))
+        batch = self.augment(
+            batch, rows.cpu(), stream(self.seed, Stream.AUGMENTATION, self.position)
+        )
         return part(batch) / 255
 
     def _record(self, layer: int, output: Tensor) -> Record:

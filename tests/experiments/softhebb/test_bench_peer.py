@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import normalize
@@ -25,12 +25,12 @@ SPEC = NetworkSpec(
 
 @pytest.fixture
 def net() -> SoftHebbNet:
-    return SoftHebbNet(SPEC, 2, 8, 10, generator(1)).double()
+    return SoftHebbNet(SPEC, 2, 8, 10, stream(1)).double()
 
 
 @pytest.fixture
 def images() -> Tensor:
-    return torch.randint(0, 256, (4, 2, 8, 8), dtype=torch.uint8, generator=generator(2))
+    return torch.randint(0, 256, (4, 2, 8, 8), dtype=torch.uint8, generator=stream(2))
 
 
 def scaled_sum_over_samples(x: Tensor, weight: Tensor, t: float) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from plastorch.data import ImageSet
-from plastorch.engine.device import generator
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian.analysis.embedding import embedding
 from plastorch.hebbian.analysis.fields import smooth_receptive_fields
 from plastorch.hebbian.analysis.filters import first_layer_filters, select_neurons
@@ -16,6 +16,7 @@ from plastorch.hebbian.analysis.patches import top_patches
 from plastorch.hebbian.analysis.sensitivity import LabeledImages
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import FeatureExtraction
+from plastorch.hebbian.streams import Stream
 
 MAX_NEURONS = 24
 """Maximum number of receptive fields per layer."""
@@ -41,7 +42,9 @@ class Analyses:
 
     def __init__(self, net: SoftHebbNet, images: ImageSet, seed: int, fields: bool = True) -> None:
         self.net, self.seed = net, seed
-        rows = torch.randperm(len(images.test_labels), generator=generator(seed, 11))[:MAX_IMAGES]
+        rows = torch.randperm(
+            len(images.test_labels), generator=stream(seed, Stream.ANALYZED_IMAGES)
+        )[:MAX_IMAGES]
         self.images, self.labels = images.test_images[rows], images.test_labels[rows]
         self.extraction = FeatureExtraction(net, self.images, batch_size=100)
         neurons = min(MAX_NEURONS, len(images.train_labels) // 60)
@@ -88,7 +91,7 @@ class Analyses:
 
 def some_images(images: ImageSet, seed: int) -> LabeledImages:
     """Returns a part of an image set, small enough to train many networks on."""
-    random = generator(seed, 12)
+    random = stream(seed, Stream.SWEPT_IMAGES)
     train = torch.randperm(len(images.train_labels), generator=random)[:SWEPT_IMAGES]
     test = torch.randperm(len(images.test_labels), generator=random)[: SWEPT_IMAGES // 5]
     return LabeledImages(

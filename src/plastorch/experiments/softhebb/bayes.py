@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
-from plastorch.engine.device import check_memory, fast_matmul, generator
+from plastorch.engine.device import check_memory, fast_matmul
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, result
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Rate, Repeats, Settings, Size
 from plastorch.experiments.softhebb import SHALLOW_PAPER
@@ -47,6 +48,7 @@ from plastorch.hebbian.shallow import (
     softened,
     teacher_clamped_accuracy,
 )
+from plastorch.hebbian.streams import Stream
 
 KINDS = ("soft", "hard", "backprop")
 SIGMAS = tuple(i / 10 for i in range(11))
@@ -155,15 +157,19 @@ class Networks(nn.Module):
         def all_kinds() -> nn.ModuleDict:
             return nn.ModuleDict(
                 {
-                    "soft": ShallowSoftHebb(*size, "soft", t, s, generator=generator(seed, 0)),
-                    "hard": ShallowSoftHebb(*size, "hard", t, s, generator=generator(seed, 0)),
-                    "backprop": BackpropMlp(*size, generator=generator(seed, 1)),
+                    "soft": ShallowSoftHebb(
+                        *size, "soft", t, s, generator=stream(seed, Stream.WEIGHTS)
+                    ),
+                    "hard": ShallowSoftHebb(
+                        *size, "hard", t, s, generator=stream(seed, Stream.WEIGHTS)
+                    ),
+                    "backprop": BackpropMlp(*size, generator=stream(seed, Stream.MLP_WEIGHTS)),
                 }
             )
 
         self.once, self.again, self.long = all_kinds(), all_kinds(), all_kinds()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(seed, 2).initial_seed())
+            torch.manual_seed(stream(seed, Stream.JUDGE_WEIGHTS).initial_seed())
             self.judge = Judge(channels, height, width, len(images.classes))
 
 
@@ -337,7 +343,7 @@ def _interpolation(
 ) -> list[Job]:
     """Makes images between two classes, and asks an independent network what it sees in them."""
     x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels
-    random = generator(0, 8)
+    random = stream(0, Stream.TARGETS)
     shift = torch.randint(1, len(images.classes), (len(x),), generator=random).to(labels.device)
     sure = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for kind in KINDS:

@@ -15,13 +15,15 @@ from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import data_root, load_images
 from plastorch.data.catalogue import entry_of
 from plastorch.data.locate import find_set
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.device import fast_matmul
+from plastorch.engine.streams import stream
 from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.rule import normalize
 from plastorch.hebbian.spec import NetworkSpec
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining
 
 PEER = "plain PyTorch, fp32, NCHW"
@@ -77,7 +79,7 @@ def natural_like(count: int, side: int) -> Tensor:
         >>> natural_like(2, 16).shape
         torch.Size([2, 3, 16, 16])
     """
-    random, total, size = generator(0), torch.zeros(count, 3, side, side), 2
+    random, total, size = stream(0, Stream.GENERATED_IMAGES), torch.zeros(count, 3, side, side), 2
     while size <= side:
         octave = torch.randn(count, 3, size, size, generator=random)
         total += F.interpolate(octave, (side, side), mode="bilinear") / size
@@ -95,7 +97,9 @@ def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
     Yields:
         Rows ``train-step``, ``train-step-bf16``, ``features``, ``features-bf16``, ``readout``.
     """
-    net = SoftHebbNet(amount.spec, images.shape[1], images.shape[2], CLASSES, generator(0, 0))
+    net = SoftHebbNet(
+        amount.spec, images.shape[1], images.shape[2], CLASSES, stream(0, Stream.WEIGHTS)
+    )
     training = HebbianTraining(net, images, BATCH, mode="consecutive", epochs=1000)
     with fast_matmul():
         for _ in range(amount.learn):

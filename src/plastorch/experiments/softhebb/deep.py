@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from plastorch.data import ImageSet
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.device import fast_matmul
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import result
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb import DEEP_PAPER
 from plastorch.experiments.softhebb.analysis import Analyses, some_images
@@ -45,6 +46,7 @@ from plastorch.hebbian.readout import (
     mean_of,
     scores,
 )
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
 
 
@@ -71,7 +73,9 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
     if config.dropout is not None:
         spec = replace(spec, dropout=config.dropout)
     channels, side = images.train_images.shape[1:3]
-    net = SoftHebbNet(spec, channels, side, len(images.classes), generator(context.seed, 0))
+    net = SoftHebbNet(
+        spec, channels, side, len(images.classes), stream(context.seed, Stream.WEIGHTS)
+    )
     if context.quick:
         config, images = some(config, images, net, context.seed)
     if images.notice:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from plastorch.data import ImageSet, crop_and_flip, jittered, load_images, resized_crop_and_flip
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb.config import AUGMENTED, SoftHebbConfig
 from plastorch.hebbian.networks import SoftHebbNet
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import Augment
 
 VIEWS = 9
@@ -57,7 +58,7 @@ def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
 def changed(config: SoftHebbConfig, digits: Tensor, seed: int, view: int) -> Tensor:
     """Rotates, scales and shifts digits a little for one of their views; may bend them too."""
     bend = BEND if config.renewed_views else 0.0
-    return jittered(digits, bend=bend, generator=generator(seed, 13, view))
+    return jittered(digits, bend=bend, generator=stream(seed, Stream.VIEW, view))
 
 
 def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
@@ -73,7 +74,9 @@ def unlabeled_of(
         return images.unlabeled_images, None
     if config.preset_data != "imagenet":
         return images.train_images, None
-    tenth = torch.randperm(len(images.train_images), generator=generator(context.seed, 6))
+    tenth = torch.randperm(
+        len(images.train_images), generator=stream(context.seed, Stream.UNLABELED_IMAGES)
+    )
     rows = tenth[: max(1, len(tenth) // 10)]
     return images.train_images[rows], None if augment is None else (
         lambda batch, of, random: augment(batch, rows[of], random)

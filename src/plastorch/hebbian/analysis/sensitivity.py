@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import share_out, workers
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import check_labels
 from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.spec import NetworkSpec
+from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
 Setting = Literal["temperature", "radius"]
@@ -138,7 +139,7 @@ class Sweep:
         last = replace(self.spec, blocks=blocks, readout_from="last")
         spec = last.with_competition(rule)
         channels, side = self.data.train.shape[1:3]
-        net = SoftHebbNet(spec, channels, side, self.data.classes, generator(seed, 0))
+        net = SoftHebbNet(spec, channels, side, self.data.classes, stream(seed, Stream.WEIGHTS))
         return net.to(self.device)
 
     def _accuracy(self, net: SoftHebbNet) -> float:
