@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -26,15 +26,12 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder, locked
 from plastorch.engine.sweep_plan import LOCK, PLAN, Sweep
-from plastorch.experiments import ray_trials as trials
+from plastorch.experiments import trials
+from plastorch.experiments.ray_trials import run_on_ray
 from plastorch.experiments.registry import experiments, find, resolved
 
 SMALL = ("stpn-maze", "--quick", "--models", "rnn")
 SWEEP = ("sweep", *SMALL, "--learning-rate", "1e-4,0.01", "--seeds", "0-3")
-pytestmark = [  # Ray's own
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
-]
 
 
 @pytest.fixture
@@ -42,20 +39,12 @@ def serial(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Trials one after the other in this process; the numbers of those that were run."""
     run: list[int] = []
 
-    def run_trials(
-        sweep: Sweep,
-        numbers: Iterable[int],
-        address: str | None,
-        page: Callable[[Path], object],
-        ended: Callable[[int, str | None], None],
-    ) -> None:
+    def run_here(sweep: Sweep, numbers: Iterable[int]) -> Generator[trials.Ended, None, None]:
         for number in numbers:
             run.append(number)
-            ended(number, trials.run_trial(sweep.path, number, page, None, 0)["failed"] or None)
+            yield number, trials.run_trial(sweep.path, number)
 
-    monkeypatch.setattr(trials, "run_trials", run_trials)
-    monkeypatch.setattr(cluster_module, "cluster", lambda address: contextlib.nullcontext())
-    monkeypatch.setattr(cluster_module, "check_cpus", lambda needed: None)
+    monkeypatch.setattr(trials, "run_here", run_here)
     return run
 
 
@@ -79,7 +68,7 @@ def finished(runs: Path) -> dict[str, int]:
 
 
 def test_a_killed_sweep_loses_and_repeats_no_run(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], one_ray: None
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """kill -9 of the command, then of a process that runs a trial."""
     runs = tmp_path / "runs"
@@ -105,14 +94,12 @@ def test_a_killed_sweep_loses_and_repeats_no_run(
     killed: list[int] = []
     killer = threading.Thread(target=_kill_one, args=(runs, killed))
     killer.start()
-    with cluster(None):
-        assert main(["sweep", "stpn-maze", "--resume", str(path)]) == 0
+    assert main(["sweep", "stpn-maze", "--resume", str(path)]) == 0
     killer.join()
-    printed = capfd.readouterr()
-    assert killed and "Traceback" not in printed.err and "ray" not in printed.err.lower()
+    assert killed and "Traceback" not in capfd.readouterr().err
     after = finished(runs)
     assert len(after) == 8 and {run: after[run] for run in before} == before
-    assert len(list(runs.glob("stpn-maze/*"))) == 8 and not (path / ".tune").exists()
+    assert len(list(runs.glob("stpn-maze/*"))) == 8
     _check_results(runs, path)
     main(["sweep", "stpn-maze", "--resume", str(path)])
     assert finished(runs) == after
@@ -154,6 +141,68 @@ def _kill_one(runs: Path, killed: list[int]) -> None:
                     killed.append(int(files.parent.name))
                     return
         time.sleep(0.02)
+
+
+def test_ctrl_c_ends_the_processes_at_a_checkpoint(tmp_path: Path) -> None:
+    arguments = ["sweep", "stpn-maze", "--models", "rnn", "--seeds", "0-2", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "plastorch", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 300
+        while not list(tmp_path.glob("stpn-maze/*/metrics.jsonl")):  # it has begun
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 130 and "Traceback" not in err
+    path = sweep_of(tmp_path)
+    assert f"go on with: plastorch sweep stpn-maze --resume {path}\n" in err
+    assert list(tmp_path.glob("stpn-maze/*/checkpoint/latest.json"))
+    assert Sweep.load(path).waiting() == [0, 1, 2] and not Sweep.load(path).failed
+
+
+def test_a_process_that_keeps_dying_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    sweep = Sweep.create(tmp_path, "stpn-maze", fields={}, settings=[{}], seeds=[0], cpus=1)
+    assert list(trials.run_here(sweep, [0])) == [(0, trials.DIED)]
+
+
+def test_processes_have_gpus_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in trials.places(2)] == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in trials.places(8, "cuda")] == ["5"]
+    assert [place["OMP_NUM_THREADS"] for place in trials.places(3, "cpu")] == ["3", "3"]
+    monkeypatch.setattr(trials.torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match="there is no GPU"):
+        trials.places(1, "cuda")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_trials_on_ray(
+    tmp_path: Path, one_ray: None, serial: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cluster has the same runs as this machine."""
+    pytest.importorskip("ray")
+    assert main(["sweep", *SMALL, "--seeds", "0,1", "--out", str(tmp_path)]) == 0
+    sweep = Sweep.load(sweep_of(tmp_path))
+    again = Sweep.create(
+        tmp_path / "ray",
+        "stpn-maze",
+        fields=sweep.fields,
+        settings=sweep.settings,
+        seeds=[0, 1],
+        cpus=1,
+    )
+    with cluster(None):
+        assert sorted(run_on_ray(again, [0, 1])) == [(0, ""), (1, "")]
+    for one, other in zip(sweep.trials, again.trials, strict=True):
+        logs = [(s.folder(t).path / "metrics.jsonl") for s, t in ((sweep, one), (again, other))]
+        assert logs[0].read_text() == logs[1].read_text()
 
 
 def test_a_trial_goes_on_from_its_checkpoint(
@@ -242,6 +291,7 @@ MISTAKES = [
     (["softhebb-mnist", "--seeds", "all"], "seeds is 'all'"),
     (["softhebb-mnist", "--seeds", "0-9999", "--depth", "1,2"], "20,000 runs"),
     (["softhebb-mnist", "--cpus-per-run", "0"], "cpus_per_run is 0"),
+    (["softhebb-mnist", "--cpus-per-run", "9999"], "cpus_per_run is 9999; expected at most"),
     (["softhebb-mnist", "--device", "cuda:1"], "device is 'cuda:1'"),
     (["softhebb-mnist", "--data", "no/such"], "no/such"),
     (["softhebb-mnist", "--resume", "no/such"], "no/such is no sweep's folder"),
@@ -273,8 +323,8 @@ def test_mistakes_are_one_clear_line_and_nothing_starts(
 def test_a_missing_ray_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray.tune", None)
-    assert main(["sweep", *SMALL]) == 2
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["sweep", *SMALL, "--address", "auto"]) == 2
     expected = 'plastorch: ray is missing; expected: pip install "plastorch[ray]"\n'
     assert capsys.readouterr().err == expected
 
@@ -364,7 +414,10 @@ def test_values_of_all_kinds() -> None:
 
 def test_a_plan_is_kept_and_checked(tmp_path: Path) -> None:
     settings: list[dict[str, Any]] = [{"depth": 1}, {"depth": 2}]
-    sweep = Sweep.create(tmp_path, "softhebb-mnist", {"depth": [1, 2]}, settings, [4, 7], 1)
+    fields: dict[str, list[Any]] = {"depth": [1, 2]}
+    sweep = Sweep.create(
+        tmp_path, "softhebb-mnist", fields=fields, settings=settings, seeds=[4, 7], cpus=1
+    )
     assert Sweep.load(sweep.path) == sweep
     assert len({trial.run for trial in sweep.trials}) == 4 and sweep.waiting() == [0, 1, 2, 3]
     assert [(t.seed, sweep.values(t)["depth"]) for t in sweep.trials] == [
@@ -390,7 +443,7 @@ def test_what_a_sweep_is_not(
 ) -> None:
     """A folder that a machine does not see, and a sweep of another experiment."""
     with pytest.raises(InputError, match="is no sweep's folder"):
-        trials.run_trial(tmp_path / "elsewhere", 0, lambda run: None, None, 0)
-    sweep = Sweep.create(tmp_path, "stpn-maze", {}, [{}], [0], 1)
+        trials.run_trial(tmp_path / "elsewhere", 0)
+    sweep = Sweep.create(tmp_path, "stpn-maze", fields={}, settings=[{}], seeds=[0], cpus=1)
     assert main(["sweep", "stpn-art", "--resume", str(sweep.path)]) == 2
     assert "a sweep of stpn-maze; expected one of stpn-art" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from plastorch import bench
 from plastorch.cli import COMMANDS, main, sweep_show
 from plastorch.cli.completion import _words
 from plastorch.engine import cluster
+from plastorch.experiments import ray_trials
 from plastorch.experiments import run as running
 from plastorch.experiments.registry import experiments
 
@@ -36,7 +37,7 @@ def nothing_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(of_run, "_report", lambda folder, result, strict: 0)
         patch.setattr(bench, "run_group", lambda group, out, tell: None)
         patch.setattr(cluster, "cluster", lambda address: contextlib.nullcontext())
-        patch.setattr(cluster, "check_cpus", lambda needed: None)
+        patch.setattr(ray_trials, "most_cpus", lambda: 1)
         patch.setattr(sweep_show, "run_and_show", lambda sweep, address: 0)
         patch.chdir(tmp_path_factory.mktemp("typed"))
         yield

@@ -24,7 +24,7 @@ def figure_of(seed: int, setting: int) -> float:
 
 def planned(runs: Path, fields: dict[str, list[Any]], points: list[dict[str, Any]]) -> Sweep:
     settings = [{"quick": False, "device": "auto", **point} for point in points]
-    return Sweep.create(runs, "e", fields, settings, [0, 1, 2], 1)
+    return Sweep.create(runs, "e", fields=fields, settings=settings, seeds=[0, 1, 2], cpus=1)
 
 
 def finish(sweep: Sweep, number: int, make_run: Any, metric: str = "test_accuracy") -> None:

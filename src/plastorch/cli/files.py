@@ -180,7 +180,7 @@ def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[i
             f"records are {str(options.records)!r}; expected a Parquet file with --engine ray, as "
             "plastorch files scan writes"
         )
-    needs_ray("data")
+    needs_ray("ray.data")
     _compare(model, next(frames(options.records, 1)).columns, str(options.records))
     with cluster(options.address):
         for path in (options.model, options.records, options.out.parent):

@@ -72,7 +72,14 @@ def _created(name: str, options: RunOptions, config: Any) -> Any:
 
     select_device(options.device)  # before a folder is made
     threads = torch.get_num_threads()
-    given = settings(config, options.seed, options.quick, options.data, options.device, threads)
+    given = settings(
+        config,
+        seed=options.seed,
+        quick=options.quick,
+        data=options.data,
+        device=options.device,
+        threads=threads,
+    )
 
     def create() -> Path:
         return RunFolder.create(options.out, name, given).path

@@ -4,6 +4,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -33,7 +34,7 @@ class SweepOptions:
         quick: smoke runs of at most a minute, never a source of figures.
         resume: folder of a sweep to continue; its own settings apply.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto; without it, runs
-            are on this machine.
+            are processes of this machine, which need no Ray.
         cpus_per_run: number of CPUs per run; as many runs go on at a time as fit the CPUs.
     """
 
@@ -57,7 +58,6 @@ class SweepOptions:
 
 def sweep(arguments: list[str]) -> int:
     """Runs ``plastorch sweep EXPERIMENT``."""
-    from plastorch.engine.cluster import needs_ray
     from plastorch.experiments.registry import experiments, find
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -67,7 +67,6 @@ def sweep(arguments: list[str]) -> int:
         return 0
     experiment = find(arguments[0])
     options, given = _parsed(experiment, arguments[1:])
-    needs_ray("tune")
     if options.resume is not None:
         if given or "--seeds" in arguments:
             raise InputError(
@@ -107,7 +106,7 @@ def _parsed(
 
     config = resolved(experiment.config)
     both.__annotations__["grid"] = grid_of(config)
-    both.__doc__ = f"""Runs {experiment.name} for all combinations of values and seeds, on Ray.
+    both.__doc__ = f"""Runs {experiment.name} for all combinations of values and seeds.
 
     A setting takes values with commas between: --FIELD a,b,c.
 
@@ -173,7 +172,6 @@ def _configurations(config: type[Any], given: dict[str, list[Any]]) -> Iterator[
 
 def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, list[Any]]) -> int:
     from plastorch.cli.sweep_show import run_and_show
-    from plastorch.engine.cluster import check_cpus, cluster
     from plastorch.engine.run import locked
     from plastorch.engine.sweep_plan import LOCK, Sweep
     from plastorch.experiments.registry import resolved
@@ -186,13 +184,24 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
     if runs > MOST_RUNS:
         raise InputError(f"the sweep has {runs:,} runs; expected at most {MOST_RUNS:,}")
     points = [
-        settings(one, 0, options.quick, options.data, options.device, options.cpus_per_run)
+        settings(
+            one,
+            seed=0,
+            quick=options.quick,
+            data=options.data,
+            device=options.device,
+            threads=options.cpus_per_run,
+        )
         for one in _configurations(resolved(experiment.config), given)
     ]
-    with cluster(options.address):
-        check_cpus(options.cpus_per_run)
+    with _machines(options.address, options.cpus_per_run, options.device):
         planned = Sweep.create(
-            options.out, experiment.name, given, points, seeds, options.cpus_per_run
+            options.out,
+            experiment.name,
+            fields=given,
+            settings=points,
+            seeds=seeds,
+            cpus=options.cpus_per_run,
         )
         with locked(planned.path / LOCK):
             return run_and_show(planned, options.address)
@@ -200,7 +209,6 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
 
 def _resume(name: str, path: Path, address: str | None) -> int:
     from plastorch.cli.sweep_show import run_and_show, show
-    from plastorch.engine.cluster import cluster
     from plastorch.engine.run import locked
     from plastorch.engine.sweep_plan import LOCK, Sweep
 
@@ -211,5 +219,24 @@ def _resume(name: str, path: Path, address: str | None) -> int:
         )
     if not planned.waiting():
         return show(planned)
-    with locked(path / LOCK), cluster(address):
+    device = planned.settings[0].get("device", "auto")
+    with locked(path / LOCK), _machines(address, planned.cpus, device):
         return run_and_show(planned, address)
+
+
+@contextmanager
+def _machines(address: str | None, cpus: int, device: str) -> Iterator[None]:
+    """Joins the Ray cluster, if any, and checks that runs have room."""
+    from plastorch.engine.cluster import cluster, needs_ray
+    from plastorch.experiments.trials import check_cpus, places
+
+    if address is None:
+        places(cpus, device)
+        yield
+        return
+    needs_ray()
+    with cluster(address):
+        from plastorch.experiments.ray_trials import most_cpus
+
+        check_cpus(cpus, most_cpus())
+        yield

@@ -1,7 +1,7 @@
 """A sweep on the terminal: a line per finished run, a bar, and the table of its settings."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,13 +16,9 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
     """Runs the rest of a sweep, and returns the exit status.
 
     Raises:
-        InputError: Ray can't run it.
+        InputError: there is no room for the runs.
         Interrupted: Ctrl-C or SIGTERM came; the message says how to continue.
     """
-    from plastorch.experiments.ray_trials import run_trials
-    from plastorch.experiments.registry import panels_of
-    from plastorch.report import write_report
-
     where = f" --address {address}" if address else ""
     console = Console(stderr=True)
     with _progress(console) as progress:
@@ -35,23 +31,33 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
         )
         done = len(sweep.trials) - len(waiting)
         task = progress.add_task("runs", total=len(sweep.trials), completed=done)
-
-        def ended(number: int, failed: str | None) -> None:
-            trial = sweep.trials[number]
-            sweep.failed.pop(trial.run, None)
-            if failed is not None:
-                sweep.failed[trial.run] = failed
-            sweep.write()
-            console.print(_told(sweep, trial), highlight=False, markup=False, soft_wrap=True)
-            progress.advance(task)
-
         try:
-            run_trials(sweep, waiting, address, partial(write_report, panels_of=panels_of), ended)
+            with closing(_ended(sweep, waiting, address)) as trials:
+                for number, failed in trials:
+                    trial = sweep.trials[number]
+                    sweep.failed.pop(trial.run, None)
+                    if failed:
+                        sweep.failed[trial.run] = failed
+                    sweep.write()
+                    line = _told(sweep, trial)
+                    console.print(line, highlight=False, markup=False, soft_wrap=True)
+                    progress.advance(task)
         except (Interrupted, KeyboardInterrupt):
             raise Interrupted(
                 f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
             ) from None
     return show(sweep)
+
+
+def _ended(
+    sweep: Sweep, waiting: Iterable[int], address: str | None
+) -> Generator[tuple[int, str], None, None]:
+    """Runs trials, and yields each as it ends, with the reason if it failed."""
+    from plastorch.experiments import ray_trials, trials
+
+    if address is None:
+        return trials.run_here(sweep, waiting)
+    return ray_trials.run_on_ray(sweep, waiting)
 
 
 def show(sweep: Sweep) -> int:

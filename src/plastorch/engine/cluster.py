@@ -8,12 +8,12 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.stops import kept
 
 REACH_S = 5.0
 """Seconds within which a cluster must answer."""
@@ -30,22 +30,19 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a job that requests no GPU sees none
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command line handles Ctrl-C
 }
 
 
-def needs_ray(part: str) -> None:
+def needs_ray(part: str = "ray") -> None:
     """Raises InputError if Ray, or a part of it, is not installed.
 
     Args:
-        part: "tune" or "data".
+        part: module, such as "ray.data".
     """
     for name, value in _SETTINGS.items():  # some are read at import
         os.environ.setdefault(name, value)
     try:
-        importlib.import_module(f"ray.{part}")
+        importlib.import_module(part)
     except ImportError:
         raise InputError('ray is missing; expected: pip install "plastorch[ray]"') from None
 
@@ -136,15 +133,6 @@ def check_shared(path: Path) -> None:
             )
 
 
-def check_cpus(needed: int) -> None:
-    """Raises InputError if no machine has that many CPUs: jobs would wait forever."""
-    import ray
-
-    most = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-    if needed > most:
-        raise InputError(f"cpus_per_run is {needed}; expected at most {most}, of one machine")
-
-
 def reason(error: BaseException) -> str:
     """Returns the most informative line of an error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -207,15 +195,10 @@ def _hushed() -> Iterator[None]:
 @contextlib.contextmanager
 def _own_sigterm() -> Iterator[None]:
     """Makes SIGTERM act as Ctrl-C while Ray, which exits silently on it, takes it over."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    except SystemExit as end:
-        if end.code == signal.SIGTERM:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with kept():
+        try:
+            yield
+        except SystemExit as end:
+            if end.code == signal.SIGTERM:
+                raise KeyboardInterrupt from None
+            raise

@@ -83,22 +83,7 @@ class RunFolder:
         Raises:
             InputError: ``out`` can't be written.
         """
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        for attempt in range(1000):
-            suffix = f"-{attempt}" if attempt else ""
-            path = Path(out) / experiment / f"{stamp}-seed{seed}{suffix}"
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                if not path.is_dir():
-                    raise InputError(f"out is {str(out)!r}; expected a folder") from None
-                continue
-            except OSError as error:
-                raise InputError(
-                    f"out is {str(out)!r}: can't make {path}: {error.strerror}"
-                ) from None
-            return cls(path)
-        raise InputError(f"out is {str(out)!r}: too many runs of {experiment} in one second")
+        return cls(new_folder(out, experiment, f"-seed{seed}"))
 
     def begin(self, experiment: str, config: dict[str, Any]) -> None:
         """Writes ``config.json``; the folder is created if it is gone.
@@ -234,6 +219,27 @@ class RunFolder:
         """
         if worker() == 0:
             save_tensors(self.path / "arrays.safetensors", arrays)
+
+
+def new_folder(out: Path, kind: str, ending: str = "") -> Path:
+    """Makes a folder ``OUT/KIND/STAMP-ENDING`` with a unique name.
+
+    Raises:
+        InputError: ``out`` can't be written.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S") + ending
+    for attempt in range(1000):
+        path = Path(out) / kind / (f"{stamp}-{attempt}" if attempt else stamp)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.is_dir():
+                raise InputError(f"out is {str(out)!r}; expected a folder") from None
+            continue
+        except OSError as error:
+            raise InputError(f"out is {str(out)!r}: can't make {path}: {error.strerror}") from None
+        return path
+    raise InputError(f"out is {str(out)!r}: too many folders of {kind} in one second")
 
 
 def refuse_links(run: Path) -> None:

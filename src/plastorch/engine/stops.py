@@ -11,24 +11,31 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
+def kept() -> Iterator[None]:
+    """Restores the handlers of Ctrl-C and SIGTERM after its ``with`` block; in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def handled(handler: Any) -> Iterator[None]:
     """Sends Ctrl-C and SIGTERM to a handler inside its ``with`` block; in the main thread only.
 
     Args:
         handler: handler, as for ``signal.signal``.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with kept():
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPS:
+                signal.signal(number, handler)
         yield
-        return
-    before = {number: signal.getsignal(number) for number in STOPS}
-    try:
-        for number in STOPS:
-            signal.signal(number, handler)
-        yield
-    finally:
-        for number in STOPS:
-            if signal.getsignal(number) is handler:
-                signal.signal(number, before[number])
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A sweep: runs of one experiment over a grid of settings and seeds, planned before any starts."""
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import write_atomically
-from plastorch.engine.run import RunFolder
+from plastorch.engine.run import RunFolder, new_folder
 
 FOLDER = "sweeps"
 """Folder of sweeps in the folder of all runs."""
@@ -58,6 +57,7 @@ class Sweep:
         cls,
         runs: Path,
         experiment: str,
+        *,
         fields: dict[str, list[Any]],
         settings: list[dict[str, Any]],
         seeds: Sequence[int],
@@ -68,13 +68,13 @@ class Sweep:
         Raises:
             InputError: ``runs`` can't be written.
         """
-        path = _new_folder(runs)
+        path = new_folder(runs, FOLDER)
         trials = []
         for seed in seeds:
             for number in range(len(settings)):
                 reserved = RunFolder.reserve(runs, experiment, seed).path
                 trials.append(Trial(str(reserved.relative_to(runs)), number, seed))
-        sweep = cls(path, experiment, fields, settings, trials, cpus)
+        sweep = cls(path, experiment, fields=fields, settings=settings, trials=trials, cpus=cpus)
         sweep.write()
         return sweep
 
@@ -150,18 +150,3 @@ def shown(value: Any) -> str:
         ('stpn lstm', '0.1')
     """
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _new_folder(runs: Path) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    for attempt in range(1000):
-        path = runs / FOLDER / (f"{stamp}-{attempt}" if attempt else stamp)
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            if not path.is_dir():
-                break
-        except OSError as error:
-            raise InputError(f"out is {str(runs)!r}: can't make {path}: {error.strerror}") from None
-    raise InputError(f"out is {str(runs)!r}; expected a folder that can be written")

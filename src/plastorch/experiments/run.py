@@ -24,7 +24,7 @@ _OPTIONS = {
 
 
 def settings(
-    config: Any, seed: int, quick: bool, data: Path | None, device: str, threads: int
+    config: Any, *, seed: int, quick: bool, data: Path | None, device: str, threads: int
 ) -> dict[str, Any]:
     """Returns the contents of ``config.json``.
 
@@ -39,7 +39,7 @@ def settings(
     Example:
         >>> from plastorch.experiments.softhebb.config import MnistConfig
         >>> config = MnistConfig(depth=1)
-        >>> found = settings(config, 3, True, None, "cpu", 1)
+        >>> found = settings(config, seed=3, quick=True, data=None, device="cpu", threads=1)
         >>> found["depth"], found["seed"], found["data"]
         (1, 3, None)
     """

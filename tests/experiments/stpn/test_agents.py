@@ -36,7 +36,7 @@ TINY = PendulumConfig(models=("stpn", "mlp"), steps=256, envs=2)
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """Ray takes seconds to start; these tests share it."""
-    needs_ray("rllib")
+    needs_ray("ray.rllib")
     with cluster(None):
         yield
 
@@ -293,7 +293,7 @@ def test_bad_input_is_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    needs_ray("rllib")
+    needs_ray("ray.rllib")
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     command = ["run", experiment, "--quick", "--out", str(tmp_path), *arguments]
     assert main(command) == 2

@@ -112,7 +112,7 @@ def checked_spaces(make_env: Callable[[], Any]) -> tuple[Any, Any]:
     if workers() > 1:
         raise InputError("torchrun has more than one worker; expected Ray: see --address")
     needs_rl()
-    needs_ray("rllib")
+    needs_ray("ray.rllib")
     env = make_env()
     env.close()
     return env.observation_space, env.action_space
