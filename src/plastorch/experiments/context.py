@@ -9,6 +9,7 @@ import torch
 
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim, RunFolder, result
+from plastorch.experiments.command import command, commit
 from plastorch.experiments.preset_defaults import Settings
 from plastorch.experiments.registry import Experiment
 
@@ -55,6 +56,8 @@ class Context:
         started = result(
             self.experiment.name, self.experiment.paper, settings, dict(data), self.device
         )
+        started["command"] = command(self.experiment.name, config, self.seed, self.quick)
+        started["commit"] = commit()
         started["versions"] |= versions or {}
         self.run.write_result(started)
         return started

@@ -1,0 +1,117 @@
+"""Figures of README and pages: each is written from a result, none is typed."""
+
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from plastorch.cli.run import _parse_run
+from plastorch.experiments.registry import find, resolved
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def evidence() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("evidence", ROOT / "docs" / "evidence.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["evidence"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_text_is_current(evidence: ModuleType) -> None:
+    """If this fails: ``python docs/evidence.py`` writes it anew."""
+    for path, text in evidence.outputs().items():
+        assert path.read_text() == text, path
+
+
+def test_the_readme_has_no_percentage_outside_of_generated_text(evidence: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(evidence.BLOCK.findall(text)) == text.count("<!-- measured:") >= 9
+    assert not re.findall(r"\d[\d.]*\s*%", evidence.BLOCK.sub("", text))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "measured").iterdir()), ids=lambda p: p.stem
+)
+def test_templates_type_no_measured_figure(path: Path) -> None:
+    """Numbers with decimals come from results; those in expressions choose settings."""
+    text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|`[^`]*`", "", path.read_text(), flags=re.DOTALL)
+    settings = {"0.0003", "0.0006", "0.5"}
+    assert set(re.findall(r"\d+\.\d+", text)) <= settings
+
+
+def test_a_swapped_figure_is_stale(evidence: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text()
+    first = re.search(r"^\| 1 \| ([\d.]+) % .*?\| ([\d.]+) % ", text, re.MULTILINE)
+    assert first
+    soft, hard = first.groups()
+    swapped = text.replace(soft, "\0").replace(hard, soft).replace("\0", hard)
+    assert swapped != text and evidence.written(swapped) == evidence.written(text)
+
+
+def test_each_figure_is_of_one_setting(evidence: ModuleType) -> None:
+    assert [run["seed"] for run in evidence.runs("stpn-art")] == [0, 1, 2]
+    with pytest.raises(LookupError, match="0 runs"):
+        evidence.runs("stpn-art", pairs=4)
+
+
+def test_commands_give_the_committed_configurations(evidence: ModuleType) -> None:
+    for experiment, runs in evidence.results().items():
+        kind = resolved(find(experiment).config)
+        for run in runs:
+            _, config = _parse_run(kind, experiment, shlex.split(evidence.typed(run))[3:])
+            assert config == evidence.configuration(run), evidence.typed(run)
+
+
+@pytest.mark.parametrize(
+    ("holds", "outcome"),
+    [
+        ([True, True], "holds"),
+        ([True, False], "mixed"),
+        ([False], "fails"),
+        ([], "not reachable here"),
+    ],
+)
+def test_outcome_of_a_statement(
+    holds: list[bool], outcome: str, evidence: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = [({"holds": each}, {}) for each in holds]
+    monkeypatch.setattr(evidence, "measured", lambda statement: claims)
+    assert evidence.outcome(evidence.Statement("all is well", [], "")) == outcome
+
+
+def test_a_pattern_that_measures_nothing_is_an_error(evidence: ModuleType) -> None:
+    rows: list[dict[str, Any]] = [{"experiment": "stpn-art", "claims": "none-such"}]
+    with pytest.raises(LookupError, match="no judged claim"):
+        evidence.measured(evidence.Statement("", rows, ""))
+
+
+def test_every_claim_of_a_paper_is_in_a_statement(evidence: ModuleType) -> None:
+    """Those that no statement lists are consequences or finer points, named here."""
+    listed = {
+        (run["experiment"], claim["id"])
+        for paper in evidence.papers()
+        for statement in paper.statements
+        for claim, run in evidence.measured(statement)
+    }
+    theirs = {
+        (experiment, claim["id"])
+        for experiment, runs in evidence.results().items()
+        for run in runs
+        for claim in run["claims"]
+        if claim["origin"] == "paper" and claim["holds"] is not None
+    }
+    assert {f"{experiment}: {name}" for experiment, name in theirs - listed} == BEYOND
+
+
+BEYOND = {"rank-mnist: lstm-rank-threshold-time", "rank-mnist: convolutional-threshold-time",
+          "rank-speech: threshold-time", "rank-toy: threshold-time"}  # fmt: skip
+"""Claims that hold by construction: a higher threshold is never crossed earlier."""
