@@ -1,0 +1,67 @@
+"""What result.json says of how to repeat a run: the command line and the commit."""
+
+import json
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from plastorch.engine.run import RunFolder
+from plastorch.experiments import command
+from plastorch.experiments.context import Context
+from plastorch.experiments.registry import find
+from plastorch.experiments.stpn.art import ArtConfig
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    command.commit.cache_clear()
+
+
+def test_a_started_run_says_how_to_repeat_it(tmp_path: Path) -> None:
+    context = Context(
+        run=RunFolder(tmp_path),
+        experiment=find("stpn-art"),
+        seed=5,
+        device=torch.device("cpu"),
+        data=None,
+        quick=True,
+        tell=print,
+    )
+    context.start(ArtConfig(models=("stpn", "lstm"), epochs=3), {"name": "made"}, {"other": "1"})
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found["command"] == (
+        "plastorch run stpn-art --models stpn lstm --epochs 3 --seed 5 --quick"
+    )
+    assert found["commit"].startswith(version("plastorch"))
+    assert found["config"]["models"] == ["stpn", "lstm"] and found["data"] == {"name": "made"}
+    assert found["versions"]["other"] == "1" and found["complete"] is False
+
+
+def test_commit_is_that_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> str:
+        line = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init")
+    (tmp_path / "command.py").write_text("")
+    monkeypatch.setattr(command, "__file__", str(tmp_path / "command.py"))
+    assert command.commit() == version("plastorch")  # not tracked: the repository of something else
+    git("add", ".")
+    git("commit", "-m", "first")
+    command.commit.cache_clear()
+    assert command.commit() == f"{version('plastorch')} {git('rev-parse', 'HEAD')}"
+    (tmp_path / "command.py").write_text("changed")
+    command.commit.cache_clear()
+    assert command.commit().endswith("-dirty")
+
+
+def test_without_git_the_version_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: Any, **options: Any) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    assert command.commit() == version("plastorch")
