@@ -11,25 +11,25 @@ from plastorch.data.tables.corpus import make_corpus
 from plastorch.data.tables.records import Table
 from plastorch.experiments.files import baselines as files_baselines
 from plastorch.experiments.files import clusters as files_clusters
-from plastorch.experiments.files.baselines import BASELINES, Model, measured, scores
+from plastorch.experiments.files.baselines import BASELINES, TrainedModel, measured, scores
 from plastorch.experiments.files.clusters import (
     CLUSTERINGS,
     clustered,
     k_medoids,
     k_modes,
-    name_clusters,
     nearest_mode,
 )
 from plastorch.experiments.files.config import MODELS
 from plastorch.experiments.files.fold import BINS, Fold, fold_numbers, keys_with_shares
 from plastorch.experiments.files.raster import RASTER, most_coincident, prototypes, regression
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.files.encode import coincidence
 from plastorch.files.similarity import similarity_matrix
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 
 def fold(records: int = 300, neurons: int = 60, table: Table | None = None) -> Fold:
-    return Fold(table or make_corpus(records), 0, 3, neurons, references=80, seed=0)
+    return Fold(table or make_corpus(records), 0, folds=3, neurons=neurons, references=80, seed=0)
 
 
 def easy(records: int = 300) -> Table:
@@ -62,7 +62,7 @@ def test_folds_share_out_each_class_evenly(labels: list[int], folds: int, seed: 
 
 
 def test_a_fold_parts_records_and_keeps_its_forms() -> None:
-    one, two = fold(), Fold(make_corpus(300), 1, 3, 60, 80, 0)
+    one, two = fold(), Fold(make_corpus(300), 1, folds=3, neurons=60, references=80, seed=0)
     assert (one.train.height, one.test.height) == (200, 100)
     assert one.test.join(two.test, on=one.test.columns).height == 0
     assert one.train_bins is one.train_bins and one.features is one.features
@@ -70,9 +70,9 @@ def test_a_fold_parts_records_and_keeps_its_forms() -> None:
     assert not torch.equal(
         torch.from_numpy(one.encoder.encode(two.test)), two.test_bins
     )  # another hash, other shares
-    assert {"keys", "encode", "features"} <= one.seconds.keys()
-    assert one.some(200, 50, 3).tolist() == sorted(set(one.some(200, 50, 3).tolist()))
-    assert one.some(30, 50, 3).tolist() == list(range(30))
+    some = one.some(200, 50, FoldStream.REFERENCES).tolist()
+    assert len(some) == 50 and some == sorted(set(some))
+    assert one.some(30, 50, FoldStream.REFERENCES).tolist() == list(range(30))
 
 
 def test_neurons_go_by_information_as_far_as_single_keys_tell() -> None:
@@ -193,11 +193,6 @@ def test_k_medoids_find_the_middle_of_groups() -> None:
     assert costs == sorted(costs) and costs[-1] > costs[0]
 
 
-def test_clusters_take_the_most_frequent_label() -> None:
-    clusters, labels = np.array([0, 0, 1, 1, 1, 3]), np.array([2, 2, 0, 1, 0, 2])
-    assert name_clusters(clusters, labels, 5).tolist() == [2, 0, 2, 2, 2]
-
-
 def test_clusters_are_found_without_labels_and_named_by_few(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -208,7 +203,7 @@ def test_clusters_are_found_without_labels_and_named_by_few(
         assert (few["labeled"], whole["labeled"]) == (0.1, 1.0)
         assert float(whole["accuracy"]) > 0.8, name
         assert float(few["accuracy"]) <= float(whole["accuracy"]) + 0.05
-    other = Fold(easy(), 0, 3, 60, 80, 0)
+    other = Fold(easy(), 0, folds=3, neurons=60, references=80, seed=0)
     other.train_labels = other.train_labels[::-1].copy()  # tells nothing of clusters
     assert made.keys != other.keys
     other.keys = made.keys
@@ -218,7 +213,7 @@ def test_clusters_are_found_without_labels_and_named_by_few(
 
 
 def test_a_model_may_be_no_good_for_a_table() -> None:
-    def none(_: Fold) -> Model | None:
+    def none(_: Fold) -> TrainedModel | None:
         return None
 
     assert measured("none", fold(60, 30), none) == []

@@ -36,7 +36,7 @@ from plastorch.experiments.files.spiking import (
 )
 from plastorch.experiments.files.stream import SURE, arriving, moment, sure_enough
 from plastorch.experiments.files.tables import measure
-from plastorch.experiments.files.tables_claims import best_classical, claims
+from plastorch.experiments.files.tables_claims import Figures, best_classical, claims
 from plastorch.experiments.files.tables_metrics import metrics
 from plastorch.experiments.registry import find, resolved
 from plastorch.report.load import RunData
@@ -131,7 +131,7 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
 
 
 def fold() -> Fold:
-    return Fold(make_corpus(600), 0, 3, 120, 50, 0)
+    return Fold(make_corpus(600), 0, folds=3, neurons=120, references=50, seed=0)
 
 
 SETTINGS = Supervised(
@@ -185,7 +185,7 @@ def test_what_the_supervised_network_is_measured_by() -> None:
 def test_the_way_to_learn_is_chosen_on_records_that_are_not_learned_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    made, tried = Fold(make_corpus(300), 0, 3, 60, 50, 0), []
+    made, tried = Fold(make_corpus(300), 0, folds=3, neurons=60, references=50, seed=0), []
 
     def look(network: PatternNetwork, bins: Tensor, labels: Tensor, *at: Any, **more: Any) -> None:
         way = Way(more["dropout"], more["key_of_neuron"] is not None)
@@ -225,8 +225,10 @@ def test_keys_arrive_at_a_network_that_has_learned_from_partial_records(
 
 
 def test_after_the_first_fold_devices_are_read_at_one_day_only() -> None:
-    made = Fold(make_corpus(150), 1, 3, 30, 50, 0)
-    found = supervised(made, Supervised(8, 1, (Way(0.0, False),), 0.0, 1, 6, 20, 3), shown=False)
+    made = Fold(make_corpus(150), 1, folds=3, neurons=30, references=50, seed=0)
+    found = supervised(
+        made, replace(SETTINGS, hidden=8, epochs=1, ways=(Way(0.0, False),), tested=20), shown=False
+    )
     rows = [record for record in found if record["model"] == "memristive"]
     assert {(row["seconds"], row["compensated"]) for row in rows} == {(DAY, 1)} and len(rows) == 2
     assert {str(record["model"]) for record in found} == {"snn", "memristive"}
@@ -384,7 +386,7 @@ def test_claims_name_the_table_and_the_learner() -> None:
         row.statement
     )
     assert row.statement.endswith("with a single hash 0.4000 at most")
-    assert best_classical({}, "adult") is None
+    assert best_classical(Figures({}, ()), "adult") is None
     assert claims({"adult_snn_accuracy": 0.9}, ("adult",), True) == []
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
@@ -19,10 +17,10 @@ from sklearn.svm import SVC, LinearSVC
 from plastorch.engine.device import seed32
 from plastorch.engine.run import Record
 from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.files.evaluation import naive_bayes
+from plastorch.files.features import Codes
 from plastorch.files.similarity import similarity_matrix
-
-Answers = NDArray[np.int64]
 
 ITERATIONS = 300
 """Maximum number of iterations of logistic regression."""
@@ -30,8 +28,6 @@ TOLERANCE = 1e-3
 """Tolerance of linear support-vector machines."""
 LINEAR_COSTS, GAUSSIAN_COSTS = (0.1, 1.0, 10.0), (1.0, 10.0, 100.0)
 """Values of C; each model takes the best one on a validation part of its training records."""
-TRIED = 10_000
-"""Maximum number of training records for choosing C; a fifth of them is for validation."""
 COST = 10.0
 """C of the approximate kernel."""
 EXACT, SOME = 40_000, 12_000
@@ -45,10 +41,10 @@ ITERATIONS_OF_TREES = 100
 NEIGHBORS = 5
 
 
-class Model(NamedTuple):
+class TrainedModel(NamedTuple):
     """A trained model."""
 
-    answer: Callable[[], Answers]
+    answer: Callable[[], Codes]
     """Function that returns the classes of the test records."""
     parameters: int
     """Number of values that the model has to keep."""
@@ -58,7 +54,7 @@ class Model(NamedTuple):
     """Number of training records; 0 for all of them."""
 
 
-def measured(name: str, fold: Fold, fit: Callable[[Fold], Model | None]) -> list[Record]:
+def measured(name: str, fold: Fold, fit: Callable[[Fold], TrainedModel | None]) -> list[Record]:
     """Fits and tests a model; seconds are CPU time.
 
     Args:
@@ -96,7 +92,7 @@ def row(name: str, fold: Fold) -> Record:
     return {"table": fold.name, "fold": fold.number, "model": name}
 
 
-def scores(answers: Answers, labels: Answers) -> Record:
+def scores(answers: Codes, labels: Codes) -> Record:
     """Returns accuracy and other scores of answers.
 
     Example:
@@ -111,29 +107,29 @@ def scores(answers: Answers, labels: Answers) -> Record:
     }
 
 
-def majority(fold: Fold) -> Model:
+def majority(fold: Fold) -> TrainedModel:
     """Predicts the most frequent class."""
     most = int(np.bincount(fold.train_labels).argmax())
-    return Model(lambda: np.full(fold.test.height, most), 1, 0)
+    return TrainedModel(lambda: np.full(fold.test.height, most), 1, 0)
 
 
-def logistic(fold: Fold) -> Model:
+def logistic(fold: Fold) -> TrainedModel:
     """Fits logistic regression to one-hot categories and scaled numbers."""
     return _linear(fold, lambda cost: LogisticRegression(C=cost, max_iter=ITERATIONS))
 
 
-def linear_svm(fold: Fold) -> Model:
+def linear_svm(fold: Fold) -> TrainedModel:
     """Fits a linear support-vector machine to the same features, one class against all others."""
     return _linear(
         fold, lambda cost: LinearSVC(C=cost, tol=TOLERANCE, random_state=seed32(fold.seed))
     )
 
 
-def _linear(fold: Fold, make: Callable[[float], Any]) -> Model:
+def _linear(fold: Fold, make: Callable[[float], Any]) -> TrainedModel:
     train, test = fold.features
     learner = _best(fold, make, LINEAR_COSTS).fit(train, fold.train_labels)
     used = test.nnz / test.shape[0]
-    return Model(
+    return TrainedModel(
         lambda: learner.predict(test),
         learner.coef_.size + learner.intercept_.size,
         used * len(learner.coef_),
@@ -142,8 +138,7 @@ def _linear(fold: Fold, make: Callable[[float], Any]) -> Model:
 
 def _best(fold: Fold, make: Callable[[float], Any], costs: Sequence[float]) -> Any:
     """Returns a model with the C that is best on held-out training records."""
-    order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED].numpy()
-    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    held, rest = (rows.numpy() for rows in fold.validation())
     train, labels = fold.features[0], fold.train_labels
 
     def score(cost: float) -> float:
@@ -153,15 +148,17 @@ def _best(fold: Fold, make: Callable[[float], Any], costs: Sequence[float]) -> A
     return make(max(costs, key=score))
 
 
-def gaussian_svm(fold: Fold) -> Model:
+def gaussian_svm(fold: Fold) -> TrainedModel:
     """Fits a support-vector machine with a Gaussian kernel, to a sample if records are many."""
     train, test = fold.features
-    some = fold.some(train.shape[0], EXACT if train.shape[0] <= EXACT else SOME, 1)
+    some = fold.some(
+        train.shape[0], EXACT if train.shape[0] <= EXACT else SOME, FoldStream.KERNEL_SAMPLE
+    )
     learner = _best(fold, lambda cost: SVC(C=cost, cache_size=500), GAUSSIAN_COSTS)
     learner.fit(train[some], fold.train_labels[some])
     vectors = learner.support_vectors_
     classes = len(fold.classes)
-    return Model(
+    return TrainedModel(
         lambda: learner.predict(test),
         int(vectors.nnz + learner.dual_coef_.size),
         vectors.nnz + len(learner.support_) * (classes - 1),
@@ -169,7 +166,7 @@ def gaussian_svm(fold: Fold) -> Model:
     )
 
 
-def nystroem_svm(fold: Fold) -> Model | None:
+def nystroem_svm(fold: Fold) -> TrainedModel | None:
     """Fits a linear machine with Nyström's approximation of that kernel, if records are many."""
     train, test = fold.features
     records, width = train.shape
@@ -189,14 +186,14 @@ def nystroem_svm(fold: Fold) -> Model | None:
     ).fit(train, fold.train_labels)
     machine = learner[-1]
     used = test.nnz / test.shape[0]
-    return Model(
+    return TrainedModel(
         lambda: learner.predict(test),
         COMPONENTS**2 + machine.coef_.size + learner[0].components_.nnz,
         COMPONENTS * (used + COMPONENTS) + machine.coef_.size,
     )
 
 
-def boosting(fold: Fold) -> Model:
+def boosting(fold: Fold) -> TrainedModel:
     """Fits gradient-boosted trees to numbers and to categories in alphabetical order."""
     train, test = fold.ordinals
     learner = HistGradientBoostingClassifier(
@@ -208,34 +205,34 @@ def boosting(fold: Fold) -> Model:
     trees = [tree for of_classes in learner._predictors for tree in of_classes]
     depth = float(np.mean([tree.get_max_depth() for tree in trees]))
     nodes = sum(len(tree.nodes) for tree in trees)
-    return Model(lambda: learner.predict(test), 2 * nodes, len(trees) * depth)
+    return TrainedModel(lambda: learner.predict(test), 2 * nodes, len(trees) * depth)
 
 
-def naive_bayes_of_categories(fold: Fold) -> Model:
+def naive_bayes_of_categories(fold: Fold) -> TrainedModel:
     """Fits naive Bayes to categories; numbers are divided into 16 levels."""
     train, test = fold.codes
     learner = naive_bayes(train, fold.train_labels, test)
     size = sum(table.size for table in learner.feature_log_prob_) + len(fold.classes)
-    return Model(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))
+    return TrainedModel(lambda: learner.predict(test), size, train.shape[1] * len(fold.classes))
 
 
-def neighbors(fold: Fold) -> Model:
+def neighbors(fold: Fold) -> TrainedModel:
     """Predicts from the most similar of a sample of training records, by similarity S."""
-    some = fold.some(fold.train.height, fold.references, 2)
+    some = fold.some(fold.train.height, fold.references, FoldStream.REFERENCES)
     records, classes = fold.train[some], np.eye(len(fold.classes))[fold.train_labels[some]]
     count = min(NEIGHBORS, len(some))
 
-    def answer() -> Answers:
+    def answer() -> Codes:
         alike = similarity_matrix(fold.keys, fold.test, records)
         nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
         votes = np.take_along_axis(alike, nearest, 1)[:, :, None] * classes[nearest]
         return np.asarray(votes.sum(1).argmax(1))
 
     size = len(some) * len(fold.keys)
-    return Model(answer, size, size, len(some))
+    return TrainedModel(answer, size, size, len(some))
 
 
-BASELINES: dict[str, Callable[[Fold], Model | None]] = {
+BASELINES: dict[str, Callable[[Fold], TrainedModel | None]] = {
     "majority": majority,
     "logistic": logistic,
     "linear-svm": linear_svm,

@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
+import torch
 from numpy.typing import NDArray
+from scipy.stats import mode
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from plastorch.engine.device import seed32
 from plastorch.engine.run import Record
-from plastorch.experiments.files.baselines import Answers, row, scores
+from plastorch.experiments.files.baselines import row, scores
 from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.streams import FoldStream
+from plastorch.files.features import Codes
 from plastorch.files.similarity import similarity_matrix
+from plastorch.spiking.patterns.winners_readout import label_neurons
 
 PER_CLASS = 10
 """Number of clusters, or output neurons, per class."""
@@ -23,15 +27,13 @@ LABELED = (0.01, 0.1, 1.0)
 """Shares of the training records whose labels are known."""
 ROUNDS = 20
 """Maximum number of rounds of each kind of clustering."""
-ROWS = 2048
-"""Number of records that are compared with all clusters at once."""
 
 
 class Clusters(NamedTuple):
     """Assignment of records to clusters."""
 
-    train: Answers
-    assign: Callable[[], Answers]
+    train: Codes
+    assign: Callable[[], Codes]
     """Function that returns the clusters of the test records."""
     parameters: int
     """Number of values that describe the clusters."""
@@ -64,19 +66,21 @@ def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Re
         "parameters": found.parameters,
         "operations": found.operations,
     }
+    clusters, labels = torch.from_numpy(found.train).long(), torch.from_numpy(fold.train_labels)
     records: list[Record] = []
     for share, told in labeled(fold):
-        classes = name_clusters(found.train[told], fold.train_labels[told], count_clusters(fold))
-        figures = scores(classes[tested], fold.test_labels)
+        names = label_neurons(clusters[told], labels[told], count_clusters(fold), len(fold.classes))
+        figures = scores(names.numpy()[tested], fold.test_labels)
         records.append({**row(name, fold), "labeled": share, **figures, **costs})
     return records
 
 
-def labeled(fold: Fold) -> Iterator[tuple[float, Answers]]:
+def labeled(fold: Fold) -> Iterator[tuple[float, Codes]]:
     """Yields shares of labels, and the training records, chosen at random, that have them."""
     records = fold.train.height
     for place, share in enumerate(LABELED):
-        yield share, fold.some(records, max(1, round(share * records)), 3, place)
+        count = max(1, round(share * records))
+        yield share, fold.some(records, count, FoldStream.KNOWN_LABELS, place)
 
 
 def count_clusters(fold: Fold) -> int:
@@ -84,55 +88,49 @@ def count_clusters(fold: Fold) -> int:
     return min(PER_CLASS * len(fold.classes), fold.train.height)
 
 
-def name_clusters(clusters: Answers, labels: Answers, count: int) -> Answers:
-    """Returns the most frequent class of each cluster; without labels, that of all records.
-
-    Args:
-        clusters: clusters of the labeled records [B].
-        labels: their classes [B].
-        count: number of clusters K.
-
-    Returns:
-        Classes [K].
-
-    Example:
-        >>> name_clusters(np.array([0, 0, 0, 2]), np.array([1, 1, 0, 0]), count=4)
-        array([1, 0, 0, 0])
-    """
-    counts = np.zeros((count, labels.max() + 1), np.int64)
-    np.add.at(counts, (clusters, labels), 1)
-    return np.where(counts.any(1), counts.argmax(1), np.bincount(labels).argmax())
-
-
 def by_means(fold: Fold) -> Clusters:
     """Runs k-means on one-hot categories and scaled numbers."""
-    train, test = fold.features
-    learner = KMeans(
-        count_clusters(fold), n_init=1, max_iter=ROUNDS, random_state=seed32(fold.seed)
-    )
-    learner.fit(train)
-    size = learner.cluster_centers_.size
-    used = test.nnz / test.shape[0]
+    (train, test), count = fold.features, count_clusters(fold)
+    learner = KMeans(count, n_init=1, max_iter=ROUNDS, random_state=seed32(fold.seed)).fit(train)
     return Clusters(
-        learner.labels_, lambda: learner.predict(test), size, used * count_clusters(fold)
+        learner.labels_,
+        lambda: learner.predict(test),
+        learner.cluster_centers_.size,
+        test.nnz / test.shape[0] * count,
     )
 
 
 def by_modes(fold: Fold) -> Clusters:
     """Runs k-modes on categories; numbers are divided into 16 levels."""
     train, test = fold.codes
-    modes = k_modes(train, train[fold.some(len(train), count_clusters(fold), 4)])
+    first = fold.some(len(train), count_clusters(fold), FoldStream.FIRST_MODES)
+    modes = k_modes(train, train[first])
     return Clusters(
         nearest_mode(train, modes), lambda: nearest_mode(test, modes), modes.size, modes.size
     )
 
 
-def k_modes(codes: Answers, modes: Answers, rounds: int = ROUNDS) -> Answers:
+def by_medoids(fold: Fold) -> Clusters:
+    """Runs k-medoids on similarity S, all keys weighted alike, on a sample of records."""
+    some = fold.some(fold.train.height, fold.references, FoldStream.MEDOID_SAMPLE)
+    records, keys = fold.train[some], fold.equal_keys
+    first = fold.some(len(some), count_clusters(fold), FoldStream.FIRST_MEDOIDS)
+    medoids = records[k_medoids(similarity_matrix(keys, records), first)]
+    size = medoids.height * len(keys)
+    return Clusters(
+        similarity_matrix(keys, fold.train, medoids).argmax(1),
+        lambda: similarity_matrix(keys, fold.test, medoids).argmax(1),
+        size,
+        size,
+    )
+
+
+def k_modes(codes: Codes, modes: Codes, rounds: int = ROUNDS) -> Codes:
     """Finds clusters whose centers are their most frequent values: Huang, *Extensions to the
     k-means algorithm for clustering large data sets with categorical values*, 1998.
 
     Args:
-        codes: categories, 0 or more [B, M].
+        codes: categories [B, M].
         modes: initial modes [K, M].
         rounds: maximum number of rounds.
 
@@ -144,46 +142,23 @@ def k_modes(codes: Answers, modes: Answers, rounds: int = ROUNDS) -> Answers:
         array([[0, 1],
                [5, 5]])
     """
-    for _ in range(rounds):
-        clusters = nearest_mode(codes, modes)
-        found = modes.copy()
-        for key in range(codes.shape[1]):
-            counts = np.zeros((len(modes), codes[:, key].max() + 1), np.int64)
-            np.add.at(counts, (clusters, codes[:, key]), 1)
-            found[:, key] = np.where(counts.any(1), counts.argmax(1), modes[:, key])
-        if np.array_equal(found, modes):
-            break
-        modes = found
-    return modes
+    return _alternated(
+        lambda modes: nearest_mode(codes, modes),
+        lambda inside: np.asarray(mode(codes[inside]).mode),
+        modes,
+        rounds,
+    )
 
 
-def nearest_mode(codes: Answers, modes: Answers) -> Answers:
+def nearest_mode(codes: Codes, modes: Codes) -> Codes:
     """Returns the mode that shares most values with each record [B]; the first if several do."""
-    found = []
-    for start in range(0, len(codes), ROWS):
-        part = codes[start : start + ROWS]
-        equal = np.zeros((len(part), len(modes)), np.int16)
-        for key in range(codes.shape[1]):
-            equal += part[:, key, None] == modes[:, key]
-        found.append(equal.argmax(1))
-    return np.concatenate(found)
+    equal = np.zeros((len(codes), len(modes)), np.int16)
+    for values, of_modes in zip(codes.T, modes.T, strict=True):
+        equal += values[:, None] == of_modes
+    return np.asarray(equal.argmax(1))
 
 
-def by_medoids(fold: Fold) -> Clusters:
-    """Runs k-medoids on similarity S, all keys weighted alike, on a sample of records."""
-    some = fold.some(fold.train.height, fold.references, 5)
-    records = fold.train[some]
-    first = fold.some(len(some), count_clusters(fold), 6)
-    medoids = records[k_medoids(similarity_matrix(fold.equal_keys, records), first)]
-
-    def assign(part: pl.DataFrame) -> Answers:
-        return np.asarray(similarity_matrix(fold.equal_keys, part, medoids).argmax(1))
-
-    size = medoids.height * len(fold.equal_keys)
-    return Clusters(assign(fold.train), lambda: assign(fold.test), size, size)
-
-
-def k_medoids(alike: NDArray[np.float32], medoids: Answers, rounds: int = ROUNDS) -> Answers:
+def k_medoids(alike: NDArray[np.float32], medoids: Codes, rounds: int = ROUNDS) -> Codes:
     """Finds clusters centered on the records most similar to the others, in alternating steps.
 
     Args:
@@ -199,16 +174,27 @@ def k_medoids(alike: NDArray[np.float32], medoids: Answers, rounds: int = ROUNDS
         >>> k_medoids(-abs(line[:, None] - line), np.array([0, 5]))
         array([1, 4])
     """
+    return _alternated(
+        lambda medoids: alike[:, medoids].argmax(1),
+        lambda inside: inside[alike[np.ix_(inside, inside)].sum(0).argmax()],
+        medoids,
+        rounds,
+    )
+
+
+def _alternated(
+    nearest: Callable[[Codes], Codes], center: Callable[[Codes], Codes], first: Codes, rounds: int
+) -> Codes:
+    """Assigns records to the nearest center and centers to their records, until nothing changes."""
+    centers = first
     for _ in range(rounds):
-        clusters = alike[:, medoids].argmax(1)
-        found = medoids.copy()
+        clusters, found = nearest(centers), centers.copy()
         for cluster in np.unique(clusters):
-            inside = np.flatnonzero(clusters == cluster)
-            found[cluster] = inside[alike[np.ix_(inside, inside)].sum(0).argmax()]
-        if np.array_equal(found, medoids):
+            found[cluster] = center(np.flatnonzero(clusters == cluster))
+        if np.array_equal(found, centers):
             break
-        medoids = found
-    return medoids
+        centers = found
+    return centers
 
 
 CLUSTERINGS: dict[str, Callable[[Fold], Clusters]] = {

@@ -1,10 +1,8 @@
 """A fold of a table of labeled records: training and test records, and their representations."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,21 +12,22 @@ from scipy import sparse
 from torch import Tensor
 
 from plastorch.data.tables.records import Table
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.files.column_values import numbers
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.features import categories, one_hot
+from plastorch.files.features import Codes, categories, one_hot
 from plastorch.files.key import Key
 from plastorch.files.keys import infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information
 
 BINS = 20
 """Number of time bins of a pattern."""
+TRIED = 10_000
+"""Maximum number of training records for choosing settings; a fifth of them is for validation."""
 
-Part = TypeVar("Part")
 
-
-def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
+def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> Codes:
     """Assigns each record to the fold that tests it: at random, each class shared out evenly.
 
     Args:
@@ -62,7 +61,7 @@ class Fold:
     """
 
     def __init__(
-        self, table: Table, number: int, folds: int, neurons: int, references: int, seed: int
+        self, table: Table, number: int, *, folds: int, neurons: int, references: int, seed: int
     ) -> None:
         self.name, self.number, self.seed = table.name, number, seed
         self.neurons, self.references = neurons, references
@@ -70,23 +69,27 @@ class Fold:
         tested = fold_numbers(labels, folds, seed) == number
         self.train, self.test = table.frame.filter(~tested), table.frame.filter(tested)
         self.train_labels, self.test_labels = labels[~tested], labels[tested]
-        self.seconds: dict[str, float] = {}
 
-    def random(self, *path: int) -> torch.Generator:
+    def random(self, use: FoldStream, *place: int) -> torch.Generator:
         """Returns a random generator of this fold."""
-        return generator(self.seed, self.number, *path)
+        return stream(self.seed, self.number, use, *place)
 
-    def some(self, records: int, count: int, *path: int) -> NDArray[np.int64]:
+    def some(self, records: int, count: int, use: FoldStream, *place: int) -> Codes:
         """Returns a random sample of record indices, in order; all of them if they are few."""
-        order = torch.randperm(records, generator=self.random(*path))
+        order = torch.randperm(records, generator=self.random(use, *place))
         return np.sort(order[:count].numpy())
+
+    def validation(self) -> tuple[Tensor, Tensor]:
+        """Returns training records to try settings on, and those to learn from for that."""
+        random = self.random(FoldStream.VALIDATION)
+        order = torch.randperm(self.train.height, generator=random)[:TRIED]
+        held = len(order) // 5
+        return order[:held], order[held:]
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
         """Learned descriptions of the keys; mutual information shares out the neurons."""
-        return self._timed(
-            "keys", lambda: keys_with_shares(self.train, self.train_labels, self.neurons)
-        )
+        return keys_with_shares(self.train, self.train_labels, self.neurons)
 
     @cached_property
     def key_of_neuron(self) -> Tensor:
@@ -97,14 +100,13 @@ class Fold:
     @cached_property
     def encoder(self) -> CorrelativeEncoder:
         """An encoder with a hash of this fold."""
-        return CorrelativeEncoder(self.keys, BINS, self.random(0).initial_seed())
+        seed = self.random(FoldStream.HASH).initial_seed()
+        return CorrelativeEncoder(self.keys, BINS, seed)
 
     @cached_property
     def train_bins(self) -> Tensor:
         """Patterns of the training records, uint8 [B, N]."""
-        self.encoder.encode(self.train[:10])  # compiles the encoder before timing
-        bins = self._timed("encode", lambda: self.encoder.encode(self.train))
-        return torch.from_numpy(bins)
+        return torch.from_numpy(self.encoder.encode(self.train))
 
     @cached_property
     def test_bins(self) -> Tensor:
@@ -126,10 +128,10 @@ class Fold:
     @cached_property
     def features(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Features of training and test records: one-hot categories, standardized numbers."""
-        return self._timed("features", lambda: one_hot(self.keys, self.train, self.test))
+        return one_hot(self.keys, self.train, self.test)
 
     @cached_property
-    def codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def codes(self) -> tuple[Codes, Codes]:
         """Categories of all keys of training and test records [B, M]; 0 if never seen."""
         return categories(self.keys, self.train, self.test)
 
@@ -145,17 +147,8 @@ class Fold:
             made.append(table)
         return made[0], made[1]
 
-    def _timed(self, name: str, make: Callable[[], Part]) -> Part:
-        """Makes a representation and remembers how many CPU seconds that took."""
-        start = time.process_time()
-        made = make()
-        self.seconds[name] = time.process_time() - start
-        return made
 
-
-def keys_with_shares(
-    records: pl.DataFrame, labels: NDArray[np.int64], neurons: int
-) -> tuple[Key, ...]:
+def keys_with_shares(records: pl.DataFrame, labels: Codes, neurons: int) -> tuple[Key, ...]:
     """Shares out neurons by mutual information, as far as single keys tell about classes at all.
 
     If the information of all keys together is less than the entropy of the classes, the rest can

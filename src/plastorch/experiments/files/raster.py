@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from plastorch.experiments.files.baselines import Answers, Model
+from plastorch.experiments.files.baselines import TrainedModel
 from plastorch.experiments.files.fold import BINS, Fold
+from plastorch.experiments.files.streams import FoldStream
+from plastorch.files.features import Codes
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 ROWS = 1024
@@ -21,18 +23,18 @@ EPOCHS, BATCH, RATE = 10, 128, 3e-3
 """Epochs, batch size and learning rate of the linear classifier."""
 
 
-def most_alike(fold: Fold) -> Model:
+def most_alike(fold: Fold) -> TrainedModel:
     """Predicts the class of the sampled training record whose pattern coincides in most inputs."""
-    some = fold.some(fold.train.height, fold.references, 2)
+    some = fold.some(fold.train.height, fold.references, FoldStream.REFERENCES)
     patterns, labels = fold.train_bins.numpy()[some], fold.train_labels[some]
 
-    def answer() -> Answers:
+    def answer() -> Codes:
         return np.asarray(labels[most_coincident(fold.test_bins.numpy(), patterns)])
 
-    return Model(answer, patterns.size, patterns.size, len(some))
+    return TrainedModel(answer, patterns.size, patterns.size, len(some))
 
 
-def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) -> Answers:
+def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) -> Codes:
     """Returns, for each pattern, the reference with most spikes at the same times.
 
     Args:
@@ -47,20 +49,15 @@ def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) 
         >>> most_coincident(np.array([[5, 3], [1, 2]], np.uint8), references)
         array([1, 0])
     """
-    raster = _raster(references).T.tocsr()
-    found = [
-        (_raster(patterns[start : start + ROWS]) @ raster).toarray().argmax(1)
-        for start in range(0, len(patterns), ROWS)
-    ]
-    return np.concatenate(found)
+    return np.asarray((_raster(patterns) @ _raster(references).T).argmax(1)).ravel()
 
 
-def prototypes(fold: Fold) -> Model:
+def prototypes(fold: Fold) -> TrainedModel:
     """Predicts the class whose records coincide most with a pattern, from counts alone."""
     classes = np.eye(len(fold.classes), dtype=np.float32)[fold.train_labels]
     counts = _raster(fold.train_bins.numpy()).T @ classes
     shares = counts / classes.sum(0).clip(min=1)
-    return Model(
+    return TrainedModel(
         lambda: (_raster(fold.test_bins.numpy()) @ shares).argmax(1),
         shares.size,
         fold.neurons * len(fold.classes),
@@ -75,7 +72,7 @@ def _raster(bins: NDArray[np.uint8]) -> Any:
     return sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape)
 
 
-def regression(fold: Fold) -> Model:
+def regression(fold: Fold) -> TrainedModel:
     """Fits logistic regression to the raster (each input at each time) by Adam in a few passes."""
     patterns, labels = fold.train_bins, torch.from_numpy(fold.train_labels)
     weight = torch.zeros(fold.neurons * BINS + 1, len(fold.classes), requires_grad=True)
@@ -83,7 +80,7 @@ def regression(fold: Fold) -> Model:
     optimizer = torch.optim.Adam([weight, bias], RATE)
     total = EPOCHS * ceil(len(patterns) / BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
-    random = fold.random(7)
+    random = fold.random(FoldStream.RASTER_ORDER)
     for _ in range(EPOCHS):
         for index in torch.split(torch.randperm(len(patterns), generator=random), BATCH):
             optimizer.zero_grad()
@@ -93,11 +90,11 @@ def regression(fold: Fold) -> Model:
             schedule.step()
 
     @torch.no_grad()
-    def answer() -> Answers:
+    def answer() -> Codes:
         parts = [_sums(part, weight) for part in torch.split(fold.test_bins, ROWS)]
         return (torch.cat(parts) + bias).argmax(1).numpy()
 
-    return Model(answer, weight.numel(), fold.neurons * len(fold.classes))
+    return TrainedModel(answer, weight.numel(), fold.neurons * len(fold.classes))
 
 
 def _sums(bins: Tensor, weight: Tensor) -> Tensor:
@@ -108,7 +105,7 @@ def _sums(bins: Tensor, weight: Tensor) -> Tensor:
     return F.embedding_bag(place, weight, mode="sum", padding_idx=silent)
 
 
-RASTER: dict[str, Callable[[Fold], Model | None]] = {
+RASTER: dict[str, Callable[[Fold], TrainedModel | None]] = {
     "most-alike": most_alike,
     "prototypes": prototypes,
     "raster": regression,

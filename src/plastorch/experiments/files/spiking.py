@@ -14,9 +14,10 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from plastorch.engine.run import Record
-from plastorch.experiments.files.baselines import TRIED, row, scores
+from plastorch.experiments.files.baselines import row, scores
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.stream import stream
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.spiking.patterns.memristive import MemristiveNetwork
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, decide
@@ -38,7 +39,7 @@ class Way(NamedTuple):
     """Whether three of four presentations lack keys."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Supervised:
     """Settings of the network's training and of its tests.
 
@@ -57,11 +58,11 @@ class Supervised:
     hidden: int
     epochs: int
     ways: tuple[Way, ...]
-    weight_noise: float
-    pairs: int
-    instances: int
-    tested: int
-    hashes: int
+    weight_noise: float = 0.0
+    pairs: int = 1
+    instances: int = 1
+    tested: int = 1
+    hashes: int = 1
 
 
 def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
@@ -80,7 +81,7 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
     found = [record]
     if shown:
         found += _confusions(fold, answers)
-    some = torch.from_numpy(fold.some(fold.test.height, settings.tested, 12))
+    some = torch.from_numpy(fold.some(fold.test.height, settings.tested, FoldStream.TESTED))
     found += _memristive(fold, network, settings, some)
     if fold.number == 0:
         found += [_other_hash(fold, network, number) for number in range(settings.hashes)]
@@ -139,8 +140,7 @@ def _best_way(fold: Fold, settings: Supervised) -> Way:
     """Returns the way that is best on training records that the network has not learned from."""
     if len(settings.ways) == 1:
         return settings.ways[0]
-    order = torch.randperm(fold.train.height, generator=fold.random(18))[:TRIED]
-    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    held, rest = fold.validation()
     bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
 
     def score(way: Way) -> float:
@@ -152,7 +152,9 @@ def _best_way(fold: Fold, settings: Supervised) -> Way:
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
     """Returns a new, untrained network."""
     classes = len(fold.classes)
-    return PatternNetwork(fold.neurons, settings.hidden, classes, generator=fold.random(10))
+    return PatternNetwork(
+        fold.neurons, settings.hidden, classes, generator=fold.random(FoldStream.WEIGHTS)
+    )
 
 
 def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> PatternNetwork:
@@ -162,7 +164,7 @@ def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> Patter
         network,
         fold.train_bins[rows],
         torch.from_numpy(fold.train_labels)[rows],
-        fold.random(11),
+        fold.random(FoldStream.TRAINING),
         settings.epochs,
         dropout=way.dropout,
         weight_noise=settings.weight_noise,
@@ -200,9 +202,12 @@ def _memristive(
     points = [(t, c) for t in TIMES for c in (True, False)] if first else [(DAY, True)]
     found: list[Record] = []
     for instance in range(settings.instances if first else -(-settings.instances // 5)):
-        devices = MemristiveNetwork(network, fold.random(13, instance), settings.pairs)
+        devices = MemristiveNetwork(
+            network, fold.random(FoldStream.DEVICES, instance), settings.pairs
+        )
         for place, (at, compensated) in enumerate(points):
-            read = devices.read(at, fold.random(14, instance, place), compensated)
+            random = fold.random(FoldStream.DEVICE_READING, instance, place)
+            read = devices.read(at, random, compensated)
             found.append(
                 {
                     **row("memristive", fold),
@@ -222,7 +227,7 @@ def _accuracy(network: PatternNetwork, bins: Tensor, labels: NDArray[np.int64]) 
 
 def _other_hash(fold: Fold, network: PatternNetwork, number: int) -> Record:
     """Tests the network on the same records with a hash that it does not know."""
-    seed = fold.random(16, number).initial_seed()
+    seed = fold.random(FoldStream.OTHER_HASH, number).initial_seed()
     bins = torch.from_numpy(replace(fold.encoder, seed=seed).encode(fold.test))
     answers = decide(answer(network, bins)).numpy()
     return {**row("other-hash", fold), "hash": number, **scores(answers, fold.test_labels)}

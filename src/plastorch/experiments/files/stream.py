@@ -8,6 +8,7 @@ from torch import Tensor
 from plastorch.engine.run import Record
 from plastorch.experiments.files.baselines import row
 from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, decide
 from plastorch.spiking.patterns.train import answer, probabilities
@@ -34,7 +35,9 @@ def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
     """
     bins, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
     keys = len(fold.keys)
-    chance = torch.rand(len(bins), keys, generator=fold.random(15), dtype=torch.float64)
+    chance = torch.rand(
+        len(bins), keys, generator=fold.random(FoldStream.ARRIVAL), dtype=torch.float64
+    )
     arrival, order = (-DELAY * torch.log1p(-chance)).sort(dim=1)
     responses = [answer(network, part) for part in arriving(fold, bins, order)]
     right = torch.stack([decide(response) == labels for response in responses], dim=1)

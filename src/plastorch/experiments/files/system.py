@@ -7,7 +7,7 @@ trees.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +16,11 @@ from torch import nn
 
 from plastorch.data.tables.records import Table
 from plastorch.engine.device import check_memory
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, require
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Claim, Record, result
+from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import above, asserted
 from plastorch.experiments.context import Context
-from plastorch.experiments.files import PAPER
 from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 
 if TYPE_CHECKING:
@@ -46,12 +46,9 @@ def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
             of one kind and package only.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    try:
-        from plastorch.experiments.files.system_jobs import catalogue, jobs, tables_of
-    except ModuleNotFoundError as error:
-        if error.name != "polars":
-            raise
-        raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
+    require("polars", "files")
+    from plastorch.experiments.files.system_jobs import catalogue, jobs, tables_of
+
     if context.quick:
         config = replace(
             config, files=QUICK_FILES, least=10, neurons=100, hidden=32, presentations=1000
@@ -68,13 +65,14 @@ def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
     for table in tables:
         needed = config.neurons * (16 * config.hidden + len(table.labels))
         check_memory(needed, neurons=config.neurons, hidden=config.hidden)
-    started = _result(config, context, frames, tables)
-    context.run.write_result(started)
+    on_cpu = replace(context, device=torch.device("cpu"))
+    started = on_cpu.start(config, _data(frames, tables))
     loop = Loop(context.run, nn.Module())
     for table in tables:
         loop.run(Jobs(f"system-{table.name}", jobs(config, context.seed, table)))
     found = _metrics(context.run.records())
-    return context.finish(started, loop, found, _claims(found, tables, not context.quick))
+    claims = [claim for table in tables for claim in _claims(found, table)]
+    return context.finish(started, loop, found, asserted(claims, not context.quick))
 
 
 def _metrics(records: list[Record]) -> dict[str, float]:
@@ -88,38 +86,29 @@ def _metrics(records: list[Record]) -> dict[str, float]:
     return {"test_accuracy": sum(ours) / len(ours)} | found
 
 
-def _claims(found: dict[str, float], tables: list[Table], asserted: bool) -> list[Claim]:
-    """Compares the network with logistic regression and the most frequent class, table by table."""
-    rows = []
-    for table in tables:
-        what = f"{table.name.replace('-', ' ')}, {len(np.unique(table.labels))} classes"
-        name = table.name.replace("-", "_")
-        ours, other, most = (
-            found[f"{name}_{model}_accuracy"] for model in ("snn", "logistic", "majority")
-        )
-        statement = f"{what}: accuracy of the supervised network is within a point of that of "
-        for model, words, target in (
-            ("logistic", statement + "logistic regression", other - 0.01),
-            (
-                "majority",
-                f"{what}: it is half way from the most frequent class to all right or more",
-                (1 + most) / 2,
-            ),
-        ):
-            holds = ours > target if asserted else None
-            rows.append(Claim(f"{table.name}-{model}", words, target, ours, holds, "ours"))
-    return rows
+def _claims(found: dict[str, float], table: Table) -> list[Claim]:
+    """Compares the network with logistic regression and the most frequent class."""
+    what = f"{table.name.replace('-', ' ')}, {len(np.unique(table.labels))} classes"
+    name = table.name.replace("-", "_")
+    ours, other, most = (
+        found[f"{name}_{model}_accuracy"] for model in ("snn", "logistic", "majority")
+    )
+    near = (
+        f"{what}: accuracy of the supervised network is within a point of that of logistic "
+        "regression"
+    )
+    half_way = f"{what}: it is half way from the most frequent class to all right or more"
+    return [
+        above(f"{table.name}-logistic", near, ours, other - 0.01),
+        above(f"{table.name}-majority", half_way, ours, (1 + most) / 2),
+    ]
 
 
-def _result(
-    config: FilesSystemConfig,
-    context: Context,
-    frames: "Mapping[str, pl.DataFrame]",
-    tables: list[Table],
-) -> dict[str, Any]:
+def _data(frames: "Mapping[str, pl.DataFrame]", tables: list[Table]) -> dict[str, Any]:
+    """Describes the files."""
     scanned = [f"{name} ({frame.height:,} files)" for name, frame in frames.items()]
     content = b"".join(frame.write_csv().encode() for frame in frames.values())
-    data = {
+    return {
         "name": "files of this machine",
         "n_train": sum(len(table.labels) * (FOLDS - 1) // FOLDS for table in tables),
         "n_test": sum(len(table.labels) // FOLDS for table in tables),
@@ -130,6 +119,3 @@ def _result(
             for table in tables
         ],
     }
-    plain = {**asdict(config), "roots": list(config.roots)}
-    settings = {**plain, "seed": context.seed, "quick": context.quick}
-    return result("files-system", PAPER, settings, data, torch.device("cpu"))

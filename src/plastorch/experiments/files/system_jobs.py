@@ -110,12 +110,12 @@ def catalogue(config: FilesSystemConfig, context: Context, name: str, root: str)
 
 def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Callable[[], list[Record]]]:
     """Returns the network and the models compared with it, tested on a held-out fifth of files."""
-    fold = Fold(table, 0, FOLDS, config.neurons, 1, seed)
+    fold = Fold(table, 0, folds=FOLDS, neurons=config.neurons, references=1, seed=seed)
 
     def network() -> list[Record]:
         epochs = config.epochs(fold.train.height)
-        settings = Supervised(config.hidden, epochs, (Way(config.dropout, False),), 0.0, 1, 1, 1, 1)
-        return [learn(fold, settings)[1]]
+        ways = (Way(config.dropout, partial=False),)
+        return [learn(fold, Supervised(hidden=config.hidden, epochs=epochs, ways=ways))[1]]
 
     return [
         network,

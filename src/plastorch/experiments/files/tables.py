@@ -7,7 +7,7 @@ four classics, and a synthetic corpus.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from plastorch.data.tables import corpus
 from plastorch.data.tables.records import Table, load_table
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import require
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import result
 from plastorch.experiments.context import Context
-from plastorch.experiments.files import PAPER
 from plastorch.experiments.files.config import FilesTablesConfig
 from plastorch.experiments.files.tables_claims import claims
 from plastorch.experiments.files.tables_metrics import metrics
@@ -46,12 +44,9 @@ def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
         InputError: a table or a checkpoint to resume is missing or unusable.
         Interrupted: the user stopped the run; its folder can be resumed.
     """
-    try:
-        from plastorch.experiments.files.tables_jobs import Folds, jobs, pictures
-    except ModuleNotFoundError as error:
-        if error.name != "polars":
-            raise
-        raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
+    require("polars", "files")
+    from plastorch.experiments.files.tables_jobs import Folds, jobs, pictures
+
     ordinary = config == FilesTablesConfig() and not context.quick
     if context.quick:
         config = _quick(config)
@@ -60,9 +55,10 @@ def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
     for table in tables.values():
         config.check_table(table)
     loop = Loop(context.run, nn.Module())
-    started = _result(config, context, tables)
-    context.run.write_result(started)
-    folds, shown = Folds(tables, config, context.seed), _shown(config)
+    on_cpu = replace(context, device=torch.device("cpu"))
+    started = on_cpu.start(config, _data(config, tables))
+    shown = SHOWN if SHOWN in config.tables else config.tables[0]
+    folds = Folds(tables, config, context.seed)
     for name in config.tables:
         loop.run(Jobs(f"tables-{name}", jobs(config, name, folds, shown)))
     arrays: dict[str, Tensor] = {}
@@ -70,10 +66,6 @@ def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
     context.run.write_arrays(arrays)
     found = metrics(context.run.records())
     return context.finish(started, loop, found, claims(found, config.tables, ordinary))
-
-
-def _shown(config: FilesTablesConfig) -> str:
-    return SHOWN if SHOWN in config.tables else config.tables[0]
 
 
 def _load(name: str, context: Context) -> Table:
@@ -108,21 +100,17 @@ def _quick(config: FilesTablesConfig) -> FilesTablesConfig:
     )
 
 
-def _result(
-    config: FilesTablesConfig, context: Context, tables: Mapping[str, Table]
-) -> dict[str, Any]:
+def _data(config: FilesTablesConfig, tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Describes the tables."""
     records = sum(len(table.labels) for table in tables.values())
     sums = "".join(table.sha256 for table in tables.values())
-    sources = {table.source for table in tables.values()}
-    data = {
+    sources = sorted({table.source for table in tables.values()})
+    return {
         "name": "labeled metadata",
         "n_train": records * (config.folds - 1) // config.folds,
         "n_test": records,
-        "source": "; ".join(sorted(sources)) + "; every record is tested in one fold",
+        "source": "; ".join(sources) + "; every record is tested in one fold",
         "sha256": hashlib.sha256(sums.encode()).hexdigest(),
         "tables": [f"{name}: {len(table.labels)}" for name, table in tables.items()],
         "notice": "",
     }
-    lists = {k: list(v) for k, v in asdict(config).items() if isinstance(v, tuple)}
-    settings = {**asdict(config), **lists, "seed": context.seed, "quick": context.quick}
-    return result("files-tables", PAPER, settings, data, torch.device("cpu"))

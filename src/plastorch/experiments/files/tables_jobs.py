@@ -17,6 +17,7 @@ from plastorch.experiments.files.config import FilesTablesConfig
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.raster import RASTER
 from plastorch.experiments.files.spiking import Supervised, Way, supervised
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.experiments.files.winners import unsupervised
 from plastorch.files.encode import coincidence
 from plastorch.files.similarity import similarity
@@ -39,7 +40,12 @@ class Folds:
             table, config = self.tables[name], self.config
             self._current = {of: fold for of, fold in self._current.items() if of[0] == name}
             self._current[name, number] = Fold(
-                table, number, config.folds, config.neurons(table), config.references, self.seed
+                table,
+                number,
+                folds=config.folds,
+                neurons=config.neurons(table),
+                references=config.references,
+                seed=self.seed,
             )
         return self._current[name, number]
 
@@ -58,14 +64,14 @@ def jobs(
             return [_inputs(fold)]
         if model == "snn":
             settings = Supervised(
-                config.hidden(len(fold.classes)),
-                config.epochs(fold.train.height),
-                (*(Way(d, False) for d in config.dropouts), Way(max(config.dropouts), True)),
-                config.weight_noise,
-                config.pairs,
-                config.instances,
-                config.tested,
-                config.hashes,
+                hidden=config.hidden(len(fold.classes)),
+                epochs=config.epochs(fold.train.height),
+                ways=(*(Way(d, False) for d in config.dropouts), Way(max(config.dropouts), True)),
+                weight_noise=config.weight_noise,
+                pairs=config.pairs,
+                instances=config.instances,
+                tested=config.tested,
+                hashes=config.hashes,
             )
             return supervised(fold, settings, name == shown)
         if model == "stdp":
@@ -85,26 +91,23 @@ def jobs(
 def _inputs(fold: Fold) -> Record:
     """Compares coincidence of patterns with similarity of records, pair by pair."""
     alike, same = _pairs(fold)
-    features = fold.features[0]
-    records = fold.train.height
     return {
         **row("inputs", fold),
         "correlation": float(np.corrcoef(alike, same)[0, 1]),
         "rank_correlation": float(spearmanr(alike, same).statistic),
-        "records": records + fold.test.height,
+        "records": fold.train.height + fold.test.height,
         "classes": len(fold.classes),
         "keys": len(fold.keys),
         "neurons": fold.neurons,
-        "features": features.shape[1],
-        "encode_microseconds": 1e6 * fold.seconds["encode"] / records,
-        "features_microseconds": 1e6 * fold.seconds["features"] / records,
+        "features": fold.features[0].shape[1],
     }
 
 
 def _pairs(fold: Fold) -> tuple[Any, Any]:
     """Returns similarities of random pairs of test records, and coincidences of their patterns."""
-    _ = fold.train_bins
-    pairs = torch.randint(0, fold.test.height, (2, PAIRS), generator=fold.random(17)).numpy()
+    pairs = torch.randint(
+        0, fold.test.height, (2, PAIRS), generator=fold.random(FoldStream.PAIRS)
+    ).numpy()
     left, right = pairs[:, pairs[0] != pairs[1]]
     bins = fold.test_bins.numpy()
     alike = similarity(fold.keys, fold.test[left], fold.test[right])

@@ -21,7 +21,7 @@ FIGURES = (
     ),
     *("silent", "distance_before", "distance", "correlation", "rank_correlation"),
     *("records", "classes", "keys", "neurons", "features"),
-    *("encode_microseconds", "features_microseconds", "learned_from"),
+    "learned_from",
 )
 """Figures of each table and model, as means over folds."""
 CONDITIONS = (

@@ -10,6 +10,7 @@ from plastorch.experiments.files.baselines import row, scores
 from plastorch.experiments.files.clusters import count_clusters, labeled
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import OPERATION_NJ
+from plastorch.experiments.files.streams import FoldStream
 from plastorch.spiking.patterns.winners import PatternWinners
 from plastorch.spiking.patterns.winners_readout import (
     class_probabilities,
@@ -36,8 +37,8 @@ def unsupervised(fold: Fold) -> list[Record]:
     rule = WinnerRule()
     rule = WinnerRule(spikes=min(rule.spikes, neurons))
     start = time.process_time()
-    layer = PatternWinners(fold.neurons, neurons, rule, fold.random(20))
-    layer.fit(patterns, fold.random(21))
+    layer = PatternWinners(fold.neurons, neurons, rule, fold.random(FoldStream.WINNER_WEIGHTS))
+    layer.fit(patterns, fold.random(FoldStream.WINNER_TRAINING))
     known = layer(patterns).order
     fitted = time.process_time()
     order = layer(tested).order
