@@ -194,18 +194,52 @@ def papers() -> list[Paper]:
     ]
 
 
-def measured(statement: Statement) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+Judged = tuple[dict[str, Any], dict[str, Any]]
+"""A claim that was judged, and its run."""
+
+
+def measured(statement: Statement) -> list[Judged]:
     """Returns the judged claims that measure a statement, each with its run."""
-    found = []
-    for row in statement.rows:
-        pattern = re.compile(row["claims"])
-        mine = runs(row["experiment"], **row.get("where", {}))
-        claims = [(claim, run) for run in mine for claim in run["claims"]
-                  if pattern.fullmatch(claim["id"]) and claim["holds"] is not None]  # fmt: skip
-        if not claims:
-            raise LookupError(f"{row}: no judged claim")
-        found += claims
+    return [
+        found
+        for row in statement.rows
+        for found in (_compared(row) if "ours" in row else _claimed(row))
+    ]
+
+
+def _claimed(row: dict[str, Any]) -> list[Judged]:
+    """Returns the claims of runs whose ids a row's pattern matches."""
+    pattern = re.compile(row["claims"])
+    found = [
+        (claim, run)
+        for run in runs(row["experiment"], **row.get("where", {}))
+        for claim in run["claims"]
+        if pattern.fullmatch(claim["id"]) and claim["holds"] is not None
+    ]
+    if not found:
+        raise LookupError(f"{row}: no judged claim")
     return found
+
+
+def _compared(row: dict[str, Any]) -> list[Judged]:
+    """Returns one claim per seed: a figure of ours is above those of other runs of that seed."""
+    theirs = [_by_seed(row["experiment"], other) for other in row["theirs"]]
+    found = []
+    for seed, (measured, run) in _by_seed(row["experiment"], row["ours"]).items():
+        if not all(seed in other for other in theirs):
+            continue
+        target = max(other[seed][0] for other in theirs)
+        claim = {"id": row["compare"], "statement": row["compare"], "target": target,
+                 "measured": measured, "holds": measured > target, "origin": "paper"}  # fmt: skip
+        found.append((claim, run))
+    if not found:
+        raise LookupError(f"{row}: no seed of both")
+    return found
+
+
+def _by_seed(experiment: str, side: dict[str, Any]) -> dict[int, tuple[float, dict[str, Any]]]:
+    found = runs(experiment, **side["where"])
+    return {run["seed"]: (run["metrics"][side["metric"]], run) for run in found}
 
 
 def outcome(statement: Statement) -> str:
@@ -228,15 +262,15 @@ class Group(NamedTuple):
     command: str
 
 
-def grouped(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Group]:
+def grouped(rows: list[Judged]) -> list[Group]:
     """Returns judged claims, those that differ by their seeds alone in one group."""
-    same: dict[tuple[str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    same: dict[tuple[str, str], list[Judged]] = {}
     for claim, run in rows:
         same.setdefault((typed(run), claim["id"]), []).append((claim, run))
     return [_group(command, members) for (command, _), members in same.items()]
 
 
-def _group(typed_command: str, members: list[tuple[dict[str, Any], dict[str, Any]]]) -> Group:
+def _group(typed_command: str, members: list[Judged]) -> Group:
     claims = [claim for claim, _ in members]
     claim, run = members[0]
     good, all_of_them = sum(claim["holds"] for claim in claims), len(claims)
