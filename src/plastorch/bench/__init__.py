@@ -20,17 +20,20 @@ def groups() -> list[str]:
     return sorted(point.name for point in entry_points(group=GROUP))
 
 
-def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
+def run_group(
+    group: str, out: Path, tell: Callable[[str], None], warn: Callable[[str], None] = print
+) -> None:
     """Measures a group, reports each row and writes all rows to a file.
 
     Args:
         group: one of :func:`groups`.
         out: JSON file for the rows; its folder is created.
         tell: callback, given a line per row.
+        warn: callback, given a line that names the rows that are left out, if any.
 
     Raises:
         InputError: the group is unknown or, before any work, ``out`` can't be written, an extra is
-            not installed, or data is missing.
+            not installed, or data or the peer is missing.
     """
     from plastorch.bench.timing import check_out, line, one_quiet_thread, write_rows
     from plastorch.engine.device import keep_freed_memory
@@ -47,6 +50,8 @@ def run_group(group: str, out: Path, tell: Callable[[str], None]) -> None:
         raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
     keep_freed_memory()
     data, measured = measure()
+    if left_out := data.get("left_out"):
+        warn(f"left out, as their peer is only in plastorch's repository: {', '.join(left_out)}")
     rows = []
     with one_quiet_thread():
         for row in measured:

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -215,7 +216,8 @@ def bench(arguments: list[str]) -> int:
         """
         if group not in groups():
             raise InputError(f"GROUP is {group!r}; {nearest(group, groups())}")
-        run_group(group, out or Path(f"benchmarks/results/bench-{group}.json"), print)
+        out = out or Path(f"benchmarks/results/bench-{group}.json")
+        run_group(group, out, print, partial(print, file=sys.stderr))
 
     parse(options, "plastorch bench", arguments)
     return 0

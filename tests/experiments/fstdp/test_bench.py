@@ -8,6 +8,7 @@ import torch
 
 import plastorch.experiments.fstdp.bench as spiking
 from plastorch.bench import run_group
+from plastorch.bench.peers import peer as peer_of
 from plastorch.engine.device import generator
 from plastorch.experiments.fstdp.bench import (
     SIZES,
@@ -17,7 +18,6 @@ from plastorch.experiments.fstdp.bench import (
     new_layer,
     rates_of,
 )
-from plastorch.experiments.fstdp.bench_peer import PeerLayer
 from plastorch.spiking import from_raster, to_raster
 
 TINY = (Size("stdp-tiny-b1", 7, 1, 2, 2), Size("stdp-tiny-b3", 7, 3, 1, 2))
@@ -48,7 +48,7 @@ def test_peer_is_the_same_network(networks: int) -> None:
     layer = new_layer(784, 100, networks)
     rates = rates_of(torch.rand(networks, 784, generator=generator(1)))
     raster = torch.rand(350, networks, 784, generator=generator(2)) < rates * 1e-3
-    peer = PeerLayer(layer)
+    peer = peer_of("fstdp").PeerLayer(layer)
     spikes = peer.run(raster.float())
     events, state = layer.respond(from_raster(raster, 1e-3), 0.35)
     assert int(spikes.sum()) > 20 * networks
@@ -70,7 +70,8 @@ def test_a_difference_is_noticed(rates: torch.Tensor, monkeypatch: pytest.Monkey
     assert layers_agree(layer, rates[:2])
     other = new_layer(40, 7, 2)
     other.weight[1, 3, 5] += 0.01
-    monkeypatch.setattr(spiking, "PeerLayer", lambda _: PeerLayer(other))
+    theirs = peer_of("fstdp").PeerLayer(other)
+    monkeypatch.setattr(peer_of("fstdp"), "PeerLayer", lambda _: theirs)
     assert not layers_agree(layer, rates[:2])
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from plastorch.bench.peers import peer
 from plastorch.experiments.fstdp.bench_fatigue import agree, fatigue_row
-from plastorch.experiments.fstdp.bench_fatigue_peer import dense_loop
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import from_raster, to_raster
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
@@ -24,5 +24,5 @@ def test_a_difference_is_noticed() -> None:
     other = grid[:, 0].clone()
     other[100:120] = False
     assert not agree(on_grid, other, rule, 1.0)
-    weight, fired = dense_loop(grid[:, 0].float(), rule, 1e-3)
+    weight, fired = peer("fstdp").dense_loop(grid[:, 0].float(), rule, 1e-3)
     assert weight.dtype == torch.float32 and len(fired) > 3

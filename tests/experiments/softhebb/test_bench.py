@@ -18,7 +18,6 @@ from plastorch.experiments.softhebb.bench import (
     natural_like,
     updates_agree,
 )
-from plastorch.experiments.softhebb.bench_peer import PeerNet
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
@@ -73,7 +72,8 @@ def test_a_difference_is_noticed(images: Tensor, monkeypatch: pytest.MonkeyPatch
     other = deepcopy(net)
     with torch.no_grad():
         other.blocks[1].conv.weight[0, 0, 0, 0] += 0.1
-    monkeypatch.setattr(softhebb, "PeerNet", lambda _: PeerNet(other))
+    theirs = softhebb.peer_net(other)
+    monkeypatch.setattr(softhebb, "peer_net", lambda _: deepcopy(theirs))
     assert not updates_agree(net, images) and not features_agree(net, images)
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.streams import stream
-from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
+from plastorch.experiments.softhebb.bench import peer_net
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import normalize
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
@@ -51,10 +51,9 @@ def scaled_sum_over_samples(x: Tensor, weight: Tensor, t: float) -> Tensor:
 
 
 def test_update_is_ours_and_the_sum_over_samples(net: SoftHebbNet, images: Tensor) -> None:
-    peer, ours = PeerNet(net).train(), net.train().pixels(images)
+    peer, ours = peer_net(net).train(), net.train().pixels(images)
     theirs = ours.contiguous()
     for peer_block, block in zip(peer.blocks, blocks_of(net), strict=True):
-        assert isinstance(peer_block, PeerBlock)
         padded, u = peer_block.respond(theirs)
         delta = peer_block.delta(padded, u)
         step = block.conv.learn(block.norm(ours))
@@ -65,7 +64,7 @@ def test_update_is_ours_and_the_sum_over_samples(net: SoftHebbNet, images: Tenso
 
 
 def test_learning_is_ours(net: SoftHebbNet, images: Tensor) -> None:
-    peer = PeerNet(net)
+    peer = peer_net(net)
     training = HebbianTraining(net, images, len(images), mode="consecutive", epochs=5)
     for _ in range(5):
         training.step()
@@ -79,7 +78,7 @@ def test_frozen_features_are_ours_and_leave_the_state_alone(
     net: SoftHebbNet, images: Tensor
 ) -> None:
     HebbianTraining(net, images, 2, mode="consecutive").step()
-    peer = PeerNet(net)
+    peer = peer_net(net)
     before = {name: value.clone() for name, value in peer.state_dict().items()}
     theirs = peer.features(net.pixels(images))
     torch.testing.assert_close(theirs, net.eval().features(images), rtol=1e-10, atol=1e-10)
@@ -88,7 +87,7 @@ def test_frozen_features_are_ours_and_leave_the_state_alone(
 
 
 def test_readout_step_trains_the_readout_only(net: SoftHebbNet, images: Tensor) -> None:
-    peer, labels = PeerNet(net), torch.arange(4)
+    peer, labels = peer_net(net), torch.arange(4)
     peer.dropout.p = 0.0
     before = {name: value.clone() for name, value in peer.state_dict().items()}
     features = peer.features(net.pixels(images))

@@ -8,8 +8,8 @@ from torch import nn
 
 import plastorch.experiments.stpn.bench as stpn
 from plastorch.bench import run_group
+from plastorch.bench.peers import peer as peer_of
 from plastorch.experiments.stpn.bench import Size, gradients_agree, kept_mb, matched_lstm, measure
-from plastorch.experiments.stpn.bench_peer import PeerSTPN
 from plastorch.stp import STPN
 
 TINY = (Size("train-step-h3", 3, 4, 2), Size("train-step-h2-t3", 2, 3, 2, threads=2))
@@ -35,7 +35,7 @@ def test_peer_computes_the_same_and_a_difference_is_noticed() -> None:
     torch.manual_seed(0)
     layer, x = STPN(4, 3), torch.randn(5, 2, 4)
     nn.init.uniform_(layer.cells[0].weight_gamma, -0.3, 0.3)
-    peer = PeerSTPN(layer)
+    peer = peer_of("stpn").PeerSTPN(layer)
     torch.testing.assert_close(peer(x), tuple(tuple_of(layer(x))))
     assert gradients_agree(layer, peer, x)
     other = deepcopy(layer)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from plastorch.bench.peers import peer as peer_of
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import load_images
 from plastorch.engine.device import generator
 from plastorch.experiments.fstdp.bench_fatigue import fatigue_row
-from plastorch.experiments.fstdp.bench_peer import PeerLayer
 from plastorch.spiking.events import from_raster, to_raster
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
@@ -42,6 +42,7 @@ SIZES = (Size("stdp-784x100-b1", 100, 1, 10, 10), Size("stdp-784x100-b32", 100, 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the images, and the rows of the group as they are measured."""
+    peer_of("fstdp")
     images = load_images("mnist")
     rates = rates_of(images.train_images[:320])
     data: dict[str, object] = {
@@ -87,7 +88,7 @@ def _stdp_row(rates: Tensor, size: Size) -> Row:
     """Measures encoding, simulating and learning on both sides, seconds per image shown."""
     networks, patterns = size.networks, size.patterns
     layer = new_layer(rates.shape[1], size.neurons, networks)
-    peer, random = PeerLayer(layer), generator(1)
+    peer, random = peer_of("fstdp").PeerLayer(layer), generator(1)
     images = torch.arange(patterns * networks) % len(rates)
     shown = rates[images].view(patterns, networks, -1)
     state = layer.initial_state()
@@ -121,7 +122,7 @@ def layers_agree(layer: STDPLayer, rates: Tensor) -> bool:
     steps = round(DURATION / DT)
     raster = torch.rand(steps, *rates.shape, generator=generator(2)) < rates * DT
     events, state = layer.respond(from_raster(raster, DT), DURATION)
-    peer = PeerLayer(layer)
+    peer = peer_of("fstdp").PeerLayer(layer)
     spikes = peer.run(raster.float())
     same = torch.equal(to_raster(events, spikes.shape[2], DT, steps), spikes)
     return same and torch.allclose(state.synapses.weight, peer.weight, rtol=0, atol=1e-5)

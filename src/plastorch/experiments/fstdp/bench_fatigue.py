@@ -2,9 +2,9 @@
 
 import torch
 
+from plastorch.bench.peers import peer as peer_of
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.engine.device import generator
-from plastorch.experiments.fstdp.bench_fatigue_peer import dense_loop
 from plastorch.spiking.encode import correlated
 from plastorch.spiking.events import Events, to_raster
 from plastorch.spiking.fatigue.events import run_events
@@ -31,7 +31,7 @@ def fatigue_row(duration: float = 100.0, rounds: int = 5) -> Row:
     state, spikes = initial_state(rule, 1, INPUTS), raster.float()
     seconds = interleaved(
         lambda: run_events(events, state, rule, duration),
-        lambda: dense_loop(spikes, rule, DT),
+        lambda: peer_of("fstdp").dense_loop(spikes, rule, DT),
         rounds,
     )
     words = f"{PEER}; {duration:g} s, {INPUTS} inputs, {len(events.times)} spikes"
@@ -41,7 +41,7 @@ def fatigue_row(duration: float = 100.0, rounds: int = 5) -> Row:
 
 def agree(events: Events, raster: torch.Tensor, rule: FatiguingSTDP, duration: float) -> bool:
     """Whether both sides give the same output spikes and weights, in double precision."""
-    weight, fired = dense_loop(raster.double(), rule, DT)
+    weight, fired = peer_of("fstdp").dense_loop(raster.double(), rule, DT)
     spikes, state = run_events(events, initial_state(rule, 1, INPUTS), rule, duration)
     steps = torch.tensor(fired).double() * DT
     same = len(steps) == len(spikes.times) and torch.allclose(steps, spikes.times)

@@ -6,18 +6,19 @@ from contextlib import AbstractContextManager, ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.bench.peers import peer as peer_of
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import data_root, load_images
 from plastorch.data.catalogue import entry_of
 from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.streams import stream
-from plastorch.experiments.softhebb.bench_peer import PeerBlock, PeerNet
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
@@ -60,6 +61,7 @@ class Amount:
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the images, and the rows of the group as they are measured."""
+    peer_of("softhebb")
     images, data = benchmark_images()
     return data, measure(images, full_amount())
 
@@ -112,16 +114,20 @@ def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
     yield _readout_row(net, images, amount)
 
 
+def peer_net(net: SoftHebbNet) -> Any:
+    """Returns the peer of a network, with copies of its weights."""
+    return peer_of("softhebb").PeerNet(net)
+
+
 def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
     """Whether the scaled updates of all layers equal the peer's, to rounding, from the same state.
 
     Rounding may flip a tie, and with it the update; so a mini-batch without near-ties is sought.
     """
     for batch in torch.split(images[: tries * BATCH], BATCH):
-        peer, copy = PeerNet(net).train(), deepcopy(net).train()
+        peer, copy = peer_net(net).train(), deepcopy(net).train()
         theirs, ours, agree, lead = batch / 255, copy.pixels(batch), True, 1.0
         for peer_block, block in zip(peer.blocks, blocks_of(copy), strict=True):
-            assert isinstance(peer_block, PeerBlock)
             padded, u = peer_block.respond(theirs)
             first, second = u.topk(2, dim=1).values.unbind(dim=1)
             lead = min(lead, float(((first - second) / first.abs()).min()))
@@ -138,7 +144,7 @@ def updates_agree(net: SoftHebbNet, images: Tensor, tries: int = 100) -> bool:
 @torch.no_grad()
 def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
     """Whether our features equal the peer's, to rounding."""
-    theirs = PeerNet(net).features(images / 255)
+    theirs = peer_net(net).features(images / 255)
     with fast_matmul():
         ours = net.eval().features(images)
     return torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(theirs.max()))
@@ -147,7 +153,7 @@ def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
 def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more: object) -> Row:
     """Measures one mini-batch of unsupervised learning in all layers, from the state of ``net``."""
     training = HebbianTraining(deepcopy(net), images, BATCH, mode="consecutive", epochs=1000)
-    peer, bf16 = PeerNet(net), name.endswith("bf16")
+    peer, bf16 = peer_net(net), name.endswith("bf16")
     batches = cycle(torch.split(images[: 50 * BATCH] / 255, BATCH))
     seconds = interleaved(
         training.step, lambda: peer.train_step(next(batches)), rounds, lambda: _as_we_run(bf16)
@@ -157,7 +163,7 @@ def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more:
 
 def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **more: object) -> Row:
     """Measures features of one batch with frozen weights."""
-    ours, peer, pixels = deepcopy(net).eval(), PeerNet(net), batch / 255
+    ours, peer, pixels = deepcopy(net).eval(), peer_net(net), batch / 255
     seconds = interleaved(
         torch.no_grad()(lambda: ours.features(batch)),
         lambda: peer.features(pixels),
@@ -169,7 +175,7 @@ def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **mor
 
 def _readout_row(net: SoftHebbNet, images: Tensor, amount: Amount) -> Row:
     """Measures 50 epochs of readout with features, composed of measured parts on both sides."""
-    peer, labels = PeerNet(net), torch.arange(len(images)) % CLASSES
+    peer, labels = peer_net(net), torch.arange(len(images)) % CLASSES
     pixels, few = images[:READOUT_BATCH] / 255, labels[:READOUT_BATCH]
     extraction = FeatureExtraction(deepcopy(net), images, amount.frozen_batch)
     extract_s, early_s = interleaved(

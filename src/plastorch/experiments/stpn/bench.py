@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.bench.peers import has_peer, peer
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data.tasks.retrieval import SYMBOLS
 from plastorch.engine.device import generator
-from plastorch.experiments.stpn.bench_peer import PeerSTPN
 from plastorch.stp import STPN
 
 BATCH = 128
@@ -44,7 +44,11 @@ AGAINST_LSTM = Size("train-step-lstm-h64", 64, 20, 20)
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the sequences, and the rows of the group as they are measured."""
-    return {"name": "one-hot sequences", "symbols": SYMBOLS}, measure(SIZES, AGAINST_LSTM)
+    data: dict[str, object] = {"name": "one-hot sequences", "symbols": SYMBOLS}
+    if has_peer("stpn"):
+        return data, measure(SIZES, AGAINST_LSTM)
+    data["left_out"] = [size.name for size in SIZES]
+    return data, measure((), AGAINST_LSTM)
 
 
 def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> Iterator[Row]:
@@ -62,7 +66,7 @@ def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> 
         layer = STPN(SYMBOLS, size.hidden)
         # A rate at which plasticity matters, unlike at the start of training.
         nn.init.uniform_(layer.cells[0].weight_gamma, -0.1, 0.1)  # type: ignore[arg-type]
-        yield _row(size, layer, PeerSTPN(layer), PEER, batch)
+        yield _row(size, layer, peer("stpn").PeerSTPN(layer), PEER, batch)
     layer = STPN(SYMBOLS, against_lstm.hidden)
     lstm = matched_lstm(layer)
     yield _row(against_lstm, layer, lstm, f"nn.LSTM({SYMBOLS}, {lstm.hidden_size})", batch)
@@ -76,16 +80,16 @@ def matched_lstm(layer: STPN) -> nn.LSTM:
     return nn.LSTM(inputs, size)
 
 
-def _row(size: Size, layer: STPN, peer: nn.Module, name: str, batch: int) -> Row:
+def _row(size: Size, layer: STPN, other: nn.Module, name: str, batch: int) -> Row:
     """Measures a training step of both sides on the same sequences, and memory for the gradient."""
     random = generator(0)
     symbols = torch.randint(SYMBOLS, (size.steps, batch), generator=random)
     x = F.one_hot(symbols, SYMBOLS).float()
     labels = torch.randint(SYMBOLS, (batch,), generator=random)
-    ours, theirs = _trainer(layer, x, labels), _trainer(peer, x, labels)
-    plain = isinstance(peer, PeerSTPN)
-    more: dict[str, object] = {"equal": gradients_agree(layer, peer, x)} if plain else {}
-    more |= {"kept_mb": kept_mb(layer, x), "peer_kept_mb": kept_mb(peer, x)}
+    ours, theirs = _trainer(layer, x, labels), _trainer(other, x, labels)
+    plain = not isinstance(other, nn.LSTM)
+    more: dict[str, object] = {"equal": gradients_agree(layer, other, x)} if plain else {}
+    more |= {"kept_mb": kept_mb(layer, x), "peer_kept_mb": kept_mb(other, x)}
     seconds = interleaved(ours, theirs, size.rounds, threads=size.threads)
     words = f"{name}; batch {batch}, {size.steps} steps, {size.hidden} neurons"
     words += f", {size.threads} threads" if size.threads > 1 else ""

@@ -1,4 +1,4 @@
-"""The peer of our spiking layer: the same network as a dense loop over time steps in plain PyTorch.
+"""Peers of our spiking layers: the same networks, as dense loops over time in plain PyTorch.
 
 All operations are in place, and limited to what a step needs: potentiation touches only neurons
 that fired. A dense loop can't avoid one pass over all synapses for the input, and two for
@@ -10,6 +10,7 @@ from math import exp
 import torch
 from torch import Tensor
 
+from plastorch.spiking.fatigue.rule import FatiguingSTDP
 from plastorch.spiking.network import STDPLayer
 
 
@@ -74,3 +75,38 @@ class PeerLayer:
         theta.add_(fired, alpha=neuron.theta_increase)
         post.add_(fired)
         self.closed.masked_fill_(fired, neuron.refractory / self.dt - 1)
+
+
+@torch.no_grad()
+def dense_loop(spikes: Tensor, rule: FatiguingSTDP, dt: float) -> tuple[Tensor, list[int]]:
+    """Simulates a neuron that learns from spike trains.
+
+    Args:
+        spikes: 0 or 1, in the type to compute with [T, N].
+        rule: constants of one network, with the one-sided window and fatigued traces.
+        dt: duration of a step, seconds.
+
+    Returns:
+        Final weights [N]; the steps with output spikes.
+    """
+    fatigue = float(rule.fatigue)
+    recovery = exp(-dt / float(rule.tau_fatigue))
+    fade, leak = exp(-dt / rule.tau_trace), exp(-dt / rule.tau_membrane)
+    fall, rise = exp(-dt / rule.tau_theta), 1 + rule.theta_step
+    resource = torch.ones_like(spikes[0])
+    weight, trace = rule.initial_weight * resource, torch.zeros_like(resource)
+    sent, membrane, theta = torch.empty_like(resource), 0.0, rule.initial_theta
+    fired = []
+    for step, row in enumerate(spikes.unbind()):
+        torch.mul(resource, row, out=sent)
+        membrane += float(torch.dot(weight, sent))
+        trace.add_(sent)
+        if membrane > theta:
+            fired.append(step)
+            growth = (1 - weight).mul_(trace).div_(trace.mean()).sub_(weight)
+            weight.add_(growth, alpha=rule.learning_rate).clamp_(0, 1)
+            membrane, theta = 0.0, theta * rise
+        resource.sub_(sent, alpha=fatigue).mul_(recovery).add_(1 - recovery)
+        trace.mul_(fade)
+        membrane, theta = membrane * leak, theta * fall
+    return weight, fired
