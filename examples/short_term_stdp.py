@@ -8,21 +8,18 @@ just seen and fades within frames. Labels only name its neurons afterwards.
 
 import torch
 
+import plastorch
 from plastorch.data import load_images
 from plastorch.data.tasks.streams import TRANSFORMS
 from plastorch.spiking import LongTerm, ShortTerm, ShortTermWTA
 from plastorch.spiking.shortterm.baselines import Classify, Digits, recognize
-from plastorch.spiking.shortterm.events import Timing
-from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.rule import class_scores, name_neurons
 
 MEMORY, STATIC = ShortTerm(kappa=40.0, gamma=0.6, tau=8.0), ShortTerm(kappa=40.0, site="none")
 
 
-def classifier(weight: torch.Tensor, constants: ShortTerm, names: torch.Tensor) -> Classify:
-    """Classes of frames: names of the neurons that win, with weights [neurons, pixels]."""
-    net = ShortTermWTA(weight.shape[1], len(weight), constants)
-    net.weight.copy_(weight)
+def classifier(net: ShortTermWTA, names: torch.Tensor) -> Classify:
+    """Classes of frames: names of the neurons that win."""
 
     def classify(frames: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
         shares, state = net(frames, state)
@@ -35,18 +32,25 @@ def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, fl
     """Returns the share of frames that are right, with short-term plasticity and without."""
     digits = load_images("mnist")
     images, labels = digits.train_images[:train, 0] / 255, digits.train_labels[:train]
-    net, rule = ShortTermWTA(784, neurons, STATIC), LongTerm(rate=0.1, homeostasis=0.2)
-    learning = SpikeLearning(net, images, rule, Timing(), passes=2, path=(0,))
-    while learning.position < learning.total:
-        learning.step()
-    won, _ = net(images.flatten(1)[:, None])
+    torch.manual_seed(0)
+    frames, rule = images.flatten(1)[:, None], LongTerm(rate=0.1, homeostasis=0.2)
+    net = ShortTermWTA(784, neurons, short_term=STATIC, long_term=rule)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    for _ in range(2):
+        for some in frames[torch.randperm(train)].split(200):
+            plastorch.learn(net, some)
+            optimizer.step()
+    net.eval()
+    won, _ = net(frames)
     names = name_neurons(won[:, 0], labels, 10)
 
     held_out = Digits(digits.test_images[:test, 0] / 255, digits.test_labels[:test])
     found = {}
     for name, constants in {"with": MEMORY, "without": STATIC}.items():
-        classify = classifier(net.weight, constants, names)
-        right = recognize(classify, held_out, TRANSFORMS["occlusion"], streams=20, path=(1,))
+        net.short_term = constants
+        right = recognize(
+            classifier(net, names), held_out, TRANSFORMS["occlusion"], streams=20, path=(1,)
+        )
         found[name] = right.double().mean().item()
         print(
             f"{name:7} short-term plasticity: {found[name]:.1%} of {right.numel():,} frames right"

@@ -6,11 +6,13 @@ import torch
 from kernel_fuzz import Hostile
 from torch import Tensor
 
-from plastorch.spiking.shortterm import events, longterm, rule
-from plastorch.spiking.shortterm.events import Course, SpikingState, Timing
+from plastorch.spiking.shortterm import events
+from plastorch.spiking.shortterm import frames as compiled
+from plastorch.spiking.shortterm.events import Course, Timing
+from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
-from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, ShortTermWTA
+from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState
 
 TIMING = Timing(frame=0.02)
 SIZES = [1, 2, 5, 9, 40]
@@ -21,8 +23,13 @@ def _course(hostile: Hostile, streams: int = 2, inputs: int = 9, frames: int = 3
     return events.encode(values, TIMING, hostile.torch)
 
 
-def _state(streams: int = 2, neurons: int = 5, inputs: int = 9) -> SpikingState:
-    return SpikingState(torch.rand(streams, inputs), torch.rand(streams, neurons, inputs))
+def _state(streams: int = 2, neurons: int = 5, inputs: int = 9) -> ShortTermState:
+    return ShortTermState(torch.rand(streams, neurons, inputs), torch.rand(streams, inputs))
+
+
+def _unlearned(networks: int = 2, neurons: int = 5, inputs: int = 9) -> LongTermState:
+    weight = torch.rand(networks, neurons, inputs)
+    return LongTermState(weight, torch.zeros(networks, neurons), torch.zeros(networks, neurons))
 
 
 def _circuit(neurons: int = 5, inputs: int = 9) -> tuple[Tensor, Tensor]:
@@ -50,7 +57,8 @@ def encode(hostile: Hostile) -> Any:
 
 def respond(hostile: Hostile) -> Any:
     given = (_course(hostile), _state(), *_circuit())
-    return events.respond(*hostile.damaged(given), _constants(hostile), TIMING)
+    given, constants = hostile.damaged(given), _constants(hostile)
+    return events.respond(*given, constants=constants, timing=TIMING)
 
 
 def respond_from_foreign_parts(hostile: Hostile) -> Any:
@@ -58,12 +66,11 @@ def respond_from_foreign_parts(hostile: Hostile) -> Any:
     ours = (_course(hostile), _state(), *_circuit())
     others = (_course(hostile, streams, inputs), _state(streams, neurons, inputs))
     given = hostile.mixed(ours, (*others, *_circuit(neurons, inputs)))
-    return events.respond(*given, _constants(hostile), TIMING)
+    return events.respond(*given, constants=_constants(hostile), timing=TIMING)
 
 
 def learn(hostile: Hostile) -> Any:
-    state = longterm.initial_state(2, 5, 9, hostile.torch)
-    course, trace, state = hostile.damaged((_course(hostile), torch.rand(2, 9), state))
+    course, trace, state = hostile.damaged((_course(hostile), torch.rand(2, 9), _unlearned()))
     score = _constants(hostile).score
     return events.learn(course, trace, state, LongTerm(score=score), TIMING)
 
@@ -71,52 +78,55 @@ def learn(hostile: Hostile) -> Any:
 def learn_from_foreign_parts(hostile: Hostile) -> Any:
     streams, neurons, inputs = _sizes(hostile)
     ours, others = (
-        (_course(hostile, s, d), torch.rand(s, d), longterm.initial_state(s, k, d, hostile.torch))
+        (_course(hostile, s, d), torch.rand(s, d), _unlearned(s, k, d))
         for s, k, d in ((2, 5, 9), (streams, neurons, inputs))
     )
     return events.learn(*hostile.mixed(ours, others), LongTerm(), TIMING)
 
 
 def frames(hostile: Hostile) -> Any:
-    given = torch.rand(3, 2, 9), ShortTermState(torch.rand(2, 5, 9)), *_circuit()
+    given = torch.rand(3, 2, 9), _state(), *_circuit()
     with torch.no_grad():
-        return rule.run(*hostile.damaged(given), _constants(hostile))
+        posteriors, state = compiled.run(*hostile.damaged(given), _constants(hostile))
+    return posteriors, state.F
 
 
 def frames_from_foreign_parts(hostile: Hostile) -> Any:
     ours, others = (
-        (torch.rand(3, s, d), ShortTermState(torch.rand(s, k, d)), *_circuit(k, d))
+        (torch.rand(3, s, d), _state(s, k, d), *_circuit(k, d))
         for s, k, d in ((2, 5, 9), _sizes(hostile))
     )
-    return rule.run(*hostile.mixed(ours, others), _constants(hostile))
+    posteriors, state = compiled.run(*hostile.mixed(ours, others), _constants(hostile))
+    return posteriors, state.F
 
 
 def winner_take_all(hostile: Hostile) -> Any:
-    net = ShortTermWTA(9, 5, _constants(hostile))
+    net = ShortTermWTA(9, 5, short_term=_constants(hostile))
     hostile.tampered(net)
-    given = hostile.damaged((torch.rand(3, 2, 9), ShortTermState(torch.rand(2, 5, 9))))
+    given = hostile.damaged((torch.rand(3, 2, 9), _state()))
     with torch.no_grad():  # torch's own way, where a gradient is asked for, passes a NaN on
-        return net(*given)
+        posteriors, state = net(*given)
+    return posteriors, state.F
 
 
 def learning(hostile: Hostile) -> Any:
     phase = _learning()
     phase.step()
     phase.load_state_dict(hostile.damaged(phase.state_dict()))
-    return phase.step(), phase.learned, phase.net.weight
+    return phase.step(), phase.state, list(phase.net.parameters())
 
 
 def learning_from_a_foreign_state(hostile: Hostile) -> Any:
     phase, (neurons, side, _) = _learning(), _sizes(hostile)
     states = phase.state_dict(), _learning(neurons, min(side, 9)).state_dict()
     phase.load_state_dict(hostile.mixed(*states))
-    return phase.step(), phase.learned, phase.net.weight
+    return phase.step(), phase.state, list(phase.net.parameters())
 
 
 def _learning(neurons: int = 5, side: int = 3) -> SpikeLearning:
     images = torch.rand(20, side, side)
-    net = ShortTermWTA(side * side, neurons)
-    return SpikeLearning(net, images, LongTerm(), TIMING, 1, (0,), together=10)
+    net = ShortTermWTA(side * side, neurons, timing=TIMING)
+    return SpikeLearning(net, images, passes=1, path=(0,), together=10)
 
 
 def constants(hostile: Hostile) -> Any:
@@ -125,8 +135,7 @@ def constants(hostile: Hostile) -> Any:
     longterm_constants = {"rate": 0.1, "decline": 50.0, "homeostasis": 0.2, "kappa": 80.0}
     timing, circuit, slow = hostile.damaged((timing, circuit, longterm_constants))
     own = Timing(**timing), ShortTerm(**circuit), LongTerm(**slow)
-    course, weight = _course(hostile), torch.rand(2, 5, 9)
-    state = LongTermState(weight, torch.zeros(2, 5), torch.zeros(2, 5))
-    answered = events.respond(course, _state(), weight[0], torch.zeros(5), own[1], own[0])
-    learned = events.learn(course, torch.rand(2, 9), state, own[2], own[0])
-    return answered, learned, ShortTermWTA(9, 5, own[1])(torch.rand(3, 2, 9))
+    course, given = _course(hostile), (_state(), *_circuit())
+    answered = events.respond(course, *given, constants=own[1], timing=own[0])
+    learned = events.learn(course, torch.rand(2, 9), _unlearned(), own[2], own[0])
+    return answered, learned, ShortTermWTA(9, 5, short_term=own[1])(torch.rand(3, 2, 9))

@@ -18,16 +18,13 @@ from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.spiking.shortterm.baselines import Classify, Digits, recognize, smoothed
+from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
-    ShortTermState,
-    ShortTermWTA,
-    Site,
     class_scores,
     compete,
     initial_state,
     name_neurons,
-    run,
     scores,
     step,
     unit,
@@ -100,9 +97,8 @@ def test_compiled_frames_are_steps_in_torch(constants: ShortTerm, dtype: torch.d
     weight, x = inputs(3, 6, 10, dtype=dtype), inputs(4, 40, 3, 10, dtype=dtype)
     bias = weight.new_zeros(6)
     state = initial_state(3, weight, constants.site)
-    state = ShortTermState(
-        state.F + 0.1 * torch.randn(state.F.shape, generator=generator(5)).to(dtype)
-    )
+    noise = torch.randn(state.F.shape, generator=generator(5)).to(dtype)
+    state = state._replace(F=state.F + 0.1 * noise)
     begun = state.F.clone()
     first, halfway = run(x[:15], state, weight, bias, constants)
     second, last = run(x[15:], halfway, weight, bias, constants)
@@ -194,45 +190,6 @@ def test_known_objects_are_updated_alone() -> None:
     torch.testing.assert_close(state.F[0, 1], 0.6 * (x[0] - weight[1]))
 
 
-def test_module_normalizes_and_takes_states() -> None:
-    net = ShortTermWTA(6, 4, ShortTerm(kappa=30.0)).double()
-    net.weight.copy_(inputs(14, 4, 6))
-    x = 255 * torch.rand(12, 2, 6, generator=generator(15)).double()
-    whole, _ = net(x)
-    first, state = net(x[:5])
-    second, _ = net(x[5:], state)
-    torch.testing.assert_close(whole, torch.cat([first, second]))
-    expected, _ = run(unit(x), initial_state(2, net.weight), net.weight, net.bias, net.constants)
-    torch.testing.assert_close(whole, expected)
-    dark, _ = net(torch.zeros(1, 1, 6).double())
-    torch.testing.assert_close(dark, torch.full((1, 1, 4), 0.25).double())
-    assert set(net.state_dict()) == {"weight", "bias"}
-
-
-def test_a_gradient_is_that_of_the_steps() -> None:
-    net = ShortTermWTA(6, 4, ShortTerm(kappa=3.0)).double()
-    net.weight.copy_(inputs(16, 4, 6))
-    x, state = inputs(17, 5, 2, 6), initial_state(2, net.weight)
-    given = x.clone().requires_grad_()
-    posteriors, _ = net(given)
-    torch.testing.assert_close(posteriors.detach(), net(x)[0])
-    posteriors[:, :, 0].prod().backward()
-    again, total = x.clone().requires_grad_(), torch.ones(()).double()
-    for frame in unit(again):
-        y, state = step(frame, state, net.weight, net.bias, net.constants)
-        total = total * y[:, 0].prod()
-    total.backward()
-    assert given.grad is not None and bool(given.grad.any())
-    torch.testing.assert_close(given.grad, again.grad)
-
-
-@pytest.mark.parametrize("site", ["synapse", "neuron", "none"])
-@pytest.mark.parametrize("shape", [(0, 2), (3, 0)])
-def test_no_frame_or_stream_gives_no_posterior(site: Site, shape: tuple[int, int]) -> None:
-    posteriors, state = ShortTermWTA(6, 4, ShortTerm(site=site))(torch.zeros(*shape, 6))
-    assert posteriors.shape == (*shape, 4) and len(state.F) == shape[1]
-
-
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -252,28 +209,18 @@ def test_bad_constants(setting: dict[str, Any], words: str) -> None:
 
 
 def test_bad_inputs() -> None:
-    net = ShortTermWTA(6, 4)
-    for x, state, words in (
-        (torch.zeros(2, 6), None, "x has shape"),
-        (torch.zeros(3, 2, 5), None, "expected real .T, S, 6."),
-        (torch.full((3, 2, 6), math.nan), None, "x holds NaN"),
-        (torch.zeros(3, 2, 6), initial_state(1, net.weight), "state has F of shape"),
-    ):
-        with pytest.raises(InputError, match=words):
-            net(x, state)
-    with pytest.raises(InputError, match="neurons is 0"):
-        ShortTermWTA(6, 0)
-    given = torch.zeros(3, 2, 6), initial_state(2, net.weight), net.weight, net.bias
+    weight, bias = torch.rand(4, 6), torch.zeros(4)
+    given = torch.zeros(3, 2, 6), initial_state(2, weight), weight, bias
     for place, part, words in (
         (0, torch.zeros(3, 2, 7), r"weight is \[4, 6\]; expected \[any, 7\]"),
-        (1, initial_state(1, net.weight), r"F is \[1, 4, 6\]; expected \[2, 4, 6\]"),
-        (1, initial_state(2, net.weight.double()), "F is torch.float64; expected torch.float32"),
-        (2, net.weight / 0, "weight holds NaN"),
-        (3, net.bias[1:], r"bias is \[3\]; expected \[4\]"),
+        (1, initial_state(1, weight), r"F is \[1, 4, 6\]; expected \[2, 4, 6\]"),
+        (1, initial_state(2, weight.double()), "F is torch.float64; expected torch.float32"),
+        (2, weight / 0, "weight holds inf"),
+        (3, bias[1:], r"bias is \[3\]; expected \[4\]"),
     ):
         damaged = (*given[:place], part, *given[place + 1 :])
         with pytest.raises(InputError, match=words):
-            run(*damaged, net.constants)  # type: ignore[arg-type]
+            run(*damaged, ShortTerm())  # type: ignore[arg-type]
 
 
 class EightByEight:

@@ -17,18 +17,18 @@ from plastorch.engine.errors import InputError
 from plastorch.spiking.events import Events, check_events, from_raster
 from plastorch.spiking.shortterm.events import (
     Course,
-    SpikingState,
     Timing,
     encode,
     learn,
     respond,
     spike_counts,
 )
-from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, initial_state
+from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, learn_spike
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     ShortTermState,
     compete,
+    initial_state,
     scores,
     unit,
     update,
@@ -65,7 +65,7 @@ class Grid:
         self.bias = torch.randn(NEURONS, generator=random, dtype=torch.float64)
         trace = torch.rand(STREAMS, INPUTS, generator=random, dtype=torch.float64)
         memory = torch.randn(STREAMS, NEURONS, INPUTS, generator=random, dtype=torch.float64)
-        self.state = SpikingState(trace, 0.1 * memory)
+        self.state = ShortTermState(0.1 * memory, trace)
 
     def loop(self, stream: int, trace: Array) -> Iterator[tuple[Array, float | None]]:
         """The input of each time step, and the number that chooses who spikes, if one does."""
@@ -75,6 +75,17 @@ class Grid:
             x = float(self.scale[step * FRAMES // STEPS, stream]) * trace
             yield x, float(self.choices[step, stream]) if spikes else None
             trace *= math.exp(-DT / TIMING.trace_tau)
+
+
+def answered(grid: Grid, constants: ShortTerm, **changes: Any) -> tuple[Events, ShortTermState]:
+    names = ("course", "state", "weight", "bias")
+    given = (changes.get(name, getattr(grid, name)) for name in names)
+    return respond(*given, constants=constants, timing=TIMING)
+
+
+def unlearned(networks: int, seed: int) -> LongTermState:
+    weight = torch.rand(networks, NEURONS, INPUTS, generator=generator(seed), dtype=torch.float64)
+    return LongTermState(unit(weight), *torch.zeros(2, networks, NEURONS).double())
 
 
 def spiking_neuron(
@@ -100,10 +111,10 @@ def test_lazy_decay_is_stepwise_decay(
 ) -> None:
     grid = Grid(seed)
     constants = ShortTerm(8.0, 0.1, 0.12, rule, site, competition, score)
-    outputs, last = respond(grid.course, grid.state, grid.weight, grid.bias, constants, TIMING)
+    outputs, last = answered(grid, constants)
     weight, bias, winners = grid.weight.numpy(), grid.bias.numpy(), []
     for stream in range(STREAMS):
-        trace, memory = (part[stream].numpy().copy() for part in grid.state)
+        memory, trace = (part[stream].numpy().copy() for part in grid.state)
         for x, number in grid.loop(stream, trace):
             if number is not None:
                 efficacy = weight + memory
@@ -121,9 +132,7 @@ def test_lazy_decay_is_stepwise_decay(
 def test_events_and_time_steps_learn_the_same(score: Any) -> None:
     grid = Grid(7)
     constants = LongTerm(0.2, 10.0, 0.3, 8.0, score)
-    begun = LongTermState(
-        *(part.double() for part in initial_state(STREAMS, NEURONS, INPUTS, generator(8)))
-    )
+    begun = unlearned(STREAMS, seed=8)
     outputs, trace, found = learn(grid.course, grid.state.trace, begun, constants, TIMING)
     winners = []
     for stream in range(STREAMS):
@@ -141,6 +150,20 @@ def test_events_and_time_steps_learn_the_same(score: Any) -> None:
         for mine, expected in zip(found, (weight, bias, fired), strict=True):
             np.testing.assert_allclose(mine[stream].numpy(), expected, atol=1e-9)
     assert outputs.source.tolist() == winners
+
+
+def test_learning_in_torch_is_that_of_the_compiled_loop() -> None:
+    """From one spike to the next, at the beginnings of time steps, all networks side by side."""
+    grid, constants = Grid(7), LongTerm(0.2, 10.0, 0.3, 8.0)
+    _, _, expected = learn(grid.course, grid.state.trace, unlearned(3, 8), constants, TIMING)
+    found, trace = unlearned(3, 8), grid.state.trace
+    for now in range(STEPS):
+        trace = trace + grid.raster[now]
+        x = grid.scale[now * FRAMES // STEPS].unsqueeze(1) * trace
+        learn_spike(x, grid.moments[now], grid.choices[now], found, constants)
+        trace = trace * math.exp(-DT / TIMING.trace_tau)
+    for mine, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-9)
 
 
 def test_output_spikes_are_samples_of_the_posterior() -> None:
@@ -163,7 +186,8 @@ def test_output_spikes_are_samples_of_the_posterior() -> None:
     constants = ShortTerm(kappa=4.0, gamma=0.0, tau=1e12)
     bias = torch.randn(6, generator=generator(13)).double()
     timing = Timing(trace_tau=1e12)
-    outputs, _ = respond(course, SpikingState(trace, memory), weight, bias, constants, timing)
+    begun = ShortTermState(memory, trace)
+    outputs, _ = respond(course, begun, weight, bias, constants=constants, timing=timing)
     share = torch.bincount(outputs.source, minlength=6) / spikes
     efficacy = weight + memory[0]
     potential = bias + 4 * (efficacy @ trace[0]) / efficacy.norm(dim=1)
@@ -188,9 +212,9 @@ def test_spikes_and_posteriors_change_the_same_in_the_mean() -> None:
         1e-9,
     )
     bias, constants = torch.zeros(4).double(), ShortTerm(kappa=5.0, gamma=0.3)
-    begun = SpikingState(trace, memory)
-    _, last = respond(course, begun, weight, bias, constants, TIMING)
-    one = ShortTermState(memory[:1])
+    begun = ShortTermState(memory, trace)
+    _, last = respond(course, begun, weight, bias, constants=constants, timing=TIMING)
+    one = ShortTermState(memory[:1], trace[:1])
     y = compete(scores(trace[:1], one, weight, bias, constants))
     soft = update(trace[:1], y, one, weight, constants).F[0]
     error = LIMIT * last.F.std(0) / math.sqrt(streams) + 1e-6
@@ -202,13 +226,13 @@ def test_pieces_are_the_whole() -> None:
     values = torch.rand(4, 2, INPUTS, generator=generator(14)).double()
     weight, bias = unit(torch.rand(NEURONS, INPUTS).double()), torch.zeros(NEURONS).double()
     course = encode(values, TIMING, generator(15))
-    zeros = SpikingState(torch.zeros(2, INPUTS).double(), torch.zeros(2, NEURONS, INPUTS).double())
+    zeros = initial_state(2, weight)
     constants = ShortTerm(10.0, 0.1, 0.1)
-    whole, last = respond(course, zeros, weight, bias, constants, TIMING)
+    whole, last = respond(course, zeros, weight, bias, constants=constants, timing=TIMING)
     state, found = zeros, []
     for half in range(2):
         part = _half(course, half)
-        outputs, state = respond(part, state, weight, bias, constants, TIMING)
+        outputs, state = respond(part, state, weight, bias, constants=constants, timing=TIMING)
         found.append(spike_counts(outputs, FRAME, 2, NEURONS))
     assert torch.equal(torch.cat(found), spike_counts(whole, FRAME, 4, NEURONS))
     torch.testing.assert_close(state.F, last.F)
@@ -236,8 +260,8 @@ def test_traces_are_inputs_of_norm_one_in_the_mean() -> None:
     timing, streams = Timing(frame=0.2), 4000
     course = encode(values.expand(1, streams, 4), timing, generator(16))
     weight = torch.eye(1, 4).double()
-    zeros = SpikingState(torch.zeros(streams, 4).double(), torch.zeros(streams, 1, 4).double())
-    _, state = respond(course, zeros, weight, torch.zeros(1).double(), ShortTerm(), timing)
+    zeros, bias = initial_state(streams, weight), torch.zeros(1).double()
+    _, state = respond(course, zeros, weight, bias, constants=ShortTerm(), timing=timing)
     x = course.scale.mT * state.trace
     expected = unit(values).double()
     rates, c = timing.input_rate * values.double(), float(course.scale[0, 0])
@@ -288,14 +312,7 @@ def test_rates_of_spikes() -> None:
 
 
 def test_counts_are_those_of_a_loop() -> None:
-    outputs, _ = respond(
-        Grid(18).course,
-        Grid(18).state,
-        Grid(18).weight,
-        Grid(18).bias,
-        ShortTerm(8.0, 0.1, 0.1),
-        TIMING,
-    )
+    outputs, _ = answered(Grid(18), ShortTerm(8.0, 0.1, 0.1))
     expected = torch.zeros(FRAMES, STREAMS, NEURONS)
     for s in range(STREAMS):
         for e in range(int(outputs.offsets[s]), int(outputs.offsets[s + 1])):
@@ -310,7 +327,7 @@ def test_bad_input() -> None:
             encode(values, TIMING, generator(0))
     grid = Grid(20)
     with pytest.raises(InputError, match="site is 'neuron'; expected one of synapse, none"):
-        respond(grid.course, grid.state, grid.weight, grid.bias, ShortTerm(site="neuron"), TIMING)
+        answered(grid, ShortTerm(site="neuron"))
     constants, learning = ShortTerm(8.0, 0.1, 0.1), LongTerm()
     none = torch.zeros(STREAMS, NEURONS).double()
     learned = LongTermState(grid.weight.expand(STREAMS, -1, -1), none, none)
@@ -333,13 +350,13 @@ def test_bad_input() -> None:
     ):
         course = grid.course._replace(**changes)
         with pytest.raises(InputError, match=words):
-            respond(course, grid.state, grid.weight, grid.bias, constants, TIMING)
+            answered(grid, constants, course=course)
         with pytest.raises(InputError, match=words):
             learn(course, grid.state.trace, learned, learning, TIMING)
     with pytest.raises(InputError, match="weight holds NaN"):
-        respond(grid.course, grid.state, math.nan * grid.weight, grid.bias, constants, TIMING)
+        answered(grid, constants, weight=math.nan * grid.weight)
     with pytest.raises(InputError, match="weight is on meta; expected cpu"):
-        respond(grid.course, grid.state, grid.weight.to("meta"), grid.bias, constants, TIMING)
+        answered(grid, constants, weight=grid.weight.to("meta"))
     huge = grid.state._replace(trace=1e200 * grid.state.trace)
     for state, bias, words in (
         (grid.state, grid.bias[1:], r"bias is \[4\]; expected \[5\]"),
@@ -350,7 +367,7 @@ def test_bad_input() -> None:
         (huge, 1e300 * grid.bias, "potentials overflow"),
     ):
         with pytest.raises(InputError, match=words):
-            respond(grid.course, state, grid.weight, bias, ShortTerm(kappa=1e200), TIMING)
+            answered(grid, ShortTerm(kappa=1e200), state=state, bias=bias)
     for part in ("bias", "spikes"):
         foreign = learned._replace(**{part: none[:, 1:]})
         with pytest.raises(InputError, match=rf"{part} is \[3, 4\]; expected \[3, 5\]"):

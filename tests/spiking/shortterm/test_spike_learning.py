@@ -1,7 +1,5 @@
 """Learning static digits by spikes: what spikes teach, that it works, and goes on after stops."""
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor
@@ -10,10 +8,12 @@ from plastorch.data import load_images
 from plastorch.data.tasks.streams import Transforms, film
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.learning.phases import run_phase
 from plastorch.spiking.shortterm.events import Timing, encode, learn
+from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
-from plastorch.spiking.shortterm.longterm import LongTerm, initial_state
-from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
+from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
+from plastorch.spiking.shortterm.rule import ShortTerm, name_neurons
 
 LEARNING, TIMING = LongTerm(rate=0.1, homeostasis=0.2), Timing()
 
@@ -25,33 +25,38 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 def phase(images: Tensor, neurons: int = 20, passes: int = 2, together: int = 50) -> SpikeLearning:
-    net = ShortTermWTA(images[0].numel(), neurons)
-    return SpikeLearning(net, images, LEARNING, TIMING, passes, (3,), together=together)
+    random, short_term = generator(3, 0), ShortTerm(site="none")
+    net = ShortTermWTA(
+        images[0].numel(), neurons, short_term=short_term, long_term=LEARNING, generator=random
+    )
+    return SpikeLearning(net, images, passes=passes, path=(3,), together=together)
 
 
 def test_training_is_what_spikes_of_the_pictures_teach(digits: tuple[Tensor, Tensor]) -> None:
     training = phase(digits[0][:60], passes=1)
-    records = [training.step() for _ in range(2)]
-    learned, trace = initial_state(1, 20, 784, generator(3, 0)), torch.zeros(1, 784)
+    learned = LongTermState(*(part[None].clone() for part in training.net.parameters()))
+    trace = torch.zeros(1, 784)
+    records = run_phase(training)
     order = torch.randperm(60, generator=generator(3, 1, 0))
     for number, rows in enumerate((order[:50], order[50:])):
         random = generator(3, 2, number)
         frames = film(digits[0][:60], rows.unsqueeze(1), Transforms(frames=1), random)
         course = encode(torch.cat(list(frames)).flatten(2), TIMING, random)
         _, trace, learned = learn(course, trace, learned, LEARNING, TIMING)
-    assert torch.equal(training.net.weight, learned.weight[0])
-    assert not training.net.bias.any()
-    assert records[0] == [] and records[1][0]["spikes"] == float(learned.spikes.sum())
+    for own, expected in zip(training.net.parameters(), learned, strict=True):
+        torch.testing.assert_close(own.data, expected[0], rtol=0, atol=1e-6)
+    assert len(records) == 1 and records[0]["spikes"] == float(learned.spikes.sum())
     assert training.position == training.total == 2
 
 
 def test_any_stop_and_restart_gives_the_same_bits(digits: tuple[Tensor, Tensor]) -> None:
     whole = phase(digits[0][:120])
-    rows = [record for _ in range(whole.total) for record in whole.step()]
+    rows = run_phase(whole)
     net, state, found = phase(digits[0][:120]).net, None, []
     for position in range(whole.total):
         training = phase(digits[0][:120])
-        training.net, training.position = copy.deepcopy(net), position
+        training.net.load_state_dict(net.state_dict())
+        training.position = position
         if state is not None:
             training.load_state_dict({name: part.clone() for name, part in state.items()})
         found += training.step()
@@ -63,12 +68,9 @@ def test_digits_are_told_apart_without_labels(digits: tuple[Tensor, Tensor]) -> 
     """Named by 400 digits that it learned from, tested on 200 others."""
     images, labels = digits
     training = phase(images[:400], neurons=60, passes=6, together=400)
-    while training.position < training.total:
-        records = training.step()
-    assert float(records[0]["neurons_in_use"]) > 50
-    net = training.net
-    net.constants = ShortTerm(site="none")
-    posteriors, _ = net(images.flatten(1).unsqueeze(1))
+    records = run_phase(training)
+    assert float(records[-1]["neurons_in_use"]) > 50
+    posteriors, _ = training.net(images.flatten(1).unsqueeze(1))
     names = name_neurons(posteriors[:400, 0], labels[:400], 10)
     winners = posteriors[400:, 0].argmax(1)
     assert float((names[winners] == labels[400:]).float().mean()) > 0.6
@@ -78,11 +80,11 @@ def test_bad_settings(digits: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(InputError, match="passes is 0"):
         phase(digits[0], passes=0)
     with pytest.raises(InputError, match="images have shape"):
-        SpikeLearning(ShortTermWTA(64, 5), digits[0], LEARNING, TIMING, 1, (0,))
+        SpikeLearning(ShortTermWTA(64, 5), digits[0], passes=1, path=(0,))
 
 
 def test_a_state_of_another_circuit_is_refused(digits: tuple[Tensor, Tensor]) -> None:
-    training, other = phase(digits[0][:60]), phase(digits[0][:60], neurons=1)
-    with pytest.raises(InputError, match=r"weight is \[1, 1, 784\]; expected \[1, 20, 784\]"):
+    training, other = phase(digits[0][:60]), phase(digits[0][:60, :9, :9])
+    with pytest.raises(InputError, match=r"trace is \[1, 81\]; expected \[1, 784\]"):
         training.load_state_dict(other.state_dict())
-    assert training.learned.weight.shape == (1, 20, 784)
+    assert training.state.trace.shape == (1, 784)

@@ -26,9 +26,11 @@ from plastorch.experiments.ststdp import PAPER, phases, theory
 from plastorch.experiments.ststdp.claims import FRAME_NETS, claims, curves, metrics
 from plastorch.spiking.shortterm.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
 from plastorch.spiking.shortterm.environment import World
+from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm
-from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermWTA, name_neurons
+from plastorch.spiking.shortterm.rule import ShortTerm, name_neurons
+from plastorch.spiking.shortterm.streams import Stream
 from plastorch.stp import STPN
 
 NEURONS = 400
@@ -125,7 +127,12 @@ class Networks(nn.Module):
 
     def __init__(self, config: DigitsConfig, side: int, classes: int, seed: int) -> None:
         super().__init__()
-        self.circuit = ShortTermWTA(side * side, NEURONS)
+        self.circuit = ShortTermWTA(
+            side * side,
+            NEURONS,
+            long_term=LEARNING,
+            generator=generator(seed, Stream.LEARNING, 0),
+        )
         self.register_buffer("names", torch.zeros(NEURONS, dtype=torch.int64))
 
         def made(models: Sequence[str], place: int) -> nn.ModuleDict:
@@ -238,7 +245,7 @@ def _learn(
     """Trains on digits at rest: the circuit by spikes without labels, networks by gradients."""
     images = bench.train.images
     path = (context.seed, 3)
-    loop.run(SpikeLearning(nets.circuit, images, LEARNING, phases.TIMING, config.passes, path))
+    loop.run(SpikeLearning(nets.circuit, images, passes=config.passes, path=path))
 
     def name() -> list[Record]:
         circuit = ShortTerm(site="none", competition="hard")

@@ -21,15 +21,10 @@ from plastorch.spiking.shortterm.baselines import (
     shown,
     smoothed,
 )
-from plastorch.spiking.shortterm.events import SpikingState, Timing, encode, respond, spike_counts
-from plastorch.spiking.shortterm.rule import (
-    ShortTerm,
-    ShortTermWTA,
-    class_scores,
-    initial_state,
-    run,
-    unit,
-)
+from plastorch.spiking.shortterm.events import Timing, encode, respond, spike_counts
+from plastorch.spiking.shortterm.frames import run
+from plastorch.spiking.shortterm.layer import ShortTermWTA
+from plastorch.spiking.shortterm.rule import ShortTerm, class_scores, initial_state, unit
 
 Job = Callable[[], list[Record]]
 
@@ -99,7 +94,7 @@ class Bench:
 
     def classify(self, constants: ShortTerm) -> Classify:
         """Returns the circuit with these constants; it decides for the class of largest share."""
-        weight, bias = self.circuit.weight, self.circuit.bias
+        weight, bias = self.circuit.weight, torch.zeros_like(self.circuit.bias)
 
         def of_frames(x: Tensor, state: Any) -> tuple[Tensor, Any]:
             if state is None:
@@ -116,15 +111,16 @@ class Bench:
 
         Numbers of input and output spikes are added to ``spikes``.
         """
-        weight, bias = self.circuit.weight, self.circuit.bias
+        weight, bias = self.circuit.weight, torch.zeros_like(self.circuit.bias)
 
         def of_frames(x: Tensor, state: Any) -> tuple[Tensor, Any]:
-            frames, streams, inputs = x.shape
+            frames, streams, _ = x.shape
             if state is None:
-                trace = weight.new_zeros(streams, inputs)
-                state = SpikingState(trace, initial_state(streams, weight).F)
+                state = initial_state(streams, weight)
             course = encode(x, TIMING, generator(self.seed, *path, len(spikes)))
-            outputs, state = respond(course, state, weight, bias, constants, TIMING)
+            outputs, state = respond(
+                course, state, weight, bias, constants=constants, timing=TIMING
+            )
             spikes.append((len(course.times), len(course.moments)))
             counts = spike_counts(outputs, TIMING.frame, frames, len(weight))
             return class_scores(counts, self.names, self.classes), state
@@ -261,7 +257,7 @@ def picture_job(
     """Records one stream: every fourth frame, the winner's expectation, now and at rest, shares of
     the classes and other networks' answers in all frames, and output spikes."""
     constants = chosen(records, name, "short-term")
-    weight, bias = bench.circuit.weight, bench.circuit.bias
+    weight, bias = bench.circuit.weight, torch.zeros_like(bench.circuit.bias)
     presented = list(shown(_first(bench.test, 3), TRANSFORMS[name], 1, (bench.seed, 6)))
     x = torch.cat([frames for frames, _ in presented])
     state = initial_state(1, weight)
@@ -293,9 +289,16 @@ def picture_job(
 def _raster(bench: Bench, x: Tensor, constants: ShortTerm) -> dict[str, Tensor]:
     """Returns output spikes of one stream of frames [T, 1, D]."""
     weight = bench.circuit.weight
-    state = SpikingState(weight.new_zeros(1, x.shape[2]), initial_state(1, weight).F)
+    state = initial_state(1, weight)
     course = encode(x, TIMING, generator(bench.seed, 9))
-    outputs, _ = respond(course, state, weight, bench.circuit.bias, constants, TIMING)
+    outputs, _ = respond(
+        course,
+        state,
+        weight,
+        torch.zeros_like(bench.circuit.bias),
+        constants=constants,
+        timing=TIMING,
+    )
     return {"raster_times": outputs.times, "raster_neurons": outputs.source}
 
 

@@ -15,13 +15,12 @@ from plastorch.spiking.shortterm.environment import (
     tracking_error,
 )
 from plastorch.spiking.shortterm.filters import exact_posterior, exact_prediction, kalman_filter
+from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
-    ShortTermState,
     compete,
     decay,
     initial_state,
-    run,
     scores,
     update,
 )
@@ -71,7 +70,7 @@ def named_world(world: World, path: tuple[int, ...], rounds: int = 400) -> list[
             state = update(one.unsqueeze(0), y, state, means, circuit)
     state = decay(state, circuit)
     probes = x[-1]
-    everywhere = ShortTermState(state.F.expand(len(probes), -1, -1))
+    everywhere = state._replace(F=state.F.expand(len(probes), -1, -1))
     ours = compete(scores(probes, everywhere, means, means.new_zeros(len(means)), circuit))
     expected, variance = exact_prediction(x[:-1] - means, world)
     distance = (probes.unsqueeze(1) - means - expected).square().sum(2)

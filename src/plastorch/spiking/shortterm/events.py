@@ -5,18 +5,21 @@ neurons under lateral inhibition). Between output spikes there is only exponenti
 exact over any time; a spike of a neuron changes only its own synapses.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
+from plastorch.engine.threads import in_threads
 from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import Events, check_events, step_of
+from plastorch.spiking.shortterm.frames import check_circuit
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
-from plastorch.spiking.shortterm.rule import ShortTerm, check_circuit
+from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,13 @@ class Course(NamedTuple):
     """Total duration, seconds."""
 
 
-class SpikingState(NamedTuple):
-    """State of S streams, or networks."""
-
-    trace: Tensor
-    """Traces ε of the inputs [S, D]."""
-    F: Tensor
-    """Short-term weights [S, K, D]."""
-
-
-def encode(values: Tensor, timing: Timing, generator: torch.Generator) -> Course:
+def encode(values: Tensor, timing: Timing, generator: torch.Generator | None = None) -> Course:
     """Draws Poisson spikes of frames, and the times of output spikes.
 
     Args:
         values: inputs in [0, 1], [T, S, D].
         timing: rates and time constants.
-        generator: random generator on the CPU.
+        generator: random generator on the CPU; torch's own if None.
 
     Raises:
         InputError: if a value is not in [0, 1], or values have another shape.
@@ -128,12 +122,13 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator) -> Course
 
 def respond(
     course: Course,
-    state: SpikingState,
+    state: ShortTermState,
     weight: Tensor,
     bias: Tensor,
+    *,
     constants: ShortTerm,
     timing: Timing,
-) -> tuple[Events, SpikingState]:
+) -> tuple[Events, ShortTermState]:
     """Runs a circuit with short-term plasticity of the neurons that spike.
 
     F += γ (c ε - W - F) of the neuron that spikes; F decays in between.
@@ -154,32 +149,25 @@ def respond(
             have other shapes or types, are not on the CPU, or are not finite, or overflow.
     """
     from plastorch.engine.numba_options import REAL, check_arrays
-    from plastorch.spiking.shortterm import kernels
+    from plastorch.spiking.shortterm.kernels import SCORE, Circuit, Plasticity
 
-    if constants.site not in ("synapse", "none"):
-        raise InputError(f"site is {constants.site!r}; expected one of synapse, none")
+    check_one_of(("synapse", "none"), site=constants.site)
     check_arrays(trace=(state.trace, (None, None), REAL))
     check_circuit(state.trace, state.F, weight, bias, constants)
-    given = _arrays(course, state.trace)
-    trace, memory = _copied(*state)
-    winners = torch.empty(len(course.moments), dtype=torch.int64)
-    arrays = [part.detach().contiguous().numpy() for part in (weight, bias, trace, memory)]
-    settings = (
+    trace, memory = _copied(state.trace, state.F)
+    network = [part.detach().unsqueeze(0) for part in (weight, bias, torch.zeros_like(bias))]
+    circuit = Circuit(
         constants.kappa,
         constants.gamma if constants.site == "synapse" else 0.0,
         constants.tau,
         timing.trace_tau,
-        kernels.SCORE[constants.score],
+        SCORE[constants.score],
         constants.update == "track",
         constants.competition == "hard",
     )
-
-    def share(begin: int, end: int) -> None:
-        kernels.respond(given, *arrays, *settings, begin, end, winners.numpy())
-
-    kernels.in_threads(share, len(trace))
-    _check_found(winners, trace=trace, F=memory)
-    return Events(course.moments, winners, course.starts), SpikingState(trace, memory)
+    outputs = _run(course, network, trace, memory, (circuit, Plasticity(0.0, 1.0, 0.0)))
+    check_arrays(F=(memory, memory.shape, memory.dtype))
+    return outputs, ShortTermState(memory, trace)
 
 
 def learn(
@@ -202,7 +190,7 @@ def learn(
             types, are not on the CPU, or are not finite, or overflow.
     """
     from plastorch.engine.numba_options import REAL, check_arrays, check_constants
-    from plastorch.spiking.shortterm import kernels
+    from plastorch.spiking.shortterm.kernels import SCORE, Circuit, Plasticity
 
     check_arrays(trace=(trace, (None, None), REAL))
     (networks, inputs), real = trace.shape, trace.dtype
@@ -215,29 +203,42 @@ def learn(
         spikes=(state.spikes, (networks, neurons), real, 0, inf),
     )
     check_constants(real, kappa=constants.kappa, homeostasis=constants.homeostasis)
-    given = _arrays(course, trace)
-    trace, weight, bias, spikes = _copied(trace, *state)
-    winners = torch.empty(len(course.moments), dtype=torch.int64)
-    arrays = [part.numpy() for part in (weight, bias, spikes, trace)]
-    settings = (
-        constants.kappa,
-        constants.rate,
-        constants.decline,
-        constants.homeostasis,
-        timing.trace_tau,
-        kernels.SCORE[constants.score],
+    trace, *learned = _copied(trace, *state)
+    no_memory = trace.new_zeros(networks, neurons, 0)
+    circuit = Circuit(
+        constants.kappa, 0.0, 1.0, timing.trace_tau, SCORE[constants.score], True, False
     )
+    plasticity = Plasticity(constants.rate, constants.decline, constants.homeostasis)
+    outputs = _run(course, learned, trace, no_memory, (circuit, plasticity))
+    found = LongTermState(*learned)
+    check_arrays(**{k: (part, part.shape, real) for k, part in found._asdict().items()})
+    return outputs, trace, found
+
+
+def _run(
+    course: Course, learned: Sequence[Tensor], trace: Tensor, memory: Tensor, constants: Any
+) -> Events:
+    """Runs the kernel, which changes what was learned, traces and memory in place.
+
+    Raises:
+        InputError: if the course doesn't fit the traces, or potentials overflow.
+    """
+    from plastorch.engine.numba_options import check_arrays
+    from plastorch.spiking.shortterm.kernels import spikes
+
+    given = _arrays(course, trace)
+    winners = torch.empty(len(course.moments), dtype=torch.int64)
+    network = tuple(part.contiguous().numpy() for part in learned)
+    arguments = given, network, trace.numpy(), memory.numpy(), *constants
 
     def share(begin: int, end: int) -> None:
-        kernels.learn(given, *arrays, *settings, begin, end, winners.numpy())
+        spikes(*arguments, begin, end, winners.numpy())
 
-    kernels.in_threads(share, len(trace))
-    _check_found(winners, trace=trace, weight=weight, bias=bias)
-    return (
-        Events(course.moments, winners, course.starts),
-        trace,
-        LongTermState(weight, bias, spikes),
-    )
+    in_threads(share, len(trace), len(trace))
+    if bool((winners < 0).any()):
+        raise InputError("potentials overflow; expected smaller weights, biases, traces or scales")
+    check_arrays(trace=(trace, trace.shape, trace.dtype))
+    return Events(course.moments, winners, course.starts)
 
 
 def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Tensor:
@@ -301,12 +302,3 @@ def _arrays(course: Course, trace: Tensor) -> Course:
     return Course._make(
         part.contiguous().numpy() if isinstance(part, Tensor) else part for part in course
     )
-
-
-def _check_found(winners: Tensor, **state: Tensor) -> None:
-    """Raises InputError if a neuron wasn't chosen, by overflow, or the state isn't finite."""
-    from plastorch.engine.numba_options import check_arrays
-
-    if bool((winners < 0).any()):
-        raise InputError("potentials overflow; expected smaller weights, biases, traces or scales")
-    check_arrays(**{name: (part, part.shape, part.dtype) for name, part in state.items()})

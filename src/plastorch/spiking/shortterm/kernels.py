@@ -4,13 +4,10 @@ The equations are those of :mod:`plastorch.spiking.shortterm.rule`. Decay is laz
 synapses change only when it wins; whenever they are read, they are decayed by the time since then.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from math import exp, isfinite, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numba import njit
 
 SCORE = {"cosine": 0, "dot": 1, "distance": 2}
@@ -23,14 +20,6 @@ of norm 1 are rounded by more."""
 _compiled: Any = njit(
     cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
 )
-
-
-def in_threads(work: Callable[[int, int], None], streams: int) -> None:
-    """Calls ``work(begin, end)`` on shares of the streams, in as many threads as torch may use."""
-    shares = max(min(torch.get_num_threads(), streams), 1)
-    bounds = [streams * share // shares for share in range(shares + 1)]
-    with ThreadPoolExecutor(shares) as pool:
-        list(pool.map(work, bounds[:-1], bounds[1:]))
 
 
 @_compiled
@@ -211,127 +200,90 @@ def _scaled(course, s, now, trace, x):  # type: ignore[no-untyped-def]
         x[j] = c * trace[j]
 
 
+class Circuit(NamedTuple):
+    """Constants of a circuit that spikes."""
+
+    kappa: Any
+    gamma: Any
+    """Gain of a spike; 0 for no short-term plasticity."""
+    tau: Any
+    """Time constant of F, seconds."""
+    trace_tau: Any
+    """Time constant of ε, seconds."""
+    score: Any
+    """Value of SCORE."""
+    track: Any
+    """Whether F takes up the difference from W + F, or from W."""
+    hard: Any
+    """Whether only the best neuron spikes."""
+
+
+class Plasticity(NamedTuple):
+    """Constants of long-term learning."""
+
+    rate: Any
+    """Learning rate of a neuron's first spike; 0 for no learning."""
+    decline: Any
+    homeostasis: Any
+
+
 @_compiled
-def respond(  # type: ignore[no-untyped-def]
-    course,
-    weight,
-    bias,
-    trace,
-    memory,
-    kappa,
-    gamma,
-    tau,
-    trace_tau,
-    score,
-    track,
-    hard,
-    begin,
-    end,
-    winners,
+def _learn(k, x, weight, bias, fired, squares, plasticity):  # type: ignore[no-untyped-def]
+    """Moves the weights of neuron k toward x, and biases toward equal use."""
+    share = plasticity.rate / (1 + fired[k] / plasticity.decline)
+    for j in range(len(x)):
+        weight[k, j] += share * (x[j] - weight[k, j])
+    squares[k] = _square(k, weight)
+    fired[k] += 1
+    for other in range(len(bias)):
+        bias[other] += plasticity.homeostasis / len(bias)
+    bias[k] -= plasticity.homeostasis
+
+
+@_compiled
+def spikes(  # type: ignore[no-untyped-def]
+    course, learned, trace, memory, circuit, plasticity, begin, end, winners
 ):
     """Runs the streams from ``begin`` to ``end``: output spikes, and what they change.
 
     Args:
         course: :class:`plastorch.spiking.shortterm.events.Course`.
-        weight: weights W [K, D].
-        bias: biases b [K].
+        learned: weights W [B, K, D], biases b [B, K] and numbers of spikes [B, K] of each stream's
+            network, changed in place where they learn; or of one network for all streams.
         trace: traces ε [S, D], replaced by the final ones.
-        memory: short-term weights F [S, K, D], replaced by the final ones.
-        kappa: inverse temperature.
-        gamma: gain of a spike.
-        tau: time constant of F, seconds.
-        trace_tau: time constant of ε, seconds.
-        score: value of SCORE.
-        track: whether F takes up the difference from W + F, or from W.
-        hard: whether only the best neuron spikes.
+        memory: short-term weights F [S, K, D], replaced by the final ones; [S, K, 0] for none.
+        circuit: constants of the circuit.
+        plasticity: constants of long-term learning.
         begin: first stream.
         end: stream after the last.
         winners: output neurons, filled in [O]; -1, and the last, where potentials overflowed.
     """
-    squares, left = _squares(weight), np.empty(len(weight))
-    x, y = np.empty(weight.shape[1], weight.dtype), np.empty(len(weight), weight.dtype)
+    neurons, inputs = learned[0].shape[1:]
+    x, y = np.empty(inputs, trace.dtype), np.empty(neurons, trace.dtype)
+    left = np.empty(neurons)
     for s in range(begin, end):
+        own = s if len(learned[0]) > 1 else 0
+        weight, bias, fired = learned[0][own], learned[1][own], learned[2][own]
+        squares = _squares(weight)
         _awake(memory[s], left)
         i, clock = course.first[s], 0.0
         for o in range(course.starts[s], course.starts[s + 1]):
             now = course.moments[o]
-            i = _advance(course, i, s, trace[s], clock, now, trace_tau)
-            _decay(left, exp((clock - now) / tau))
+            i = _advance(course, i, s, trace[s], clock, now, circuit.trace_tau)
+            _decay(left, exp((clock - now) / circuit.tau))
             clock = now
             _scaled(course, s, now, trace[s], x)
             _drive(weight, x, y)
-            _potentials(x, weight, bias, squares, memory[s], left, kappa, score, y)
-            _compete(y, hard)
+            _potentials(x, weight, bias, squares, memory[s], left, circuit.kappa, circuit.score, y)
+            _compete(y, circuit.hard)
             k = _choose(y, course.choices[o])
             winners[o] = k
             if k < 0:
                 return
-            if gamma > 0:
-                _take_up(k, x, weight, memory[s], left, gamma, track)
-        _advance(course, i, s, trace[s], clock, course.duration, trace_tau)
-        _decay(left, exp((clock - course.duration) / tau))
+            if circuit.gamma > 0:
+                _take_up(k, x, weight, memory[s], left, circuit.gamma, circuit.track)
+            if plasticity.rate > 0:
+                _learn(k, x, weight, bias, fired, squares, plasticity)
+        _advance(course, i, s, trace[s], clock, course.duration, circuit.trace_tau)
+        _decay(left, exp((clock - course.duration) / circuit.tau))
         _settle(memory[s], left)
-
-
-@_compiled
-def learn(  # type: ignore[no-untyped-def]
-    course,
-    weight,
-    bias,
-    fired,
-    trace,
-    kappa,
-    rate,
-    decline,
-    homeostasis,
-    trace_tau,
-    score,
-    begin,
-    end,
-    winners,
-):
-    """Runs the networks from ``begin`` to ``end``: output spikes, and long-term plasticity.
-
-    Args:
-        course: :class:`plastorch.spiking.shortterm.events.Course`.
-        weight: weights W [B, K, D], changed in place.
-        bias: biases b [B, K], changed in place.
-        fired: number of spikes of each neuron so far [B, K], changed in place.
-        trace: traces ε [B, D], replaced by the final ones.
-        kappa: inverse temperature.
-        rate: learning rate η of a neuron's first spike.
-        decline: number of spikes after which η is halved.
-        homeostasis: learning rate of the bias.
-        trace_tau: time constant of ε, seconds.
-        score: value of SCORE.
-        begin: first network.
-        end: network after the last.
-        winners: output neurons, filled in [O]; -1, and the last, where potentials overflowed.
-    """
-    neurons, inputs = weight.shape[1:]
-    x, y = np.empty(inputs, weight.dtype), np.empty(neurons, weight.dtype)
-    for s in range(begin, end):
-        squares = _squares(weight[s])
-        i, clock = course.first[s], 0.0
-        for o in range(course.starts[s], course.starts[s + 1]):
-            now = course.moments[o]
-            i = _advance(course, i, s, trace[s], clock, now, trace_tau)
-            clock = now
-            _scaled(course, s, now, trace[s], x)
-            _drive(weight[s], x, y)
-            for k in range(neurons):
-                y[k] = _potential(y[k], squares[k], bias[s, k], kappa, score)
-            _compete(y, False)
-            k = _choose(y, course.choices[o])
-            winners[o] = k
-            if k < 0:
-                return
-            share = rate / (1 + fired[s, k] / decline)
-            for j in range(inputs):
-                weight[s, k, j] += share * (x[j] - weight[s, k, j])
-            squares[k] = _square(k, weight[s])
-            fired[s, k] += 1
-            for other in range(neurons):
-                bias[s, other] += homeostasis / neurons
-            bias[s, k] -= homeostasis
-        _advance(course, i, s, trace[s], clock, course.duration, trace_tau)

@@ -4,27 +4,24 @@ import torch
 from torch import Tensor
 
 from plastorch.data.tasks.streams import Transforms, film
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
-from plastorch.spiking.shortterm.events import Timing, encode, learn
-from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, initial_state
-from plastorch.spiking.shortterm.rule import ShortTermWTA
+from plastorch.engine.streams import stream
+from plastorch.learning import set_gradients
+from plastorch.learning.phases import EpochOrder, Phase
+from plastorch.spiking.shortterm.layer import ShortTermWTA
+from plastorch.spiking.shortterm.rule import ShortTermState, initial_state
+from plastorch.spiking.shortterm.streams import Learning
 
 
-class SpikeLearning:
+class SpikeLearning(Phase):
     """Training phase: images are shown one after the other, and neurons that spike learn.
 
-    Biases only keep all neurons in use during learning: then all neurons win equally often, and
-    afterwards equal priors are biases of 0.
-
     Args:
-        net: circuit on the CPU; its weights are learned, from random ones.
+        net: circuit on the CPU, which learns.
         images: images in [0, 1], float [N, H, H].
-        constants: constants of learning.
-        timing: rates and time constants of spikes; an image is shown for one frame.
         passes: number of passes over all images, each in its own order.
-        path: numbers that seed weights, orders and spikes.
+        path: random seed, and place in its numbers.
         noise: standard deviation of the pixel noise.
         together: number of images per step.
 
@@ -32,63 +29,56 @@ class SpikeLearning:
         InputError: if images don't fit the circuit.
     """
 
-    name = "learning"
-
     def __init__(
         self,
         net: ShortTermWTA,
         images: Tensor,
-        constants: LongTerm,
-        timing: Timing,
+        *,
         passes: int,
         path: tuple[int, ...],
         noise: float = 0.15,
         together: int = 200,
     ) -> None:
         check_positive(passes=passes, together=together)
-        neurons, inputs = net.weight.shape
-        if images.dim() != 3 or images[0].numel() != inputs:
+        if images.dim() != 3 or images[0].numel() != net.in_features:
             raise InputError(
-                f"images have shape {tuple(images.shape)}; expected (N, H, H) of {inputs} pixels"
+                f"images have shape {tuple(images.shape)}; expected (N, H, H) of "
+                f"{net.in_features} pixels"
             )
-        self.net, self.images, self.constants, self.timing = net, images, constants, timing
-        self.path, self.together = path, together
+        self.net, self.images, self.path = net, images, path
         self.shown = Transforms(noise=noise, frames=1)
-        self.steps_per_pass = -(-len(images) // together)
-        self.position, self.total = 0, passes * self.steps_per_pass
-        self.trace = torch.zeros(1, inputs)
-        self.learned = initial_state(1, neurons, inputs, generator(*path, 0))
+        self.order = EpochOrder(len(images), together, *path, Learning.IMAGE_ORDER)
+        super().__init__("learning", passes * self.order.per_epoch)
+        self.optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+        self.state = initial_state(1, net.weight, net.short_term.site)
 
     def step(self) -> list[Record]:
         """Shows some images; returns a record at the end of each pass."""
-        epoch, number = divmod(self.position, self.steps_per_pass)
-        order = torch.randperm(len(self.images), generator=generator(*self.path, 1, epoch))
-        rows = order[number * self.together : (number + 1) * self.together].unsqueeze(1)
-        random = generator(*self.path, 2, self.position)
+        rows = self.order(self.position).unsqueeze(1)
+        random = stream(*self.path, Learning.SPIKES, self.position)
         x = torch.cat(list(film(self.images, rows, self.shown, random))).flatten(2)
-        course = encode(x, self.timing, random)
-        _, self.trace, self.learned = learn(
-            course, self.trace, self.learned, self.constants, self.timing
-        )
+        step = self.net.learn(x, self.state, generator=random)
+        set_gradients(self.net, step)
+        self.optimizer.step()
+        self.state = step.state
         self.position += 1
-        self.net.weight.copy_(self.learned.weight[0])
-        if number + 1 < self.steps_per_pass:
+        if self.position % self.order.per_epoch:
             return []
-        use = self.learned.spikes[0] / self.learned.spikes.sum()
+        spikes = self.net.spikes
         return [
             {
                 "phase": self.name,
-                "epoch": epoch + 1,
+                "epoch": self.position // self.order.per_epoch,
                 "frames": len(self.images),
-                "spikes": float(self.learned.spikes.sum()),
-                "neurons_in_use": float(torch.special.entr(use).sum().exp()),
-                "norm": float(self.learned.weight.norm(dim=2).mean()),
+                "spikes": float(spikes.sum()),
+                "neurons_in_use": float(torch.special.entr(spikes / spikes.sum()).sum().exp()),
+                "norm": float(self.net.weight.norm(dim=1).mean()),
             }
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns the traces of the inputs, and what was learned."""
-        return {"trace": self.trace, **self.learned._asdict()}
+        """Returns short-term memory, and the traces of the inputs."""
+        return self.state._asdict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Loads what :meth:`state_dict` returned.
@@ -100,5 +90,4 @@ class SpikeLearning:
 
         own = self.state_dict().items()
         check_arrays(**{name: (state[name], part.shape, part.dtype) for name, part in own})
-        self.trace = state["trace"]
-        self.learned = LongTermState(*(state[name] for name in LongTermState._fields))
+        self.state = ShortTermState(**state)

@@ -5,18 +5,19 @@ all neurons in use:
 
     W_k += η (x - W_k),    b_k -= η_b,    and all b += η_b / K.
 
-:func:`plastorch.spiking.shortterm.events.learn` runs it.
+:func:`plastorch.spiking.shortterm.events.learn` runs it from spike to spike on a CPU;
+:func:`plastorch.spiking.shortterm.clocked.learn` in steps of time on any device.
 """
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
-from plastorch.spiking.shortterm.rule import Score, unit
+from plastorch.engine.errors import InputError, check_one_of, check_positive
+from plastorch.spiking.shortterm.rule import Score, scored
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class LongTerm:
         if not 0 <= self.homeostasis < math.inf:
             raise InputError(f"homeostasis is {self.homeostasis}; expected 0 or more")
         check_positive(decline=self.decline, kappa=self.kappa)
+        check_one_of(get_args(Score), score=self.score)
 
 
 class LongTermState(NamedTuple):
@@ -60,23 +62,36 @@ class LongTermState(NamedTuple):
     """Number of spikes of each neuron so far [B, K]."""
 
 
-def initial_state(
-    networks: int, neurons: int, inputs: int, generator: torch.Generator
-) -> LongTermState:
-    """Draws random weights of norm 1, uniform in the positive corner, with equal biases.
+def learn_spike(
+    x: Tensor, fires: Tensor, choice: Tensor, state: LongTermState, constants: LongTerm
+) -> None:
+    """Lets a neuron of each network spike and learn, where one does; the state changes in place.
 
     Args:
-        networks: number of networks B.
-        neurons: number of neurons K.
-        inputs: number of inputs D.
-        generator: random generator on the CPU.
+        x: inputs [B, D].
+        fires: whether a neuron of the network spikes now, bool [B].
+        choice: numbers in [0, 1) that choose which [B].
+        state: state of the networks.
+        constants: constants of learning.
 
     Example:
-        >>> initial_state(1, 2, 3, torch.Generator().manual_seed(0)).weight.shape
-        torch.Size([1, 2, 3])
+        >>> state = LongTermState(torch.eye(2)[None], torch.zeros(1, 2), torch.zeros(1, 2))
+        >>> half, constants = torch.tensor([0.5]), LongTerm(rate=0.5)
+        >>> learn_spike(torch.tensor([[0.0, 2.0]]), half > 0, half, state, constants)
+        >>> state.weight, state.spikes
+        (tensor([[[1.0000, 0.0000],
+                 [0.0000, 1.5000]]]), tensor([[0., 1.]]))
     """
-    check_positive(networks=networks, neurons=neurons, inputs=inputs)
-    weight = unit(torch.rand(networks, neurons, inputs, generator=generator))
-    return LongTermState(
-        weight, weight.new_zeros(weight.shape[:2]), weight.new_zeros(weight.shape[:2])
-    )
+    weight, bias, spikes = state
+    drive = (weight @ x.unsqueeze(-1)).squeeze(-1)
+    score = scored(drive, weight.square().sum(-1), constants.score)
+    reached = (bias + constants.kappa * score).softmax(-1).cumsum(-1)
+    chosen = choice.unsqueeze(-1) * reached[:, -1:]
+    k = (reached <= chosen).sum(-1, keepdim=True).clamp(max=bias.shape[1] - 1)
+    fires = fires.unsqueeze(-1).to(weight.dtype)
+    rate = fires * constants.rate / (1 + spikes.gather(1, k) / constants.decline)
+    row = torch.arange(len(k), device=k.device), k.squeeze(-1)
+    weight[row] += rate * (x - weight[row])
+    spikes.scatter_add_(1, k, fires)
+    bias += fires * constants.homeostasis / bias.shape[1]
+    bias.scatter_add_(1, k, -constants.homeostasis * fires)

@@ -13,12 +13,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 
 Score = Literal["cosine", "dot", "distance"]
 Site = Literal["synapse", "neuron", "presynaptic", "none"]
@@ -57,27 +56,23 @@ class ShortTerm:
         check_positive(kappa=self.kappa, tau=self.tau)
         if not 0 <= self.gamma < math.inf:
             raise InputError(f"gamma is {self.gamma}; expected 0 or more")
-        for name, choices in (
-            ("update", get_args(Update)),
-            ("site", get_args(Site)),
-            ("competition", get_args(Competition)),
-            ("score", get_args(Score)),
-        ):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
-                )
+        check_one_of(get_args(Update), update=self.update)
+        check_one_of(get_args(Site), site=self.site)
+        check_one_of(get_args(Competition), competition=self.competition)
+        check_one_of(get_args(Score), score=self.score)
 
 
 class ShortTermState(NamedTuple):
-    """Short-term memory of a circuit."""
+    """State of S streams."""
 
     F: Tensor
     """Memory [S, K, D] of synapses, [S, K] of neurons, [S, D] of inputs, or [S, 0] of nothing."""
+    trace: Tensor
+    """Traces ε of the inputs [S, D], which spikes raise; frames leave them as they are."""
 
 
 def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> ShortTermState:
-    """Returns an empty short-term memory.
+    """Returns an empty memory, and traces of 0.
 
     Args:
         streams: number of streams S.
@@ -90,7 +85,8 @@ def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> Short
     """
     neurons, inputs = weight.shape
     shapes = {"synapse": (neurons, inputs), "neuron": (neurons,), "presynaptic": (inputs,)}
-    return ShortTermState(weight.new_zeros(streams, *shapes.get(site, (0,))))
+    memory = weight.new_zeros(streams, *shapes.get(site, (0,)))
+    return ShortTermState(memory, weight.new_zeros(streams, inputs))
 
 
 def unit(x: Tensor) -> Tensor:
@@ -133,12 +129,15 @@ def scores(
     elif site == "presynaptic":
         drive = drive + (trace * x).sum(-1, keepdim=True)
         squared = squared + 2 * trace @ weight.mT + trace.square().sum(-1, keepdim=True)
-    if constants.score == "cosine":
-        drive = drive / squared.sqrt().clamp(min=1e-30)
-    elif constants.score == "distance":
-        drive = drive - squared / 2
-    u = bias + constants.kappa * drive
+    u = bias + constants.kappa * scored(drive, squared, constants.score)
     return u + trace if site == "neuron" else u
+
+
+def scored(drive: Tensor, squared: Tensor, score: Score) -> Tensor:
+    """Returns the score of an input x by efficacies G, from G x and ``|G|²``, in their shape."""
+    if score == "cosine":
+        return drive / squared.sqrt().clamp(min=1e-30)
+    return drive - squared / 2 if score == "distance" else drive
 
 
 def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
@@ -155,7 +154,7 @@ def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
 
 def decay(state: ShortTermState, constants: ShortTerm) -> ShortTermState:
     """Returns F exp(-1 / τ): the mean, a frame later, of a deviation that reverts to 0."""
-    return ShortTermState(state.F * math.exp(-1 / constants.tau))
+    return state._replace(F=state.F * math.exp(-1 / constants.tau))
 
 
 def update(
@@ -179,15 +178,15 @@ def update(
         >>> update(x, y, initial_state(1, weight), weight, ShortTerm(gamma=0.5)).F
         tensor([[[0.5000, 0.5000]]])
     """
-    trace, gamma = state.F, constants.gamma
+    memory, gamma = state.F, constants.gamma
     if constants.site == "neuron":
-        return ShortTermState(trace + gamma * y)
+        return state._replace(F=memory + gamma * y)
     if constants.site == "presynaptic":
-        return ShortTermState(trace + gamma * x)
+        return state._replace(F=memory + gamma * x)
     if constants.site == "none":
         return state
-    expected = weight + trace if constants.update == "track" else weight
-    return ShortTermState(torch.addcmul(trace, gamma * y.unsqueeze(-1), x.unsqueeze(1) - expected))
+    surprise = x.unsqueeze(1) - (weight + memory if constants.update == "track" else weight)
+    return state._replace(F=torch.addcmul(memory, gamma * y.unsqueeze(-1), surprise))
 
 
 def step(
@@ -214,161 +213,6 @@ def step(
     state = decay(state, constants)
     y = compete(scores(x, state, weight, bias, constants), constants.competition)
     return y, update(x, y, state, weight, constants)
-
-
-def run(
-    x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
-) -> tuple[Tensor, ShortTermState]:
-    """Runs frames one after the other: compiled on a CPU, in torch elsewhere; see :func:`step`.
-
-    The compiled version ignores changes of synapses below 1e-9. It has no gradient: where one is
-    required, torch is used on a CPU as well.
-
-    Args:
-        x: inputs [T, S, D].
-        state: short-term memory before the first frame.
-        weight: weights W [K, D].
-        bias: biases b [K].
-        constants: constants of the circuit.
-
-    Returns:
-        Posteriors [T, S, K], and the last state.
-
-    Raises:
-        InputError: if, in the compiled version, shapes or types don't fit each other, or numbers
-            are not finite or overflow.
-    """
-    if constants.site == "none":
-        u = scores(x.flatten(0, 1), state, weight, bias, constants)
-        return compete(u, constants.competition).view(*x.shape[:2], len(weight)), state
-    asked = torch.is_grad_enabled() and any(
-        part.requires_grad for part in (x, *state, weight, bias)
-    )
-    if constants.site == "synapse" and x.device.type == "cpu" and not asked:
-        return _run_compiled(x, state, weight, bias, constants)
-    posteriors = []
-    for frame in x:
-        y, state = step(frame, state, weight, bias, constants)
-        posteriors.append(y)
-    empty = x.new_zeros(0, x.shape[1], len(weight))
-    return torch.stack(posteriors) if posteriors else empty, state
-
-
-def _run_compiled(
-    x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
-) -> tuple[Tensor, ShortTermState]:
-    from plastorch.engine.numba_options import REAL, check_arrays
-    from plastorch.spiking.shortterm import kernels
-
-    check_arrays(x=(x, (None, None, None), REAL))
-    check_circuit(x, state.F, weight, bias, constants)
-    memory = state.F.detach().clone(memory_format=torch.contiguous_format)
-    drive = x.detach() @ weight.detach().mT
-    number = np.float64 if x.dtype == torch.float64 else np.float32
-    arrays = [t.detach().contiguous().numpy() for t in (x, weight, bias, memory, drive)]
-    settings = (
-        number(constants.kappa),
-        number(constants.gamma),
-        math.exp(-1 / constants.tau),
-        kernels.SCORE[constants.score],
-        constants.update == "track",
-        constants.competition == "hard",
-    )
-
-    def share(begin: int, end: int) -> None:
-        kernels.frames(*arrays, *settings, begin, end)
-
-    kernels.in_threads(share, x.shape[1])
-    check_arrays(posterior=(drive, drive.shape, x.dtype))
-    return drive, ShortTermState(memory)
-
-
-def check_circuit(
-    x: Tensor, memory: Tensor, weight: Tensor, bias: Tensor, constants: ShortTerm
-) -> None:
-    """Checks the arguments of the compiled loops other than the inputs or their traces.
-
-    Args:
-        x: inputs, or traces [..., S, D].
-        memory: short-term weights F [S, K, D].
-        weight: weights W [K, D].
-        bias: biases b [K].
-        constants: constants of the circuit.
-
-    Raises:
-        InputError: if shapes don't fit, types differ from that of ``x``, or values aren't finite.
-    """
-    from plastorch.engine.numba_options import check_arrays, check_constants
-
-    (streams, inputs), real = x.shape[-2:], x.dtype
-    check_arrays(weight=(weight, (None, inputs), real))
-    neurons = len(weight)
-    check_arrays(bias=(bias, (neurons,), real), F=(memory, (streams, neurons, inputs), real))
-    if weight.numel() == 0:
-        raise InputError(f"weight is [{neurons}, {inputs}]; expected neurons and inputs")
-    check_constants(real, kappa=constants.kappa, gamma=constants.gamma)
-
-
-class ShortTermWTA(nn.Module):
-    """Soft winner-take-all with short-term plasticity; long-term weights have to be supplied.
-
-    Args:
-        inputs: number of inputs D.
-        neurons: number of neurons K.
-        constants: constants of the circuit.
-
-    Raises:
-        InputError: if a size is not positive.
-
-    Example:
-        >>> net = ShortTermWTA(inputs=4, neurons=3)
-        >>> net.weight.copy_(torch.eye(3, 4))[0].tolist()
-        [1.0, 0.0, 0.0, 0.0]
-        >>> posterior, state = net(torch.rand(5, 2, 4))
-        >>> posterior.shape, state.F.shape
-        (torch.Size([5, 2, 3]), torch.Size([2, 3, 4]))
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, inputs: int, neurons: int, constants: ShortTerm | None = None) -> None:
-        super().__init__()
-        check_positive(inputs=inputs, neurons=neurons)
-        self.constants = ShortTerm() if constants is None else constants
-        self.register_buffer("weight", torch.zeros(neurons, inputs))
-        self.register_buffer("bias", torch.zeros(neurons))
-
-    def forward(
-        self, x: Tensor, state: ShortTermState | None = None
-    ) -> tuple[Tensor, ShortTermState]:
-        """Runs frames one after the other.
-
-        Args:
-            x: inputs of S streams [T, S, D], normalized here unless the score is "distance".
-            state: short-term memory after the frames before; empty if None.
-
-        Returns:
-            Posteriors [T, S, K], and the new state.
-
-        Raises:
-            InputError: if shapes don't fit, or inputs are not finite.
-        """
-        inputs = self.weight.shape[1]
-        if x.dim() != 3 or x.shape[2] != inputs or not x.is_floating_point():
-            raise InputError(
-                f"x has shape {tuple(x.shape)} and type {x.dtype}; expected real (T, S, {inputs})"
-            )
-        if not bool(torch.isfinite(x).all()):
-            raise InputError("x holds NaN or infinite values; expected finite ones")
-        start = initial_state(x.shape[1], self.weight, self.constants.site)
-        state = start if state is None else state
-        if state.F.shape != start.F.shape:
-            raise InputError(
-                f"state has F of shape {tuple(state.F.shape)}; expected {tuple(start.F.shape)}"
-            )
-        x = x if self.constants.score == "distance" else unit(x)
-        return run(x, state, self.weight, self.bias, self.constants)
 
 
 def name_neurons(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:

@@ -1,0 +1,104 @@
+"""Frames one after the other: compiled on a CPU, in torch elsewhere."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.engine.threads import in_threads
+from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, compete, scores, step
+
+
+def run(
+    x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
+) -> tuple[Tensor, ShortTermState]:
+    """Runs frames one after the other: compiled on a CPU, in torch elsewhere; see :func:`step`.
+
+    The compiled version ignores changes of synapses below 1e-9. It has no gradient: where one is
+    required, torch is used on a CPU as well.
+
+    Args:
+        x: inputs [T, S, D].
+        state: short-term memory before the first frame.
+        weight: weights W [K, D].
+        bias: biases b [K].
+        constants: constants of the circuit.
+
+    Returns:
+        Posteriors [T, S, K], and the last state.
+
+    Raises:
+        InputError: if, in the compiled version, shapes or types don't fit each other, or numbers
+            are not finite or overflow.
+    """
+    if constants.site == "none":
+        u = scores(x.flatten(0, 1), state, weight, bias, constants)
+        return compete(u, constants.competition).view(*x.shape[:2], len(weight)), state
+    asked = torch.is_grad_enabled() and any(
+        part.requires_grad for part in (x, state.F, weight, bias)
+    )
+    if constants.site == "synapse" and x.device.type == "cpu" and not asked:
+        return _run_compiled(x, state, weight, bias, constants)
+    posteriors = []
+    for frame in x:
+        y, state = step(frame, state, weight, bias, constants)
+        posteriors.append(y)
+    empty = x.new_zeros(0, x.shape[1], len(weight))
+    return torch.stack(posteriors) if posteriors else empty, state
+
+
+def _run_compiled(
+    x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
+) -> tuple[Tensor, ShortTermState]:
+    from plastorch.engine.numba_options import REAL, check_arrays
+    from plastorch.spiking.shortterm import kernels
+
+    check_arrays(x=(x, (None, None, None), REAL))
+    check_circuit(x, state.F, weight, bias, constants)
+    memory = state.F.detach().clone(memory_format=torch.contiguous_format)
+    drive = x.detach() @ weight.detach().mT
+    number = np.float64 if x.dtype == torch.float64 else np.float32
+    arrays = [t.detach().contiguous().numpy() for t in (x, weight, bias, memory, drive)]
+    settings = (
+        number(constants.kappa),
+        number(constants.gamma),
+        math.exp(-1 / constants.tau),
+        kernels.SCORE[constants.score],
+        constants.update == "track",
+        constants.competition == "hard",
+    )
+
+    def share(begin: int, end: int) -> None:
+        kernels.frames(*arrays, *settings, begin, end)
+
+    in_threads(share, x.shape[1], x.shape[1])
+    check_arrays(posterior=(drive, drive.shape, x.dtype))
+    return drive, state._replace(F=memory)
+
+
+def check_circuit(
+    x: Tensor, memory: Tensor, weight: Tensor, bias: Tensor, constants: ShortTerm
+) -> None:
+    """Checks the arguments of the compiled loops other than the inputs or their traces.
+
+    Args:
+        x: inputs, or traces [..., S, D].
+        memory: short-term weights F [S, K, D].
+        weight: weights W [K, D].
+        bias: biases b [K].
+        constants: constants of the circuit.
+
+    Raises:
+        InputError: if shapes don't fit, types differ from that of ``x``, or values aren't finite.
+    """
+    from plastorch.engine.numba_options import check_arrays, check_constants
+
+    (streams, inputs), real = x.shape[-2:], x.dtype
+    check_arrays(weight=(weight, (None, inputs), real))
+    neurons = len(weight)
+    check_arrays(bias=(bias, (neurons,), real), F=(memory, (streams, neurons, inputs), real))
+    if weight.numel() == 0:
+        raise InputError(f"weight is [{neurons}, {inputs}]; expected neurons and inputs")
+    check_constants(real, kappa=constants.kappa, gamma=constants.gamma)

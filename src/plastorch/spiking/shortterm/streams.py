@@ -1,0 +1,34 @@
+"""Names of the random numbers that short-term STDP and its experiment draw."""
+
+from enum import IntEnum
+
+
+class Stream(IntEnum):
+    """Uses of an experiment's random numbers."""
+
+    DIGITS = 0
+    WEIGHTS = 1
+    TEST_DIGITS = 2
+    LEARNING = 3
+    TRAINING = 4
+    VALIDATION = 5
+    TEST = 6
+    SPIKES = 8
+    RASTER = 9
+    PICTURES = 10
+    THEORY = 20
+
+
+class Learning(IntEnum):
+    """Random numbers of a circuit that learns."""
+
+    WEIGHTS = 0
+    IMAGE_ORDER = 1
+    SPIKES = 2
+
+
+class Film(IntEnum):
+    """Random numbers of a film of images."""
+
+    ORDER = 0
+    FRAMES = 1
