@@ -4,13 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 import traceback
-from collections import deque
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
@@ -25,8 +22,6 @@ RETRIES = 3
 DIED = f"its process died {RETRIES + 1} times, killed or out of memory"
 WAIT_S = 60.0
 """Seconds that processes of a killed sweep have to release their run folders."""
-LOOK_S = 0.05
-"""Seconds between looks at the processes."""
 NOTES = "error.txt"
 """File in a run folder with the details of an error."""
 Ended = tuple[int, str]
@@ -78,23 +73,36 @@ def run_here(sweep: Sweep, numbers: Iterable[int]) -> Generator[Ended, None, Non
     Raises:
         InputError: there are too few CPUs, or no GPU though the settings ask for one.
     """
-    waiting, running = deque(numbers), list[_Process]()
     free = places(sweep.cpus, sweep.settings[0].get("device", "auto"))
+    running: list[subprocess.Popen[str]] = []
+    closed = threading.Event()
+
+    def run(number: int) -> Ended:
+        place = free.pop()
+        for _ in range(RETRIES + 1):
+            if closed.is_set():
+                break
+            with _started(sweep.path, number, place) as process:
+                running.append(process)
+                assert process.stdout is not None
+                told = process.stdout.read()
+            if process.returncode == 0:
+                free.append(place)
+                return number, told.splitlines()[-1]
+        free.append(place)
+        return number, DIED
+
+    pool = ThreadPoolExecutor(len(free))
     try:
-        while waiting or running:
-            while waiting and free:
-                running.append(_Process(sweep.path, waiting.popleft(), free.pop()))
-            time.sleep(LOOK_S)
-            for process in [one for one in running if one.ended()]:
-                running.remove(process)
-                free.append(process.place)
-                yield process.number, process.failed
+        for done in as_completed([pool.submit(run, number) for number in numbers]):
+            yield done.result()
     finally:
+        closed.set()
+        pool.shutdown(wait=False, cancel_futures=True)
         for process in running:
-            process.stop()
-        with ExitStack() as ending:
-            for process in running:
-                ending.callback(process.close)
+            assert process.stdin is not None
+            process.stdin.close()
+        pool.shutdown()
 
 
 def places(cpus: int, device: str = "auto") -> list[Mapping[str, str]]:
@@ -136,58 +144,16 @@ def _gpus() -> list[str]:
     return (named.split(",") if named else [str(number) for number in range(count)])[:count]
 
 
-class _Process:
-    """Process that runs a trial, and is started again if it dies.
-
-    Args:
-        path: folder of the sweep.
-        number: number of the trial.
-        place: environment variables.
-    """
-
-    def __init__(self, path: Path, number: int, place: Mapping[str, str]) -> None:
-        self.path, self.number, self.place = path, number, place
-        self.starts, self.failed = 0, ""
-        self.told = tempfile.TemporaryFile()  # noqa: SIM115, close does it
-        self.popen = self._start()
-
-    def ended(self) -> bool:
-        """Whether the trial has ended; ``failed`` then says why."""
-        status = self.popen.poll()
-        if status and self.starts <= RETRIES:
-            self.stop()
-            self.popen = self._start()
-        elif status is not None:
-            self.told.seek(0)
-            self.failed = DIED if status else self.told.read().decode().splitlines()[-1]
-            self.stop()
-            self.close()
-            return True
-        return False
-
-    def stop(self) -> None:
-        """Asks the process to end at its next checkpoint."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.close()
-
-    def close(self) -> None:
-        """Waits until the process ends; kills it if the waiting is interrupted."""
-        try:
-            self.popen.wait()
-        finally:
-            self.popen.kill()
-            self.told.close()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self.starts += 1
-        return subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self.path), str(self.number)],
-            stdin=subprocess.PIPE,
-            stdout=self.told,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **self.place},
-            process_group=0,  # Ctrl-C reaches it through this process, once
-        )
+def _started(path: Path, number: int, place: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, str(path), str(number)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **place},
+        process_group=0,  # Ctrl-C reaches it through this process, once
+    )
 
 
 def _stop_with_sweep() -> None:
