@@ -70,7 +70,7 @@ LIES = {
 def test_headers_that_lie(survives: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / "a.wav").write_bytes(LIES[name])
     found = survives(read_wav, tmp_path / "a.wav", 16_000, megabytes=100)
-    assert found is None or name == "too large for floats"
+    assert found is None or name in ("too large for floats", "endless samples")
 
 
 @pytest.mark.parametrize("rate", [1_000, 767_999, 768_000])
