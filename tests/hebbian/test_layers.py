@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch import SoftHebbConv2d, SoftHebbLinear, Triangle, set_gradients
+from plastorch import SoftHebbConv2d, SoftHebbLinear, Triangle, learn, set_gradients
 from plastorch.engine.errors import InputError
+from plastorch.hebbian.networks import SoftHebbBlock
+from plastorch.hebbian.presets import preset
 from plastorch.hebbian.rule import compete
 
 CONVOLUTIONS = [
@@ -255,3 +257,29 @@ def test_output_size_is_torchs(height: int, width: int) -> None:
     layer = SoftHebbConv2d(2, 4, **options)
     wanted = torch.nn.Conv2d(2, 4, **options)(torch.zeros(1, 2, height, width)).shape[2:]
     assert layer.output_size(height, width) == tuple(wanted)
+
+
+@pytest.mark.parametrize(
+    "layer, shape",
+    [
+        (SoftHebbLinear(6, 4, bias=True), (5, 6)),
+        (SoftHebbConv2d(4, 6, 3, padding=1, groups=2, bias=True), (2, 4, 5, 5)),
+        (SoftHebbConv2d(4, 6, 3, pre_triangle=True, competition="hard"), (2, 4, 5, 5)),
+        (SoftHebbBlock(4, preset("cifar10", 2).blocks[1]), (2, 4, 5, 5)),
+        (torch.nn.Sequential(SoftHebbConv2d(4, 6, 3), Triangle(0.7)), (2, 4, 5, 5)),
+    ],
+    ids=["linear", "groups", "pre_triangle", "block", "triangle"],
+)
+def test_nothing_waits_for_values(layer: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    """On meta tensors, which have none; so a GPU need not be waited for in any step."""
+    layer = layer.to("meta")
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    answer = learn(layer, torch.empty(shape, device="meta"))
+    optimizer.step()
+    assert all(p.grad is not None and p.grad.is_meta for p in layer.parameters())
+    assert layer.eval()(torch.empty(shape, device="meta")).shape == answer.shape
+
+
+def test_layers_are_made_on_the_meta_device() -> None:
+    assert SoftHebbLinear(6, 4, bias=True, device="meta").weight.is_meta
+    assert SoftHebbConv2d(4, 6, 3, device="meta").weight.is_meta

@@ -16,7 +16,7 @@ from plastorch.hebbian.optim import linear_decay, readout_rate
 def test_gradient_is_minus_the_scaled_delta() -> None:
     layer = SoftHebbConv2d(2, 4, 3, groups=2, bias=True, inverse_temperature=2.0).double()
     step = layer.learn(torch.randn(3, 2, 6, 6).double())
-    raw, prior = step.updates["weight"], step.updates["bias"]
+    raw, prior = step.updates["weight"].clone(), step.updates["bias"]
     set_gradients(layer, step)
     for group in (slice(0, 2), slice(2, 4)):
         rate = ((layer.radius()[group] - 1).abs() + 1e-10) ** 0.5

@@ -12,6 +12,7 @@ import plastorch
 from plastorch import SoftHebbConv2d, SoftHebbLinear, Triangle
 from plastorch.engine.errors import InputError
 from plastorch.learning import PlasticLayer, Step, learn, set_gradients
+from plastorch.learning.gradients import LOOK_EVERY, _lately_not_finite
 
 
 def mixed() -> nn.Sequential:
@@ -211,3 +212,11 @@ def test_no_warning(name: str, images: Tensor) -> None:
 
 def test_both_are_at_the_top() -> None:
     assert plastorch.learn is learn and plastorch.set_gradients is set_gradients
+
+
+def test_where_one_must_wait_to_see_updates_one_looks_now_and_then() -> None:
+    """An update that is not finite is found at the next look, and not at the one after it."""
+    layer = Oja(2)
+    answers = [number != 7 for number in range(2 * LOOK_EVERY)]
+    found = [_lately_not_finite([layer], torch.tensor(answer)) for answer in answers]
+    assert [number for number, bad in enumerate(found) if bad] == [LOOK_EVERY - 1]

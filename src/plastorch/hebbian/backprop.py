@@ -61,7 +61,7 @@ class BackpropTraining:
         self.augment = augment
         self.steps_per_epoch = -(-len(images) // batch_size)
         self.position, self.total, self.epochs = 0, self.steps_per_epoch * epochs, epochs
-        self.totals = torch.zeros(2, dtype=torch.float64)
+        self.totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         self._order: tuple[int, Tensor] | None = None
         self._start_like_torch()
         self.optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
@@ -100,7 +100,7 @@ class BackpropTraining:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores the result of :meth:`state_dict`."""
         state = dict(state)
-        self.totals = state.pop("totals")
+        self.totals = state.pop("totals").to(self.device)
         load_moments(self.optimizer, state)
 
     def _update(self, batch: Tensor) -> None:
@@ -120,7 +120,7 @@ class BackpropTraining:
         backward(loss, self.net.parameters(), len(rows) / len(batch))
         self.optimizer.step()
         correct = (logits.argmax(dim=1) == labels).sum()
-        figures = torch.stack([loss.detach() * len(labels), correct]).double().cpu()
+        figures = torch.stack([loss.detach() * len(labels), correct]).double()
         self.totals += sum_over_workers(figures.nan_to_num())  # the mean of an empty part is NaN
 
     def _start_like_torch(self) -> None:

@@ -81,24 +81,24 @@ class SoftHebbLayer(PlasticLayer):
         radius: Tensor = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())))
         return radius
 
-    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns changes (|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, raw / (t max
-        |raw|) of log-priors: paper B's norm-dependent rate, and the maximum of each group.
+    def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns -(|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, -raw / (t max |raw|) of
+        log-priors: paper B's norm-dependent rate, and the maximum of each group.
 
         Args:
-            updates: raw sums from :meth:`learn`.
+            updates: raw sums from :meth:`learn`; those of the weights change in place.
 
         Returns:
-            Changes at a learning rate of 1.
+            Changes at a learning rate of 1, their signs turned.
         """
         raw = updates["weight"]
         rate = norm_dependent_rate(self.radius(), self.rate_power)
         rate = rate.view(-1, *(1,) * (raw.dim() - 1))
-        changes = {"weight": raw * (rate / largest(raw, self.groups))}
+        gradients = {"weight": raw.mul_(rate / -largest(raw, self.groups))}
         if "bias" in updates:
             raw = updates["bias"]
-            changes["bias"] = raw / (self.inverse_temperature * largest(raw, self.groups))
-        return changes
+            gradients["bias"] = raw / (-self.inverse_temperature * largest(raw, self.groups))
+        return gradients
 
     def post(self, output: Tensor) -> Tensor:
         """Returns the signed activations y of an output, in its shape; they gate plasticity."""

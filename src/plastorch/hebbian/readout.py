@@ -169,7 +169,7 @@ class ReadoutTraining:
         order = torch.randperm(len(self.labels), generator=random)
         rate = readout_rate(self.learning_rate, self.position, self.total)
         self.optimizer.param_groups[0]["lr"] = rate
-        totals = torch.zeros(2, dtype=torch.float64)
+        totals = torch.zeros(2, dtype=torch.float64, device=self.labels.device)
         self._read_standardized()
         for rows in torch.split(order, self.batch_size):
             features = self.source(rows, random)
@@ -206,13 +206,13 @@ class ReadoutTraining:
         logits = self.readout(features)
         log_probability = F.log_softmax(logits, dim=1)
         error = log_probability.exp()
-        error[torch.arange(len(labels)), labels] -= 1
+        error.sub_(F.one_hot(labels, error.shape[1]))
         error /= count
         self.readout.weight.grad = sum_over_workers(error.T @ features)
         self.readout.bias.grad = sum_over_workers(error.sum(dim=0))
         self.optimizer.step()
         loss = F.nll_loss(log_probability, labels, reduction="sum")
-        return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double().cpu()
+        return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double()
 
     @torch.no_grad()
     def _read_standardized(self) -> None:

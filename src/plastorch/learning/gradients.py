@@ -16,6 +16,8 @@ from plastorch.engine.errors import InputError
 from plastorch.learning.layer import PlasticLayer, Step
 
 Steps = dict[PlasticLayer, Step]
+LOOK_EVERY = 100
+"""Number of steps on a GPU after which one waits to know whether all updates were finite."""
 
 
 def set_gradients(module: PlasticLayer, step: Step) -> None:
@@ -25,11 +27,12 @@ def set_gradients(module: PlasticLayer, step: Step) -> None:
 
     Args:
         module: plastic layer that made the step.
-        step: result of ``module.learn``.
+        step: result of ``module.learn``; its updates are used up.
 
     Raises:
         InputError: change that is not finite, as from NaN or infinite input; gradients and weights
-            stay as they were.
+            stay as they were. On a GPU, such a change counts as 0, and the error comes up to 100
+            steps later: until then nothing waits for the GPU.
 
     Example:
         >>> from plastorch import SoftHebbLinear
@@ -58,7 +61,7 @@ def learn(module: nn.Module, x: Tensor, state: Any = None) -> Any:
 
     Raises:
         InputError: no plastic layer, or a change that is not finite; gradients and weights then
-            stay as they were.
+            stay as they were (on a GPU, see :func:`set_gradients`).
 
     Example:
         >>> from plastorch import SoftHebbConv2d, Triangle
@@ -118,20 +121,35 @@ def _write(steps: Steps) -> None:
     totals: dict[PlasticLayer, dict[str, Tensor]] = {layer: {} for layer in steps}
     for (layer, name), total in zip(names, sums, strict=True):
         totals[layer][name] = total
-    changes = {layer: layer.normalized(updates) for layer, updates in totals.items()}
-    if not _finite([change for given in changes.values() for change in given.values()]):
+    gradients = {layer: layer.gradients(updates) for layer, updates in totals.items()}
+    finite = _finite([gradient for given in gradients.values() for gradient in given.values()])
+    if not finite if finite.is_cpu else _lately_not_finite(steps, finite):
         raise InputError(_why_not_finite(steps))
-    for layer, given in changes.items():
+    for layer, given in gradients.items():
         layer._unheard = None
-        for name, change in given.items():
+        for name, gradient in given.items():
+            if not finite.is_cpu:
+                gradient = gradient.where(finite.to(gradient.device), 0.0)
             parameter = layer.get_parameter(name)
-            parameter.grad = (-change).to(parameter.dtype)
+            parameter.grad = gradient.to(parameter.dtype)
 
 
-def _finite(changes: list[Tensor]) -> bool:
-    """Returns whether all sums, and so all values, are finite; waits once for a GPU."""
-    sums = [change.sum() for change in changes if not change.is_meta]
-    return not sums or bool(torch.stack([total.to(sums[0]) for total in sums]).isfinite().all())
+def _finite(gradients: list[Tensor]) -> Tensor:
+    """Returns whether all sums, and so all values, are finite: a tensor, for which nobody waits."""
+    sums = [gradient.sum() for gradient in gradients]
+    together = [total.to(sums[0]) for total in sums] or [torch.zeros(())]
+    return torch.stack(together).isfinite().all()
+
+
+def _lately_not_finite(layers: Iterable[PlasticLayer], finite: Tensor) -> bool:
+    """Returns whether an update since the last look was not finite; looks now and then."""
+    first = next(iter(layers))
+    first._finite = finite if first._finite is None else first._finite.to(finite.device) & finite
+    first._unseen += 1
+    if first._unseen < LOOK_EVERY or finite.is_meta:
+        return False
+    found, first._finite, first._unseen = not first._finite, None, 0
+    return found
 
 
 def _clear(layer: PlasticLayer) -> None:

@@ -25,7 +25,7 @@ class Step(NamedTuple):
 class PlasticLayer(nn.Module, ABC):
     """Layer that learns by a local rule: base class of all that :func:`plastorch.learn` trains.
 
-    A subclass defines :meth:`learn`, and :meth:`normalized` if its rule scales the summed updates.
+    A subclass defines :meth:`learn`, and :meth:`gradients` if its rule scales the summed updates.
     A layer in eval mode is frozen: it only answers. A layer that keeps answering in training mode
     and never learns warns once.
 
@@ -46,6 +46,8 @@ class PlasticLayer(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self._unheard: int | None = 0  # answers without learning; None: not counted
+        self._finite: Tensor | None = None  # whether updates were, since one last waited to know
+        self._unseen = 0  # number of these updates
         self.register_forward_pre_hook(_count_answers)
 
     @abstractmethod
@@ -60,16 +62,16 @@ class PlasticLayer(nn.Module, ABC):
             Output, next state and updates.
         """
 
-    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the changes at a learning rate of 1, from updates summed over all workers.
+    def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the gradients for an optimizer, from updates summed over all workers.
 
         Args:
-            updates: parameter name -> summed update; must not be changed in place.
+            updates: parameter name -> summed update; may be changed in place, which saves memory.
 
         Returns:
-            Parameter name -> change; by default the updates unchanged.
+            Parameter name -> change at a learning rate of 1, its sign turned; by default -update.
         """
-        return updates
+        return {name: -update for name, update in updates.items()}
 
 
 def _count_answers(layer: PlasticLayer, inputs: object) -> None:
