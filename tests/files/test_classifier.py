@@ -25,7 +25,7 @@ from plastorch.files.classifier import FileClassifier
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import decide
-from plastorch.spiking.patterns.train import probabilities, train
+from plastorch.spiking.patterns.training import probabilities, train
 
 SMALL: dict[str, Any] = {"hidden": 24, "neurons": 60, "epochs": 6, "batch_size": 32}
 

@@ -31,7 +31,7 @@ from plastorch.files.layout import lay_out, neuron_for
 from plastorch.files.predict import decided, described, probable
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
-from plastorch.spiking.patterns.train import train, update
+from plastorch.spiking.patterns.training import train, update
 
 Result = TypeVar("Result")
 
@@ -254,7 +254,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model._build(found.encoder, found.neuron, found.classes, found.seed)
         model.class_count_, model.n_features_in_ = found.class_count, found.features
         for name, weight in model.network_.named_parameters():
-            weight.data.copy_(torch.from_numpy(found.tensors[name]))
+            weight.data.copy_(torch.from_numpy(found.tensors[name].T))
         return model
 
     @property
@@ -287,7 +287,11 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self._encoder, self.keys_ = encoder, tuple(encoder.keys)
         self.network_ = PatternNetwork(
-            encoder.neurons, int(self.hidden), len(classes), neuron, generator(seed, 0)
+            encoder.neurons,
+            int(self.hidden),
+            len(classes),
+            neuron=neuron,
+            generator=generator(seed, 0),
         )
         self.classes_ = classes
         self.class_count_ = np.zeros(len(classes), np.int64)
@@ -326,7 +330,9 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _tensors(self) -> dict[str, NDArray[np.float32]]:
-        return {name: weight.detach().numpy() for name, weight in self.network_.named_parameters()}
+        """Returns the weights as model files hold them, a row per input."""
+        weights = self.network_.named_parameters()
+        return {name: np.ascontiguousarray(weight.detach().numpy().T) for name, weight in weights}
 
     def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any]:
         known: NDArray[Any] | None = getattr(self, "classes_", None)

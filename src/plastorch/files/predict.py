@@ -14,7 +14,7 @@ from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
 from plastorch.spiking.patterns.rule import Response, decide
-from plastorch.spiking.patterns.train import probabilities
+from plastorch.spiking.patterns.training import probabilities
 
 EXPLAINED = 4096
 """Number of different patterns explained at a time."""

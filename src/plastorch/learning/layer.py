@@ -14,7 +14,7 @@ UNHEARD_ANSWERS = 5
 class Step(NamedTuple):
     """Answer of a plastic layer to one mini-batch, and the update that follows from it."""
 
-    output: Tensor
+    output: Any
     """Output, as ``forward`` gives it."""
     state: Any
     """State to hand on within a sequence; None for layers without one."""

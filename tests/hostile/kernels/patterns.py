@@ -73,7 +73,7 @@ def constants(hostile: Hostile) -> Any:
     given = {"tau_membrane": 4e-3, "tau_synapse": 2e-3, "resistance": 2.5, "dt": 1e-3}
     more = {"target_times": (8e-3, 2e-2), "tau_trace": 5e-3, "slope": 1.5}
     neuron = PatternNeuron(**hostile.damaged(given | more))
-    return PatternNetwork(6, 8, 3, neuron)(_bins())
+    return PatternNetwork(6, 8, 3, neuron=neuron)(_bins())
 
 
 def _parts(sizes: tuple[int, ...] = (2, 1, 3), patterns: int = 20) -> Parts:
@@ -100,11 +100,15 @@ def _layer(inputs: int = 6, neurons: int = 7) -> PatternWinners:
     return PatternWinners(inputs, neurons)
 
 
+def _parameter(values: Tensor) -> torch.nn.Parameter:
+    return torch.nn.Parameter(values.detach(), requires_grad=False)
+
+
 def winners(hostile: Hostile) -> Any:
     layer = _layer()
-    for name, buffer in hostile.damaged(dict(layer.state_dict())).items():
-        setattr(layer, name, buffer.detach().contiguous())
-    call = layer if hostile.random.random() < 0.5 else layer.partial_fit
+    for name, part in hostile.damaged(dict(layer.state_dict())).items():
+        setattr(layer, name, _parameter(part.contiguous()))
+    call = hostile.random.choice([layer, layer.partial_fit, layer.learn])
     return call(hostile.damaged(_bins())), layer.weight, layer.theta
 
 
@@ -112,8 +116,8 @@ def winners_of_foreign_layers(hostile: Hostile) -> Any:
     layer = _layer()
     sizes = [hostile.random.choice([3, 6, 7, 60]) for _ in range(2)]
     states = (dict(each.state_dict()) for each in (layer, _layer(*sizes)))
-    for name, buffer in hostile.mixed(*states).items():
-        setattr(layer, name, buffer)
+    for name, part in hostile.mixed(*states).items():
+        setattr(layer, name, _parameter(part))
     return layer.partial_fit(_bins()), layer.weight, layer.theta
 
 
@@ -126,5 +130,5 @@ def winners_after_load_state_dict(hostile: Hostile) -> Any:
 def winners_constants(hostile: Hostile) -> Any:
     given = {"tau_membrane": 10e-3, "tau_synapse": 5e-3, "decision": 10e-3, "fall": 1e-4}
     more = {"dt": 1e-3, "learning_rate": 0.01, "homeostasis": 2.0}
-    layer = PatternWinners(6, 7, WinnerRule(**hostile.damaged(given | more)))
+    layer = PatternWinners(6, 7, rule=WinnerRule(**hostile.damaged(given | more)))
     return layer.partial_fit(_bins()), layer.weight, layer.theta

@@ -17,7 +17,8 @@ from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron, decide, res
 
 def network(inputs: int, hidden: int, classes: int, seed: int = 0, **constants: Any) -> Any:
     random = torch.Generator().manual_seed(seed)
-    return PatternNetwork(inputs, hidden, classes, PatternNeuron(**constants), random).double()
+    neuron = PatternNeuron(**constants)
+    return PatternNetwork(inputs, hidden, classes, neuron=neuron, generator=random).double()
 
 
 def patterns(count: int, inputs: int, steps: int, seed: int) -> Tensor:
@@ -33,7 +34,7 @@ def by_autograd(net: Any, bins: Tensor, winner: Tensor, runner_up: Tensor) -> Te
     for pattern, first, second in zip(bins, winner, runner_up, strict=True):
         gain = torch.ones(len(pattern), dtype=torch.float64, requires_grad=True)
         weights = net.weights()
-        weights = weights._replace(hidden=weights.hidden * gain[:, None])
+        weights = weights._replace(hidden=weights.hidden * gain)
         distance = respond(pattern[None], weights, net.neuron).distance[0]
         (gradient,) = torch.autograd.grad(distance[second] - distance[first], gain)
         gradients.append(gradient.masked_fill(pattern == NO_SPIKE, 0))
@@ -82,7 +83,7 @@ def test_inputs_that_decide_get_the_shares() -> None:
     """Inputs 0 and 1 each make the output neuron of a class fire; nothing comes of the third."""
     net = network(3, 2, 2)
     with torch.no_grad():
-        net.hidden_weight.copy_(torch.tensor([[6.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
+        net.hidden_weight.copy_(torch.tensor([[6.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
         net.output_weight.copy_(torch.tensor([[6.0, 0.0], [0.0, 6.0]]))
     found = attribute(net, torch.tensor([[9, 9, 9], [NO_SPIKE, 9, 9]], dtype=torch.uint8))
     assert found.winner.tolist() == [0, 1]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.spiking.patterns import network as network_module
-from plastorch.spiking.patterns import train as training
+from plastorch.spiking.patterns import training
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import (
     NO_SPIKE,
@@ -26,12 +26,14 @@ from plastorch.spiking.patterns.rule import (
     neuron_step,
     respond,
 )
-from plastorch.spiking.patterns.train import PARTIAL, answer, loss, partial, probabilities, train
+from plastorch.spiking.patterns.training import PARTIAL, answer, loss, partial, probabilities, train
 
 
 def network(inputs: int, hidden: int, classes: int, seed: int = 0, **constants: Any) -> Any:
     random = torch.Generator().manual_seed(seed)
-    net = PatternNetwork(inputs, hidden, classes, PatternNeuron(**constants), random).double()
+    net = PatternNetwork(
+        inputs, hidden, classes, neuron=PatternNeuron(**constants), generator=random
+    ).double()
     with torch.no_grad():
         for parameter in net.parameters():
             if parameter.dim() == 1:
@@ -67,8 +69,8 @@ def naive(bins: Any, weights: Weights, neuron: PatternNeuron) -> tuple[Any, int,
     for i, step in enumerate(bins):
         if step != NO_SPIKE:
             raster[step, i] = 1
-    hidden = layer(raster @ first + bias)
-    output = layer(hidden @ second + out_bias)
+    hidden = layer(raster @ first.T + bias)
+    output = layer(hidden @ second.T + out_bias)
     smooth = np.tril(np.exp(-(np.arange(steps)[:, None] - np.arange(steps)) * dt / 5e-3))
     wanted = np.zeros((len(out_bias), steps, len(out_bias)))
     for c in range(len(out_bias)):
@@ -148,6 +150,16 @@ def test_the_gradient_is_the_same_whichever_thread_ends_first(
     assert all(map(torch.equal, *map(gradients, orders)))
 
 
+def test_it_learns_on_a_device_that_nobody_waits_for() -> None:
+    net = PatternNetwork(6, 5, 3, device="meta")
+    found = net(torch.zeros(4, 6, dtype=torch.uint8, device="meta"))
+    loss(found, torch.zeros(4, dtype=torch.int64, device="meta"), 5).backward()
+    assert found.distance.shape == (4, 3)
+    shapes = {name: list(weight.shape) for name, weight in net.named_parameters()}
+    assert shapes["hidden_weight"] == [5, 6] and shapes["output_weight"] == [3, 5]
+    assert all(weight.grad is not None and weight.grad.is_meta for weight in net.parameters())
+
+
 def test_a_neuron_is_a_leaky_integrator_of_a_decaying_current() -> None:
     """One input spike: the difference of two exponentials, as long as nothing fires."""
     neuron = PatternNeuron(tau_membrane=8e-3, tau_synapse=3e-3)
@@ -178,12 +190,12 @@ def test_surrogate_gradient_is_largest_at_the_threshold() -> None:
 def test_target_itself_is_at_distance_zero() -> None:
     """An output neuron that is made to fire at the target times only."""
     neuron = PatternNeuron(tau_membrane=1e-6, tau_synapse=1e-6, resistance=1.0)
-    weights = Weights(*(torch.zeros(n) for n in ((3, 1), 1, (1, 2), 2)))
+    weights = Weights(*(torch.zeros(n) for n in ((1, 3), 1, (2, 1), 2)))
     bins = torch.tensor([[14, 17, 19]], dtype=torch.uint8)
     neuron = PatternNeuron(
         1e-6, 1e-6, 1.0, target_times=(14e-3, 17e-3, 19e-3), tau_trace=neuron.tau_trace
     )
-    weights = weights._replace(hidden=torch.full((3, 1), 1.5), output=torch.tensor([[1.5, 0.0]]))
+    weights = weights._replace(hidden=torch.full((1, 3), 1.5), output=torch.tensor([[1.5], [0.0]]))
     found = respond(bins, weights, neuron)
     assert found.output_spikes.item() == 3
     assert found.distance[0, 0].item() == pytest.approx(0, abs=1e-5)
@@ -214,7 +226,14 @@ def test_training_tells_classes_apart_by_timing_only() -> None:
     net = PatternNetwork(40, 30, 3, generator=torch.Generator().manual_seed(0))
     told: list[tuple[int, float]] = []
     bins, labels = groups(600, 2)
-    train(net, bins, labels, torch.Generator().manual_seed(0), 4, tell=lambda *at: told.append(at))
+    train(
+        net,
+        bins,
+        labels,
+        torch.Generator().manual_seed(0),
+        epochs=4,
+        tell=lambda *at: told.append(at),
+    )
     assert [epoch for epoch, _ in told] == [0, 1, 2, 3] and told[-1][1] > 0.95
     new, wanted = groups(300, 3)
     found = answer(net, new, batch=64)
@@ -251,7 +270,7 @@ def test_dropout_leaves_out_a_share_of_the_spikes_others_each_time(
     )
     bins, labels = groups(400, 2)
     net = PatternNetwork(40, 10, 3, generator=torch.Generator().manual_seed(0))
-    train(net, bins, labels, torch.Generator().manual_seed(0), 2, batch=400, dropout=0.25)
+    train(net, bins, labels, torch.Generator().manual_seed(0), epochs=2, batch=400, dropout=0.25)
     lost = [part == NO_SPIKE for part in shown]
     assert len(shown) == 2 and not torch.equal(*lost)
     for part, silent in zip(shown, lost, strict=True):
@@ -281,7 +300,15 @@ def test_weights_are_noisy_in_the_last_third_of_the_epochs_only(
     monkeypatch.setattr(training, "LARGEST_WEIGHT", 10.0)
     bins, labels = groups(100, 2)
     with torch.no_grad():
-        train(net, bins, labels, torch.Generator().manual_seed(0), 6, batch=50, weight_noise=0.1)
+        train(
+            net,
+            bins,
+            labels,
+            torch.Generator().manual_seed(0),
+            epochs=6,
+            batch=50,
+            weight_noise=0.1,
+        )
     assert len(seen) == 12 and all(size == [0, 0] for size in seen[:8])
     np.testing.assert_allclose(seen[8:], 0.1, rtol=0.3)
     assert seen[8] != seen[9]
@@ -296,7 +323,7 @@ def test_noisy_training_cuts_the_largest_weights() -> None:
         net = PatternNetwork(40, 30, 3, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             net.hidden_weight[0, 0] = 10 * net.hidden_weight.std()
-        train(net, bins, labels, torch.Generator().manual_seed(0), 6, weight_noise=noise)
+        train(net, bins, labels, torch.Generator().manual_seed(0), epochs=6, weight_noise=noise)
         weight = net.hidden_weight.detach()
         largest[noise] = float(weight.abs().max() / weight.std())
         assert (decide(answer(net, bins)) == labels).double().mean() > 0.95
@@ -346,10 +373,10 @@ def test_bad_patterns() -> None:
         net(torch.zeros(2, 3, dtype=torch.int64))
     with pytest.raises(InputError, match="bins hold 20; expected less than 20, or 255"):
         net(torch.tensor([[0, 20, 255]], dtype=torch.uint8))
-    net = PatternNetwork(3, 4, 2, PatternNeuron(resistance=1e300))
+    net = PatternNetwork(3, 4, 2, neuron=PatternNeuron(resistance=1e300))
     with pytest.raises(InputError, match="resistance is 1e"):
         net(torch.zeros(2, 3, dtype=torch.uint8))
-    with pytest.raises(InputError, match="hidden is 0"):
+    with pytest.raises(InputError, match="hidden_size is 0"):
         PatternNetwork(3, 0, 2)
 
 
@@ -377,7 +404,7 @@ def test_who_learns_from_partial_patterns_answers_them_better() -> None:
     right = []
     for keys in (None, halves):
         net = PatternNetwork(40, 20, 3, generator=torch.Generator().manual_seed(0))
-        train(net, bins, labels, torch.Generator().manual_seed(0), 20, key_of_neuron=keys)
+        train(net, bins, labels, torch.Generator().manual_seed(0), epochs=20, key_of_neuron=keys)
         whole, half = (decide(answer(net, shown)) == labels for shown in (bins, first_half))
         assert float(whole.double().mean()) > 0.99
         right.append(float(half.double().mean()))
@@ -387,10 +414,10 @@ def test_who_learns_from_partial_patterns_answers_them_better() -> None:
 @pytest.mark.parametrize(
     ("name", "weight", "words"),
     [
-        ("hidden_weight", torch.full((3, 4), math.nan), "hidden_weight holds NaN"),
+        ("hidden_weight", torch.full((4, 3), math.nan), "hidden_weight holds NaN"),
         ("hidden_bias", torch.zeros(1), r"hidden_bias is \[1\]; expected \[4\]"),
-        ("output_weight", torch.zeros(3, 2), r"output_weight is \[3, 2\]; expected \[4, "),
-        ("output_weight", torch.zeros(4, 2).double(), "output_weight is torch.float64"),
+        ("output_weight", torch.zeros(2, 3), r"output_weight is \[2, 3\]; expected \[.*, 4\]"),
+        ("output_weight", torch.zeros(2, 4).double(), "output_weight is torch.float64"),
         ("output_bias", torch.zeros(1), r"output_bias is \[1\]; expected \[2\]"),
     ],
 )

@@ -11,20 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import plastorch
 from plastorch.engine.errors import InputError
 from plastorch.spiking.patterns.rule import NO_SPIKE
-from plastorch.spiking.patterns.winners import PatternWinners, WinnersPhase
+from plastorch.spiking.patterns.winners import PatternWinners
 from plastorch.spiking.patterns.winners_readout import (
     class_probabilities,
     label_neurons,
     learn_orders,
 )
-from plastorch.spiking.patterns.winners_rule import (
-    WinnerRule,
-    answer,
-    integrate,
-    learn,
-)
+from plastorch.spiking.patterns.winners_rule import WinnerRule, answer, integrate
 
 RULES = {
     "default": {},
@@ -102,16 +98,40 @@ def naive(bins: Any, weight: Any, rule: WinnerRule) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_both_engines_do_what_a_naive_loop_does(name: str) -> None:
+def test_an_optimizer_and_the_compiled_loop_do_what_a_naive_loop_does(name: str) -> None:
     rule, bins = WinnerRule(**RULES[name]), patterns(60, 25)
-    layer = PatternWinners(25, 7, rule, random(0), dtype=torch.float64)
+    layer, compiled = (
+        PatternWinners(25, 7, rule=rule, generator=random(0), dtype=torch.float64) for _ in range(2)
+    )
     expected = naive(bins.numpy(), layer.weight.numpy(), rule)
-    state = [part.clone() for part in (layer.weight, layer.theta, layer.wins)]
-    stepped = [*learn(bins, *state, rule), *state]
-    compiled = [*layer.partial_fit(bins), layer.weight, layer.theta, layer.wins]
-    for one, two, three in zip(stepped, compiled, expected, strict=True):
-        np.testing.assert_allclose(one.numpy(), three, rtol=0, atol=1e-11)
-        np.testing.assert_allclose(two.numpy(), three, rtol=0, atol=1e-11)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    answers = []
+    for pattern in bins.split(1):
+        answers.append(plastorch.learn(layer, pattern))
+        optimizer.step()
+    stepped = [*map(torch.cat, zip(*answers, strict=True)), *layer.parameters()]
+    passed = [*compiled.partial_fit(bins), *compiled.parameters()]
+    for one, two, three in zip(stepped, passed, expected, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), three, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(two.detach().numpy(), three, rtol=0, atol=1e-11)
+
+
+def test_the_update_is_the_mean_over_the_patterns() -> None:
+    layer, bins = PatternWinners(25, 7, generator=random(0), dtype=torch.float64), patterns(9, 25)
+    layer.partial_fit(patterns(40, 25, seed=3))
+    step, alone = layer.learn(bins), [layer.learn(pattern) for pattern in bins.split(1)]
+    assert torch.equal(step.output.order, layer(bins).order)
+    for name, update in step.updates.items():
+        torch.testing.assert_close(update, torch.stack([s.updates[name] for s in alone]).mean(0))
+
+
+def test_it_learns_on_a_device_that_nobody_waits_for() -> None:
+    net = PatternWinners(6, 4, device="meta")
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    found = plastorch.learn(net, torch.zeros(5, 6, dtype=torch.uint8, device="meta"))
+    optimizer.step()
+    assert found.order.is_meta and found.order.shape == (5, 3)
+    assert net.weight.grad is not None and net.weight.grad.is_meta
 
 
 @settings(max_examples=30)
@@ -126,7 +146,7 @@ def test_kernels_answer_as_torch_does(
     inputs: int, neurons: int, count: int, steps: int, seed: int
 ) -> None:
     rule = WinnerRule(decision=steps * 1e-3, spikes=min(3, neurons))
-    layer = PatternWinners(inputs, neurons, rule, random(seed), dtype=torch.float64)
+    layer = PatternWinners(inputs, neurons, rule=rule, generator=random(seed), dtype=torch.float64)
     layer.partial_fit(patterns(20, inputs, seed))
     bins = patterns(count, inputs, seed + 5)
     answers = layer(bins)
@@ -164,7 +184,7 @@ def test_a_spikes_effect_is_one_on_average_and_grows_before_it_decays() -> None:
 
 def test_neurons_lack_half_the_squared_distance_to_the_pattern() -> None:
     rule = WinnerRule(dt=5e-3, tau_membrane=0.1, decision=5e-3, fall=1.0, spikes=6)
-    layer = PatternWinners(40, 6, rule, random(0), dtype=torch.float64)
+    layer = PatternWinners(40, 6, rule=rule, generator=random(0), dtype=torch.float64)
     bins = torch.randint(0, 2, (9, 40), dtype=torch.uint8, generator=random(1))
     found = layer(bins)
     distance = torch.cdist((bins < 1).double(), layer.weight).square() / 2
@@ -183,7 +203,9 @@ def test_of_equal_neurons_the_first_fires_first() -> None:
 
 def test_weights_are_means_of_what_was_learned() -> None:
     bins = patterns(300, 20)
-    layer = PatternWinners(20, 1, WinnerRule(learning_rate=1e-9, spikes=1), dtype=torch.float64)
+    layer = PatternWinners(
+        20, 1, rule=WinnerRule(learning_rate=1e-9, spikes=1), dtype=torch.float64
+    )
     before = layer.weight.clone()
     layer.partial_fit(bins)
     mean = (before + (bins < 10).double().sum(0)) / 301
@@ -193,7 +215,9 @@ def test_weights_are_means_of_what_was_learned() -> None:
 def test_weights_become_probabilities() -> None:
     chance = torch.rand(400, generator=random(0), dtype=torch.float64)
     fires = torch.rand(2000, 400, generator=random(1), dtype=torch.float64) < chance
-    layer = PatternWinners(400, 1, WinnerRule(spikes=1), random(2), dtype=torch.float64)
+    layer = PatternWinners(
+        400, 1, rule=WinnerRule(spikes=1), generator=random(2), dtype=torch.float64
+    )
     layer.partial_fit(torch.where(fires, 4, 14).byte())
     rate = layer.rule.learning_rate
     deviation = (chance * (1 - chance) * rate / (2 - rate)).sqrt()
@@ -273,28 +297,6 @@ def test_cost_counts_spikes_before_the_decision() -> None:
     assert [part.tolist() for part in cost] == [[2, 0], [3, 3], [10, 0]]
 
 
-def test_learning_in_pieces_goes_on_from_a_checkpoint() -> None:
-    bins = patterns(700, 30)
-    layers = [PatternWinners(30, 6, generator=random(0)) for _ in range(3)]
-    layers[0].fit(bins, random(1), epochs=3)
-    phase = WinnersPhase(layers[1], bins, random(1), epochs=3, piece=150)
-    assert phase.total == 15
-    for _ in range(8):
-        (record,) = phase.step()
-    assert record["step"] == 8 and record["milliseconds"] > 10
-    layers[2].load_state_dict(layers[1].state_dict())
-    other = WinnersPhase(layers[2], bins, random(99), epochs=3, piece=150)
-    other.position = phase.position
-    other.load_state_dict(phase.state_dict())
-    for each in (phase, other):
-        while each.position < each.total:
-            each.step()
-    for name, value in layers[0].state_dict().items():
-        assert torch.equal(value, layers[1].state_dict()[name])
-        assert torch.equal(value, layers[2].state_dict()[name])
-    assert int(layers[0].wins.sum()) == 2100
-
-
 def test_answering_changes_nothing_and_weights_stay_in_bounds() -> None:
     layer = PatternWinners(30, 6, generator=random(0))
     layer.partial_fit(patterns(500, 30))
@@ -302,7 +304,7 @@ def test_answering_changes_nothing_and_weights_stay_in_bounds() -> None:
     layer(patterns(50, 30))
     assert all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
     assert float(layer.weight.min()) >= 0 and float(layer.weight.max()) <= 1
-    assert not list(layer.parameters()) and repr(layer).startswith("PatternWinners(30, 6, Winner")
+    assert repr(layer).startswith("PatternWinners(30, 6, Winner")
     assert layer.partial_fit(patterns(0, 30)).order.shape == (0, 3)
 
 
@@ -372,12 +374,12 @@ def test_a_long_step_gives_a_warning() -> None:
 def test_bad_input() -> None:
     layer, bins = PatternWinners(5, 4), patterns(3, 5)
     for wrong in (bins[0], bins[:, :4], bins.long()):
-        for use in (layer, layer.partial_fit, layer.cost):
+        for use in (layer.forward, layer.partial_fit, layer.learn, layer.cost):
             with pytest.raises(InputError, match="bins have shape"):
                 use(wrong)
-    with pytest.raises(InputError, match="neurons is 2; expected 3 or more"):
+    with pytest.raises(InputError, match="out_features is 2; expected 3 or more"):
         PatternWinners(5, 2)
-    with pytest.raises(InputError, match="inputs is 0"):
+    with pytest.raises(InputError, match="in_features is 0"):
         PatternWinners(0, 4)
     with pytest.raises(InputError, match="epochs is 0"):
         layer.fit(bins, random(0), epochs=0)
@@ -386,7 +388,7 @@ def test_bad_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "buffer", "words"),
+    ("name", "values", "words"),
     [
         ("weight", torch.full((4, 5), math.nan), "weight holds NaN"),
         ("weight", torch.full((4, 5), 1.5), r"weight goes from 1\.5 to 1\.5; expected 0 to 1"),
@@ -394,21 +396,21 @@ def test_bad_input() -> None:
         ("weight", torch.zeros(2, 5), r"theta is \[4\]; expected \[2\]"),
         ("theta", torch.zeros(3), r"theta is \[3\]; expected \[4\]"),
         ("theta", torch.full((4,), math.inf), "theta holds inf"),
-        ("wins", torch.full((4,), -1), "wins goes from -1 to -1; expected 0 to"),
-        ("wins", torch.zeros(4, dtype=torch.int32), "wins is torch.int32"),
+        ("wins", torch.full((4,), -1.0), r"wins goes from -1\.0 to -1\.0; expected 0 or more"),
+        ("wins", torch.zeros(4).double(), "wins is torch.float64"),
     ],
 )
-def test_buffers_that_no_layer_learns(name: str, buffer: Tensor, words: str) -> None:
+def test_weights_that_no_layer_learns(name: str, values: Tensor, words: str) -> None:
     layer, bins = PatternWinners(5, 4), patterns(3, 5)
-    setattr(layer, name, buffer)
-    for use in (layer, layer.partial_fit):
+    setattr(layer, name, torch.nn.Parameter(values, requires_grad=False))
+    for use in (layer.forward, layer.partial_fit, layer.learn):
         with pytest.raises(InputError, match=words):
             use(bins)
 
 
 def test_constants_that_the_weights_type_does_not_have() -> None:
     for constant in ("homeostasis", "fall"):
-        layer = PatternWinners(5, 4, WinnerRule(**{constant: 1e300}))
+        layer = PatternWinners(5, 4, rule=WinnerRule(**{constant: 1e300}))
         with pytest.raises(InputError, match=f"{constant} is 1e"):
             layer(patterns(3, 5))
 

@@ -21,7 +21,7 @@ from plastorch.experiments.files.streams import FoldStream
 from plastorch.spiking.patterns.memristive import MemristiveNetwork
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, decide
-from plastorch.spiking.patterns.train import answer, train
+from plastorch.spiking.patterns.training import answer, train
 
 HOUR, DAY = 3600.0, 86400.0
 TIMES = (25.0, HOUR, DAY, 30 * DAY, 365 * DAY)
@@ -165,7 +165,7 @@ def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> Patter
         fold.train_bins[rows],
         torch.from_numpy(fold.train_labels)[rows],
         fold.random(FoldStream.TRAINING),
-        settings.epochs,
+        epochs=settings.epochs,
         dropout=way.dropout,
         weight_noise=settings.weight_noise,
         key_of_neuron=fold.key_of_neuron if way.partial else None,

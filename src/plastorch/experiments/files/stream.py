@@ -11,7 +11,7 @@ from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.streams import FoldStream
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, decide
-from plastorch.spiking.patterns.train import answer, probabilities
+from plastorch.spiking.patterns.training import answer, probabilities
 
 DELAY = 50.0
 """Mean delay of a key, milliseconds; it is distributed exponentially."""

@@ -37,7 +37,8 @@ def unsupervised(fold: Fold) -> list[Record]:
     rule = WinnerRule()
     rule = WinnerRule(spikes=min(rule.spikes, neurons))
     start = time.process_time()
-    layer = PatternWinners(fold.neurons, neurons, rule, fold.random(FoldStream.WINNER_WEIGHTS))
+    weights = fold.random(FoldStream.WINNER_WEIGHTS)
+    layer = PatternWinners(fold.neurons, neurons, rule=rule, generator=weights)
     layer.fit(patterns, fold.random(FoldStream.WINNER_TRAINING))
     known = layer(patterns).order
     fitted = time.process_time()

@@ -60,7 +60,7 @@ class MemristiveNetwork:
         self._network = network
         self._layers: dict[str, _Layer] = {}
         for name in LAYERS:
-            weight = getattr(network, name).detach()
+            weight = getattr(network, name).detach().mT  # a row of devices per input
             bound = float(weight.abs().max()) or 1.0
             synapses = PhaseChangeSynapses(-bound, bound, pairs)
             state = synapses.write(weight, 0.0, generator)
@@ -88,5 +88,5 @@ class MemristiveNetwork:
             weight = synapses.read(state, time, generator)
             if compensated and bool(weight.any()):
                 weight = weight * (total / weight.abs().sum())
-            getattr(network, name).copy_(weight)
+            getattr(network, name).copy_(weight.mT)
         return network

@@ -34,41 +34,55 @@ class PatternNetwork(nn.Module):
     response and its gradient; elsewhere torch does.
 
     Args:
-        inputs: number of inputs N.
-        hidden: number of hidden neurons H.
-        classes: number of classes C.
+        in_features: number of inputs N.
+        hidden_size: number of hidden neurons H.
+        out_features: number of classes C.
         neuron: constants of the neurons; the defaults if None.
-        generator: random generator for the initial weights; torch's own if None.
+        generator: random generator of the initial weights, on the CPU; torch's global one if None.
+        device: device of the parameters.
+        dtype: type of the parameters.
 
     Raises:
         InputError: if a size is not positive.
 
     Example:
-        >>> network = PatternNetwork(inputs=3, hidden=8, classes=2)
+        >>> network = PatternNetwork(in_features=3, hidden_size=8, out_features=2)
         >>> network(torch.tensor([[0, 7, 255]], dtype=torch.uint8)).distance.shape
         torch.Size([1, 2])
     """
 
     def __init__(
         self,
-        inputs: int,
-        hidden: int,
-        classes: int,
+        in_features: int,
+        hidden_size: int,
+        out_features: int,
+        *,
         neuron: PatternNeuron | None = None,
         generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive(inputs=inputs, hidden=hidden, classes=classes)
+        check_positive(in_features=in_features, hidden_size=hidden_size, out_features=out_features)
+        self.in_features, self.hidden_size, self.out_features = (
+            in_features,
+            hidden_size,
+            out_features,
+        )
         self.neuron = PatternNeuron() if neuron is None else neuron
 
-        def normal(rows: int, columns: int, deviation: float) -> nn.Parameter:
-            weight = torch.randn(rows, columns, generator=generator)
-            return nn.Parameter(weight * deviation / sqrt(rows))
+        def normal(inputs: int, neurons: int, deviation: float) -> nn.Parameter:
+            # In memory, the weights of an input are adjacent: its spike adds them up.
+            weight = torch.randn(inputs, neurons, generator=generator, dtype=dtype).to(device).mT
+            return nn.Parameter(weight * deviation / sqrt(inputs))
 
-        self.hidden_weight = normal(inputs, hidden, INITIAL_DRIVE)
-        self.hidden_bias = nn.Parameter(torch.zeros(hidden))
-        self.output_weight = normal(hidden, classes, INITIAL_ANSWER)
-        self.output_bias = nn.Parameter(torch.zeros(classes))
+        def zeros(neurons: int) -> nn.Parameter:
+            return nn.Parameter(torch.zeros(neurons, device=device, dtype=dtype))
+
+        self.hidden_weight = normal(in_features, hidden_size, INITIAL_DRIVE)
+        self.hidden_bias = zeros(hidden_size)
+        self.output_weight = normal(hidden_size, out_features, INITIAL_ANSWER)
+        self.output_bias = zeros(out_features)
 
     def weights(self) -> Weights:
         """Returns the weights as :func:`plastorch.spiking.patterns.rule.respond` takes them."""
@@ -81,7 +95,8 @@ class PatternNetwork(nn.Module):
             bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
 
         Raises:
-            InputError: if patterns have another size or type, or spikes after the last input step.
+            InputError: if patterns have another size or type, or, on a CPU, spikes after the last
+                input step, which are ignored elsewhere.
         """
         self.check(bins)
         if bins.device.type != "cpu":
@@ -91,13 +106,13 @@ class PatternNetwork(nn.Module):
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError if the network can't take the patterns; see :meth:`forward`."""
-        inputs = len(self.hidden_weight)
-        if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
+        if bins.dim() != 2 or bins.shape[1] != self.in_features or bins.dtype != torch.uint8:
             raise InputError(
                 f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
-                f"shape (B, {inputs})"
+                f"shape (B, {self.in_features})"
             )
-        self.check_steps(bins)
+        if bins.device.type == "cpu":
+            self.check_steps(bins)
 
     def check_steps(self, bins: Tensor) -> None:
         """Raises InputError if there are spikes after the last input step."""
@@ -110,8 +125,7 @@ class PatternNetwork(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        inputs, hidden = self.hidden_weight.shape
-        return f"{inputs}, {hidden}, {len(self.output_bias)}, {self.neuron}"
+        return f"{self.in_features}, {self.hidden_size}, {self.out_features}, {self.neuron}"
 
 
 class _Answer(torch.autograd.Function):
@@ -142,7 +156,8 @@ class _Answer(torch.autograd.Function):
 
         def run(begin: int, end: int) -> None:
             share = shares[begin] = [torch.zeros_like(weight) for weight in weights]
-            gradient_kernels.backward(*arguments, begin, end, memory, *wanted, arrays_of(share))
+            gradients = arrays_of(by_input(Weights(*share)))
+            gradient_kernels.backward(*arguments, begin, end, memory, *wanted, gradients)
 
         in_threads(run, len(bins), len(bins) * weights[0].numel() // WORK_PER_THREAD)
         ordered = [shares[begin] for begin in sorted(shares)]  # in whichever order threads ended
@@ -171,7 +186,7 @@ def compute(
     from plastorch.spiking.patterns import kernels
 
     check_weights(weights, bins.shape[1])
-    batch, (hidden, classes) = len(bins), weights.output.shape
+    batch, (classes, hidden) = len(bins), weights.output.shape
     new = weights.hidden.new_empty
     results = Response(new(batch, classes), new(batch, classes), new(batch), new(batch))
     sizes = [(batch if keep else 0, neuron.steps, k) for k in (hidden, classes, classes)]
@@ -192,18 +207,24 @@ def check_weights(
     """Raises InputError unless weights fit each other and the sizes given (None: any size)."""
     from plastorch.engine.numba_options import REAL, check_arrays  # importing numba takes a second
 
-    check_arrays(hidden_weight=(weights.hidden, (inputs, hidden), REAL))
-    hidden, real = weights.hidden.shape[1], weights.hidden.dtype
+    check_arrays(hidden_weight=(weights.hidden, (hidden, inputs), REAL))
+    hidden, real = len(weights.hidden), weights.hidden.dtype
     check_arrays(
         hidden_bias=(weights.hidden_bias, (hidden,), real),
-        output_weight=(weights.output, (hidden, classes), real),
-        output_bias=(weights.output_bias, weights.output.shape[1:], real),
+        output_weight=(weights.output, (classes, hidden), real),
+        output_bias=(weights.output_bias, weights.output.shape[:1], real),
     )
 
 
-def as_arrays(bins: Tensor, weights: Any, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
+def as_arrays(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
     """Returns patterns, weights and constants as the kernels take them."""
-    return bins.contiguous().numpy(), arrays_of(weights), constants_of(neuron, weights[0].dtype)
+    arrays = arrays_of(by_input(weights))
+    return bins.contiguous().numpy(), arrays, constants_of(neuron, weights.hidden.dtype)
+
+
+def by_input(weights: Weights) -> Weights:
+    """Returns weights as the kernels take them, a row per input."""
+    return weights._replace(hidden=weights.hidden.mT, output=weights.output.mT)
 
 
 def arrays_of(tensors: Any) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from plastorch.engine.threads import in_threads
 from plastorch.spiking.patterns.network import (
     PatternNetwork,
     arrays_of,
+    by_input,
     check_weights,
     constants_of,
 )
@@ -123,8 +124,8 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
     parts = parts._replace(codes=parts.codes[found.rows])
     _check(parts)
     width = sum(table.shape[1] for table in parts.tables)
-    if width != len(network.hidden_weight):
-        raise InputError(f"parts have {width} inputs; expected {len(network.hidden_weight)}")
+    if width != network.in_features:
+        raise InputError(f"parts have {width} inputs; expected {network.in_features}")
     for table in parts.tables:
         network.check_steps(torch.from_numpy(table))
     weights, count = network.weights(), len(found.rows)
@@ -139,7 +140,7 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Res
         sizes,
         parts.codes,
         np.minimum(kernels.departures(parts.codes), kernels.DEEPEST),
-        arrays_of(weights),
+        arrays_of(by_input(weights)),
         constants_of(network.neuron, weights.hidden.dtype),
     )
 

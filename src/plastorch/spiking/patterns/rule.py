@@ -113,11 +113,11 @@ class Weights(NamedTuple):
     """Weights and biases of a network."""
 
     hidden: Tensor
-    """Hidden weights [N, H]."""
+    """Hidden weights [H, N]."""
     hidden_bias: Tensor
     """Constant currents of the hidden neurons [H]."""
     output: Tensor
-    """Output weights [H, C]."""
+    """Output weights [C, H]."""
     output_bias: Tensor
     """Constant currents of the output neurons [C]."""
 
@@ -200,13 +200,13 @@ def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
         Distances to the classes' target patterns, highest potentials, and numbers of spikes.
 
     Example:
-        >>> weights = Weights(*(torch.zeros(size) for size in ((3, 4), 4, (4, 2), 2)))
+        >>> weights = Weights(*(torch.zeros(size) for size in ((4, 3), 4, (2, 4), 2)))
         >>> respond(torch.tensor([[0, 7, 255]], dtype=torch.uint8), weights, PatternNeuron())[0]
         tensor([[79.3200, 79.3200]])
     """
     batch = len(bins)
     hidden, output = (
-        NeuronState(*weight.new_zeros(3, batch, weight.shape[1]))
+        NeuronState(*weight.new_zeros(3, batch, len(weight)))
         for weight in (weights.hidden, weights.output)
     )
     target = neuron.target().to(weights.output)
@@ -216,9 +216,11 @@ def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
     hidden_spikes, output_spikes = trace.new_zeros(2, batch)
     for step in range(neuron.steps):
         fires = (bins == step).to(weights.hidden) if step < neuron.input_steps else None
-        drive = weights.hidden_bias if fires is None else fires @ weights.hidden + weights[1]
+        drive = weights.hidden_bias if fires is None else fires @ weights.hidden.mT + weights[1]
         spikes, hidden = neuron_step(drive.expand_as(hidden.membrane), hidden, neuron)
-        answer, output = neuron_step(spikes @ weights.output + weights.output_bias, output, neuron)
+        answer, output = neuron_step(
+            spikes @ weights.output.mT + weights.output_bias, output, neuron
+        )
         trace = neuron.decay(neuron.tau_trace) * trace + answer
         common = common + (trace**2).sum(1, keepdim=True)
         own = own + trace * target[step]

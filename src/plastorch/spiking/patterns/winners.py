@@ -1,25 +1,27 @@
 """The layer of :mod:`plastorch.spiking.patterns.winners_rule` as a module, and its training."""
 
+from math import inf
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.distributed import workers
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.engine.run import Record
 from plastorch.engine.threads import in_threads
+from plastorch.learning import PlasticLayer, Step
 from plastorch.spiking.patterns.winners_rule import (
     INHIBITION,
     WinnerRule,
     Winners,
     answer,
-    learn,
+    changes,
 )
 
 WORK_PER_THREAD = 1 << 20
 """Work that is worth a thread: number of patterns times number of weights."""
-MOST_WINS = 2**62
-"""Largest number of wins of a neuron, far from the largest int64."""
+PIECE = 8192
+"""Largest number of patterns that are learned at once."""
 
 
 class Cost(NamedTuple):
@@ -33,57 +35,57 @@ class Cost(NamedTuple):
     """Synaptic operations: input spikes times neurons [B]."""
 
 
-class PatternWinners(nn.Module):
+class PatternWinners(PlasticLayer):
     """Neurons that compete for patterns of one spike per input and learn them without labels.
 
-    Equations are in :mod:`plastorch.spiking.patterns.winners_rule`. What is learned is in buffers;
-    no other state is kept between patterns. CPUs run compiled loops, other devices torch.
+    Equations are in :mod:`plastorch.spiking.patterns.winners_rule`. No state is kept between
+    patterns. CPUs run compiled loops, other devices torch.
 
     Args:
-        inputs: number of inputs N.
-        neurons: number of neurons K.
+        in_features: number of inputs N.
+        out_features: number of neurons K.
         rule: constants of the rule; the defaults if None.
-        generator: random generator for the initial weights, uniform in [0, 1].
-        device: device of the weights.
-        dtype: data type of the weights.
+        generator: random generator of the initial weights, uniform in [0, 1].
+        device: device of the parameters.
+        dtype: type of the parameters.
+
+    Attributes:
+        weight: weights [K, N].
+        theta: thresholds [K].
+        wins: number of patterns that each neuron has learned [K].
 
     Raises:
         InputError: if a size is not positive, or there are fewer neurons than output spikes.
 
     Example:
         >>> random = torch.Generator().manual_seed(0)
-        >>> layer = PatternWinners(inputs=4, neurons=3, generator=random)
+        >>> layer = PatternWinners(in_features=4, out_features=3, generator=random)
         >>> bins = torch.tensor([[0, 2, 17, 18], [17, 18, 1, 0]], dtype=torch.uint8)
         >>> layer.fit(bins.repeat(50, 1), random)
         >>> layer(bins).order[:, 0]
         tensor([0, 1])
     """
 
-    weight: Tensor
-    """Weights [K, N]."""
-    theta: Tensor
-    """Thresholds [K]."""
-    wins: Tensor
-    """Number of patterns that each neuron has learned, int64 [K]."""
-
     def __init__(
         self,
-        inputs: int,
-        neurons: int,
+        in_features: int,
+        out_features: int,
+        *,
         rule: WinnerRule | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive(inputs=inputs, neurons=neurons)
+        check_positive(in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
         self.rule = WinnerRule() if rule is None else rule
-        self._check_neurons(neurons)
-        weight = torch.rand(neurons, inputs, generator=generator, dtype=dtype).to(device)
-        theta = torch.zeros_like(weight[:, 0])
-        self.register_buffer("weight", weight)
-        self.register_buffer("theta", theta)
-        self.register_buffer("wins", theta.long())
+        self._check_neurons(out_features)
+        weight = torch.empty(out_features, in_features, device=device, dtype=dtype)
+        weight.uniform_(generator=generator)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.theta = nn.Parameter(torch.zeros_like(weight[:, 0]), requires_grad=False)
+        self.wins = nn.Parameter(torch.zeros_like(weight[:, 0]), requires_grad=False)
 
     def forward(self, bins: Tensor) -> Winners:
         """Answers patterns without learning.
@@ -98,21 +100,37 @@ class PatternWinners(nn.Module):
             InputError: if patterns have another size or type, or weights are out of range.
         """
         self.check(bins)
-        if self.weight.device.type == "cpu":
-            from plastorch.spiking.patterns.winners_kernels import respond
+        return self._answer(bins)
 
-            arguments, results = self._arrays(), self._results(bins)
-            patterns = bins.contiguous().numpy()
-            in_threads(
-                lambda begin, end: respond(patterns, begin, end, *arguments, results),
-                len(bins),
-                len(bins) * self.weight.numel() // WORK_PER_THREAD,
-            )
-            return self._winners(results)
-        return answer(bins, self.weight, self.theta, self.rule)
+    @torch.no_grad()
+    def learn(self, x: Tensor, state: None = None) -> Step:
+        """Returns answers and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
 
+        The update is the mean of the changes that the patterns would make, each by itself.
+
+        Args:
+            x: patterns as in :meth:`forward`.
+            state: None; the layer has no state.
+
+        Returns:
+            Answers and updates.
+
+        Raises:
+            InputError: if patterns have another size or type, or weights are out of range.
+        """
+        self.check(x)
+        found = self._answer(x)
+        names = ("weight", "theta", "wins")
+        parts = changes(x, found.order[:, 0], self.weight, self.wins, self.rule)
+        return Step(found, None, dict(zip(names, parts, strict=True)))
+
+    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the mean change over all workers, from the sum of theirs."""
+        return {name: update / workers() for name, update in updates.items()}
+
+    @torch.no_grad()
     def partial_fit(self, bins: Tensor) -> Winners:
-        """Learns patterns once each, in the order given.
+        """Learns patterns once each, in the order given, as if an optimizer stepped after each.
 
         Args:
             bins: patterns as in :meth:`forward`.
@@ -124,8 +142,7 @@ class PatternWinners(nn.Module):
             InputError: if patterns have another size or type, or weights are out of range.
         """
         self.check(bins)
-        if len(bins) == 0:
-            return self.forward(bins)
+        self._unheard = None  # it has learned
         if self.weight.device.type == "cpu":
             from plastorch.spiking.patterns import winners_kernels
 
@@ -133,7 +150,13 @@ class PatternWinners(nn.Module):
             winners_kernels.learn(bins.contiguous().numpy(), arrays, constants, results)
             self.weight.copy_(torch.from_numpy(arrays.weight).T)
             return self._winners(results)
-        return learn(bins, self.weight, self.theta, self.wins, self.rule)
+        answers = []
+        for pattern in torch.split(bins, 1):
+            step = self.learn(pattern)
+            answers.append(step.output)
+            for name, update in step.updates.items():
+                self.get_parameter(name).add_(update)
+        return Winners(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
 
     def fit(self, bins: Tensor, generator: torch.Generator, epochs: int = 4) -> None:
         """Learns patterns in random order, several times; what was learned before is kept.
@@ -146,9 +169,10 @@ class PatternWinners(nn.Module):
         Raises:
             InputError: if there are no patterns or epochs, or patterns have another size or type.
         """
-        phase = WinnersPhase(self, bins, generator, epochs)
-        while phase.position < phase.total:
-            phase.step()
+        check_positive(epochs=epochs, patterns=len(bins))
+        for _ in range(epochs):
+            for rows in torch.split(torch.randperm(len(bins), generator=generator), PIECE):
+                self.partial_fit(bins[rows])
 
     def cost(self, bins: Tensor) -> Cost:
         """Returns the cost of answering patterns, which are as in :meth:`forward`."""
@@ -158,26 +182,38 @@ class PatternWinners(nn.Module):
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError if the layer can't take the patterns; see :meth:`forward`."""
-        inputs = self.weight.shape[-1]
-        if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
+        if bins.dim() != 2 or bins.shape[1] != self.in_features or bins.dtype != torch.uint8:
             raise InputError(
                 f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
-                f"shape (B, {inputs})"
+                f"shape (B, {self.in_features})"
             )
 
     def extra_repr(self) -> str:
-        neurons, inputs = self.weight.shape
-        return f"{inputs}, {neurons}, {self.rule}"
+        return f"{self.in_features}, {self.out_features}, {self.rule}"
+
+    def _answer(self, bins: Tensor) -> Winners:
+        if self.weight.device.type != "cpu":
+            return answer(bins, self.weight, self.theta, self.rule)
+        from plastorch.spiking.patterns.winners_kernels import respond
+
+        arguments, results = self._arrays(), self._results(bins)
+        patterns = bins.contiguous().numpy()
+        in_threads(
+            lambda begin, end: respond(patterns, begin, end, *arguments, results),
+            len(bins),
+            len(bins) * self.weight.numel() // WORK_PER_THREAD,
+        )
+        return self._winners(results)
 
     def _check_neurons(self, neurons: int) -> None:
         if neurons < self.rule.spikes:
-            raise InputError(f"neurons is {neurons}; expected {self.rule.spikes} or more")
+            raise InputError(f"out_features is {neurons}; expected {self.rule.spikes} or more")
 
     def _arrays(self) -> tuple[Any, Any]:
         """Returns state and constants for the kernels; all but weights share the layer's memory.
 
         Raises:
-            InputError: if buffers don't fit each other or the rule, or hold impossible values.
+            InputError: if parameters don't fit each other or the rule, or hold impossible values.
         """
         from plastorch.engine.numba_options import REAL, check_arrays, check_constants
         from plastorch.spiking.patterns.winners_kernels import Arrays, Constants
@@ -185,13 +221,13 @@ class PatternWinners(nn.Module):
         check_arrays(weight=(self.weight, (None, None), REAL, 0, 1))
         neurons, real = len(self.weight), self.weight.dtype
         check_arrays(
-            theta=(self.theta, (neurons,), real),
-            wins=(self.wins, (neurons,), torch.int64, 0, MOST_WINS),
+            theta=(self.theta, (neurons,), real), wins=(self.wins, (neurons,), real, 0, inf)
         )
         self._check_neurons(neurons)
-        half_norm = self.weight.square().sum(1) / 2
-        weight = self.weight.T.clone(memory_format=torch.contiguous_format)
-        state = (weight, half_norm, self.theta, self.wins)
+        weight = self.weight.detach()
+        half_norm = weight.square().sum(1) / 2
+        weight = weight.T.clone(memory_format=torch.contiguous_format)
+        state = (weight, half_norm, self.theta.detach(), self.wins.detach())
         number = weight.numpy().dtype.type
         constants = (INHIBITION, self.rule.learning_rate, self.rule.homeostasis)
         check_constants(real, homeostasis=self.rule.homeostasis, fall=self.rule.fall)
@@ -203,63 +239,10 @@ class PatternWinners(nn.Module):
         """Allocates the results for patterns."""
         from plastorch.spiking.patterns.winners_kernels import Results
 
-        order = self.wins.new_empty(len(bins), self.rule.spikes)
-        return Results(order.numpy(), self.theta.new_empty(order.shape).numpy())
+        shape = len(bins), self.rule.spikes
+        order = torch.empty(shape, dtype=torch.int64)
+        return Results(order.numpy(), self.weight.new_empty(shape).numpy())
 
     def _winners(self, results: Any) -> Winners:
         order, lack = (torch.from_numpy(array) for array in results)
         return Winners(order, self.rule.decision + self.rule.fall * lack.clamp(min=0))
-
-
-class WinnersPhase:
-    """Training phase in pieces, which can resume from a checkpoint; see ``engine/loop.py``.
-
-    Args:
-        layer: layer to train.
-        bins: patterns [B, N].
-        generator: random generator for their order.
-        epochs: number of passes.
-        piece: number of patterns per step.
-        name: name of the phase.
-
-    Raises:
-        InputError: if there are no patterns or epochs, or patterns have another size or type.
-    """
-
-    def __init__(
-        self,
-        layer: PatternWinners,
-        bins: Tensor,
-        generator: torch.Generator,
-        epochs: int = 4,
-        piece: int = 8192,
-        name: str = "winners",
-    ) -> None:
-        layer.check(bins)
-        check_positive(epochs=epochs, piece=piece, patterns=len(bins))
-        self.layer, self.bins, self.generator, self.piece = layer, bins, generator, piece
-        self.pieces = -(-len(bins) // piece)
-        self.name, self.position, self.total = name, 0, epochs * self.pieces
-        self._before = generator.get_state()
-
-    def step(self) -> list[Record]:
-        """Learns the next patterns of the epoch; records the mean time at which winners fired."""
-        number = self.position % self.pieces
-        self.generator.set_state(self._before)
-        order = torch.randperm(len(self.bins), generator=self.generator)
-        found = self.layer.partial_fit(
-            self.bins[order[number * self.piece : (number + 1) * self.piece]]
-        )
-        self.position += 1
-        if number == self.pieces - 1:
-            self._before = self.generator.get_state()
-        milliseconds = 1e3 * float(found.time[:, 0].mean())
-        return [{"phase": self.name, "step": self.position, "milliseconds": milliseconds}]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns the generator's state before the epoch."""
-        return {"generator": self._before}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Loads what :meth:`state_dict` returned."""
-        self._before = state["generator"].cpu()

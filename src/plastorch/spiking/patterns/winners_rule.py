@@ -187,36 +187,30 @@ def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Win
     return compete(lack, rule)
 
 
-def learn(bins: Tensor, weight: Tensor, theta: Tensor, wins: Tensor, rule: WinnerRule) -> Winners:
-    """Learns patterns in place, one after the other.
+def changes(
+    bins: Tensor, winner: Tensor, weight: Tensor, wins: Tensor, rule: WinnerRule
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the changes of weights [K, N], thresholds [K] and wins [K] that patterns make, each
+    by itself; their mean over the patterns.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
+        winner: neuron that fires first for each pattern [B].
         weight: weights [K, N].
-        theta: thresholds [K].
-        wins: number of patterns that each neuron has learned, int64 [K].
+        wins: number of patterns that each neuron has learned [K].
         rule: constants of the rule.
 
-    Returns:
-        Answer to each pattern, before it was learned.
-
     Example:
-        >>> weight, theta = torch.tensor([[0.9, 0.2], [0.1, 0.9]]), torch.zeros(2)
-        >>> bins = torch.tensor([[15, 3]], dtype=torch.uint8)
-        >>> found = learn(bins, weight, theta, torch.zeros(2).long(), WinnerRule(spikes=1))
-        >>> found.order, weight[1]
-        (tensor([[1]]), tensor([0.0500, 0.9500]))
+        >>> weight, bins = torch.tensor([[0.9, 0.2], [0.1, 0.9]]), torch.tensor([[15, 3]]).byte()
+        >>> change, _, _ = changes(bins, torch.tensor([1]), weight, torch.zeros(2), WinnerRule())
+        >>> weight + change
+        tensor([[0.9000, 0.2000],
+                [0.0500, 0.9500]])
     """
-    found = []
-    for pattern in bins:
-        winners = answer(pattern[None], weight, theta, rule)
-        first = winners.order[0, :1]
-        wins[first] += 1
-        rate = (1 / (wins[first] + 1).to(weight)).clamp(min=rule.learning_rate)
-        error = (pattern < rule.steps).to(weight) - weight[first]
-        rise = rule.homeostasis * rate * error.square().sum(-1).square() / error.shape[-1]
-        theta -= rise / len(theta)
-        theta[first] += rise
-        weight[first] += rate.unsqueeze(-1) * error
-        found.append(winners)
-    return Winners(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    rate = (1 / (wins[winner] + 2)).clamp(min=rule.learning_rate)
+    error = (bins < rule.steps).to(weight) - weight[winner]
+    rise = rule.homeostasis * rate * error.square().sum(1).square() / error.shape[1]
+    of_weight = torch.zeros_like(weight).index_add_(0, winner, rate.unsqueeze(1) * error)
+    of_theta = torch.zeros_like(wins).index_add_(0, winner, rise) - rise.sum() / len(wins)
+    of_wins = torch.zeros_like(wins).index_add_(0, winner, torch.ones_like(rise))
+    return of_weight / len(bins), of_theta / len(bins), of_wins / len(bins)

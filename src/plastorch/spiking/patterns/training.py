@@ -61,6 +61,7 @@ def train(
     bins: Tensor,
     labels: Tensor,
     generator: torch.Generator,
+    *,
     epochs: int = 15,
     learning_rate: float = 1e-2,
     batch: int = 128,
@@ -103,23 +104,8 @@ def train(
         [0, 1]
     """
     check_positive(epochs=epochs, learning_rate=learning_rate, batch=batch)
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout is {dropout}; expected 0 to less than 1")
-    if not 0 <= weight_noise < inf:
-        raise InputError(f"weight_noise is {weight_noise}; expected 0 or more")
-    classes = len(network.output_bias)
-    if len(bins) == 0 or len(bins) != len(labels):
-        raise InputError(f"bins are {len(bins)} and labels {len(labels)}; expected one label each")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise InputError(
-            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
-            f"{classes - 1}"
-        )
-    if key_of_neuron is not None and key_of_neuron.shape != bins.shape[1:]:
-        raise InputError(
-            f"key_of_neuron has shape {tuple(key_of_neuron.shape)}; expected one key for each of "
-            f"{bins.shape[1]} input neurons"
-        )
+    _check_shares(dropout, weight_noise)
+    _check_patterns(network, bins, labels, key_of_neuron)
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)
     total = epochs * ceil(len(bins) / batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
@@ -137,6 +123,30 @@ def train(
             schedule.step()
         if tell is not None:
             tell(epoch, right / len(bins))
+
+
+def _check_shares(dropout: float, weight_noise: float) -> None:
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout is {dropout}; expected 0 to less than 1")
+    if not 0 <= weight_noise < inf:
+        raise InputError(f"weight_noise is {weight_noise}; expected 0 or more")
+
+
+def _check_patterns(
+    network: PatternNetwork, bins: Tensor, labels: Tensor, key_of_neuron: Tensor | None
+) -> None:
+    if len(bins) == 0 or len(bins) != len(labels):
+        raise InputError(f"bins are {len(bins)} and labels {len(labels)}; expected one label each")
+    low, high = int(labels.min()), int(labels.max())
+    if not 0 <= low <= high < network.out_features:
+        raise InputError(
+            f"labels go from {low} to {high}; expected 0 to {network.out_features - 1}"
+        )
+    if key_of_neuron is not None and key_of_neuron.shape != bins.shape[1:]:
+        raise InputError(
+            f"key_of_neuron has shape {tuple(key_of_neuron.shape)}; expected one key for each of "
+            f"{bins.shape[1]} input neurons"
+        )
 
 
 def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> Tensor:
@@ -169,7 +179,7 @@ def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) ->
     added = []
     with torch.no_grad():
         for weight in weights:
-            drawn = torch.randn(weight.shape, generator=generator).to(weight)
+            drawn = torch.randn(weight.mT.shape, generator=generator).mT.to(weight)
             added.append(noise * weight.abs().max() * drawn)
             weight.add_(added[-1])
     yield
@@ -204,7 +214,7 @@ def update(
     response = network(bins)
     wanted = labels.to(response.distance.device)
     optimizer.zero_grad()
-    loss(response, wanted, len(network.hidden_bias)).backward()  # type: ignore[no-untyped-call]
+    loss(response, wanted, network.hidden_size).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
     optimizer.step()
     return int((decide(response) == wanted).sum())
