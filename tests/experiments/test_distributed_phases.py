@@ -8,8 +8,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from plastorch.data.tasks.retrieval import SYMBOLS, one_hot, retrieval_sets
-from plastorch.engine.device import generator
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import run_phase
 from plastorch.rank.model import RankCoder
 from plastorch.rank.train import Batch, RankTraining, Training
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining
@@ -19,9 +20,7 @@ from plastorch.stp.train import AnswerNet, AnswerTraining
 
 
 def finished(net: torch.nn.Module, phase: Any) -> tuple[torch.Tensor, list[Record]]:
-    records: list[Record] = []
-    while phase.position < phase.total:
-        records += phase.step()
+    records = run_phase(phase)
     return torch.cat([p.detach().flatten() for p in net.parameters()]), records
 
 
@@ -30,14 +29,32 @@ def retrieval() -> Any:
     train, validation = ((part.sequences, part.answers) for part in sets)
     torch.manual_seed(0)
     net = AnswerNet(STPN(SYMBOLS, 8), 8, SYMBOLS)
-    return finished(net, AnswerTraining("stpn", net, one_hot, train, validation, 2, 16, 0.01))
+    phase = AnswerTraining(
+        "stpn",
+        net,
+        encode=one_hot,
+        train=train,
+        validation=validation,
+        epochs=2,
+        batch_size=16,
+        learning_rate=0.01,
+    )
+    return finished(net, phase)
 
 
 def maze(faithful: bool) -> Any:
     torch.manual_seed(0)
     net = ActorCritic(STPN(OBSERVATION, 8), 8)
     phase = ActorCriticTraining(
-        "stpn", net, Maze(7, steps=10), 6, 4, (0,), 0.01, warm_up=1, faithful=faithful
+        "stpn",
+        net,
+        Maze(7, steps=10),
+        agents=6,
+        iterations=4,
+        path=(0,),
+        learning_rate=0.01,
+        warm_up=1,
+        faithful=faithful,
     )
     return finished(net, phase)
 
@@ -48,7 +65,7 @@ def rank() -> Any:
     coder = RankCoder(torch.nn.GRU(3, 8, batch_first=True), torch.nn.Linear(8, 2), 0.6)
 
     def batch(number: int) -> Batch:
-        random = generator(number)
+        random = stream(number)
         x, labels = torch.randn(6, 9, 3, generator=random), torch.arange(6) % 2
         return Batch(x, labels, torch.randint(1, 10, (6,), generator=random))
 

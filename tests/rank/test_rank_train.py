@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import run_phase
 from plastorch.rank import Batch, RankCoder, RankTraining, Training
-from plastorch.rank.train import Mode, batch_rows, losses
+from plastorch.rank.train import Mode, losses
 
 
 def coder(classes: int = 3, seed: int = 0, **settings: Any) -> RankCoder:
@@ -23,7 +24,7 @@ def coder(classes: int = 3, seed: int = 0, **settings: Any) -> RankCoder:
 
 
 def batch(number: int, classes: int = 3, lengths: bool = False) -> Batch:
-    random = generator(7, number)
+    random = stream(7, number)
     x = torch.randn(9, 5, 4, generator=random)
     labels = torch.randint(0, classes, (5,), generator=random)
     ends = torch.randint(1, 10, (5,), generator=random) if lengths else None
@@ -32,7 +33,7 @@ def batch(number: int, classes: int = 3, lengths: bool = False) -> Batch:
 
 def phase(model: RankCoder, **settings: Any) -> RankTraining:
     chosen: dict[str, Any] = {"batches": 7, "every": 3, "learning_rate": 0.01} | settings
-    return RankTraining("gru", model, batch, Training(**chosen), (3,))
+    return RankTraining("gru", model, batch, Training(**chosen), path=(3,))
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
@@ -72,13 +73,13 @@ def test_a_step_is_adam_on_batches_in_order_and_logs_means() -> None:
     learner, twin = coder(), coder()
     learning = phase(learner, max_norm=0.1, cosine=True)
     optimizer = torch.optim.Adam(twin.parameters())
-    found = [learning.step()[0] for _ in range(learning.total)]
+    found = run_phase(learning)
     assert [record["batch"] for record in found] == [3, 6, 7] and learning.position == 3
     totals: list[tuple[float, Tensor, Any]] = []
     for number in range(7):
         for group in optimizer.param_groups:
             group["lr"] = 0.005 * (1 + torch.cos(torch.tensor(torch.pi * number / 7)).item())
-        torch.manual_seed(generator(3, number).initial_seed())
+        torch.manual_seed(stream(3, number).initial_seed())
         sequences = batch(number)
         loss, decision = twin.loss(*sequences)
         optimizer.zero_grad()
@@ -116,8 +117,7 @@ def by_loss(record: Record) -> float:
 def test_going_on_from_a_state_gives_the_same_bits(best: Any) -> None:
     whole = phase(coder())
     whole.score = best
-    for _ in range(3):
-        whole.step()
+    run_phase(whole)
     first = phase(coder())
     first.score = best
     first.step()
@@ -150,8 +150,7 @@ def test_the_best_weights_of_the_last_records_come_back() -> None:
         validate=validate,
         score=lambda record: float(record["validation_accuracy"]),
     )
-    for _ in range(5):
-        learning.step()
+    run_phase(learning)
     for one, other in zip(model.parameters(), seen[2], strict=True):  # the first of the best
         assert torch.equal(one, other)
 
@@ -165,25 +164,17 @@ def test_frozen_parameters_stay() -> None:
         assert torch.equal(one, other)
 
 
-def test_epochs_go_through_all_samples_in_orders_of_their_own() -> None:
-    rows = [batch_rows(number, 23, 5, (1,)) for number in range(8)]
-    epochs = torch.cat(rows[:4]), torch.cat(rows[4:])
-    assert all(len(epoch.unique()) == 20 for epoch in epochs)  # type: ignore[no-untyped-call]
-    assert not torch.equal(*epochs)
-    assert torch.equal(rows[5], batch_rows(5, 23, 5, (1,)))
-
-
 def test_it_learns_to_answer_early() -> None:
     """The class shows at the first step; untrained, it waits to the end."""
 
     def shown(number: int) -> Batch:
-        labels = torch.randint(0, 2, (32,), generator=generator(0, number))
+        labels = torch.randint(0, 2, (32,), generator=stream(0, number))
         return Batch(F.one_hot(labels, 2).float().expand(10, 32, 2), labels)
 
     torch.manual_seed(0)
     model = RankCoder(nn.LSTM(2, 8), nn.Linear(8, 1), threshold=0.9)
     learning = RankTraining("lstm", model, shown, Training(120, every=40, learning_rate=0.05))
-    first, _, last = (learning.step()[0] for _ in range(3))
+    first, _, last = run_phase(learning)
     assert float(first["mean_step"]) > float(last["mean_step"])
     assert float(last["mean_step"]) < 1 and last["train_accuracy"] == 1.0
     assert float(last["computed_steps"]) < 4
@@ -226,8 +217,3 @@ def test_training_that_diverges_says_so() -> None:
     with pytest.raises(InputError, match=r"learning_rate is 0\.01: the loss of gru became nan"):
         learning.step()
     assert learning.position == 0
-
-
-def test_bad_batch_size() -> None:
-    with pytest.raises(InputError, match="batch_size is 6; expected 1 to 5"):
-        batch_rows(0, 5, 6, (0,))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import run_phase
 from plastorch.rl.a2c import (
     ActorCritic,
     ActorCriticTraining,
@@ -77,8 +78,12 @@ def test_golden_episode(pytestconfig: pytest.Config) -> None:
     energy = net.core.energy(seen).mean((1, 2))
     close(energy, torch.tensor(case["outputs"]["energy_mean_per_step"]), rtol=2e-5, atol=2e-5)
 
-    weights = config["gr"], config["bent"], config["blossv"]
-    loss = a2c_loss(scores, values, actions, rewards, True, *weights)
+    weights = {
+        "discount": config["gr"],
+        "concentration": config["bent"],
+        "value_weight": config["blossv"],
+    }
+    loss = a2c_loss(scores, values, actions, rewards, faithful=True, **weights)
     close(loss, torch.tensor(case["loss_value"]), rtol=1e-5, atol=0)
     episode = Episode(seen, scores.detach(), values.detach(), actions, rewards)
     backpropagate(net, episode, faithful=True)
@@ -104,7 +109,7 @@ def test_the_loss_is_the_papers_written_out(faithful: bool) -> None:
             advantage = later - float(values[t, 0 if faithful else b])
             total += 0.03 * float(y.square().sum()) + 0.1 * advantage**2
             total -= float(y[actions[t, b]].log()) * advantage
-    loss = a2c_loss(scores, values, actions, rewards, faithful)
+    loss = a2c_loss(scores, values, actions, rewards, faithful=faithful)
     assert float(loss) == pytest.approx(total / (steps * agents))
 
 
@@ -114,7 +119,7 @@ def test_the_policy_has_no_gradient_through_the_advantage(faithful: bool) -> Non
     torch.manual_seed(0)
     scores, rewards = torch.randn(4, 3, 4), torch.randn(4, 3)
     values = torch.randn(4, 3, requires_grad=True)
-    a2c_loss(scores, values, torch.zeros(4, 3).long(), rewards, faithful).backward()
+    a2c_loss(scores, values, torch.zeros(4, 3).long(), rewards, faithful=faithful).backward()
     base = values.detach()[:, :1] if faithful else values.detach()
     expected = -0.2 * (returns(rewards) - base) / 12
     if faithful:
@@ -125,7 +130,7 @@ def test_the_policy_has_no_gradient_through_the_advantage(faithful: bool) -> Non
 @pytest.mark.parametrize("name", CORES)
 def test_acting_and_learning_compute_the_same(name: str) -> None:
     net = network(name)
-    episode = play(net, Maze(7, steps=40), 5, generator(1))
+    episode = play(net, Maze(7, steps=40), 5, stream(1))
     scores, values, _ = net(episode.observations)
     assert scores.requires_grad and not episode.scores.requires_grad
     torch.testing.assert_close(episode.scores, scores, rtol=1e-5, atol=1e-5)
@@ -139,10 +144,10 @@ def test_a_few_agents_at_a_time_have_the_gradients_of_all(
 ) -> None:
     monkeypatch.setattr("plastorch.rl.a2c.CPU_AGENTS", 2)
     net = network(name)
-    episode = play(net, Maze(5, steps=15), 5, generator(1))
+    episode = play(net, Maze(5, steps=15), 5, stream(1))
     assert episode.rewards.sum() > 0
     scores, values, _ = net(episode.observations)
-    a2c_loss(scores, values, episode.actions, episode.rewards, faithful).backward()
+    a2c_loss(scores, values, episode.actions, episode.rewards, faithful=faithful).backward()
     trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
     expected = [parameter.grad for parameter in trained]
     net.zero_grad()
@@ -164,7 +169,7 @@ def test_actions_have_the_probabilities_of_their_scores() -> None:
     scores = torch.tensor([0.0, 1.0, -2.0, 0.5])
     with torch.no_grad():
         net.actor.bias.copy_(scores)
-    actions = play(net, Maze(5, steps=50), 200, generator(1)).actions
+    actions = play(net, Maze(5, steps=50), 200, stream(1)).actions
     expected = scores.softmax(0) * actions.numel()
     counts = torch.bincount(actions.flatten(), minlength=4)
     assert float(((counts - expected).square() / expected).sum()) < 16.3
@@ -173,30 +178,32 @@ def test_actions_have_the_probabilities_of_their_scores() -> None:
 
 def test_episodes_follow_from_the_generator_alone() -> None:
     net, maze = network(), Maze(5, steps=10)
-    first, other = play(net, maze, 4, generator(1)), play(net, maze, 4, generator(2))
+    first, other = play(net, maze, 4, stream(1)), play(net, maze, 4, stream(2))
     torch.manual_seed(7)
-    for a, b in zip(first, play(net, maze, 4, generator(1)), strict=True):
+    for a, b in zip(first, play(net, maze, 4, stream(1)), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(first.actions, other.actions)
 
 
 def training(net: ActorCritic, iterations: int = 25, **settings: Any) -> ActorCriticTraining:
     maze = Maze(5, steps=10)
-    return ActorCriticTraining("test", net, maze, 6, iterations, (3, 1), **settings)
+    return ActorCriticTraining(
+        "test", net, maze, agents=6, iterations=iterations, path=(3, 1), **settings
+    )
 
 
 def test_records_have_the_mean_reward_since_the_last_one() -> None:
     net = network()
     phase = training(net, warm_up=25)
-    records = [record for _ in range(25) for record in phase.step()]
+    records = run_phase(phase)
     assert [record["iteration"] for record in records] == [10, 20, 25]
     rewards = [
-        float(play(net, phase.maze, 6, generator(3, 1, i)).rewards.sum(0).mean()) for i in range(25)
+        float(play(net, phase.maze, 6, stream(3, 1, i)).rewards.sum(0).mean()) for i in range(25)
     ]
     for record, since in zip(records, (rewards[:10], rewards[10:20], rewards[20:]), strict=True):
         assert record["phase"] == "test"
         assert record["reward"] == pytest.approx(sum(since) / len(since))
-    last = play(net, phase.maze, 6, generator(3, 1, 24))
+    last = play(net, phase.maze, 6, stream(3, 1, 24))
     assert records[-1]["energy_per_neuron"] == mean_energy(net, last.observations)
 
 
@@ -208,7 +215,7 @@ def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients() ->
         phase.step()
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     phase.step()
-    backpropagate(other, play(other, phase.maze, 6, generator(3, 1, 2)))
+    backpropagate(other, play(other, phase.maze, 6, stream(3, 1, 2)))
     norm = torch.cat([parameter.grad.flatten() for parameter in other.parameters()]).norm()
     for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
         grad = theirs.grad * min(1.0, 4.0 / float(norm))
@@ -219,14 +226,14 @@ def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients() ->
 def test_a_phase_goes_on_with_the_same_bits() -> None:
     whole, net = network(), network()
     phase = training(whole, warm_up=2)
-    records = [record for _ in range(25) for record in phase.step()]
+    records = run_phase(phase)
     first = training(net, warm_up=2)
     kept = [record for _ in range(7) for record in first.step()]
     state = {name: value.clone() for name, value in first.state_dict().items()}
     rest = training(net, warm_up=2)
     rest.position = 7
     rest.load_state_dict(state)
-    kept += [record for _ in range(18) for record in rest.step()]
+    kept += run_phase(rest)
     assert kept == records
     for a, b in zip(whole.parameters(), net.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -237,6 +244,8 @@ def test_agents_learn_to_reach_a_goal() -> None:
     torch.manual_seed(0)
     net = ActorCritic(RNN(17, 16), 16)
     maze = Maze(5, steps=20)
-    phase = ActorCriticTraining("test", net, maze, 64, 150, (0,), learning_rate=5e-3, warm_up=10)
-    records = [record for _ in range(150) for record in phase.step()]
+    phase = ActorCriticTraining(
+        "test", net, maze, agents=64, iterations=150, path=(0,), learning_rate=5e-3, warm_up=10
+    )
+    records = run_phase(phase)
     assert records[-1]["reward"] > 1.2 * records[0]["reward"]

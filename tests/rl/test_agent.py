@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from plastorch.engine.errors import InputError
+from plastorch.learning.phases import run_phase
 from plastorch.rl.agent import FEATURES, Agent, FrameEncoder
 from plastorch.rl.environments import (
     best_action,
@@ -94,10 +95,10 @@ def test_a_layer_without_memory_counts_its_synapses() -> None:
 )
 def test_episodes_side_by_side_are_those_played_alone(core: nn.Module) -> None:
     net = agent(core)
-    games, trace = play_episodes(net, partial(Countdown, 4), 3, seed=1, most=100)
+    games, trace = play_episodes(net, partial(Countdown, 4), episodes=3, seed=1, most=100)
     assert games.returns.tolist() == games.lengths.tolist() == [5.0, 6.0, 7.0]
     for i, energy in enumerate(games.energies):
-        alone, _ = play_episodes(net, partial(Countdown, 4), 1, seed=1 + i, most=100)
+        alone, _ = play_episodes(net, partial(Countdown, 4), episodes=1, seed=1 + i, most=100)
         assert float(alone.energies[0]) == pytest.approx(float(energy), rel=1e-5)
     policy, _, _ = net(trace.observations[:, None])
     first = torch.cat([torch.ones(1, 2), trace.observations[1:]])
@@ -112,7 +113,7 @@ def test_episodes_side_by_side_are_those_played_alone(core: nn.Module) -> None:
 
 def test_memory_of_a_trace_is_the_length_of_each_neurons_state() -> None:
     net = agent(STPN(2, 3))
-    _, trace = play_episodes(net, partial(Countdown, 4), 1, seed=0, most=100)
+    _, trace = play_episodes(net, partial(Countdown, 4), episodes=1, seed=0, most=100)
     state: Any = None
     for seen, memory in zip(trace.observations, trace.memory, strict=True):
         _, state = net.core(seen[None, None], state)
@@ -120,7 +121,9 @@ def test_memory_of_a_trace_is_the_length_of_each_neurons_state() -> None:
 
 
 def test_episodes_end_at_most_then() -> None:
-    games, trace = play_episodes(agent(RNN(2, 3)), partial(Countdown, 9), 2, seed=0, most=3)
+    games, trace = play_episodes(
+        agent(RNN(2, 3)), partial(Countdown, 9), episodes=2, seed=0, most=3
+    )
     assert games.lengths.tolist() == [3.0, 3.0] and len(trace.energy) == 3
 
 
@@ -129,11 +132,11 @@ def test_games_that_begin_alike_differ_if_actions_are_drawn() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = Agent(FrameEncoder(), RNN(FEATURES, 4), 4, 6)
-    alike, _ = play_episodes(net, pong, 2, seed=0, most=20)
+    alike, _ = play_episodes(net, pong, episodes=2, seed=0, most=20)
     assert alike.energies[0] == pytest.approx(alike.energies[1])
-    games, _ = play_episodes(net, pong, 2, seed=0, most=20, drawn=True)
+    games, _ = play_episodes(net, pong, episodes=2, seed=0, most=20, drawn=True)
     assert games.energies[0] != pytest.approx(games.energies[1])
-    again, _ = play_episodes(net, pong, 1, seed=1, most=20, drawn=True)
+    again, _ = play_episodes(net, pong, episodes=1, seed=1, most=20, drawn=True)
     assert again.energies[0] == pytest.approx(games.energies[1])
 
 
@@ -201,8 +204,8 @@ def test_a_missing_package_is_one_line_with_the_command(
 ) -> None:
     found = {other: object() for other in ("ray", "gymnasium", "mujoco", "ale_py")}
     found[name] = None  # type: ignore[assignment]
-    monkeypatch.setattr("plastorch.rl.environments.find_spec", found.get)
-    with pytest.raises(InputError, match=rf"^{name} is missing; .*'plastorch\[rl\]'$"):
+    monkeypatch.setattr("plastorch.engine.errors.find_spec", found.get)
+    with pytest.raises(InputError, match=rf'^{name} is missing; .*"plastorch\[rl\]"$'):
         needs_rl()
 
 
@@ -243,11 +246,10 @@ def test_training_ends_when_a_hundred_returns_are_enough(tmp_path: Path) -> None
     class Config:
         build_algo = Algorithm
 
-    training = AgentTraining("rnn", net, Config, 10_000, tmp_path, enough=2.0)
+    training = AgentTraining("rnn", net, Config, iterations=10_000, folder=tmp_path, enough=2.0)
     first, second = training.step(), training.step()
     assert first == [{"phase": "rnn", "iteration": 1, "env_steps": 8, "energy": 3.0}]
     assert second == [{**first[0], "iteration": 2, "env_steps": 16, "return": 1.0}]
-    while training.position < training.total:
-        training.step()
+    run_phase(training)
     assert training.algorithm.trained == 20 + 2 * MEMORY
     assert [path.name for path in tmp_path.iterdir()] == ["rllib-rnn-00010000"]

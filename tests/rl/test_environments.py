@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.typing import DTypeLike
 
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.rl.environments import as_tensor, drawn_action
 
 
@@ -25,10 +25,10 @@ def test_observations_that_may_only_be_read_are_taken(
 
 def test_actions_are_drawn_by_their_probabilities() -> None:
     policy = torch.tensor([0.0, 1.0, -1.0])
-    random = [generator(number) for number in range(4000)]
+    random = [stream(number) for number in range(4000)]
     found = drawn_action(policy.expand(4000, 3), random)
     shares = np.bincount(found, minlength=3) / 4000
     expected = policy.softmax(0).numpy()
     assert (abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)).all()
-    again = [generator(number) for number in range(10)]
+    again = [stream(number) for number in range(10)]
     assert drawn_action(policy.expand(10, 3), again).tolist() == found[:10].tolist()

@@ -1,5 +1,7 @@
 """Training on streams that ask at every step: updates, bounds, rates and going on from a state."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,11 +9,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from plastorch.data.tasks.familiarity import FamiliarityStream, familiarity_stream
+from plastorch.learning.phases import run_phase
 from plastorch.stp import STPN, STPNState, unroll
 from plastorch.stp.familiarity import (
+    BoundedHebbFF,
     FamiliarityNet,
     FamiliarityTraining,
-    HebbFF,
     rates,
     rates_on,
 )
@@ -26,9 +29,18 @@ def net(core: type[STPN] = STPN, seed: int = 0) -> FamiliarityNet:
     return FamiliarityNet(core(6, 5), 5)
 
 
+def training(
+    model: FamiliarityNet, updates: int, learning_rate: float = 0.01, **settings: Any
+) -> FamiliarityTraining:
+    rate = learning_rate
+    return FamiliarityTraining(
+        "x", model, stream=stream, updates=updates, learning_rate=rate, **settings
+    )
+
+
 def test_an_update_is_adam_on_the_mean_cross_entropy_of_all_steps() -> None:
     learner, twin = net(), net()
-    phase = FamiliarityTraining("stpn", learner, stream, 2, 0.01)
+    phase = training(learner, 2)
     optimizer = torch.optim.Adam(twin.parameters(), 0.01)
     cell = twin.core.cells[0]
     for update in range(2):
@@ -46,28 +58,26 @@ def test_an_update_is_adam_on_the_mean_cross_entropy_of_all_steps() -> None:
 
 
 def test_every_tenth_update_and_the_last_are_logged() -> None:
-    phase = FamiliarityTraining("x", net(), stream, 12, 0.01, validation=stream(99))
-    (tenth, last) = [record for _ in range(12) for record in phase.step()]
+    phase = training(net(), 12, validation=stream(99))
+    tenth, last = run_phase(phase)
     assert (tenth["step"], last["step"]) == (10, 12) and tenth["phase"] == "x"
     assert last["validation_accuracy"] == rates_on(phase.net, stream(99)).accuracy
-    (alone,) = FamiliarityTraining("x", net(), stream, 1, 0.01).step()
+    (alone,) = training(net(), 1).step()
     assert "validation_accuracy" not in alone
     assert alone["train_accuracy"] == rates_on(net(), stream(0)).accuracy
 
 
 def test_going_on_from_a_state_gives_the_same_bits() -> None:
-    whole = FamiliarityTraining("x", net(), stream, 5, 0.01)
-    for _ in range(5):
-        whole.step()
-    first = FamiliarityTraining("x", net(), stream, 5, 0.01)
+    whole = training(net(), 5)
+    run_phase(whole)
+    first = training(net(), 5)
     for _ in range(2):
         first.step()
-    rest = FamiliarityTraining("x", net(seed=1), stream, 5, 0.01)
+    rest = training(net(seed=1), 5)
     rest.net.load_state_dict(first.net.state_dict())
     rest.load_state_dict(first.state_dict())
     rest.position = 2
-    for _ in range(3):
-        rest.step()
+    run_phase(rest)
     for one, other in zip(whole.net.parameters(), rest.net.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -75,7 +85,7 @@ def test_going_on_from_a_state_gives_the_same_bits() -> None:
 @pytest.mark.parametrize("start", [0.0, 1.0])
 def test_hebbffs_retention_stays_in_bounds(start: float) -> None:
     """From a bound, large steps would carry λ over it sooner or later."""
-    phase = FamiliarityTraining("hebbff", net(HebbFF), stream, 20, 0.3)
+    phase = training(net(BoundedHebbFF), 20, 0.3)
     cell = phase.net.core.cells[0]
     assert cell.weight_lambda.item() == pytest.approx(0.99)
     assert cell.weight_gamma.item() == pytest.approx(-5 / 6)
@@ -89,9 +99,8 @@ def test_hebbffs_retention_stays_in_bounds(start: float) -> None:
 
 
 def test_other_units_are_not_bounded() -> None:
-    phase = FamiliarityTraining("stpn", net(), stream, 5, 0.5)
-    for _ in range(5):
-        phase.step()
+    phase = training(net(), 5, 0.5)
+    run_phase(phase)
     decay = phase.net.core.cells[0].weight_lambda.detach()
     assert float(decay.min()) < 0 or float(decay.max()) > 1
 

@@ -4,16 +4,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.data.tasks.retrieval import SYMBOLS, one_hot, retrieval_sets
+from plastorch.data.tasks.retrieval import SYMBOLS, Retrieval, one_hot, retrieval_sets
+from plastorch.learning.phases import run_phase
 from plastorch.stp import STPN
 from plastorch.stp.baselines import RNN
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
 
 
-def training(net: AnswerNet, epochs: int = 3, batch_size: int = 16) -> AnswerTraining:
-    train, validation = retrieval_sets(0, (70, 20), 2)
-    pairs = (train.sequences, train.answers), (validation.sequences, validation.answers)
-    return AnswerTraining("stpn", net, one_hot, *pairs, epochs, batch_size, 0.01)
+def training(net: AnswerNet) -> AnswerTraining:
+    return phase_of(net, retrieval_sets(0, (70, 20), 2), epochs=3, batch_size=16)
+
+
+def phase_of(net: AnswerNet, sets: list[Retrieval], epochs: int, batch_size: int) -> AnswerTraining:
+    train, validation = ((part.sequences, part.answers) for part in sets)
+    return AnswerTraining(
+        "stpn",
+        net,
+        encode=one_hot,
+        train=train,
+        validation=validation,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=0.01,
+    )
 
 
 def net(seed: int = 0) -> AnswerNet:
@@ -44,8 +57,7 @@ def test_an_epoch_is_adam_on_full_batches_in_order() -> None:
 
 def test_going_on_from_a_state_gives_the_same_bits() -> None:
     whole = training(net())
-    for _ in range(3):
-        whole.step()
+    run_phase(whole)
     first = training(net())
     first.step()
     state = {name: tensor.clone() for name, tensor in first.state_dict().items()}
@@ -81,10 +93,6 @@ def test_accuracy_and_energy_are_means_over_all_batches() -> None:
 def test_it_learns_to_repeat() -> None:
     """One pair: the answer is the only value there was."""
     torch.manual_seed(0)
-    train, validation = retrieval_sets(0, (2000, 200), 1)
     learner = AnswerNet(STPN(SYMBOLS, 12), 12, SYMBOLS)
-    pairs = (train.sequences, train.answers), (validation.sequences, validation.answers)
-    phase = AnswerTraining("stpn", learner, one_hot, *pairs, 6, 32, 0.01)
-    for _ in range(6):
-        (record,) = phase.step()
-    assert float(record["validation_accuracy"]) > 0.9
+    phase = phase_of(learner, retrieval_sets(0, (2000, 200), 1), epochs=6, batch_size=32)
+    assert float(run_phase(phase)[-1]["validation_accuracy"]) > 0.9

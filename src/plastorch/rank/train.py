@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import (
     backward,
     check_parts,
@@ -24,8 +22,10 @@ from plastorch.engine.distributed import (
     worker,
     workers,
 )
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import Phase, under
 from plastorch.rank.criterion import check_labels, first_crossing, rank_loss
 from plastorch.rank.model import Decision, RankCoder
 
@@ -71,8 +71,7 @@ class Training:
     best_from: float = 0.8
 
     def __post_init__(self) -> None:
-        if self.mode not in get_args(Mode):
-            raise InputError(f"mode is {self.mode!r}; expected one of {', '.join(get_args(Mode))}")
+        check_one_of(get_args(Mode), mode=self.mode)
         check_positive(batches=self.batches, every=self.every, learning_rate=self.learning_rate)
         if self.max_norm is not None:
             check_positive(max_norm=self.max_norm)
@@ -91,7 +90,7 @@ class Training:
         return self.learning_rate * (1 + math.cos(math.pi * number / self.batches)) / 2
 
 
-class RankTraining:
+class RankTraining(Phase):
     """Phase of a run that trains by Adam on batches identified by number, from 0.
 
     A step takes ``every`` batches. It logs the loss, ``train_accuracy`` at t* (the step of the
@@ -104,10 +103,10 @@ class RankTraining:
         name: name of the phase.
         coder: network to train, on its device.
         batch: function from a number to its batch, over all workers. It may make fresh data or
-            take part of an epoch (:func:`batch_rows`), but must return the same batch for the
-            same number.
+            take part of an epoch (:class:`~plastorch.learning.phases.EpochOrder`), but must return
+            the same batch for the same number.
         training: training settings.
-        path: numbers that seed dropout, if any; each worker has its own seed.
+        path: seed, and name of the stream of dropout, if any; each worker draws its own.
         validate: function that evaluates the network; its results are logged.
         score: function of the record. Training ends with the weights of the highest score from
             ``best_from`` on; None keeps the last weights.
@@ -129,15 +128,17 @@ class RankTraining:
         coder: RankCoder,
         batch: Callable[[int], Batch],
         training: Training,
+        *,
         path: tuple[int, ...] = (0,),
         validate: Callable[[RankCoder], Record] | None = None,
         score: Callable[[Record], float] | None = None,
     ) -> None:
-        self.name, self.coder, self.batch, self.training = name, coder, batch, training
+        super().__init__(name, math.ceil(training.batches / training.every))
+        self.coder, self.batch, self.training = coder, batch, training
         self.path, self.validate, self.score = path, validate, score
-        self.position, self.total = 0, math.ceil(training.batches / training.every)
         self.trained = [p for p in coder.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, training.learning_rate)
+        self.optimizers = [self.optimizer]
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
     def step(self) -> list[Record]:
@@ -175,7 +176,7 @@ class RankTraining:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns Adam's moments and the best weights so far."""
-        state = {f"adam.{name}": tensor for name, tensor in moments(self.optimizer).items()}
+        state = super().state_dict()
         if self.best is not None:
             score, weights = self.best
             state["score"] = torch.tensor(score, dtype=torch.float64)
@@ -184,9 +185,9 @@ class RankTraining:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores a state from :meth:`state_dict`."""
-        load_moments(self.optimizer, _under("adam.", state))
+        super().load_state_dict(state)
         if "score" in state:
-            self.best = float(state["score"]), _under("best.", state)
+            self.best = float(state["score"]), under(state, "best.")
 
     def _update(self, number: int) -> Tensor:
         """Trains on one batch and returns sums over its samples [7]."""
@@ -195,7 +196,7 @@ class RankTraining:
         devices = [batch.x.device] if batch.x.is_cuda else []
         with torch.random.fork_rng(devices):
             path = (*self.path, number, worker()) if workers() > 1 else (*self.path, number)
-            torch.manual_seed(generator(*path).initial_seed())
+            torch.manual_seed(stream(*path).initial_seed())
             loss, decision = losses(self.coder, batch, training.mode)
         self.optimizer.zero_grad()
         backward(loss, self.trained)
@@ -251,31 +252,6 @@ def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision
     return _mean_over_steps(logits, labels, lengths, mode == "growing"), decision
 
 
-def batch_rows(number: int, samples: int, batch_size: int, path: tuple[int, ...]) -> Tensor:
-    """Returns the samples of a batch; each epoch visits all samples in its own order.
-
-    Samples that don't fill a batch are omitted from the epoch.
-
-    Args:
-        number: number of the batch, from 0, over all epochs.
-        samples: number of samples.
-        batch_size: number of samples per batch.
-        path: numbers that seed the orders.
-
-    Returns:
-        Sample indices, int64 [batch_size], on the CPU.
-
-    Example:
-        >>> torch.cat([batch_rows(number, 6, 2, (0,)) for number in range(3)]).sort().values
-        tensor([0, 1, 2, 3, 4, 5])
-    """
-    if not 1 <= batch_size <= samples:
-        raise InputError(f"batch_size is {batch_size}; expected 1 to {samples}")
-    epoch, place = divmod(number, samples // batch_size)
-    order = torch.randperm(samples, generator=generator(*path, epoch))
-    return order[place * batch_size : (place + 1) * batch_size]
-
-
 def _mean_over_steps(
     logits: Tensor, labels: Tensor, lengths: Tensor | None, growing: bool
 ) -> Tensor:
@@ -302,7 +278,3 @@ def _sums(loss: Tensor, decision: Decision, labels: Tensor) -> Tensor:
     sums = [loss.double() * samples, right, step.sum(), (step * crossed).sum(), crossed.sum()]
     counts = torch.tensor([decision.computed, samples], device=loss.device)
     return torch.cat([torch.stack(sums).double(), counts.double()])
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts, gathered, part, sum_gradients
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import Phase
 from plastorch.rl.maze import ACTIONS, Maze
 
 DISCOUNT = 0.9
@@ -136,6 +136,7 @@ def a2c_loss(
     values: Tensor,
     actions: Tensor,
     rewards: Tensor,
+    *,
     faithful: bool = False,
     discount: float = DISCOUNT,
     concentration: float = CONCENTRATION,
@@ -185,7 +186,7 @@ def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) ->
         faithful: see :func:`a2c_loss`.
     """
     outputs = episode.scores.clone().requires_grad_(), episode.values.clone().requires_grad_()
-    loss = a2c_loss(*outputs, episode.actions, episode.rewards, faithful)
+    loss = a2c_loss(*outputs, episode.actions, episode.rewards, faithful=faithful)
     gradients = torch.autograd.grad(loss, outputs)
     own = [part(of, 1) for of in (episode.observations, *gradients)]
     at_once = CPU_AGENTS if own[0].device.type == "cpu" else own[0].shape[1]
@@ -196,7 +197,7 @@ def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) ->
     sum_gradients(net.parameters())
 
 
-class ActorCriticTraining:
+class ActorCriticTraining(Phase):
     """Phase of a run in which an iteration is one episode of all agents and one Adam update.
 
     A record, every tenth iteration and after the last, has ``reward`` per episode, mean over agents
@@ -209,7 +210,7 @@ class ActorCriticTraining:
         maze: maze in which the agents play.
         agents: number of agents that play at once, over all workers.
         iterations: number of iterations.
-        path: numbers that seed the episodes; see :func:`plastorch.engine.device.generator`.
+        path: seed, and name of the stream that the episodes draw from.
         learning_rate: learning rate of Adam.
         warm_up: number of first iterations that are played and logged without an update.
         faithful: see :func:`a2c_loss`.
@@ -220,6 +221,7 @@ class ActorCriticTraining:
         name: str,
         net: ActorCritic,
         maze: Maze,
+        *,
         agents: int,
         iterations: int,
         path: tuple[int, ...],
@@ -227,19 +229,19 @@ class ActorCriticTraining:
         warm_up: int = 101,
         faithful: bool = False,
     ) -> None:
-        self.name, self.net, self.maze = name, net, maze
+        super().__init__(name, iterations)
         check_parts(agents=agents)
-        self.agents, self.path = agents, path
+        self.net, self.maze, self.agents, self.path = net, maze, agents, path
         self.warm_up, self.faithful = warm_up, faithful
-        self.position, self.total = 0, iterations
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=1e-4)
+        self.optimizers = [self.optimizer]
         self.reward = torch.zeros((), device=maze.device)
         """Reward, mean over agents, summed over iterations since the last record."""
 
     def step(self) -> list[Record]:
         """Runs one iteration."""
-        random = generator(*self.path, self.position)
+        random = stream(*self.path, self.position)
         episode = play(self.net, self.maze, self.agents, random, shared=True)
         if self.position >= self.warm_up:
             self.optimizer.zero_grad()
@@ -248,19 +250,17 @@ class ActorCriticTraining:
             self.optimizer.step()
         self.reward += episode.rewards.sum(0).mean()
         self.position += 1
-        return self._record(episode) if self._logs() else []
+        logs = self.position % LOG_EVERY == 0 or self.position == self.total
+        return self._record(episode) if logs else []
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns Adam's moments and the rewards since the last record."""
-        return {"reward": self.reward, **moments(self.optimizer)}
+        return {"reward": self.reward, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores a state from :meth:`state_dict`."""
-        self.reward = state.pop("reward").to(self.reward.device)
-        load_moments(self.optimizer, state)
-
-    def _logs(self) -> bool:
-        return self.position % LOG_EVERY == 0 or self.position == self.total
+        self.reward = state["reward"].to(self.reward.device)
+        super().load_state_dict(state)
 
     def _record(self, episode: Episode) -> list[Record]:
         since = self.position - (self.position - 1) // LOG_EVERY * LOG_EVERY

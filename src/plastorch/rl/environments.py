@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, require
 
 if TYPE_CHECKING:
     import gymnasium
@@ -24,9 +23,8 @@ BORDER = 25
 
 def needs_rl() -> None:
     """Raises InputError if a package of the extra ``rl`` is not installed."""
-    for name in ("ray", "gymnasium", "mujoco", "ale_py"):
-        if find_spec(name) is None:
-            raise InputError(f"{name} is missing; expected: pip install 'plastorch[rl]'")
+    for package in ("ray", "gymnasium", "mujoco", "ale_py"):
+        require(package, "rl")
 
 
 def make(env: str, **settings: Any) -> "gymnasium.Env[Any, Any]":

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import check_positive
+from plastorch.engine.streams import stream
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import as_tensor, best_action, drawn_action
 
@@ -44,6 +44,7 @@ class Trace(NamedTuple):
 def play_episodes(
     agent: Agent,
     make_env: Callable[[], Any],
+    *,
     episodes: int,
     seed: int,
     most: int,
@@ -66,7 +67,7 @@ def play_episodes(
     check_positive(episodes=episodes, most=most)
     envs = [make_env() for _ in range(episodes)]
     seen = [env.reset(seed=seed + i)[0] for i, env in enumerate(envs)]
-    random = [generator(seed + i) for i in range(episodes)]
+    random = [stream(seed + i) for i in range(episodes)]
     returns, lengths, energies = torch.zeros(3, episodes, dtype=torch.double)
     alive, state, course = set(range(episodes)), None, []
     for step in range(most):

@@ -19,6 +19,7 @@ from torch import Tensor
 from plastorch.engine.device import seed32
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
+from plastorch.learning.phases import Phase
 from plastorch.rl.agent import Agent
 
 THEIRS = "rllib-single-agent-env-v0"
@@ -83,7 +84,7 @@ def _made(make_env: Callable[[], Any], context: Any) -> Any:
     return make_env()
 
 
-class AgentTraining:
+class AgentTraining(Phase):
     """Phase of a run in which each step is one iteration of an RLlib algorithm.
 
     A record has ``env_steps`` so far; ``return`` and ``length`` per episode, mean over episodes
@@ -103,13 +104,13 @@ class AgentTraining:
         name: str,
         agent: Agent,
         config: Any,
+        *,
         iterations: int,
         folder: Path,
         enough: float = math.inf,
     ) -> None:
-        self.name, self.agent, self.config = name, agent, config
-        self.position, self.total = 0, iterations
-        self.folder, self.enough = folder, enough
+        super().__init__(name, iterations)
+        self.agent, self.config, self.folder, self.enough = agent, config, folder, enough
         self._returns: deque[float] = deque(maxlen=MEMORY)
         self._algorithm: Any = None
         self._kept: Path | None = None

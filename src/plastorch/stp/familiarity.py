@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data.tasks.familiarity import FamiliarityStream
-from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.run import Record
+from plastorch.learning.phases import Phase
 from plastorch.stp.layers import STPN
 
 LOG_EVERY = 10
@@ -45,7 +45,7 @@ class FamiliarityNet(nn.Module):
         return scores.flatten()
 
 
-class HebbFF(STPN):
+class BoundedHebbFF(STPN):
     """HebbFF: h = σ((W + A) x + b); A = λ A + η h x', with shared λ and η of either sign.
 
     Tyulmankov et al., Neuron 110, 2022. Unlike :class:`plastorch.stp.baselines.HebbFF`, λ itself is
@@ -56,7 +56,7 @@ class HebbFF(STPN):
         hidden_size: number of neurons H.
 
     Example:
-        >>> HebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
+        >>> BoundedHebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
         torch.Size([7, 2, 5])
     """
 
@@ -78,7 +78,7 @@ class HebbFF(STPN):
         self.get_parameter("cells.0.weight_lambda").clamp_(0, 1)
 
 
-class FamiliarityTraining:
+class FamiliarityTraining(Phase):
     """Phase of a run with one Adam update per stream, through all its steps.
 
     Args:
@@ -94,14 +94,16 @@ class FamiliarityTraining:
         self,
         name: str,
         net: FamiliarityNet,
+        *,
         stream: Callable[[int], FamiliarityStream],
         updates: int,
         learning_rate: float,
         validation: FamiliarityStream | None = None,
     ) -> None:
-        self.name, self.net, self.stream, self.validation = name, net, stream, validation
-        self.position, self.total = 0, updates
+        super().__init__(name, updates)
+        self.net, self.stream, self.validation = net, stream, validation
         self.optimizer = torch.optim.Adam(net.parameters(), learning_rate)
+        self.optimizers = [self.optimizer]
 
     def step(self) -> list[Record]:
         """Runs one update."""
@@ -111,7 +113,7 @@ class FamiliarityTraining:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        if isinstance(self.net.core, HebbFF):
+        if isinstance(self.net.core, BoundedHebbFF):
             self.net.core.bound()
         self.position += 1
         if self.position % LOG_EVERY and self.position < self.total:
@@ -125,14 +127,6 @@ class FamiliarityTraining:
         if self.validation is not None:
             record["validation_accuracy"] = rates_on(self.net, self.validation).accuracy
         return [record]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns Adam's moments."""
-        return moments(self.optimizer)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores a state from :meth:`state_dict`."""
-        load_moments(self.optimizer, state)
 
 
 class Rates(NamedTuple):

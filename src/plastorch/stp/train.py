@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers, workers
 from plastorch.engine.run import Record
+from plastorch.learning.phases import Phase
 
 ENERGY_SAMPLES = 2000
 """Number of sequences whose energy is logged during training."""
@@ -40,7 +40,7 @@ class AnswerNet(nn.Module):
         return scores
 
 
-class AnswerTraining:
+class AnswerTraining(Phase):
     """Phase of a run: Adam on the same mini-batches in the same order in each epoch.
 
     The last mini-batch of an epoch is omitted if it is not full.
@@ -63,6 +63,7 @@ class AnswerTraining:
         self,
         name: str,
         net: AnswerNet,
+        *,
         encode: Callable[[Tensor], Tensor],
         train: tuple[Tensor, Tensor],
         validation: tuple[Tensor, Tensor],
@@ -70,13 +71,14 @@ class AnswerTraining:
         batch_size: int,
         learning_rate: float,
     ) -> None:
-        self.name, self.net, self.encode = name, net, encode
+        super().__init__(name, epochs)
+        self.net, self.encode = net, encode
         self.train, self.validation = train, validation
-        self.position, self.total = 0, epochs
         self.batch_size = min(batch_size, len(train[0]))
         check_parts(batch_size=self.batch_size)
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, learning_rate)
+        self.optimizers = [self.optimizer]
 
     def step(self) -> list[Record]:
         """Trains for one epoch."""
@@ -107,14 +109,6 @@ class AnswerTraining:
                 "energy": mean_energy(self.net, self.encode, some),
             }
         ]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns Adam's moments."""
-        return moments(self.optimizer)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores a state from :meth:`state_dict`."""
-        load_moments(self.optimizer, state)
 
 
 @torch.no_grad()

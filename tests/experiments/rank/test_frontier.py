@@ -8,9 +8,9 @@ from plastorch.data.tasks.evidence import noisy_signals
 from plastorch.experiments.rank.frontier import (
     COSTS,
     Evidence,
-    above,
     best_frontier,
     evidence,
+    excess,
     stop,
     stopping_rules,
 )
@@ -50,7 +50,7 @@ def test_dearer_time_makes_answers_earlier_and_worse() -> None:
         step, _ = first_crossing(test.log_odds[..., None], threshold)
         right = (test.log_odds[step, torch.arange(10_000)] > 0).long() == labels
         points.append((float(step.double().mean()), float(right.double().mean())))
-    assert -0.015 < above(np.array(points), frontier) < 0.003
+    assert -0.015 < excess(np.array(points), frontier) < 0.003
 
 
 def test_backward_induction_finds_the_known_rule() -> None:

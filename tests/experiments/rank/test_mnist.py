@@ -9,9 +9,9 @@ import torch
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.rank import mnist as rank_mnist
 from plastorch.experiments.rank.mnist import MODELS, Pictures, RankMnistConfig, measure
@@ -104,12 +104,12 @@ def test_pictures_are_varied_as_spikes_with_background_around(
 ) -> None:
     when = torch.zeros(50, 1, 3, 3, dtype=torch.uint8)
     data = Pictures(when, torch.zeros(50).long(), 4)
-    plain, moved = data.batch(), data.varied(1, generator(0)).batch()
+    plain, moved = data.batch(), data.varied(1, stream(0)).batch()
     assert plain.x.shape == moved.x.shape == (4, 50, 9) and not plain.x.any()
     assert set(moved.x.unique().tolist()) == {0, 3}
     monkeypatch.setattr(rank_mnist, "DEGREES", 0.0)
     monkeypatch.setattr(rank_mnist, "SCALE", 0.0)
-    dark = (data.varied(1, generator(0)).when == 3).flatten(1).sum(1)
+    dark = (data.varied(1, stream(0)).when == 3).flatten(1).sum(1)
     assert set(dark.tolist()) == {0, 3, 5}  # not moved, along one axis, along both
 
 

@@ -135,8 +135,10 @@ def test_networks_begin_alike_and_see_the_same_batches(
     inside = torch.cat([words.train.bands[i, :n] for i, n in enumerate(words.train.lengths)])
     assert torch.allclose(inside.mean(0), torch.zeros(40), atol=1e-4)
     assert bool((scale.deviation > 0).all())
-    one, other = (words.training_batch(3, 8, 0) for _ in range(2))
-    assert torch.equal(one.x, other.x) and not torch.equal(one.x, words.training_batch(4, 8, 0).x)
+    one, other = (words.training_batch(words.order(8, 0), 3) for _ in range(2))
+    assert torch.equal(one.x, other.x) and not torch.equal(
+        one.x, words.training_batch(words.order(8, 0), 4).x
+    )
     parts = batches(words.test, torch.device("cpu"), 5)
     assert [len(part.labels) for part in parts] == [5, 5, 2]
     assert torch.equal(torch.cat([part.labels for part in parts]), words.test.labels)

@@ -12,9 +12,9 @@ import torch
 from plastorch.cli import main
 from plastorch.data.tasks.evidence import Runs
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import Record, RunFolder
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.rank import toy as rank_toy
 from plastorch.experiments.rank.reading import Measured
@@ -87,9 +87,9 @@ def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
 
         def recorded(*path: int, paths: set[tuple[int, ...]] = paths) -> torch.Generator:
             paths.add(path)
-            return generator(*path)
+            return stream(*path)
 
-        monkeypatch.setattr(f"plastorch.{name}.generator", recorded)
+        monkeypatch.setattr(f"plastorch.{name}.stream", recorded)
     measure(SMALL, context(tmp_path))
     assert all(drawn.values())
     assert len(set.union(*drawn.values())) == sum(map(len, drawn.values()))

@@ -43,8 +43,12 @@ def ray() -> Iterator[None]:
 
 @pytest.fixture
 def small(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("EPISODES", 2), ("BATCH", 128), ("EPOCHS", 1)):
-        monkeypatch.setattr(stpn_pendulum, name, value)
+    protocols = {
+        name: protocol._replace(batch=128, epochs=1)
+        for name, protocol in stpn_pendulum.PROTOCOLS.items()
+    }
+    monkeypatch.setattr(stpn_pendulum, "PROTOCOLS", protocols)
+    monkeypatch.setattr(stpn_pendulum, "EPISODES", 2)
 
 
 def context(path: Path, seed: int = 0, quick: bool = False) -> Context:
@@ -241,17 +245,18 @@ def test_claims_of_pong(settings: dict[str, Any], holds: list[bool | None]) -> N
 
 def test_the_papers_settings_of_the_pendulum() -> None:
     paper = PendulumConfig(protocol="paper").settings
-    assert (paper.steps, paper.learning_rate, paper.minibatch) == (1_000_000, 3e-4, 64)
-    assert (paper.value_clip, paper.value_weight, paper.entropy) == (10.0, 1.0, 0.01)
-    assert (stpn_pendulum.BATCH, stpn_pendulum.EPOCHS) == (2048, 10)
-    assert PendulumConfig(steps=7).settings == stpn_pendulum.PROTOCOLS["short"]._replace(steps=7)
+    assert (paper.steps, paper.rates["stpn"], paper.minibatch) == (1_000_000, 3e-4, 64)
+    values = [paper.ppo[name] for name in ("vf_clip_param", "vf_loss_coeff", "entropy_coeff")]
+    assert values == [10.0, 1.0, 0.01] and (paper.batch, paper.epochs) == (2048, 10)
+    few = PendulumConfig(steps=7).settings
+    assert few == stpn_pendulum.PROTOCOLS["short"]._replace(steps=7, batch=7, minibatch=7)
 
 
 def test_the_papers_settings_are_advantage_actor_critic() -> None:
     """One pass over one batch: the ratio is 1, so nothing is clipped."""
     paper = PROTOCOLS["paper"]
     assert paper.epochs == 1 and paper.minibatch == paper.batch == 64 * 50
-    assert (paper.frame_skip, paper.trace, paper.runners) == (1, 1.0, 64)
+    assert (paper.frame_skip, paper.ppo["lambda_"], paper.runners) == (1, 1.0, 64)
     assert PongConfig(protocol="paper", runners=2, envs=32).settings.runners == 2
 
 
@@ -307,6 +312,6 @@ def test_bad_input_is_one_line(
 def test_a_missing_extra_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plastorch.rl.environments.find_spec", lambda name: None)
+    monkeypatch.setattr("plastorch.engine.errors.find_spec", lambda name: None)
     assert main(["run", "stpn-pong", "--quick", "--out", str(tmp_path)]) == 2
-    assert "ray is missing; expected: pip install 'plastorch[rl]'" in capsys.readouterr().err
+    assert 'ray is missing; expected: pip install "plastorch[rl]"' in capsys.readouterr().err

@@ -13,9 +13,9 @@ from torch import nn
 
 from plastorch.cli import main
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import maze as stpn_maze
@@ -95,7 +95,7 @@ def test_an_error_is_that_of_a_mean_over_episodes() -> None:
     torch.manual_seed(0)
     net, maze = TINY.network("rnn"), Maze(TINY.size, TINY.steps)
     found = stpn_maze.evaluate(net, MODELS["rnn"], maze, (3, 1))
-    episodes = [play(net, maze, 64, generator(3, 1, part)) for part in range(32)]
+    episodes = [play(net, maze, 64, stream(3, 1, part)) for part in range(32)]
     earned = torch.cat([episode.rewards.sum(0) for episode in episodes]).double().numpy()
     assert found["reward"] == pytest.approx(earned.mean())
     assert found["reward_error"] == pytest.approx(stats.sem(earned)) and found["reward_error"] > 0

@@ -93,12 +93,12 @@ def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np
     return found
 
 
-def above(points: NDArray[np.float64], frontier: NDArray[np.float64]) -> float:
+def excess(points: NDArray[np.float64], frontier: NDArray[np.float64]) -> float:
     """Returns by how much the most accurate of some points is above a frontier of the same form.
 
     Example:
         >>> frontier = np.array([[0.0, 0.5], [10.0, 1.0]])
-        >>> round(above(np.array([[5.0, 0.8], [5.0, 0.9]]), frontier), 3)
+        >>> round(excess(np.array([[5.0, 0.8], [5.0, 0.9]]), frontier), 3)
         0.15
     """
     limit = np.interp(points[:, 0], frontier[:, 0], frontier[:, 1])

@@ -4,8 +4,8 @@ Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast 
 Recurrent Neural Networks*, ICLR 2022.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple
 
 import torch
@@ -15,21 +15,22 @@ from plastorch.data.images.augment import shifted
 from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.load import load_images
 from plastorch.data.tasks.temporal import STEPS, spike_steps, turned
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.engine.device import fast_matmul
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
-from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.mnist_claims import claims
-from plastorch.experiments.rank.reading import measured, thresholds_with
+from plastorch.experiments.rank.reading import measured, thresholds_with, validation
+from plastorch.experiments.rank.streams import MnistStream, PictureStream
 from plastorch.experiments.rank.work import work
-from plastorch.experiments.stpn.recurrent import networks
+from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.learning.phases import EpochOrder
 from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
 from plastorch.rank.pictures import PictureLSTM, convolutions
-from plastorch.rank.train import Mode, batch_rows
+from plastorch.rank.train import Mode
 
 VALIDATION = 12
 """One in this many training images is held out for validation: 5,000 of 60,000."""
@@ -46,7 +47,7 @@ QUICK = (600, 300)
 """Numbers of training and test images of a smoke run."""
 
 
-class Model(NamedTuple):
+class PictureNetwork(NamedTuple):
     """A network of the comparison."""
 
     mode: Mode
@@ -63,13 +64,13 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "lstm-rank": Model("rank"),
-    "lstm-beta5": Model("rank", entropy_weight=0.05),
-    "lstm-beta10": Model("rank", entropy_weight=0.1),
-    "lstm-last": Model("last"),
-    "lstm-all": Model("all"),
-    "convolutional": Model("rank", 128, True),
-    "convolutional-coarse": Model("rank", 128, True, coarse=True),
+    "lstm-rank": PictureNetwork("rank"),
+    "lstm-beta5": PictureNetwork("rank", entropy_weight=0.05),
+    "lstm-beta10": PictureNetwork("rank", entropy_weight=0.1),
+    "lstm-last": PictureNetwork("last"),
+    "lstm-all": PictureNetwork("all"),
+    "convolutional": PictureNetwork("rank", 128, True),
+    "convolutional-coarse": PictureNetwork("rank", 128, True, coarse=True),
 }
 """Models by name; the numbers are β in hundredths."""
 
@@ -158,19 +159,7 @@ class Pictures(NamedTuple):
 
 
 def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, then reads each at every step and many thresholds.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data or a checkpoint to resume are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains the models and reads each at every step and threshold; returns ``result.json``."""
     images = load_images("mnist", context.data)
     if context.quick:
         config, images = _quick(config, images, context.seed)
@@ -179,8 +168,8 @@ def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
     )
     if images.notice:
         context.tell(images.notice)
-    started = _result(config, context, images)
-    context.run.write_result(started)
+    held_out = f"{images.source}; 1 in {VALIDATION} of the training images held out"
+    started = context.start(config, images.description() | {"source": held_out})
     side = images.train_images.shape[-1]
     nets = networks(config.models, MODELS, (context.seed,), lambda name: config.network(name, side))
     nets.to(context.device)
@@ -192,7 +181,7 @@ def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
             assert isinstance(net, RankCoder)
             steps = config.coarse_steps if MODELS[name].coarse else config.steps
             *learning, test = _pictures(images, steps, context)
-            _learn(name, net, config, context, loop, learning)
+            _Learning(name, net, config, context.seed, learning).run(loop)
             readings = evaluate(net, test.batches(), thresholds_with(config.threshold))
             found = measured(name, readings, config.threshold)
             metrics, arrays = metrics | found.metrics, arrays | found.arrays
@@ -200,7 +189,7 @@ def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
                 metrics |= work(name, net, test.batches())
     context.run.write_arrays(arrays)
     best = "convolutional" if "convolutional" in nets else config.models[0]
-    head = {"test_accuracy": metrics[f"{best.replace('-', '_')}_accuracy"]}
+    head = {"test_accuracy": metrics[field(best, "accuracy")]}
     whole = config == RankMnistConfig(models=config.models) and not images.notice
     ordinary = whole and not context.quick
     known = claims(metrics, arrays, context.run.records(), len(images.test_labels), ordinary)
@@ -220,71 +209,59 @@ def _pictures(images: ImageSet, steps: int, context: Context) -> list[Pictures]:
     ]
 
 
-def _learn(
-    name: str,
-    net: RankCoder,
-    config: RankMnistConfig,
-    context: Context,
-    loop: Loop,
-    data: Sequence[Pictures],
-) -> None:
-    """Trains a model; the convolutional one starts with the first step alone."""
-    model, (train, validation) = MODELS[name], data
-    seed, place = context.seed, list(MODELS).index(name)
-    size, rate = config.batch_size, config.learning_rate
-    if model.convolutional:
-        size, rate = config.convolutional_batch_size, config.convolutional_learning_rate
-    size = min(size, len(train.labels))
-    updates = len(train.labels) // size
+class _Learning:
+    """Training of a model; the convolutional one starts with the first step alone."""
 
-    def phase(name: str, kind: int, epochs: int, rate: float) -> RankTraining:
-        path = (seed, 20 + kind, place)
+    def __init__(
+        self,
+        name: str,
+        net: RankCoder,
+        config: RankMnistConfig,
+        seed: int,
+        data: Sequence[Pictures],
+    ) -> None:
+        self.name, self.net, self.config, self.seed = name, net, config, seed
+        self.model, (self.train, held_out) = MODELS[name], data
+        self.validate = validation(held_out.batches(), self.model.mode)
+
+    def run(self, loop: Loop) -> None:
+        """Runs all phases."""
+        config = self.config
+        if not self.model.convolutional:
+            loop.run(self._phase(MnistStream.ALL_STEPS, config.epochs, config.learning_rate))
+            return
+        rate = config.convolutional_learning_rate
+        if config.first_epochs:
+            self.net.threshold = AT_ONCE
+            loop.run(self._phase(MnistStream.FIRST_STEP, config.first_epochs, rate))
+            self.net.threshold = config.threshold
+            rate *= AFTERWARDS
+        loop.run(self._phase(MnistStream.ALL_STEPS, config.convolutional_epochs, rate))
+
+    def _phase(self, kind: MnistStream, epochs: int, rate: float) -> RankTraining:
+        config, model, train = self.config, self.model, self.train
+        size = config.convolutional_batch_size if model.convolutional else config.batch_size
+        path = self.seed, kind, list(MODELS).index(self.name)
+        count = len(train.labels)
+        order = EpochOrder(count, min(size, count), *path, drop_last=True)
 
         def batch(number: int) -> Batch:
-            rows = batch_rows(number, len(train.labels), size, path)
-            some = train.some(rows.to(train.labels.device))
+            some = train.some(order(number).to(train.labels.device))
             if model.convolutional:
-                some = some.varied(config.shift, generator(*path, 1, number))
+                random = stream(*path, PictureStream.VARIATIONS, number)
+                some = some.varied(config.shift, random)
             return some.batch()
 
+        every = order.per_epoch
         return RankTraining(
-            name,
-            net,
+            f"{self.name}-first" if kind == MnistStream.FIRST_STEP else self.name,
+            self.net,
             batch,
-            Training(epochs * updates, model.mode, updates, rate, cosine=model.convolutional),
-            (*path, 2),
-            _validation(validation, model.mode),
-            lambda record: float(record["validation_accuracy"]),
+            Training(epochs * every, model.mode, every, rate, cosine=model.convolutional),
+            path=(*path, PictureStream.DROPOUT),
+            validate=self.validate,
+            score=lambda record: float(record["validation_accuracy"]),
         )
-
-    if model.convolutional and config.first_epochs:
-        net.threshold = AT_ONCE
-        loop.run(phase(f"{name}-first", 0, config.first_epochs, rate))
-        net.threshold = config.threshold
-        rate *= AFTERWARDS
-    epochs = config.convolutional_epochs if model.convolutional else config.epochs
-    loop.run(phase(name, 1, epochs, rate))
-
-
-def _validation(data: Pictures, mode: Mode) -> Callable[[RankCoder], Record]:
-    """Returns a function that measures accuracy: at t* in mode "rank", else at the end."""
-
-    @torch.no_grad()
-    def validate(net: RankCoder) -> Record:
-        right = steps = 0
-        for batch in data.batches():
-            if mode == "rank":
-                decision = net(batch.x)
-                label, step = decision.label, decision.step
-            else:
-                label = net.all_steps(batch.x)[-1].argmax(dim=-1)
-                step = torch.full_like(label, data.steps - 1)
-            right += int((label == batch.labels).sum())
-            steps += int(step.sum())
-        count = len(data.labels)
-        return {"validation_accuracy": right / count, "validation_mean_step": steps / count}
-
-    return validate
 
 
 def _quick(
@@ -293,18 +270,3 @@ def _quick(
     """Reduces settings and data to few images and epochs."""
     config = replace(config, epochs=2, convolutional_epochs=1, first_epochs=1)
     return replace(config, batch_size=50, convolutional_batch_size=50), images.few(*QUICK, seed)
-
-
-def _result(config: RankMnistConfig, context: Context, images: ImageSet) -> dict[str, Any]:
-    data = {
-        "name": images.name,
-        "n_train": len(images.train_labels),
-        "n_test": len(images.test_labels),
-        "source": f"{images.source}; 1 in {VALIDATION} of the training images held out",
-        "sha256": images.sha256,
-        "classes": list(images.classes),
-        "notice": images.notice,
-    }
-    settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": context.seed, "quick": context.quick}
-    return result("rank-mnist", PAPER, settings, data, context.device)

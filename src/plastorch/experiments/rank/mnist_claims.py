@@ -1,14 +1,14 @@
 """Claims about rank coding on temporal MNIST, and whether a run supports them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import pairwise
 from statistics import mean
 
 from torch import Tensor
 
 from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import above, asserted, at_least, at_most, below
 from plastorch.experiments.rank.frontier import sampling_error
+from plastorch.experiments.rank.reading import least_rise
 from plastorch.experiments.rank.work import answer_claims, training_claims
 
 Figures = Mapping[str, float]
@@ -56,7 +56,7 @@ def claims(
         *training_claims(records, ("lstm-rank",), "lstm-last"),
         *answer_claims(figures, "lstm-rank"),
     ]
-    return found if ordinary else [replace(claim, holds=None) for claim in found]
+    return asserted(found, ordinary)
 
 
 def _convolutional_claims(figures: Figures) -> Iterator[Claim]:
@@ -64,25 +64,25 @@ def _convolutional_claims(figures: Figures) -> Iterator[Claim]:
         return
     accuracy = figures["convolutional_accuracy"]
     statement = "convolutions and an LSTM, read at the first crossing: the paper's accuracy"
-    yield Claim("crossing", statement, FIRST_STEP, accuracy, accuracy >= FIRST_STEP, "paper")
+    yield at_least("crossing", statement, accuracy, FIRST_STEP, origin="paper")
     steps = figures["convolutional_mean_step"] + 1
     statement = "its answers take less than 2 of 20 steps on average"
-    yield Claim("crossing-time", statement, 2.0, steps, steps < 2, "paper")
+    yield below("crossing-time", statement, steps, 2.0, origin="paper")
     first = figures["convolutional_first_accuracy"]
     statement = "all read after the first of 20 steps, where faint digits don't show yet"
-    yield Claim("first-of-20", statement, FIRST_STEP, first, None, "ours")
+    yield Claim("first-of-20", statement, FIRST_STEP, first, holds=None, origin="ours")
     for name, published in (ONE_SPIKE | OTHER).items():
         statement = f"it is right more often than {name}"
         id_ = f"above-{name.split()[0].lower()}"
         holds = accuracy > published if name in ONE_SPIKE else None
-        yield Claim(id_, statement, published, accuracy, holds, "ours")
+        yield Claim(id_, statement, published, accuracy, holds=holds, origin="ours")
 
 
 def _coarse_claims(figures: Figures) -> Iterator[Claim]:
     if "convolutional_coarse_accuracy" in figures:
         first = figures["convolutional_coarse_first_accuracy"]
         statement = "the same in 5 coarse steps, all read after the first: the paper's accuracy"
-        yield Claim("first-step", statement, FIRST_STEP, first, first >= FIRST_STEP, "ours")
+        yield at_least("first-step", statement, first, FIRST_STEP)
 
 
 def _half_time_claims(figures: Figures) -> Iterator[Claim]:
@@ -90,14 +90,14 @@ def _half_time_claims(figures: Figures) -> Iterator[Claim]:
     share = figures.get("convolutional_answer_time")
     if share is not None:
         statement = "convolutions: answers take half the wall time of reading to the end; share"
-        yield Claim("half-time", statement, 0.5, share, share <= 0.5, "ours")
+        yield at_most("half-time", statement, share, 0.5)
     if {"lstm_rank_accuracy", "lstm_last_last_accuracy"} <= figures.keys():
         loss = figures["lstm_last_last_accuracy"] - figures["lstm_rank_accuracy"]
         statement = (
             "LSTM: its answers lose less than half a point against one trained as long at the last "
             "step, and read there; loss"
         )
-        yield Claim("half-time-loss", statement, 0.005, loss, loss < 0.005, "ours")
+        yield below("half-time-loss", statement, loss, 0.005)
 
 
 def _lstm_claims(figures: Figures) -> Iterator[Claim]:
@@ -105,9 +105,9 @@ def _lstm_claims(figures: Figures) -> Iterator[Claim]:
         return
     accuracy, steps = figures["lstm_rank_accuracy"], figures["lstm_rank_mean_step"] + 1
     statement = "LSTM of 125 neurons: 95 % of its answers at the first crossing are right"
-    yield Claim("lstm-accuracy", statement, 0.95, accuracy, accuracy >= 0.95, "paper")
+    yield at_least("lstm-accuracy", statement, accuracy, 0.95, origin="paper")
     statement = "they take less than 2 of 20 steps on average"
-    yield Claim("lstm-time", statement, 2.0, steps, steps < 2, "paper")
+    yield below("lstm-time", statement, steps, 2.0, origin="paper")
 
 
 def _untrained_claims(figures: Figures) -> Iterator[Claim]:
@@ -120,13 +120,12 @@ def _untrained_claims(figures: Figures) -> Iterator[Claim]:
             f"after the first step it is right more often than if trained as long at {words}"
         )
         # The paper doesn't compare with training at all steps.
-        yield Claim(
+        yield above(
             f"first-{other[5:]}",
             statement,
-            theirs,
             mine,
-            mine > theirs,
-            "paper" if other == "lstm_last" else "ours",
+            theirs,
+            origin="paper" if other == "lstm_last" else "ours",
         )
 
 
@@ -135,12 +134,12 @@ def _threshold_claims(arrays: Mapping[str, Tensor], error: float) -> Iterator[Cl
         if f"{name}.curve" not in arrays:
             continue
         times, accuracies = arrays[f"{name}.curve"][:, :2].T.tolist()
-        rise = min(later - earlier for earlier, later in pairwise(times))
+        rise = least_rise(times)
         statement = f"{name}: a higher threshold answers later; least rise of t*"
-        yield Claim(f"{name}-threshold-time", statement, 0.0, rise, rise > 0, "paper")
-        gain = min(later - earlier for earlier, later in pairwise(accuracies))
+        yield above(f"{name}-threshold-time", statement, rise, 0.0, origin="paper")
+        gain = least_rise(accuracies)
         statement = f"{name}: and is not less right, but for three standard errors; least rise"
-        yield Claim(f"{name}-threshold-accuracy", statement, -error, gain, gain >= -error, "paper")
+        yield at_least(f"{name}-threshold-accuracy", statement, gain, -error, origin="paper")
 
 
 def _entropy_claims(records: Sequence[Record]) -> Iterator[Claim]:
@@ -152,13 +151,13 @@ def _entropy_claims(records: Sequence[Record]) -> Iterator[Claim]:
         [mean(float(row[f"validation_{kind}"]) for row in course) for course in courses]
         for kind in ("mean_step", "accuracy")
     )
-    rise = min(later - earlier for earlier, later in pairwise(times))
+    rise = least_rise(times)
     words = "the more entropy is rewarded, on images held out, the"
     statement = f"{words} later answers come: least rise of t*"
-    yield Claim("entropy-time", statement, 0.0, rise, rise > 0, "paper")
+    yield above("entropy-time", statement, rise, 0.0, origin="paper")
     gain = right[-1] - right[0]
     statement = f"{words} more are right: rise from β = 0 to the largest"
-    yield Claim("entropy-accuracy", statement, 0.0, gain, gain > 0, "paper")
+    yield above("entropy-accuracy", statement, gain, 0.0, origin="paper")
 
 
 def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
@@ -168,4 +167,4 @@ def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
         if len(rows) > 3:
             share = mean(float(row[field]) for row in rows[-3:]) / float(rows[0][field])
             statement = f"fewer {what} in an epoch at the end of training than in the first; share"
-            yield Claim(f"lstm-{field.split('_')[0]}", statement, 1.0, share, share < 1, "paper")
+            yield below(f"lstm-{field.split('_')[0]}", statement, share, 1.0, origin="paper")

@@ -1,5 +1,7 @@
 """Results of reading networks at many thresholds, and comparison of networks at equal times."""
 
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import isnan
 from typing import NamedTuple
 
@@ -8,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plastorch.engine.run import Record
 from plastorch.experiments.stpn.recurrent import field
-from plastorch.rank import Readings
+from plastorch.rank import Batch, RankCoder, Readings
+from plastorch.rank.train import Mode
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
 """Thresholds at which a network is read."""
@@ -22,14 +26,49 @@ class Measured(NamedTuple):
     arrays: dict[str, Tensor]
 
 
-def thresholds_with(*own: float) -> tuple[float, ...]:
+def thresholds_with(*own: float, common: tuple[float, ...] = THRESHOLDS) -> tuple[float, ...]:
     """Returns all thresholds at which a network is read, its own among them.
 
     Example:
         >>> thresholds_with(0.25)[:2]
         (0.25, 0.3)
     """
-    return tuple(sorted({*THRESHOLDS, *own}))
+    return tuple(sorted({*common, *own}))
+
+
+def validation(batches: Sequence[Batch], mode: Mode = "rank") -> Callable[[RankCoder], Record]:
+    """Returns a function that measures accuracy and mean step of a network's answers.
+
+    Args:
+        batches: sequences of the validation set, steps first.
+        mode: training mode; answers are read at t* in "rank", else at the last step.
+    """
+
+    @torch.no_grad()
+    def validate(net: RankCoder) -> Record:
+        right = steps = count = 0
+        for x, labels, lengths in batches:
+            if mode == "rank":
+                decision = net(x, lengths)
+                label, step = decision.label, decision.step
+            else:
+                label = net.all_steps(x)[-1].argmax(dim=-1)
+                step = torch.full_like(label, len(x) - 1)
+            right, steps = right + int((label == labels).sum()), steps + int(step.sum())
+            count += len(labels)
+        return {"validation_accuracy": right / count, "validation_mean_step": steps / count}
+
+    return validate
+
+
+def least_rise(values: Iterable[float]) -> float:
+    """Returns the smallest rise from a value to the next.
+
+    Example:
+        >>> least_rise([1.0, 2.0, 4.0])
+        1.0
+    """
+    return min(later - earlier for earlier, later in pairwise(values))
 
 
 def measured(name: str, readings: Readings, threshold: float) -> Measured:
@@ -58,7 +97,8 @@ def measured(name: str, readings: Readings, threshold: float) -> Measured:
         "skipped": readings.skipped(threshold),
     }
     when = torch.where(readings.crossed[place], readings.step[place], steps)
-    counts = [torch.bincount(when[of], minlength=steps + 1) for of in _answers(readings, place)]
+    right = readings.right[place]
+    counts = [torch.bincount(when[of], minlength=steps + 1) for of in (right, ~right)]
     arrays = {
         "curve": torch.tensor(curve, dtype=torch.float64),
         "fixed": readings.accuracy_at,
@@ -129,9 +169,3 @@ def gains(
     times = np.linspace(first, last, count)
     gain = np.interp(times, *ours[:, :2].T) - np.interp(times, *theirs[:, :2].T)
     return np.stack([times, gain], axis=1)
-
-
-def _answers(readings: Readings, place: int) -> tuple[Tensor, Tensor]:
-    """Returns which answers of a threshold are right, and which wrong."""
-    right = readings.right[place]
-    return right, ~right

@@ -5,8 +5,8 @@ Recurrent Neural Networks*, ICLR 2022.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,18 @@ from plastorch.data.audio.frames import Frames
 from plastorch.data.audio.logmel import LogMel
 from plastorch.data.audio.recordings import SpeechSet, load_speech
 from plastorch.data.audio.wav import read_wav
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Record, result
 from plastorch.experiments.context import Context
-from plastorch.experiments.rank import PAPER
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
-from plastorch.experiments.rank.reading import thresholds_with
+from plastorch.experiments.rank.reading import thresholds_with, validation
 from plastorch.experiments.rank.speech_claims import claims
 from plastorch.experiments.rank.speech_data import Words, batches, on, read_words, smoke
 from plastorch.experiments.rank.speech_figures import Reading, chosen, measured_words
-from plastorch.experiments.rank.speech_networks import Model, RankSpeechConfig
+from plastorch.experiments.rank.speech_networks import RankSpeechConfig, WordNetwork
+from plastorch.experiments.rank.streams import SpeechStream
 from plastorch.experiments.rank.work import work
+from plastorch.experiments.stpn.recurrent import seeded
 from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
 from plastorch.rank.criterion import probabilities
 
@@ -40,19 +39,7 @@ RECORDS = 10
 
 
 def measure(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
-    """Trains the networks and reads them for many thresholds; or listens to a recording.
-
-    Args:
-        config: settings of the run, or the recording to listen to.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data, a recording or a checkpoint are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains networks and reads them, or listens to a recording; returns ``result.json``."""
     if config.listen is None:
         return _train(config, context)
     read_wav(config.listen)  # report a file that is no recording before training
@@ -74,25 +61,23 @@ def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
         context.tell(f"smoke run on {len(speech.rows('train'))} training words, of three networks")
     check_parts(batch_size=min(config.batch_size, len(speech.rows("train"))))
     front = LogMel(read_wav(speech.files[0]).rate)
-    started = _result(config, context, speech, front)
-    context.run.write_result(started)
+    started = context.start(config, _data(speech, front))
     words, scale = read_words(speech, front)
     models, nets = config.models(), nn.ModuleDict()
     for name, model in models.items():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(context.seed, 0).initial_seed())
-            nets[name] = config.network(model, front.bands, len(speech.words))
+        make = partial(config.network, model, front.bands, len(speech.words))
+        nets[name] = seeded(make, context.seed, SpeechStream.WEIGHTS)
     loop = Loop(context.run, nets.to(context.device))
     readings: dict[str, Reading] = {}
     for name, model in models.items():
         net = nets[name]
         assert isinstance(net, RankCoder)
-        loop.run(_phase(name, net, model, config, context, words))
+        loop.run(_phase(net, model, config, context, words))
         thetas = thresholds_with(*config.thresholds, model.threshold)
-        validation, test = (
+        held_out, test = (
             evaluate(net, batches(part, context.device), thetas) for part in words[1:]
         )
-        readings[name] = Reading(validation, test, model.threshold, model.entropy_weight)
+        readings[name] = Reading(held_out, test, model.threshold, model.entropy_weight)
     found = measured_words(readings, words.test, front)
     best = nets[chosen(readings)]
     assert isinstance(best, RankCoder)
@@ -107,19 +92,14 @@ def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
 
 
 def _phase(
-    name: str,
-    net: RankCoder,
-    model: Model,
-    config: RankSpeechConfig,
-    context: Context,
-    words: Words,
+    net: RankCoder, model: WordNetwork, config: RankSpeechConfig, context: Context, words: Words
 ) -> RankTraining:
     """Returns the training of a network, on batches that are the same for all networks."""
-    size = min(config.batch_size, len(words.train.labels))
-    updates = config.epochs * (len(words.train.labels) // size)
+    order = words.order(min(config.batch_size, len(words.train.labels)), context.seed)
+    updates = config.epochs * order.per_epoch
 
     def batch(number: int) -> Batch:
-        return on(words.training_batch(number, size, context.seed), context.device)
+        return on(words.training_batch(order, number), context.device)
 
     training = Training(
         updates,
@@ -129,26 +109,14 @@ def _phase(
         cosine=True,
         max_norm=MAX_NORM,
     )
-    validate = _validation(words.validation, context.device)
-    return RankTraining(name, net, batch, training, (context.seed, 3), validate)
-
-
-def _validation(words: Frames, device: torch.device) -> Callable[[RankCoder], Record]:
-    """Returns a function for the share of right answers at the first crossing, and their times."""
-    parts = batches(words, device)
-
-    @torch.no_grad()
-    def validate(net: RankCoder) -> Record:
-        decisions = [net(part.x, part.lengths) for part in parts]
-        right = sum(
-            int((decision.label == part.labels).sum())
-            for decision, part in zip(decisions, parts, strict=True)
-        )
-        steps = sum(int(decision.step.sum()) for decision in decisions)
-        count = len(words.labels)
-        return {"validation_accuracy": right / count, "validation_mean_step": steps / count}
-
-    return validate
+    return RankTraining(
+        model.name,
+        net,
+        batch,
+        training,
+        path=(context.seed, SpeechStream.DROPOUT),
+        validate=validation(batches(words.validation, context.device)),
+    )
 
 
 @torch.no_grad()
@@ -185,14 +153,12 @@ def _listen(config: RankSpeechConfig, context: Context, trained: Path) -> dict[s
         "classes": list(ear.words),
     }
     metrics = {"answer_ms": 1000 * heard.end_s, "probability": heard.probability}
-    started = _started(config, context, data, ear.front)
+    started = context.start(config, data | _frames(ear.front))
     return context.finish(started, Loop(context.run, nn.ModuleDict()), metrics, [])
 
 
-def _result(
-    config: RankSpeechConfig, context: Context, speech: SpeechSet, front: LogMel
-) -> dict[str, Any]:
-    data = {
+def _data(speech: SpeechSet, front: LogMel) -> dict[str, Any]:
+    return {
         "name": f"{speech.name}, {len(speech.words)} words",
         "n_train": len(speech.rows("train")),
         "n_validation": len(speech.rows("validation")),
@@ -200,16 +166,12 @@ def _result(
         "source": speech.source,
         "sha256": speech.sha256(),
         "classes": list(speech.words),
+    } | _frames(front)
+
+
+def _frames(front: LogMel) -> dict[str, Any]:
+    """Returns the sample rate, and the times of the first frame and between frames in ms."""
+    return {
+        "rate": front.rate,
+        "frame_ms": [1000 * front.end_s(0), 1000 * front.hop / front.rate],
     }
-    return _started(config, context, data, front)
-
-
-def _started(
-    config: RankSpeechConfig, context: Context, data: dict[str, Any], front: LogMel
-) -> dict[str, Any]:
-    """Returns the result before anything is measured; a frame's times are in ms."""
-    hop = 1000 * front.hop / front.rate
-    data = {**data, "rate": front.rate, "frame_ms": [1000 * front.end_s(0), hop]}
-    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}
-    settings |= {"seed": context.seed, "quick": context.quick}
-    return result("rank-speech", PAPER, settings, data, context.device)

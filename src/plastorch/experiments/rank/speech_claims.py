@@ -1,8 +1,6 @@
 """Claims about rank coding of spoken words, and whether a run supports them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import pairwise
 from statistics import mean
 
 import numpy as np
@@ -10,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import above, asserted, at_least, at_most, below
 from plastorch.experiments.rank.frontier import sampling_error
-from plastorch.experiments.rank.reading import gains
+from plastorch.experiments.rank.reading import gains, least_rise
 from plastorch.experiments.rank.work import answer_claims, training_claims
 
 Figures = Mapping[str, float]
@@ -46,7 +45,7 @@ def claims(
         *training_claims(records, _rank_phases(records), "last"),
         *answer_claims(figures, "chosen"),
     ]
-    return found if ordinary else [replace(claim, holds=None) for claim in found]
+    return asserted(found, ordinary)
 
 
 def _grid_claims(curves: Curves, error: float) -> Iterator[Claim]:
@@ -60,9 +59,9 @@ def _grid_claims(curves: Curves, error: float) -> Iterator[Claim]:
         "than the one trained at the last step is at the same mean time: gain"
     )
     average, least = float(gain.mean()), float(gain.min())
-    yield Claim("trained-gain", f"{statement}, mean over them", 0.0, average, average > 0, "paper")
+    yield above("trained-gain", f"{statement}, mean over them", average, 0.0, origin="paper")
     statement += ", but for two standard errors; least of them"
-    yield Claim("trained-gain-least", statement, -2 * error, least, least >= -2 * error, "paper")
+    yield at_least("trained-gain-least", statement, least, -2 * error, origin="paper")
 
 
 def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
@@ -74,12 +73,12 @@ def _curve_claims(curves: Curves, error: float) -> Iterator[Claim]:
             "at equal times, answers of the rank-coded network that validation chose are right "
             "more often than those of one trained at the last step: gain"
         )
-        yield Claim("gain", f"{statement}, mean", 0.0, average, average > 0, "paper")
+        yield above("gain", f"{statement}, mean", average, 0.0, origin="paper")
         statement += " at every time, but for two standard errors; least"
-        yield Claim("gain-least", statement, -2 * error, least, least >= -2 * error, "paper")
+        yield at_least("gain-least", statement, least, -2 * error, origin="paper")
     if len(gain := _gain(ours, curves["all.curve"].numpy())):
         statement = "beside one trained at all steps, of which nothing is claimed: mean gain"
-        yield Claim("gain-all", statement, 0.0, float(gain.mean()), None, "ours")
+        yield Claim("gain-all", statement, 0.0, float(gain.mean()), holds=None, origin="ours")
 
 
 def _gain(ours: Points, theirs: Points) -> Points:
@@ -91,25 +90,25 @@ def _gain(ours: Points, theirs: Points) -> Points:
 def _chosen_claims(figures: Figures, error: float) -> Iterator[Claim]:
     mine, theirs = figures["chosen_mean_ms"], figures["last_same_accuracy_ms"]
     statement = "one trained at the last step needs longer for the same accuracy; ms"
-    yield Claim("equal-accuracy", statement, theirs, mine, mine < theirs, "paper")
+    yield below("equal-accuracy", statement, mine, theirs, origin="paper")
     loss = figures["last_last_accuracy"] - figures["chosen_accuracy"]
     statement = (
         "answering early costs little: at most two standard errors below what is right at the end"
     )
-    yield Claim("early-loss", statement, 2 * error, loss, loss <= 2 * error, "paper")
+    yield at_most("early-loss", statement, loss, 2 * error, origin="paper")
     skipped = figures["chosen_skipped"]
     statement = "half of all steps or more come after the answers, which need none of them; share"
-    yield Claim("skipped", statement, 0.5, skipped, skipped >= 0.5, "ours")
+    yield at_least("skipped", statement, skipped, 0.5)
 
 
 def _threshold_claims(curves: Curves, error: float) -> Iterator[Claim]:
     times, right = curves["chosen.curve"][:, :2].T.tolist()
-    rise = min(later - earlier for earlier, later in pairwise(times))
+    rise = least_rise(times)
     statement = "a higher threshold answers later: least rise of t*, in frames"
-    yield Claim("threshold-time", statement, 0.0, rise, rise > 0, "paper")
-    gain = min(later - earlier for earlier, later in pairwise(right))
+    yield above("threshold-time", statement, rise, 0.0, origin="paper")
+    gain = least_rise(right)
     statement = "and is not less right, but for two standard errors: least rise"
-    yield Claim("threshold-accuracy", statement, -2 * error, gain, gain >= -2 * error, "paper")
+    yield at_least("threshold-accuracy", statement, gain, -2 * error, origin="paper")
 
 
 def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
@@ -119,13 +118,13 @@ def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
     if len(weights) < 2:
         return
     times = [mean(row[2] for row in rows if row[1] == weight) for weight in weights]
-    rise = min(later - earlier for earlier, later in pairwise(times))
+    rise = least_rise(times)
     statement = "the more entropy is rewarded, the later answers come: least rise of t*, in frames"
-    yield Claim("entropy-time", statement, 0.0, rise, rise > 0, "paper")
+    yield above("entropy-time", statement, rise, 0.0, origin="paper")
     right = [mean(row[3] for row in rows if row[1] == weight) for weight in weights]
     gain = right[-1] - right[0]
     statement = "and the more are right: rise from the least weight of entropy to the largest"
-    yield Claim("entropy-accuracy", statement, 0.0, gain, gain > 0, "paper")
+    yield above("entropy-accuracy", statement, gain, 0.0, origin="paper")
 
 
 def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
@@ -138,7 +137,7 @@ def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
             float(c[0][field]) for c in courses
         )
         statement = f"fewer {what} in the last epochs of training than in the first; share"
-        yield Claim(f"training-{field.split('_')[0]}", statement, 1.0, share, share < 1, "paper")
+        yield below(f"training-{field.split('_')[0]}", statement, share, 1.0, origin="paper")
 
 
 def _rank_phases(records: Sequence[Record]) -> list[str]:

@@ -7,9 +7,10 @@ import torch
 from plastorch.data.audio.frames import Frames, Scale, masked, moved, read_frames, scale_of
 from plastorch.data.audio.logmel import LogMel
 from plastorch.data.audio.recordings import PARTS, SpeechSet
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
+from plastorch.experiments.rank.streams import SpeechStream
+from plastorch.learning.phases import EpochOrder
 from plastorch.rank import Batch
-from plastorch.rank.train import batch_rows
 
 MOST_MOVED, MOST_HIDDEN = 10, (10, 5)
 """Maximum shift of training words, frames; maximum numbers of frames and bands that are hidden."""
@@ -24,10 +25,15 @@ class Words(NamedTuple):
     validation: Frames
     test: Frames
 
-    def training_batch(self, number: int, size: int, seed: int) -> Batch:
+    def order(self, size: int, seed: int) -> EpochOrder:
+        """Returns the order of training words in batches of a size."""
+        path = seed, SpeechStream.WORD_ORDER
+        return EpochOrder(len(self.train.labels), size, *path, drop_last=True)
+
+    def training_batch(self, order: EpochOrder, number: int) -> Batch:
         """Returns training words on the CPU, each shifted and partly hidden at random."""
-        rows = batch_rows(number, len(self.train.labels), size, (seed, 1))
-        words, random = self.train.rows(rows), generator(seed, 2, number)
+        words = self.train.rows(order(number))
+        random = stream(order.seed, SpeechStream.VARIATIONS, number)
         bands = words.bands[:, : int(words.lengths.max())]
         bands = moved(bands, words.lengths, MOST_MOVED, random)
         bands = masked(bands, *MOST_HIDDEN, random, words.lengths)
@@ -60,7 +66,7 @@ def on(batch: Batch, device: torch.device) -> Batch:
 
 def smoke(speech: SpeechSet, seed: int) -> SpeechSet:
     """Reduces a data set to few of its words."""
-    random, kept = generator(seed, 9), []
+    random, kept = stream(seed, SpeechStream.FEW), []
     for part, count in zip(PARTS, QUICK, strict=True):
         rows = speech.rows(part)
         kept.append(rows[torch.randperm(len(rows), generator=random)[:count]])

@@ -1,7 +1,7 @@
 """Networks that are compared on spoken words, and their settings."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, starmap
 from typing import Annotated, Literal, NamedTuple
 
 from torch import nn
@@ -21,7 +21,7 @@ Threshold = Annotated[float, Range(0, 1, above=True, below=True)]
 EntropyWeight = Annotated[float, Range(0, 10, below=True)]
 
 
-class Model(NamedTuple):
+class WordNetwork(NamedTuple):
     """A network of the comparison."""
 
     mode: Mode
@@ -30,6 +30,11 @@ class Model(NamedTuple):
     """Threshold θ."""
     entropy_weight: float = 0.0
     """Weight β of the entropy."""
+
+    @property
+    def name(self) -> str:
+        """Name of the network in its run."""
+        return rank_name(*self[1:]) if self.mode == "rank" else self.mode
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,13 @@ class RankSpeechConfig(Settings):
         if self.trained is not None and self.listen is None:
             raise InputError(f"trained is {self.trained!r}; expected a file to listen to as well")
 
-    def models(self) -> dict[str, Model]:
+    def models(self) -> dict[str, WordNetwork]:
         """Returns all networks; the numbers in their names are θ and β in thousandths."""
-        grid = product(self.thresholds, self.entropy_weights)
-        return {"last": Model("last"), "all": Model("all")} | {
-            rank_name(theta, beta): Model("rank", theta, beta) for theta, beta in grid
-        }
+        ranked = product(("rank",), self.thresholds, self.entropy_weights)
+        plain = WordNetwork("last"), WordNetwork("all")
+        return {net.name: net for net in (*plain, *starmap(WordNetwork, ranked))}
 
-    def network(self, model: Model, bands: int, words: int) -> RankCoder:
+    def network(self, model: WordNetwork, bands: int, words: int) -> RankCoder:
         """Returns a new model; its gates let it remember from the start."""
         size = self.hidden_size
         lstm = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)

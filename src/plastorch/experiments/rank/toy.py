@@ -4,31 +4,32 @@ Paper: Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast 
 Recurrent Neural Networks*, ICLR 2022.
 """
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple
 
 from torch import nn
 
 from plastorch.data.tasks.evidence import RUN_STEPS, Runs, Signals, noisy_signals, runs_of_bits
-from plastorch.engine.device import check_memory, generator
+from plastorch.engine.checkpoint import fingerprint
+from plastorch.engine.device import check_memory
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
-from plastorch.experiments.rank import PAPER
-from plastorch.experiments.rank.reading import Measured
+from plastorch.experiments.rank.reading import Measured, thresholds_with
+from plastorch.experiments.rank.streams import ToyStream
 from plastorch.experiments.rank.toy_claims import claims
 from plastorch.experiments.rank.toy_figures import (
+    THRESHOLDS,
     batches,
     beyond_observers,
     measured_observers,
     measured_runs,
     measured_signals,
-    thresholds_with,
     timing_loss,
 )
 from plastorch.experiments.stpn.recurrent import field, networks
@@ -44,7 +45,7 @@ SIZES = {"validation": 2000, "signal": 100_000, "runs": 10_000, "rule": 50_000}
 QUICK = {"validation": 100, "signal": 500, "runs": 500, "rule": 500}
 
 
-class Model(NamedTuple):
+class ToyNetwork(NamedTuple):
     """A network of the comparison."""
 
     mode: Mode
@@ -56,16 +57,16 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "signal-last": Model("last"),
-    "signal-all": Model("all"),
-    "signal-rank": Model("rank"),
-    "signal-beta10": Model("rank", 0.1),
-    "signal-beta30": Model("rank", 0.3),
-    "signal-beta40": Model("rank", 0.4),
-    "runs-last": Model("last"),
-    "runs-all": Model("all"),
-    "runs-rank": Model("rank"),
-    "runs-stpn": Model("rank", core=STPN),
+    "signal-last": ToyNetwork("last"),
+    "signal-all": ToyNetwork("all"),
+    "signal-rank": ToyNetwork("rank"),
+    "signal-beta10": ToyNetwork("rank", 0.1),
+    "signal-beta30": ToyNetwork("rank", 0.3),
+    "signal-beta40": ToyNetwork("rank", 0.4),
+    "runs-last": ToyNetwork("last"),
+    "runs-all": ToyNetwork("all"),
+    "runs-rank": ToyNetwork("rank"),
+    "runs-stpn": ToyNetwork("rank", core=STPN),
 }
 """Models by task: is a noisy signal positive, or are five bits in a row equal; β in hundredths."""
 
@@ -128,36 +129,23 @@ class RankToyConfig(Settings):
 
 
 def measure(config: RankToyConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, then reads them and the ideal observers.
-
-    Args:
-        config: settings of the run.
-        context: run folder and seed.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains the models, then reads them and the ideal observers; returns ``result.json``."""
     check_parts(batch_size=config.batch_size)
     sizes = SIZES
     if context.quick:
         sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)
         context.tell("smoke run of 10 batches per model, read on 500 sequences")
-    signals = noisy_signals(sizes["signal"], generator(context.seed, 21))
-    runs = runs_of_bits(sizes["runs"], generator(context.seed, 22))
+    signals = noisy_signals(sizes["signal"], stream(context.seed, ToyStream.TEST_SIGNALS))
+    runs = runs_of_bits(sizes["runs"], stream(context.seed, ToyStream.TEST_RUNS))
     tests: dict[str, Signals | Runs] = {"signal": signals, "runs": runs}
-    started = _result(config, context, tests)
-    context.run.write_result(started)
+    started = context.start(config, _data(config, tests))
     nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
     loop = Loop(context.run, nets)
     for name, net in nets.items():
         assert isinstance(net, RankCoder)
         loop.run(_phase(name, net, config, context, sizes["validation"]))
     context.tell("reading answers of networks and of ideal observers")
-    rule = noisy_signals(sizes["rule"], generator(context.seed, 23))
+    rule = noisy_signals(sizes["rule"], stream(context.seed, ToyStream.STOPPING_RULES))
     found = measured_observers(signals, runs, rule, config.threshold)
     for name, net in nets.items():
         assert isinstance(net, RankCoder)
@@ -179,9 +167,9 @@ def _headline(models: tuple[str, ...]) -> str:
 
 
 def draw(task: str, count: int, path: tuple[int, ...]) -> Signals | Runs:
-    """Draws sequences of a task."""
+    """Draws sequences of a task; path: seed, and name of the stream."""
     make: Callable[..., Signals | Runs] = noisy_signals if task == "signal" else runs_of_bits
-    return make(count, generator(*path))
+    return make(count, stream(*path))
 
 
 def _phase(
@@ -189,10 +177,11 @@ def _phase(
 ) -> RankTraining:
     """Returns the training of a model; all models of a task learn from the same sequences."""
     task, device = name.split("-")[0], context.device
-    held_out = draw(task, count, (context.seed, 20))
+    held_out = draw(task, count, (context.seed, ToyStream.VALIDATION))
 
     def batch(number: int) -> Batch:
-        sequences = draw(task, config.batch_size, (context.seed, 0, number))
+        path = context.seed, ToyStream.TRAINING, number
+        sequences = draw(task, config.batch_size, path)
         return Batch(sequences.x.to(device), sequences.labels.to(device))
 
     def validate(coder: RankCoder) -> Record:
@@ -210,9 +199,15 @@ def _phase(
     # By the paper's timing loss. On signals the paper takes the most accurate of the last
     # networks, which is late by chance; here it is the last one.
     chosen = task == "runs" and MODELS[name].mode == "rank"
-    score = (lambda record: -float(record["validation_timing_loss"])) if chosen else None
-    path = context.seed, 24
-    return RankTraining(name, coder, batch, config.training(name), path, validate, score)
+    return RankTraining(
+        name,
+        coder,
+        batch,
+        config.training(name),
+        path=(context.seed, ToyStream.DROPOUT),
+        validate=validate,
+        score=(lambda record: -float(record["validation_timing_loss"])) if chosen else None,
+    )
 
 
 def _readings(
@@ -226,7 +221,7 @@ def _measured(
     name: str, coder: RankCoder, data: Signals | Runs, threshold: float, context: Context
 ) -> Measured:
     """Measures a network, and multiply-accumulates of a sequence to its end and to the answer."""
-    readings = _readings(coder, data, thresholds_with(threshold), context)
+    readings = _readings(coder, data, thresholds_with(threshold, common=THRESHOLDS), context)
     if isinstance(data, Signals):
         metrics, arrays = measured_signals(name, readings, data, threshold)
     else:
@@ -237,25 +232,16 @@ def _measured(
     return Measured(metrics | work, arrays)
 
 
-def _result(
-    config: RankToyConfig, context: Context, tests: dict[str, Signals | Runs]
-) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for test in tests.values():
-        for tensor in test:
-            digest.update(tensor.numpy().tobytes())
+def _data(config: RankToyConfig, tests: dict[str, Signals | Runs]) -> dict[str, Any]:
     learned = {name.split("-")[0] for name in config.models}
-    updates = {
-        task: max(config.batches(name) for name in config.models if name.startswith(task))
+    updates = (
+        max(config.batches(name) for name in config.models if name.startswith(task))
         for task in learned
-    }
-    data = {
+    )
+    return {
         "name": "noisy signals and runs of equal bits",
-        "n_train": config.batch_size * sum(updates.values()),
+        "n_train": config.batch_size * sum(updates),
         "n_test": sum(len(tests[task].labels) for task in learned),
         "source": "generated as the paper says",
-        "sha256": digest.hexdigest(),
+        "sha256": fingerprint(*(tensor for test in tests.values() for tensor in test)),
     }
-    settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": context.seed, "quick": context.quick}
-    return result("rank-toy", PAPER, settings, data, context.device)

@@ -13,8 +13,8 @@ from plastorch.data.tasks.evidence import (
     Signals,
     run_log_odds,
 )
-from plastorch.experiments.rank.frontier import above, best_frontier, evidence
-from plastorch.experiments.rank.reading import Measured, measured
+from plastorch.experiments.rank.frontier import best_frontier, evidence, excess
+from plastorch.experiments.rank.reading import Measured, measured, thresholds_with
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Batch, Readings
 from plastorch.rank.evaluate import read
@@ -32,16 +32,6 @@ def batches(x: Tensor, labels: Tensor) -> list[Batch]:
     """Returns sequences [T, N, I] in parts."""
     parts = zip(torch.split(x, PART, dim=1), torch.split(labels, PART), strict=True)
     return [Batch(*part) for part in parts]
-
-
-def thresholds_with(threshold: float) -> tuple[float, ...]:
-    """Returns all thresholds at which a network is read, its own among them.
-
-    Example:
-        >>> thresholds_with(0.5)[:2]
-        (0.5, 0.6)
-    """
-    return tuple(sorted({*THRESHOLDS, threshold}))
 
 
 def measured_signals(name: str, readings: Readings, data: Signals, threshold: float) -> Measured:
@@ -116,7 +106,7 @@ def measured_observers(
         learn: signals from which the rules are found.
         threshold: threshold θ.
     """
-    thresholds, seen = thresholds_with(threshold), evidence(signals)
+    thresholds, seen = thresholds_with(threshold, common=THRESHOLDS), evidence(signals)
     signal_parts = zip(
         torch.split(seen.log_odds[..., None], PART, dim=1), batches(*signals[:2]), strict=True
     )
@@ -152,7 +142,7 @@ def beyond_observers(found: dict[str, Measured]) -> dict[str, float]:
         return {}
     reached = torch.cat(points).numpy()
     return {
-        kind: above(reached, found[name].arrays[f"{name}.curve"][:, :2].numpy())
+        kind: excess(reached, found[name].arrays[f"{name}.curve"][:, :2].numpy())
         for name, kind in limits.items()
     }
 

@@ -8,6 +8,7 @@ from statistics import mean
 import torch
 
 from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import at_most, below
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Batch, RankCoder
 
@@ -50,7 +51,7 @@ def answer_claims(figures: Mapping[str, float], name: str) -> Iterator[Claim]:
         share = figures.get(field(name, f"answer_{kind}"))
         if share is not None:
             statement = f"answers of the test take half the {what} of reading to the end; share"
-            yield Claim(f"answer-{kind}", statement, 0.5, share, share <= 0.5, "ours")
+            yield at_most(f"answer-{kind}", statement, share, 0.5)
 
 
 def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str) -> Iterator[Claim]:
@@ -72,7 +73,7 @@ def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str)
         whole = sum(float(row[key]) for row in last)
         share = mean(sum(float(row[key]) for row in course) for course in courses) / whole
         statement = f"as many updates take less {what} than training at the last step; share"
-        yield Claim(f"whole-training-{kind}", statement, 1.0, share, share < 1, "paper")
+        yield below(f"whole-training-{kind}", statement, share, 1.0, origin="paper")
 
 
 def after_as_many(courses: Sequence[Sequence[Record]], count: int) -> list[tuple[float, float]]:

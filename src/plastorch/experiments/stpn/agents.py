@@ -3,62 +3,77 @@
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from math import inf
 from statistics import fmean
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from plastorch.engine.cluster import cluster, needs_ray
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import workers
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import result
 from plastorch.experiments.context import Context
-from plastorch.experiments.stpn import PAPER
-from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.experiments.stpn.recurrent import (
+    RecurrentModel,
+    compare,
+    networks,
+    seeded,
+    trained_parameters,
+    two_biases,
+)
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import needs_rl
 from plastorch.rl.evaluate import Trace, play_episodes, random_return
-from plastorch.rl.training import AgentTraining
-from plastorch.stp.baselines import LSTM, RNN
+from plastorch.rl.training import AgentTraining, ppo
+from plastorch.stp.baselines import LSTM
 
 ENGINES = ("ray", "gymnasium", "mujoco", "ale-py")
 """Packages whose versions matter."""
 STRIP = 10
 """Number of frames in a strip."""
+NONE = 1e9
+"""Bound that is never reached."""
 
 
-class Model(NamedTuple):
-    """A model of the comparison."""
+class Protocol(NamedTuple):
+    """Settings of the agents' learning."""
 
-    hidden_size: int
-    """Hidden size, as in the paper."""
-    make: Callable[[int, int], nn.Module]
-    """Function that makes the core from an input and a hidden size."""
+    steps: int
+    """Number of environment steps per model."""
+    batch: int
+    """Number of steps between updates."""
+    minibatch: int
+    """Number of steps per update."""
+    epochs: int
+    """Number of passes over each batch."""
+    rates: Mapping[str, float]
+    """Initial learning rate of each model."""
+    ppo: Mapping[str, Any]
+    """Further settings of proximal policy optimization, as RLlib names them."""
+    rate_ends: int | None = None
+    """Number of steps after which the rate would be 0; None is the end of the training."""
+    runners: int = 0
+    """Number of processes that play; with 0, the learner plays."""
+    envs: int = 8
+    """Number of environments that each plays side by side."""
+    frame_skip: int = 1
+    """Number of frames for which an action is held."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """Work that an experiment hands over.
+@dataclass(frozen=True, kw_only=True)
+class AgentTask:
+    """An environment, and how models learn in it and are judged.
 
     Args:
-        experiment: name of the experiment.
-        config: plain values for ``result.json``.
-        models: names of the models, in the order in which they learn.
-        known: names of all known models.
-        env: id of the environment.
+        config: settings of the run; have ``models``, ``env`` and ``address``.
+        known: all models of the experiment by name, in the order in which they learn.
         make_env: function that makes the environment.
         make_agent: function that makes an agent by model name; torch's generator draws its weights.
-        algorithm: RLlib's settings of a model, from its name and the function that makes the agent.
-        batch: number of steps per iteration.
-        steps: number of environment steps per model.
-        address: address of a Ray cluster; None starts Ray here.
-        runners: number of processes that play.
+        protocol: settings of learning.
         enough: mean return of a hundred iterations at which training ends.
         episodes: number of episodes by which a trained model is judged.
         most: maximum number of steps of such an episode.
@@ -66,36 +81,39 @@ class Work:
         drawn: whether actions of these episodes are sampled, because all begin alike.
     """
 
-    experiment: str
-    config: dict[str, Any]
-    models: tuple[str, ...]
-    known: tuple[str, ...]
-    env: str
+    config: Any
+    known: Mapping[str, RecurrentModel]
     make_env: Callable[[], Any]
     make_agent: Callable[[str], Agent]
-    algorithm: Callable[[str, Callable[[], Agent]], Any]
-    batch: int
-    steps: int
-    address: str | None
-    runners: int
-    enough: float
+    protocol: Protocol
+    enough: float = inf
     episodes: int
     most: int
-    frames: bool
+    frames: bool = False
     drawn: bool = False
 
     @property
     def iterations(self) -> int:
         """Number of iterations per model."""
-        return -(-self.steps // self.batch)
+        return -(-self.protocol.steps // self.protocol.batch)
 
-
-def two_biases(core: RNN | LSTM) -> nn.Module:
-    """Adds torch's second bias, as in the paper's code."""
-    bound = core.hidden_size**-0.5
-    bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
-    nn.init.uniform_(bias, -bound, bound)
-    return core
+    def algorithm(self, context: Context, name: str) -> Any:
+        """Returns RLlib's settings of a model, which it makes with its initial weights."""
+        protocol, place = self.protocol, list(self.known).index(name)
+        return ppo(
+            self.make_env,
+            partial(seeded, partial(self.make_agent, name), context.seed, place),
+            context.seed,
+            envs=protocol.envs,
+            runners=protocol.runners,
+            device=context.device,
+            lr=[[0, protocol.rates[name]], [protocol.rate_ends or protocol.steps, 1e-12]],
+            train_batch_size_per_learner=protocol.batch,
+            minibatch_size=protocol.minibatch,
+            num_epochs=protocol.epochs,
+            gamma=0.99,
+            **protocol.ppo,
+        )
 
 
 def lstm(inputs: int, size: int) -> nn.Module:
@@ -129,50 +147,39 @@ def check_runners(runners: int) -> None:
         )
 
 
-def seeded(make: Callable[[], Agent], seed: int, place: int) -> Agent:
-    """Returns an agent with its own initial weights, the same wherever it is made."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, place).initial_seed())
-        return make()
-
-
 def measure(
-    work: Work, context: Context, claims: Callable[[Mapping[str, float]], list[Any]]
+    task: AgentTask, context: Context, claims: Callable[[Mapping[str, float]], list[Any]]
 ) -> dict[str, Any]:
     """Trains the models one after the other, then lets each play.
 
     Args:
-        work: models to train, and how.
+        task: environment, and how models learn in it.
         context: run folder, data, seed and device.
         claims: function from metrics to claims.
 
     Returns:
         The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable, or there is no cluster.
-        Interrupted: the user stopped the run; its folder can be resumed.
     """
-    nets = networks(work.models, work.known, (context.seed,), work.make_agent)
-    with _ray(work.address):
-        check_runners(work.runners)
+    nets = networks(task.config.models, task.known, (context.seed,), task.make_agent)
+    with _ray(task.config.address):
+        check_runners(task.protocol.runners)
         loop = Loop(context.run, nets)
-        started = _result(work, context)
-        context.run.write_result(started)
-        for place, name in enumerate(work.known):
-            if name in nets:
-                _train(work, context, loop, name, place)
-    metrics: dict[str, float] = {}
+        versions = {name: version(name) for name in ENGINES}
+        started = context.start(task.config, _data(task), versions)
+        started["config"]["settings"] = task.protocol._asdict()
+        for name, net in nets.items():
+            _train(task, context, loop, name, net)
     arrays: dict[str, Tensor] = {}
-    for name, net in nets.items():
-        assert isinstance(net, Agent)
-        found, trace = _judged(work, net, context.seed)
-        metrics |= {field(name, kind): value for kind, value in found.items()}
-        arrays |= {f"{name}.{kind}": array for kind, array in _kept(trace, work.frames).items()}
-    metrics["random_return"] = random_return(
-        work.make_env, work.episodes, context.seed + 1000, work.most
-    )
-    metrics |= _ends(work, context)
+
+    def measured(name: str, net: Agent) -> dict[str, float]:
+        figures, trace = _judged(task, net, context.seed)
+        kept = _kept(trace, task.frames)
+        arrays.update({f"{name}.{kind}": array for kind, array in kept.items()})
+        return figures | _ends(context, name)
+
+    metrics = compare(nets, measured)
+    seed = context.seed + 1000
+    metrics["random_return"] = random_return(task.make_env, task.episodes, seed, task.most)
     context.run.write_arrays(arrays)
     return context.finish(started, loop, metrics, claims(metrics))
 
@@ -184,17 +191,14 @@ def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if ray.is_initialized() else cluster(address)
 
 
-def _train(work: Work, context: Context, loop: Loop, name: str, place: int) -> None:
-    net = loop.model.get_submodule(name)
-    assert isinstance(net, Agent)
-    make = partial(seeded, partial(work.make_agent, name), context.seed, place)
+def _train(task: AgentTask, context: Context, loop: Loop, name: str, net: Any) -> None:
     training = AgentTraining(
         name,
         net,
-        work.algorithm(name, make),
-        work.iterations,
-        context.run.checkpoint,
-        work.enough,
+        task.algorithm(context, name),
+        iterations=task.iterations,
+        folder=context.run.checkpoint,
+        enough=task.enough,
     )
     try:
         loop.run(training)
@@ -202,31 +206,34 @@ def _train(work: Work, context: Context, loop: Loop, name: str, place: int) -> N
         training.close()
 
 
-def _judged(work: Work, net: Agent, seed: int) -> tuple[dict[str, float], Trace]:
+def _judged(task: AgentTask, net: Agent, seed: int) -> tuple[dict[str, float], Trace]:
     """Returns figures of a trained model, and the trace of an episode."""
     games, trace = play_episodes(
-        net, work.make_env, work.episodes, seed + 1000, work.most, work.drawn
+        net,
+        task.make_env,
+        episodes=task.episodes,
+        seed=seed + 1000,
+        most=task.most,
+        drawn=task.drawn,
     )
     return {
         "return": float(games.returns.mean()),
         "return_sd": float(games.returns.std(correction=0)),
         "length": float(games.lengths.mean()),
         "energy": float(games.energies.mean()),
-        "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+        "parameters": trained_parameters(net),
     }, trace
 
 
-def _ends(work: Work, context: Context) -> dict[str, float]:
-    """Returns each model's mean return in the first and last tenth of training, and its steps."""
-    found: dict[str, float] = {}
-    for name in work.models:
-        rows = [row for row in context.run.records() if row["phase"] == name]
-        returns = [float(row["return"]) for row in rows if "return" in row]
-        found[field(name, "env_steps")] = float(rows[-1]["env_steps"])
-        if returns:
-            tenth = max(1, len(returns) // 10)
-            found[field(name, "first_return")] = fmean(returns[:tenth])
-            found[field(name, "last_return")] = fmean(returns[-tenth:])
+def _ends(context: Context, name: str) -> dict[str, float]:
+    """Returns a model's mean return in the first and last tenth of training, and its steps."""
+    rows = [row for row in context.run.records() if row["phase"] == name]
+    returns = [float(row["return"]) for row in rows if "return" in row]
+    found = {"env_steps": float(rows[-1]["env_steps"])}
+    if returns:
+        tenth = max(1, len(returns) // 10)
+        found["first_return"] = fmean(returns[:tenth])
+        found["last_return"] = fmean(returns[-tenth:])
     return found
 
 
@@ -239,20 +246,12 @@ def _kept(trace: Trace, frames: bool) -> dict[str, Tensor]:
     return {name: array for name, array in kept.items() if array.numel()}
 
 
-def _result(work: Work, context: Context) -> dict[str, Any]:
-    data = {
-        "name": work.env,
-        "n_train": work.batch * work.iterations,
-        "n_test": work.episodes,
+def _data(task: AgentTask) -> dict[str, Any]:
+    env = task.config.env
+    return {
+        "name": env,
+        "n_train": task.protocol.batch * task.iterations,
+        "n_test": task.episodes,
         "source": "simulated; counted are steps in training, and episodes in the test",
-        "sha256": hashlib.sha256(work.env.encode()).hexdigest(),
+        "sha256": hashlib.sha256(env.encode()).hexdigest(),
     }
-    settings = work.config | {"seed": context.seed, "quick": context.quick}
-    found = result(work.experiment, PAPER, settings, data, context.device)
-    found["versions"] |= {name: version(name) for name in ENGINES}
-    return found
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """Returns a configuration as plain values."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}

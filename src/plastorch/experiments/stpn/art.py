@@ -4,37 +4,35 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 from torch import nn
 
 from plastorch.data.tasks.retrieval import KEYS, SYMBOLS, Retrieval, one_hot, retrieval_sets
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.device import check_memory
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Claim, result
+from plastorch.engine.run import Claim
+from plastorch.experiments.claims import above, asserted, at_least, below
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
-from plastorch.experiments.stpn import PAPER
-from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.experiments.stpn.recurrent import (
+    RecurrentModel,
+    compare,
+    extreme,
+    field,
+    networks,
+    trained_parameters,
+)
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
 
 Variant = Literal["corrected", "faithful"]
-
-
-class Model(NamedTuple):
-    """A model of the comparison."""
-
-    hidden_size: int
-    """Hidden size, as in the paper: all models have about as many parameters."""
-    make: Callable[[int, bool], nn.Module]
-    """Function that makes the core from a hidden size, faithful to the paper's code or not."""
 
 
 def _stpn(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
@@ -55,16 +53,18 @@ def _hebbff(size: int, faithful: bool) -> nn.Module:
 
 
 MODELS = {
-    "stpn": Model(11, _stpn),
-    "stpn-scalar": Model(20, lambda size, faithful: _stpn(size, faithful, True)),
-    "stpnf": Model(13, _stpnf),
-    "stpnf-scalar": Model(26, lambda size, faithful: _stpnf(size, faithful, True)),
-    "hebbff": Model(26, _hebbff),
-    "rnn": Model(20, lambda size, faithful: RNN(SYMBOLS, size)),
-    "rnn-normalised": Model(20, lambda size, faithful: RNN(SYMBOLS, size, norm="neuron")),
-    "lstm": Model(9, lambda size, faithful: LSTM(SYMBOLS, size)),
-    "fast-weights": Model(20, lambda size, faithful: FastWeights(SYMBOLS, size, faithful=faithful)),
-    "modulated": Model(17, lambda size, faithful: ModulatedPlasticity(SYMBOLS, size)),
+    "stpn": RecurrentModel(11, _stpn),
+    "stpn-scalar": RecurrentModel(20, lambda size, faithful: _stpn(size, faithful, True)),
+    "stpnf": RecurrentModel(13, _stpnf),
+    "stpnf-scalar": RecurrentModel(26, lambda size, faithful: _stpnf(size, faithful, True)),
+    "hebbff": RecurrentModel(26, _hebbff),
+    "rnn": RecurrentModel(20, lambda size, faithful: RNN(SYMBOLS, size)),
+    "rnn-normalised": RecurrentModel(20, lambda size, faithful: RNN(SYMBOLS, size, norm="neuron")),
+    "lstm": RecurrentModel(9, lambda size, faithful: LSTM(SYMBOLS, size)),
+    "fast-weights": RecurrentModel(
+        20, lambda size, faithful: FastWeights(SYMBOLS, size, faithful=faithful)
+    ),
+    "modulated": RecurrentModel(17, lambda size, faithful: ModulatedPlasticity(SYMBOLS, size)),
 }
 """The paper's nine, and an RNN with rows of norm 1, to see how much energy that alone saves."""
 ABLATIONS = ("stpn-scalar", "stpnf", "stpnf-scalar")
@@ -110,19 +110,7 @@ class ArtConfig(Settings):
 
 
 def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, then tests them.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains the models one after the other, then tests them; returns ``result.json``."""
     check_parts(batch_size=config.batch_size)
     sizes = (config.train_sequences, 10_000, 20_000)
     if context.quick:
@@ -131,99 +119,91 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
     sets = retrieval_sets(context.seed, sizes, config.pairs)
     nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
     loop = Loop(context.run, nets)
-    started = _result(config, context, sets)
-    context.run.write_result(started)
-    train, validation, test = ([tensor.to(context.device) for tensor in part] for part in sets)
-    metrics: dict[str, float] = {}
-    for name, net in nets.items():
-        assert isinstance(net, AnswerNet)
-        loop.run(
-            AnswerTraining(
-                name,
-                net,
-                one_hot,
-                (train[0], train[1]),
-                (validation[0], validation[1]),
-                config.epochs,
-                config.batch_size,
-                config.learning_rate,
-            )
+    started = context.start(config, _data(sets))
+    device = context.device
+    train, validation, test = ((x.to(device), answers.to(device)) for x, answers in sets)
+
+    def measured(name: str, net: AnswerNet) -> dict[str, float]:
+        training = AnswerTraining(
+            name,
+            net,
+            encode=one_hot,
+            train=train,
+            validation=validation,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
         )
-        metrics[field(name, "accuracy")] = answer_accuracy(net, one_hot, test[0], test[1])
-        metrics[field(name, "energy")] = mean_energy(net, one_hot, test[0])
-        trained = (p.numel() for p in net.parameters() if p.requires_grad)
-        metrics[field(name, "parameters")] = sum(trained)
+        loop.run(training)
+        return {
+            "accuracy": answer_accuracy(net, one_hot, *test),
+            "energy": mean_energy(net, one_hot, test[0]),
+            "parameters": trained_parameters(net),
+        }
+
+    metrics = compare(nets, measured)
     head = {"test_accuracy": metrics[field(next(iter(nets)), "accuracy")]}
     return context.finish(started, loop, head | metrics, claims(config, metrics, context.quick))
 
 
-def claims(config: ArtConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
-    """Returns the claims of the paper's abstract that the trained models can test."""
-
-    def of(kind: str) -> dict[str, float]:
-        ends = {name: field(name, kind) for name in config.models}
-        return {name: metrics[end] for name, end in ends.items()}
-
-    if "stpn" not in config.models or len(config.models) == 1:
-        return []
-    ordinary = replace(config, pairs=3, variant="corrected") == ArtConfig() and not quick
-    found = [*_accuracy_claims(of("accuracy"), config.pairs), *_energy_claims(of("energy"))]
-    return found if ordinary else [replace(claim, holds=None) for claim in found]
-
-
-def _accuracy_claims(accuracy: dict[str, float], pairs: int) -> Iterator[Claim]:
-    stpn = accuracy.pop("stpn")
-    simpler = {name: accuracy.pop(name) for name in ABLATIONS if name in accuracy}
-    if accuracy:
-        best = max(accuracy, key=lambda name: accuracy[name])
-        statement = f"STPN answers better than each other model of its size; the next is {best}"
-        target = accuracy[best]
-        yield Claim("accuracy-best", statement, target, stpn, stpn > target, "paper")
-    if simpler:
-        best = max(simpler, key=lambda name: simpler[name])
-        statement = f"STPN answers better than what is left of it with less; the next is {best}"
-        target = simpler[best]
-        yield Claim("accuracy-ablations", statement, target, stpn, stpn > target, "ours")
-    statement = "STPN solves the task: 99 of 100 answers are right"
-    solved = stpn >= 0.99 if pairs == ArtConfig.pairs else None
-    yield Claim("accuracy-solved", statement, 0.99, stpn, solved, "ours")
-
-
-def _energy_claims(energy: dict[str, float]) -> Iterator[Claim]:
-    stpn = energy.pop("stpn")
-    alone = energy.pop("rnn-normalised", None)
-    simpler = {name: energy.pop(name) for name in ABLATIONS if name in energy}
-    if energy:
-        least = min(energy, key=lambda name: energy[name])
-        statement = f"STPN's synapses need less energy than each other model's; next is {least}"
-        target = energy[least]
-        yield Claim("energy-lowest", statement, target, stpn, stpn < target, "paper")
-    if simpler:
-        least = min(simpler, key=lambda name: simpler[name])
-        statement = f"STPN's synapses need less energy than those of its ablations; then {least}"
-        target = simpler[least]
-        yield Claim("energy-ablations", statement, target, stpn, stpn < target, "ours")
-    if alone is not None:
-        statement = (
-            "plasticity saves energy beside normalization: more is needed by an RNN with rows of "
-            "norm 1"
-        )
-        yield Claim("energy-plasticity", statement, alone, stpn, stpn < alone, "ours")
-
-
-def _result(config: ArtConfig, context: Context, sets: list[Retrieval]) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for part in sets:
-        for tensor in part:
-            digest.update(tensor.numpy().tobytes())
+def _data(sets: list[Retrieval]) -> dict[str, Any]:
     train, _, test = sets
-    data = {
+    return {
         "name": "associative retrieval",
         "n_train": len(train.answers),
         "n_test": len(test.answers),
         "source": "generated as the paper's code does",
-        "sha256": digest.hexdigest(),
+        "sha256": fingerprint(*(tensor for part in sets for tensor in part)),
     }
-    settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": context.seed, "quick": context.quick}
-    return result("stpn-art", PAPER, settings, data, context.device)
+
+
+def claims(config: ArtConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
+    """Returns the claims of the paper's abstract that the trained models can test."""
+    if "stpn" not in config.models or len(config.models) == 1:
+        return []
+    ordinary = replace(config, pairs=3, variant="corrected") == ArtConfig() and not quick
+    found = [*_accuracy_claims(config, metrics), *_energy_claims(config, metrics)]
+    return asserted(found, ordinary)
+
+
+def _accuracy_claims(config: ArtConfig, metrics: Mapping[str, float]) -> Iterator[Claim]:
+    stpn = metrics["stpn_accuracy"]
+    rivals, simpler = _others(config)
+    if rivals:
+        best, target = extreme(metrics, rivals, "accuracy")
+        statement = f"STPN answers better than each other model of its size; the next is {best}"
+        yield above("accuracy-best", statement, stpn, target, origin="paper")
+    if simpler:
+        best, target = extreme(metrics, simpler, "accuracy")
+        statement = f"STPN answers better than what is left of it with less; the next is {best}"
+        yield above("accuracy-ablations", statement, stpn, target)
+    solved = at_least(
+        "accuracy-solved", "STPN solves the task: 99 of 100 answers are right", stpn, 0.99
+    )
+    yield from asserted([solved], config.pairs == ArtConfig.pairs)
+
+
+def _energy_claims(config: ArtConfig, metrics: Mapping[str, float]) -> Iterator[Claim]:
+    stpn = metrics["stpn_energy"]
+    rivals, simpler = _others(config)
+    rivals = [name for name in rivals if name != "rnn-normalised"]
+    if rivals:
+        least, target = extreme(metrics, rivals, "energy", min)
+        statement = f"STPN's synapses need less energy than each other model's; next is {least}"
+        yield below("energy-lowest", statement, stpn, target, origin="paper")
+    if simpler:
+        least, target = extreme(metrics, simpler, "energy", min)
+        statement = f"STPN's synapses need less energy than those of its ablations; then {least}"
+        yield below("energy-ablations", statement, stpn, target)
+    if "rnn-normalised" in config.models:
+        statement = (
+            "plasticity saves energy beside normalization: more is needed by an RNN with rows of "
+            "norm 1"
+        )
+        yield below("energy-plasticity", statement, stpn, metrics["rnn_normalised_energy"])
+
+
+def _others(config: ArtConfig) -> tuple[list[str], list[str]]:
+    """Returns a run's models other than STPN, without its ablations, and its ablations."""
+    others = [name for name in config.models if name not in ("stpn", *ABLATIONS)]
+    return others, [name for name in ABLATIONS if name in config.models]

@@ -4,40 +4,39 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022.
 """
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from torch import nn
 
 from plastorch.data.tasks.familiarity import FamiliarityStream, familiarity_stream
-from plastorch.engine.device import check_memory, generator
+from plastorch.engine.checkpoint import fingerprint
+from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Claim, Record, result
+from plastorch.engine.run import Claim, Record
+from plastorch.engine.streams import stream
+from plastorch.experiments.claims import above, asserted
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings
-from plastorch.experiments.stpn import PAPER
-from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.experiments.stpn.recurrent import (
+    RecurrentModel,
+    compare,
+    field,
+    networks,
+    trained_parameters,
+)
+from plastorch.experiments.stpn.streams import Stream
 from plastorch.stp import STPN
-from plastorch.stp.familiarity import FamiliarityNet, FamiliarityTraining, HebbFF, rates_on
+from plastorch.stp.familiarity import BoundedHebbFF, FamiliarityNet, FamiliarityTraining, rates_on
 
 FEATURES = 100
 TESTED = range(1, 20)
 """Steps R from an item to its repeat on which each model is tested."""
 UPDATES = {("dat", 3): 3000, ("inf", 3): 1600, ("inf", 6): 3500}
 """Published number of updates, by mode and R."""
-
-
-class Model(NamedTuple):
-    """A model of the comparison."""
-
-    hidden_size: int
-    """Hidden size, as in the paper: all models have about as many parameters."""
-    make: Callable[[int], nn.Module]
-    """Function that makes the core from a hidden size."""
 
 
 def _normal(unit: STPN) -> STPN:
@@ -56,14 +55,16 @@ def _unit(size: int, rate: float, **settings: Any) -> STPN:
 
 
 MODELS = {
-    "stpn": Model(27, lambda size: _unit(size, 0.001 * size**-0.5)),
-    "stpnf": Model(34, lambda size: _unit(size, 0.001 * size**-0.5, plasticity="feedforward")),
-    "stpn-scalar": Model(62, lambda size: _unit(size, 0.001 / size, scalar=True)),
-    "stpnf-scalar": Model(
+    "stpn": RecurrentModel(27, lambda size: _unit(size, 0.001 * size**-0.5)),
+    "stpnf": RecurrentModel(
+        34, lambda size: _unit(size, 0.001 * size**-0.5, plasticity="feedforward")
+    ),
+    "stpn-scalar": RecurrentModel(62, lambda size: _unit(size, 0.001 / size, scalar=True)),
+    "stpnf-scalar": RecurrentModel(
         100, lambda size: _unit(size, 0.001 * size**-0.5, plasticity="feedforward", scalar=True)
     ),
-    "hebbff": Model(100, lambda size: _normal(HebbFF(FEATURES, size))),
-    "lstm": Model(21, lambda size: nn.LSTM(FEATURES, size)),
+    "hebbff": RecurrentModel(100, lambda size: _normal(BoundedHebbFF(FEATURES, size))),
+    "lstm": RecurrentModel(21, lambda size: nn.LSTM(FEATURES, size)),
 }
 
 
@@ -104,42 +105,30 @@ class FamiliarityConfig(Settings):
 
 
 def measure(config: FamiliarityConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, and tests each on all R.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains the models one after the other, and tests each on all R; returns ``result.json``."""
     if context.quick:
         steps, updates = min(config.steps, 500), min(config.length, 20)
         config = replace(config, steps=steps, updates=updates)
         context.tell(f"smoke run of {updates} updates on streams of {steps} items")
     draw = partial(_drawn, config, context)
-    tests = {repeat: draw(repeat, 1, repeat) for repeat in TESTED}
-    nets = networks(config.models, MODELS, (context.seed, 0), network).to(context.device)
+    tests = {repeat: draw(repeat, Stream.TEST_ITEMS, repeat) for repeat in TESTED}
+    test = tests[config.repeat]
+    path = context.seed, Stream.WEIGHTS
+    nets = networks(config.models, MODELS, path, network).to(context.device)
     loop = Loop(context.run, nets)
-    started = _result(config, context, tests[config.repeat])
-    context.run.write_result(started)
-    for name, net in nets.items():
-        assert isinstance(net, FamiliarityNet)
+    started = context.start(config, _data(config, test))
+
+    def measured(name: str, net: FamiliarityNet) -> dict[str, float]:
         loop.run(_training(name, net, config, draw))
-        jobs = [partial(_test, net, repeat, stream) for repeat, stream in tests.items()]
+        jobs = [partial(_test, net, repeat, items) for repeat, items in tests.items()]
         loop.run(Jobs(f"generalisation-{name}", jobs))
-    measured = metrics(config, context.run.records())
-    sizes = {
-        field(name, "parameters"): sum(p.numel() for p in net.parameters())
-        for name, net in nets.items()
-    }
-    novel = 1 - float(tests[config.repeat].repeats.double().mean())
-    found = claims(config, measured, novel, context.quick)
-    return context.finish(started, loop, measured | sizes | {"novel_share": novel}, found)
+        return rates_on(net, test)._asdict() | {"parameters": trained_parameters(net)}
+
+    metrics = compare(nets, measured)
+    head = {"test_accuracy": metrics[field(next(iter(nets)), "accuracy")]}
+    novel = 1 - float(test.repeats.double().mean())
+    found = claims(config, metrics, novel, context.quick)
+    return context.finish(started, loop, head | metrics | {"novel_share": novel}, found)
 
 
 def network(name: str) -> FamiliarityNet:
@@ -148,23 +137,8 @@ def network(name: str) -> FamiliarityNet:
     return FamiliarityNet(model.make(model.hidden_size), model.hidden_size)
 
 
-def metrics(config: FamiliarityConfig, records: list[Record]) -> dict[str, float]:
-    """Returns each model's logged test figures at the R of its training."""
-    found: dict[str, float] = {}
-    for name in (name for name in MODELS if name in config.models):
-        (row,) = (
-            record
-            for record in records
-            if record["phase"] == f"generalisation-{name}" and record["repeat"] == config.repeat
-        )
-        found.setdefault("test_accuracy", float(row["accuracy"]))
-        for kind in ("accuracy", "true_positive_rate", "false_positive_rate"):
-            found[field(name, kind)] = float(row[kind])
-    return found
-
-
 def claims(
-    config: FamiliarityConfig, metrics: dict[str, float], novel: float, quick: bool
+    config: FamiliarityConfig, metrics: Mapping[str, float], novel: float, quick: bool
 ) -> list[Claim]:
     """Returns claims that compare STPN with the other models, at the R of its training.
 
@@ -173,42 +147,33 @@ def claims(
         metrics: metrics of its models.
         novel: share of new items in the test stream.
         quick: whether it was a smoke run.
-
-    Returns:
-        One claim per comparison that the trained models allow.
     """
     if "stpn" not in config.models:
         return []
-    published = (config.mode, config.repeat) in UPDATES
-    ordinary = replace(config, mode="dat", repeat=3) == FamiliarityConfig() and published
-    stpn = metrics["stpn_accuracy"]
-    targets = {
-        "chance": (novel, "STPN tells repeats better than the answer that all items are new"),
-        "lstm": (metrics.get("lstm_accuracy"), "STPN tells repeats better than an LSTM"),
+    statement = "STPN tells repeats better than"
+    rivals = {
+        "chance": (novel, f"{statement} the answer that all items are new"),
+        "lstm": (metrics.get("lstm_accuracy"), f"{statement} an LSTM"),
         "hebbff": (
             metrics.get("hebbff_accuracy"),
-            "STPN tells repeats better than HebbFF, which was made for this task",
+            f"{statement} HebbFF, which was made for this task",
         ),
     }
-    return [
-        Claim(
-            f"above-{name}",
-            statement,
-            target,
-            stpn,
-            stpn > target if ordinary and not quick else None,
-            "ours",
-        )
-        for name, (target, statement) in targets.items()
+    found = [
+        above(f"above-{name}", words, metrics["stpn_accuracy"], target)
+        for name, (target, words) in rivals.items()
         if target is not None
     ]
+    published = (config.mode, config.repeat) in UPDATES
+    ordinary = replace(config, mode="dat", repeat=3) == FamiliarityConfig() and published
+    return asserted(found, ordinary and not quick)
 
 
 def _drawn(
     config: FamiliarityConfig, context: Context, repeat: int, *path: int
 ) -> FamiliarityStream:
-    """Returns a stream; equal paths give equal streams."""
-    random = generator(context.seed, *path)
+    """Returns a stream of items; equal paths give equal ones."""
+    random = stream(context.seed, *path)
     return familiarity_stream(config.steps, repeat, FEATURES, random).to(context.device)
 
 
@@ -220,29 +185,31 @@ def _training(
 ) -> FamiliarityTraining:
     validation = None
     if config.mode == "dat":
-        fixed, validation = draw(config.repeat, 2), draw(config.repeat, 3)
+        fixed = draw(config.repeat, Stream.FIXED_ITEMS)
+        validation = draw(config.repeat, Stream.VALIDATION_ITEMS)
 
-    def stream(update: int) -> FamiliarityStream:
-        return fixed if config.mode == "dat" else draw(config.repeat, 4, update)
+    def items(update: int) -> FamiliarityStream:
+        return fixed if config.mode == "dat" else draw(config.repeat, Stream.NEW_ITEMS, update)
 
-    return FamiliarityTraining(name, net, stream, config.length, config.learning_rate, validation)
+    return FamiliarityTraining(
+        name,
+        net,
+        stream=items,
+        updates=config.length,
+        learning_rate=config.learning_rate,
+        validation=validation,
+    )
 
 
-def _test(net: FamiliarityNet, repeat: int, stream: FamiliarityStream) -> list[Record]:
-    return [{"repeat": repeat, **rates_on(net, stream)._asdict()}]
+def _test(net: FamiliarityNet, repeat: int, items: FamiliarityStream) -> list[Record]:
+    return [{"repeat": repeat, **rates_on(net, items)._asdict()}]
 
 
-def _result(config: FamiliarityConfig, context: Context, test: FamiliarityStream) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for tensor in test:
-        digest.update(tensor.cpu().numpy().tobytes())
-    data = {
+def _data(config: FamiliarityConfig, test: FamiliarityStream) -> dict[str, Any]:
+    return {
         "name": "continual familiarity",
         "n_train": config.steps * (1 if config.mode == "dat" else config.length),
         "n_test": config.steps,
         "source": "generated as the paper describes",
-        "sha256": digest.hexdigest(),
+        "sha256": fingerprint(*test),
     }
-    settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": context.seed, "quick": context.quick}
-    return result("stpn-familiarity", PAPER, settings, data, context.device)

@@ -4,25 +4,34 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022.
 """
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 
-from plastorch.engine.device import check_memory, generator
+from plastorch.engine.checkpoint import fingerprint
+from plastorch.engine.device import check_memory
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Claim, Record, result
+from plastorch.engine.run import Claim, Record
+from plastorch.engine.streams import stream
+from plastorch.experiments.claims import above, asserted, below
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
-from plastorch.experiments.stpn import PAPER
-from plastorch.experiments.stpn.recurrent import field, networks
+from plastorch.experiments.stpn.recurrent import (
+    RecurrentModel,
+    compare,
+    extreme,
+    networks,
+    trained_parameters,
+    two_biases,
+)
+from plastorch.experiments.stpn.streams import EpisodeStream
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN
@@ -37,17 +46,6 @@ POINTS = 40
 Variant = Literal["corrected", "faithful"]
 
 
-class Model(NamedTuple):
-    """A model of the comparison."""
-
-    hidden_size: int
-    """Hidden size, as in the paper: main models have about as many parameters, others a third."""
-    make: Callable[[int, bool], nn.Module]
-    """Function that makes the core from a hidden size, faithful to the paper's code or not."""
-    gates: int = 1
-    """Rows of weights per neuron."""
-
-
 def _rnn(size: int, faithful: bool) -> nn.Module:
     """Returns an RNN that starts with weak, positive recurrent weights."""
     core = RNN(OBSERVATION, size)
@@ -55,14 +53,6 @@ def _rnn(size: int, faithful: bool) -> nn.Module:
     nn.init.uniform_(parameter("weight_ih_l0"), -bound, bound)
     nn.init.uniform_(parameter("bias_ih_l0"), -bound, bound)
     nn.init.uniform_(parameter("weight_hh_l0"), 0, 0.01)
-    return core
-
-
-def _lstm(size: int, faithful: bool) -> nn.Module:
-    """Returns an LSTM with two biases, as torch's own."""
-    core = LSTM(OBSERVATION, size)
-    bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
-    nn.init.uniform_(bias, -(size**-0.5), size**-0.5)
     return core
 
 
@@ -75,20 +65,24 @@ def _stpnf(size: int, faithful: bool, scalar: bool = False) -> nn.Module:
 
 
 MAIN = {
-    "stpn": Model(55, lambda size, faithful: STPN(OBSERVATION, size, norm="post", clamp=1.0)),
-    "rnn": Model(100, _rnn),
-    "lstm": Model(47, _lstm, gates=4),
-    "modulated": Model(73, lambda size, faithful: ModulatedPlasticity(OBSERVATION, size)),
+    "stpn": RecurrentModel(
+        55, lambda size, faithful: STPN(OBSERVATION, size, norm="post", clamp=1.0)
+    ),
+    "rnn": RecurrentModel(100, _rnn),
+    "lstm": RecurrentModel(47, lambda size, faithful: two_biases(LSTM(OBSERVATION, size)), gates=4),
+    "modulated": RecurrentModel(73, lambda size, faithful: ModulatedPlasticity(OBSERVATION, size)),
 }
-"""Models of the paper's comparison."""
+"""Models of the paper's comparison, made of a hidden size, faithful to the paper's code or not."""
 MODELS = MAIN | {
-    "stpn-pre": Model(30, lambda size, faithful: STPN(OBSERVATION, size)),
-    "stpn-scalar": Model(55, lambda size, faithful: STPN(OBSERVATION, size, scalar=True)),
-    "stpnf": Model(76, _stpnf),
-    "stpnf-scalar": Model(181, lambda size, faithful: _stpnf(size, faithful, True)),
-    "hebbff": Model(181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful=faithful)),
+    "stpn-pre": RecurrentModel(30, lambda size, faithful: STPN(OBSERVATION, size)),
+    "stpn-scalar": RecurrentModel(55, lambda size, faithful: STPN(OBSERVATION, size, scalar=True)),
+    "stpnf": RecurrentModel(76, _stpnf),
+    "stpnf-scalar": RecurrentModel(181, lambda size, faithful: _stpnf(size, faithful, True)),
+    "hebbff": RecurrentModel(
+        181, lambda size, faithful: HebbFF(OBSERVATION, size, faithful=faithful)
+    ),
 }
-"""Models of the comparison and of the paper's ablations."""
+"""Models of the comparison and, with a third of the parameters, of the paper's ablations."""
 
 
 @dataclass(frozen=True)
@@ -137,19 +131,7 @@ class MazeConfig(Settings):
 
 
 def measure(config: MazeConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, then lets them play on without learning.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains the models one after the other, and lets each play on; returns ``result.json``."""
     if context.quick:
         config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
         context.tell("smoke run of 20 iterations of 16 agents and 50 steps")
@@ -157,32 +139,39 @@ def measure(config: MazeConfig, context: Context) -> dict[str, Any]:
     maze = Maze(config.size, config.steps, faithful=config.faithful, device=context.device)
     nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
     loop = Loop(context.run, nets)
-    started = _result(config, context, maze)
-    context.run.write_result(started)
-    metrics: dict[str, float] = {}
-    for place, (name, model) in enumerate(MODELS.items()):
-        if name in nets:
-            net, path = nets[name], (context.seed, place)
-            assert isinstance(net, ActorCritic)
-            loop.run(
-                ActorCriticTraining(
-                    name,
-                    net,
-                    maze,
-                    config.agents,
-                    config.iterations,
-                    (*path, 0),
-                    config.learning_rate,
-                    config.warm_up,
-                    config.faithful,
-                )
-            )
-            found = evaluate(net, model, maze, (*path, 1))
-            metrics |= {field(name, kind): value for kind, value in found.items()}
+    started = context.start(config, _data(config, maze))
+
+    def measured(name: str, net: ActorCritic) -> dict[str, float]:
+        path = context.seed, list(MODELS).index(name)
+        training = ActorCriticTraining(
+            name,
+            net,
+            maze,
+            agents=config.agents,
+            iterations=config.iterations,
+            path=(*path, EpisodeStream.TRAINING),
+            learning_rate=config.learning_rate,
+            warm_up=config.warm_up,
+            faithful=config.faithful,
+        )
+        loop.run(training)
+        return evaluate(net, MODELS[name], maze, (*path, EpisodeStream.TEST))
+
+    metrics = compare(nets, measured)
     metrics["random_reward"] = random_reward(maze)
     metrics["shortest_path_reward"] = shortest_path_reward(maze)
     started["curves"] = curves(context.run.records(), config.iterations)
     return context.finish(started, loop, metrics, claims(config, metrics, context.quick))
+
+
+def _data(config: MazeConfig, maze: Maze) -> dict[str, Any]:
+    return {
+        "name": f"maze {config.size}x{config.size}",
+        "n_train": config.agents * config.iterations,
+        "n_test": EPISODES,
+        "source": "generated; counted are episodes",
+        "sha256": fingerprint(maze.walls),
+    }
 
 
 def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
@@ -214,22 +203,22 @@ def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[st
     return dict(found)
 
 
-def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) -> dict[str, float]:
+def evaluate(
+    net: ActorCritic, model: RecurrentModel, maze: Maze, path: tuple[int, ...]
+) -> dict[str, float]:
     """Measures the reward and the energy of a trained model.
 
     Args:
-        net: the model.
+        net: trained model.
         model: model with its sizes.
         maze: maze to play in.
-        path: path of numbers that seeds the episodes.
+        path: seed, and name of the stream that the episodes draw from.
 
     Returns:
         Reward of an episode, and the standard error of its mean; energy of a step, of the whole
         network and per neuron (per gate of an LSTM, as in the paper); trained parameters.
     """
-    played = [
-        play(net, maze, AT_ONCE, generator(*path, part)) for part in range(EPISODES // AT_ONCE)
-    ]
+    played = [play(net, maze, AT_ONCE, stream(*path, part)) for part in range(EPISODES // AT_ONCE)]
     rewards = torch.cat([episode.rewards.sum(0).double() for episode in played])
     # It differs little from agent to agent, and takes longer than playing.
     energy = fmean(mean_energy(net, episode.observations) for episode in played[:4])
@@ -238,62 +227,26 @@ def evaluate(net: ActorCritic, model: Model, maze: Maze, path: tuple[int, ...]) 
         "reward_error": float(rewards.std()) / len(rewards) ** 0.5,
         "energy": energy * model.hidden_size * model.gates,
         "energy_per_neuron": energy,
-        "parameters": sum(p.numel() for p in net.parameters() if p.requires_grad),
+        "parameters": trained_parameters(net),
     }
 
 
-def claims(config: MazeConfig, metrics: dict[str, float], quick: bool) -> list[Claim]:
+def claims(config: MazeConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
     """Returns the claims of the paper's abstract that the trained models can test."""
     if "stpn" not in config.models:
         return []
-    same_maze = (config.size, config.steps) == (MazeConfig.size, MazeConfig.steps)
-    long = config.iterations >= LONG and set(MAIN) <= set(config.models)
-    ordinary = same_maze and long and not quick
-    reward, energy = metrics["stpn_reward"], metrics["stpn_energy"]
-    found = []
+    reward, found = metrics["stpn_reward"], []
     rivals = [name for name in MAIN if name in config.models and name != "stpn"]
     if rivals:
-        best = max(rivals, key=lambda name: metrics[f"{name}_reward"])
-        least = min(rivals, key=lambda name: metrics[f"{name}_energy"])
-        most_reward, least_energy = metrics[f"{best}_reward"], metrics[f"{least}_energy"]
-        found = [
-            Claim(
-                "reward-best",
-                f"STPN gains more reward than each model of its size; the next is {best}",
-                most_reward,
-                reward,
-                reward > most_reward if ordinary else None,
-                "paper",
-            ),
-            Claim(
-                "energy-lowest",
-                f"STPN's synapses need the least energy of the models of its size; then {least}",
-                least_energy,
-                energy,
-                energy < least_energy if ordinary else None,
-                "paper",
-            ),
-        ]
-    chance = metrics["random_reward"]
-    above = Claim(
-        "reward-above-random",
-        "STPN gains more reward than random actions",
-        chance,
-        reward,
-        reward > chance if ordinary else None,
-        "ours",
-    )
-    return [*found, above]
-
-
-def _result(config: MazeConfig, context: Context, maze: Maze) -> dict[str, Any]:
-    data = {
-        "name": f"maze {config.size}x{config.size}",
-        "n_train": config.agents * config.iterations,
-        "n_test": EPISODES,
-        "source": "generated; counted are episodes",
-        "sha256": hashlib.sha256(maze.walls.numpy().tobytes()).hexdigest(),
-    }
-    settings = {**asdict(config), "models": list(config.models)}
-    settings |= {"seed": context.seed, "quick": context.quick}
-    return result("stpn-maze", PAPER, settings, data, context.device)
+        best, most = extreme(metrics, rivals, "reward")
+        statement = f"STPN gains more reward than each model of its size; the next is {best}"
+        found.append(above("reward-best", statement, reward, most, origin="paper"))
+        least, energy = extreme(metrics, rivals, "energy", min)
+        statement = f"STPN's synapses need the least energy of the models of its size; then {least}"
+        mine = metrics["stpn_energy"]
+        found.append(below("energy-lowest", statement, mine, energy, origin="paper"))
+    statement = "STPN gains more reward than random actions"
+    found.append(above("reward-above-random", statement, reward, metrics["random_reward"]))
+    same_maze = (config.size, config.steps) == (MazeConfig.size, MazeConfig.steps)
+    long = config.iterations >= LONG and set(MAIN) <= set(config.models)
+    return asserted(found, same_maze and long and not quick)

@@ -4,23 +4,23 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022. Its agents see MuJoCo's InvertedPendulum-v2, ours InvertedPendulum-v5.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from torch import nn
 
 from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
+from plastorch.experiments.claims import asserted, at_least, below
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Settings
-from plastorch.experiments.stpn import agents as stpn_agents
-from plastorch.experiments.stpn.agents import Model, Work, lstm, two_biases
+from plastorch.experiments.stpn import agents
+from plastorch.experiments.stpn.agents import NONE, AgentTask, Protocol, lstm
+from plastorch.experiments.stpn.recurrent import RecurrentModel, extreme, two_biases
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import make_vectors, outputs
-from plastorch.rl.training import ppo
 from plastorch.stp import STPN
 from plastorch.stp.baselines import MLP, RNN
 
@@ -32,34 +32,6 @@ LONG = 100_000
 """Number of steps from which on claims are asserted."""
 
 
-class Protocol(NamedTuple):
-    """Settings of the agents' learning."""
-
-    steps: int
-    """Number of environment steps per model."""
-    learning_rate: float
-    """Learning rate of Adam at the start."""
-    rate_ends: int | None
-    """Number of steps after which the learning rate would be 0; None is the end of the training."""
-    minibatch: int
-    """Number of steps per update."""
-    value_clip: float
-    """Squared error of a value beyond which it has no gradient."""
-    value_weight: float
-    """Weight of the value's loss."""
-    entropy: float
-    """Weight of the entropy of actions."""
-
-
-PROTOCOLS = {
-    "paper": Protocol(1_000_000, 3e-4, 400_000_000, 64, 10.0, 1.0, 0.01),
-    "short": Protocol(300_000, 1e-3, None, 256, 1e9, 0.05, 0.01),
-}
-"""Published settings; and ours, in which values far from the truth are learned too."""
-BATCH = 2048
-"""Number of steps between updates."""
-EPOCHS = 10
-"""Number of passes over each batch."""
 QUICK = 512
 """Number of steps of a smoke run."""
 
@@ -73,12 +45,42 @@ def _rnn(inputs: int, size: int) -> nn.Module:
 
 
 MODELS = {
-    "stpn": Model(64, _stpnf),
-    "lstm": Model(64, lstm),
-    "rnn": Model(64, _rnn),
-    "mlp": Model(64, MLP),
+    "stpn": RecurrentModel(64, _stpnf),
+    "lstm": RecurrentModel(64, lstm),
+    "rnn": RecurrentModel(64, _rnn),
+    "mlp": RecurrentModel(64, MLP),
 }
 """Models of the same width but different sizes, as published."""
+PPO = {
+    "lambda_": 0.95,
+    "clip_param": 0.2,
+    "kl_coeff": 0.2,
+    "kl_target": 0.01,
+    "entropy_coeff": 0.01,
+    "grad_clip": 40.0,
+}
+"""Settings of both protocols, as RLlib names them."""
+
+PROTOCOLS = {
+    "paper": Protocol(
+        steps=1_000_000,
+        batch=2048,
+        minibatch=64,
+        epochs=10,
+        rates=dict.fromkeys(MODELS, 3e-4),
+        rate_ends=400_000_000,
+        ppo=PPO | {"vf_loss_coeff": 1.0, "vf_clip_param": 10.0},
+    ),
+    "short": Protocol(
+        steps=300_000,
+        batch=2048,
+        minibatch=256,
+        epochs=10,
+        rates=dict.fromkeys(MODELS, 1e-3),
+        ppo=PPO | {"vf_loss_coeff": 0.05, "vf_clip_param": NONE},
+    ),
+}
+"""Published settings; and ours, in which values far from the truth are learned too."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,17 @@ class PendulumConfig(Settings):
 
     @property
     def settings(self) -> Protocol:
-        """Returns the protocol with the configured steps."""
+        """Returns the protocol with the configured steps and processes."""
         protocol = PROTOCOLS[self.protocol]
-        return protocol if self.steps is None else protocol._replace(steps=self.steps)
+        steps = self.steps or protocol.steps
+        batch = min(protocol.batch, steps)
+        return protocol._replace(
+            steps=steps,
+            batch=batch,
+            minibatch=min(protocol.minibatch, batch),
+            runners=self.runners,
+            envs=self.envs,
+        )
 
 
 def agent(inputs: int, numbers: int, name: str) -> Agent:
@@ -123,77 +133,22 @@ def agent(inputs: int, numbers: int, name: str) -> Agent:
 
 
 def measure(config: PendulumConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, then lets each play 20 episodes.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: packages, the environment or the cluster are missing, or a checkpoint to
-            resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains the models one after the other, and lets each play; returns ``result.json``."""
     if context.quick:
         config = replace(config, steps=QUICK)
         context.tell(f"smoke run of {QUICK} steps")
-    batch = min(BATCH, config.settings.steps)
     make_env = partial(make_vectors, config.env)
-    observed, actions = stpn_agents.checked_spaces(make_env)
-    work = Work(
-        experiment="stpn-pendulum",
-        config=stpn_agents.plain(config) | {"settings": config.settings._asdict()},
-        models=config.models,
-        known=tuple(MODELS),
-        env=config.env,
+    observed, actions = agents.checked_spaces(make_env)
+    task = AgentTask(
+        config=config,
+        known=MODELS,
         make_env=make_env,
         make_agent=partial(agent, observed.shape[0], outputs(actions)),
-        algorithm=partial(_algorithm, config, context, batch, make_env),
-        batch=batch,
-        steps=config.settings.steps,
-        address=config.address,
-        runners=config.runners,
-        enough=inf,
+        protocol=config.settings,
         episodes=EPISODES,
         most=200 if context.quick else 1000,
-        frames=False,
     )
-    return stpn_agents.measure(work, context, partial(claims, config, quick=context.quick))
-
-
-def _algorithm(
-    config: PendulumConfig,
-    context: Context,
-    batch: int,
-    make_env: Callable[[], Any],
-    name: str,
-    make: Callable[[], Agent],
-) -> Any:
-    settings = config.settings
-    return ppo(
-        make_env,
-        make,
-        context.seed,
-        envs=config.envs,
-        runners=config.runners,
-        device=context.device,
-        lr=[[0, settings.learning_rate], [settings.rate_ends or settings.steps, 1e-12]],
-        train_batch_size_per_learner=batch,
-        minibatch_size=min(settings.minibatch, batch),
-        num_epochs=EPOCHS,
-        gamma=0.99,
-        lambda_=0.95,
-        clip_param=0.2,
-        kl_coeff=0.2,
-        kl_target=0.01,
-        vf_loss_coeff=settings.value_weight,
-        vf_clip_param=settings.value_clip,
-        entropy_coeff=settings.entropy,
-        grad_clip=40.0,
-    )
+    return agents.measure(task, context, partial(claims, config, quick=context.quick))
 
 
 def claims(config: PendulumConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
@@ -201,29 +156,14 @@ def claims(config: PendulumConfig, metrics: Mapping[str, float], quick: bool) ->
     if "stpn" not in config.models:
         return []
     ordinary = config.env == PendulumConfig.env and config.settings.steps >= LONG and not quick
-    measured = metrics["stpn_return"]
-    found = [
-        Claim(
-            "solved",
-            f"STPN balances the pole: mean return of {EPISODES} episodes, of 1000 at most",
-            SOLVED,
-            measured,
-            measured >= SOLVED if ordinary else None,
-            "ours",
-        )
-    ]
+    statement = f"STPN balances the pole: mean return of {EPISODES} episodes, of 1000 at most"
+    found = asserted([at_least("solved", statement, metrics["stpn_return"], SOLVED)], ordinary)
     rivals = [name for name in config.models if name != "stpn"]
     if rivals:
-        least = min(rivals, key=lambda name: metrics[f"{name}_energy"])
-        target, energy = metrics[f"{least}_energy"], metrics["stpn_energy"]
-        found.append(
-            Claim(
-                "energy-lowest",
-                f"STPN's synapses need the least energy of the models of its width; then {least}",
-                target,
-                energy,
-                energy < target if ordinary and set(config.models) == set(MODELS) else None,
-                "paper",
-            )
+        least, target = extreme(metrics, rivals, "energy", min)
+        statement = (
+            f"STPN's synapses need the least energy of the models of its width; then {least}"
         )
+        energy = below("energy-lowest", statement, metrics["stpn_energy"], target, origin="paper")
+        found += asserted([energy], ordinary and set(config.models) == set(MODELS))
     return found

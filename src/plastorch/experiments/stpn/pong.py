@@ -5,23 +5,22 @@ Forget*, ICML 2022. Its agents play PongNoFrameskip-v4; the same game is ALE/Pon
 frame-skip of 1 and no sticky actions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, Literal, NamedTuple
-
-from torch import nn
+from typing import Any, Literal
 
 from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
+from plastorch.experiments.claims import above, asserted, below
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Settings
-from plastorch.experiments.stpn import agents as stpn_agents
-from plastorch.experiments.stpn.agents import Model, Work, lstm
+from plastorch.experiments.stpn import agents
+from plastorch.experiments.stpn.agents import NONE, AgentTask, Protocol, lstm
+from plastorch.experiments.stpn.recurrent import RecurrentModel
 from plastorch.rl.agent import FEATURES, Agent, FrameEncoder
 from plastorch.rl.environments import make_frames, outputs
-from plastorch.rl.training import ppo
 from plastorch.stp import STPN
 
 EPISODES = 5
@@ -32,39 +31,8 @@ ENOUGH = 20.99
 """Mean return at which training ends; 21 is the maximum."""
 LONG = 500_000
 """Number of steps from which on the claims of a short training are asserted."""
-
-NONE = 1e9
-"""Bound that is never reached."""
-
-
-class Protocol(NamedTuple):
-    """Settings of the agents' learning."""
-
-    steps: int
-    """Number of environment steps per model."""
-    frame_skip: int
-    """Number of frames for which an action is held."""
-    runners: int
-    """Number of processes that play; with 0, the learner plays."""
-    envs: int
-    """Number of games that each plays side by side."""
-    batch: int
-    """Number of steps between updates."""
-    minibatch: int
-    """Number of steps per update."""
-    epochs: int
-    """Number of passes over each batch."""
-    rates: dict[str, float]
-    """Initial learning rate of each model."""
-    rate_ends: int | None
-    """Number of steps after which it would be 0; None is the end of the training."""
-    trace: float
-    """λ of generalized advantage estimation."""
-    clip: float
-    """Largest change of an action's probability that still has a gradient."""
-    gradient_norm: float
-    """Norm at which gradients are clipped."""
-
+PPO = {"use_kl_loss": False, "vf_loss_coeff": 0.5, "vf_clip_param": NONE, "entropy_coeff": 0.01}
+"""Settings of both protocols, as RLlib names them."""
 
 PROTOCOLS = {
     "paper": Protocol(
@@ -77,23 +45,16 @@ PROTOCOLS = {
         epochs=1,
         rates={"stpn": 7e-4, "lstm": 1e-4},
         rate_ends=200_000_000,
-        trace=1.0,
-        clip=NONE,
-        gradient_norm=40.0,
+        ppo=PPO | {"lambda_": 1.0, "clip_param": NONE, "grad_clip": 40.0},
     ),
     "short": Protocol(
         steps=1_000_000,
         frame_skip=4,
-        runners=0,
-        envs=8,
         batch=1024,
         minibatch=256,
         epochs=3,
         rates={"stpn": 5e-4, "lstm": 5e-4},
-        rate_ends=None,
-        trace=0.95,
-        clip=0.1,
-        gradient_norm=0.5,
+        ppo=PPO | {"lambda_": 0.95, "clip_param": 0.1, "grad_clip": 0.5},
     ),
 }
 """The paper's advantage actor-critic, which RLlib no longer has: with one pass over one batch,
@@ -101,11 +62,7 @@ proximal policy optimization is the same, except that RLlib scales advantages to
 one for a machine without a cluster."""
 
 
-def _stpn(inputs: int, size: int) -> nn.Module:
-    return STPN(inputs, size)
-
-
-MODELS = {"stpn": Model(64, _stpn), "lstm": Model(48, lstm)}
+MODELS = {"stpn": RecurrentModel(64, STPN), "lstm": RecurrentModel(48, lstm)}
 """Models with about the same number of parameters."""
 
 
@@ -153,76 +110,27 @@ def agent(actions: int, name: str) -> Agent:
 
 
 def measure(config: PongConfig, context: Context) -> dict[str, Any]:
-    """Trains the models one after the other, then lets each play.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: packages, the game or the cluster are missing, or a checkpoint to resume is
-            unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
-    settings = config.settings
+    """Trains the models one after the other, and lets each play; returns ``result.json``."""
+    protocol = config.settings
     if context.quick:
-        settings = settings._replace(steps=64, runners=0, envs=2, batch=64, minibatch=64, epochs=1)
+        protocol = protocol._replace(steps=64, runners=0, envs=2, batch=64, minibatch=64, epochs=1)
         config = replace(config, steps=64, runners=0, envs=2)
         context.tell("smoke run of one update")
-    make_env = partial(make_frames, config.env, settings.frame_skip, 0.0)
-    _, actions = stpn_agents.checked_spaces(make_env)
-    work = Work(
-        experiment="stpn-pong",
-        config=stpn_agents.plain(config) | {"settings": settings._asdict()},
-        models=config.models,
-        known=tuple(MODELS),
-        env=config.env,
+    make_env = partial(make_frames, config.env, protocol.frame_skip, 0.0)
+    _, actions = agents.checked_spaces(make_env)
+    task = AgentTask(
+        config=config,
+        known=MODELS,
         make_env=make_env,
         make_agent=partial(agent, outputs(actions)),
-        algorithm=partial(_algorithm, settings, context, make_env),
-        batch=settings.batch,
-        steps=settings.steps,
-        address=config.address,
-        runners=settings.runners,
+        protocol=protocol,
         enough=ENOUGH if config.env == PongConfig.env else inf,
         episodes=1 if context.quick else EPISODES,
-        most=100 if context.quick else MOST // settings.frame_skip,
+        most=100 if context.quick else MOST // protocol.frame_skip,
         frames=True,
         drawn=True,
     )
-    return stpn_agents.measure(work, context, partial(claims, config, quick=context.quick))
-
-
-def _algorithm(
-    settings: Protocol,
-    context: Context,
-    make_env: Callable[[], Any],
-    name: str,
-    make: Callable[[], Agent],
-) -> Any:
-    return ppo(
-        make_env,
-        make,
-        context.seed,
-        envs=settings.envs,
-        runners=settings.runners,
-        device=context.device,
-        lr=[[0, settings.rates[name]], [settings.rate_ends or settings.steps, 1e-12]],
-        train_batch_size_per_learner=settings.batch,
-        minibatch_size=settings.minibatch,
-        num_epochs=settings.epochs,
-        gamma=0.99,
-        lambda_=settings.trace,
-        clip_param=settings.clip,
-        use_kl_loss=False,
-        vf_loss_coeff=0.5,
-        vf_clip_param=NONE,
-        entropy_coeff=0.01,
-        grad_clip=settings.gradient_norm,
-    )
+    return agents.measure(task, context, partial(claims, config, quick=context.quick))
 
 
 def claims(config: PongConfig, metrics: Mapping[str, float], quick: bool) -> list[Claim]:
@@ -233,46 +141,19 @@ def claims(config: PongConfig, metrics: Mapping[str, float], quick: bool) -> lis
     pong = config.env == PongConfig.env and not quick
     some = pong and settings.steps * settings.frame_skip >= LONG * PROTOCOLS["short"].frame_skip
     full = pong and config.protocol == "paper" and settings.steps >= published.steps
-    measured, chance = metrics["stpn_return"], metrics["random_return"]
-    found = [
-        Claim(
-            "above-random",
-            "STPN's mean return is above that of random actions",
-            chance,
-            measured,
-            measured > chance if some else None,
-            "ours",
-        ),
-        Claim(
-            "solved",
-            "STPN wins almost every ball of the published training's 10⁸ steps",
-            20.0,
-            measured,
-            measured > 20 if full else None,
-            "ours",
-        ),
-    ]
+    measured = metrics["stpn_return"]
+    statement = "STPN's mean return is above that of random actions"
+    found = asserted([above("above-random", statement, measured, metrics["random_return"])], some)
     if "stpn_first_return" in metrics:
         first, last = metrics["stpn_first_return"], metrics["stpn_last_return"]
-        rises = Claim(
-            "return-rises",
-            "STPN's mean return is higher in the last tenth of the training than in the first",
-            first,
-            last,
-            last > first if some else None,
-            "ours",
+        statement = (
+            "STPN's mean return is higher in the last tenth of the training than in the first"
         )
-        found.insert(1, rises)
+        found += asserted([above("return-rises", statement, last, first)], some)
+    statement = "STPN wins almost every ball of the published training's 10⁸ steps"
+    found += asserted([above("solved", statement, measured, 20.0)], full)
     if "lstm" in config.models:
-        target, energy = metrics["lstm_energy"], metrics["stpn_energy"]
-        found.append(
-            Claim(
-                "energy-below-lstm",
-                "STPN's synapses need less energy than those of an LSTM of its size",
-                target,
-                energy,
-                energy < target if some else None,
-                "paper",
-            )
-        )
+        energies = metrics["stpn_energy"], metrics["lstm_energy"]
+        statement = "STPN's synapses need less energy than those of an LSTM of its size"
+        found += asserted([below("energy-below-lstm", statement, *energies, origin="paper")], some)
     return found

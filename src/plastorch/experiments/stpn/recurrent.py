@@ -1,11 +1,25 @@
 """Shared parts of experiments that train several recurrent models one after the other."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
+from plastorch.stp.baselines import LSTM, RNN
+
+
+class RecurrentModel(NamedTuple):
+    """A model of a comparison."""
+
+    hidden_size: int
+    """Hidden size, as in the paper: usually, all models have about as many parameters."""
+    make: Callable[..., nn.Module]
+    """Function that makes the core from its sizes, with weights from torch's global generator."""
+    gates: int = 1
+    """Rows of weights per neuron."""
 
 
 def networks(
@@ -19,20 +33,50 @@ def networks(
     Args:
         models: names of the models.
         known: all names, in the order in which models learn.
-        path: path of numbers that seeds initial weights.
+        path: seed, and name of the stream of initial weights.
         make: function that makes a model by name with weights from torch's global generator.
 
     Example:
         >>> list(networks(["b"], ["a", "b"], (0,), lambda name: nn.Linear(1, 1)))
         ['b']
     """
-    nets = nn.ModuleDict()
-    for place, name in enumerate(known):
-        if name in models:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(generator(*path, place).initial_seed())
-                nets[name] = make(name)
-    return nets
+    places = {name: place for place, name in enumerate(known) if name in models}
+    nets = {name: seeded(partial(make, name), *path, place) for name, place in places.items()}
+    return nn.ModuleDict(nets)
+
+
+def seeded(make: Callable[[], Any], *path: int) -> Any:
+    """Returns what a function makes with torch's global generator in the state of a stream.
+
+    Args:
+        make: function that makes a network.
+        path: seed, and name of the stream.
+
+    Example:
+        >>> bool(seeded(lambda: torch.rand(1), 0, 1) == seeded(lambda: torch.rand(1), 0, 1))
+        True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(*path).initial_seed())
+        return make()
+
+
+def compare(
+    nets: nn.ModuleDict, measure: Callable[[str, Any], Mapping[str, float]]
+) -> dict[str, float]:
+    """Returns the metrics of all models, which are trained and measured one after the other.
+
+    Args:
+        nets: models by name.
+        measure: function that trains a model, given its name and the model, and returns its figures
+            by kind.
+
+    Example:
+        >>> compare(nn.ModuleDict({"a-b": nn.Linear(1, 1)}), lambda name, net: {"accuracy": 0.5})
+        {'a_b_accuracy': 0.5}
+    """
+    found = {name: measure(name, net) for name, net in nets.items()}
+    return {field(name, kind): v for name, of in found.items() for kind, v in of.items()}
 
 
 def field(name: str, kind: str) -> str:
@@ -43,3 +87,40 @@ def field(name: str, kind: str) -> str:
         'fast_weights_energy'
     """
     return f"{name.replace('-', '_')}_{kind}"
+
+
+def extreme(
+    metrics: Mapping[str, float], models: Iterable[str], kind: str, pick: Callable[..., str] = max
+) -> tuple[str, float]:
+    """Returns the model whose figure of a kind is the largest, and the figure.
+
+    Args:
+        metrics: metrics of the run.
+        models: names of the models.
+        kind: kind of the figure.
+        pick: ``min`` for the smallest.
+
+    Example:
+        >>> extreme({"lstm_energy": 3.0, "rnn_energy": 2.0}, ["lstm", "rnn"], "energy", min)
+        ('rnn', 2.0)
+    """
+    name = pick(models, key=lambda name: metrics[field(name, kind)])
+    return name, metrics[field(name, kind)]
+
+
+def trained_parameters(net: nn.Module) -> int:
+    """Returns the number of parameters that are trained.
+
+    Example:
+        >>> trained_parameters(nn.Linear(2, 3))
+        9
+    """
+    return sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+def two_biases(core: RNN | LSTM) -> nn.Module:
+    """Adds torch's second bias, as in the paper's code."""
+    bound = core.hidden_size**-0.5
+    bias = core.network.get_parameter("bias_hh_l0").requires_grad_()
+    nn.init.uniform_(bias, -bound, bound)
+    return core
