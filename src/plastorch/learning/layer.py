@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.distributed import workers
+
 UNHEARD_ANSWERS = 5
 """Number of answers in training mode after which a layer that has never learned warns."""
 
@@ -72,6 +74,19 @@ class PlasticLayer(nn.Module, ABC):
             Parameter name -> change at a learning rate of 1, its sign turned; by default -update.
         """
         return {name: -update for name, update in updates.items()}
+
+
+class OnlineLayer(PlasticLayer):
+    """Plastic layer whose rule changes weights within a presentation, as from spike to spike.
+
+    The update of a mini-batch is the mean of the changes that its samples made, each from the same
+    weights: with ``SGD(lr=1)`` and mini-batches of one, learning is the rule itself. With several
+    workers, it is the mean over all of them.
+    """
+
+    def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the mean changes over all workers, their signs turned."""
+        return {name: update / -workers() for name, update in updates.items()}
 
 
 def _count_answers(layer: PlasticLayer, inputs: object) -> None:

@@ -114,6 +114,12 @@ def test_the_update_is_the_mean_over_the_streams() -> None:
         torch.testing.assert_close(net.get_parameter(name) + update, after.mean(0))
 
 
+def test_workers_average_their_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, updates = layer(), {"weight": torch.rand(4, 6)}
+    monkeypatch.setattr("plastorch.learning.layer.workers", lambda: 2)
+    torch.testing.assert_close(net.gradients(updates)["weight"], -updates["weight"] / 2)
+
+
 def test_learning_changes_nothing_by_itself() -> None:
     net = layer()
     before = {name: part.clone() for name, part in net.state_dict().items()}

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.distributed import workers
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.threads import in_threads
-from plastorch.learning import PlasticLayer, Step
+from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.patterns.winners_rule import (
     INHIBITION,
     WinnerRule,
@@ -35,7 +34,7 @@ class Cost(NamedTuple):
     """Synaptic operations: input spikes times neurons [B]."""
 
 
-class PatternWinners(PlasticLayer):
+class PatternWinners(OnlineLayer):
     """Neurons that compete for patterns of one spike per input and learn them without labels.
 
     Equations are in :mod:`plastorch.spiking.patterns.winners_rule`. No state is kept between
@@ -123,10 +122,6 @@ class PatternWinners(PlasticLayer):
         names = ("weight", "theta", "wins")
         parts = changes(x, found.order[:, 0], self.weight, self.wins, self.rule)
         return Step(found, None, dict(zip(names, parts, strict=True)))
-
-    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the mean change over all workers, from the sum of theirs."""
-        return {name: update / workers() for name, update in updates.items()}
 
     @torch.no_grad()
     def partial_fit(self, bins: Tensor) -> Winners:

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.distributed import workers
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.learning import PlasticLayer, Step
+from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.shortterm import clocked, events
 from plastorch.spiking.shortterm.events import Timing
 from plastorch.spiking.shortterm.frames import run
@@ -13,7 +12,7 @@ from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, initial_state, unit
 
 
-class ShortTermWTA(PlasticLayer):
+class ShortTermWTA(OnlineLayer):
     """Soft winner-take-all whose synapses have a long-term part, learned, and a short-term part.
 
     Paper: Moraitis, Sebastian, Eleftheriou, arXiv 2009.06808; equations in
@@ -130,10 +129,6 @@ class ShortTermWTA(PlasticLayer):
             )
         changes = [(new - old).mean(0) for new, old in zip(learned, begun, strict=True)]
         return Step(output, after._replace(trace=trace), dict(zip(own, changes, strict=True)))
-
-    def normalized(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the mean change over all workers, from the sum of theirs."""
-        return {name: update / workers() for name, update in updates.items()}
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, {self.short_term}"
