@@ -368,7 +368,7 @@ def test_sigterm_while_ray_starts_is_ctrl_c(
 ) -> None:
     ray = pytest.importorskip("ray")
 
-    def init(**options: Any) -> None:
+    def init(address: str, **options: Any) -> None:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray has it
         signal.raise_signal(signal.SIGTERM)
 

@@ -5,7 +5,6 @@ import pytest
 
 from plastorch.data import image_set_status, load_images
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.images.user_folder import SIDES
 
 
 def _rows(root):
@@ -46,7 +45,7 @@ def test_own_images_and_what_the_package_has(tmp_path, no_root, write_tree):
     assert {row.name: row.at_hand for row in image_set_status()}["mnist"] == "6,000 of it at hand"
     rows = _rows(write_tree(tmp_path, ((4, 4),)))
     own = {name for name, row in rows.items() if row.at_hand == "own images at hand"}
-    assert own == {name for name, entry in CATALOGUE.items() if entry.layout in SIDES}
+    assert own == {name for name, entry in CATALOGUE.items() if not entry.reader}
     assert rows["mnist"].where == tmp_path and not rows["mnist"].present
 
 

@@ -1,6 +1,5 @@
 """``plastorch files scan | fit | predict | watch | show``."""
 
-import importlib
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.status import Status
+from rich.text import Text
 
 from plastorch.cli.files_fit import Fit, fit
 from plastorch.cli.files_show import Show, show
 from plastorch.cli.parse import parse
 from plastorch.cli.words import nearest, one_line
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, require
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,12 +112,7 @@ def files(arguments: list[str]) -> int:
     options, run, needed = VERBS[verb]
     given = parse(options, f"plastorch files {verb}", rest)
     for name in needed:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            raise InputError(
-                f'{name} is missing; expected: pip install "plastorch[files]"'
-            ) from None
+        require(name, "files")
     run(given)
     return 0
 
@@ -126,9 +122,9 @@ def _scan(options: Scan) -> None:
     from plastorch.files.walk import Summary
 
     def tell(summary: Summary, folder: str) -> None:
-        status.update(f"{summary.files:,} files … {folder[-60:]}", markup=False)
+        status.update(Text(f"{summary.files:,} files … {folder[-60:]}"))
 
-    with _Status() as status:
+    with _status() as status:
         summary = write_catalogue(options.path, options.out, options.magic, tell=tell)
     print(f"{options.out}: {summary}")
 
@@ -139,7 +135,7 @@ def _predict(options: Predict) -> None:
 
     check_out(options.out, options.model, options.records)
     model = FileClassifier.load(options.model)
-    with _Status() as status:
+    with _status() as status:
 
         def tell(rows: int) -> None:
             status.update(f"{rows:,} records")
@@ -200,10 +196,10 @@ def _watch(options: Watch) -> None:
     _compare(model, schema(magic).names(), "files")
 
     def tell(counts: Counts) -> None:
-        status.update(f"{options.path}: {counts}", markup=False)
+        status.update(Text(f"{options.path}: {counts}"))
 
-    with LabelStore(options.store) as store, _Status() as status:
-        status.update(f"{options.path}: first look; Ctrl-C ends the watch", markup=False)
+    with LabelStore(options.store) as store, _status() as status:
+        status.update(Text(f"{options.path}: first look; Ctrl-C ends the watch"))
         counts = watch(
             model,
             options.path,
@@ -234,24 +230,9 @@ def _compare(model: "FileClassifier", columns: Collection[str], source: str) -> 
         print(one_line(words), file=sys.stderr)
 
 
-class _Status:
-    """A status line on a terminal; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._status = Console(stderr=True).status("")
-
-    def __enter__(self) -> "_Status":
-        self._status.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._status.stop()
-
-    def update(self, words: str, markup: bool = True) -> None:
-        """Replaces the line."""
-        from rich.text import Text
-
-        self._status.update(words if markup else Text(words))
+def _status() -> Status:
+    """Returns a status line on a terminal; nothing elsewhere."""
+    return Console(stderr=True).status("")
 
 
 VERBS: dict[str, tuple[type, Callable[[Any], None], tuple[str, ...]]] = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from plastorch.engine.errors import InputError, did_you_mean
+from plastorch.engine.errors import check_one_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """Description of one named set.
 
@@ -19,7 +19,9 @@ class Entry:
         layout: format of the files: ``idx``, ``cifar``, ``stl10`` or ``tree`` for images, else
             ``precipitation``, ``records``, ``commands`` or ``digits``.
         folders: possible folders in the data root, the preferred one first.
-        files: official files; empty for a tree or a set of recordings.
+        images: channels, side in pixels and number of classes of the images.
+        reader: module that reads a set of anything else.
+        files: official files, or folders of a tree; empty for a set of recordings.
         md5: official checksums by file name, where published.
         optional: files that may be missing.
         classes: class names by label, where the files don't hold them; by folder for Imagenette.
@@ -34,6 +36,8 @@ class Entry:
     title: str
     layout: str
     folders: tuple[str, ...]
+    images: tuple[int, int, int] = (0, 0, 0)
+    reader: str = ""
     files: tuple[str, ...] = ()
     md5: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
@@ -71,6 +75,7 @@ _IDX = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+_TREE = ("train", "val")
 _MNIST = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -106,12 +111,13 @@ _IMAGENETTE: Mapping[int | str, str] = {
 
 _ENTRIES = (
     Entry(
-        "mnist",
-        "MNIST",
-        "idx",
-        ("MNIST/raw",),
-        _IDX,
-        {
+        name="mnist",
+        title="MNIST",
+        layout="idx",
+        folders=("MNIST/raw",),
+        images=(1, 28, 10),
+        files=_IDX,
+        md5={
             "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
             "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
             "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
@@ -124,24 +130,26 @@ _ENTRIES = (
         megabytes=12,
     ),
     Entry(
-        "fashion-mnist",
-        "Fashion-MNIST",
-        "idx",
-        ("FashionMNIST/raw",),
-        _IDX,
-        _FASHION_MNIST,
+        name="fashion-mnist",
+        title="Fashion-MNIST",
+        layout="idx",
+        folders=("FashionMNIST/raw",),
+        images=(1, 28, 10),
+        files=_IDX,
+        md5=_FASHION_MNIST,
         classes=dict(enumerate(_CLOTHES)),
         site="https://fashion-mnist.s3.eu-central-1.amazonaws.com",
         archives=_FASHION_MNIST,
         megabytes=31,
     ),
     Entry(
-        "cifar10",
-        "CIFAR-10",
-        "cifar",
-        ("cifar-10-batches-py",),
-        (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
-        {
+        name="cifar10",
+        title="CIFAR-10",
+        layout="cifar",
+        folders=("cifar-10-batches-py",),
+        images=(3, 32, 10),
+        files=(*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
+        md5={
             "data_batch_1": "c99cafc152244af753f735de768cd75f",
             "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
             "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
@@ -156,12 +164,13 @@ _ENTRIES = (
         megabytes=170,
     ),
     Entry(
-        "cifar100",
-        "CIFAR-100",
-        "cifar",
-        ("cifar-100-python",),
-        ("train", "test", "meta"),
-        {
+        name="cifar100",
+        title="CIFAR-100",
+        layout="cifar",
+        folders=("cifar-100-python",),
+        images=(3, 32, 100),
+        files=("train", "test", "meta"),
+        md5={
             "train": "16019d7e3df5f24257cddd939b257f8d",
             "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
             "meta": "7973b15100ade9c7d40fb424638fde48",
@@ -172,12 +181,13 @@ _ENTRIES = (
         megabytes=169,
     ),
     Entry(
-        "stl10",
-        "STL-10",
-        "stl10",
-        ("stl10_binary",),
-        ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin"),
-        {
+        name="stl10",
+        title="STL-10",
+        layout="stl10",
+        folders=("stl10_binary",),
+        images=(3, 96, 10),
+        files=("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin"),
+        md5={
             "train_X.bin": "918c2871b30a85fa023e0c44e0bee87f",
             "train_y.bin": "5a34089d4802c674881badbb80307741",
             "test_X.bin": "7f263ba9f9e0b06b93213547f721ac82",
@@ -192,18 +202,22 @@ _ENTRIES = (
         megabytes=2640,
     ),
     Entry(
-        "imagenet",
-        "ImageNet",
-        "tree",
-        ("imagenet",),
+        name="imagenet",
+        title="ImageNet",
+        layout="tree",
+        folders=("imagenet",),
+        images=(3, 160, 1000),
+        files=_TREE,
         origin="the ILSVRC2012 archives from image-net.org (an account is needed), unpacked as "
         "imagenet/train/WNID/*.JPEG and imagenet/val/WNID/*.JPEG",
     ),
     Entry(
-        "imagenette",
-        "Imagenette",
-        "tree",
-        ("imagenette2", "imagenette2-320", "imagenette2-160"),
+        name="imagenette",
+        title="Imagenette",
+        layout="tree",
+        folders=("imagenette2", "imagenette2-320", "imagenette2-160"),
+        images=(3, 160, 10),
+        files=_TREE,
         classes=_IMAGENETTE,
         site="https://s3.amazonaws.com/fast-ai-imageclas",
         archives={"imagenette2-320.tgz": "3df6f0d01a2c9592104656642f5e78a3"},
@@ -211,21 +225,23 @@ _ENTRIES = (
         megabytes=342,
     ),
     Entry(
-        "us-precipitation",
-        "US precipitation",
-        "precipitation",
-        ("us-precipitation",),
-        ("noaa_hpd_hourly_2014_2018.npz",),
+        name="us-precipitation",
+        title="US precipitation",
+        layout="precipitation",
+        folders=("us-precipitation",),
+        reader="plastorch.data.tables.weather",
+        files=("noaa_hpd_hourly_2014_2018.npz",),
         origin="the stations' hours in NOAA's Hourly Precipitation Data (ncei.noaa.gov), as arrays "
         "in us-precipitation/noaa_hpd_hourly_2014_2018.npz that "
         "plastorch.data.tables.weather describes",
     ),
     Entry(
-        "metadata",
-        "Labeled metadata",
-        "records",
-        ("metadata",),
-        tuple(
+        name="metadata",
+        title="Labeled metadata",
+        layout="records",
+        folders=("metadata",),
+        reader="plastorch.data.tables.records",
+        files=tuple(
             f"{table}.csv.gz"
             for table in (
                 *("adult", "krkopt", "nursery", "mushroom"),
@@ -238,18 +254,24 @@ _ENTRIES = (
         "plastorch.data.tables.records describes",
     ),
     Entry(
-        "speech-commands",
-        "Speech Commands",
-        "commands",
-        ("speech_commands", "speech_commands_v0.02", "SpeechCommands/speech_commands_v0.02"),
+        name="speech-commands",
+        title="Speech Commands",
+        layout="commands",
+        folders=(
+            "speech_commands",
+            "speech_commands_v0.02",
+            "SpeechCommands/speech_commands_v0.02",
+        ),
+        reader="plastorch.data.audio.recordings",
         origin="Google's archive speech_commands_v0.02.tar.gz from download.tensorflow.org, "
         "unpacked as speech_commands/WORD/*.wav with its lists beside the words",
     ),
     Entry(
-        "fsdd",
-        "Free Spoken Digits",
-        "digits",
-        ("fsdd", "free-spoken-digit-dataset"),
+        name="fsdd",
+        title="Free Spoken Digits",
+        layout="digits",
+        folders=("fsdd", "free-spoken-digit-dataset"),
+        reader="plastorch.data.audio.recordings",
         origin="the repository github.com/Jakobovski/free-spoken-digit-dataset, "
         "as fsdd/recordings/*.wav",
     ),
@@ -274,16 +296,5 @@ def entry_of(name: str) -> Entry:
         >>> entry_of("cifar10").folders
         ('cifar-10-batches-py',)
     """
-    if name not in CATALOGUE:
-        expected = f"expected one of {', '.join(CATALOGUE)}{did_you_mean(name, CATALOGUE)}"
-        raise InputError(f"name: {name!r} found; {expected}")
+    check_one_of(CATALOGUE, name=name)
     return CATALOGUE[name]
-
-
-OTHER_READERS = {
-    "precipitation": "plastorch.data.tables.weather",
-    "records": "plastorch.data.tables.records",
-    "commands": "plastorch.data.audio.recordings",
-    "digits": "plastorch.data.audio.recordings",
-}
-"""Modules that read sets other than images, by layout."""

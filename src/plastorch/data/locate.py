@@ -63,12 +63,10 @@ def missing_files(entry: Entry, folder: Path) -> list[str]:
         >>> missing_files(CATALOGUE["cifar100"], Path("nowhere"))
         ['train', 'test', 'meta']
     """
-    if entry.layout == "tree":
-        return [part for part in ("train", "val") if not (folder / part).is_dir()]
     if entry.layout in ("commands", "digits"):
         return [] if any(folder.glob("*/*.wav")) else ["recordings"]
     needed = [name for name in entry.files if name not in entry.optional]
-    return [name for name in needed if not present_file(entry, folder, name).is_file()]
+    return [name for name in needed if not present_file(entry, folder, name).exists()]
 
 
 def present_file(entry: Entry, folder: Path, name: str) -> Path:

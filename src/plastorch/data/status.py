@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from plastorch.data.catalogue import CATALOGUE, OTHER_READERS, Entry
-from plastorch.data.images.trees import is_own_folder
+from plastorch.data.catalogue import CATALOGUE, Entry
+from plastorch.data.images.trees import is_own_folder, visible_folders
 from plastorch.data.locate import find_set, missing_files, present_file
 from plastorch.data.root import data_root, named_by
 
@@ -28,7 +28,7 @@ class FileStatus:
     check: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SetStatus:
     """State of one named set.
 
@@ -71,7 +71,7 @@ def at_hand(entry: Entry, data: str | Path | None = None) -> str:
     root = data_root(data)
     if folder := find_set(entry, root):
         return "incomplete" if missing_files(entry, folder) else AT_HAND
-    if entry.layout not in OTHER_READERS and is_own_folder(root):
+    if not entry.reader and is_own_folder(root):
         return OWN
     if entry.name == "mnist" and not named_by(data):
         return "6,000 of it at hand"
@@ -101,21 +101,21 @@ def _status(entry: Entry, data: str | Path | None) -> SetStatus:
     root = data_root(data)
     state = at_hand(entry, data)
     where = find_set(entry, root) or (root if state == OWN else root / entry.folders[0])
-    if entry.layout == "tree":
-        found = [_tree_status(where / part) for part in ("train", "val") if (where / part).is_dir()]
-        missing = missing_files(entry, where)
-    elif entry.layout in ("commands", "digits"):
-        found = _recordings_status(where)
-        missing = missing_files(entry, where)
-    else:
-        paths = [present_file(entry, where, file) for file in entry.files]
-        found = [_file_status(entry, path) for path in paths if path.is_file()]
-        missing = [path.name for path in paths if not path.is_file()]
-    how = entry.how_to_get(data)
-    return SetStatus(entry.name, state, where, tuple(found), tuple(missing), how)
+    paths = [present_file(entry, where, file) for file in entry.files]
+    found = [_file_status(entry, path) for path in paths if path.exists()]
+    return SetStatus(
+        name=entry.name,
+        at_hand=state,
+        where=where,
+        files=tuple(found if entry.files else _recordings_status(where)),
+        missing=tuple(path.name for path in paths if not path.exists()),
+        download=entry.how_to_get(data),
+    )
 
 
 def _file_status(entry: Entry, path: Path) -> FileStatus:
+    if path.is_dir():
+        return FileStatus(path.name, len(visible_folders(path)), "class folders")
     expected = entry.md5.get(path.name)
     if expected is None:
         check = "no official md5"
@@ -125,11 +125,6 @@ def _file_status(entry: Entry, path: Path) -> FileStatus:
         same = found.hexdigest() == expected
         check = "md5 ok" if same else "md5 differs from the official file"
     return FileStatus(path.name, path.stat().st_size, check)
-
-
-def _tree_status(folder: Path) -> FileStatus:
-    classes = sum(f.is_dir() and not f.name.startswith(".") for f in folder.iterdir())
-    return FileStatus(folder.name, classes, "class folders")
 
 
 def _recordings_status(where: Path) -> list[FileStatus]:

@@ -25,7 +25,6 @@ STORE_BYTES = 1 << 28
 """Size of the memory shared by processes on one machine; plastorch's jobs pass on little."""
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """Start of a gRPC conversation: the preface of HTTP/2 and empty settings."""
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -68,11 +67,7 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
         return
     with _hushed():
-        try:
-            _start() if address is None else _join(address)
-        except BaseException:
-            ray.shutdown()
-            raise
+        _start() if address is None else _join(address)
     try:
         yield
     finally:
@@ -146,26 +141,17 @@ def quiet() -> contextlib.AbstractContextManager[object]:
 
 def _start() -> None:
     """Starts Ray on this machine; tries again, as Ray can miss its own deadline on a busy one."""
-    import ray
-
-    store = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     for attempt in range(1, STARTS + 1):
         try:
-            with _own_sigterm():
-                ray.init(address="local", **store, **_QUIET)
-            return
+            return _init("local", include_dashboard=False, object_store_memory=STORE_BYTES)
         except Exception as error:
-            ray.shutdown()
             if attempt == STARTS:
                 raise InputError(f"Ray doesn't start: {reason(error)}") from None
 
 
 def _join(address: str) -> None:
-    import ray
-
     try:
-        with _own_sigterm():
-            ray.init(address=address, **_QUIET)
+        _init(address)
     except (Exception, SystemExit) as error:
         if address == "auto" and isinstance(error, ConnectionError):
             raise InputError(
@@ -176,6 +162,20 @@ def _join(address: str) -> None:
             f"address is {address!r}; {reason(error)}; if it asks for a token: "
             "RAY_AUTH_MODE=token plastorch …"
         ) from None
+
+
+def _init(address: str, **options: Any) -> None:
+    """Calls ``ray.init``; SIGTERM acts as Ctrl-C, though Ray takes it over and exits silently."""
+    import ray
+
+    with kept():
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+        except BaseException as end:
+            ray.shutdown()
+            if isinstance(end, SystemExit) and end.code == signal.SIGTERM:
+                raise KeyboardInterrupt from None
+            raise
 
 
 @contextlib.contextmanager
@@ -190,15 +190,3 @@ def _hushed() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextlib.contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Makes SIGTERM act as Ctrl-C while Ray, which exits silently on it, takes it over."""
-    with kept():
-        try:
-            yield
-        except SystemExit as end:
-            if end.code == signal.SIGTERM:
-                raise KeyboardInterrupt from None
-            raise

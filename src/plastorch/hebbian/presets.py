@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Literal, get_args
 
+from plastorch.data.catalogue import CATALOGUE
 from plastorch.engine.errors import InputError
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
@@ -60,15 +61,7 @@ SOFTHEBB: dict[str, dict[int, tuple[BlockSpec, ...]]] = {
     "imagenette": {**CIFAR, 4: STL10[4], 5: IMAGENET},
     "imagenet": {depth: IMAGENET[:depth] for depth in range(1, 6)},
 }
-IMAGES: dict[Data, tuple[int, int, int]] = {
-    "mnist": (1, 28, 10),
-    "fashion-mnist": (1, 28, 10),
-    "cifar10": (3, 32, 10),
-    "cifar100": (3, 32, 100),
-    "stl10": (3, 96, 10),
-    "imagenette": (3, 160, 10),
-    "imagenet": (3, 160, 1000),
-}
+IMAGES = {name: CATALOGUE[name].images for name in get_args(Data)}
 """Channels, side in pixels and number of classes of the images."""
 GROWTH = {"1x": 1, "2x": 2, "4x": 4}
 SCALE = {"quarter": 0.25, "half": 0.5, "double": 2.0}

@@ -113,7 +113,7 @@ def test_missing_sets_and_other_sets(tmp_path: Path) -> None:
         load_speech("speech-commands", tmp_path)
     with pytest.raises(InputError, match="MNIST holds no spoken words"):
         load_speech("mnist", tmp_path)
-    with pytest.raises(InputError, match="name: 'x' found"):
+    with pytest.raises(InputError, match="name is 'x'; expected one of"):
         load_speech("x", tmp_path)
 
 

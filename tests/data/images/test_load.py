@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from plastorch import data
 from plastorch.data import ImageSet, data_root, load_images
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.images.user_folder import SIDES
 from plastorch.data.locate import find_set
 from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 
-IMAGES = [name for name, entry in CATALOGUE.items() if entry.layout in SIDES and name != "mnist"]
+IMAGES = [name for name, entry in CATALOGUE.items() if not entry.reader and name != "mnist"]
 
 
 def _real(name: str) -> ImageSet:
@@ -30,7 +29,7 @@ def _real(name: str) -> ImageSet:
 
 
 def test_unknown_name_lists_the_known(tmp_path):
-    with pytest.raises(InputError, match=r"'svhn' found; expected one of mnist, .*imagenette"):
+    with pytest.raises(InputError, match=r"name is 'svhn'; expected one of mnist, .*imagenette"):
         load_images("svhn", tmp_path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plastorch.data.catalogue import OTHER_READERS, entry_of
+from plastorch.data.catalogue import entry_of
 from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.sources import read_set
 from plastorch.data.images.trees import is_own_folder
@@ -49,8 +49,8 @@ def load_images(
         torch.Size([1, 28, 28])
     """
     entry = entry_of(name)
-    if other := OTHER_READERS.get(entry.layout):
-        raise InputError(f"name: {entry.title} holds no images; {other} reads it")
+    if entry.reader:
+        raise InputError(f"name: {entry.title} holds no images; {entry.reader} reads it")
     if image_size is not None and image_size < 1:
         raise InputError(f"image_size: {image_size} found; expected a positive number of pixels")
     root = data_root(data)

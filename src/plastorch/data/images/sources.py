@@ -16,8 +16,6 @@ from plastorch.data.locate import missing_files, present_file
 from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 
-IMAGENET_SIDE = 160
-
 
 def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> ImageSet:
     """Reads a set from the folder where its official files lie.
@@ -35,7 +33,7 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
         InputError: a file is missing or damaged, or the size is not the set's.
     """
     if entry.layout == "tree":
-        parts, side = scan_parts(folder, ("val",)), image_size or IMAGENET_SIDE
+        parts, side = scan_parts(folder, ("val",)), image_size or entry.images[1]
         images = read_parts(entry.title, *parts, side, color=True)
         names = tuple(entry.classes.get(wnid, wnid) for wnid in images.classes)
         return replace(images, classes=names)

@@ -7,7 +7,6 @@ from pathlib import Path
 from plastorch.data.catalogue import Entry
 from plastorch.data.images.folders import common_size, read_parts
 from plastorch.data.images.imageset import ImageSet
-from plastorch.data.images.sources import IMAGENET_SIDE
 from plastorch.data.images.trees import (
     ENDINGS,
     TEST_NAMES,
@@ -24,8 +23,8 @@ from plastorch.engine.errors import InputError
 
 ONE_IN = 5
 """Number of images of a class per test image, if the folder has no test images of its own."""
-SIDES = {"idx": 28, "cifar": 32, "stl10": 96, "tree": IMAGENET_SIDE}
-"""Sides of the named sets' images in pixels, by layout."""
+MOST_SIDE = 160
+"""Largest side of images that keep their size, in pixels."""
 EXPECTED = (
     f"two or more folders CLASS with images ({', '.join(ENDINGS)}), or train/CLASS and test/CLASS"
 )
@@ -55,7 +54,7 @@ def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageS
     train, test = scan_parts(root, TEST_NAMES) if parts else _split(scan_tree(root))
     others = train.others + test.others
     if side is None and (entry.layout == "tree" or not _are_small(train, test)):
-        side = SIDES[entry.layout]
+        side = entry.images[1]
     notice = [
         f"YOUR OWN IMAGES in {shown(str(root))} stand in for {entry.title}: "
         f"published figures for {entry.title} do not apply to them."
@@ -120,9 +119,9 @@ def _outside(root: Path, *trees: Tree) -> int:
 
 
 def _are_small(train: Tree, test: Tree) -> bool:
-    """Returns whether all images have one size, at most plastorch's size of ImageNet."""
+    """Returns whether all images have one size, of at most 160 pixels."""
     size = common_size(train.files + test.files)
-    return size is not None and max(size) <= IMAGENET_SIDE
+    return size is not None and max(size) <= MOST_SIDE
 
 
 def _split(tree: Tree) -> tuple[Tree, Tree]:
