@@ -286,9 +286,6 @@ def entry_of(name: str) -> Entry:
     Args:
         name: name of the set, such as ``"cifar10"``.
 
-    Returns:
-        Entry of the set.
-
     Raises:
         InputError: there is no such set.
 

@@ -76,9 +76,6 @@ def present_file(entry: Entry, folder: Path, name: str) -> Path:
         entry: description of the set.
         folder: folder of the set.
         name: plain file name.
-
-    Returns:
-        Path, which need not exist.
     """
     plain, packed = folder / name, folder / f"{name}.gz"
     use_packed = entry.layout == "idx" and packed.is_file() and not plain.is_file()

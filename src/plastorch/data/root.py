@@ -15,9 +15,6 @@ def data_root(data: str | Path | None = None) -> Path:
     Args:
         data: folder, or None for ``$PLASTORCH_DATA`` or the default.
 
-    Returns:
-        Data root.
-
     Raises:
         InputError: a folder was given, by argument or environment, and is missing.
 
@@ -53,9 +50,6 @@ def named_by(data: str | Path | None = None) -> str:
 
 def cache_root() -> Path:
     """Returns plastorch's folder in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``.
-
-    Returns:
-        Folder, which may not exist yet.
 
     Example:
         >>> cache_root().name

@@ -307,9 +307,6 @@ def result(
         claims: statements about the figures.
         wall_s: time in seconds, over all sessions.
         complete: whether the run has ended.
-
-    Returns:
-        Dictionary that JSON can hold.
     """
     return {
         "experiment": experiment,

@@ -17,9 +17,6 @@ def stream(seed: int, *path: IntEnum | int) -> torch.Generator:
         seed: random seed.
         path: name of the use, then the place in it, such as the epoch.
 
-    Returns:
-        A generator on the CPU.
-
     Example:
         >>> class Stream(IntEnum):
         ...     WEIGHTS = 0

@@ -33,9 +33,6 @@ def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
         lines: lines of a sweep; those without a figure are left out.
         theme: colors.
 
-    Returns:
-        A figure with one axes.
-
     Raises:
         InputError: nothing was measured.
 
@@ -109,7 +106,7 @@ def _against(
         members = sorted(members, key=lambda line: float(line.values[along]))
         x = np.array([line.values[along] for line in members], dtype=float)
         mean, spread = _over_seeds(members, scale)
-        plot(axes, x, mean, theme, index, name)
+        plot(axes, x, mean, theme, index, name=name)
         color = theme.line(index)["color"]
         axes.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0)
         for place, line in zip(x, members, strict=True):

@@ -78,14 +78,14 @@ def lines_of(sweep: Sweep) -> list[Line]:
         finished = {trial.run for trial, _ in done}
         lines.append(
             Line(
-                {name: sweep.settings[setting][name] for name in sweep.fields},
-                heads[0][1][0] if heads else None,
-                [figure for _, (_, figure) in heads],
-                [seed for seed, _ in heads],
-                len(trials),
-                sum(t.run in sweep.failed and t.run not in finished for t in trials),
-                [result["wall_s"] for _, result in done],
-                [note for _, result in done if (note := result["data"].get("notice"))],
+                values={name: sweep.settings[setting][name] for name in sweep.fields},
+                metric=heads[0][1][0] if heads else None,
+                figures=[figure for _, (_, figure) in heads],
+                seeds=[seed for seed, _ in heads],
+                planned=len(trials),
+                failed=sum(t.run in sweep.failed and t.run not in finished for t in trials),
+                wall_s=[result["wall_s"] for _, result in done],
+                notices=[note for _, result in done if (note := result["data"].get("notice"))],
             )
         )
     return lines

@@ -26,9 +26,6 @@ def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> Image
         image_size: side in pixels to which a tree's images are squashed; None for 160. The other
             sets have a fixed size.
 
-    Returns:
-        Image set.
-
     Raises:
         InputError: a file is missing or damaged, or the size is not the set's.
     """

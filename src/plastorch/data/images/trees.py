@@ -75,9 +75,6 @@ def scan_tree(folder: Path) -> Tree:
     Args:
         folder: folder with one folder per class; hidden names are ignored.
 
-    Returns:
-        Tree in torchvision's order.
-
     Raises:
         InputError: there is no class folder, one has no images, or a link leads to a folder outside
             its class.
@@ -112,9 +109,6 @@ def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
     Args:
         folder: folder of both trees.
         test_names: possible names of the folder of test images; the first existing one counts.
-
-    Returns:
-        Trees of training and test images.
 
     Raises:
         InputError: a folder is missing or empty, the test classes differ from the training classes,

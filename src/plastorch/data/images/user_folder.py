@@ -43,9 +43,6 @@ def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageS
         side: side in pixels to which images are squashed. None: the size of the named set if they
             differ in size or are larger than 160 pixels, else no change.
 
-    Returns:
-        Set with a notice that says all that.
-
     Raises:
         InputError: the images are unusable, as for :func:`plastorch.data.images.trees.scan_parts`
             and :func:`plastorch.data.images.folders.read_parts`.

@@ -39,9 +39,6 @@ def familiarity_stream(
         features: number of signs d of an item.
         random: random generator.
 
-    Returns:
-        Stream of items.
-
     Raises:
         InputError: a number is below 1.
 

@@ -99,10 +99,14 @@ def pasted_scenes(
             free = _free(ink, instances[rows])
             placed[rows, slot] = free
             rows = rows[free]
-            _paint(images, instances, rows, ink[free], color[slot, rows], placed[rows].sum(dim=1))
+            numbers = placed[rows].sum(dim=1)
+            images[rows], instances[rows] = _painted(
+                images[rows], instances[rows], ink[free], color[slot, rows], numbers
+            )
     owners, slots = placed.nonzero(as_tuple=True)
     boxes = _boxes(instances[owners] == numbers_in_image(owners, count)[:, None, None])
-    return Scenes(images, instances, owners, labels[which[slots, owners]], boxes, classes)
+    found = labels[which[slots, owners]]
+    return Scenes(images, instances, owners, labels=found, boxes=boxes, classes=classes)
 
 
 def _free(ink: Tensor, instances: Tensor) -> Tensor:
@@ -111,15 +115,14 @@ def _free(ink: Tensor, instances: Tensor) -> Tensor:
     return mask.flatten(1).any(dim=1) & ~(mask & (instances > 0)).flatten(1).any(dim=1)
 
 
-def _paint(
-    images: Tensor, instances: Tensor, rows: Tensor, ink: Tensor, colors: Tensor, numbers: Tensor
-) -> None:
-    """Pastes glyphs [n, side, side] into these rows of images and instances, in place."""
+def _painted(
+    images: Tensor, instances: Tensor, ink: Tensor, colors: Tensor, numbers: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Returns images and instances with glyphs [n, side, side] pasted in."""
     mask = ink >= INK
     number = numbers.to(torch.uint8)[:, None, None]
-    instances[rows] = torch.where(mask, number, instances[rows])
     paint = (ink[:, None] * colors[:, :, None, None]).to(torch.uint8)
-    images[rows] = torch.where(mask[:, None], paint, images[rows])
+    return torch.where(mask[:, None], paint, images), torch.where(mask, number, instances)
 
 
 def _boxes(masks: Tensor) -> Tensor:

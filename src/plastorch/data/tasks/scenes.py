@@ -1,6 +1,6 @@
 """Scenes: images with objects of known class, box and exact pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -96,25 +96,19 @@ class Scenes:
         owners = torch.arange(len(rows), device=rows.device).repeat_interleave(taken)
         first = (counts.cumsum(0) - counts)[rows]
         objects = first[owners] + numbers_in_image(owners, len(rows)) - 1
-        return Scenes(
-            self.images[rows],
-            self.instances[rows],
-            owners,
-            self.labels[objects],
-            self.boxes[objects],
-            self.classes,
+        return replace(
+            self,
+            images=self.images[rows],
+            instances=self.instances[rows],
+            owners=owners,
+            labels=self.labels[objects],
+            boxes=self.boxes[objects],
         )
 
     def to(self, device: torch.device | str) -> "Scenes":
         """Returns the scenes on a device."""
-        return Scenes(
-            self.images.to(device),
-            self.instances.to(device),
-            self.owners.to(device),
-            self.labels.to(device),
-            self.boxes.to(device),
-            self.classes,
-        )
+        names = ("images", "instances", "owners", "labels", "boxes")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def _check_shapes(self) -> None:
         shape = tuple(self.images.shape)
