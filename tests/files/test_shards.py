@@ -82,14 +82,14 @@ def test_answers_are_those_of_one_process_even_if_a_process_dies(
         printed = capfd.readouterr()
         (line,) = printed.err.strip().splitlines()
         assert line.startswith("plastorch: ") and "damaged.parquet is damaged" in line
-        assert out.read_bytes() == b"old" and not list(place.glob(".labels-*"))
+        assert out.read_bytes() == b"old" and not list(place.glob(".parts-*"))
 
 
 def _kill_workers(place: Path, killed: list[int]) -> None:
     """Kills the processes that answer, once some shards are there."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        if len(list(place.glob(".labels-*/*.parquet"))) > 3:
+        if len(list(place.glob(".parts-*/*.parquet"))) > 3:
             for number in _descendants(os.getpid()):
                 if _command(number).startswith(b"ray::Map"):
                     os.kill(number, signal.SIGKILL)

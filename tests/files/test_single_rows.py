@@ -9,7 +9,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from plastorch.engine.errors import InputError
-from plastorch.files.scan import record, records, scan, schema, unescape
+from plastorch.files.metadata import schema
+from plastorch.files.names import unescape
+from plastorch.files.scan import scan
+from plastorch.files.single_rows import records
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -32,13 +35,13 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("magic", [False, True])
 def test_records_are_the_rows_of_a_scan(tree: Path, magic: bool) -> None:
-    (frame,) = scan(tree, magic, NOW)
+    (frame,) = scan(tree, magic=magic, now=NOW)
     paths = [unescape(path) for path in frame["path"]]
-    assert_frame_equal(records(tree, paths[::-1], magic, NOW), frame)
-    assert_frame_equal(records(str(tree), [tree / path for path in paths], magic, NOW), frame)
+    assert_frame_equal(records(tree, paths[::-1], magic=magic, now=NOW), frame)
+    absolute = [tree / path for path in paths]
+    assert_frame_equal(records(str(tree), absolute, magic=magic, now=NOW), frame)
     for number, path in enumerate(paths):
-        row = record(tree, path, magic, NOW)
-        assert row is not None
+        row = records(tree, [path], magic=magic, now=NOW)
         assert_frame_equal(row, frame[number : number + 1])
 
 
@@ -50,9 +53,9 @@ def test_each_file_has_one_row(tree: Path) -> None:
 def test_what_a_scan_does_not_list_has_no_row(tree: Path) -> None:
     odd = ["missing", "a/missing", "missing/too", "b/below", "a", "", "pipe", "file link"]
     for path in [*odd, "folder link/z.txt"]:
-        assert record(tree, path, magic=True) is None
+        assert records(tree, [path], magic=True).is_empty()
     for magic in (False, True):
-        assert_frame_equal(records(tree, [], magic), pl.DataFrame(schema=schema(magic)))
+        assert_frame_equal(records(tree, [], magic=magic), pl.DataFrame(schema=schema(magic)))
     assert records(tree, [*odd, "b"])["path"].to_list() == ["b"]
 
 
@@ -70,8 +73,8 @@ def test_a_root_that_is_a_link_or_relative(tree: Path, monkeypatch: pytest.Monke
 def test_bad_input(tree: Path) -> None:
     for path in ("../x", "..", tree.parent, "/etc/passwd"):
         with pytest.raises(InputError, match="expected one inside"):
-            record(tree, path)
+            records(tree, [path])
     with pytest.raises(InputError, match="root is"):
-        record(tree / "missing", "b")
+        records(tree / "missing", ["b"])
     with pytest.raises(InputError, match="time zone"):
-        record(tree, "b", now=datetime(2026, 1, 1))
+        records(tree, ["b"], now=datetime(2026, 1, 1))

@@ -24,7 +24,7 @@ import pytest
 
 from plastorch.engine.errors import InputError
 from plastorch.files.names import escape
-from plastorch.files.scan import records
+from plastorch.files.single_rows import records
 from plastorch.files.store import LabelStore
 from plastorch.files.watch import Counts, watch
 

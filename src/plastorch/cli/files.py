@@ -125,7 +125,7 @@ def _scan(options: Scan) -> None:
         status.update(Text(f"{summary.files:,} files … {folder[-60:]}"))
 
     with _status() as status:
-        summary = write_catalogue(options.path, options.out, options.magic, tell=tell)
+        summary = write_catalogue(options.path, options.out, magic=options.magic, tell=tell)
     print(f"{options.out}: {summary}")
 
 
@@ -160,7 +160,7 @@ def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int
             tell(rows)
 
     if options.records.is_dir():
-        parts: Iterable[pl.DataFrame] = scan(options.records, _wants_magic(model))
+        parts: Iterable[pl.DataFrame] = scan(options.records, magic=_wants_magic(model))
     else:
         parts = frames(options.records)
     return write_frames(answers(), options.out, options.raw)
@@ -186,8 +186,9 @@ def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[i
 
 def _watch(options: Watch) -> None:
     from plastorch.files.classifier import FileClassifier
+    from plastorch.files.metadata import schema
     from plastorch.files.reconcile import Counts
-    from plastorch.files.scan import records, schema
+    from plastorch.files.single_rows import records
     from plastorch.files.store import LabelStore
     from plastorch.files.watch import watch
 

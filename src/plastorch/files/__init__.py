@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import require
 
 if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
@@ -17,14 +17,8 @@ if not TYPE_CHECKING:  # type checkers would take any name for one that is here
         """Imports the estimator only on access: scikit-learn and polars take a second."""
         if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        try:
-            return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-        except ModuleNotFoundError as error:
-            if error.name != "polars":
-                raise
-            raise InputError(
-                'polars is missing; expected: pip install "plastorch[files]"'
-            ) from None
+        require("polars", "files")
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:

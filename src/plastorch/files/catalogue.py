@@ -1,7 +1,6 @@
 """Tables of records in Parquet and CSV files, read and written in chunks."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -129,15 +128,8 @@ def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = Fal
         3
     """
     out = check_out(out)
-    rows = 0
     with beside(out) as folder:
-        written: list[Path] = []
-        for part in parts:
-            written.append(folder / f"{len(written)}.parquet")
-            write_part(part, written[-1])
-            rows += part.height
-        join_parts(written, out, raw)
-    return rows
+        return write_parts(parts, out, folder, raw=raw)
 
 
 @contextlib.contextmanager
@@ -149,30 +141,55 @@ def beside(out: Path) -> Iterator[Path]:
     """
     with contextlib.ExitStack() as stack:
         with _refusals(f"can't write {out}"):
-            folder = tempfile.TemporaryDirectory(prefix=".labels-", dir=out.parent)
+            folder = tempfile.TemporaryDirectory(prefix=".parts-", dir=out.parent)
             stack.enter_context(folder)
         yield Path(folder.name)
 
 
-def write_part(part: pl.DataFrame, path: Path) -> None:
-    """Writes a part of a table as a whole or not at all.
+def write_parts(
+    parts: Iterable[pl.DataFrame],
+    out: Path,
+    folder: Path,
+    *,
+    raw: bool = False,
+    row_group_size: int | None = None,
+) -> int:
+    """Writes frames into a folder of :func:`beside`, and then into one file.
+
+    Args:
+        parts: frames with the same columns.
+        out: ``.parquet`` or ``.csv`` file.
+        folder: folder for the parts.
+        raw: whether to write text unchanged, as for :func:`write_frames`.
+        row_group_size: number of rows per row group of Parquet.
+
+    Returns:
+        Number of rows written.
 
     Raises:
-        InputError: the part can't be written.
+        InputError: a file can't be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with _refusals(f"can't write {path}"):
-        part.write_parquet(partial, compression="lz4")
-        os.replace(partial, path)
+    rows = 0
+    written: list[Path] = []
+    for part in parts:
+        written.append(folder / f"{len(written)}.parquet")
+        with _refusals(f"can't write {out}"):
+            part.write_parquet(written[-1], compression="lz4")
+        rows += part.height
+    join_parts(written, out, raw=raw, row_group_size=row_group_size)
+    return rows
 
 
-def join_parts(parts: Sequence[Path], out: Path, raw: bool = False) -> None:
+def join_parts(
+    parts: Sequence[Path], out: Path, *, raw: bool = False, row_group_size: int | None = None
+) -> None:
     """Joins parts into one table, which replaces a file only at the very end.
 
     Args:
         parts: files in order, in one folder.
         out: ``.parquet`` or ``.csv`` file.
         raw: whether to write text unchanged, as for :func:`write_frames`.
+        row_group_size: number of rows per row group of Parquet.
 
     Raises:
         InputError: the table can't be written.
@@ -183,7 +200,7 @@ def join_parts(parts: Sequence[Path], out: Path, raw: bool = False) -> None:
         if out.suffix == ".csv":
             (query if raw else guarded(query)).sink_csv(whole)
         else:
-            query.sink_parquet(whole)
+            query.sink_parquet(whole, row_group_size=row_group_size)
     put_in_place(whole, out)
 
 

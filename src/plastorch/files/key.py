@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal, get_args
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 
 Kind = Literal["category", "number", "cycle", "set", "path"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -50,8 +50,7 @@ class Key:
     depth: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
+        check_one_of(KINDS, kind=self.kind)
         for name in ("neurons", "depth"):
             if type(getattr(self, name)) is not int:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a whole number")

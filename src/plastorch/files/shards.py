@@ -5,6 +5,7 @@ a whole or not at all. A shard whose process dies is done again, into the same f
 has exactly one prediction.
 """
 
+import io
 import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -15,15 +16,9 @@ import polars as pl
 
 from plastorch.engine.cluster import quiet
 from plastorch.engine.errors import InputError
+from plastorch.engine.output import write_atomically
 from plastorch.files import catalogue
-from plastorch.files.catalogue import (
-    beside,
-    check_out,
-    count_rows,
-    join_parts,
-    read_rows,
-    write_part,
-)
+from plastorch.files.catalogue import beside, check_out, count_rows, join_parts, read_rows
 
 if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
@@ -72,8 +67,10 @@ class Answerer:
         """Writes the predictions of a shard; ``why`` is the error, if there was one."""
         begin, rows = int(shard["begin"]), int(shard["rows"])
         try:
-            part = read_rows(self.records, begin, rows)
-            write_part(labeled(self.model, part, begin), shard_file(self.aside, begin))
+            found = labeled(self.model, read_rows(self.records, begin, rows), begin)
+            content = io.BytesIO()
+            found.write_parquet(content, compression="lz4")
+            write_atomically(shard_file(self.aside, begin), content.getvalue())
         except InputError as error:  # Ray would wrap it beyond recognition
             return {"begin": begin, "rows": rows, "why": str(error)}
         return {"begin": begin, "rows": rows, "why": ""}
@@ -118,7 +115,7 @@ def predict_shards(
                     raise InputError(answered["why"])
                 done += answered["rows"]
                 tell(done)
-        join_parts([_checked(aside, shard) for shard in shards], out, raw)
+        join_parts([_checked(aside, shard) for shard in shards], out, raw=raw)
     return total
 
 

@@ -13,31 +13,10 @@ from plastorch.files.metadata import Listing, present, rows
 from plastorch.files.walk import Summary, look, open_folder, open_root
 
 
-def record(
-    root: str | Path, path: str | Path, magic: bool = False, now: datetime | None = None
-) -> pl.DataFrame | None:
-    """Returns the row that a scan would have for one file.
-
-    Args:
-        root: folder that would be scanned.
-        path: path of the file as the system spells it, absolute or relative to the root.
-        magic: whether to read the first bytes for the type.
-        now: time from which the age is counted, with a time zone; None is the present.
-
-    Returns:
-        Frame with one row, or None if a scan would not list the file: it vanished, is not regular
-        or is reached through symbolic links.
-
-    Raises:
-        InputError: the root is missing, or the path is outside it.
-    """
-    frame = records(root, [path], magic, now)
-    return frame if frame.height else None
-
-
 def records(
     root: str | Path,
     paths: Iterable[str | Path],
+    *,
     magic: bool = False,
     now: datetime | None = None,
 ) -> pl.DataFrame:
@@ -50,7 +29,8 @@ def records(
         now: time from which ages are counted, with a time zone; None is the present.
 
     Returns:
-        Frame, without rows for files that a scan would not list.
+        Frame, without rows for files that a scan would not list: those that vanished, are not
+        regular or are reached through symbolic links.
 
     Raises:
         InputError: the root is missing, or a path is outside it.
@@ -64,27 +44,28 @@ def records(
             raise InputError(f"path is {os.fspath(path)!r}; expected one inside {root!r}")
         folder, name = os.path.split(inside)
         names[folder].add(name)
-    top, summary = open_root(root), Summary()
+    top, found = open_root(root), []
     try:
-        found = [
-            _look(top, root, folder, sorted(names[folder]), summary, magic)
-            for folder in sorted(names, key=lambda folder: folder.split(os.sep))
-        ]
+        for folder in sorted(names, key=lambda folder: folder.split(os.sep)):
+            if _is_real(root, folder):
+                found += _listed(top, folder, sorted(names[folder]), magic)
     finally:
         os.close(top)
-    return rows([listing for listing in found if listing], now, magic)
+    return rows(found, now, magic)
 
 
-def _look(
-    top: int, root: str, folder: str, names: list[str], summary: Summary, magic: bool
-) -> Listing | None:
-    where = os.path.normpath(os.path.join(os.path.realpath(root), folder))
-    if os.path.realpath(os.path.join(root, folder)) != where:
-        return None  # reached through symbolic links, which a scan doesn't follow
+def _is_real(root: str, folder: str) -> bool:
+    """Returns whether a folder is not reached through symbolic links, which no scan follows."""
+    real = os.path.normpath(os.path.join(os.path.realpath(root), folder))
+    return os.path.realpath(os.path.join(root, folder)) == real
+
+
+def _listed(top: int, folder: str, names: list[str], magic: bool) -> list[Listing]:
+    summary = Summary()
     opened = open_folder(top, folder, summary)
     if opened is None:
-        return None
+        return []
     try:
-        return look(opened, folder, names, summary, magic)
+        return [look(opened, folder, names, summary, magic)]
     finally:
         os.close(opened)

@@ -81,6 +81,7 @@ def open_root(root: str) -> int:
 def walk(
     root: str,
     summary: Summary,
+    *,
     magic: bool = False,
     most: int = 100_000,
     skip: Mapping[str, Collection[str]] | None = None,

@@ -58,7 +58,7 @@ def watch(
         stop: event that ends the watch after the current batch; without it, Ctrl-C and SIGTERM do,
             but only in the main thread: nothing ends the watch in another one.
         read: function that reads records for the labeler; without it,
-            :func:`plastorch.files.scan.records`.
+            :func:`plastorch.files.single_rows.records`.
         tell: callback after each change.
 
     Returns:
@@ -86,7 +86,7 @@ def watch(
     """
     check_positive(rescan_s=rescan_s, batch=batch)
     if read is None:
-        from plastorch.files.scan import records
+        from plastorch.files.single_rows import records
 
         read = records
     with contextlib.ExitStack() as stack:

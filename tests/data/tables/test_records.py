@@ -62,7 +62,7 @@ def test_coordinates_are_categories(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no table 'iris'; expected one of adult, krkopt"):
+    with pytest.raises(InputError, match="name is 'iris'; expected one of adult, krkopt"):
         load_table("iris", tmp_path)
     with pytest.raises(InputError, match=r"metadata is not in .*; to get it: .*archive\.ics"):
         load_table("adult", tmp_path)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from plastorch.data.tables.records import Table
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_positive, require
 
 NAME = "corpus"
 CLASSES = 6
@@ -40,10 +40,9 @@ def make_corpus(records: int = 12_000, seed: int = 0) -> Table:
         ['extension', 'owner', 'directory', 'log_size', 'hour', 'age']
     """
     check_positive(records=records)
-    try:
-        import polars as pl
-    except ImportError:
-        raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
+    require("polars", "files")
+    import polars as pl
+
     habits, random = np.random.default_rng(STRUCTURE_SEED), np.random.default_rng(seed)
     tables = {name: habits.dirichlet(np.full(n, a), CLASSES) for name, (n, a) in VALUES.items()}
     log_size, hour = habits.normal(10, 2, CLASSES), habits.uniform(0, 24, CLASSES)

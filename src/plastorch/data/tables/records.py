@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plastorch.data.catalogue import CATALOGUE
 from plastorch.data.images.formats import read_bytes
 from plastorch.data.locate import located
-from plastorch.engine.errors import InputError, did_you_mean
+from plastorch.engine.errors import InputError, check_one_of, require
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,9 +91,7 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     Raises:
         InputError: the name is unknown, or the file is missing or damaged.
     """
-    if name not in TABLES:
-        expected = f"expected one of {', '.join(TABLES)}{did_you_mean(name, TABLES)}"
-        raise InputError(f"name: no table {name!r}; {expected}")
+    check_one_of(TABLES, name=name)
     entry = CATALOGUE[NAME]
     path = located(entry, data) / f"{name}.csv.gz"
     if not path.is_file():
@@ -112,10 +110,9 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
 
 def _read(path: Path, form: _Form) -> "pl.DataFrame":
     """Reads a table, and checks that every record has a label."""
-    try:
-        import polars as pl
-    except ImportError:
-        raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
+    require("polars", "files")
+    import polars as pl
+
     try:
         frame = pl.read_csv(
             read_bytes(path),

@@ -14,7 +14,8 @@ from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import Supervised, Way, learn
 from plastorch.files.catalogue import read_catalogue, write_frames
-from plastorch.files.scan import KEYS, scan
+from plastorch.files.metadata import KEYS
+from plastorch.files.scan import scan
 
 OTHER = "other"
 """Class of files whose own kind or package is rare."""
