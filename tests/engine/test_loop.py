@@ -24,7 +24,7 @@ import sys, torch
 from pathlib import Path
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import save_tensors
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder
 from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
@@ -34,7 +34,7 @@ Loop.interval_s = 0.0
 folder = RunFolder(Path(sys.argv[1]))
 images = load_images("mnist")
 x, y = images.train_images[:200], images.train_labels[:200]
-net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator(0))
+net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, stream(0))
 loop = Loop(folder, net)
 training = HebbianTraining(net, x, mode="successive", log_every=3)
 features = FeatureExtraction(net, x, batch_size=50)

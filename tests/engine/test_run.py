@@ -9,13 +9,13 @@ import torch
 
 from plastorch.engine.device import (
     fast_matmul,
-    generator,
     keep_freed_memory,
     peak_memory_gb,
     select_device,
 )
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Claim, RunFolder, result
+from plastorch.engine.streams import stream
 
 
 def test_folders_of_one_second_do_not_collide(tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ def test_result_has_the_fixed_fields(tmp_path: Path) -> None:
 
 def test_generators_of_different_paths_differ() -> None:
     draws = {
-        path: float(torch.rand(1, generator=generator(*path)))
+        path: float(torch.rand(1, generator=stream(*path)))
         for path in [(0,), (1,), (0, 0), (0, 1), (1, 0), (0, 1, 2), (0, 2, 1)]
     }
     assert len(set(draws.values())) == len(draws)
-    assert float(torch.rand(1, generator=generator(0, 1))) == draws[(0, 1)]
+    assert float(torch.rand(1, generator=stream(0, 1))) == draws[(0, 1)]
 
 
 def test_fast_matmul_keeps_float32_accuracy_and_the_setting() -> None:

@@ -18,8 +18,8 @@ from plastorch.data.tasks.streams import (
     ornstein_uhlenbeck,
     presentations,
 )
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 
 LIMIT = 4.5
 """Standard errors."""
@@ -27,13 +27,13 @@ LIMIT = 4.5
 
 def frames_of(images: Tensor, order: Tensor, transforms: Transforms, seed: int = 0) -> Tensor:
     """All presentations [P, T, S, H, W]."""
-    return torch.stack(list(film(images, order, transforms, generator(seed))))
+    return torch.stack(list(film(images, order, transforms, stream(seed))))
 
 
 def test_each_digit_is_shown_once() -> None:
-    order = presentations(23, 4, generator(0))
+    order = presentations(23, 4, stream(0))
     assert order.shape == (5, 4) and len(order.unique()) == 20
-    assert not torch.equal(order, presentations(23, 4, generator(1)))
+    assert not torch.equal(order, presentations(23, 4, stream(1)))
 
 
 def test_a_bar_covers_pixel_by_pixel() -> None:
@@ -91,7 +91,7 @@ def test_views_turn_shift_scale_and_invert() -> None:
 
 def test_process_is_stationary_and_forgets_exponentially() -> None:
     tau, count = 5.0, 20_000
-    course = ornstein_uhlenbeck(torch.randn(count, generator=generator(1)), 12, tau, generator(2))
+    course = ornstein_uhlenbeck(torch.randn(count, generator=stream(1)), 12, tau, stream(2))
     error = LIMIT / math.sqrt(count)
     assert float((course.mean(1).abs()).max()) < error
     assert float((course.var(1) - 1).abs().max()) < math.sqrt(2) * error
@@ -120,7 +120,7 @@ def test_views_go_on_from_one_digit_to_the_next_unless_they_begin_at_rest() -> N
 def test_mixed_streams_have_one_transform_per_digit() -> None:
     """Each presentation is what one of the transforms alone would make of it, at first: later,
     which one it is has been drawn in between."""
-    images, order = torch.rand(100, 9, 9, generator=generator(0)), torch.arange(100).view(1, 100)
+    images, order = torch.rand(100, 9, 9, generator=stream(0)), torch.arange(100).view(1, 100)
     mixed = frames_of(images, order, TRANSFORMS["mixed"])[0]
     alike = []
     for name in ("occlusion", "rotation", "translation", "scale", "contrast"):
@@ -131,7 +131,7 @@ def test_mixed_streams_have_one_transform_per_digit() -> None:
 
 
 def test_transforms_share_textures_and_noise() -> None:
-    images, order = torch.rand(6, 8, 8, generator=generator(0)), torch.arange(6).view(3, 2)
+    images, order = torch.rand(6, 8, 8, generator=stream(0)), torch.arange(6).view(3, 2)
     plain = frames_of(images, order, Transforms())
     assert torch.equal(plain, frames_of(images, order, Transforms()))
     covered = frames_of(images, order, TRANSFORMS["occlusion"])
@@ -147,8 +147,8 @@ def test_transforms_share_textures_and_noise() -> None:
     st.booleans(),
 )
 def test_frames_are_pictures(name: str, frames: int, streams: int, rest: bool) -> None:
-    images = torch.rand(6, 8, 8, generator=generator(0))
-    order = presentations(6, streams, generator(1))
+    images = torch.rand(6, 8, 8, generator=stream(0))
+    order = presentations(6, streams, stream(1))
     shown = frames_of(images, order, replace(TRANSFORMS[name], frames=frames, rest=rest))
     assert shown.shape == (6 // streams, frames, streams, 8, 8)
     assert float(shown.min()) >= 0 and float(shown.max()) <= 1
@@ -180,6 +180,6 @@ def test_bad_streams() -> None:
         (good, order[0], "order has shape .2,."),
     ):
         with pytest.raises(InputError, match=words):
-            next(film(images, rows, Transforms(), generator(0)))
+            next(film(images, rows, Transforms(), stream(0)))
     with pytest.raises(InputError, match="streams are 5; expected at most 4"):
-        presentations(4, 5, generator(0))
+        presentations(4, 5, stream(0))
