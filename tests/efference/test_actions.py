@@ -9,20 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plastorch.efference.actions import (
+from plastorch.efference.actions import AudioActions, ImageActions, theta
+from plastorch.efference.audio_views import AUDIO
+from plastorch.efference.copies import (
     AUDIO_FACTORS,
     FULL_FACTORS,
-    AudioActions,
-    ImageActions,
     compatible,
     compose,
     egocentric,
     egocentric_audio,
     full_command,
     invert,
-    theta,
 )
-from plastorch.efference.audio_views import AUDIO
 from plastorch.efference.views import STL10
 from plastorch.engine.errors import InputError
 

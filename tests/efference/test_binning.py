@@ -8,24 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plastorch.efference.actions import (
+from plastorch.efference.actions import ImageActions
+from plastorch.efference.audio_views import AUDIO
+from plastorch.efference.binning import (
+    COMPATIBLE_BINS,
+    Bins,
+    equal_edges,
+    estimate_bins,
+    quantile_edges,
+)
+from plastorch.efference.copies import (
     AUDIO_FACTORS,
     COMPATIBLE_FACTORS,
     FACTORS,
     FULL_FACTORS,
     IMAGE_FACTORS,
-    ImageActions,
     Kind,
+    command,
     compatible,
     egocentric,
-)
-from plastorch.efference.audio_views import AUDIO
-from plastorch.efference.binning import (
-    COMPATIBLE_BINS,
-    Bins,
-    command,
-    estimate_bins,
-    targets,
 )
 from plastorch.efference.views import CIFAR, STL10
 from plastorch.engine.errors import InputError
@@ -57,7 +58,7 @@ def shares(codes: Tensor, size: int) -> Tensor:
 def test_compatible_targets_have_the_entropies_and_majorities_of_the_program(
     pair: tuple[ImageActions, ImageActions],
 ) -> None:
-    codes = targets(*pair, COMPATIBLE_BINS, "compatible")
+    codes = COMPATIBLE_BINS.targets(*pair)
     assert COMPATIBLE_BINS.sizes == (6,) * 6
     assert bool((codes[:, [1, 3]] == 2).all())  # both off-diagonal entries
     chance = [-torch.xlogy(p, p).sum() for p in (shares(column, 6) for column in codes.T)]
@@ -78,13 +79,13 @@ def test_equal_bins_are_those_of_the_formula(values: list[float]) -> None:
     expected = ((v + 2) / 4 * 6 - 0.5).round().clamp(0, 5).long()
     clear = ((v + 2) / 4 * 6 - ((v + 2) / 4 * 6).round()).abs() > 1e-5
     clear |= v == 0
-    assert torch.equal(Bins.equal([(-2, 2)]).encode(v[:, None])[clear, 0], expected[clear])
+    assert torch.equal(Bins((equal_edges(-2, 2),)).encode(v[:, None])[clear, 0], expected[clear])
 
 
 def test_halves_go_to_the_even_bin_even_when_denormal_numbers_count_as_0() -> None:
     v = torch.tensor([-1.0, 0.0, 1.0, 2.0])  # with 6 bins of width 1 from -3 to 3: edges
     expected = ((v + 3) - 0.5).round().long()
-    bins = Bins.equal([(-3, 3)])
+    bins = Bins((equal_edges(-3, 3),))
     assert bins.encode(v[:, None])[:, 0].tolist() == expected.tolist() == [2, 2, 4, 4]
     if torch.set_flush_denormal(True):
         assert bins.encode(v[:, None])[:, 0].tolist() == expected.tolist()
@@ -93,7 +94,7 @@ def test_halves_go_to_the_even_bin_even_when_denormal_numbers_count_as_0() -> No
 def test_quantile_bins_have_nearly_equal_mass(pair: tuple[ImageActions, ImageActions]) -> None:
     bins = estimate_bins(CIFAR, "egocentric", random(2))
     assert bins.sizes == (8, 8, 2, 8, 8)
-    codes = targets(*pair, bins, "egocentric")
+    codes = bins.targets(*pair)
     deviation = math.sqrt(1 / 8 * 7 / 8 * 2 / PAIRS)  # of edges and of counts, both from samples
     for k in (0, 1, 3, 4):
         torch.testing.assert_close(
@@ -103,11 +104,13 @@ def test_quantile_bins_have_nearly_equal_mass(pair: tuple[ImageActions, ImageAct
 
 
 def test_sextiles_of_the_standard_law(pair: tuple[ImageActions, ImageActions]) -> None:
-    bins = Bins.quantiles(egocentric(*pair), 6, binary=(2,))
-    ratio = [math.exp(edge) for edge in bins.edges[0]]
+    scale_x, _, _, *shifts = egocentric(*pair).T
+    ratio = [math.exp(edge) for edge in quantile_edges(scale_x, 6)]
     assert ratio == pytest.approx([0.652, 0.839, 1.0, 1.192, 1.533], abs=0.02)
-    for shift in bins.edges[3:]:
-        assert shift == pytest.approx([-0.476, -0.185, 0.0, 0.188, 0.478], abs=0.02)
+    for shift in shifts:
+        assert quantile_edges(shift, 6) == pytest.approx(
+            [-0.476, -0.185, 0.0, 0.188, 0.478], abs=0.02
+        )
 
 
 def test_a_frequent_value_is_a_bin_of_its_own() -> None:
@@ -117,7 +120,7 @@ def test_a_frequent_value_is_a_bin_of_its_own() -> None:
     assert all(sizes[name] == 5 for name in ("brightness", "contrast", "saturation", "hue", "blur"))
     assert all(sizes[name] == 2 for name in ("flip", "gray", "solarized"))
     a, b = (STL10.sample(20_000, random(seed)) for seed in (4, 5))
-    codes = targets(a, b, bins, "full")
+    codes = bins.targets(a, b)
     for name in FULL_FACTORS:
         p = shares(codes[:, FULL_FACTORS.index(name)], sizes[name])
         if sizes[name] > 2:
@@ -130,7 +133,8 @@ def test_a_frequent_value_is_a_bin_of_its_own() -> None:
 
 def test_what_never_changes_has_no_targets() -> None:
     samples = torch.stack([torch.linspace(0, 1, 100), torch.zeros(100), torch.ones(100)], dim=1)
-    bins = Bins.quantiles(samples, 4, binary=(2,))
+    pairs = zip(samples.T, (4, 4, 2), strict=True)
+    bins = Bins(tuple(quantile_edges(column, count) for column, count in pairs))
     assert bins.sizes == (4, 1, 1)
     codes = bins.encode(samples)
     assert bool((codes[:, 1:] == -1).all())
@@ -142,7 +146,7 @@ def test_what_never_changes_has_no_targets() -> None:
 def test_colors_are_no_targets_where_a_view_is_gray() -> None:
     a, b = (STL10.sample(300, random(seed)) for seed in (6, 7))
     bins = estimate_bins(STL10, "full", random(8), 5000)
-    codes, plain = targets(a, b, bins, "full"), bins.encode(command(a, b, "full"))
+    codes, plain = bins.targets(a, b), bins.encode(command(a, b, "full"))
     color = torch.tensor(
         [n in ("brightness", "contrast", "saturation", "hue") for n in FULL_FACTORS]
     )
@@ -157,7 +161,7 @@ def test_colors_are_no_targets_where_a_view_is_gray() -> None:
 def test_solarized_pairs_are_left_out(kind: Kind) -> None:
     a, b = (STL10.sample(300, random(seed)) for seed in (9, 10))
     bins = estimate_bins(STL10, kind, random(11), 5000)
-    codes = targets(a, b, bins, kind)
+    codes = bins.targets(a, b)
     solarized = a.solarized | b.solarized
     assert bool((codes[solarized] == -1).all()) and bool((codes[~solarized] >= 0).all())
 
@@ -166,7 +170,7 @@ def test_sounds() -> None:
     bins = estimate_bins(AUDIO, "audio", random(12))
     assert bins.sizes == (6,) * len(AUDIO_FACTORS)
     a, b = (AUDIO.sample(20_000, random(seed)) for seed in (13, 14))
-    codes = targets(a, b, bins, "audio")
+    codes = bins.targets(a, b)
     for name, column in zip(AUDIO_FACTORS, codes.T, strict=True):
         # shifts are whole bands, so their bins can't be quite even
         tolerance = 0.05 if name == "shift" else 0.015
@@ -196,43 +200,24 @@ def test_bad_edges(edges: tuple[tuple[float, ...], ...], words: str) -> None:
         Bins(edges)
 
 
-def test_bad_samples() -> None:
-    samples = torch.rand(10, 2)
-    with pytest.raises(InputError, match=r"samples have shape \(10,\)"):
-        Bins.quantiles(samples[:, 0])
-    with pytest.raises(InputError, match=r"type torch\.int64"):
-        Bins.quantiles(samples.long())
-    for count in (1, 11, (2, 2, 2), (2, 1)):
-        with pytest.raises(InputError, match=r"count is .*; expected 2 to 10"):
-            Bins.quantiles(samples, count)
-    with pytest.raises(InputError, match=r"binary is \(2,\); expected numbers of factors below 2"):
-        Bins.quantiles(samples, 2, binary=(2,))
-    with pytest.raises(InputError, match="count is 0"):
-        Bins.equal([(0, 1)], 0)
-    with pytest.raises(InputError, match=r"range is \(1, 1\)"):
-        Bins.equal([(1, 1)])
-    with pytest.raises(InputError, match="command has 2 numbers; expected 6"):
-        COMPATIBLE_BINS.encode(samples)
-
-
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 def test_copies_that_are_no_numbers_have_no_class(bad: float) -> None:
     copies = torch.tensor([[0.0, 1.0], [bad, 0.0]])
     with pytest.raises(InputError, match="NaN or infinite values in command"):
         Bins(((0.5,), (0.5,))).encode(copies)
-    with pytest.raises(InputError, match="NaN or infinite values in samples"):
-        Bins.quantiles(copies, 2)
 
 
 def test_bad_targets() -> None:
     images, sounds = CIFAR.sample(4, random()), AUDIO.sample(4, random())
-    with pytest.raises(InputError, match="kind is 'whole'; expected one of egocentric, full"):
-        targets(images, images, COMPATIBLE_BINS, "whole")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="kind is None; expected one of egocentric, full"):
+        Bins(((0.5,),) * 5).targets(images, images)
     with pytest.raises(InputError, match="command has 5 numbers; expected 6"):
-        targets(images, images, COMPATIBLE_BINS, "egocentric")
+        Bins(COMPATIBLE_BINS.edges, "egocentric").targets(images, images)
     with pytest.raises(InputError, match="actions are a AudioActions; expected ImageActions"):
-        targets(sounds, sounds, COMPATIBLE_BINS, "compatible")
+        COMPATIBLE_BINS.targets(sounds, sounds)
     with pytest.raises(InputError, match="expected AudioActions"):
         estimate_bins(CIFAR, "audio", random(), 10)
+    with pytest.raises(InputError, match="command has 2 numbers; expected 6"):
+        COMPATIBLE_BINS.encode(torch.rand(10, 2))
     with pytest.raises(InputError, match="pairs is 0"):
         estimate_bins(CIFAR, "full", random(), 0)

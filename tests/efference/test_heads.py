@@ -1,4 +1,4 @@
-"""Heads: lightly's with the same weights, and what the models of actions are given."""
+"""Heads: lightly's with the same weights, and what the inverse model is given."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from plastorch.efference.heads import ForwardModel, InverseModel, projection
+from plastorch.efference.heads import InverseModel, projection
 from plastorch.engine.errors import InputError
 
 
@@ -33,7 +33,7 @@ def test_the_last_normalization_stays_at_a_mean_of_0() -> None:
 
 @given(layers=st.integers(1, 5), last_norm=st.booleans())
 def test_number_of_layers(layers: int, last_norm: bool) -> None:
-    head = projection(4, 6, 3, layers, last_norm)
+    head = projection(4, 6, 3, layers=layers, last_norm=last_norm)
     linear = [part for part in head if isinstance(part, nn.Linear)]
     assert [part.in_features for part in linear] == [4, *[6] * (layers - 1)]
     assert [part.bias is not None for part in linear] == [False] * (layers - 1) + [not last_norm]
@@ -52,22 +52,6 @@ def test_the_inverse_model_sees_both_views_in_order() -> None:
     assert not torch.allclose(torch.cat(inverse(h_next, h), dim=1), torch.cat(logits, dim=1))
 
 
-@given(seed=st.integers(0, 999))
-def test_the_forward_model_sees_the_action(seed: int) -> None:
-    random = torch.Generator().manual_seed(seed)
-    sizes, h = (3, 2, 4), torch.randn(7, 5, generator=random)
-    model = ForwardModel(5, sizes, hidden=8).eval()
-    targets = torch.stack(
-        [torch.randint(-1, size, (7,), generator=random) for size in sizes], dim=1
-    )
-    code = torch.zeros(7, 9)
-    for row in range(7):
-        for start, value in zip((0, 3, 5), targets[row].tolist(), strict=True):
-            if value >= 0:
-                code[row, start + value] = 1
-    torch.testing.assert_close(model(h, targets), model.layers(torch.cat([h, code], dim=1)))
-
-
 @pytest.mark.parametrize(
     ("build", "words"),
     [
@@ -75,11 +59,6 @@ def test_the_forward_model_sees_the_action(seed: int) -> None:
         (lambda: projection(4, 4, 4, layers=0), "layers is 0"),
         (lambda: InverseModel(4, ()), r"sizes is \(\); expected one factor or more"),
         (lambda: InverseModel(4, (8, 1)), r"sizes is \(8, 1\); expected"),
-        (lambda: ForwardModel(4, ()), r"sizes is \(\); expected"),
-        (
-            lambda: ForwardModel(4, (2, 2))(torch.rand(3, 4), torch.zeros(3, 1).long()),
-            r"targets have shape \(3, 1\); expected \(3, 2\)",
-        ),
     ],
 )
 def test_bad_arguments(build: Any, words: str) -> None:

@@ -8,12 +8,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from plastorch.efference.actions import Views
 from plastorch.efference.encoders import small_resnet
-from plastorch.efference.learner import Learner
 from plastorch.efference.method import Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
-from plastorch.efference.train import Pretraining, Sources
+from plastorch.efference.train import Learner, Pretraining, Sources
 from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.distributed import backward, worker
 from plastorch.engine.run import Record
@@ -26,27 +26,31 @@ class Shift(NamedTuple):
     by: Tensor
 
 
-class Shifts:
+class Shifts(Views):
     """Views moved to the right, the left edge following the right one."""
 
     def sample(self, count: int, generator: torch.Generator, device: Any = "cpu") -> Shift:
         return Shift(torch.randint(0, 3, (count,), generator=generator).to(device))
 
-    def apply(self, images: Tensor, actions: Shift) -> Tensor:
-        moved = [image.roll(int(by), 2) for image, by in zip(images, actions.by, strict=True)]
+    def apply(self, sources: Tensor, actions: Shift) -> Tensor:
+        moved = [image.roll(int(by), 2) for image, by in zip(sources, actions.by, strict=True)]
         return torch.stack(moved).double() / 255
 
 
-def difference(a: Shift, b: Shift) -> Tensor:
+class Moves:
     """Classes of a move; the second factor has targets in some rows only."""
-    classes = torch.stack([(b.by - a.by) % 3, (b.by > a.by).long()], dim=1)
-    classes[:, 1][a.by == 0] = -1
-    return classes
+
+    factors = ("by", "more")
+
+    def targets(self, a: Shift, b: Shift) -> Tensor:
+        classes = torch.stack([(b.by - a.by) % 3, (b.by > a.by).long()], dim=1)
+        classes[:, 1][a.by == 0] = -1
+        return classes
 
 
 def method(kind: Any) -> Method:
     torch.manual_seed(0)
-    weights = Weights(2.0, 0.7, 0.3)
+    weights = Weights(2.0, 0.7)
     made: Method = kind(small_resnet(2), 8, SIZES, weights, hidden=6, out=4)
     return made.double()
 
@@ -55,7 +59,7 @@ def batch() -> list[Tensor]:
     random = torch.Generator().manual_seed(1)
     views = torch.rand(2, ROWS, 3, 8, 8, generator=random, dtype=torch.float64)
     actions = [Shifts().sample(ROWS, random) for _ in views]
-    return [*views, difference(*actions), difference(*actions[::-1])]
+    return [*views, Moves().targets(*actions), Moves().targets(*actions[::-1])]
 
 
 def outcome(of: Method, given: list[Tensor]) -> dict[str, Tensor]:
@@ -77,7 +81,7 @@ def trained() -> tuple[dict[str, Tensor], Record]:
     nn.init.constant_(learner.probe.weight, float(worker()))  # the first worker's counts
     training = Training(batches=3, batch_size=ROWS, every=3)
     phase = Pretraining(
-        "pair", learner, Sources(images, labels), Shifts(), training, difference, path=(4,)
+        "pair", learner, Sources(images, labels), Shifts(), training, copies=Moves(), path=(4,)
     )
     (record,) = phase.step()
     return {name: value.clone() for name, value in learner.state_dict().items()}, record

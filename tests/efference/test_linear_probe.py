@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.efference.linear_probe import LinearProbe, ProbeTraining, probe_layer
-from plastorch.engine.device import generator
+from plastorch.efference.linear_probe import LinearProbe, probe_layer
+from plastorch.efference.probes import Exam
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 
 
 def encoder() -> nn.Module:
@@ -28,6 +29,9 @@ def images(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return (noise + 170 * F.one_hot(labels)[:, :, None, None]).to(torch.uint8), labels
 
 
+EXAM = Exam(*images(20, 0), *images(9, 1))
+
+
 def dimmed(batch: Tensor, random: torch.Generator) -> Tensor:
     return batch / 255 * (1 - 0.1 * torch.rand(len(batch), 1, 1, 1, generator=random))
 
@@ -35,10 +39,7 @@ def dimmed(batch: Tensor, random: torch.Generator) -> Tensor:
 def probe(**settings: Any) -> LinearProbe:
     chosen = {"epochs": 3, "batch_size": 8, "learning_rate": 0.5} | settings
     layer = probe_layer(6, 3, torch.Generator().manual_seed(1))
-    return LinearProbe(
-        encoder(), layer, *images(20, 0), *images(9, 1), dimmed,
-        training=ProbeTraining(**chosen), path=(4,),
-    )  # fmt: skip
+    return LinearProbe(encoder(), layer, EXAM, dimmed, path=(4,), **chosen)
 
 
 def test_it_is_nesterov_descent_along_half_a_cosine() -> None:
@@ -50,7 +51,7 @@ def test_it_is_nesterov_descent_along_half_a_cosine() -> None:
     data, labels = images(20, 0)
     records = [phase.step()[0] for _ in range(2)]
     for epoch in range(2):
-        random = generator(4, epoch)
+        random = stream(4, epoch)
         order = torch.randperm(20, generator=random)
         losses, right = 0.0, 0
         for place, start in enumerate((0, 8, 16)):
@@ -106,7 +107,7 @@ def test_nothing_is_extracted_before_the_first_step() -> None:
     net = encoder()
     net.register_forward_hook(lambda *args: given.append(args[2]))
     layer = probe_layer(6, 3, torch.Generator())
-    LinearProbe(net, layer, *images(20, 0), *images(9, 1), dimmed)
+    LinearProbe(net, layer, EXAM, dimmed)
     assert given == []
 
 
@@ -119,17 +120,16 @@ def test_the_layer_starts_small() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ProbeTraining(epochs=0), "epochs is 0; expected more than 0"),
-        (lambda: ProbeTraining(batch_size=-1), "batch_size is -1"),
-        (lambda: ProbeTraining(learning_rate=0.0), "learning_rate is 0.0"),
-        (lambda: ProbeTraining(momentum=1.0), "momentum is 1.0; expected above 0 and below 1"),
+        (lambda: probe(epochs=0), "epochs is 0; expected more than 0"),
+        (lambda: probe(batch_size=-1), "batch_size is -1"),
+        (lambda: probe(learning_rate=0.0), "learning_rate is 0.0"),
         (
-            lambda: LinearProbe(encoder(), nn.Linear(6, 2), *images(20, 0), *images(9, 1), dimmed),
+            lambda: LinearProbe(encoder(), nn.Linear(6, 2), EXAM, dimmed),
             "labels lie in 0..2; expected 0..1",
         ),
         (
             lambda: LinearProbe(
-                encoder(), nn.Linear(6, 3), images(20, 0)[0], images(9, 0)[1], *images(9, 1), dimmed
+                encoder(), nn.Linear(6, 3), EXAM._replace(labels=images(9, 0)[1]), dimmed
             ),
             "labels are torch.int64 (9,); expected torch.int64 (20,)",
         ),

@@ -80,7 +80,7 @@ def relic_by_loops(
 @given(rows=sizes, temperature=temperatures, alpha=st.floats(0, 3), seed=seeds)
 def test_relic_is_its_equation(rows: int, temperature: float, alpha: float, seed: int) -> None:
     z_a, z_b, target_a, target_b = projections(4, rows, 3, seed)
-    found = relic(z_a, z_b, target_a, target_b, temperature, alpha)
+    found = relic(z_a, z_b, target_a, target_b, temperature=temperature, alpha=alpha)
     expected = relic_by_loops([z_a, z_b], [target_a, target_b], temperature, alpha)
     assert float(found) == pytest.approx(expected, abs=1e-9)
 
@@ -173,7 +173,10 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
         for loss, least in (
             (nt_xent(one, other, 0.01), nt_xent(one.float(), other.float(), 0.01)),
             (byol(one, other), byol(one.float(), other.float())),
-            (relic(one, other, one, other, 0.01), relic(*[one.float(), other.float()] * 2, 0.01)),
+            (
+                relic(one, other, one, other, temperature=0.01),
+                relic(*[one.float(), other.float()] * 2, temperature=0.01),
+            ),
         ):
             assert torch.equal(loss, least) and loss.dtype == torch.float32
             (gradient,) = torch.autograd.grad(loss, one)

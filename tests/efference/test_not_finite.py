@@ -12,13 +12,12 @@ from plastorch.efference import (
     AUDIO,
     BYOL,
     AudioActions,
-    ForwardModel,
     InverseModel,
-    Learner,
     ReLIC,
     SimCLR,
     Weights,
     byol,
+    extract,
     manipulation,
     nt_xent,
     projection,
@@ -26,8 +25,7 @@ from plastorch.efference import (
     resnet,
     small_resnet,
 )
-from plastorch.efference.dense import Detector, Segmenter
-from plastorch.efference.learner import probe_accuracy
+from plastorch.efference.dense import Detector
 from plastorch.engine.errors import InputError
 
 ACTIONS = torch.tensor([[0, 1], [1, -1], [2, 0], [0, 0]])
@@ -41,14 +39,11 @@ LOSSES: dict[str, Callable[[list[Tensor]], Tensor]] = {
 MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "projection": (lambda: projection(5, 6, 3), (4, 5)),
     "inverse": (lambda: InverseModel(5, (3, 2)), (4, 5)),
-    "forward": (lambda: ForwardModel(5, (3, 2)), (4, 5)),
     "resnet": (lambda: resnet(stem="imagenet", width=4), (4, 3, 32, 32)),
     "small_resnet": (lambda: small_resnet(4), (4, 3, 16, 16)),
-    "segmenter": (lambda: Segmenter(small_resnet(4), 2, "linear"), (4, 3, 16, 16)),
 }
 CALLS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "inverse": lambda model, h: torch.cat(model(h, h), dim=1),
-    "forward": lambda model, h: model(h, ACTIONS),
 }
 with_bad_values = pytest.mark.parametrize("value", [nan, inf, -inf])
 
@@ -115,24 +110,25 @@ def test_views_of_sounds_pass_bad_values_on(value: float) -> None:
 def test_methods_pass_bad_values_on(kind: Any, value: float) -> None:
     """In each of their losses, whichever view they are in."""
     torch.manual_seed(0)
-    weights = Weights(manipulation=1.0, forward=1.0)
+    weights = Weights(manipulation=1.0)
     method, (a, b) = kind(nn.Flatten(), 12, (3, 2), weights), torch.rand(2, 4, 3, 2, 2)
     for views in ((spoiled(a, value), b), (a, spoiled(b, value))):
         losses = method(*views, ACTIONS)
-        for loss in (losses.total, losses.discrimination, losses.manipulation, losses.forward):
+        for loss in (losses.total, losses.discrimination, losses.manipulation):
             assert not finite(loss)
 
 
 @with_bad_values
 def test_measures_and_detectors_refuse_bad_values(value: float) -> None:
     """Their answer couldn't show them: a class, a share of right ones, or no box at all."""
-    images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 0, 1])
-    encoder = small_resnet(4)
-    learner = Learner(SimCLR(encoder, 16), 16, 2)
-    with pytest.raises(InputError, match="NaN or infinite values in logits"):
-        probe_accuracy(learner, spoiled(images, value), labels, lambda x: x)
+    encoder, images = small_resnet(4), torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    with pytest.raises(InputError, match="NaN or infinite values in features"):
+        extract(encoder, images, lambda x: spoiled(x.float(), value))
+    detector = Detector(encoder, 2).eval()
+    with torch.no_grad():
+        next(encoder.parameters())[0, 0, 0, 0] = value
     with pytest.raises(InputError, match="NaN or infinite values in maps"):
-        Detector(encoder, 2).eval()(spoiled(images, value))
+        detector(images)
 
 
 @with_bad_values

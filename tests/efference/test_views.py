@@ -13,8 +13,9 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as one
 
-from plastorch.efference.actions import ImageActions, egocentric
+from plastorch.efference.actions import ImageActions
 from plastorch.efference.colors import blurred, grayed, hue_shifted, jittered, solarized
+from plastorch.efference.copies import egocentric
 from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews, resampled
 from plastorch.engine.errors import InputError
 

@@ -1,34 +1,32 @@
 """Self-supervised learning with efference copies: the model knows how its views were made."""
 
-from plastorch.efference.actions import (
+from plastorch.efference.actions import AudioActions, ImageActions, Views, theta
+from plastorch.efference.audio_views import AUDIO, AudioViews
+from plastorch.efference.binning import COMPATIBLE_BINS, Bins, estimate_bins
+from plastorch.efference.copies import (
     AUDIO_FACTORS,
     COMPATIBLE_FACTORS,
     FACTORS,
     FULL_FACTORS,
     IMAGE_FACTORS,
-    AudioActions,
-    ImageActions,
     Kind,
+    command,
     compatible,
     compose,
     egocentric,
     egocentric_audio,
     full_command,
     invert,
-    theta,
 )
-from plastorch.efference.audio_views import AUDIO, AudioViews
-from plastorch.efference.binning import COMPATIBLE_BINS, Bins, command, estimate_bins, targets
 from plastorch.efference.encoders import Encoder, resnet, small_resnet
 from plastorch.efference.geometry import Geometry, geometry
-from plastorch.efference.heads import ForwardModel, InverseModel, projection
-from plastorch.efference.learner import Learner
+from plastorch.efference.heads import InverseModel, projection
 from plastorch.efference.losses import byol, manipulation, nt_xent, relic
 from plastorch.efference.method import BASELINE, Losses, Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
 from plastorch.efference.probes import extract, knn_accuracy, logistic_accuracy, ridge_accuracy
-from plastorch.efference.train import Pretraining, Sources
+from plastorch.efference.train import Learner, Pretraining, Sources
 from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews
 
 __all__ = [
@@ -48,7 +46,6 @@ __all__ = [
     "AudioViews",
     "Bins",
     "Encoder",
-    "ForwardModel",
     "Geometry",
     "ImageActions",
     "ImageViews",
@@ -62,6 +59,7 @@ __all__ = [
     "SimCLR",
     "Sources",
     "Training",
+    "Views",
     "Weights",
     "byol",
     "command",
@@ -83,6 +81,5 @@ __all__ = [
     "resnet",
     "ridge_accuracy",
     "small_resnet",
-    "targets",
     "theta",
 ]

@@ -8,32 +8,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.data.audio.logmel import FLOOR
-from plastorch.efference.actions import AudioActions, check_audio_actions
+from plastorch.efference.actions import AudioActions, Views, check_audio_actions, seen
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 _DECIBEL = math.log(10) / 10
-_QUIET = 0.1  # minimum standard deviation to divide by; otherwise silence would become noise
+QUIET = 0.1
+"""Minimum standard deviation to divide by; otherwise silence would become noise."""
 
 
 @dataclass(frozen=True)
-class AudioViews:
+class AudioViews(Views):
     """Distribution of random views of log-mel energies: crop, pitch, gain, noise, masks, in order.
 
-    length: bounds of the crop length, as a share of the clip.
+    Args:
+        length: bounds of the crop length, as a share of the clip.
         shift: maximum pitch shift in mel bands, up or down.
         gain: maximum gain in decibels, louder or quieter.
         snr: bounds of the signal-to-noise ratio in decibels.
         time_mask: maximum length of the time mask, as a share of the frames.
         band_mask: maximum width of the band mask, as a share of the bands.
-        band_mask: widest mask, as a share of the bands.
 
     Raises:
         InputError: an argument is out of range.
 
     Example:
-        >>> clips = torch.randn(4, 64, 101)
-        >>> actions = AUDIO.sample(4, torch.Generator().manual_seed(0))
-        >>> AUDIO.apply(clips, actions).shape
+        >>> view, actions = AUDIO(torch.randn(4, 64, 101))
+        >>> view.shape
         torch.Size([4, 1, 64, 101])
     """
 
@@ -59,13 +59,17 @@ class AudioViews:
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least 0, below 1")
 
     def sample(
-        self, count: int, generator: torch.Generator, device: torch.device | str = "cpu"
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
     ) -> AudioActions:
         """Draws actions.
 
         Args:
             count: number of views B.
-            generator: random generator on the CPU, so that a seed gives the same views everywhere.
+            generator: random generator on the CPU, so that a seed gives the same views everywhere;
+                torch's global one if None.
             device: device of the actions.
 
         Raises:
@@ -78,19 +82,19 @@ class AudioViews:
         length = self.length[0] + (self.length[1] - self.length[0]) * draws[0]
         time_mask, band_mask = self.time_mask * draws[4], self.band_mask * draws[5]
         return AudioActions(
-            draws[1] * (1 - length),
-            length,
-            shift.float(),
-            self.gain * (2 * draws[2] - 1),
-            self.snr[0] + (self.snr[1] - self.snr[0]) * draws[3],
-            seed,
-            draws[6] * (1 - time_mask),
-            time_mask,
-            draws[7] * (1 - band_mask),
-            band_mask,
+            start=draws[1] * (1 - length),
+            length=length,
+            shift=shift.float(),
+            gain=self.gain * (2 * draws[2] - 1),
+            snr=self.snr[0] + (self.snr[1] - self.snr[0]) * draws[3],
+            noise_seed=seed,
+            time_mask_start=draws[6] * (1 - time_mask),
+            time_mask_length=time_mask,
+            band_mask_start=draws[7] * (1 - band_mask),
+            band_mask_length=band_mask,
         ).to(device)
 
-    def apply(self, clips: Tensor, actions: AudioActions) -> Tensor:
+    def apply(self, sources: Tensor, actions: AudioActions) -> Tensor:
         """Makes the views that the actions describe, the same ones at every call.
 
         The crop is stretched to the clip's frames. Bands brought in by a shift have no energy.
@@ -99,27 +103,27 @@ class AudioViews:
         hide the gain. Masked values are 0, the clip's mean.
 
         Args:
-            clips: natural logarithms of mel band energies, as from ``plastorch.data.audio.logmel``,
-                but bands first: float [B, bands, frames].
+            sources: clips as natural logarithms of mel band energies, as from
+                ``plastorch.data.audio.logmel``, but bands first: float [B, bands, frames].
             actions: actions of B views, on the device of the clips.
 
         Returns:
             Views, float32 [B, 1, bands, frames].
 
         Raises:
-            InputError: the clips have another shape or type, the number of actions differs, an
-                action is not finite, or a crop has no length or leaves the clip.
+            InputError: the clips have another shape or type, the number of actions differs, or, on
+                the CPU, an action is not finite, or a crop has no length or leaves the clip.
         """
-        _check_clips(clips)
-        _check_crops(len(clips), actions)
-        clips = clips.float()
+        _check_clips(sources)
+        _check_crops(len(sources), actions)
+        clips = sources.float()
         mean = clips.mean(dim=(1, 2), keepdim=True)
         deviation = (clips - mean).square_().mean(dim=(1, 2), keepdim=True).sqrt_()
         energy = moved(clips, actions).mul_((_DECIBEL * _per_view(actions.gain)).exp())
         loudness = energy.mean(dim=(1, 2), keepdim=True)
         level = loudness * (-_DECIBEL * _per_view(actions.snr)).exp()
         energy.add_(noise(actions.noise_seed, energy.shape[1:]).mul_(level))
-        view = energy.clamp_(min=FLOOR).log_().sub_(mean).div_(deviation.clamp(min=_QUIET))
+        view = energy.clamp_(min=FLOOR).log_().sub_(mean).div_(deviation.clamp(min=QUIET))
         for axis, start, length in (
             (1, actions.band_mask_start, actions.band_mask_length),
             (2, actions.time_mask_start, actions.time_mask_length),
@@ -204,8 +208,9 @@ def _check_crops(count: int, actions: AudioActions) -> None:
     check_audio_actions(actions)
     if len(actions.start) != count:
         raise InputError(f"actions are of {len(actions.start)} views; expected {count}, the clips")
-    check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise seed
+    if actions.start.device.type == "cpu":
+        check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise seed
     outside = ~((actions.start >= -1e-5) & (actions.start + actions.length <= 1 + 1e-5))
-    if bool(outside.any()):
+    if seen(outside):
         start, length = float(actions.start[outside][0]), float(actions.length[outside][0])
         raise InputError(f"crop is from {start:g} to {start + length:g}; expected 0 to 1")

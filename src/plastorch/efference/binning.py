@@ -1,32 +1,19 @@
 """Efference copies as classes, the targets of an inverse model."""
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol, get_args
 
 import torch
 from torch import Tensor
 
-from plastorch.efference.actions import (
-    FACTORS,
-    FULL_FACTORS,
-    AudioActions,
-    ImageActions,
-    Kind,
-    compatible,
-    egocentric,
-    egocentric_audio,
-    full_command,
-)
-from plastorch.engine.errors import InputError, check_finite, check_positive
+from plastorch.efference.actions import AudioActions, Views, on
+from plastorch.efference.copies import FACTORS, FULL_FACTORS, Actions, Kind, command
+from plastorch.engine.errors import InputError, check_finite, check_one_of, check_positive
 
-Actions = ImageActions | AudioActions
-
-_COLOR = ("brightness", "contrast", "saturation", "hue")
-_FIVE = (*_COLOR, "blur")
+_COLORS = slice(FULL_FACTORS.index("brightness"), FULL_FACTORS.index("hue") + 1)
+_FIVE = (*FULL_FACTORS[_COLORS], "blur")
 _BINARY = ("flip", "gray", "solarized")
 
 
@@ -37,6 +24,7 @@ class Bins:
     Args:
         edges: for each factor, the smallest values of its second, third ... class, ascending. A
             factor without edges never changes: it has one class and no targets.
+        kind: kind of efference copy; None if :meth:`targets` isn't needed.
 
     Raises:
         InputError: there is no factor, or edges don't ascend.
@@ -49,6 +37,7 @@ class Bins:
     """
 
     edges: tuple[tuple[float, ...], ...]
+    kind: Kind | None = None
 
     def __post_init__(self) -> None:
         if not self.edges:
@@ -59,76 +48,41 @@ class Bins:
                     f"edges is {edges} for a factor; expected ascending, finite numbers"
                 )
 
-    @classmethod
-    def quantiles(
-        cls, samples: Tensor, count: int | Sequence[int] = 8, binary: tuple[int, ...] = ()
-    ) -> "Bins":
-        """Makes bins of equal mass.
-
-        A value so frequent that it would fill a bin gets a bin of its own. An example is the 0 of
-        two views without blur.
-
-        Args:
-            samples: efference copies [S, K].
-            count: number of bins, for all factors or for each.
-            binary: indices of the factors that are 0 or 1.
-
-        Raises:
-            InputError: the samples are not a matrix, not finite, or fewer than bins; a count is
-                below 2; there is not one count per factor; or a binary factor does not exist.
-        """
-        if samples.ndim != 2 or not samples.is_floating_point():
-            raise InputError(
-                f"samples have shape {tuple(samples.shape)} and type {samples.dtype}; expected "
-                "[S, K] numbers"
-            )
-        size, factors = samples.shape
-        counts = (count,) * factors if isinstance(count, int) else tuple(count)
-        if len(counts) != factors or not all(2 <= c <= size for c in counts):
-            raise InputError(
-                f"count is {count}; expected 2 to {size}, as many as samples, for {factors} factors"
-            )
-        if not set(binary) <= set(range(factors)):
-            raise InputError(f"binary is {binary}; expected numbers of factors below {factors}")
-        check_finite(samples=samples)
-        columns = samples.detach().cpu().sort(dim=0).values.T
-        return cls(
-            tuple(
-                _quantile_edges(column, c, k in binary)
-                for k, (column, c) in enumerate(zip(columns, counts, strict=True))
-            )
-        )
-
-    @classmethod
-    def equal(cls, ranges: Sequence[tuple[float, float]], count: int = 6) -> "Bins":
-        """Makes bins of equal width; values outside a range belong to the bin at its end.
-
-        Classes are clamp(round((v - low) / (high - low) n - 1/2), 0, n - 1). Halves are rounded
-        to even, so every other edge between two bins belongs to the lower one.
-
-        Args:
-            ranges: low and high of each factor.
-            count: number of bins n.
-
-        Raises:
-            InputError: the count is not positive, or a range is empty.
-        """
-        check_positive(count=count)
-        for low, high in ranges:
-            if not low < high:
-                raise InputError(f"range is ({low}, {high}); expected low < high")
-        edges = []
-        for low, high in ranges:
-            inner = [low + k * (high - low) / count for k in range(1, count)]
-            edges.append(
-                tuple(_just_above(v) if k % 2 else v for k, v in enumerate(inner, start=1))
-            )
-        return cls(tuple(edges))
-
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of classes of each factor."""
         return tuple(len(edges) + 1 for edges in self.edges)
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Names of the factors, or their numbers if the kind is None."""
+        return FACTORS[self.kind] if self.kind else tuple(map(str, range(len(self.edges))))
+
+    def targets(self, a: Actions, b: Actions) -> Tensor:
+        """Returns the targets of an inverse model for pairs of views: the classes of each factor.
+
+        Args:
+            a: actions of the first view of B pairs.
+            b: actions of the second view.
+
+        Returns:
+            Classes, int64 [B, K]. Unknown ones are -1: all factors if a view is solarized (unless
+            that is itself a factor, in "full"); brightness, contrast, saturation and hue if a view
+            is gray.
+
+        Raises:
+            InputError: the kind is None, the actions are of another kind of view, or a crop has no
+                area.
+        """
+        check_one_of(FACTORS, kind=self.kind)
+        assert self.kind is not None
+        codes = self.encode(command(a, b, self.kind))
+        if isinstance(a, AudioActions) or isinstance(b, AudioActions):
+            return codes
+        if self.kind != "full":
+            return codes.masked_fill((a.solarized | b.solarized)[:, None], -1)
+        codes[:, _COLORS].masked_fill_((a.gray | b.gray)[:, None], -1)
+        return codes
 
     def encode(self, command: Tensor) -> Tensor:
         """Returns the classes of efference copies.
@@ -140,7 +94,7 @@ class Bins:
             Classes, int64 [B, K]; -1 for factors of a single class.
 
         Raises:
-            InputError: K is not the number of factors, or a value is not finite.
+            InputError: K is not the number of factors, or a value on the CPU is not finite.
         """
         command = command.flatten(1)
         if command.shape[1] != len(self.edges):
@@ -148,10 +102,10 @@ class Bins:
                 f"command has {command.shape[1]} numbers; expected {len(self.edges)}, one for each "
                 "factor of the bins"
             )
-        check_finite(command=command)
-        codes = (command[:, :, None] >= self._table.to(command)).sum(dim=-1)
-        single = torch.tensor([size == 1 for size in self.sizes], device=command.device)
-        return codes.masked_fill(single, -1)
+        if command.device.type == "cpu":
+            check_finite(command=command)
+        edges = on(self._table.to(command.dtype), command.device)
+        return (command[:, :, None] >= edges).sum(dim=-1) - on(self._single, command.device)
 
     @cached_property
     def _table(self) -> Tensor:
@@ -160,69 +114,14 @@ class Bins:
         rows = [(*edges, *[math.inf] * (most - len(edges))) for edges in self.edges]
         return torch.tensor(rows, dtype=torch.float64)
 
-
-def _just_above(value: float) -> float:
-    """Returns the next larger edge that float32 can tell apart, leaving out denormals."""
-    return value + max(abs(value) * 2.0**-22, 2.0**-100)
-
-
-COMPATIBLE_BINS = Bins.equal([(-2.0, 2.0), (-2.0, 2.0), (-0.5, 0.5)] * 2)
-"""Bins of the authors' published program: 6 for each entry of its 2 × 3 matrix."""
-
-
-def command(a: Actions, b: Actions, kind: Kind) -> Tensor:
-    """Returns the efference copy of a kind, from view a to b [B, K]; FACTORS[kind] names factors.
-
-    Raises:
-        InputError: the kind is unknown, or the actions are of another kind of view.
-    """
-    forms: dict[Kind, Callable[..., Tensor]] = {
-        "egocentric": egocentric,
-        "full": full_command,
-        "compatible": compatible,
-        "audio": egocentric_audio,
-    }
-    if kind not in forms:
-        raise InputError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
-    return forms[kind](a, b).flatten(1)
-
-
-def targets(a: Actions, b: Actions, bins: Bins, kind: Kind) -> Tensor:
-    """Returns the targets of an inverse model for pairs of views: the classes of each factor.
-
-    Args:
-        a: actions of the first view of B pairs.
-        b: actions of the second view.
-        bins: bins of this kind.
-        kind: kind of efference copy.
-
-    Returns:
-        Classes, int64 [B, K]. Unknown ones are -1: all factors if a view is solarized (unless
-        that is itself a factor, in "full"); brightness, contrast, saturation and hue if a view is
-        gray.
-
-    Raises:
-        InputError: the kind is unknown, the actions are of another kind of view, a crop has no
-            area, or the bins are of other factors.
-    """
-    codes = bins.encode(command(a, b, kind))
-    if isinstance(a, AudioActions) or isinstance(b, AudioActions):
-        return codes
-    if kind == "full":
-        color = torch.tensor([name in _COLOR for name in FULL_FACTORS], device=codes.device)
-        return codes.masked_fill((a.gray | b.gray)[:, None] & color, -1)
-    return codes.masked_fill((a.solarized | b.solarized)[:, None], -1)
-
-
-class Sampler(Protocol):
-    """Distribution of actions: ``ImageViews`` or ``AudioViews``."""
-
-    def sample(self, count: int, generator: torch.Generator) -> Actions:
-        """Draws the actions of ``count`` views."""
+    @cached_property
+    def _single(self) -> Tensor:
+        """Returns 1 for factors of a single class, else 0 [K]."""
+        return torch.tensor([int(size == 1) for size in self.sizes])
 
 
 def estimate_bins(
-    views: Sampler, kind: Kind, generator: torch.Generator, pairs: int = 100_000
+    views: Views, kind: Kind, generator: torch.Generator | None = None, pairs: int = 100_000
 ) -> Bins:
     """Estimates bins of equal mass from random pairs; fixed bins for "compatible".
 
@@ -231,11 +130,11 @@ def estimate_bins(
     Args:
         views: distribution of actions.
         kind: kind of efference copy.
-        generator: random generator on the CPU.
+        generator: random generator on the CPU; torch's global one if None.
         pairs: number of pairs to draw.
 
     Raises:
-        InputError: see ``targets`` and ``Bins.quantiles``.
+        InputError: the kind is unknown or of other views, or ``pairs`` is not positive.
 
     Example:
         >>> from plastorch.efference import CIFAR
@@ -246,18 +145,57 @@ def estimate_bins(
         return COMPATIBLE_BINS
     check_positive(pairs=pairs)
     a, b = (views.sample(pairs, generator) for _ in range(2))
-    samples = command(a, b, kind)
-    names = FACTORS[kind]
-    counts = [6 if kind == "audio" else 5 if name in _FIVE else 8 for name in names]
-    binary = tuple(k for k, name in enumerate(names) if name in _BINARY)
-    return Bins.quantiles(samples, counts, binary)
+    samples, edges = command(a, b, kind), []
+    for name, values in zip(FACTORS[kind], samples.T, strict=True):
+        count = 6 if kind == "audio" else 5 if name in _FIVE else 8
+        edges.append(quantile_edges(values, 2 if name in _BINARY else count))
+    return Bins(tuple(edges), kind)
 
 
-def _quantile_edges(column: Tensor, count: int, binary: bool) -> tuple[float, ...]:
-    """Returns bin edges of an ascending column, without edges that leave a side empty."""
-    edges = {0.5} if binary else set()
-    for k in range(1, 1 if binary else count):
-        value = float(column[k * len(column) // count])
+def equal_edges(low: float, high: float, count: int = 6) -> tuple[float, ...]:
+    """Returns the edges of bins of equal width; values outside belong to the bin at their end.
+
+    Classes are clamp(round((v - low) / (high - low) n - 1/2), 0, n - 1). Halves are rounded to
+    even, so every other edge between two bins belongs to the lower one.
+
+    Args:
+        low: lower end of the first bin.
+        high: upper end of the last bin.
+        count: number of bins n.
+    """
+    inner = (low + k * (high - low) / count for k in range(1, count))
+    return tuple(_just_above(v) if k % 2 else v for k, v in enumerate(inner, start=1))
+
+
+def quantile_edges(values: Tensor, count: int) -> tuple[float, ...]:
+    """Returns the edges of bins of equal mass; of two bins, of values that are 0 or 1.
+
+    A value so frequent that it would fill a bin gets a bin of its own. An example is the 0 of two
+    views without blur. Edges that leave a side empty are left out.
+
+    Args:
+        values: values on the CPU [S].
+        count: number of bins.
+
+    Example:
+        >>> quantile_edges(torch.arange(9.0), 3)
+        (3.0, 6.0)
+    """
+    values = values.sort().values
+    edges = {0.5} if count == 2 else set()
+    for k in range(1, 1 if count == 2 else count):
+        value = float(values[k * len(values) // count])
         edges.add(_just_above(value) if value in edges else value)
-    low, high = float(column[0]), float(column[-1])
+    low, high = float(values[0]), float(values[-1])
     return tuple(sorted(edge for edge in edges if low < edge <= high))
+
+
+def _just_above(value: float) -> float:
+    """Returns the next larger edge that float32 can tell apart, leaving out denormals."""
+    return value + max(abs(value) * 2.0**-22, 2.0**-100)
+
+
+COMPATIBLE_BINS = Bins(
+    (equal_edges(-2.0, 2.0), equal_edges(-2.0, 2.0), equal_edges(-0.5, 0.5)) * 2, "compatible"
+)
+"""Bins of the authors' published program: 6 for each entry of its 2 × 3 matrix."""

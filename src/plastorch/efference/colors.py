@@ -57,7 +57,7 @@ def hue_shifted(view: Tensor, shift: Tensor) -> Tensor:
     hue = torch.lerp((4 + red).sub_(green), (2 + blue).sub_(red), green.floor())
     hue = torch.lerp(hue, green - blue, red.floor())
     hue = hue.div_(6).add_(_per_view(shift))
-    own = torch.tensor([0.0, 1 / 3, 2 / 3], device=view.device).view(3, 1, 1)
+    own = torch.arange(3, device=view.device).view(3, 1, 1) / 3
     distance = hue - own
     distance = distance.sub_(distance.round()).abs_()
     return high - distance.mul_(6).sub_(1).clamp_(0, 1).mul_(chroma)
@@ -72,20 +72,27 @@ def blurred(view: Tensor, sigma: Tensor) -> Tensor:
         view: images [B, C, H, W].
         sigma: standard deviations in pixels [B].
     """
-    rows = sigma.nonzero()[:, 0]
     taps = int(0.1 * view.shape[-1]) // 2 * 2 + 1
-    if not len(rows) or taps == 1:
+    if taps == 1:
         return view
+    if view.device.type != "cpu":  # where finding the blurred views would have to wait
+        return _convolved(view, sigma, taps)
+    rows = sigma.nonzero()[:, 0]
+    if not len(rows):
+        return view
+    return view.index_copy(0, rows, _convolved(view[rows], sigma[rows], taps))
+
+
+def _convolved(view: Tensor, sigma: Tensor, taps: int) -> Tensor:
+    """Returns views [B, C, H, W] convolved with Gaussians; those of sigma 0 stay as they are."""
     offsets = torch.arange(taps, device=view.device) - taps // 2
-    kernels = torch.softmax(-0.5 * (offsets / sigma[rows, None]).square(), dim=1)
+    kernels = torch.softmax(-0.5 * (offsets / sigma.clamp(min=1e-6)[:, None]).square(), dim=1)
     kernels = F.threshold(kernels, 1e-12, 0)  # denormals are many times slower
-    some = view[rows]
-    channels = some.shape[0] * some.shape[1]
-    kernels = kernels.to(view).repeat_interleave(some.shape[1], dim=0)
-    padded = F.pad(some, (taps // 2,) * 4, mode="reflect").flatten(0, 1)[None]
+    channels = view.shape[0] * view.shape[1]
+    kernels = kernels.to(view).repeat_interleave(view.shape[1], dim=0)
+    padded = F.pad(view, (taps // 2,) * 4, mode="reflect").flatten(0, 1)[None]
     across = F.conv2d(padded, kernels[:, None, None, :], groups=channels)
-    both = F.conv2d(across, kernels[:, None, :, None], groups=channels)
-    return view.index_copy(0, rows, both.view_as(some))
+    return F.conv2d(across, kernels[:, None, :, None], groups=channels).view_as(view)
 
 
 def grayed(view: Tensor, gray: Tensor) -> Tensor:

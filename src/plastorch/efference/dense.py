@@ -1,10 +1,4 @@
-"""Segmentation and detection heads on an encoder's last feature map.
-
-They are small, for scenes of 64 to 96 pixels: torchvision's FCN head or one linear layer, and
-torchvision's Faster R-CNN.
-"""
-
-from typing import Any, Literal, get_args
+"""Segmentation and detection by small heads on the last feature map of a frozen encoder."""
 
 import torch
 import torch.nn.functional as F
@@ -12,29 +6,23 @@ from torch import Tensor, nn
 
 from plastorch.data.tasks.scenes import VOID, Scenes
 from plastorch.efference.encoders import Encoder
-from plastorch.efference.probes import Apply, as_floats, evaluating
-from plastorch.efference.transfer import Detections, average_precision, confusion, mean_iou
-from plastorch.engine.errors import InputError, check_finite, check_positive
-
-Head = Literal["linear", "fcn"]
-"""Segmentation head: one linear layer at each place of the map, or torchvision's FCN head."""
+from plastorch.efference.probes import as_floats, evaluating
+from plastorch.efference.transfer import Detections, average_precision
+from plastorch.engine.errors import check_finite, check_positive
 
 
 class DenseNet(nn.Module):
-    """Encoder with a head on its feature map; the encoder is frozen or fine-tuned.
-
-    In both cases its normalization statistics are fixed, so scenes don't affect each other.
+    """Frozen encoder with a head on its feature map.
 
     Args:
-        encoder: encoder whose last map is read; changed in place if fine-tuned.
+        encoder: encoder whose last map is read; it is left unchanged.
         classes: number of object classes.
-        finetune: train the encoder, too.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, finetune: bool) -> None:
+    def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
         check_positive(classes=classes)
-        self.encoder, self.classes, self.finetune = encoder, classes, finetune
+        self.encoder, self.classes = encoder, classes
 
     def train(self, mode: bool = True) -> "DenseNet":
         """Sets all but the encoder to train or eval mode."""
@@ -42,15 +30,14 @@ class DenseNet(nn.Module):
         self.encoder.eval()
         return self
 
+    @torch.no_grad()
     def feature_map(self, images: Tensor) -> Tensor:
-        """Returns the encoder's last map [B, D, h, w], with a gradient only if it is fine-tuned."""
-        with torch.set_grad_enabled(self.finetune and torch.is_grad_enabled()):
-            return self.encoder.feature_map(images)
+        """Returns the encoder's last map [B, D, h, w] of images, uint8 [B, 3, H, W]."""
+        return self.encoder.feature_map(as_floats(images))
 
     def learners(self) -> list[nn.Parameter]:
         """Returns the trained parameters."""
-        frozen = set() if self.finetune else {id(p) for p in self.encoder.parameters()}
-        return [p for p in self.parameters() if id(p) not in frozen]
+        return [p for name, p in self.named_parameters() if not name.startswith("encoder.")]
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
         """Returns the training loss.
@@ -63,38 +50,30 @@ class DenseNet(nn.Module):
 
 
 class Segmenter(DenseNet):
-    """Network that assigns each pixel an object class or the background.
+    """Network that assigns each pixel an object class or the background, by torchvision's FCN head.
 
     Args:
         encoder: encoder, see :class:`DenseNet`.
         classes: number of object classes; class 0 of a pixel is the background.
-        head: type of head on the map.
-        finetune: train the encoder, too.
 
     Raises:
-        InputError: the head is unknown, or there is no class.
+        InputError: there is no class.
 
     Example:
         >>> from plastorch.efference.encoders import small_resnet
-        >>> Segmenter(small_resnet(width=4), classes=10)(torch.rand(2, 3, 64, 64)).shape
+        >>> images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+        >>> Segmenter(small_resnet(width=4), classes=10)(images).shape
         torch.Size([2, 11, 64, 64])
     """
 
-    def __init__(
-        self, encoder: Encoder, classes: int, head: Head = "fcn", finetune: bool = False
-    ) -> None:
-        super().__init__(encoder, classes, finetune)
-        if head not in get_args(Head):
-            raise InputError(f"head is {head!r}; expected one of {', '.join(get_args(Head))}")
-        if head == "linear":
-            self.head: nn.Module = nn.Conv2d(encoder.features, classes + 1, 1)
-        else:
-            from torchvision.models.segmentation.fcn import FCNHead  # takes seconds
+    def __init__(self, encoder: Encoder, classes: int) -> None:
+        from torchvision.models.segmentation.fcn import FCNHead  # takes seconds
 
-            self.head = FCNHead(encoder.features, classes + 1)
+        super().__init__(encoder, classes)
+        self.head = FCNHead(encoder.features, classes + 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits [B, classes + 1, H, W] of images [B, 3, H, W]."""
+        """Returns logits [B, classes + 1, H, W] of images, uint8 [B, 3, H, W]."""
         return self._read(self.feature_map(images), images.shape[2:])
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
@@ -109,12 +88,12 @@ class Segmenter(DenseNet):
 class Detector(DenseNet):
     """Object detector: a small version of torchvision's Faster R-CNN.
 
-    Anchors have areas of 12², 16², 24² and 32² pixels and height-to-width ratios of 1/2, 1 and 2.
+    It is for scenes of 64 to 96 pixels: anchors have areas of 12², 16², 24² and 32² pixels and
+    height-to-width ratios of 1/2, 1 and 2.
 
     Args:
         encoder: encoder, see :class:`DenseNet`.
         classes: number of object classes.
-        finetune: train the encoder, too.
         width: number of channels to which the encoder's map is projected.
 
     Raises:
@@ -122,21 +101,39 @@ class Detector(DenseNet):
 
     Example:
         >>> from plastorch.efference.encoders import small_resnet
-        >>> found = Detector(small_resnet(width=4), classes=10).eval()(torch.rand(2, 3, 64, 64))
+        >>> images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+        >>> found = Detector(small_resnet(width=4), classes=10).eval()(images)
         >>> [sorted(each) for each in found]
         [['boxes', 'labels', 'scores'], ['boxes', 'labels', 'scores']]
     """
 
-    def __init__(
-        self, encoder: Encoder, classes: int, finetune: bool = False, width: int = 64
-    ) -> None:
-        super().__init__(encoder, classes, finetune)
+    def __init__(self, encoder: Encoder, classes: int, width: int = 64) -> None:
+        from torchvision.models.detection import faster_rcnn, rpn  # takes seconds
+        from torchvision.ops import MultiScaleRoIAlign
+
+        super().__init__(encoder, classes)
         check_positive(width=width)
         self.neck = nn.Conv2d(encoder.features, width, 1)
-        self.rpn, self.roi_heads = _faster_rcnn(width, classes)
+        anchors = rpn.AnchorGenerator(((12, 16, 24, 32),), ((0.5, 1.0, 2.0),))
+        parts = faster_rcnn.FasterRCNN(
+            self.neck,
+            rpn_anchor_generator=anchors,
+            rpn_head=rpn.RPNHead(width, anchors.num_anchors_per_location()[0]),
+            rpn_pre_nms_top_n_train=200,
+            rpn_pre_nms_top_n_test=200,
+            rpn_post_nms_top_n_train=50,
+            rpn_post_nms_top_n_test=30,
+            rpn_batch_size_per_image=64,
+            box_roi_pool=MultiScaleRoIAlign(["0"], output_size=4, sampling_ratio=2),
+            box_head=faster_rcnn.TwoMLPHead(16 * width, 256),
+            box_predictor=faster_rcnn.FastRCNNPredictor(256, classes + 1),
+            box_batch_size_per_image=32,
+            box_detections_per_img=20,
+        )
+        self.rpn, self.roi_heads = parts.rpn, parts.roi_heads
 
     def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """Returns boxes, labels and scores of images [B, 3, H, W], by descending score.
+        """Returns boxes, labels and scores of images, uint8 [B, 3, H, W], by descending score.
 
         Raises:
             InputError: the encoder's maps are not finite, which would leave no boxes at all.
@@ -169,49 +166,45 @@ class Detector(DenseNet):
 
 
 @torch.no_grad()
-def segmentation_iou(
-    segmenter: Segmenter, scenes: Scenes, apply: Apply = as_floats, batch_size: int = 100
-) -> float:
-    """Returns the mean intersection over union of classes, background included, over all pixels.
+def segmentation_iou(segmenter: Segmenter, scenes: Scenes, batch_size: int = 100) -> float:
+    """Returns the intersection over union over all pixels, mean over the classes that occur.
 
     Args:
         segmenter: segmenter; its mode is restored.
         scenes: scenes on any device.
-        apply: function from uint8 images to the encoder's input.
         batch_size: number of scenes at a time.
 
     Raises:
         InputError: outputs of the segmenter are not finite.
     """
+    from sklearn.metrics import jaccard_score  # takes a second
+
     device = next(segmenter.parameters()).device
-    classes = segmenter.classes + 1
-    counts = torch.zeros(classes, classes, dtype=torch.int64)
+    answers = []
     with evaluating(segmenter):
-        for rows in torch.split(torch.arange(len(scenes)), batch_size):
-            logits = segmenter(apply(scenes.images[rows].to(device)))
+        for images in torch.split(scenes.images, batch_size):
+            logits = segmenter(images.to(device))
             check_finite(logits=logits)
-            wanted = scenes.class_maps[rows].to(device)
-            counts += confusion(logits.argmax(dim=1), wanted, classes).cpu()
-    return mean_iou(counts)
+            answers.append(logits.argmax(dim=1).cpu())
+    wanted = scenes.class_maps.cpu()
+    known = wanted != VOID
+    return float(jaccard_score(wanted[known], torch.cat(answers)[known], average="macro"))
 
 
 @torch.no_grad()
-def detect(
-    detector: Detector, scenes: Scenes, apply: Apply = as_floats, batch_size: int = 100
-) -> Detections:
+def detect(detector: Detector, scenes: Scenes, batch_size: int = 100) -> Detections:
     """Returns a detector's detections in all scenes, on the CPU.
 
     Args:
         detector: detector; its mode is restored.
         scenes: scenes on any device.
-        apply: function from uint8 images to the encoder's input.
         batch_size: number of scenes at a time.
     """
     device = next(detector.parameters()).device
     found: list[dict[str, Tensor]] = []
     with evaluating(detector):
         for images in torch.split(scenes.images, batch_size):
-            found += detector(apply(images.to(device)))
+            found += detector(images.to(device))
     counts = torch.tensor([len(each["scores"]) for each in found])
     owners = torch.arange(len(found)).repeat_interleave(counts)
     joined = (
@@ -220,42 +213,6 @@ def detect(
     return Detections(owners, *joined)
 
 
-def detection_ap50(detector: Detector, scenes: Scenes, apply: Apply = as_floats) -> float:
+def detection_ap50(detector: Detector, scenes: Scenes) -> float:
     """Returns the average precision at an overlap of one half, mean over classes."""
-    return average_precision(detect(detector, scenes, apply), scenes.to("cpu"))
-
-
-def _faster_rcnn(width: int, classes: int) -> tuple[Any, Any]:
-    """Makes torchvision's region proposal network and region heads."""
-    from torchvision.models.detection.anchor_utils import AnchorGenerator
-    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-    from torchvision.models.detection.roi_heads import RoIHeads
-    from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-    from torchvision.ops import MultiScaleRoIAlign
-
-    anchors = AnchorGenerator(((12, 16, 24, 32),), ((0.5, 1.0, 2.0),))
-    proposals = RegionProposalNetwork(
-        anchors,
-        RPNHead(width, anchors.num_anchors_per_location()[0]),
-        fg_iou_thresh=0.7,
-        bg_iou_thresh=0.3,
-        batch_size_per_image=64,
-        positive_fraction=0.5,
-        pre_nms_top_n={"training": 200, "testing": 200},
-        post_nms_top_n={"training": 50, "testing": 30},
-        nms_thresh=0.7,
-    )
-    regions = RoIHeads(
-        MultiScaleRoIAlign(["0"], output_size=4, sampling_ratio=2),
-        TwoMLPHead(16 * width, 256),
-        FastRCNNPredictor(256, classes + 1),
-        fg_iou_thresh=0.5,
-        bg_iou_thresh=0.5,
-        batch_size_per_image=32,
-        positive_fraction=0.25,
-        bbox_reg_weights=None,
-        score_thresh=0.05,
-        nms_thresh=0.5,
-        detections_per_img=20,
-    )
-    return proposals, regions
+    return average_precision(detect(detector, scenes), scenes.to("cpu"))

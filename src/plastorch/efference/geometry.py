@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.efference.probes import check_labels
+from plastorch.efference.ridge import check_features
 from plastorch.engine.errors import InputError
 
 
@@ -43,16 +45,25 @@ def geometry(features: Tensor, labels: Tensor) -> Geometry:
         >>> round(found.within, 4), round(found.between, 4)
         (0.8536, 0.3536)
     """
-    kinds, index, counts = _classes(features, labels)
+    check_features("features", features)
+    check_labels(labels, len(features))
+    kinds, index, counts = torch.unique(
+        labels.to(features.device), return_inverse=True, return_counts=True
+    )
+    if len(kinds) < 2 or int(counts.max()) < 2:
+        raise InputError(
+            f"labels have {len(kinds)} classes, {int(counts.max())} samples at most in one; "
+            "expected 2 or more of both"
+        )
     x = features.double()
     units = F.normalize(x, dim=1)
-    sums = _class_sums(units, index, kinds)
+    sums = _class_sums(units, index, len(kinds))
     same = sums.square().sum() - units.square().sum()  # ordered pairs within a class
     others = sums.sum(dim=0).square().sum() - sums.square().sum()
     pairs = (counts * (counts - 1)).sum()
     within = float(same / pairs)
     between = float(others / (len(x) ** 2 - counts.square().sum()))
-    means = _class_sums(x, index, kinds) / counts[:, None]
+    means = _class_sums(x, index, len(kinds)) / counts[:, None]
     return Geometry(
         within,
         between,
@@ -75,8 +86,7 @@ def effective_rank(rows: Tensor) -> float:
         >>> round(effective_rank(torch.eye(3)), 4), effective_rank(torch.ones(1, 3))
         (3.0, 1.0)
     """
-    if rows.ndim != 2 or 0 in rows.shape or not torch.isfinite(rows).all():
-        raise InputError(f"rows are {tuple(rows.shape)}; expected (N, D) of finite values")
+    check_features("rows", rows)
     values = torch.linalg.svdvals(rows.double()).square()
     if not (total := values.sum()) > 0:
         return 0.0
@@ -85,21 +95,3 @@ def effective_rank(rows: Tensor) -> float:
 
 def _class_sums(rows: Tensor, index: Tensor, kinds: int) -> Tensor:
     return rows.new_zeros(kinds, rows.shape[1]).index_add_(0, index, rows)
-
-
-def _classes(features: Tensor, labels: Tensor) -> tuple[int, Tensor, Tensor]:
-    """Returns the number of classes, each sample's class index, and the samples per class."""
-    shape = tuple(features.shape)
-    if len(shape) != 2 or 0 in shape or not torch.isfinite(features).all():
-        raise InputError(f"features are {shape}; expected (samples, features) of finite values")
-    if tuple(labels.shape) != shape[:1]:
-        raise InputError(f"labels are {tuple(labels.shape)}; expected ({shape[0]},)")
-    kinds, index, counts = torch.unique(
-        labels.to(features.device), return_inverse=True, return_counts=True
-    )
-    if len(kinds) < 2 or int(counts.max()) < 2:
-        raise InputError(
-            f"labels have {len(kinds)} classes, {int(counts.max())} samples at most in one; "
-            "expected 2 or more of both"
-        )
-    return len(kinds), index, counts

@@ -1,4 +1,4 @@
-"""Heads on an encoder: projections, and models of the action between two views.
+"""Heads on an encoder: projections, and a model of the action between two views.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224.
@@ -13,7 +13,7 @@ from plastorch.engine.errors import InputError, check_positive
 
 
 def projection(
-    features: int, hidden: int, out: int, layers: int = 2, last_norm: bool = True
+    features: int, hidden: int, out: int, *, layers: int = 2, last_norm: bool = True
 ) -> nn.Sequential:
     """Builds linear layers with batch normalization and ReLU between them.
 
@@ -70,7 +70,11 @@ class InverseModel(nn.Module):
 
     def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
         super().__init__()
-        self.sizes = _checked_sizes(sizes)
+        if len(sizes) == 0 or min(sizes) < 2:
+            raise InputError(
+                f"sizes is {tuple(sizes)}; expected one factor or more, each of 2 classes"
+            )
+        self.sizes = list(sizes)
         self.layers = projection(2 * features, hidden, sum(sizes), last_norm=False)
 
     def forward(self, h: Tensor, h_next: Tensor) -> tuple[Tensor, ...]:
@@ -82,56 +86,3 @@ class InverseModel(nn.Module):
         """
         logits: Tensor = self.layers(torch.cat([h, h_next], dim=1))
         return torch.split(logits, self.sizes, dim=1)
-
-
-class ForwardModel(nn.Module):
-    """Forward model: predicts from features and an action the next view's features, p(h' | h, g).
-
-    Args:
-        features: number of features D of the encoder.
-        sizes: number of classes of each factor of the action.
-        hidden: number of hidden units.
-
-    Raises:
-        InputError: there is no factor, or a number is not positive.
-
-    Example:
-        >>> model = ForwardModel(128, sizes=(8, 2))
-        >>> model(torch.randn(2, 128), torch.tensor([[7, 1], [-1, 0]])).shape
-        torch.Size([2, 128])
-    """
-
-    starts: Tensor
-
-    def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
-        super().__init__()
-        self.sizes = _checked_sizes(sizes)
-        self.layers = projection(features + sum(sizes), hidden, features, last_norm=False)
-        starts = torch.tensor([0, *sizes[:-1]]).cumsum(0)
-        self.register_buffer("starts", starts, persistent=False)
-
-    def forward(self, h: Tensor, targets: Tensor) -> Tensor:
-        """Returns the predicted features of the next view [B, D].
-
-        Args:
-            h: features of the view before the action [B, D].
-            targets: class of each factor of the action, or -1 if unknown, int64 [B, K].
-
-        Raises:
-            InputError: the targets have another shape.
-        """
-        if targets.shape != (len(h), len(self.sizes)):
-            raise InputError(
-                f"targets have shape {tuple(targets.shape)}; expected {(len(h), len(self.sizes))}"
-            )
-        known = (targets >= 0).to(h.dtype)
-        code = h.new_zeros(len(h), sum(self.sizes))
-        code.scatter_(1, targets.clamp(min=0) + self.starts, known)
-        found: Tensor = self.layers(torch.cat([h, code], dim=1))
-        return found
-
-
-def _checked_sizes(sizes: Sequence[int]) -> list[int]:
-    if len(sizes) == 0 or min(sizes) < 2:
-        raise InputError(f"sizes is {tuple(sizes)}; expected one factor or more, each of 2 classes")
-    return list(sizes)

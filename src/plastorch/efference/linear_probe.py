@@ -6,53 +6,36 @@ Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, Neur
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.efference.probes import Apply, as_floats, check_labels, evaluating, extract
-from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.efference.actions import on
+from plastorch.efference.probes import (
+    Apply,
+    Exam,
+    as_floats,
+    check_labels,
+    evaluating,
+    extract,
+    share_right,
+)
+from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import Phase
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Function from images, uint8 [B, C, H, W], and a generator to the encoder's input."""
 
 
-@dataclass(frozen=True)
-class ProbeTraining:
-    """Settings of linear probe training; the defaults are for STL-10.
-
-    Args:
-        epochs: number of epochs over the training images.
-        batch_size: number of images per update.
-        learning_rate: initial learning rate; it decays to 0 along half a cosine.
-        momentum: Nesterov momentum.
-        bfloat16: run the encoder in bfloat16.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 1024
-    learning_rate: float = 0.04
-    momentum: float = 0.9
-    bfloat16: bool = False
-
-    def __post_init__(self) -> None:
-        check_positive(
-            epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate
-        )
-        if not 0 < self.momentum < 1:
-            raise InputError(f"momentum is {self.momentum}; expected above 0 and below 1")
+MOMENTUM = 0.9
+"""Nesterov momentum."""
 
 
-class LinearProbe:
+class LinearProbe(Phase):
     """Phase of a run that trains a linear layer on the features of augmented images.
 
     The encoder is frozen and in eval mode. A step is an epoch and logs ``loss``,
@@ -61,55 +44,53 @@ class LinearProbe:
     Args:
         encoder: module from views to features [B, D].
         probe: layer to train, on the encoder's device; see :func:`probe_layer`.
-        images: training images, uint8 [N, C, H, W].
-        labels: training classes, int64 [N].
-        test_images: test images, uint8 [M, C, H, W].
-        test_labels: test classes, int64 [M].
+        exam: training and test images, on any device.
         augment: function that makes views of training images; only crops and flips on STL-10.
+        epochs: number of epochs over the training images.
+        batch_size: number of images per update.
+        learning_rate: initial learning rate; it decays to 0 along half a cosine.
+        bfloat16: run the encoder in bfloat16.
         apply: function that makes views of test images.
-        training: training settings.
-        path: numbers that seed order and views.
+        path: random seed, and the place of the training among others of that seed.
+        name: name of the phase.
 
     Raises:
-        InputError: images and labels don't fit.
+        InputError: images and labels don't fit, or a number is not positive.
     """
-
-    name = "probe"
 
     def __init__(
         self,
         encoder: nn.Module,
         probe: nn.Linear,
-        images: Tensor,
-        labels: Tensor,
-        test_images: Tensor,
-        test_labels: Tensor,
+        exam: Exam,
         augment: Augment,
+        *,
+        epochs: int = 100,
+        batch_size: int = 1024,
+        learning_rate: float = 0.04,
+        bfloat16: bool = False,
         apply: Apply = as_floats,
-        training: ProbeTraining | None = None,
         path: tuple[int, ...] = (0,),
+        name: str = "probe",
     ) -> None:
-        for given, of in ((labels, images), (test_labels, test_images)):
-            check_labels(given, len(of), probe.out_features)
-        device = probe.weight.device
+        check_labels(exam.labels, len(exam.images), probe.out_features)
+        check_labels(exam.test_labels, len(exam.test_images), probe.out_features)
+        check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        super().__init__(name, epochs)
+        self._device = probe.weight.device
+        self.batch_size, self.learning_rate, self.bfloat16 = batch_size, learning_rate, bfloat16
         self.encoder, self.probe, self.augment, self.path = encoder, probe, augment, path
-        self.images, self.labels = images, labels.to(device)
-        self.test_images, self.test_labels, self.apply = test_images, test_labels.to(device), apply
-        self.training = ProbeTraining() if training is None else training
-        self.position, self.total = 0, self.training.epochs
-        self.optimizer = torch.optim.SGD(
-            probe.parameters(),
-            self.training.learning_rate,
-            momentum=self.training.momentum,
-            nesterov=True,
-        )
+        self.exam, self.apply = exam, apply
+        self._labels = exam.labels.to(self._device)
+        descent = torch.optim.SGD(probe.parameters(), 0.0, momentum=MOMENTUM, nesterov=True)
+        self.optimizers = (descent,)
 
     def step(self) -> list[Record]:
         """Trains for one epoch."""
-        random = generator(*self.path, self.position)
-        order = torch.randperm(len(self.images), generator=random)
-        batches = torch.split(order, self.training.batch_size)
-        sums = torch.zeros(2, dtype=torch.float64)
+        random = stream(*self.path, self.position)
+        order = torch.randperm(len(self.exam.images), generator=random)
+        batches = torch.split(order, self.batch_size)
+        sums = torch.zeros(2, dtype=torch.float64, device=self._device)
         with evaluating(self.encoder):
             for place, rows in enumerate(batches):
                 done = (self.position + place / len(batches)) / self.total
@@ -117,52 +98,43 @@ class LinearProbe:
         self.position += 1
         loss, right = (sums / len(order)).tolist()
         with torch.no_grad():
-            correct = self.probe(self._test_features).argmax(dim=1) == self.test_labels
+            scores = self.probe(self._test_features)
         return [
             {
                 "phase": self.name,
                 "epoch": self.position,
                 "loss": loss,
                 "train_accuracy": right,
-                "test_accuracy": float(correct.double().mean()),
+                "test_accuracy": share_right(scores, self.exam.test_labels),
             }
         ]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns the optimizer's moments; the weights belong to the model."""
-        return moments(self.optimizer)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores a state from :meth:`state_dict`."""
-        load_moments(self.optimizer, state)
 
     @cached_property
     def _test_features(self) -> Tensor:
         """Test features, computed in the first step: a finished phase needs none."""
         with self._autocast():
-            return extract(self.encoder, self.test_images, self.apply)
+            return extract(self.encoder, self.exam.test_images, self.apply)
 
     def _autocast(self) -> torch.autocast:
-        device = self.probe.weight.device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.training.bfloat16)
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def _update(self, rows: Tensor, random: torch.Generator, share: float) -> Tensor:
         """Trains on one batch at a share of the learning rate; returns summed loss and correct."""
-        device = self.probe.weight.device
-        labels = self.labels[rows.to(device)]
+        labels = self._labels[on(rows, self._device)]
         with torch.no_grad():
-            images = self.images[rows.to(self.images.device)].to(device)
-            views = self.augment(images, random)
+            images = self.exam.images[on(rows, self.exam.images.device)]
+            views = self.augment(on(images, self._device), random)
             with self._autocast():
                 features = self.encoder(views).float()
         logits = self.probe(features)
         loss = F.cross_entropy(logits, labels)
-        self.optimizer.param_groups[0]["lr"] = share * self.training.learning_rate
-        self.optimizer.zero_grad()
+        (descent,) = self.optimizers
+        descent.param_groups[0]["lr"] = share * self.learning_rate
+        descent.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        descent.step()
         right = (logits.argmax(dim=1) == labels).sum()
-        return torch.stack([loss.detach() * len(rows), right]).double().cpu()
+        return torch.stack([loss.detach() * len(rows), right]).double()
 
 
 def probe_layer(features: int, classes: int, generator: torch.Generator) -> nn.Linear:

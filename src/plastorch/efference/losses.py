@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.efference.actions import seen
 from plastorch.engine.distributed import gathered, sum_over_workers, worker, workers
 from plastorch.engine.errors import InputError, check_positive
 
@@ -54,8 +55,6 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
 def byol(prediction: Tensor, target: Tensor) -> Tensor:
     """Returns BYOL's loss 2 - 2 cos(p, z'): a von Mises-Fisher -log q(z' | x) up to constants.
 
-    It is also the forward model's loss, with predicted and true features.
-
     Args:
         prediction: predicted direction p [B, P].
         target: actual direction z' [B, P]; it receives no gradient.
@@ -80,6 +79,7 @@ def relic(
     z_b: Tensor,
     target_a: Tensor,
     target_b: Tensor,
+    *,
     temperature: float = 0.5,
     alpha: float = 1.0,
 ) -> Tensor:
@@ -139,7 +139,8 @@ def manipulation(
         over its targets [K], 0 without targets, without gradient.
 
     Raises:
-        InputError: shapes differ, a target is not a class, or a weight is negative or not finite.
+        InputError: shapes differ; or, on the CPU, a target is not a class, or a weight is negative
+            or not finite.
 
     Example:
         >>> logits = torch.zeros(2, 8), torch.zeros(2, 2)
@@ -188,8 +189,10 @@ def _check_targets(logits: Sequence[Tensor], targets: Tensor) -> None:
             f"targets have shape {tuple(targets.shape)} and type {targets.dtype}; expected "
             f"{(rows, len(logits))}, int64, and one row and factor or more"
         )
-    sizes = torch.tensor([of.shape[1] for of in logits], device=targets.device)
-    if bool(((targets < -1) | (targets >= sizes)).any()):
+    if targets.device.type != "cpu":  # whose values would have to be waited for
+        return
+    sizes = torch.tensor([of.shape[1] for of in logits])
+    if ((targets < -1) | (targets >= sizes)).any():
         raise InputError(
             f"targets are from {targets.amin(dim=0).tolist()} to {targets.amax(dim=0).tolist()}; "
             f"expected -1 to {(sizes - 1).tolist()}"
@@ -199,7 +202,7 @@ def _check_targets(logits: Sequence[Tensor], targets: Tensor) -> None:
 def _check_weights(weights: Tensor | None, factors: int) -> None:
     if weights is None:
         return
-    if weights.shape != (factors,) or not bool(((weights >= 0) & weights.isfinite()).all()):
+    if weights.shape != (factors,) or seen(~((weights >= 0) & weights.isfinite())):
         raise InputError(
             f"weights are {weights.tolist()}; expected {factors}, one for each factor, of 0 or more"
         )

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from plastorch.efference.heads import ForwardModel, InverseModel
-from plastorch.efference.losses import byol, manipulation
+from plastorch.efference.heads import InverseModel
+from plastorch.efference.losses import manipulation
 from plastorch.engine.errors import InputError
 
 
@@ -26,31 +26,24 @@ class Weights:
     Args:
         discrimination: weight λ_D of the method's own loss.
         manipulation: weight λ_M of the inverse model's loss.
-        forward: weight of the forward model's loss.
         factors: weights of the action's factors in the inverse model's loss, such as 1 / entropy;
             equal if empty.
 
     Raises:
-        InputError: a weight is negative or not finite, all weights are 0, or all factors have
+        InputError: a weight is negative or not finite, both weights are 0, or all factors have
             weight 0 with an inverse model to train.
     """
 
     discrimination: float = 1.0
     manipulation: float = 0.0
-    forward: float = 0.0
     factors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        parts = {
-            "discrimination": self.discrimination,
-            "manipulation": self.manipulation,
-            "forward": self.forward,
-        }
-        for name, value in parts.items():
-            if not 0 <= value < math.inf:
-                raise InputError(f"{name} weight is {value}; expected 0 or more")
-        if not any(parts.values()):
-            raise InputError("all weights are 0; expected one that is more")
+        for name in ("discrimination", "manipulation"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} weight is {getattr(self, name)}; expected 0 or more")
+        if not (self.discrimination or self.manipulation):
+            raise InputError("both weights are 0; expected one that is more")
         if not all(0 <= value < math.inf for value in self.factors):
             raise InputError(f"factors is {self.factors}; expected weights of 0 or more")
         if self.manipulation and self.factors and not any(self.factors):
@@ -78,14 +71,12 @@ class Losses(NamedTuple):
     """Number of targets the inverse model predicts correctly, per factor, int64 [K]."""
     valid: Tensor | None = None
     """Number of targets per factor, int64 [K]."""
-    forward: Tensor | None = None
-    """Forward model's loss; None if its weight is 0."""
 
 
 class Method(nn.Module):
-    """Base class of methods: an encoder, and models of the action between two views.
+    """Base class of methods: an encoder, and an inverse model of the action between two views.
 
-    A subclass adds its own heads, then calls :meth:`_add_action_models`, and defines
+    A subclass adds its own heads, then calls :meth:`_add_inverse_model`, and defines
     :meth:`discrimination`.
 
     Args:
@@ -93,14 +84,15 @@ class Method(nn.Module):
         weights: weights of the losses.
     """
 
+    factors: Tensor
+
     def __init__(self, encoder: nn.Module, weights: Weights) -> None:
         super().__init__()
         self.encoder, self.weights = encoder, weights
         self.inverse: InverseModel | None = None
-        self.forward_model: ForwardModel | None = None
 
-    def _add_action_models(self, features: int, sizes: Sequence[int]) -> None:
-        """Makes the action models last, so that other parts start the same without them."""
+    def _add_inverse_model(self, features: int, sizes: Sequence[int]) -> None:
+        """Makes the inverse model last, so that other parts start the same without it."""
         if self.weights.factors and len(self.weights.factors) != len(sizes):
             raise InputError(
                 f"factors has {len(self.weights.factors)} weights; expected {len(sizes)}, one for "
@@ -108,13 +100,8 @@ class Method(nn.Module):
             )
         if self.weights.manipulation:
             self.inverse = InverseModel(features, sizes)
-        if self.weights.forward:
-            self.forward_model = ForwardModel(features, sizes)
-
-    @property
-    def needs_targets(self) -> bool:
-        """Whether the loss needs the actions between the views."""
-        return self.inverse is not None or self.forward_model is not None
+            factors = torch.tensor(self.weights.factors or [1.0] * len(sizes))
+            self.register_buffer("factors", factors, persistent=False)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns the method's own loss.
@@ -135,7 +122,7 @@ class Method(nn.Module):
     def forward(
         self,
         view_a: Tensor,
-        view_b: Tensor | None = None,
+        view_b: Tensor,
         targets: Tensor | None = None,
         reverse_targets: Tensor | None = None,
     ) -> Losses:
@@ -145,54 +132,36 @@ class Method(nn.Module):
             view_a: one view of each source [B, ...].
             view_b: another view of each source [B, ...].
             targets: classes of the action from a to b, -1 where there is none, int64 [B, K];
-                needed if an action model has nonzero weight.
+                needed if the inverse model has nonzero weight.
             reverse_targets: classes of the action from b to a, to train both directions.
 
         Raises:
-            InputError: there is only one view or one source, shapes differ, or targets are
-                missing.
+            InputError: there is only one source, shapes differ, or targets are missing.
         """
-        views = torch.cat(_checked_views(view_a, view_b))
+        if view_a.shape != view_b.shape or len(view_a) < 2:
+            raise InputError(
+                f"views have shapes {tuple(view_a.shape)} and {tuple(view_b.shape)}; expected the "
+                "same, with two sources or more"
+            )
+        views = torch.cat([view_a, view_b])
         h = self.encoder(views)
         if h.dim() != 2 or len(h) != len(views):
             raise InputError(f"features have shape {tuple(h.shape)}; expected ({len(views)}, D)")
         own = self.discrimination(h, views)
         losses = Losses(self.weights.discrimination * own, h.detach(), own)
-        if not self.needs_targets:
+        if self.inverse is None:
             return losses
-        return self._with_actions(losses, *_transitions(h, targets, reverse_targets))
-
-    def _with_actions(self, losses: Losses, h: Tensor, h_next: Tensor, targets: Tensor) -> Losses:
-        """Adds the losses of the models of the action from h to h_next."""
-        total = losses.total
-        if self.inverse is not None:
-            logits = self.inverse(h, h_next)
-            factors = torch.tensor(self.weights.factors or [1.0] * len(logits), device=h.device)
-            loss, each = manipulation(logits, targets, factors)
-            found = torch.stack([of.argmax(dim=1) for of in logits], dim=1)
-            total = total + self.weights.manipulation * loss
-            losses = losses._replace(
-                manipulation=loss,
-                per_factor=each,
-                right=(found == targets).sum(dim=0),
-                valid=(targets >= 0).sum(dim=0),
-            )
-        if self.forward_model is not None:
-            loss = byol(self.forward_model(h, targets), h_next)
-            total = total + self.weights.forward * loss
-            losses = losses._replace(forward=loss)
-        return losses._replace(total=total)
-
-
-def _checked_views(view_a: Tensor, view_b: Tensor | None) -> tuple[Tensor, Tensor]:
-    if view_b is None:
-        raise InputError("view_b is missing; expected a second view of each source")
-    if view_a.shape != view_b.shape or len(view_a) < 2:
-        raise InputError(
-            f"views have shapes {tuple(view_a.shape)} and {tuple(view_b.shape)}; expected the "
-            "same, with two sources or more"
+        h, h_next, targets = _transitions(h, targets, reverse_targets)
+        logits = self.inverse(h, h_next)
+        loss, each = manipulation(logits, targets, self.factors)
+        found = torch.stack([of.argmax(dim=1) for of in logits], dim=1)
+        return losses._replace(
+            total=losses.total + self.weights.manipulation * loss,
+            manipulation=loss,
+            per_factor=each,
+            right=(found == targets).sum(dim=0),
+            valid=(targets >= 0).sum(dim=0),
         )
-    return view_a, view_b
 
 
 def _transitions(

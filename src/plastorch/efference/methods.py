@@ -25,7 +25,7 @@ class SimCLR(Method):
     Args:
         encoder: any module from views [B, ...] to features [B, D].
         features: number of features D.
-        sizes: class counts of the action's factors; needed if an action model has weight.
+        sizes: class counts of the action's factors; needed if their weight is above 0.
         weights: weights of the losses.
         hidden: number of hidden units of the projection.
         out: dimension P of the projection.
@@ -50,6 +50,7 @@ class SimCLR(Method):
         features: int,
         sizes: Sequence[int] = (),
         weights: Weights = BASELINE,
+        *,
         hidden: int = 512,
         out: int = 64,
         temperature: float = 0.5,
@@ -58,7 +59,7 @@ class SimCLR(Method):
         check_positive(temperature=temperature)
         self.projection = projection(features, hidden, out)
         self.temperature = temperature
-        self._add_action_models(features, sizes)
+        self._add_inverse_model(features, sizes)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.nt_xent` of the projections."""
@@ -110,7 +111,7 @@ class BYOL(TargetMethod):
     Args:
         encoder: any module from views [B, ...] to features [B, D].
         features: number of features D.
-        sizes: class counts of the action's factors; needed if an action model has weight.
+        sizes: class counts of the action's factors; needed if their weight is above 0.
         weights: weights of the losses.
         hidden: number of hidden units of projection and predictor.
         out: dimension P of both.
@@ -131,6 +132,7 @@ class BYOL(TargetMethod):
         features: int,
         sizes: Sequence[int] = (),
         weights: Weights = BASELINE,
+        *,
         hidden: int = 512,
         out: int = 128,
         tau: float = 0.996,
@@ -138,7 +140,7 @@ class BYOL(TargetMethod):
         head = projection(features, hidden, out, last_norm=False)
         super().__init__(encoder, weights, head, tau)
         self.predictor = projection(out, hidden, out, last_norm=False)
-        self._add_action_models(features, sizes)
+        self._add_inverse_model(features, sizes)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.byol` of predictions and targets."""
@@ -154,7 +156,7 @@ class ReLIC(TargetMethod):
     Args:
         encoder: any module from views [B, ...] to features [B, D].
         features: number of features D.
-        sizes: class counts of the action's factors; needed if an action model has weight.
+        sizes: class counts of the action's factors; needed if their weight is above 0.
         weights: weights of the losses.
         hidden: number of hidden units of the projection.
         out: dimension P of the projection.
@@ -177,6 +179,7 @@ class ReLIC(TargetMethod):
         features: int,
         sizes: Sequence[int] = (),
         weights: Weights = BASELINE,
+        *,
         hidden: int = 512,
         out: int = 64,
         temperature: float = 0.5,
@@ -188,9 +191,9 @@ class ReLIC(TargetMethod):
         if not alpha >= 0:
             raise InputError(f"alpha is {alpha}; expected 0 or more")
         self.temperature, self.alpha = temperature, alpha
-        self._add_action_models(features, sizes)
+        self._add_inverse_model(features, sizes)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.relic` of projections and targets."""
-        z_a, z_b = self.projection(h).chunk(2)
-        return relic(z_a, z_b, *self.target_projections(views), self.temperature, self.alpha)
+        z = (*self.projection(h).chunk(2), *self.target_projections(views))
+        return relic(*z, temperature=self.temperature, alpha=self.alpha)

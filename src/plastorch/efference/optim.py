@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive, require
 
 Optimizer = Literal["lars", "sgd"]
 """Optimizer: LARS (lightly's) scales each weight's update by the weight's norm; SGD doesn't."""
@@ -55,9 +55,7 @@ class Training:
     reverse: bool = True
 
     def __post_init__(self) -> None:
-        if self.optimizer not in get_args(Optimizer):
-            known = ", ".join(get_args(Optimizer))
-            raise InputError(f"optimizer is {self.optimizer!r}; expected one of {known}")
+        check_one_of(get_args(Optimizer), optimizer=self.optimizer)
         check_positive(batches=self.batches, every=self.every, learning_rate=self.learning_rate)
         if not 0 <= self.momentum < 1:
             raise InputError(f"momentum is {self.momentum}; expected 0 or more and below 1")
@@ -95,24 +93,17 @@ class Training:
             {"params": [p for p in learning if p.dim() > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
         ]
-        kind = _lars() if self.optimizer == "lars" else torch.optim.SGD
         of_probe = torch.optim.SGD(
             probe.parameters(), lr=0.0, momentum=self.momentum, weight_decay=self.weight_decay
         )
-        return kind(groups, lr=0.0, momentum=self.momentum), of_probe
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=0.0, momentum=self.momentum), of_probe
+        require("lightly", "ssl")
+        from lightly.utils.lars import LARS  # type: ignore[import-untyped]
+
+        return LARS(groups, lr=0.0, momentum=self.momentum), of_probe
 
     def rates(self, number: int) -> tuple[float, float]:
         """Returns the learning rates of method and probe in a batch, counted from 0."""
         course = self.course(number)
         return course * self.learning_rate * self.batch_size / 256, course * self.probe_rate
-
-
-def _lars() -> Any:
-    try:
-        from lightly.utils.lars import LARS  # type: ignore[import-untyped]
-    except ModuleNotFoundError:
-        raise InputError(
-            "optimizer is 'lars', lightly's, which isn't installed; expected 'sgd', or lightly by "
-            "pip install 'plastorch[ssl]'"
-        ) from None
-    return LARS

@@ -2,19 +2,30 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.efference.ridge import check_features, chosen_ridge
+from plastorch.efference.ridge import as_numpy, check_features, chosen_ridge
 from plastorch.engine.errors import InputError, check_positive
 
 Apply = Callable[[Tensor], Tensor]
 """Function from images, uint8 [B, C, H, W], to the encoder's input."""
 LOGISTIC_ITERATIONS = 1000
 """Maximum number of steps of a logistic regression; it usually takes a tenth."""
-_BLOCK = 1 << 24  # number of similarities in memory at a time
+
+
+class Exam(NamedTuple):
+    """Images, or spectra, with which an encoder's features are probed."""
+
+    images: Tensor
+    """Images to fit probes to [N, ...]."""
+    labels: Tensor
+    """Classes, int64 [N]."""
+    test_images: Tensor
+    test_labels: Tensor
 
 
 def as_floats(images: Tensor) -> Tensor:
@@ -82,66 +93,32 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-@torch.no_grad()
-def knn_predict(
-    features: Tensor, labels: Tensor, queries: Tensor, k: int = 20, temperature: float | None = None
-) -> Tensor:
-    """Predicts the majority class of the k nearest neighbors by cosine; the lowest in a tie.
+def knn_accuracy(
+    features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, k: int = 20
+) -> float:
+    """Returns the test accuracy of the majority of the k nearest neighbors by cosine.
 
     Args:
         features: training features [N, D].
-        labels: training classes, int64 [N], on any device.
-        queries: features to classify [M, D].
+        labels: training classes, int64 [N].
+        test_features: test features [M, D].
+        test_labels: test classes, int64 [M].
         k: number of neighbors, at most N.
-        temperature: weight of a vote is exp(cosine / temperature), or 1 if None.
-
-    Returns:
-        Predicted classes, int64 [M].
 
     Raises:
-        InputError: shapes differ, features are not finite, or k is out of range.
-
-    Example:
-        >>> knn_predict(torch.eye(2), torch.tensor([5, 7]), torch.tensor([[1.0, 3.0]]), k=1)
-        tensor([7])
-    """
-    _check_labeled(features, labels)
-    check_features("queries", queries, features.shape[1])
-    if not 1 <= k <= len(features):
-        raise InputError(f"k is {k}; expected 1 to {len(features)}, the training samples")
-    if temperature is not None:
-        check_positive(temperature=temperature)
-    keys, classes = F.normalize(features, dim=1).T, int(labels.max()) + 1
-    labels = labels.to(features.device)
-    found = []
-    for block in torch.split(queries, max(1, _BLOCK // len(features))):
-        cosine, nearest = (F.normalize(block, dim=1) @ keys).topk(k, dim=1)
-        weight = (
-            torch.ones_like(cosine) if temperature is None else (cosine / temperature).softmax(1)
-        )
-        votes = weight.new_zeros(len(block), classes).scatter_add_(1, labels[nearest], weight)
-        found.append(votes.argmax(dim=1))
-    return torch.cat(found)
-
-
-def knn_accuracy(
-    features: Tensor,
-    labels: Tensor,
-    test_features: Tensor,
-    test_labels: Tensor,
-    k: int = 20,
-    temperature: float | None = None,
-) -> float:
-    """Returns the test accuracy of :func:`knn_predict`.
+        InputError: features or labels don't fit, or k is out of range.
 
     Example:
         >>> labels = torch.tensor([0, 1])
         >>> knn_accuracy(torch.eye(2), labels, 3 * torch.eye(2), labels, k=1)
         1.0
     """
-    _check_labeled(test_features, test_labels)
-    predicted = knn_predict(features, labels, test_features, k, temperature)
-    return float((predicted == test_labels.to(predicted.device)).double().mean())
+    from sklearn.neighbors import KNeighborsClassifier  # takes a second
+
+    if not 1 <= k <= len(features):
+        raise InputError(f"k is {k}; expected 1 to {len(features)}, the training samples")
+    neighbors = KNeighborsClassifier(k, metric="cosine")
+    return _score(neighbors, features, labels, test_features, test_labels)
 
 
 def ridge_accuracy(
@@ -167,13 +144,12 @@ def ridge_accuracy(
     """
     _check_labeled(features, labels)
     _check_labeled(test_features, test_labels, features.shape[1])
-    targets = 2 * F.one_hot(labels.to(features.device)).double() - 1
 
-    def wrong(predicted: Tensor, wanted: Tensor) -> Tensor:
-        return (predicted.argmax(dim=1) != wanted.argmax(dim=1)).double().mean()
+    def wrong(predicted: Any, wanted: Any) -> float:
+        return float((predicted.argmax(1) != wanted.argmax(1)).mean())
 
-    predicted = chosen_ridge(features, targets, wrong, seed=seed)(test_features).argmax(dim=1)
-    return float((predicted == test_labels.to(predicted.device)).double().mean())
+    ridge = chosen_ridge(features, 2 * F.one_hot(labels) - 1, wrong, seed)
+    return share_right(torch.tensor(ridge.predict(as_numpy(test_features))), test_labels)
 
 
 def logistic_accuracy(
@@ -203,20 +179,20 @@ def logistic_accuracy(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    _check_labeled(features, labels)
-    _check_labeled(test_features, test_labels, features.shape[1])
     if not (labels != labels[0]).any():
         raise InputError(f"labels are all {int(labels[0])}; expected at least two classes")
-    known, classes, new, truth = (
-        of.detach().cpu().numpy() for of in (features, labels, test_features, test_labels)
-    )
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_ITERATIONS))
-    return float(probe.fit(known, classes).score(new, truth))
+    return _score(probe, features, labels, test_features, test_labels)
 
 
-def _check_labeled(features: Tensor, labels: Tensor, width: int | None = None) -> None:
-    check_features("features", features, width)
-    check_labels(labels, len(features))
+def share_right(scores: Tensor, labels: Tensor) -> float:
+    """Returns the share of samples whose class, on any device, has the highest score [N, classes].
+
+    Example:
+        >>> share_right(torch.eye(2), torch.tensor([0, 0]))
+        0.5
+    """
+    return float((scores.argmax(dim=1) == labels.to(scores.device)).double().mean())
 
 
 def check_labels(labels: Tensor, count: int, classes: int | None = None) -> None:
@@ -232,3 +208,20 @@ def check_labels(labels: Tensor, count: int, classes: int | None = None) -> None
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= (classes or high + 1):
         raise InputError(f"labels lie in {low}..{high}; expected 0..{(classes or high + 1) - 1}")
+
+
+def _score(
+    classifier: Any, features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor
+) -> float:
+    """Fits a classifier of scikit-learn, and returns its test accuracy."""
+    _check_labeled(features, labels)
+    _check_labeled(test_features, test_labels, features.shape[1])
+    known, classes, new, truth = (
+        of.detach().cpu().numpy() for of in (features, labels, test_features, test_labels)
+    )
+    return float(classifier.fit(known, classes).score(new, truth))
+
+
+def _check_labeled(features: Tensor, labels: Tensor, width: int | None = None) -> None:
+    check_features("features", features, width)
+    check_labels(labels, len(features))

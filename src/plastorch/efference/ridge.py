@@ -1,107 +1,71 @@
-"""Ridge regression in closed form, with the penalty chosen on held-out training samples."""
+"""Ridge regression, with the penalty chosen on held-out training samples."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import generator
-from plastorch.engine.errors import InputError, check_finite, check_positive
+from plastorch.engine.errors import InputError, check_finite
+from plastorch.engine.streams import stream
 
-PENALTIES = tuple(10.0**power for power in range(-6, 3))
+PENALTIES = tuple(10.0**power for power in range(2, -7, -1))
 """Candidate penalties in units of the mean eigenvalue of the features' scatter matrix."""
-
-
-class LinearMap(NamedTuple):
-    """Linear map from features [N, D] to T values."""
-
-    weight: Tensor
-    """Weights, float64 [D, T]."""
-    bias: Tensor
-    """Biases, float64 [T]."""
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """Returns the values, float64 [N, T]."""
-        return features.double() @ self.weight + self.bias
-
-
-@torch.no_grad()
-def ridge(features: Tensor, targets: Tensor, penalties: Sequence[float]) -> list[LinearMap]:
-    """Fits ridge regressions with an intercept in closed form, all from one decomposition.
-
-    Each minimizes the sum of squared errors plus its penalty times the sum of squared weights,
-    without the intercept.
-
-    Args:
-        features: features [N, D].
-        targets: target values [N, T].
-        penalties: penalties, each above 0.
-
-    Returns:
-        One map per penalty.
-
-    Raises:
-        InputError: shapes differ, features are not finite, or a penalty is not above 0.
-
-    Example:
-        >>> x = torch.tensor([[0.0], [1.0], [2.0]])
-        >>> ridge(x, 3 * x + 1, [1e-9])[0](torch.tensor([[4.0]])).round(decimals=3)
-        tensor([[13.]], dtype=torch.float64)
-    """
-    check_features("features", features)
-    if targets.ndim != 2 or len(targets) != len(features):
-        raise InputError(
-            f"targets are {tuple(targets.shape)}; expected ({len(features)}, number of targets)"
-        )
-    for penalty in penalties:
-        check_positive(penalty=penalty)
-    x, y = features.double(), targets.double()
-    x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
-    x = x - x_mean
-    values, vectors = torch.linalg.eigh(x.T @ x)
-    projected = vectors.T @ (x.T @ (y - y_mean))
-    maps = []
-    for penalty in penalties:
-        weight = vectors @ (projected / (values.clamp(min=0) + penalty)[:, None])
-        maps.append(LinearMap(weight, y_mean - x_mean @ weight))
-    return maps
+HELD_OUT = 0.1
+"""Share of the samples on which the penalty is chosen."""
 
 
 def chosen_ridge(
     features: Tensor,
     targets: Tensor,
-    error: Callable[[Tensor, Tensor], Tensor],
-    held_out: float = 0.1,
+    error: Callable[[Any, Any], float],
     seed: int = 0,
-) -> LinearMap:
-    """Fits the ridge regression whose penalty has the least error on held-out training samples.
+) -> Any:
+    """Fits scikit-learn's ridge regression whose penalty has the least error on held-out samples.
 
-    The final fit uses all training samples. In a tie the largest penalty wins.
+    The final fit uses all samples. In a tie the largest penalty wins.
 
     Args:
         features: features [N, D].
         targets: target values [N, T].
-        error: scalar error of predictions [n, T] for targets [n, T].
-        held_out: held-out share of the samples.
+        error: error of predictions [n, T] for targets [n, T], as arrays.
         seed: random seed that selects the held-out samples.
 
+    Returns:
+        Fitted ``sklearn.linear_model.Ridge``.
+
     Raises:
-        InputError: see :func:`ridge`; or the share leaves no sample on one side.
+        InputError: shapes differ, features are not finite, or there are too few.
     """
+    from sklearn.linear_model import Ridge  # takes a second
+
     check_features("features", features)
-    count = round(held_out * len(features))
-    if not 1 <= count <= len(features) - 2:
+    count = round(HELD_OUT * len(features))
+    if len(targets) != len(features) or not 1 <= count <= len(features) - 2:
         raise InputError(
-            f"held_out is {held_out} of {len(features)} samples; expected at least 1, and 2 left"
+            f"features are {len(features)} and targets {len(targets)}; expected as many, 5 or more"
         )
-    order = torch.randperm(len(features), generator=generator(seed)).to(features.device)
+    x, y = as_numpy(features), as_numpy(targets)
+
+    def fitted(rows: Any, penalty: float) -> Any:
+        scale = x[rows].var(axis=0).mean() * len(x[rows])
+        return Ridge(penalty * (scale or 1.0)).fit(x[rows], y[rows])
+
+    order = torch.randperm(len(x), generator=stream(seed)).numpy()
     out, kept = order[:count], order[count:]
-    tried = sorted(PENALTIES, reverse=True)
-    maps = ridge(features[kept], targets[kept], _scaled(tried, features[kept]))
-    errors = [float(error(each(features[out]), targets[out].double())) for each in maps]
-    best = tried[errors.index(min(errors))]
-    return ridge(features, targets, _scaled([best], features))[0]
+    errors = [error(fitted(kept, penalty).predict(x[out]), y[out]) for penalty in PENALTIES]
+    return fitted(np.arange(len(x)), PENALTIES[int(np.argmin(errors))])
+
+
+def as_numpy(features: Tensor) -> Any:
+    """Returns features as an array of double precision.
+
+    Example:
+        >>> as_numpy(torch.ones(1, 2))
+        array([[1., 1.]])
+    """
+    return features.detach().double().cpu().numpy()
 
 
 def check_features(name: str, features: Tensor, width: int | None = None) -> None:
@@ -114,9 +78,3 @@ def check_features(name: str, features: Tensor, width: int | None = None) -> Non
     if len(shape) != 2 or 0 in shape or shape[1] != (width or shape[1]):
         raise InputError(f"{name} are {shape}; expected (samples, {width or 'features'})")
     check_finite(**{name: features})
-
-
-def _scaled(penalties: Sequence[float], features: Tensor) -> list[float]:
-    """Scales penalties by the mean eigenvalue of the scatter matrix, or by 1 if that is 0."""
-    mean = float(features.double().var(dim=0, correction=0).mean()) * len(features)
-    return [penalty * (mean or 1.0) for penalty in penalties]

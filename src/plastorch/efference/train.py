@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from plastorch.efference.learner import Learner
+from plastorch.efference.actions import Views, on
 from plastorch.efference.losses import manipulation
 from plastorch.efference.method import Losses, Method
 from plastorch.efference.optim import Training
+from plastorch.efference.streams import TrainingStream
 from plastorch.engine.batchnorm import synchronize
-from plastorch.engine.checkpoint import load_moments, moments
-from plastorch.engine.device import generator
 from plastorch.engine.distributed import (
     backward,
     part,
@@ -29,16 +28,37 @@ from plastorch.engine.distributed import (
 )
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import EpochOrder, Phase
 
 
-class Views(Protocol):
-    """Distribution of actions, and the views of sources that they make."""
+class Learner(nn.Module):
+    """Method with a linear probe that learns from its features without affecting them.
 
-    def sample(self, count: int, generator: torch.Generator, device: torch.device | str) -> Any:
-        """Draws actions, a NamedTuple of tensors with a row for each source."""
+    The probe is initialized at 0, as its loss is convex.
 
-    def apply(self, images: Tensor, actions: Any) -> Tensor:
-        """Makes views [B, channels, H, W] of sources [B, ...]."""
+    Args:
+        method: method, such as SimCLR, BYOL or ReLIC.
+        features: number of features D of its encoder.
+        classes: number of label classes.
+
+    Raises:
+        InputError: there are fewer than two classes.
+
+    Example:
+        >>> from plastorch.efference import SimCLR
+        >>> learner = Learner(SimCLR(nn.Flatten(), features=12), features=12, classes=10)
+        >>> learner.probe(learner.method.encoder(torch.rand(4, 3, 2, 2))).shape
+        torch.Size([4, 10])
+    """
+
+    def __init__(self, method: Method, features: int, classes: int) -> None:
+        super().__init__()
+        if classes < 2:
+            raise InputError(f"classes is {classes}; expected 2 or more")
+        self.method, self.probe = method, nn.Linear(features, classes)
+        nn.init.zeros_(self.probe.weight)
+        nn.init.zeros_(self.probe.bias)
 
 
 class Sources(NamedTuple):
@@ -50,13 +70,24 @@ class Sources(NamedTuple):
     """Classes, used by the probe only; -1 if unknown, int64 [N]."""
 
 
-class Pretraining:
+class Copies(Protocol):
+    """Efference copies as classes, such as :class:`~plastorch.efference.Bins`."""
+
+    @property
+    def factors(self) -> Sequence[str]:
+        """Names of the factors."""
+
+    def targets(self, a: Any, b: Any) -> Tensor:
+        """Returns the classes of the actions from views a to views b, int64 [B, K]."""
+
+
+class Pretraining(Phase):
     """Phase of a run: one update per batch, on two views of each source.
 
-    A step is ``every`` batches. It logs means of ``loss``, ``discrimination``, ``manipulation``
-    and ``forward`` (those in use), for each factor F of the action ``loss_F`` and ``accuracy_F``,
-    for the probe ``probe_loss`` and ``train_accuracy`` on both views, wall-clock ``seconds``, and
-    the results of ``validate``.
+    A step is ``every`` batches. It logs means of ``loss``, ``discrimination`` and, with an inverse
+    model, ``manipulation``, for each factor F of the action ``loss_F`` and ``accuracy_F``, for the
+    probe ``probe_loss`` and ``train_accuracy`` on both views, wall-clock ``seconds``, and the
+    results of ``validate``.
 
     Args:
         name: name of the phase.
@@ -65,10 +96,8 @@ class Pretraining:
         sources: training data on the same device, all of it on every worker.
         views: distribution of views.
         training: training settings.
-        targets: function from the actions of views a and b to the classes of the action from a to
-            b, int64 [B, K]; needed if the method needs targets.
-        factors: names of the factors, for the log.
-        path: numbers that seed order, views and shuffling.
+        copies: efference copies; needed if the method has an inverse model.
+        path: random seed, and the place of the training among others of that seed.
         validate: function that evaluates the learner; its results are logged.
 
     Raises:
@@ -84,21 +113,21 @@ class Pretraining:
         sources: Sources,
         views: Views,
         training: Training,
-        targets: Callable[[Any, Any], Tensor] | None = None,
-        factors: Sequence[str] = (),
+        *,
+        copies: Copies | None = None,
         path: tuple[int, ...] = (0,),
         validate: Callable[[Learner], Record] | None = None,
     ) -> None:
-        _check(learner.method, sources, training, targets)
-        _check_views(views, sources.images.device)
-        self.name, self.learner, self.sources, self.views = name, learner, sources, views
-        self.training, self.targets, self.factors = training, targets, factors
-        self.path, self.validate = path, validate
-        self.position, self.total = 0, -(-training.batches // training.every)
+        super().__init__(name, -(-training.batches // training.every))
+        self.learner, self.sources, self.views, self.training = learner, sources, views, training
+        self.copies, self.path, self.validate = copies, path, validate
+        self._check()
+        self._rows = EpochOrder(
+            len(sources.images), training.batch_size, *path, TrainingStream.ORDER, drop_last=True
+        )
         synchronize(learner)
         share_state(learner)
         self.optimizers = training.optimizers(learner.method, learner.probe)
-        self._order: tuple[int, Tensor] | None = None
 
     def step(self) -> list[Record]:
         """Trains on the next batches, then validates."""
@@ -118,21 +147,6 @@ class Pretraining:
             record |= self.validate(self.learner)
         return [record]
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns the optimizers' moments."""
-        return {
-            f"{number}.{name}": tensor
-            for number, optimizer in enumerate(self.optimizers)
-            for name, tensor in moments(optimizer).items()
-        }
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores a state from :meth:`state_dict`."""
-        for number, optimizer in enumerate(self.optimizers):
-            prefix = f"{number}."
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            load_moments(optimizer, own)
-
     def _update(self, number: int) -> dict[str, Tensor]:
         """Trains on one batch; returns values to be summed over batches and workers."""
         views, labels = self._batch(number)
@@ -142,7 +156,8 @@ class Pretraining:
             for group in optimizer.param_groups:
                 group["lr"] = rate
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(generator(*self.path, 3, number, worker()).initial_seed())
+            dropout = stream(*self.path, TrainingStream.DROPOUT, number, worker())
+            torch.manual_seed(dropout.initial_seed())
             with torch.autocast(device.type, torch.bfloat16, enabled=self.training.bfloat16):
                 losses: Losses = self.learner.method(*views)
         logits = self.learner.probe(losses.features.to(self.learner.probe.weight))
@@ -162,30 +177,24 @@ class Pretraining:
         """Returns this worker's views, targets of action and reverse, and labels of both views."""
         images, labels = self.sources
         size = self.training.batch_size
-        mine = part(torch.arange(size)).to(images.device)
-        rows = self._rows(number).to(images.device)[mine]
-        random = generator(*self.path, 1, number)
+        mine = part(torch.arange(size))
+        rows = on(self._rows(number)[mine], images.device)
+        random = stream(*self.path, TrainingStream.VIEWS, number)
         a, b = (self.views.sample(size, random, images.device) for _ in range(2))
-        views = [self.views.apply(images[rows], _rows_of(actions, mine)) for actions in (a, b)]
+        order = on(mine, images.device)
+        views = [
+            self.views.apply(images[rows], type(actions)(*(field[order] for field in actions)))
+            for actions in (a, b)
+        ]
         classes: list[Tensor | None] = [None, None]
-        if self.targets is not None and self.learner.method.needs_targets:
-            order = mine
+        if self.copies is not None and self.learner.method.inverse is not None:
             if self.training.shuffled:
-                shuffled = torch.randperm(size, generator=generator(*self.path, 2, number))
-                order = shuffled.to(images.device)[mine]
-            classes[0] = self.targets(a, b)[order]
+                others = stream(*self.path, TrainingStream.SHUFFLED_TARGETS, number)
+                order = on(torch.randperm(size, generator=others)[mine], images.device)
+            classes[0] = self.copies.targets(a, b)[order]
             if self.training.reverse:
-                classes[1] = self.targets(b, a)[order]
+                classes[1] = self.copies.targets(b, a)[order]
         return [*views, *classes], labels[rows].repeat(2)
-
-    def _rows(self, number: int) -> Tensor:
-        """Returns the sources of a batch, over all workers; each epoch has its own order."""
-        size, count = self.training.batch_size, len(self.sources.images)
-        epoch, place = divmod(number, count // size)
-        if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(count, generator=generator(*self.path, 0, epoch))
-            self._order = epoch, order
-        return self._order[1][place * size : (place + 1) * size]
 
     def _record(self, sums: dict[str, Tensor], batches: int) -> Record:
         """Computes means over batches and workers."""
@@ -200,45 +209,31 @@ class Pretraining:
                 f"learning_rate is {self.training.learning_rate}: the loss is "
                 f"{float(means['loss'])} by step {self.position}; expected one that keeps it finite"
             )
-        if "per_factor" in means:
+        if "per_factor" in means and self.copies is not None:
             accuracy = means["right"] / means["valid"].clamp(min=1e-9)
-            names = self.factors or [str(number) for number in range(len(accuracy))]
-            for name, loss, right in zip(names, means["per_factor"], accuracy, strict=True):
+            found = zip(self.copies.factors, means["per_factor"], accuracy, strict=True)
+            for name, loss, right in found:
                 record |= {f"loss_{name}": float(loss), f"accuracy_{name}": float(right)}
         if labeled:
             record["train_accuracy"] = hits / labeled
         return record
 
-
-def _rows_of(actions: Any, rows: Tensor) -> Any:
-    return type(actions)(*(field[rows] for field in actions))
-
-
-def _check(method: Method, sources: Sources, training: Training, targets: object | None) -> None:
-    images, labels = sources
-    if len(images) != len(labels):
-        raise InputError(f"labels are {len(labels)}; expected {len(images)}, one for each source")
-    if training.batch_size > len(images):
-        raise InputError(f"batch_size is {training.batch_size}; expected 2 to {len(images)}")
-    if training.batch_size % workers() or training.batch_size < 2 * workers():
-        raise InputError(
-            f"batch_size is {training.batch_size}; expected a multiple of {workers()}, the number "
-            "of workers, with two sources or more for each"
-        )
-    if method.needs_targets and targets is None:
-        raise InputError("targets are missing; expected a function of the actions of both views")
-
-
-def _check_views(views: Views, device: torch.device) -> None:
-    if not hasattr(views, "sample") or not hasattr(views, "apply"):
-        raise InputError(
-            f"views are a {type(views).__name__}; expected sample, which draws actions, and apply, "
-            "such as ImageViews: a transform that doesn't return its parameters has no efference "
-            "copy"
-        )
-    actions = views.sample(2, torch.Generator(), device)
-    if not hasattr(actions, "_fields") or not all(isinstance(of, Tensor) for of in actions):
-        raise InputError(
-            f"views.sample gives a {type(actions).__name__}; expected a NamedTuple of tensors, the "
-            "parameters of each view: without them there is no efference copy"
-        )
+    def _check(self) -> None:
+        if not isinstance(self.views, Views):
+            raise InputError(
+                f"views are a {type(self.views).__name__}; expected Views, such as ImageViews: a "
+                "transform that doesn't return its parameters has no efference copy"
+            )
+        images, labels = self.sources
+        size = self.training.batch_size
+        if len(images) != len(labels):
+            raise InputError(
+                f"labels are {len(labels)}; expected {len(images)}, one for each source"
+            )
+        if size % workers() or size < 2 * workers():
+            raise InputError(
+                f"batch_size is {size}; expected a multiple of {workers()}, the number of workers, "
+                "with two sources or more for each"
+            )
+        if self.learner.method.inverse is not None and self.copies is None:
+            raise InputError("copies are missing; expected bins of the actions between views")

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.data.tasks.scenes import VOID, Scenes
-from plastorch.efference.ridge import chosen_ridge
+from plastorch.data.tasks.scenes import Scenes
+from plastorch.efference.ridge import as_numpy, chosen_ridge
 from plastorch.engine.errors import InputError
 
 
@@ -38,105 +38,15 @@ def localization(
     Raises:
         InputError: features and scenes don't fit, or a scene has no or several objects.
     """
-    boxes, test_boxes = _single_boxes(scenes, features), _single_boxes(test_scenes, test_features)
+    from sklearn.metrics import mean_squared_error, r2_score  # takes a second
 
-    def error(predicted: Tensor, wanted: Tensor) -> Tensor:
-        return (predicted - wanted).square().mean()
-
-    predicted = chosen_ridge(features, boxes, error, seed=seed)(test_features)
-    constant = boxes.double().mean(dim=0).expand_as(predicted)
-    wanted = test_boxes.double()
-    x, y, width, height = r_squared(predicted, wanted).tolist()
-    return Localization(
-        (x, y, width, height),
-        float(paired_iou(corners(predicted), corners(wanted)).mean()),
-        float(paired_iou(corners(constant), corners(wanted)).mean()),
-    )
-
-
-def r_squared(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Returns 1 - squared error / squared deviation from the mean, per column [T] of [N, T].
-
-    Example:
-        >>> r_squared(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[1.0], [2.0], [4.0]]))
-        tensor([0.7857])
-    """
-    error = (predicted - wanted).square().sum(dim=0)
-    return 1 - error / (wanted - wanted.mean(dim=0)).square().sum(dim=0)
-
-
-def centers(boxes: Tensor) -> Tensor:
-    """Converts boxes left, top, right, bottom to center x, center y, width, height [..., 4].
-
-    Example:
-        >>> centers(torch.tensor([1.0, 2.0, 5.0, 4.0]))
-        tensor([3., 3., 4., 2.])
-    """
-    low, high = boxes[..., :2], boxes[..., 2:]
-    return torch.cat([(low + high) / 2, high - low], dim=-1)
-
-
-def corners(boxes: Tensor) -> Tensor:
-    """Converts boxes center x, center y, width, height to left, top, right, bottom [..., 4].
-
-    Example:
-        >>> corners(torch.tensor([3.0, 3.0, 4.0, 2.0]))
-        tensor([1., 2., 5., 4.])
-    """
-    middle, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat([middle - half, middle + half], dim=-1)
-
-
-def paired_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Returns intersection over union of boxes left, top, right, bottom [..., 4], which broadcast.
-
-    A box with reversed sides has no area.
-
-    Example:
-        >>> paired_iou(torch.tensor([0.0, 0.0, 2.0, 1.0]), torch.tensor([1.0, 0.0, 3.0, 1.0]))
-        tensor(0.3333)
-    """
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    common = (high - low).clamp(min=0).prod(dim=-1)
-    areas = [(box[..., 2:] - box[..., :2]).clamp(min=0).prod(dim=-1) for box in (a, b)]
-    union = areas[0] + areas[1] - common
-    return torch.where(union > 0, common / union, torch.zeros_like(union))
-
-
-def confusion(predicted: Tensor, wanted: Tensor, classes: int) -> Tensor:
-    """Counts pixels [classes, classes] by true class (rows) and predicted class (columns).
-
-    Args:
-        predicted: classes of pixels, any shape.
-        wanted: true classes, same shape; 255 where unlabeled.
-        classes: number of classes, background included.
-
-    Example:
-        >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 255]), 2)
-        tensor([[1, 1],
-                [0, 0]])
-    """
-    said = wanted != VOID
-    pairs = wanted[said].long() * classes + predicted[said].long()
-    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
-
-
-def mean_iou(counts: Tensor) -> float:
-    """Returns the intersection over union, mean over the classes that occur.
-
-    Args:
-        counts: pixel counts, true classes in rows, predicted ones in columns [K, K]; a class
-            occurs if it is in either.
-
-    Example:
-        >>> mean_iou(torch.tensor([[2, 1, 0], [1, 0, 0], [0, 0, 0]]))
-        0.25
-    """
-    common = counts.diagonal().double()
-    union = counts.sum(dim=0) + counts.sum(dim=1) - counts.diagonal()
-    if not union.any():
-        raise InputError("counts are all 0; expected pixels of at least one class")
-    return float((common / union)[union > 0].mean())
+    boxes, wanted = _single_boxes(scenes, features), _single_boxes(test_scenes, test_features)
+    ridge = chosen_ridge(features, boxes, mean_squared_error, seed)
+    predicted = torch.tensor(ridge.predict(as_numpy(test_features)))
+    constant = boxes.mean(dim=0).expand_as(predicted)
+    x, y, width, height = r2_score(wanted, predicted, multioutput="raw_values").tolist()
+    overlap, of_constant = (_mean_overlap(of, wanted) for of in (predicted, constant))
+    return Localization((x, y, width, height), overlap, of_constant)
 
 
 class Detections(NamedTuple):
@@ -168,13 +78,15 @@ def average_precision(found: Detections, scenes: Scenes, least_iou: float = 0.5)
         >>> average_precision(Detections(zero, zero, box, torch.ones(1)), scenes)
         1.0
     """
+    from torchvision.ops import box_iou  # takes seconds
+
     kinds = torch.unique(scenes.labels).tolist()
     if not kinds:
         raise InputError("scenes hold no objects; expected at least one")
     precisions = []
     for kind in kinds:
         mine, true = found.labels == kind, scenes.labels == kind
-        iou = paired_iou(found.boxes[mine][:, None], scenes.boxes[true])
+        iou = box_iou(found.boxes[mine], scenes.boxes[true])
         iou = torch.where(found.owners[mine][:, None] == scenes.owners[true], iou, 0)
         best, target = iou.max(dim=1)
         order = found.scores[mine].sort(descending=True, stable=True).indices
@@ -200,8 +112,19 @@ def _area(right: Tensor, objects: int) -> float:
     return float(highest[right].sum() / objects)
 
 
+def _mean_overlap(a: Tensor, b: Tensor) -> float:
+    """Returns the mean intersection over union of pairs of boxes, by center and size [N, 4]."""
+    from torchvision.ops import box_convert, box_iou
+
+    a = torch.cat([a[:, :2], a[:, 2:].clamp(min=0)], dim=1)  # a predicted size may be negative
+    overlaps = box_iou(*(box_convert(of, "cxcywh", "xyxy") for of in (a, b)))
+    return float(overlaps.diagonal().contiguous().mean())
+
+
 def _single_boxes(scenes: Scenes, features: Tensor) -> Tensor:
     """Returns center and size of each scene's single object, as shares of the image [N, 4]."""
+    from torchvision.ops import box_convert
+
     if not (scenes.counts == 1).all():
         raise InputError(
             f"scenes hold {int(scenes.counts.min())} to {int(scenes.counts.max())} objects; "
@@ -212,5 +135,5 @@ def _single_boxes(scenes: Scenes, features: Tensor) -> Tensor:
             f"features are {tuple(features.shape)}; expected ({len(scenes)}, features)"
         )
     height, width = scenes.images.shape[2:]
-    boxes = scenes.boxes.to(features.device)
-    return centers(boxes) / boxes.new_tensor([width, height, width, height])
+    boxes: Tensor = box_convert(scenes.boxes, "xyxy", "cxcywh").cpu()
+    return (boxes / torch.tensor([width, height, width, height])).double()

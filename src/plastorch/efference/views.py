@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.efference.actions import ImageActions, check_image_actions, theta
+from plastorch.efference.actions import ImageActions, Views, check_image_actions, seen, theta
 from plastorch.efference.colors import blurred, grayed, jittered, solarized
 from plastorch.engine.errors import InputError, check_positive
 
@@ -17,7 +17,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class ImageViews:
+class ImageViews(Views):
     """Distribution of random views: crop, flip, color jitter, gray, blur, solarization, in order.
 
     Colors are jittered as in torchvision's ``ColorJitter``, but always in the order brightness,
@@ -40,8 +40,7 @@ class ImageViews:
 
     Example:
         >>> images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-        >>> actions = CIFAR.sample(4, torch.Generator().manual_seed(0))
-        >>> view = CIFAR.apply(images, actions)
+        >>> view, actions = CIFAR(images)
         >>> torch.equal(CIFAR.apply(images[2:], actions.take(torch.tensor([2, 3]))), view[2:])
         True
     """
@@ -71,13 +70,17 @@ class ImageViews:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
 
     def sample(
-        self, count: int, generator: torch.Generator, device: torch.device | str = "cpu"
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
     ) -> ImageActions:
         """Draws actions for square images.
 
         Args:
             count: number of views B.
-            generator: random generator on the CPU, so that a seed gives the same views everywhere.
+            generator: random generator on the CPU, so that a seed gives the same views everywhere;
+                torch's global one if None.
             device: device of the actions.
 
         Raises:
@@ -91,45 +94,45 @@ class ImageViews:
         brightness, contrast, saturation = 1 + 0.8 * strength * (2 * amount[:3] - 1)
         sigma = (0.1 + 1.9 * amount[4]) * self.size / 224
         return ImageActions(
-            top,
-            left,
-            height,
-            width,
-            chance[0] < self.flip,
-            brightness,
-            contrast,
-            saturation,
-            0.2 * strength * (2 * amount[3] - 1),
-            chance[2] < self.gray,
-            sigma * (chance[3] < self.blur),
-            chance[4] < self.solarize,
+            top=top,
+            left=left,
+            height=height,
+            width=width,
+            flip=chance[0] < self.flip,
+            brightness=brightness,
+            contrast=contrast,
+            saturation=saturation,
+            hue=0.2 * strength * (2 * amount[3] - 1),
+            gray=chance[2] < self.gray,
+            blur=sigma * (chance[3] < self.blur),
+            solarized=chance[4] < self.solarize,
         ).to(device)
 
-    def apply(self, images: Tensor, actions: ImageActions) -> Tensor:
+    def apply(self, sources: Tensor, actions: ImageActions) -> Tensor:
         """Makes the views that the actions describe, the same ones at every call.
 
         Pixels are interpolated linearly. Where a crop shrinks, an output pixel is the mean of the
         pixels it covers, weighted by a triangle two output pixels wide, to avoid aliasing.
 
         Args:
-            images: images, uint8 [B, 3, H, W].
+            sources: images, uint8 [B, 3, H, W].
             actions: actions of B views, on the device of the images.
 
         Returns:
             Views, float32 [B, 3, size, size], from 0 to 1.
 
         Raises:
-            InputError: the images have another shape or type, the number of actions differs, or a
-                crop has no area or leaves the image.
+            InputError: the images have another shape or type, the number of actions differs, or, on
+                the CPU, a crop has no area or leaves the image.
         """
-        _check_images(images)
-        _check_boxes(len(images), actions)
-        view = torch.empty(len(images), 3, self.size, self.size, device=images.device)
+        _check_images(sources)
+        _check_boxes(len(sources), actions)
+        view = torch.empty(len(sources), 3, self.size, self.size, device=sources.device)
         # On CPUs, use groups whose values fit the cache: a fifth faster than the whole batch.
         group = max(1, _CACHED // self.size**2) if view.device.type == "cpu" else len(view)
         for i in range(0, len(view), group):
             rows = slice(i, i + group)
-            view[rows] = self._views(images[rows], actions.take(rows))
+            view[rows] = self._views(sources[rows], actions.take(rows))
         return view
 
     def _views(self, images: Tensor, actions: ImageActions) -> Tensor:
@@ -139,7 +142,7 @@ class ImageViews:
         view = blurred(view, actions.blur)
         return solarized(view, actions.solarized)
 
-    def _boxes(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _boxes(self, count: int, generator: torch.Generator | None) -> tuple[Tensor, ...]:
         """Draws top, left, height, width: the first random box that fits, or a central one."""
         area, shape, x, y = torch.rand(4, count, _ATTEMPTS, generator=generator)
         area = self.scale[0] + (self.scale[1] - self.scale[0]) * area
@@ -210,6 +213,6 @@ def _check_boxes(count: int, actions: ImageActions) -> None:
         ("left", actions.left, actions.width),
     ):
         outside = ~((start >= -_ROUNDING) & (start + extent <= 1 + _ROUNDING))
-        if bool(outside.any()):
+        if seen(outside):
             low, high = float(start[outside][0]), float((start + extent)[outside][0])
             raise InputError(f"{name} of a crop is {low:g} and its end {high:g}; expected 0 to 1")

@@ -20,14 +20,14 @@ from plastorch.efference import (
     Weights,
     estimate_bins,
     small_resnet,
-    targets,
 )
-from plastorch.efference.probes import as_floats
+from plastorch.efference.probes import Exam, as_floats
+from plastorch.efference.streams import Stream
 from plastorch.efference.train import Pretraining, Sources
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
@@ -36,7 +36,7 @@ from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
 from plastorch.experiments.stec.config import SWEPT, Arm
 from plastorch.experiments.stec.measure import told
 from plastorch.experiments.stec.panels import panels
-from plastorch.experiments.stec.study import Exam, Study
+from plastorch.experiments.stec.study import Study
 from plastorch.experiments.stec.train import new_learner
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery
 from plastorch.report.load import load_run
@@ -78,12 +78,21 @@ def root(own_cache: Path, no_root: None) -> Path:
 
 
 def study(images: Tensor, labels: Tensor) -> Study:
-    bins = estimate_bins(CIFAR, "egocentric", generator(0), 2000)
+    bins = estimate_bins(CIFAR, "egocentric", stream(0), 2000)
     exam = Exam(images, labels, images, labels)
     encoder = partial(small_resnet, 2)
     sources = Sources(images, labels)
     exams = {"images": exam}
-    return Study(sources, exams, 10, CIFAR, as_floats, "egocentric", bins, False, encoder)
+    return Study(
+        sources=sources,
+        exams=exams,
+        classes=10,
+        views=CIFAR,
+        prepare=as_floats,
+        bins=bins,
+        bfloat16=False,
+        new_encoder=encoder,
+    )
 
 
 def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +107,7 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     config = replace(SMALL, methods=("simclr", "byol"), transfer=True)
     result = measure(config, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_train"] == 120
-    assert made == [(0, 6, 0)]  # once for all encoders of the seed
+    assert made == [(0, Stream.TRANSFER, 0)]  # once for all encoders of the seed
     assert result["data"]["digits"]["source"] == "inside the package"
     assert len(result["data"]["digits"]["sha256"]) == 64
     assert "5,000 + 1,000 of MNIST's" in result["data"]["notice"]
@@ -135,10 +144,10 @@ def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path)
     images = replace(stec_images.load(config, "cifar10", of), notice="")
     digits = stec_images.load_digits(config, of)
     assert digits is not None
-    begun = stec_images.started("stec-cifar10", config, of, images, digits)
-    assert told_of == [digits.notice] == [begun["data"]["notice"]]
-    begun = stec_images.started("stec-cifar10", config, of, images, None)
-    assert begun["data"]["notice"] == "" and "digits" not in begun["data"]
+    data = stec_images.described(images, digits, of)
+    assert told_of == [digits.notice] == [data["notice"]]
+    data = stec_images.described(images, None, of)
+    assert data["notice"] == "" and "digits" not in data
 
 
 def test_without_digits_there_is_no_transfer(
@@ -177,7 +186,7 @@ def test_a_frozen_encoder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     config, arm = replace(SMALL, epochs=1, batch_size=20), Arm("simclr", "stec", 1.0, 0)
     learner, controls = new_learner(config, arm, made, 0), []
     monkeypatch.setattr(stec_measure, "told", lambda method, *_: controls.append(method) or {})
-    stec_measure.controlled(config, arm, learner, made, 0)
+    stec_measure.controlled(config, arm, learner, made, seed=0)
     before = learner.method.encoder.state_dict()
     after = controls[0].encoder.encoder.state_dict()
     assert "trunk.bn1.running_mean" in after and before.keys() == after.keys()
@@ -290,9 +299,9 @@ def test_what_is_told_is_counted_of_test_images() -> None:
     found = told(method, made, (3,))
     wanted = []
     for number, count in enumerate((500, 100)):
-        random = generator(3, number)
+        random = stream(3, number)
         a, b = (CIFAR.sample(count, random) for _ in range(2))
-        wanted.append(targets(a, b, made.bins, "egocentric"))
+        wanted.append(made.bins.targets(a, b))
     for k, name in enumerate(FACTORS["egocentric"]):
         column = torch.cat(wanted)[:, k].tolist()
         assert found[f"found_{name}"] == pytest.approx(column.count(classes[k]) / 600)

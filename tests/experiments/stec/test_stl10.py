@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from plastorch.efference.linear_probe import LinearProbe, probe_layer
+from plastorch.efference.streams import Stream
 from plastorch.engine.checkpoint import load_tensors
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
@@ -71,7 +72,7 @@ def test_encoders_learn_without_labels_and_probes_with_them(tmp_path: Path) -> N
     (file,) = (tmp_path / "run" / "checkpoint").glob("*.safetensors")
     tensors = load_tensors(file)
     layers = [tensors[f"model.simclr-{role}-0-images.weight"] for role in ("baseline", "stec")]
-    start = probe_layer(32, 10, generator(0, 7, 0)).weight
+    start = probe_layer(32, 10, stream(0, Stream.PROBE_WEIGHTS, 0)).weight
     assert all(0 < (layer - start).abs().max() < 0.1 for layer in layers)  # alike at first
     assert not torch.equal(*layers)
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
@@ -90,7 +91,7 @@ def test_probes_see_in_the_precision_that_they_are_tested_in(
     step, seen = LinearProbe.step, set()
 
     def spied(self: LinearProbe) -> Any:
-        seen.add(self.training.bfloat16)
+        seen.add(self.bfloat16)
         return step(self)
 
     monkeypatch.setattr(LinearProbe, "step", spied)

@@ -5,7 +5,7 @@ doesn't say which sounds it learned from, nor how they were changed; views and s
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,20 +15,19 @@ import torch
 from torch import Tensor
 
 from plastorch.data.audio.logmel import LogMel
-from plastorch.data.audio.recordings import Part, SpeechSet, load_speech
+from plastorch.data.audio.recordings import PARTS, Part, SpeechSet, load_speech
 from plastorch.data.audio.wav import read_wav
 from plastorch.efference import AUDIO, AudioViews, Kind, Sources, estimate_bins
-from plastorch.engine.device import fast_matmul, generator
+from plastorch.efference.audio_views import QUIET
+from plastorch.efference.probes import Exam
+from plastorch.efference.streams import Stream
 from plastorch.engine.errors import InputError, check_names
-from plastorch.engine.run import result
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Size, Weight
 from plastorch.experiments.rank.speech_data import smoke
-from plastorch.experiments.stec import PAPER
-from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Crop, StecConfig, WarmUp
-from plastorch.experiments.stec.figures import Figures
-from plastorch.experiments.stec.study import Exam, Study
+from plastorch.experiments.stec.study import Study
 from plastorch.experiments.stec.train import run_study
 
 DATASETS = ("speech-commands", "fsdd")
@@ -36,8 +35,6 @@ RATE, SECONDS, BANDS = 8000, 1.0, 40
 """Sample rate, length in seconds, and number of mel bands of all recordings."""
 FRAMES = 100
 """Minimum number of frames of a clip."""
-QUIET = 0.1
-"""Minimum deviation by which a clip is divided."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +97,7 @@ def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
         sets = {name: smoke(speech, context.seed) for name, speech in sets.items()}
         config = replace(config, seeds=1, epochs=1, warm_up=0.5, batch_size=100)
         context.tell(f"smoke run on {sum(len(of.rows('train')) for of in sets.values())} words")
-    begun = _started(config, context, list(sets.values()))
-    context.run.write_result(begun)
-    with fast_matmul():
-        loop = run_study(config, audio_study(config, sets, context), context)
-    figures = Figures(context.run.records())
-    known = claims(figures, config.ordinary)
-    return context.finish(begun, loop, figures.summary(), known)
+    return run_study(config, audio_study(config, sets, context), context, _described(sets))
 
 
 def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Context) -> Study:
@@ -122,18 +113,17 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Co
         classes += len(speech.words)
     views = config.views()
     return Study(
-        Sources(
+        sources=Sources(
             torch.cat([exam.images for exam in exams.values()]),
             torch.cat([exam.labels for exam in exams.values()]),
         ),
-        exams,
-        classes,
-        views,
-        standardized,
-        config.copy,
-        estimate_bins(views, config.copy, generator(context.seed, 5)),
-        config.bfloat16,
-        partial(config.new_encoder, "cifar", 1, 4),
+        exams=exams,
+        classes=classes,
+        views=views,
+        prepare=standardized,
+        bins=estimate_bins(views, config.copy, stream(context.seed, Stream.BINS)),
+        bfloat16=config.bfloat16,
+        new_encoder=partial(config.new_encoder, "cifar", 1, 4),
     )
 
 
@@ -150,21 +140,15 @@ def read_clips(files: Sequence[Path]) -> Tensor:
         InputError: a file is damaged.
     """
     size = round(RATE * SECONDS)
-    clips = torch.stack([centered(read_wav(path, RATE).samples, size) for path in files])
+    clips = torch.stack([_centered(read_wav(path, RATE).samples, size) for path in files])
     return LogMel(RATE, BANDS)(clips).transpose(1, 2).contiguous()
 
 
-def centered(samples: Tensor, size: int) -> Tensor:
-    """Returns the middle of a recording [n], or all of it padded with silence, as [size].
-
-    Example:
-        >>> centered(torch.ones(3), 6), centered(torch.arange(5.0), 3)
-        (tensor([0., 1., 1., 1., 0., 0.]), tensor([1., 2., 3.]))
-    """
+def _centered(samples: Tensor, size: int) -> Tensor:
+    """Returns the middle of a recording [n], or all of it padded with silence, as [size]."""
     missing = size - len(samples)
-    if missing <= 0:
-        return samples[(-missing) // 2 :][:size]
-    return torch.nn.functional.pad(samples, (missing // 2, missing - missing // 2))
+    first = int(missing / 2)  # negative padding cuts off
+    return torch.nn.functional.pad(samples, (first, missing - first))
 
 
 def standardized(clips: Tensor) -> Tensor:
@@ -177,21 +161,16 @@ def standardized(clips: Tensor) -> Tensor:
     return ((clips - mean) / deviation.clamp(min=QUIET))[:, None]
 
 
-def _started(
-    config: StecAudioConfig, context: Context, sets: Sequence[SpeechSet]
-) -> dict[str, Any]:
-    """Returns the result before anything is measured."""
-    digest = hashlib.sha256("".join(speech.sha256() for speech in sets).encode())
-    count = {
-        part: sum(part == of for speech in sets for of in speech.parts)
-        for part in ("train", "validation", "test")
+def _described(sets: Mapping[str, SpeechSet]) -> dict[str, Any]:
+    """Returns a description of the data."""
+    digest = hashlib.sha256("".join(speech.sha256() for speech in sets.values()).encode())
+    counts = {
+        f"n_{part}": sum(speech.parts.count(part) for speech in sets.values()) for part in PARTS
     }
-    data = {
-        "name": " and ".join(speech.name for speech in sets),
-        **{f"n_{part}": number for part, number in count.items()},
-        "source": "; ".join(speech.source for speech in sets),
+    return {
+        "name": " and ".join(speech.name for speech in sets.values()),
+        **counts,
+        "source": "; ".join(speech.source for speech in sets.values()),
         "sha256": digest.hexdigest(),
-        "classes": [word for speech in sets for word in speech.words],
+        "classes": [word for speech in sets.values() for word in speech.words],
     }
-    settings = config.plain() | {"seed": context.seed, "quick": context.quick}
-    return result("stec-audio", PAPER, settings, data, context.device)

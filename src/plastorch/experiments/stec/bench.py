@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,64 +10,61 @@ from torch import Tensor
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data.audio.logmel import FLOOR
 from plastorch.efference import AUDIO, CIFAR, STL10, AudioViews, ImageActions, ImageViews
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.experiments.stec.bench_head import head_overhead
 
-
-class Pictures(NamedTuple):
-    """Sizes of a row about views of images."""
-
-    name: str
-    views: ImageViews
-    batch: int
-    rounds: int
-
-
-class Sounds(NamedTuple):
-    """Sizes of a row about views of sounds."""
-
-    name: str
-    views: AudioViews
-    batch: int
-    bands: int
-    frames: int
-    rounds: int
-
-
-SIZES = (
-    Pictures("views-images", CIFAR, 256, 8),
-    Pictures("views-stl10", STL10, 64, 8),
-    Sounds("views-audio", AUDIO, 256, 64, 101, 8),
-)
+ROUNDS = 8
+"""Number of timed calls per side."""
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the samples, and the rows of the group as they are measured."""
     data: dict[str, object] = {"name": "random images and log-mel energies, as large as the views"}
-    return data, _all_rows()
+    return data, _measured()
 
 
-def _all_rows() -> Iterator[Row]:
-    yield from measure(SIZES)
+def _measured() -> Iterator[Row]:
+    yield image_views("views-images", CIFAR, 256)
+    yield image_views("views-stl10", STL10, 64)
+    yield sound_views("views-audio", AUDIO, (256, 64, 101))
     yield head_overhead()
 
 
-def measure(sizes: tuple[Pictures | Sounds, ...]) -> Iterator[Row]:
-    """Measures row by row: drawing parameters and making one view of each sample of a batch.
+def image_views(name: str, views: ImageViews, batch: int, rounds: int = ROUNDS) -> Row:
+    """Measures drawing actions and making one view of each image of a batch."""
+    images, random = random_images(batch, views.size), stream(2)
+    one = torchvision_views(views)
+    words = f"torchvision.transforms.v2, one by one; batch {batch}, {views.size} pixels"
+    seconds = interleaved(
+        lambda: views(images, random),
+        lambda: torch.stack([one(image) for image in images]),
+        rounds,
+    )
+    return row(name, seconds[0], words, seconds[1], equal=colors_agree(images[:32], views))
 
-    Args:
-        sizes: sizes of the rows.
 
-    Yields:
-        One row at a time.
-    """
-    for size in sizes:
-        yield _pictures(size) if isinstance(size, Pictures) else _sounds(size)
+def sound_views(
+    name: str, views: AudioViews, shape: tuple[int, int, int], rounds: int = ROUNDS
+) -> Row:
+    """Measures drawing actions and making one view of each clip of a batch [B, bands, frames]."""
+    random = stream(2)
+    clips = 2 * torch.randn(shape, generator=random) - 4
+    actions = views.sample(len(clips), random)
+    single = [
+        views.apply(clip[None], actions.take(slice(i, i + 1))) for i, clip in enumerate(clips)
+    ]
+    equal = torch.allclose(views.apply(clips, actions), torch.cat(single), atol=1e-5)
+    batch, bands, frames = shape
+    words = f"a loop in plain torch; batch {batch}, {bands} bands, {frames} frames"
+    seconds = interleaved(
+        lambda: views(clips, random), lambda: clip_by_clip(clips, views, random), rounds
+    )
+    return row(name, seconds[0], words, seconds[1], equal=equal)
 
 
 def random_images(count: int, size: int) -> Tensor:
     """Generates smooth images with some noise, uint8 [B, 3, size, size]."""
-    random = generator(0)
+    random = stream(0)
     coarse = torch.rand(count, 3, 4, 4, generator=random)
     fine = torch.rand(count, 3, size, size, generator=random)
     images = 0.8 * F.interpolate(coarse, (size, size), mode="bilinear") + 0.2 * fine
@@ -98,7 +94,7 @@ def torchvision_views(views: ImageViews) -> Callable[[Tensor], Tensor]:
 
 def colors_agree(images: Tensor, views: ImageViews) -> bool:
     """Whether all but the crop gives torchvision's pixels, image by image, to 1e-4."""
-    actions = views.sample(len(images), generator(1))
+    actions = views.sample(len(images), stream(1))
     whole, none = torch.ones(len(images)), torch.zeros(len(images))
     actions = actions._replace(top=none, left=none, height=whole, width=whole)
     theirs = [_by_torchvision(image, actions, i) for i, image in enumerate(images)]
@@ -108,51 +104,6 @@ def colors_agree(images: Tensor, views: ImageViews) -> bool:
 def clip_by_clip(clips: Tensor, views: AudioViews, random: torch.Generator) -> Tensor:
     """Returns views of sounds from the same distribution by a plain loop [B, 1, bands, frames]."""
     return torch.stack([_one_sound(clip, views, random) for clip in clips])
-
-
-def _pictures(size: Pictures) -> Row:
-    images, random = random_images(size.batch, size.views.size), generator(2)
-    one = torchvision_views(size.views)
-
-    def ours() -> None:
-        size.views.apply(images, size.views.sample(size.batch, random))
-
-    def peer() -> None:
-        torch.stack([one(image) for image in images])
-
-    words = f"torchvision.transforms.v2, one by one; batch {size.batch}, {size.views.size} pixels"
-    return _timed(size.name, ours, peer, words, size.rounds, colors_agree(images[:32], size.views))
-
-
-def _sounds(size: Sounds) -> Row:
-    random = generator(2)
-    clips = 2 * torch.randn(size.batch, size.bands, size.frames, generator=random) - 4
-    actions = size.views.sample(size.batch, random)
-    single = [
-        size.views.apply(clips[i : i + 1], actions.take(slice(i, i + 1))) for i in range(len(clips))
-    ]
-    equal = torch.allclose(size.views.apply(clips, actions), torch.cat(single), atol=1e-5)
-
-    def ours() -> None:
-        size.views.apply(clips, size.views.sample(size.batch, random))
-
-    def peer() -> None:
-        clip_by_clip(clips, size.views, random)
-
-    words = f"a loop in plain torch; batch {size.batch}, {size.bands} bands, {size.frames} frames"
-    return _timed(size.name, ours, peer, words, size.rounds, equal)
-
-
-def _timed(
-    name: str,
-    ours: Callable[[], None],
-    peer: Callable[[], None],
-    words: str,
-    rounds: int,
-    equal: bool,
-) -> Row:
-    seconds = interleaved(ours, peer, rounds)
-    return row(name, seconds[0], words, seconds[1], equal=equal)
 
 
 def _by_torchvision(image: Tensor, actions: ImageActions, i: int) -> Tensor:

@@ -5,14 +5,19 @@ from collections.abc import Callable
 import torch
 
 from plastorch.bench.timing import Row, interleaved, row
-from plastorch.efference import CIFAR, Bins, ImageActions, estimate_bins, targets
-from plastorch.efference.encoders import small_resnet
-from plastorch.efference.learner import Learner
-from plastorch.efference.method import Weights
-from plastorch.efference.methods import SimCLR
-from plastorch.efference.optim import Training
-from plastorch.efference.train import Pretraining, Sources
-from plastorch.engine.device import generator
+from plastorch.efference import (
+    CIFAR,
+    Bins,
+    Learner,
+    Pretraining,
+    SimCLR,
+    Sources,
+    Training,
+    Weights,
+    estimate_bins,
+    small_resnet,
+)
+from plastorch.engine.streams import stream
 
 BATCH = 256
 
@@ -36,8 +41,10 @@ def head_overhead(
         >>> head_overhead(batch=8, width=2, rounds=1)["name"]
         'head'
     """
-    bins = estimate_bins(CIFAR, "egocentric", generator(0))
-    whole, bare = (_step(bins, weight, batch, width, bfloat16) for weight in (1.0, 0.0))
+    bins = estimate_bins(CIFAR, "egocentric", stream(0))
+    whole, bare = (
+        _step(bins, weight, batch, width=width, bfloat16=bfloat16) for weight in (1.0, 0.0)
+    )
     seconds = interleaved(whole, bare, rounds)
     words = f"the same step without the inverse model; {batch} images, two views each"
     overhead = round(seconds[0] / seconds[1] - 1, 4)
@@ -45,19 +52,15 @@ def head_overhead(
 
 
 def _step(
-    bins: Bins, weight: float, batch: int, width: int, bfloat16: bool
+    bins: Bins, weight: float, batch: int, *, width: int, bfloat16: bool
 ) -> Callable[[], object]:
     """Returns an update of a method whose inverse model has this weight."""
-
-    def classes(a: ImageActions, b: ImageActions) -> torch.Tensor:
-        return targets(a, b, bins, "egocentric")
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = small_resnet(width)
         method = SimCLR(encoder, encoder.features, bins.sizes, Weights(2.0, weight))
         learner = Learner(method, encoder.features, classes=10)
-    images = torch.randint(0, 256, (batch, 3, 32, 32), dtype=torch.uint8, generator=generator(1))
+    images = torch.randint(0, 256, (batch, 3, 32, 32), dtype=torch.uint8, generator=stream(1))
     sources = Sources(images, torch.arange(batch) % 10)
     training = Training(10**6, batch, every=1, learning_rate=0.01, bfloat16=bfloat16)
-    return Pretraining("head", learner, sources, CIFAR, training, classes).step
+    return Pretraining("head", learner, sources, CIFAR, training, copies=bins).step

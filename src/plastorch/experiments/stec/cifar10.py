@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from plastorch.efference import CIFAR, ImageViews
-from plastorch.engine.device import fast_matmul
 from plastorch.experiments.context import Context
-from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Crop, Jitter, StecConfig
-from plastorch.experiments.stec.figures import Figures
-from plastorch.experiments.stec.images import image_study, load, load_digits, started
+from plastorch.experiments.stec.images import described, image_study, load, load_digits
 from plastorch.experiments.stec.train import run_study
 
 QUICK = (400, 100)
@@ -80,11 +77,7 @@ def measure(config: StecCifar10Config, context: Context) -> dict[str, Any]:
         images = images.few(*QUICK, context.seed)
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 100}
         config = replace(config, seeds=1, preset="none", **few)
-    begun = started("stec-cifar10", config, context, images, digits)
-    context.run.write_result(begun)
-    study = image_study(config, images, digits, config.views(), "cifar", context, SIDE)
-    with fast_matmul():
-        loop = run_study(config, study, context)
-    figures = Figures(context.run.records())
-    ordinary = config.ordinary and not begun["data"]["notice"]
-    return context.finish(begun, loop, figures.summary(), claims(figures, ordinary))
+    study = image_study(
+        config, images, config.views(), context, stem="cifar", digits=digits, side=SIDE
+    )
+    return run_study(config, study, context, described(images, digits, context))

@@ -1,15 +1,13 @@
 """Claims about efference copies, and whether the seeds of a run support them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from statistics import fmean
-from typing import Literal
 
 from plastorch.engine.run import Claim
+from plastorch.experiments.claims import Origin, above, asserted, below
 from plastorch.experiments.stec.config import LEAST_SEEDS, METHODS, SWEPT
 from plastorch.experiments.stec.figures import Figures, Interval, paired
 
-Origin = Literal["paper", "ours"]
 LOGISTIC = "by a logistic regression on features of images as they are"
 """Probe trained to convergence; after few epochs, the one beside a method has not converged."""
 TRANSFER = {
@@ -43,12 +41,12 @@ def claims(figures: Figures, ordinary: bool) -> list[Claim]:
             found += _transfer_claims(figures, method, title)
         if f"{method}-shuffled" in figures.arms:
             found += _shuffled_claims(figures, method, title)
-    return found if ordinary else [replace(claim, holds=None) for claim in found]
+    return asserted(found, ordinary)
 
 
-def _bound(id_: str, statement: str, low: float, origin: Origin = "ours") -> Claim:
+def _bound(name: str, statement: str, low: float, origin: Origin = "ours") -> Claim:
     """Returns a claim that a lower bound is above 0."""
-    return Claim(id_, f"{statement}; {BOUND}", 0.0, low, low > 0, origin)
+    return above(name, f"{statement}; {BOUND}", low, 0.0, origin=origin)
 
 
 def _gain_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]:
@@ -83,7 +81,7 @@ def _action_claims(figures: Figures, method: str, title: str) -> Iterator[Claim]
             f"{title}: the inverse model tells factors of actions well above their most frequent "
             f"classes, mean margin; {BOUND}"
         )
-        yield Claim(f"{method}-inverse", statement, WELL_ABOVE, margin, margin > WELL_ABOVE, "ours")
+        yield above(f"{method}-inverse", statement, margin, WELL_ABOVE)
         least = min(paired(of, most[name]).low for name, of in found.items())
         statement = f"{title}: and each single factor more often than its most frequent class"
         yield _bound(f"{method}-inverse-least", f"{statement}, the least of them", least)
@@ -111,7 +109,7 @@ def _shuffled_claims(figures: Figures, method: str, title: str) -> Iterator[Clai
             f"{title}: efference copies of other pairs gain less than {NO_GAIN} of test accuracy"
             f"{words}; {BOUND.replace('lower', 'upper')}"
         )
-        yield Claim(f"{method}-shuffled-{ending}", statement, NO_GAIN, high, high < NO_GAIN, "ours")
+        yield below(f"{method}-shuffled-{ending}", statement, high, NO_GAIN)
         statement = f"{title}: more test accuracy{words} with efference copies than with those of"
         lead = paired(stec, shuffled).low
         yield _bound(f"{method}-own-{ending}", f"{statement} other pairs", lead)
@@ -125,8 +123,10 @@ def _sweep_claims(figures: Figures) -> Iterator[Claim]:
     inside = min(paired(middle, end).low for end in (none, largest))
     statement = f"a weight of {MIDDLE} of the inverse model beats both none and the largest tried"
     hurts = "far too large a weight hurts: more accuracy without than with the largest tried"
-    for claim in (
-        _bound("sweep-inside", f"{statement}, the lesser lead", inside),
-        _bound("sweep-large-accuracy", hurts, paired(none, largest).low),
-    ):
-        yield claim if len(none) >= LEAST_SEEDS else replace(claim, holds=None)
+    yield from asserted(
+        [
+            _bound("sweep-inside", f"{statement}, the lesser lead", inside),
+            _bound("sweep-large-accuracy", hurts, paired(none, largest).low),
+        ],
+        len(none) >= LEAST_SEEDS,
+    )

@@ -4,14 +4,14 @@ Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
 from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
 from plastorch.efference.optim import Optimizer
 from plastorch.engine.device import check_memory
-from plastorch.engine.errors import InputError, check_names
+from plastorch.engine.errors import InputError, check_names, check_one_of
 from plastorch.experiments.preset_defaults import (
     Count,
     Positive,
@@ -141,8 +141,7 @@ class StecConfig(Settings):
         object.__setattr__(
             self, "shuffled", tuple(name for name in self.shuffled if name in self.methods)
         )
-        if self.copy not in self.copies():
-            raise InputError(f"copy is {self.copy!r}; expected one of {', '.join(self.copies())}")
+        check_one_of(self.copies(), copy=self.copy)
         if self.encoder != "small":
             if self.width not in (type(self).width, RESNET_WIDTH):
                 raise InputError(
@@ -218,13 +217,14 @@ class StecConfig(Settings):
     def method(self, arm: Arm, encoder: Encoder, sizes: Sequence[int]) -> Method:
         """Returns an arm's method; ``sizes`` counts classes of its inverse model's factors."""
         weights = Weights(self.discrimination, arm.weight, factors=self.factor_weights)
-        features, hidden, out = encoder.features, self.hidden, self.projected
+        given = (encoder, encoder.features, sizes, weights)
+        more: dict[str, Any] = {"hidden": self.hidden}
         if arm.method == "byol":
-            return BYOL(encoder, features, sizes, weights, hidden, tau=self.tau)
+            return BYOL(*given, **more, tau=self.tau)
+        more |= {"out": self.projected, "temperature": self.temperature}
         if arm.method == "relic":
-            heat = self.temperature
-            return ReLIC(encoder, features, sizes, weights, hidden, out, heat, tau=self.tau)
-        return SimCLR(encoder, features, sizes, weights, hidden, out, self.temperature)
+            return ReLIC(*given, **more, tau=self.tau)
+        return SimCLR(*given, **more)
 
     @property
     def ordinary(self) -> bool:
@@ -239,11 +239,6 @@ class StecConfig(Settings):
         return self == replace(
             default, sweep=self.sweep, seeds=seeds, methods=self.methods, shuffled=self.shuffled
         )
-
-    def plain(self) -> dict[str, Any]:
-        """Returns all settings as they are in JSON."""
-        values = asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     def _check_factor_weights(self) -> None:
         weights = self.factor_weights

@@ -1,4 +1,4 @@
-"""Shared parts of image experiments with efference copies: data, studies, the start of a result."""
+"""Shared parts of image experiments with efference copies: data and studies."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -10,14 +10,13 @@ from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.load import load_images
 from plastorch.efference import ImageViews, Sources, estimate_bins
 from plastorch.efference.encoders import Stem
-from plastorch.efference.probes import as_floats
-from plastorch.engine.device import generator
+from plastorch.efference.probes import Exam, as_floats
+from plastorch.efference.streams import Stream, TransferStream
 from plastorch.engine.errors import InputError
-from plastorch.engine.run import result
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.stec import PAPER
 from plastorch.experiments.stec.config import StecConfig
-from plastorch.experiments.stec.study import Exam, Study, Test
+from plastorch.experiments.stec.study import Study, Test
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, tried
 
 HELD_OUT = 0.1
@@ -55,10 +54,11 @@ def load_digits(config: StecConfig, context: Context) -> ImageSet | None:
 def image_study(
     config: StecConfig,
     images: ImageSet,
-    digits: ImageSet | None,
     views: ImageViews,
-    stem: Stem,
     context: Context,
+    *,
+    stem: Stem,
+    digits: ImageSet | None,
     side: int,
     stride: int = 2,
 ) -> Study:
@@ -67,10 +67,10 @@ def image_study(
     Args:
         config: settings of efference copies and encoder.
         images: training and test images.
-        digits: digits in the scenes of transfer; None without transfer.
         views: augmentation of the images.
-        stem: stem of a ResNet.
         context: context of the run.
+        stem: stem of a ResNet.
+        digits: digits in the scenes of transfer; None without transfer.
         side: side of the scenes of transfer, pixels.
         stride: stride of the small encoder's first convolution.
     """
@@ -83,46 +83,31 @@ def image_study(
         none = torch.full((len(more),), -1, device=device)
         sources = Sources(torch.cat([sources.images, more]), torch.cat([sources.labels, none]))
     return Study(
-        sources,
-        {"images": exam},
-        len(images.classes),
-        views,
-        as_floats,
-        config.copy,
-        estimate_bins(views, config.copy, generator(context.seed, 5)),
-        config.bfloat16,
-        partial(config.new_encoder, stem, 3, stride),
-        None if digits is None else _tests(images, digits, context, side),
+        sources=sources,
+        exams={"images": exam},
+        classes=len(images.classes),
+        views=views,
+        prepare=as_floats,
+        bins=estimate_bins(views, config.copy, stream(context.seed, Stream.BINS)),
+        bfloat16=config.bfloat16,
+        new_encoder=partial(config.new_encoder, stem, 3, stride),
+        transfer=None if digits is None else _tests(images, digits, context, side),
     )
 
 
-def started(
-    experiment: str,
-    config: StecConfig,
-    context: Context,
-    images: ImageSet,
-    digits: ImageSet | None,
-) -> dict[str, Any]:
-    """Returns the result before anything is measured, with notes on the data."""
-    used = [images] if digits is None else [images, digits]
-    notices = [of.notice for of in used if of.notice]
+def described(images: ImageSet, digits: ImageSet | None, context: Context) -> dict[str, Any]:
+    """Returns a description of the data; the user is told what is not as usual."""
+    notices = [of.notice for of in (images, digits) if of is not None and of.notice]
     for notice in notices:
         context.tell(notice)
     unlabeled = images.unlabeled_images
-    data: dict[str, Any] = {
-        "name": images.name,
-        "n_train": len(images.train_labels),
+    data = images.description() | {
         "n_unlabelled": 0 if unlabeled is None else len(unlabeled),
-        "n_test": len(images.test_labels),
-        "source": images.source,
-        "sha256": images.sha256,
-        "classes": list(images.classes),
         "notice": " ".join(notices),
     }
     if digits is not None:
         data["digits"] = {"source": digits.source, "sha256": digits.sha256}
-    settings = config.plain() | {"seed": context.seed, "quick": context.quick}
-    return result(experiment, PAPER, settings, data, context.device)
+    return data
 
 
 def _tests(
@@ -130,13 +115,14 @@ def _tests(
 ) -> Callable[[int], Test]:
     """Returns tests of the encoders of a seed, all on the same scenes."""
     amounts = FEW if context.quick else Amounts()
+    path = (context.seed, Stream.TRANSFER)
 
     @lru_cache(maxsize=1)  # encoders are tried seed by seed
     def scenery(seed: int) -> Scenery:
-        return make_scenery(images, digits, side, amounts, (context.seed, 6, seed))
+        return make_scenery(images, digits, side, amounts, (*path, seed))
 
     def of_seed(seed: int) -> Test:
-        path = (context.seed, 6, seed, 2)
-        return lambda encoder: tried(encoder, scenery(seed), amounts, path)
+        heads = (*path, seed, TransferStream.HEADS)
+        return lambda encoder: tried(encoder, scenery(seed), amounts, heads)
 
     return of_seed

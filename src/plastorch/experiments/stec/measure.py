@@ -19,10 +19,13 @@ from plastorch.efference import (
     ridge_accuracy,
 )
 from plastorch.efference.encoders import Encoder
-from plastorch.engine.device import generator
+from plastorch.efference.probes import share_right
+from plastorch.efference.streams import Stream
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.experiments.stec.config import Arm, StecConfig
 from plastorch.experiments.stec.study import Study
+from plastorch.learning.phases import run_phase
 
 NEIGHBORS = 20
 CONTROL = 9
@@ -55,6 +58,7 @@ def measured(
     arm: Arm,
     learner: Learner,
     study: Study,
+    *,
     layers: Mapping[str, nn.Linear],
     seed: int,
 ) -> list[Record]:
@@ -70,7 +74,7 @@ def measured(
     encoder, prepare = learner.method.encoder, study.prepare
     common: Record = {"arm": arm.kind, "weight": arm.weight, "seed": arm.seed}
     if learner.method.inverse is not None:
-        common |= told(learner.method, study, (seed, 2, arm.seed))
+        common |= told(learner.method, study, (seed, Stream.TEST_VIEWS, arm.seed))
     records = []
     for name, exam in study.exams.items():
         with study.autocast():
@@ -79,7 +83,7 @@ def measured(
         given = known, exam.labels, new, exam.test_labels
         record: Record = {
             "exam": name,
-            "accuracy": linear_accuracy(layers[name], new, exam.test_labels),
+            "accuracy": share_right(layers[name](new), exam.test_labels),
             "knn_accuracy": knn_accuracy(*given, k=min(NEIGHBORS, len(known))),
             "ridge_accuracy": ridge_accuracy(*given),
             "logistic_accuracy": logistic_accuracy(*given),
@@ -88,27 +92,14 @@ def measured(
     return records
 
 
-@torch.no_grad()
-def linear_accuracy(layer: nn.Linear, features: Tensor, labels: Tensor) -> float:
-    """Returns the share of features [N, D] whose class a linear layer predicts.
-
-    Example:
-        >>> layer = nn.Linear(2, 2)
-        >>> _ = nn.init.eye_(layer.weight), nn.init.zeros_(layer.bias)
-        >>> linear_accuracy(layer, torch.eye(2), torch.tensor([0, 0]))
-        0.5
-    """
-    return float((layer(features).argmax(dim=1) == labels).double().mean())
-
-
 def controlled(
-    config: StecConfig, arm: Arm, learner: Learner, study: Study, seed: int
+    config: StecConfig, arm: Arm, learner: Learner, study: Study, *, seed: int
 ) -> list[Record]:
     """Measures a new inverse model after some epochs on the frozen encoder of an arm."""
     encoder = learner.method.encoder
     assert isinstance(encoder, Encoder)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, 3, arm.seed).initial_seed())
+        torch.manual_seed(stream(seed, Stream.CONTROL_WEIGHTS, arm.seed).initial_seed())
         weights = Weights(0, 1, factors=config.factor_weights)
         method = SimCLR(Frozen(encoder), encoder.features, study.sizes, weights)
         probed = Learner(method, encoder.features, study.classes).to(study.sources.images.device)
@@ -118,13 +109,11 @@ def controlled(
         study.sources,
         study.views,
         config.training(len(study.sources.labels), max(1, config.epochs // CONTROL)),
-        study.targets,
-        study.factors,
-        (seed, 4, arm.seed),
+        copies=study.bins,
+        path=(seed, Stream.CONTROL_TRAINING, arm.seed),
     )
-    while phase.position < phase.total:
-        phase.step()
-    found = told(method, study, (seed, 2, arm.seed))
+    run_phase(phase)
+    found = told(method, study, (seed, Stream.TEST_VIEWS, arm.seed))
     return [{"arm": arm.kind, "seed": arm.seed, **found}]
 
 
@@ -134,7 +123,7 @@ def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
     Args:
         method: method with an inverse model.
         study: study whose test images are seen.
-        path: path of numbers that seeds the views.
+        path: random seed of the views, and their place among others of that seed.
 
     Returns:
         Shares by factor: ``found_F``, and ``majority_F`` of the most frequent class; of factors
@@ -146,9 +135,9 @@ def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
     training = method.training
     method.eval()
     for number, images in enumerate(torch.split(study.tested, 500)):
-        random = generator(*path, number)
+        random = stream(*path, number)
         a, b = (study.views.sample(len(images), random, images.device) for _ in range(2))
-        wanted = study.targets(a, b).cpu()
+        wanted = study.bins.targets(a, b).cpu()
         with torch.no_grad(), study.autocast():
             features = [method.encoder(study.views.apply(images, of)) for of in (a, b)]
             found = method.inverse(*features)
@@ -161,7 +150,7 @@ def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
     method.train(training)
     record: Record = {}
     learned = method.weights.factors or (1.0,) * len(pairs)
-    for k, name in enumerate(study.factors):
+    for k, name in enumerate(study.bins.factors):
         if pairs[k] and learned[k]:
             record[f"found_{name}"] = float(hits[k] / pairs[k])
             record[f"majority_{name}"] = float(counts[k].max() / pairs[k])

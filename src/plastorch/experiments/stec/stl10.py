@@ -7,20 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from torch import Tensor, nn
-
 from plastorch.efference import IMAGENET, STL10, ImageViews
-from plastorch.efference.encoders import Encoder, Stem
-from plastorch.efference.linear_probe import LinearProbe, ProbeTraining
-from plastorch.engine.device import fast_matmul
+from plastorch.efference.linear_probe import Augment
 from plastorch.engine.errors import InputError
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Repeats, Size
-from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Crop, Jitter, StecConfig, WarmUp
-from plastorch.experiments.stec.figures import Figures
-from plastorch.experiments.stec.images import image_study, load, load_digits, started
-from plastorch.experiments.stec.study import Exam, Prober
+from plastorch.experiments.stec.images import described, image_study, load, load_digits
 from plastorch.experiments.stec.train import run_study
 
 QUICK = (60, 40)
@@ -110,30 +103,21 @@ def measure(config: StecStl10Config, context: Context) -> dict[str, Any]:
         few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 30, "probe_epochs": 2}
         few |= {"encoder": "small", "width": 8, "optimizer": "sgd", "preset": "none"}
         config = replace(config, seeds=1, **few)
-    begun = started("stec-stl10", config, context, images, digits)
-    context.run.write_result(begun)
-    stem: Stem = "imagenet" if config.size > STL10.size else "stl10"
     study = image_study(
-        config, images, digits, config.views(), stem, context, config.size, stride=4
+        config,
+        images,
+        config.views(),
+        context,
+        stem="imagenet" if config.size > STL10.size else "stl10",
+        digits=digits,
+        side=config.size,
+        stride=4,
     )
-    with fast_matmul():
-        loop = run_study(config, study._replace(prober=_prober(config)), context)
-    figures = Figures(context.run.records())
-    ordinary = config.ordinary and not begun["data"]["notice"]
-    return context.finish(begun, loop, figures.summary(), claims(figures, ordinary))
+    study = study._replace(augment=_augment(config), probe_epochs=config.probe_epochs)
+    return run_study(config, study, context, described(images, digits, context))
 
 
-def _prober(config: StecStl10Config) -> Prober:
-    """Returns a function that trains a linear layer on views that are only cropped and flipped."""
+def _augment(config: StecStl10Config) -> Augment:
+    """Returns a function that makes views that are only cropped and flipped."""
     plain = replace(config.views(), jitter_probability=0.0, gray=0.0, blur=0.0, solarize=0.0)
-
-    def augment(images: Tensor, random: Any) -> Tensor:
-        return plain.apply(images, plain.sample(len(images), random, images.device))
-
-    def prober(
-        encoder: Encoder, layer: nn.Linear, exam: Exam, path: tuple[int, ...]
-    ) -> LinearProbe:
-        training = ProbeTraining(config.probe_epochs, bfloat16=config.bfloat16)
-        return LinearProbe(encoder, layer, *exam, augment, training=training, path=path)
-
-    return prober
+    return lambda images, random: plain(images, random)[0]

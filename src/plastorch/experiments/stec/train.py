@@ -2,6 +2,7 @@
 
 from functools import partial
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,26 +10,24 @@ from torch import nn
 from plastorch.efference import Learner, Pretraining, extract
 from plastorch.efference.encoders import Encoder
 from plastorch.efference.linear_probe import LinearProbe, probe_layer
-from plastorch.engine.device import generator
+from plastorch.efference.probes import share_right
+from plastorch.efference.streams import Stream
+from plastorch.engine.device import fast_matmul
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Arm, StecConfig
-from plastorch.experiments.stec.measure import controlled, linear_accuracy, measured
+from plastorch.experiments.stec.figures import Figures
+from plastorch.experiments.stec.measure import controlled, measured
 from plastorch.experiments.stec.study import Study
 
 
-def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learner:
-    """Returns an arm's learner; parts that arms of a seed share start with the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, 0, arm.seed).initial_seed())
-        encoder = study.new_encoder()
-        method = config.method(arm, encoder, study.sizes)
-        return Learner(method, encoder.features, study.classes)
-
-
-def run_study(config: StecConfig, study: Study, context: Context) -> Loop:
-    """Trains all arms, seed by seed, and logs measurements of their encoders.
+def run_study(
+    config: StecConfig, study: Study, context: Context, data: dict[str, Any]
+) -> dict[str, Any]:
+    """Trains all arms, seed by seed, measures their encoders, and judges the claims.
 
     Phases "stec-measure", "stec-control" and "stec-transfer" log a record per arm, the first one
     one per exam too.
@@ -37,15 +36,39 @@ def run_study(config: StecConfig, study: Study, context: Context) -> Loop:
         config: settings of the arms and their training.
         study: data to learn from.
         context: context that keeps the run.
+        data: description of the data; with a notice, they are not those of the paper.
+
+    Returns:
+        The contents of ``result.json``.
     """
+    started = context.start(config, data)
+    with fast_matmul():
+        loop = _trained(config, study, context)
+    figures = Figures(context.run.records())
+    known = claims(figures, config.ordinary and not data.get("notice"))
+    return context.finish(started, loop, figures.summary(), known)
+
+
+def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learner:
+    """Returns an arm's learner; parts that arms of a seed share start with the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, Stream.WEIGHTS, arm.seed).initial_seed())
+        encoder = study.new_encoder()
+        method = config.method(arm, encoder, study.sizes)
+        return Learner(method, encoder.features, study.classes)
+
+
+def _trained(config: StecConfig, study: Study, context: Context) -> Loop:
     seed, arms = context.seed, config.arms()
     learners = {arm.name: new_learner(config, arm, study, seed) for arm in arms}
     layers = {
         f"{arm.name}-{name}": probe_layer(
-            learners[arm.name].probe.in_features, study.classes, generator(seed, 7, arm.seed)
+            learners[arm.name].probe.in_features,
+            study.classes,
+            stream(seed, Stream.PROBE_WEIGHTS, arm.seed),
         )
         for arm in arms
-        for name in (study.exams if study.prober else ())
+        for name in (study.exams if study.augment else ())
     }
     nets = nn.ModuleDict({**learners, **layers}).to(context.device)
     loop = Loop(context.run, nets)
@@ -54,13 +77,13 @@ def run_study(config: StecConfig, study: Study, context: Context) -> Loop:
         learner = learners[arm.name]
         loop.run(_pretraining(config, arm, learner, study, seed))
         mine = {name: layers.get(f"{arm.name}-{name}", learner.probe) for name in study.exams}
-        for name, layer in mine.items():
-            if study.prober is not None:
-                loop.run(_probing(arm, learner, study, name, layer, seed))
-        measures.append(partial(measured, arm, learner, study, mine, seed))
+        if study.augment:
+            for name, layer in mine.items():
+                loop.run(_probing(arm, learner.method.encoder, study, name, layer=layer, seed=seed))
+        measures.append(partial(measured, arm, learner, study, layers=mine, seed=seed))
         if arm.role in ("baseline", "stec"):
-            controls.append(partial(controlled, config, arm, learner, study, seed))
-            transfers.append(partial(_transferred, arm, learner, study, seed))
+            controls.append(partial(controlled, config, arm, learner, study, seed=seed))
+            transfers.append(partial(_transferred, arm, learner, study))
     loop.run(Jobs("stec-measure", measures))
     if controls:
         loop.run(Jobs("stec-control", controls))
@@ -79,7 +102,7 @@ def _pretraining(
         for exam in study.exams.values():
             with study.autocast():
                 features = extract(of.method.encoder, exam.test_images, study.prepare)
-            right.append(linear_accuracy(of.probe, features, exam.test_labels))
+            right.append(share_right(of.probe(features), exam.test_labels))
         return {"test_accuracy": fmean(right)}
 
     training = config.training(len(study.sources.labels), config.epochs, arm.role == "shuffled")
@@ -89,26 +112,30 @@ def _pretraining(
         study.sources,
         study.views,
         training,
-        study.targets,
-        study.factors,
-        (seed, 1, arm.seed),
-        validate,
+        copies=study.bins,
+        path=(seed, Stream.PRETRAINING, arm.seed),
+        validate=validate,
     )
 
 
 def _probing(
-    arm: Arm, learner: Learner, study: Study, exam: str, layer: nn.Linear, seed: int
+    arm: Arm, encoder: nn.Module, study: Study, exam: str, *, layer: nn.Linear, seed: int
 ) -> LinearProbe:
-    encoder = learner.method.encoder
-    assert study.prober is not None and isinstance(encoder, Encoder)
-    phase = study.prober(encoder, layer, study.exams[exam], (seed, 8, arm.seed))
-    phase.name = f"probe-{arm.name}-{exam}"
-    return phase
+    assert study.augment is not None
+    return LinearProbe(
+        encoder,
+        layer,
+        study.exams[exam],
+        study.augment,
+        epochs=study.probe_epochs,
+        bfloat16=study.bfloat16,
+        path=(seed, Stream.PROBE_TRAINING, arm.seed),
+        name=f"probe-{arm.name}-{exam}",
+    )
 
 
-def _transferred(arm: Arm, learner: Learner, study: Study, seed: int) -> list[Record]:
-    assert study.transfer is not None
+def _transferred(arm: Arm, learner: Learner, study: Study) -> list[Record]:
     encoder = learner.method.encoder
-    assert isinstance(encoder, Encoder)
+    assert study.transfer is not None and isinstance(encoder, Encoder)
     found = study.transfer(arm.seed)(encoder)
     return [{"arm": arm.kind, "seed": arm.seed, **found}]

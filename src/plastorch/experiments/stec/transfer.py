@@ -9,19 +9,14 @@ import torch
 from plastorch.data.images.imageset import ImageSet
 from plastorch.data.tasks.pasted import Pasting, pasted_scenes
 from plastorch.data.tasks.scenes import Scenes
-from plastorch.efference.dense import (
-    DenseNet,
-    Detector,
-    Segmenter,
-    detection_ap50,
-    segmentation_iou,
-)
-from plastorch.efference.dense_training import DenseSettings, DenseTraining
+from plastorch.efference.dense import Detector, Segmenter, detection_ap50, segmentation_iou
+from plastorch.efference.dense_training import train_dense
 from plastorch.efference.encoders import Encoder
 from plastorch.efference.probes import extract
+from plastorch.efference.streams import HeadStream, TransferStream
 from plastorch.efference.transfer import localization
-from plastorch.engine.device import generator
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 
 
 class Amounts(NamedTuple):
@@ -53,22 +48,25 @@ def make_scenery(
         digits: gray digits on black.
         side: side of the scenes, pixels.
         amounts: numbers of scenes.
-        path: path of numbers that seeds everything random.
+        path: random seed, and the place of the scenes among others of that seed.
     """
     parts = (
         (images.train_images, digits.train_images, digits.train_labels),
         (images.test_images, digits.test_images, digits.test_labels),
     )
-    pasting = Pasting(side, least_size=side * 5 / 16, most_size=side * 5 / 8)
-    made: list[tuple[Scenes, Scenes]] = []
-    for kind, counts in enumerate((amounts.places, amounts.scenes)):
-        law = replace(pasting, most=1) if kind == 0 else pasting
-        pair = [
-            pasted_scenes(count, *part, digits.classes, law, generator(*path, kind, number))
+    several = Pasting(side, least_size=side * 5 / 16, most_size=side * 5 / 8)
+
+    def made(counts: tuple[int, int], law: Pasting, use: TransferStream) -> tuple[Scenes, Scenes]:
+        train, test = (
+            pasted_scenes(count, *part, digits.classes, law, stream(*path, use, number))
             for number, (count, part) in enumerate(zip(counts, parts, strict=True))
-        ]
-        made.append((pair[0], pair[1]))
-    return Scenery(*made)
+        )
+        return train, test
+
+    return Scenery(
+        made(amounts.places, replace(several, most=1), TransferStream.SINGLE_OBJECTS),
+        made(amounts.scenes, several, TransferStream.SEVERAL_OBJECTS),
+    )
 
 
 def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int, ...]) -> Record:
@@ -78,7 +76,7 @@ def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int,
         encoder: encoder, left unchanged.
         scenery: scenes of color images.
         amounts: numbers of epochs.
-        path: path of numbers that seeds the heads.
+        path: random seed, and the place of the heads among others of that seed.
 
     Returns:
         ``place_r2`` and ``size_r2``, means over x and y of the share of variance explained, and
@@ -90,13 +88,14 @@ def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int,
         known, new = (extract(encoder, part.images) for part in (train, test))
         where = localization(known, train, new, test)
         classes, (train, test) = len(scenery.scenes[0].classes), scenery.scenes
-        torch.manual_seed(generator(*path, 0).initial_seed())
-        segmenter, detector = (
-            Segmenter(deepcopy(encoder), classes),
-            Detector(deepcopy(encoder), classes),
-        )
-        _learn(segmenter.to(known.device), train, amounts.segmenter_epochs, (*path, 1))
-        _learn(detector.to(known.device), train, amounts.detector_epochs, (*path, 2))
+        torch.manual_seed(stream(*path, HeadStream.WEIGHTS).initial_seed())
+        segmenter = Segmenter(deepcopy(encoder), classes)
+        detector = Detector(deepcopy(encoder), classes)
+        for head, epochs, use in (
+            (segmenter, amounts.segmenter_epochs, HeadStream.SEGMENTER),
+            (detector, amounts.detector_epochs, HeadStream.DETECTOR),
+        ):
+            train_dense(head.to(known.device), train, epochs, path=(*path, use))
     return {
         "place_r2": sum(where.r2[:2]) / 2,
         "size_r2": sum(where.r2[2:]) / 2,
@@ -105,9 +104,3 @@ def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int,
         "segmentation_iou": segmentation_iou(segmenter, test),
         "detection_ap50": detection_ap50(detector, test),
     }
-
-
-def _learn(network: DenseNet, scenes: Scenes, epochs: int, path: tuple[int, ...]) -> None:
-    phase = DenseTraining("transfer", network, scenes, DenseSettings(epochs), path=path)
-    while phase.position < phase.total:
-        phase.step()
