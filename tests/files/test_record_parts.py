@@ -11,7 +11,6 @@ from plastorch.engine.errors import InputError
 from plastorch.files.distinct import distinct
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.key import Key
-from plastorch.files.key_patterns import encode_parts
 
 KEYS = (
     Key("owner", "category", 5),
@@ -35,7 +34,7 @@ SCHEMA = {"owner": pl.String, "size": pl.Float64, "hour": pl.Int64, "tags": pl.S
 def test_parts_put_together_are_the_encoders_patterns(rows: list[dict], seed: int) -> None:
     frame = pl.DataFrame(rows, schema=SCHEMA)
     encoder = CorrelativeEncoder(KEYS, bins=20, seed=seed)
-    parts = encode_parts(encoder, frame)
+    parts = encoder.encode_parts(frame)
     assert (parts.assemble() == encoder.encode(frame)).all()
     for part, table in enumerate(parts.tables):
         assert sorted(np.unique(parts.codes[:, part])) == list(range(len(table)))
@@ -45,7 +44,7 @@ def test_numbers_with_the_same_pattern_are_one() -> None:
     random = np.random.default_rng(0)
     encoder = CorrelativeEncoder([Key("size", "number", 10)])
     frame = pl.DataFrame({"size": random.uniform(-2, 2, 5000)})
-    parts = encode_parts(encoder, frame)
+    parts = encoder.encode_parts(frame)
     assert (parts.assemble() == encoder.encode(frame)).all()
     # A grid of ten neurons on four widths; a step to the same bin makes no new pattern.
     assert 30 < len(parts.tables[0]) <= 41
@@ -56,9 +55,9 @@ def test_threads_and_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     frame = pl.DataFrame({"size": random.integers(0, 9, 100_000), "owner": ["ada", "b"] * 50_000})
     encoder = CorrelativeEncoder(KEYS)
-    assert (encode_parts(encoder, frame).assemble() == encoder.encode(frame)).all()
+    assert (encoder.encode_parts(frame).assemble() == encoder.encode(frame)).all()
     with pytest.raises(InputError, match="expected some of owner, size"):
-        encode_parts(encoder, pl.DataFrame({"color": [1]}))
+        encoder.encode_parts(pl.DataFrame({"color": [1]}))
 
 
 @given(

@@ -244,7 +244,7 @@ def test_a_full_disk_costs_the_batch_only(tmp_path: Path) -> None:
     path = tmp_path / "labels"
     with LabelStore(path) as store:
         store.put([row("/a")])
-        store._database.rows("PRAGMA max_page_count = 20")
+        store.query("PRAGMA max_page_count = 20")
         with pytest.raises(InputError, match="full"):
             store.put(row(f"/{i}" + "x" * 200) for i in range(1000))
         store.put([row("/b")])
@@ -255,7 +255,7 @@ def test_a_full_disk_costs_the_batch_only(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     with LabelStore(tmp_path / "labels") as store:
         store.put([row("/a")])
-        store._database.rows("PRAGMA query_only = 1")
+        store.query("PRAGMA query_only = 1")
         with pytest.raises(InputError, match="readonly"):
             store.put([row("/b")])
         with pytest.raises(InputError, match="readonly"):

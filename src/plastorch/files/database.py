@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from plastorch.engine.errors import InputError, check_file
 
@@ -58,16 +58,22 @@ class Database:
                 self._make(table, application_id, version)
             self._check(table, application_id, version)
             self._keep_log()
-            self.rows("PRAGMA synchronous = NORMAL")
+            self.query("PRAGMA synchronous = NORMAL")
         except BaseException:
             self.close()
             raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
+    def query(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """Returns the rows of a query."""
         with self._reporting():
             return self._connection.execute(query, values).fetchall()
@@ -110,7 +116,7 @@ class Database:
         """Lets SQLite read its list of tables, which a crafted file could make almost endless."""
         self._connection.set_progress_handler(lambda: 1, MOST_STEPS)
         try:
-            self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
+            self.query("SELECT 1 FROM sqlite_master LIMIT 1")
         finally:
             self._connection.set_progress_handler(None, 0)
 
@@ -138,7 +144,7 @@ class Database:
                 cursor.execute(f"PRAGMA user_version = {version}")
 
     def _is_new(self) -> bool:
-        (tables,) = self.rows("SELECT count(*) FROM sqlite_master")[0]
+        (tables,) = self.query("SELECT count(*) FROM sqlite_master")[0]
         return not (tables or self._number("application_id") or self._number("user_version"))
 
     def _check(self, table: str, application_id: int, version: int) -> None:
@@ -150,15 +156,15 @@ class Database:
                 f"{self.path} has version {number}; expected at most {version}: "
                 "it was written by a later plastorch"
             )
-        made = [str(text) for (text,) in self.rows("SELECT coalesce(sql, '') FROM sqlite_master")]
+        made = [str(text) for (text,) in self.query("SELECT coalesce(sql, '') FROM sqlite_master")]
         if [text.split() for text in made] != [table.split()]:  # a view could run forever
             raise InputError(f"{self.path} is damaged or changed; expected nothing but its table")
-        (found,) = self.rows("PRAGMA quick_check(1)")[0]  # shared pages can take almost forever
+        (found,) = self.query("PRAGMA quick_check(1)")[0]  # shared pages can take almost forever
         if found != "ok":
             raise InputError(f"{self.path} is damaged: {found}")
 
     def _number(self, pragma: str) -> int:
-        return int(self.rows(f"PRAGMA {pragma}")[0][0])
+        return int(self.query(f"PRAGMA {pragma}")[0][0])
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -30,12 +30,14 @@ cover all shifts evenly: that leaves less to chance than independent values.
   ((mix(m ^ G) >> 32) Tb) >> 32; of an empty set, m = 2⁶⁴ - 1.
 - path: fnv("/first/second…") of 1 + floor(u_i depth) leading components, or of all if fewer.
 - missing: no spike.
+
+The million records of a catalog have only a few hundred different owners, folders, sizes in a grid;
+only these are encoded.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -43,20 +45,14 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
-from plastorch.files.column_values import cells, keyed, texts, utf8
+from plastorch.files.column_values import cells, keyed, numbers, texts, utf8
 from plastorch.files.key import Key
+from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
-CHUNK = 16384
+CHUNK = 8192
 """Number of records encoded at once; their patterns stay in the processor's cache."""
-
-
-class _Neurons(NamedTuple):
-    """Neurons of one key."""
-
-    first: int
-    salts: NDArray[np.uint64]
-    uniform: NDArray[np.float64]
+_MISSING = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -109,8 +105,7 @@ class CorrelativeEncoder:
     def encode(self, records: Any) -> NDArray[np.uint8]:
         """Returns the bin of each neuron's spike.
 
-        Besides the result, a few megabytes are needed for any number of records. Chunks of records
-        are shared among as many threads as torch may use.
+        Besides the result, a few megabytes are needed for any number of records.
 
         Args:
             records: B records, as for :func:`plastorch.files.as_frame.as_frame`. A key that they
@@ -124,47 +119,65 @@ class CorrelativeEncoder:
         """
         frame = keyed(records, self.keys)
         bins = np.empty((frame.height, self.neurons), np.uint8)
-        in_threads(
-            lambda begin, end: self._fill(frame, begin, end, bins),
-            frame.height,
-            max(1, frame.height // CHUNK),
-        )
+        for begin in range(0, frame.height, CHUNK):
+            part = slice(begin, begin + CHUNK)
+            bins[part] = self.encode_parts(frame[part]).assemble()
         return bins
 
-    @cached_property
-    def _of_keys(self) -> list[_Neurons]:
-        from plastorch.files.encode_kernels import salts_of
+    def encode_parts(self, records: Any) -> Parts:
+        """Returns the same patterns as :meth:`encode`, as the different ones of each key.
 
-        spans, found = self.spans, []
-        for key in self.keys:
-            name = np.frombuffer(key.name.encode(), np.uint8)
-            salts, uniform = salts_of(name, np.uint64(self.seed), key.neurons)
-            found.append(_Neurons(spans[key.name].start, salts, uniform))
-        return found
+        Keys are shared among as many threads as torch may use.
 
-    def _fill(self, frame: pl.DataFrame, begin: int, end: int, bins: NDArray[np.uint8]) -> None:
-        """Encodes the rows from ``begin`` to ``end`` into ``bins``."""
-        for start in range(begin, end, CHUNK):
-            part = frame.slice(start, min(CHUNK, end - start))
-            for key, neurons in zip(self.keys, self._of_keys, strict=True):
-                self._fill_key(part[key.name], key, neurons, start, bins)
+        Args:
+            records: records, as for :meth:`encode`.
 
-    def _fill_key(
-        self, column: pl.Series, key: Key, of_key: _Neurons, row: int, bins: NDArray[np.uint8]
-    ) -> None:
+        Raises:
+            InputError: the records have none of the keys.
+
+        Example:
+            >>> keys = Key("owner", "category", 8), Key("size", "number", 8)
+            >>> rows = [{"owner": "ada", "size": 7}, {"owner": "bob"}, {"owner": "ada"}]
+            >>> CorrelativeEncoder(keys).encode_parts(rows).codes
+            array([[0, 0],
+                   [1, 1],
+                   [0, 1]], dtype=uint32)
+        """
+        frame = keyed(records, self.keys)
+        codes = np.empty((frame.height, len(self.keys)), np.uint32)
+        tables = [np.empty((0, 0), np.uint8) for _ in self.keys]
+
+        def fill(begin: int, end: int) -> None:
+            for part in range(begin, end):
+                codes[:, part], tables[part] = self._encode_key(
+                    frame.to_series(part), self.keys[part]
+                )
+
+        in_threads(fill, len(self.keys), max(1, codes.size // 100_000))
+        return Parts(tables, codes)
+
+    def _encode_key(
+        self, column: pl.Series, key: Key
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Returns the different patterns of a key, and which one each record has."""
         from plastorch.files import encode_kernels as kernels  # numba takes a second
+        from plastorch.files.distinct import distinct
 
-        first, salts, uniform = of_key
-        where = (np.uint64(self.bins), bins, row, first)
+        codes, firsts = distinct(_words(column, key)[:, np.newaxis])
+        column = column.gather(firsts)
+        name, count = np.frombuffer(key.name.encode(), np.uint8), np.uint64(self.bins)
+        salts, uniform = kernels.salts_of(name, np.uint64(self.seed), key.neurons)
         if key.kind in ("number", "cycle"):
-            kernels.encode_numbers(cells(column, key), key.cells, salts, uniform, *where)
-        elif key.kind == "path":
+            bins = kernels.encode_numbers(cells(column, key), key.cells, salts, uniform, count)
+            again, rows = distinct(_padded(bins))  # many numbers have the same pattern
+            return again[codes], bins[rows]
+        data = utf8(texts(column))
+        if key.kind == "path":
             depths = 1 + (uniform * key.depth).astype(np.int64)
-            kernels.encode_paths(*utf8(texts(column)), salts, depths, *where)
-        elif key.kind == "set":
-            kernels.encode_sets(*utf8(texts(column)), salts, *where)
-        else:
-            kernels.encode_categories(*utf8(texts(column)), salts, *where)
+            return codes, kernels.encode_paths(*data, salts, depths, count)
+        if key.kind == "set":
+            return codes, kernels.encode_sets(*data, salts, count)
+        return codes, kernels.encode_categories(*data, salts, count)
 
 
 def coincidence(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -182,3 +195,16 @@ def coincidence(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[
         array([0.33333333])
     """
     return np.asarray(((first == second) & (first != NO_SPIKE)).mean(-1), np.float64)
+
+
+def _words(column: pl.Series, key: Key) -> NDArray[np.uint64]:
+    """Returns words that are equal for equal values [B]."""
+    if key.kind in ("number", "cycle"):
+        return numbers(column).view(np.uint64)
+    codes = texts(column).cast(pl.Categorical).to_physical().cast(pl.UInt64)
+    return codes.fill_null(_MISSING).to_numpy()
+
+
+def _padded(table: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Pads rows of bytes to rows of words."""
+    return np.pad(table, ((0, 0), (0, -table.shape[1] % 8))).view(np.uint64)

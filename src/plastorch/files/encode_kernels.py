@@ -1,7 +1,6 @@
 """CPU kernels of the fixed 64-bit hash and its spike times; see :mod:`plastorch.files.encode`.
 
-All arithmetic is on unsigned 64-bit numbers, modulo 2⁶⁴. Spike times are written into ``bins``
-[B, N], at the rows from ``row`` on and the neurons from ``column`` on.
+All arithmetic is on unsigned 64-bit numbers, modulo 2⁶⁴.
 """
 
 from typing import Any
@@ -64,51 +63,38 @@ def _bin(code, salt, count):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def spread(code, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
-    """Writes the bins of neurons that all have the same code."""
-    for i in range(len(salts)):
-        bins[row, column + i] = _bin(code, salts[i], count)
-
-
-@_compiled
-def silence(neurons, bins, row, column):  # type: ignore[no-untyped-def]
-    """Writes that no neuron of a missing key spikes."""
-    for i in range(neurons):
-        bins[row, column + i] = NO_SPIKE
-
-
-@_compiled
-def encode_categories(data, offsets, present, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
+def encode_categories(data, offsets, present, salts, count):  # type: ignore[no-untyped-def]
     """Encodes categories: the code is the hash of the text.
 
     Args:
         data: UTF-8 bytes of all texts.
         offsets: positions at which texts begin and end [R + 1].
         present: mask of those not missing [R].
-        salts: salts of the neurons.
+        salts: salts of the neurons [n_m].
         count: number of bins, uint64.
-        bins: see the module.
-        row: see the module.
-        column: see the module.
+
+    Returns:
+        Bins, uint8 [R, n_m].
     """
+    bins = np.full((len(present), len(salts)), NO_SPIKE)
     for r in range(len(present)):
         if present[r]:
             code = text_hash(data, offsets[r], offsets[r + 1])
-            spread(code, salts, count, bins, row + r, column)
-        else:
-            silence(len(salts), bins, row + r, column)
+            for i in range(len(salts)):
+                bins[r, i] = _bin(code, salts[i], count)
+    return bins
 
 
 @_compiled
-def encode_sets(data, offsets, present, salts, count, bins, row, column):  # type: ignore[no-untyped-def]
+def encode_sets(data, offsets, present, salts, count):  # type: ignore[no-untyped-def]
     """Encodes sets: the code is the least mix(hash of the element ^ salt); all bits 1 if empty.
 
-    Arguments as in :func:`encode_categories`.
+    Arguments and result as in :func:`encode_categories`.
     """
+    bins = np.full((len(present), len(salts)), NO_SPIKE)
     least = np.empty(len(salts), np.uint64)
     for r in range(len(present)):
         if not present[r]:
-            silence(len(salts), bins, row + r, column)
             continue
         least[:] = np.uint64(0xFFFFFFFFFFFFFFFF)
         begin = offsets[r]
@@ -121,19 +107,21 @@ def encode_sets(data, offsets, present, salts, count, bins, row, column):  # typ
                     least[i] = min(least[i], mix(element ^ salts[i]))
             begin = place + 1
         for i in range(len(salts)):
-            bins[row + r, column + i] = _bin(least[i], GOLDEN, count)
+            bins[r, i] = _bin(least[i], GOLDEN, count)
+    return bins
 
 
 @_compiled
-def encode_paths(data, offsets, present, salts, depths, count, bins, row, column):  # type: ignore[no-untyped-def]
+def encode_paths(data, offsets, present, salts, depths, count):  # type: ignore[no-untyped-def]
     """Encodes paths: the code is the hash of the first components, each after a "/", as many as a
     neuron's depth, or of all if there are fewer.
 
-    Arguments as in :func:`encode_categories`, and ``depths`` of the neurons in rising order.
+    Arguments and result as in :func:`encode_categories`, and ``depths`` of the neurons in rising
+    order.
     """
+    bins = np.full((len(present), len(salts)), NO_SPIKE)
     for r in range(len(present)):
         if not present[r]:
-            silence(len(salts), bins, row + r, column)
             continue
         place, end, code = offsets[r], offsets[r + 1], _BASIS
         depth = i = 0
@@ -149,27 +137,28 @@ def encode_paths(data, offsets, present, salts, depths, count, bins, row, column
                     code = text_hash(data, begin, place, code)
                     depth += 1
                 continue
-            bins[row + r, column + i] = _bin(code, salts[i], count)
+            bins[r, i] = _bin(code, salts[i], count)
             i += 1
+    return bins
 
 
 @_compiled
-def encode_numbers(cells, period, salts, offsets, count, bins, row, column):  # type: ignore[no-untyped-def]
+def encode_numbers(cells, period, salts, offsets, count):  # type: ignore[no-untyped-def]
     """Encodes numbers: the code is the cell of a grid shifted by the neuron's offset.
 
     Args:
         cells: numbers in units of cells, NaN where missing [R].
         period: period of a cycle in cells; 0 for a number.
-        salts: salts of the neurons.
-        offsets: offsets in cells, 0 to 1.
+        salts: salts of the neurons [n_m].
+        offsets: offsets in cells, 0 to 1 [n_m].
         count: number of bins, uint64.
-        bins: see the module.
-        row: see the module.
-        column: see the module.
+
+    Returns:
+        Bins, uint8 [R, n_m].
     """
+    bins = np.full((len(cells), len(salts)), NO_SPIKE)
     for r in range(len(cells)):
         if np.isnan(cells[r]):
-            silence(len(salts), bins, row + r, column)
             continue
         whole = np.floor(cells[r])
         part = cells[r] - whole
@@ -177,4 +166,5 @@ def encode_numbers(cells, period, salts, offsets, count, bins, row, column):  # 
         low_code, high_code = np.uint64(low), np.uint64(0 if low + 1 == period else low + 1)
         for i in range(len(salts)):
             code = high_code if part + offsets[i] >= 1 else low_code
-            bins[row + r, column + i] = _bin(code, salts[i], count)
+            bins[r, i] = _bin(code, salts[i], count)
+    return bins

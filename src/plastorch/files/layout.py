@@ -7,7 +7,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.key_patterns import encode_parts
 from plastorch.files.keys import infer_keys
 from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import PatternNeuron
@@ -38,7 +37,7 @@ def lay_out(
         InputError: no key is informative, or there are fewer neurons than keys.
     """
     keys = infer_keys(frame, codes, neurons)
-    parts = encode_parts(CorrelativeEncoder(keys, bins, seed), frame)
+    parts = CorrelativeEncoder(keys, bins, seed).encode_parts(frame)
     different = np.array([len(table) for table in parts.tables])
     shared = np.array([key.neurons for key in keys]) / np.log2(different + 1)
     order = np.argsort(-shared, kind="stable")

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.key_patterns import encode_parts
 from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
@@ -87,7 +86,7 @@ def _answered(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> tuple[Parts, Different, Response]:
     """Returns the records' patterns, the distinct ones among them, and the answers to these."""
-    parts = encode_parts(encoder, frame)
+    parts = encoder.encode_parts(frame)
     found = different(parts)
     return parts, found, answer_parts(network, parts, found)
 

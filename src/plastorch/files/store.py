@@ -8,14 +8,12 @@ Paths are absolute, and texts are escaped as in a catalog: see :mod:`plastorch.f
 that is removed loses its row.
 """
 
-import contextlib
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from plastorch.engine.errors import InputError
 from plastorch.files.database import Database, Row
@@ -90,7 +88,7 @@ class Labeled(NamedTuple):
     """Time of labeling in seconds since 1970."""
 
 
-class LabelStore:
+class LabelStore(Database):
     """A database of labels, for one thread at a time; others may read it while it is written.
 
     Args:
@@ -114,33 +112,9 @@ class LabelStore:
     """
 
     def __init__(self, path: Path | str, *, create: bool = True) -> None:
-        self.path = Path(path)
-        self._database = Database(
-            self.path, create=create, table=_TABLE, application_id=APPLICATION_ID, version=VERSION
+        super().__init__(
+            Path(path), create=create, table=_TABLE, application_id=APPLICATION_ID, version=VERSION
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the database."""
-        self._database.close()
-
-    def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Locks out other processes that call it; the lock ends with the process in any case.
-
-        Raises:
-            InputError: another process holds the lock, or the folder can't be written.
-        """
-        return self._database.alone()
 
     @property
     def files(self) -> frozenset[str]:
@@ -159,7 +133,7 @@ class LabelStore:
             SELECT path, size, mtime_ns, changed_ns, inode FROM labels
             WHERE model = ? AND path IN (SELECT value FROM json_each(?))
         """
-        rows = self._database.rows(query, (model, json.dumps(list(stamps))))
+        rows = self.query(query, (model, json.dumps(list(stamps))))
         return {
             path
             for path, *stamp in rows
@@ -169,7 +143,7 @@ class LabelStore:
     def put(self, rows: Iterable[Labeled]) -> None:
         """Writes labels, all or none; each replaces the file's earlier label."""
         places = ", ".join("?" * len(_COLUMNS.split(",")))
-        with self._database.writing() as cursor:
+        with self.writing() as cursor:
             cursor.executemany(
                 f"INSERT OR REPLACE INTO labels ({_COLUMNS}) VALUES ({places})",
                 ((row.path, *row.stamp, *row[2:]) for row in rows),
@@ -185,7 +159,7 @@ class LabelStore:
         Returns:
             Number of rows removed.
         """
-        with self._database.writing() as cursor:
+        with self.writing() as cursor:
             exact = ((path,) for path in paths)
             count = cursor.executemany("DELETE FROM labels WHERE path = ?", exact).rowcount
             below = map(_bounds, folders)
@@ -207,7 +181,7 @@ class LabelStore:
     def counts(self) -> dict[str, int]:
         """Counts the files of each label, most frequent first."""
         query = "SELECT label, count(*) FROM labels GROUP BY label ORDER BY 2 DESC, 1"
-        found = self._database.rows(query)
+        found = self.query(query)
         if not all(isinstance(label, str) for label, _ in found):
             raise InputError(f"{self.path} is damaged; expected labels that are text")
         return dict(found)
@@ -221,11 +195,11 @@ class LabelStore:
         return self._ordered("confidence, path", number)
 
     def __len__(self) -> int:
-        return int(self._database.rows("SELECT count(*) FROM labels")[0][0])
+        return int(self.query("SELECT count(*) FROM labels")[0][0])
 
     def _ordered(self, order: str, number: int) -> list[Labeled]:
         query = f"SELECT {_COLUMNS} FROM labels ORDER BY {order} LIMIT ?"
-        return list(map(self._labeled, self._database.rows(query, (number,))))
+        return list(map(self._labeled, self.query(query, (number,))))
 
     def _labeled(self, row: Row) -> Labeled:
         """Checks and returns a row, whose values SQLite may hold in any type."""
@@ -238,7 +212,7 @@ class LabelStore:
         query = (
             f"SELECT {columns} FROM labels WHERE path > ? AND path < ? ORDER BY path LIMIT {batch}"
         )
-        while rows := self._database.rows(query, (low, high)):
+        while rows := self.query(query, (low, high)):
             last = rows[-1][0]
             if not isinstance(last, str) or last <= low:  # it would repeat forever
                 raise InputError(f"{self.path} is damaged; expected paths in their order")
