@@ -72,8 +72,8 @@ def log(transforms: tuple[str, ...] = DYNAMIC) -> list[dict]:
     return rows + rows_of("abrupt", {"static": 0.3, "short-term": 0.2})
 
 
-def held(rows: list[dict], asserted: bool = True) -> dict[str, bool | None]:
-    found = claims(metrics(rows), DYNAMIC, MAIN, asserted)
+def held(rows: list[dict], evidence: bool = True) -> dict[str, bool | None]:
+    found = claims(metrics(rows), DYNAMIC, MAIN, evidence)
     assert len({claim.id for claim in found}) == len(found)
     return {claim.id: claim.holds for claim in found}
 
@@ -93,7 +93,7 @@ def test_all_claims_hold_of_a_run_as_claimed() -> None:
         "abrupt",
     } <= set(found)
     assert {"at-rest-new-digits", "at-rest-static", "exact", "kalman", "objects-40"} <= set(found)
-    assert set(held(log(), asserted=False).values()) == {None}
+    assert set(held(log(), evidence=False).values()) == {None}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Metrics and claims of a ststdp-digits run from its log."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import Origin, above, asserted, below
 from plastorch.experiments.stpn.recurrent import field
 
 FRAME_NETS = ("mlp", "cnn")
@@ -87,99 +87,72 @@ def _theory(row: Record) -> dict[str, float]:
 
 
 def claims(
-    found: dict[str, float], transforms: Sequence[str], models: Sequence[str], asserted: bool
+    found: dict[str, float], transforms: Sequence[str], models: Sequence[str], evidence: bool
 ) -> list[Claim]:
-    """Returns the paper's claims, and consequences of its theory, as rows.
+    """Returns the paper's claims, and consequences of its theory.
 
     Args:
         found: figures from :func:`metrics`.
         transforms: transforms of the run.
         models: models of the run.
-        asserted: False if the run is no evidence: a smoke run, reduced data or other settings.
+        evidence: False for a smoke run, reduced data or other settings.
     """
-    rows = _Rows(asserted)
-    _theory_claims(rows, found)
+    rows = [*_optimum(found), *_time_constants(found)]
     for transform in transforms:
-        _comparisons(rows, found, transform, models)
+        rows += _comparisons(found, transform, models)
     if "occlusion" in transforms:
-        _occlusion(rows, found)
-        _controls(rows, found)
-    return rows.claims
+        rows += [*_occlusion(found), *_controls(found)]
+    return asserted(rows, evidence)
 
 
-class _Rows:
-    """Claims made so far."""
-
-    def __init__(self, asserted: bool) -> None:
-        self.asserted = asserted
-        self.claims: list[Claim] = []
-
-    def add(
-        self,
-        name: str,
-        statement: str,
-        measured: float,
-        target: float,
-        above: bool = True,
-        origin: Literal["paper", "ours"] = "ours",
-    ) -> None:
-        """Adds a claim that holds if the figure is above (or below) the target."""
-        holds = measured > target if above else measured < target
-        self.claims.append(
-            Claim(name, statement, target, measured, holds if self.asserted else None, origin)
-        )
-
-
-def _theory_claims(rows: _Rows, found: dict[str, float]) -> None:
-    rows.add(
+def _optimum(found: dict[str, float]) -> Iterator[Claim]:
+    yield below(
         "exact",
         "objects that are named once seen, in steady state: the posterior of a further one is "
         "Bayes' (largest difference)",
         found["theory_named_difference"],
         1e-6,
-        above=False,
         origin="paper",
     )
-    rows.add(
+    yield below(
         "nearer-exact",
         "objects that are never named: the posterior is nearer to Bayes' than without short-term "
         "plasticity (mean total variation)",
         found["theory_unnamed_short_term_gap"],
         found["theory_unnamed_static_gap"],
-        above=False,
         origin="paper",
     )
-    rows.add(
+    yield below(
         "kalman",
         "a single object: the error of the prediction is the Kalman filter's, to 1 %",
         abs(found["theory_one_object_error"] / found["theory_one_object_kalman_error"] - 1),
         0.01,
-        above=False,
     )
-    rows.add(
+    yield below(
         "gain",
         "a single object: the best gain is the predicted one (ratio, up or down, below 1.5)",
         _ratio(found["theory_one_object_best_gain"]),
         1.5,
-        above=False,
     )
+
+
+def _time_constants(found: dict[str, float]) -> Iterator[Claim]:
     errors = {
         float(name.rsplit("_", 1)[1]): value
         for name, value in found.items()
         if name.startswith("theory_mismatch_")
     }
-    rows.add(
+    yield below(
         "time-constant",
         "the best time constant of short-term weights is the environment's (ratio, up or down, to "
         "a factor of 2)",
         _ratio(min(errors, key=lambda ratio: errors[ratio])),
         2.01,
-        above=False,
         origin="paper",
     )
     for name in [name for name in found if name.endswith("_short_term") and "theory_tau" in name]:
         tau = name.removeprefix("theory_tau").removesuffix("_short_term")
-        rows.add(
+        yield above(
             f"objects-{tau}",
             f"objects that change with a time constant of {tau} steps: 5 points above static "
             "weights",
@@ -193,45 +166,47 @@ def _ratio(value: float) -> float:
     return max(value, 1 / value)
 
 
-def _comparisons(
-    rows: _Rows, found: dict[str, float], transform: str, models: Sequence[str]
-) -> None:
+def _comparisons(found: dict[str, float], transform: str, models: Sequence[str]) -> Iterator[Claim]:
     """Compares the circuit with networks that learned from labels, of still digits or streams."""
 
     def of(model: str) -> float:
         return found[f"{field(transform, model.replace('-', '_'))}_accuracy"]
 
-    groups = (
-        ("frame-nets", "networks that see one frame", [m for m in FRAME_NETS if m in models]),
-        ("recurrent-nets", "recurrent networks", [m for m in RECURRENT_NETS if m in models]),
+    frames = [model for model in FRAME_NETS if model in models]
+    moving = "trained by backpropagation on transforming digits"
+    still = "trained by backpropagation on the still digits that it learned from"
+    groups: tuple[tuple[str, str, str, list[str], Origin], ...] = (
+        ("frame-nets", "networks that see one frame", moving, frames, "paper"),
+        (
+            "recurrent-nets",
+            "recurrent networks",
+            moving,
+            [model for model in RECURRENT_NETS if model in models],
+            "paper",
+        ),
         (
             "smoothed",
             "moving averages of what a network sees in one frame",
-            [f"smoothed-{m}" for m in FRAME_NETS if m in models],
+            moving,
+            [f"smoothed-{model}" for model in frames],
+            "ours",
+        ),
+        (
+            "unaware-nets",
+            "networks that see one frame",
+            still,
+            [f"static-{model}" for model in frames],
+            "ours",
         ),
     )
-    for name, words, rivals in groups:
+    for name, words, trained, rivals, origin in groups:
         if rivals:
             best = max(rivals, key=of)
-            rows.add(
-                f"{transform}-above-{name}",
-                f"{transform}: better than {words}, trained by backpropagation on transforming "
-                f"digits; the best is {best}",
-                of("short-term"),
-                of(best),
-                origin="ours" if name == "smoothed" else "paper",
+            statement = f"{transform}: better than {words}, {trained}; the best is {best}"
+            yield above(
+                f"{transform}-above-{name}", statement, of("short-term"), of(best), origin=origin
             )
-    unaware = [f"static-{m}" for m in FRAME_NETS if m in models]
-    if unaware:
-        best = max(unaware, key=of)
-        rows.add(
-            f"{transform}-above-unaware-nets",
-            f"{transform}: better than networks that see one frame, trained by backpropagation on "
-            f"the still digits that it learned from; the best is {best}",
-            of("short-term"),
-            of(best),
-        )
-    rows.add(
+    yield above(
         f"{transform}-above-static",
         f"{transform}: better than without short-term plasticity",
         of("short-term"),
@@ -240,20 +215,19 @@ def _comparisons(
     )
 
 
-def _occlusion(rows: _Rows, found: dict[str, float]) -> None:
+def _occlusion(found: dict[str, float]) -> Iterator[Claim]:
     def of(model: str, kind: str = "accuracy") -> float:
         return found[f"occlusion_{model}_{kind}"]
 
     gain = of("short_term") - of("static")
-    rows.add("occlusion-gain", "occlusion: 20 points above static weights", gain, 0.2)
-    middle = of("short_term", "middle") - of("static", "middle")
-    rows.add(
+    yield above("occlusion-gain", "occlusion: 20 points above static weights", gain, 0.2)
+    yield above(
         "occlusion-gain-middle",
         "occlusion, middle frames: 40 points above static weights",
-        middle,
+        of("short_term", "middle") - of("static", "middle"),
         0.4,
     )
-    rows.add(
+    yield above(
         "occluded-as-rest",
         "under occlusion, middle frames, digits are recognized as well as at rest, less 3 points",
         of("short_term", "middle"),
@@ -263,14 +237,13 @@ def _occlusion(rows: _Rows, found: dict[str, float]) -> None:
         ("neuron_trace", "a trace of neurons instead of synapses"),
         ("presynaptic", "facilitation of inputs, whoever wins"),
     ):
-        rows.add(
+        yield below(
             model.replace("_", "-"),
             f"occlusion: most of the gain is lost with {words} (share that is left)",
             (of(model) - of("static")) / gain if gain else float("inf"),
             0.5,
-            above=False,
         )
-    rows.add(
+    yield above(
         "spiking",
         "occlusion, spike by spike: 20 points above static weights",
         of("spiking") - of("spiking_static"),
@@ -278,21 +251,20 @@ def _occlusion(rows: _Rows, found: dict[str, float]) -> None:
     )
 
 
-def _controls(rows: _Rows, found: dict[str, float]) -> None:
+def _controls(found: dict[str, float]) -> Iterator[Claim]:
     for control, words in (
         ("new_digits", "a new digit in each frame"),
         ("static", "digits that stay as they are"),
     ):
-        rows.add(
+        yield above(
             f"at-rest-{control.replace('_', '-')}",
             f"{words}: at most a point below static weights",
             found[f"{control}_short_term_accuracy"],
             found[f"{control}_static_accuracy"] - 0.01,
         )
-    rows.add(
+    yield below(
         "abrupt",
         "a bar that is there at once: no better than static weights, for the gain needs continuity",
         found["abrupt_short_term_accuracy"],
         found["abrupt_static_accuracy"],
-        above=False,
     )
