@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from plastorch.experiments.ststdp.claims import claims, curves, metrics, selected
-from plastorch.experiments.ststdp.digits import DYNAMIC, MAIN
-from plastorch.experiments.ststdp.phases import CONTROLS, GRIDS
+from plastorch.experiments.ststdp.digits import MAIN
+from plastorch.experiments.ststdp.measuring import CONTROLS, DYNAMIC, GRIDS
 
 GOOD = {
     "static": 0.5,
@@ -182,4 +182,4 @@ def test_curves_are_frame_by_frame() -> None:
     found = curves(rows_of("scale", {"gru": 0.25}))
     assert set(found) == {"curve_scale_gru"}
     assert torch.equal(found["curve_scale_gru"], torch.tensor([0.25, 0.25]))
-    assert set(CONTROLS) == {"new-digits", "static", "abrupt"}
+    assert CONTROLS == ("new-digits", "static", "abrupt")

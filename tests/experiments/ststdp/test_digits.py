@@ -15,8 +15,10 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.registry import find
 from plastorch.experiments.ststdp import digits as ststdp_digits
 from plastorch.experiments.ststdp import theory as ststdp_theory
-from plastorch.experiments.ststdp.digits import MAIN, MODELS, DigitsConfig, measure, split
-from plastorch.experiments.ststdp.phases import GRIDS, RATIOS, Bench, figures
+from plastorch.experiments.ststdp.digits import MAIN, DigitsConfig, measure, split
+from plastorch.experiments.ststdp.jobs import RATIOS
+from plastorch.experiments.ststdp.measuring import GRIDS, Bench, figures
+from plastorch.experiments.ststdp.networks import MODELS
 
 SMALL = DigitsConfig(
     models=("mlp", "gru"),

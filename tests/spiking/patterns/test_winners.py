@@ -20,7 +20,7 @@ from plastorch.spiking.patterns.winners_readout import (
     label_neurons,
     learn_orders,
 )
-from plastorch.spiking.patterns.winners_rule import WinnerRule, answer, integrate
+from plastorch.spiking.patterns.winners_rule import WinnerRule, answer, potentials
 
 RULES = {
     "default": {},
@@ -176,7 +176,7 @@ def test_a_spikes_effect_is_one_on_average_and_grows_before_it_decays() -> None:
     singles = torch.full((20, 20), NO_SPIKE, dtype=torch.uint8)
     singles.fill_diagonal_(0)
     singles[torch.arange(20), torch.arange(20)] = torch.arange(20, dtype=torch.uint8)
-    effect = integrate(singles, torch.ones(1, 20, dtype=torch.float64), rule)[:, 0] / 0.5
+    effect = potentials(singles, torch.ones(1, 20, dtype=torch.float64), rule)[:, 0] / 0.5
     assert float(effect[:10].mean()) == pytest.approx(1, abs=1e-12)
     np.testing.assert_allclose(effect[:10], rule.effect, rtol=1e-12)
     assert not effect[10:].any() and int(effect.argmax()) == 3
@@ -291,12 +291,6 @@ def test_surer_answers_come_earlier() -> None:
     assert float(found.time[right, 0].mean()) < float(found.time[~right, 0].mean())
 
 
-def test_cost_counts_spikes_before_the_decision() -> None:
-    layer = PatternWinners(4, 5)
-    cost = layer.cost(torch.tensor([[0, 9, 10, 255], [19, 19, 19, 19]], dtype=torch.uint8))
-    assert [part.tolist() for part in cost] == [[2, 0], [3, 3], [10, 0]]
-
-
 def test_answering_changes_nothing_and_weights_stay_in_bounds() -> None:
     layer = PatternWinners(30, 6, generator=random(0))
     layer.partial_fit(patterns(500, 30))
@@ -374,7 +368,7 @@ def test_a_long_step_gives_a_warning() -> None:
 def test_bad_input() -> None:
     layer, bins = PatternWinners(5, 4), patterns(3, 5)
     for wrong in (bins[0], bins[:, :4], bins.long()):
-        for use in (layer.forward, layer.partial_fit, layer.learn, layer.cost):
+        for use in (layer.forward, layer.partial_fit, layer.learn):
             with pytest.raises(InputError, match="bins have shape"):
                 use(wrong)
     with pytest.raises(InputError, match="out_features is 2; expected 3 or more"):

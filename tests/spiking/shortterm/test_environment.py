@@ -94,13 +94,6 @@ def test_objects_are_recognized_better_than_by_static_weights(tau: float) -> Non
     assert float(record["static"]) == pytest.approx(0.8, abs=0.04)
 
 
-def test_known_objects_are_tracked_better_than_unknown_ones() -> None:
-    world = World()
-    seen = observe(world, 300, generator(5), courses=8)
-    circuit = world.short_term()
-    assert tracking_error(seen, circuit, known=True) < tracking_error(seen, circuit)
-
-
 def test_observations_are_of_the_visible_object() -> None:
     world = World(objects=3, inputs=4, bout=5, noise=1e-9)
     seen = observe(world, 23, generator(6), courses=2)

@@ -66,15 +66,6 @@ def test_kalman_filter_is_the_conditional_mean() -> None:
     torch.testing.assert_close(estimates[-1], belief.mean)
 
 
-def test_named_objects_are_tracked_one_by_one() -> None:
-    seen = observe(WORLD, 12, generator(2), courses=3)
-    posteriors, estimates = kalman_filter(seen.x, seen.means, WORLD, seen.shown)
-    torch.testing.assert_close(posteriors.sum(2), torch.ones(12, 3).double())
-    hidden = seen.shown[1] != seen.shown[0]
-    row = torch.arange(3)[hidden], seen.shown[0][hidden]
-    torch.testing.assert_close(estimates[1][row], WORLD.kept * estimates[0][row])
-
-
 def test_likelihoods_are_normal_densities() -> None:
     belief = initial_belief(1, WORLD)
     x, means = torch.randn(1, 3).double(), torch.randn(2, 3).double()

@@ -17,8 +17,8 @@ from torch import Tensor
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.spiking.shortterm.baselines import Classify, Digits, recognize, smoothed
 from plastorch.spiking.shortterm.frames import run
+from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize, smoothed
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
     class_scores,
@@ -251,9 +251,12 @@ class EightByEight:
 
         return of_frames
 
+    def right(self, classify: Classify, transforms: Transforms) -> Tensor:
+        return recognize(classify, self.test, transforms, streams=20, path=(0,))
+
     def accuracy(self, constants: ShortTerm, transforms: Transforms) -> tuple[float, float]:
         """Of all frames and of the middle half."""
-        return accuracies(recognize(self.classify(constants), self.test, transforms, 20, (0,)))
+        return accuracies(self.right(self.classify(constants), transforms))
 
 
 def accuracies(right: Tensor) -> tuple[float, float]:
@@ -310,7 +313,7 @@ def test_averaging_over_time_gains_less_than_tracking(digits: EightByEight) -> N
         return shares.clamp(min=1e-30).log(), state
 
     for tau in (2.0, 8.0, 32.0):
-        right = recognize(smoothed(logits, tau), digits.test, TRANSFORMS["occlusion"], 20, (0,))
+        right = digits.right(smoothed(logits, tau), TRANSFORMS["occlusion"])
         assert (
             accuracies(right)[0] < digits.accuracy(ACCUMULATING, TRANSFORMS["occlusion"])[0] - 0.15
         )

@@ -44,16 +44,17 @@ def unsupervised(fold: Fold) -> list[Record]:
     fitted = time.process_time()
     order = layer(tested).order
     seconds = time.process_time() - fitted
-    cost = layer.cost(tested)
-    operations = float(cost.operations.double().mean())
+    # Later input spikes are ignored; others reach all neurons.
+    input_spikes = float((tested < rule.steps).sum(1).double().mean())
+    operations = input_spikes * neurons
     costs: Record = {
         "fit_seconds": fitted - start,
         "microseconds": 1e6 * seconds / len(tested),
         "parameters": layer.weight.numel() + neurons,
         "operations": operations,
         "energy_nj": OPERATION_NJ * operations,
-        "input_spikes": float(cost.input_spikes.double().mean()),
-        "output_spikes": float(cost.output_spikes.double().mean()),
+        "input_spikes": input_spikes,
+        "output_spikes": float(rule.spikes),
     }
     labels = torch.from_numpy(fold.train_labels)
     records: list[Record] = []

@@ -4,71 +4,43 @@ Paper: Moraitis, Sebastian, Eleftheriou, *Optimality of short-term synaptic plas
 certain dynamic environments*, 2020.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
-from plastorch.data.tasks.streams import TRANSFORMS, Transforms
+from plastorch.data.tasks.streams import TRANSFORMS
 from plastorch.engine.checkpoint import fingerprint
-from plastorch.engine.device import check_memory, fast_matmul, generator
+from plastorch.engine.device import check_memory, fast_matmul
 from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Settings, Size
-from plastorch.experiments.stpn.recurrent import field, networks
-from plastorch.experiments.ststdp import PAPER, phases, theory
+from plastorch.experiments.stpn.recurrent import field
+from plastorch.experiments.ststdp import jobs, theory
 from plastorch.experiments.ststdp.claims import FRAME_NETS, claims, curves, metrics
-from plastorch.spiking.shortterm.baselines import Digits, RecurrentNet, StreamTraining, cnn, mlp
+from plastorch.experiments.ststdp.measuring import AT_REST, CONDITIONS, DYNAMIC, Bench
+from plastorch.experiments.ststdp.networks import MODELS, made
+from plastorch.experiments.ststdp.pictures import pictures
+from plastorch.experiments.ststdp.training import Course, StreamTraining
 from plastorch.spiking.shortterm.environment import World
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm
+from plastorch.spiking.shortterm.recognition import Digits
 from plastorch.spiking.shortterm.rule import ShortTerm, name_neurons
-from plastorch.spiking.shortterm.streams import Stream
-from plastorch.stp import STPN
+from plastorch.spiking.shortterm.streams import Learning, Stream
 
 NEURONS = 400
 LEARNING = LongTerm(rate=0.1, homeostasis=0.2)
 """Faster learning than the default, so that what neurons learned early is forgotten."""
-DYNAMIC = ("occlusion", "rotation", "translation", "scale", "contrast", "mixed")
-AT_REST = Transforms(frames=1)
-"""Each digit for one frame, unchanged except for noise."""
 STATIC_EPOCHS = 20
 QUICK_THIN = 16
 """Divisor of the number of settings that a smoke run tries."""
-PATIENCE = 2
-"""Number of epochs without improvement after which a network stops learning."""
-
-
-class Model(NamedTuple):
-    """A network of the comparison; with 28 x 28 pixels, all have as many parameters as the
-    circuit, to 10 %."""
-
-    make: Callable[[int, int], nn.Module]
-    """Function that makes a network from the side of images, pixels, and the number of classes."""
-    learning_rate: float
-    window: int
-    """Presentations per update."""
-
-
-def _recurrent(core: type[nn.Module], hidden_size: int, side: int, classes: int) -> nn.Module:
-    return RecurrentNet(core(side * side, hidden_size), hidden_size, classes)
-
-
-MODELS = {
-    "mlp": Model(lambda side, classes: mlp(side, 395, classes), 1e-3, 1),
-    "cnn": Model(lambda side, classes: cnn(side, 190, classes), 1e-3, 1),
-    "rnn": Model(partial(_recurrent, nn.RNN, 289), 1e-3, 2),
-    "gru": Model(partial(_recurrent, nn.GRU, 116), 3e-3, 2),
-    "lstm": Model(partial(_recurrent, nn.LSTM, 90), 3e-3, 2),
-    "stpn": Model(partial(_recurrent, STPN, 116), 3e-3, 2),
-}
 MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
 """Networks of the comparison, except the slowest."""
 
@@ -127,22 +99,17 @@ class Networks(nn.Module):
 
     def __init__(self, config: DigitsConfig, side: int, classes: int, seed: int) -> None:
         super().__init__()
-        self.circuit = ShortTermWTA(
-            side * side,
-            NEURONS,
-            long_term=LEARNING,
-            generator=generator(seed, Stream.LEARNING, 0),
-        )
+        random = stream(seed, Stream.LEARNING, Learning.WEIGHTS)
+        self.circuit = ShortTermWTA(side * side, NEURONS, long_term=LEARNING, generator=random)
         self.register_buffer("names", torch.zeros(NEURONS, dtype=torch.int64))
-
-        def made(models: Sequence[str], place: int) -> nn.ModuleDict:
-            path = (seed, 1, place)
-            return networks(models, MODELS, path, lambda name: MODELS[name].make(side, classes))
-
-        self.static = made([name for name in config.models if name in FRAME_NETS], 0)
+        at_rest = [name for name in config.models if name in FRAME_NETS]
+        self.static = made(at_rest, side, classes, (seed, Stream.WEIGHTS, 0))
         places = {name: DYNAMIC.index(name) + 1 for name in config.transforms}
         self.moving = nn.ModuleDict(
-            {name: made(config.models, place) for name, place in places.items()}
+            {
+                name: made(config.models, side, classes, (seed, Stream.WEIGHTS, place))
+                for name, place in places.items()
+            }
         )
 
     def learned_from(self, transform: str) -> nn.ModuleDict:
@@ -150,6 +117,15 @@ class Networks(nn.Module):
         nets = self.moving[transform]
         assert isinstance(nets, nn.ModuleDict)
         return nets
+
+    def sizes(self) -> dict[str, float]:
+        """Returns the number of parameters of each model, as metrics."""
+        moving = self.learned_from(next(iter(self.moving)))
+        sizes: dict[str, float] = {
+            field(name, "parameters"): sum(p.numel() for p in net.parameters())
+            for name, net in moving.items()
+        }
+        return sizes | {"circuit_parameters": self.circuit.weight.numel()}
 
 
 def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
@@ -172,46 +148,35 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     if context.quick:
         config = _quick(config)
         context.tell("smoke run of few digits, epochs and settings")
-    sets = split(images, config, context.seed)
+    train, validation, test = split(images, config, context.seed)
     nets = Networks(config, images.train_images.shape[-1], len(images.classes), context.seed)
     nets.static.to(context.device)
     nets.moving.to(context.device)
     loop = Loop(context.run, nets)
-    started = _result(config, context, images, sets)
-    context.run.write_result(started)
-    bench = phases.Bench(
-        nets.circuit,
-        nets.names,
-        len(images.classes),
-        *sets,
-        (min(3 * config.streams, config.validation_digits), config.spiking_digits),
-        config.streams,
-        context.seed,
+    digest = fingerprint(*train, *validation, *test)
+    sizes = {"n_train": len(train.labels), "n_test": len(test.labels), "sha256": digest}
+    started = context.start(config, images.description() | sizes)
+    bench = Bench(
+        circuit=nets.circuit,
+        names=nets.names,
+        classes=len(images.classes),
+        train=train,
+        validation=validation,
+        test=test,
+        spiking=(min(3 * config.streams, config.validation_digits), config.spiking_digits),
+        streams=config.streams,
+        seed=context.seed,
         thin=QUICK_THIN if context.quick else 1,
     )
-    arrays: dict[str, Tensor] = {}
-    with fast_matmul():
-        loop.run(Jobs("theory", theory.jobs(context.seed, config.theory_steps)))
-        _learn(config, context, bench, nets, loop)
-        for transform in config.transforms:
-            _compare(config, context, transform, bench, nets, loop)
-        records = context.run.records()
-        loop.run(Jobs("controls", phases.control_jobs(bench, config.transforms, records)))
-        first = config.transforms[0]
-        picture = partial(
-            phases.picture_job, bench, first, nets.learned_from(first), records, arrays
-        )
-        loop.recompute(Jobs("pictures", [picture], shared=False))
+    arrays = _Run(config, context, bench, nets, loop).all_parts()
     records = context.run.records()
-    for name in ("occlusion", "abrupt"):
-        arrays[f"covered_{name}"] = TRANSFORMS[name].covered()
     context.run.write_arrays(arrays | curves(records))
     measured = metrics(records)
     head = {"test_accuracy": measured[field(config.transforms[0], "short_term_accuracy")]}
     defaults = replace(config, transforms=DYNAMIC, models=MAIN) == DigitsConfig()
-    asserted = defaults and not (context.quick or images.notice)
-    found = claims(measured, config.transforms, config.models, asserted)
-    return context.finish(started, loop, head | _sizes(nets) | measured, found)
+    evidence = defaults and not (context.quick or images.notice)
+    found = claims(measured, config.transforms, config.models, evidence)
+    return context.finish(started, loop, head | nets.sizes() | measured, found)
 
 
 def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Digits, Digits]:
@@ -222,9 +187,9 @@ def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Di
     Raises:
         InputError: there are too few to learn from or to test.
     """
-    order = torch.randperm(len(images.train_labels), generator=generator(seed, 0))
+    order = torch.randperm(len(images.train_labels), generator=stream(seed, Stream.DIGITS))
     held, rest = order[: config.validation_digits], order[config.validation_digits :]
-    tested = torch.randperm(len(images.test_labels), generator=generator(seed, 2))
+    tested = torch.randperm(len(images.test_labels), generator=stream(seed, Stream.TEST_DIGITS))
     parts = (
         (images.train_images, images.train_labels, rest[: config.train_digits]),
         (images.train_images, images.train_labels, held),
@@ -239,92 +204,88 @@ def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Di
     return train, validation, test
 
 
-def _learn(
-    config: DigitsConfig, context: Context, bench: phases.Bench, nets: Networks, loop: Loop
-) -> None:
-    """Trains on digits at rest: the circuit by spikes without labels, networks by gradients."""
-    images = bench.train.images
-    path = (context.seed, 3)
-    loop.run(SpikeLearning(nets.circuit, images, passes=config.passes, path=path))
+@dataclass(frozen=True)
+class _Run:
+    """A run's parts, one after the other."""
 
-    def name() -> list[Record]:
-        circuit = ShortTerm(site="none", competition="hard")
-        use = replace(bench, names=torch.arange(NEURONS), classes=NEURONS).classify(circuit)
-        won, _ = use(images.flatten(1).unsqueeze(1), None)
-        nets.names.copy_(name_neurons(won.squeeze(1), bench.train.labels, bench.classes))
-        return []
+    config: DigitsConfig
+    context: Context
+    bench: Bench
+    nets: Networks
+    loop: Loop
 
-    loop.run(Jobs("names", [name], shared=False))
-    for model, net in nets.static.items():
-        epochs = min(STATIC_EPOCHS, 5 * config.epochs)
-        training = _training(config, context, bench, net, "static", model, AT_REST, epochs)
-        loop.run(training)
+    def all_parts(self) -> dict[str, Tensor]:
+        """Runs all parts, and returns arrays for figures."""
+        config, bench, seed = self.config, self.bench, self.context.seed
+        arrays = {f"covered_{name}": TRANSFORMS[name].covered() for name in ("occlusion", "abrupt")}
+        with fast_matmul():
+            self.loop.run(Jobs("theory", theory.jobs(seed, config.theory_steps)))
+            self.learn()
+            for transform in config.transforms:
+                self.compare(transform)
+            records, first = self.context.run.records(), config.transforms[0]
+            self.loop.run(Jobs("controls", jobs.control_jobs(bench, config.transforms, records)))
 
+            def draw() -> list[Record]:
+                arrays.update(pictures(bench, first, self.nets.learned_from(first), records))
+                return []
 
-def _compare(
-    config: DigitsConfig,
-    context: Context,
-    transform: str,
-    bench: phases.Bench,
-    nets: Networks,
-    loop: Loop,
-) -> None:
-    """Chooses settings, trains networks on streams of a transform, and tests all."""
-    moving = nets.learned_from(transform)
-    loop.run(Jobs(f"settings-{transform}", phases.settings_jobs(bench, transform)))
-    for model, net in moving.items():
-        transforms = TRANSFORMS[transform]
-        loop.run(
-            _training(config, context, bench, net, transform, model, transforms, config.epochs)
+            self.loop.recompute(Jobs("pictures", [draw], shared=False))
+        return arrays
+
+    def learn(self) -> None:
+        """Trains on digits at rest: the circuit by spikes without labels, networks by gradients."""
+        bench, nets, config = self.bench, self.nets, self.config
+        images, path = bench.train.images, (self.context.seed, Stream.LEARNING)
+        self.loop.run(SpikeLearning(nets.circuit, images, passes=config.passes, path=path))
+
+        def name() -> list[Record]:
+            best = bench.with_constants(ShortTerm(site="none", competition="hard"))
+            won, _ = best(images.flatten(1).unsqueeze(1))
+            nets.names.copy_(name_neurons(won.squeeze(1), bench.train.labels, bench.classes))
+            return []
+
+        self.loop.run(Jobs("names", [name], shared=False))
+        for model, net in nets.static.items():
+            self.train(net, "static", model, min(STATIC_EPOCHS, 5 * config.epochs))
+
+    def compare(self, transform: str) -> None:
+        """Chooses settings, trains networks on streams of a transform, and tests all."""
+        bench, moving = self.bench, self.nets.learned_from(transform)
+        self.loop.run(Jobs(f"settings-{transform}", jobs.settings_jobs(bench, transform)))
+        for model, net in moving.items():
+            self.train(net, transform, model, self.config.epochs)
+        smoothing = jobs.smoothing_jobs(bench, transform, moving, self.context.run.records())
+        self.loop.run(Jobs(f"smoothing-{transform}", smoothing))
+        tests = jobs.test_jobs(
+            bench,
+            transform,
+            moving,
+            self.nets.static,
+            records=self.context.run.records(),
+            ratios=transform == self.config.transforms[0],
         )
-    records = context.run.records()
-    smoothing = phases.smoothing_jobs(bench, transform, moving, records)
-    loop.run(Jobs(f"smoothing-{transform}", smoothing))
-    records = context.run.records()
-    ratios = transform == config.transforms[0]
-    tests = phases.measurement_jobs(bench, transform, moving, nets.static, records, ratios)
-    loop.run(Jobs(f"tests-{transform}", tests))
+        self.loop.run(Jobs(f"tests-{transform}", tests))
 
-
-def _training(
-    config: DigitsConfig,
-    context: Context,
-    bench: phases.Bench,
-    net: nn.Module,
-    place: str,
-    name: str,
-    transforms: Transforms,
-    epochs: int,
-) -> StreamTraining:
-    model = MODELS[name]
-    train, validation = (
-        Digits(*(part.to(context.device) for part in digits))
-        for digits in (bench.train, bench.validation)
-    )
-    number = (*DYNAMIC, "static").index(place), list(MODELS).index(name)
-    return StreamTraining(
-        f"{place}-{name}",
-        net,
-        train,
-        validation,
-        transforms,
-        epochs,
-        PATIENCE,
-        config.streams,
-        model.window,
-        model.learning_rate,
-        (context.seed, 4, *number),
-    )
-
-
-def _sizes(nets: Networks) -> dict[str, float]:
-    """Returns the number of parameters of each model."""
-    moving = nets.learned_from(next(iter(nets.moving)))
-    sizes: dict[str, float] = {
-        field(name, "parameters"): sum(p.numel() for p in net.parameters())
-        for name, net in moving.items()
-    }
-    return sizes | {"circuit_parameters": nets.circuit.weight.numel()}
+    def train(self, net: nn.Module, transform: str, model: str, epochs: int) -> None:
+        """Trains a network on streams of a transform, or on digits at rest ("static")."""
+        device = self.context.device
+        train, validation = (
+            Digits(*(part.to(device) for part in digits))
+            for digits in (self.bench.train, self.bench.validation)
+        )
+        number = (*DYNAMIC, "static").index(transform), list(MODELS).index(model)
+        course = Course(
+            train=train,
+            validation=validation,
+            transforms=AT_REST if transform == "static" else CONDITIONS[transform],
+            epochs=epochs,
+            streams=self.config.streams,
+            window=MODELS[model].window,
+            learning_rate=MODELS[model].learning_rate,
+            path=(self.context.seed, Stream.TRAINING, *number),
+        )
+        self.loop.run(StreamTraining(f"{transform}-{model}", net, course))
 
 
 def _quick(config: DigitsConfig) -> DigitsConfig:
@@ -341,21 +302,3 @@ def _quick(config: DigitsConfig) -> DigitsConfig:
         streams=min(20, config.streams),
         theory_steps=min(400, config.theory_steps),
     )
-
-
-def _result(
-    config: DigitsConfig, context: Context, images: ImageSet, sets: tuple[Digits, Digits, Digits]
-) -> dict[str, Any]:
-    train, _, test = sets
-    data = {
-        "name": images.name,
-        "n_train": len(train.labels),
-        "n_test": len(test.labels),
-        "source": images.source,
-        "sha256": fingerprint(*(part for digits in sets for part in digits)),
-        "classes": list(images.classes),
-        "notice": images.notice,
-    }
-    lists = {"transforms": list(config.transforms), "models": list(config.models)}
-    settings = {**asdict(config), **lists, "seed": context.seed, "quick": context.quick}
-    return result("ststdp-digits", PAPER, settings, data, context.device)

@@ -7,13 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.run import Record
-from plastorch.spiking.shortterm.environment import (
-    World,
-    observe,
-    tracking_error,
-)
+from plastorch.engine.streams import stream
+from plastorch.spiking.shortterm.environment import World, observe, tracking_error
 from plastorch.spiking.shortterm.filters import exact_posterior, exact_prediction, kalman_filter
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.rule import (
@@ -24,6 +20,7 @@ from plastorch.spiking.shortterm.rule import (
     scores,
     update,
 )
+from plastorch.spiking.shortterm.streams import Stream, Theory
 
 Job = Callable[[], list[Record]]
 
@@ -41,13 +38,13 @@ SMALL = World(objects=3, inputs=4, separation=1.0, tau=20.0, bout=1)
 
 def jobs(seed: int, steps: int) -> list[Job]:
     """Returns the jobs for a seed and a number of steps of each environment."""
-    path = (seed, 20)
+    path = (seed, Stream.THEORY)
     return [
-        partial(named_world, SMALL, (*path, 0)),
-        partial(unnamed_world, SMALL, (*path, 1)),
-        partial(one_object, steps, (*path, 2)),
-        partial(mismatched, steps, (*path, 3)),
-        *(partial(recognized, tau, steps, (*path, 4)) for tau in TAUS),
+        partial(named_world, SMALL, (*path, Theory.NAMED)),
+        partial(unnamed_world, SMALL, (*path, Theory.UNNAMED)),
+        partial(one_object, steps, (*path, Theory.ONE_OBJECT)),
+        partial(mismatched, steps, (*path, Theory.MISMATCH)),
+        *(partial(recognized, tau, steps, (*path, Theory.RECOGNITION)) for tau in TAUS),
     ]
 
 
@@ -57,7 +54,7 @@ def named_world(world: World, path: tuple[int, ...], rounds: int = 400) -> list[
 
     Bayes' posterior comes from conditioning on all observations at once.
     """
-    random = generator(*path)
+    random = stream(*path)
     seen = observe(world, rounds + 1, random)
     means, thetas = seen.means, seen.means + seen.deviations[:, 0]
     x = thetas + world.noise * torch.randn(thetas.shape, generator=random, dtype=torch.float64)
@@ -93,7 +90,7 @@ def unnamed_world(world: World, path: tuple[int, ...]) -> list[Record]:
 
 def _gaps(world: World, path: tuple[int, ...]) -> list[float]:
     """Returns distances of circuit, Kalman filters and static weights from Bayes' posterior."""
-    seen = observe(world, HORIZON, generator(*path), COURSES)
+    seen = observe(world, HORIZON, stream(*path), COURSES)
     means, bias = seen.means, seen.means.new_zeros(world.objects)
     exact = torch.stack([exact_posterior(x, means, world) for x in seen.x.unbind(1)], dim=1)
     circuit = world.short_term(every=world.objects)
@@ -115,7 +112,7 @@ def one_object(steps: int, path: tuple[int, ...]) -> list[Record]:
     """Returns the error of the prediction of one object, against the Kalman filter's, and the gain
     that is best among multiples of the predicted one."""
     world = World(objects=1)
-    seen = observe(world, max(2, steps // COURSES), generator(*path), COURSES)
+    seen = observe(world, max(2, steps // COURSES), stream(*path), COURSES)
     optimum = world.short_term()
     error = tracking_error(seen, optimum)
     _, estimates = kalman_filter(seen.x, seen.means, world)
@@ -140,7 +137,7 @@ def mismatched(steps: int, path: tuple[int, ...]) -> list[Record]:
     """Returns the error of the prediction of the visible object if F decays faster or slower than
     the environment, objects never named."""
     world = World()
-    seen = observe(world, max(2, steps // COURSES), generator(*path), COURSES)
+    seen = observe(world, max(2, steps // COURSES), stream(*path), COURSES)
     circuit = world.short_term()
     errors = [tracking_error(seen, replace(circuit, tau=world.tau * ratio)) for ratio in MISMATCHES]
     found: list[Record] = [
@@ -153,7 +150,7 @@ def mismatched(steps: int, path: tuple[int, ...]) -> list[Record]:
 def recognized(tau: float, steps: int, path: tuple[int, ...]) -> list[Record]:
     """Returns the share of steps in which the visible object is recognized, objects never named."""
     world = World(tau=tau)
-    seen = observe(world, steps, generator(*path))
+    seen = observe(world, steps, stream(*path))
     circuit = world.short_term()
     state, bias = initial_state(1, seen.means), seen.means.new_zeros(world.objects)
     ours, _ = run(seen.x, state, seen.means, bias, circuit)

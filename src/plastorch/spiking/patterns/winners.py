@@ -1,7 +1,7 @@
 """The layer of :mod:`plastorch.spiking.patterns.winners_rule` as a module, and its training."""
 
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +21,6 @@ WORK_PER_THREAD = 1 << 20
 """Work that is worth a thread: number of patterns times number of weights."""
 PIECE = 8192
 """Largest number of patterns that are learned at once."""
-
-
-class Cost(NamedTuple):
-    """Cost of answers to B patterns."""
-
-    input_spikes: Tensor
-    """Number of input spikes before the decision; later ones are ignored [B]."""
-    output_spikes: Tensor
-    """Number of output spikes [B]."""
-    operations: Tensor
-    """Synaptic operations: input spikes times neurons [B]."""
 
 
 class PatternWinners(OnlineLayer):
@@ -168,12 +157,6 @@ class PatternWinners(OnlineLayer):
         for _ in range(epochs):
             for rows in torch.split(torch.randperm(len(bins), generator=generator), PIECE):
                 self.partial_fit(bins[rows])
-
-    def cost(self, bins: Tensor) -> Cost:
-        """Returns the cost of answering patterns, which are as in :meth:`forward`."""
-        self.check(bins)
-        spikes = (bins < self.rule.steps).sum(1)
-        return Cost(spikes, torch.full_like(spikes, self.rule.spikes), spikes * len(self.theta))
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError if the layer can't take the patterns; see :meth:`forward`."""

@@ -111,11 +111,6 @@ class WinnerRule:
             raw.append(membrane)
         return tuple(value * self.steps / sum(raw) for value in reversed(raw))
 
-    @property
-    def gain(self) -> float:
-        """Gain g, at which the mean effect is 1."""
-        return self.effect[-1]
-
 
 class Winners(NamedTuple):
     """Answers to patterns."""
@@ -126,8 +121,8 @@ class Winners(NamedTuple):
     """Times of their spikes since the start of the pattern, seconds [..., S]."""
 
 
-def integrate(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
-    """Returns the potentials at the decision, step by step from the beginning of a pattern.
+def potentials(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
+    """Returns the potentials at the decision: sums of the effects of spikes that came before.
 
     Args:
         bins: step of each input's spike, uint8 [B, N].
@@ -139,17 +134,13 @@ def integrate(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
 
     Example:
         >>> bins, rule = torch.tensor([[0, 9, 12, 255]], dtype=torch.uint8), WinnerRule()
-        >>> membrane = integrate(bins, torch.ones(1, 4), rule)
+        >>> membrane = potentials(bins, torch.ones(1, 4), rule)
         >>> bool(torch.isclose(membrane, torch.tensor((rule.effect[0] + rule.effect[9]) / 2)))
         True
     """
-    current = membrane = weight.new_zeros(len(bins), len(weight))
-    for step in range(rule.steps):
-        fires = (bins == step).to(weight)
-        drive = fires @ weight.mT - INHIBITION * fires.sum(-1, keepdim=True)
-        current = exp(-rule.dt / rule.tau_synapse) * current + drive
-        membrane = exp(-rule.dt / rule.tau_membrane) * membrane + rule.gain * current
-    return membrane
+    effect = weight.new_zeros(NO_SPIKE + 1)
+    effect[: rule.steps] = weight.new_tensor(rule.effect)
+    return effect[bins.long()] @ (weight - INHIBITION).mT
 
 
 def compete(lack: Tensor, rule: WinnerRule) -> Winners:
@@ -183,7 +174,7 @@ def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Win
         tensor([[1],
                 [0]])
     """
-    lack = theta + weight.square().sum(-1) / 2 - integrate(bins, weight, rule)
+    lack = theta + weight.square().sum(-1) / 2 - potentials(bins, weight, rule)
     return compete(lack, rule)
 
 

@@ -6,7 +6,7 @@ x = θ_c + r n. Time is in steps. Moraitis, Sebastian, Eleftheriou, arXiv 2009.0
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
@@ -50,15 +50,7 @@ class World:
     bout: int = 8
 
     def __post_init__(self) -> None:
-        check_positive(
-            objects=self.objects,
-            inputs=self.inputs,
-            separation=self.separation,
-            sd=self.sd,
-            noise=self.noise,
-            tau=self.tau,
-            bout=self.bout,
-        )
+        check_positive(**asdict(self))
 
     @property
     def kept(self) -> float:
@@ -163,14 +155,13 @@ def steady_gain(sd: float, noise: float, tau: float) -> tuple[float, float]:
     return variance / (variance + r2), variance
 
 
-def tracking_error(observed: Observed, constants: ShortTerm, known: bool = False) -> float:
+def tracking_error(observed: Observed, constants: ShortTerm) -> float:
     """Returns the mean square error, per dimension, of F as the prediction of the deviation of the
-    visible object.
+    visible object, where objects are never named.
 
     Args:
         observed: observations of the world.
         constants: constants of the circuit.
-        known: whether each object is named once it was seen; else neurons take their shares.
     """
     x, shown, deviations, means = observed
     state = initial_state(x.shape[1], means)
@@ -181,7 +172,5 @@ def tracking_error(observed: Observed, constants: ShortTerm, known: bool = False
         row = torch.arange(len(now)), visible
         total += float((z[row] - state.F[row]).square().mean())
         y = compete(scores(now, state, means, bias, constants), constants.competition)
-        if known:
-            y = torch.zeros_like(y).index_put_(row, y.new_ones(()))
         state = update(now, y, state, means, constants)
     return total / len(x)

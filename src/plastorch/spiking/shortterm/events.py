@@ -6,7 +6,7 @@ exact over any time; a spike of a neuron changes only its own synapses.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any, NamedTuple
 
@@ -42,12 +42,7 @@ class Timing:
     frame: float = 0.05
 
     def __post_init__(self) -> None:
-        check_positive(
-            input_rate=self.input_rate,
-            output_rate=self.output_rate,
-            trace_tau=self.trace_tau,
-            frame=self.frame,
-        )
+        check_positive(**asdict(self))
 
 
 class Course(NamedTuple):

@@ -53,31 +53,25 @@ def kalman_update(x: Tensor, y: Tensor, belief: Belief, means: Tensor, world: Wo
     return Belief(belief.mean + gain.unsqueeze(-1) * surprise, belief.variance * (1 - gain))
 
 
-def kalman_filter(
-    x: Tensor, means: Tensor, world: World, shown: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Runs a Kalman filter per object: exact where the shown object is known; elsewhere each filter
-    takes its share of the posterior.
+def kalman_filter(x: Tensor, means: Tensor, world: World) -> tuple[Tensor, Tensor]:
+    """Runs a Kalman filter per object, which takes its share of the posterior; exact for one
+    object.
 
     Args:
         x: observations [T, S, D].
         means: means μ at rest [K, D].
         world: world of the observations.
-        shown: index of the shown object [T, S], or None if unknown.
 
     Returns:
-        Posteriors before the object was known [T, S, K], with equal priors, and means of the
-        deviations after each step [T, S, K, D].
+        Posteriors [T, S, K], with equal priors, and means of the deviations after each step
+        [T, S, K, D].
     """
     belief = initial_belief(x.shape[1], world)
     posteriors, estimates = [], []
-    for t, now in enumerate(x):
+    for now in x:
         belief = predict(belief, world)
         posterior = log_likelihoods(now, belief, means, world).softmax(1)
-        y = posterior
-        if shown is not None:
-            y = torch.zeros_like(posterior).scatter_(1, shown[t].unsqueeze(1), 1.0)
-        belief = kalman_update(now, y, belief, means, world)
+        belief = kalman_update(now, posterior, belief, means, world)
         posteriors.append(posterior)
         estimates.append(belief.mean)
     return torch.stack(posteriors), torch.stack(estimates)

@@ -27,6 +27,16 @@ class Learning(IntEnum):
     SPIKES = 2
 
 
+class Theory(IntEnum):
+    """Random numbers of the worlds in which the theory is tested."""
+
+    NAMED = 0
+    UNNAMED = 1
+    ONE_OBJECT = 2
+    MISMATCH = 3
+    RECOGNITION = 4
+
+
 class Film(IntEnum):
     """Random numbers of a film of images."""
 

@@ -11,17 +11,10 @@ from torch import Tensor, nn
 
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms, film, presentations
 from plastorch.engine.device import generator
-from plastorch.spiking.shortterm.baselines import (
-    Digits,
-    RecurrentNet,
-    StreamTraining,
-    cnn,
-    mlp,
-    nearest,
-    recognize,
-    shown,
-    smoothed,
-)
+from plastorch.experiments.ststdp.networks import cnn, mlp, nearest, recurrent
+from plastorch.experiments.ststdp.training import Course, StreamTraining
+from plastorch.learning.phases import run_phase
+from plastorch.spiking.shortterm.recognition import Digits, recognize, shown, smoothed
 from plastorch.stp import STPN
 
 QUICK = Transforms(occlusion=0.5, frames=4)
@@ -40,36 +33,32 @@ def digits() -> Digits:
 def nets() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return {
-        "mlp": mlp(8, 20, 4),
-        "cnn": cnn(8, 20, 4),
-        "rnn": RecurrentNet(nn.RNN(64, 20), 20, 4),
-        "gru": RecurrentNet(nn.GRU(64, 20), 20, 4),
-        "lstm": RecurrentNet(nn.LSTM(64, 20), 20, 4),
-        "stpn": RecurrentNet(STPN(64, 20), 20, 4),
+        "mlp": mlp(20, 8, 4),
+        "cnn": cnn(20, 8, 4),
+        "rnn": recurrent(nn.RNN, 20, 8, 4),
+        "gru": recurrent(nn.GRU, 20, 8, 4),
+        "lstm": recurrent(nn.LSTM, 20, 8, 4),
+        "stpn": recurrent(STPN, 20, 8, 4),
     }
 
 
 def training(net: nn.Module, digits: Digits, **changes: Any) -> StreamTraining:
-    arguments = {
-        "epochs": 3,
-        "patience": 2,
-        "streams": 4,
-        "window": 2,
-        "learning_rate": 1e-2,
-        "path": (0,),
-    }
-    return StreamTraining("test", net, digits, digits, QUICK, **(arguments | changes))
+    given = {"epochs": 3, "streams": 4, "window": 2, "learning_rate": 1e-2, "path": (0,)}
+    course = Course(train=digits, validation=digits, transforms=QUICK, **(given | changes))
+    return StreamTraining("test", net, course)
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "rnn", "gru", "lstm", "stpn"])
-def test_networks_take_streams_and_learn(name: str, digits: Digits) -> None:
+def test_networks_take_streams_and_learn(
+    name: str, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plastorch.experiments.ststdp.training.PATIENCE", 8)
     net = nets()[name]
     scores, state = net(torch.rand(5, 3, 64), None)
     assert scores.shape == (5, 3, 4)
     again, _ = net(torch.rand(5, 3, 64), state)
     assert again.shape == (5, 3, 4)
-    phase = training(net, digits, epochs=8, patience=8)
-    records = [record for _ in range(8) for record in phase.step()]
+    records = run_phase(training(net, digits, epochs=8))
     assert float(records[-1]["loss"]) < float(records[0]["loss"])
     assert max(float(record["validation_accuracy"]) for record in records) > 0.8
     assert records[0]["frames"] == 160
@@ -97,7 +86,7 @@ def test_an_epoch_is_the_loop_written_out(name: str, digits: Digits) -> None:
 
 def test_any_stop_and_restart_gives_the_same_bits(digits: Digits) -> None:
     whole = training(nets()["gru"], digits)
-    rows = [record for _ in range(3) for record in whole.step()]
+    rows = run_phase(whole)
     net, state, found = nets()["gru"], None, []
     for position in range(3):
         phase = training(copy.deepcopy(net), digits)
@@ -117,10 +106,7 @@ def test_the_best_epoch_counts_and_patience_ends(digits: Digits) -> None:
     phase.step()
     best = copy.deepcopy(phase.net.state_dict())
     phase.best_accuracy = torch.tensor(2.0)
-    records = []
-    while phase.position < phase.total:
-        records += phase.step()
-    assert len(records) == 2
+    assert len(run_phase(phase)) == 2
     torch.testing.assert_close(phase.net.state_dict(), best)
 
 
@@ -134,8 +120,8 @@ def test_recognition_is_scored_frame_by_frame(digits: Digits) -> None:
         scores[..., 2] = 1
         return scores, (state or 0) + 1
 
-    right = recognize(two, digits, QUICK, 4, (5,))
-    labels = torch.stack([labels for _, labels in shown(digits, QUICK, 4, (5,))])
+    right = recognize(two, digits, QUICK, streams=4, path=(5,))
+    labels = torch.stack([labels for _, labels in shown(digits, QUICK, streams=4, path=(5,))])
     assert torch.equal(right, (labels == 2).unsqueeze(1).expand(-1, 4, -1))
     assert calls == [None, *range(1, 10)]
     assert torch.equal(labels.flatten().bincount(), torch.full((4,), 10))
@@ -167,7 +153,7 @@ def test_nearest_digits_vote() -> None:
 @pytest.mark.parametrize("name", sorted(TRANSFORMS))
 def test_shown_digits_are_those_of_the_path(name: str, digits: Digits) -> None:
     first, again, other = (
-        torch.stack([x for x, _ in shown(digits, TRANSFORMS[name], 20, path)])
+        torch.stack([x for x, _ in shown(digits, TRANSFORMS[name], streams=20, path=path)])
         for path in ((1,), (1,), (2,))
     )
     assert torch.equal(first, again) and not torch.equal(first, other)

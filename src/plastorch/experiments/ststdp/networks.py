@@ -1,0 +1,145 @@
+"""Networks that classify frames of streams, for comparison: trained by gradients, or by none.
+
+All take frames [T, S, D] of S streams and return class scores [T, S, C] and a state, which is None
+for networks that see one frame at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.experiments.stpn.recurrent import networks
+from plastorch.spiking.shortterm.recognition import Classify, Digits
+from plastorch.stp import STPN
+
+
+class FrameNet(nn.Sequential):
+    """Layers that see one frame at a time.
+
+    Example:
+        >>> FrameNet(nn.Linear(64, 10))(torch.rand(5, 2, 64))[0].shape
+        torch.Size([5, 2, 10])
+    """
+
+    def forward(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
+        """Returns scores [T, S, C], and no state."""
+        scores: Tensor = super().forward(x.flatten(0, 1))
+        return scores.view(*x.shape[:2], -1), None
+
+
+class RecurrentNet(nn.Module):
+    """Recurrent layer with a linear readout at each step.
+
+    Args:
+        core: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, or a module called like them.
+        hidden_size: hidden size of the core.
+        classes: number of classes C.
+
+    Example:
+        >>> RecurrentNet(nn.GRU(64, 20), 20, 10)(torch.rand(5, 2, 64))[0].shape
+        torch.Size([5, 2, 10])
+    """
+
+    def __init__(self, core: nn.Module, hidden_size: int, classes: int) -> None:
+        super().__init__()
+        self.core = core
+        self.readout = nn.Linear(hidden_size, classes)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Returns scores [T, S, C], and the core's state, detached from the graph."""
+        output, state = self.core(x, state)
+        return self.readout(output), _detached(state)
+
+
+def mlp(hidden_size: int, side: int, classes: int) -> FrameNet:
+    """Builds a network with one hidden layer of rectified linear units."""
+    return FrameNet(nn.Linear(side * side, hidden_size), nn.ReLU(), nn.Linear(hidden_size, classes))
+
+
+def cnn(hidden_size: int, side: int, classes: int) -> FrameNet:
+    """Builds a network with two layers of 5 x 5 filters at stride 2, and a hidden layer."""
+    features = 32 * ((side + 3) // 4) ** 2
+    convolutions: list[nn.Module] = [
+        nn.Unflatten(1, (1, side, side)),
+        nn.Conv2d(1, 16, 5, stride=2, padding=2),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 5, stride=2, padding=2),
+        nn.ReLU(),
+        nn.Flatten(),
+    ]
+    layers = nn.Linear(features, hidden_size), nn.ReLU(), nn.Linear(hidden_size, classes)
+    return FrameNet(*convolutions, *layers)
+
+
+def recurrent(core: type[nn.Module], hidden_size: int, side: int, classes: int) -> RecurrentNet:
+    """Builds a network with a recurrent layer."""
+    return RecurrentNet(core(side * side, hidden_size), hidden_size, classes)
+
+
+class Model(NamedTuple):
+    """A network of the comparison; with 28 x 28 pixels, all have as many parameters as the
+    circuit, to 10 %."""
+
+    make: Callable[[int, int], nn.Module]
+    """Function that makes a network from the side of images, pixels, and the number of classes."""
+    learning_rate: float
+    window: int
+    """Presentations per update."""
+
+
+MODELS = {
+    "mlp": Model(partial(mlp, 395), 1e-3, 1),
+    "cnn": Model(partial(cnn, 190), 1e-3, 1),
+    "rnn": Model(partial(recurrent, nn.RNN, 289), 1e-3, 2),
+    "gru": Model(partial(recurrent, nn.GRU, 116), 3e-3, 2),
+    "lstm": Model(partial(recurrent, nn.LSTM, 90), 3e-3, 2),
+    "stpn": Model(partial(recurrent, STPN, 116), 3e-3, 2),
+}
+
+
+def made(models: Sequence[str], side: int, classes: int, path: tuple[int, ...]) -> nn.ModuleDict:
+    """Returns some of the models.
+
+    Args:
+        models: names of the models.
+        side: side of the images, pixels.
+        classes: number of classes C.
+        path: random seed, and place in its numbers.
+    """
+    return networks(models, MODELS, path, lambda name: MODELS[name].make(side, classes))
+
+
+def nearest(digits: Digits, classes: int, neighbors: int = 5) -> Classify:
+    """Returns a classifier by votes of the labeled images that are nearest to a frame, by angle.
+
+    Args:
+        digits: labeled images.
+        classes: number of classes C.
+        neighbors: number of nearest images that vote.
+
+    Example:
+        >>> known = Digits(torch.rand(9, 2, 2), torch.arange(9) % 3)
+        >>> scores, _ = nearest(known, classes=3)(torch.rand(4, 1, 4), None)
+        >>> scores.sum(2).flatten()
+        tensor([5., 5., 5., 5.])
+    """
+    known = F.normalize(digits.images.flatten(1), dim=1).mT.contiguous()
+    votes = F.one_hot(digits.labels, classes).float()
+
+    def classify(x: Tensor, state: None) -> tuple[Tensor, None]:
+        near = (x.flatten(0, 1) @ known).topk(neighbors, dim=1).indices
+        return votes[near].sum(1).view(*x.shape[:2], classes), None
+
+    return classify
+
+
+def _detached(state: Any) -> Any:
+    """Detaches a state, or a tuple of them, from the graph."""
+    if isinstance(state, torch.Tensor):
+        return state.detach()
+    parts = (part.detach() for part in state)
+    return state._make(parts) if hasattr(state, "_make") else tuple(parts)
