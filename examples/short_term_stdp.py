@@ -48,13 +48,10 @@ def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, fl
     found = {}
     for name, constants in {"with": MEMORY, "without": STATIC}.items():
         net.short_term = constants
-        right = recognize(
-            classifier(net, names), held_out, TRANSFORMS["occlusion"], streams=20, path=(1,)
-        )
+        circuit = classifier(net, names)
+        right = recognize(circuit, held_out, TRANSFORMS["occlusion"], streams=20, path=(1,))
         found[name] = right.double().mean().item()
-        print(
-            f"{name:7} short-term plasticity: {found[name]:.1%} of {right.numel():,} frames right"
-        )
+        print(f"{name:7} short-term plasticity: {found[name]:.1%} of all frames right")
     return found
 
 

@@ -27,7 +27,7 @@ class FrameNet(nn.Sequential):
 
     def forward(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
         """Returns scores [T, S, C], and no state."""
-        scores: Tensor = super().forward(x.flatten(0, 1))
+        scores: Tensor = super().forward(x.flatten(0, 1))  # type: ignore[no-untyped-call]
         return scores.view(*x.shape[:2], -1), None
 
 
