@@ -51,10 +51,6 @@ def test_loss_of_each_mode(classes: int, lengths: bool) -> None:
     expected = {
         "last": sum(each[-1] for each in wrong),
         "all": sum(sum(each) / len(each) for each in wrong),
-        "growing": sum(
-            sum(t * one for t, one in enumerate(each, start=1)) / sum(range(1, len(each) + 1))
-            for each in wrong
-        ),
     }
     own, decision = losses(model, sequences, "rank")
     assert decision.step.any()
@@ -183,7 +179,7 @@ def test_it_learns_to_answer_early() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"mode": "first"}, "mode is 'first'; expected one of rank, last, all, growing"),
+        ({"mode": "first"}, "mode is 'first'; expected one of rank, last, all"),
         ({"batches": 0}, "batches is 0"),
         ({"every": -1}, "every is -1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),

@@ -120,7 +120,14 @@ def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) ->
         torch.cat(of, dim=-1).cpu() for of in zip(*parts, strict=True)
     )
     accuracy_at = by_step.double().mean(dim=-1)
-    return Readings(tuple(thresholds), step, crossed, right, lengths, accuracy_at)
+    return Readings(
+        thresholds=tuple(thresholds),
+        step=step,
+        crossed=crossed,
+        right=right,
+        lengths=lengths,
+        accuracy_at=accuracy_at,
+    )
 
 
 def multiply_accumulates(coder: RankCoder) -> int:

@@ -29,9 +29,8 @@ from plastorch.learning.phases import Phase, under
 from plastorch.rank.criterion import check_labels, first_crossing, rank_loss
 from plastorch.rank.model import Decision, RankCoder
 
-Mode = Literal["rank", "last", "all", "growing"]
-"""Trained outputs: at the first crossing ("rank"), at the last step ("last"), or at all steps,
-weighted equally ("all") or by their number ("growing")."""
+Mode = Literal["rank", "last", "all"]
+"""Trained outputs: at the first crossing ("rank"), at the last step ("last"), or at all steps."""
 
 
 class Batch(NamedTuple):
@@ -249,13 +248,11 @@ def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision
     if mode == "last":
         ends = steps - 1 if lengths is None else lengths - 1
         return rank_loss(logits[ends, rows], labels), decision
-    return _mean_over_steps(logits, labels, lengths, mode == "growing"), decision
+    return _mean_over_steps(logits, labels, lengths), decision
 
 
-def _mean_over_steps(
-    logits: Tensor, labels: Tensor, lengths: Tensor | None, growing: bool
-) -> Tensor:
-    """Returns the cross-entropy, mean over steps, weighted by step number if growing."""
+def _mean_over_steps(logits: Tensor, labels: Tensor, lengths: Tensor | None) -> Tensor:
+    """Returns the cross-entropy, mean over the steps of each sample."""
     steps, samples, classes = logits.shape
     spread = labels.expand(steps, samples)
     if classes == 1:
@@ -264,10 +261,10 @@ def _mean_over_steps(
         )
     else:
         wrong = F.cross_entropy(logits.flatten(0, 1), spread.flatten(), reduction="none")
-    numbers = torch.arange(1, steps + 1, device=logits.device)[:, None].expand(steps, samples)
-    weight = numbers.to(logits) if growing else torch.ones_like(numbers, dtype=logits.dtype)
+    weight = torch.ones_like(spread, dtype=logits.dtype)
     if lengths is not None:
-        weight = weight * (numbers <= lengths.to(numbers.device))
+        numbers = torch.arange(steps, device=logits.device)[:, None]
+        weight = weight * (numbers < lengths.to(numbers.device))
     return (wrong.view(steps, samples) * weight / weight.sum(dim=0)).sum(dim=0).mean()
 
 

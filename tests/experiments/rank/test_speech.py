@@ -171,9 +171,11 @@ def test_a_trained_network_listens_as_the_recording_comes(tmp_path: Path) -> Non
     crossed = (chances.amax(1) > ear.net.threshold).nonzero()[:, 0].tolist()
     step = crossed[0] if crossed else len(chances) - 1
     heard = hear(ear, read_wav(recording))
-    assert (heard.step, heard.sure) == (step, bool(crossed))
-    assert heard.label == int(chances[step].argmax()) and heard.word == str(heard.label)
-    assert heard.probability == pytest.approx(float(chances[step].max()), abs=1e-5)
+    assert (heard.answer.step, heard.answer.crossed) == (step, bool(crossed))
+    assert heard.answer.label == int(chances[step].argmax()) and heard.word == str(
+        heard.answer.label
+    )
+    assert heard.answer.probability == pytest.approx(float(chances[step].max()), abs=1e-5)
     assert listened["metrics"]["answer_ms"] == pytest.approx(25 + 10 * step)
     assert f"after {25 + 10 * step:.0f} ms" in said and "“" in said
     (panel,) = panels(load_run(tmp_path / "runs" / "b"))

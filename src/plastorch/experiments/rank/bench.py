@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.bench.timing import Row, interleaved, row
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.rank import RankCoder, first_crossing, rank_loss
 
 HIDDEN = 125
@@ -18,7 +18,7 @@ THRESHOLD = 0.95
 
 
 class Size(NamedTuple):
-    """Sizes of a row."""
+    """Sizes of the two rows of a situation: of updates by Adam, and of answers."""
 
     name: str
     steps: int
@@ -26,21 +26,17 @@ class Size(NamedTuple):
     inputs: int
     mean_step: float
     """Mean of the geometric t*, from 0, cut at the last step; -1: uniform over all steps."""
-    train: bool
-    """Whether updates by Adam or answers are timed."""
-    rounds: int
+    rounds: int = 8
+    """Number of timed updates; half as many answers again."""
 
 
 EARLY = 0.3
 """Mean t* on temporal MNIST after training: three of four answers come at the first step."""
 EVEN = -1.0
 SIZES = (
-    Size("train-early", 20, 256, 784, EARLY, True, 8),
-    Size("answer-early", 20, 256, 784, EARLY, False, 12),
-    Size("train-even", 20, 256, 784, EVEN, True, 8),
-    Size("answer-even", 20, 256, 784, EVEN, False, 12),
-    Size("train-signal", 40, 128, 1, 14.0, True, 20),
-    Size("answer-signal", 40, 128, 1, 14.0, False, 30),
+    Size("early", 20, 256, 784, EARLY),
+    Size("even", 20, 256, 784, EVEN),
+    Size("signal", 40, 128, 1, 14.0)._replace(rounds=20),
 )
 """Temporal MNIST after and during training, 235 updates an epoch; and noisy signals."""
 
@@ -52,43 +48,50 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 
 
 def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
-    """Measures row by row an update, from the input to the parameters, or an answer.
-
-    Args:
-        sizes: sizes of the rows.
-
-    Yields:
-        One row at a time.
-    """
+    """Measures row by row an update, from the input to the parameters, or an answer."""
     for size in sizes:
-        coder = timed_coder(size.inputs)
-        wanted = decision_steps(size)
+        coder, wanted = timed_coder(size.inputs), decision_steps(size)
         x, labels = timed_input(size, wanted), torch.zeros(size.batch, dtype=torch.int64)
         with torch.no_grad():
             decision, at_end = coder(x), coder.all_steps(x)[-1].argmax(dim=-1)
         right = decision.label == labels
         same = torch.equal(decision.step, wanted.clamp(max=size.steps - 1))
-        equal = same and gradients_agree(coder, x[:, :16], labels[:16])
-        plain = deepcopy(coder)
-        if size.train:
-            ours, theirs = _trainer(coder, x, labels), _whole_trainer(plain, x, labels)
-        else:
-            ours, theirs = _answerer(coder, x), _whole_answerer(plain, x)
-        seconds = interleaved(ours, theirs, size.rounds)
+        figures: dict[str, object] = {
+            "equal": same and gradients_agree(coder, x[:, :16], labels[:16]),
+            "mean_step": round(float(decision.step.double().mean()), 3),
+            "lost_points": 100 * float((at_end == labels).double().mean() - right.double().mean()),
+            "computed": round(decision.computed / (size.steps * size.batch), 3),
+        }
         words = (
             f"nn.LSTM({size.inputs}, {HIDDEN}) to the last step; batch {size.batch}, "
             f"{size.steps} steps"
         )
-        yield row(
-            size.name,
-            seconds[0],
-            words,
-            seconds[1],
-            equal=equal,
-            mean_step=round(float(decision.step.double().mean()), 3),
-            lost_points=100 * float((at_end == labels).double().mean() - right.double().mean()),
-            computed=round(decision.computed / (size.steps * size.batch), 3),
-        )
+        for name, (ours, theirs) in _timed(coder, x, labels).items():
+            rounds = size.rounds if name == "train" else size.rounds * 3 // 2
+            ours_s, theirs_s = interleaved(ours, theirs, rounds)
+            yield row(f"{name}-{size.name}", ours_s, words, theirs_s, **figures)
+
+
+def _timed(
+    coder: RankCoder, x: Tensor, labels: Tensor
+) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Returns an update and an answer, each with its twin that reads to the last step."""
+    plain, no_grad = deepcopy(coder), torch.no_grad()
+
+    def whole() -> Tensor:
+        scores: Tensor = plain.readout(plain.rnn(x)[0][-1])
+        return scores
+
+    return {
+        "train": (
+            _updates(coder, lambda: coder.loss(x, labels)[0]),
+            _updates(plain, lambda: F.cross_entropy(whole(), labels)),
+        ),
+        "answer": (
+            no_grad(lambda: coder(x)),
+            no_grad(lambda: whole().argmax(dim=-1)),
+        ),
+    }
 
 
 def decision_steps(size: Size) -> Tensor:
@@ -99,7 +102,7 @@ def decision_steps(size: Size) -> Tensor:
     else:
         going_on = size.mean_step / (1 + size.mean_step)
         steps = (1 - share).log() / torch.tensor(going_on).log()
-    order = torch.randperm(size.batch, generator=generator(0))
+    order = torch.randperm(size.batch, generator=stream(0))
     return steps.floor().long().clamp(max=size.steps)[order]
 
 
@@ -122,7 +125,7 @@ def timed_coder(inputs: int) -> RankCoder:
 
 def timed_input(size: Size, steps: Tensor) -> Tensor:
     """Returns noise in all inputs but the first, which is 1 at a sample's step or 0 [T, B, I]."""
-    x = (torch.rand(size.steps, size.batch, size.inputs, generator=generator(1)) < 0.05).float()
+    x = (torch.rand(size.steps, size.batch, size.inputs, generator=stream(1)) < 0.05).float()
     x[..., 0] = (torch.arange(size.steps)[:, None] == steps).float()
     return x
 
@@ -140,42 +143,13 @@ def gradients_agree(coder: RankCoder, x: Tensor, labels: Tensor) -> bool:
     )
 
 
-def _trainer(coder: RankCoder, x: Tensor, labels: Tensor) -> Callable[[], None]:
+def _updates(coder: RankCoder, loss: Callable[[], Tensor]) -> Callable[[], None]:
     """Returns an update by Adam that is too small to change when answers come."""
     optimizer = torch.optim.Adam(coder.parameters(), 1e-9)
 
     def step() -> None:
         optimizer.zero_grad()
-        coder.loss(x, labels)[0].backward()  # type: ignore[no-untyped-call]
+        loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
-
-
-def _whole_trainer(coder: RankCoder, x: Tensor, labels: Tensor) -> Callable[[], None]:
-    """Returns the same update in plain torch, from the last step."""
-    optimizer = torch.optim.Adam(coder.parameters(), 1e-9)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss: Tensor = F.cross_entropy(coder.readout(coder.rnn(x)[0][-1]), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-
-    return step
-
-
-def _answerer(coder: RankCoder, x: Tensor) -> Callable[[], None]:
-    @torch.no_grad()
-    def answer() -> None:
-        coder(x)
-
-    return answer
-
-
-def _whole_answerer(coder: RankCoder, x: Tensor) -> Callable[[], None]:
-    @torch.no_grad()
-    def answer() -> None:
-        coder.readout(coder.rnn(x)[0][-1]).argmax(dim=-1)
-
-    return answer

@@ -14,7 +14,7 @@ from plastorch.data.audio.wav import HIGHEST_HZ, LOWEST_HZ, Recording, resampled
 from plastorch.engine.checkpoint import load_checkpoint, load_tensors, restore
 from plastorch.engine.errors import InputError
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
-from plastorch.rank import RankCoder
+from plastorch.rank import Answer, RankCoder
 from plastorch.rank.criterion import probabilities
 
 NAME, ARRAYS = "rank-speech", "arrays.safetensors"
@@ -39,21 +39,15 @@ class Heard(NamedTuple):
     """Answer of a network to a recording."""
 
     word: str
-    label: int
-    """Class of the word."""
-    probability: float
-    """Probability that the network gives it."""
-    step: int
-    """Frame of the answer, from 0."""
+    answer: Answer
+    """Class, probability and frame of the word."""
     end_s: float
     """End of that frame, from the recording's beginning, seconds."""
-    sure: bool
-    """False if the recording ended before the threshold was crossed."""
 
     def __str__(self) -> str:
         when = f"after {1000 * self.end_s:.0f} ms"
-        known = when if self.sure else f"{when}, at the end and not for sure"
-        return f"“{self.word}”, {known} (probability {self.probability:.2f})"
+        known = when if self.answer.crossed else f"{when}, at the end and not for sure"
+        return f"“{self.word}”, {known} (probability {self.answer.probability:.2f})"
 
 
 def hear(ear: Ear, recording: Recording) -> Heard:
@@ -78,14 +72,7 @@ def hear(ear: Ear, recording: Recording) -> Heard:
         if len(come) and stream.feed((come - ear.scale.mean) / ear.scale.deviation) is not None:
             break
     answer = stream.finish()
-    return Heard(
-        ear.words[answer.label],
-        answer.label,
-        answer.probability,
-        answer.step,
-        ear.front.end_s(answer.step),
-        answer.crossed,
-    )
+    return Heard(ear.words[answer.label], answer, ear.front.end_s(answer.step))
 
 
 @torch.no_grad()

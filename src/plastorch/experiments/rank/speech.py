@@ -144,7 +144,7 @@ def _listen(config: RankSpeechConfig, context: Context, trained: Path) -> dict[s
     context.tell(f"listening with the network of {trained}")
     heard = hear(ear, recording)
     context.tell(str(heard))
-    context.run.write_arrays(_word(*course(ear, recording), heard.step, heard.label))
+    context.run.write_arrays(_word(*course(ear, recording), heard.answer.step, heard.answer.label))
     data = {
         "name": Path(config.listen).name,
         "n_test": 1,
@@ -152,7 +152,7 @@ def _listen(config: RankSpeechConfig, context: Context, trained: Path) -> dict[s
         "sha256": hashlib.sha256(Path(config.listen).read_bytes()).hexdigest(),
         "classes": list(ear.words),
     }
-    metrics = {"answer_ms": 1000 * heard.end_s, "probability": heard.probability}
+    metrics = {"answer_ms": 1000 * heard.end_s, "probability": heard.answer.probability}
     started = context.start(config, data | _frames(ear.front))
     return context.finish(started, Loop(context.run, nn.ModuleDict()), metrics, [])
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from plastorch.bench.peers import has_peer, peer
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data.tasks.retrieval import SYMBOLS
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.stp import STPN
 
 BATCH = 128
@@ -82,7 +82,7 @@ def matched_lstm(layer: STPN) -> nn.LSTM:
 
 def _row(size: Size, layer: STPN, other: nn.Module, name: str, batch: int) -> Row:
     """Measures a training step of both sides on the same sequences, and memory for the gradient."""
-    random = generator(0)
+    random = stream(0)
     symbols = torch.randint(SYMBOLS, (size.steps, batch), generator=random)
     x = F.one_hot(symbols, SYMBOLS).float()
     labels = torch.randint(SYMBOLS, (batch,), generator=random)
