@@ -12,7 +12,7 @@ from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import run_phase
 from plastorch.rank.model import RankCoder
-from plastorch.rank.train import Batch, RankTraining, Training
+from plastorch.rank.train import Batch, RankSettings, RankTraining
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining
 from plastorch.rl.maze import OBSERVATION, Maze
 from plastorch.stp import STPN
@@ -69,7 +69,7 @@ def rank() -> Any:
         x, labels = torch.randn(6, 9, 3, generator=random), torch.arange(6) % 2
         return Batch(x, labels, torch.randint(1, 10, (6,), generator=random))
 
-    training = Training(8, every=4, learning_rate=0.01, max_norm=0.1)
+    training = RankSettings(8, every=4, learning_rate=0.01, max_norm=0.1)
     weights, records = finished(coder, RankTraining("gru", coder, batch, training))
     for record in records:
         del record["seconds"], record["computed_steps"]  # the latter depend on who waits for whom

@@ -11,7 +11,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import run_phase
-from plastorch.rank import Batch, RankCoder, RankTraining, Training
+from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining
 from plastorch.rank.train import Mode, losses
 
 
@@ -33,7 +33,7 @@ def batch(number: int, classes: int = 3, lengths: bool = False) -> Batch:
 
 def phase(model: RankCoder, **settings: Any) -> RankTraining:
     chosen: dict[str, Any] = {"batches": 7, "every": 3, "learning_rate": 0.01} | settings
-    return RankTraining("gru", model, batch, Training(**chosen), path=(3,))
+    return RankTraining("gru", model, batch, RankSettings(**chosen), path=(3,))
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
@@ -142,7 +142,7 @@ def test_the_best_weights_of_the_last_records_come_back() -> None:
         "gru",
         model,
         batch,
-        Training(batches=5, every=1, best_from=0.3),
+        RankSettings(batches=5, every=1, best_from=0.3),
         validate=validate,
         score=lambda record: float(record["validation_accuracy"]),
     )
@@ -169,7 +169,7 @@ def test_it_learns_to_answer_early() -> None:
 
     torch.manual_seed(0)
     model = RankCoder(nn.LSTM(2, 8), nn.Linear(8, 1), threshold=0.9)
-    learning = RankTraining("lstm", model, shown, Training(120, every=40, learning_rate=0.05))
+    learning = RankTraining("lstm", model, shown, RankSettings(120, every=40, learning_rate=0.05))
     first, _, last = run_phase(learning)
     assert float(first["mean_step"]) > float(last["mean_step"])
     assert float(last["mean_step"]) < 1 and last["train_accuracy"] == 1.0
@@ -189,7 +189,7 @@ def test_it_learns_to_answer_early() -> None:
 )
 def test_bad_settings(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        Training(**({"batches": 1} | settings))
+        RankSettings(**({"batches": 1} | settings))
 
 
 @pytest.mark.parametrize("mode", get_args(Mode))

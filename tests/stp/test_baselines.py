@@ -50,7 +50,7 @@ CORES = [
     RNN(4, 3, norm="neuron"),
     LSTM(4, 3),
     FastWeights(4, 3),
-    FastWeights(4, 3, inner_steps=2, faithful=True),
+    FastWeights(4, 3, faithful=True),
     ModulatedPlasticity(4, 3),
     HebbFF(4, 3),
     Squashed(STPN(4, 3, plasticity="feedforward")),

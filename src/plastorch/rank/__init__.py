@@ -2,19 +2,19 @@
 
 from plastorch.rank.criterion import first_crossing, rank_loss
 from plastorch.rank.evaluate import Readings, Timing, evaluate
-from plastorch.rank.model import Answer, Decision, RankCoder, Stream
-from plastorch.rank.train import Batch, RankTraining, Training
+from plastorch.rank.model import Answer, Decision, Listener, RankCoder
+from plastorch.rank.train import Batch, RankSettings, RankTraining
 
 __all__ = [
     "Answer",
     "Batch",
     "Decision",
+    "Listener",
     "RankCoder",
+    "RankSettings",
     "RankTraining",
     "Readings",
-    "Stream",
     "Timing",
-    "Training",
     "evaluate",
     "first_crossing",
     "rank_loss",

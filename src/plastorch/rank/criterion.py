@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
+from plastorch.learning.lengths import checked_lengths
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -100,27 +101,6 @@ def check_threshold(threshold: float) -> None:
     """Raises InputError unless θ is in (0, 1]."""
     if not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
-
-
-def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
-    """Returns lengths of sequences [T, B, ...], T if None, on their device.
-
-    Raises:
-        InputError: there is not one length per sample, or, on the CPU, one is not from 1 to T.
-    """
-    steps, samples = x.shape[:2]
-    if lengths is None:
-        return torch.full((samples,), steps, device=x.device)
-    if lengths.shape != (samples,) or lengths.is_floating_point():
-        raise InputError(
-            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
-            f"({samples},) whole numbers"
-        )
-    if lengths.is_cpu and (int(lengths.min()) < 1 or int(lengths.max()) > steps):
-        raise InputError(
-            f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
-        )
-    return lengths.to(x.device, torch.int64)
 
 
 def check_labels(logits: Tensor, labels: Tensor) -> None:

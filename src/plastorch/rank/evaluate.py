@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.rank.criterion import answer, check_labels, checked_lengths, crossing_before
+from plastorch.learning.lengths import checked_lengths
+from plastorch.rank.criterion import answer, check_labels, crossing_before
 from plastorch.rank.model import RankCoder
 from plastorch.rank.train import Batch
 

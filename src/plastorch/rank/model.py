@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.learning.lengths import checked_lengths
 from plastorch.rank.criterion import (
     answer,
     check_threshold,
-    checked_lengths,
     crosses,
     crossing_before,
     probabilities,
@@ -176,9 +176,9 @@ class RankCoder(nn.Module):
         logits: Tensor = self.readout(self._run(x, None)[0])
         return logits
 
-    def stream(self) -> "Stream":
+    def stream(self) -> "Listener":
         """Returns a stream that listens to one sequence as it arrives."""
-        return Stream(self)
+        return Listener(self)
 
     def _at_once(self, x: Tensor, ends: Tensor) -> Decision:
         """Computes all steps of sequences [T, B, I] and answers as :meth:`forward` does."""
@@ -245,7 +245,7 @@ class Answer(NamedTuple):
     """Whether the threshold was crossed before the stream ended."""
 
 
-class Stream:
+class Listener:
     """Listener to one sequence, part by part, until it has an answer.
 
     Args:

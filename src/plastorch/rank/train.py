@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Training:
+class RankSettings:
     """Settings of training by Adam.
 
     Args:
@@ -81,7 +81,7 @@ class Training:
         """Returns the learning rate of a batch, counted from 0.
 
         Example:
-            >>> Training(100, cosine=True, learning_rate=0.1).rate(50)
+            >>> RankSettings(100, cosine=True, learning_rate=0.1).rate(50)
             0.05
         """
         if not self.cosine:
@@ -116,7 +116,7 @@ class RankTraining(Phase):
     Example:
         >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2))
         >>> batch = lambda number: Batch(torch.randn(9, 4, 3), torch.arange(4) % 2)
-        >>> phase = RankTraining("gru", coder, batch, Training(batches=2))
+        >>> phase = RankTraining("gru", coder, batch, RankSettings(batches=2))
         >>> phase.step()[0]["computed_steps"], phase.position == phase.total
         (9.0, True)
     """
@@ -126,7 +126,7 @@ class RankTraining(Phase):
         name: str,
         coder: RankCoder,
         batch: Callable[[int], Batch],
-        training: Training,
+        training: RankSettings,
         *,
         path: tuple[int, ...] = (0,),
         validate: Callable[[RankCoder], Record] | None = None,

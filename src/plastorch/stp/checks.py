@@ -1,6 +1,5 @@
 """Checks of what short-term plasticity neurons are given."""
 
-import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
@@ -29,27 +28,6 @@ def check_same(name: str, tensor: Tensor, weight: Tensor) -> None:
         raise InputError(f"{name} is on {tensor.device}; expected {weight.device}, of the weights")
     if tensor.dtype != weight.dtype:
         raise InputError(f"{name} is {tensor.dtype}; expected {weight.dtype}, of the weights")
-
-
-def checked_lengths(lengths: Tensor, x: Tensor) -> Tensor:
-    """Returns the lengths of sequences [T, B, I], int64 [B] on their device.
-
-    Values are checked where that doesn't wait for a device: on the CPU.
-
-    Raises:
-        InputError: there is not one length per sample, or one is not from 1 to T.
-    """
-    steps, samples = x.shape[:2]
-    if lengths.shape != (samples,) or lengths.is_floating_point():
-        raise InputError(
-            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
-            f"({samples},) whole numbers"
-        )
-    if lengths.is_cpu and (lengths.min() < 1 or lengths.max() > steps):
-        raise InputError(
-            f"lengths are from {int(lengths.min())} to {int(lengths.max())}; expected 1 to {steps}"
-        )
-    return lengths.to(x.device, torch.int64).contiguous()
 
 
 def state_pair(state: STPNState) -> STPNState:

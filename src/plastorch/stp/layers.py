@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from plastorch.engine.errors import InputError, check_finite
+from plastorch.learning.lengths import checked_lengths
 from plastorch.stp.cell import Plasticity, STPNCell
-from plastorch.stp.checks import batched, check_counts, check_input, checked_lengths, unbatched
+from plastorch.stp.checks import batched, check_counts, check_input, unbatched
 from plastorch.stp.energy import unit_energy
 from plastorch.stp.rule import Activation, Norm, Plastic, Presynaptic, STPNState
 

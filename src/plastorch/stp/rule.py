@@ -146,7 +146,7 @@ def oja(pre: Tensor, post: Tensor, memory: Tensor) -> Tensor:
     return hebb(pre - (memory * post.unsqueeze(-1)).sum(-2), post)
 
 
-class Response(NamedTuple):
+class STPNResponse(NamedTuple):
     """Response of neurons to an input."""
 
     h: Tensor
@@ -159,7 +159,9 @@ class Response(NamedTuple):
     """Norm |W + F| + 1e-16 [B, H, 1], or 1 in mode ``none``."""
 
 
-def respond(x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics) -> Response:
+def respond(
+    x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
+) -> STPNResponse:
     """Computes h = tanh(G z / n + b), with G = W + F, n = |G| + 1e-16 and z = [x; h(t-1)].
 
     Paper: equations of STPNr and STPNf.
@@ -183,11 +185,11 @@ def respond(x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynam
     drive = (total @ pre.unsqueeze(-1)).squeeze(-1)
     h = activate(drive if bias is None else drive + bias, dynamics.activation)
     bound = saturation(x.dtype)
-    return Response(h.clamp(-bound, bound), pre, total, norm)
+    return STPNResponse(h.clamp(-bound, bound), pre, total, norm)
 
 
 def update(
-    memory: Tensor, x: Tensor, response: Response, parameters: Parameters, dynamics: Dynamics
+    memory: Tensor, x: Tensor, response: STPNResponse, parameters: Parameters, dynamics: Dynamics
 ) -> Tensor:
     """Computes F = Λ F / n + Γ h z, in mode ``pre``. Paper: equation of the synaptic state.
 
@@ -223,7 +225,7 @@ def update(
 
 def step(
     x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
-) -> tuple[STPNState, Response]:
+) -> tuple[STPNState, STPNResponse]:
     """Runs one time step: :func:`respond`, then :func:`update`.
 
     Args:

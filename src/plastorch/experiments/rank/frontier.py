@@ -76,11 +76,6 @@ def stop(seen: Evidence, rules: list[Tensor]) -> Tensor:
 def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np.float64]:
     """Returns mean step from 0 and test accuracy of the best rules for several costs of time.
 
-    Args:
-        learn: evidence from which the rules are found.
-        test: evidence on which they are tested.
-        labels: labels of the test, int64 [N].
-
     Returns:
         [C + 2, 2], earliest first; at the ends, the first and the last step are read.
     """

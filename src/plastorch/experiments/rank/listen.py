@@ -11,7 +11,7 @@ from torch import Tensor
 from plastorch.data.audio.frames import Scale
 from plastorch.data.audio.logmel import FrameStream, LogMel
 from plastorch.data.audio.wav import HIGHEST_HZ, LOWEST_HZ, Recording, resampled
-from plastorch.engine.checkpoint import load_checkpoint, load_tensors, restore
+from plastorch.engine.checkpoint import load_checkpoint, load_tensors, restore, under
 from plastorch.engine.errors import InputError
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
 from plastorch.rank import Answer, RankCoder
@@ -51,11 +51,7 @@ class Heard(NamedTuple):
 
 
 def hear(ear: Ear, recording: Recording) -> Heard:
-    """Listens until there is an answer, and ignores the rest.
-
-    Args:
-        ear: trained network.
-        recording: recording of any sample rate.
+    """Listens to a recording of any sample rate until there is an answer, and ignores the rest.
 
     Raises:
         InputError: the recording is shorter than a frame.
@@ -86,32 +82,25 @@ def course(ear: Ear, recording: Recording) -> tuple[Tensor, Tensor]:
 def newest_trained(run: Path, quick: bool) -> Path | None:
     """Returns the newest complete run beside this one whose networks can listen.
 
-    Args:
-        run: run folder, which itself does not count.
-        quick: whether a smoke run is enough.
+    If ``quick``, a smoke run is enough.
     """
     found = [path for path in run.parent.glob("*/result.json") if path.parent != run]
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            result = json.loads(path.read_text())
-            whole = result["complete"] and "chosen_threshold" in result["metrics"]
-            if whole and result["experiment"] == NAME and (quick or not result["quick"]):
-                return path.parent
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue  # a folder without a result can't listen
+        result = _result(path.parent)
+        if result is not None and result.get("complete") and (quick or not result.get("quick")):
+            return path.parent
     return None
 
 
 def load_ear(run: Path) -> Ear:
     """Returns the network that a complete run chose, with its weights.
 
-    Args:
-        run: the run's folder.
-
     Raises:
         InputError: the run is of another kind, or its files are damaged.
     """
     whole = _result(run)
+    if whole is None:
+        raise InputError(f"trained is {str(run)!r}; expected the folder of a whole run of {NAME}")
     checkpoint, arrays = load_checkpoint(run / "checkpoint"), load_tensors(run / ARRAYS)
     if checkpoint is None:
         raise InputError(f"{run} has no checkpoint; expected one of trained networks")
@@ -131,12 +120,8 @@ def _ear(
     if type(rate) is not int or not LOWEST_HZ <= rate <= HIGHEST_HZ:
         raise InputError(f"{run}: rate is {rate!r}; expected {LOWEST_HZ} to {HIGHEST_HZ} Hz")
     config = RankSpeechConfig(**{f.name: settings[f.name] for f in fields(RankSpeechConfig)})
-    name, front = (
-        rank_name(metrics["chosen_threshold"], metrics["chosen_entropy_weight"]),
-        LogMel(rate),
-    )
-    start = f"model.{name}."
-    weights = {k.removeprefix(start): v for k, v in trained.items() if k.startswith(start)}
+    name = rank_name(metrics["chosen_threshold"], metrics["chosen_entropy_weight"])
+    front, weights = LogMel(rate), under(trained, f"model.{name}.")
     with torch.device("meta"):
         shapes = config.network(config.models()[name], front.bands, len(words)).state_dict()
     if any(weights[key].shape != shapes[key].shape for key in shapes):
@@ -149,13 +134,11 @@ def _ear(
     return Ear(net, front, scale, words)
 
 
-def _result(run: Path) -> dict[str, Any]:
-    """Returns ``result.json`` of a complete run of trained networks."""
+def _result(run: Path) -> dict[str, Any] | None:
+    """Returns ``result.json`` of a run of trained networks, or None of any other folder."""
     try:
         result: dict[str, Any] = json.loads((run / "result.json").read_text())
-        whole = result["experiment"] == NAME and "chosen_threshold" in result["metrics"]
+        trained = result["experiment"] == NAME and "chosen_threshold" in result["metrics"]
+        return result if trained else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        whole = False
-    if not whole:
-        raise InputError(f"trained is {str(run)!r}; expected the folder of a whole run of {NAME}")
-    return result
+        return None

@@ -28,7 +28,7 @@ from plastorch.experiments.rank.streams import MnistStream, PictureStream
 from plastorch.experiments.rank.work import work
 from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.learning.phases import EpochOrder
-from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
+from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, evaluate
 from plastorch.rank.pictures import PictureLSTM, convolutions
 from plastorch.rank.train import Mode
 
@@ -257,7 +257,7 @@ class _Learning:
             f"{self.name}-first" if kind == MnistStream.FIRST_STEP else self.name,
             self.net,
             batch,
-            Training(epochs * every, model.mode, every, rate, cosine=model.convolutional),
+            RankSettings(epochs * every, model.mode, every, rate, cosine=model.convolutional),
             path=(*path, PictureStream.DROPOUT),
             validate=self.validate,
             score=lambda record: float(record["validation_accuracy"]),

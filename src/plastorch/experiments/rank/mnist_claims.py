@@ -34,15 +34,7 @@ def claims(
     test_images: int,
     ordinary: bool,
 ) -> list[Claim]:
-    """Returns the claims that the trained models can test.
-
-    Args:
-        figures: metrics of the run.
-        arrays: arrays of the run, of which the curves are used.
-        records: log of the run.
-        test_images: number of test images.
-        ordinary: whether data and settings are the defaults; if not, no claim is judged.
-    """
+    """Returns the claims that the trained models can test; judged of ordinary runs only."""
     error = 3 * sampling_error(0.97, test_images)
     found = [
         *_convolutional_claims(figures),

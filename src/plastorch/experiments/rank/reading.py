@@ -37,12 +37,7 @@ def thresholds_with(*own: float, common: tuple[float, ...] = THRESHOLDS) -> tupl
 
 
 def validation(batches: Sequence[Batch], mode: Mode = "rank") -> Callable[[RankCoder], Record]:
-    """Returns a function that measures accuracy and mean step of a network's answers.
-
-    Args:
-        batches: sequences of the validation set, steps first.
-        mode: training mode; answers are read at t* in "rank", else at the last step.
-    """
+    """Returns a function that measures answers: at t* in mode "rank", else at the last step."""
 
     @torch.no_grad()
     def validate(net: RankCoder) -> Record:

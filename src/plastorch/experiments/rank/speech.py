@@ -29,7 +29,7 @@ from plastorch.experiments.rank.speech_networks import RankSpeechConfig, WordNet
 from plastorch.experiments.rank.streams import SpeechStream
 from plastorch.experiments.rank.work import work
 from plastorch.experiments.stpn.recurrent import seeded
-from plastorch.rank import Batch, RankCoder, RankTraining, Training, evaluate
+from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, evaluate
 from plastorch.rank.criterion import probabilities
 
 MAX_NORM = 1.0
@@ -101,7 +101,7 @@ def _phase(
     def batch(number: int) -> Batch:
         return on(words.training_batch(order, number), context.device)
 
-    training = Training(
+    training = RankSettings(
         updates,
         model.mode,
         max(1, updates // RECORDS),

@@ -25,15 +25,7 @@ def claims(
     test_words: int,
     ordinary: bool,
 ) -> list[Claim]:
-    """Returns the claims that the trained networks can test.
-
-    Args:
-        figures: metrics of the run.
-        curves: arrays of the run.
-        records: log of the run.
-        test_words: number of test words.
-        ordinary: whether the settings are the defaults; if not, no claim is judged.
-    """
+    """Returns the claims that the trained networks can test; judged of ordinary runs only."""
     error = sampling_error(figures["last_last_accuracy"], test_words)
     found = [
         *_grid_claims(curves, error),

@@ -50,11 +50,6 @@ def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel)
     at all thresholds, those that no other beats in time and accuracy on the validation set; times
     and accuracies are the test's. ``chosen`` is one network, see :func:`chosen`, for a fair
     comparison with others.
-
-    Args:
-        readings: readings by network; the names of rank-coded ones begin with "rank".
-        test: test words.
-        front: transform that made their frames.
     """
     name = chosen(readings)
     shown = {"chosen": readings[name], "last": readings["last"], "all": readings["all"]}
@@ -95,14 +90,13 @@ def _trade_off(readings: Mapping[str, Reading]) -> Tensor:
 
 def _times(title: str, reading: Reading, test: Frames, front: LogMel) -> dict[str, float]:
     """Returns milliseconds until the answer, from the recording's beginning and from the word's."""
-    readings = reading.test
+    readings, timing = reading.test, reading.test.timing(reading.threshold)
     step = readings.step[readings.thresholds.index(reading.threshold)].double()
-    after = (step - test.onset).clamp(min=0)
     times = {
-        "mean_ms": float(step.mean()),
-        "median_ms": float(step.quantile(0.5)),
-        "late_ms": float(step.quantile(0.95)),
-        "after_onset_ms": float(after.mean()),
+        "mean_ms": timing.mean_step,
+        "median_ms": timing.median_step,
+        "late_ms": timing.late_step,
+        "after_onset_ms": float((step - test.onset).clamp(min=0).mean()),
     }
     return {field(title, kind): _ms(front, value) for kind, value in times.items()}
 

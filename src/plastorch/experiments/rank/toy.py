@@ -33,7 +33,7 @@ from plastorch.experiments.rank.toy_figures import (
     timing_loss,
 )
 from plastorch.experiments.stpn.recurrent import field, networks
-from plastorch.rank import Batch, RankCoder, RankTraining, Readings, Training, evaluate
+from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, Readings, evaluate
 from plastorch.rank.evaluate import multiply_accumulates
 from plastorch.rank.train import Mode
 from plastorch.stp import STPN
@@ -116,10 +116,10 @@ class RankToyConfig(Settings):
         readout = nn.Linear(size, 1)
         return RankCoder(model.core(1, size), readout, self.threshold, model.entropy_weight)
 
-    def training(self, name: str) -> Training:
+    def training(self, name: str) -> RankSettings:
         """Returns the training of a model."""
         mode, rate = MODELS[name].mode, self.learning_rate
-        return Training(self.batches(name), mode, EVERY, rate, best_from=0.9)
+        return RankSettings(self.batches(name), mode, EVERY, rate, best_from=0.9)
 
     def batches(self, name: str) -> int:
         """Returns the number of updates in the training of a model."""

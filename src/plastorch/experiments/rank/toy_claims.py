@@ -21,14 +21,7 @@ SHARE = 10
 def claims(
     figures: Figures, records: Sequence[Record], test_signals: int, ordinary: bool
 ) -> list[Claim]:
-    """Returns the claims that the trained models can test.
-
-    Args:
-        figures: metrics of the run.
-        records: log of the run.
-        test_signals: number of noisy test signals.
-        ordinary: whether the settings are the defaults; if not, no claim is judged.
-    """
+    """Returns the claims that the trained models can test; judged of ordinary runs only."""
     error = 3 * sampling_error(0.95, test_signals)
     found = [
         *_signal_claims(figures, error),

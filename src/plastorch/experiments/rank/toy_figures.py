@@ -100,11 +100,7 @@ def measured_observers(
 ) -> dict[str, Measured]:
     """Measures the ideal observers of both tasks, and the best stopping rules for noisy signals.
 
-    Args:
-        signals: test signals.
-        runs: test sequences of bits.
-        learn: signals from which the rules are found.
-        threshold: threshold θ.
+    The rules are found from the signals ``learn``.
     """
     thresholds, seen = thresholds_with(threshold, common=THRESHOLDS), evidence(signals)
     signal_parts = zip(

@@ -20,11 +20,6 @@ def work(name: str, coder: RankCoder, batches: Sequence[Batch]) -> dict[str, flo
     ``answer_steps`` is the share of steps that are computed, and so of multiply-accumulates;
     ``answer_time`` the share of the wall time of the same network at a threshold of 1, which is
     never crossed; the two take turns, batch by batch. Sequences that have ended cost neither.
-
-    Args:
-        name: name of the network, the prefix of the figures.
-        coder: network that answers at its threshold.
-        batches: one or more batches to answer.
     """
     whole = deepcopy(coder.eval())
     whole.threshold = 1.0
@@ -55,13 +50,7 @@ def answer_claims(figures: Mapping[str, float], name: str) -> Iterator[Claim]:
 
 
 def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str) -> Iterator[Claim]:
-    """Compares the cost of training with that at the last step, over as many records; network mean.
-
-    Args:
-        records: log of the run.
-        ours: phases of rank-coded networks.
-        theirs: phase of the network that is trained at the last step.
-    """
+    """Compares the cost of phases with that of training at the last step, over as many records."""
     last = [row for row in records if row["phase"] == theirs]
     courses = [[row for row in records if row["phase"] == phase][: len(last)] for phase in ours]
     if not last or not courses or min(len(course) for course in courses) < len(last):
@@ -77,12 +66,7 @@ def training_claims(records: Sequence[Record], ours: Sequence[str], theirs: str)
 
 
 def after_as_many(courses: Sequence[Sequence[Record]], count: int) -> list[tuple[float, float]]:
-    """Returns mean step and training accuracy of each course, once all had as many updates.
-
-    Args:
-        courses: records of some phases.
-        count: number of last records that are averaged.
-    """
+    """Returns mean step and training accuracy of the last records, after as many updates each."""
     updates = min(int(course[-1]["batch"]) for course in courses)
     found = []
     for course in courses:

@@ -150,16 +150,7 @@ def check_runners(runners: int) -> None:
 def measure(
     task: AgentTask, context: Context, claims: Callable[[Mapping[str, float]], list[Any]]
 ) -> dict[str, Any]:
-    """Trains the models one after the other, then lets each play.
-
-    Args:
-        task: environment, and how models learn in it.
-        context: run folder, data, seed and device.
-        claims: function from metrics to claims.
-
-    Returns:
-        The contents of ``result.json``.
-    """
+    """Trains the models one after the other, and lets each play; returns ``result.json``."""
     nets = networks(task.config.models, task.known, (context.seed,), task.make_agent)
     with _ray(task.config.address):
         check_runners(task.protocol.runners)

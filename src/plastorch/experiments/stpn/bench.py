@@ -54,13 +54,8 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> Iterator[Row]:
     """Measures row by row a training step, from the input to the updated parameters.
 
-    Args:
-        sizes: sizes of the rows against the plain loop.
-        against_lstm: sizes of the row against ``nn.LSTM`` with as many parameters.
-        batch: samples per step.
-
-    Yields:
-        One row at a time.
+    Rows of ``sizes`` are against the plain loop, the last one against ``nn.LSTM`` with as many
+    parameters.
     """
     for size in sizes:
         layer = STPN(SYMBOLS, size.hidden)

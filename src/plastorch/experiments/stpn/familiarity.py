@@ -142,11 +142,7 @@ def claims(
 ) -> list[Claim]:
     """Returns claims that compare STPN with the other models, at the R of its training.
 
-    Args:
-        config: settings of the run.
-        metrics: metrics of its models.
-        novel: share of new items in the test stream.
-        quick: whether it was a smoke run.
+    ``novel`` is the share of new items in the test stream.
     """
     if "stpn" not in config.models:
         return []

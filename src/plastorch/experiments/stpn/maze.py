@@ -206,13 +206,7 @@ def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[st
 def evaluate(
     net: ActorCritic, model: RecurrentModel, maze: Maze, path: tuple[int, ...]
 ) -> dict[str, float]:
-    """Measures the reward and the energy of a trained model.
-
-    Args:
-        net: trained model.
-        model: model with its sizes.
-        maze: maze to play in.
-        path: seed, and name of the stream that the episodes draw from.
+    """Measures the reward and the energy of a trained model on episodes of a stream.
 
     Returns:
         Reward of an episode, and the standard error of its mean; energy of a step, of the whole

@@ -33,8 +33,8 @@ def networks(
     Args:
         models: names of the models.
         known: all names, in the order in which models learn.
-        path: seed, and name of the stream of initial weights.
-        make: function that makes a model by name with weights from torch's global generator.
+        path: seed, and name of the stream of initial weights; a model's place is added.
+        make: function that makes a model by name; see :func:`seeded`.
 
     Example:
         >>> list(networks(["b"], ["a", "b"], (0,), lambda name: nn.Linear(1, 1)))
@@ -46,11 +46,7 @@ def networks(
 
 
 def seeded(make: Callable[[], Any], *path: int) -> Any:
-    """Returns what a function makes with torch's global generator in the state of a stream.
-
-    Args:
-        make: function that makes a network.
-        path: seed, and name of the stream.
+    """Returns what a function makes with torch's global generator at the start of a stream.
 
     Example:
         >>> bool(seeded(lambda: torch.rand(1), 0, 1) == seeded(lambda: torch.rand(1), 0, 1))
@@ -64,12 +60,7 @@ def seeded(make: Callable[[], Any], *path: int) -> Any:
 def compare(
     nets: nn.ModuleDict, measure: Callable[[str, Any], Mapping[str, float]]
 ) -> dict[str, float]:
-    """Returns the metrics of all models, which are trained and measured one after the other.
-
-    Args:
-        nets: models by name.
-        measure: function that trains a model, given its name and the model, and returns its figures
-            by kind.
+    """Returns the metrics of all models; ``measure`` trains one and returns its figures by kind.
 
     Example:
         >>> compare(nn.ModuleDict({"a-b": nn.Linear(1, 1)}), lambda name, net: {"accuracy": 0.5})
@@ -92,13 +83,7 @@ def field(name: str, kind: str) -> str:
 def extreme(
     metrics: Mapping[str, float], models: Iterable[str], kind: str, pick: Callable[..., str] = max
 ) -> tuple[str, float]:
-    """Returns the model whose figure of a kind is the largest, and the figure.
-
-    Args:
-        metrics: metrics of the run.
-        models: names of the models.
-        kind: kind of the figure.
-        pick: ``min`` for the smallest.
+    """Returns the model whose figure is the largest, or the smallest by ``min``, and the figure.
 
     Example:
         >>> extreme({"lstm_energy": 3.0, "rnn_energy": 2.0}, ["lstm", "rnn"], "energy", min)

@@ -18,7 +18,7 @@ class FastWeightsState(NamedTuple):
 
 
 class FastWeights(nn.Module):
-    """RNN with A = λ A + η h(t-1) h(t-1)'; s = tanh(LN(p)), then S times s = tanh(LN(p + A s)).
+    """RNN with A = λ A + η h(t-1) h(t-1)'; s = tanh(LN(p)), then h = tanh(LN(p + A s)).
 
     p = W [x; h(t-1)] + b; the layer norm is shared.
 
@@ -27,7 +27,6 @@ class FastWeights(nn.Module):
         hidden_size: number of neurons H.
         decay: decay factor λ.
         rate: learning rate η.
-        inner_steps: number of inner steps S.
         faithful: follow the code of the STPN paper: A is updated again after the step, with the
             new activity, and gain and shift of the layer norm are initialized randomly.
 
@@ -43,13 +42,11 @@ class FastWeights(nn.Module):
         *,
         decay: float = 0.9,
         rate: float = 0.5,
-        inner_steps: int = 1,
         faithful: bool = False,
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.decay, self.rate = decay, rate
-        self.inner_steps, self.faithful = inner_steps, faithful
+        self.decay, self.rate, self.faithful = decay, rate, faithful
         self.linear = nn.Linear(input_size + hidden_size, hidden_size)
         self.layer_norm = nn.LayerNorm(hidden_size)
         bound = hidden_size**-0.5
@@ -66,7 +63,7 @@ class FastWeights(nn.Module):
 
     @torch.no_grad()
     def energy(self, x: Tensor, state: FastWeightsState | None = None) -> Tensor:
-        """Returns each neuron's energy [T, B, H], of slow and, per inner step, fast weights."""
+        """Returns each neuron's energy [T, B, H], of slow and fast weights."""
         return self._unroll(x, state, True)[1]
 
     def _unroll(
@@ -83,12 +80,11 @@ class FastWeights(nn.Module):
             pre = torch.cat([input_, h], dim=-1)
             p = self.linear(pre)
             h = torch.tanh(self.layer_norm(p))
-            energy = synaptic_energy(self.linear.weight, pre) if count else p
-            for _ in range(self.inner_steps):
-                if count:
-                    energy = energy + synaptic_energy(fast, h)
-                fast_input = (fast * h.unsqueeze(-2)).sum(-1)
-                h = torch.tanh(self.layer_norm(p + fast_input))
+            energy = p
+            if count:
+                energy = synaptic_energy(self.linear.weight, pre) + synaptic_energy(fast, h)
+            fast_input = (fast * h.unsqueeze(-2)).sum(-1)
+            h = torch.tanh(self.layer_norm(p + fast_input))
             if self.faithful:
                 fast = self._updated(fast, h).clamp(-1000, 1000)
             outputs.append(h)
