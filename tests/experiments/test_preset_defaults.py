@@ -84,7 +84,8 @@ def test_json_gives_the_same_settings(config: Any) -> None:
             made = config(**preset)
         except InputError:  # not every experiment has every preset
             continue
-        kept = json.loads(json.dumps(settings(made, 0, False, None, "cpu", 1)))
+        options = settings(made, seed=0, quick=False, data=None, device="cpu", threads=1)
+        kept = json.loads(json.dumps(options))
         assert config(**{name: kept[name] for name in asdict(made)}) == made
 
 

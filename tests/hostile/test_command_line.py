@@ -35,7 +35,7 @@ def nothing_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(running, "run_or_resume", lambda folder, tell, **options: {})
         of_run = import_module("plastorch.cli.run")  # the package has a function of that name
         patch.setattr(of_run, "_report", lambda folder, result, strict: 0)
-        patch.setattr(bench, "run_group", lambda group, out, tell: None)
+        patch.setattr(bench, "run_group", lambda group, out, tell, warn: None)
         patch.setattr(cluster, "cluster", lambda address: contextlib.nullcontext())
         patch.setattr(ray_trials, "most_cpus", lambda: 1)
         patch.setattr(sweep_show, "run_and_show", lambda sweep, address: 0)

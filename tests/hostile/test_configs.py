@@ -64,7 +64,8 @@ def nothing_runs() -> Iterator[None]:
 
 def config(name: str) -> dict[str, Any]:
     own = resolved(experiments()[name].config)()
-    return {"experiment": name, **running.settings(own, 0, True, None, "cpu", 1)}
+    options = running.settings(own, seed=0, quick=True, data=None, device="cpu", threads=1)
+    return {"experiment": name, **options}
 
 
 def resume(run: Path) -> Any:

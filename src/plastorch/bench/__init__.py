@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_one_of
 
 GROUP = "plastorch.bench"
 """Entry-point group of functions that return the data's name and the rows, one by one."""
@@ -38,8 +38,7 @@ def run_group(
     from plastorch.bench.timing import check_out, line, one_quiet_thread, write_rows
     from plastorch.engine.device import keep_freed_memory
 
-    if group not in groups():
-        raise InputError(f"group is {group!r}; expected one of {', '.join(groups())}")
+    check_one_of(groups(), group=group)
     check_out(out)
     (point,) = entry_points(group=GROUP, name=group)
     try:

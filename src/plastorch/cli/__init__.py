@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 
 import plastorch
-from plastorch.cli.words import nearest, one_line
-from plastorch.engine.errors import InputError, Interrupted, WorkerLost
+from plastorch.cli.words import one_line
+from plastorch.engine.errors import InputError, Interrupted, WorkerLost, check_one_of
 from plastorch.engine.stops import handled
 from plastorch.engine.torchrun import first_to_say
 
@@ -90,8 +90,7 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] == "--version":
         print("plastorch", plastorch.__version__)
         return 0
-    if arguments[0] not in COMMANDS:
-        raise InputError(f"COMMAND is {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
+    check_one_of(COMMANDS, COMMAND=arguments[0])
     status = COMMANDS[arguments[0]](arguments[1:])
     sys.stdout.flush()  # the reader may be gone
     return status
@@ -194,8 +193,7 @@ def data(arguments: list[str]) -> int:
         print(f"{name}: {download_images(name, data)}")
 
     verbs: dict[str, Callable[..., None]] = {"status": status, "get": get}
-    if arguments[0] not in verbs:
-        raise InputError(f"data is given {arguments[0]!r}; {nearest(arguments[0], verbs)}")
+    check_one_of(verbs, VERB=arguments[0])
     parse(verbs[arguments[0]], f"plastorch data {arguments[0]}", arguments[1:])
     return 0
 
@@ -214,8 +212,7 @@ def bench(arguments: list[str]) -> int:
             group: group of rows to measure.
             out: file for the rows; default benchmarks/results/bench-GROUP.json.
         """
-        if group not in groups():
-            raise InputError(f"GROUP is {group!r}; {nearest(group, groups())}")
+        check_one_of(groups(), GROUP=group)
         out = out or Path(f"benchmarks/results/bench-{group}.json")
         run_group(group, out, print, partial(print, file=sys.stderr))
 

@@ -15,8 +15,8 @@ from rich.text import Text
 from plastorch.cli.files_fit import Fit, fit
 from plastorch.cli.files_show import Show, show
 from plastorch.cli.parse import parse
-from plastorch.cli.words import nearest, one_line
-from plastorch.engine.errors import InputError, require
+from plastorch.cli.words import one_line
+from plastorch.engine.errors import InputError, check_one_of, require
 
 if TYPE_CHECKING:
     import polars as pl
@@ -107,8 +107,7 @@ def files(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     verb, rest = arguments[0], arguments[1:]
-    if verb not in VERBS:
-        raise InputError(f"VERB is {verb!r}; {nearest(verb, VERBS)}")
+    check_one_of(VERBS, VERB=verb)
     options, run, needed = VERBS[verb]
     given = parse(options, f"plastorch files {verb}", rest)
     for name in needed:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, make_dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -13,7 +14,7 @@ import tyro
 
 from plastorch.cli.parse import parse
 from plastorch.cli.run import unchecked
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_one_of
 
 if TYPE_CHECKING:
     from plastorch.experiments.registry import Experiment
@@ -50,8 +51,7 @@ class SweepOptions:
     def __post_init__(self) -> None:
         if self.cpus_per_run < 1:
             raise InputError(f"cpus_per_run is {self.cpus_per_run}; expected 1 or more")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise InputError(f"device is {self.device!r}; expected auto, cpu or cuda")
+        check_one_of(("auto", "cpu", "cuda"), device=self.device)
         if self.data is not None and not self.data.is_dir():
             raise InputError(f"data is {str(self.data)!r}; expected a folder")
 
@@ -164,12 +164,6 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
-def _configurations(config: type[Any], given: dict[str, list[Any]]) -> Iterator[Any]:
-    """Yields the settings of each point of the grid, checked."""
-    for values in itertools.product(*given.values()):
-        yield config(**dict(zip(given, values, strict=True)))
-
-
 def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, list[Any]]) -> int:
     from plastorch.cli.sweep_show import run_and_show
     from plastorch.engine.run import locked
@@ -178,21 +172,20 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
     from plastorch.experiments.run import settings
 
     seeds = _seeds(options.seeds)
-    runs = len(seeds)
-    for values in given.values():
-        runs *= len(values)
+    runs = len(seeds) * prod(map(len, given.values()))
     if runs > MOST_RUNS:
         raise InputError(f"the sweep has {runs:,} runs; expected at most {MOST_RUNS:,}")
+    config = resolved(experiment.config)
     points = [
         settings(
-            one,
+            config(**dict(zip(given, values, strict=True))),
             seed=0,
             quick=options.quick,
             data=options.data,
             device=options.device,
             threads=options.cpus_per_run,
         )
-        for one in _configurations(resolved(experiment.config), given)
+        for values in itertools.product(*given.values())
     ]
     with _machines(options.address, options.cpus_per_run, options.device):
         planned = Sweep.create(

@@ -92,9 +92,9 @@ did you mean soft?
     choices = list(choices)
     for name, value in arguments.items():
         if value not in choices:
-            listed = ", ".join(map(str, choices))
+            listed = f"{'one of ' * (len(choices) > 1)}{', '.join(map(str, choices))}"
             hint = did_you_mean(str(value), map(str, choices))
-            raise InputError(f"{name} is {value!r}; expected one of {listed}{hint}")
+            raise InputError(f"{name} is {value!r}; expected {listed}{hint}")
 
 
 def require(package: str, extra: str) -> None:

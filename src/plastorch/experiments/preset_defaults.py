@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from plastorch.engine.errors import InputError, did_you_mean
+from plastorch.engine.errors import InputError, check_one_of
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,9 @@ def check_setting(name: str, value: Any, hint: Any) -> None:
     elif origin is tuple and isinstance(value, tuple):
         for each in value:
             check_setting(f"one of {name}", each, kinds[0])
-    elif origin is Literal and value not in kinds:
-        raise InputError(
-            f"{name} is {value!r}; expected {_choices(kinds)}{did_you_mean(value, kinds)}"
-        )
-    elif origin is not Literal and not _is(value, hint):
+    elif origin is Literal:
+        check_one_of(kinds, **{name: value})
+    elif not _is(value, hint):
         raise InputError(f"{name} is {repr(value)[:100]}; expected {_WORDS.get(hint, 'a list')}")
 
 
@@ -144,10 +142,6 @@ _WORDS = {
     bool: "True or False",
     str: "text that is not empty",
 }
-
-
-def _choices(kinds: tuple[Any, ...]) -> str:
-    return f"one of {', '.join(map(str, kinds))}" if len(kinds) > 1 else str(kinds[0])
 
 
 def _is(value: Any, hint: Any) -> bool:
