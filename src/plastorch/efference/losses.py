@@ -164,7 +164,8 @@ def manipulation(
 
 def _similarity(z: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """Returns cos(z, z_j) / T of all rows and keys [R, keys], at least in single precision."""
-    with torch.autocast(z.device.type, enabled=False):
+    device = z.device.type if torch.amp.is_autocast_available(z.device.type) else "cpu"
+    with torch.autocast(device, enabled=False):
         z, keys = F.normalize(_single(z), dim=1), F.normalize(_single(keys), dim=1)
         return z @ keys.T / temperature
 
