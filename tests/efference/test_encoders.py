@@ -93,7 +93,7 @@ def test_any_trunk_will_do() -> None:
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: resnet(34), "depth is 34; expected 18 or 50"),  # type: ignore[arg-type]
+        (lambda: resnet(34), "depth is 34; expected one of 18, 50"),  # type: ignore[arg-type]
         (lambda: resnet(18, "mnist"), "stem is 'mnist'; expected one of cifar, stl10"),  # type: ignore[arg-type]
         (lambda: resnet(channels=0), "channels is 0"),
         (lambda: resnet(width=-1), "width is -1"),

@@ -124,11 +124,10 @@ def test_measures_and_detectors_refuse_bad_values(value: float) -> None:
     encoder, images = small_resnet(4), torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
     with pytest.raises(InputError, match="NaN or infinite values in features"):
         extract(encoder, images, lambda x: spoiled(x.float(), value))
-    detector = Detector(encoder, 2).eval()
     with torch.no_grad():
         next(encoder.parameters())[0, 0, 0, 0] = value
     with pytest.raises(InputError, match="NaN or infinite values in maps"):
-        detector(images)
+        Detector(encoder, 2).eval()(images)
 
 
 @with_bad_values

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data.tasks.scenes import VOID, Scenes
-from plastorch.efference.encoders import Encoder
+from plastorch.efference.encoders import Encoder, Frozen
 from plastorch.efference.probes import as_floats, evaluating
 from plastorch.efference.transfer import Detections, average_precision
 from plastorch.engine.errors import check_finite, check_positive
@@ -15,29 +15,22 @@ class DenseNet(nn.Module):
     """Frozen encoder with a head on its feature map.
 
     Args:
-        encoder: encoder whose last map is read; it is left unchanged.
+        encoder: encoder whose last map is read; it is copied.
         classes: number of object classes.
     """
 
     def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
         check_positive(classes=classes)
-        self.encoder, self.classes = encoder, classes
+        self.encoder, self.classes = Frozen(encoder), classes
 
-    def train(self, mode: bool = True) -> "DenseNet":
-        """Sets all but the encoder to train or eval mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
-    @torch.no_grad()
     def feature_map(self, images: Tensor) -> Tensor:
         """Returns the encoder's last map [B, D, h, w] of images, uint8 [B, 3, H, W]."""
         return self.encoder.feature_map(as_floats(images))
 
     def learners(self) -> list[nn.Parameter]:
         """Returns the trained parameters."""
-        return [p for name, p in self.named_parameters() if not name.startswith("encoder.")]
+        return [p for p in self.parameters() if p.requires_grad]
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
         """Returns the training loss.

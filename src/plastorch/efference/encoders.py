@@ -6,12 +6,13 @@ Copies*, NeurIPS 2022, arXiv 2210.09224.
 
 import math
 from collections import OrderedDict
+from copy import deepcopy
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_one_of, check_positive
 
 Stem = Literal["cifar", "stl10", "imagenet"]
 """Layers before a ResNet's blocks: a 3 x 3 convolution; a 7 x 7 convolution with stride 2; or the
@@ -48,6 +49,26 @@ class Encoder(nn.Module):
         return self.feature_map(x).mean(dim=(2, 3))
 
 
+class Frozen(Encoder):
+    """Copy of an encoder that stays as it is: without gradients, always in eval mode.
+
+    Args:
+        encoder: encoder to copy.
+
+    Example:
+        >>> Frozen(Encoder(nn.Conv2d(3, 8, 3), features=8)).train().training
+        False
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(deepcopy(encoder.trunk), encoder.features)
+        self.requires_grad_(False).train()
+
+    def train(self, mode: bool = True) -> "Frozen":
+        """Keeps eval mode: batch statistics would change the normalization."""
+        return super().train(False)
+
+
 def resnet(
     depth: Literal[18, 50] = 18, stem: Stem = "cifar", channels: int = 3, width: int = 64
 ) -> Encoder:
@@ -71,10 +92,8 @@ def resnet(
     """
     from torchvision.models.resnet import BasicBlock, Bottleneck
 
-    if depth not in (18, 50):
-        raise InputError(f"depth is {depth}; expected 18 or 50")
-    if stem not in get_args(Stem):
-        raise InputError(f"stem is {stem!r}; expected one of {', '.join(get_args(Stem))}")
+    check_one_of((18, 50), depth=depth)
+    check_one_of(get_args(Stem), stem=stem)
     check_positive(channels=channels, width=width)
     if stem == "cifar":
         first = nn.Conv2d(channels, width, 3, padding=1, bias=False)

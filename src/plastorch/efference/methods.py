@@ -72,12 +72,6 @@ class TargetMethod(Method):
 
     After each update the target's parameters move by 1 - τ toward the trained ones; τ goes from
     ``tau`` to 1 along half a cosine.
-
-    Args:
-        encoder: any module from views [B, ...] to features [B, D].
-        weights: weights of the losses.
-        head: projection head.
-        tau: initial value of τ.
     """
 
     def __init__(self, encoder: nn.Module, weights: Weights, head: nn.Module, tau: float) -> None:

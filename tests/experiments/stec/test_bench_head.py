@@ -3,7 +3,7 @@
 import pytest
 
 from plastorch.bench.timing import line
-from plastorch.experiments.stec.bench_head import head_overhead
+from plastorch.experiments.stec.bench import head_overhead
 
 
 def test_the_row_compares_steps_with_and_without_the_inverse_model() -> None:

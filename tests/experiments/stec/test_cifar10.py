@@ -188,7 +188,7 @@ def test_a_frozen_encoder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(stec_measure, "told", lambda method, *_: controls.append(method) or {})
     stec_measure.controlled(config, arm, learner, made, seed=0)
     before = learner.method.encoder.state_dict()
-    after = controls[0].encoder.encoder.state_dict()
+    after = controls[0].encoder.state_dict()
     assert "trunk.bn1.running_mean" in after and before.keys() == after.keys()
     assert all(torch.equal(value, before[name]) for name, value in after.items())
     views = images.float() / 255

@@ -79,19 +79,7 @@ class StecAudioConfig(StecConfig):
 
 
 def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
-    """Trains all arms, and measures their encoders.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data or a checkpoint to resume are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains all arms, and measures their encoders; see :func:`run_study`."""
     sets = {name: load_speech(name, context.data) for name in config.datasets}
     if context.quick:
         sets = {name: smoke(speech, context.seed) for name, speech in sets.items()}

@@ -59,19 +59,7 @@ class StecCifar10Config(StecConfig):
 
 
 def measure(config: StecCifar10Config, context: Context) -> dict[str, Any]:
-    """Trains all arms, and measures their encoders.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data or a checkpoint to resume are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains all arms, and measures their encoders; see :func:`run_study`."""
     images, digits = load(config, config.dataset, context), load_digits(config, context)
     if context.quick:
         images = images.few(*QUICK, context.seed)

@@ -1,7 +1,6 @@
 """Evaluation of a comparison's encoders, and of what they reveal about actions."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,8 @@ from plastorch.efference import (
     logistic_accuracy,
     ridge_accuracy,
 )
-from plastorch.efference.encoders import Encoder
-from plastorch.efference.probes import share_right
+from plastorch.efference.encoders import Encoder, Frozen
+from plastorch.efference.probes import evaluating, share_right
 from plastorch.efference.streams import Stream
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
@@ -30,28 +29,6 @@ from plastorch.learning.phases import run_phase
 NEIGHBORS = 20
 CONTROL = 9
 """Divisor of the number of epochs for which a new inverse model learns on a frozen encoder."""
-
-
-class Frozen(nn.Module):
-    """A frozen copy of an encoder, in evaluation mode.
-
-    Args:
-        encoder: encoder to copy.
-    """
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = deepcopy(encoder).requires_grad_(False)
-        self.train(False)
-
-    def train(self, mode: bool = True) -> "Frozen":
-        """Keeps evaluation mode: batch statistics would change the normalization."""
-        return super().train(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns features [B, D]."""
-        found: Tensor = self.encoder(x)
-        return found
 
 
 def measured(
@@ -130,28 +107,33 @@ def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
         that have targets and were learned.
     """
     assert method.inverse is not None
-    hits, pairs = torch.zeros(2, len(study.sizes), dtype=torch.float64)
-    counts = [torch.zeros(size, dtype=torch.int64) for size in study.sizes]
-    training = method.training
-    method.eval()
-    for number, images in enumerate(torch.split(study.tested, 500)):
-        random = stream(*path, number)
-        a, b = (study.views.sample(len(images), random, images.device) for _ in range(2))
-        wanted = study.bins.targets(a, b).cpu()
-        with torch.no_grad(), study.autocast():
-            features = [method.encoder(study.views.apply(images, of)) for of in (a, b)]
-            found = method.inverse(*features)
-        answers = torch.stack([logits.argmax(dim=1) for logits in found], dim=1).cpu()
-        hits += (answers == wanted).sum(dim=0)
-        pairs += (wanted >= 0).sum(dim=0)
-        for k, count in enumerate(counts):
-            of_factor = wanted[:, k]
-            count += torch.bincount(of_factor[of_factor >= 0], minlength=len(count))
-    method.train(training)
+    wanted, answers = [], []
+    with evaluating(method), torch.no_grad():
+        for number, images in enumerate(torch.split(study.tested, 500)):
+            random = stream(*path, number)
+            a, b = (study.views.sample(len(images), random, images.device) for _ in range(2))
+            wanted.append(study.bins.targets(a, b))
+            with study.autocast():
+                features = [method.encoder(study.views.apply(images, of)) for of in (a, b)]
+                logits = method.inverse(*features)
+            answers.append(torch.stack([of.argmax(dim=1) for of in logits], dim=1))
     record: Record = {}
-    learned = method.weights.factors or (1.0,) * len(pairs)
-    for k, name in enumerate(study.bins.factors):
-        if pairs[k] and learned[k]:
-            record[f"found_{name}"] = float(hits[k] / pairs[k])
-            record[f"majority_{name}"] = float(counts[k].max() / pairs[k])
+    factors = study.bins.factors
+    columns = zip(factors, torch.cat(wanted).T, torch.cat(answers).T, strict=True)
+    weights = method.weights.factors or (1.0,) * len(factors)
+    for weight, (name, targets, found) in zip(weights, columns, strict=True):
+        known = targets >= 0
+        if weight and known.any():
+            record[f"found_{name}"] = share_true(found[known] == targets[known])
+            record[f"majority_{name}"] = share_true(targets[known] == targets[known].mode().values)
     return record
+
+
+def share_true(right: Tensor) -> float:
+    """Returns the share of True.
+
+    Example:
+        >>> share_true(torch.tensor([True, False]))
+        0.5
+    """
+    return float(right.double().mean())

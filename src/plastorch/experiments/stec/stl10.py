@@ -83,19 +83,7 @@ class StecStl10Config(StecConfig):
 
 
 def measure(config: StecStl10Config, context: Context) -> dict[str, Any]:
-    """Trains all arms, then a linear layer on each frozen encoder, and measures the encoders.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data or a checkpoint to resume are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains all arms, then a linear layer on each frozen encoder; see :func:`run_study`."""
     images = load(config, config.dataset, context, config.size)
     digits = load_digits(config, context)
     if context.quick:

@@ -40,6 +40,10 @@ def run_study(
 
     Returns:
         The contents of ``result.json``.
+
+    Raises:
+        InputError: a checkpoint to resume is unusable.
+        Interrupted: the user stopped the run; its folder can be resumed.
     """
     started = context.start(config, data)
     with fast_matmul():

@@ -1,6 +1,5 @@
 """Transfer of encoders to locating objects: scenes of digits on natural images."""
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -89,8 +88,8 @@ def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int,
         where = localization(known, train, new, test)
         classes, (train, test) = len(scenery.scenes[0].classes), scenery.scenes
         torch.manual_seed(stream(*path, HeadStream.WEIGHTS).initial_seed())
-        segmenter = Segmenter(deepcopy(encoder), classes)
-        detector = Detector(deepcopy(encoder), classes)
+        segmenter = Segmenter(encoder, classes)
+        detector = Detector(encoder, classes)
         for head, epochs, use in (
             (segmenter, amounts.segmenter_epochs, HeadStream.SEGMENTER),
             (detector, amounts.detector_epochs, HeadStream.DETECTOR),
