@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from results import RESULTS
 
 from plastorch.hebbian import preset
-from plastorch.report.theme import LIGHT, label, legend, new_axes, new_figure
+from plastorch.report import charts
 
 ROWS = {
     row["name"]: row for row in json.loads((RESULTS / "bench-workers.json").read_text())["rows"]
@@ -147,17 +147,7 @@ def settings() -> dict[str, tuple[Processor, Links, int]]:
 
 def draw_hours() -> Figure:
     """Hours of training against images per worker and step."""
-    figure = new_figure(3.6, LIGHT)
-    (axes,) = new_axes(figure, LIGHT)
     sizes = [1, 2, 5, 10, 20, 50, 100, 200]
-    for index, (name, setting) in enumerate(settings().items()):
-        if index:
-            drawn = [hours(*setting, size) for size in sizes]
-            axes.plot(sizes, drawn, "o", linewidth=2, label=name, **LIGHT.line(index))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_major_formatter("{x:g} h")
-    label(axes, LIGHT, x="images per GPU and step")
-    legend(axes, LIGHT)
-    return figure
+    _, *compared = settings().items()
+    curves = {name: [sizes, [hours(*of, size) for size in sizes]] for name, of in compared}
+    return charts.lines({"": curves}, x="images per GPU and step", log="xy", y_unit="h")

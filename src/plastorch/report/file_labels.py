@@ -58,14 +58,17 @@ def labels_page(labels: Labels) -> str:
         >>> "&lt;b&gt;" in page and "<b>" not in page
         True
     """
-    total = sum(labels.counts.values())
-    score = f"<strong>{html.text(number(total))}</strong><span>{html.text(labels.counted)}</span>"
+    total = number(sum(labels.counts.values()))
+    longest = max(labels.counts.values(), default=0) or 1
+    bars = [
+        (_name(name), count / longest, number(count))
+        for name, count in list(labels.counts.items())[:MOST_CLASSES]
+    ]
     sections = [
         f"<header><h1>{html.text(labels.title)}</h1>"
         f'<p class="lead">{html.text(labels.lead)}</p></header>',
-        f'<section class="hero card" aria-label="In short"><div class="score">{score}</div>'
-        f"{html.facts(labels.facts)}</section>",
-        f"<h2>Classes</h2>{_more(len(labels.counts))}{_bars(labels.counts)}",
+        html.hero(total, labels.counted, labels.facts, title="In short"),
+        f"<h2>Classes</h2>{_more(len(labels.counts))}{html.bars(bars)}",
         _files("Most doubtful", labels.named, labels.doubtful),
         _files("Most confident", labels.named, labels.confident),
         "".join(html.folded(name, values) for name, values in (labels.tables or {}).items()),
@@ -79,41 +82,19 @@ def _more(classes: int) -> str:
     return f'<p class="muted verdict">The {MOST_CLASSES} largest of {number(classes)}.</p>'
 
 
-def _bars(counts: Mapping[str, int]) -> str:
-    """Returns a bar per class, as long as its count."""
-    longest = max(counts.values(), default=0) or 1
-    rows = "".join(
-        f"<div><dt>{_name(name)}</dt>"
-        f'<dd class="bar"><i style="width:{100 * count / longest:.1f}%"></i></dd>'
-        f"<dd>{html.text(number(count))}</dd></div>"
-        for name, count in list(counts.items())[:MOST_CLASSES]
-    )
-    return f'<dl class="times card">{rows}</dl>'
-
-
 def _files(title: str, named: str, files: Sequence[LabeledFile]) -> str:
-    """Returns a table; on a phone each row becomes a card."""
-    if not files:
-        return ""
-    heads = (html.text(named), "Class", "Confidence", "Driven by")
-    head = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in heads)
-    rows = "\n".join(map(_row, files))
-    return (
-        f'<h2>{html.text(title)}</h2><div class="card"><table class="claims" role="table">'
-        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
-        f'<tbody role="rowgroup">\n{rows}\n</tbody></table></div>'
-    )
-
-
-def _row(file: LabeledFile) -> str:
-    return (
-        '<tr role="row">'
-        f'<td role="cell" class="statement">{_name(file.name)}</td>'
-        f'<td role="cell" data-label="Class">{_name(file.label)}</td>'
-        f'<td role="cell" class="figure" data-label="Confidence">'
-        f"{100 * file.confidence:.1f}{NBSP}%</td>"
-        f'<td role="cell" data-label="Driven by">{_name(file.keys or "–")}</td></tr>'
-    )
+    """Returns a table of files with their classes."""
+    columns = {named: "statement", "Class": "", "Confidence": "figure", "Driven by": ""}
+    rows = [
+        (
+            _name(file.name),
+            _name(file.label),
+            f"{100 * file.confidence:.1f}{NBSP}%",
+            _name(file.keys or "–"),
+        )
+        for file in files
+    ]
+    return f"<h2>{html.text(title)}</h2>{html.table(columns, rows)}" if rows else ""
 
 
 def _name(name: str) -> str:

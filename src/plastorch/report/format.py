@@ -73,6 +73,17 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def short(name: str) -> str:
+    """Shortens a class name to at most twelve characters.
+
+    Example:
+        >>> short("long-tailed macaque")
+        'long-tailed…'
+    """
+    name = " ".join(name.split())
+    return name if len(name) <= 12 else name[:11] + "…"
+
+
 def date(stamp: str) -> str:
     """Returns the date and time in a run folder's name, or the name itself if it has none.
 

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from plastorch.report.format import duration, measure, plain
+from plastorch.report.format import measure
 from plastorch.report.theme import NO_FIGURES, can_draw
 
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -115,74 +115,74 @@ def without_figures() -> str:
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
-    """Returns claims with target, measured figure and outcome; on a phone each row becomes a card.
+    """Returns claims with target, measured figure and outcome.
 
     Args:
         claims: claims as in result.json.
-
-    Returns:
-        HTML of the table. The roles keep it a table where the style lays it out as cards.
 
     Example:
         >>> claims_table([]).count("<tr")
         1
     """
-    heads = ("Claim", "Target", "Measured", "Target from", "Outcome")
-    sides = ("", "figure", "figure", "", "")
-    head = "".join(
-        f'<th role="columnheader" scope="col" class="{side}">{name}</th>'
-        for name, side in zip(heads, sides, strict=True)
-    )
-    rows = "\n".join(_claim_row(claim) for claim in claims)
-    return (
-        f'<div class="card"><table class="claims" role="table">'
-        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
-        f'<tbody role="rowgroup">\n{rows}\n</tbody></table></div>'
-    )
+    outcomes = {
+        True: mark("good", "holds"),
+        False: mark("bad", "does not hold"),
+        None: mark("open", "not asserted"),
+    }
+    columns = {
+        "Claim": "statement",
+        "Target": "figure",
+        "Measured": "figure measured",
+        "Target from": "origin",
+        "Outcome": "outcome",
+    }
+    rows = []
+    for claim in claims:
+        name = f"{claim['id']} {claim['statement']}"
+        statement = f"{text(claim['statement'])}<br><code>{text(claim['id'])}</code>"
+        figures = (text(measure(name, claim[field])) for field in ("target", "measured"))
+        rows.append((statement, *figures, text(claim["origin"]), outcomes[claim["holds"]]))
+    return table(columns, rows)
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> str:
-    """Returns rows of text, the first one as heading; on a phone each row becomes a card.
+    """Returns rows of text, the first one as heading.
 
     Example:
         >>> plain_table([["depth", "reward"], ["1", "<3"]]).count("&lt;3")
         1
     """
     heading, *rest = rows
-    head = "".join(f'<th role="columnheader" scope="col">{text(name)}</th>' for name in heading)
+    return table(dict.fromkeys(heading, ""), [map(text, row) for row in rest])
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str:
+    """Returns a table of cells' HTML, with a class by heading; on a phone each row is a card.
+
+    The roles keep it a table where the style lays it out as cards, whose cells have their headings.
+    """
+    head = "".join(
+        f'<th role="columnheader" scope="col" class="{"figure" * ("figure" in kind)}">'
+        f"{text(name)}</th>"
+        for name, kind in columns.items()
+    )
+    labels = {
+        name: "" if kind in ("statement", "outcome") else f' data-label="{text(name)}"'
+        for name, kind in columns.items()
+    }
     body = "\n".join(
         '<tr role="row">'
         + "".join(
-            f'<td role="cell" data-label="{text(name)}">{text(cell)}</td>'
-            for name, cell in zip(heading, row, strict=True)
+            f'<td role="cell" class="{kind}"{labels[name]}>{cell}</td>'
+            for (name, kind), cell in zip(columns.items(), row, strict=True)
         )
         + "</tr>"
-        for row in rest
+        for row in rows
     )
     return (
         f'<div class="card"><table class="claims" role="table">'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">\n{body}\n</tbody></table></div>'
-    )
-
-
-def _claim_row(claim: Mapping[str, Any]) -> str:
-    name = f"{claim['id']} {claim['statement']}"
-    outcome = {
-        True: mark("good", "holds"),
-        False: mark("bad", "does not hold"),
-        None: mark("open", "not asserted"),
-    }[claim["holds"]]
-    return (
-        '<tr role="row">'
-        f'<td role="cell" class="statement">{text(claim["statement"])}<br>'
-        f"<code>{text(claim['id'])}</code></td>"
-        f'<td role="cell" class="figure" data-label="Target">'
-        f"{text(measure(name, claim['target']))}</td>"
-        f'<td role="cell" class="figure measured" data-label="Measured">'
-        f"{text(measure(name, claim['measured']))}</td>"
-        f'<td role="cell" class="origin" data-label="Target from">{text(claim["origin"])}</td>'
-        f'<td role="cell" class="outcome">{outcome}</td></tr>'
     )
 
 
@@ -233,27 +233,22 @@ def folded(title: str, values: Mapping[str, Any]) -> str:
     return f'<details class="card"><summary>{text(title)}</summary><table>{rows}</table></details>'
 
 
-def phase_times(phases: Mapping[str, float]) -> str:
-    """Returns bars that show the shares of the phases in the total time.
-
-    Args:
-        phases: seconds by metric name, such as "readout_s".
-
-    Returns:
-        HTML of a list with one bar per phase.
-
-    Example:
-        >>> "width:25.0%" in phase_times({"features_s": 1.0, "readout_s": 3.0})
-        True
-    """
-    total = sum(phases.values()) or 1.0
-    rows = "".join(
-        f"<div><dt>{text(plain(name.removesuffix('_s')))}</dt>"
-        f'<dd class="bar"><i style="width:{100 * seconds / total:.1f}%"></i></dd>'
-        f"<dd>{text(duration(seconds))}</dd></div>"
-        for name, seconds in phases.items()
+def bars(rows: Iterable[tuple[str, float, str]]) -> str:
+    """Returns bars: HTML of a name, length of the bar as a share, and figure for each."""
+    items = "".join(
+        f'<div><dt>{name}</dt><dd class="bar"><i style="width:{100 * share:.1f}%"></i></dd>'
+        f"<dd>{text(figure)}</dd></div>"
+        for name, share, figure in rows
     )
-    return f'<dl class="times card">{rows}</dl>'
+    return f'<dl class="times card">{items}</dl>'
+
+
+def hero(value: str, words: str, pairs: Iterable[tuple[str, str]], *, title: str) -> str:
+    """Returns the most telling figure in large letters, beside names and values of facts."""
+    return (
+        f'<section class="hero card" aria-label="{text(title)}"><div class="score">'
+        f"<strong>{text(value)}</strong><span>{text(words)}</span></div>{facts(pairs)}</section>"
+    )
 
 
 def _value(name: str, value: Any) -> str:

@@ -128,6 +128,17 @@ def series(rows: Iterable[Row], phase: str, x: str, fields: Sequence[str]) -> li
     return [latest[key] for key in sorted(latest)]
 
 
+def columns(rows: Sequence[Row], *names: str) -> Array:
+    """Returns fields of rows as an array [fields, rows].
+
+    Example:
+        >>> columns([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}], "epoch", "loss")
+        array([[1.  , 2.  ],
+               [0.5 , 0.25]])
+    """
+    return np.array([[row[name] for row in rows] for name in names], dtype=np.float64)
+
+
 def is_number(value: object) -> bool:
     """Returns True for ints and floats, not for booleans.
 

@@ -10,12 +10,12 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.output import WriteError, write_atomically
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep_plan import FOLDER, PLAN, Sweep
-from plastorch.report import figures, html
+from plastorch.report import charts, html
 from plastorch.report.format import date, duration, headline, measure, number, plain, verdict
 from plastorch.report.gallery import Entry, SweepEntry, gallery
 from plastorch.report.load import RunData, load_result, load_run
 from plastorch.report.panel import Panel, PanelsOf
-from plastorch.report.panels import accuracy_course, has_filters, plain_curves
+from plastorch.report.panels import plain_curves, shown_filters
 from plastorch.report.sweep_page import grid_body, grid_panel, in_short
 from plastorch.report.sweep_table import lines_of, runs_csv, settings_csv
 from plastorch.report.theme import DARK, LIGHT, can_draw, to_png
@@ -24,6 +24,7 @@ _NOT_DRAWN = (
     *(ArithmeticError, LookupError, TypeError, ValueError, AttributeError),
     *(RuntimeError, MemoryError),
 )
+_FEW_TILES, _SMALL_DPI = 24, 70
 _SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
 
 
@@ -173,7 +174,7 @@ def _write(path: Path, text: str) -> Path:
 
 def _drawn(run: RunData, panels: list[Panel]) -> list[str]:
     (run.path / "figures").mkdir(exist_ok=True)
-    _write_thumbnail(run)
+    _write_thumbnail(run, panels)
     return [_draw(run.path, panel) for panel in panels]
 
 
@@ -183,24 +184,28 @@ def _draw(folder: Path, panel: Panel) -> str:
     return html.picture(panel.title, panel.caption, panel.alt, light, dark)
 
 
-def _write_thumbnail(run: RunData) -> None:
-    filters = run.arrays["filters"] if has_filters(run) else None
-    accuracy = accuracy_course(run)
-    if filters is not None or len(accuracy) > 1:
-        png = to_png(figures.thumbnail(filters, accuracy))
-        write_atomically(run.path / "figures" / "thumbnail.png", png)
+def _write_thumbnail(run: RunData, panels: list[Panel]) -> None:
+    """Draws a small picture for the gallery: some filters, or else the first figure."""
+    filters = shown_filters(run)
+    if filters is not None:
+        few = charts.filters(filters, most=_FEW_TILES)
+        png = to_png(charts.images({"": few}, width=1.6))
+    elif panels:
+        png = to_png(panels[0].draw(LIGHT), dpi=_SMALL_DPI)
+    else:
+        return
+    write_atomically(run.path / "figures" / "thumbnail.png", png)
 
 
 def _body(run: RunData, drawn: list[str]) -> str:
     result, name = run.result, run.path.resolve().name
-    phases = {n: s for n, s in result["metrics"].items() if n.endswith("_s") and n != "wall_s"}
     sections = [
         _header(result),
         _banners(run.path, result),
         _hero(name, result),
         _claims(result),
         _figures(drawn),
-        f"<h2>Where the time went</h2>{html.phase_times(phases)}" if phases else "",
+        _times(result["metrics"]),
         _fine_print(result),
         f"<footer>Drawn from the files of the run {html.text(name)}.</footer>",
     ]
@@ -261,11 +266,7 @@ def _hero(folder: str, result: Mapping[str, Any]) -> str:
         ("Examples", ", ".join(sizes) or "–"),
         ("Started", date(folder)),
     ]
-    return (
-        f'<section class="hero card" aria-label="Result"><div class="score">'
-        f"<strong>{html.text(value)}</strong><span>{html.text(name + where)}</span></div>"
-        f"{html.facts(pairs)}</section>"
-    )
+    return html.hero(value, name + where, pairs, title="Result")
 
 
 def _claims(result: Mapping[str, Any]) -> str:
@@ -287,6 +288,17 @@ def _figures(drawn: list[str]) -> str:
         f'<div class="stack">{"".join(column)}</div>' for column in (drawn[:half], drawn[half:])
     )
     return f'<h2>Figures</h2><div class="figures">{columns}</div>'
+
+
+def _times(metrics: Mapping[str, float]) -> str:
+    """Returns bars that show the shares of the phases in the total time."""
+    phases = {n: s for n, s in metrics.items() if n.endswith("_s") and n != "wall_s"}
+    total = sum(phases.values()) or 1.0
+    rows = (
+        (html.text(plain(name.removesuffix("_s"))), seconds / total, duration(seconds))
+        for name, seconds in phases.items()
+    )
+    return f"<h2>Where the time went</h2>{html.bars(rows)}" if phases else ""
 
 
 def _fine_print(result: Mapping[str, Any]) -> str:

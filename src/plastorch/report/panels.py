@@ -1,24 +1,42 @@
 """Figures that runs of several systems have, and plain curves of any run's log."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from plastorch.report import figures
+from plastorch.report import charts
 from plastorch.report.format import number, percent, plain
-from plastorch.report.load import Row, RunData, is_number, series
+from plastorch.report.load import Array, Row, RunData, columns, is_number, series
 from plastorch.report.panel import Panel
 
 _COUNTERS = ("epoch", "step", "examples")
 _MAX_FIELDS = 6
 
 
-def plain_curves(run: RunData, drawn: Callable[[str], bool] = lambda phase: False) -> list[Panel]:
+def with_curves(run: RunData, found: Iterable[Panel | None], drawn: str = "") -> list[Panel]:
+    """Returns those panels that there is data for, then plain curves of other phases.
+
+    Args:
+        run: data of the run.
+        found: panels, None for those without data.
+        drawn: regular expression of the phases that have figures of their own, or need none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> with_curves(RunData(Path("run"), {}, [], {}), [None])
+        []
+    """
+    return [panel for panel in found if panel] + plain_curves(run, drawn)
+
+
+def plain_curves(run: RunData, drawn: str = "") -> list[Panel]:
     """Returns plain curves of each phase that was logged.
 
     Args:
         run: data of the run.
-        drawn: function that says whether a phase has figures of its own, by its name.
+        drawn: regular expression of the phases that have none.
 
     Returns:
         One panel per phase; phases with rows of layers have none.
@@ -29,35 +47,22 @@ def plain_curves(run: RunData, drawn: Callable[[str], bool] = lambda phase: Fals
         []
     """
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
-    found = [_curves(run, phase) for phase in names if not drawn(phase)]
-    panels = [panel for panel in found if panel]
-    return [
-        Panel(f"curves-{index}", p.title, p.caption, p.alt, p.draw)
-        for index, p in enumerate(panels, start=1)
-    ]
+    others = [phase for phase in names if not (drawn and re.fullmatch(drawn, phase))]
+    panels = [panel for phase in others if (panel := _curves(run, phase))]
+    return [replace(panel, name=f"curves-{index}") for index, panel in enumerate(panels, start=1)]
 
 
-def accuracy_course(run: RunData) -> list[float]:
-    """Returns the test accuracy per epoch of the readout.
+def shown_filters(run: RunData) -> Array | None:
+    """Returns the first-layer filters that the run kept, if they can be shown as images.
 
     Example:
         >>> from pathlib import Path
-        >>> accuracy_course(RunData(Path("run"), {}, [], {}))
-        []
-    """
-    return [row["test_accuracy"] for row in _readout(run)]
-
-
-def has_filters(run: RunData) -> bool:
-    """Whether the run kept first-layer filters that can be shown as images.
-
-    Example:
-        >>> from pathlib import Path
-        >>> has_filters(RunData(Path("run"), {}, [], {}))
-        False
+        >>> shown_filters(RunData(Path("run"), {}, [], {})) is None
+        True
     """
     filters = run.arrays.get("filters")
-    return filters is not None and filters.size > 0 and filters.shape[1] in (1, 3)
+    fits = filters is not None and filters.size > 0 and filters.shape[1] in (1, 3)
+    return filters if fits else None
 
 
 def learning_curve(run: RunData) -> Panel | None:
@@ -68,9 +73,13 @@ def learning_curve(run: RunData) -> Panel | None:
         >>> learning_curve(RunData(Path("run"), {}, [], {})) is None
         True
     """
-    rows = _readout(run)
+    rows = series(run.rows, "readout", "epoch", ["train_accuracy", "test_accuracy"])
     if not rows:
         return None
+    curves = {
+        name: columns(rows, "epoch", f"{name}_accuracy") * [[1], [100]]
+        for name in ("test", "train")
+    }
     test, train = (percent(rows[-1][f"{name}_accuracy"]) for name in ("test", "train"))
     return Panel(
         name="learning-curve",
@@ -79,7 +88,9 @@ def learning_curve(run: RunData) -> Panel | None:
         f"{test} of the test examples are right, against {train} of the training examples.",
         alt=f"Line plot of accuracy against epoch; test accuracy ends at {test}, training "
         f"accuracy at {train}.",
-        draw=lambda theme: figures.learning_curve(rows, theme),
+        draw=lambda theme: charts.lines(
+            {"": curves}, x="epoch of the readout", y_unit="%", theme=theme
+        ),
     )
 
 
@@ -91,11 +102,11 @@ def receptive_fields(run: RunData) -> Panel | None:
         >>> receptive_fields(RunData(Path("run"), {}, [], {})) is None
         True
     """
-    if not has_filters(run):
+    filters = shown_filters(run)
+    if filters is None:
         return None
-    filters = run.arrays["filters"]
     count, _, height, width = filters.shape
-    sample = f" An even sample of {figures.MAX_TILES} is shown." * (count > figures.MAX_TILES)
+    sample = f" An even sample of {charts.MAX_TILES} is shown." * (count > charts.MAX_TILES)
     return Panel(
         name="receptive-fields",
         title="Receptive fields",
@@ -103,7 +114,7 @@ def receptive_fields(run: RunData) -> Panel | None:
         f"neuron's {height} × {width} weights, stretched from the smallest to the largest; those "
         f"with the clearest pattern come first.{sample}",
         alt=f"Grid of small pictures, the {height} by {width} weights of the first-layer neurons.",
-        draw=lambda theme: figures.receptive_fields(filters, theme),
+        draw=lambda theme: charts.images({"": charts.filters(filters)}, theme=theme),
     )
 
 
@@ -129,7 +140,7 @@ def confusion(run: RunData) -> Panel | None:
             f"The most frequent mistake: {classes[row]} taken for {classes[col]}, "
             f"{number(int(wrong.max()))} of {number(int(matrix[row].sum()))} times."
         )
-    cells = " Numbers are counts." if len(matrix) <= figures.MAX_LABELED else ""
+    cells = " Numbers are counts." if len(matrix) <= charts.MAX_LABELED else ""
     return Panel(
         name="confusion",
         title="What is taken for what",
@@ -137,12 +148,8 @@ def confusion(run: RunData) -> Panel | None:
         "stronger its shade, the larger its share of the row. A perfect result fills only the "
         f"diagonal.{cells} {worst}",
         alt=f"Confusion matrix of {len(matrix)} classes. {worst}",
-        draw=lambda theme: figures.confusion(matrix, classes, theme),
+        draw=lambda theme: charts.confusion(matrix, classes, theme=theme),
     )
-
-
-def _readout(run: RunData) -> list[Row]:
-    return series(run.rows, "readout", "epoch", ["train_accuracy", "test_accuracy"])
 
 
 def _curves(run: RunData, phase: str) -> Panel | None:
@@ -154,13 +161,14 @@ def _curves(run: RunData, phase: str) -> Panel | None:
     rows = series(mine, phase, x, fields)
     if not fields:
         return None
-    names = ", ".join(plain(name) for name in fields)
+    parts = {plain(name): {"": columns(rows, x, name)} for name in fields}
+    names = ", ".join(parts)
     return Panel(
         name="curves",
         title=f"Course of “{phase}”",
         caption=f"As logged: {names}, each against {x}.",
         alt=f"Line plots of {names} against {x}.",
-        draw=lambda theme: figures.field_curves(rows, x, fields, theme),
+        draw=lambda theme: charts.lines(parts, x=x, theme=theme),
     )
 
 

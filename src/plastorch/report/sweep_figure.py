@@ -1,20 +1,22 @@
 """Figure of a sweep: measured values against a setting, over seeds."""
 
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.sweep_plan import shown
-from plastorch.report.figures import plot
+from plastorch.report import charts
+from plastorch.report.charts import Dots, Plot, Spread
+from plastorch.report.charts.marks import Mark
 from plastorch.report.format import plain
 from plastorch.report.load import is_number
 from plastorch.report.sweep_table import Line
-from plastorch.report.theme import LIGHT, SMALL, Theme, label, legend, new_axes, new_figure
+from plastorch.report.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_SERIES = 6
@@ -46,24 +48,24 @@ def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
     if not lines:
         raise InputError("lines: expected one with a figure or more, found none")
     along = along_which(lines)
-    series = series_of(lines, along)
-    numeric = along is not None and all(is_number(line.values[along]) for line in lines)
-    rows = 0 if numeric else sum(map(len, series.values()))
-    figure = new_figure(3.3 + 0.2 * len(series) if numeric else 1.6 + 0.34 * rows, theme)
-    (axes,) = new_axes(figure, theme)
     share = all("accuracy" in (line.metric or "") for line in lines)
-    scale, form = (100, "{x:g} %") if share else (1, "{x:g}")
-    if along is None or not numeric:
-        _in_rows(axes, lines, along, scale, theme)
-        axes.xaxis.set_major_formatter(form)
-        label(axes, theme, x=name_of(lines))
-        return figure
-    _against(axes, series, along, scale, theme)
-    axes.yaxis.set_major_formatter(form)
-    label(axes, theme, x=plain(along), title=name_of(lines) if len(series) == 1 else "")
-    if len(series) > 1:
-        legend(axes, theme)
-    return figure
+    scale, unit = (100, "%") if share else (1, "")
+    if along is None or not all(is_number(line.values[along]) for line in lines):
+        rows = _rows(lines, along, scale)
+        return charts.points({"": rows}, x=name_of(lines), x_unit=unit, theme=theme)
+    series = series_of(lines, along)
+    drawn = list(series.items())[:MOST_SERIES] if len(series) > 1 else [("", lines)]
+    values = sorted({float(line.values[along]) for line in lines})
+    plot = Plot(
+        marks=[mark for name, of in drawn for mark in _marks(name, of, along, scale)],
+        title=name_of(lines) if len(series) == 1 else "",
+        x=plain(along),
+        height=2.7,
+        log="x" if values[-1] >= 20 * values[0] else "",
+        y_unit=unit,
+        x_ticks={x: f"{x:g}" for x in values} if len(values) <= MOST_TICKS else None,
+    )
+    return charts.chart(plot, theme=theme)
 
 
 def name_of(lines: Sequence[Line]) -> str:
@@ -99,48 +101,40 @@ def words_of(values: dict[str, Any]) -> str:
     return ", ".join(f"{plain(name)} {shown(value)}" for name, value in values.items())
 
 
-def _against(
-    axes: "Axes", series: dict[str, list[Line]], along: str, scale: float, theme: Theme
-) -> None:
-    for index, (name, members) in enumerate(list(series.items())[:MOST_SERIES]):
-        members = sorted(members, key=lambda line: float(line.values[along]))
-        x = np.array([line.values[along] for line in members], dtype=float)
-        mean, spread = _over_seeds(members, scale)
-        plot(axes, x, mean, theme, index, name=name)
-        color = theme.line(index)["color"]
-        axes.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0)
-        for place, line in zip(x, members, strict=True):
-            points = scale * np.array(line.figures)
-            axes.scatter(np.full(len(points), place), points, s=8, color=color, alpha=0.5)
-    values = sorted({float(line.values[along]) for some in series.values() for line in some})
-    if values[0] > 0 and values[-1] >= 20 * values[0]:
-        axes.set_xscale("log")
-    if len(values) <= MOST_TICKS:
-        axes.set_xticks(values, [f"{value:g}" for value in values])
-        axes.minorticks_off()
+def _marks(name: str, members: Sequence[Line], along: str, scale: float) -> list[Mark]:
+    """Returns mean over seeds ± sd against a setting, and a dot per seed."""
+    members = sorted(members, key=lambda line: float(line.values[along]))
+    places = [float(line.values[along]) for line in members]
+    means, low, high = np.array([_over_seeds(line, scale)[:3] for line in members]).T
+    seeds = np.array([(x, y) for x, of in zip(places, members, strict=True) for y in of.figures])
+    return [
+        charts.Line(x=places, y=means, low=low, high=high, name=name),
+        Dots(
+            x=seeds[:, 0],
+            y=scale * seeds[:, 1],
+            name=name,
+            color="" if name else "muted",
+            alpha=0.5,
+        ),
+    ]
 
 
-def _in_rows(
-    axes: "Axes", lines: Sequence[Line], along: str | None, scale: float, theme: Theme
-) -> None:
+def _rows(lines: Sequence[Line], along: str | None, scale: float) -> dict[str, dict[str, Spread]]:
+    """Returns mean ± sd and single seeds of each line, by its settings."""
     ordered = [line for members in series_of(lines, along).values() for line in members]
-    mean, spread = _over_seeds(ordered, scale)
-    rows = np.arange(len(ordered))
-    color = theme.line(0)["color"]
-    axes.errorbar(mean, rows, xerr=spread, fmt="o", markersize=5, color=color, linewidth=2)
-    for row, line in zip(rows, ordered, strict=True):
-        points = scale * np.array(line.figures)
-        axes.scatter(points, np.full(len(points), row), s=8, color=theme.muted, alpha=0.7)
-    names = [_clipped(words_of(line.values) or "all runs") for line in ordered]
-    axes.set_yticks(rows, names, fontsize=SMALL)
-    axes.invert_yaxis()
+    rows: dict[str, dict[str, Spread]] = {}
+    for line in ordered:
+        name = _clipped(words_of(line.values) or "all runs")
+        row = name if name not in rows else f"{name} {len(rows)}"
+        rows[row] = {"mean ± sd": _over_seeds(line, scale)}
+    return rows
 
 
-def _over_seeds(lines: Sequence[Line], scale: float) -> tuple[Any, Any]:
-    """Returns mean and sd over seeds of each line; sd 0 for one seed."""
-    mean = np.array([np.mean(line.figures) for line in lines])
-    spread = [np.std(line.figures, ddof=1) if len(line.figures) > 1 else 0.0 for line in lines]
-    return scale * mean, scale * np.array(spread)
+def _over_seeds(line: Line, scale: float) -> Spread:
+    """Returns mean and single values of the seeds, and mean ± sd; sd 0 for one seed."""
+    values = [scale * figure for figure in line.figures]
+    spread = stdev(values) if len(values) > 1 else 0.0
+    return Spread(fmean(values), fmean(values) - spread, fmean(values) + spread, values)
 
 
 def _clipped(name: str) -> str:

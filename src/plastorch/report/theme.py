@@ -5,14 +5,17 @@ wide one point is about one pixel and 11-point text stays readable.
 """
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 WIDTH = 4.8
@@ -51,6 +54,29 @@ class Theme:
             "linestyle": DASHES[(index + index // len(self.series)) % len(DASHES)],
         }
 
+    def color(self, name: str, index: int) -> str:
+        """Returns the color "ink", "muted" or "grid", a hex string itself, or the series' if empty.
+
+        Example:
+            >>> LIGHT.color("ink", 0), LIGHT.color("#ff0000", 0), LIGHT.color("", 1)
+            ('#1b1f24', '#ff0000', '#bf5209')
+        """
+        if not name:
+            return self.series[index % len(self.series)]
+        return {"ink": self.ink, "muted": self.muted, "grid": self.grid}.get(name, name)
+
+    def shades(self, first: str = "") -> "Colormap":
+        """Returns a color map from the first shade, or another color, to the last one."""
+        from matplotlib.colors import LinearSegmentedColormap
+
+        colors = (first or self.shade[0], self.shade[1])
+        return LinearSegmentedColormap.from_list("shade", colors)
+
+    def bare_scale(self, bar: "Colorbar") -> None:
+        """Takes frame and ticks from the scale of shades."""
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(colors=self.muted, labelsize=SMALL, length=0)
+
 
 LIGHT = Theme(
     paper="#ffffff",
@@ -87,23 +113,33 @@ def new_figure(height: float, theme: Theme) -> "Figure":
     return Figure(figsize=(WIDTH, height), facecolor=theme.paper, layout="constrained")
 
 
-def new_axes(figure: "Figure", theme: Theme, rows: int = 1, share_x: bool = True) -> "list[Axes]":
+def new_axes(
+    figure: "Figure",
+    theme: Theme,
+    *,
+    heights: Sequence[float] = (1.0,),
+    share: Literal["", "x", "xy"] = "x",
+) -> "list[Axes]":
     """Returns axes stacked in one column in the theme's colors.
 
     Args:
         figure: figure to put them on.
         theme: colors.
-        rows: number of panels.
-        share_x: whether all share one horizontal axis.
+        heights: heights of the axes, in proportion.
+        share: axes that all have in common.
 
     Returns:
         The axes, top first.
 
     Example:
-        >>> len(new_axes(new_figure(3.0, LIGHT), LIGHT, rows=2))
+        >>> len(new_axes(new_figure(3.0, LIGHT), LIGHT, heights=[1, 2]))
         2
     """
-    stack: list[Axes] = list(figure.subplots(rows, 1, sharex=share_x, squeeze=False)[:, 0])
+    grid = figure.subplots(
+        len(heights), 1, sharex="x" in share, sharey="y" in share, squeeze=False,
+        height_ratios=heights,
+    )  # fmt: skip
+    stack: list[Axes] = list(grid[:, 0])
     for axes in stack:
         axes.set_facecolor(theme.paper)
         axes.grid(color=theme.grid, linewidth=0.8)
@@ -129,35 +165,61 @@ def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
         axes.set_title(title, loc="left", color=theme.ink, fontsize=TEXT, parse_math=False)
 
 
-def legend_columns(labels: Sequence[str]) -> int:
-    """Returns the number of columns in which labels fit the width of a figure: three at most.
+def legend_rows(labels: Sequence[str]) -> int:
+    """Returns the number of rows that a legend above a figure has.
 
     Example:
-        >>> legend_columns(["slow", "fast"]), legend_columns(["moving average of a CNN"])
-        (3, 1)
+        >>> legend_rows([]), legend_rows(["slow", "fast"]), legend_rows(["mean of a CNN"] * 3)
+        (0, 1, 2)
     """
+    return math.ceil(len(labels) / _legend_columns(labels))
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    """Returns the number of columns in which labels fit the width of a figure: three at most."""
     points = 43 + 5.8 * max((len(text) for text in labels), default=0)
     return max(1, min(3, int(330 // points)))
 
 
-def legend(axes: "Axes", theme: Theme) -> None:
-    """Puts the legend in rows above the axes, where it hides no line.
+def legend_above(stack: "Sequence[Axes]", theme: Theme) -> None:
+    """Puts one legend for all axes above them, where it hides no line.
+
+    Args:
+        stack: axes of a figure; of marks with the same name, the first is in the legend.
+        theme: colors.
 
     Example:
-        >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
-        >>> _ = axes.plot([1], [1], label="layer 1")
-        >>> legend(axes, LIGHT)
+        >>> figure = new_figure(3.0, LIGHT)
+        >>> stack = new_axes(figure, LIGHT)
+        >>> _ = stack[0].plot([1], [1], label="slow")
+        >>> legend_above(stack, LIGHT)
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['slow']
     """
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        ncols=legend_columns(axes.get_legend_handles_labels()[1]),
+    from matplotlib.collections import PathCollection
+
+    named: dict[str, Any] = {}
+    for axes in stack:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    figure = stack[0].get_figure(root=True)
+    assert figure is not None
+    box = figure.legend(
+        handles=list(named.values()),
+        labels=list(named),
+        loc="outside upper left",
+        ncols=_legend_columns(list(named)),
         frameon=False,
         fontsize=SMALL,
         labelcolor=theme.ink,
         handlelength=2.2,
         columnspacing=1.2,
     )
+    for text in box.get_texts():
+        text.set_parse_math(False)
+    for mark in box.legend_handles:
+        if isinstance(mark, PathCollection):
+            mark.set_sizes([40])
 
 
 def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
@@ -173,27 +235,3 @@ def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def legend_above(axes: "Axes", theme: Theme) -> None:
-    """Puts the legend of an axes above all axes of its figure, which keep their titles.
-
-    Example:
-        >>> figure = new_figure(3.0, LIGHT)
-        >>> axes = new_axes(figure, LIGHT)[0]
-        >>> _ = axes.plot([1], [1], label="slow")
-        >>> legend_above(axes, LIGHT)
-        >>> [text.get_text() for text in figure.legends[0].get_texts()]
-        ['slow']
-    """
-    handles, labels = axes.get_legend_handles_labels()
-    axes.get_figure(root=True).legend(  # type: ignore[union-attr]
-        handles=handles,
-        loc="outside upper left",
-        ncols=legend_columns(labels),
-        frameon=False,
-        fontsize=SMALL,
-        labelcolor=theme.ink,
-        handlelength=2.2,
-        columnspacing=1.2,
-    )

@@ -8,12 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plastorch.experiments.files.figures import (
-    draw_accuracies,
-    draw_coincidence,
-    draw_curves,
-    draw_patterns,
-)
 from plastorch.experiments.files.panels import panels
 from plastorch.experiments.registry import panels_of
 from plastorch.report import write_report
@@ -138,77 +132,33 @@ def test_captions_tell_figures() -> None:
 
 
 @THEMES
-def test_accuracies_are_means_with_the_range_of_folds(theme: Theme) -> None:
-    tables = {
-        "adult": {"spiking, labels": [0.8, 0.9], "logistic": [0.7, 0.7]},
-        "corpus": {"logistic": [0.5]},
-    }
-    figure = draw_accuracies(tables, theme)
-    first, second = figure.axes
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["adult", "corpus"]
-    assert [dot.get_xdata()[0] for dot in first.lines] == pytest.approx([85, 70])
-    assert [dot.get_ydata()[0] for dot in first.lines] == [0, 1]
-    assert first.collections[0].get_segments()[0].tolist() == pytest.approx(
-        np.array([[80, 0], [90, 0]])
+def test_figures_show_what_was_logged(theme: Theme) -> None:
+    drawn = {panel.name: panel.draw(theme) for panel in panels(run(**arrays()))}
+    adult, files = drawn["accuracies"].axes
+    assert [axes.get_title(loc="left") for axes in (adult, files)] == ["adult", "debian files"]
+    assert adult.lines[0].get_xdata()[0] == pytest.approx(80.5)  # the mean of two folds
+    np.testing.assert_allclose(adult.collections[0].get_segments()[0][:, 0], [80, 81])
+    compensated, plain = drawn["devices"].axes
+    np.testing.assert_allclose(plain.lines[0].get_ydata(), [78, 78], atol=0.1)
+    assert compensated.lines[0].get_xdata().tolist() == [25, DAY] and plain.get_xscale() == "log"
+    assert "1 d" in [tick.get_text() for tick in plain.get_xticklabels()]
+    np.testing.assert_allclose(drawn["stream"].axes[0].lines[0].get_ydata(), [20, 40, 60, 80])
+    np.testing.assert_allclose(
+        drawn["coincidences"].axes[0].lines[0].get_ydata()[[0, -1]], [5, 100]
     )
-    assert first.lines[0].get_color() != first.lines[1].get_color()
-    assert first.lines[0].get_marker() != first.lines[1].get_marker()
-    assert [tick.get_text() for tick in second.get_yticklabels()] == ["logistic"]
-    to_png(figure, dpi=50)
+    shared = [len(axes.collections[0].get_offsets()) for axes in drawn["patterns"].axes]
+    assert shared[0] == 30 and shared[1] >= 20 and all(to_png(f, dpi=40) for f in drawn.values())
 
 
-@THEMES
-def test_curves_have_an_axes_per_part_and_named_places(theme: Theme) -> None:
-    curves = {"adult": np.array([[25.0, DAY], [0.9, 0.8]])}
-    parts = {"one": curves, "two": curves | {"corpus": np.array([[25.0], [0.5]])}}
-    figure = draw_curves(parts, "time", {25.0: "25 s", DAY: "1 d"}, theme)
-    one, two = figure.axes
-    assert one.lines[0].get_ydata().tolist() == pytest.approx([90, 80])
-    assert len(two.lines) == 2 and two.get_xscale() == "log" and two.get_xlabel() == "time"
-    assert [tick.get_text() for tick in two.get_xticklabels()] == ["25 s", "1 d"]
-    looks = [(line.get_color(), line.get_linestyle()) for line in two.lines]
-    assert looks[0] != looks[1]
-    assert one.lines[0].get_color() == two.lines[0].get_color()
-    to_png(figure, dpi=50)
-    assert draw_curves({"": curves}, "share").axes[0].get_xscale() == "linear"
-
-
-@THEMES
-def test_coincidence_is_drawn_with_what_is_expected(theme: Theme) -> None:
-    figure = draw_coincidence(np.array([0.0, 0.5]), np.array([0.1, 0.6]), 10, theme)
-    (axes,) = figure.axes
-    np.testing.assert_allclose(axes.collections[0].get_offsets(), [[0, 10], [0.5, 60]])
-    np.testing.assert_allclose(axes.lines[0].get_data(), [[0, 1], [10, 100]])
-    to_png(figure, dpi=50)
-
-
-@THEMES
-def test_patterns_show_what_they_share_with_the_first(theme: Theme) -> None:
-    bins = np.array([[3, 7, 255], [3, 9, 2], [255, 255, 4]])
-    figure = draw_patterns(bins, np.array([2, 3]), ["a", "b", "c"], theme)
-    counts = [[len(dots.get_offsets()) for dots in axes.collections[:2]] for axes in figure.axes]
-    assert counts == [[2, 0], [1, 2], [0, 1]]
-    np.testing.assert_allclose(figure.axes[1].collections[0].get_offsets(), [[3, 0]])
-    assert figure.axes[-1].get_xlabel() == "milliseconds"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "as in the first",
-        "at another time",
-    ]
-    to_png(figure, dpi=50)
-
-
-def test_confusions_are_counts_of_the_most_frequent_classes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    drawn: list[Any] = []
-    monkeypatch.setattr("plastorch.report.figures.confusion", lambda *given: drawn.append(given))
-    (panel,) = [p for p in panels(run()) if p.name == "confusions"]
-    panel.draw(LIGHT)
-    matrix, names, _ = drawn[0]
+def test_confusions_are_counts_of_the_most_frequent_classes() -> None:
+    (panel,) = (panel for panel in panels(run()) if panel.name == "confusions")
+    axes = panel.draw(LIGHT).axes[0]
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
     assert names == [*(f"kind-{n}" for n in range(9)), "others"]
-    assert matrix.sum() == sum(row["count"] for row in rows() if row["model"] == "confusion")
-    assert matrix[0, 0] == 40 and matrix[0, 1] == 2 and matrix[8, 9] == 2
-    assert matrix[9, 9] == 2 * (11 + 10 + 9 + 2) and matrix[9, 0] == 2
+    counts = {text.get_position(): int(text.get_text()) for text in axes.texts}
+    assert sum(counts.values()) == sum(r["count"] for r in rows() if r["model"] == "confusion")
+    assert (counts[0, 0], counts[1, 0], counts[9, 8], counts[0, 9]) == (40, 2, 2, 2)
+    assert counts[9, 9] == 2 * (11 + 10 + 9 + 2)
 
 
 def test_the_page_of_a_run_has_its_figures(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -218,4 +168,4 @@ def test_the_page_of_a_run_has_its_figures(make_run: Callable[..., Path], tmp_pa
     (made / "arrays.safetensors").unlink()
     page = write_report(made, panels_of).read_text()
     assert "While keys arrive" in page and "Course of" not in page
-    assert {path.stem for path in (made / "figures").glob("*.png")} == {"stream"}
+    assert {path.stem for path in (made / "figures").glob("*.png")} == {"stream", "thumbnail"}

@@ -6,13 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plastorch.experiments.rank.timing_panels import (
-    Clock,
-    draw_grid,
-    draw_times,
-    draw_word,
-    panels,
-)
+from plastorch.experiments.rank.timing_panels import Clock, answers, panels
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT
 
@@ -63,39 +57,34 @@ def test_words_are_timed_in_milliseconds() -> None:
     assert axes.lines[0].get_xdata().tolist() == [35.0, 45.0]
     above, below = found["word"].draw(DARK).axes
     assert below.lines[-1].get_xdata() == [55.0, 55.0] == above.lines[-1].get_xdata()
+    assert [line.get_label() for line in below.lines[:2]] == ["yes", "no"]
 
 
-def test_histograms_add_up_to_what_crossed() -> None:
-    (axes,) = draw_times({"last": readings("a")["a.steps"]}, MS).axes
-    assert axes.get_title(loc="left") == "last step, 20 % without crossing"
-    heights = [bar.get_height() for bar in axes.patches]
-    assert sum(heights) == pytest.approx(80) and max(heights) == pytest.approx(60)
-    centers = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
-    assert centers[:4] == pytest.approx([25, 35, 45, 55])
+def test_answers_add_up_to_what_crossed() -> None:
+    ((title, bands),) = answers({"last step": readings("a")["a.steps"]}, MS).items()
+    assert title == "last step, 20 % without crossing"
+    times, right, *_ = bands["right"]
+    _, both, low, high = bands["wrong"]
+    assert times.tolist() == [25, 35, 45, 55] and right.tolist() == [0, 60, 0, 0]
+    assert both.tolist() == high.tolist() == [0, 60, 20, 0] and low.tolist() == right.tolist()
 
 
 def test_nothing_crosses() -> None:
     counts = np.zeros((2, 5), int)
     counts[:, -1] = 3
-    figure = draw_times({"last": counts, "all": counts}, MS)
-    assert [axes.get_title(loc="left")[-22:] for axes in figure.axes] == [
-        "100 % without crossing"
-    ] * 2
-    assert figure.axes[0].get_ylim()[0] == 0
+    (panel,) = panels(run("rank-mnist", {"lstm-last.steps": counts}))
+    (axes,) = panel.draw(LIGHT).axes
+    assert axes.get_title(loc="left") == "LSTM, last step, 100 % without crossing"
+    assert axes.get_ylim()[0] == 0
 
 
 def test_a_grid_has_a_line_per_weight_of_entropy() -> None:
     rows = [[theta, beta, 10 * theta, 0.5] for theta in (0.9, 0.7) for beta in (0.0, 0.1, 0.3)]
-    axes = draw_grid(np.array(rows), MS).axes[0]
+    (panel,) = panels(run("rank-speech", {"grid": np.array(rows)}))
+    axes = panel.draw(LIGHT).axes[0]
     assert [line.get_label() for line in axes.lines] == ["β = 0", "β = 0.1", "β = 0.3"]
     assert [text.get_text() for text in axes.texts] == ["0.7", "0.9"] * 3
-
-
-def test_the_likeliest_words_are_drawn() -> None:
-    chances = np.zeros((3, 12))
-    chances[1] = np.arange(12) / 66
-    figure = draw_word(np.zeros((3, 4)), chances, [str(i) for i in range(12)], 1.0, MS)
-    assert [line.get_label() for line in figure.axes[1].lines[:5]] == ["11", "10", "9", "8", "7"]
+    assert axes.lines[0].get_xdata() == pytest.approx([95, 115])
 
 
 def test_work_is_drawn_of_those_that_need_less_and_less() -> None:

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from plastorch.engine.errors import InputError
 from plastorch.experiments.registry import panels_of
-from plastorch.experiments.softhebb.bayes_panels import (
-    ATTACKS,
-    NAMES,
-    draw_between,
-    draw_courses,
-    draw_robustness,
-    panels,
-)
+from plastorch.experiments.softhebb.bayes_panels import ATTACKS, NAMES, _strips, panels
 from plastorch.report import write_report
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT, to_png
@@ -74,114 +66,37 @@ def names(found: RunData) -> list[str]:
     return [panel.name for panel in panels(found)]
 
 
-def looks(line) -> tuple:
-    return line.get_color(), line.get_linestyle()
-
-
 @THEMES
-@pytest.mark.parametrize("field", ["test_accuracy", "cross_entropy"])
-def test_courses_are_a_line_per_network_on_a_log_axis(theme, field):
-    logged = {kind: course(f"once-{kind}") for kind in KINDS}
-    figure = draw_courses(logged, field, theme)
-    (axes,) = figure.axes
-    assert axes.get_xscale() == "log" and axes.get_xlabel() == "mini-batches seen"
-    factor = 100 if field == "test_accuracy" else 1
-    for kind, line in zip(KINDS, axes.lines, strict=True):
-        assert line.get_xdata().tolist() == [1, 4, 16, 64, 256]
-        np.testing.assert_allclose(line.get_ydata(), [factor * r[field] for r in logged[kind]])
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert texts == ["SoftHebb", "hard WTA", "backprop"]
-    assert len({looks(line) for line in axes.lines}) == 3
-    assert {line.get_color() for line in axes.lines} <= set(theme.series)
-    if field == "cross_entropy":
-        assert axes.yaxis.get_major_formatter()(0.5) == "0.5 nats" and axes.get_ylim()[0] == 0
-    else:
-        assert axes.yaxis.get_major_formatter()(50) == "50 %"
-    to_png(figure, dpi=50)
-
-
-@THEMES
-def test_robustness_is_a_panel_per_attack(theme):
-    found = {
-        attack: {kind: curves()[f"accuracy_{attack}_{kind}"] for kind in KINDS}
-        for attack in ATTACKS
-    }
-    figure = draw_robustness(found, theme)
-    for axes, attack in zip(figure.axes, ATTACKS, strict=True):
-        assert axes.get_xlabel() == ATTACKS[attack]
-        assert axes.get_ylim() == (-3, 103)
+def test_figures_show_what_was_logged(theme):
+    full = run(rows(), **curves(), **between())
+    drawn = {panel.name: panel.draw(theme).axes for panel in panels(full)}
+    for name, field, factor in (
+        ("speed-of-learning", "test_accuracy", 100),
+        ("cross-entropy", "cross_entropy", 1),
+    ):
+        (axes,) = drawn[name]
+        assert axes.get_xscale() == "log" and axes.get_xlabel() == "mini-batches seen"
+        phase = "once" if factor == 100 else "again"
         for kind, line in zip(KINDS, axes.lines, strict=True):
-            strengths, accuracies = found[attack][kind]
-            np.testing.assert_allclose(line.get_xdata(), strengths)
-            np.testing.assert_allclose(line.get_ydata(), 100 * accuracies)
-    assert [axes.get_legend() is not None for axes in figure.axes] == [True] + [False] * 4
-    assert {looks(line) for line in figure.axes[0].lines} == {
-        looks(line) for line in figure.axes[4].lines
-    }
-    to_png(figure, dpi=50)
+            assert line.get_xdata().tolist() == [1, 4, 16, 64, 256]
+            expected = [factor * row[field] for row in course(f"{phase}-{kind}")]
+            np.testing.assert_allclose(line.get_ydata(), expected)
+    for axes, attack in zip(drawn["robustness"], ATTACKS, strict=True):
+        assert axes.get_title(loc="left") == ATTACKS[attack]
+        strengths, accuracies = curves()[f"accuracy_{attack}_hard"]
+        np.testing.assert_allclose(axes.lines[1].get_data(), [strengths, 100 * accuracies])
 
 
-@THEMES
-@pytest.mark.parametrize("channels", [1, 3])
-def test_images_between_classes_are_a_row_each_the_clean_one_first(theme, channels):
-    arrays = between(channels=channels)
+@pytest.mark.parametrize(("strengths", "shown"), [(12, [0, 2, 4, 6, 7, 9, 11]), (2, [0, 1])])
+def test_images_between_classes_are_a_row_each_the_clean_one_first(strengths, shown):
+    arrays = between(strengths=strengths)
     start, images, p = (arrays[f"interpolated_{n}"] for n in ("start", "soft", "soft_p"))
     pairs = [("zero", "one"), ("one", "two"), ("two", "three")]
-    figure = draw_between(start, images, p, pairs, theme)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "zero → one",
-        "one → two",
-        "two → three",
-    ]
-    shown = [0, 2, 4, 6, 7, 9, 11]  # seven of twelve strengths, the weakest and the strongest too
-    for n, axes in enumerate(figure.axes):
-        picture = axes.images[0].get_array()
-        assert picture.shape == (24, 8 * 24 + 7 * 2, 4)
-        tiles = [picture[::3, 26 * i : 26 * i + 24 : 3, :3] for i in range(8)]
-        for found, expected in zip(tiles, [start[n], *images[shown, n]], strict=True):
-            expected = np.broadcast_to(expected, (3, 8, 8)).transpose(1, 2, 0)
-            np.testing.assert_allclose(found, expected, atol=1e-6)
-        assert [text.get_text() for text in axes.texts] == [
-            f"{100 * p[0, s, n]:.0f} %\n{100 * p[1, s, n]:.0f} %" for s in shown
-        ]
-        places = [text.get_position()[0] for text in axes.texts]
-        np.testing.assert_allclose(places, 26 * np.arange(1, 8) + 12, atol=2)
-    boxes = [axes.get_position() for axes in figure.axes]
-    assert boxes[0].y1 <= 1 and boxes[-1].y0 >= 0
-    assert all(above.y0 > below.y1 for above, below in itertools.pairwise(boxes))
-    to_png(figure, dpi=50)
-
-
-def test_few_strengths_are_all_shown_with_their_numbers_under_them():
-    arrays = between(count=1, strengths=2)
-    start, images, p = (arrays[f"interpolated_{n}"] for n in ("start", "soft", "soft_p"))
-    (axes,) = draw_between(start, images, p, [("a", "b")]).axes
-    picture = axes.images[0].get_array()
-    shown = picture[..., 3].any(axis=0)
-    assert shown[: 3 * 26 - 2].sum() == 3 * 24 and not shown[3 * 26 - 2 :].any()
-    assert [text.get_position()[0] for text in axes.texts] == pytest.approx([38, 64], abs=2)
-
-
-def test_arrays_that_do_not_fit_are_refused():
-    arrays = between()
-    good = {
-        "start": arrays["interpolated_start"],
-        "images": arrays["interpolated_soft"],
-        "probability": arrays["interpolated_soft_p"],
-        "classes": [("a", "b")] * 3,
-    }
-    draw_between(**good)
-    for change in (
-        {"start": good["start"][:2]},
-        {"images": good["images"][:, :, :, :4]},
-        {"images": good["images"][:5]},
-        {"images": good["images"][:0], "probability": good["probability"][:, :0]},
-        {"probability": good["probability"][0]},
-        {"classes": [("a", "b")] * 2},
-        {name: value[..., :0, :] for name, value in good.items() if name in ("start", "images")},
-    ):
-        with pytest.raises(InputError, match=r"images between classes: .* found; expected"):
-            draw_between(**(good | change))
+    for n, strip in enumerate(_strips(start, images, p, pairs)):
+        assert strip.title == " → ".join(pairs[n]) and list(strip.words) == list(pairs[n])
+        np.testing.assert_array_equal(strip.images[""], [start[n], *images[shown, n]])
+        for row, words in enumerate(strip.words.values()):
+            assert words == ["", *(f"{100 * p[row, s, n]:.0f} %" for s in shown)]
 
 
 def test_panels_are_there_if_their_data_is():
@@ -218,7 +133,8 @@ def test_an_interrupted_run_draws_the_networks_it_has():
     arrays = {n: a for n, a in curves().items() if n in ("accuracy_l2_soft", "accuracy_noise_hard")}
     (panel,) = panels(run(**arrays))
     figure = panel.draw(DARK)
-    assert [axes.get_xlabel() for axes in figure.axes] == [ATTACKS["noise"], ATTACKS["l2"]]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [ATTACKS["noise"], ATTACKS["l2"]]
     assert [len(axes.lines) for axes in figure.axes] == [1, 1]
 
 
@@ -353,9 +269,10 @@ def page(folder: Path, make_run, arrays: dict[str, np.ndarray]) -> set[str]:
 
 
 def test_the_page_of_a_run_has_its_figures(make_run, tmp_path):
-    assert set(PANELS) == page(tmp_path, make_run, curves() | between())
+    made = page(tmp_path, make_run, curves() | between())
+    assert made == {*PANELS, "thumbnail"}
 
 
 def test_damaged_arrays_leave_the_page_whole(make_run, tmp_path):
     bad = {name: array[:1] for name, array in (curves() | between()).items()}
-    assert page(tmp_path, make_run, bad) == set(PANELS[:2])
+    assert page(tmp_path, make_run, bad) == {*PANELS[:2], "thumbnail"}

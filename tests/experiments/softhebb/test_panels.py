@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from plastorch.experiments.softhebb.panels import panels
 from plastorch.report.load import RunData, load_run
+from plastorch.report.theme import LIGHT
 
 
 def names(run: RunData) -> list[str]:
@@ -39,6 +41,28 @@ def test_captions_tell_the_last_values(make_run, tmp_path):
     assert "95 of 96" in found["convergence"].caption
     assert "96 neurons" in found["receptive-fields"].caption
     assert all(panel.alt for panel in found.values())
+
+
+def test_layers_have_their_radius_and_the_winner_its_probability(make_run, tmp_path):
+    run = load_run(make_run(tmp_path))
+    found = {panel.name: panel.draw(LIGHT) for panel in panels(run)}
+    for layer, axes in enumerate(found["weight-norms"].axes):
+        rows = [row for row in run.rows if row.get("layer") == layer]
+        line, unit = axes.lines
+        assert line.get_ydata().tolist() == [row["radius_mean"] for row in rows]
+        assert list(unit.get_ydata()) == [1, 1]
+        band = axes.collections[0].get_paths()[0].vertices[:, 1]
+        low = min(row["radius_mean"] - row["radius_std"] for row in rows)
+        assert band.min() == pytest.approx(low)
+    (axes,) = found["winner-probability"].axes
+    assert axes.lines[0].get_ydata().tolist() == [
+        row["winner_probability"] for row in run.rows if row.get("layer") == 0
+    ]
+    (axes,) = found["learning-curve"].axes
+    readout = [row for row in run.rows if row["phase"] == "readout"]
+    np.testing.assert_allclose(
+        axes.lines[0].get_ydata(), [100 * row["test_accuracy"] for row in readout]
+    )
 
 
 def test_the_most_frequent_mistake_is_named():

@@ -47,10 +47,9 @@ def test_gains_are_paired_by_seed_and_in_points() -> None:
     for probe in ("accuracy", "logistic_accuracy"):
         panel = drawn(rows, metrics)[f"gains-{probe}"]
         axes = panel.draw(LIGHT).axes[0]
-        assert axes.lines[1].get_xdata() == pytest.approx([2.0, 3.0])
+        assert axes.collections[1].get_offsets()[:, 0].tolist() == pytest.approx([2.0, 3.0])
         assert [text.get_text() for text in axes.get_yticklabels()] == ["BYOL S-TEC"]
-        (bar,) = axes.containers[0].lines[2]
-        assert bar.get_segments()[0][:, 0] == pytest.approx([1.0, 4.0])
+        assert axes.collections[0].get_segments()[0][:, 0] == pytest.approx([1.0, 4.0])
         assert "BYOL S-TEC +2.50" in panel.caption
     assert not any("gains" in name for name in drawn(rows))  # of a run that has not ended
 

@@ -6,13 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plastorch.experiments.stpn.agent_panels import (
-    POLE,
-    agent_panels,
-    draw_frames,
-    draw_pendulum,
-    draw_states,
-)
+from plastorch.experiments.stpn.agent_panels import POLE, agent_panels
 from plastorch.experiments.stpn.panels import panels
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT
@@ -35,7 +29,7 @@ INSIDE = {
 def test_poles_stand_on_their_carts_at_their_angles() -> None:
     seen = np.zeros((50, 4))
     seen[:, 0], seen[:, 1] = np.linspace(-0.1, 0.1, 50), np.linspace(0, 0.5, 50)
-    poses, position, angle = draw_pendulum(seen).axes
+    poses, position, angle = agent_panels(run(observations=seen))[0].draw(LIGHT).axes
     carts, poles = poses.lines[::2], poses.lines[1::2]
     assert len(carts) == len(poles)
     for cart, pole, tilt in zip(carts, poles, np.linspace(0, 0.5, len(poles)), strict=True):
@@ -49,7 +43,8 @@ def test_poles_stand_on_their_carts_at_their_angles() -> None:
 
 def test_states_of_all_neurons_and_synapses() -> None:
     for theme in (LIGHT, DARK):
-        neurons, synapses, energy = draw_states(*INSIDE.values(), theme).axes
+        (panel,) = agent_panels(run(**INSIDE))
+        neurons, synapses, energy = panel.draw(theme).axes
         assert np.array_equal(neurons.images[0].get_array(), INSIDE["activity"].T)
         length = np.sqrt((INSIDE["memory"] ** 2).sum(1))
         assert np.allclose(synapses.lines[0].get_ydata(), length)
@@ -58,7 +53,8 @@ def test_states_of_all_neurons_and_synapses() -> None:
 
 def test_frames_are_gray_and_in_order() -> None:
     frames = np.stack([np.full((84, 84), 20 * i, np.uint8) for i in range(7)])
-    picture = draw_frames(frames).axes[0].images[0].get_array()
+    (panel,) = agent_panels(run("ALE/Pong-v5", observations=frames))
+    picture = panel.draw(LIGHT).axes[0].images[0].get_array()
     assert [round(255 * picture[0, i * 86, 0]) for i in range(5)] == [0, 20, 40, 60, 80]
     assert round(255 * picture[86, 86, 1]) == 120
 

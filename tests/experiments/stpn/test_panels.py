@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from plastorch.experiments.stpn.panels import NAMES, draw_models, panels
+from plastorch.experiments.stpn.panels import panels
 from plastorch.report.load import RunData
-from plastorch.report.theme import DARK, LIGHT
+from plastorch.report.theme import LIGHT
 
 
 def rows(model: str, *accuracies: float) -> list[dict[str, Any]]:
@@ -56,10 +56,3 @@ def test_each_experiment_has_its_figures(rows: list[dict[str, Any]], names: list
 def test_models_need_no_plain_curves() -> None:
     names = [panel.name for panel in panels(run(rows("fast-weights", 0.1, 0.2)))]
     assert names == ["validation-accuracy", "energy"]
-
-
-def test_all_models_can_be_told_apart() -> None:
-    courses = {model: rows(model, 0.1, 0.2) for model in NAMES}
-    assert len(draw_models(courses, "epoch", "energy").axes[0].lines) == len(NAMES)
-    for theme in (LIGHT, DARK):
-        assert len({tuple(theme.line(i).values()) for i in range(len(NAMES))}) == len(NAMES)

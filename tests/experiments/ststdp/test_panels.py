@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plastorch.engine.errors import InputError
-from plastorch.experiments.ststdp.panels import draw_accuracy_over, draw_streams, panels
+from plastorch.experiments.ststdp.panels import panels
 from plastorch.report.load import RunData
 from plastorch.report.theme import DARK, LIGHT, Theme, to_png
 
@@ -47,52 +46,6 @@ def run(rows: Any = (), **arrays: np.ndarray) -> RunData:
 
 def names(**arrays: np.ndarray) -> list[str]:
     return [panel.name for panel in panels(run(**arrays))]
-
-
-def looks(line: Any) -> tuple[object, object]:
-    return line.get_color(), line.get_linestyle()
-
-
-@THEMES
-def test_streams_mark_wrong_answers(theme: Theme) -> None:
-    frames = np.random.default_rng(0).random((10, 4, 4))
-    labels, answers = np.repeat([3, 7], 5), np.full(10, 3)
-    figure = draw_streams({"frame": frames, "rest": frames}, {"CNN": answers}, labels, theme)
-    first, second = figure.axes
-    assert len(first.images) == len(second.images) == 2
-    texts = [text.get_text() for text in second.texts]
-    assert texts == ["frame", "rest", "shown", "7", "7", "CNN", "3", "3"]
-    bold = [
-        text.get_text()
-        for axes in figure.axes
-        for text in axes.texts
-        if text.get_weight() == "bold"
-    ]
-    assert bold == ["3"] * 5
-    to_png(figure, dpi=50)
-    with pytest.raises(InputError, match="for each of 10 frames"):
-        draw_streams({"frame": frames}, {"CNN": answers[:9]}, None, theme)
-
-
-@THEMES
-def test_accuracy_is_a_line_per_network_with_the_same_look_everywhere(theme: Theme) -> None:
-    curve = np.array([[0.0, 1.0], [0.9, 0.4]])
-    parts = {"occlusion": {"CNN": curve, "GRU": curve / 2}, "scale": {"GRU": curve}}
-    figure = draw_accuracy_over(parts, "frames", theme)
-    upper, lower = figure.axes
-    assert upper.lines[0].get_ydata().tolist() == [90.0, 40.0]
-    assert looks(upper.lines[1]) == looks(lower.lines[0]) != looks(upper.lines[0])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CNN", "GRU"]
-    assert lower.get_xlabel() == "frames" and upper.yaxis.get_major_formatter()(50) == "50 %"
-
-
-@pytest.mark.parametrize("name", PANELS)
-def test_each_panel_has_words_and_is_drawn_in_both_themes(name: str) -> None:
-    found = {panel.name: panel for panel in panels(run(**digits()))}
-    panel = found[name]
-    assert panel.title and panel.alt and panel.caption.endswith(".")
-    pictures = {to_png(panel.draw(theme), dpi=40) for theme in (LIGHT, DARK)}
-    assert len(pictures) == 2
 
 
 def test_panels_come_in_order_and_only_with_their_arrays() -> None:
@@ -145,6 +98,23 @@ def test_captions_tell_figures() -> None:
     found = {panel.name: panel for panel in panels(run(**digits()))}
     assert "answers of ST-STDP, CNN. Wrong answers are bold" in found["stream"].caption
     assert "The 3 neurons of 20 that spike" in found["output-spikes"].caption
+
+
+@THEMES
+def test_figures_show_what_was_kept(theme: Theme) -> None:
+    drawn = {panel.name: panel.draw(theme) for panel in panels(run(**digits()))}
+    occlusion, scale = drawn["accuracy-since-onset"].axes
+    assert len(occlusion.lines) == 3 and len(scale.lines) == 1
+    np.testing.assert_allclose(
+        occlusion.lines[2].get_ydata(), 100 * digits()["curve_occlusion_cnn"]
+    )
+    first, second = drawn["stream"].axes
+    assert [len(axes.images) for axes in (first, second)] == [3, 3]
+    bold = [text.get_text() for text in first.texts if text.get_weight() == "bold"]
+    assert bold == ["9"]  # of the CNN, once
+    raster = drawn["output-spikes"].axes[0]
+    assert [tick.get_text() for tick in raster.get_yticklabels()] == ["3", "7"]
+    assert all(to_png(figure, dpi=40) for figure in drawn.values())
 
 
 def test_answers_are_those_of_the_frames_that_are_shown() -> None:

@@ -1,23 +1,17 @@
 """Figures of the experiments that classify files and other records by their metadata."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from plastorch.experiments.files.figures import (
-    Curves,
-    draw_accuracies,
-    draw_coincidence,
-    draw_curves,
-    draw_patterns,
-)
-from plastorch.report import figures
+from plastorch.report import charts
+from plastorch.report.charts import Dots, Line, Plot, Spread
 from plastorch.report.format import percent, plain
-from plastorch.report.load import Row, RunData, is_number, kept
+from plastorch.report.load import Array, Row, RunData, is_number, kept
 from plastorch.report.panel import Panel
-from plastorch.report.panels import plain_curves
+from plastorch.report.panels import with_curves
 
 MODELS = {
     "snn": "spiking, labels",
@@ -45,8 +39,16 @@ TICKS = {25.0: "25 s", 3600.0: "1 h", DAY: "1 d", 30 * DAY: "1 mo", 365 * DAY: "
 """Times since the weights were written into devices."""
 BINS = 20
 """Number of time bins of the patterns."""
+_LINE = 0.2
+"""Height of a model's line, inches."""
+_SILENT = 255
+"""Time of an input that does not fire."""
 MOST_CLASSES = 9
 """Maximum number of classes in a confusion matrix, besides "others"."""
+
+
+Tables = Mapping[str, Mapping[str, Sequence[float]]]
+"""Accuracies of the folds, by table and model."""
 
 
 def panels(run: RunData) -> list[Panel]:
@@ -58,13 +60,7 @@ def panels(run: RunData) -> list[Panel]:
         []
     """
     makers = (accuracies, devices, stream, labels, confusions, coincidences, patterns)
-    found = [make(run) for make in makers]
-    return [panel for panel in found if panel] + plain_curves(run, _is_drawn)
-
-
-def _is_drawn(phase: str) -> bool:
-    """Whether a phase has its own figures here, or none, and needs no plain curves."""
-    return phase.startswith(("tables-", "system-"))
+    return with_curves(run, [make(run) for make in makers], "(tables|system)-.*")
 
 
 def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
@@ -72,7 +68,7 @@ def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
     return [
         row
         for row in run.rows
-        if _is_drawn(str(row.get("phase")))
+        if str(row.get("phase")).startswith(("tables-", "system-"))
         and row.get("model") == model
         and isinstance(row.get("table"), str)
         and all(is_number(row.get(name)) for name in ("fold", *numbers))
@@ -80,12 +76,7 @@ def _rows(run: RunData, model: str, *numbers: str) -> list[Row]:
 
 
 def accuracies(run: RunData) -> Panel | None:
-    """Returns the panel of every model's accuracy on every table.
-
-    Example:
-        >>> from pathlib import Path
-        >>> accuracies(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of every model's accuracy on every table."""
     folds: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for model, name in MODELS.items():
         for row in _rows(run, model, "accuracy"):
@@ -117,8 +108,23 @@ def accuracies(run: RunData) -> Panel | None:
         + (f"Learned from fewer records than others did there: {fewer}. " if fewer else "")
         + f"The most accurate: {best}.",
         alt=f"Dots of accuracy by model, one group per table. The most accurate: {best}.",
-        draw=lambda theme: draw_accuracies(tables, theme),
+        draw=lambda theme: charts.points(_spreads(tables), x_unit="%", line=_LINE, theme=theme),
     )
+
+
+def _spreads(tables: Tables) -> dict[str, dict[str, dict[str, Spread]]]:
+    """Returns mean, lowest and highest per cent of all folds, spiking networks beside others."""
+    return {
+        table: {
+            model: {
+                "spiking" if model.startswith("spiking") else "other": Spread(
+                    100 * float(np.mean(folds)), 100 * min(folds), 100 * max(folds)
+                )
+            }
+            for model, folds in models.items()
+        }
+        for table, models in tables.items()
+    }
 
 
 def _handicapped(run: RunData) -> list[str]:
@@ -145,14 +151,9 @@ def plain_name(row: Row) -> str:
 
 
 def devices(run: RunData) -> Panel | None:
-    """Returns the panel of accuracy over time with weights in phase-change devices.
-
-    Example:
-        >>> from pathlib import Path
-        >>> devices(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of accuracy over time with weights in phase-change devices."""
     rows = [r for r in _rows(run, "memristive", "seconds", "accuracy") if r["fold"] == 0]
-    parts: dict[str, Curves] = {}
+    parts: dict[str, dict[str, Array]] = {}
     for compensated, title in ((1, "drift compensated"), (0, "as they are")):
         chosen = [row for row in rows if row.get("compensated") == compensated]
         curves = _curves(chosen, "seconds")
@@ -168,17 +169,14 @@ def devices(run: RunData) -> Panel | None:
         "of the devices, in one fold. Conductances drift; compensated means that each layer's "
         "weights are scaled by a single factor, so that the sum of their sizes stays the same.",
         alt=f"Line plots of accuracy against time for {', '.join(parts)}.",
-        draw=lambda theme: draw_curves(parts, "time since writing", TICKS, theme),
+        draw=lambda theme: charts.lines(
+            parts, x="time since writing", log="x", x_ticks=TICKS, y_unit="%", theme=theme
+        ),
     )
 
 
 def stream(run: RunData) -> Panel | None:
-    """Returns the panel of accuracy while keys arrive.
-
-    Example:
-        >>> from pathlib import Path
-        >>> stream(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of accuracy while keys arrive."""
     curves = _curves(_rows(run, "stream", "keys", "accuracy"), "keys")
     if not curves:
         return None
@@ -189,18 +187,15 @@ def stream(run: RunData) -> Panel | None:
         "neurons of those that are still to come are silent: accuracy by the share of keys that "
         "are there. The network learned from complete records and from such that lack keys.",
         alt=f"Line plot of accuracy against the share of keys for {', '.join(curves)}.",
-        draw=lambda theme: draw_curves({"": curves}, "share of keys that are there", None, theme),
+        draw=lambda theme: charts.lines(
+            {"": curves}, x="share of keys that are there", y_unit="%", theme=theme
+        ),
     )
 
 
 def labels(run: RunData) -> Panel | None:
-    """Returns the panel of accuracy with few labels, for neurons that learned without any.
-
-    Example:
-        >>> from pathlib import Path
-        >>> labels(RunData(Path("run"), {}, [], {}))
-    """
-    parts: dict[str, Curves] = {}
+    """Returns the panel of accuracy with few labels, for neurons that learned without any."""
+    parts: dict[str, dict[str, Array]] = {}
     for model, title in (
         ("stdp-first", "spiking neurons, STDP"),
         ("k-modes", "k-modes"),
@@ -220,28 +215,25 @@ def labels(run: RunData) -> Panel | None:
         "record's neuron is the one that fires first. "
         "Accuracy by the share of training records that are labeled, mean of all folds.",
         alt=f"Line plots of accuracy against the share of labels for {', '.join(parts)}.",
-        draw=lambda theme: draw_curves(parts, "labeled training records", ticks, theme),
+        draw=lambda theme: charts.lines(
+            parts, x="labeled training records", log="x", x_ticks=ticks, y_unit="%", theme=theme
+        ),
     )
 
 
-def _curves(rows: Sequence[Row], x: str) -> dict[str, Any]:
-    """Returns the mean accuracy of each table by x."""
+def _curves(rows: Sequence[Row], x: str) -> dict[str, Array]:
+    """Returns x values and mean accuracies, in per cent, of each table [2, X]."""
     tables: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         tables[plain_name(row)][float(row[x])].append(float(row["accuracy"]))
     return {
-        table: np.array([[at, np.mean(points[at])] for at in sorted(points)]).T
+        table: np.array([[at, 100 * np.mean(points[at])] for at in sorted(points)]).T
         for table, points in tables.items()
     }
 
 
 def confusions(run: RunData) -> Panel | None:
-    """Returns the panel of one table's confusion matrix.
-
-    Example:
-        >>> from pathlib import Path
-        >>> confusions(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of one table's confusion matrix."""
     rows = _rows(run, "confusion", "count")
     if not rows:
         return None
@@ -266,21 +258,28 @@ def confusions(run: RunData) -> Panel | None:
         caption=f"The network trained with labels, on {what}, test records of all folds. Each row "
         "is a true class, each column an answer; shades are shares of the row, numbers counts.",
         alt=f"Confusion matrix of {len(names)} classes of {table}; {right} are on the diagonal.",
-        draw=lambda theme: figures.confusion(matrix, names, theme),
+        draw=lambda theme: charts.confusion(matrix, names, theme=theme),
     )
 
 
 def coincidences(run: RunData) -> Panel | None:
-    """Returns the panel of coincidence against similarity, if the run kept pairs.
-
-    Example:
-        >>> from pathlib import Path
-        >>> coincidences(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of coincidence against similarity, if the run kept pairs."""
     found = kept(run, pair_similarity="P", pair_coincidence="P")
     if found is None:
         return None
     alike, coincide = found
+    places = np.linspace(0, 1, 3)
+    expected = 100 * (places + (1 - places) / BINS)
+    plot = Plot(
+        marks=[
+            Dots(x=alike, y=100 * coincide, size=6, alpha=0.5),
+            Line(x=places, y=expected, name="expected", color="ink", width=1.5, marker=""),
+        ],
+        title="inputs that fire together",
+        x="similarity of two records",
+        height=2.6,
+        y_unit="%",
+    )
     r = float(np.corrcoef(alike, coincide)[0, 1])
     return Panel(
         name="coincidences",
@@ -289,22 +288,21 @@ def coincidences(run: RunData) -> Panel | None:
         f"fire in the same of {BINS} time bins for both. The line is what is expected: other "
         f"values meet by chance. Correlation {r:.4f}.",
         alt=f"Scatter plot of coincidence against similarity of {len(alike)} pairs, r = {r:.4f}.",
-        draw=lambda theme: draw_coincidence(alike, coincide, BINS, theme),
+        draw=lambda theme: charts.chart(plot, theme=theme),
     )
 
 
 def patterns(run: RunData) -> Panel | None:
-    """Returns the panel of three patterns, if the run kept them.
-
-    Example:
-        >>> from pathlib import Path
-        >>> patterns(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of three patterns, if the run kept them."""
     found = kept(run, example_bins="PN", example_similarity="P", example_ends="M")
     if found is None:
         return None
     bins, alike, ends = found
     names = ["a record", *(f"another one, similarity {value:.2f}" for value in alike[1:])]
+    plots = [
+        _pattern(name, pattern, bins[0], ends) for name, pattern in zip(names, bins, strict=True)
+    ]
+    plots[-1] = replace(plots[-1], x="milliseconds")
     return Panel(
         name="patterns",
         title="What the network sees",
@@ -312,5 +310,24 @@ def patterns(run: RunData) -> Panel | None:
         "once, or not at all if its key is missing. Lines part the keys. The more similar the "
         "second and the third record are to the first, the more of their dots are where its are.",
         alt=f"Raster plots of {len(bins)} patterns of {bins.shape[1]} spikes.",
-        draw=lambda theme: draw_patterns(bins, ends, names, theme),
+        draw=lambda theme: charts.chart(*plots, theme=theme),
+    )
+
+
+def _pattern(name: str, bins: Array, first: Array, ends: Array) -> Plot:
+    """Returns a plot of a pattern's spikes, those that the first one shares, and its others."""
+    inputs, fires = np.arange(len(bins)), bins != _SILENT
+    shared = fires & (bins == first)
+    own = fires & ~shared
+    last = bins[fires].max(initial=0)
+    across = np.tile([-0.5, last + 0.5, np.nan], len(ends) - 1)
+    return Plot(
+        marks=[
+            Line(x=across, y=ends[:-1].repeat(3) - 0.5, color="grid", width=0.8, marker=""),
+            Dots(x=bins[shared], y=inputs[shared], size=5, name="as in the first"),
+            Dots(x=bins[own], y=inputs[own], size=5, name="at another time"),
+        ],
+        title=name,
+        y_ticks={},
+        down=True,
     )

@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plastorch.experiments.fstdp.arrays import RULES, input_groups
+from plastorch.report import charts
+from plastorch.report.charts import Line
 from plastorch.report.format import NBSP, number
 from plastorch.report.load import Array, RunData, by_network, kept
 from plastorch.report.panel import Panel
-from plastorch.report.raster import Groups, draw_raster, time_axis
-from plastorch.report.theme import (
-    LIGHT,
-    Theme,
-    label,
-    legend,
-    legend_above,
-    new_axes,
-    new_figure,
-)
+from plastorch.report.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,84 +20,8 @@ STEP = 1e-3
 """Step of the rasters that runs keep, seconds."""
 
 
-def draw_membrane(
-    times: Array, membrane: Array, theta: Array, spikes: Array, theme: Theme = LIGHT
-) -> "Figure":
-    """Draws a membrane potential against its threshold, with a dot at each output spike.
-
-    Args:
-        times: times, seconds [T].
-        membrane: membrane potential before a spike resets it [T].
-        theta: threshold [T].
-        spikes: colors.
-        theme: colors.
-
-    Returns:
-        A figure with one axes: lines of membrane, threshold and output spikes.
-
-    Example:
-        >>> flat = np.ones(3)
-        >>> figure = draw_membrane(np.arange(3.0), np.array([0, 2, 0]), flat, flat > 1)
-        >>> [line.get_label() for line in figure.axes[0].lines]
-        ['membrane', 'threshold', 'output spike']
-    """
-    figure = new_figure(3.3, theme)
-    (axes,) = new_axes(figure, theme)
-    factor = time_axis(axes, times, theme)
-    style = theme.line(0)
-    axes.plot(factor * times, membrane, linewidth=1.2, label="membrane", **style)
-    axes.plot(factor * times, theta, linewidth=2, label="threshold", **theme.line(1))
-    where = factor * times[spikes], membrane[spikes]
-    axes.plot(*where, "o", color=theme.ink, markersize=5, label="output spike")
-    axes.margins(x=0.01)
-    legend(axes, theme)
-    return figure
-
-
-def draw_weights(
-    times: Array, weights: Mapping[str, Array], groups: Groups, theme: Theme = LIGHT
-) -> "Figure":
-    """Draws weights as they learn: one axes per rule, median and quartiles of each group.
-
-    Args:
-        times: times, seconds [P].
-        weights: weights by rule [P, N].
-        groups: groups of the inputs [N].
-        theme: colors.
-
-    Returns:
-        A figure with one axes per rule and a line per group.
-
-    Example:
-        >>> groups = {"all": np.array([True, True, True])}
-        >>> figure = draw_weights(np.arange(2), {"STDP": np.array([[0, 0, 0], [1, 2, 4]])}, groups)
-        >>> figure.axes[0].lines[0].get_ydata().tolist()
-        [0.0, 2.0]
-    """
-    figure = new_figure(1.0 + 2.1 * len(weights), theme)
-    stack = new_axes(figure, theme, rows=len(weights))
-    for axes, (rule, course) in zip(stack, weights.items(), strict=True):
-        if axes is not stack[0]:
-            axes.sharey(stack[0])
-        for index, (name, group) in enumerate(groups.items()):
-            low, middle, high = np.quantile(course[:, group], (0.25, 0.5, 0.75), axis=1)
-            style = theme.line(index)
-            axes.plot(times, middle, linewidth=2, label=name, **style)
-            axes.fill_between(times, low, high, color=style["color"], alpha=0.2, linewidth=0)
-        axes.margins(x=0.01)
-        label(axes, theme, title=rule)
-    label(stack[-1], theme, x="seconds")
-    legend_above(stack[0], theme)
-    return figure
-
-
 def raster(run: RunData) -> Panel | None:
-    """Returns the panel of input and output spikes, if the run kept them.
-
-    Example:
-        >>> from pathlib import Path
-        >>> raster(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of input and output spikes, if the run kept them."""
     found = kept(run, raster="TN", output="T")
     if found is None or not found[0].any():
         return None
@@ -120,25 +37,32 @@ def raster(run: RunData) -> Panel | None:
         "spike of the neuron that learns. Columns of dots in a group are correlated spikes. "
         f"{counts[0].upper()}{counts[1:]}.",
         alt=f"Raster plot of {span}, inputs grouped as {', '.join(groups)}: {counts}.",
-        draw=lambda theme: draw_raster(
-            steps * STEP, source, groups, np.flatnonzero(output) * STEP, theme
+        draw=lambda theme: charts.raster(
+            steps * STEP,
+            source,
+            groups,
+            output=np.flatnonzero(output) * STEP,
+            theme=theme,
         ),
     )
 
 
 def membrane(run: RunData) -> Panel | None:
-    """Returns the panel of the membrane potential, if the run kept it.
-
-    Example:
-        >>> from pathlib import Path
-        >>> membrane(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of the membrane potential, if the run kept it."""
     found = kept(run, membrane="T", theta="T", output="T")
     if found is None:
         return None
     potential, theta, output = found
     spikes = output.astype(bool)
-    times = np.arange(len(potential)) * STEP
+    factor, unit = charts.unit_of_time([len(potential) * STEP])
+    times = factor * STEP * np.arange(len(potential))
+    curves = {
+        "membrane": Line(x=times, y=potential, width=1.2, marker=""),
+        "threshold": Line(x=times, y=theta, marker=""),
+        "output spike": Line(
+            x=times[spikes], y=potential[spikes], color="ink", marker="o", joined=False
+        ),
+    }
     span, count = f"{len(times) * STEP:.2g}{NBSP}s", number(int(spikes.sum()))
     return Panel(
         name="membrane",
@@ -147,17 +71,12 @@ def membrane(run: RunData) -> Panel | None:
         "exceeds the threshold, the neuron spikes and the membrane is reset. Each output spike "
         f"raises the threshold a little, and silence lowers it. Output spikes: {count}.",
         alt=f"Line plot of a membrane potential below a threshold that it exceeds {count} times.",
-        draw=lambda theme: draw_membrane(times, potential, theta, spikes, theme),
+        draw=lambda theme: charts.lines({"": curves}, x=unit, theme=theme),
     )
 
 
 def weights(run: RunData) -> Panel | None:
-    """Returns the panel of learning weights, if the run kept them.
-
-    Example:
-        >>> from pathlib import Path
-        >>> weights(RunData(Path("run"), {}, [], {}))
-    """
+    """Returns the panel of learning weights, if the run kept them."""
     found = kept(run, times="P")
     courses = {
         rule: course
@@ -183,3 +102,33 @@ def weights(run: RunData) -> Panel | None:
         alt=f"Line plots of weights against time, one per rule. Medians at the end: {ends}.",
         draw=lambda theme: draw_weights(found[0], courses, groups, theme),
     )
+
+
+def draw_weights(
+    times: Array, weights: Mapping[str, Array], groups: Mapping[str, Array], theme: Theme = LIGHT
+) -> "Figure":
+    """Draws weights as they learn: one axes per rule, median and quartiles of each group.
+
+    Args:
+        times: times, seconds [P].
+        weights: weights by rule [P, N].
+        groups: groups of the inputs, bool [N].
+        theme: colors.
+
+    Returns:
+        A figure with one axes per rule and a line per group.
+
+    Example:
+        >>> groups = {"all": np.array([True, True, True])}
+        >>> figure = draw_weights(np.arange(2), {"STDP": np.array([[0, 0, 0], [1, 2, 4]])}, groups)
+        >>> figure.axes[0].lines[0].get_ydata().tolist()
+        [0.0, 2.0]
+    """
+    parts = {
+        rule: {
+            name: [times, *np.quantile(course[:, group], (0.5, 0.25, 0.75), axis=1)]
+            for name, group in groups.items()
+        }
+        for rule, course in weights.items()
+    }
+    return charts.lines(parts, x="seconds", share="xy", theme=theme)

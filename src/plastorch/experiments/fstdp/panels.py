@@ -5,12 +5,11 @@ from plastorch.experiments.fstdp.condition_panels import condition, cost
 from plastorch.experiments.fstdp.map_panels import stations
 from plastorch.report.load import RunData
 from plastorch.report.panel import Panel
-from plastorch.report.panels import plain_curves
+from plastorch.report.panels import with_curves
 
-PHASES = {
-    *("streams", "boundary", "grid", "memristive", "agreement", "example", "cost"),
-    *("stations", "map", "stand-in", "names", "controls"),
-}
+_DRAWN = (
+    "streams|boundary|grid|memristive|agreement|example|cost|stations|map|stand-in|names|controls"
+)
 """Phases whose records have no order of their own."""
 
 
@@ -22,5 +21,5 @@ def panels(run: RunData) -> list[Panel]:
         >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    found = [make(run) for make in (stations, raster, weights, membrane, condition, cost)]
-    return [panel for panel in found if panel] + plain_curves(run, PHASES.__contains__)
+    makers = (stations, raster, weights, membrane, condition, cost)
+    return with_curves(run, [make(run) for make in makers], _DRAWN)

@@ -1,21 +1,16 @@
 """Figures of rank coding on the toy tasks, beside observers that know how the tasks are made."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plastorch.experiments.rank.timing_panels import Clock, draw_times
-from plastorch.report.load import Row, RunData, series
+from plastorch.experiments.rank.timing_panels import Clock, answers, timed
+from plastorch.report import charts
+from plastorch.report.load import Array, RunData, columns, series
 from plastorch.report.panel import Panel
-from plastorch.report.panels import plain_curves
-from plastorch.report.theme import LIGHT, Theme, label, legend_above, new_axes, new_figure
+from plastorch.report.panels import with_curves
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Array = NDArray[Any]
 STEPS = Clock(1, 1, "steps")
 """Clock that counts the steps seen."""
 TASKS = {
@@ -58,119 +53,6 @@ LEAST = {"signal": 75.0, "runs": 45.0}
 """Lowest accuracy in the drawing of the trade-off, per cent."""
 
 
-def draw_observed(
-    curves: Mapping[str, Array], limits: Mapping[str, Array], least: float, theme: Theme = LIGHT
-) -> "Figure":
-    """Draws accuracy against mean time: networks, a point per threshold; limits of observers.
-
-    Args:
-        curves: mean step from 0 and accuracy of networks [K, 2 or more].
-        limits: the same of observers.
-        least: accuracy at the bottom, per cent.
-        theme: colors.
-
-    Example:
-        >>> curve = np.array([[1.0, 0.8], [3.0, 0.9]])
-        >>> figure = draw_observed({"last step": curve}, {"ideal": curve + 0.05}, 70)
-        >>> [line.get_label() for line in figure.axes[0].lines]
-        ['ideal', 'last step']
-    """
-    figure = new_figure(4.0 + 0.2 * (len(curves) + len(limits)) / 2, theme)
-    (axes,) = new_axes(figure, theme)
-    grays = (theme.ink, theme.muted)
-    for (name, curve), gray, dash in zip(limits.items(), grays, ("-", "--"), strict=False):
-        times, right = STEPS(curve[:, 0]), 100 * curve[:, 1]
-        axes.plot(times, right, color=gray, linestyle=dash, linewidth=1.2, label=name)
-    for index, (name, curve) in enumerate(curves.items()):
-        times, right = STEPS(curve[:, 0]), 100 * curve[:, 1]
-        marker = "" if name == FIXED else "o"
-        style = theme.line(index)
-        axes.plot(times, right, linewidth=1.8, marker=marker, markersize=3.5, label=name, **style)
-    axes.set_ylim(bottom=least)
-    axes.yaxis.set_major_formatter("{x:g} %")
-    label(axes, theme, x="mean time of the answer, steps")
-    legend_above(axes, theme)
-    return figure
-
-
-def draw_noise(quarters: Mapping[str, Array], levels: Array, theme: Theme = LIGHT) -> "Figure":
-    """Draws when signals of each noise level are answered: medians, and quartiles of the first.
-
-    Args:
-        quarters: quartiles of the step, from 0 [levels, 3], by name.
-        levels: standard deviations of the noise.
-        theme: colors.
-
-    Example:
-        >>> axes = draw_noise({"a": np.array([[1, 2, 4]])}, np.array([0.1])).axes[0]
-        >>> axes.lines[0].get_ydata().tolist()
-        [3.0]
-    """
-    figure = new_figure(3.6 + 0.1 * len(quarters), theme)
-    (axes,) = new_axes(figure, theme)
-    for index, (name, found) in enumerate(quarters.items()):
-        low, middle, high = STEPS(found).T
-        axes.plot(levels, middle, linewidth=2, label=name, **theme.line(index))
-        if index == 0:
-            axes.fill_between(levels, low, high, color=theme.series[0], alpha=0.2, linewidth=0)
-    axes.set_ylim(0, 41)
-    label(axes, theme, x="σ of the noise", title="steps to the answer")
-    legend_above(axes, theme)
-    return figure
-
-
-def draw_lag(counts: Mapping[str, Array], theme: Theme = LIGHT) -> "Figure":
-    """Draws how long after a run it is reported: shares of the right answers, a line per network.
-
-    Args:
-        counts: answers by their lag, from 0 [L], by name.
-        theme: colors.
-
-    Example:
-        >>> axes = draw_lag({"a": np.array([3, 1])}).axes[0]
-        >>> axes.lines[0].get_ydata().tolist()
-        [75.0, 25.0]
-    """
-    figure = new_figure(3.2 + 0.1 * len(counts), theme)
-    (axes,) = new_axes(figure, theme)
-    for index, (name, found) in enumerate(counts.items()):
-        share = 100 * found / max(1, found.sum())
-        axes.plot(np.arange(len(found)), share, linewidth=2, label=name, **theme.line(index))
-    axes.yaxis.set_major_formatter("{x:g} %")
-    label(axes, theme, x="steps after the run's last bit")
-    legend_above(axes, theme)
-    return figure
-
-
-def draw_training(courses: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) -> "Figure":
-    """Draws when answers come in the course of training, and the steps computed for them.
-
-    Args:
-        courses: rows with "batch", "mean_step" from 0 and "computed_steps", by name.
-        theme: colors.
-
-    Example:
-        >>> row = {"batch": 9, "mean_step": 10.0, "computed_steps": 14.0}
-        >>> [axes.lines[0].get_ydata().tolist() for axes in draw_training({"a": [row]}).axes]
-        [[11.0], [14.0]]
-    """
-    figure = new_figure(4.8 + 0.1 * len(courses), theme)
-    above, below = new_axes(figure, theme, rows=2)
-    for index, (name, rows) in enumerate(courses.items()):
-        batches, steps, computed = (
-            np.array([row[key] for row in rows]) for key in ("batch", "mean_step", "computed_steps")
-        )
-        style = theme.line(index) | {"marker": "o" if len(rows) == 1 else ""}
-        above.plot(batches, STEPS(steps), linewidth=2, label=name, **style)
-        below.plot(batches, computed, linewidth=2, **style)
-    above.set_ylim(bottom=0)
-    below.set_ylim(bottom=0)
-    label(above, theme, title="steps to the answer")
-    label(below, theme, x="updates", title="computed steps")
-    legend_above(above, theme)
-    return figure
-
-
 def panels(run: RunData) -> list[Panel]:
     """Returns the figures that a run of rank-toy has data for.
 
@@ -180,13 +62,7 @@ def panels(run: RunData) -> list[Panel]:
         []
     """
     found = [make(run, task) for make in (_observed, _training, _times) for task in TASKS]
-    own = [panel for panel in (*found, _noise(run), _lag(run)) if panel]
-    return own + plain_curves(run, _is_drawn)
-
-
-def _is_drawn(phase: str) -> bool:
-    """Whether a phase has its own figures here, or none, and needs no plain curves."""
-    return phase in NAMES
+    return with_curves(run, [*found, _noise(run), _lag(run)], "|".join(NAMES))
 
 
 def _of(run: RunData, task: str, kind: str, names: Mapping[str, str] = NAMES) -> dict[str, Array]:
@@ -203,6 +79,11 @@ def _observed(run: RunData, task: str) -> Panel | None:
     limits = _of(run, task, "curve", OBSERVERS)
     if not curves or not limits:
         return None
+    grays = zip(limits, ("ink", "muted"), strict=False)
+    lines = {
+        name: replace(timed(limits[name], STEPS, joined=False), color=gray, width=1.2)
+        for name, gray in grays
+    } | {name: timed(curve, STEPS, joined=name != FIXED) for name, curve in curves.items()}
     rules = (
         " The best rules also weigh what waiting can still bring; a threshold that is always the "
         "same is not the best one can do, and networks may be above its line."
@@ -216,7 +97,14 @@ def _observed(run: RunData, task: str) -> Panel | None:
         f"An ideal observer knows how the sequences are made.{rules * (task == 'signal')}",
         alt=f"Line plot of accuracy against the mean time of the answer; {', '.join(curves)}; and "
         f"observers: {', '.join(limits)}.",
-        draw=lambda theme: draw_observed(curves, limits, LEAST[task], theme),
+        draw=lambda theme: charts.lines(
+            {"": lines},
+            x="mean time of the answer, steps",
+            height=3.4,
+            y_unit="%",
+            y_range=(LEAST[task], None),
+            theme=theme,
+        ),
     )
 
 
@@ -231,7 +119,13 @@ def _times(run: RunData, task: str) -> Panel | None:
         "first, right ones below, wrong ones on top of them. Answers of those that never cross it "
         "count with the last step, and are not drawn.",
         alt=f"Histograms of decision times, right and wrong: {', '.join(counts)}.",
-        draw=lambda theme: draw_times(counts, STEPS, theme),
+        draw=lambda theme: charts.lines(
+            answers(counts, STEPS),
+            x="time of the crossing, steps",
+            y_unit="%",
+            y_range=(0, None),
+            theme=theme,
+        ),
     )
 
 
@@ -243,7 +137,19 @@ def _training(run: RunData, task: str) -> Panel | None:
     courses = {NAMES[name]: found for name, found in rows.items() if found}
     if not courses:
         return None
-    ends = "; ".join(f"{name}: {found[-1]['mean_step'] + 1:.1f}" for name, found in courses.items())
+    parts = {
+        title: {
+            name: columns(found, "batch", field) + np.array([[0], [first]])
+            for name, found in courses.items()
+        }
+        for title, field, first in (
+            ("steps to the answer", "mean_step", 1),
+            ("computed steps", "computed_steps", 0),
+        )
+    }
+    ends = "; ".join(
+        f"{name}: {steps[-1]:.1f}" for name, (_, steps) in parts["steps to the answer"].items()
+    )
     return Panel(
         name=f"{task}-training",
         title=f"{TASKS[task]} Earlier and earlier",
@@ -251,7 +157,7 @@ def _training(run: RunData, task: str) -> Panel | None:
         "steps that were computed for each. Networks that are trained at the first crossing skip "
         f"what comes after it. Steps to the answer at the end: {ends}.",
         alt=f"Two line plots: steps to the answer, and computed steps; at the end {ends}.",
-        draw=lambda theme: draw_training(courses, theme),
+        draw=lambda theme: charts.lines(parts, x="updates", y_range=(0, None), theme=theme),
     )
 
 
@@ -263,13 +169,18 @@ def _noise(run: RunData) -> Panel | None:
     low, high = 0.05, 0.25
     levels = low + (high - low) * (np.arange(count) + 0.5) / count
     first = next(iter(quarters))
+    curves = {
+        name: [levels, *STEPS(found[:, [1, 0, 2] if name == first else [1]]).T]
+        for name, found in quarters.items()
+    }
+    parts = {"steps to the answer": curves}
     return Panel(
         name="signal-noise",
         title="Noisier signals are answered later",
         caption="Median time of the answer at the first crossing, for signals sorted by the "
         f"standard deviation of their noise; the band is the middle half of “{first}”.",
         alt=f"Line plot of the time of the answer against noise: {', '.join(quarters)}.",
-        draw=lambda theme: draw_noise(quarters, levels, theme),
+        draw=lambda theme: charts.lines(parts, x="σ of the noise", y_range=(0, 41), theme=theme),
     )
 
 
@@ -277,6 +188,10 @@ def _lag(run: RunData) -> Panel | None:
     counts = {name: found for name, found in _of(run, "runs", "lag").items() if found.sum()}
     if not counts:
         return None
+    shares = {
+        name: np.stack([np.arange(len(found)), 100 * found / found.sum()])
+        for name, found in counts.items()
+    }
     means = "; ".join(
         f"{name}: {np.average(np.arange(len(found)), weights=found):.2f} steps"
         for name, found in counts.items()
@@ -287,5 +202,7 @@ def _lag(run: RunData) -> Panel | None:
         caption="Steps from the fifth equal bit to the answer, where it is right and not by luck, "
         f"earlier. On average, {means}.",
         alt=f"Line plot of the share of answers by their lag; on average, {means}.",
-        draw=lambda theme: draw_lag(counts, theme),
+        draw=lambda theme: charts.lines(
+            {"": shares}, x="steps after the run's last bit", y_unit="%", theme=theme
+        ),
     )

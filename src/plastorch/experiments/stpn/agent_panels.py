@@ -1,18 +1,13 @@
 """Figures of an agent in its environment: its observations and actions, and its inner states."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plastorch.report.load import RunData
+from plastorch.report import charts
+from plastorch.report.charts import Line, Matrix, Plot
+from plastorch.report.load import Array, RunData
 from plastorch.report.panel import Panel
-from plastorch.report.theme import LIGHT, WIDTH, Theme, label, new_axes, new_figure
-from plastorch.report.tiles import arrange, bare_image, tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 AGENT = "stpn"
 """Model whose episode is drawn."""
@@ -47,129 +42,73 @@ def agent_panels(run: RunData) -> list[Panel]:
     return panels
 
 
-def draw_frames(frames: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
-    """Draws gray frames in rows, in order of time.
-
-    Args:
-        frames: frames, bytes [N, H, W].
-        theme: colors.
-
-    Returns:
-        A figure with one image.
-
-    Example:
-        >>> len(draw_frames(np.zeros((7, 84, 84), np.uint8)).axes[0].images)
-        1
-    """
-    tiles = [tile(frame[None] / 255) for frame in frames]
-    return bare_image(arrange(tiles, columns=COLUMNS), WIDTH, theme)
-
-
-def draw_pendulum(seen: NDArray[Any], theme: Theme = LIGHT) -> "Figure":
-    """Draws cart and pole at some times, then position and angle at all times.
-
-    Args:
-        seen: position in meters, angle in radians, and more [T, 2 or more].
-        theme: colors.
-
-    Returns:
-        A figure with three axes.
-
-    Example:
-        >>> figure = draw_pendulum(np.zeros((100, 4)))
-        >>> [axes.get_title("left") for axes in figure.axes]
-        ['cart and pole', 'position, meters', 'angle, degrees']
-    """
-    figure = new_figure(5.2, theme)
-    poses, position, angle = new_axes(figure, theme, rows=3, share_x=False)
-    _draw_poses(poses, seen, theme)
-    steps = np.arange(len(seen))
-    position.plot(steps, seen[:, 0], color=theme.series[0])
-    angle.plot(steps, np.degrees(seen[:, 1]), color=theme.series[1])
-    label(position, theme, title="position, meters")
-    label(angle, theme, title="angle, degrees", x="step")
-    return figure
-
-
-def draw_states(
-    activity: NDArray[Any], memory: NDArray[Any], energy: NDArray[Any], theme: Theme = LIGHT
-) -> "Figure":
-    """Draws activities of all neurons, norms of the synaptic states, and energy over an episode.
-
-    Args:
-        activity: activities h [T, H].
-        memory: norm of each neuron's F [T, H].
-        energy: energy of all synapses per step [T].
-        theme: colors.
-
-    Returns:
-        A figure with three axes.
-
-    Example:
-        >>> figure = draw_states(np.zeros((9, 4)), np.ones((9, 4)), np.ones(9))
-        >>> figure.axes[1].lines[0].get_ydata()[0].item()
-        2.0
-    """
-    figure = new_figure(5.6, theme)
-    neurons, synapses, cost = new_axes(figure, theme, rows=3)
-    neurons.imshow(activity.T, "RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-    neurons.grid(False)
-    synapses.plot(np.linalg.norm(memory, axis=1), color=theme.series[0])
-    cost.plot(energy, color=theme.series[1])
-    label(neurons, theme, title="activity h of each neuron, -1 blue to 1 red")
-    label(synapses, theme, title="length of F, all synapses")
-    label(cost, theme, title="energy of the synapses", x="step")
-    return figure
-
-
-def _draw_poses(axes: "Axes", seen: NDArray[Any], theme: Theme) -> None:
+def _poses(seen: Array) -> Plot:
+    """Returns a plot of cart and pole side by side at some times."""
     times = np.linspace(0, len(seen) - 1, POSES).round().astype(int)
+    marks = []
     for place, time in enumerate(times):
         x, angle = APART * place + seen[time, 0], seen[time, 1]
-        axes.plot([x - 0.15, x + 0.15], [0, 0], color=theme.series[0], linewidth=6)
         tip = x + POLE * np.sin(angle), POLE * np.cos(angle)
-        axes.plot([x, tip[0]], [0, tip[1]], color=theme.series[1], linewidth=2)
-    axes.set_aspect("equal")
-    axes.set_yticks([])
-    axes.set_xticks(APART * np.arange(POSES), [str(time) for time in times])
-    label(axes, theme, title="cart and pole")
+        cart = Line(x=[x - 0.15, x + 0.15], y=[0, 0], color="muted", width=6, marker="")
+        pole = Line(x=[x, tip[0]], y=[0, tip[1]], color="ink", marker="")
+        marks += [cart, pole]
+    ticks = {APART * place: str(time) for place, time in enumerate(times)}
+    return Plot(marks=marks, title="cart and pole", x_ticks=ticks, y_ticks={}, aspect=1)
 
 
 def _is_pendulum(run: RunData) -> bool:
     return str(run.result.get("data", {}).get("name", "")).startswith("InvertedPendulum")
 
 
-def _frames(seen: NDArray[Any]) -> Panel:
+def _frames(seen: Array) -> Panel:
+    frames = seen[:, None] / 255
     return Panel(
         name="frames",
         title="What the agent sees",
         caption=f"{len(seen)} frames from the middle of a game that the trained STPN plays, every "
         "fourth one; the agent's bat is on the right. It sees one frame at a time.",
         alt="Frames of a game in the order of time.",
-        draw=lambda theme: draw_frames(seen, theme),
+        draw=lambda theme: charts.images({"": frames}, columns=COLUMNS, theme=theme),
     )
 
 
-def _pendulum(seen: NDArray[Any]) -> Panel:
+def _pendulum(seen: Array) -> Panel:
+    steps = np.arange(len(seen))
+    position = Line(x=steps, y=seen[:, 0])
+    angle = Line(x=steps, y=np.degrees(seen[:, 1]))
     return Panel(
         name="pendulum",
         title="The pole",
         caption=f"An episode of the trained STPN, of {len(seen)} steps. At the top, cart and pole "
         "at some of them, drawn from what the agent sees, with the number of the step.",
         alt=f"Cart and pole side by side at {POSES} times; line plots of position and angle.",
-        draw=lambda theme: draw_pendulum(seen, theme),
+        draw=lambda theme: charts.chart(
+            _poses(seen),
+            Plot(marks=[position], title="position, meters"),
+            Plot(marks=[angle], title="angle, degrees", x="step"),
+            share="",
+            theme=theme,
+        ),
     )
 
 
 def _states(*inner: Any) -> Panel:
     activity, memory, energy = inner
-    mean = float(energy.mean())
+    steps = np.arange(len(energy))
+    length = Line(x=steps, y=np.linalg.norm(memory, axis=1))
+    neurons = Matrix(values=activity.T, low=-1, high=1, diverging=True)
     return Panel(
         name="agent-states",
         title="Inside the agent",
         caption="The trained STPN in the same episode: what its neurons do, how far its synapses "
-        f"are from what was learned, and the energy they need, {mean:.3g} in the mean.",
+        f"are from what was learned, and the energy they need, {float(energy.mean()):.3g} in the "
+        "mean.",
         alt="Activities of neurons as colors, and line plots of the length of the synaptic state "
         "and of energy, against time.",
-        draw=lambda theme: draw_states(activity, memory, energy, theme),
+        draw=lambda theme: charts.chart(
+            Plot(marks=[neurons], title="activity h of each neuron, -1 blue to 1 red"),
+            Plot(marks=[length], title="length of F, all synapses"),
+            Plot(marks=[Line(x=steps, y=energy)], title="energy of the synapses", x="step"),
+            theme=theme,
+        ),
     )

@@ -1,24 +1,13 @@
 """Figures of the short-term plasticity experiments: a line per model, in the course of training."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from plastorch.experiments.stpn.agent_panels import agent_panels
-from plastorch.report.load import Row, RunData, series
+from plastorch.report import charts
+from plastorch.report.format import plain
+from plastorch.report.load import RunData, columns, series
 from plastorch.report.panel import Panel
-from plastorch.report.panels import plain_curves
-from plastorch.report.theme import (
-    LIGHT,
-    Theme,
-    label,
-    legend,
-    legend_columns,
-    new_axes,
-    new_figure,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from plastorch.report.panels import with_curves
 
 NAMES = {
     "stpn": "STPN",
@@ -38,8 +27,23 @@ NAMES = {
 
 TESTS = "generalisation-"
 """Prefix of the phase of a model's test."""
+
+
+class Course(NamedTuple):
+    """A figure of all models in the course of something."""
+
+    prefix: str
+    """Beginning of the phases' names, before the model's."""
+    x: str
+    """Field of the horizontal axis."""
+    y: str
+    """Field of the vertical axis; an accuracy is drawn in per cent."""
+    title: str
+    caption: str
+
+
 FIGURES = (
-    (
+    Course(
         "",
         "epoch",
         "validation_accuracy",
@@ -47,7 +51,7 @@ FIGURES = (
         "Share of right answers on sequences held out, after each pass over the training "
         "sequences; all models have about as many parameters.",
     ),
-    (
+    Course(
         "",
         "epoch",
         "energy",
@@ -55,14 +59,14 @@ FIGURES = (
         "Efficacy times squared signal, summed over all synapses, mean over steps and sequences. "
         "Biases, readouts and the change of synapses are not counted.",
     ),
-    (
+    Course(
         "",
         "iteration",
         "reward",
         "Reward of an episode",
         "Mean over agents, and over the iterations since the point before.",
     ),
-    (
+    Course(
         "",
         "iteration",
         "energy_per_neuron",
@@ -70,7 +74,7 @@ FIGURES = (
         "Efficacy times squared signal, summed over a neuron's synapses (of an LSTM, a gate's), "
         "mean over steps, agents and neurons.",
     ),
-    (
+    Course(
         "",
         "env_steps",
         "return",
@@ -78,7 +82,7 @@ FIGURES = (
         "Sum of its rewards, mean over the episodes that ended since the update before, while the "
         "agent learns and draws its actions.",
     ),
-    (
+    Course(
         "",
         "env_steps",
         "energy",
@@ -86,21 +90,21 @@ FIGURES = (
         "Efficacy times squared signal, summed over all synapses of the core, mean over steps of "
         "one piece of an episode per update.",
     ),
-    (
+    Course(
         "",
         "step",
         "train_accuracy",
         "Accuracy on the training stream",
         "Share of items told right, during the update.",
     ),
-    (
+    Course(
         "",
         "step",
         "validation_accuracy",
         "Accuracy on another stream",
         "Share of items told right in a stream that no model learns from.",
     ),
-    (
+    Course(
         TESTS,
         "repeat",
         "accuracy",
@@ -109,43 +113,7 @@ FIGURES = (
         "models learned one number of steps only.",
     ),
 )
-"""Prefix of the phases, field of the x axis, field of the y axis, title and caption."""
-
-
-def draw_models(
-    courses: Mapping[str, Sequence[Row]], x: str, field: str, theme: Theme = LIGHT
-) -> "Figure":
-    """Draws a field of the log in the course of training, one line per model.
-
-    Args:
-        courses: rows with ``x`` and the field, by model.
-        x: field of the x axis, such as "epoch".
-        field: field to draw; an accuracy in per cent.
-        theme: colors.
-
-    Returns:
-        A figure with one axes.
-
-    Example:
-        >>> rows = [{"epoch": 1, "validation_accuracy": 0.5}]
-        >>> figure = draw_models({"stpn": rows}, "epoch", "validation_accuracy")
-        >>> figure.axes[0].lines[0].get_ydata().tolist()
-        [50.0]
-    """
-    names = [NAMES.get(model, model) for model in courses]
-    figure = new_figure(3.4 + 0.2 * len(names) / legend_columns(names), theme)
-    (axes,) = new_axes(figure, theme)
-    percent = field.endswith("accuracy")
-    for index, (model, rows) in enumerate(courses.items()):
-        values = [(100 if percent else 1) * row[field] for row in rows]
-        where = [row[x] for row in rows]
-        axes.plot(where, values, linewidth=2, label=NAMES.get(model, model), **theme.line(index))
-    if percent:
-        axes.yaxis.set_major_formatter("{x:g} %")
-    axes.locator_params(axis="x", nbins=5)  # labels of tens of thousands are wide
-    label(axes, theme, x=x.replace("_", " "))
-    legend(axes, theme)
-    return figure
+"""Figures that a run may have, most telling first."""
 
 
 def panels(run: RunData) -> list[Panel]:
@@ -156,31 +124,29 @@ def panels(run: RunData) -> list[Panel]:
         >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    found = [_course(run, *figure) for figure in FIGURES]
-    own = [panel for panel in found if panel] + agent_panels(run)
-    return own + plain_curves(run, _is_drawn)
+    courses = [_course(run, figure) for figure in FIGURES]
+    return with_curves(run, [*courses, *agent_panels(run)], f"({TESTS})?({'|'.join(NAMES)})")
 
 
-def _is_drawn(phase: str) -> bool:
-    """Whether a phase has its own figures here, or none, and needs no plain curves."""
-    return phase.removeprefix(TESTS) in NAMES
-
-
-def _course(
-    run: RunData, prefix: str, x: str, field: str, title: str, caption: str
-) -> Panel | None:
-    rows = {model: series(run.rows, prefix + model, x, [field]) for model in NAMES}
-    courses = {model: found for model, found in rows.items() if found}
-    if not courses:
+def _course(run: RunData, figure: Course) -> Panel | None:
+    logged = {
+        name: series(run.rows, figure.prefix + model, figure.x, [figure.y])
+        for model, name in NAMES.items()
+    }
+    factor, unit = (100, "%") if figure.y.endswith("accuracy") else (1, "")
+    curves = {
+        name: columns(rows, figure.x, figure.y) * [[1], [factor]]
+        for name, rows in logged.items()
+        if rows
+    }
+    if not curves:
         return None
-    factor, unit = (100, " %") if field.endswith("accuracy") else (1, "")
-    ends = "; ".join(
-        f"{NAMES[model]} {factor * found[-1][field]:.3g}{unit}" for model, found in courses.items()
-    )
+    x = plain(figure.x)
+    ends = "; ".join(f"{name} {y[-1]:.3g} {unit}".rstrip() for name, (_, y) in curves.items())
     return Panel(
-        name=(prefix + field).replace("_", "-"),
-        title=title,
-        caption=f"{caption} At the end: {ends}.",
-        alt=f"Line plot against {x.replace('_', ' ')}, one line per model; at the end {ends}.",
-        draw=lambda theme: draw_models(courses, x, field, theme),
+        name=(figure.prefix + figure.y).replace("_", "-"),
+        title=figure.title,
+        caption=f"{figure.caption} At the end: {ends}.",
+        alt=f"Line plot against {x}, one line per model; at the end {ends}.",
+        draw=lambda theme: charts.lines({"": curves}, x=x, y_unit=unit, theme=theme),
     )

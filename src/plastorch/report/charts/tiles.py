@@ -2,15 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from plastorch.report.theme import Theme, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Picture = NDArray[np.float64]
 """Image [H, W, 4], RGBA in [0, 1]."""
@@ -58,21 +53,3 @@ def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
         top, left = place // columns * (height + GAP), place % columns * (width + GAP)
         picture[top : top + height, left : left + width] = each
     return picture
-
-
-def bare_image(picture: Picture, width: float, theme: Theme) -> "Figure":
-    """Returns a figure ``width`` inches wide that an image fills.
-
-    Example:
-        >>> from plastorch.report.theme import LIGHT
-        >>> bare_image(np.ones((10, 20, 4)), 4.8, LIGHT).get_size_inches().tolist()
-        [4.8, 2.4]
-    """
-    figure = new_figure(1.0, theme)
-    figure.set_layout_engine("none")
-    figure.set_facecolor(theme.grid)  # black or white tiles keep their edges
-    figure.set_size_inches(width, width * picture.shape[0] / picture.shape[1])
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.imshow(picture, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    return figure

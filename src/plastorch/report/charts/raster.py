@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from plastorch.engine.errors import InputError
+from plastorch.report.charts.marks import Dots, Line, Mark
+from plastorch.report.charts.plot import Plot, chart
 from plastorch.report.load import Array
-from plastorch.report.theme import LIGHT, Theme, label, new_axes, new_figure
+from plastorch.report.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Groups = Mapping[str, Array]
@@ -19,8 +21,13 @@ _SHORT = 2.0
 """Seconds up to which an axis is in milliseconds."""
 
 
-def draw_raster(
-    times: Array, source: Array, groups: Groups, output: Array | None = None, theme: Theme = LIGHT
+def raster(
+    times: Array,
+    source: Array,
+    groups: Groups,
+    *,
+    output: Array | None = None,
+    theme: Theme = LIGHT,
 ) -> "Figure":
     """Draws spikes as dots, a row per input, grouped; output spikes as bars below.
 
@@ -32,14 +39,14 @@ def draw_raster(
         theme: colors.
 
     Returns:
-        A figure with one axes and a collection per group, and one of bars.
+        A figure with one axes and a collection per group, and a line of bars.
 
     Raises:
         InputError: numbers of times and inputs differ, or inputs are in no group.
 
     Example:
         >>> groups = {"slow": np.array([True, False]), "fast": np.array([False, True])}
-        >>> figure = draw_raster(np.array([0.1, 0.2, 0.3]), np.array([0, 1, 1]), groups)
+        >>> figure = raster(np.array([0.1, 0.2, 0.3]), np.array([0, 1, 1]), groups)
         >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
         ['slow', 'fast']
     """
@@ -51,33 +58,36 @@ def draw_raster(
         )
     row = np.zeros(1 + order.max(), np.int64)
     row[order] = np.arange(len(order))
-    figure = new_figure(3.8, theme)
-    (axes,) = new_axes(figure, theme)
-    factor = time_axis(axes, times, theme)
-    gap, first, ticks = 0.03 * len(order), 0.0, []
+    factor, unit = unit_of_time(times)
+    gap, first = 0.03 * len(order), 0.0
     size = float(np.clip(400 / len(order), 1.5, 12))
-    for index, group in enumerate(groups.values()):
+    marks: list[Mark] = []
+    ticks = {}
+    for index, (name, group) in enumerate(groups.items()):
         mine = group[source]
         height = row[source[mine]] + index * gap
-        color = theme.series[index % len(theme.series)]
-        axes.scatter(factor * times[mine], height, size, color, linewidths=0)
-        ticks.append(first + group.sum() / 2)
+        marks.append(Dots(x=factor * times[mine], y=height, size=size))
+        ticks[first + (group.sum() - 1) / 2] = name.replace(", ", ",\n")
         first += group.sum() + gap
-    names = [name.replace(", ", ",\n") for name in groups]
     if output is not None:
         bottom = first + 0.1 * len(order)
-        axes.vlines(factor * output, first, bottom, color=theme.ink, linewidth=1.3)
-        ticks.append((first + bottom) / 2)
-        names.append("output")
-    axes.set_yticks(ticks, names)
-    axes.grid(False)
-    axes.invert_yaxis()
-    axes.margins(x=0.01, y=0.01)
-    return figure
+        marks.append(_bars(factor * output, first, bottom))
+        ticks[(first + bottom) / 2] = "output"
+    return chart(Plot(marks=marks, x=unit, height=3.3, y_ticks=ticks, down=True), theme=theme)
 
 
-def time_axis(axes: "Axes", times: Array, theme: Theme) -> float:
-    """Labels the axis; returns the factor from seconds to its unit."""
-    brief = not len(times) or times.max() <= _SHORT
-    label(axes, theme, x="milliseconds" if brief else "seconds")
-    return 1000.0 if brief else 1.0
+def unit_of_time(times: ArrayLike) -> tuple[float, str]:
+    """Returns the factor from seconds to the unit in which times are shown, and its name.
+
+    Example:
+        >>> unit_of_time([0.1, 0.2]), unit_of_time([1.0, 60.0])
+        ((1000.0, 'milliseconds'), (1.0, 'seconds'))
+    """
+    brief = np.max(times, initial=0.0) <= _SHORT
+    return (1000.0, "milliseconds") if brief else (1.0, "seconds")
+
+
+def _bars(times: Array, top: float, bottom: float) -> Line:
+    """Returns an upright bar at each time."""
+    heights = np.tile([top, bottom, np.nan], len(times))
+    return Line(x=times.repeat(3), y=heights, color="ink", width=1.3, marker="")
