@@ -72,7 +72,7 @@ def described(
     drove = []
     for begin in range(0, len(chances), EXPLAINED):
         bins = parts.assemble(found.rows[begin : begin + EXPLAINED])
-        of_inputs = attribute(network, torch.from_numpy(bins)).of_inputs.numpy()
+        of_inputs = attribute(network, torch.from_numpy(bins)).numpy()
         drove.append(np.add.reduceat(of_inputs, firsts, axis=1))
     columns = {
         "label": pl.Series(names)[chances.argmax(1).numpy()],

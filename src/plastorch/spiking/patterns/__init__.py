@@ -1,6 +1,6 @@
 """Networks that learn to classify patterns of spikes, with one spike per input."""
 
-from plastorch.spiking.patterns.attribution import Attribution, attribute
+from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.memristive import MemristiveNetwork
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron, Response, decide
@@ -15,7 +15,6 @@ from plastorch.spiking.patterns.winners_rule import WinnerRule, Winners
 
 __all__ = [
     "NO_SPIKE",
-    "Attribution",
     "MemristiveNetwork",
     "PatternNetwork",
     "PatternNeuron",

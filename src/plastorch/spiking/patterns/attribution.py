@@ -9,7 +9,6 @@ gradient times input.
 """
 
 from math import inf
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,64 +22,48 @@ from plastorch.spiking.patterns.network import (
     as_arrays,
     compute,
 )
-from plastorch.spiking.patterns.rule import Response, Weights, decide
+from plastorch.spiking.patterns.rule import Weights, decide
 
 BATCH = 256
 """Number of patterns whose potentials are kept at a time."""
 
 
-class Attribution(NamedTuple):
-    """Answers to B patterns, and their attributions."""
-
-    response: Response
-    """Response of the network."""
-    winner: Tensor
-    """Class that is the answer [B]."""
-    runner_up: Tensor
-    """Class with the next nearest target [B]."""
-    of_inputs: Tensor
-    """Share of each input in the margin [B, N]; negative if it favors the runner-up."""
-
-
 @torch.no_grad()
-def attribute(network: PatternNetwork, bins: Tensor) -> Attribution:
-    """Answers patterns and attributes the answers to inputs; computed on the CPU.
+def attribute(network: PatternNetwork, bins: Tensor) -> Tensor:
+    """Returns each input's share of the margin of the answer, computed on the CPU.
 
     Args:
         network: network of two classes or more.
         bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
 
     Returns:
-        Answers and attributions, 0 for inputs that don't fire.
+        Shares [B, N]: negative if the input favors the next class, 0 if it doesn't fire.
 
     Raises:
         InputError: if the network can't take the patterns, or has one class.
 
     Example:
         >>> network = PatternNetwork(3, 8, 2, generator=torch.Generator().manual_seed(0))
-        >>> found = attribute(network, torch.tensor([[0, 7, 255]], dtype=torch.uint8))
-        >>> int(found.winner) + int(found.runner_up), float(found.of_inputs[0, 2])
-        (1, 0.0)
+        >>> shares = attribute(network, torch.tensor([[0, 7, 255]], dtype=torch.uint8))
+        >>> shares.shape, float(shares[0, 2])
+        (torch.Size([1, 3]), 0.0)
     """
     network.check(bins)
-    if network.output_bias.numel() < 2:
+    if network.out_features < 2:
         raise InputError("network has 1 class; expected two or more, one of which is the next best")
     weights = Weights(*(weight.detach().cpu() for weight in network.weights()))
-    parts = [_attribute(network, weights, part) for part in torch.split(bins.cpu(), BATCH)]
-    responses, *columns = zip(*parts, strict=True)
-    response = Response(*(torch.cat(column) for column in zip(*responses, strict=True)))
-    return Attribution(response, *(torch.cat(column) for column in columns))
+    parts = torch.split(bins.cpu(), BATCH)
+    return torch.cat([_attribute(network, weights, part) for part in parts])
 
 
-def _attribute(network: PatternNetwork, weights: Weights, bins: Tensor) -> Attribution:
+def _attribute(network: PatternNetwork, weights: Weights, bins: Tensor) -> Tensor:
     from plastorch.spiking.patterns import gradient_kernels, kernels
 
     response, kept = compute(bins, weights, network.neuron, keep=True)
-    winner = decide(response)
-    others = response.distance.scatter(1, winner[:, None], inf)
-    runner_up = decide(response._replace(distance=others))
+    winner = decide(response)[:, None]
+    others = response._replace(distance=response.distance.scatter(1, winner, inf))
     of_distance = torch.zeros_like(response.distance)
-    of_distance.scatter_(1, winner[:, None], -1.0).scatter_(1, runner_up[:, None], 1.0)
+    of_distance.scatter_(1, winner, -1.0).scatter_(1, decide(others)[:, None], 1.0)
     of_inputs = weights.hidden.new_empty(bins.shape)
     arguments, memory = as_arrays(bins, weights, network.neuron), kernels.Memory(*arrays_of(kept))
 
@@ -89,4 +72,4 @@ def _attribute(network: PatternNetwork, weights: Weights, bins: Tensor) -> Attri
         gradient_kernels.attribute(*arguments, begin, end, memory, *results)
 
     in_threads(run, len(bins), len(bins) * weights.hidden.numel() // WORK_PER_THREAD)
-    return Attribution(response, winner, runner_up, of_inputs)
+    return of_inputs

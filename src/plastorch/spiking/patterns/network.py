@@ -15,6 +15,7 @@ from plastorch.spiking.patterns.rule import (
     PatternNeuron,
     Response,
     Weights,
+    check_patterns,
     respond,
 )
 
@@ -106,11 +107,7 @@ class PatternNetwork(nn.Module):
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError if the network can't take the patterns; see :meth:`forward`."""
-        if bins.dim() != 2 or bins.shape[1] != self.in_features or bins.dtype != torch.uint8:
-            raise InputError(
-                f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
-                f"shape (B, {self.in_features})"
-            )
+        check_patterns(bins, self.in_features)
         if bins.device.type == "cpu":
             self.check_steps(bins)
 

@@ -209,7 +209,7 @@ def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
         NeuronState(*weight.new_zeros(3, batch, len(weight)))
         for weight in (weights.hidden, weights.output)
     )
-    target = neuron.target().to(weights.output)
+    target = neuron.target().to(weights.output, non_blocking=True)
     trace = torch.zeros_like(output.membrane)
     potential = torch.full_like(trace, -inf)
     common, own = trace.new_zeros(batch, 1), torch.zeros_like(trace)
@@ -229,6 +229,15 @@ def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
         output_spikes = output_spikes + answer.detach().sum(1)
     distance = common - 2 * own + (target**2).sum()
     return Response(distance, potential, hidden_spikes, output_spikes)
+
+
+def check_patterns(bins: Tensor, inputs: int) -> None:
+    """Raises InputError unless patterns are uint8 [B, inputs]."""
+    if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:
+        raise InputError(
+            f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of shape "
+            f"(B, {inputs})"
+        )
 
 
 def decide(response: Response) -> Tensor:

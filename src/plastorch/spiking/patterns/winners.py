@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.threads import in_threads
 from plastorch.learning import OnlineLayer, Step
+from plastorch.spiking.patterns.rule import check_patterns
 from plastorch.spiking.patterns.winners_rule import (
     INHIBITION,
     WinnerRule,
@@ -87,7 +88,7 @@ class PatternWinners(OnlineLayer):
         Raises:
             InputError: if patterns have another size or type, or weights are out of range.
         """
-        self.check(bins)
+        check_patterns(bins, self.in_features)
         return self._answer(bins)
 
     @torch.no_grad()
@@ -106,7 +107,7 @@ class PatternWinners(OnlineLayer):
         Raises:
             InputError: if patterns have another size or type, or weights are out of range.
         """
-        self.check(x)
+        check_patterns(x, self.in_features)
         found = self._answer(x)
         names = ("weight", "theta", "wins")
         parts = changes(x, found.order[:, 0], self.weight, self.wins, self.rule)
@@ -125,7 +126,7 @@ class PatternWinners(OnlineLayer):
         Raises:
             InputError: if patterns have another size or type, or weights are out of range.
         """
-        self.check(bins)
+        check_patterns(bins, self.in_features)
         self._unheard = None  # it has learned
         if self.weight.device.type == "cpu":
             from plastorch.spiking.patterns import winners_kernels
@@ -157,14 +158,6 @@ class PatternWinners(OnlineLayer):
         for _ in range(epochs):
             for rows in torch.split(torch.randperm(len(bins), generator=generator), PIECE):
                 self.partial_fit(bins[rows])
-
-    def check(self, bins: Tensor) -> None:
-        """Raises InputError if the layer can't take the patterns; see :meth:`forward`."""
-        if bins.dim() != 2 or bins.shape[1] != self.in_features or bins.dtype != torch.uint8:
-            raise InputError(
-                f"bins have shape {tuple(bins.shape)} and type {bins.dtype}; expected uint8 of "
-                f"shape (B, {self.in_features})"
-            )
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, {self.rule}"

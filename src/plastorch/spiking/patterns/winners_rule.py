@@ -138,8 +138,9 @@ def potentials(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
         >>> bool(torch.isclose(membrane, torch.tensor((rule.effect[0] + rule.effect[9]) / 2)))
         True
     """
-    effect = weight.new_zeros(NO_SPIKE + 1)
-    effect[: rule.steps] = weight.new_tensor(rule.effect)
+    later = (0.0,) * (NO_SPIKE + 1 - rule.steps)
+    effect = torch.tensor(rule.effect + later, dtype=weight.dtype)
+    effect = effect.to(weight.device, non_blocking=True)
     return effect[bins.long()] @ (weight - INHIBITION).mT
 
 
