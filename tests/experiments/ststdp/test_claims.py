@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from plastorch.experiments.ststdp.claims import claims, curves, metrics, selected
+from plastorch.experiments.ststdp.claims import claims
 from plastorch.experiments.ststdp.digits import MAIN
 from plastorch.experiments.ststdp.measuring import CONTROLS, DYNAMIC, GRIDS
+from plastorch.experiments.ststdp.metrics import curves, metrics, selected
 
 GOOD = {
     "static": 0.5,

@@ -6,9 +6,10 @@ import torch
 from kernel_fuzz import Hostile
 from torch import Tensor
 
+from plastorch.spiking.shortterm import course as courses
 from plastorch.spiking.shortterm import events
 from plastorch.spiking.shortterm import frames as compiled
-from plastorch.spiking.shortterm.events import Course, Timing
+from plastorch.spiking.shortterm.course import Course, Timing
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
@@ -20,7 +21,7 @@ SIZES = [1, 2, 5, 9, 40]
 
 def _course(hostile: Hostile, streams: int = 2, inputs: int = 9, frames: int = 3) -> Course:
     values = torch.rand(frames, streams, inputs, generator=hostile.torch)
-    return events.encode(values, TIMING, hostile.torch)
+    return courses.encode(values, TIMING, hostile.torch)
 
 
 def _state(streams: int = 2, neurons: int = 5, inputs: int = 9) -> ShortTermState:
@@ -51,7 +52,7 @@ def _sizes(hostile: Hostile) -> list[int]:
 
 def encode(hostile: Hostile) -> Any:
     values = hostile.damaged(torch.rand(3, 2, 9))
-    course = events.encode(values, TIMING, hostile.torch)
+    course = courses.encode(values, TIMING, hostile.torch)
     return course._replace(scale=course.scale.double())  # NumPy has no bfloat16
 
 

@@ -15,14 +15,8 @@ from torch import Tensor
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.spiking.events import Events, check_events, from_raster
-from plastorch.spiking.shortterm.events import (
-    Course,
-    Timing,
-    encode,
-    learn,
-    respond,
-    spike_counts,
-)
+from plastorch.spiking.shortterm.course import Course, Timing, encode
+from plastorch.spiking.shortterm.events import learn, respond, spike_counts
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, learn_spike
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,

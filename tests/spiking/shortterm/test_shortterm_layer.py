@@ -11,7 +11,8 @@ import plastorch
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.spiking.shortterm import clocked
-from plastorch.spiking.shortterm.events import Timing, encode, learn
+from plastorch.spiking.shortterm.course import Timing, encode
+from plastorch.spiking.shortterm.events import learn
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState

@@ -9,7 +9,8 @@ from plastorch.data.tasks.streams import Transforms, film
 from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
 from plastorch.learning.phases import run_phase
-from plastorch.spiking.shortterm.events import Timing, encode, learn
+from plastorch.spiking.shortterm.course import Timing, encode
+from plastorch.spiking.shortterm.events import learn
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState

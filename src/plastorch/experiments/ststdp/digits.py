@@ -22,8 +22,9 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Settings, Size
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.experiments.ststdp import jobs, theory
-from plastorch.experiments.ststdp.claims import FRAME_NETS, claims, curves, metrics
+from plastorch.experiments.ststdp.claims import FRAME_NETS, claims
 from plastorch.experiments.ststdp.measuring import AT_REST, CONDITIONS, DYNAMIC, Bench
+from plastorch.experiments.ststdp.metrics import curves, metrics
 from plastorch.experiments.ststdp.networks import MODELS, made
 from plastorch.experiments.ststdp.pictures import pictures
 from plastorch.experiments.ststdp.training import Course, StreamTraining

@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from plastorch.engine.run import Record
-from plastorch.experiments.ststdp.claims import FRAME_NETS, selected
+from plastorch.experiments.ststdp.claims import FRAME_NETS
 from plastorch.experiments.ststdp.measuring import CONDITIONS, CONTROLS, GRIDS, Bench
+from plastorch.experiments.ststdp.metrics import selected
 from plastorch.experiments.ststdp.networks import nearest
 from plastorch.spiking.shortterm.recognition import Classify, smoothed
 from plastorch.spiking.shortterm.rule import ShortTerm

@@ -11,7 +11,8 @@ from torch import Tensor
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.spiking.shortterm.events import encode, respond, spike_counts
+from plastorch.spiking.shortterm.course import encode
+from plastorch.spiking.shortterm.events import respond, spike_counts
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize
 from plastorch.spiking.shortterm.rule import ShortTerm, class_scores, initial_state

@@ -239,11 +239,11 @@ def constants_of(neuron: PatternNeuron, dtype: torch.dtype) -> Any:
     number = np.float64 if dtype == torch.float64 else np.float32
     membrane = neuron.decay(neuron.tau_membrane)
     return kernels.Constants(
-        number(membrane),
-        number(neuron.decay(neuron.tau_synapse)),
-        number((1 - membrane) * neuron.resistance),
-        number(neuron.decay(neuron.tau_trace)),
-        number(neuron.slope),
-        neuron.input_steps,
-        neuron.target().numpy().astype(number),
+        membrane=number(membrane),
+        synapse=number(neuron.decay(neuron.tau_synapse)),
+        gain=number((1 - membrane) * neuron.resistance),
+        trace=number(neuron.decay(neuron.tau_trace)),
+        slope=number(neuron.slope),
+        input_steps=neuron.input_steps,
+        target=neuron.target().numpy().astype(number),
     )

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from plastorch.spiking.shortterm.events import Timing
+from plastorch.spiking.shortterm.course import Timing
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, learn_spike
 
 STEP = 1e-3

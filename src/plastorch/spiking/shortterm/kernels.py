@@ -247,7 +247,7 @@ def spikes(  # type: ignore[no-untyped-def]
     """Runs the streams from ``begin`` to ``end``: output spikes, and what they change.
 
     Args:
-        course: :class:`plastorch.spiking.shortterm.events.Course`.
+        course: :class:`plastorch.spiking.shortterm.course.Course`.
         learned: weights W [B, K, D], biases b [B, K] and numbers of spikes [B, K] of each stream's
             network, changed in place where they learn; or of one network for all streams.
         trace: traces ε [S, D], replaced by the final ones.

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.shortterm import clocked, events
-from plastorch.spiking.shortterm.events import Timing
+from plastorch.spiking.shortterm.course import Timing, encode
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, initial_state, unit
@@ -121,7 +121,7 @@ class ShortTermWTA(OnlineLayer):
         begun = LongTermState(*(part.expand(x.shape[1], *part.shape) for part in own.values()))
         constants, timing = self.long_term, self.timing
         if x.device.type == "cpu":
-            course = events.encode(x, timing, generator)
+            course = encode(x, timing, generator)
             _, trace, learned = events.learn(course, after.trace, begun, constants, timing)
         else:
             trace, learned = clocked.learn(
