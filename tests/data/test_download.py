@@ -19,7 +19,7 @@ from torchvision import datasets
 from plastorch.cli import main
 from plastorch.data import download, download_images, image_set_status, load_images
 from plastorch.data.catalogue import CATALOGUE, Entry
-from plastorch.data.download import DownloadError, download_set
+from plastorch.data.download import download_set
 from plastorch.engine.errors import InputError
 
 HANDLERS = download.HANDLERS
@@ -168,7 +168,7 @@ def test_a_failed_download_leaves_nothing(name, serve, cifar_root, tmp_path, mon
         monkeypatch.setattr(download, "HANDLERS", (*HANDLERS, HTTPHandler))
     changes = {key: v.format(site=site) if key == "site" else v for key, v in changes.items()}
     root = tmp_path / "root"
-    with pytest.raises(DownloadError, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         download_set(replace(entry_at(site, content), **changes), root, print)
     assert "\n" not in str(caught.value) and list(root.iterdir()) == []
 
@@ -176,7 +176,7 @@ def test_a_failed_download_leaves_nothing(name, serve, cifar_root, tmp_path, mon
 def test_plain_http_is_refused(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "HANDLERS", HANDLERS)
     asked: list[str] = []
-    with pytest.raises(DownloadError, match="unknown url type: http"):
+    with pytest.raises(InputError, match="unknown url type: http"):
         download_set(entry_at(serve(b"", asked), b""), tmp_path, print)
     assert asked == []
 
@@ -194,7 +194,7 @@ def test_https_needs_a_certificate_that_is_known(serve, tmp_path, monkeypatch):
     pem.write_bytes(pem.read_bytes() + (tmp_path / "cert").read_bytes())
     asked: list[str] = []
     entry = entry_at(serve(b"packed", asked, pem), b"packed", "mnist")
-    with pytest.raises(DownloadError, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(InputError, match="CERTIFICATE_VERIFY_FAILED"):
         download_set(entry, tmp_path / "data", print)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert"))
     assert download_set(entry, tmp_path / "data", print).is_dir() and len(asked) == 4

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from plastorch.data import download
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.data.download import DownloadError, download_set
+from plastorch.data.download import download_set
 from plastorch.data.tables import weather
 from plastorch.data.tables.weather import load_precipitation
+from plastorch.engine.errors import InputError
 
 ENTRY = CATALOGUE["cifar10"]
 
@@ -74,7 +75,7 @@ def test_members_that_lead_out_are_refused(
     (outside / "secret").write_text("untouched")
     tar(tmp_path / "a.tar.gz", OUT[name], outside)
     downloading(monkeypatch, tmp_path / "a.tar.gz")
-    with pytest.raises(DownloadError, match="failed"):
+    with pytest.raises(InputError, match="failed"):
         download_set(ENTRY, root, print)
     assert os.listdir(outside) == ["secret"]
     assert (outside / "secret").read_text() == "untouched"

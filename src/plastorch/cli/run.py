@@ -1,6 +1,6 @@
 """``plastorch run EXPERIMENT``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -162,15 +162,22 @@ def _show(result: dict[str, Any]) -> None:
         print(f"test accuracy {accuracy:.2%}, {result['wall_s']:.0f} s, seed {result['seed']}")
     if not result["claims"]:
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("claim", "from", "target", "measured", "holds"):
-        table.add_column(heading, overflow="fold")
+    rows = [["claim", "from", "target", "measured", "holds"]]
     words = {True: "yes", False: "NO", None: "not asserted"}
     for claim in result["claims"]:
         figures = f"{claim['target']:.4g}", f"{claim['measured']:.4g}"
-        cells = claim["statement"], claim["origin"], *figures, words[claim["holds"]]
-        table.add_row(*map(Text, cells))
-    Console().print(table)
+        rows.append([claim["statement"], claim["origin"], *figures, words[claim["holds"]]])
+    Console().print(plain_table(rows))
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> Table:
+    """Returns a table without lines; the first row is its heading."""
+    table = Table(box=None, pad_edge=False)
+    for heading in rows[0]:
+        table.add_column(heading, overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def say_where(kind: str, page: Path) -> None:

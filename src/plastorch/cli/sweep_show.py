@@ -1,13 +1,12 @@
 """A sweep on the terminal: a line per finished run, a bar, and the table of its settings."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import closing
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from plastorch.cli.run import notice, say_where
+from plastorch.cli.run import notice, plain_table, say_where
 from plastorch.engine.errors import Interrupted
 from plastorch.engine.sweep_plan import Sweep, Trial
 
@@ -70,7 +69,7 @@ def show(sweep: Sweep) -> int:
     lines = lines_of(sweep)
     for text in dict.fromkeys(text for line in lines for text in line.notices):
         notice(Console(stderr=True), text)
-    Console().print(_table(table(lines)))
+    Console().print(plain_table(table(lines)))
     left = len(sweep.waiting())
     for trial in sweep.trials:
         if trial.run in sweep.failed and sweep.folder(trial).finished() is None:
@@ -92,15 +91,6 @@ def _told(sweep: Sweep, trial: Trial) -> str:
     head = headline(result["metrics"])
     found = f"{plain(head[0])} {measure(*head)}, " if head else ""
     return f"{name}: {found}{duration(result['wall_s'])}, {sweep.folder(trial).path}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
-    for row in rows[1:]:
-        table.add_row(*row)
-    return table
 
 
 def _progress(console: Console) -> Progress:

@@ -25,10 +25,6 @@ HANDLERS: tuple[Callable[[], request.BaseHandler], ...] = (
 _BLOCK = 1 << 20
 
 
-class DownloadError(RuntimeError):
-    """Error of a missing or failed download; the message says which."""
-
-
 def download_images(
     name: str, data: str | Path | None = None, tell: Callable[[str], None] = print
 ) -> Path:
@@ -53,11 +49,7 @@ def download_images(
         if missing := missing_files(entry, folder):
             raise InputError(f"{folder} lacks {', '.join(missing)}; expected all of it, or nothing")
         return folder
-    try:
-        return download_set(entry, root, tell)
-    except DownloadError as error:
-        how = "" if entry.site else f"; to get it: {entry.origin}"
-        raise InputError(f"{entry.title}: {error}{how}") from error
+    return download_set(entry, root, tell)
 
 
 def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
@@ -72,10 +64,10 @@ def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
         Folder that now holds the set's files.
 
     Raises:
-        DownloadError: there is no free download, or it failed.
+        InputError: there is no free download, or it failed.
     """
     if not entry.site:
-        raise DownloadError("it has no free download")
+        raise InputError(f"{entry.title}: it has no free download; to get it: {entry.origin}")
     tell(f"{entry.title}: {entry.size}, into {root}")
     final = root / (entry.unpacked or entry.folders[0])
     try:
@@ -91,7 +83,9 @@ def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
             os.replace(whole, final)
     except Exception as error:  # tarfile, http and ssl each raise their own
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DownloadError(f"the download from {entry.site} failed ({reason})") from error
+        raise InputError(
+            f"{entry.title}: the download from {entry.site} failed ({reason})"
+        ) from error
     return final
 
 
