@@ -8,6 +8,7 @@ own. Plain STDP follows who is loud; with synapses that tire, it follows who spi
 
 import torch
 
+from plastorch import set_gradients
 from plastorch.spiking import FatiguingNeuron, FatiguingSTDP
 from plastorch.spiking.encode import correlated
 
@@ -21,12 +22,15 @@ RULES = {"STDP": FatiguingSTDP(fatigue=0.0), "fatiguing STDP": FatiguingSTDP()}
 def learn(rule: FatiguingSTDP, seconds: int, correlation: float) -> torch.Tensor:
     """Weights of a neuron that has listened for so long [inputs]."""
     random = torch.Generator().manual_seed(0)
-    neuron = FatiguingNeuron(INPUTS, rule)
-    state = neuron.initial_state()
+    neuron, state = FatiguingNeuron(INPUTS, rule=rule), None
+    optimizer = torch.optim.SGD(neuron.parameters(), lr=1.0)
     for _ in range(seconds):
         spikes = correlated(RATES, correlation, TOGETHER, duration=1.0, generator=random)
-        _, state = neuron.respond(spikes, 1.0, state)
-    return state.synapses.weight[0]
+        step = neuron.learn_events(spikes, 1.0, state)
+        set_gradients(neuron, step)
+        optimizer.step()
+        state = step.state
+    return neuron.weight[0]
 
 
 def separation(weights: torch.Tensor) -> float:

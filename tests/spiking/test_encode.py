@@ -8,15 +8,69 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream as generator
 from plastorch.spiking import Events, to_raster
-from plastorch.spiking.encode import correlated, frame_events, latency, poisson, rank
+from plastorch.spiking.encode import bernoulli, correlated, frame_events, latency, poisson, rank
 from plastorch.spiking.events import check_events, network_of
 
 LIMIT = 4.5
 """Standard deviations: one of a hundred thousand normal numbers is farther out."""
 NOBODY = torch.zeros(4, dtype=torch.bool)
+
+
+def assert_share(hits: Tensor, chance: float) -> None:
+    """The share of coin flips, of which neighbors may share a step, is as expected."""
+    error = sqrt(3 * chance * (1 - chance) / len(hits))
+    assert abs(float(hits.double().mean()) - chance) <= LIMIT * error
+
+
+def test_spikes_in_steps_are_independent_coin_flips() -> None:
+    """Counts in steps and of inputs within confidence limits, as are pairs of successive steps."""
+    chances, steps = [0.0, 1.0, 0.3, 0.007, 0.95], 20_000
+    rates, duration = 1000 * torch.tensor([chances]), steps * 1e-3
+    events = bernoulli(rates, duration, generator=generator(0))
+    raster = to_raster(events, 5, 1e-3, steps)[:, 0]
+    assert int(raster.sum()) == len(events.times)  # at most one spike in a step
+    for j, p in enumerate(chances):
+        half = steps // 2
+        for hits, chance in (
+            (raster[:, j], p),
+            (raster[:-1, j] & raster[1:, j], p * p),
+            (raster[:half, j], p),
+            (raster[:, j] & raster[:, 2], p * 0.3 if j != 2 else p),
+        ):
+            assert_share(hits, chance)
+    again = bernoulli(rates, duration, generator=generator(0))
+    other = bernoulli(rates, duration, generator=generator(1))
+    assert torch.equal(events.times, again.times)
+    assert not torch.equal(events.times[:999], other.times[:999])
+
+
+def test_patterns_in_steps_follow_one_another() -> None:
+    rates = torch.zeros(3, 2, 4)
+    rates[0, 0, 1] = rates[2, 0, 3] = rates[1, 1, 2] = 1000.0
+    events = bernoulli(rates, 0.05, generator=generator(2))
+    raster = torch.zeros(150, 2, 4, dtype=torch.bool)
+    raster[:50, 0, 1] = raster[100:, 0, 3] = raster[50:100, 1, 2] = True
+    assert torch.equal(to_raster(events, 4, 1e-3, 150), raster)
+    check_events(events, 4)
+
+
+@pytest.mark.parametrize(
+    ("rates", "duration", "words"),
+    [
+        (torch.zeros(3), 0.1, r"rates are torch.float32 \[3\]; expected numbers \(S, B, N\)"),
+        (torch.full((1, 3), -1.0), 0.1, r"rates hold -1\.0; expected 0 Hz or more"),
+        (torch.full((1, 3), nan), 0.1, "rates hold nan"),
+        (torch.full((1, 3), 1001.0), 0.1, r"rates go up to 1001\.0 Hz; expected at most one spike"),
+        (torch.zeros(1, 3), 1e300, r"duration is 1e\+300 s; expected less than 2147483648 steps"),
+        (torch.zeros(1, 3), -0.1, r"duration is -0\.1"),
+    ],
+)
+def test_bad_rates_in_steps(rates: Tensor, duration: float, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        bernoulli(rates, duration)
 
 
 def counts_of(events: Events, inputs: int) -> Tensor:
@@ -252,14 +306,17 @@ RATES = torch.full((4,), 10.0)
         (lambda: poisson(torch.tensor([[1.0, -2.0]]), 1.0), r"rates hold -2\.0; expected 0 Hz"),
         (lambda: poisson(torch.tensor([[nan]]), 1.0), "rates hold nan"),
         (lambda: poisson(torch.tensor([[inf]]), 1.0), "rates hold inf"),
-        (lambda: poisson(RATES, 1.0), r"rates have shape \(4,\); expected \(B, N\)"),
+        (lambda: poisson(RATES, 1.0), r"rates are torch.float32 \[4\]; expected numbers \(B, N\)"),
         (lambda: poisson(torch.ones(1, 1), 0.0), "duration is 0"),
         (lambda: poisson(torch.ones(1, 1), nan), "duration is nan"),
         (lambda: correlated(RATES, 1.1, NOBODY, 1.0), r"correlation is 1\.1; expected 0 to 1"),
         (lambda: correlated(RATES, -0.1, NOBODY, 1.0), "correlation is -0.1"),
         (lambda: correlated(RATES, nan, NOBODY, 1.0), "correlation is nan"),
         (lambda: correlated(-RATES, 0.5, NOBODY, 1.0), "rates hold -10"),
-        (lambda: correlated(RATES.view(2, 2), 0.5, NOBODY, 1.0), r"rates have shape \(2, 2\)"),
+        (
+            lambda: correlated(RATES.view(2, 2), 0.5, NOBODY, 1.0),
+            r"rates are torch.float32 \[2, 2\]",
+        ),
         (lambda: correlated(RATES, 0.5, NOBODY[:3], 1.0), r"members are torch.bool of .* \(3,\)"),
         (lambda: correlated(RATES, 0.5, RATES, 1.0), "members are torch.float32"),
         (lambda: correlated(1000 * RATES, 0.5, NOBODY, 1.0), "go up to 10000.0 Hz; expected at mo"),

@@ -8,17 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
-from plastorch.spiking.neurons import LIF, LIFState, Neurons, fire, lif_step, relax
-from plastorch.spiking.stochastic import (
-    ExpLIF,
-    SoftWTA,
-    SoftWTAState,
-    exp_lif_step,
-    soft_wta_step,
-    winners,
-)
+from plastorch.engine.streams import stream as generator
+from plastorch.spiking.neurons import LIF, LIFState, Neurons, fire, relax
+from plastorch.spiking.stochastic import ExpLIF, SoftWTA, SoftWTAState
 
 DT = 1e-3
 LIMIT = 4.5
@@ -30,7 +23,7 @@ def spike_steps(neuron: LIF, drive: float, steps: int) -> list[int]:
     x = torch.tensor([[drive]], dtype=torch.float64)
     state, found = neuron.initial(x), []
     for step in range(steps):
-        spikes, state = lif_step(x, state, neuron, DT)
+        spikes, state = neuron.step(x, state, DT)
         found += [step] if spikes.item() else []
     return found
 
@@ -76,7 +69,7 @@ def test_the_threshold_adapts() -> None:
     x = torch.full((1, 1), 1e3, dtype=torch.float64)
     state = neuron.initial(x)
     for _ in range(20):
-        spikes, state = lif_step(x, state, neuron, DT)
+        spikes, state = neuron.step(x, state, DT)
         assert spikes.all()
     d = exp(-DT / 0.1)
     assert float(state.theta) == pytest.approx(0.5 * d * (1 - d**20) / (1 - d))
@@ -88,12 +81,12 @@ def test_the_threshold_adapts() -> None:
 def test_a_refractory_neuron_takes_no_input_but_relaxes() -> None:
     neuron = LIF(reset=-2.0, rest=-1.0, refractory=0.005)
     x = torch.full((1, 1), 5.0, dtype=torch.float64)
-    _, state = lif_step(x, neuron.initial(x), neuron, DT)
+    _, state = neuron.step(x, neuron.initial(x), DT)
     for step in range(1, 5):
         assert float(state.membrane) == pytest.approx(-1 - exp(-step * DT / 0.02))
-        spikes, state = lif_step(x, state, neuron, DT)
+        spikes, state = neuron.step(x, state, DT)
         assert not spikes.any()
-    assert lif_step(x, state, neuron, DT)[0].all()
+    assert neuron.step(x, state, DT)[0].all()
 
 
 @given(st.integers(0, 10**6))
@@ -105,7 +98,7 @@ def test_no_neuron_fires_without_input(seed: int) -> None:
     membrane = (1 + theta) * torch.rand(1, 50, generator=random, dtype=torch.float64)
     state = LIFState(membrane, theta, torch.zeros_like(theta))
     for _ in range(50):
-        spikes, state = lif_step(torch.zeros_like(theta), state, neuron, DT)
+        spikes, state = neuron.step(torch.zeros_like(theta), state, DT)
         assert not spikes.any()
 
 
@@ -120,7 +113,7 @@ def test_escape_rate(height: float) -> None:
     """The chance of a spike in dt is 1 - exp(-rate e^(height / width) dt)."""
     neuron = ExpLIF(width=0.5, rate=80.0)
     x = torch.full((1, 200_000), 1 + height)
-    spikes, state = exp_lif_step(x, neuron.initial(x), neuron, DT, generator(0))
+    spikes, state = neuron.step(x, neuron.initial(x), DT, generator(0))
     assert_share(spikes, 1 - exp(-80 * exp(height / 0.5) * DT))
     assert not state.membrane[spikes].any()
     assert state.membrane[~spikes].allclose(x[~spikes] * exp(-DT / neuron.tau))
@@ -132,7 +125,7 @@ def test_intervals_of_escape_noise_are_refractory_time_and_an_exponential() -> N
     x, dt = torch.zeros(1, 400), 1e-4
     state, count, random = neuron.initial(x), 0, generator(1)
     for _ in range(5000):
-        spikes, state = exp_lif_step(x, state, neuron, dt, random)
+        spikes, state = neuron.step(x, state, dt, random)
         count += int(spikes.sum())
     chance = 1 - exp(-200 * dt)
     # The geometric distribution of steps, of which the first is the last refractory one's end.
@@ -150,7 +143,7 @@ def test_output_spikes_are_samples_of_the_posterior() -> None:
     neuron, steps, total = SoftWTA(tau=inf, rate=200.0), 5, torch.zeros(6)
     state, random = SoftWTAState(potential), generator(2)
     for _ in range(steps):
-        spikes, state = soft_wta_step(torch.zeros(1, 6), state, neuron, DT, random)
+        spikes, state = neuron.step(torch.zeros(1, 6), state, DT, random)
         assert int(spikes.sum(dim=1).max()) <= 1
         total += spikes.sum(dim=0)
     expected = potential[0].softmax(0)
@@ -160,14 +153,23 @@ def test_output_spikes_are_samples_of_the_posterior() -> None:
 
 def test_competing_potentials_leak_and_go_on_after_spikes() -> None:
     neuron, x = SoftWTA(tau=0.01, rate=1000.0), torch.ones(2, 3)
-    spikes, state = soft_wta_step(x, neuron.initial(x), neuron, DT)
+    spikes, state = neuron.step(x, neuron.initial(x), DT)
     assert spikes.sum(dim=1).tolist() == [1, 1]
     torch.testing.assert_close(state.membrane, x * exp(-0.1))
 
 
 def test_extreme_potentials_have_one_winner() -> None:
     potential = torch.tensor([[1e30, 0.0, -1e30], [-1e30, 0.0, 1e30], [0.0, 1e4, 0.0]])
-    assert winners(potential, 1000.0, DT).int().tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    spikes, _ = SoftWTA(rate=1000.0).step(potential, SoftWTAState(torch.zeros(3, 3)), DT)
+    assert spikes.int().tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("constants", [LIF(), ExpLIF(), SoftWTA()])
+def test_meta_tensors(constants: LIF | ExpLIF | SoftWTA) -> None:
+    """No value is looked at, so no GPU is waited for."""
+    neurons, x = Neurons(constants), torch.rand(2, 3, device="meta")
+    spikes, state = neurons(x)
+    assert spikes.is_meta and neurons(x, state)[0].shape == (2, 3)
 
 
 @pytest.mark.parametrize("constants", [LIF(), ExpLIF(), SoftWTA()])
@@ -204,10 +206,9 @@ def test_a_large_step_gives_a_warning_with_both_figures() -> None:
         (lambda: ExpLIF(refractory=nan), "refractory is nan"),
         (lambda: SoftWTA(rate=0.0), "rate is 0"),
         (lambda: SoftWTA(tau=-1.0), "tau is -1"),
-        (lambda: winners(torch.zeros(1, 2), 2000.0, DT), r"rate is 2000\.0 Hz; expected at most"),
+        (lambda: Neurons(SoftWTA(rate=2000.0))(torch.zeros(1, 2)), r"rate is 2000\.0 Hz; expected"),
         (lambda: Neurons(LIF(), dt=0.0), "dt is 0"),
-        (lambda: Neurons(LIF())(torch.zeros(3)), r"x has shape \(3,\); expected finite inputs"),
-        (lambda: Neurons(LIF())(torch.full((1, 2), nan)), "expected finite inputs"),
+        (lambda: Neurons(LIF())(torch.zeros(3)), r"x has shape \(3,\); expected \(B, K\)"),
         (
             lambda: Neurons(LIF())(torch.zeros(1, 2), SoftWTA().initial(torch.zeros(1, 2))),
             "state is a SoftWTAState; expected a LIFState of shape",

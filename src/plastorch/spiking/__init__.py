@@ -3,6 +3,7 @@
 from plastorch.spiking.events import Events, from_raster, to_raster
 from plastorch.spiking.fatigue.layer import FatiguingNeuron
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
+from plastorch.spiking.layer import SpikingLayer
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
 from plastorch.spiking.nir import from_nir, to_nir
@@ -28,6 +29,7 @@ __all__ = [
     "ShortTerm",
     "ShortTermWTA",
     "SoftWTA",
+    "SpikingLayer",
     "Synapses",
     "bayesian_stdp",
     "from_nir",

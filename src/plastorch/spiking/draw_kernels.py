@@ -10,25 +10,51 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_compiled
-def draw(chances, s, b, steps, dt, seed):  # type: ignore[no-untyped-def]
-    """Draws the spikes of pattern s for network b.
-
-    The number of steps between two spikes of an input has a geometric distribution. Spikes are
-    drawn input by input, then sorted by step.
+def draw(chances, steps, dt, seeds):  # type: ignore[no-untyped-def]
+    """Draws the spikes of all networks for patterns that follow one another.
 
     Args:
         chances: probability that an input spikes in a step [S, B, N].
-        s: index of the pattern.
-        b: index of the network.
         steps: number of steps per pattern.
         dt: seconds per step.
-        seed: random seed of the spikes.
+        seeds: random seeds of the spikes [S, B].
 
     Returns:
-        Times, in order, and inputs.
+        Times and inputs of the spikes, network by network in order of time, and where each
+        network's end.
     """
-    step_of, input_of = np.empty(256, np.int64), np.empty(256, np.int64)
-    place = np.zeros(steps + 1, np.int64)
+    times, source = np.empty(256), np.empty(256, np.int64)
+    drawn, place = (np.empty(256, np.int64), np.empty(256, np.int64)), np.empty(steps + 1, np.int64)
+    ends, end = np.zeros(chances.shape[1] + 1, np.int64), 0
+    for b in range(chances.shape[1]):
+        for s in range(chances.shape[0]):
+            drawn, count = _draw(chances, s, b, steps, seeds[s, b], drawn, place)
+            times, source = with_room(times, source, end, count)
+            place[0] = end
+            for t in range(steps):
+                place[t + 1] += place[t]
+            for event in range(count):  # sorted by step
+                t = drawn[0][event]
+                at = place[t]
+                times[at], source[at] = (s * steps + t) * dt, drawn[1][event]
+                place[t] += 1
+            end += count
+        ends[b + 1] = end
+    return times[:end], source[:end], ends
+
+
+@_compiled
+def _draw(chances, s, b, steps, seed, drawn, place):  # type: ignore[no-untyped-def]
+    """Draws the spikes of pattern s for network b, input by input.
+
+    The number of steps between two spikes of an input has a geometric distribution.
+
+    Returns:
+        Steps and inputs of the spikes, with their number; ``place`` counts those in the step
+        before.
+    """
+    step_of, input_of = drawn
+    place[:] = 0
     count, state = 0, np.uint64(seed)
     for j in range(chances.shape[2]):
         if chances[s, b, j] == 0:
@@ -40,18 +66,12 @@ def draw(chances, s, b, steps, dt, seed):  # type: ignore[no-untyped-def]
             step += 1 + np.floor(log(_uniform(state)) * per_log)
             if not step < steps:
                 break
-            step_of, input_of = with_room(step_of, input_of, count, 1)
+            if count == len(step_of):
+                step_of, input_of = with_room(step_of, input_of, count, 1)
             step_of[count], input_of[count] = int(step), j
             place[int(step) + 1] += 1
             count += 1
-    for t in range(steps):
-        place[t + 1] += place[t]
-    times, source = np.empty(count), np.empty(count, np.int64)
-    for event in range(count):
-        t = step_of[event]
-        times[place[t]], source[place[t]] = t * dt, input_of[event]
-        place[t] += 1
-    return times, source
+    return (step_of, input_of), count
 
 
 @_compiled

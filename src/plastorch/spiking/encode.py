@@ -8,6 +8,9 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events, gather
 
+MOST_STEPS = 2**31
+"""Limit of the number of steps per pattern, as spikes are counted in each step."""
+
 
 def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = None) -> Events:
     """Draws the spikes of Poisson processes in continuous time.
@@ -36,6 +39,52 @@ def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = 
     networks, inputs = rates.shape
     events = gather(times, process % inputs, process // inputs, networks)
     return Events(*(part.to(rates.device) for part in events))
+
+
+def bernoulli(
+    rates: Tensor,
+    duration: float,
+    *,
+    dt: float = 1e-3,
+    generator: torch.Generator | None = None,
+) -> Events:
+    """Draws spikes in time steps, in each with probability rate dt; compiled, on a CPU.
+
+    The cost grows only with the number of spikes.
+
+    Args:
+        rates: firing rates, Hz [B, N], or those of patterns that follow one another [S, B, N]; 0
+            for a pause.
+        duration: duration of each pattern, seconds.
+        dt: duration of a time step, seconds.
+        generator: random generator on the CPU.
+
+    Returns:
+        Spikes of B networks with N inputs, at the beginnings of time steps.
+
+    Raises:
+        InputError: if a rate times dt is not in [0, 1], or a duration not positive.
+
+    Example:
+        >>> events = bernoulli(torch.full((2, 1, 9), 500.0), duration=0.1)
+        >>> 0.1 < float(events.times.max()) < 0.2
+        True
+    """
+    from plastorch.spiking.draw_kernels import draw  # importing numba takes a second
+
+    check_positive(duration=duration, dt=dt)
+    patterns = rates[None] if rates.dim() == 2 else rates
+    _check_rates(patterns, "S, B, N")
+    if not duration / dt < MOST_STEPS:
+        raise InputError(
+            f"duration is {duration} s; expected less than {MOST_STEPS} steps of {dt} s"
+        )
+    chances = patterns.detach().double() * dt
+    _check_chances(chances, rates, dt)
+    seeds = torch.randint(2**62, chances.shape[:2], generator=generator)
+    steps = max(round(duration / dt), 1)
+    found = draw(chances.contiguous().numpy(), steps, dt, seeds.numpy())
+    return Events(*(torch.from_numpy(array) for array in found))
 
 
 def correlated(
@@ -89,10 +138,7 @@ def correlated(
     if not jitter >= 0:
         raise InputError(f"jitter is {jitter}; expected 0 or more")
     chance = rates.cpu() * dt
-    if bool((chance > 1).any()):
-        raise InputError(
-            f"rates go up to {float(rates.max())} Hz; expected at most one spike per dt of {dt} s"
-        )
+    _check_chances(chance, rates, dt)
     steps = round(duration / dt)
     found = []
     for network in range(networks):
@@ -262,11 +308,19 @@ def frame_events(frames: Tensor, interval: float, threshold: float = 0.15) -> Ev
 
 def _check_rates(rates: Tensor, form: str) -> None:
     """Raises InputError unless rates are finite, 0 or more, and shaped as ``form``, say "B, N"."""
-    if rates.dim() != len(form.split()):
-        raise InputError(f"rates have shape {tuple(rates.shape)}; expected ({form})")
+    if rates.dim() != len(form.split()) or rates.is_complex():
+        raise InputError(f"rates are {rates.dtype} {list(rates.shape)}; expected numbers ({form})")
     bad = ~torch.isfinite(rates) | (rates < 0)
     if bool(bad.any()):
         raise InputError(f"rates hold {float(rates[bad][0])}; expected 0 Hz or more")
+
+
+def _check_chances(chances: Tensor, rates: Tensor, dt: float) -> None:
+    """Raises InputError unless all chances of a spike in a step are at most 1."""
+    if bool((chances > 1).any()):
+        raise InputError(
+            f"rates go up to {float(rates.max())} Hz; expected at most one spike per dt of {dt} s"
+        )
 
 
 def _check_unit(values: Tensor) -> None:

@@ -6,63 +6,55 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.numba_options import REAL, check_arrays, check_constants
+from plastorch.spiking import kernels
 from plastorch.spiking.events import Events
-from plastorch.spiking.kernels import Arrays, Constants
-from plastorch.spiking.kernels import present as present_arrays
-from plastorch.spiking.kernels import respond as respond_to_arrays
 from plastorch.spiking.neurons import LIFState
 from plastorch.spiking.stdp import Traces
 from plastorch.spiking.stdp_step import Circuit, STDPState
-from plastorch.spiking.synapses import IdealState
 
 
 def respond(
-    events: Events, duration: float, state: STDPState, circuit: Circuit
-) -> tuple[Events, STDPState]:
-    """Runs :meth:`plastorch.spiking.network.STDPLayer.respond` on the CPU kernels."""
-    tensors = _copied(state, circuit)
-    spikes = (events.times.detach().double(), events.source, events.offsets)
-    arguments = _arguments(tensors, circuit)
-    found = respond_to_arrays(*(part.numpy() for part in spikes), float(duration), *arguments)
-    return _events(found), _state(tensors, state.time + duration)
+    events: Events, duration: float, weight: Tensor, state: STDPState, circuit: Circuit
+) -> tuple[Events, Tensor, STDPState]:
+    """Runs networks that all start from the same weights on lists of spikes, on a CPU.
 
+    Args:
+        events: input spikes of B networks; time 0 is the time of the state.
+        duration: simulated time, longer than the time of any spike, seconds.
+        weight: weights at the beginning [K, N]; those beyond the bounds count as the bound.
+        state: state at the beginning; its synapses are not used.
+        circuit: constants of the layer.
 
-def present(
-    chances: Tensor,
-    steps: int,
-    dt: float,
-    state: STDPState,
-    circuit: Circuit,
-    generator: torch.Generator | None,
-) -> tuple[Events, STDPState]:
-    """Runs :meth:`plastorch.spiking.network.STDPLayer.present` on the CPU kernels."""
-    tensors = _copied(state, circuit)
-    patterns, networks, _ = chances.shape
-    seeds = torch.randint(2**62, (patterns, networks), generator=generator).numpy()
-    arguments = _arguments(tensors, circuit)
-    found = present_arrays(chances.detach().contiguous().numpy(), steps, dt, seeds, *arguments)
-    return _events(found), _state(tensors, state.time + patterns * steps * dt)
-
-
-def _copied(state: STDPState, circuit: Circuit) -> list[Tensor]:
-    """Returns the weights and copies of what kernels change; an input's synapses lie side by side.
+    Returns:
+        Output spikes, the change of the weights summed over networks [K, N], and the state at the
+        end, without synapses.
 
     Raises:
         InputError: if a part of the state has another size or type, or values out of range.
     """
-    weight, changing = state.synapses.weight, (*state.neurons, *state.traces)
-    _check(weight, changing, circuit)
-    weight = weight.detach().mT.contiguous()
-    rest = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
-    return [weight, torch.empty_like(weight), *rest]
+    changing = (*state.neurons, *state.traces)
+    _check(weight, changing)
+    first = weight.detach().mT.contiguous()
+    change = torch.zeros_like(first)
+    own = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
+    tensors = [first, torch.empty_like(first), change, *own]
+    arrays = kernels.Arrays(*(tensor.numpy() for tensor in tensors))
+    spikes = (events.times.detach().double(), events.source, events.offsets)
+    found = kernels.respond(
+        *(part.numpy() for part in spikes), float(duration), arrays, constants_of(circuit, weight)
+    )
+    output = Events(*(torch.from_numpy(array) for array in found))
+    neurons, traces = LIFState(*own[:3]), Traces(*own[3:])
+    return output, change.mT, STDPState(None, neurons, traces, state.time + duration)
 
 
-def _check(weight: Tensor, changing: tuple[Tensor, ...], circuit: Circuit) -> None:
-    networks, neurons, inputs = weight.shape
-    of_neurons, real, stdp = (networks, neurons), weight.dtype, circuit.stdp
+def _check(weight: Tensor, changing: tuple[Tensor, ...]) -> None:
+    neurons, inputs = weight.shape
+    networks = len(changing[0])
+    of_neurons, real = (networks, neurons), weight.dtype
     membrane, theta, refractory, pre, post = changing
     check_arrays(
-        weight=(weight, weight.shape, REAL, stdp.low, stdp.high),
+        weight=(weight, weight.shape, REAL),
         membrane=(membrane, of_neurons, real),
         theta=(theta, of_neurons, real),
         refractory=(refractory, of_neurons, torch.float64, 0, inf),
@@ -71,39 +63,29 @@ def _check(weight: Tensor, changing: tuple[Tensor, ...], circuit: Circuit) -> No
     )
 
 
-def _arguments(tensors: list[Tensor], circuit: Circuit) -> tuple[Arrays, Constants]:
-    """Returns the kernels' arguments; raises InputError if one overflows the weights' type."""
-    arrays = Arrays(*(tensor.numpy() for tensor in tensors))
-    neuron, stdp, real = circuit.neuron, circuit.stdp, arrays.weight.dtype.type
+def constants_of(circuit: Circuit, weight: Tensor) -> kernels.Constants:
+    """Returns the kernels' constants; raises InputError if one overflows the weights' type."""
+    neuron, rule = circuit.neuron, circuit.rule
     constants = {
         "threshold": neuron.threshold,
         "reset": neuron.reset,
         "rest": neuron.rest,
         "theta_increase": neuron.theta_increase,
         "inhibition": circuit.inhibition,
-        "potentiation": stdp.potentiation,
-        "depression": stdp.depression,
-        "low": stdp.low,
-        "high": stdp.high,
+        "potentiation": rule.potentiation,
+        "depression": rule.depression,
+        "low": rule.low,
+        "high": rule.high,
     }
-    check_constants(tensors[0].dtype, **constants)
-    return arrays, Constants(
+    check_constants(weight.dtype, **constants)
+    real = weight.new_empty(0).numpy().dtype.type
+    return kernels.Constants(
         **{name: real(constant) for name, constant in constants.items()},
         tau=float(neuron.tau),
         theta_tau=float(neuron.theta_tau),
         refractory=float(neuron.refractory),
-        tau_plus=float(stdp.tau_plus),
-        tau_minus=float(stdp.tau_minus),
-        soft=real(stdp.bounds == "multiplicative"),
+        tau_plus=float(rule.tau_plus),
+        tau_minus=float(rule.tau_minus),
+        soft=real(rule.bounds == "multiplicative"),
         plastic=circuit.plastic,
     )
-
-
-def _events(found: tuple[object, object, object]) -> Events:
-    return Events(*(torch.from_numpy(array) for array in found))
-
-
-def _state(tensors: list[Tensor], time: float) -> STDPState:
-    _, weight, membrane, theta, refractory, pre, post = tensors
-    neurons = LIFState(membrane, theta, refractory)
-    return STDPState(IdealState(weight.mT), neurons, Traces(pre, post), time)

@@ -1,9 +1,11 @@
 """Event-driven kernels of the layer of :mod:`plastorch.spiking.stdp_step`, for CPUs.
 
 Work is done only at input spikes, on K synapses each, and at output spikes, on N synapses each.
-Weights are [B, N, K] here, so the synapses of an input lie side by side. Neurons are updated
-whenever an input spikes; in between they only decay. Presynaptic traces need no such update: a
-trace a is stored as a exp((t - start) / tau), constant between spikes; ``start`` moves at times.
+Weights are [N, K] here, so the synapses of an input lie side by side. All networks start from the
+same weights; one after the other runs on a copy that stays in the cache, and then adds its change
+to a sum. Neurons are updated whenever an input spikes; in between they only decay. Presynaptic
+traces need no such update: a trace a is stored as a exp((t - start) / tau), constant between
+spikes; ``start`` moves at times.
 
 A row is passed as array and index, because a view of a row would be counted as a reference.
 """
@@ -15,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from plastorch.engine.numba_options import NoOverlap
-from plastorch.spiking.draw_kernels import draw, with_room
+from plastorch.spiking.draw_kernels import with_room
 
 SAME_TIME = 1e-9
 """Seconds, as in :mod:`plastorch.spiking.neurons`."""
@@ -50,12 +52,14 @@ class Constants(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """Arrays of the state, changed in place except for the first weights."""
+    """Arrays of weights and state, written to except for the first weights."""
 
     first_weight: Any
-    """Weights before the run, not changed [B, N, K]."""
+    """Weights at the beginning, not changed [N, K]."""
     weight: Any
-    """Weights, copied from the first ones network by network, so that they are in the cache."""
+    """Weights of the network that runs [N, K]."""
+    change: Any
+    """Sum of the changes of all networks' weights [N, K]."""
     membrane: Any
     """Potential [B, K]."""
     theta: Any
@@ -72,10 +76,10 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_clas
 
 
 @_compiled
-def _transmit(b, j, weight, drive):  # type: ignore[no-untyped-def]
+def _transmit(j, weight, drive):  # type: ignore[no-untyped-def]
     """Transmits a spike of input j: neurons receive its weights."""
     for k in range(len(drive)):
-        drive[k] += weight[b, j, k]
+        drive[k] += weight[j, k]
 
 
 @_compiled
@@ -83,21 +87,21 @@ def _transmit_and_depress(b, j, weight, drive, post, depression, soft, low):  # 
     """Transmits a spike of input j with its weights as they were, then decreases the weights."""
     hard = weight.dtype.type(1) - soft
     for k in range(len(drive)):
-        before = weight[b, j, k]
+        before = weight[j, k]
         drive[k] += before
         after = before - depression * post[b, k] * (hard + soft * (before - low))
-        weight[b, j, k] = after if after > low else low
+        weight[j, k] = after if after > low else low
 
 
 @_compiled
 def _potentiate(b, k, weight, pre, gain, soft, high):  # type: ignore[no-untyped-def]
     """Applies a spike of neuron k: the weights of all inputs that spiked before grow."""
     hard = weight.dtype.type(1) - soft
-    for j in range(weight.shape[1]):
+    for j in range(len(weight)):
         if pre[b, j] > 0:
-            before = weight[b, j, k]
+            before = weight[j, k]
             after = before + gain * pre[b, j] * (hard + soft * (high - before))
-            weight[b, j, k] = after if after < high else high
+            weight[j, k] = after if after < high else high
 
 
 @_compiled
@@ -124,9 +128,9 @@ def _integrate(b, drive, membrane, theta, ready, t, rest, threshold, keep, keep_
 
 
 @_compiled
-def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[no-untyped-def]
+def _fire(b, t, above, arrays, constants, gain, found):  # type: ignore[no-untyped-def]
     """Fires the ``above`` neurons over their threshold, which learn, and inhibits the others."""
-    _, weight, membrane, theta, ready, pre, post = arrays
+    _, weight, _, membrane, theta, ready, pre, post = arrays
     c = constants
     times, source, count = found
     times, source = with_room(times, source, count, above)
@@ -136,7 +140,7 @@ def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[
         if not membrane[b, k] - theta[b, k] > c.threshold:  # same test as the count, NaN included
             membrane[b, k] -= c.inhibition * above
             continue
-        times[count], source[count] = t + offset, k
+        times[count], source[count] = t, k
         count += 1
         membrane[b, k] = c.reset
         theta[b, k] += c.theta_increase
@@ -148,11 +152,11 @@ def _fire(b, t, offset, above, arrays, constants, gain, found):  # type: ignore[
 
 
 @_compiled
-def _run(b, times, source, duration, offset, arrays, constants, found):  # type: ignore[no-untyped-def]
-    """Runs network b for ``duration``; appends its output spikes to ``found``, ``offset`` later."""
-    _, weight, membrane, theta, ready, pre, post = arrays
+def _run(b, times, source, duration, arrays, constants, found):  # type: ignore[no-untyped-def]
+    """Runs network b for ``duration``; appends its output spikes to ``found``."""
+    _, weight, _, membrane, theta, ready, pre, post = arrays
     c, dtype = constants, weight.dtype.type
-    drive = np.zeros(weight.shape[2], weight.dtype)
+    drive = np.zeros(weight.shape[1], weight.dtype)
     now = start = 0.0
     event = 0
     while event < len(times):
@@ -170,13 +174,13 @@ def _run(b, times, source, duration, offset, arrays, constants, found):  # type:
             if c.plastic:
                 _transmit_and_depress(b, j, weight, drive, post, c.depression, c.soft, c.low)
             else:
-                _transmit(b, j, weight, drive)
+                _transmit(j, weight, drive)
             event += 1
         above = _integrate(
             b, drive, membrane, theta, ready, t, c.rest, c.threshold, keep, keep_theta
         )
         if above > 0:
-            found = _fire(b, t, offset, above, arrays, c, c.potentiation / scale, found)
+            found = _fire(b, t, above, arrays, c, c.potentiation / scale, found)
     _fade(b, pre, dtype(exp((start - duration) / c.tau_plus)))
     _fade(b, post, dtype(exp((now - duration) / c.tau_minus)))
     keep = dtype(exp((now - duration) / c.tau))
@@ -188,6 +192,22 @@ def _run(b, times, source, duration, offset, arrays, constants, found):  # type:
 
 
 @_compiled
+def _begin(first_weight, weight, low, high):  # type: ignore[no-untyped-def]
+    """Sets the weights to the first ones, within the bounds."""
+    for j in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            weight[j, k] = min(max(first_weight[j, k], low), high)
+
+
+@_compiled
+def _end(first_weight, weight, change):  # type: ignore[no-untyped-def]
+    """Adds the change of the weights to the sum of those before."""
+    for j in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            change[j, k] += weight[j, k] - first_weight[j, k]
+
+
+@_compiled
 def respond(times, source, offsets, duration, arrays, constants):  # type: ignore[no-untyped-def]
     """Runs all networks for ``duration``.
 
@@ -196,7 +216,7 @@ def respond(times, source, offsets, duration, arrays, constants):  # type: ignor
         source: inputs that spiked [E].
         offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
         duration: simulated time, seconds.
-        arrays: state of the layer.
+        arrays: weights and state of the layer; the changes are 0.
         constants: constants of the layer.
 
     Returns:
@@ -205,36 +225,10 @@ def respond(times, source, offsets, duration, arrays, constants):  # type: ignor
     found = (np.empty(256), np.empty(256, np.int64), 0)
     ends = np.zeros_like(offsets)
     for b in range(len(offsets) - 1):
-        arrays.weight[b] = arrays.first_weight[b]
+        _begin(arrays.first_weight, arrays.weight, constants.low, constants.high)
         first, end = offsets[b], offsets[b + 1]
         its_times, its_source = times[first:end], source[first:end]
-        found = _run(b, its_times, its_source, duration, 0.0, arrays, constants, found)
-        ends[b + 1] = found[2]
-    return found[0][: found[2]], found[1][: found[2]], ends
-
-
-@_compiled
-def present(chances, steps, dt, seeds, arrays, constants):  # type: ignore[no-untyped-def]
-    """Runs all networks on S patterns of random input spikes, one after the other.
-
-    Args:
-        chances: probability that an input spikes in a step [S, B, N].
-        steps: number of steps per pattern.
-        dt: seconds per step.
-        seeds: random seeds of the input [S, B].
-        arrays: state of the layer.
-        constants: constants of the layer.
-
-    Returns:
-        Times, neurons and offsets of the output spikes.
-    """
-    duration = steps * dt
-    found = (np.empty(256), np.empty(256, np.int64), 0)
-    ends = np.zeros(chances.shape[1] + 1, np.int64)
-    for b in range(chances.shape[1]):
-        arrays.weight[b] = arrays.first_weight[b]
-        for s in range(chances.shape[0]):
-            times, source = draw(chances, s, b, steps, dt, seeds[s, b])
-            found = _run(b, times, source, duration, s * duration, arrays, constants, found)
+        found = _run(b, its_times, its_source, duration, arrays, constants, found)
+        _end(arrays.first_weight, arrays.weight, arrays.change)
         ends[b + 1] = found[2]
     return found[0][: found[2]], found[1][: found[2]], ends

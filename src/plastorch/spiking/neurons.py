@@ -84,8 +84,25 @@ class LIF:
     def step(
         self, drive: Tensor, state: LIFState, dt: float, generator: torch.Generator | None = None
     ) -> tuple[Tensor, LIFState]:
-        """Runs :func:`lif_step`; nothing is random, so ``generator`` is not used."""
-        return lif_step(drive, state, self, dt)
+        """Runs one step.
+
+        Args:
+            drive: jumps of the membranes at the beginning of the step [B, K].
+            state: state before the step.
+            dt: duration of the step, seconds.
+            generator: unused, as nothing is random.
+
+        Returns:
+            Spikes at the beginning of the step, bool [B, K], and the state at its end.
+
+        Example:
+            >>> neuron, drive = LIF(), torch.tensor([[0.7, 1.2]])
+            >>> spikes, state = neuron.step(drive, neuron.initial(drive), dt=0.001)
+            >>> spikes, round(float(state.membrane[0, 0]), 3)
+            (tensor([[False,  True]]), 0.666)
+        """
+        spikes, state = fire(drive, state, self)
+        return spikes, relax(state, self, dt)
 
 
 def fire(drive: Tensor, state: LIFState, neuron: LIF) -> tuple[Tensor, LIFState]:
@@ -121,28 +138,6 @@ def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
         state.theta * exp(-dt / neuron.theta_tau),
         (state.refractory - dt).clamp(min=0),
     )
-
-
-def lif_step(drive: Tensor, state: LIFState, neuron: LIF, dt: float) -> tuple[Tensor, LIFState]:
-    """Runs one step of leaky integrate-and-fire neurons.
-
-    Args:
-        drive: jumps of the membranes at the beginning of the step [B, K].
-        state: state before the step.
-        neuron: constants of the neurons.
-        dt: duration of the step, seconds.
-
-    Returns:
-        Spikes at the beginning of the step, bool [B, K], and the state at its end.
-
-    Example:
-        >>> neuron, drive = LIF(), torch.tensor([[0.7, 1.2]])
-        >>> spikes, state = lif_step(drive, neuron.initial(drive), neuron, dt=0.001)
-        >>> spikes, round(float(state.membrane[0, 0]), 3)
-        (tensor([[False,  True]]), 0.666)
-    """
-    spikes, state = fire(drive, state, neuron)
-    return spikes, relax(state, neuron, dt)
 
 
 class Constants(Protocol):
@@ -196,10 +191,10 @@ class Neurons(nn.Module):
             Spikes, bool [B, K], and the new state.
 
         Raises:
-            InputError: if inputs are not finite or not [B, K], or the state doesn't fit.
+            InputError: if inputs are not [B, K], or the state doesn't fit.
         """
-        if x.dim() != 2 or not bool(torch.isfinite(x).all()):
-            raise InputError(f"x has shape {tuple(x.shape)}; expected finite inputs (B, K)")
+        if x.dim() != 2:
+            raise InputError(f"x has shape {tuple(x.shape)}; expected (B, K)")
         initial = self.constants.initial(x)
         state = initial if state is None else state
         if type(state) is not type(initial) or state.membrane.shape != x.shape:
@@ -211,6 +206,12 @@ class Neurons(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.constants}, dt={self.dt}"
+
+
+def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draws uniform numbers in [0, 1) on the generator's device, then moves them to ``like``'s."""
+    device = like.device if generator is None else generator.device
+    return torch.rand(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)
 
 
 def check_step(dt: float, **constants: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive, require
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.stdp import PairSTDP
@@ -20,11 +20,8 @@ from plastorch.spiking.stdp import PairSTDP
 def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
     """Returns the graph of one layer or of a chain: input, weights, neurons, ..., output.
 
-    Weights and thresholds are those that the layers keep, see
-    :meth:`plastorch.spiking.network.STDPLayer.keep`.
-
     Args:
-        layers: layers of one network each, in eval mode.
+        layers: layers in eval mode.
 
     Returns:
         A ``nir.NIRGraph``.
@@ -37,21 +34,20 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
         >>> list(to_nir(STDPLayer(9, 4).eval()).nodes)
         ['input', 'linear', 'lif', 'output']
     """
-    nir, row = import_nir(), [layers] if isinstance(layers, STDPLayer) else list(layers)
+    require("nir", extra="nir")
+    import nir
+
+    row = [layers] if isinstance(layers, STDPLayer) else list(layers)
     if not row:
         raise InputError("layers are none; expected at least one")
     nodes = []
     for number, layer in enumerate(row):
         _check_sayable(layer, f"layer {number}")
-        if number > 0 and row[number - 1].weight.shape[1] != layer.weight.shape[2]:
-            raise InputError(
-                f"layer {number} has {layer.weight.shape[2]} inputs; expected "
-                f"{row[number - 1].weight.shape[1]}, the neurons of the one before"
-            )
-        neuron, theta = layer.circuit.neuron, layer.theta[0].cpu().double().numpy()
+        _check_chained(f"layer {number}", layer, row[:number])
+        neuron, theta = layer.circuit.neuron, layer.theta.detach().cpu().double().numpy()
         every = np.ones_like(theta)
         nodes += [
-            nir.Linear(layer.weight[0].cpu().numpy()),
+            nir.Linear(layer.weight.detach().cpu().numpy()),
             nir.LIF(
                 tau=neuron.tau * every,
                 r=neuron.tau * every,
@@ -77,17 +73,18 @@ def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
             differ only in their thresholds.
 
     Example:
-        >>> (layer,) = from_nir(to_nir(STDPLayer(9, 4, LIF(threshold=0.5)).eval()))
+        >>> (layer,) = from_nir(to_nir(STDPLayer(9, 4, neuron=LIF(threshold=0.5)).eval()))
         >>> layer.circuit.neuron.threshold
         0.5
     """
-    nir = import_nir()
+    require("nir", extra="nir")
+    import nir
+
     layers: list[STDPLayer] = []
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"graph is {type(graph).__name__}; expected a nir.NIRGraph")
-    if not 0 < dt < np.inf:
-        raise InputError(f"dt is {dt}; expected seconds above 0")
-    chain = _chain(graph, nir)
+    check_positive(dt=dt)
+    chain = _chain(graph)
     if not chain or len(chain) % 2:
         raise InputError(f"graph has {len(chain)} nodes; expected weights and LIF in turns")
     for (name, weights), (neuron_name, neurons) in zip(chain[::2], chain[1::2], strict=True):
@@ -98,33 +95,24 @@ def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
                 f"node {name!r} has a bias; expected none: our neurons have no current"
             )
         layer = _layer(weights.weight, neuron_name, neurons, dt)
-        if layers and layer.weight.shape[2] != layers[-1].weight.shape[1]:
-            raise InputError(
-                f"node {name!r} has {layer.weight.shape[2]} inputs; expected "
-                f"{layers[-1].weight.shape[1]}, the neurons of the one before"
-            )
+        _check_chained(f"node {name!r}", layer, layers)
         layers.append(layer)
     return layers
 
 
-def import_nir() -> Any:
-    """Imports the optional dependency ``nir``.
-
-    Raises:
-        InputError: if it is missing.
-    """
-    try:
-        import nir
-    except ImportError:
-        raise InputError('nir is missing; expected: pip install "plastorch[nir]"') from None
-    return nir
+def _check_chained(name: str, layer: STDPLayer, before: Sequence[STDPLayer]) -> None:
+    """Raises InputError unless a layer has as many inputs as the one before it has neurons."""
+    if before and layer.in_features != before[-1].out_features:
+        raise InputError(
+            f"{name} has {layer.in_features} inputs; expected {before[-1].out_features}, the "
+            "neurons of the one before"
+        )
 
 
 def _check_sayable(layer: STDPLayer, name: str) -> None:
     circuit = layer.circuit
     for wrong, found, expected in (
         (layer.training, "learns", "eval mode, as NIR has no plasticity"),
-        (len(layer.weight) != 1, f"has {len(layer.weight)} networks", "one"),
         (
             circuit.neuron.refractory > 0,
             f"is refractory for {circuit.neuron.refractory} s",
@@ -140,12 +128,14 @@ def _check_sayable(layer: STDPLayer, name: str) -> None:
             raise InputError(f"{name} {found}; expected {expected}")
 
 
-def _chain(graph: Any, nir: Any) -> list[tuple[str, Any]]:
+def _chain(graph: Any) -> list[tuple[str, Any]]:
     """Returns the nodes between input and output, in order.
 
     Raises:
         InputError: if the graph branches or loops.
     """
+    import nir
+
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     names = set(graph.nodes)
     for edge in graph.edges if isinstance(graph.edges, list | tuple | set) else [()]:
@@ -189,7 +179,7 @@ def _layer(weight: Any, name: str, node: Any, dt: float) -> STDPLayer:
     if not jumps.isfinite().all():
         raise InputError(f"r of node {name!r} is too large for its tau")
     bounds = PairSTDP(low=min(float(jumps.min()), 0.0), high=max(float(jumps.max()), 1.0))
-    layer = STDPLayer(inputs, neurons, neuron, bounds, dt=dt, dtype=jumps.dtype)
+    layer = STDPLayer(inputs, neurons, neuron=neuron, rule=bounds, dt=dt, dtype=jumps.dtype)
     layer.weight.copy_(jumps)
     layer.theta.copy_(threshold - lowest)
     return layer.eval()

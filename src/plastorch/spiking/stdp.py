@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.spiking.neurons import check_not_negative
 
 Bounds = Literal["additive", "multiplicative"]
@@ -65,9 +65,7 @@ class PairSTDP:
     def __post_init__(self) -> None:
         check_not_negative(potentiation=self.potentiation, depression=self.depression)
         check_positive(tau_plus=self.tau_plus, tau_minus=self.tau_minus)
-        if self.bounds not in get_args(Bounds):
-            choices = ", ".join(get_args(Bounds))
-            raise InputError(f"bounds is {self.bounds!r}; expected one of {choices}")
+        check_one_of(get_args(Bounds), bounds=self.bounds)
         if not (self.low < self.high and isfinite(self.low) and isfinite(self.high)):
             raise InputError(f"low is {self.low} and high is {self.high}; expected low below high")
 

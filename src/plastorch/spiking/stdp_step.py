@@ -29,10 +29,10 @@ from plastorch.spiking.synapses import Synapses
 
 
 class STDPState(NamedTuple):
-    """State of a layer between two steps."""
+    """State of networks between two steps."""
 
     synapses: Any
-    """State of the layer's synapses; ideal ones hold the weight [B, K, N]."""
+    """State of the synapses. None in a layer's state if they are ideal: weights are the layer's."""
     neurons: LIFState
     """State of the neurons [B, K]."""
     traces: Traces
@@ -47,7 +47,7 @@ class Circuit:
 
     Args:
         neuron: constants of the neurons.
-        stdp: constants of the plasticity.
+        rule: constants of the plasticity.
         inhibition: drop of the other neurons' membranes at an output spike.
         plastic: whether weights and thresholds learn.
 
@@ -56,7 +56,7 @@ class Circuit:
     """
 
     neuron: LIF = field(default_factory=LIF)
-    stdp: PairSTDP = field(default_factory=PairSTDP)
+    rule: PairSTDP = field(default_factory=PairSTDP)
     inhibition: float = 0.0
     plastic: bool = True
 
@@ -95,18 +95,47 @@ def stdp_step(
     drive = torch.bmm(x.unsqueeze(1), weight.mT).squeeze(1)
     pre_trace = pre_trace + x
     if circuit.plastic:
-        delta = depress(x, weight, post_trace, circuit.stdp)
+        delta = depress(x, weight, post_trace, circuit.rule)
         stored = synapses.program(stored, delta, time, generator)
     before = receptive(neurons)
     spikes, neurons = fire(drive, neurons, circuit.neuron)
-    if circuit.plastic and bool(spikes.any()):
+    if circuit.plastic:
         weight = synapses.read(stored, time, generator)
-        delta = potentiate(spikes, weight, pre_trace, circuit.stdp)
+        delta = potentiate(spikes, weight, pre_trace, circuit.rule)
         stored = synapses.program(stored, delta, time, generator)
     count = spikes.sum(dim=1, keepdim=True).to(weight.dtype)
     inhibited = torch.where(
         before & ~spikes, neurons.membrane - circuit.inhibition * count, neurons.membrane
     )
     neurons = neurons._replace(membrane=inhibited)
-    traces = fade(Traces(pre_trace, post_trace + spikes), circuit.stdp, dt)
+    traces = fade(Traces(pre_trace, post_trace + spikes), circuit.rule, dt)
     return spikes, STDPState(stored, relax(neurons, circuit.neuron, dt), traces, time + dt)
+
+
+def run_raster(
+    raster: Tensor,
+    state: STDPState,
+    circuit: Circuit,
+    *,
+    synapses: Synapses[Any],
+    dt: float,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, STDPState]:
+    """Runs networks on rasters of spikes, step by step, on any device and with any synapses.
+
+    Args:
+        raster: spikes, bool, or 0 and 1 [T, B, N].
+        state: state before the first step.
+        circuit: constants of the layer.
+        synapses: storage of the weights.
+        dt: duration of a step, seconds.
+        generator: random generator for the synapses' noise.
+
+    Returns:
+        Output spikes, bool [T, B, K], and the state after the last step.
+    """
+    spikes = []
+    for now in raster.to(state.traces.pre.dtype):
+        output, state = stdp_step(now, state, circuit, synapses, dt, generator)
+        spikes.append(output)
+    return torch.stack(spikes), state

@@ -1,4 +1,4 @@
-"""Neurons that fire at random: leaky ones and a soft winner-take-all, as pure step functions.
+"""Neurons that fire at random: leaky ones and a soft winner-take-all, as pure steps.
 
 Steps and shapes are those of :mod:`plastorch.spiking.neurons`.
 """
@@ -8,7 +8,6 @@ from math import exp
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
@@ -17,6 +16,7 @@ from plastorch.spiking.neurons import (
     check_below_threshold,
     check_not_negative,
     check_tau,
+    uniform,
 )
 
 
@@ -74,44 +74,32 @@ class ExpLIF:
         dt: float,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, ExpLIFState]:
-        """Runs :func:`exp_lif_step`."""
-        return exp_lif_step(drive, state, self, dt, generator)
+        """Runs one step: neurons fire with probability 1 - exp(-rate(u) dt).
 
+        Args:
+            drive: jumps of the membranes at the beginning of the step [B, K].
+            state: state before the step.
+            dt: duration of the step, seconds.
+            generator: random generator for the spikes.
 
-def exp_lif_step(
-    drive: Tensor,
-    state: ExpLIFState,
-    neuron: ExpLIF,
-    dt: float,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, ExpLIFState]:
-    """Runs one step of leaky neurons that fire with probability 1 - exp(-rate(u) dt).
+        Returns:
+            Spikes, at most one per neuron, bool [B, K], and the state at the end of the step.
 
-    Args:
-        drive: jumps of the membranes at the beginning of the step [B, K].
-        state: state before the step.
-        neuron: constants of the neurons.
-        dt: duration of the step, seconds.
-        generator: random generator for the spikes.
-
-    Returns:
-        Spikes, at most one per neuron, bool [B, K], and the state at the end of the step.
-
-    Example:
-        >>> neuron, drive = ExpLIF(), torch.tensor([[0.0, 3.0]])
-        >>> exp_lif_step(drive, neuron.initial(drive), neuron, dt=0.001)[0]
-        tensor([[False,  True]])
-    """
-    takes_input = state.refractory <= SAME_TIME
-    membrane = torch.where(takes_input, state.membrane + drive, state.membrane)
-    expected = neuron.rate * dt * ((membrane - neuron.threshold) / neuron.width).exp()
-    spikes = takes_input & (_uniform(membrane, generator) < -torch.expm1(-expected))
-    membrane = membrane.masked_fill(spikes, neuron.reset)
-    refractory = state.refractory.masked_fill(spikes, neuron.refractory)
-    return spikes, ExpLIFState(
-        neuron.rest + (membrane - neuron.rest) * exp(-dt / neuron.tau),
-        (refractory - dt).clamp(min=0),
-    )
+        Example:
+            >>> neuron, drive = ExpLIF(), torch.tensor([[0.0, 3.0]])
+            >>> neuron.step(drive, neuron.initial(drive), dt=0.001)[0]
+            tensor([[False,  True]])
+        """
+        takes_input = state.refractory <= SAME_TIME
+        membrane = torch.where(takes_input, state.membrane + drive, state.membrane)
+        expected = self.rate * dt * ((membrane - self.threshold) / self.width).exp()
+        spikes = takes_input & (uniform(membrane, generator) < -torch.expm1(-expected))
+        membrane = membrane.masked_fill(spikes, self.reset)
+        refractory = state.refractory.masked_fill(spikes, self.refractory)
+        return spikes, ExpLIFState(
+            self.rest + (membrane - self.rest) * exp(-dt / self.tau),
+            (refractory - dt).clamp(min=0),
+        )
 
 
 class SoftWTAState(NamedTuple):
@@ -155,70 +143,32 @@ class SoftWTA:
         dt: float,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, SoftWTAState]:
-        """Runs :func:`soft_wta_step`."""
-        return soft_wta_step(drive, state, self, dt, generator)
+        """Runs one step: one neuron fires with probability rate dt, and potentials stay.
 
+        Args:
+            drive: jumps of the potentials at the beginning of the step [B, K].
+            state: state before the step.
+            dt: duration of the step, seconds.
+            generator: random generator for the spikes.
 
-def winners(
-    potential: Tensor, rate: float, dt: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Draws at most one spike per network in a step, with probability rate dt: that of neuron k
-    with probability softmax(u)_k.
+        Returns:
+            Spikes, at most one per network, bool [B, K], and the state at the end of the step.
 
-    Args:
-        potential: potentials u [B, K].
-        rate: firing rate of all neurons together, Hz.
-        dt: duration of the step, seconds.
-        generator: random generator for the spikes.
+        Raises:
+            InputError: if the rate is above one spike per step.
 
-    Returns:
-        Spikes, bool [B, K].
-
-    Raises:
-        InputError: if the rate is above one spike per step.
-
-    Example:
-        >>> winners(torch.tensor([[0.0, 50.0]]), rate=1000.0, dt=0.001)
-        tensor([[False,  True]])
-    """
-    if rate * dt > 1:
-        raise InputError(f"rate is {rate} Hz; expected at most one spike per dt of {dt} s")
-    bounds = potential.softmax(dim=-1).cumsum(dim=-1)
-    first = potential[:, :1]
-    place = _uniform(first, generator) * bounds[:, -1:]
-    winner = (bounds <= place).sum(dim=-1).clamp(max=potential.shape[-1] - 1)
-    fires = _uniform(first, generator) < rate * dt
-    return F.one_hot(winner, potential.shape[-1]).bool() & fires
-
-
-def soft_wta_step(
-    drive: Tensor,
-    state: SoftWTAState,
-    neuron: SoftWTA,
-    dt: float,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, SoftWTAState]:
-    """Runs one step of a soft winner-take-all; a spike doesn't reset the potentials.
-
-    Args:
-        drive: jumps of the potentials at the beginning of the step [B, K].
-        state: state before the step.
-        neuron: constants of the neurons.
-        dt: duration of the step, seconds.
-        generator: random generator for the spikes.
-
-    Returns:
-        Spikes, at most one per network, bool [B, K], and the state at the end of the step.
-
-    Raises:
-        InputError: if the rate is above one spike per step.
-    """
-    membrane = state.membrane + drive
-    spikes = winners(membrane, neuron.rate, dt, generator)
-    return spikes, SoftWTAState(membrane * exp(-dt / neuron.tau))
-
-
-def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draws uniform numbers in [0, 1) on the generator's device, then moves them to ``like``'s."""
-    device = like.device if generator is None else generator.device
-    return torch.rand(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)
+        Example:
+            >>> neuron, drive = SoftWTA(rate=1000.0), torch.tensor([[0.0, 50.0]])
+            >>> neuron.step(drive, neuron.initial(drive), dt=0.001)[0]
+            tensor([[False,  True]])
+        """
+        if self.rate * dt > 1:
+            raise InputError(f"rate is {self.rate} Hz; expected at most one spike per dt of {dt} s")
+        potential = state.membrane + drive
+        bounds = potential.softmax(dim=-1).cumsum(dim=-1)
+        first = potential[:, :1]
+        place = uniform(first, generator) * bounds[:, -1:]
+        winner = (bounds <= place).sum(dim=-1).clamp(max=potential.shape[-1] - 1)
+        fires = uniform(first, generator) < self.rate * dt
+        spikes = torch.arange(potential.shape[-1], device=potential.device) == winner[:, None]
+        return spikes & fires, SoftWTAState(potential * exp(-dt / self.tau))

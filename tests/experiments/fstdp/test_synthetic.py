@@ -21,13 +21,13 @@ from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
 from plastorch.experiments.fstdp.claims import claims
 from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
 from plastorch.experiments.fstdp.parts import STRENGTHS, learn
-from plastorch.experiments.fstdp.streams import Condition, make_stream, selection
 from plastorch.experiments.fstdp.synthetic import (
     KINDS,
     FstdpSyntheticConfig,
     conditions,
     measure,
 )
+from plastorch.experiments.fstdp.trains import Condition, make_stream, selection
 from plastorch.experiments.registry import find, resolved
 
 PARTS = ["theory", "streams", "boundary", "grid", "memristive", "agreement"]

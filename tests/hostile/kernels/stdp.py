@@ -5,56 +5,54 @@ from typing import Any
 import torch
 from kernel_fuzz import Hostile
 
-from plastorch.spiking.encode import poisson
+from plastorch.spiking.encode import bernoulli, poisson
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.stdp import PairSTDP
 
+SAMPLES = 2
 
-def _layer(inputs: int = 9, neurons: int = 7, networks: int = 2) -> STDPLayer:
+
+def _layer(inputs: int = 9, neurons: int = 7) -> STDPLayer:
     neuron = LIF(threshold=0.3, refractory=0.002, theta_increase=0.01)
-    return STDPLayer(inputs, neurons, neuron, inhibition=0.1, networks=networks)
+    return STDPLayer(inputs, neurons, neuron=neuron, inhibition=0.1)
 
 
 def _events(layer: STDPLayer) -> Any:
-    networks, _, inputs = layer.weight.shape
-    return poisson(torch.full((networks, inputs), 200.0), 0.05)
+    return poisson(torch.full((SAMPLES, layer.in_features), 200.0), 0.05)
 
 
-def respond(hostile: Hostile) -> Any:
+def learn_events(hostile: Hostile) -> Any:
     layer = _layer()
-    events, duration, state = hostile.damaged((_events(layer), 0.05, layer.initial_state()))
-    return layer.respond(events, duration, state)
+    state = layer.initial_state(SAMPLES)._replace(synapses=())
+    events, duration, state = hostile.damaged((_events(layer), 0.05, state))
+    return layer.learn_events(events, duration, state._replace(synapses=None))._replace(state=())
 
 
-def respond_from_foreign_state(hostile: Hostile) -> Any:
+def learn_from_foreign_state(hostile: Hostile) -> Any:
     layer = _layer()
-    sizes = [hostile.random.choice([1, 3, 7, 9, 40]) for _ in range(3)]
-    state = hostile.mixed(layer.initial_state(), _layer(*sizes).initial_state())
-    return layer.respond(_events(layer), 0.05, state)
+    inputs, neurons, samples = (hostile.random.choice([1, 2, 7, 9, 40]) for _ in range(3))
+    foreign = _layer(inputs, neurons).initial_state(samples)
+    state = hostile.mixed(layer.initial_state(SAMPLES), foreign)
+    return layer.learn_events(_events(layer), 0.05, state)._replace(state=())
 
 
-def respond_after_load_state_dict(hostile: Hostile) -> Any:
+def learn_after_load_state_dict(hostile: Hostile) -> Any:
     layer = hostile.tampered(_layer())
     assert isinstance(layer, STDPLayer)
-    return layer.respond(_events(layer), 0.05)
+    return layer.learn_events(_events(layer), 0.05)._replace(state=())
 
 
-def present(hostile: Hostile) -> Any:
-    layer = _layer()
-    networks, _, inputs = layer.weight.shape
-    rates = torch.full((2, networks, inputs), 200.0)
-    rates, state = hostile.damaged((rates, layer.initial_state()))
-    return layer.present(rates, 0.05, state)
+def encode(hostile: Hostile) -> Any:
+    return bernoulli(hostile.damaged(torch.full((2, SAMPLES, 9), 200.0)), 0.05)
 
 
 def constants(hostile: Hostile) -> Any:
     neuron = {"tau": 0.02, "threshold": 0.3, "reset": 0.0, "rest": 0.0, "refractory": 0.002}
-    stdp = {"potentiation": 0.01, "depression": 0.01, "tau_plus": 0.02, "low": 0.0, "high": 1.0}
+    rule = {"potentiation": 0.01, "depression": 0.01, "tau_plus": 0.02, "low": 0.0, "high": 1.0}
     given = {"inhibition": 0.1, "dt": 1e-3}
-    neuron, stdp, given = hostile.damaged(
-        (neuron | {"theta_increase": 0.01, "theta_tau": 10.0}, stdp, given)
+    neuron, rule, given = hostile.damaged(
+        (neuron | {"theta_increase": 0.01, "theta_tau": 10.0}, rule, given)
     )
-    layer = STDPLayer(9, 7, LIF(**neuron), PairSTDP(**stdp), networks=2, **given)
-    found = layer.respond(_events(layer), 0.05)
-    return found, layer.present(torch.full((2, 2, 9), 200.0), 0.05)
+    layer = STDPLayer(9, 7, neuron=LIF(**neuron), rule=PairSTDP(**rule), **given)
+    return layer.learn_events(_events(layer), 0.05)._replace(state=())

@@ -1,7 +1,6 @@
 """Fatiguing STDP from spike to spike: the clocked engine's spikes and weights, and bad input."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ KINDS = {
     "efficacy": FatiguingSTDP(trace_fatigue=False, initial_theta=0.3),
     "pair": FatiguingSTDP(window="pair", initial_theta=0.3, depression=0.3, potentiation=0.3),
     "strong": FatiguingSTDP(0.9, 0.05, 0.01, 0.04, 0.3, initial_theta=0.3, theta_step=0.2),
-    "own": FatiguingSTDP(torch.tensor([0.0, 0.9]), torch.tensor([2.0, 0.05]), initial_theta=0.3),
+    "frozen": FatiguingSTDP(initial_theta=0.3).frozen(),
 }
 
 
@@ -88,26 +87,12 @@ def test_a_run_in_pieces_is_the_whole(kind: str) -> None:
     assert torch.equal(torch.cat(times).sort().values, spikes.times.sort().values)
 
 
-def test_networks_may_share_their_input() -> None:
-    rule = KINDS["own"]
-    one = poisson(torch.full((1, 20), 30.0), 1.0, torch.Generator().manual_seed(2))
-    count = len(one.times)
-    both = Events(one.times.repeat(2), one.source.repeat(2), torch.tensor([0, count, 2 * count]))
-    start = initial_state(rule, 2, 20)
-    first, second = (run_events(events, start, rule, 1.0) for events in (one, both))
-    assert torch.equal(first[0].times, second[0].times)
-    assert_same(first[1], second[1])
-    assert first[0].networks == 2 and (first[0].source == 0).all()
-    assert not torch.equal(*first[1].synapses.weight)
-    assert float(start.synapses.weight.max()) == 0.5  # what was given is not changed
-
-
 class Other(IdealSynapses):
     """Ideal synapses that the engine has to read and program like any others."""
 
 
 def test_synapses_that_are_programmed_by_themselves_give_the_compiled_rule() -> None:
-    for kind in ("fatigue", "efficacy", "own"):
+    for kind in ("fatigue", "efficacy", "strong"):
         rule = KINDS[kind]
         events = poisson(torch.full((2, 20), 30.0), 1.0, torch.Generator().manual_seed(3))
         start = initial_state(rule, 2, 20)
@@ -125,7 +110,7 @@ def test_devices_learn_what_ideal_synapses_do_as_far_as_they_can() -> None:
     synapses = PhaseChangeSynapses(pairs=7)
     generator = torch.Generator().manual_seed(5)
     state = initial_state(rule, 4, 20, synapses)
-    _, state = run_events(events, state, rule, 10.0, synapses, generator)
+    _, state = run_events(events, state, rule, 10.0, synapses=synapses, generator=generator)
     _, ideal = run_events(events, initial_state(rule, 4, 20), rule, 10.0)
     weight = synapses.read(state.synapses, 10.0, generator)
     assert state.synapses.conductance.shape == (4, 20, 2, 7)
@@ -194,7 +179,6 @@ LATER = initial_state(KINDS["none"], 2, 4)._replace(time=0.001)
         ),
         ({"state": initial_state(KINDS["none"], 2, 3)}, "source goes from 0 to 3"),
         ({"rule": KINDS["pair"], "synapses": PhaseChangeSynapses()}, "window is 'pair'"),
-        ({"rule": replace(KINDS["none"], fatigue=torch.zeros(3))}, r"fatigue has shape \(3,\)"),
     ],
 )
 def test_bad_input(change: dict[str, Any], words: str) -> None:

@@ -10,9 +10,13 @@ from torch import Tensor
 from plastorch.bench.peers import peer as peer_of
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import load_images
-from plastorch.engine.device import generator
-from plastorch.experiments.fstdp.bench_fatigue import fatigue_row
-from plastorch.spiking.events import from_raster, to_raster
+from plastorch.engine.streams import stream
+from plastorch.experiments.fstdp.streams import Stream
+from plastorch.learning import set_gradients
+from plastorch.spiking.encode import bernoulli, correlated
+from plastorch.spiking.events import Events, to_raster
+from plastorch.spiking.fatigue.events import run_events
+from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.stdp import PairSTDP
@@ -24,6 +28,8 @@ SPIKES_PER_STEP = 7.0
 NEURON = LIF(tau=0.1, threshold=15.0, refractory=0.005, theta_increase=0.5, theta_tau=1e4)
 RULE = PairSTDP(potentiation=0.005, depression=0.0025)
 INHIBITION = 10.0
+INPUTS, MEMBERS = 200, 40
+"""Inputs of the fatiguing neuron, and how many of them are correlated."""
 
 
 class Size(NamedTuple):
@@ -31,13 +37,14 @@ class Size(NamedTuple):
 
     name: str
     neurons: int
-    networks: int
+    samples: int
+    """Size of the mini-batch."""
     patterns: int
-    """Number of images that each network sees in a call."""
+    """Number of images, one after the other, in each sample."""
     rounds: int
 
 
-SIZES = (Size("stdp-784x100-b1", 100, 1, 10, 10), Size("stdp-784x100-b32", 100, 32, 1, 7))
+SIZES = (Size("stdp-784x100-b1", 100, 1, 40, 5), Size("stdp-784x100-b32", 100, 32, 1, 7))
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
@@ -71,44 +78,51 @@ def rates_of(images: Tensor) -> Tensor:
 
 
 def measure(rates: Tensor, sizes: tuple[Size, ...]) -> Iterator[Row]:
-    """Measures the group row by row.
+    """Measures the rows of the layer that learns by pair STDP, one by one.
 
     Args:
         rates: rates of the images, Hz [images, N].
-        sizes: sizes of the rows of the layer that learns by pair STDP.
-
-    Yields:
-        One row at a time.
+        sizes: sizes of the rows.
     """
     for size in sizes:
         yield _stdp_row(rates, size)
 
 
 def _stdp_row(rates: Tensor, size: Size) -> Row:
-    """Measures encoding, simulating and learning on both sides, seconds per image shown."""
-    networks, patterns = size.networks, size.patterns
-    layer = new_layer(rates.shape[1], size.neurons, networks)
-    peer, random = peer_of("fstdp").PeerLayer(layer), generator(1)
-    images = torch.arange(patterns * networks) % len(rates)
-    shown = rates[images].view(patterns, networks, -1)
-    state = layer.initial_state()
+    """Measures encoding, simulating and learning on both sides, seconds per image of a sample."""
+    samples, patterns = size.samples, size.patterns
+    layer, random = new_layer(rates.shape[1], size.neurons), stream(1, Stream.BENCH)
+    peer, state = peer_of("fstdp").PeerLayer(layer, samples), layer.initial_state(samples)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    images = torch.arange(patterns * samples) % len(rates)
+    shown = rates[images].view(patterns, samples, -1)
 
     def ours() -> None:
         nonlocal state
-        _, state = layer.present(shown, DURATION, state, random)
+        events = bernoulli(shown, DURATION, dt=DT, generator=random)
+        step = layer.learn_events(events, patterns * DURATION, state)
+        set_gradients(layer, step)
+        optimizer.step()
+        state = step.state
 
     with _without_denormals():
         equal = layers_agree(layer, shown[0])
         seconds = interleaved(ours, lambda: peer.present(shown, DURATION, random), size.rounds)
-    words = f"{PEER}; {networks} networks, {patterns} images each, {round(DURATION / DT)} steps"
+    words = f"{PEER}; {samples} samples of {patterns} images, {round(DURATION / DT)} steps each"
     ours_s, peer_s = (total / patterns for total in seconds)
     return row(size.name, ours_s, words, peer_s, equal=equal)
 
 
-def new_layer(inputs: int, neurons: int, networks: int) -> STDPLayer:
+def new_layer(inputs: int, neurons: int, dt: float = DT) -> STDPLayer:
     """Returns a new layer to measure."""
     return STDPLayer(
-        inputs, neurons, NEURON, RULE, INHIBITION, networks, DT, generator=generator(0)
+        inputs,
+        neurons,
+        neuron=NEURON,
+        rule=RULE,
+        inhibition=INHIBITION,
+        dt=dt,
+        generator=stream(0, Stream.BENCH),
     )
 
 
@@ -116,16 +130,49 @@ def layers_agree(layer: STDPLayer, rates: Tensor) -> bool:
     """Whether ours and the peer give the same spikes and, to rounding, weights for some input.
 
     Args:
-        layer: our layer in its initial state.
+        layer: our layer with its initial weights.
         rates: input rates, Hz [B, N].
     """
-    steps = round(DURATION / DT)
-    raster = torch.rand(steps, *rates.shape, generator=generator(2)) < rates * DT
-    events, state = layer.respond(from_raster(raster, DT), DURATION)
-    peer = peer_of("fstdp").PeerLayer(layer)
-    spikes = peer.run(raster.float())
-    same = torch.equal(to_raster(events, spikes.shape[2], DT, steps), spikes)
-    return same and torch.allclose(state.synapses.weight, peer.weight, rtol=0, atol=1e-5)
+    random, steps = stream(2, Stream.BENCH), round(DURATION / DT)
+    raster = torch.rand(steps, *rates.shape, generator=random) < rates * DT
+    step, peer = layer.learn(raster), peer_of("fstdp").PeerLayer(layer, len(rates))
+    same = torch.equal(step.output, peer.run(raster.float()))
+    learned = layer.weight + step.updates["weight"]
+    return same and torch.allclose(learned, peer.weight.mean(dim=0), rtol=0, atol=1e-5)
+
+
+def fatigue_row(duration: float = 100.0, rounds: int = 5) -> Row:
+    """Measures row ``fstdp-200``: one neuron learns from 200 inputs, half of 10 Hz, half of 40 Hz.
+
+    Each side gets the spikes in its own form, as events or as a raster.
+
+    Args:
+        duration: length of the spike trains, seconds.
+        rounds: number of timed calls per side.
+    """
+    number, random = torch.arange(INPUTS), stream(0, Stream.BENCH)
+    rates = torch.where(number < INPUTS // 2, 10.0, 40.0)
+    events = correlated(rates, 0.5, number < MEMBERS, duration, dt=DT, generator=random)
+    rule = FatiguingSTDP()
+    raster = to_raster(events, INPUTS, DT, round(duration / DT))[:, 0]
+    state, spikes = initial_state(rule, 1, INPUTS), raster.float()
+    seconds = interleaved(
+        lambda: run_events(events, state, rule, duration),
+        lambda: peer_of("fstdp").dense_loop(spikes, rule, DT),
+        rounds,
+    )
+    words = f"{PEER}; {duration:g} s, {INPUTS} inputs, {len(events.times)} spikes"
+    same = neurons_agree(events, raster, rule, duration)
+    return row("fstdp-200", seconds[0], words, seconds[1], equal=same)
+
+
+def neurons_agree(events: Events, raster: Tensor, rule: FatiguingSTDP, duration: float) -> bool:
+    """Whether both sides give the same output spikes and weights, in double precision."""
+    weight, fired = peer_of("fstdp").dense_loop(raster.double(), rule, DT)
+    spikes, state = run_events(events, initial_state(rule, 1, INPUTS), rule, duration)
+    steps = torch.tensor(fired).double() * DT
+    same = len(steps) == len(spikes.times) and torch.allclose(steps, spikes.times)
+    return same and torch.allclose(weight, state.synapses.weight[0], rtol=0, atol=1e-9)
 
 
 @contextlib.contextmanager

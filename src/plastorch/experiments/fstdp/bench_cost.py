@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from plastorch.bench.timing import one_quiet_thread
-from plastorch.engine.device import generator
-from plastorch.experiments.fstdp.bench import INHIBITION, NEURON, RULE
-from plastorch.spiking.network import STDPLayer
+from plastorch.engine.streams import stream
+from plastorch.experiments.fstdp.bench import new_layer
+from plastorch.experiments.fstdp.streams import Stream
+from plastorch.spiking.encode import bernoulli
 
 INPUTS = 784
 DT = 1e-4
@@ -89,9 +90,13 @@ def misfit(x: Sequence[float], y: Sequence[float]) -> float:
 
 def _job(neurons: int, spikes: float, duration: float) -> Callable[[], object]:
     """Returns a function that gives the same input to the same new layer at every call."""
-    layer = STDPLayer(INPUTS, neurons, NEURON, RULE, INHIBITION, dt=DT, generator=generator(0))
-    rates, state = torch.full((1, 1, INPUTS), spikes / INPUTS), layer.initial_state()
-    return lambda: layer.present(rates, duration, state, generator(1))
+    layer, rates = new_layer(INPUTS, neurons, DT), torch.full((1, INPUTS), spikes / INPUTS)
+
+    def run() -> None:
+        events = bernoulli(rates, duration, dt=DT, generator=stream(1, Stream.BENCH))
+        layer.learn_events(events, duration)
+
+    return run
 
 
 def _best(jobs: Sequence[Callable[[], object]]) -> list[float]:

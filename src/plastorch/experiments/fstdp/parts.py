@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plastorch.engine.device import generator
 from plastorch.engine.run import Record
-from plastorch.experiments.fstdp.streams import (
+from plastorch.experiments.fstdp.trains import (
     DT,
     INPUTS,
     SLOW,
@@ -82,18 +82,17 @@ def resource_jobs(duration: float, seed: int) -> list[Job]:
         stop = settled + max(duration / 5, 20 * duration / rate)
         events = poisson(torch.full((1, inputs), rate), stop, generator(seed, 0, round(rate)))
         # A trace that never decays is the sum of the resource at spikes.
-        rule = FatiguingSTDP(0.5, taus, tau_trace=1e12, initial_weight=0.0, learning_rate=0.0)
-        state = initial_state(rule, len(taus), inputs)
-        _, state = run_events(within(events, 0, settled), state, rule, settled)
-        counted = within(events, settled, stop)
-        state = state._replace(trace=torch.zeros_like(state.trace))
-        _, state = run_events(counted, state, rule, stop)
-        found = state.trace.sum(dim=1) / len(counted.times)
-        expected = mean_resource(torch.full_like(taus, rate), 0.5, taus)
-        return [
-            {"rate": rate, "tau_fatigue": float(tau), "resource": float(m), "expected": float(x)}
-            for tau, m, x in zip(taus, found, expected, strict=True)
-        ]
+        counted, made = within(events, settled, stop), []
+        for tau in taus.tolist():
+            rule = FatiguingSTDP(0.5, tau, tau_trace=1e12, initial_weight=0.0, learning_rate=0.0)
+            state = initial_state(rule, 1, inputs)
+            _, state = run_events(within(events, 0, settled), state, rule, settled)
+            state = state._replace(trace=torch.zeros_like(state.trace))
+            _, state = run_events(counted, state, rule, stop)
+            found = float(state.trace.sum() / len(counted.times))
+            expected = float(mean_resource(torch.tensor(rate), 0.5, tau))
+            made.append({"rate": rate, "tau_fatigue": tau, "resource": found, "expected": expected})
+        return made
 
     return [partial(job, rate) for rate in (1.0, 3.0, 10.0, 40.0, 100.0)]
 
@@ -223,7 +222,9 @@ def memristive_jobs(
             state = initial_state(rule, 1, INPUTS, synapses)
             first = torch.full((1, INPUTS), rule.initial_weight, dtype=torch.float64)
             state = state._replace(synapses=synapses.write(first, 0.0, random))
-            _, state = run_events(stream.events, state, rule, duration, synapses, random)
+            _, state = run_events(
+                stream.events, state, rule, duration, synapses=synapses, generator=random
+            )
             weight = synapses.read(state.synapses, duration, random)[0]
             point: Record = {"correlation": correlation, "pairs": count, "ideal": ideal}
             made.append({**point, **selection(stream, weight)})

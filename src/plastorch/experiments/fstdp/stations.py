@@ -45,7 +45,7 @@ def learn(
         first = torch.full((1, stations), rule.initial_weight, dtype=torch.float64)
         state = state._replace(synapses=synapses.write(first, 0.0, random))
     events = from_raster(rain[:, None], HOUR)
-    _, state = run_events(events, state, rule, hours * HOUR, synapses, random)
+    _, state = run_events(events, state, rule, hours * HOUR, synapses=synapses, generator=random)
     return synapses.read(state.synapses, hours * HOUR, random)[0]
 
 

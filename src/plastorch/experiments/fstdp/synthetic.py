@@ -22,7 +22,7 @@ from plastorch.experiments.fstdp import bench_cost as spiking_cost
 from plastorch.experiments.fstdp.claims import claims
 from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
 from plastorch.experiments.fstdp.parts import CORRELATIONS, JITTERS, STRENGTHS, Job, learn
-from plastorch.experiments.fstdp.streams import (
+from plastorch.experiments.fstdp.trains import (
     DT,
     INPUTS,
     SLOW,

@@ -37,7 +37,7 @@ from plastorch.experiments.fstdp.stations import (
     rank_correlation,
     selected,
 )
-from plastorch.experiments.fstdp.streams import area_under_roc
+from plastorch.experiments.fstdp.trains import area_under_roc
 from plastorch.experiments.fstdp.weather_claims import CLUSTERS, DRAWS, claims, metrics
 from plastorch.experiments.preset_defaults import Pairs, Positive, Repeats, Settings, Share
 from plastorch.spiking.fatigue.rule import FatiguingSTDP

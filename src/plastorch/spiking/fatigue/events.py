@@ -6,18 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.events import Events, check_events, gather
-from plastorch.spiking.fatigue.rule import (
-    IDEAL,
-    FatigueState,
-    FatiguingSTDP,
-    check_networks,
-    weight_change,
-)
+from plastorch.spiking.events import Events, check_events
+from plastorch.spiking.fatigue.rule import IDEAL, FatigueState, FatiguingSTDP, weight_change
 from plastorch.spiking.synapses import IdealState, Synapses
+
+PARTS = ("resource", "trace", "membrane", "theta", "post_trace")
+"""Tensors of a state, besides those of its synapses, that the kernels change."""
 
 
 def run_events(
@@ -25,6 +21,7 @@ def run_events(
     state: FatigueState,
     rule: FatiguingSTDP,
     stop: float,
+    *,
     synapses: Synapses[Any] = IDEAL,
     generator: torch.Generator | None = None,
 ) -> tuple[Events, FatigueState]:
@@ -35,7 +32,7 @@ def run_events(
     have been programmed, at output spikes.
 
     Args:
-        events: input spikes of B networks, or of one network if all share their input.
+        events: input spikes of B networks.
         state: state before the first spike, in double precision.
         rule: constants of the rule.
         stop: end time, after the last spike, seconds.
@@ -61,110 +58,106 @@ def run_events(
     """
     networks, inputs = _check_state(state, synapses)
     check_events(events, inputs)
-    check_networks(rule, networks)
     _check_span(events, state.time, stop)
-    if events.networks not in (1, networks):
-        raise InputError(f"events are of {events.networks} networks; expected {networks}, or 1")
+    if events.networks != networks:
+        raise InputError(f"events are of {events.networks} networks; expected {networks}")
     if rule.window == "pair" and synapses != IDEAL:
         raise InputError("window is 'pair'; with these synapses expected 'one-sided' or run_raster")
-    own = ("resource", "trace", "membrane", "theta", "post_trace")
-    state = state._replace(**{name: _copy(getattr(state, name)) for name in own})
-    spikes, stored = [], []
-    for b in range(networks):
-        first = b if events.networks > 1 else 0
-        train = slice(int(events.offsets[first]), int(events.offsets[first + 1]))
-        network = _Network(events.times[train], events.source[train], state, rule, b)
+    state = state._replace(**{name: _copy(getattr(state, name)) for name in PARTS})
+    if synapses == IDEAL:
+        found, state = _run_ideal(events, state, rule, stop)
+    else:
+        found, state = _run_programmed(events, state, rule, stop, synapses, generator)
+    return found, state._replace(time=stop)
+
+
+def _run_ideal(
+    events: Events, state: FatigueState, rule: FatiguingSTDP, stop: float
+) -> tuple[Events, FatigueState]:
+    """Runs networks of ideal synapses; changes the state's arrays but the weights in place."""
+    from plastorch.spiking.fatigue import kernels
+
+    times, source, offsets = _numpy(events)
+    weight = _copy(state.synapses.weight)
+    arrays = _arrays(weight, state)
+    times, ends = kernels.run_all(
+        times, source, offsets, state.time, stop, arrays, _constants(rule)
+    )
+    spikes = torch.from_numpy(times.copy())
+    found = Events(spikes, torch.zeros_like(spikes, dtype=torch.int64), torch.from_numpy(ends))
+    return found, state._replace(synapses=IdealState(weight))
+
+
+def _run_programmed(
+    events: Events,
+    state: FatigueState,
+    rule: FatiguingSTDP,
+    stop: float,
+    synapses: Synapses[Any],
+    generator: torch.Generator | None,
+) -> tuple[Events, FatigueState]:
+    """Runs each network from one output spike to the next, where its synapses are programmed."""
+    from plastorch.engine.numba_options import check_arrays
+    from plastorch.spiking.fatigue import kernels
+
+    all_times, all_source, offsets = _numpy(events)
+    constants, found = _constants(rule), np.empty(1)
+    spikes: list[float] = []
+    ends, stored = [0], []
+    for b, (first, last) in enumerate(pairwise(offsets)):
+        times, source, clock = all_times[first:last], all_source[first:last], state.time
         held = type(state.synapses)(*(part[b : b + 1] for part in state.synapses))
-        if synapses == IDEAL:
-            found, held = network.run(held, state.time, stop)
-        else:
-            found, held = network.run_programmed(held, synapses, state.time, stop, generator)
-        spikes.append(found)
-        stored.append(held)
-    network_of = torch.arange(networks).repeat_interleave(torch.tensor([len(s) for s in spikes]))
-    output = gather(torch.cat(spikes), torch.zeros_like(network_of), network_of, networks)
-    whole = type(state.synapses)(*(torch.cat(parts) for parts in zip(*stored, strict=True)))
-    return output, state._replace(synapses=whole, time=stop)
-
-
-class _Network:
-    """One network: its input, and its part of a state, changed in place."""
-
-    def __init__(
-        self, times: Tensor, source: Tensor, state: FatigueState, rule: FatiguingSTDP, b: int
-    ) -> None:
-        self.times, self.source = times.detach().double().numpy(), source.numpy()
-        self.rule = rule
-        inputs = [part[b].numpy() for part in (state.resource, state.trace)]
-        neuron = [part[b : b + 1].numpy() for part in (state.membrane, state.theta)]
-        self.arrays = [*inputs, *neuron, state.post_trace[b : b + 1].numpy()]
-        self.constants = (
-            _of_network(rule.fatigue, b),
-            _of_network(rule.tau_fatigue, b),
-            rule.tau_membrane,
-            rule.tau_trace,
-            rule.tau_theta,
-            rule.theta_step,
-            rule.learning_rate,
-            rule.potentiation,
-            rule.depression,
-            rule.window == "pair",
-            rule.trace_fatigue,
-        )
-
-    def run(self, held: Any, start: float, stop: float) -> tuple[Tensor, Any]:
-        """Returns the output spikes and the final weights."""
-        from plastorch.spiking.fatigue import kernels
-
-        weight, found = _copy(held.weight), np.empty(len(self.times))
-        count, _ = kernels.run(
-            self.times,
-            self.source,
-            start,
-            stop,
-            weight[0].numpy(),
-            *self.arrays,
-            *self.constants,
-            True,
-            found,
-        )
-        return torch.from_numpy(found[:count].copy()), type(held)(weight)
-
-    def run_programmed(
-        self,
-        held: Any,
-        synapses: Synapses[Any],
-        start: float,
-        stop: float,
-        generator: torch.Generator | None,
-    ) -> tuple[Tensor, Any]:
-        """Runs from one output spike to the next, where synapses are programmed."""
-        from plastorch.engine.numba_options import check_arrays
-        from plastorch.spiking.fatigue import kernels
-
-        times, source, clock, found = self.times, self.source, start, np.empty(1)
-        spikes: list[float] = []
+        own = state._replace(**{name: getattr(state, name)[b : b + 1] for name in PARTS})
         while True:
-            weight = synapses.read(held, clock, generator).detach().double().contiguous()
-            check_arrays(weight=(weight, (1, len(self.arrays[0])), torch.float64))
+            weight = synapses.read(held, clock, generator).detach().double()
+            check_arrays(weight=(weight, own.trace.shape, torch.float64))
+            arrays = _arrays(weight, own)
             count, came = kernels.run(
-                times,
-                source,
-                clock,
-                stop,
-                weight[0].numpy(),
-                *self.arrays,
-                *self.constants,
-                False,
-                found,
+                0, times, source, clock, stop, arrays, constants, False, found
             )
             if count == 0:
-                return torch.tensor(spikes, dtype=torch.float64), held
+                break
             clock, times, source = float(found[0]), times[came:], source[came:]
             spikes.append(clock)
-            trace = torch.from_numpy(self.arrays[1])[None]
-            delta = weight_change(weight, trace, self.rule.learning_rate)
+            delta = weight_change(weight, own.trace, rule.learning_rate)
             held = synapses.program(held, delta, clock, generator)
+        ends.append(len(spikes))
+        stored.append(held)
+    output = torch.tensor(spikes, dtype=torch.float64)
+    whole = type(state.synapses)(*(torch.cat(parts) for parts in zip(*stored, strict=True)))
+    sources = torch.zeros_like(output, dtype=torch.int64)
+    return Events(output, sources, torch.tensor(ends)), state._replace(synapses=whole)
+
+
+def _numpy(events: Events) -> tuple[Any, ...]:
+    times = events.times.detach().double()
+    return times.numpy(), events.source.numpy(), events.offsets.numpy()
+
+
+def _arrays(weight: Any, state: FatigueState) -> Any:
+    """Returns the kernels' arrays, which share their memory with the state's tensors."""
+    from plastorch.spiking.fatigue.kernels import Arrays
+
+    own = (getattr(state, name) for name in PARTS)
+    return Arrays(*(part.numpy() for part in (weight.contiguous(), *own)))
+
+
+def _constants(rule: FatiguingSTDP) -> Any:
+    from plastorch.spiking.fatigue.kernels import Constants
+
+    pair = rule.window == "pair"
+    return Constants(
+        fatigue=float(rule.fatigue),
+        tau_fatigue=float(rule.tau_fatigue),
+        tau_membrane=float(rule.tau_membrane),
+        tau_trace=float(rule.tau_trace),
+        tau_theta=float(rule.tau_theta),
+        theta_step=float(rule.theta_step),
+        rate=float(rule.potentiation if pair else rule.learning_rate),
+        depression=float(rule.depression),
+        pair=pair,
+        trace_fatigue=rule.trace_fatigue,
+    )
 
 
 def within(events: Events, start: float, stop: float) -> Events:
@@ -190,11 +183,6 @@ def within(events: Events, start: float, stop: float) -> Events:
 
 def _copy(part: Any) -> Any:
     return part.detach().clone(memory_format=torch.contiguous_format)
-
-
-def _of_network(constant: float | Tensor, b: int) -> float:
-    shared = not isinstance(constant, Tensor) or constant.dim() == 0
-    return float(constant if shared else constant[b])  # type: ignore[index]
 
 
 def _check_state(state: FatigueState, synapses: Synapses[Any]) -> tuple[int, int]:

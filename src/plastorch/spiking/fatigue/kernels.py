@@ -4,7 +4,7 @@ An input's variables are updated when it spikes; all weights when the neuron doe
 """
 
 from math import exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -12,9 +12,43 @@ from numba import njit
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
+class Arrays(NamedTuple):
+    """Arrays of weights and state, float64, changed in place."""
+
+    weight: Any
+    """Weights [B, N]."""
+    resource: Any
+    """Resources [B, N]."""
+    trace: Any
+    """Presynaptic traces [B, N]."""
+    membrane: Any
+    """Membrane potentials [B]."""
+    theta: Any
+    """Thresholds [B]."""
+    post_trace: Any
+    """Postsynaptic traces [B]."""
+
+
+class Constants(NamedTuple):
+    """Constants of the rule, as in :class:`plastorch.spiking.fatigue.rule.FatiguingSTDP`."""
+
+    fatigue: Any
+    tau_fatigue: Any
+    tau_membrane: Any
+    tau_trace: Any
+    tau_theta: Any
+    theta_step: Any
+    rate: Any
+    """Learning rate, or A+ of the pair window."""
+    depression: Any
+    pair: Any
+    """Whether the window is the pair window."""
+    trace_fatigue: Any
+
+
 @_compiled
 def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore[no-untyped-def]
-    """Applies an output spike at time t and updates traces to it; ``rate`` is η, or A+ of pairs."""
+    """Applies an output spike at time t and updates traces to it."""
     total = 0.0
     for i in range(len(weight)):
         trace[i] *= exp((trace_time[i] - t) / tau_trace)
@@ -28,96 +62,84 @@ def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore
 
 
 @_compiled
-def run(  # type: ignore[no-untyped-def]
-    times,
-    source,
-    start,
-    stop,
-    weight,
-    resource,
-    trace,
-    membrane,
-    theta,
-    post_trace,
-    fatigue,
-    tau_fatigue,
-    tau_membrane,
-    tau_trace,
-    tau_theta,
-    theta_step,
-    learning_rate,
-    potentiation,
-    depression,
-    pair,
-    trace_fatigue,
-    learn,
-    found,
-):
-    """Runs one network from ``start`` to ``stop``, or to its first output spike if not ``learn``.
+def run(b, times, source, start, stop, arrays, constants, learn, found):  # type: ignore[no-untyped-def]
+    """Runs network b from ``start`` to ``stop``, or to its first output spike if not ``learn``.
 
     Args:
+        b: index of the network.
         times: times of input spikes, in order [E].
         source: inputs that spiked [E].
         start: time of the state.
         stop: time of the final state, unless an output spike ends the run before.
-        weight: weights [N], changed in place like all up to ``post_trace``.
-        resource: resources [N].
-        trace: presynaptic traces [N].
-        membrane: membrane potential [1].
-        theta: threshold [1].
-        post_trace: postsynaptic trace [1].
-        fatigue: share U of the resource that a spike uses up.
-        tau_fatigue: time constant of recovery, seconds, like all time constants.
-        tau_membrane: time constant of the membrane.
-        tau_trace: time constant of both traces.
-        tau_theta: time constant of the threshold.
-        theta_step: relative growth of the threshold at an output spike.
-        learning_rate: learning rate of the one-sided window.
-        potentiation: A+ of the pair window.
-        depression: A- of the pair window.
-        pair: whether the window is the pair window.
-        trace_fatigue: whether traces count spikes by the resource.
+        arrays: weights and state of all networks.
+        constants: constants of the rule.
         learn: whether output spikes change the weights.
         found: output times, filled in; of length E or more, or 1 if not ``learn``.
 
     Returns:
         Numbers of output spikes and of input spikes that came in.
     """
+    c, weight, resource, trace = constants, arrays.weight[b], arrays.resource[b], arrays.trace[b]
+    v, threshold, post = arrays.membrane[b], arrays.theta[b], arrays.post_trace[b]
     spiked, trace_time = np.full(len(weight), start), np.full(len(weight), start)
-    v, threshold, post, clock = membrane[0], theta[0], post_trace[0], start
-    rate = potentiation if pair else learning_rate
-    count = e = 0
+    clock, count, e = start, 0, 0
     while e < len(times):
         t = times[e]
-        v *= exp((clock - t) / tau_membrane)
-        threshold *= exp((clock - t) / tau_theta)
-        post *= exp((clock - t) / tau_trace)
+        v *= exp((clock - t) / c.tau_membrane)
+        threshold *= exp((clock - t) / c.tau_theta)
+        post *= exp((clock - t) / c.tau_trace)
         clock = t
         while e < len(times) and times[e] == t:
             i = source[e]
             e += 1
-            sent = 1 - (1 - resource[i]) * exp((spiked[i] - t) / tau_fatigue)
-            arrived = sent if trace_fatigue else 1.0
+            sent = 1 - (1 - resource[i]) * exp((spiked[i] - t) / c.tau_fatigue)
+            arrived = sent if c.trace_fatigue else 1.0
             v += weight[i] * sent
-            trace[i] = trace[i] * exp((trace_time[i] - t) / tau_trace) + arrived
-            if pair:
-                weight[i] = max(weight[i] - depression * weight[i] * arrived * post, 0.0)
-            resource[i] = sent * (1 - fatigue)
+            trace[i] = trace[i] * exp((trace_time[i] - t) / c.tau_trace) + arrived
+            if c.pair:
+                weight[i] = max(weight[i] - c.depression * weight[i] * arrived * post, 0.0)
+            resource[i] = sent * (1 - c.fatigue)
             spiked[i] = trace_time[i] = t
         if v > threshold:
             found[count] = t
             count += 1
             v = 0.0
-            threshold *= 1 + theta_step
+            threshold *= 1 + c.theta_step
             post += 1
             if not learn:
                 stop = t
                 break
-            _learn(weight, trace, trace_time, t, tau_trace, rate, pair)
+            _learn(weight, trace, trace_time, t, c.tau_trace, c.rate, c.pair)
     for i in range(len(weight)):
-        resource[i] = 1 - (1 - resource[i]) * exp((spiked[i] - stop) / tau_fatigue)
-        trace[i] *= exp((trace_time[i] - stop) / tau_trace)
-    membrane[0] = v * exp((clock - stop) / tau_membrane)
-    theta[0] = threshold * exp((clock - stop) / tau_theta)
-    post_trace[0] = post * exp((clock - stop) / tau_trace)
+        resource[i] = 1 - (1 - resource[i]) * exp((spiked[i] - stop) / c.tau_fatigue)
+        trace[i] *= exp((trace_time[i] - stop) / c.tau_trace)
+    arrays.membrane[b] = v * exp((clock - stop) / c.tau_membrane)
+    arrays.theta[b] = threshold * exp((clock - stop) / c.tau_theta)
+    arrays.post_trace[b] = post * exp((clock - stop) / c.tau_trace)
     return count, e
+
+
+@_compiled
+def run_all(times, source, offsets, start, stop, arrays, constants):  # type: ignore[no-untyped-def]
+    """Runs all networks, which learn, from ``start`` to ``stop``.
+
+    Args:
+        times: times of input spikes, network by network [E].
+        source: inputs that spiked [E].
+        offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
+        start: time of the state.
+        stop: time of the final state.
+        arrays: weights and state of all networks.
+        constants: constants of the rule.
+
+    Returns:
+        Times of the output spikes, and where each network's end.
+    """
+    found, ends = np.empty(len(times)), np.zeros_like(offsets)
+    for b in range(len(offsets) - 1):
+        own = slice(offsets[b], offsets[b + 1])
+        count, _ = run(
+            b, times[own], source[own], start, stop, arrays, constants, True, found[ends[b] :]
+        )
+        ends[b + 1] = ends[b] + count
+    return found[: ends[-1]], ends

@@ -3,117 +3,142 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from plastorch.engine.errors import check_positive
 from plastorch.spiking.events import Events
-from plastorch.spiking.fatigue.events import run_events
+from plastorch.spiking.fatigue.events import PARTS, run_events
 from plastorch.spiking.fatigue.rule import (
     IDEAL,
     FatigueState,
     FatiguingSTDP,
-    initial_state,
     run_raster,
 )
-from plastorch.spiking.synapses import Synapses
+from plastorch.spiking.layer import Ran, SpikingLayer
+from plastorch.spiking.synapses import IdealState, Synapses
 
 
-class FatiguingNeuron(nn.Module):
+class FatiguingNeuron(SpikingLayer):
     """Neuron that learns by fatiguing STDP which of its inputs spike together.
 
     Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563; equations in
-    :mod:`plastorch.spiking.fatigue.rule`. All that is learned is in the state.
+    :mod:`plastorch.spiking.fatigue.rule`. How a layer of one neuron learns is told in
+    :class:`plastorch.spiking.layer.SpikingLayer`. Events are simulated in double precision.
 
     Args:
-        inputs: number of inputs N.
+        in_features: number of inputs N.
         rule: constants of the rule; the defaults if None.
-        networks: number B of independent neurons, each with its own inputs.
         dt: duration of a step of the clocked engine, seconds.
-        synapses: storage of the weights.
+        synapses: storage of the weights, with bounds 0 and 1. If not ideal, the state holds them, a
+            copy for each sample, and the weights follow what is read from them.
+        generator: unused, as all weights start the same.
+        device: device of the parameters.
+        dtype: type of the parameters.
 
     Raises:
         InputError: if a size or ``dt`` is not positive.
 
     Example:
+        >>> from plastorch import learn
         >>> neuron = FatiguingNeuron(20)
-        >>> spikes, state = neuron(torch.ones(5, 1, 20))
-        >>> spikes.shape, state.synapses.weight.shape
-        (torch.Size([5, 1]), torch.Size([1, 20]))
+        >>> optimizer = torch.optim.SGD(neuron.parameters(), lr=1.0)
+        >>> spikes, state = learn(neuron, torch.ones(5, 1, 20))
+        >>> optimizer.step()
+        >>> spikes[:, 0, 0].int().tolist(), neuron.weight.shape
+        ([1, 0, 1, 0, 0], torch.Size([1, 20]))
     """
 
     def __init__(
         self,
-        inputs: int,
+        in_features: int,
+        *,
         rule: FatiguingSTDP | None = None,
-        networks: int = 1,
         dt: float = 1e-3,
         synapses: Synapses[Any] = IDEAL,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        check_positive(inputs=inputs, networks=networks, dt=dt)
-        self.inputs, self.networks, self.dt = inputs, networks, dt
-        self.rule, self.synapses = rule or FatiguingSTDP(), synapses
+        check_positive(in_features=in_features, dt=dt)
+        super().__init__(torch.empty(1, in_features, device=device, dtype=dtype), dt, synapses)
+        self.rule = rule or FatiguingSTDP()
+        self.reset_parameters()
 
-    def initial_state(self, device: torch.device | str | None = None) -> FatigueState:
-        """Returns recovered inputs, a silent neuron, and equal weights."""
-        return initial_state(self.rule, self.networks, self.inputs, self.synapses, device)
+    def reset_parameters(self) -> None:
+        """Sets equal weights, and the initial threshold."""
+        with torch.no_grad():
+            self.weight.fill_(self.rule.initial_weight)
+            self.theta.fill_(self.rule.initial_theta)
 
-    def forward(
+    def initial_state(self, batch_size: int = 1) -> FatigueState:
+        """Returns recovered inputs and silent neurons, for a mini-batch of B samples."""
+        weight = self._weights().expand(batch_size, -1)
+        ones, zeros = torch.ones_like(weight), torch.zeros_like(weight)
+        theta = self.theta.detach().expand(batch_size).clone()
+        stored = None if self._ideal() else self.synapses.initial(weight)
+        silent = torch.zeros_like(theta)
+        return FatigueState(stored, ones, zeros, silent, theta, silent, 0.0)
+
+    def _clocked(
         self,
         x: Tensor,
-        state: FatigueState | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, FatigueState]:
-        """Runs the clocked engine on a raster, step by step, on any device.
+        state: FatigueState,
+        generator: torch.Generator | None,
+        *,
+        plastic: bool,
+    ) -> Ran:
+        rule = self.rule if plastic else self.rule.frozen()
+        state = self._with_weights(state, x.shape[1])
+        course, state = run_raster(
+            x, state, rule, self.dt, synapses=self.synapses, generator=generator
+        )
+        return course.spikes.unsqueeze(2), *self._handed_on(state, generator)
 
-        Args:
-            x: spikes, bool, or 0 and 1 [T, B, N].
-            state: state before the first step, as returned; an initial one if None.
-            generator: random generator for the synapses' noise.
-
-        Returns:
-            Output spikes, bool [T, B], and the state at the end of the last step.
-
-        Raises:
-            InputError: if the raster has another shape or other values.
-        """
-        state = self.initial_state(x.device) if state is None else state
-        course, state = run_raster(x, state, self.rule, self.dt, self.synapses, generator)
-        return course.spikes, state
-
-    def respond(
+    def _driven(
         self,
         events: Events,
         duration: float,
-        state: FatigueState | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Events, FatigueState]:
-        """Runs the event-driven engine from spike to spike, on a CPU.
-
-        Args:
-            events: input spikes of B networks, or of one that all share; time 0 is the state's.
-            duration: simulated time, longer than the time of any spike, seconds.
-            state: state as in :meth:`forward`.
-            generator: random generator for the synapses' noise.
-
-        Returns:
-            Output spikes, and the state at the end.
-
-        Raises:
-            InputError: if events are invalid, or do not fit the neuron or the duration.
-
-        Example:
-            >>> from plastorch.spiking.encode import poisson
-            >>> events = poisson(torch.full((1, 50), 20.0), duration=0.1)
-            >>> spikes, state = FatiguingNeuron(50).respond(events, duration=0.1)
-            >>> spikes.networks, state.time
-            (1, 0.1)
-        """
-        state = self.initial_state() if state is None else state
+        state: FatigueState,
+        generator: torch.Generator | None,
+        *,
+        plastic: bool,
+    ) -> Ran:
+        rule = self.rule if plastic else self.rule.frozen()
         start, stop = state.time, state.time + duration
-        moved = events._replace(times=events.times + start)
-        spikes, state = run_events(moved, state, self.rule, stop, self.synapses, generator)
-        return spikes._replace(times=spikes.times - start), state
+        moved = events._replace(times=events.times.double() + start)
+        state = _in(torch.float64, self._with_weights(state, events.networks))
+        spikes, state = run_events(
+            moved, state, rule, stop, synapses=self.synapses, generator=generator
+        )
+        state = _in(self.weight.dtype, state)
+        return spikes._replace(times=spikes.times - start), *self._handed_on(state, generator)
 
-    def extra_repr(self) -> str:
-        return f"{self.inputs}, networks={self.networks}, dt={self.dt}"
+    def _with_weights(self, state: FatigueState, samples: int) -> FatigueState:
+        """Returns the state with the layer's weights, if synapses are ideal."""
+        if not self._ideal():
+            return state
+        return state._replace(synapses=IdealState(self._weights().expand(samples, -1)))
+
+    def _handed_on(
+        self, state: FatigueState, generator: torch.Generator | None
+    ) -> tuple[Tensor, FatigueState]:
+        """Returns the sum of the weights' changes, and the state without ideal synapses."""
+        after = self.synapses.read(state.synapses, state.time, generator).to(self.weight.dtype)
+        change = (after - self.weight).sum(dim=0, keepdim=True)
+        return change, state._replace(synapses=None) if self._ideal() else state
+
+    def _weights(self) -> Tensor:
+        """Returns the weights within their bounds [1, N]."""
+        return self.weight.detach().clamp(0, 1)
+
+    def _parts(self, state: FatigueState) -> dict[str, tuple[Any, ...]]:
+        parts = state._asdict()
+        inputs = {name: (parts[name], self.in_features) for name in ("resource", "trace")}
+        return inputs | {name: (parts[name],) for name in ("membrane", "theta", "post_trace")}
+
+
+def _in(dtype: torch.dtype, state: FatigueState) -> FatigueState:
+    """Returns a state in another data type."""
+    stored = type(state.synapses)(*(part.to(dtype) for part in state.synapses))
+    parts: dict[str, Any] = {name: getattr(state, name).to(dtype) for name in PARTS}
+    return state._replace(synapses=stored, **parts)

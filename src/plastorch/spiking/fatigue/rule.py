@@ -9,16 +9,16 @@ Paper: Moraitis, Sebastian, Boybat, Le Gallo, Tuma, Eleftheriou, *Fatiguing STDP
 Spike-Timing Codes in the Presence of Rate Codes*, IJCNN 2017, arXiv 1706.05563.
 """
 
-from dataclasses import dataclass
-from math import exp
+from dataclasses import dataclass, replace
+from math import exp, inf
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.spiking.events import check_spikes
-from plastorch.spiking.neurons import check_step
+from plastorch.spiking.neurons import check_not_negative, check_step
 from plastorch.spiking.synapses import IdealSynapses, Synapses
 
 Window = Literal["one-sided", "pair"]
@@ -30,8 +30,8 @@ class FatiguingSTDP:
     """Constants of fatigue, integration and learning; without fatigue, it is conventional STDP.
 
     Args:
-        fatigue: share U of the resource that a spike uses up, for all networks or each [B].
-        tau_fatigue: time constant of the recovery, seconds, for all networks or each [B].
+        fatigue: share U of the resource that a spike uses up.
+        tau_fatigue: time constant of the recovery, seconds.
         tau_membrane: time constant of the membrane potential, seconds.
         tau_trace: time constant of the presynaptic and the postsynaptic trace, seconds.
         learning_rate: largest relative change of a weight per output spike, at the mean trace.
@@ -45,7 +45,8 @@ class FatiguingSTDP:
         initial_weight: initial weight of all synapses.
         initial_theta: initial threshold.
         target_rate: rate of output spikes toward which the threshold adapts, Hz.
-        theta_step: growth of the threshold at an output spike, as a share of the threshold.
+        theta_step: growth of the threshold at an output spike, as a share of the threshold; 0 for
+            a constant threshold.
 
     Raises:
         InputError: if a constant is out of range.
@@ -55,8 +56,8 @@ class FatiguingSTDP:
         0.0
     """
 
-    fatigue: float | Tensor = 0.5
-    tau_fatigue: float | Tensor = 0.5
+    fatigue: float = 0.5
+    tau_fatigue: float = 0.5
     tau_membrane: float = 0.02
     tau_trace: float = 0.02
     learning_rate: float = 0.0025
@@ -70,27 +71,18 @@ class FatiguingSTDP:
     theta_step: float = 0.02
 
     def __post_init__(self) -> None:
-        for name, most in (
-            ("fatigue", 1.0),
-            ("initial_weight", 1.0),
-            ("learning_rate", 1.0),
-            ("potentiation", 1.0),
-            ("depression", 1.0),
-        ):
-            values = torch.as_tensor(getattr(self, name), dtype=torch.float64).flatten()
-            bad = ~((values >= 0) & (values <= most))
-            if bool(bad.any()):
-                raise InputError(f"{name} is {float(values[bad][0])}; expected 0 to {most:g}")
+        for name in ("fatigue", "initial_weight", "learning_rate", "potentiation", "depression"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
         check_positive(
-            tau_fatigue=float(torch.as_tensor(self.tau_fatigue, dtype=torch.float64).min()),
+            tau_fatigue=self.tau_fatigue,
             tau_membrane=self.tau_membrane,
             tau_trace=self.tau_trace,
             initial_theta=self.initial_theta,
             target_rate=self.target_rate,
-            theta_step=self.theta_step,
         )
-        if self.window not in get_args(Window):
-            raise InputError(f"window is {self.window!r}; expected one of {get_args(Window)}")
+        check_not_negative(theta_step=self.theta_step)
+        check_one_of(get_args(Window), window=self.window)
         if self.tau_membrane >= self.tau_theta:
             raise InputError(
                 f"tau_membrane is {self.tau_membrane} s; expected less than {self.tau_theta:g} s, "
@@ -100,14 +92,19 @@ class FatiguingSTDP:
     @property
     def tau_theta(self) -> float:
         """Time constant of the threshold's decay, seconds; it balances at the target rate."""
-        return 1 / (self.theta_step * self.target_rate)
+        return 1 / (self.theta_step * self.target_rate) if self.theta_step else inf
+
+    def frozen(self) -> "FatiguingSTDP":
+        """Returns a copy whose weights and thresholds stay as they are."""
+        return replace(self, learning_rate=0.0, potentiation=0.0, depression=0.0, theta_step=0.0)
 
 
 class FatigueState(NamedTuple):
     """State of the networks between two steps."""
 
     synapses: Any
-    """State from :meth:`plastorch.spiking.synapses.Synapses.initial`, for weights [B, N]."""
+    """State of the synapses, for weights [B, N]. None in the state of a module if they are ideal:
+    weights are the module's."""
     resource: Tensor
     """Resource R of each input [B, N]."""
     trace: Tensor
@@ -230,26 +227,21 @@ def step(
     membrane = state.membrane + (weight * sent).sum(dim=1)
     trace = state.trace + arrived
     fired = membrane > state.theta
-    stored = state.synapses
     if rule.window == "pair":
         kept = (1 - rule.depression * arrived * state.post_trace[:, None]).clamp(min=0)
         growth = rule.potentiation * (1 - weight * kept) * trace
-        after = weight * kept + torch.where(fired[:, None], growth, 0.0)
-        stored = synapses.program(stored, after - weight, state.time, generator)
-    elif bool(fired.any()):
+        delta = weight * kept + torch.where(fired[:, None], growth, 0.0) - weight
+    else:
         delta = weight_change(weight, trace, rule.learning_rate)
         delta = torch.where(fired[:, None], delta, 0.0)
-        stored = synapses.program(stored, delta, state.time, generator)
-    fatigue, tau_fatigue = (_column(x, membrane) for x in (rule.fatigue, rule.tau_fatigue))
-    rest = 1 - state.resource * (1 - fatigue * spikes)
-    fade = exp(-dt / rule.tau_trace)
+    rest = 1 - state.resource * (1 - rule.fatigue * spikes)
+    fade, fall = exp(-dt / rule.tau_trace), exp(-dt / rule.tau_theta)
     end = FatigueState(
-        stored,
-        1 - rest * _decay(dt, tau_fatigue),
+        synapses.program(state.synapses, delta, state.time, generator),
+        1 - rest * exp(-dt / rule.tau_fatigue),
         trace * fade,
         torch.where(fired, 0.0, membrane) * exp(-dt / rule.tau_membrane),
-        torch.where(fired, (1 + rule.theta_step) * state.theta, state.theta)
-        * exp(-dt / rule.tau_theta),
+        torch.where(fired, (1 + rule.theta_step) * state.theta, state.theta) * fall,
         (state.post_trace + fired) * fade,
         state.time + dt,
     )
@@ -293,10 +285,9 @@ def run_raster(
             f"{', '.join(map(str, state.resource.shape))})"
         )
     check_spikes(raster=raster)
-    check_networks(rule, len(state.membrane))
     check_step(
         dt,
-        tau_fatigue=float(torch.as_tensor(rule.tau_fatigue).min()),
+        tau_fatigue=rule.tau_fatigue,
         tau_membrane=rule.tau_membrane,
         tau_trace=rule.tau_trace,
     )
@@ -305,22 +296,3 @@ def run_raster(
         course, state = step(state, spikes.to(state.trace), rule, dt, synapses, generator)
         steps.append(course)
     return Course(*(torch.stack(parts) for parts in zip(*steps, strict=True))), state
-
-
-def _column(constant: float | Tensor, like: Tensor) -> float | Tensor:
-    """Returns a constant shared by all networks as it is, or one per network as [B, 1]."""
-    return (
-        constant.to(like)[:, None] if isinstance(constant, Tensor) and constant.dim() else constant
-    )
-
-
-def _decay(dt: float, tau: float | Tensor) -> float | Tensor:
-    return (-dt / tau).exp() if isinstance(tau, Tensor) else exp(-dt / tau)
-
-
-def check_networks(rule: FatiguingSTDP, networks: int) -> None:
-    """Raises InputError if a constant given per network doesn't have one value per network."""
-    for name in ("fatigue", "tau_fatigue"):
-        value = getattr(rule, name)
-        if isinstance(value, Tensor) and value.dim() and value.shape != (networks,):
-            raise InputError(f"{name} has shape {tuple(value.shape)}; expected ({networks},)")

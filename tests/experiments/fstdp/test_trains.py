@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from plastorch.experiments.fstdp.streams import (
+from plastorch.experiments.fstdp.trains import (
     Condition,
     Stream,
     area_under_roc,

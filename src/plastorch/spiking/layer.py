@@ -1,0 +1,204 @@
+"""Base of layers that learn from spike to spike, as modules: clocked, or driven by events."""
+
+from abc import abstractmethod
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plastorch.engine.distributed import sum_over_workers
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.learning import PlasticLayer, Step
+from plastorch.spiking.events import Events, check_events, check_spikes, from_raster, to_raster
+from plastorch.spiking.synapses import IdealSynapses, Synapses
+
+Ran = tuple[Any, Tensor, Any]
+"""Output spikes, the change of the weights summed over samples, and the state at the end."""
+
+
+class SpikingLayer(PlasticLayer):
+    """Layer of K spiking neurons with N inputs that learns from spike to spike.
+
+    ``forward`` and :meth:`respond` only answer. In :meth:`learn` and :meth:`learn_events`, weights
+    and thresholds change from spike to spike, in each sample of a mini-batch on its own, from the
+    layer's parameters on; updates are the changes, averaged over the samples. So one sample at a
+    time and ``torch.optim.SGD`` at a rate of 1 make it the online rule. On CPUs, compiled kernels
+    go from spike to spike; elsewhere, and on rasters for synapses that aren't ideal, torch goes
+    step by step.
+
+    Args:
+        weight: initial weights, without values yet [K, N].
+        dt: duration of a step, seconds.
+        synapses: storage of the weights.
+    """
+
+    weight: nn.Parameter
+    """Weights [K, N]."""
+    theta: nn.Parameter
+    """Thresholds [K], where sequences begin; they go on from those of their state."""
+
+    def __init__(self, weight: Tensor, dt: float, synapses: Synapses[Any]) -> None:
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.dt, self.synapses = dt, synapses
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.theta = nn.Parameter(weight.new_zeros(len(weight)), requires_grad=False)
+
+    @abstractmethod
+    def initial_state(self, batch_size: int = 1) -> Any:
+        """Returns the state of neurons at rest, for a mini-batch of B samples."""
+
+    def forward(
+        self, x: Tensor, state: Any = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Any]:
+        """Answers with weights and thresholds as they are.
+
+        Args:
+            x: spikes, bool, or 0 and 1 [T, B, N].
+            state: state before the first step, as returned; :meth:`initial_state` if None.
+            generator: random generator for the synapses' noise.
+
+        Returns:
+            Output spikes, bool [T, B, K], and the state at the end of the last step.
+
+        Raises:
+            InputError: if the raster has another shape, or the state doesn't fit.
+        """
+        output, _, state = self._run(x, state, generator, plastic=False)
+        return output, state
+
+    def learn(self, x: Tensor, state: Any = None, generator: torch.Generator | None = None) -> Step:
+        """Returns output spikes, next state and updates, for a raster as in :meth:`forward`."""
+        return self._step(*self._run(x, state, generator, plastic=True))
+
+    def respond(
+        self,
+        events: Events,
+        duration: float,
+        state: Any = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Events, Any]:
+        """Answers lists of spikes, on a CPU.
+
+        Args:
+            events: input spikes of B samples; time 0 is the time of the state.
+            duration: simulated time, longer than the time of any spike, seconds.
+            state: state as in :meth:`forward`.
+            generator: random generator for the synapses' noise.
+
+        Returns:
+            Output spikes, and the state at the end.
+
+        Raises:
+            InputError: if events are invalid, or do not fit the layer or the duration, or the
+                state doesn't fit, or the layer can't run on events.
+        """
+        output, _, state = self._run_events(events, duration, state, generator, plastic=False)
+        return output, state
+
+    def learn_events(
+        self,
+        events: Events,
+        duration: float,
+        state: Any = None,
+        generator: torch.Generator | None = None,
+    ) -> Step:
+        """Returns output spikes, next state and updates, for events as in :meth:`respond`."""
+        return self._step(*self._run_events(events, duration, state, generator, plastic=True))
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, dt={self.dt}"
+
+    @abstractmethod
+    def _clocked(
+        self, x: Tensor, state: Any, generator: torch.Generator | None, *, plastic: bool
+    ) -> Ran:
+        """Runs on a raster, step by step."""
+
+    @abstractmethod
+    def _driven(
+        self,
+        events: Events,
+        duration: float,
+        state: Any,
+        generator: torch.Generator | None,
+        *,
+        plastic: bool,
+    ) -> Ran:
+        """Runs on events, by compiled kernels."""
+
+    @abstractmethod
+    def _parts(self, state: Any) -> dict[str, tuple[Any, ...]]:
+        """Returns the tensors of a state by name, ``theta`` among them, and their sizes behind that
+        of the mini-batch."""
+
+    def _run(
+        self, x: Tensor, state: Any, generator: torch.Generator | None, *, plastic: bool
+    ) -> Ran:
+        if x.dim() != 3 or 0 in x.shape or x.shape[2] != self.in_features:
+            raise InputError(
+                f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}), T and B > 0"
+            )
+        check_spikes(x=x)
+        if not (self._ideal() and self._compiles()):
+            state = self._checked(state, x.shape[1])
+            return self._clocked(x, state, generator, plastic=plastic)
+        events, duration = from_raster(x, self.dt), len(x) * self.dt
+        found, change, state = self._run_events(events, duration, state, generator, plastic=plastic)
+        return to_raster(found, self.out_features, self.dt, len(x)), change, state
+
+    def _run_events(
+        self,
+        events: Events,
+        duration: float,
+        state: Any,
+        generator: torch.Generator | None,
+        *,
+        plastic: bool,
+    ) -> Ran:
+        check_positive(duration=duration)
+        check_events(events, self.in_features)
+        if len(events.times) and float(events.times.max()) >= duration:
+            raise InputError(
+                f"times go up to {float(events.times.max())}; expected less than the duration of "
+                f"{duration} s"
+            )
+        if not self._compiles():
+            raise InputError(
+                f"weights are {self.weight.dtype} on {self.weight.device}; expected a cpu and "
+                "float32 or float64 for events, or a raster"
+            )
+        state = self._checked(state, events.networks)
+        return self._driven(events, duration, state, generator, plastic=plastic)
+
+    def _step(self, output: Any, change: Tensor, state: Any) -> Step:
+        theta = self._parts(state)["theta"][0].view(-1, self.out_features)
+        samples = sum_over_workers(torch.full_like(theta[0, 0], len(theta)))
+        updates = {"weight": change, "theta": (theta - self.theta).sum(dim=0)}
+        return Step(output, state, {k: total.div_(samples) for k, total in updates.items()})
+
+    def _ideal(self) -> bool:
+        return isinstance(self.synapses, IdealSynapses)
+
+    def _compiles(self) -> bool:
+        """Returns whether compiled kernels can run."""
+        return self.weight.is_cpu and self.weight.dtype in (torch.float32, torch.float64)
+
+    def _checked(self, state: Any, samples: int) -> Any:
+        """Returns the state, or an initial one if None.
+
+        Raises:
+            InputError: if the state is of a layer or mini-batch of another size, or its time is not
+                finite.
+        """
+        if state is None:
+            return self.initial_state(samples)
+        for name, (part, *size) in self._parts(state).items():
+            if list(part.shape) != [samples, *size]:
+                raise InputError(
+                    f"{name} of state is {list(part.shape)}; expected {[samples, *size]}"
+                )
+        if not isfinite(state.time):
+            raise InputError(f"time of state is {state.time}; expected a finite one")
+        return state
