@@ -55,7 +55,11 @@ def test_golden_episode(pytestconfig: pytest.Config) -> None:
     (case,) = [case for case in golden["cases"] if case["name"] == "maze_episode_a2c_loss"]
     config, hidden = case["config"], case["dims"]["H"]
     maze = Maze(
-        config["msize"], config["eplen"], config["rew"], wall_penalty=config["wp"], faithful=True
+        config["msize"],
+        config["eplen"],
+        reward=config["rew"],
+        wall_penalty=config["wp"],
+        faithful=True,
     )
     assert maze.walls.int().tolist() == case["inputs"]["maze"]
     assert free_cells(maze.walls).tolist() == case["inputs"]["free_cells"]

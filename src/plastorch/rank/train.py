@@ -43,6 +43,20 @@ class Batch(NamedTuple):
     lengths: Tensor | None = None
     """Number of steps of each sequence [B]; all if None."""
 
+    def to(self, device: torch.device) -> "Batch":
+        """Returns the batch on a device."""
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return Batch(self.x.to(device), self.labels.to(device), lengths)
+
+    def split(self, size: int) -> list["Batch"]:
+        """Returns parts of at most ``size`` sequences; steps must be the first dimension."""
+        rows = [slice(first, first + size) for first in range(0, len(self.labels), size)]
+        ends = self.lengths
+        return [
+            Batch(self.x[:, part], self.labels[part], None if ends is None else ends[part])
+            for part in rows
+        ]
+
 
 @dataclass(frozen=True)
 class RankSettings:

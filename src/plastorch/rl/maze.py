@@ -115,6 +115,7 @@ class Maze:
         self,
         size: int = 13,
         steps: int = 200,
+        *,
         reward: float = 10.0,
         wall_penalty: float = 0.0,
         faithful: bool = False,

@@ -23,7 +23,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
 from plastorch.experiments.rank.reading import thresholds_with, validation
 from plastorch.experiments.rank.speech_claims import claims
-from plastorch.experiments.rank.speech_data import Words, batches, on, read_words, smoke
+from plastorch.experiments.rank.speech_data import Words, batches, read_words, smoke
 from plastorch.experiments.rank.speech_figures import Reading, chosen, measured_words
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, WordNetwork
 from plastorch.experiments.rank.streams import SpeechStream
@@ -99,7 +99,7 @@ def _phase(
     updates = config.epochs * order.per_epoch
 
     def batch(number: int) -> Batch:
-        return on(words.training_batch(order, number), context.device)
+        return words.training_batch(order, number).to(context.device)
 
     training = RankSettings(
         updates,

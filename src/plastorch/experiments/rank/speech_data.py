@@ -53,15 +53,8 @@ def read_words(speech: SpeechSet, front: LogMel) -> tuple[Words, Scale]:
 
 def batches(words: Frames, device: torch.device, size: int = 500) -> list[Batch]:
     """Returns all words, in parts of the same number of frames."""
-    firsts = range(0, len(words.labels), size)
-    parts = [words.rows(torch.arange(len(words.labels))[first : first + size]) for first in firsts]
-    return [on(Batch(p.bands.transpose(0, 1), p.labels, p.lengths), device) for p in parts]
-
-
-def on(batch: Batch, device: torch.device) -> Batch:
-    """Moves a batch to a device."""
-    lengths = None if batch.lengths is None else batch.lengths.to(device)
-    return Batch(batch.x.to(device), batch.labels.to(device), lengths)
+    whole = Batch(words.bands.transpose(0, 1), words.labels, words.lengths)
+    return whole.to(device).split(size)
 
 
 def smoke(speech: SpeechSet, seed: int) -> SpeechSet:

@@ -24,8 +24,8 @@ from plastorch.experiments.rank.reading import Measured, thresholds_with
 from plastorch.experiments.rank.streams import ToyStream
 from plastorch.experiments.rank.toy_claims import claims
 from plastorch.experiments.rank.toy_figures import (
+    PART,
     THRESHOLDS,
-    batches,
     beyond_observers,
     measured_observers,
     measured_runs,
@@ -176,13 +176,13 @@ def _phase(
     name: str, coder: RankCoder, config: RankToyConfig, context: Context, count: int
 ) -> RankTraining:
     """Returns the training of a model; all models of a task learn from the same sequences."""
-    task, device = name.split("-")[0], context.device
+    task = name.split("-")[0]
     held_out = draw(task, count, (context.seed, ToyStream.VALIDATION))
 
     def batch(number: int) -> Batch:
         path = context.seed, ToyStream.TRAINING, number
         sequences = draw(task, config.batch_size, path)
-        return Batch(sequences.x.to(device), sequences.labels.to(device))
+        return Batch(sequences.x, sequences.labels).to(context.device)
 
     def validate(coder: RankCoder) -> Record:
         readings = _readings(coder, held_out, (config.threshold,), context)
@@ -213,8 +213,8 @@ def _phase(
 def _readings(
     coder: RankCoder, data: Signals | Runs, thresholds: tuple[float, ...], context: Context
 ) -> Readings:
-    parts = batches(data.x.to(context.device), data.labels.to(context.device))
-    return evaluate(coder, parts, thresholds)
+    whole = Batch(data.x, data.labels).to(context.device)
+    return evaluate(coder, whole.split(PART), thresholds)
 
 
 def _measured(

@@ -28,12 +28,6 @@ PART = 2000
 """Number of sequences that are read at a time."""
 
 
-def batches(x: Tensor, labels: Tensor) -> list[Batch]:
-    """Returns sequences [T, N, I] in parts."""
-    parts = zip(torch.split(x, PART, dim=1), torch.split(labels, PART), strict=True)
-    return [Batch(*part) for part in parts]
-
-
 def measured_signals(name: str, readings: Readings, data: Signals, threshold: float) -> Measured:
     """Measures answers to noisy signals: how good, how early, and whether noise delays them.
 
@@ -104,9 +98,11 @@ def measured_observers(
     """
     thresholds, seen = thresholds_with(threshold, common=THRESHOLDS), evidence(signals)
     signal_parts = zip(
-        torch.split(seen.log_odds[..., None], PART, dim=1), batches(*signals[:2]), strict=True
+        torch.split(seen.log_odds[..., None], PART, dim=1),
+        Batch(*signals[:2]).split(PART),
+        strict=True,
     )
-    run_parts = [(run_log_odds(batch.x), batch) for batch in batches(*runs[:2])]
+    run_parts = [(run_log_odds(batch.x), batch) for batch in Batch(*runs[:2]).split(PART)]
     frontier = best_frontier(evidence(learn), seen, signals.labels)
     return {
         "signal-observer": measured_signals(
