@@ -41,7 +41,12 @@ class Bench:
 
     def reconciler(self, model: str = "m", batch: int = 100) -> Reconciler:
         return Reconciler(
-            *(self.labeler, self.root, self.store, model, batch, records),
+            self.labeler,
+            self.root,
+            self.store,
+            model=model,
+            batch=batch,
+            read=records,
             tell=lambda counts: None,
             stopped=lambda: self.stop,
         )
@@ -202,7 +207,12 @@ def test_a_store_in_the_tree_is_not_labeled(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with LabelStore(tmp_path / "labels") as store, store.alone():
         work = Reconciler(
-            *(Sizes(), tmp_path, store, "m", 10, records),
+            Sizes(),
+            tmp_path,
+            store,
+            model="m",
+            batch=10,
+            read=records,
             tell=lambda counts: None,
             stopped=lambda: False,
         )

@@ -19,16 +19,18 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from plastorch.engine.device import check_memory, generator
+from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.safe_file import digest
+from plastorch.engine.streams import stream
 from plastorch.files import model_file
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.catalogue import frames
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.layout import lay_out, neuron_for
 from plastorch.files.predict import decided, described, probable
+from plastorch.files.streams import Stream
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
 from plastorch.spiking.patterns.training import train, update
@@ -124,7 +126,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.network_,
             bins,
             torch.from_numpy(codes),
-            generator(self._seed, 1),
+            stream(self._seed, Stream.FIT_ORDER),
             epochs=int(self.epochs),
             learning_rate=float(self.learning_rate),
             batch=int(self.batch_size),
@@ -163,8 +165,10 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self._optimizer is None:
             weights = self.network_.parameters()
             self._optimizer = torch.optim.Adam(weights, float(self.learning_rate))
-        targets, order = torch.from_numpy(codes), generator(self._seed, 2, self._calls)
-        for index in torch.split(torch.randperm(len(bins), generator=order), int(self.batch_size)):
+        targets = torch.from_numpy(codes)
+        random = stream(self._seed, Stream.PARTIAL_FIT_ORDER, self._calls)
+        order = torch.randperm(len(bins), generator=random)
+        for index in torch.split(order, int(self.batch_size)):
             update(self.network_, self._optimizer, bins[index], targets[index])
         self._calls += 1
         self._count(codes)
@@ -291,7 +295,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             int(self.hidden),
             len(classes),
             neuron=neuron,
-            generator=generator(seed, 0),
+            generator=stream(seed, Stream.WEIGHTS),
         )
         self.classes_ = classes
         self.class_count_ = np.zeros(len(classes), np.int64)
@@ -322,11 +326,11 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         params = {name: int(getattr(self, name)) for name in names}
         return model_file.settings(
             params | {"learning_rate": float(self.learning_rate), "random_state": self._seed},
-            self._encoder,
-            self.network_.neuron,
-            self.classes_,
-            self.class_count_,
-            self.n_features_in_,
+            encoder=self._encoder,
+            neuron=self.network_.neuron,
+            classes=self.classes_,
+            class_count=self.class_count_,
+            features=self.n_features_in_,
         )
 
     def _tensors(self) -> dict[str, NDArray[np.float32]]:

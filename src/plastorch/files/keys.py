@@ -78,6 +78,22 @@ def infer_keys(
     """
     frame, kinds = as_frame(records), kinds or {}
     check_positive(width=width)
+    keys = [
+        _learn(
+            column,
+            kinds.get(column.name) or _kind(column, column.name in periods),
+            periods.get(column.name, 0),
+            width,
+        )
+        for column in _telling(frame, neurons, kinds)
+    ]
+    shares = key_shares(frame, keys, labels, 1 / neurons)
+    counts = apportion(shares, neurons)
+    return tuple(replace(key, neurons=n) for key, n in zip(keys, counts, strict=True))
+
+
+def _telling(frame: pl.DataFrame, neurons: int, kinds: Mapping[str, Kind]) -> list[pl.Series]:
+    """Returns the columns that vary, if there are enough neurons for them."""
     for name, kind in kinds.items():
         if name not in frame.columns or kind not in KINDS:
             raise InputError(
@@ -88,14 +104,7 @@ def infer_keys(
         raise InputError("records all have the same values; expected a key that varies")
     if neurons < len(telling):
         raise InputError(f"neurons are {neurons}; expected one or more per key: {len(telling)}")
-    keys = []
-    for column in telling:
-        name = column.name
-        kind = kinds.get(name) or _kind(column, name in periods)
-        keys.append(_learn(column, kind, periods.get(name, 0), width))
-    shares = key_shares(frame, keys, labels, 1 / neurons)
-    counts = apportion(shares, neurons)
-    return tuple(replace(key, neurons=n) for key, n in zip(keys, counts, strict=True))
+    return telling
 
 
 def _kind(column: pl.Series, has_period: bool) -> Kind:
@@ -150,4 +159,5 @@ def _learn_number(name: str, values: NDArray[np.float64], width: float) -> Key:
         values = np.log1p(values)
     low, center, high = np.quantile(values, (0.25, 0.5, 0.75))
     scale = high - low or np.abs(values - center).mean() or 1.0
-    return Key(name, "number", 1, float(center), float(scale), width, log)
+    center, scale = float(center), float(scale)
+    return Key(name, "number", 1, center=center, scale=scale, width=width, log=log)

@@ -45,7 +45,7 @@ _KIND_OF = {"U": "text", "i": "whole", "u": "whole", "f": "number", "b": "truth"
 
 
 @dataclass(frozen=True)
-class Model:
+class SavedModel:
     """Checked content of a model file."""
 
     params: dict[str, Any]
@@ -64,6 +64,7 @@ class Model:
 
 def settings(
     params: dict[str, Any],
+    *,
     encoder: CorrelativeEncoder,
     neuron: PatternNeuron,
     classes: NDArray[Any],
@@ -100,7 +101,7 @@ def write(path: Path, model: dict[str, Any], tensors: Tensors) -> None:
     write_file(path, ENTRY, model, tensors)
 
 
-def read(path: Path) -> Model:
+def read(path: Path) -> SavedModel:
     """Reads and checks a model.
 
     Raises:
@@ -109,7 +110,7 @@ def read(path: Path) -> Model:
     return read_file(path, ENTRY, "model of plastorch files fit", _model)
 
 
-def _model(found: dict[str, Any], file: Any) -> tuple[Model, Tensors]:
+def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
     if found["format"] != FORMAT:
         raise InputError(
             f"its format is {found['format']!r}; expected {FORMAT}: it was written by a later "
@@ -125,7 +126,16 @@ def _model(found: dict[str, Any], file: Any) -> tuple[Model, Tensors]:
         raise InputError(f"it has {len(counts)} counts of {len(classes)} classes")
     features = check_count(found["features"])
     tensors = _tensors(file, params["neurons"], params["hidden"], len(classes))
-    return Model(params, encoder, neuron, classes, counts, features, tensors), tensors
+    model = SavedModel(
+        params=params,
+        encoder=encoder,
+        neuron=neuron,
+        classes=classes,
+        class_count=counts,
+        features=features,
+        tensors=tensors,
+    )
+    return model, tensors
 
 
 def _tensors(file: Any, neurons: int, hidden: int, classes: int) -> Tensors:

@@ -88,8 +88,9 @@ class Reconciler:
         labeler: Labeler,
         root: Path | str,
         store: LabelStore,
+        *,
         model: str,
-        batch: int,
+        batch: int = 4096,
         read: Read,
         tell: Callable[[Counts], None],
         stopped: Callable[[], bool],
@@ -187,13 +188,20 @@ class Reconciler:
             self._tell(replace(self.counts))
 
     def _rows(self, frame: "pl.DataFrame", stamps: dict[str, Stamp]) -> list[Labeled]:
-        described = self._labeler.describe(frame)
-        columns = (described["label"], described["confidence"], described["keys"])
+        columns = self._labeler.describe(frame).select("label", "confidence", "keys")
         top, now = escape(self.root).rstrip("/"), time.time()
         paths = [f"{top}/{path}" for path in frame["path"]]
         return [
-            Labeled(path, stamps[path], label, confidence, keys, self._model, now)
-            for path, label, confidence, keys in zip(paths, *columns, strict=True)
+            Labeled(
+                path,
+                stamps[path],
+                label,
+                confidence,
+                keys,
+                model=self._model,
+                labeled_at=now,
+            )
+            for path, (label, confidence, keys) in zip(paths, columns.rows(), strict=True)
         ]
 
     def _remove(self, paths: list[str], folders: Sequence[str] = ()) -> None:

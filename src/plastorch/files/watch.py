@@ -25,6 +25,7 @@ from plastorch.engine.errors import check_positive
 from plastorch.engine.stops import first_stop
 from plastorch.files.changes import Changes
 from plastorch.files.reconcile import Counts, Labeler, Read, Reconciler
+from plastorch.files.single_rows import records
 from plastorch.files.store import LabelStore
 
 __all__ = ["Counts", "Labeler", "Read", "watch"]
@@ -40,9 +41,8 @@ def watch(
     *,
     model: str,
     rescan_s: float = 60.0,
-    batch: int = 4096,
     stop: threading.Event | None = None,
-    read: Read | None = None,
+    read: Read = records,
     tell: Callable[[Counts], None] = lambda counts: None,
 ) -> Counts:
     """Labels the files of a folder, and those that appear or change, until stopped.
@@ -54,11 +54,9 @@ def watch(
         model: identifier of the model behind the labels; labels of other models are renewed.
         rescan_s: seconds between comparisons of the whole tree with the store; longer if one takes
             more than a tenth of that.
-        batch: number of files labeled at a time and written in one transaction.
         stop: event that ends the watch after the current batch; without it, Ctrl-C and SIGTERM do,
             but only in the main thread: nothing ends the watch in another one.
-        read: function that reads records for the labeler; without it,
-            :func:`plastorch.files.single_rows.records`.
+        read: function that reads records for the labeler.
         tell: callback after each change.
 
     Returns:
@@ -72,8 +70,8 @@ def watch(
         >>> import tempfile, polars
         >>> class Small:
         ...     def describe(self, frame):
-        ...         label = polars.when(polars.col("size") < 10).then(polars.lit("small"))
-        ...         return frame.select(label=label, confidence=1.0, keys=polars.lit("size"))
+        ...         label, keys = polars.lit("small"), polars.lit("size")
+        ...         return frame.select(label=label, confidence=1.0, keys=keys)
         >>> stop = threading.Event()
         >>> with tempfile.TemporaryDirectory() as folder, LabelStore(f"{folder}/labels") as store:
         ...     _ = Path(folder, "note.txt").write_text("hello")
@@ -84,29 +82,32 @@ def watch(
         1 labeled, 0 removed, 0 vanished
         {'small': 1}
     """
-    check_positive(rescan_s=rescan_s, batch=batch)
-    if read is None:
-        from plastorch.files.single_rows import records
-
-        read = records
+    check_positive(rescan_s=rescan_s)
     with contextlib.ExitStack() as stack:
         if stop is None:
             stop = threading.Event()
             stack.enter_context(first_stop(stop.set))
         stack.enter_context(store.alone())
-        work = Reconciler(labeler, root, store, model, batch, read, tell, stop.is_set)
+        work = Reconciler(
+            labeler, root, store, model=model, read=read, tell=tell, stopped=stop.is_set
+        )
         changes = stack.enter_context(Changes(work.root))
-        next_walk = time.monotonic()
-        while not stop.is_set():
-            places = changes.take(_PAUSE_S)
-            work.check_root()
-            began = time.monotonic()
-            if began >= next_walk:
-                places = {work.root}
-            if places:
-                work.counts.notice = changes.notice
-                work.look(places)
-            if work.root in places:
-                ended = time.monotonic()
-                next_walk = ended + max(rescan_s, 10 * (ended - began))
+        _follow(work, changes, rescan_s, stop)
     return work.counts
+
+
+def _follow(work: Reconciler, changes: Changes, rescan_s: float, stop: threading.Event) -> None:
+    """Looks at what changes, and at the whole tree from time to time, until stopped."""
+    next_walk = time.monotonic()
+    while not stop.is_set():
+        places = changes.take(_PAUSE_S)
+        work.check_root()
+        began = time.monotonic()
+        if began >= next_walk:
+            places = {work.root}
+        if places:
+            work.counts.notice = changes.notice
+            work.look(places)
+        if work.root in places:
+            ended = time.monotonic()
+            next_walk = ended + max(rescan_s, 10 * (ended - began))
