@@ -7,6 +7,7 @@ from plastorch.spiking.layer import SpikingLayer
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
 from plastorch.spiking.nir import from_nir, to_nir
+from plastorch.spiking.shortterm.course import Timing
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.rule import ShortTerm
@@ -31,6 +32,7 @@ __all__ = [
     "SoftWTA",
     "SpikingLayer",
     "Synapses",
+    "Timing",
     "bayesian_stdp",
     "from_nir",
     "from_raster",

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms, film, presentations
-from plastorch.engine.device import generator
+from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.networks import cnn, mlp, nearest, recurrent
 from plastorch.experiments.ststdp.training import Course, StreamTraining
 from plastorch.learning.phases import run_phase
@@ -70,8 +70,8 @@ def test_an_epoch_is_the_loop_written_out(name: str, digits: Digits) -> None:
     twin = copy.deepcopy(net)
     training(net, digits).step()
     optimizer = torch.optim.Adam(twin.parameters(), 1e-2)
-    order = presentations(40, 4, generator(0, 1, 0))
-    frames = list(film(digits.images, order, QUICK, generator(0, 1, 1)))
+    order = presentations(40, 4, stream(0, 1, 0))
+    frames = list(film(digits.images, order, QUICK, stream(0, 1, 1)))
     state = None
     for first in range(0, 10, 2):
         x = torch.cat(frames[first : first + 2]).flatten(2)
@@ -128,7 +128,7 @@ def test_recognition_is_scored_frame_by_frame(digits: Digits) -> None:
 
 
 def test_average_forgets_exponentially() -> None:
-    logits = torch.randn(6, 2, 3, generator=generator(0)).double()
+    logits = torch.randn(6, 2, 3, generator=stream(0)).double()
     classify = smoothed(lambda x, state: (x, state), tau=2.0)
     first, state = classify(logits[:4], None)
     second, _ = classify(logits[4:], state)
@@ -140,8 +140,8 @@ def test_average_forgets_exponentially() -> None:
 
 
 def test_nearest_digits_vote() -> None:
-    images, labels = torch.rand(30, 4, 4, generator=generator(1)), torch.arange(30) % 3
-    x = torch.rand(5, 2, 16, generator=generator(2))
+    images, labels = torch.rand(30, 4, 4, generator=stream(1)), torch.arange(30) % 3
+    x = torch.rand(5, 2, 16, generator=stream(2))
     scores, _ = nearest(Digits(images, labels), 3, neighbors=7)(x, None)
     for t in range(5):
         for s in range(2):

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.theory import recognized
 from plastorch.spiking.shortterm.environment import (
     World,
@@ -27,9 +27,9 @@ LIMIT = 4.5
 def test_deviations_have_the_conditional_mean_and_variance() -> None:
     """Of all deviations that a noisy estimate of variance P puts at m, some time later."""
     world = World(objects=1, inputs=100, sd=1.5, tau=6.0)
-    seen = observe(world, 9, generator(0), courses=400)
+    seen = observe(world, 9, stream(0), courses=400)
     z = seen.deviations[:, :, 0].flatten(1)
-    noise = 0.5 * torch.randn(z[0].shape, generator=generator(1), dtype=z.dtype)
+    noise = 0.5 * torch.randn(z[0].shape, generator=stream(1), dtype=z.dtype)
     gain = world.sd**2 / (world.sd**2 + 0.25)
     estimate, variance = gain * (z[0] + noise), 0.25 * gain
     for lag in (1, 3, 8):
@@ -52,7 +52,7 @@ def test_steady_gain_is_where_the_recursion_ends(sd: float, noise: float, tau: f
 
 def test_a_single_object_is_tracked_as_by_the_kalman_filter() -> None:
     world = World(objects=1)
-    seen = observe(world, 1500, generator(2), courses=4)
+    seen = observe(world, 1500, stream(2), courses=4)
     error = tracking_error(seen, world.short_term())
     _, estimates = kalman_filter(seen.x, seen.means, world)
     predicted = world.kept * estimates[:-1]
@@ -65,7 +65,7 @@ def test_a_single_object_is_tracked_as_by_the_kalman_filter() -> None:
 
 def test_the_predicted_gain_is_the_best() -> None:
     world = World(objects=1, inputs=20)
-    seen = observe(world, 800, generator(3), courses=20)
+    seen = observe(world, 800, stream(3), courses=20)
     gamma = world.short_term().gamma
     errors = [
         tracking_error(seen, ShortTerm(0.5, ratio * gamma, world.tau, score="distance"))
@@ -76,7 +76,7 @@ def test_the_predicted_gain_is_the_best() -> None:
 
 def test_the_environments_time_constant_is_the_best() -> None:
     world = World()
-    seen = observe(world, 500, generator(4), courses=16)
+    seen = observe(world, 500, stream(4), courses=16)
     circuit = world.short_term()
     taus = [world.tau * ratio for ratio in (0.1, 0.25, 1.0, 4.0, 16.0)]
     errors = [
@@ -96,7 +96,7 @@ def test_objects_are_recognized_better_than_by_static_weights(tau: float) -> Non
 
 def test_observations_are_of_the_visible_object() -> None:
     world = World(objects=3, inputs=4, bout=5, noise=1e-9)
-    seen = observe(world, 23, generator(6), courses=2)
+    seen = observe(world, 23, stream(6), courses=2)
     for t in range(23):
         for s in range(2):
             k = int(seen.shown[t, s])
@@ -113,4 +113,4 @@ def test_bad_worlds(name: str) -> None:
 
 def test_bad_steps() -> None:
     with pytest.raises(InputError, match="steps is 0"):
-        observe(World(), 0, generator(0))
+        observe(World(), 0, stream(0))

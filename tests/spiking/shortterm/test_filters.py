@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.theory import SMALL, named_world, unnamed_world
 from plastorch.spiking.shortterm.environment import World, observe
 from plastorch.spiking.shortterm.filters import (
@@ -40,7 +40,7 @@ def log_evidence(x: np.ndarray, assigned: tuple[int, ...], means: np.ndarray) ->
 
 
 def test_exact_posterior_is_that_of_all_assignments() -> None:
-    seen = observe(WORLD, 7, generator(0))
+    seen = observe(WORLD, 7, stream(0))
     x, means = seen.x[:, 0], seen.means
     found = exact_posterior(x, means, WORLD)
     for t in range(7):
@@ -53,7 +53,7 @@ def test_exact_posterior_is_that_of_all_assignments() -> None:
 
 def test_kalman_filter_is_the_conditional_mean() -> None:
     world = World(objects=1, inputs=3, sd=0.8, noise=0.6, tau=7.0)
-    seen = observe(world, 9, generator(1), courses=2)
+    seen = observe(world, 9, stream(1), courses=2)
     belief = initial_belief(2, world)
     for t in range(9):
         belief = predict(belief, world)

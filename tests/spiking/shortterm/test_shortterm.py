@@ -15,8 +15,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize, smoothed
 from plastorch.spiking.shortterm.rule import (
@@ -45,7 +45,7 @@ VARIANTS = [
 
 
 def inputs(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    return unit(torch.rand(shape, generator=generator(seed), dtype=dtype))
+    return unit(torch.rand(shape, generator=stream(seed), dtype=dtype))
 
 
 def looped(x: Array, weight: Array, bias: Array, c: ShortTerm) -> tuple[Array, Array]:
@@ -82,7 +82,7 @@ def looped(x: Array, weight: Array, bias: Array, c: ShortTerm) -> tuple[Array, A
 @pytest.mark.parametrize("constants", VARIANTS)
 def test_frames_are_the_loops_that_the_equations_describe(constants: ShortTerm) -> None:
     weight, x = inputs(0, 5, 7), inputs(1, 30, 2, 7)
-    bias = torch.randn(5, generator=generator(2), dtype=torch.float64)
+    bias = torch.randn(5, generator=stream(2), dtype=torch.float64)
     y, state = run(x, initial_state(2, weight, constants.site), weight, bias, constants)
     for s in range(2):
         expected, memory = looped(x[:, s].numpy(), weight.numpy(), bias.numpy(), constants)
@@ -97,7 +97,7 @@ def test_compiled_frames_are_steps_in_torch(constants: ShortTerm, dtype: torch.d
     weight, x = inputs(3, 6, 10, dtype=dtype), inputs(4, 40, 3, 10, dtype=dtype)
     bias = weight.new_zeros(6)
     state = initial_state(3, weight, constants.site)
-    noise = torch.randn(state.F.shape, generator=generator(5)).to(dtype)
+    noise = torch.randn(state.F.shape, generator=stream(5)).to(dtype)
     state = state._replace(F=state.F + 0.1 * noise)
     begun = state.F.clone()
     first, halfway = run(x[:15], state, weight, bias, constants)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.spiking.events import Events, check_events, from_raster
 from plastorch.spiking.shortterm.course import Course, Timing, encode
 from plastorch.spiking.shortterm.events import learn, respond, spike_counts
@@ -40,7 +40,7 @@ class Grid:
     """Spikes at the beginnings of time steps, as rasters and as events."""
 
     def __init__(self, seed: int) -> None:
-        random = generator(seed)
+        random = stream(seed)
         self.raster = torch.rand(STEPS, STREAMS, INPUTS, generator=random) < 0.06
         self.moments = torch.rand(STEPS, STREAMS, generator=random) < 0.2
         self.choices = torch.rand(STEPS, STREAMS, generator=random, dtype=torch.float64)
@@ -78,7 +78,7 @@ def answered(grid: Grid, constants: ShortTerm, **changes: Any) -> tuple[Events, 
 
 
 def unlearned(networks: int, seed: int) -> LongTermState:
-    weight = torch.rand(networks, NEURONS, INPUTS, generator=generator(seed), dtype=torch.float64)
+    weight = torch.rand(networks, NEURONS, INPUTS, generator=stream(seed), dtype=torch.float64)
     return LongTermState(unit(weight), *torch.zeros(2, networks, NEURONS).double())
 
 
@@ -107,9 +107,9 @@ def test_lazy_decay_is_stepwise_decay(
     constants = ShortTerm(8.0, 0.1, 0.12, rule, site, competition, score)
     outputs, last = answered(grid, constants)
     weight, bias, winners = grid.weight.numpy(), grid.bias.numpy(), []
-    for stream in range(STREAMS):
-        memory, trace = (part[stream].numpy().copy() for part in grid.state)
-        for x, number in grid.loop(stream, trace):
+    for s in range(STREAMS):
+        memory, trace = (part[s].numpy().copy() for part in grid.state)
+        for x, number in grid.loop(s, trace):
             if number is not None:
                 efficacy = weight + memory
                 k = spiking_neuron(x, efficacy, bias, constants, number, competition == "hard")
@@ -117,8 +117,8 @@ def test_lazy_decay_is_stepwise_decay(
                 if site == "synapse":
                     memory[k] += 0.1 * (x - (efficacy[k] if rule == "track" else weight[k]))
             memory *= math.exp(-DT / 0.12)  # without plasticity all the same
-        np.testing.assert_allclose(last.F[stream].numpy(), memory, atol=1e-9)
-        np.testing.assert_allclose(last.trace[stream].numpy(), trace, atol=1e-9)
+        np.testing.assert_allclose(last.F[s].numpy(), memory, atol=1e-9)
+        np.testing.assert_allclose(last.trace[s].numpy(), trace, atol=1e-9)
     assert outputs.source.tolist() == winners
 
 
@@ -129,10 +129,10 @@ def test_events_and_time_steps_learn_the_same(score: Any) -> None:
     begun = unlearned(STREAMS, seed=8)
     outputs, trace, found = learn(grid.course, grid.state.trace, begun, constants, TIMING)
     winners = []
-    for stream in range(STREAMS):
-        weight, bias, fired = (part[stream].numpy().copy() for part in begun)
-        expected_trace = grid.state.trace[stream].numpy().copy()
-        for x, number in grid.loop(stream, expected_trace):
+    for s in range(STREAMS):
+        weight, bias, fired = (part[s].numpy().copy() for part in begun)
+        expected_trace = grid.state.trace[s].numpy().copy()
+        for x, number in grid.loop(s, expected_trace):
             if number is not None:
                 k = spiking_neuron(x, weight, bias, constants, number)
                 winners.append(k)
@@ -140,9 +140,9 @@ def test_events_and_time_steps_learn_the_same(score: Any) -> None:
                 bias += 0.3 / NEURONS
                 bias[k] -= 0.3
                 fired[k] += 1
-        np.testing.assert_allclose(trace[stream].numpy(), expected_trace, atol=1e-9)
+        np.testing.assert_allclose(trace[s].numpy(), expected_trace, atol=1e-9)
         for mine, expected in zip(found, (weight, bias, fired), strict=True):
-            np.testing.assert_allclose(mine[stream].numpy(), expected, atol=1e-9)
+            np.testing.assert_allclose(mine[s].numpy(), expected, atol=1e-9)
     assert outputs.source.tolist() == winners
 
 
@@ -162,23 +162,23 @@ def test_learning_in_torch_is_that_of_the_compiled_loop() -> None:
 
 def test_output_spikes_are_samples_of_the_posterior() -> None:
     """A constant input (a trace that doesn't decay), 100,000 spikes, with a memory that stays."""
-    spikes, weight = 100_000, unit(torch.rand(6, 8, generator=generator(9)).double())
-    trace = torch.rand(1, 8, generator=generator(10)).double()
-    memory = 0.3 * torch.rand(1, 6, 8, generator=generator(11)).double()
+    spikes, weight = 100_000, unit(torch.rand(6, 8, generator=stream(9)).double())
+    trace = torch.rand(1, 8, generator=stream(10)).double()
+    memory = 0.3 * torch.rand(1, 6, 8, generator=stream(11)).double()
     none = torch.zeros(0, dtype=torch.int64)
     course = Course(
         none.double(),
         none,
         torch.tensor([0, 0]),
         torch.arange(spikes).double() * DT,
-        torch.rand(spikes, generator=generator(12), dtype=torch.float64),
+        torch.rand(spikes, generator=stream(12), dtype=torch.float64),
         torch.tensor([0, spikes]),
         torch.ones(1, 1).double(),
         spikes * DT,
         spikes * DT,
     )
     constants = ShortTerm(kappa=4.0, gamma=0.0, tau=1e12)
-    bias = torch.randn(6, generator=generator(13)).double()
+    bias = torch.randn(6, generator=stream(13)).double()
     timing = Timing(trace_tau=1e12)
     begun = ShortTermState(memory, trace)
     outputs, _ = respond(course, begun, weight, bias, constants=constants, timing=timing)
@@ -190,16 +190,16 @@ def test_output_spikes_are_samples_of_the_posterior() -> None:
 
 def test_spikes_and_posteriors_change_the_same_in_the_mean() -> None:
     """20,000 streams in the same state: one output spike each, against a soft update of one."""
-    streams, weight = 20_000, unit(torch.rand(4, 6, generator=generator(21)).double())
-    trace = unit(torch.rand(1, 6, generator=generator(22)).double()).expand(streams, -1)
-    memory = 0.2 * torch.rand(1, 4, 6, generator=generator(23)).double().expand(streams, -1, -1)
+    streams, weight = 20_000, unit(torch.rand(4, 6, generator=stream(21)).double())
+    trace = unit(torch.rand(1, 6, generator=stream(22)).double()).expand(streams, -1)
+    memory = 0.2 * torch.rand(1, 4, 6, generator=stream(23)).double().expand(streams, -1, -1)
     none, each = torch.zeros(0, dtype=torch.int64), torch.arange(streams + 1)
     course = Course(
         none.double(),
         none,
         0 * each,
         torch.zeros(streams).double(),
-        torch.rand(streams, generator=generator(24), dtype=torch.float64),
+        torch.rand(streams, generator=stream(24), dtype=torch.float64),
         each,
         torch.ones(1, streams).double(),
         1e-9,
@@ -217,9 +217,9 @@ def test_spikes_and_posteriors_change_the_same_in_the_mean() -> None:
 
 def test_pieces_are_the_whole() -> None:
     """What was remembered goes on from one call to the next."""
-    values = torch.rand(4, 2, INPUTS, generator=generator(14)).double()
+    values = torch.rand(4, 2, INPUTS, generator=stream(14)).double()
     weight, bias = unit(torch.rand(NEURONS, INPUTS).double()), torch.zeros(NEURONS).double()
-    course = encode(values, TIMING, generator(15))
+    course = encode(values, TIMING, stream(15))
     zeros = initial_state(2, weight)
     constants = ShortTerm(10.0, 0.1, 0.1)
     whole, last = respond(course, zeros, weight, bias, constants=constants, timing=TIMING)
@@ -252,7 +252,7 @@ def test_traces_are_inputs_of_norm_one_in_the_mean() -> None:
     """c ε at the end of a long frame, over 4,000 streams; its variance is that of shot noise."""
     values = torch.tensor([0.2, 0.9, 0.0, 0.5])
     timing, streams = Timing(frame=0.2), 4000
-    course = encode(values.expand(1, streams, 4), timing, generator(16))
+    course = encode(values.expand(1, streams, 4), timing, stream(16))
     weight = torch.eye(1, 4).double()
     zeros, bias = initial_state(streams, weight), torch.zeros(1).double()
     _, state = respond(course, zeros, weight, bias, constants=ShortTerm(), timing=timing)
@@ -280,7 +280,7 @@ def test_spikes_are_in_order_and_in_their_frames(
     rate = 1000 / (frames * frame)
     timing = Timing(input_rate=rate, output_rate=rate, frame=frame)
     values = value * torch.eye(inputs).repeat(-(-frames // inputs), 1)[:frames]
-    course = encode(values.unsqueeze(1).expand(-1, 10, -1), timing, generator(seed))
+    course = encode(values.unsqueeze(1).expand(-1, 10, -1), timing, stream(seed))
     check_events(Events(course.times, course.source, course.first), inputs)
     turn = ((course.times / frame - course.source + 0.5) / inputs).floor()
     number = course.source + inputs * turn
@@ -294,7 +294,7 @@ def test_spikes_are_in_order_and_in_their_frames(
 def test_rates_of_spikes() -> None:
     values = torch.full((5, 40, 10), 0.3)
     values[2] = 0
-    course = encode(values, TIMING, generator(17))
+    course = encode(values, TIMING, stream(17))
     expected = 4 * 40 * 10 * 100 * 0.3 * FRAME
     assert len(course.times) == pytest.approx(expected, abs=LIMIT * math.sqrt(expected))
     expected = 40 * 200 * 5 * FRAME
@@ -318,7 +318,7 @@ def test_counts_are_those_of_a_loop() -> None:
 def test_bad_input() -> None:
     for values in (torch.full((1, 1, 2), 1.5), torch.full((1, 1, 2), math.nan)):
         with pytest.raises(InputError, match="values go from"):
-            encode(values, TIMING, generator(0))
+            encode(values, TIMING, stream(0))
     grid = Grid(20)
     with pytest.raises(InputError, match="site is 'neuron'; expected one of synapse, none"):
         answered(grid, ShortTerm(site="neuron"))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import plastorch
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.spiking.shortterm import clocked
 from plastorch.spiking.shortterm.course import Timing, encode
 from plastorch.spiking.shortterm.events import learn
@@ -28,13 +28,13 @@ def layer(**short_term: Any) -> ShortTermWTA:
         short_term=ShortTerm(**short_term),
         long_term=LEARNING,
         timing=TIMING,
-        generator=generator(14),
+        generator=stream(14),
         dtype=torch.float64,
     )
 
 
 def frames(seed: int, *shape: int) -> Tensor:
-    return torch.rand(*shape, 6, generator=generator(seed), dtype=torch.float64)
+    return torch.rand(*shape, 6, generator=stream(seed), dtype=torch.float64)
 
 
 def parameters(net: ShortTermWTA, streams: int) -> LongTermState:
@@ -88,12 +88,12 @@ def test_an_optimizer_makes_it_the_rule_from_spike_to_spike(score: Any) -> None:
     learned, trace, state = parameters(net, 1), torch.zeros(1, 6).double(), None
     for number, part in enumerate(x.split(5)):
         answer, _ = net(part, state)
-        found = net.learn(part, state, generator=generator(2, number))
+        found = net.learn(part, state, generator=stream(2, number))
         assert torch.equal(found.output, answer)
         plastorch.set_gradients(net, found)
         optimizer.step()
         state = found.state
-        course = encode(part, TIMING, generator(2, number))
+        course = encode(part, TIMING, stream(2, number))
         _, trace, learned = learn(course, trace, learned, net.long_term, TIMING)
         torch.testing.assert_close(state.trace, trace, rtol=0, atol=1e-9)
         for own, expected in zip(net.parameters(), learned, strict=True):
@@ -103,9 +103,9 @@ def test_an_optimizer_makes_it_the_rule_from_spike_to_spike(score: Any) -> None:
 
 def test_the_update_is_the_mean_over_the_streams() -> None:
     net, x = layer(), frames(3, 2, 5)
-    updates = net.learn(x, generator=generator(4)).updates
+    updates = net.learn(x, generator=stream(4)).updates
     _, _, learned = learn(
-        encode(x, TIMING, generator(4)),
+        encode(x, TIMING, stream(4)),
         torch.zeros(5, 6).double(),
         parameters(net, 5),
         LEARNING,
@@ -134,8 +134,8 @@ def test_steps_of_time_teach_as_spikes_at_any_time_do() -> None:
     """Means over 400 streams of what each neuron learns and how often; limits of 4.5 errors."""
     net, x = layer(), frames(6, 2, 1).expand(-1, 400, -1)
     begun, trace = parameters(net, 400), torch.zeros(400, 6).double()
-    _, _, spikes = learn(encode(x, TIMING, generator(7)), trace, begun, LEARNING, TIMING)
-    options = {"constants": LEARNING, "timing": TIMING, "generator": generator(8)}
+    _, _, spikes = learn(encode(x, TIMING, stream(7)), trace, begun, LEARNING, TIMING)
+    options = {"constants": LEARNING, "timing": TIMING, "generator": stream(8)}
     _, steps = clocked.learn(x, trace, begun, **options)  # type: ignore[arg-type]
     for one, two in zip(spikes, steps, strict=True):
         error = ((one.var(0) + two.var(0)) / 400).sqrt()

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from plastorch.data import load_images
 from plastorch.data.tasks.streams import Transforms, film
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.learning.phases import run_phase
 from plastorch.spiking.shortterm.course import Timing, encode
 from plastorch.spiking.shortterm.events import learn
@@ -26,7 +26,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 def phase(images: Tensor, neurons: int = 20, passes: int = 2, together: int = 50) -> SpikeLearning:
-    random, short_term = generator(3, 0), ShortTerm(site="none")
+    random, short_term = stream(3, 0), ShortTerm(site="none")
     net = ShortTermWTA(
         images[0].numel(), neurons, short_term=short_term, long_term=LEARNING, generator=random
     )
@@ -38,9 +38,9 @@ def test_training_is_what_spikes_of_the_pictures_teach(digits: tuple[Tensor, Ten
     learned = LongTermState(*(part[None].clone() for part in training.net.parameters()))
     trace = torch.zeros(1, 784)
     records = run_phase(training)
-    order = torch.randperm(60, generator=generator(3, 1, 0))
+    order = torch.randperm(60, generator=stream(3, 1, 0))
     for number, rows in enumerate((order[:50], order[50:])):
-        random = generator(3, 2, number)
+        random = stream(3, 2, number)
         frames = film(digits[0][:60], rows.unsqueeze(1), Transforms(frames=1), random)
         course = encode(torch.cat(list(frames)).flatten(2), TIMING, random)
         _, trace, learned = learn(course, trace, learned, LEARNING, TIMING)

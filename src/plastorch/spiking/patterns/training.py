@@ -103,21 +103,14 @@ def train(
         >>> decide(network(bins)).tolist()
         [0, 1]
     """
-    check_positive(epochs=epochs, learning_rate=learning_rate, batch=batch)
-    _check_shares(dropout, weight_noise)
+    _check(dropout, weight_noise, epochs=epochs, learning_rate=learning_rate, batch=batch)
     _check_patterns(network, bins, labels, key_of_neuron)
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)
-    total = epochs * ceil(len(bins) / batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
+    schedule = _schedule(optimizer, epochs * ceil(len(bins) / batch))
     for epoch in range(epochs):
         right, noise = 0, weight_noise if epoch >= epochs * (1 - NOISY) else 0.0
         for index in torch.split(torch.randperm(len(bins), generator=generator), batch):
-            shown = bins[index]
-            if key_of_neuron is not None:
-                shown = partial(shown, key_of_neuron, generator)
-            if dropout > 0:
-                lost = torch.rand(shown.shape, generator=generator) < dropout
-                shown = shown.masked_fill(lost.to(shown.device), NO_SPIKE)
+            shown = _shown(bins[index], key_of_neuron, dropout, generator)
             with _noisy(network, noise, generator):
                 right += update(network, optimizer, shown, labels[index])
             schedule.step()
@@ -125,7 +118,8 @@ def train(
             tell(epoch, right / len(bins))
 
 
-def _check_shares(dropout: float, weight_noise: float) -> None:
+def _check(dropout: float, weight_noise: float, **positive: float) -> None:
+    check_positive(**positive)
     if not 0 <= dropout < 1:
         raise InputError(f"dropout is {dropout}; expected 0 to less than 1")
     if not 0 <= weight_noise < inf:
@@ -147,6 +141,18 @@ def _check_patterns(
             f"key_of_neuron has shape {tuple(key_of_neuron.shape)}; expected one key for each of "
             f"{bins.shape[1]} input neurons"
         )
+
+
+def _shown(
+    bins: Tensor, key_of_neuron: Tensor | None, dropout: float, generator: torch.Generator
+) -> Tensor:
+    """Returns patterns that may lack keys, and some of whose spikes are dropped."""
+    if key_of_neuron is not None:
+        bins = partial(bins, key_of_neuron, generator)
+    if dropout > 0:
+        lost = torch.rand(bins.shape, generator=generator) < dropout
+        bins = bins.masked_fill(lost.to(bins.device), NO_SPIKE)
+    return bins
 
 
 def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> Tensor:
@@ -220,12 +226,16 @@ def update(
     return int((decide(response) == wanted).sum())
 
 
-def _rate(step: int, total: int) -> float:
-    """Returns the learning rate as a share of the highest."""
+def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Makes the learning rate rise, then fall to 0 as a cosine."""
     warm_up = max(1, round(WARM_UP * total))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + cos(pi * (step - warm_up) / max(1, total - warm_up)))
+
+    def share(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + cos(pi * (step - warm_up) / max(1, total - warm_up)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
 @torch.no_grad()
