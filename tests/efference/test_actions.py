@@ -12,8 +12,7 @@ from torch import Tensor
 from plastorch.efference.actions import AudioActions, ImageActions, theta
 from plastorch.efference.audio_views import AUDIO
 from plastorch.efference.copies import (
-    AUDIO_FACTORS,
-    FULL_FACTORS,
+    FACTORS,
     compatible,
     compose,
     egocentric,
@@ -142,7 +141,7 @@ def test_a_common_crop_of_both_views_conjugates(boxes: list) -> None:
 def test_full_command_view_by_view() -> None:
     a, b = drawn(4), drawn(5)
     found = full_command(a, b)
-    assert found.shape == (50, len(FULL_FACTORS))
+    assert found.shape == (50, len(FACTORS["full"]))
     assert torch.equal(found[:, :5], egocentric(a, b))
     for i in range(50):
         one, other = ({n: float(v[i]) for n, v in side._asdict().items()} for side in (a, b))
@@ -156,7 +155,7 @@ def test_full_command_view_by_view() -> None:
 def test_sounds_view_by_view() -> None:
     a, b = (AUDIO.sample(20, torch.Generator().manual_seed(s)) for s in (0, 1))
     found = egocentric_audio(a, b)
-    assert found.shape == (20, len(AUDIO_FACTORS))
+    assert found.shape == (20, len(FACTORS["audio"]))
     for i in range(20):
         start = (float(b.start[i]) - float(a.start[i])) / float(a.length[i])
         expected = [start, math.log(float(b.length[i]) / float(a.length[i]))]

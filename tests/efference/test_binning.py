@@ -18,11 +18,7 @@ from plastorch.efference.binning import (
     quantile_edges,
 )
 from plastorch.efference.copies import (
-    AUDIO_FACTORS,
-    COMPATIBLE_FACTORS,
     FACTORS,
-    FULL_FACTORS,
-    IMAGE_FACTORS,
     Kind,
     command,
     compatible,
@@ -64,11 +60,11 @@ def test_compatible_targets_have_the_entropies_and_majorities_of_the_program(
     chance = [-torch.xlogy(p, p).sum() for p in (shares(column, 6) for column in codes.T)]
     expected = {"m11": 1.667, "m22": 0.965, "m13": 1.762, "m23": 1.764}
     for name, entropy in expected.items():
-        assert float(chance[COMPATIBLE_FACTORS.index(name)]) == pytest.approx(entropy, abs=0.02)
+        assert float(chance[FACTORS["compatible"].index(name)]) == pytest.approx(entropy, abs=0.02)
     assert float(sum(chance)) / 6 == pytest.approx(1.026, abs=0.01)
     majority = {"m11": 0.287, "m22": 0.580, "m13": 0.226, "m23": 0.226}
     for name, share in majority.items():
-        found = shares(codes[:, COMPATIBLE_FACTORS.index(name)], 6).max()
+        found = shares(codes[:, FACTORS["compatible"].index(name)], 6).max()
         assert float(found) == pytest.approx(share, abs=0.01)
 
 
@@ -115,19 +111,19 @@ def test_sextiles_of_the_standard_law(pair: tuple[ImageActions, ImageActions]) -
 
 def test_a_frequent_value_is_a_bin_of_its_own() -> None:
     bins = estimate_bins(STL10, "full", random(3))
-    sizes = dict(zip(FULL_FACTORS, bins.sizes, strict=True))
-    assert all(sizes[name] == 8 for name in IMAGE_FACTORS if name != "flip")
+    sizes = dict(zip(FACTORS["full"], bins.sizes, strict=True))
+    assert all(sizes[name] == 8 for name in FACTORS["egocentric"] if name != "flip")
     assert all(sizes[name] == 5 for name in ("brightness", "contrast", "saturation", "hue", "blur"))
     assert all(sizes[name] == 2 for name in ("flip", "gray", "solarized"))
     a, b = (STL10.sample(20_000, random(seed)) for seed in (4, 5))
     codes = bins.targets(a, b)
-    for name in FULL_FACTORS:
-        p = shares(codes[:, FULL_FACTORS.index(name)], sizes[name])
+    for name in FACTORS["full"]:
+        p = shares(codes[:, FACTORS["full"].index(name)], sizes[name])
         if sizes[name] > 2:
             assert float(p.min()) > 0.6 / sizes[name], name
             assert float(p.max()) < 1.4 / sizes[name], name
     both_sharp = (a.blur == 0) & (b.blur == 0)
-    blur = codes[:, FULL_FACTORS.index("blur")]
+    blur = codes[:, FACTORS["full"].index("blur")]
     assert torch.equal(blur == 2, both_sharp)
 
 
@@ -140,7 +136,7 @@ def test_what_never_changes_has_no_targets() -> None:
     assert bool((codes[:, 1:] == -1).all())
     assert shares(codes[:, 0], 4).tolist() == [0.25] * 4
     sizes = estimate_bins(CIFAR, "full", random(), 2000).sizes
-    assert sizes[FULL_FACTORS.index("blur")] == sizes[FULL_FACTORS.index("solarized")] == 1
+    assert sizes[FACTORS["full"].index("blur")] == sizes[FACTORS["full"].index("solarized")] == 1
 
 
 def test_colors_are_no_targets_where_a_view_is_gray() -> None:
@@ -148,7 +144,7 @@ def test_colors_are_no_targets_where_a_view_is_gray() -> None:
     bins = estimate_bins(STL10, "full", random(8), 5000)
     codes, plain = bins.targets(a, b), bins.encode(command(a, b, "full"))
     color = torch.tensor(
-        [n in ("brightness", "contrast", "saturation", "hue") for n in FULL_FACTORS]
+        [n in ("brightness", "contrast", "saturation", "hue") for n in FACTORS["full"]]
     )
     for i in range(300):
         masked = color & bool(a.gray[i] or b.gray[i])
@@ -168,10 +164,10 @@ def test_solarized_pairs_are_left_out(kind: Kind) -> None:
 
 def test_sounds() -> None:
     bins = estimate_bins(AUDIO, "audio", random(12))
-    assert bins.sizes == (6,) * len(AUDIO_FACTORS)
+    assert bins.sizes == (6,) * len(FACTORS["audio"])
     a, b = (AUDIO.sample(20_000, random(seed)) for seed in (13, 14))
     codes = bins.targets(a, b)
-    for name, column in zip(AUDIO_FACTORS, codes.T, strict=True):
+    for name, column in zip(FACTORS["audio"], codes.T, strict=True):
         # shifts are whole bands, so their bins can't be quite even
         tolerance = 0.05 if name == "shift" else 0.015
         assert shares(column, 6).tolist() == pytest.approx([1 / 6] * 6, abs=tolerance)

@@ -4,11 +4,7 @@ from plastorch.efference.actions import AudioActions, ImageActions, Views, theta
 from plastorch.efference.audio_views import AUDIO, AudioViews
 from plastorch.efference.binning import COMPATIBLE_BINS, Bins, estimate_bins
 from plastorch.efference.copies import (
-    AUDIO_FACTORS,
-    COMPATIBLE_FACTORS,
     FACTORS,
-    FULL_FACTORS,
-    IMAGE_FACTORS,
     Kind,
     command,
     compatible,
@@ -31,16 +27,12 @@ from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews
 
 __all__ = [
     "AUDIO",
-    "AUDIO_FACTORS",
     "BASELINE",
     "BYOL",
     "CIFAR",
     "COMPATIBLE_BINS",
-    "COMPATIBLE_FACTORS",
     "FACTORS",
-    "FULL_FACTORS",
     "IMAGENET",
-    "IMAGE_FACTORS",
     "STL10",
     "AudioActions",
     "AudioViews",

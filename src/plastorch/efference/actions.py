@@ -102,7 +102,17 @@ class Views:
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
     ) -> Any:
-        """Draws actions, a NamedTuple of tensors with a row for each of ``count`` sources."""
+        """Draws actions, a NamedTuple of tensors [B].
+
+        Args:
+            count: number of views B.
+            generator: random generator on the CPU, so that a seed gives the same views everywhere;
+                torch's global one if None.
+            device: device of the actions.
+
+        Raises:
+            InputError: the count is not positive.
+        """
         raise NotImplementedError
 
     def apply(self, sources: Tensor, actions: Any) -> Tensor:
@@ -147,8 +157,8 @@ def check_audio_actions(actions: AudioActions) -> None:
 
 
 def on(values: Tensor, device: torch.device | str) -> Tensor:
-    """Moves a tensor to a device; only a move to the CPU waits until values are computed."""
-    return values.to(device, non_blocking=torch.device(device).type != "cpu")
+    """Moves a tensor to a device; a move from the CPU to a GPU doesn't wait for the GPU."""
+    return values.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def seen(bad: Tensor) -> bool:

@@ -64,17 +64,7 @@ class AudioViews(Views):
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
     ) -> AudioActions:
-        """Draws actions.
-
-        Args:
-            count: number of views B.
-            generator: random generator on the CPU, so that a seed gives the same views everywhere;
-                torch's global one if None.
-            device: device of the actions.
-
-        Raises:
-            InputError: the count is not positive.
-        """
+        """Draws actions; see :meth:`Views.sample`."""
         check_positive(count=count)
         draws = torch.rand(8, count, generator=generator)
         shift = torch.randint(-self.shift, self.shift + 1, (count,), generator=generator)

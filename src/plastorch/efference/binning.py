@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from plastorch.efference.actions import AudioActions, Views, on
-from plastorch.efference.copies import FACTORS, FULL_FACTORS, Actions, Kind, command
+from plastorch.efference.copies import FACTORS, Actions, Kind, command
 from plastorch.engine.errors import InputError, check_finite, check_one_of, check_positive
 
-_COLORS = slice(FULL_FACTORS.index("brightness"), FULL_FACTORS.index("hue") + 1)
-_FIVE = (*FULL_FACTORS[_COLORS], "blur")
+_COLORS = slice(FACTORS["full"].index("brightness"), FACTORS["full"].index("hue") + 1)
+_FIVE = (*FACTORS["full"][_COLORS], "blur")
 _BINARY = ("flip", "gray", "solarized")
 
 

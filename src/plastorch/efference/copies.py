@@ -23,24 +23,13 @@ from plastorch.engine.errors import InputError, check_one_of
 Kind = Literal["egocentric", "full", "compatible", "audio"]
 Actions = ImageActions | AudioActions
 
-IMAGE_FACTORS = ("scale_x", "scale_y", "flip", "shift_x", "shift_y")
-FULL_FACTORS = (
-    *IMAGE_FACTORS,
-    "brightness",
-    "contrast",
-    "saturation",
-    "hue",
-    "gray",
-    "blur",
-    "solarized",
-)
-AUDIO_FACTORS = ("start", "length", "shift", "gain", "snr")
-COMPATIBLE_FACTORS = ("m11", "m12", "m13", "m21", "m22", "m23")
+_POSE = ("scale_x", "scale_y", "flip", "shift_x", "shift_y")
+_COLOR = ("brightness", "contrast", "saturation", "hue", "gray", "blur", "solarized")
 FACTORS: dict[Kind, tuple[str, ...]] = {
-    "egocentric": IMAGE_FACTORS,
-    "full": FULL_FACTORS,
-    "compatible": COMPATIBLE_FACTORS,
-    "audio": AUDIO_FACTORS,
+    "egocentric": _POSE,
+    "full": _POSE + _COLOR,
+    "compatible": ("m11", "m12", "m13", "m21", "m22", "m23"),
+    "audio": ("start", "length", "shift", "gain", "snr"),
 }
 """Names of the entries of each kind of efference copy."""
 
@@ -136,7 +125,7 @@ def full_command(a: ImageActions, b: ImageActions) -> Tensor:
         b: actions of the second view.
 
     Returns:
-        Values named by ``FULL_FACTORS`` [B, 12]: the egocentric copy, log ratios of brightness,
+        Values named by ``FACTORS["full"]`` [B, 12]: the egocentric copy, log ratios of brightness,
         contrast and saturation, differences of hue and blur, and, for gray and solarized, whether
         exactly one view is.
 
@@ -157,7 +146,7 @@ def full_command(a: ImageActions, b: ImageActions) -> Tensor:
 
 
 def egocentric_audio(a: AudioActions, b: AudioActions) -> Tensor:
-    """Returns the efference copy between two views of a sound, named by ``AUDIO_FACTORS``.
+    """Returns the efference copy between two views of a sound, named by ``FACTORS["audio"]``.
 
     Args:
         a: actions of the first view.

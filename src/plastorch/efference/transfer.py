@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,17 +92,11 @@ def average_precision(found: Detections, scenes: Scenes, least_iou: float = 0.5)
         best, target = iou.max(dim=1)
         order = found.scores[mine].sort(descending=True, stable=True).indices
         enough, target = (best >= least_iou)[order], target[order]
-        right = enough & _first(torch.where(enough, target, -1))
+        firsts = np.unique(torch.where(enough, target, -1), return_index=True)[1]
+        right = torch.zeros_like(enough)
+        right[firsts] = enough[firsts]  # later detections of an object are wrong
         precisions.append(_area(right, int(true.sum())))
     return sum(precisions) / len(precisions)
-
-
-def _first(values: Tensor) -> Tensor:
-    """Tells whether each value [D] is the first of its kind."""
-    _, index = torch.unique(values, return_inverse=True)
-    place = torch.arange(len(values), device=values.device)
-    first = torch.full_like(place, len(place)).scatter_reduce_(0, index, place, "amin")
-    return first[index] == place
 
 
 def _area(right: Tensor, objects: int) -> float:

@@ -75,17 +75,7 @@ class ImageViews(Views):
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
     ) -> ImageActions:
-        """Draws actions for square images.
-
-        Args:
-            count: number of views B.
-            generator: random generator on the CPU, so that a seed gives the same views everywhere;
-                torch's global one if None.
-            device: device of the actions.
-
-        Raises:
-            InputError: the count is not positive.
-        """
+        """Draws actions for square images; see :meth:`Views.sample`."""
         check_positive(count=count)
         top, left, height, width = self._boxes(count, generator)
         chance = torch.rand(5, count, generator=generator)

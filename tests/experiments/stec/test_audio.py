@@ -11,7 +11,7 @@ from scipy.io import wavfile
 
 from plastorch.data.audio.logmel import FLOOR, LogMel
 from plastorch.data.audio.recordings import load_speech
-from plastorch.efference import AUDIO, AUDIO_FACTORS
+from plastorch.efference import AUDIO, FACTORS
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
@@ -82,7 +82,7 @@ def test_a_run_is_tested_on_each_set(tmp_path: Path) -> None:
         both = [metrics[f"{arm}_{exam}_accuracy"] for exam in ("speech_commands", "fsdd")]
         if arm == "simclr_stec":
             assert metrics["test_accuracy"] == pytest.approx(sum(both) / 2)
-    told = [f"simclr_stec_found_{name}_accuracy" in metrics for name in AUDIO_FACTORS]
+    told = [f"simclr_stec_found_{name}_accuracy" in metrics for name in FACTORS["audio"]]
     assert told == [True, True, True, False, False]  # those that have a weight
     assert all(claim["holds"] is None for claim in result["claims"])
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
@@ -136,7 +136,7 @@ def test_whole_clips_are_heard_as_views_that_change_nothing() -> None:
     [
         ({"datasets": ("music",)}, "datasets are"),
         ({"datasets": ()}, "datasets are"),
-        ({"copy": "egocentric"}, "copy is 'egocentric'; expected one of audio"),
+        ({"copy": "egocentric"}, "copy is 'egocentric'; expected audio"),
         ({"factor_weights": (1.0, 1.0)}, r"factor_weights are \(1\.0, 1\.0\); expected 5"),
         ({"factor_weights": (0.0,) * 5}, "factor_weights are .* not all 0"),
         ({"factor_weights": (-1.0,) * 5}, r"one of factor_weights is -1\.0"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,6 +51,7 @@ class StecAudioConfig(StecConfig):
             loudness and noise of a clip were worse at telling words apart.
     """
 
+    copies: ClassVar[tuple[Kind, ...]] = ("audio",)
     datasets: tuple[str, ...] = DATASETS
     least_length: Crop = AUDIO.length[0]
     shift: Annotated[int, Range(0, BANDS)] = AUDIO.shift
@@ -68,10 +69,6 @@ class StecAudioConfig(StecConfig):
         if self.transfer:
             raise InputError("transfer is True; expected False: sounds have no place in an image")
         self.check_batch(BANDS * FRAMES)
-
-    def copies(self) -> tuple[str, ...]:
-        """Returns the only kind for sounds."""
-        return ("audio",)
 
     def views(self) -> AudioViews:
         """Returns the augmentation of clips."""

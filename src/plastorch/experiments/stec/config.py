@@ -5,7 +5,7 @@ Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
 from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
@@ -109,6 +109,8 @@ class StecConfig(Settings):
         preset: "paper" takes the paper's value of each setting that isn't given; for GPUs.
     """
 
+    copies: ClassVar[tuple[Kind, ...]] = ("egocentric", "full", "compatible")
+    """Kinds of efference copies for this data."""
     methods: tuple[str, ...] = tuple(METHODS)
     shuffled: tuple[str, ...] = ("simclr",)
     seeds: Repeats = 5
@@ -141,7 +143,7 @@ class StecConfig(Settings):
         object.__setattr__(
             self, "shuffled", tuple(name for name in self.shuffled if name in self.methods)
         )
-        check_one_of(self.copies(), copy=self.copy)
+        check_one_of(self.copies, copy=self.copy)
         if self.encoder != "small":
             if self.width not in (type(self).width, RESNET_WIDTH):
                 raise InputError(
@@ -165,10 +167,6 @@ class StecConfig(Settings):
     def paper_settings(self) -> Mapping[str, Any]:
         """Returns the paper's settings by name, where they are known."""
         return {}
-
-    def copies(self) -> tuple[str, ...]:
-        """Returns the kinds of efference copies for this data."""
-        return "egocentric", "full", "compatible"
 
     def arms(self) -> list[Arm]:
         """Returns all trainings, seed by seed."""
