@@ -93,12 +93,8 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
     except ImportError:
         raise InputError("pyarrow is missing; expected: pip install pyarrow") from None
     except (ValueError, TypeError):  # from pyarrow: a column of several types
-        known = frame.notna()
-        columns = [
-            [v if k else None for v, k in zip(frame.iloc[:, j], known.iloc[:, j], strict=True)]
-            for j in range(len(names))
-        ]
-        return pl.DataFrame([_column(n, c) for n, c in zip(names, columns, strict=True)])
+        objects = frame.astype(object).where(frame.notna(), None)
+        return pl.DataFrame([_column(n, objects.iloc[:, j].tolist()) for j, n in enumerate(names)])
 
 
 def _from_dicts(rows: list[Any]) -> pl.DataFrame:

@@ -334,7 +334,6 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _tensors(self) -> dict[str, NDArray[np.float32]]:
-        """Returns the weights as model files hold them, a row per input."""
         weights = self.network_.named_parameters()
         return {name: np.ascontiguousarray(weight.detach().numpy().T) for name, weight in weights}
 

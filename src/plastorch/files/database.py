@@ -121,7 +121,6 @@ class Database:
             self._connection.set_progress_handler(None, 0)
 
     def _keep_log(self) -> None:
-        """Turns on the write-ahead log."""
         end = time.monotonic() + PATIENCE_S
         mode = None
         with self._reporting():

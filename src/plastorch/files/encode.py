@@ -206,5 +206,4 @@ def _words(column: pl.Series, key: Key) -> NDArray[np.uint64]:
 
 
 def _padded(table: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Pads rows of bytes to rows of words."""
     return np.pad(table, ((0, 0), (0, -table.shape[1] % 8))).view(np.uint64)

@@ -76,7 +76,6 @@ def categories(keys: Sequence[Key], train: pl.DataFrame, test: pl.DataFrame) -> 
 
 
 def _block(key: Key, train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
-    """Returns the columns of a key."""
     if key.kind in ("number", "cycle"):
         one, two = _numbers(key, train), _numbers(key, test)
         scaler = StandardScaler().fit(np.zeros_like(one) if np.isnan(one).all() else one)
@@ -86,7 +85,6 @@ def _block(key: Key, train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
 
 
 def _codes(key: Key, train: pl.Series, test: pl.Series) -> tuple[Codes, Codes]:
-    """Returns the categories of a key."""
     if key.kind in ("number", "cycle"):
         known = cells(train, key)
         return 1 + levels(known, known), 1 + levels(cells(test, key), known)
@@ -106,7 +104,6 @@ def _numbers(key: Key, column: pl.Series) -> NDArray[np.float64]:
 
 
 def _scaled(value: NDArray[np.float64], scaler: StandardScaler) -> sparse.csr_matrix:
-    """Returns standardized numbers, and whether they are missing."""
     missing = np.isnan(value[:, :1])
     return sparse.csr_matrix(
         np.hstack([np.nan_to_num(scaler.transform(value)), missing]).astype(np.float32)

@@ -93,7 +93,6 @@ def infer_keys(
 
 
 def _telling(frame: pl.DataFrame, neurons: int, kinds: Mapping[str, Kind]) -> list[pl.Series]:
-    """Returns the columns that vary, if there are enough neurons for them."""
     for name, kind in kinds.items():
         if name not in frame.columns or kind not in KINDS:
             raise InputError(
@@ -133,7 +132,6 @@ def _are_codes(column: pl.Series) -> bool:
 
 
 def _learn(column: pl.Series, kind: Kind, period: float, width: float) -> Key:
-    """Learns the key of a column, with one neuron."""
     name = column.name
     if kind == "number":
         return _learn_number(name, numbers(column), width)

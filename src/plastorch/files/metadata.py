@@ -183,7 +183,6 @@ def _of_numbers(now: datetime) -> list[pl.Expr]:
 
 
 def _of_codes(frame: pl.DataFrame) -> list[pl.Expr]:
-    """Returns texts for numbers that take few different values."""
     texts: dict[str, tuple[str, Callable[[int], str | None]]] = {
         "owner": ("uid", _owner),
         "group": ("gid", _group),

@@ -24,13 +24,7 @@ NAMED = 3
 def decided(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> NDArray[np.int64]:
-    """Returns the class of each record [B].
-
-    Args:
-        network: network on the CPU.
-        encoder: encoder of its inputs.
-        frame: records [B].
-    """
+    """Returns the class of each record [B]; arguments as for :func:`described`."""
     _, found, response = _answered(network, encoder, frame)
     return np.asarray(decide(response))[found.which]
 
@@ -38,13 +32,7 @@ def decided(
 def probable(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> NDArray[np.float32]:
-    """Returns probabilities of the classes [B, C]; the predicted class has the highest.
-
-    Args:
-        network: network on the CPU.
-        encoder: encoder of its inputs.
-        frame: records [B].
-    """
+    """Returns probabilities [B, C], the predicted class's highest; see :func:`described`."""
     _, found, response = _answered(network, encoder, frame)
     return np.asarray(_chances(response))[found.which]
 

@@ -172,7 +172,6 @@ class Reconciler:
         self.counts.unreadable += summary.unreadable_folders + summary.unreadable_files
 
     def _labeled(self, folders: list[str]) -> Iterator[list[str]]:
-        """Yields the labeled paths below folders."""
         for folder in folders:
             yield from self._store.paths(escape(folder), self._batch)
 

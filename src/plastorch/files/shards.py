@@ -120,7 +120,6 @@ def predict_shards(
 
 
 def _checked(aside: Path, shard: Shard) -> Path:
-    """Returns the file of a shard's predictions, if it is complete."""
     file = shard_file(aside, shard["begin"])
     if not file.is_file() or count_rows(file) != shard["rows"]:
         raise InputError(

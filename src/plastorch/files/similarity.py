@@ -159,12 +159,10 @@ def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[_Values, _
 
 
 def _codes(text: pl.Series) -> NDArray[np.int64]:
-    """Returns equal numbers for equal texts."""
     return text.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
 def _elements(text: pl.Series) -> sparse.csr_array:
-    """Returns a matrix with 1 where a set has an element [B, elements]."""
     lists = members(text).rename("element")
     table = pl.DataFrame({"row": np.arange(len(text)), "element": lists}).explode("element")
     table = table.drop_nulls()

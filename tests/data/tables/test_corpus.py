@@ -10,7 +10,7 @@ from plastorch.files.keys import infer_keys
 
 def test_keys_and_classes() -> None:
     table = make_corpus(3000)
-    assert table.name == "corpus" and table.split is None and len(table.labels) == 3000
+    assert table.name == "corpus" and len(table.labels) == 3000
     kinds = {key.name: key.kind for key in infer_keys(table.frame, table.labels)}
     assert kinds == {
         **dict.fromkeys(("extension", "owner", "directory"), "category"),

@@ -34,7 +34,7 @@ def test_a_table_has_keys_labels_and_parts(tmp_path: Path) -> None:
     path = write(tmp_path, "adult", ADULT)
     table = load_table("adult", tmp_path)
     assert table.name == "adult" and table.labels.tolist() == ["<=50K", ">50K", "<=50K"]
-    assert table.split is not None and table.split.tolist() == ["train", "test", "train"]
+    assert "split" not in table.frame.columns
     assert table.frame.rows() == [
         (39, "State-gov", 2174, "a|b"),
         (50, None, 0, None),
@@ -50,7 +50,7 @@ def test_a_question_mark_is_missing_where_the_table_means_that(tmp_path: Path) -
         write(tmp_path, name, "label,root\ne,?\np,b\n")
     assert load_table("mushroom", tmp_path).frame["root"].to_list() == [None, "b"]
     nursery = load_table("nursery", tmp_path)
-    assert nursery.frame["root"].to_list() == ["?", "b"] and nursery.split is None
+    assert nursery.frame["root"].to_list() == ["?", "b"]
 
 
 def test_coordinates_are_categories(tmp_path: Path) -> None:
@@ -130,7 +130,6 @@ def test_real_tables_are_the_published_ones(name: str) -> None:
     assert {label: found[label] for label in counts} == counts
     kinds = {key.name: key.kind for key in infer_keys(table.frame, table.labels)}
     if name == "adult":
-        assert table.split is not None and Counter(table.split.tolist())["train"] == 32_561
         assert table.frame["workclass"].null_count() == 2799
         assert sum(kind == "number" for kind in kinds.values()) == 6
     elif name == "debian_packages":

@@ -44,7 +44,7 @@ def easy(records: int = 300) -> Table:
             "junk": [f"junk-{value}" for value in random.integers(0, 4, records)],
         }
     )
-    return Table("easy", frame, labels.astype(np.str_), None, "made up", "")
+    return Table("easy", frame, labels.astype(np.str_), "made up", "")
 
 
 @given(

@@ -106,7 +106,6 @@ def _decoded(path: Path, content: bytes) -> tuple[int, NDArray[np.generic]]:
 
 
 def _mean_channel(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Returns the mean of the channels, full scale 1."""
     silence = 128 if values.dtype == np.uint8 else 0
     # Values that are not finite are refused later.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -29,7 +29,7 @@ def make_corpus(records: int = 12_000, seed: int = 0) -> Table:
         seed: random seed of the records; classes are the same in every corpus.
 
     Returns:
-        Table without official parts.
+        Table of six classes.
 
     Raises:
         InputError: there are no records, or polars is missing.
@@ -63,7 +63,6 @@ def make_corpus(records: int = 12_000, seed: int = 0) -> Table:
         name=NAME,
         frame=frame,
         labels=names,
-        split=None,
         source="generated",
         sha256=hashlib.sha256(
             frame.with_columns(label=pl.Series(names.tolist())).write_csv().encode()

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,6 @@ class Table:
         frame: keys of the records, a column each: text (several values joined by "|") or whole
             numbers; null is a missing value.
         labels: class of each record, text [B].
-        split: official part of each record, ``train`` or ``test`` [B]; None if the table has no
-            official parts.
         source: where the records come from.
         sha256: SHA-256 of the file.
     """
@@ -61,7 +59,6 @@ class Table:
     name: str
     frame: "pl.DataFrame"
     labels: NDArray[np.str_]
-    split: NDArray[np.str_] | None
     source: str
     sha256: str
 
@@ -69,9 +66,9 @@ class Table:
 def load_table(name: str, data: str | Path | None = None) -> Table:
     """Loads a table of labeled records from the data root; there is no download.
 
-    The files are ``metadata/NAME.csv.gz``, with a header; the column ``label`` is the class,
-    ``split`` of ``adult`` its official part, every other one a key. An empty value is missing, and
-    so is "?" in ``adult`` and ``mushroom``.
+    The files are ``metadata/NAME.csv.gz``, with a header; the column ``label`` is the class, every
+    other one a key, but ``split`` of ``adult``, its official parts, which is left out. An empty
+    value is missing, and so is "?" in ``adult`` and ``mushroom``.
 
     - ``debian_files``: files of an installed Debian 13 system, by type of content as ``file`` finds
       it. Keys are parts of path and name, size, mode, and those of the package that owns it.
@@ -97,12 +94,10 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     if not path.is_file():
         raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")
     frame = _read(path, TABLES[name])
-    labels, split = frame[LABEL], frame[SPLIT] if SPLIT in frame.columns else None
     return Table(
         name=name,
         frame=frame.drop(LABEL, SPLIT, strict=False),
-        labels=np.array(labels.to_list(), np.str_),
-        split=None if split is None else np.array(split.to_list(), np.str_),
+        labels=np.array(frame[LABEL].to_list(), np.str_),
         source=f"data root: {path.parent.name}",
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
@@ -128,8 +123,7 @@ def _read(path: Path, form: _Form) -> "pl.DataFrame":
         raise InputError(f"{path} is damaged: {reason}; expected a gzipped CSV file") from None
     if frame.columns[:1] != [LABEL] or frame[LABEL].null_count() or frame.width < 2:
         raise InputError(f"{path} is damaged; expected a column {LABEL} without gaps, then keys")
-    named = [name for name in (LABEL, SPLIT) if name in frame.columns]
-    lengths = frame.select(pl.col(named).cast(pl.String).str.len_bytes().max())
-    if frame.is_empty() or any(length > MOST_NAME for length in lengths.row(0) if length):
+    longest: Any = frame[LABEL].str.len_bytes().max()
+    if frame.is_empty() or longest > MOST_NAME:
         raise InputError(f"{path} is damaged; expected classes of at most {MOST_NAME} bytes")
     return frame

@@ -229,7 +229,6 @@ def stand_in_world(
 
 
 def _field(count: int, hours: int, generator: torch.Generator) -> Tensor:
-    """Draws standard normal processes with a memory of six hours, float64 [T, count]."""
     from scipy.signal import lfilter
 
     kept = np.exp(-1 / 6)

@@ -150,7 +150,6 @@ def _best_way(fold: Fold, settings: Supervised) -> Way:
 
 
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
-    """Returns a new, untrained network."""
     classes = len(fold.classes)
     return PatternNetwork(
         fold.neurons, settings.hidden, classes, generator=fold.random(FoldStream.WEIGHTS)
@@ -158,7 +157,6 @@ def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
 
 
 def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> PatternNetwork:
-    """Returns a network trained on some of the training records."""
     network = _network(fold, settings)
     train(
         network,
@@ -174,12 +172,10 @@ def _trained(fold: Fold, settings: Supervised, rows: Tensor, way: Way) -> Patter
 
 
 def _own_distance(network: PatternNetwork, bins: Tensor, labels: Tensor) -> float:
-    """Returns the mean distance of the answers to the right class's target."""
     return float(answer(network, bins).distance.gather(1, labels[:, None]).mean())
 
 
 def _confusions(fold: Fold, answers: NDArray[np.int64]) -> list[Record]:
-    """Counts how often each class is taken for each other one."""
     counts = confusion_matrix(fold.test_labels, answers, labels=range(len(fold.classes)))
     return [
         {

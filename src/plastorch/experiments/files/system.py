@@ -76,7 +76,6 @@ def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
 
 
 def _metrics(records: list[Record]) -> dict[str, float]:
-    """Returns figures by table and model; the first is the network's mean accuracy."""
     figures = ("accuracy", "macro_f1", "fit_seconds", "microseconds", "parameters", "operations")
     found: dict[str, float] = {}
     for record in records:
@@ -87,7 +86,6 @@ def _metrics(records: list[Record]) -> dict[str, float]:
 
 
 def _claims(found: dict[str, float], table: Table) -> list[Claim]:
-    """Compares the network with logistic regression and the most frequent class."""
     what = f"{table.name.replace('-', ' ')}, {len(np.unique(table.labels))} classes"
     name = table.name.replace("-", "_")
     ours, other, most = (
@@ -105,7 +103,6 @@ def _claims(found: dict[str, float], table: Table) -> list[Claim]:
 
 
 def _data(frames: "Mapping[str, pl.DataFrame]", tables: list[Table]) -> dict[str, Any]:
-    """Describes the files."""
     scanned = [f"{name} ({frame.height:,} files)" for name, frame in frames.items()]
     content = b"".join(frame.write_csv().encode() for frame in frames.values())
     return {

@@ -71,7 +71,6 @@ def _table(
         name=name,
         frame=frame.select(key for key in KEYS if key not in without),
         labels=np.array(texts.to_series().to_list(), np.str_),
-        split=None,
         source="scan",
         sha256="",
     )

@@ -69,7 +69,6 @@ def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
 
 
 def _load(name: str, context: Context) -> Table:
-    """Loads a table, or some of its records in a smoke run."""
     if name == corpus.NAME:
         table = corpus.make_corpus(seed=context.seed)
     else:
@@ -77,7 +76,7 @@ def _load(name: str, context: Context) -> Table:
     if not context.quick:
         return table
     some = np.random.default_rng(context.seed).permutation(len(table.labels))[:QUICK_RECORDS]
-    return replace(table, frame=table.frame[some], labels=table.labels[some], split=None)
+    return replace(table, frame=table.frame[some], labels=table.labels[some])
 
 
 def _quick(config: FilesTablesConfig) -> FilesTablesConfig:
@@ -101,7 +100,6 @@ def _quick(config: FilesTablesConfig) -> FilesTablesConfig:
 
 
 def _data(config: FilesTablesConfig, tables: Mapping[str, Table]) -> dict[str, Any]:
-    """Describes the tables."""
     records = sum(len(table.labels) for table in tables.values())
     sums = "".join(table.sha256 for table in tables.values())
     sources = sorted({table.source for table in tables.values()})

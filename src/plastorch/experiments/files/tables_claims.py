@@ -142,7 +142,6 @@ def _against_all(figures: Figures, table: str, accuracy: float) -> Claim:
 
 
 def _networks(figures: Figures) -> list[Claim]:
-    """Makes claims about the supervised network itself, and about keys that arrive one by one."""
     made = _distances(figures)
     made += figures.worst(
         "silent",
@@ -184,7 +183,6 @@ def _networks(figures: Figures) -> list[Claim]:
 
 
 def _distances(figures: Figures) -> list[Claim]:
-    """Makes a claim about how near the answers come to the targets."""
     before, after = figures.of("snn_distance_before"), figures.of("snn_distance")
     if not after:
         return []
@@ -198,7 +196,6 @@ def _distances(figures: Figures) -> list[Claim]:
 
 
 def _hashes(figures: Figures) -> list[Claim]:
-    """Makes a claim about the network with hashes that it has not learned."""
     means = figures.of("other_hash_kappa")
     if not means:
         return []
@@ -214,7 +211,6 @@ def _hashes(figures: Figures) -> list[Claim]:
 
 
 def _devices(figures: Figures) -> list[Claim]:
-    """Makes claims about weights in phase-change devices."""
     what = "weights in phase-change devices for a day, drift compensated: accuracy lost"
     lost = "memristive_day_accuracy_loss"
     return [
@@ -278,7 +274,6 @@ def _against_clusters(figures: Figures) -> list[Claim]:
 
 
 def _inputs(figures: Figures) -> list[Claim]:
-    """Makes claims about what the patterns preserve."""
     what = "correlation of the coincidence of patterns with the similarity of records, 10,000 pairs"
     made = [
         above(f"encoding-{table}", f"{table}: {what}", value, 0.99)

@@ -89,7 +89,6 @@ def jobs(
 
 
 def _inputs(fold: Fold) -> Record:
-    """Compares coincidence of patterns with similarity of records, pair by pair."""
     alike, same = _pairs(fold)
     return {
         **row("inputs", fold),

@@ -120,7 +120,6 @@ def _of_devices(name: str, rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _over_folds(rows: Sequence[Record], figure: str) -> float:
-    """Returns the mean over folds of a figure's mean in each fold."""
     folds: dict[Any, list[float]] = defaultdict(list)
     for row in rows:
         folds[row["fold"]].append(float(row[figure]))
@@ -128,7 +127,6 @@ def _over_folds(rows: Sequence[Record], figure: str) -> float:
 
 
 def _of_hashes(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Returns the number of other hashes, and their largest agreement with the network."""
     largest = max(float(row["kappa"]) for row in rows)
     return {f"{name}_kappa_largest": largest, f"{name}_hashes": len(rows)}
 
