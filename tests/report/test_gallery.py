@@ -4,6 +4,7 @@ from statistics import fmean, stdev
 from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 
 from plastorch.engine.errors import InputError
 from plastorch.report import write_gallery
@@ -37,6 +38,20 @@ def test_gallery_writes_every_report_and_links_it(make_run, parse, tmp_path):
     assert all(not a.startswith(("http", "/")) and "://" not in a for a in page.addresses())
     (image,) = page.all("img")
     assert (runs / unquote(image["src"])).is_file()
+
+
+def test_a_card_without_filters_shows_the_first_figure(make_run, parse, tmp_path):
+    run = make_run(tmp_path, **SMALL)
+    (run / "arrays.safetensors").unlink()
+    page = parse(write_gallery(tmp_path))
+    assert not [tag for tag in page.all("div") if tag.get("class") == "blank"]
+    (picture,) = page.all("img")
+    with (
+        Image.open(tmp_path / unquote(picture["src"])) as small,
+        Image.open(run / "figures" / "curves-1.png") as first,
+    ):
+        assert 250 < small.width < 400 < first.width
+        assert small.width / small.height == pytest.approx(first.width / first.height, rel=0.02)
 
 
 def test_reports_are_only_redrawn_when_out_of_date(make_run, tmp_path):

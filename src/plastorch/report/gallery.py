@@ -48,10 +48,6 @@ def gallery(
 
     Returns:
         HTML of the main part.
-
-    Example:
-        >>> "0 runs of 0 experiments" in gallery([], [], Path("runs"))
-        True
     """
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:

@@ -21,12 +21,7 @@ _ICONS = {
 
 
 def text(value: object) -> str:
-    """Escapes any value as HTML text or attribute value; control characters are spelled out.
-
-    Example:
-        >>> text("<script>")
-        '&lt;script&gt;'
-    """
+    """Escapes any value as HTML text or attribute value; control characters are spelled out."""
     shown = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
     return escape(shown, quote=True)
 
@@ -40,10 +35,6 @@ def document(title: str, body: str) -> str:
 
     Returns:
         The HTML document.
-
-    Example:
-        >>> "<title>a &amp; b</title>" in document("a & b", "<p>hello</p>")
-        True
     """
     style = files("plastorch.report").joinpath("page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
@@ -69,23 +60,13 @@ def document(title: str, body: str) -> str:
 
 
 def mark(kind: str, words: str) -> str:
-    """Returns a rounded label with an icon: kind is "good", "bad", "open" or "warn".
-
-    Example:
-        >>> "holds" in mark("good", "holds")
-        True
-    """
+    """Returns a rounded label with an icon: kind is "good", "bad", "open" or "warn"."""
     icon = f'<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{_ICONS[kind]}"/></svg>'
     return f'<span class="mark {kind}">{icon}{text(words)}</span>'
 
 
 def status_marks(result: Mapping[str, Any]) -> str:
-    """Returns labels for reasons not to count a run: not finished, smoke run, reduced data.
-
-    Example:
-        >>> status_marks({"complete": True, "quick": False, "data": {}})
-        ''
-    """
+    """Returns labels for reasons not to count a run: not finished, smoke run, reduced data."""
     marks = []
     if not result["complete"]:
         marks.append(mark("warn", "not finished"))
@@ -97,12 +78,7 @@ def status_marks(result: Mapping[str, Any]) -> str:
 
 
 def banner(title: str, words: str, command: str = "") -> str:
-    """Returns a prominent note across the page.
-
-    Example:
-        >>> "<strong>Beware</strong>" in banner("Beware", "of the dog")
-        True
-    """
+    """Returns a prominent note across the page."""
     code = f"<code>{text(command)}</code>" if command else ""
     return (
         f'<div class="banner" role="note"><strong>{text(title)}</strong> {text(words)}{code}</div>'
@@ -119,10 +95,6 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
 
     Args:
         claims: claims as in result.json.
-
-    Example:
-        >>> claims_table([]).count("<tr")
-        1
     """
     outcomes = {
         True: mark("good", "holds"),
@@ -146,12 +118,7 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> str:
-    """Returns rows of text, the first one as heading.
-
-    Example:
-        >>> plain_table([["depth", "reward"], ["1", "<3"]]).count("&lt;3")
-        1
-    """
+    """Returns rows of text, the first one as heading."""
     heading, *rest = rows
     return table(dict.fromkeys(heading, ""), [map(text, row) for row in rest])
 
@@ -187,12 +154,7 @@ def table(columns: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def picture(title: str, caption: str, alt: str, light: bytes, dark: bytes) -> str:
-    """Returns a figure with heading and caption, one PNG for light pages and one for dark.
-
-    Example:
-        >>> picture("Curve", "It rises.", "A line.", b"1", b"2").count("data:image/png;base64,")
-        2
-    """
+    """Returns a figure with heading and caption, one PNG for light pages and one for dark."""
     day, night = (
         f"data:image/png;base64,{base64.b64encode(png).decode()}" for png in (light, dark)
     )
@@ -205,12 +167,7 @@ def picture(title: str, caption: str, alt: str, light: bytes, dark: bytes) -> st
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Returns a definition list of short facts.
-
-    Example:
-        >>> facts([("Seed", "0")])
-        '<dl class="facts"><div><dt>Seed</dt><dd>0</dd></div></dl>'
-    """
+    """Returns a definition list of short facts."""
     items = "".join(
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs
     )
@@ -218,12 +175,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def folded(title: str, values: Mapping[str, Any]) -> str:
-    """Returns a folded table of names and values; empty if there are none.
-
-    Example:
-        >>> folded("Versions", {})
-        ''
-    """
+    """Returns a folded table of names and values; empty if there are none."""
     rows = "".join(
         f'<tr><th scope="row">{text(name)}</th><td>{text(_value(name, value))}</td></tr>'
         for name, value in values.items()

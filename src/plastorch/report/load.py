@@ -51,12 +51,6 @@ def load_run(path: Path) -> RunData:
 
     Raises:
         InputError: a file is missing or damaged.
-
-    Example:
-        >>> load_run(Path("no/such/run"))
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: no/such/run: expected a run folder, found no directory
     """
     if not path.is_dir():
         raise InputError(f"{path}: expected a run folder, found no directory")
@@ -77,12 +71,6 @@ def load_result(path: Path) -> dict[str, Any]:
 
     Raises:
         InputError: the file is missing, is not JSON, or lacks a field.
-
-    Example:
-        >>> load_result(Path("no/such/run"))
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: no/such/run/result.json: expected a file, found none
     """
     file = path / "result.json"
     if not file.is_file():

@@ -22,11 +22,6 @@ def with_curves(run: RunData, found: Iterable[Panel | None], drawn: str = "") ->
         run: data of the run.
         found: panels, None for those without data.
         drawn: regular expression of the phases that have figures of their own, or need none.
-
-    Example:
-        >>> from pathlib import Path
-        >>> with_curves(RunData(Path("run"), {}, [], {}), [None])
-        []
     """
     return [panel for panel in found if panel] + plain_curves(run, drawn)
 
@@ -40,11 +35,6 @@ def plain_curves(run: RunData, drawn: str = "") -> list[Panel]:
 
     Returns:
         One panel per phase; phases with rows of layers have none.
-
-    Example:
-        >>> from pathlib import Path
-        >>> plain_curves(RunData(Path("run"), {}, [], {}))
-        []
     """
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
     others = [phase for phase in names if not (drawn and re.fullmatch(drawn, phase))]
@@ -53,26 +43,14 @@ def plain_curves(run: RunData, drawn: str = "") -> list[Panel]:
 
 
 def shown_filters(run: RunData) -> Array | None:
-    """Returns the first-layer filters that the run kept, if they can be shown as images.
-
-    Example:
-        >>> from pathlib import Path
-        >>> shown_filters(RunData(Path("run"), {}, [], {})) is None
-        True
-    """
+    """Returns the first-layer filters that the run kept, if they can be shown as images."""
     filters = run.arrays.get("filters")
     fits = filters is not None and filters.size > 0 and filters.shape[1] in (1, 3)
     return filters if fits else None
 
 
 def learning_curve(run: RunData) -> Panel | None:
-    """Returns the accuracy of a readout by epochs, if the run has one.
-
-    Example:
-        >>> from pathlib import Path
-        >>> learning_curve(RunData(Path("run"), {}, [], {})) is None
-        True
-    """
+    """Returns the accuracy of a readout by epochs, if the run has one."""
     rows = series(run.rows, "readout", "epoch", ["train_accuracy", "test_accuracy"])
     if not rows:
         return None
@@ -95,13 +73,7 @@ def learning_curve(run: RunData) -> Panel | None:
 
 
 def receptive_fields(run: RunData) -> Panel | None:
-    """Returns the weights of first-layer neurons as images, if the run kept them.
-
-    Example:
-        >>> from pathlib import Path
-        >>> receptive_fields(RunData(Path("run"), {}, [], {})) is None
-        True
-    """
+    """Returns the weights of first-layer neurons as images, if the run kept them."""
     filters = shown_filters(run)
     if filters is None:
         return None
@@ -119,13 +91,7 @@ def receptive_fields(run: RunData) -> Panel | None:
 
 
 def confusion(run: RunData) -> Panel | None:
-    """Returns the confusion matrix, if the run kept it.
-
-    Example:
-        >>> from pathlib import Path
-        >>> confusion(RunData(Path("run"), {}, [], {})) is None
-        True
-    """
+    """Returns the confusion matrix, if the run kept it."""
     matrix = run.arrays.get("confusion")
     if matrix is None or not len(matrix):
         return None

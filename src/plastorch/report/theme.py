@@ -43,24 +43,14 @@ class Theme:
     shade: tuple[str, str]
 
     def line(self, index: int) -> dict[str, Any]:
-        """Returns color and dash of line number `index`, which differ without color too.
-
-        Example:
-            >>> LIGHT.line(1)["linestyle"]
-            '--'
-        """
+        """Returns color and dash of line number `index`, which differ without color too."""
         return {
             "color": self.series[index % len(self.series)],
             "linestyle": DASHES[(index + index // len(self.series)) % len(DASHES)],
         }
 
     def color(self, name: str, index: int) -> str:
-        """Returns the color "ink", "muted" or "grid", a hex string itself, or the series' if empty.
-
-        Example:
-            >>> LIGHT.color("ink", 0), LIGHT.color("#ff0000", 0), LIGHT.color("", 1)
-            ('#1b1f24', '#ff0000', '#bf5209')
-        """
+        """Returns the color "ink", "muted" or "grid", a hex string itself, or the next if empty."""
         if not name:
             return self.series[index % len(self.series)]
         return {"ink": self.ink, "muted": self.muted, "grid": self.grid}.get(name, name)
@@ -102,12 +92,7 @@ def can_draw() -> bool:
 
 
 def new_figure(height: float, theme: Theme) -> "Figure":
-    """Returns an empty figure `height` inches high, made without pyplot and its global state.
-
-    Example:
-        >>> new_figure(3.0, LIGHT).get_size_inches().tolist()
-        [4.8, 3.0]
-    """
+    """Returns an empty figure `height` inches high, made without pyplot and its global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(WIDTH, height), facecolor=theme.paper, layout="constrained")
@@ -130,10 +115,6 @@ def new_axes(
 
     Returns:
         The axes, top first.
-
-    Example:
-        >>> len(new_axes(new_figure(3.0, LIGHT), LIGHT, heights=[1, 2]))
-        2
     """
     grid = figure.subplots(
         len(heights), 1, sharex="x" in share, sharey="y" in share, squeeze=False,
@@ -151,14 +132,7 @@ def new_axes(
 
 
 def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
-    """Labels the x axis, and the y axis by a left-aligned title (a rotated label reads badly).
-
-    Example:
-        >>> axes = new_axes(new_figure(3.0, LIGHT), LIGHT)[0]
-        >>> label(axes, LIGHT, x="epoch")
-        >>> axes.get_xlabel()
-        'epoch'
-    """
+    """Labels the x axis, and the y axis by a left-aligned title (a rotated label reads badly)."""
     if x:
         axes.set_xlabel(x, color=theme.muted, fontsize=SMALL, parse_math=False)
     if title:
@@ -187,14 +161,6 @@ def legend_above(stack: "Sequence[Axes]", theme: Theme) -> None:
     Args:
         stack: axes of a figure; of marks with the same name, the first is in the legend.
         theme: colors.
-
-    Example:
-        >>> figure = new_figure(3.0, LIGHT)
-        >>> stack = new_axes(figure, LIGHT)
-        >>> _ = stack[0].plot([1], [1], label="slow")
-        >>> legend_above(stack, LIGHT)
-        >>> [text.get_text() for text in figure.legends[0].get_texts()]
-        ['slow']
     """
     from matplotlib.collections import PathCollection
 
@@ -223,12 +189,7 @@ def legend_above(stack: "Sequence[Axes]", theme: Theme) -> None:
 
 
 def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
-    """Returns the figure as PNG bytes, without software or date in them.
-
-    Example:
-        >>> to_png(new_figure(1.0, LIGHT))[1:4]
-        b'PNG'
-    """
+    """Returns the figure as PNG bytes, without software or date in them."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A class name in a script the font lacks is drawn as boxes; the page has it as text.

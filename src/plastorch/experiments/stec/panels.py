@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from statistics import fmean
 
 import numpy as np
@@ -33,7 +33,9 @@ def panels(run: RunData) -> list[Panel]:
         >>> panels(RunData(Path("run"), {}, [], {}))
         []
     """
-    found = [*_gains(run), _sweep(run), _courses(run), *_told(run), _transfer(run), _geometry(run)]
+    gains = (_gain(run, kind, classifier) for kind, classifier in CLASSIFIERS.items())
+    told = (_told(run, method) for method in METHODS)
+    found = [*gains, _sweep(run), _courses(run), *told, _transfer(run), _geometry(run)]
     return with_curves(run, found, f"stec-(measure|control|transfer)|{PHASE}")
 
 
@@ -55,12 +57,6 @@ def _accuracies(run: RunData, kind: str) -> dict[str, dict[int, float]]:
     for row in _rows(run, "stec-measure"):
         found[str(row["arm"])][int(row["seed"])].append(float(row[kind]))
     return {arm: {seed: fmean(v) for seed, v in of.items()} for arm, of in found.items()}
-
-
-def _gains(run: RunData) -> Iterator[Panel]:
-    for kind, classifier in CLASSIFIERS.items():
-        if panel := _gain(run, kind, classifier):
-            yield panel
 
 
 def _gain(run: RunData, kind: str, classifier: str) -> Panel | None:
@@ -131,12 +127,7 @@ def _means(rows: Iterable[Row], start: str) -> dict[str, float]:
     return {name: fmean(of) for name, of in values.items()}
 
 
-def _told(run: RunData) -> list[Panel]:
-    """Returns panels of what inverse models predict about actions, one per method."""
-    return [panel for method in METHODS if (panel := _told_of(run, method))]
-
-
-def _told_of(run: RunData, method: str) -> Panel | None:
+def _told(run: RunData, method: str) -> Panel | None:
     trained = [row for row in _rows(run, "stec-measure") if row["arm"] == f"{method}-stec"]
     frozen = _rows(run, "stec-control")
     kinds = {"with the encoder": _means(trained, "found_")}

@@ -15,24 +15,14 @@ _TILE_PIXELS = 24
 
 
 def stretched(kernel: NDArray[Any]) -> NDArray[np.float64]:
-    """Scales values to [0, 1], from the smallest to the largest; all 0.5 if that is impossible.
-
-    Example:
-        >>> stretched(np.array([2.0, 4.0])).tolist()
-        [0.0, 1.0]
-    """
+    """Scales values to [0, 1], from the smallest to the largest; all 0.5 if that is impossible."""
     kernel = np.where(np.isfinite(kernel), kernel, np.nan).astype(np.float64)
     low, high = kernel.min(), kernel.max()  # a diverged neuron is a gray tile
     return (kernel - low) / (high - low) if high > low else np.full_like(kernel, 0.5)
 
 
 def tile(image: NDArray[Any]) -> Picture:
-    """Enlarges an image [1 or 3, h, w] in [0, 1] to about 24 pixels.
-
-    Example:
-        >>> tile(np.ones((1, 5, 5))).shape
-        (25, 25, 4)
-    """
+    """Enlarges an image [1 or 3, h, w] in [0, 1] to about 24 pixels."""
     color = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
     opaque = np.concatenate([color, np.ones((*color.shape[:2], 1))], axis=2)
     enlarge = math.ceil(_TILE_PIXELS / max(image.shape[1:]))
@@ -40,12 +30,7 @@ def tile(image: NDArray[Any]) -> Picture:
 
 
 def arrange(tiles: Sequence[Picture], columns: int) -> Picture:
-    """Arranges tiles of one size in rows of ``columns``; the gaps are transparent.
-
-    Example:
-        >>> arrange([np.ones((4, 4, 4))] * 3, columns=2).shape
-        (10, 10, 4)
-    """
+    """Arranges tiles of one size in rows of ``columns``; the gaps are transparent."""
     height, width = tiles[0].shape[:2]
     lines = math.ceil(len(tiles) / columns)
     picture = np.zeros((lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4))
