@@ -133,6 +133,20 @@ def test_float32_and_threads_agree_with_float64(monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(gradient, exact_gradient, rtol=1e-3, atol=1e-2)
 
 
+def test_weights_may_lie_in_memory_in_any_order() -> None:
+    nets, bins = [network(30, 16, 4) for _ in range(2)], patterns(64, 30)
+    for name in ("hidden_weight", "output_weight"):
+        weight = getattr(nets[1], name).detach().contiguous()
+        setattr(nets[1], name, torch.nn.Parameter(weight))
+    answers = [net(bins).distance.sum() for net in nets]
+    one, two = (
+        torch.autograd.grad(answer, list(net.parameters()))
+        for answer, net in zip(answers, nets, strict=True)
+    )
+    for first, second in zip(one, two, strict=True):
+        assert torch.equal(first, second) and bool(first.any())
+
+
 def test_the_gradient_is_the_same_whichever_thread_ends_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

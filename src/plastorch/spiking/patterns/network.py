@@ -152,14 +152,13 @@ class _Answer(torch.autograd.Function):
         memory, shares = kernels.Memory(*arrays_of(kept)), {}
 
         def run(begin: int, end: int) -> None:
-            share = shares[begin] = [torch.zeros_like(weight) for weight in weights]
-            gradients = arrays_of(by_input(Weights(*share)))
-            gradient_kernels.backward(*arguments, begin, end, memory, *wanted, gradients)
+            share = shares[begin] = [w.new_zeros(w.shape) for w in by_input(weights)]
+            gradient_kernels.backward(*arguments, begin, end, memory, *wanted, arrays_of(share))
 
         in_threads(run, len(bins), len(bins) * weights[0].numel() // WORK_PER_THREAD)
         ordered = [shares[begin] for begin in sorted(shares)]  # in whichever order threads ended
         sums = [torch.stack(parts).sum(0) for parts in zip(*ordered, strict=True)]
-        return None, None, None, *sums
+        return None, None, None, *by_input(Weights(*sums))
 
 
 def compute(
@@ -220,7 +219,7 @@ def as_arrays(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> tuple[An
 
 
 def by_input(weights: Weights) -> Weights:
-    """Returns weights as the kernels take them, a row per input."""
+    """Turns weights to a row per input, as the kernels take them, or back."""
     return weights._replace(hidden=weights.hidden.mT, output=weights.output.mT)
 
 
