@@ -161,7 +161,7 @@ def on(values: Tensor, device: torch.device | str) -> Tensor:
     return values.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
-def seen(bad: Tensor) -> bool:
+def any_on_cpu(bad: Tensor) -> bool:
     """Whether a value is bad; False on an accelerator, whose values would have to be waited for."""
     return bad.device.type == "cpu" and bool(bad.any())
 
@@ -176,5 +176,5 @@ def _check_type(actions: object, expected: type) -> None:
 
 def _check_extent(name: str, extent: Tensor) -> None:
     bad = ~(extent > 0)  # NaN is bad, too
-    if seen(bad):
+    if any_on_cpu(bad):
         raise InputError(f"{name} of a crop is {float(extent[bad][0])}; expected more than 0")

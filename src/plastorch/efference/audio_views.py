@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.data.audio.logmel import FLOOR
-from plastorch.efference.actions import AudioActions, Views, check_audio_actions, seen
+from plastorch.efference.actions import AudioActions, Views, any_on_cpu, check_audio_actions
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 _DECIBEL = math.log(10) / 10
@@ -201,6 +201,6 @@ def _check_crops(count: int, actions: AudioActions) -> None:
     if actions.start.device.type == "cpu":
         check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise seed
     outside = ~((actions.start >= -1e-5) & (actions.start + actions.length <= 1 + 1e-5))
-    if seen(outside):
+    if any_on_cpu(outside):
         start, length = float(actions.start[outside][0]), float(actions.length[outside][0])
         raise InputError(f"crop is from {start:g} to {start + length:g}; expected 0 to 1")

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.efference.actions import seen
+from plastorch.efference.actions import any_on_cpu
 from plastorch.engine.distributed import gathered, sum_over_workers, worker, workers
 from plastorch.engine.errors import InputError, check_positive
 
@@ -203,7 +203,7 @@ def _check_targets(logits: Sequence[Tensor], targets: Tensor) -> None:
 def _check_weights(weights: Tensor | None, factors: int) -> None:
     if weights is None:
         return
-    if weights.shape != (factors,) or seen(~((weights >= 0) & weights.isfinite())):
+    if weights.shape != (factors,) or any_on_cpu(~((weights >= 0) & weights.isfinite())):
         raise InputError(
             f"weights are {weights.tolist()}; expected {factors}, one for each factor, of 0 or more"
         )

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.efference.actions import ImageActions, Views, check_image_actions, seen, theta
+from plastorch.efference.actions import ImageActions, Views, any_on_cpu, check_image_actions, theta
 from plastorch.efference.colors import blurred, grayed, jittered, solarized
 from plastorch.engine.errors import InputError, check_positive
 
@@ -203,6 +203,6 @@ def _check_boxes(count: int, actions: ImageActions) -> None:
         ("left", actions.left, actions.width),
     ):
         outside = ~((start >= -_ROUNDING) & (start + extent <= 1 + _ROUNDING))
-        if seen(outside):
+        if any_on_cpu(outside):
             low, high = float(start[outside][0]), float((start + extent)[outside][0])
             raise InputError(f"{name} of a crop is {low:g} and its end {high:g}; expected 0 to 1")

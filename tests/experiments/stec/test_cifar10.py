@@ -34,7 +34,7 @@ from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
 from plastorch.experiments.stec.config import SWEPT, Arm
-from plastorch.experiments.stec.measure import told
+from plastorch.experiments.stec.measure import action_accuracies
 from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.study import Study
 from plastorch.experiments.stec.train import new_learner
@@ -185,8 +185,10 @@ def test_a_frozen_encoder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     made = study(images, torch.arange(40) % 10)
     config, arm = replace(SMALL, epochs=1, batch_size=20), Arm("simclr", "stec", 1.0, 0)
     learner, controls = new_learner(config, arm, made, 0), []
-    monkeypatch.setattr(stec_measure, "told", lambda method, *_: controls.append(method) or {})
-    stec_measure.controlled(config, arm, learner, made, seed=0)
+    monkeypatch.setattr(
+        stec_measure, "action_accuracies", lambda method, *_: controls.append(method) or {}
+    )
+    stec_measure.control_accuracies(config, arm, learner, made, seed=0)
     before = learner.method.encoder.state_dict()
     after = controls[0].encoder.state_dict()
     assert "trunk.bn1.running_mean" in after and before.keys() == after.keys()
@@ -296,7 +298,7 @@ def test_what_is_told_is_counted_of_test_images() -> None:
     classes = [0, 3, 1, 7, 2]
     method = SimCLR(small_resnet(2), 8, made.sizes, Weights(manipulation=1.0))
     method.inverse = Constant(classes, made.sizes)  # type: ignore[assignment]
-    found = told(method, made, (3,))
+    found = action_accuracies(method, made, (3,))
     wanted = []
     for number, count in enumerate((500, 100)):
         random = stream(3, number)

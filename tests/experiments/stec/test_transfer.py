@@ -5,7 +5,7 @@ import torch
 from plastorch.data.images.imageset import ImageSet
 from plastorch.efference import small_resnet
 from plastorch.efference.encoders import Encoder
-from plastorch.experiments.stec.transfer import Amounts, make_scenery, tried
+from plastorch.experiments.stec.transfer import Amounts, make_scenery, transfer_scores
 
 AMOUNTS = Amounts((30, 12), (6, 4), 1, 1)
 
@@ -54,7 +54,7 @@ def test_encoders_are_left_as_they_are_and_trials_repeat() -> None:
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     scenery = make_scenery(colors(), bars(), 40, AMOUNTS, (0,))
     state = torch.get_rng_state()
-    first, second = (tried(encoder, scenery, AMOUNTS, (3,)) for _ in range(2))
+    first, second = (transfer_scores(encoder, scenery, AMOUNTS, (3,)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state) and first == second
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert list(first) == ["place_r2", "size_r2", "place_iou", "constant_iou",
@@ -80,5 +80,5 @@ def test_an_encoder_that_knows_places_finds_them() -> None:
             self.scale = torch.nn.Parameter(torch.ones(()))
 
     scenery = make_scenery(colors(), bars(), 40, AMOUNTS._replace(places=(200, 50)), (0,))
-    found = tried(Seer(), scenery, AMOUNTS, (0,))
+    found = transfer_scores(Seer(), scenery, AMOUNTS, (0,))
     assert float(found["place_r2"]) > 0.95 and float(found["size_r2"]) < 0.5

@@ -118,19 +118,19 @@ class Figures:
             right = [fmean(self.of(arm, "logistic_accuracy").values()) for arm in self.arms]
             metrics = {"validation_accuracy": max(right)}
         for arm in self.arms:
-            metrics |= {f"{field(arm)}_{name}": value for name, value in self._means(arm)}
+            metrics |= {f"{_field(arm)}_{name}": value for name, value in self._means(arm)}
         for arm in self.arms:
             method, _, role = arm.partition("-")
             if role in ("stec", "shuffled") and f"{method}-baseline" in self.arms:
                 for kind in ("accuracy", "logistic_accuracy"):
                     gain = paired(*(self.of(one, kind) for one in (arm, f"{method}-baseline")))
                     metrics |= {
-                        f"{field(arm)}_gain_{name}_{kind}": value
+                        f"{_field(arm)}_gain_{name}_{kind}": value
                         for name, value in gain._asdict().items()
                     }
                 times = (self.of(a, "seconds", phase="epoch") for a in (arm, f"{method}-baseline"))
                 mine, theirs = (fmean(of.values()) for of in times)
-                metrics[f"{field(arm)}_overhead"] = mine / theirs - 1
+                metrics[f"{_field(arm)}_overhead"] = mine / theirs - 1
         return metrics
 
     def _take(self, row: Record) -> None:
@@ -155,11 +155,5 @@ class Figures:
             yield "epoch_seconds", fmean(of.values())
 
 
-def field(arm: str) -> str:
-    """Returns an arm's name among metrics.
-
-    Example:
-        >>> field("simclr-stec")
-        'simclr_stec'
-    """
+def _field(arm: str) -> str:
     return arm.replace("-", "_")

@@ -17,7 +17,7 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.stec.config import StecConfig
 from plastorch.experiments.stec.study import Study, Test
-from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, tried
+from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, transfer_scores
 
 HELD_OUT = 0.1
 """Share of the training images that a sweep is tested on."""
@@ -123,6 +123,6 @@ def _tests(
 
     def of_seed(seed: int) -> Test:
         heads = (*path, seed, TransferStream.HEADS)
-        return lambda encoder: tried(encoder, scenery(seed), amounts, heads)
+        return lambda encoder: transfer_scores(encoder, scenery(seed), amounts, heads)
 
     return of_seed

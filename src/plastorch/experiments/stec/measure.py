@@ -51,7 +51,7 @@ def measured(
     encoder, prepare = learner.method.encoder, study.prepare
     common: Record = {"arm": arm.kind, "weight": arm.weight, "seed": arm.seed}
     if learner.method.inverse is not None:
-        common |= told(learner.method, study, (seed, Stream.TEST_VIEWS, arm.seed))
+        common |= action_accuracies(learner.method, study, (seed, Stream.TEST_VIEWS, arm.seed))
     records = []
     for name, exam in study.exams.items():
         with study.autocast():
@@ -69,7 +69,7 @@ def measured(
     return records
 
 
-def controlled(
+def control_accuracies(
     config: StecConfig, arm: Arm, learner: Learner, study: Study, *, seed: int
 ) -> list[Record]:
     """Measures a new inverse model after some epochs on the frozen encoder of an arm."""
@@ -90,11 +90,11 @@ def controlled(
         path=(seed, Stream.CONTROL_TRAINING, arm.seed),
     )
     run_phase(phase)
-    found = told(method, study, (seed, Stream.TEST_VIEWS, arm.seed))
+    found = action_accuracies(method, study, (seed, Stream.TEST_VIEWS, arm.seed))
     return [{"arm": arm.kind, "seed": arm.seed, **found}]
 
 
-def told(method: Method, study: Study, path: tuple[int, ...]) -> Record:
+def action_accuracies(method: Method, study: Study, path: tuple[int, ...]) -> Record:
     """Measures how often the inverse model finds each factor's class between test views.
 
     Args:

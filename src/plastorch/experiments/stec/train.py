@@ -20,7 +20,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.stec.claims import claims
 from plastorch.experiments.stec.config import Arm, StecConfig
 from plastorch.experiments.stec.figures import Figures
-from plastorch.experiments.stec.measure import controlled, measured
+from plastorch.experiments.stec.measure import control_accuracies, measured
 from plastorch.experiments.stec.study import Study
 
 
@@ -86,7 +86,7 @@ def _trained(config: StecConfig, study: Study, context: Context) -> Loop:
                 loop.run(_probing(arm, learner.method.encoder, study, name, layer=layer, seed=seed))
         measures.append(partial(measured, arm, learner, study, layers=mine, seed=seed))
         if arm.role in ("baseline", "stec"):
-            controls.append(partial(controlled, config, arm, learner, study, seed=seed))
+            controls.append(partial(control_accuracies, config, arm, learner, study, seed=seed))
             transfers.append(partial(_transferred, arm, learner, study))
     loop.run(Jobs("stec-measure", measures))
     if controls:

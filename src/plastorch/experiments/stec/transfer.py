@@ -68,7 +68,9 @@ def make_scenery(
     )
 
 
-def tried(encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int, ...]) -> Record:
+def transfer_scores(
+    encoder: Encoder, scenery: Scenery, amounts: Amounts, path: tuple[int, ...]
+) -> Record:
     """Measures locating one object from frozen features, and several by heads on a frozen encoder.
 
     Args:
