@@ -138,30 +138,24 @@ def is_number(value: object) -> bool:
 
 
 def _check_values(file: Path, result: dict[str, Any]) -> None:
-    optional = {
-        "wall_s": (result.get("wall_s"), int | float),
-        "versions": (result.get("versions"), dict),
-        "data.classes": (result["data"].get("classes"), list),
+    number = int | float
+    optional: dict[str, tuple[Any, str, Any]] = {
+        "wall_s": (result.get("wall_s"), "number", number),
+        "versions": (result.get("versions"), "dict", dict),
+        "data.classes": (result["data"].get("classes"), "list", list),
+        "seed": (result.get("seed"), "a number", number | str),
     }
-    for name, (value, kind) in optional.items():
+    for name, (value, wanted, kind) in optional.items():
         if not isinstance(value, kind | None):
-            wanted = getattr(kind, "__name__", "number")
             raise InputError(f"{file}: field {name!r}: expected {wanted}, found {repr(value)[:60]}")
-    if not isinstance(result.get("seed"), int | float | str | None):
-        raise InputError(
-            f"{file}: field 'seed': expected a number, found {repr(result['seed'])[:60]}"
-        )
     for name, value in result["metrics"].items():
         if not is_number(value) or (isinstance(value, int) and abs(value) > _LARGEST):
-            raise InputError(
-                f"{file}: metric {name!r}: expected a number, found {repr(value)[:60]}"
-            )
+            found = repr(value)[:60]
+            raise InputError(f"{file}: metric {name!r}: expected a number, found {found}")
     for claim in result["claims"]:
-        missing = [n for n in _CLAIM_FIELDS if not isinstance(claim, dict) or n not in claim]
-        if missing:
-            raise InputError(
-                f"{file}: a claim needs {', '.join(_CLAIM_FIELDS)}; found {repr(claim)[:60]}"
-            )
+        if not isinstance(claim, dict) or any(name not in claim for name in _CLAIM_FIELDS):
+            found = repr(claim)[:60]
+            raise InputError(f"{file}: a claim needs {', '.join(_CLAIM_FIELDS)}; found {found}")
         if not isinstance(claim["holds"], bool | None):
             raise InputError(
                 f"{file}: claim {claim['id']!r}: holds must be true, false or null, "

@@ -9,8 +9,7 @@ import numpy as np
 from plastorch.engine.errors import InputError
 from plastorch.engine.sweep_plan import shown
 from plastorch.report import charts
-from plastorch.report.charts import Dots, Plot, Spread
-from plastorch.report.charts.marks import Mark
+from plastorch.report.charts import Dots, Mark, Plot, Spread
 from plastorch.report.format import plain
 from plastorch.report.load import is_number
 from plastorch.report.sweep_table import Line

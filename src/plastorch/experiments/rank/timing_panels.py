@@ -45,16 +45,16 @@ class Clock(NamedTuple):
         return found
 
 
-def timed(curve: Array, clock: Clock, *, joined: bool = True) -> Line:
+def timed(curve: Array, clock: Clock, *, dots: bool = True) -> Line:
     """Returns the line of accuracy, in per cent, against the mean time of the answer.
 
     Args:
         curve: mean step from 0 and accuracy of each threshold [K, 2 or more].
         clock: conversion of steps to times.
-        joined: whether each threshold is a point of the line, or the line has no points.
+        dots: whether there is a dot at each threshold.
     """
     mean = curve[curve[:, 0].argsort()]
-    return Line(x=clock(mean[:, 0]), y=100 * mean[:, 1], marker="o" if joined else "")
+    return Line(x=clock(mean[:, 0]), y=100 * mean[:, 1], marker="o" if dots else "")
 
 
 def answers(counts: Mapping[str, Array], clock: Clock) -> dict[str, dict[str, Array]]:

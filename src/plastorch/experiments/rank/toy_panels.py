@@ -81,9 +81,9 @@ def _observed(run: RunData, task: str) -> Panel | None:
         return None
     grays = zip(limits, ("ink", "muted"), strict=False)
     lines = {
-        name: replace(timed(limits[name], STEPS, joined=False), color=gray, width=1.2)
+        name: replace(timed(limits[name], STEPS, dots=False), color=gray, width=1.2)
         for name, gray in grays
-    } | {name: timed(curve, STEPS, joined=name != FIXED) for name, curve in curves.items()}
+    } | {name: timed(curve, STEPS, dots=name != FIXED) for name, curve in curves.items()}
     rules = (
         " The best rules also weigh what waiting can still bring; a threshold that is always the "
         "same is not the best one can do, and networks may be above its line."

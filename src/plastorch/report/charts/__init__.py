@@ -2,7 +2,7 @@
 
 from plastorch.report.charts.images import MAX_TILES, Strip, filters, images, strips
 from plastorch.report.charts.lines import MAX_LABELED, lines, plane
-from plastorch.report.charts.marks import Dots, Line, Matrix
+from plastorch.report.charts.marks import Dots, Line, Mark, Matrix
 from plastorch.report.charts.matrix import confusion
 from plastorch.report.charts.plot import Plot, chart
 from plastorch.report.charts.points import Spread, points
@@ -13,6 +13,7 @@ __all__ = [
     "MAX_TILES",
     "Dots",
     "Line",
+    "Mark",
     "Matrix",
     "Plot",
     "Spread",
