@@ -14,7 +14,7 @@ from plastorch.files.metadata import Listing, present, rows
 from plastorch.files.walk import Summary, Tell, open_root, walk
 
 
-class Scan(Iterator[pl.DataFrame]):
+class ScannedFrames(Iterator[pl.DataFrame]):
     """Frames of a walk in progress, and its summary so far; :func:`scan` makes one."""
 
     def __init__(
@@ -71,7 +71,7 @@ def scan(
     now: datetime | None = None,
     chunk: int = 100_000,
     tell: Tell | None = None,
-) -> Scan:
+) -> ScannedFrames:
     """Walks a tree and returns a row for each regular file.
 
     Rows come in the same order every time: a folder's own files by name, then its folders by
@@ -99,7 +99,7 @@ def scan(
         >>> frame.select("path", "extension", "size", "magic").row(0)
         ('Notes.TXT', 'txt', 5, 'text')
     """
-    return Scan(root, magic=magic, now=now, chunk=chunk, tell=tell, skip={})
+    return ScannedFrames(root, magic=magic, now=now, chunk=chunk, tell=tell, skip={})
 
 
 def write_catalogue(
@@ -143,7 +143,7 @@ def write_catalogue(
     with beside(out) as aside:
         where = os.path.relpath(os.path.realpath(out.parent), os.path.realpath(root))
         skip = {"" if where == "." else where: {out.name, aside.name}}
-        walked = Scan(root, magic=magic, now=now, chunk=chunk, tell=tell, skip=skip)
+        walked = ScannedFrames(root, magic=magic, now=now, chunk=chunk, tell=tell, skip=skip)
         write_parts(walked, out, aside, row_group_size=chunk)
     walked.summary.seconds = time.perf_counter() - began
     return walked.summary

@@ -8,9 +8,9 @@ import pytest
 import plastorch.experiments.files.bench as files
 from plastorch.bench import run_group
 from plastorch.engine.errors import InputError
-from plastorch.experiments.files.bench import Size, measure, pipeline, records
+from plastorch.experiments.files.bench import TableSize, measure, pipeline, records
 
-TINY = Size("corpus", learned=300, predicted=400, epochs=2, rounds=1)
+TINY = TableSize("corpus", learned=300, predicted=400, epochs=2, rounds=1)
 
 
 def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,11 +38,11 @@ def test_records_of_a_table_are_drawn_again_and_again(
     frame = "\n".join(["label,size,owner", *lines])
     monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path))
     with pytest.raises(InputError, match="adult"):
-        records(Size("adult"))
+        records(TableSize("adult"))
     import gzip
 
     (folder / "adult.csv.gz").write_bytes(gzip.compress(frame.encode()))
-    known, labels, asked = records(Size("adult", learned=30, predicted=500))
+    known, labels, asked = records(TableSize("adult", learned=30, predicted=500))
     assert (len(known), len(labels)) == (30, 30) and asked.height == 500
     assert 40 < asked.n_unique() <= 50
     expected = [["abc"[size % 3] for size in known["size"]], labels.tolist()]

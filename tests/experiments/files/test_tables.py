@@ -36,7 +36,7 @@ from plastorch.experiments.files.spiking import (
 )
 from plastorch.experiments.files.stream import SURE, arriving, moment, sure_enough
 from plastorch.experiments.files.tables import measure
-from plastorch.experiments.files.tables_claims import Figures, best_classical, claims
+from plastorch.experiments.files.tables_claims import TableFigures, best_classical, claims
 from plastorch.experiments.files.tables_metrics import metrics
 from plastorch.experiments.registry import find, resolved
 from plastorch.report.load import RunData
@@ -189,7 +189,7 @@ def test_the_way_to_learn_is_chosen_on_records_that_are_not_learned_from(
 
     def look(network: PatternNetwork, bins: Tensor, labels: Tensor, *at: Any, **more: Any) -> None:
         way = Way(more["dropout"], more["key_of_neuron"] is not None)
-        tried.append((way, at[1], len(bins), len(labels)))
+        tried.append((way, more["epochs"], len(bins), len(labels)))
         torch.nn.init.zeros_(network.output_weight)
         network.output_bias.data.fill_(-1)
         if way == good:  # answers with the most frequent class
@@ -309,7 +309,7 @@ def test_figures_are_means_over_folds() -> None:
 
 
 def measured(**changes: float) -> dict[str, float]:
-    """Figures of two tables with which every claim holds."""
+    """TableFigures of two tables with which every claim holds."""
     table = {
         "snn_accuracy": 0.9,
         "logistic_accuracy": 0.88,
@@ -388,7 +388,7 @@ def test_claims_name_the_table_and_the_learner() -> None:
         row.statement
     )
     assert row.statement.endswith("with a single hash 0.4000 at most")
-    assert best_classical(Figures({}, ()), "adult") is None
+    assert best_classical(TableFigures({}, ()), "adult") is None
     assert claims({"adult_snn_accuracy": 0.9}, ("adult",), True) == []
 
 

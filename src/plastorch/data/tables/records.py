@@ -1,10 +1,9 @@
 """Labeled records with key-value metadata: Debian's files and packages, and four classics."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +23,11 @@ MOST_NAME = 1000
 """Largest length of a class name in bytes: an array of names takes four times that per record."""
 
 
-class _Form(NamedTuple):
-    """Format of a table's file."""
-
-    missing: tuple[str, ...] = ("",)
-    """Texts that stand for a missing value."""
-    codes: bool = False
-    """Whether numbers are codes, whose order means nothing."""
-
-
-TABLES: Mapping[str, _Form] = {
-    "adult": _Form(missing=("", "?")),
-    "krkopt": _Form(codes=True),
-    "nursery": _Form(),
-    "mushroom": _Form(missing=("", "?")),
-    "debian_files": _Form(),
-    "debian_packages": _Form(),
-}
+TABLES = ("adult", "krkopt", "nursery", "mushroom", "debian_files", "debian_packages")
+_QUESTION_MARKS = ("adult", "mushroom")
+"""Tables in which "?" is a missing value."""
+_CODES = ("krkopt",)
+"""Tables whose numbers are codes, whose order means nothing."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +80,7 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     path = located(entry, data) / f"{name}.csv.gz"
     if not path.is_file():
         raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")
-    frame = _read(path, TABLES[name])
+    frame = _read(path, name)
     return Table(
         name=name,
         frame=frame.drop(LABEL, SPLIT, strict=False),
@@ -103,7 +90,7 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     )
 
 
-def _read(path: Path, form: _Form) -> "pl.DataFrame":
+def _read(path: Path, name: str) -> "pl.DataFrame":
     """Reads a table, and checks that every record has a label."""
     require("polars", "files")
     import polars as pl
@@ -111,8 +98,8 @@ def _read(path: Path, form: _Form) -> "pl.DataFrame":
     try:
         frame = pl.read_csv(
             read_bytes(path),
-            null_values=list(form.missing),
-            infer_schema=not form.codes,
+            null_values=["", "?"] if name in _QUESTION_MARKS else [""],
+            infer_schema=name not in _CODES,
             infer_schema_length=None,
             schema_overrides={LABEL: pl.String},
         )

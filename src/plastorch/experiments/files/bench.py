@@ -35,7 +35,7 @@ print(peak_memory_gb())
 """Program that predicts from a Parquet file and prints its peak memory, in a process of its own."""
 
 
-class Size(NamedTuple):
+class TableSize(NamedTuple):
     """Sizes of a row."""
 
     table: str
@@ -45,7 +45,7 @@ class Size(NamedTuple):
     rounds: int = 3
 
 
-SIZES = (Size("debian_files"), Size("adult"), Size(corpus.NAME))
+SIZES = (TableSize("debian_files"), TableSize("adult"), TableSize(corpus.NAME))
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
@@ -57,7 +57,7 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
     return data, measure(SIZES)
 
 
-def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
+def measure(sizes: tuple[TableSize, ...]) -> Iterator[Row]:
     """Measures row by row the classification of many records from a frame in memory.
 
     Args:
@@ -89,7 +89,7 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
         )
 
 
-def records(size: Size) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
+def records(size: TableSize) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
     """Returns records and classes to learn from, and records to predict.
 
     Raises:

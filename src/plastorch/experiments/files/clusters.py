@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -67,20 +67,37 @@ def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Re
         "operations": found.operations,
     }
     clusters, labels = torch.from_numpy(found.train).long(), torch.from_numpy(fold.train_labels)
-    records: list[Record] = []
-    for share, told in labeled(fold):
+
+    def named(told: Codes) -> dict[str, Codes]:
         names = label_neurons(clusters[told], labels[told], count_clusters(fold), len(fold.classes))
-        figures = scores(names.numpy()[tested], fold.test_labels)
-        records.append({**row(name, fold), "labeled": share, **figures, **costs})
-    return records
+        return {name: names.numpy()[tested]}
+
+    return by_labels(fold, costs, named)
 
 
-def labeled(fold: Fold) -> Iterator[tuple[float, Codes]]:
-    """Yields shares of labels, and the training records, chosen at random, that have them."""
-    records = fold.train.height
+def by_labels(
+    fold: Fold, costs: Record, answers: Callable[[Codes], dict[str, Codes]]
+) -> list[Record]:
+    """Tests models that found clusters, and then learn what few, some and all labels say of them.
+
+    Args:
+        fold: fold with training and test records.
+        costs: figures that the labels don't change.
+        answers: function that takes the training records whose labels are known, chosen at random,
+            and returns each model's classes of the test records.
+
+    Returns:
+        One record for each share of labels and each model.
+    """
+    records: list[Record] = []
+    height = fold.train.height
     for place, share in enumerate(LABELED):
-        count = max(1, round(share * records))
-        yield share, fold.some(records, count, FoldStream.KNOWN_LABELS, place)
+        count = max(1, round(share * height))
+        told = fold.some(height, count, FoldStream.KNOWN_LABELS, place)
+        for name, found in answers(told).items():
+            figures = scores(found, fold.test_labels)
+            records.append({**row(name, fold), "labeled": share, **figures, **costs})
+    return records
 
 
 def count_clusters(fold: Fold) -> int:

@@ -31,13 +31,13 @@ def claims(found: dict[str, float], tables: Sequence[str], evidence: bool) -> li
         tables: tables of the run.
         evidence: False if the run is no evidence: a smoke run or other settings.
     """
-    figures = Figures(found, tables)
+    figures = TableFigures(found, tables)
     parts = (_against_classical, _networks, _devices, _clusters, _inputs)
     return asserted([claim for part in parts for claim in part(figures)], evidence)
 
 
-class Figures(NamedTuple):
-    """Figures of a run."""
+class TableFigures(NamedTuple):
+    """Figures of a run, by table."""
 
     found: dict[str, float]
     """Figures by name."""
@@ -76,19 +76,19 @@ class Figures(NamedTuple):
         return [above(name, statement, both[worst], target)]
 
 
-def best_classical(figures: Figures, table: str) -> tuple[str, float] | None:
+def best_classical(figures: TableFigures, table: str) -> tuple[str, float] | None:
     """Returns the best of logistic regression and support-vector machines, and its accuracy.
 
     Example:
         >>> found = {"adult_logistic_accuracy": 0.8, "adult_rbf_svm_accuracy": 0.9}
-        >>> best_classical(Figures(found, ("adult",)), "adult")
+        >>> best_classical(TableFigures(found, ("adult",)), "adult")
         ('RBF SVM', 0.9)
     """
     known = figures.of_models(table, CLASSICAL, "accuracy")
     return max(known.items(), key=lambda item: item[1]) if known else None
 
 
-def _handicapped(figures: Figures, table: str) -> str:
+def _handicapped(figures: TableFigures, table: str) -> str:
     """Tells which of them learned from fewer records than others, and from how many."""
     counts = figures.of_models(table, CLASSICAL, "learned_from")
     most = max(counts.values(), default=0)
@@ -99,7 +99,7 @@ def _handicapped(figures: Figures, table: str) -> str:
     )
 
 
-def _against_classical(figures: Figures) -> list[Claim]:
+def _against_classical(figures: TableFigures) -> list[Claim]:
     """Compares the supervised network with models that learn from the records themselves."""
     made, ahead, unsettled = [], [], []
     for table, accuracy in figures.of("snn_accuracy").items():
@@ -130,7 +130,7 @@ def _against_classical(figures: Figures) -> list[Claim]:
     )
 
 
-def _against_all(figures: Figures, table: str, accuracy: float) -> Claim:
+def _against_all(figures: TableFigures, table: str, accuracy: float) -> Claim:
     """Compares the supervised network with the best of all learners of a table."""
     known = figures.of_models(table, LEARNERS, "accuracy")
     best = max(known, key=lambda words: known[words])
@@ -141,7 +141,7 @@ def _against_all(figures: Figures, table: str, accuracy: float) -> Claim:
     return above(f"snn-any-{table}", statement, accuracy, known[best] - 0.01)
 
 
-def _networks(figures: Figures) -> list[Claim]:
+def _networks(figures: TableFigures) -> list[Claim]:
     made = _distances(figures)
     made += figures.worst(
         "silent",
@@ -182,7 +182,7 @@ def _networks(figures: Figures) -> list[Claim]:
     return made + _hashes(figures)
 
 
-def _distances(figures: Figures) -> list[Claim]:
+def _distances(figures: TableFigures) -> list[Claim]:
     before, after = figures.of("snn_distance_before"), figures.of("snn_distance")
     if not after:
         return []
@@ -195,7 +195,7 @@ def _distances(figures: Figures) -> list[Claim]:
     return [below("distance", statement, ratios[table], 1.0)]
 
 
-def _hashes(figures: Figures) -> list[Claim]:
+def _hashes(figures: TableFigures) -> list[Claim]:
     means = figures.of("other_hash_kappa")
     if not means:
         return []
@@ -210,7 +210,7 @@ def _hashes(figures: Figures) -> list[Claim]:
     return [below("hash", statement, means[table], 0.05)]
 
 
-def _devices(figures: Figures) -> list[Claim]:
+def _devices(figures: TableFigures) -> list[Claim]:
     what = "weights in phase-change devices for a day, drift compensated: accuracy lost"
     lost = "memristive_day_accuracy_loss"
     return [
@@ -219,7 +219,7 @@ def _devices(figures: Figures) -> list[Claim]:
     ] + figures.worst("memristive", lost, f"{what}: most", judge=below, target=0.02)
 
 
-def _clusters(figures: Figures) -> list[Claim]:
+def _clusters(figures: TableFigures) -> list[Claim]:
     """Makes claims about the network that learns without labels, its neurons named by labels."""
     made = _against_clusters(figures)
     made += figures.worst(
@@ -247,7 +247,7 @@ def _clusters(figures: Figures) -> list[Claim]:
     )
 
 
-def _against_clusters(figures: Figures) -> list[Claim]:
+def _against_clusters(figures: TableFigures) -> list[Claim]:
     """Compares unsupervised STDP with the better of k-means and k-modes."""
     made, first = [], []
     for table, accuracy in figures.of("stdp_accuracy").items():
@@ -273,7 +273,7 @@ def _against_clusters(figures: Figures) -> list[Claim]:
     return made
 
 
-def _inputs(figures: Figures) -> list[Claim]:
+def _inputs(figures: TableFigures) -> list[Claim]:
     what = "correlation of the coincidence of patterns with the similarity of records, 10,000 pairs"
     made = [
         above(f"encoding-{table}", f"{table}: {what}", value, 0.99)

@@ -8,27 +8,8 @@ from typing import Any
 
 from plastorch.engine.run import Record
 
-FIGURES = (
-    *("accuracy", "macro_f1", "kappa", "fit_seconds", "microseconds", "parameters", "operations"),
-    *(
-        "energy_nj",
-        "epochs",
-        "dropout",
-        "partial",
-        "input_spikes",
-        "hidden_spikes",
-        "output_spikes",
-    ),
-    *("silent", "distance_before", "distance", "correlation", "rank_correlation"),
-    *("records", "classes", "keys", "neurons", "features"),
-    "learned_from",
-)
-"""Figures of each table and model, as means over folds."""
-CONDITIONS = (
-    *("accuracy", "whole_accuracy", "kappa", "sure", "early", "keys"),
-    *("milliseconds", "all_milliseconds"),
-)
-"""Figures of keys that arrive one by one, and of other hashes."""
+IDENTIFIERS = ("phase", "step", "table", "fold", "model", "labeled", "hash")
+"""Fields that say what was measured; all others are figures."""
 PERIODS = {
     25.0: "25_seconds",
     3600.0: "hour",
@@ -61,10 +42,8 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
             found |= _of_devices(name, rows)
         elif model == "stream":
             found |= _of_stream(name, rows)
-        elif model == "early":
-            found |= _means(name, rows, CONDITIONS)
         elif model == "other-hash":
-            found |= _means(name, rows, CONDITIONS) | _of_hashes(name, rows)
+            found |= _means(name, rows) | _of_hashes(name, rows)
         elif model != "confusion":
             found |= _of_labels(name, rows)
     for table, model in list(groups):
@@ -85,15 +64,15 @@ def field(table: str, model: str) -> str:
     return f"{table}_{model}".replace("-", "_")
 
 
-def _means(name: str, rows: Sequence[Record], figures: Sequence[str]) -> dict[str, float]:
-    present = [figure for figure in figures if figure in rows[0]]
-    return {f"{name}_{figure}": mean(float(row[figure]) for row in rows) for figure in present}
+def _means(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    figures = [field for field in rows[0] if field not in IDENTIFIERS]
+    return {f"{name}_{figure}": mean(float(row[figure]) for row in rows) for figure in figures}
 
 
 def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
     """Returns figures of a model that has all labels; of clusters also with few of them."""
     whole = [row for row in rows if row.get("labeled", 1) == 1]
-    found = _means(name, whole, FIGURES)
+    found = _means(name, whole)
     if len(whole) > 1 and "accuracy" in whole[0]:
         found[f"{name}_accuracy_deviation"] = stdev(float(row["accuracy"]) for row in whole)
     for share in sorted({float(row.get("labeled", 1)) for row in rows} - {1.0}):

@@ -3,14 +3,13 @@
 import time
 
 import torch
-from torch import Tensor
 
 from plastorch.engine.run import Record
-from plastorch.experiments.files.baselines import row, scores
-from plastorch.experiments.files.clusters import count_clusters, labeled
+from plastorch.experiments.files.clusters import by_labels, count_clusters
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import OPERATION_NJ
 from plastorch.experiments.files.streams import FoldStream
+from plastorch.files.features import Codes
 from plastorch.spiking.patterns.winners import PatternWinners
 from plastorch.spiking.patterns.winners_readout import (
     class_probabilities,
@@ -57,16 +56,13 @@ def unsupervised(fold: Fold) -> list[Record]:
         "output_spikes": float(rule.spikes),
     }
     labels = torch.from_numpy(fold.train_labels)
-    records: list[Record] = []
-    for share, chosen in labeled(fold):
-        told = torch.from_numpy(chosen)
+
+    def answers(told: Codes) -> dict[str, Codes]:
         readout = learn_orders(known[told], labels[told], neurons, classes)
         names = label_neurons(known[told, 0], labels[told], neurons, classes)
-        answers: dict[str, Tensor] = {
-            "stdp": class_probabilities(order, readout).argmax(1),
-            "stdp-first": names[order[:, 0]],
+        return {
+            "stdp": class_probabilities(order, readout).argmax(1).numpy(),
+            "stdp-first": names[order[:, 0]].numpy(),
         }
-        for name, answer in answers.items():
-            figures = scores(answer.numpy(), fold.test_labels)
-            records.append({**row(name, fold), "labeled": share, **figures, **costs})
-    return records
+
+    return by_labels(fold, costs, answers)
