@@ -12,12 +12,11 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.theory import recognized
 from plastorch.spiking.shortterm.environment import (
     World,
-    conditional,
     observe,
     steady_gain,
     tracking_error,
 )
-from plastorch.spiking.shortterm.filters import kalman_filter
+from plastorch.spiking.shortterm.filters import Belief, kalman_filter, predict
 from plastorch.spiking.shortterm.rule import ShortTerm
 
 LIMIT = 4.5
@@ -33,7 +32,10 @@ def test_deviations_have_the_conditional_mean_and_variance() -> None:
     gain = world.sd**2 / (world.sd**2 + 0.25)
     estimate, variance = gain * (z[0] + noise), 0.25 * gain
     for lag in (1, 3, 8):
-        mean, spread = conditional(estimate, variance, lag, world.tau, world.sd)
+        belief = Belief(estimate, torch.tensor(variance))
+        for _ in range(lag):
+            belief = predict(belief, world)
+        mean, spread = belief.mean, float(belief.variance)
         wrong = (z[lag] - mean).square()
         count = len(wrong)
         assert abs(float(wrong.mean()) / spread - 1) < LIMIT * math.sqrt(2 / count)

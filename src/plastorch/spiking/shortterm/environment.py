@@ -111,27 +111,6 @@ def observe(world: World, steps: int, generator: torch.Generator, courses: int =
     return Observed(x, shown, deviations, means)
 
 
-def conditional(
-    mean: Tensor | float, variance: Tensor | float, time: float, tau: float, sd: float
-) -> tuple[Tensor | float, Tensor | float]:
-    """Returns the mean and variance of a deviation some time after its last estimate. Both revert
-    exponentially: exp(-t / τ) m and s² + exp(-2 t / τ) (P - s²).
-
-    Args:
-        mean: mean m of the estimate.
-        variance: variance P of the estimate.
-        time: time t since the estimate.
-        tau: time constant τ, in the same unit.
-        sd: standard deviation s at rest.
-
-    Example:
-        >>> conditional(1.0, 0.0, time=1e9, tau=1.0, sd=2.0)
-        (0.0, 4.0)
-    """
-    kept = math.exp(-time / tau)
-    return kept * mean, sd**2 + kept**2 * (variance - sd**2)
-
-
 def steady_gain(sd: float, noise: float, tau: float) -> tuple[float, float]:
     """Returns the steady-state gain γ = P / (P + r²) and predictive variance P of the Kalman
     filter: P = a² P (1 - γ) + s² (1 - a²).

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.shortterm.environment import World, conditional
+from plastorch.spiking.shortterm.environment import World
 
 MOST_ASSIGNMENTS = 1 << 18
 """Largest number of assignments of observations to objects that are followed."""
@@ -33,10 +33,10 @@ def initial_belief(courses: int, world: World) -> Belief:
 
 
 def predict(belief: Belief, world: World) -> Belief:
-    """Returns the belief one step later."""
-    mean, variance = conditional(belief.mean, belief.variance, 1.0, world.tau, world.sd)
-    assert isinstance(mean, Tensor) and isinstance(variance, Tensor)
-    return Belief(mean, variance)
+    """Returns the belief one step later, of deviations that revert to 0: mean a m, variance
+    s² + a² (P - s²)."""
+    rest = world.sd**2
+    return Belief(world.kept * belief.mean, rest + world.kept**2 * (belief.variance - rest))
 
 
 def log_likelihoods(x: Tensor, belief: Belief, means: Tensor, world: World) -> Tensor:
@@ -130,10 +130,7 @@ def exact_posterior(x: Tensor, means: Tensor, world: World) -> Tensor:
             f"x has {len(x)} observations of one of {objects} objects; expected at most "
             f"{MOST_ASSIGNMENTS:,} assignments"
         )
-    belief = Belief(
-        torch.zeros(1, objects, world.inputs, dtype=x.dtype),
-        torch.full((1, objects), world.sd**2, dtype=x.dtype),
-    )
+    belief = initial_belief(1, world)
     log_weight = torch.zeros(1, dtype=x.dtype)
     each = torch.eye(objects, dtype=x.dtype)
     posteriors = []
