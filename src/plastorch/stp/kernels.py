@@ -111,32 +111,11 @@ def _next_memories(memory, weight, decay, rate, z, h, lengths, norm, limit, new)
 
 
 @_compiled
-def _forward_sample(  # type: ignore[no-untyped-def]
-    b,
-    z,
-    memory,
-    weight,
-    x,
-    h0,
-    bias,
-    decay,
-    rate,
-    lengths,
-    x_at,
-    h_at,
-    norm,
-    activation,
-    current,
-    limit,
-    clamps,
-    bound,
-    block,
-    output,
-    norms,
-    drives,
-    kept,
-):
+def _forward_sample(b, z, memory, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
     """Runs all steps of sample b; ``z`` is scratch, the others are those of :func:`forward`."""
+    bias, decay, rate = parameters
+    x_at, h_at, norm, activation, current, limit, _, bound, block = settings
+    output, norms, drives, kept = results
     dtype = weight.dtype.type
     one, epsilon = dtype(1), dtype(EPSILON)
     length, h = one, h0[b]
@@ -167,7 +146,7 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     """Runs all steps of the samples from ``begin`` to ``end``.
 
     Each sample has its own function call, with all arrays, scratch too, as arguments: only
-    arguments are guaranteed not to overlap.
+    arguments, and members of tuples among them, are guaranteed not to overlap.
 
     Args:
         begin: first sample.
@@ -175,15 +154,15 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
         memories: F [B, H, Kp]; replaced by the final memories.
         weight: W [H, K], columns of plastic synapses first.
         *arguments: in this order, ``x``, inputs [T, B, I]; ``h0``, activities before the first
-            step [B, H]; ``bias``, b [H]; ``decay``, Λ, and ``rate``, Γ [H, Kp]; ``lengths``, steps
-            of each sample [B]; ``x_at``, column of the first input; ``h_at``, column of the first
-            neuron, if presynaptic; ``norm``, see NORM; ``activation``, see ACTIVATION; ``current``,
-            whether Δ takes the outgoing activity; ``limit``, bound of F; ``clamps``, whether this
-            bound is the user's and enters gradients; ``bound`` of activities and of exploding
-            gradients; ``block``, steps between stored memories. Then the outputs: ``output``,
-            activities [T, B, H]; ``norms``, |W + F| at each step [T, B, H]; ``drives``,
-            (W + F) z / |W + F| at each step [T, B, H]; ``kept``, F before each block
-            [blocks, B, H, Kp], empty to store none.
+            step [B, H]; ``parameters``, bias b [H], Λ and Γ [H, Kp]; ``lengths``, steps of each
+            sample [B]; ``settings``; and ``results``.
+
+    The settings are: column of the first input; column of the first neuron, if presynaptic; norm,
+    see NORM; activation, see ACTIVATION; whether Δ takes the outgoing activity; bound of F; whether
+    this bound is the user's and enters gradients; bound of activities and of exploding gradients;
+    steps between stored memories. The results are: activities [T, B, H]; |W + F| at each step
+    [T, B, H]; (W + F) z / |W + F| at each step [T, B, H]; F before each block [blocks, B, H, Kp],
+    empty to store none.
     """
     z = np.empty(weight.shape[1], weight.dtype)
     for b in range(begin, end):
@@ -307,45 +286,14 @@ def _neuron_backward(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _backward_sample(  # type: ignore[no-untyped-def]
-    b,
-    z,
-    after,
-    d_z,
-    d_after,
-    d_neuron,
-    of_scales,
-    clamped,
-    course,
-    grad,
-    d_weight,
-    d_bias,
-    d_decay,
-    d_rate,
-    weight,
-    decay,
-    x,
-    h0,
-    bias,
-    rate,
-    lengths,
-    x_at,
-    h_at,
-    norm,
-    activation,
-    current,
-    limit,
-    clamps,
-    bound,
-    block,
-    output,
-    norms,
-    drives,
-    kept,
-    d_output,
-    d_x,
-    d_h,
+    b, scratch, course, grad, sums, weight, x, h0, parameters, lengths, settings, saved
 ):
-    """Backpropagates all steps of sample b; what precedes ``grad`` [H, Kp], of F, is scratch."""
+    """Backpropagates all steps of sample b; ``grad`` [H, Kp] is the gradient of F."""
+    z, after, d_z, d_after, d_neuron, of_scales, clamped = scratch
+    d_weight, d_bias, d_decay, d_rate = sums
+    _, decay, rate = parameters
+    x_at, h_at, norm, activation, current, limit, clamps, bound, block = settings
+    output, norms, drives, kept, d_output, d_x, d_h = saved
     dtype = weight.dtype.type
     one, zero = dtype(1), dtype(0)
     size = len(weight)
@@ -457,52 +405,24 @@ def _backward_sample(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def backward(  # type: ignore[no-untyped-def]
-    begin,
-    end,
-    course,
-    groups,
-    d_weights,
-    d_biases,
-    d_decays,
-    d_rates,
-    d_memories,
-    weight,
-    decay,
-    *arguments,
-):
+def backward(begin, end, course, groups, sums, d_memories, weight, *arguments):  # type: ignore[no-untyped-def]
     """Computes gradients of the groups of samples from ``begin`` to ``end``.
 
     Arguments are as in :func:`forward`. In addition, ``groups`` holds the first sample of each
-    group and the number of samples [G + 1]. ``d_output`` [T, B, H] are the gradients of the
-    activities; ``d_x`` and ``d_h`` receive those of the inputs and first activities;
-    ``d_memories``, of the last memories, are replaced by those of the first ones. Parameter
-    gradients are added to the group's row in ``d_weights`` [G, H, K], ``d_biases`` [G, H],
-    ``d_decays`` and ``d_rates`` [G, H, Kp]. ``course`` [block + 1, H, Kp] is scratch.
+    group and the number of samples [G + 1]; ``d_memories``, gradients of the last memories, are
+    replaced by those of the first ones. Parameter gradients are added to the group's row in the
+    ``sums`` of W [G, H, K], b [G, H], Λ and Γ [G, H, Kp]. ``course`` [block + 1, H, Kp] is scratch.
+    The results are followed by gradients of the activities [T, B, H], and by arrays that receive
+    those of the inputs and first activities.
     """
     size, signals = weight.shape
+    d_weights, d_biases, d_decays, d_rates = sums
     z, after = np.empty(signals, weight.dtype), np.empty(signals, weight.dtype)
     d_z, d_after = np.empty_like(z), np.empty_like(z)
     d_neuron, of_scales = np.empty(size, weight.dtype), np.empty(size, weight.dtype)
-    clamped = np.empty(decay.shape, weight.dtype)
+    clamped = np.empty(d_decays.shape[1:], weight.dtype)
+    scratch = z, after, d_z, d_after, d_neuron, of_scales, clamped
     for group in range(begin, end):
+        own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
         for b in range(groups[group], groups[group + 1]):
-            _backward_sample(
-                b,
-                z,
-                after,
-                d_z,
-                d_after,
-                d_neuron,
-                of_scales,
-                clamped,
-                course,
-                d_memories[b],
-                d_weights[group],
-                d_biases[group],
-                d_decays[group],
-                d_rates[group],
-                weight,
-                decay,
-                *arguments,
-            )
+            _backward_sample(b, scratch, course, d_memories[b], own, weight, *arguments)

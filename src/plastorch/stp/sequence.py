@@ -132,13 +132,12 @@ def _forward(
     output, norms, drives = x.new_empty(3, *x.shape[:2], h.shape[1])
     block = _block(len(x), memory)
     kept = x.new_empty(ceil(len(x) / block) if keep else 0, *memory.shape)
-    weight, bias, decay, rate = parameters
-    arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h, bias, decay, rate)]
-    results = [tensor.numpy() for tensor in (output, norms, drives, kept)]
-    settings = _settings(x, h, lengths, dynamics, block)
+    arrays = [tensor.detach().numpy() for tensor in (memory, parameters[0], x, h)]
+    settings = _settings(parameters, lengths, dynamics, block)
+    results = tuple(tensor.numpy() for tensor in (output, norms, drives, kept))
 
     def run(begin: int, end: int) -> None:
-        kernels.forward(begin, end, *arrays, *settings, *results)
+        kernels.forward(begin, end, *arrays, *settings, results)
 
     in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
     return output, memory, norms, drives, kept
@@ -160,17 +159,16 @@ def _backward(
         gradients[1].clone(memory_format=torch.contiguous_format),
     )
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
-    weight, bias, decay, rate = parameters
-    arrays = [tensor.detach().numpy() for tensor in (d_memory, weight, decay, x, h, bias, rate)]
-    saved = [tensor.numpy() for tensor in (*kept, d_output, d_x, d_h)]
+    arrays = [tensor.detach().numpy() for tensor in (d_memory, parameters[0], x, h)]
+    saved = tuple(tensor.numpy() for tensor in (*kept, d_output, d_x, d_h))
     block = _block(len(x), memory)
-    settings = _settings(x, h, lengths, dynamics, block)
+    settings = _settings(parameters, lengths, dynamics, block)
     groups = _groups(*x.shape[:2])
-    shares = [p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in parameters]
+    shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in parameters)
 
     def run(begin: int, end: int) -> None:
         course = memory.new_empty(block + 1, *memory.shape[1:]).numpy()
-        kernels.backward(begin, end, course, groups, *shares, *arrays, *settings, *saved)
+        kernels.backward(begin, end, course, groups, shares, *arrays, *settings, saved)
 
     in_threads(run, len(groups) - 1, len(x) * memory.numel() // WORK_PER_THREAD)
     return [d_x, d_h, d_memory, *map(_sum, shares)]
@@ -198,16 +196,17 @@ def _differentiable(
 
 
 def _settings(
-    x: Tensor, h: Tensor, lengths: Tensor, dynamics: Dynamics, block: int
+    parameters: Sequence[Tensor], lengths: Tensor, dynamics: Dynamics, block: int
 ) -> tuple[Any, ...]:
-    """Returns the kernels' arguments from ``lengths`` to ``block``."""
+    """Returns the kernels' arguments from ``parameters`` to ``settings``."""
     from plastorch.stp import kernels
 
-    number = np.float64 if x.dtype == torch.float64 else np.float32
-    bound = saturation(x.dtype)
-    return (
-        lengths.numpy(),
-        *((h.shape[-1], 0) if dynamics.plastic == "hidden" else (0, x.shape[-1])),
+    weight, *others = parameters
+    number = np.float64 if weight.dtype == torch.float64 else np.float32
+    bound, size = saturation(weight.dtype), len(weight)
+    inputs = weight.shape[1] - size if dynamics.recurrent else weight.shape[1]
+    settings = (
+        *((size, 0) if dynamics.plastic == "hidden" else (0, inputs)),
         kernels.NORM[dynamics.norm],
         kernels.ACTIVATION[dynamics.activation],
         dynamics.recurrent and dynamics.presynaptic == "current",
@@ -216,6 +215,7 @@ def _settings(
         number(bound),
         block,
     )
+    return tuple(tensor.detach().numpy() for tensor in others), lengths.numpy(), settings
 
 
 def _sum(shares: NDArray[Any]) -> Tensor:
