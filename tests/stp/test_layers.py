@@ -311,6 +311,7 @@ GOOD = torch.zeros(5, 2, 4)
         (GOOD, None, torch.tensor([6, 1]), "lengths are from 1 to 6"),
         (GOOD, None, torch.tensor([5]), r"lengths have shape \(1,\)"),
         (GOOD, None, torch.tensor([5.0, 1.0]), "whole numbers"),
+        (GOOD, None, torch.tensor([5, 1], dtype=torch.complex64), "whole numbers"),
     ],
 )
 def test_bad_input(x: Tensor, state: object, lengths: Tensor | None, words: str) -> None:

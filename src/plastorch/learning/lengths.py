@@ -25,7 +25,8 @@ def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
     steps, samples = x.shape[:2]
     if lengths is None:
         return torch.full((samples,), steps, device=x.device)
-    if lengths.shape != (samples,) or lengths.is_floating_point():
+    whole = not (lengths.is_floating_point() or lengths.is_complex())
+    if lengths.shape != (samples,) or not whole:
         raise InputError(
             f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "
             f"({samples},) whole numbers"
