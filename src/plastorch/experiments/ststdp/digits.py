@@ -39,6 +39,8 @@ from plastorch.spiking.shortterm.streams import Learning, Stream
 NEURONS = 400
 LEARNING = LongTerm(rate=0.1, homeostasis=0.2)
 """Faster learning than the default, so that what neurons learned early is forgotten."""
+LEARNED_FROM = ("static", *DYNAMIC)
+"""Streams from which networks learn, by the place of their weights among random numbers."""
 STATIC_EPOCHS = 20
 QUICK_THIN = 16
 """Divisor of the number of settings that a smoke run tries."""
@@ -101,16 +103,19 @@ class Networks(nn.Module):
     def __init__(self, config: DigitsConfig, side: int, classes: int, seed: int) -> None:
         super().__init__()
         random = stream(seed, Stream.LEARNING, Learning.WEIGHTS)
-        self.circuit = ShortTermWTA(side * side, NEURONS, long_term=LEARNING, generator=random)
+        self.circuit = ShortTermWTA(
+            side * side,
+            NEURONS,
+            short_term=ShortTerm(site="none"),  # while it learns
+            long_term=LEARNING,
+            generator=random,
+        )
         self.register_buffer("names", torch.zeros(NEURONS, dtype=torch.int64))
         at_rest = [name for name in config.models if name in FRAME_NETS]
-        self.static = made(at_rest, side, classes, (seed, Stream.WEIGHTS, 0))
-        places = {name: DYNAMIC.index(name) + 1 for name in config.transforms}
+        paths = {name: (seed, Stream.WEIGHTS, place) for place, name in enumerate(LEARNED_FROM)}
+        self.static = made(at_rest, side, classes, paths["static"])
         self.moving = nn.ModuleDict(
-            {
-                name: made(config.models, side, classes, (seed, Stream.WEIGHTS, place))
-                for name, place in places.items()
-            }
+            {name: made(config.models, side, classes, paths[name]) for name in config.transforms}
         )
 
     def learned_from(self, transform: str) -> nn.ModuleDict:
