@@ -19,7 +19,6 @@ import os
 import stat
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from watchfiles import Change
@@ -61,12 +60,7 @@ class Changes:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._closing.set()
         self._thread.join()
 

@@ -22,13 +22,12 @@ from torch import Tensor
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
-from plastorch.engine.safe_file import digest
 from plastorch.engine.streams import stream
-from plastorch.files import model_file
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.catalogue import frames
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.layout import lay_out, neuron_for
+from plastorch.files.model_file import SavedModel, read
 from plastorch.files.predict import decided, described, probable
 from plastorch.files.streams import Stream
 from plastorch.spiking.patterns.network import PatternNetwork
@@ -240,8 +239,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 values.
             NotFittedError: the estimator has not been trained.
         """
-        check_is_fitted(self)
-        model_file.write(Path(path), self._settings(), self._tensors())
+        self._saved().write(Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -253,9 +251,9 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: the file is missing, damaged, of a later version, or no model.
         """
-        found = model_file.read(Path(path))
+        found = read(Path(path))
         model = cls(**found.params)
-        model._build(found.encoder, found.neuron, found.classes, found.seed)
+        model._build(found.encoder, found.neuron, found.classes, found.encoder.seed)
         model.class_count_, model.n_features_in_ = found.class_count, found.features
         for name, weight in model.network_.named_parameters():
             weight.data.copy_(torch.from_numpy(found.tensors[name].T))
@@ -264,8 +262,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def fingerprint(self) -> str:
         """Returns the SHA-256 of settings and weights as hexadecimal digits."""
-        check_is_fitted(self)
-        return digest(self._settings(), self._tensors())
+        return self._saved().fingerprint()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -321,21 +318,21 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for chunk in chunks:
             yield of_chunk(self.network_, self._encoder, chunk)
 
-    def _settings(self) -> dict[str, Any]:
+    def _saved(self) -> SavedModel:
+        check_is_fitted(self)
         names = ("hidden", "neurons", "bins", "epochs", "batch_size")
         params = {name: int(getattr(self, name)) for name in names}
-        return model_file.settings(
-            params | {"learning_rate": float(self.learning_rate), "random_state": self._seed},
+        rate = float(self.learning_rate)
+        weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
+        return SavedModel(
+            params=params | {"learning_rate": rate, "random_state": self._seed},
             encoder=self._encoder,
             neuron=self.network_.neuron,
             classes=self.classes_,
             class_count=self.class_count_,
             features=self.n_features_in_,
+            tensors={name: np.ascontiguousarray(weight.T) for name, weight in weights.items()},
         )
-
-    def _tensors(self) -> dict[str, NDArray[np.float32]]:
-        weights = self.network_.named_parameters()
-        return {name: np.ascontiguousarray(weight.detach().numpy().T) for name, weight in weights}
 
     def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any]:
         known: NDArray[Any] | None = getattr(self, "classes_", None)

@@ -18,6 +18,7 @@ from plastorch.engine.safe_file import (
     as_in,
     check_count,
     check_types,
+    digest,
     read_arrays,
     read_file,
     write_file,
@@ -46,7 +47,7 @@ _KIND_OF = {"U": "text", "i": "whole", "u": "whole", "f": "number", "b": "truth"
 
 @dataclass(frozen=True)
 class SavedModel:
-    """Checked content of a model file."""
+    """Content of a model file."""
 
     params: dict[str, Any]
     encoder: CorrelativeEncoder
@@ -56,49 +57,40 @@ class SavedModel:
     features: int
     tensors: Tensors
 
-    @property
-    def seed(self) -> int:
-        """Seed of the encoder and of all other randomness."""
-        return self.encoder.seed
+    def settings(self) -> dict[str, Any]:
+        """Returns a model without its weights, as JSON can hold it.
 
+        Raises:
+            InputError: the classes are not text, numbers or truth values.
+        """
+        values = np.array(self.classes.tolist())  # text in an array of objects becomes text
+        kind = _KIND_OF.get(values.dtype.kind)
+        if kind is None or not all(type(value) is _KINDS[kind] for value in self.classes.tolist()):
+            raise InputError(
+                f"classes are {self.classes.dtype}; expected text, numbers or truth values in a "
+                "saved model"
+            )
+        counts = self.class_count.tolist()
+        return {
+            "format": FORMAT,
+            "params": self.params,
+            "keys": [as_in(asdict(key), _A_KEY) for key in self.encoder.keys],
+            "neuron": as_in(asdict(self.neuron), _A_NEURON),
+            "classes": {"kind": kind, "values": values.tolist(), "counts": counts},
+            "features": int(self.features),
+        }
 
-def settings(
-    params: dict[str, Any],
-    *,
-    encoder: CorrelativeEncoder,
-    neuron: PatternNeuron,
-    classes: NDArray[Any],
-    class_count: NDArray[np.int64],
-    features: int,
-) -> dict[str, Any]:
-    """Returns a model without its weights, as JSON can hold it.
+    def write(self, path: Path) -> None:
+        """Writes a model atomically.
 
-    Raises:
-        InputError: the classes are not text, numbers or truth values.
-    """
-    values = np.array(classes.tolist())  # text in an array of objects becomes text
-    kind = _KIND_OF.get(values.dtype.kind)
-    if kind is None or not all(type(value) is _KINDS[kind] for value in classes.tolist()):
-        raise InputError(
-            f"classes are {classes.dtype}; expected text, numbers or truth values in a saved model"
-        )
-    return {
-        "format": FORMAT,
-        "params": params,
-        "keys": [as_in(asdict(key), _A_KEY) for key in encoder.keys],
-        "neuron": as_in(asdict(neuron), _A_NEURON),
-        "classes": {"kind": kind, "values": values.tolist(), "counts": class_count.tolist()},
-        "features": int(features),
-    }
+        Raises:
+            InputError: the file can't be written; an older file stays whole.
+        """
+        write_file(path, ENTRY, self.settings(), self.tensors)
 
-
-def write(path: Path, model: dict[str, Any], tensors: Tensors) -> None:
-    """Writes a model atomically.
-
-    Raises:
-        InputError: the file can't be written; an older file stays whole.
-    """
-    write_file(path, ENTRY, model, tensors)
+    def fingerprint(self) -> str:
+        """Returns the SHA-256 of settings and weights as hexadecimal digits."""
+        return digest(self.settings(), self.tensors)
 
 
 def read(path: Path) -> SavedModel:

@@ -18,16 +18,15 @@ NAME = "us-precipitation"
 HOURS_OF_YEAR = 8760
 EARTH_KM = 6371.0
 _KINDS = {
-    "precip": ("i", 32767),
-    "utc_offset": ("i", 24),
-    "lat": ("f", 90),
-    "lon": ("f", 180),
-    "station": ("U", 0),
-    "state": ("U", 0),
+    "precip": ("i", 32767, np.int16),
+    "utc_offset": ("i", 24, np.int64),
+    "lat": ("f", 90, np.float64),
+    "lon": ("f", 180, np.float64),
+    "station": ("U", 0, np.str_),
+    "state": ("U", 0, np.str_),
 }
-"""Letters for the type of each array, and its largest value."""
-_TYPES = {"precip": np.int16, "utc_offset": np.int64, "lat": np.float64, "lon": np.float64}
-ARRAYS = ("precip", "station", "state", "lat", "lon", "utc_offset", "start")
+"""Letter for the type of each array, its largest value, and the type that it gets."""
+ARRAYS = (*_KINDS, "start")
 
 
 @dataclass(frozen=True)
@@ -253,12 +252,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     for name, shape in ((n, a.shape) for n, a in arrays.items() if n != "start"):
         if not stations or shape[:1] != (stations,) or len(shape) != 1 + (name == "precip"):
             raise InputError(f"{path}: {name} has shape {shape}; expected {stations} stations")
-    for name, (kinds, most) in _KINDS.items():
+    for name, (kind, most, dtype) in _KINDS.items():
         array = arrays[name]
-        if array.dtype.kind not in kinds or not (kinds == "U" or (abs(array) <= most).all()):
+        if array.dtype.kind != kind or not (kind == "U" or (abs(array) <= most).all()):
             raise InputError(f"{path}: {name} holds {array.dtype}, or what can't be")
-        if kinds != "U":
-            arrays[name] = array.astype(_TYPES[name])
+        arrays[name] = array.astype(dtype)
     if arrays["precip"].shape[1] <= 2 * _KINDS["utc_offset"][1] or np.isnat(arrays["start"]):
         raise InputError(f"{path}: it has {arrays['precip'].shape[1]} hours; expected years")
     return arrays
