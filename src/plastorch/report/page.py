@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import WriteError, write_atomically
@@ -84,29 +84,22 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
     folders = [p for p in runs.glob("*/*/") if any((p / name).is_file() for name in _SOURCES)]
     if not folders:
         raise InputError(f"{runs}: expected EXPERIMENT/STAMP-seedN folders inside, found no run")
-    entries, unreadable = [], []
+    entries: list[Entry] = []
+    unreadable: list[tuple[PurePath, str]] = []
     for folder in sorted(folders):
-        try:
+        with _listed(unreadable, folder.relative_to(runs)):
             if _out_of_date(folder):
                 write_report(folder, panels_of)
             entry = Entry(folder.relative_to(runs), load_result(folder))
             with _drawable(folder):
                 gallery([entry], [], runs)
             entries.append(entry)
-        except WriteError:  # the run itself has not failed
-            raise
-        except InputError as error:
-            unreadable.append((folder.relative_to(runs), str(error)))
     sweeps = []
     for folder in sorted(plan.parent for plan in runs.glob(f"{FOLDER}/*/{PLAN}")):
-        try:
+        with _listed(unreadable, folder.relative_to(runs)):
             write_sweep(folder, panels_of)
             sweep = Sweep.load(folder)
             sweeps.append(SweepEntry(folder.relative_to(runs), sweep.experiment, in_short(sweep)))
-        except WriteError:
-            raise
-        except InputError as error:
-            unreadable.append((folder.relative_to(runs), str(error)))
     page = html.document("plastorch runs", gallery(entries, unreadable, runs, sweeps))
     return _write(runs / "index.html", page)
 
@@ -155,6 +148,17 @@ def _drawable(run: Path) -> Iterator[None]:
         raise
     except _NOT_DRAWN as error:
         raise InputError(f"{run}: what it logged can't be drawn ({error!r})") from None
+
+
+@contextlib.contextmanager
+def _listed(unreadable: list[tuple[PurePath, str]], folder: PurePath) -> Iterator[None]:
+    """Lists a folder that cannot be read with the reason; if writing fails, it is not at fault."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except InputError as error:
+        unreadable.append((folder, str(error)))
 
 
 def _out_of_date(run: Path) -> bool:

@@ -133,7 +133,7 @@ def _between(run: RunData, kind: str) -> Panel | None:
     return Panel(
         name=f"between-{kind}",
         title=f"From one class to another: attacks on {NAMES[kind]}",
-        caption="Each row starts with a test image; attacks of growing strength push it towards "
+        caption="Each row starts with a test image; attacks of growing strength push it toward "
         "another class. Under each picture: the probabilities that the network gives to the first "
         "class and, below, to the second.",
         alt=f"Rows of images, each turned into another class by attacks on {NAMES[kind]}.",
