@@ -15,8 +15,7 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record, RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.fstdp import bench_cost as spiking_cost
-from plastorch.experiments.fstdp import parts
+from plastorch.experiments.fstdp import bench_cost, parts
 from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
 from plastorch.experiments.fstdp.claims import claims
 from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
@@ -27,7 +26,7 @@ from plastorch.experiments.fstdp.synthetic import (
     conditions,
     measure,
 )
-from plastorch.experiments.fstdp.trains import Condition, make_stream, selection
+from plastorch.experiments.fstdp.trains import Condition, make_trains, selection
 from plastorch.experiments.registry import find, resolved
 
 PARTS = ["theory", "streams", "boundary", "grid", "memristive", "agreement"]
@@ -46,11 +45,12 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         }
 
     monkeypatch.setattr(fstdp_synthetic, "_phases", some)
-    monkeypatch.setattr(parts, "agreement_jobs", lambda rules, _, seed: agreement(rules, 0.5, seed))
+    short = parts.Plan(0, 0.5)
+    monkeypatch.setattr(parts, "agreement_jobs", lambda rules, _: agreement(rules, short))
     monkeypatch.setattr(fstdp_synthetic, "metrics", lambda records: {"lines": len(records)})
     monkeypatch.setattr(fstdp_synthetic, "claims", lambda *_: [])
     monkeypatch.setattr(fstdp_synthetic, "PIECES", 2)
-    monkeypatch.setattr(spiking_cost, "cost", lambda duration: {"cost_misfits": [0.1, duration]})
+    monkeypatch.setattr(bench_cost, "cost", lambda duration: {"cost_misfits": [0.1, duration]})
 
 
 def context(path: Path, seed: int = 0) -> Context:
@@ -114,8 +114,8 @@ def test_seeds_differ_and_equal_seeds_dont() -> None:
 def test_fatigue_finds_what_rates_hide() -> None:
     """40 s of the adverse set: the paper's claim in small."""
     rules = FstdpSyntheticConfig().rules()
-    stream = make_stream(Condition("slow", 0.5), 40.0, torch.Generator().manual_seed(0))
-    found = {name: selection(stream, learn(stream, rules[name], 40.0)[0][-1]) for name in KINDS}
+    trains = make_trains(Condition("slow", 0.5), 40.0, torch.Generator().manual_seed(0))
+    found = {name: selection(trains, learn(trains, rules[name], 40.0)[0][-1]) for name in KINDS}
     assert found["fstdp"]["auc"] > 0.99
     assert found["stdp"]["auc"] < 0.5 and found["efficacy"]["auc"] < 0.5
     assert found["stdp"]["auc_fast"] == 0.0
@@ -129,9 +129,9 @@ def test_parts_cover_what_the_claims_are_about() -> None:
     rules = set(FstdpSyntheticConfig().rules())
     for _, chosen in conditions().values():
         assert set(chosen) <= rules
-    grid = parts.grid_jobs({}, 1.0, 2, 0)
+    grid = parts.grid_jobs({}, parts.Plan(0, 1.0, 2))
     assert len(grid) == 3 * 5 * 4 * 4 * 2
-    assert len(parts.boundary_jobs(1.0, 1, 0)) == 3 * 5
+    assert len(parts.boundary_jobs(parts.Plan(0, 1.0))) == 3 * 5
 
 
 RowMaker = Callable[[float, float, float], dict[str, float]]
@@ -284,15 +284,15 @@ def good(name: str) -> float:
 
 
 def test_claims_hold_where_figures_are_as_they_should_be() -> None:
-    rows = claims(Figures(good), 20, asserted=True)
+    rows = claims(Figures(good), 20, evidence=True)
     assert all(row.holds for row in rows), [row.id for row in rows if not row.holds]
     assert len({row.id for row in rows}) == len(rows) >= 20
     assert {"fstdp-finds", "stdp-fooled", "condition", "memristive", "engines"} <= {
         row.id for row in rows
     }
-    bad = claims(Figures(lambda name: 2.0 - good(name)), 20, asserted=True)
+    bad = claims(Figures(lambda name: 2.0 - good(name)), 20, evidence=True)
     assert not any(row.holds for row in bad if row.id in ("stdp-fooled", "efficacy-only", "drift"))
-    assert all(row.holds is None for row in claims(Figures(good), 20, asserted=False))
+    assert all(row.holds is None for row in claims(Figures(good), 20, evidence=False))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from sklearn.metrics import roc_auc_score
 
 from plastorch.experiments.fstdp.trains import (
     Condition,
-    Stream,
+    Trains,
     area_under_roc,
     common_events,
-    make_stream,
+    make_trains,
     modulated,
     precision,
     selection,
@@ -29,40 +29,40 @@ def random(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize(("place", "slow"), [("slow", 40), ("fast", 0), ("both", 20)])
 def test_members_are_where_they_should_be_and_rates_hint_at_nothing(place, slow: int) -> None:
-    stream = make_stream(Condition(place, 0.8), 20.0, random())
-    assert int(stream.members.sum()) == 40 and int(stream.members[:100].sum()) == slow
-    assert stream.rates.unique().tolist() == [10.0, 40.0] and not stream.distractors.any()
-    counts = torch.bincount(stream.events.source, minlength=200).double()
-    for group in (stream.members, ~stream.members):
-        expected = 20 * float(stream.rates[group].sum())
-        shared = 40 if group is stream.members else 1  # events of members come together
+    trains = make_trains(Condition(place, 0.8), 20.0, random())
+    assert int(trains.members.sum()) == 40 and int(trains.members[:100].sum()) == slow
+    assert trains.rates.unique().tolist() == [10.0, 40.0] and not trains.distractors.any()
+    counts = torch.bincount(trains.events.source, minlength=200).double()
+    for group in (trains.members, ~trains.members):
+        expected = 20 * float(trains.rates[group].sum())
+        shared = 40 if group is trains.members else 1  # events of members come together
         assert float(counts[group].sum()) == pytest.approx(
             expected, abs=5 * sqrt(shared * expected)
         )
-    sums = normalized_covariance(spike_counts(stream.events, 200, 1e-3, 20.0)).sum(1)
-    assert area_under_roc(sums, stream.members) > 0.99
+    sums = normalized_covariance(spike_counts(trains.events, 200, 1e-3, 20.0)).sum(1)
+    assert area_under_roc(sums, trains.members) > 0.99
 
 
 def test_graded_rates_are_log_uniform_and_members_any() -> None:
-    stream = make_stream(Condition("graded", 0.5, members=100), 1.0, random(1))
-    assert 2 <= float(stream.rates.min()) < 3 and 60 < float(stream.rates.max()) <= 80
-    assert abs(int((stream.rates < sqrt(160)).sum()) - 100) < 30
-    assert int(stream.members.sum()) == 100 and 30 < int(stream.members[:100].sum()) < 70
-    other = make_stream(Condition("graded", 0.5, members=100), 1.0, random(2))
-    assert not torch.equal(stream.members, other.members)
+    trains = make_trains(Condition("graded", 0.5, members=100), 1.0, random(1))
+    assert 2 <= float(trains.rates.min()) < 3 and 60 < float(trains.rates.max()) <= 80
+    assert abs(int((trains.rates < sqrt(160)).sum()) - 100) < 30
+    assert int(trains.members.sum()) == 100 and 30 < int(trains.members[:100].sum()) < 70
+    other = make_trains(Condition("graded", 0.5, members=100), 1.0, random(2))
+    assert not torch.equal(trains.members, other.members)
 
 
 def test_distractors_keep_their_mean_rate_and_share_a_rhythm() -> None:
-    stream = make_stream(Condition("slow", 0.0, frequency=1.0), 40.0, random())
-    assert stream.distractors.nonzero()[:, 0].tolist() == list(range(160, 200))
-    assert not (stream.distractors & stream.members).any()
-    times = stream.events.times[stream.distractors[stream.events.source]]
+    trains = make_trains(Condition("slow", 0.0, frequency=1.0), 40.0, random())
+    assert trains.distractors.nonzero()[:, 0].tolist() == list(range(160, 200))
+    assert not (trains.distractors & trains.members).any()
+    times = trains.events.times[trains.distractors[trains.events.source]]
     assert len(times) == pytest.approx(40 * 40 * 40, abs=5 * sqrt(64_000))
     phase = 2 * torch.pi * times
     # The first harmonic of a rate 1 + 0.8 sin.
     assert float(phase.sin().mean()) == pytest.approx(0.4, abs=5 * sqrt(0.5 / 64_000))
     assert float(phase.cos().mean()) == pytest.approx(0.0, abs=5 * sqrt(0.5 / 64_000))
-    others = stream.events.times[~stream.distractors[stream.events.source]]
+    others = trains.events.times[~trains.distractors[trains.events.source]]
     assert abs(float((2 * torch.pi * others).sin().mean())) < 5 * sqrt(0.5 / len(others))
 
 
@@ -82,12 +82,12 @@ def test_common_events_are_the_steps_in_which_many_members_spike() -> None:
     raster[20, 0, 60:90] = 1
     raster[30, 0, :40] = 1
     members = torch.arange(200) < 40
-    stream = Stream(from_raster(raster, 1e-3), torch.ones(200), members, ~members)
+    trains = Trains(from_raster(raster, 1e-3), torch.ones(200), members, ~members)
     torch.testing.assert_close(
-        common_events(stream, 0.05), torch.tensor([0.007, 0.03], dtype=torch.float64)
+        common_events(trains, 0.05), torch.tensor([0.007, 0.03], dtype=torch.float64)
     )
     spikes = torch.tensor([0.006, 0.007, 0.012, 0.0171, 0.031], dtype=torch.float64)
-    assert precision(spikes, common_events(stream, 0.05)) == pytest.approx(3 / 5)
+    assert precision(spikes, common_events(trains, 0.05)) == pytest.approx(3 / 5)
     assert precision(spikes[:0], spikes) == precision(spikes, spikes[:0]) == 0.0
 
 
@@ -104,12 +104,12 @@ def test_area_is_scikit_learns(rows: list[tuple[int, bool]]) -> None:
 
 
 def test_selection_is_told_against_each_group() -> None:
-    stream = make_stream(Condition("slow", 0.5, frequency=1.0), 0.1, random())
-    weight = torch.where(stream.members, 0.5, torch.where(stream.rates > 10, 0.9, 0.1))
-    found = selection(stream, weight)
+    trains = make_trains(Condition("slow", 0.5, frequency=1.0), 0.1, random())
+    weight = torch.where(trains.members, 0.5, torch.where(trains.rates > 10, 0.9, 0.1))
+    found = selection(trains, weight)
     assert found["auc_slow"] == 1.0 and found["auc_fast"] == found["auc_distractors"] == 0.0
     assert found["auc"] == pytest.approx(60 / 160)
     assert found["weight_members"] == pytest.approx(0.5)
     assert found["weight_others"] == pytest.approx((60 * 0.1 + 100 * 0.9) / 160)
-    plain = make_stream(Condition("slow", 0.5, ratio=1.0), 0.1, random())
+    plain = make_trains(Condition("slow", 0.5, ratio=1.0), 0.1, random())
     assert "auc_fast" not in selection(plain, torch.rand(200)) and plain.rates.max() == 10

@@ -125,7 +125,7 @@ def test_drift_at_given_output_spikes_is_the_mean_fields(fatigue: float, share: 
         _, state = step(state, raster[number], rule, dt)
         drifts.append(((state.synapses.weight - before)[force] / 1e-9, with_common[force]))
     weight = state.synapses.weight[0]
-    field = mean_field(weight, rates.double(), members, c, 0.5, rule)
+    field = mean_field(weight, rates.double(), members, correlation=c, share=0.5, rule=rule)
     quiet = field._replace(other=rule.tau_trace * rates * mean_resource(rates, fatigue, 0.3))
     # At a common event, other inputs have the traces that they have at any time.
     quiet = quiet._replace(
@@ -156,7 +156,8 @@ def test_mean_field_of_a_running_neuron_is_right_within_a_twentieth() -> None:
     steps = (events.times[members[events.source]] / 1e-3 + 0.5).long()
     common = (torch.bincount(steps) >= 5).nonzero()[:, 0].double() * 1e-3
     share = common_share(spikes.times, common[common > settled], rule.tau_trace, stop - settled)
-    field = mean_field(state.synapses.weight[0], rates, members, 0.5, share, rule)
+    weight = state.synapses.weight[0]
+    field = mean_field(weight, rates, members, correlation=0.5, share=share, rule=rule)
     predicted = field.drift(state.synapses.weight[0])
     groups = (members, ~members & (rates == 10), rates == 40)
     found, expected = ([float(x[g].mean()) for g in groups] for x in (drift, predicted))

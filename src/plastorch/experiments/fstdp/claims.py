@@ -1,302 +1,185 @@
-"""Claims of the paper about fatiguing STDP, and our own, as rows of a run's result."""
+"""Claims of the paper about fatiguing STDP, and our own."""
 
 from plastorch.engine.run import Claim
-from plastorch.experiments.claims import Row, judged
+from plastorch.experiments.claims import above, asserted, below
 from plastorch.experiments.fstdp.metrics import CLEAR
+
+Figures = dict[str, float]
 
 ADVERSE = "correlated inputs slow, others up to 4 times as fast"
 GRADED = "rates from 2 to 80 Hz"
+HALF = f"{GRADED}, half of the inputs correlated (c = 0.2)"
+DRIVE = "drive of 40 Hz over that of 10 Hz"
 
 
-def claims(found: dict[str, float], seeds: int, asserted: bool) -> list[Claim]:
+def claims(found: Figures, seeds: int, evidence: bool) -> list[Claim]:
     """Returns claims of the paper's abstract, of its theory as we derive it, and of our own tests.
 
     Args:
         found: figures from :func:`plastorch.experiments.fstdp.metrics.metrics`.
         seeds: number of spike trains per condition.
-        asserted: False if the run is no evidence: a smoke run or other settings.
+        evidence: False if the run is no evidence: a smoke run or other settings.
     """
     many = f"mean of {seeds} seeds"
-    rows = _selection(found, many) + _theory(found, many) + _controls(found, many)
-    rows += _covariance(found, many) + _machinery(found, many)
-    return judged(rows, asserted)
+    made = _selection(found, many) + _distraction(found, many) + _theory(found)
+    made += _step(found, many) + _controls(found, many)
+    made += _covariance(found, many) + _machinery(found) + _devices(found, many)
+    return asserted(made, evidence)
 
 
-def _selection(found: dict[str, float], many: str) -> list[Row]:
-    """Makes claims about which rules find the correlated inputs."""
+def _selection(found: Figures, many: str) -> list[Claim]:
+    """Makes claims about which rules find slow correlated inputs."""
     finds = min(found[f"slow_{c}_fstdp_auc"] for c in CLEAR)
     fooled = max(found[f"slow_{c}_stdp_auc"] for c in CLEAR)
     always = max(found[f"slow_{c}_stdp_auc_worst"] for c in CLEAR)
     loss = max(found[f"equal_{c}_stdp_auc"] - found[f"equal_{c}_fstdp_auc"] for c in (0.05, *CLEAR))
-    distractors = [f"distractors_{f}" for f in (0.5, 1.0, 2.0)]
-    among = min(found[f"{name}_fstdp_auc"] for name in distractors)
-    fooled_again = max(found[f"{name}_stdp_auc"] for name in distractors)
+    weak, auc = found["slow_0.05_fstdp_auc"], f"{ADVERSE}: AUC of"
+    least = f"{auc} FSTDP's weights, {many}, least of c = 0.1 to 0.8"
+    most = f"{auc} STDP's weights, {many}, the largest of c = 0.1 to 0.8"
+    lost = f"what FSTDP loses against STDP in AUC, {many}, most of c = 0.05 to 0.8"
     return [
-        Row(
-            "fstdp-finds",
-            f"{ADVERSE}: AUC of FSTDP's weights, {many}, least of c = 0.1 to 0.8",
-            finds,
-            "above",
-            0.99,
-            "paper",
-        ),
-        Row(
-            "stdp-fooled",
-            f"{ADVERSE}: AUC of STDP's weights, {many}, the largest of c = 0.1 to 0.8",
-            fooled,
-            "below",
-            0.5,
-            "paper",
-        ),
-        Row(
-            "stdp-always-fooled",
-            "the same, the largest of all seeds",
-            always,
-            "below",
-            0.5,
-        ),
-        Row(
-            "fstdp-finds-weak",
-            f"{ADVERSE}: AUC of FSTDP's weights at c = 0.05, {many}",
-            found["slow_0.05_fstdp_auc"],
-            "above",
-            0.95,
-        ),
-        Row(
-            "equal-rates",
-            f"equal rates: what FSTDP loses against STDP in AUC, {many}, most of c = 0.05 to 0.8",
-            loss,
-            "below",
-            0.02,
-        ),
-        Row(
-            "distractors",
-            "40 independent fast inputs with a common rhythm of their rates (0.5, 1, 2 Hz), c = "
-            f"0.1: AUC of FSTDP's weights, {many}, the least",
-            among,
-            "above",
-            0.99,
-            "paper",
-        ),
-        Row(
-            "distractors-stdp",
-            f"the same with STDP, {many}, the largest",
-            fooled_again,
-            "below",
-            0.5,
-            "paper",
-        ),
-        Row(
-            "jitter",
-            f"{ADVERSE}, c = 0.5, common events jittered by 10 ms: AUC of FSTDP's weights, {many}",
-            found["jitter_0.01_fstdp_auc"],
-            "above",
-            0.99,
-        ),
+        above("fstdp-finds", least, finds, 0.99, origin="paper"),
+        below("stdp-fooled", most, fooled, 0.5, origin="paper"),
+        below("stdp-always-fooled", "the same, the largest of all seeds", always, 0.5),
+        above("fstdp-finds-weak", f"{auc} FSTDP's weights at c = 0.05, {many}", weak, 0.95),
+        below("equal-rates", f"equal rates: {lost}", loss, 0.02),
     ]
 
 
-def _theory(found: dict[str, float], many: str) -> list[Row]:
-    """Makes claims about the predictions of the closed forms."""
+def _distraction(found: Figures, many: str) -> list[Claim]:
+    """Makes claims about fast inputs with a common rhythm, and about jitter."""
+    distractors = [f"distractors_{f}" for f in (0.5, 1.0, 2.0)]
+    among = min(found[f"{name}_fstdp_auc"] for name in distractors)
+    fooled = max(found[f"{name}_stdp_auc"] for name in distractors)
+    auc = f"AUC of FSTDP's weights, {many}"
+    rhythm = (
+        "40 independent fast inputs with a common rhythm of their rates (0.5, 1, 2 Hz), c = 0.1"
+    )
+    jitter = f"{ADVERSE}, c = 0.5, common events jittered by 10 ms: {auc}"
+    same = f"the same with STDP, {many}, the largest"
+    return [
+        above("distractors", f"{rhythm}: {auc}, the least", among, 0.99, origin="paper"),
+        below("distractors-stdp", same, fooled, 0.5, origin="paper"),
+        above("jitter", jitter, found["jitter_0.01_fstdp_auc"], 0.99),
+    ]
+
+
+def _theory(found: Figures) -> list[Claim]:
+    """Makes claims about the closed forms of resource, drive and drift."""
+    resource = "mean resource of Poisson inputs of 1 to 100 Hz is 1 / (1 + U r τ)"
+    equal = f"{DRIVE} tends to 1: at U r τ = 10 of the slow input"
+    drift = (
+        "drift of the weights of correlated, slow and fast inputs is the mean field's: root mean "
+        "square error, over that of the drifts"
+    )
+    largest, most = "largest relative error", found["drive_ratio_most_fatigued"]
+    return [
+        below("resource", f"{resource}: {largest}", found["resource_error"], 0.01),
+        below(
+            "drive-ratio", f"{DRIVE} is as predicted: {largest}", found["drive_ratio_error"], 0.01
+        ),
+        below("drive-equal", equal, most, 1.1),
+        below("drift", drift, found["drift_error"], 0.1),
+    ]
+
+
+def _step(found: Figures, many: str) -> list[Claim]:
+    """Makes claims about how much fatigue is needed, and its prediction."""
+    little = f"{ADVERSE}, c = 0.5: AUC with too little fatigue, U r τ = 0.1 of slow inputs, {many}"
+    same = f"the same with enough, U r τ from 0.5 to 10, {many}, the least"
     enough = min(found[f"slow_0.5_strength_{x}_auc"] for x in (0.5, 1.0, 2.5, 10.0))
-    rows = [
-        Row(
-            "resource",
-            "mean resource of Poisson inputs of 1 to 100 Hz is 1 / (1 + U r τ): largest relative "
-            "error",
-            found["resource_error"],
-            "below",
-            0.01,
-        ),
-        Row(
-            "drive-ratio",
-            "drive of 40 Hz over that of 10 Hz is as predicted: largest relative error",
-            found["drive_ratio_error"],
-            "below",
-            0.01,
-        ),
-        Row(
-            "drive-equal",
-            "drive of 40 Hz over that of 10 Hz tends to 1: at U r τ = 10 of the slow input",
-            found["drive_ratio_most_fatigued"],
-            "below",
-            1.1,
-        ),
-        Row(
-            "drift",
-            "drift of the weights of correlated, slow and fast inputs is the mean field's: root "
-            "mean square error, over that of the drifts",
-            found["drift_error"],
-            "below",
-            0.1,
-        ),
-        Row(
-            "step-below",
-            f"{ADVERSE}, c = 0.5: AUC with too little fatigue, U r τ = 0.1 of slow inputs, {many}",
-            found["slow_0.5_strength_0.1_auc"],
-            "below",
-            0.6,
-            "paper",
-        ),
-        Row(
-            "step-above",
-            f"the same with enough, U r τ from 0.5 to 10, {many}, the least",
-            enough,
-            "above",
-            0.95,
-            "paper",
-        ),
-        Row(
-            "condition",
-            "ratio of rates x c x fatigue: the analytic condition tells whether correlated slow "
-            "inputs beat fast ones (share of the grid)",
-            found["condition_agreement"],
-            "above",
-            0.95,
-            "paper",
-        ),
+    grid = (
+        "ratio of rates x c x fatigue: the analytic condition tells whether correlated slow inputs "
+        "beat fast ones (share of the grid)"
+    )
+    made = [
+        below("step-below", little, found["slow_0.5_strength_0.1_auc"], 0.6, origin="paper"),
+        above("step-above", same, enough, 0.95, origin="paper"),
+        above("condition", grid, found["condition_agreement"], 0.95, origin="paper"),
     ]
     if "threshold_4_0.5" in found:
         at, predicted = found["threshold_4_0.5"], found["threshold_4_0.5_predicted"]
-        rows.append(
-            Row(
-                "step-at",
-                f"the step (AUC against fast inputs of 0.5) is at the predicted U r τ = "
-                f"{predicted:.2f}: it is at {at:.2f}, by the factor of",
-                max(at / predicted, predicted / at),
-                "below",
-                1.5,
-                "paper",
-            )
+        step = (
+            f"the step (AUC against fast inputs of 0.5) is at the predicted U r τ = "
+            f"{predicted:.2f}: it is at {at:.2f}, by the factor of"
         )
+        factor = max(at / predicted, predicted / at)
+        made.append(below("step-at", step, factor, 1.5, origin="paper"))
     if "thresholds" in found:
-        rows += [
-            Row(
-                "condition-moves",
-                "the fatigue that is needed depends on ratio and c as predicted (rank correlation)",
-                found["threshold_rank_correlation"],
-                "above",
-                0.95,
-                "paper",
-            ),
-            Row(
-                "condition-exact",
-                "the fatigue that is needed over what is predicted, or its inverse: median",
-                found["threshold_factor"],
-                "below",
-                1.25,
-            ),
-        ]
-    return rows
+        moves = "the fatigue that is needed depends on ratio and c as predicted (rank correlation)"
+        exact = "the fatigue that is needed over what is predicted, or its inverse: median"
+        rank, factor = found["threshold_rank_correlation"], found["threshold_factor"]
+        made.append(above("condition-moves", moves, rank, 0.95, origin="paper"))
+        made.append(below("condition-exact", exact, factor, 1.25))
+    return made
 
 
-def _controls(found: dict[str, float], many: str) -> list[Row]:
+def _controls(found: Figures, many: str) -> list[Claim]:
     """Makes claims about where fatigue must act, and about classical STDP."""
-    places = ("slow_0.5", "fast", "both")
+    efficacy = max(found["both_efficacy_auc"], found["both_efficacy_auc_efficacy"])
+    both = min(found[f"{place}_fstdp_auc"] for place in ("slow_0.5", "fast", "both"))
+    only = (
+        "half of the correlated inputs slow, half fast; fatigue of the efficacy only: AUC of "
+        f"weights or of efficacies, {many}, the larger"
+    )
+    places = (
+        "fatigue of efficacy and trace, correlated inputs slow, fast, or half and half: AUC of "
+        f"weights, {many}, the least"
+    )
+    pair = f"{ADVERSE}, c = 0.5: AUC of classical pair STDP without fatigue, {many}"
+    jitter, jittered = f"the same with common events jittered by 5 ms, {many}", "jitter_0.005_pair"
     return [
-        Row(
-            "efficacy-only",
-            "half of the correlated inputs slow, half fast; fatigue of the efficacy only: AUC of "
-            f"weights or of efficacies, {many}, the larger",
-            max(found["both_efficacy_auc"], found["both_efficacy_auc_efficacy"]),
-            "below",
-            0.8,
-        ),
-        Row(
-            "efficacy-and-trace",
-            "fatigue of efficacy and trace, correlated inputs slow, fast, or half and half: AUC of "
-            f"weights, {many}, the least",
-            min(found[f"{place}_fstdp_auc"] for place in places),
-            "above",
-            0.99,
-        ),
-        Row(
-            "pair-fooled",
-            f"{ADVERSE}, c = 0.5: AUC of classical pair STDP without fatigue, {many}",
-            found["slow_0.5_pair_auc"],
-            "below",
-            0.5,
-        ),
-        Row(
-            "pair-fooled-jitter",
-            f"the same with common events jittered by 5 ms, {many}",
-            found["jitter_0.005_pair_auc"],
-            "below",
-            0.5,
-        ),
+        below("efficacy-only", only, efficacy, 0.8),
+        above("efficacy-and-trace", places, both, 0.99),
+        below("pair-fooled", pair, found["slow_0.5_pair_auc"], 0.5),
+        below("pair-fooled-jitter", jitter, found[f"{jittered}_auc"], 0.5),
     ]
 
 
-def _covariance(found: dict[str, float], many: str) -> list[Row]:
+def _covariance(found: Figures, many: str) -> list[Claim]:
     """Makes claims about what the weights read out."""
+    half, few = "graded_half", "graded_few_fstdp"
+    ranks = (
+        f"{HALF}, U r τ = 4 of the slowest: rank correlation of FSTDP's weights with row sums of "
+        f"the normalized covariance, {many}"
+    )
+    defaults = f"the same with the default fatigue, U r τ = 0.5 of the slowest, {many}"
+    fewer = (
+        f"{GRADED}, 40 of 200 inputs correlated (c = 0.5), default fatigue, {many}; perfect "
+        f"selection alone gives at most {found[f'{few}_rank_of_members']:.2f}"
+    )
+    rates = f"{HALF}: rank correlation of STDP's weights with rates, {many}"
     return [
-        Row(
-            "ranks",
-            f"{GRADED}, half of the inputs correlated (c = 0.2), U r τ = 4 of the slowest: rank "
-            f"correlation of FSTDP's weights with row sums of the normalized covariance, {many}",
-            found["graded_half_deep_rank_with_covariance"],
-            "above",
-            0.8,
-        ),
-        Row(
-            "ranks-defaults",
-            f"the same with the default fatigue, U r τ = 0.5 of the slowest, {many}",
-            found["graded_half_fstdp_rank_with_covariance"],
-            "above",
-            0.8,
-        ),
-        Row(
-            "ranks-few",
-            f"{GRADED}, 40 of 200 inputs correlated (c = 0.5), default fatigue, {many}; perfect "
-            f"selection alone gives at most {found['graded_few_fstdp_rank_of_members']:.2f}",
-            found["graded_few_fstdp_rank_with_covariance"],
-            "above",
-            0.8,
-        ),
-        Row(
-            "ranks-stdp",
-            f"{GRADED}, half of the inputs correlated (c = 0.2): rank correlation of STDP's "
-            f"weights with rates, {many}",
-            found["graded_half_stdp_rank_with_rate"],
-            "above",
-            0.8,
-        ),
+        above("ranks", ranks, found[f"{half}_deep_rank_with_covariance"], 0.8),
+        above("ranks-defaults", defaults, found[f"{half}_fstdp_rank_with_covariance"], 0.8),
+        above("ranks-few", fewer, found[f"{few}_rank_with_covariance"], 0.8),
+        above("ranks-stdp", rates, found[f"{half}_stdp_rank_with_rate"], 0.8),
     ]
 
 
-def _machinery(found: dict[str, float], many: str) -> list[Row]:
-    """Makes claims about agreement of engines, and about devices that are not ideal."""
+def _machinery(found: Figures) -> list[Claim]:
+    """Makes claims about the agreement of engines, and the cost."""
+    engines = (
+        "event-driven and clocked engines: largest difference of a weight, the output spikes being "
+        "the same (1 if not)"
+    )
+    cost = (
+        "a simulated second of the event-driven layer costs a fixed part and one in proportion to "
+        "synapses, or to input spikes: largest relative difference from that"
+    )
+    difference = found["engines_weight_difference"] if found["engines_same_spikes"] else 1.0
+    misfit = max(found["synapse_cost_misfit"], found["spike_cost_misfit"])
+    return [below("engines", engines, difference, 1e-9), below("cost", cost, misfit, 0.2)]
+
+
+def _devices(found: Figures, many: str) -> list[Claim]:
+    """Makes claims about devices that are not ideal."""
+    several = (
+        f"{ADVERSE}: AUC lost with 7 pairs of phase-change devices per weight, {many}, most of c = "
+        "0.1 to 0.8"
+    )
+    one = f"the same with one pair of devices per weight, {many}"
     return [
-        Row(
-            "engines",
-            "event-driven and clocked engines: largest difference of a weight, the output spikes "
-            "being the same (1 if not)",
-            found["engines_weight_difference"] if found["engines_same_spikes"] else 1.0,
-            "below",
-            1e-9,
-        ),
-        Row(
-            "cost",
-            "a simulated second of the event-driven layer costs a fixed part and one in proportion "
-            "to synapses, or to input spikes: largest relative difference from that",
-            max(found["synapse_cost_misfit"], found["spike_cost_misfit"]),
-            "below",
-            0.2,
-        ),
-        Row(
-            "memristive",
-            f"{ADVERSE}: AUC lost with 7 pairs of phase-change devices per weight, {many}, most of "
-            "c = 0.1 to 0.8",
-            found["several_pairs_loss"],
-            "below",
-            0.03,
-            "paper",
-        ),
-        Row(
-            "memristive-one-pair",
-            f"the same with one pair of devices per weight, {many}",
-            found["one_pair_loss"],
-            "below",
-            0.03,
-        ),
+        below("memristive", several, found["several_pairs_loss"], 0.03, origin="paper"),
+        below("memristive-one-pair", one, found["one_pair_loss"], 0.03),
     ]

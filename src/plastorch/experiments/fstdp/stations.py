@@ -28,22 +28,18 @@ def learn(
     synapses: Synapses[Any] = IDEAL,
     random: torch.Generator | None = None,
 ) -> Tensor:
-    """Returns the weights that a neuron learns from rain.
+    """Returns the weights [S] that a neuron learns from rain.
 
     Args:
         rain: rain as spikes, bool [T, S].
         rule: constants of one network.
         synapses: synapses that store the weights.
         random: random generator of the synapses' noise.
-
-    Returns:
-        Weights [S].
     """
     hours, stations = rain.shape
-    state = initial_state(rule, 1, stations, synapses)
+    state = initial_state(rule, 1, stations)
     if isinstance(synapses, PhaseChangeSynapses):
-        first = torch.full((1, stations), rule.initial_weight, dtype=torch.float64)
-        state = state._replace(synapses=synapses.write(first, 0.0, random))
+        state = state._replace(synapses=synapses.write(state.synapses.weight, 0.0, random))
     events = from_raster(rain[:, None], HOUR)
     _, state = run_events(events, state, rule, hours * HOUR, synapses=synapses, generator=random)
     return synapses.read(state.synapses, hours * HOUR, random)[0]
@@ -107,5 +103,7 @@ def judge(weight: Tensor, rain: Tensor, distances: Tensor, reference: Reference)
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:
-    """Returns Spearman's correlation of two vectors."""
+    """Returns Spearman's correlation of two vectors; 0 if one is constant."""
+    if bool((first == first[0]).all() | (second == second[0]).all()):
+        return 0.0
     return float(spearmanr(first.numpy(), second.numpy()).statistic)

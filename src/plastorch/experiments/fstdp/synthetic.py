@@ -4,33 +4,34 @@ Paper: Moraitis et al., *Fatiguing STDP: Learning from Spike-Timing Codes in the
 Codes*, IJCNN 2017.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Annotated, Any
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from plastorch.engine.device import check_memory, generator
+from plastorch.engine.device import check_memory
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.fstdp import PAPER, parts
-from plastorch.experiments.fstdp import bench_cost as spiking_cost
+from plastorch.experiments.fstdp import bench_cost, parts
 from plastorch.experiments.fstdp.claims import claims
 from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
-from plastorch.experiments.fstdp.parts import CORRELATIONS, JITTERS, STRENGTHS, Job, learn
+from plastorch.experiments.fstdp.parts import CORRELATIONS, JITTERS, STRENGTHS, Job, Plan, learn
+from plastorch.experiments.fstdp.stations import rank_correlation
+from plastorch.experiments.fstdp.streams import Stream
 from plastorch.experiments.fstdp.trains import (
     DT,
     INPUTS,
     SLOW,
     Condition,
-    Stream,
+    Trains,
     area_under_roc,
     common_events,
-    make_stream,
+    make_trains,
     precision,
     selection,
 )
@@ -129,13 +130,12 @@ def measure(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
     """
     ordinary = config == FstdpSyntheticConfig() and not context.quick
     if context.quick:
-        config = _quick(config)
+        config = replace(config, seeds=1, grid_seeds=1, duration=SETTLING)
         context.tell(
             f"smoke run of spike trains of {config.duration} s, and of a tenth of the grid"
         )
     loop = Loop(context.run, nn.Module())
-    started = _result(config, context)
-    context.run.write_result(started)
+    started = context.start(config, _data(config))
     for name, jobs in _phases(config, context.seed).items():
         tenth = context.quick and name == "grid"
         loop.run(Jobs(name, jobs[::11] if tenth else jobs))
@@ -152,17 +152,17 @@ def measure(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
 
 def _phases(config: FstdpSyntheticConfig, seed: int) -> dict[str, list[Job]]:
     """Returns the jobs of all parts by name."""
-    rules, seconds, few = config.rules(), config.duration, config.grid_seeds
+    rules, few = config.rules(), Plan(seed, config.duration, config.grid_seeds)
+    many, twice = (few._replace(seeds=n) for n in (config.seeds, 2 * config.grid_seeds))
     kinds = {name: rules[name] for name in KINDS}
     two = {name: rules[name] for name in ("stdp", "fstdp")}
-    devices = rules["fstdp"], config.pairs, seconds, config.seeds, seed
     return {
-        "theory": parts.resource_jobs(seconds, seed) + parts.drift_jobs(seconds, 2 * few, seed),
+        "theory": parts.resource_jobs(few) + parts.drift_jobs(twice),
         "streams": _stream_jobs(config, seed),
-        "boundary": parts.boundary_jobs(seconds, few, seed),
-        "grid": parts.grid_jobs(two, seconds, few, seed),
-        "memristive": parts.memristive_jobs(*devices),
-        "agreement": parts.agreement_jobs(kinds, SETTLING, seed),
+        "boundary": parts.boundary_jobs(few),
+        "grid": parts.grid_jobs(two, few),
+        "memristive": parts.memristive_jobs(rules["fstdp"], config.pairs, many),
+        "agreement": parts.agreement_jobs(kinds, Plan(seed, SETTLING)),
     }
 
 
@@ -172,14 +172,15 @@ def _stream_jobs(config: FstdpSyntheticConfig, seed: int) -> list[Job]:
 
     def job(place: int, name: str, number: int) -> list[Record]:
         condition, names = conditions()[name]
-        stream = make_stream(condition, config.duration, generator(seed, 2, place, number))
-        counts = spike_counts(stream.events, INPUTS, WINDOW, config.duration)
+        random = stream(seed, Stream.CONDITIONS, place, number)
+        trains = make_trains(condition, config.duration, random)
+        counts = spike_counts(trains.events, INPUTS, WINDOW, config.duration)
         sums = normalized_covariance(counts).sum(dim=1)
-        common = common_events(stream, config.duration)
+        common = common_events(trains, config.duration)
         return [
             {
                 **{"condition": name, "rule": rule, "seed": number},
-                **_judge(stream, rules[rule], sums, common, config.duration),
+                **_judge(trains, rules[rule], sums, common, config.duration),
             }
             for rule in names
         ]
@@ -189,46 +190,39 @@ def _stream_jobs(config: FstdpSyntheticConfig, seed: int) -> list[Job]:
 
 
 def _judge(
-    stream: Stream, rule: FatiguingSTDP, sums: Tensor, common: Tensor, duration: float
+    trains: Trains, rule: FatiguingSTDP, sums: Tensor, common: Tensor, duration: float
 ) -> Record:
-    """Measures how well the weights that a rule learns single out the correlated inputs.
-
-    Args:
-        stream: spike trains to learn from.
-        rule: constants of the rule.
-        sums: row sums of the inputs' normalized covariance [N].
-        common: times of common events, seconds.
-        duration: length of the spike trains, seconds.
-    """
-    course, spikes = learn(stream, rule, duration, PIECES)
+    """Measures how well the weights that a rule learns single out the correlated inputs; ``sums``
+    are row sums of the inputs' normalized covariance [N], ``common`` times of common events."""
+    course, spikes = learn(trains, rule, duration, PIECES)
     weight, late = course[-1], spikes[spikes > duration / 2]
-    efficacy = weight * mean_resource(stream.rates, rule.fatigue, rule.tau_fatigue)
+    efficacy = weight * mean_resource(trains.rates, rule.fatigue, rule.tau_fatigue)
     found: Record = {
-        **selection(stream, weight),
-        "auc_efficacy": selection(stream, efficacy)["auc"],
+        **selection(trains, weight),
+        "auc_efficacy": selection(trains, efficacy)["auc"],
         "precision": precision(late, common),
         "output_rate": len(late) / (duration / 2),
-        "rank_with_covariance": _spearman(weight, sums),
-        "rank_with_rate": _spearman(weight, stream.rates),
-        "rank_of_members": _spearman(stream.members.double(), sums),
+        "rank_with_covariance": rank_correlation(weight, sums),
+        "rank_with_rate": rank_correlation(weight, trains.rates),
+        "rank_of_members": rank_correlation(trains.members.double(), sums),
     }
     for piece in range(1, PIECES + 1):
-        if area_under_roc(course[piece], stream.members) > 0.95:
+        if area_under_roc(course[piece], trains.members) > 0.95:
             return found | {"time_to_95": duration * piece / PIECES}
     return found
 
 
 def _example(config: FstdpSyntheticConfig, seed: int, arrays: dict[str, Tensor]) -> list[Record]:
     """Records one example: weights over time with and without fatigue, and activity at its end."""
-    stream = make_stream(Condition("slow", 0.5), config.duration, generator(seed, 7))
+    trains = make_trains(Condition("slow", 0.5), config.duration, stream(seed, Stream.EXAMPLE))
     rules, pieces, span = config.rules(), 100, 0.5
     for name in ("stdp", "fstdp"):
-        arrays[f"weights_{name}"] = learn(stream, rules[name], config.duration, pieces)[0]
+        arrays[f"weights_{name}"] = learn(trains, rules[name], config.duration, pieces)[0]
     arrays["times"] = torch.linspace(0, config.duration, pieces + 1)
-    arrays["rates"], arrays["members"] = stream.rates, stream.members
+    arrays["rates"], arrays["members"] = trains.rates, trains.members
     start, state = config.duration - span, initial_state(rules["fstdp"], 1, INPUTS)
-    _, state = run_events(within(stream.events, 0, start), state, rules["fstdp"], start)
-    last = within(stream.events, start, config.duration)
+    _, state = run_events(within(trains.events, 0, start), state, rules["fstdp"], start)
+    last = within(trains.events, start, config.duration)
     last = last._replace(times=last.times - start)
     raster = to_raster(last, INPUTS, DT, round(span / DT))
     activity, _ = run_raster(raster, state, rules["fstdp"], DT)
@@ -238,32 +232,17 @@ def _example(config: FstdpSyntheticConfig, seed: int, arrays: dict[str, Tensor])
 
 
 def _cost(duration: float, arrays: dict[str, Tensor]) -> list[Record]:
-    """Measures the cost of a simulated second of the event-driven STDP layer, over a fifth of the
-    duration of the spike trains."""
-    found = spiking_cost.cost(duration=duration / 5)
+    """Measures the cost of a simulated second of the event-driven STDP layer."""
+    found = bench_cost.cost(duration=duration / 5)
     arrays |= {name: torch.tensor(values) for name, values in found.items()}
     return []
 
 
-def _spearman(first: Tensor, second: Tensor) -> float:
-    """Returns the rank correlation; 0 if one vector is constant."""
-    if bool((first == first[0]).all() | (second == second[0]).all()):
-        return 0.0
-    return float(spearmanr(first.numpy(), second.numpy()).statistic)
-
-
-def _quick(config: FstdpSyntheticConfig) -> FstdpSyntheticConfig:
-    """Reduces settings to single, short spike trains: less than half a minute on one core."""
-    return replace(config, seeds=1, grid_seeds=1, duration=SETTLING)
-
-
-def _result(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
-    data = {
+def _data(config: FstdpSyntheticConfig) -> dict[str, Any]:
+    return {
         "name": "correlated spike trains",
         "n_train": config.seeds * len(conditions()),
         "n_test": 0,
         "source": "generated; counted are sets of spike trains of the claims",
         "sha256": "",
     }
-    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
-    return result("fstdp-synthetic", PAPER, settings, data, torch.device("cpu"))

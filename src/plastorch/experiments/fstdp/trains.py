@@ -41,7 +41,7 @@ class Condition(NamedTuple):
     """Number of correlated inputs."""
 
 
-class Stream(NamedTuple):
+class Trains(NamedTuple):
     """Spike trains of one network, and their properties."""
 
     events: Events
@@ -53,7 +53,7 @@ class Stream(NamedTuple):
     """Inputs that share a modulation of their rates, bool [N]."""
 
 
-def make_stream(condition: Condition, duration: float, generator: torch.Generator) -> Stream:
+def make_trains(condition: Condition, duration: float, generator: torch.Generator) -> Trains:
     """Draws spike trains.
 
     Args:
@@ -62,8 +62,8 @@ def make_stream(condition: Condition, duration: float, generator: torch.Generato
         generator: random generator on the CPU.
 
     Example:
-        >>> stream = make_stream(Condition("slow", 0.5), 1.0, torch.Generator().manual_seed(0))
-        >>> int(stream.members.sum()), stream.rates[[0, 199]].tolist()
+        >>> trains = make_trains(Condition("slow", 0.5), 1.0, torch.Generator().manual_seed(0))
+        >>> int(trains.members.sum()), trains.rates[[0, 199]].tolist()
         (40, [10.0, 40.0])
     """
     number, half = torch.arange(INPUTS), INPUTS // 2
@@ -90,7 +90,7 @@ def make_stream(condition: Condition, duration: float, generator: torch.Generato
     )
     if condition.frequency > 0:
         events = modulated(events, distractors, condition.frequency, generator)
-    return Stream(events, rates, members, distractors)
+    return Trains(events, rates, members, distractors)
 
 
 def modulated(
@@ -114,9 +114,9 @@ def modulated(
     return gather(events.times[kept], events.source[kept], network_of(events)[kept], 1)
 
 
-def common_events(stream: Stream, duration: float) -> Tensor:
+def common_events(trains: Trains, duration: float) -> Tensor:
     """Returns the times of steps in which many correlated inputs spike, seconds, float64 [C]."""
-    own = stream.events.times[stream.members[stream.events.source]]
+    own = trains.events.times[trains.members[trains.events.source]]
     steps = (own / DT + 0.5).long()
     counts = torch.bincount(steps, minlength=round(duration / DT))
     return (counts >= EVENT_SIZE).nonzero()[:, 0].double() * DT
@@ -138,23 +138,23 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
     return float((ranks.sum() - count * (count + 1) / 2) / (count * others))
 
 
-def selection(stream: Stream, weight: Tensor) -> dict[str, float]:
+def selection(trains: Trains, weight: Tensor) -> dict[str, float]:
     """Measures how well weights separate correlated inputs from others.
 
     Args:
-        stream: spike trains that were learned from.
+        trains: spike trains that were learned from.
         weight: weights [N].
 
     Returns:
         Areas under the ROC curve against all others, slow ones, fast ones and distractors, where
         there are any; the difference of means in pooled standard deviations.
     """
-    members, fast = stream.members, stream.rates > SLOW
+    members, fast = trains.members, trains.rates > SLOW
     groups = {
         "auc": ~members,
         "auc_slow": ~members & ~fast,
         "auc_fast": ~members & fast,
-        "auc_distractors": stream.distractors,
+        "auc_distractors": trains.distractors,
     }
     found = {
         name: area_under_roc(weight[members | others], members[members | others])

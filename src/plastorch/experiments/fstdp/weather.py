@@ -5,7 +5,7 @@ Paper: Moraitis et al., *Fatiguing STDP: Learning from Spike-Timing Codes in the
 Codes*, IJCNN 2017, whose experiment with US weather and phase-change memory this follows.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from statistics import mean
@@ -22,11 +22,11 @@ from plastorch.data.tables.weather import (
     rain_onsets,
     stand_in_world,
 )
-from plastorch.engine.device import generator, seed32
+from plastorch.engine.device import seed32
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.fstdp import PAPER
 from plastorch.experiments.fstdp.parts import Job
 from plastorch.experiments.fstdp.stations import (
     SHARE,
@@ -37,6 +37,7 @@ from plastorch.experiments.fstdp.stations import (
     rank_correlation,
     selected,
 )
+from plastorch.experiments.fstdp.streams import WeatherStream, YearStream
 from plastorch.experiments.fstdp.trains import area_under_roc
 from plastorch.experiments.fstdp.weather_claims import CLUSTERS, DRAWS, claims, metrics
 from plastorch.experiments.preset_defaults import Pairs, Positive, Repeats, Settings, Share
@@ -106,8 +107,7 @@ def measure(config: FstdpWeatherConfig, context: Context) -> dict[str, Any]:
         config, years = replace(config, writings=1, worlds=2), years[3:4]
         context.tell("smoke run of a single year and two stand-in worlds")
     loop = Loop(context.run, nn.Module())
-    started = _result(config, context, stations)
-    context.run.write_result(started)
+    started = context.start(config, _data(config.worlds, stations))
     arrays: dict[str, Tensor] = {}
     if stations:
         records = {year: stations.year(year) for year in years}
@@ -117,8 +117,8 @@ def measure(config: FstdpWeatherConfig, context: Context) -> dict[str, Any]:
     loop.run(Jobs("stand-in", _stand_in_jobs(config, context.seed)))
     context.run.write_arrays(arrays)
     found = metrics(context.run.records())
-    rows = claims(found, len(years), config.worlds, config.pairs, ordinary)
-    return context.finish(started, loop, found, rows)
+    made = claims(found, len(years), config.worlds, config.pairs, ordinary)
+    return context.finish(started, loop, found, made)
 
 
 def _station_jobs(
@@ -128,7 +128,7 @@ def _station_jobs(
 
     def by_rules(year: int, kind: str) -> list[Record]:
         rain, distances = SPIKES[kind](records[year].amount), records[year].distances()
-        reference = Reference.of(rain, generator(seed, year, 0))
+        reference = Reference.of(rain, stream(seed, year, YearStream.CHANCE))
         weights = {name: learn(rain, rule) for name, rule in config.rules().items()}
         weights["covariance"] = reference.covariance.sum(dim=1)
         place: Record = {"year": year, "spikes": kind}
@@ -139,9 +139,9 @@ def _station_jobs(
 
     def by_devices(year: int, pairs: int, number: int) -> list[Record]:
         rain, distances = rain_hours(records[year].amount), records[year].distances()
-        random, synapses = generator(seed, year, pairs, number), PhaseChangeSynapses(pairs=pairs)
+        random, synapses = stream(seed, year, pairs, number), PhaseChangeSynapses(pairs=pairs)
         weight = learn(rain, config.rules()["fstdp"], synapses, random)
-        reference = Reference.of(rain, generator(seed, year, 0))
+        reference = Reference.of(rain, stream(seed, year, YearStream.CHANCE))
         found = judge(weight, rain, distances, reference)
         by = "one-pair" if pairs == 1 else "several-pairs"
         return [{"year": year, "spikes": "hours", "by": by, **found}]
@@ -153,12 +153,12 @@ def _station_jobs(
         labels = torch.from_numpy(means.labels_)
         parts = [labels == label for label in range(CLUSTERS)]
         near = [int(p.sum()) / stations * mean_distance(distances, p) for p in parts if p.sum() > 1]
-        random, count = generator(seed, year), round(SHARE * stations)
+        random, count = stream(seed, year), round(SHARE * stations)
         draws = [
             mean_distance(distances, torch.randperm(stations, generator=random)[:count])
             for _ in range(DRAWS)
         ]
-        clusters = Reference.of(rain, generator(seed, year, 0)).clusters
+        clusters = Reference.of(rain, stream(seed, year, YearStream.CHANCE)).clusters
         compact = [mean_distance(distances, cluster) for cluster in clusters]
         place: Record = {"year": year, "spikes": "hours"}
         return [
@@ -177,7 +177,7 @@ def _stand_in_jobs(config: FstdpWeatherConfig, seed: int) -> list[Job]:
     """Returns jobs for stand-in worlds whose strongly correlated cluster is known, and dry."""
 
     def job(number: int) -> list[Record]:
-        world = stand_in_world(generator(seed, 0, number))
+        world = stand_in_world(stream(seed, WeatherStream.WORLDS, number))
         strong = world.cluster == 0
         made: list[Record] = []
         for name, rule in config.rules().items():
@@ -204,7 +204,7 @@ def _map(
 ) -> list[Record]:
     """Records where a year's stations are, how often it rains, and what is learned about them."""
     rain, rules = rain_hours(records.amount), config.rules()
-    reference = Reference.of(rain, generator(seed, SHOWN, 0))
+    reference = Reference.of(rain, stream(seed, SHOWN, YearStream.CHANCE))
     arrays["latitude"], arrays["longitude"] = records.latitude, records.longitude
     arrays["rain"] = rain.double().mean(dim=0)
     arrays["covariance_sums"] = reference.covariance.sum(dim=1)
@@ -215,22 +215,18 @@ def _map(
         arrays[f"weights_{name}"] = learn(rain, rules[name])
     synapses, random = (
         PhaseChangeSynapses(pairs=config.pairs),
-        generator(seed, SHOWN, config.pairs, config.writings),
+        stream(seed, SHOWN, config.pairs, config.writings),
     )
     arrays["weights_memristive"] = learn(rain, rules["fstdp"], synapses, random)
     return []
 
 
-def _result(
-    config: FstdpWeatherConfig, context: Context, stations: Precipitation | None
-) -> dict[str, Any]:
-    data = {
+def _data(worlds: int, stations: Precipitation | None) -> dict[str, Any]:
+    return {
         "name": "stand-in world of rain" if stations is None else "US precipitation",
-        "n_train": config.worlds if stations is None else len(stations.station),
+        "n_train": worlds if stations is None else len(stations.station),
         "n_test": 0,
         "source": "generated; counted are worlds" if stations is None else stations.source,
         "sha256": "" if stations is None else stations.sha256,
         "notice": "no real stations: a made-up world alone" if stations is None else "",
     }
-    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
-    return result("fstdp-weather", PAPER, settings, data, torch.device("cpu"))

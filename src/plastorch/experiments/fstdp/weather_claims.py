@@ -3,17 +3,29 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import mean
-from typing import Any, Literal
 
 from plastorch.engine.run import Claim, Record
+from plastorch.experiments.claims import above, asserted, below
 
 CLUSTERS = 4
 """Number of clusters of k-means, so that they are as large as a selection on average."""
 DRAWS = 1000
 """Number of random selections."""
+KINDS = ("hours with rain", "beginnings of rain")
+COVARIANCE = {
+    "rank_with_covariance": (
+        "rank correlation of weights with row sums of the normalized covariance"
+    ),
+    "agreement": "adjusted Rand index with the largest of these row sums",
+    "covariance_inside": "mean normalized covariance between selected stations",
+    "cluster": "share that is selected of the cluster of that covariance that is selected most",
+}
+"""Figures by which a selection is compared with the normalized covariance."""
+
+Figures = dict[str, float]
 
 
-def metrics(records: Sequence[Record]) -> dict[str, float]:
+def metrics(records: Sequence[Record]) -> Figures:
     """Returns the figures of a run by name: means over years, or over stand-in worlds.
 
     Args:
@@ -33,116 +45,57 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
     return {name: mean(values) for name, values in groups.items()}
 
 
-def claims(
-    found: dict[str, float], years: int, worlds: int, pairs: int, asserted: bool
-) -> list[Claim]:
-    """Returns the paper's claims about weather data, and our own, as rows.
+def claims(found: Figures, years: int, worlds: int, pairs: int, evidence: bool) -> list[Claim]:
+    """Returns the paper's claims about weather data, and our own.
 
     Args:
         found: figures from :func:`metrics`.
         years: number of years of real records; 0 if there are none.
         worlds: number of stand-in worlds.
         pairs: pairs of devices per weight.
-        asserted: False if the run is no evidence: a smoke run or other settings.
+        evidence: False if the run is no evidence: a smoke run or other settings.
     """
-    rows: list[Claim] = []
-
-    def claim(
-        name: str,
-        statement: str,
-        measured: float,
-        side: Literal["above", "below"],
-        target: float,
-        origin: Literal["paper", "ours"] = "ours",
-    ) -> None:
-        holds = measured > target if side == "above" else measured < target
-        rows.append(Claim(name, statement, target, measured, holds if asserted else None, origin))
-
-    if years:
-        _station_claims(found, years, pairs, claim)
-    made_up = f"stand-in world, mean of {worlds}"
-    claim(
-        "stand-in",
-        f"{made_up}: share of the selected stations that are of the strong cluster, FSTDP",
-        found["stand_in_fstdp_precision"],
-        "above",
-        0.9,
-    )
-    claim(
-        "stand-in-stdp",
-        f"{made_up}: the same with STDP",
-        found["stand_in_stdp_precision"],
-        "below",
-        0.1,
-    )
-    claim(
-        "stand-in-rain",
-        f"{made_up}: rank correlation of STDP's weights with the frequency of rain",
-        found["stand_in_stdp_rank_with_rain"],
-        "above",
-        0.9,
-    )
-    return rows
+    world = f"stand-in world, mean of {worlds}"
+    share = f"{world}: share of the selected stations that are of the strong cluster, FSTDP"
+    rain = f"{world}: rank correlation of STDP's weights with the frequency of rain"
+    fatigued, plain = found["stand_in_fstdp_precision"], found["stand_in_stdp_precision"]
+    made = _nearness(found, years, pairs) + _agreement(found) if years else []
+    made += [
+        above("stand-in", share, fatigued, 0.9),
+        below("stand-in-stdp", f"{world}: the same with STDP", plain, 0.1),
+        above("stand-in-rain", rain, found["stand_in_stdp_rank_with_rain"], 0.9),
+    ]
+    return asserted(made, evidence)
 
 
-def _station_claims(found: dict[str, float], years: int, pairs: int, claim: Any) -> None:
-    """Makes claims about the real stations."""
+def _nearness(found: Figures, years: int, pairs: int) -> list[Claim]:
+    """Makes claims about the distance between the real stations that are selected."""
     near = f"mean distance between selected stations, km, mean of {years} years"
-    for kind, words in (("hours", "hours with rain"), ("onsets", "beginnings of rain")):
-        claim(
-            f"near-{kind}",
-            f"{words}, {near}: FSTDP below STDP",
-            found[f"{kind}_fstdp_distance"],
-            "below",
-            found[f"{kind}_stdp_distance"],
-            "paper",
-        )
-    for by, words in (
-        ("random", f"the least of {DRAWS} random selections"),
-        ("k_means", f"the clusters of k-means (k = {CLUSTERS})"),
-    ):
-        claim(
-            f"near-{by.replace('_', '-')}",
-            f"{near}: FSTDP below {words}",
-            found["hours_fstdp_distance"],
-            "below",
-            found[f"hours_{by}_{'nearest' if by == 'random' else 'distance'}"],
-            "paper" if by == "random" else "ours",
-        )
-    for by, words in (("several_pairs", f"{pairs} pairs"), ("one_pair", "one pair")):
-        claim(
-            f"memristive-{by.replace('_', '-')}",
-            f"{near}: FSTDP with {words} of phase-change devices per weight below STDP",
-            found[f"hours_{by}_distance"],
-            "below",
-            found["hours_stdp_distance"],
-            "paper",
-        )
-    for name, words in (
-        (
-            "rank_with_covariance",
-            "rank correlation of weights with row sums of the normalized covariance",
-        ),
-        ("agreement", "adjusted Rand index with the largest of these row sums"),
-        ("covariance_inside", "mean normalized covariance between selected stations"),
-        (
-            "cluster",
-            "share that is selected of the cluster of that covariance that is selected most",
-        ),
-    ):
-        claim(
-            f"normcov-{name.replace('_', '-')}",
-            f"{words}: FSTDP above STDP",
-            found[f"hours_fstdp_{name}"],
-            "above",
-            found[f"hours_stdp_{name}"],
-            "paper",
-        )
-    claim(
-        "rain",
-        "size of the rank correlation of weights with the frequency of rain: FSTDP below STDP",
-        abs(found["hours_fstdp_rank_with_rain"]),
-        "below",
-        abs(found["hours_stdp_rank_with_rain"]),
-        "paper",
-    )
+    fstdp, stdp = found["hours_fstdp_distance"], found["hours_stdp_distance"]
+    onsets = found["onsets_fstdp_distance"], found["onsets_stdp_distance"]
+    random = f"{near}: FSTDP below the least of {DRAWS} random selections"
+    means = f"{near}: FSTDP below the clusters of k-means (k = {CLUSTERS})"
+    devices = "of phase-change devices per weight below STDP"
+    several, one = found["hours_several_pairs_distance"], found["hours_one_pair_distance"]
+    many, single = (f"{near}: FSTDP with {n} {devices}" for n in (f"{pairs} pairs", "one pair"))
+    hours, starts = (f"{rain}, {near}: FSTDP below STDP" for rain in KINDS)
+    return [
+        below("near-hours", hours, fstdp, stdp, origin="paper"),
+        below("near-onsets", starts, *onsets, origin="paper"),
+        below("near-random", random, fstdp, found["hours_random_nearest"], origin="paper"),
+        below("near-k-means", means, fstdp, found["hours_k_means_distance"]),
+        below("memristive-several-pairs", many, several, stdp, origin="paper"),
+        below("memristive-one-pair", single, one, stdp, origin="paper"),
+    ]
+
+
+def _agreement(found: Figures) -> list[Claim]:
+    """Makes claims about covariances and rain at the real stations."""
+    made = []
+    for name, words in COVARIANCE.items():
+        fatigued, plain = found[f"hours_fstdp_{name}"], found[f"hours_stdp_{name}"]
+        label, statement = f"normcov-{name.replace('_', '-')}", f"{words}: FSTDP above STDP"
+        made.append(above(label, statement, fatigued, plain, origin="paper"))
+    rain = "size of the rank correlation of weights with the frequency of rain: FSTDP below STDP"
+    sizes = (abs(found[f"hours_{name}_rank_with_rain"]) for name in ("fstdp", "stdp"))
+    return [*made, below("rain", rain, *sizes, origin="paper")]

@@ -16,7 +16,7 @@ from plastorch.engine.errors import InputError
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, weight_change
 
 
-def mean_resource(rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor) -> Tensor:
+def mean_resource(rates: Tensor, fatigue: float, tau_fatigue: float) -> Tensor:
     """Returns the mean resource at the spikes of Poisson inputs, E[R] = 1 / (1 + U r τ), exactly.
 
     Args:
@@ -31,9 +31,7 @@ def mean_resource(rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | T
     return 1 / (1 + fatigue * rates * tau_fatigue)
 
 
-def mean_square_resource(
-    rates: Tensor, fatigue: float | Tensor, tau_fatigue: float | Tensor
-) -> Tensor:
+def mean_square_resource(rates: Tensor, fatigue: float, tau_fatigue: float) -> Tensor:
     """Returns the mean square of the resource at the spikes of Poisson inputs, exactly.
 
     From one spike to the next, R' = 1 - (1 - (1 - U) R) z, with z the decay between them.
@@ -68,7 +66,7 @@ def timing_margin(
         fast: rate of the fast input, Hz.
         correlation: correlation c.
         share: share of output spikes that come with common events, see :func:`common_share`.
-        rule: constants of the rule, the same for all networks.
+        rule: constants of the rule.
 
     Example:
         >>> timing_margin(10, 40, 0.5, 0.4, FatiguingSTDP(fatigue=0.0)) > 0
@@ -76,7 +74,7 @@ def timing_margin(
         >>> timing_margin(10, 40, 0.5, 0.4, FatiguingSTDP()) > 0
         True
     """
-    fatigued = 1 + float(rule.fatigue) * fast * float(rule.tau_fatigue)
+    fatigued = 1 + rule.fatigue * fast * rule.tau_fatigue
     return share * sqrt(correlation) * fatigued - rule.tau_trace * (fast - slow)
 
 
@@ -130,6 +128,7 @@ def mean_field(
     weight: Tensor,
     rates: Tensor,
     members: Tensor,
+    *,
     correlation: float,
     share: float,
     rule: FatiguingSTDP,
@@ -147,15 +146,16 @@ def mean_field(
         members: correlated inputs, all of one rate, bool [N].
         correlation: correlation c.
         share: share of output spikes that come with common events, below 1.
-        rule: constants of the one-sided window, the same for all networks.
+        rule: constants of the one-sided window.
 
     Example:
         >>> rates, members = torch.tensor([10.0, 10.0, 40.0]), torch.tensor([True, False, False])
-        >>> field = mean_field(torch.full((3,), 0.5), rates, members, 0.5, 0.4, FatiguingSTDP())
-        >>> [drift > 0 for drift in field.drift(torch.full((3,), 0.5)).tolist()]
+        >>> weight, known = torch.full((3,), 0.5), {"correlation": 0.5, "share": 0.4}
+        >>> field = mean_field(weight, rates, members, rule=FatiguingSTDP(), **known)
+        >>> [drift > 0 for drift in field.drift(weight).tolist()]
         [True, False, False]
     """
-    fatigue, tau = float(rule.fatigue), float(rule.tau_fatigue)
+    fatigue, tau = rule.fatigue, rule.tau_fatigue
     resource = mean_resource(rates, fatigue, tau)
     seen = resource if rule.trace_fatigue else torch.ones_like(resource)
     square = mean_square_resource(rates, fatigue, tau)
