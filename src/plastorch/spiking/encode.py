@@ -7,12 +7,13 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events, gather
+from plastorch.spiking.neurons import Random
 
 MOST_STEPS = 2**31
 """Limit of the number of steps per pattern, as spikes are counted in each step."""
 
 
-def poisson(rates: Tensor, duration: float, generator: torch.Generator | None = None) -> Events:
+def poisson(rates: Tensor, duration: float, generator: Random = None) -> Events:
     """Draws the spikes of Poisson processes in continuous time.
 
     Args:
@@ -46,7 +47,7 @@ def bernoulli(
     duration: float,
     *,
     dt: float = 1e-3,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> Events:
     """Draws spikes in time steps, in each with probability rate dt; compiled, on a CPU.
 
@@ -95,7 +96,7 @@ def correlated(
     networks: int = 1,
     dt: float = 1e-3,
     jitter: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> Events:
     """Draws processes of given rates, some of which share events.
 
@@ -156,7 +157,7 @@ def correlated(
 
 
 def _correlated(
-    chance: Tensor, share: float, members: Tensor, steps: int, generator: torch.Generator | None
+    chance: Tensor, share: float, members: Tensor, steps: int, generator: Random
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the steps and inputs of a network's spikes, and whether the mother made them.
 
@@ -181,9 +182,7 @@ def _correlated(
     return torch.cat([step, small[row]]), torch.cat([source, member]), shared
 
 
-def _bernoulli(
-    chance: Tensor, steps: int, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
+def _bernoulli(chance: Tensor, steps: int, generator: Random) -> tuple[Tensor, Tensor]:
     """Draws the steps, in order for each input, and the inputs of events with a chance [N].
 
     The number of steps from one event to the next has a geometric distribution.

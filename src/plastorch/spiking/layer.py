@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,20 @@ from plastorch.engine.distributed import sum_over_workers
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import PlasticLayer, Step
 from plastorch.spiking.events import Events, check_events, check_spikes, from_raster, to_raster
+from plastorch.spiking.neurons import Random
 from plastorch.spiking.synapses import IdealSynapses, Synapses
 
 Ran = tuple[Any, Tensor, Any]
 """Output spikes, the change of the weights summed over samples, and the state at the end."""
+
+
+class Mode(NamedTuple):
+    """How a layer runs."""
+
+    generator: Random
+    """Random generator for the synapses' noise."""
+    plastic: bool
+    """Whether weights and thresholds change."""
 
 
 class SpikingLayer(PlasticLayer):
@@ -49,9 +59,7 @@ class SpikingLayer(PlasticLayer):
     def initial_state(self, batch_size: int = 1) -> Any:
         """Returns the state of neurons at rest, for a mini-batch of B samples."""
 
-    def forward(
-        self, x: Tensor, state: Any = None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: Any = None, generator: Random = None) -> tuple[Tensor, Any]:
         """Answers with weights and thresholds as they are.
 
         Args:
@@ -65,19 +73,15 @@ class SpikingLayer(PlasticLayer):
         Raises:
             InputError: if the raster has another shape, or the state doesn't fit.
         """
-        output, _, state = self._run(x, state, generator, plastic=False)
+        output, _, state = self._run(x, state, Mode(generator, plastic=False))
         return output, state
 
-    def learn(self, x: Tensor, state: Any = None, generator: torch.Generator | None = None) -> Step:
+    def learn(self, x: Tensor, state: Any = None, generator: Random = None) -> Step:
         """Returns output spikes, next state and updates, for a raster as in :meth:`forward`."""
-        return self._step(*self._run(x, state, generator, plastic=True))
+        return self._step(*self._run(x, state, Mode(generator, plastic=True)))
 
     def respond(
-        self,
-        events: Events,
-        duration: float,
-        state: Any = None,
-        generator: torch.Generator | None = None,
+        self, events: Events, duration: float, state: Any = None, generator: Random = None
     ) -> tuple[Events, Any]:
         """Answers lists of spikes, on a CPU.
 
@@ -94,38 +98,26 @@ class SpikingLayer(PlasticLayer):
             InputError: if events are invalid, or do not fit the layer or the duration, or the
                 state doesn't fit, or the layer can't run on events.
         """
-        output, _, state = self._run_events(events, duration, state, generator, plastic=False)
+        mode = Mode(generator, plastic=False)
+        output, _, state = self._run_events(events, duration, state, mode)
         return output, state
 
     def learn_events(
-        self,
-        events: Events,
-        duration: float,
-        state: Any = None,
-        generator: torch.Generator | None = None,
+        self, events: Events, duration: float, state: Any = None, generator: Random = None
     ) -> Step:
         """Returns output spikes, next state and updates, for events as in :meth:`respond`."""
-        return self._step(*self._run_events(events, duration, state, generator, plastic=True))
+        mode = Mode(generator, plastic=True)
+        return self._step(*self._run_events(events, duration, state, mode))
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, dt={self.dt}"
 
     @abstractmethod
-    def _clocked(
-        self, x: Tensor, state: Any, generator: torch.Generator | None, *, plastic: bool
-    ) -> Ran:
+    def _clocked(self, x: Tensor, state: Any, mode: Mode) -> Ran:
         """Runs on a raster, step by step."""
 
     @abstractmethod
-    def _driven(
-        self,
-        events: Events,
-        duration: float,
-        state: Any,
-        generator: torch.Generator | None,
-        *,
-        plastic: bool,
-    ) -> Ran:
+    def _driven(self, events: Events, duration: float, state: Any, mode: Mode) -> Ran:
         """Runs on events, by compiled kernels."""
 
     @abstractmethod
@@ -133,9 +125,7 @@ class SpikingLayer(PlasticLayer):
         """Returns the tensors of a state by name, ``theta`` among them, and their sizes behind that
         of the mini-batch."""
 
-    def _run(
-        self, x: Tensor, state: Any, generator: torch.Generator | None, *, plastic: bool
-    ) -> Ran:
+    def _run(self, x: Tensor, state: Any, mode: Mode) -> Ran:
         if x.dim() != 3 or 0 in x.shape or x.shape[2] != self.in_features:
             raise InputError(
                 f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}), T and B > 0"
@@ -143,20 +133,12 @@ class SpikingLayer(PlasticLayer):
         check_spikes(x=x)
         if not (self._ideal() and self._compiles()):
             state = self._checked(state, x.shape[1])
-            return self._clocked(x, state, generator, plastic=plastic)
+            return self._clocked(x, state, mode)
         events, duration = from_raster(x, self.dt), len(x) * self.dt
-        found, change, state = self._run_events(events, duration, state, generator, plastic=plastic)
+        found, change, state = self._run_events(events, duration, state, mode)
         return to_raster(found, self.out_features, self.dt, len(x)), change, state
 
-    def _run_events(
-        self,
-        events: Events,
-        duration: float,
-        state: Any,
-        generator: torch.Generator | None,
-        *,
-        plastic: bool,
-    ) -> Ran:
+    def _run_events(self, events: Events, duration: float, state: Any, mode: Mode) -> Ran:
         check_positive(duration=duration)
         check_events(events, self.in_features)
         if len(events.times) and float(events.times.max()) >= duration:
@@ -170,7 +152,7 @@ class SpikingLayer(PlasticLayer):
                 "float32 or float64 for events, or a raster"
             )
         state = self._checked(state, events.networks)
-        return self._driven(events, duration, state, generator, plastic=plastic)
+        return self._driven(events, duration, state, mode)
 
     def _step(self, output: Any, change: Tensor, state: Any) -> Step:
         theta = self._parts(state)["theta"][0].view(-1, self.out_features)

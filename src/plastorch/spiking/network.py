@@ -7,8 +7,8 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events
-from plastorch.spiking.layer import Ran, SpikingLayer
-from plastorch.spiking.neurons import LIF, check_step
+from plastorch.spiking.layer import Mode, Ran, SpikingLayer
+from plastorch.spiking.neurons import LIF, Random, check_step
 from plastorch.spiking.stdp import PairSTDP, Traces
 from plastorch.spiking.stdp_step import Circuit, STDPState, run_raster
 from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses
@@ -66,7 +66,7 @@ class STDPLayer(SpikingLayer):
         inhibition: float = 0.0,
         dt: float = 1e-3,
         synapses: Synapses[Any] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Random = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class STDPLayer(SpikingLayer):
         self.circuit = Circuit(neuron, rule, inhibition)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Random = None) -> None:
         """Draws weights, uniform in the lower 0.3 of their range; thresholds are their lowest.
 
         Args:
@@ -103,39 +103,24 @@ class STDPLayer(SpikingLayer):
             stored = self.synapses.initial(self._weights().expand(batch_size, -1, -1))
         return STDPState(stored, neurons, traces, 0.0)
 
-    def _clocked(
-        self,
-        x: Tensor,
-        state: STDPState,
-        generator: torch.Generator | None,
-        *,
-        plastic: bool,
-    ) -> Ran:
+    def _clocked(self, x: Tensor, state: STDPState, mode: Mode) -> Ran:
         if self._ideal():
             weight = self._weights().expand(x.shape[1], -1, -1)
             state = state._replace(synapses=IdealState(weight))
         output, state = run_raster(
             x,
             state,
-            self.circuit if plastic else self.circuit.frozen(),
+            self.circuit if mode.plastic else self.circuit.frozen(),
             synapses=self.synapses,
             dt=self.dt,
-            generator=generator,
+            generator=mode.generator,
         )
-        after = self.synapses.read(state.synapses, state.time, generator)
+        after = self.synapses.read(state.synapses, state.time, mode.generator)
         if self._ideal():
             state = state._replace(synapses=None)
         return output, (after - self.weight).sum(dim=0), state
 
-    def _driven(
-        self,
-        events: Events,
-        duration: float,
-        state: STDPState,
-        generator: torch.Generator | None,
-        *,
-        plastic: bool,
-    ) -> Ran:
+    def _driven(self, events: Events, duration: float, state: STDPState, mode: Mode) -> Ran:
         from plastorch.spiking.event_engine import respond  # importing numba takes a second
 
         if not self._ideal():
@@ -143,7 +128,7 @@ class STDPLayer(SpikingLayer):
                 f"synapses are {type(self.synapses).__name__}; expected ideal ones for events, or "
                 "a raster"
             )
-        circuit = self.circuit if plastic else self.circuit.frozen()
+        circuit = self.circuit if mode.plastic else self.circuit.frozen()
         return respond(events, duration, self.weight, state, circuit)
 
     def _weights(self) -> Tensor:

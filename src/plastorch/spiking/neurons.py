@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_positive
 
+Random = torch.Generator | None
+"""Random generator; torch's global one if None."""
 SAME_TIME = 1e-9
 """Seconds; a smaller difference between two times is taken as rounding."""
 
@@ -82,7 +84,7 @@ class LIF:
         )
 
     def step(
-        self, drive: Tensor, state: LIFState, dt: float, generator: torch.Generator | None = None
+        self, drive: Tensor, state: LIFState, dt: float, generator: Random = None
     ) -> tuple[Tensor, LIFState]:
         """Runs one step.
 
@@ -149,7 +151,7 @@ class Constants(Protocol):
         """Returns the state of neurons at rest, for inputs like these [B, K]."""
 
     def step(
-        self, drive: Tensor, state: Any, dt: float, generator: torch.Generator | None = None
+        self, drive: Tensor, state: Any, dt: float, generator: Random = None
     ) -> tuple[Tensor, Any]:
         """Returns spikes, bool [B, K], and the state after a step."""
 
@@ -177,9 +179,7 @@ class Neurons(nn.Module):
         check_step(dt, tau=constants.tau)
         self.constants, self.dt = constants, dt
 
-    def forward(
-        self, x: Tensor, state: Any = None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: Any = None, generator: Random = None) -> tuple[Tensor, Any]:
         """Runs one step.
 
         Args:
@@ -208,7 +208,7 @@ class Neurons(nn.Module):
         return f"{self.constants}, dt={self.dt}"
 
 
-def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+def uniform(like: Tensor, generator: Random) -> Tensor:
     """Draws uniform numbers in [0, 1) on the generator's device, then moves them to ``like``'s."""
     device = like.device if generator is None else generator.device
     return torch.rand(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)

@@ -23,7 +23,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.spiking.neurons import LIF, LIFState, check_not_negative, fire, receptive, relax
+from plastorch.spiking.neurons import (
+    LIF,
+    LIFState,
+    Random,
+    check_not_negative,
+    fire,
+    receptive,
+    relax,
+)
 from plastorch.spiking.stdp import PairSTDP, Traces, depress, fade, potentiate
 from plastorch.spiking.synapses import Synapses
 
@@ -75,7 +83,7 @@ def stdp_step(
     circuit: Circuit,
     synapses: Synapses[Any],
     dt: float,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> tuple[Tensor, STDPState]:
     """Runs one step of a layer, in the order of :mod:`plastorch.spiking.stdp_step`.
 
@@ -119,7 +127,7 @@ def run_raster(
     *,
     synapses: Synapses[Any],
     dt: float,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> tuple[Tensor, STDPState]:
     """Runs networks on rasters of spikes, step by step, on any device and with any synapses.
 

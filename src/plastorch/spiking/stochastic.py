@@ -13,6 +13,7 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.neurons import (
     SAME_TIME,
+    Random,
     check_below_threshold,
     check_not_negative,
     check_tau,
@@ -68,11 +69,7 @@ class ExpLIF:
         return ExpLIFState(membrane, torch.zeros_like(like, dtype=torch.float64))
 
     def step(
-        self,
-        drive: Tensor,
-        state: ExpLIFState,
-        dt: float,
-        generator: torch.Generator | None = None,
+        self, drive: Tensor, state: ExpLIFState, dt: float, generator: Random = None
     ) -> tuple[Tensor, ExpLIFState]:
         """Runs one step: neurons fire with probability 1 - exp(-rate(u) dt).
 
@@ -137,11 +134,7 @@ class SoftWTA:
         return SoftWTAState(torch.zeros_like(like))
 
     def step(
-        self,
-        drive: Tensor,
-        state: SoftWTAState,
-        dt: float,
-        generator: torch.Generator | None = None,
+        self, drive: Tensor, state: SoftWTAState, dt: float, generator: Random = None
     ) -> tuple[Tensor, SoftWTAState]:
         """Runs one step: one neuron fires with probability rate dt, and potentials stay.
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.spiking.neurons import check_not_negative, uniform
+from plastorch.spiking.neurons import Random, check_not_negative, uniform
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
@@ -30,16 +30,10 @@ class Synapses(Protocol[State]):
     def initial(self, weight: Tensor) -> State:
         """Returns synapses with these weights, at time 0."""
 
-    def read(self, state: State, time: float, generator: torch.Generator | None = None) -> Tensor:
+    def read(self, state: State, time: float, generator: Random = None) -> Tensor:
         """Returns the weights at a time, in seconds."""
 
-    def program(
-        self,
-        state: State,
-        delta: Tensor,
-        time: float,
-        generator: torch.Generator | None = None,
-    ) -> State:
+    def program(self, state: State, delta: Tensor, time: float, generator: Random = None) -> State:
         """Changes weights by about ``delta`` at a time; where it is 0, synapses are left alone."""
 
 
@@ -82,18 +76,12 @@ class IdealSynapses:
         check_weight(weight, self.low, self.high)
         return IdealState(weight)
 
-    def read(
-        self, state: IdealState, time: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def read(self, state: IdealState, time: float, generator: Random = None) -> Tensor:
         """Returns the weights."""
         return state.weight
 
     def program(
-        self,
-        state: IdealState,
-        delta: Tensor,
-        time: float,
-        generator: torch.Generator | None = None,
+        self, state: IdealState, delta: Tensor, time: float, generator: Random = None
     ) -> IdealState:
         """Adds ``delta`` to the weights and clamps them to the bounds."""
         return IdealState((state.weight + delta).clamp(self.low, self.high))
@@ -205,9 +193,7 @@ class PhaseChangeSynapses:
         mean, _ = self._drift_statistics(conductance)
         return PhaseChangeState(conductance, self.drift * mean, torch.zeros_like(conductance))
 
-    def write(
-        self, weight: Tensor, time: float, generator: torch.Generator | None = None
-    ) -> PhaseChangeState:
+    def write(self, weight: Tensor, time: float, generator: Random = None) -> PhaseChangeState:
         """Writes weights into pairs at a time, as exactly as their noise allows.
 
         Args:
@@ -221,9 +207,7 @@ class PhaseChangeSynapses:
         check_weight(weight, self.low, self.high)
         return self._written(self._target(weight), time, generator)
 
-    def read(
-        self, state: PhaseChangeState, time: float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def read(self, state: PhaseChangeState, time: float, generator: Random = None) -> Tensor:
         """Returns the weights at a time, with drift and noise, clamped to the bounds."""
         conductance = self.conductance(state, time)
         plus, minus = conductance.mean(-1).unbind(-1)
@@ -235,11 +219,7 @@ class PhaseChangeSynapses:
         return weight.clamp(self.low, self.high)
 
     def program(
-        self,
-        state: PhaseChangeState,
-        delta: Tensor,
-        time: float,
-        generator: torch.Generator | None = None,
+        self, state: PhaseChangeState, delta: Tensor, time: float, generator: Random = None
     ) -> PhaseChangeState:
         """Applies pulses that make up ``delta`` on average, and rewrites pairs that are due."""
         wanted = torch.stack([delta, -delta], dim=-1).clamp(min=0) / self.weight_step
@@ -277,18 +257,14 @@ class PhaseChangeSynapses:
         target = torch.stack([difference, -difference], dim=-1).clamp(min=0)
         return target[..., None].expand(*target.shape, self.pairs)
 
-    def _written(
-        self, target: Tensor, time: float, generator: torch.Generator | None
-    ) -> PhaseChangeState:
+    def _written(self, target: Tensor, time: float, generator: Random) -> PhaseChangeState:
         """Writes conductances into devices, with writing noise."""
         share = target / self.max_conductance
         deviation = (-1.1731 * share**2 + 1.9650 * share + 0.2635).clamp(min=0)
         noise = self.writing_noise * deviation * _normal(target, generator)
         return self._programmed((target + noise).clamp(0, self.max_conductance), time, generator)
 
-    def _programmed(
-        self, conductance: Tensor, time: float, generator: torch.Generator | None
-    ) -> PhaseChangeState:
+    def _programmed(self, conductance: Tensor, time: float, generator: Random) -> PhaseChangeState:
         """Returns devices that have these conductances now and drift from there."""
         mean, deviation = self._drift_statistics(conductance)
         exponent = (mean + deviation * _normal(conductance, generator)).clamp(min=0)
@@ -296,11 +272,7 @@ class PhaseChangeSynapses:
         return PhaseChangeState(conductance, self.drift * exponent, start)
 
     def _rewritten(
-        self,
-        state: PhaseChangeState,
-        due: Tensor,
-        time: float,
-        generator: torch.Generator | None,
+        self, state: PhaseChangeState, due: Tensor, time: float, generator: Random
     ) -> PhaseChangeState:
         """Rewrites the pairs that are due, each with its difference in one device."""
         conductance = self.conductance(state, time)
@@ -346,7 +318,7 @@ def _check_bounds(low: float, high: float) -> None:
         raise InputError(f"low is {low} and high is {high}; expected low below high")
 
 
-def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+def _normal(like: Tensor, generator: Random) -> Tensor:
     """Draws standard normal numbers on the generator's device, then moves them to ``like``'s."""
     device = like.device if generator is None else generator.device
     return torch.randn(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)

@@ -18,7 +18,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import bench_cost, parts
 from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
 from plastorch.experiments.fstdp.claims import claims
-from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
+from plastorch.experiments.fstdp.metrics import boundary_arrays, metrics
 from plastorch.experiments.fstdp.parts import STRENGTHS, learn
 from plastorch.experiments.fstdp.synthetic import (
     KINDS,
@@ -218,38 +218,13 @@ def test_figures_of_theory_devices_and_engines() -> None:
     assert found["engines_same_spikes"] == 0 and found["engines_weight_difference"] == 1e-15
 
 
-def test_grids_of_the_report() -> None:
+def test_arrays_of_the_boundary() -> None:
     rows = boundary(lambda ratio, c, x: {"auc_fast": ratio + c + x, "margin": 0.0})
-    rows += [
-        {
-            "phase": "grid",
-            "place": place,
-            "correlation": c,
-            "ratio": 4.0,
-            "jitter": 0.0,
-            "rule": rule,
-            "auc": auc,
-        }
-        for place, c, rule, auc in (
-            ("slow", 0.1, "fstdp", 0.9),
-            ("slow", 0.1, "fstdp", 1.0),
-            ("slow", 0.5, "stdp", 0.3),
-        )
-    ]
-    rows += [
-        {"phase": "streams", "condition": "slow-0.5", "rule": f"strength-{x}", "seed": s, "auc": x}
-        for x in (0.1, 0.5)
-        for s in range(2)
-    ]
-    rows += [{"phase": "theory", "drift": 1.0, "drift_expected": 2.0}]
-    arrays = grid_arrays(rows)
+    arrays = boundary_arrays(rows + rows)
     assert arrays["boundary_auc_fast"].shape == (3, 2, len(STRENGTHS))
     assert float(arrays["boundary_auc_fast"][2, 1, 3]) == pytest.approx(8 + 0.5 + STRENGTHS[3])
-    assert arrays["grid_correlations"].tolist() == pytest.approx([0.1, 0.5])
-    assert float(arrays["grid_slow_fstdp"][0, 0, 0]) == pytest.approx(0.95)
-    assert torch.isnan(arrays["grid_fast_fstdp"]).all()
-    assert arrays["auc_by_strength"][0].tolist() == pytest.approx([0.1, 0.5])
-    assert arrays["drift"].tolist() == [[2.0, 1.0]]
+    assert arrays["boundary_correlations"].tolist() == pytest.approx([0.1, 0.5])
+    assert torch.isnan(boundary_arrays(rows[1:])["boundary_margin"][0, 0, 0])
 
 
 class Figures(dict[str, float]):

@@ -66,12 +66,7 @@ def cost(
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Returns the least-squares slope of a straight line through the logarithms.
-
-    Example:
-        >>> round(slope([1, 2, 4], [3, 12, 48]), 9)
-        2.0
-    """
+    """Returns the least-squares slope of a straight line through the logarithms."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 

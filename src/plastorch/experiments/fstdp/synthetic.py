@@ -19,7 +19,7 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import bench_cost, parts
 from plastorch.experiments.fstdp.claims import claims
-from plastorch.experiments.fstdp.metrics import grid_arrays, metrics
+from plastorch.experiments.fstdp.metrics import boundary_arrays, metrics
 from plastorch.experiments.fstdp.parts import CORRELATIONS, JITTERS, STRENGTHS, Job, Plan, learn
 from plastorch.experiments.fstdp.stations import rank_correlation
 from plastorch.experiments.fstdp.streams import Stream
@@ -144,7 +144,7 @@ def measure(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
     pictures = [example, partial(_cost, config.duration, arrays)]
     loop.recompute(Jobs("example", pictures, shared=False))
     records = context.run.records()
-    context.run.write_arrays(arrays | grid_arrays(records))
+    context.run.write_arrays(arrays | boundary_arrays(records))
     synapses, spikes = arrays["cost_misfits"].tolist()
     found = metrics(records) | {"synapse_cost_misfit": synapses, "spike_cost_misfit": spikes}
     return context.finish(started, loop, found, claims(found, config.seeds, ordinary))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events, check_events, step_of
+from plastorch.spiking.neurons import Random
 
 
 def spike_counts(events: Events, inputs: int, width: float, duration: float) -> Tensor:
@@ -69,9 +70,7 @@ def normalized_covariance(counts: Tensor) -> Tensor:
     return normalized.fill_diagonal_(0)
 
 
-def chance_level(
-    counts: Tensor, generator: torch.Generator | None = None, quantile: float = 0.99
-) -> float:
+def chance_level(counts: Tensor, generator: Random = None, quantile: float = 0.99) -> float:
     """Estimates the normalized covariance below which pairs of independent processes stay.
 
     Each process is shifted in time by a random amount of its own, cyclically.

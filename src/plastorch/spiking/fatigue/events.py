@@ -10,6 +10,7 @@ import torch
 from plastorch.engine.errors import InputError
 from plastorch.spiking.events import Events, check_events
 from plastorch.spiking.fatigue.rule import IDEAL, FatigueState, FatiguingSTDP, weight_change
+from plastorch.spiking.neurons import Random
 from plastorch.spiking.synapses import IdealState, Synapses
 
 PARTS = ("resource", "trace", "membrane", "theta", "post_trace")
@@ -23,7 +24,7 @@ def run_events(
     stop: float,
     *,
     synapses: Synapses[Any] = IDEAL,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> tuple[Events, FatigueState]:
     """Runs networks on lists of spikes.
 
@@ -94,7 +95,7 @@ def _run_programmed(
     rule: FatiguingSTDP,
     stop: float,
     synapses: Synapses[Any],
-    generator: torch.Generator | None,
+    generator: Random,
 ) -> tuple[Events, FatigueState]:
     """Runs each network from one output spike to the next, where its synapses are programmed."""
     from plastorch.engine.numba_options import check_arrays

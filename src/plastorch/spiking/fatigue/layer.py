@@ -14,7 +14,8 @@ from plastorch.spiking.fatigue.rule import (
     FatiguingSTDP,
     run_raster,
 )
-from plastorch.spiking.layer import Ran, SpikingLayer
+from plastorch.spiking.layer import Mode, Ran, SpikingLayer
+from plastorch.spiking.neurons import Random
 from plastorch.spiking.synapses import IdealState, Synapses
 
 
@@ -55,7 +56,7 @@ class FatiguingNeuron(SpikingLayer):
         rule: FatiguingSTDP | None = None,
         dt: float = 1e-3,
         synapses: Synapses[Any] = IDEAL,
-        generator: torch.Generator | None = None,
+        generator: Random = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -79,39 +80,24 @@ class FatiguingNeuron(SpikingLayer):
         silent = torch.zeros_like(theta)
         return FatigueState(stored, ones, zeros, silent, theta, silent, 0.0)
 
-    def _clocked(
-        self,
-        x: Tensor,
-        state: FatigueState,
-        generator: torch.Generator | None,
-        *,
-        plastic: bool,
-    ) -> Ran:
-        rule = self.rule if plastic else self.rule.frozen()
+    def _clocked(self, x: Tensor, state: FatigueState, mode: Mode) -> Ran:
+        rule = self.rule if mode.plastic else self.rule.frozen()
         state = self._with_weights(state, x.shape[1])
         course, state = run_raster(
-            x, state, rule, self.dt, synapses=self.synapses, generator=generator
+            x, state, rule, self.dt, synapses=self.synapses, generator=mode.generator
         )
-        return course.spikes.unsqueeze(2), *self._handed_on(state, generator)
+        return course.spikes.unsqueeze(2), *self._handed_on(state, mode.generator)
 
-    def _driven(
-        self,
-        events: Events,
-        duration: float,
-        state: FatigueState,
-        generator: torch.Generator | None,
-        *,
-        plastic: bool,
-    ) -> Ran:
-        rule = self.rule if plastic else self.rule.frozen()
+    def _driven(self, events: Events, duration: float, state: FatigueState, mode: Mode) -> Ran:
+        rule = self.rule if mode.plastic else self.rule.frozen()
         start, stop = state.time, state.time + duration
         moved = events._replace(times=events.times.double() + start)
         state = _in(torch.float64, self._with_weights(state, events.networks))
         spikes, state = run_events(
-            moved, state, rule, stop, synapses=self.synapses, generator=generator
+            moved, state, rule, stop, synapses=self.synapses, generator=mode.generator
         )
         state = _in(self.weight.dtype, state)
-        return spikes._replace(times=spikes.times - start), *self._handed_on(state, generator)
+        return spikes._replace(times=spikes.times - start), *self._handed_on(state, mode.generator)
 
     def _with_weights(self, state: FatigueState, samples: int) -> FatigueState:
         """Returns the state with the layer's weights, if synapses are ideal."""
@@ -119,9 +105,7 @@ class FatiguingNeuron(SpikingLayer):
             return state
         return state._replace(synapses=IdealState(self._weights().expand(samples, -1)))
 
-    def _handed_on(
-        self, state: FatigueState, generator: torch.Generator | None
-    ) -> tuple[Tensor, FatigueState]:
+    def _handed_on(self, state: FatigueState, generator: Random) -> tuple[Tensor, FatigueState]:
         """Returns the sum of the weights' changes, and the state without ideal synapses."""
         after = self.synapses.read(state.synapses, state.time, generator).to(self.weight.dtype)
         change = (after - self.weight).sum(dim=0, keepdim=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.spiking.events import check_spikes
-from plastorch.spiking.neurons import check_not_negative, check_step
+from plastorch.spiking.neurons import Random, check_not_negative, check_step
 from plastorch.spiking.synapses import IdealSynapses, Synapses
 
 Window = Literal["one-sided", "pair"]
@@ -196,7 +196,7 @@ def step(
     rule: FatiguingSTDP,
     dt: float,
     synapses: Synapses[Any] = IDEAL,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> tuple[Course, FatigueState]:
     """Runs one time step: spikes come in at its beginning, then everything decays until its end.
 
@@ -254,7 +254,7 @@ def run_raster(
     rule: FatiguingSTDP,
     dt: float,
     synapses: Synapses[Any] = IDEAL,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
 ) -> tuple[Course, FatigueState]:
     """Runs networks on rasters of spikes, step by step, on any device and with any synapses.
 
