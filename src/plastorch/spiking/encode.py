@@ -7,7 +7,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events, gather
-from plastorch.spiking.neurons import Random
+from plastorch.spiking.neurons import Random, check_not_negative
 
 MOST_STEPS = 2**31
 """Limit of the number of steps per pattern, as spikes are counted in each step."""
@@ -93,6 +93,7 @@ def correlated(
     correlation: float,
     members: Tensor,
     duration: float,
+    *,
     networks: int = 1,
     dt: float = 1e-3,
     jitter: float = 0.0,
@@ -119,8 +120,7 @@ def correlated(
         Spikes at the beginnings of time steps. Jitter moves spikes by whole steps.
 
     Raises:
-        InputError: if a rate times dt is not in [0, 1], the correlation not in [0, 1], or a
-            duration not positive.
+        InputError: if an argument is out of range.
 
     Example:
         >>> events = correlated(torch.full((9,), 20.0), 0.5, torch.arange(9) < 3, duration=1.0)
@@ -136,20 +136,13 @@ def correlated(
             f"members are {members.dtype} of shape {tuple(members.shape)}; expected bool "
             f"{tuple(rates.shape)}"
         )
-    if not jitter >= 0:
-        raise InputError(f"jitter is {jitter}; expected 0 or more")
-    chance = rates.cpu() * dt
+    check_not_negative(jitter=jitter)
+    chance, steps = rates.cpu() * dt, round(duration / dt)
     _check_chances(chance, rates, dt)
-    steps = round(duration / dt)
     found = []
     for network in range(networks):
-        step, source, shared = _correlated(
-            chance, sqrt(correlation), members.cpu(), steps, generator
-        )
-        if jitter > 0:
-            noise = torch.randn(len(step), generator=generator) * (jitter / dt)
-            moved = (step + noise.round().long() * shared).clamp(0, steps - 1)
-            step, source = torch.unique(torch.stack([moved, source]), dim=1)
+        drawn = _correlated(chance, sqrt(correlation), members.cpu(), steps, generator)
+        step, source = _jittered(*drawn, steps, jitter / dt, generator) if jitter else drawn[:2]
         found.append((step.double() * dt, source, torch.full_like(source, network)))
     times, source, network_of = (torch.cat(parts) for parts in zip(*found, strict=True))
     events = gather(times, source, network_of, networks)
@@ -180,6 +173,16 @@ def _correlated(
         [torch.zeros(len(step), dtype=torch.bool), torch.ones_like(row, dtype=torch.bool)]
     )
     return torch.cat([step, small[row]]), torch.cat([source, member]), shared
+
+
+def _jittered(
+    step: Tensor, source: Tensor, shared: Tensor, steps: int, jitter: float, generator: Random
+) -> tuple[Tensor, Tensor]:
+    """Returns the steps and inputs of spikes, of which those of the mother move at random."""
+    noise = torch.randn(len(step), generator=generator) * jitter
+    moved = (step + noise.round().long() * shared).clamp(0, steps - 1)
+    step, source = torch.unique(torch.stack([moved, source]), dim=1)
+    return step, source
 
 
 def _bernoulli(chance: Tensor, steps: int, generator: Random) -> tuple[Tensor, Tensor]:

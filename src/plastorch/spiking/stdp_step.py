@@ -81,6 +81,7 @@ def stdp_step(
     x: Tensor,
     state: STDPState,
     circuit: Circuit,
+    *,
     synapses: Synapses[Any],
     dt: float,
     generator: Random = None,
@@ -144,6 +145,8 @@ def run_raster(
     """
     spikes = []
     for now in raster.to(state.traces.pre.dtype):
-        output, state = stdp_step(now, state, circuit, synapses, dt, generator)
+        output, state = stdp_step(
+            now, state, circuit, synapses=synapses, dt=dt, generator=generator
+        )
         spikes.append(output)
     return torch.stack(spikes), state

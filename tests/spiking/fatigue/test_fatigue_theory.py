@@ -107,7 +107,9 @@ def test_drift_at_given_output_spikes_is_the_mean_fields(fatigue: float, share: 
     rates = torch.where(torch.arange(120) < 60, rate, 4 * rate)
     members, c = torch.arange(120) < 24, 0.5
     generator = torch.Generator().manual_seed(1)
-    events = correlated(rates, c, members, steps * dt, networks, dt, generator=generator)
+    events = correlated(
+        rates, c, members, steps * dt, networks=networks, dt=dt, generator=generator
+    )
     raster = to_raster(events, 120, dt, steps).double()
     common = raster[:, :, members].sum(-1) >= 5
     rule = FatiguingSTDP(fatigue, 0.3, learning_rate=1e-9)

@@ -68,7 +68,9 @@ def run_events(
     if synapses == IDEAL:
         found, state = _run_ideal(events, state, rule, stop)
     else:
-        found, state = _run_programmed(events, state, rule, stop, synapses, generator)
+        found, state = _run_programmed(
+            events, state, rule, stop, synapses=synapses, generator=generator
+        )
     return found, state._replace(time=stop)
 
 
@@ -94,6 +96,7 @@ def _run_programmed(
     state: FatigueState,
     rule: FatiguingSTDP,
     stop: float,
+    *,
     synapses: Synapses[Any],
     generator: Random,
 ) -> tuple[Events, FatigueState]:

@@ -78,7 +78,15 @@ class FatiguingNeuron(SpikingLayer):
         theta = self.theta.detach().expand(batch_size).clone()
         stored = None if self._ideal() else self.synapses.initial(weight)
         silent = torch.zeros_like(theta)
-        return FatigueState(stored, ones, zeros, silent, theta, silent, 0.0)
+        return FatigueState(
+            synapses=stored,
+            resource=ones,
+            trace=zeros,
+            membrane=silent,
+            theta=theta,
+            post_trace=silent,
+            time=0.0,
+        )
 
     def _clocked(self, x: Tensor, state: FatigueState, mode: Mode) -> Ran:
         rule = self.rule if mode.plastic else self.rule.frozen()

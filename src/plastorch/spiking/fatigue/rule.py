@@ -160,13 +160,13 @@ def initial_state(
     ones = torch.ones(networks, inputs, device=device, dtype=dtype)
     neurons = torch.zeros(networks, device=device, dtype=dtype)
     return FatigueState(
-        synapses.initial(rule.initial_weight * ones),
-        ones,
-        torch.zeros_like(ones),
-        neurons,
-        torch.full_like(neurons, rule.initial_theta),
-        neurons,
-        0.0,
+        synapses=synapses.initial(rule.initial_weight * ones),
+        resource=ones,
+        trace=torch.zeros_like(ones),
+        membrane=neurons,
+        theta=torch.full_like(neurons, rule.initial_theta),
+        post_trace=neurons,
+        time=0.0,
     )
 
 
@@ -195,6 +195,7 @@ def step(
     spikes: Tensor,
     rule: FatiguingSTDP,
     dt: float,
+    *,
     synapses: Synapses[Any] = IDEAL,
     generator: Random = None,
 ) -> tuple[Course, FatigueState]:
@@ -237,13 +238,13 @@ def step(
     rest = 1 - state.resource * (1 - rule.fatigue * spikes)
     fade, fall = exp(-dt / rule.tau_trace), exp(-dt / rule.tau_theta)
     end = FatigueState(
-        synapses.program(state.synapses, delta, state.time, generator),
-        1 - rest * exp(-dt / rule.tau_fatigue),
-        trace * fade,
-        torch.where(fired, 0.0, membrane) * exp(-dt / rule.tau_membrane),
-        torch.where(fired, (1 + rule.theta_step) * state.theta, state.theta) * fall,
-        (state.post_trace + fired) * fade,
-        state.time + dt,
+        synapses=synapses.program(state.synapses, delta, state.time, generator),
+        resource=1 - rest * exp(-dt / rule.tau_fatigue),
+        trace=trace * fade,
+        membrane=torch.where(fired, 0.0, membrane) * exp(-dt / rule.tau_membrane),
+        theta=torch.where(fired, (1 + rule.theta_step) * state.theta, state.theta) * fall,
+        post_trace=(state.post_trace + fired) * fade,
+        time=state.time + dt,
     )
     return Course(fired, membrane, state.theta), end
 
@@ -293,6 +294,7 @@ def run_raster(
     )
     steps = []
     for spikes in raster:
-        course, state = step(state, spikes.to(state.trace), rule, dt, synapses, generator)
+        spikes = spikes.to(state.trace)
+        course, state = step(state, spikes, rule, dt, synapses=synapses, generator=generator)
         steps.append(course)
     return Course(*(torch.stack(parts) for parts in zip(*steps, strict=True))), state
