@@ -31,11 +31,9 @@ SCHEMA = {"owner": pl.String, "size": pl.Float64, "hour": pl.Int64, "tags": pl.S
 
 
 @given(st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=40), st.integers(0, 9))
-def test_parts_put_together_are_the_encoders_patterns(rows: list[dict], seed: int) -> None:
-    frame = pl.DataFrame(rows, schema=SCHEMA)
+def test_every_pattern_of_a_part_occurs(rows: list[dict], seed: int) -> None:
     encoder = CorrelativeEncoder(KEYS, bins=20, seed=seed)
-    parts = encoder.encode_parts(frame)
-    assert (parts.assemble() == encoder.encode(frame)).all()
+    parts = encoder.encode_parts(pl.DataFrame(rows, schema=SCHEMA))
     for part, table in enumerate(parts.tables):
         assert sorted(np.unique(parts.codes[:, part])) == list(range(len(table)))
 

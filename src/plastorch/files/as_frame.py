@@ -1,6 +1,7 @@
 """Records of files, or of anything else with metadata, in any common form as one polars frame."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Number
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars as pl
 
 from plastorch.engine.errors import InputError
 
+_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _FORMS = "dicts, a polars, pandas or Arrow frame, or the path of a Parquet file"
 
 
@@ -65,10 +67,9 @@ def _read(records: Any) -> pl.DataFrame:
     if type(records).__module__.split(".")[0] == "pandas" and hasattr(records, "columns"):
         return _from_pandas(records)
     if hasattr(records, "__arrow_c_stream__"):
-        try:
-            return pl.DataFrame(records)
-        except pl.exceptions.PolarsError as error:
-            raise InputError(f"records are no frame: {_reason(error)}") from None
+        with refusals("records are no frame"):
+            frame = pl.DataFrame(records)
+        return frame
     if isinstance(records, Iterable) and not isinstance(records, (Mapping, bytes)):
         return _from_dicts(list(records))
     raise InputError(f"records are {type(records).__name__}; expected {_FORMS}")
@@ -77,10 +78,9 @@ def _read(records: Any) -> pl.DataFrame:
 def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise InputError(f"records: {path} is not a file; expected {_FORMS}")
-    try:
-        return pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise InputError(f"records: {path} is not Parquet: {_reason(error)}") from None
+    with refusals(f"records: {path} is not Parquet"):
+        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+    return frame
 
 
 def _from_pandas(frame: Any) -> pl.DataFrame:
@@ -118,10 +118,9 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     types = {type(value) for value in values if value is not None}
     if str in types or (len(types) > 1 and not all(issubclass(t, Number) for t in types)):
         return pl.Series(name, [None if v is None else _text(v) for v in values], pl.String)
-    try:
-        return pl.Series(name, values, strict=False)
-    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"key {name!r}: {_reason(error)}") from None
+    with refusals(f"key {name!r}"):
+        column = pl.Series(name, values, strict=False)
+    return column
 
 
 def _text(value: Any) -> str:
@@ -140,5 +139,18 @@ def _is_value(dtype: pl.DataType) -> bool:
     return dtype.is_numeric() or dtype.is_temporal() or isinstance(dtype, simple)
 
 
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+@contextlib.contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Turns errors of polars and of the system into bad input.
+
+    Args:
+        what: what is wrong, before the reason.
+
+    Raises:
+        InputError: an error occurs.
+    """
+    try:
+        yield
+    except (*_POLARS, OSError, TypeError, ValueError, OverflowError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{what}: {getattr(error, 'strerror', None) or first}") from None

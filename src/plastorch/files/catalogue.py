@@ -10,7 +10,7 @@ import polars as pl
 from plastorch.data.images.formats import read_bytes
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output, put_in_place
-from plastorch.files.as_frame import as_frame
+from plastorch.files.as_frame import as_frame, refusals
 from plastorch.files.formulas import guarded, unguarded
 
 ROWS = 1 << 19
@@ -42,14 +42,14 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is not a file; expected Parquet, .csv or .csv.gz")
     if not path.name.endswith(_CSV):
-        with _refusals(f"records: {path} is not Parquet"):
+        with refusals(f"records: {path} is not Parquet"):
             query = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             cells = query.select(pl.len()).collect().item() * len(query.collect_schema())
         if cells > MOST_CELLS:
             raise InputError(f"{path} holds {cells:,} values; expected at most {MOST_CELLS:,}")
         return as_frame(path)
     source = read_bytes(path) if path.suffix == ".gz" else path
-    with _refusals(f"{path} is no CSV file of records"):
+    with refusals(f"{path} is no CSV file of records"):
         frame = pl.read_csv(source, infer_schema_length=None, glob=False)
         return as_frame(unguarded(frame))
 
@@ -68,7 +68,7 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
     if not is_parquet(path):
         yield from read_catalogue(path).iter_slices(rows)
         return
-    with _refusals(f"{path} is not Parquet"):
+    with refusals(f"{path} is not Parquet"):
         rows = min(rows, max(1, MOST_CELLS // max(1, len(_scan(path).collect_schema()))))
     for begin in range(0, max(count_rows(path), 1), rows):
         yield read_rows(path, begin, rows)
@@ -85,7 +85,7 @@ def count_rows(path: Path) -> int:
     Raises:
         InputError: the file is not Parquet.
     """
-    with _refusals(f"{path} is not Parquet"):
+    with refusals(f"{path} is not Parquet"):
         rows: int = _scan(path).select(pl.len()).collect().item()
     return rows
 
@@ -101,7 +101,7 @@ def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
     Raises:
         InputError: the file is damaged, or the range has no records.
     """
-    with _refusals(f"{path} is damaged"):
+    with refusals(f"{path} is damaged"):
         part = _scan(path).slice(begin, rows).collect()
     return as_frame(part)
 
@@ -140,7 +140,7 @@ def beside(out: Path) -> Iterator[Path]:
         InputError: the folder can't be made.
     """
     with contextlib.ExitStack() as stack:
-        with _refusals(f"can't write {out}"):
+        with refusals(f"can't write {out}"):
             folder = tempfile.TemporaryDirectory(prefix=".parts-", dir=out.parent)
             stack.enter_context(folder)
         yield Path(folder.name)
@@ -173,7 +173,7 @@ def write_parts(
     written: list[Path] = []
     for part in parts:
         written.append(folder / f"{len(written)}.parquet")
-        with _refusals(f"can't write {out}"):
+        with refusals(f"can't write {out}"):
             part.write_parquet(written[-1], compression="lz4")
         rows += part.height
     join_parts(written, out, raw=raw, row_group_size=row_group_size)
@@ -194,7 +194,7 @@ def join_parts(
     Raises:
         InputError: the table can't be written.
     """
-    with _refusals(f"can't write {out}"):
+    with refusals(f"can't write {out}"):
         whole = parts[0].with_name(f"whole{out.suffix}")
         query = pl.scan_parquet(list(parts), glob=False, hive_partitioning=False)
         if out.suffix == ".csv":
@@ -224,17 +224,3 @@ def check_out(
         known = " or ".join(endings)
         raise InputError(f"out is {str(out)!r}; expected a name that ends in {known}")
     return out
-
-
-@contextlib.contextmanager
-def _refusals(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise InputError(f"{what}: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return (
-        getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
-    )
