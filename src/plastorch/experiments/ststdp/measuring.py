@@ -1,6 +1,7 @@
 """The circuit that has learned, and the streams of digits on which it is measured."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -15,7 +16,7 @@ from plastorch.spiking.shortterm.course import encode
 from plastorch.spiking.shortterm.events import respond, spike_counts
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize
-from plastorch.spiking.shortterm.rule import ShortTerm, class_scores, initial_state
+from plastorch.spiking.shortterm.rule import ShortTerm, Site, class_scores, initial_state
 from plastorch.spiking.shortterm.streams import Stream
 
 DYNAMIC = ("occlusion", "rotation", "translation", "scale", "contrast", "mixed")
@@ -31,24 +32,23 @@ CONDITIONS = {
     **{f"rest-{name}": replace(TRANSFORMS[name], rest=True) for name in DYNAMIC[1:]},
 }
 
+
+def _grid(
+    kappas: Sequence[float],
+    gammas: Sequence[float],
+    taus: Sequence[float],
+    site: Site = "synapse",
+) -> list[ShortTerm]:
+    return [ShortTerm(*numbers, site=site) for numbers in product(kappas, gammas, taus)]
+
+
 KAPPAS = (20.0, 40.0, 80.0)
 GRIDS = {
     "static": [ShortTerm(kappa, site="none") for kappa in (10.0, *KAPPAS)],
-    "short-term": [
-        ShortTerm(*constants)
-        for constants in product(KAPPAS, (0.1, 0.3, 0.6, 1.0), (2.0, 4.0, 8.0, 16.0))
-    ],
-    "neuron-trace": [
-        ShortTerm(*constants, site="neuron")
-        for constants in product(KAPPAS, (1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0))
-    ],
-    "presynaptic": [
-        ShortTerm(*constants, site="presynaptic")
-        for constants in product(KAPPAS, (0.03, 0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0))
-    ],
-    "spiking": [
-        ShortTerm(*constants) for constants in product((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6))
-    ],
+    "short-term": _grid(KAPPAS, (0.1, 0.3, 0.6, 1.0), (2.0, 4.0, 8.0, 16.0)),
+    "neuron-trace": _grid(KAPPAS, (1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0), "neuron"),
+    "presynaptic": _grid(KAPPAS, (0.03, 0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0), "presynaptic"),
+    "spiking": _grid((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
 }
 """κ, γ and τ among which validation streams choose: the circuit without short-term plasticity, with
 it, with that of neurons instead of synapses, with one that ignores who won; and spike by spike,

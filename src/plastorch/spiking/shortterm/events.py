@@ -58,15 +58,15 @@ def respond(
     trace, memory = _copied(state.trace, state.F)
     network = [part.detach().unsqueeze(0) for part in (weight, bias, torch.zeros_like(bias))]
     circuit = Circuit(
-        kappa=constants.kappa,
+        constants.kappa,
+        timing.trace_tau,
+        SCORE[constants.score],
         gamma=constants.gamma if constants.site == "synapse" else 0.0,
         tau=constants.tau,
-        trace_tau=timing.trace_tau,
-        score=SCORE[constants.score],
         track=constants.update == "track",
         hard=constants.competition == "hard",
     )
-    outputs = _run(course, network, trace, memory, (circuit, Plasticity(0.0, 1.0, 0.0)))
+    outputs = _run(course, network, trace, memory, (circuit, Plasticity()))
     check_arrays(F=(memory, memory.shape, memory.dtype))
     return outputs, ShortTermState(memory, trace)
 
@@ -106,15 +106,7 @@ def learn(
     check_constants(real, kappa=constants.kappa, homeostasis=constants.homeostasis)
     trace, *learned = _copied(trace, *state)
     no_memory = trace.new_zeros(networks, neurons, 0)
-    circuit = Circuit(
-        kappa=constants.kappa,
-        gamma=0.0,
-        tau=1.0,
-        trace_tau=timing.trace_tau,
-        score=SCORE[constants.score],
-        track=True,
-        hard=False,
-    )
+    circuit = Circuit(constants.kappa, timing.trace_tau, SCORE[constants.score])
     plasticity = Plasticity(constants.rate, constants.decline, constants.homeostasis)
     outputs = _run(course, learned, trace, no_memory, (circuit, plasticity))
     found = LongTermState(*learned)

@@ -204,27 +204,27 @@ class Circuit(NamedTuple):
     """Constants of a circuit that spikes."""
 
     kappa: Any
-    gamma: Any
-    """Gain of a spike; 0 for no short-term plasticity."""
-    tau: Any
-    """Time constant of F, seconds."""
     trace_tau: Any
     """Time constant of ε, seconds."""
     score: Any
     """Value of SCORE."""
-    track: Any
+    gamma: Any = 0.0
+    """Gain of a spike; 0 for no short-term plasticity."""
+    tau: Any = 1.0
+    """Time constant of F, seconds."""
+    track: Any = True
     """Whether F takes up the difference from W + F, or from W."""
-    hard: Any
+    hard: Any = False
     """Whether only the best neuron spikes."""
 
 
 class Plasticity(NamedTuple):
     """Constants of long-term learning."""
 
-    rate: Any
+    rate: Any = 0.0
     """Learning rate of a neuron's first spike; 0 for no learning."""
-    decline: Any
-    homeostasis: Any
+    decline: Any = 1.0
+    homeostasis: Any = 0.0
 
 
 @_compiled
