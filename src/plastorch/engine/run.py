@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -289,13 +289,8 @@ def result(
     config: dict[str, Any],
     data: dict[str, Any],
     device: torch.device,
-    *,
-    metrics: dict[str, float] | None = None,
-    claims: list[Claim] | None = None,
-    wall_s: float = 0.0,
-    complete: bool = False,
 ) -> dict[str, Any]:
-    """Returns the content of ``result.json``.
+    """Returns the content of ``result.json`` of a run that has measured nothing yet.
 
     Args:
         experiment: name of the experiment.
@@ -303,10 +298,6 @@ def result(
         config: plain values, including "seed" and "quick".
         data: name, n_train, n_test, source, sha256 and more.
         device: device of the run.
-        metrics: figures by name; accuracies as fractions.
-        claims: statements about the figures.
-        wall_s: time in seconds, over all sessions.
-        complete: whether the run has ended.
     """
     return {
         "experiment": experiment,
@@ -314,13 +305,13 @@ def result(
         "config": config,
         "data": data,
         "seed": config["seed"],
-        "metrics": metrics or {},
-        "claims": [asdict(claim) for claim in claims or []],
-        "wall_s": round(wall_s, 2),
+        "metrics": {},
+        "claims": [],
+        "wall_s": 0.0,
         "device": describe(device),
         "versions": versions(),
         "quick": config["quick"],
-        "complete": complete,
+        "complete": False,
     }
 
 
