@@ -20,8 +20,9 @@ from plastorch.spiking.events import network_of
 from plastorch.spiking.kernels import Arrays, _fire
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
+from plastorch.spiking.phase_change import PhaseChangeSynapses
 from plastorch.spiking.stdp import PairSTDP
-from plastorch.spiking.synapses import IdealSynapses, PhaseChangeSynapses
+from plastorch.spiking.synapses import IdealSynapses
 
 DT, INPUTS, NEURONS, SAMPLES = 1e-3, 12, 5, 3
 NEURON = LIF(

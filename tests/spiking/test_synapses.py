@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.synapses import IdealSynapses, PhaseChangeState, PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeState, PhaseChangeSynapses
+from plastorch.spiking.synapses import IdealSynapses
 
 MANY = 20_000
 QUIET = {"pulse_noise": 0.0, "writing_noise": 0.0, "drift": 0.0, "read_noise": 0.0}

@@ -7,13 +7,14 @@ from plastorch.spiking.layer import SpikingLayer
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
 from plastorch.spiking.nir import from_nir, to_nir
+from plastorch.spiking.phase_change import PhaseChangeSynapses
 from plastorch.spiking.shortterm.course import Timing
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.rule import ShortTerm
 from plastorch.spiking.stdp import PairSTDP, bayesian_stdp, pair_stdp
 from plastorch.spiking.stochastic import ExpLIF, SoftWTA
-from plastorch.spiking.synapses import IdealSynapses, PhaseChangeSynapses, Synapses
+from plastorch.spiking.synapses import IdealSynapses, Synapses
 
 __all__ = [
     "LIF",

@@ -9,7 +9,7 @@ from plastorch.spiking.encode import poisson
 from plastorch.spiking.fatigue.events import run_events
 from plastorch.spiking.fatigue.layer import FatiguingNeuron
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state
-from plastorch.spiking.synapses import PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeSynapses
 
 SAMPLES = 2
 

@@ -18,7 +18,8 @@ from plastorch.spiking.fatigue.rule import (
     run_raster,
     weight_change,
 )
-from plastorch.spiking.synapses import IdealState, IdealSynapses, PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeSynapses
+from plastorch.spiking.synapses import IdealState, IdealSynapses
 
 DT = 1e-3
 KINDS = {

@@ -13,7 +13,8 @@ from plastorch.spiking.encode import poisson
 from plastorch.spiking.events import Events, from_raster, to_raster
 from plastorch.spiking.fatigue.events import run_events, within
 from plastorch.spiking.fatigue.rule import FatigueState, FatiguingSTDP, initial_state, run_raster
-from plastorch.spiking.synapses import IdealSynapses, PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeSynapses
+from plastorch.spiking.synapses import IdealSynapses
 
 DT = 1e-3
 KINDS = {

@@ -31,7 +31,7 @@ from plastorch.spiking.fatigue.theory import (
     mean_resource,
     timing_margin,
 )
-from plastorch.spiking.synapses import PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeSynapses
 
 Job = Callable[[], list[Record]]
 Rules = dict[str, FatiguingSTDP]

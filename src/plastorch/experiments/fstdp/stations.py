@@ -12,7 +12,8 @@ from plastorch.spiking.events import from_raster
 from plastorch.spiking.fatigue.covariance import chance_level, connected, normalized_covariance
 from plastorch.spiking.fatigue.events import run_events
 from plastorch.spiking.fatigue.rule import IDEAL, FatiguingSTDP, initial_state
-from plastorch.spiking.synapses import PhaseChangeSynapses, Synapses
+from plastorch.spiking.phase_change import PhaseChangeSynapses
+from plastorch.spiking.synapses import Synapses
 
 HOUR = 0.01
 """An hour in network time, seconds."""

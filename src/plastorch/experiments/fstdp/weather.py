@@ -42,7 +42,7 @@ from plastorch.experiments.fstdp.trains import area_under_roc
 from plastorch.experiments.fstdp.weather_claims import CLUSTERS, DRAWS, claims, metrics
 from plastorch.experiments.preset_defaults import Pairs, Positive, Repeats, Settings, Share
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
-from plastorch.spiking.synapses import PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeSynapses
 
 YEARS = (2014, 2015, 2016, 2017, 2018)
 SHOWN = 2017

@@ -2,8 +2,8 @@
 
 Training uses ordinary numbers. Then each weight is written once into pairs of devices, as exactly
 as possible, and read whenever the network is used. Devices drift and readings are noisy, see
-:class:`plastorch.spiking.synapses.PhaseChangeSynapses`. Drift common to all devices of a layer can
-be compensated by one factor per layer. Stanojevic, Cherubini, Moraitis, Sebastian, *File
+:class:`plastorch.spiking.phase_change.PhaseChangeSynapses`. Drift common to all devices of a layer
+can be compensated by one factor per layer. Stanojevic, Cherubini, Moraitis, Sebastian, *File
 classification based on spiking neural networks*, ISCAS 2020, arXiv 2004.03953, has memristive
 synapses; Joshi et al., *Accurate deep neural network inference using computational phase-change
 memory*, Nat. Commun. 11 (2020) 2473, writes trained weights and compensates their drift.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.synapses import PhaseChangeState, PhaseChangeSynapses
+from plastorch.spiking.phase_change import PhaseChangeState, PhaseChangeSynapses
 
 LAYERS = ("hidden_weight", "output_weight")
 """Weights that are written into devices; biases are constant currents and stay numbers."""
