@@ -18,7 +18,7 @@ set's elements are joined by "|", a path's components by "/"; empty ones are ign
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,17 +31,6 @@ from plastorch.files.key import Key
 
 ROWS = 256
 """Number of rows of the matrix computed at once."""
-
-
-class _Values(NamedTuple):
-    """A key's values of some records, in comparable form."""
-
-    values: Any
-    """Codes [B, levels] that count if equal, cells [B, 1], or the elements of sets [B, E]."""
-    present: NDArray[np.bool_]
-
-    def rows(self, index: Any) -> "_Values":
-        return _Values(self.values[index], self.present[index])
 
 
 def similarity(keys: Sequence[Key], first: Any, second: Any) -> NDArray[np.float64]:
@@ -67,15 +56,17 @@ def similarity(keys: Sequence[Key], first: Any, second: Any) -> NDArray[np.float
     left, right = keyed(first, keys), keyed(second, keys)
     if left.height != right.height:
         raise InputError(f"second has {right.height} records; expected {left.height}, as first")
-    total = np.zeros(left.height)
+    count = left.height
+    total = np.zeros(count)
     for key in keys:
-        a, b = _comparable(left[key.name], right[key.name], key)
+        values, present = _comparable(left[key.name], right[key.name], key)
+        a, b = values[:count], values[count:]
         if key.kind == "set":
-            both = np.asarray(a.values.multiply(b.values).sum(1)).reshape(-1)
+            both = np.asarray(a.multiply(b).sum(1)).reshape(-1)
             alike = _jaccard(both, _sizes(a), _sizes(b))
         else:
-            alike = _kernel(a.values, b.values, key)
-        total += key.neurons * np.where(a.present & b.present, alike, 0)
+            alike = _kernel(a, b, key)
+        total += key.neurons * np.where(present[:count] & present[count:], alike, 0)
     return total / sum(key.neurons for key in keys)
 
 
@@ -103,19 +94,20 @@ def similarity_matrix(
     """
     left = keyed(first, keys)
     right = left if second is None else keyed(second, keys)
-    neurons = sum(key.neurons for key in keys)
-    total = np.zeros((left.height, right.height), np.float32)
+    count, neurons = left.height, sum(key.neurons for key in keys)
+    total = np.zeros((count, right.height), np.float32)
     for key in keys:
-        all_a, b = _comparable(left[key.name], right[key.name], key)
-        for start in range(0, left.height, ROWS):
-            a = all_a.rows(slice(start, start + ROWS))
+        values, present = _comparable(left[key.name], right[key.name], key)
+        b = values[count:]
+        for start in range(0, count, ROWS):
+            part = slice(start, min(start + ROWS, count))
+            a = values[part]
             if key.kind == "set":
-                both = (a.values @ b.values.T).toarray()
-                alike = _jaccard(both, _sizes(a)[:, None], _sizes(b))
+                alike = _jaccard((a @ b.T).toarray(), _sizes(a)[:, None], _sizes(b))
             else:
-                alike = _kernel(a.values[:, None], b.values, key)
-            alike = np.where(a.present[:, None] & b.present, alike, 0)
-            total[start : start + ROWS] += (key.neurons / neurons) * alike
+                alike = _kernel(a[:, None], b, key)
+            alike = np.where(present[part, None] & present[count:], alike, 0)
+            total[part] += (key.neurons / neurons) * alike
     return total
 
 
@@ -134,28 +126,26 @@ def _jaccard(both: Any, size_a: Any, size_b: Any) -> Any:
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
-def _sizes(sets: _Values) -> NDArray[np.float32]:
-    return np.asarray(sets.values.sum(1), np.float32).reshape(-1)
+def _sizes(sets: sparse.csr_array) -> NDArray[np.float32]:
+    return np.asarray(sets.sum(1), np.float32).reshape(-1)
 
 
-def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[_Values, _Values]:
-    """Returns the values of two groups of records in the same codes."""
+def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[Any, NDArray[np.bool_]]:
+    """Returns all values, the left ones first, in comparable form, and which are present [B].
+
+    Values are codes that count if equal [B, levels], cells [B, 1], or the elements of sets [B, E].
+    """
     if key.kind in ("number", "cycle"):
-        both = np.concatenate([cells(left, key), cells(right, key)])
-        values: Any = np.nan_to_num(both)[:, None]
-        present = ~np.isnan(both)
-    else:
-        text = pl.concat([texts(left), texts(right)])
-        present = text.is_not_null().to_numpy()
-        if key.kind == "set":
-            values = _elements(text)
-        elif key.kind == "path":
-            levels = [_codes(prefixes(text, depth + 1)) for depth in range(key.depth)]
-            values = np.stack(levels, 1)
-        else:
-            values = _codes(text)[:, None]
-    every = _Values(values, present)
-    return every.rows(slice(len(left))), every.rows(slice(len(left), None))
+        place = np.concatenate([cells(left, key), cells(right, key)])
+        return np.nan_to_num(place)[:, None], ~np.isnan(place)
+    text = pl.concat([texts(left), texts(right)])
+    present = text.is_not_null().to_numpy()
+    if key.kind == "set":
+        return _elements(text), present
+    if key.kind == "path":
+        levels = [_codes(prefixes(text, depth + 1)) for depth in range(key.depth)]
+        return np.stack(levels, 1), present
+    return _codes(text)[:, None], present
 
 
 def _codes(text: pl.Series) -> NDArray[np.int64]:
