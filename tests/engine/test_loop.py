@@ -40,7 +40,8 @@ training = HebbianTraining(net, x, mode="successive", log_every=3)
 features = FeatureExtraction(net, x, batch_size=50)
 loop.run(training)
 loop.recompute(features)
-loop.run(ReadoutTraining(net.readout, cached(features.features), y, features.features, y, 12, 32))
+readout = cached(features.features), y, features.features, y
+loop.run(ReadoutTraining(net.readout, *readout, epochs=12, batch_size=32))
 save_tensors(folder.path / "final.safetensors", net.state_dict())
 """
 

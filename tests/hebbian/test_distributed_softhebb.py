@@ -17,6 +17,7 @@ from plastorch.hebbian import HebbianTraining, SoftHebbLinear, SoftHebbNet, pres
 from plastorch.hebbian.backprop import BackpropTraining
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb
+from plastorch.learning.phases import run_phase
 
 Outcome = tuple[dict[str, Tensor], list[Record]]
 
@@ -28,9 +29,7 @@ def digits(count: int) -> tuple[Tensor, Tensor]:
 
 def finished(net: nn.Module, phase: Any) -> Outcome:
     """Weights, buffers and log of a phase."""
-    records: list[Record] = []
-    while phase.position < phase.total:
-        records += phase.step()
+    records = run_phase(phase)
     return {name: value.clone() for name, value in net.state_dict().items()}, records
 
 
@@ -45,7 +44,9 @@ def deep() -> tuple[Outcome, Tensor]:
     def augment(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
         return crop_and_flip(batch, 2, random)
 
-    training = HebbianTraining(net, images, 4, mode="consecutive", augment=augment, log_every=10)
+    training = HebbianTraining(
+        net, images, batch_size=4, mode="consecutive", augment=augment, log_every=10
+    )
     blocks = finished(net, training)
     net.float()
     extraction = FeatureExtraction(net, images[:11], batch_size=5, dtype=torch.float32)
@@ -60,7 +61,9 @@ def readout() -> Outcome:
     layer = nn.Linear(50, 10)
     nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
     source = cached(torch.cat([features, features / 2]), views=2)
-    return finished(layer, ReadoutTraining(layer, source, labels, features, labels, 2, 8))
+    return finished(
+        layer, ReadoutTraining(layer, source, labels, features, labels, epochs=2, batch_size=8)
+    )
 
 
 def end_to_end() -> Outcome:
@@ -68,14 +71,16 @@ def end_to_end() -> Outcome:
     images, labels = digits(9)
     spec = preset("mnist", 1, "quarter", "backprop")
     net = SoftHebbNet(spec, 1, 28, 10, stream(0))
-    return finished(net, BackpropTraining(net, images, labels, images, labels, 2, 4))
+    return finished(
+        net, BackpropTraining(net, images, labels, images, labels, epochs=2, batch_size=4)
+    )
 
 
 def shallow() -> Outcome:
     """50 steps, in double precision for the same reason."""
     images, labels = digits(1600)
     net = ShallowSoftHebb(784, 100, 10, generator=stream(0)).double()
-    return finished(net, OnlineTraining(net, images, labels, images, labels, 32))
+    return finished(net, OnlineTraining(net, images, labels, images, labels, batch_size=32))
 
 
 def with_bias() -> Tensor:

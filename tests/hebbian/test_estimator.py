@@ -31,6 +31,7 @@ from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
 from plastorch.hebbian.estimator import SoftHebbClassifier
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached, predict
 from plastorch.hebbian.streams import Stream
+from plastorch.learning.phases import run_phase
 
 SMALL: dict[str, Any] = {
     "preset": "mnist",
@@ -100,19 +101,24 @@ class TestLearning:
             "cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
         )
         with fast_matmul(), bf16:
-            training = HebbianTraining(net, images, 20, 2, mode, seed)
-            for _ in range(training.total):
-                training.step()
+            training = HebbianTraining(net, images, batch_size=20, epochs=2, mode=mode, seed=seed)
+            run_phase(training)
             extraction = FeatureExtraction(net, images)
-            for _ in range(extraction.total):
-                extraction.step()
+            run_phase(extraction)
         features = extraction.features
         with fast_matmul():
             readout = ReadoutTraining(
-                net.readout, cached(features), labels, features, labels, 3, 32, 0.5, 2e-3, seed
+                net.readout,
+                cached(features),
+                labels,
+                features,
+                labels,
+                epochs=3,
+                batch_size=32,
+                learning_rate=2e-3,
+                seed=seed,
             )
-            for _ in range(3):
-                readout.step()
+            run_phase(readout)
         model = small(
             depth=2,
             mode=mode,

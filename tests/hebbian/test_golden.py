@@ -22,6 +22,7 @@ from plastorch.hebbian.readout import accuracy, assign_labels
 from plastorch.hebbian.rule import norm_dependent_rate, normalize, triangle
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
+from plastorch.learning.phases import EpochOrder, run_phase
 
 Case = dict[str, Any]
 WEIGHT_DIFFERS = {"linear_soft_bias", "linear_soft_bias_nonuniform"}
@@ -298,14 +299,18 @@ def golden_networks(config: pytest.Config) -> dict[str, Case]:
     return {case["hyper"]["mode"]: case for case in golden["cases"] if case["type"] == "network"}
 
 
+class InOrder(EpochOrder):
+    """The golden batches one after the other, in each stage."""
+
+    def __call__(self, number: int) -> Tensor:
+        return torch.arange(self.examples).split(self.batch_size)[number % self.per_epoch]
+
+
 def train(net: SoftHebbNet, xs: list[Tensor], mode: Any) -> None:
     """Trains on given mini-batches in given order, through the product's own training."""
-    training = HebbianTraining(net, torch.cat(xs), len(xs[0]), mode=mode)
-    for _ in range(training.total):
-        # Fixed order: the golden batches one after the other, in each stage.
-        epoch = training.position // training.steps_per_epoch
-        training._order = (epoch, torch.arange(len(training.images)))
-        training.step()
+    training = HebbianTraining(net, torch.cat(xs), batch_size=len(xs[0]), mode=mode)
+    training.rows = InOrder(len(training.images), len(xs[0]), 0)
+    run_phase(training)
 
 
 def assert_network(net: SoftHebbNet, x: Tensor, expected: Case, weights: Any) -> None:

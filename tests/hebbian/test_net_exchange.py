@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbLinear, SoftHebbNet
 from plastorch.hebbian.train import HebbianTraining
+from plastorch.learning.phases import run_phase
 
 BATCH = {0: torch.export.Dim.DYNAMIC}
 SPECS = {
@@ -30,9 +31,7 @@ def net(request: pytest.FixtureRequest) -> SoftHebbNet:
     torch.manual_seed(0)
     spec = NetworkSpec("tiny", SPECS[request.param], 0.5, (0.5, 0.4), (0.2, 0.3))
     net = SoftHebbNet(spec, 2, 12, 3)
-    training = HebbianTraining(net, images(20), batch_size=5, mode="consecutive")
-    while training.position < training.total:
-        training.step()
+    run_phase(HebbianTraining(net, images(20), batch_size=5, mode="consecutive"))
     return net.eval()
 
 

@@ -27,6 +27,7 @@ from plastorch.hebbian.readout import (
     scores,
 )
 from plastorch.hebbian.streams import Stream
+from plastorch.learning.phases import run_phase
 
 
 def problem(n: int = 60, features: int = 16, classes: int = 3) -> tuple[Tensor, Tensor]:
@@ -36,17 +37,26 @@ def problem(n: int = 60, features: int = 16, classes: int = 3) -> tuple[Tensor, 
     return centers[labels] + 0.3 * torch.randn(n, features, generator=random), labels
 
 
-def train(training: ReadoutTraining) -> list:
-    return [training.step()[0] for _ in range(training.total - training.position)]
-
-
 def test_training_equals_autograd_with_torchs_modules() -> None:
     """Same order and masks, but nn.Linear, cross-entropy, autograd and unfused Adam."""
     x, labels = problem()
     torch.manual_seed(1)
     ours, theirs = nn.Linear(16, 3), nn.Linear(16, 3)
     theirs.load_state_dict(ours.state_dict())
-    records = train(ReadoutTraining(ours, cached(x), labels, x, labels, 20, 8, 0.5, 0.01, seed=4))
+    records = run_phase(
+        ReadoutTraining(
+            ours,
+            cached(x),
+            labels,
+            x,
+            labels,
+            epochs=20,
+            batch_size=8,
+            dropout=0.5,
+            learning_rate=0.01,
+            seed=4,
+        )
+    )
     optimizer = torch.optim.Adam(theirs.parameters())
     mask = DropoutMask(0.5, "cpu")
     for epoch in range(20):
@@ -76,9 +86,15 @@ def test_centered_training_equals_plain_training_on_what_is_left_without_the_mea
     with torch.no_grad():
         theirs.weight.copy_(ours.weight)
         theirs.bias.copy_(ours.bias + ours.weight @ mean)
-    records = train(ReadoutTraining(ours, cached(x), labels, x, labels, 20, 8, seed=4, mean=mean))
+    records = run_phase(
+        ReadoutTraining(
+            ours, cached(x), labels, x, labels, epochs=20, batch_size=8, seed=4, mean=mean
+        )
+    )
     left = x - mean
-    known = train(ReadoutTraining(theirs, cached(left), labels, left, labels, 20, 8, seed=4))
+    known = run_phase(
+        ReadoutTraining(theirs, cached(left), labels, left, labels, epochs=20, batch_size=8, seed=4)
+    )
     torch.testing.assert_close(ours.weight, theirs.weight, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours(x), theirs(left), rtol=1e-4, atol=1e-4)
     for key in ("loss", "train_accuracy", "test_accuracy"):
@@ -98,13 +114,13 @@ def test_standardized_training_equals_plain_training_on_standardized_features() 
     ours, theirs = nn.Linear(16, 3), nn.Linear(16, 3)
     theirs.load_state_dict(ours.state_dict())
     settings: Any = {"epochs": 20, "batch_size": 8, "seed": 4}
-    records = train(
+    records = run_phase(
         ReadoutTraining(
             ours, cached(x), labels, x, labels, **settings, mean=mean, deviation=deviation
         )
     )
     left = (x - mean) / deviation
-    known = train(ReadoutTraining(theirs, cached(left), labels, left, labels, **settings))
+    known = run_phase(ReadoutTraining(theirs, cached(left), labels, left, labels, **settings))
     torch.testing.assert_close(ours.weight * deviation, theirs.weight, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours(x), theirs(left), rtol=1e-4, atol=1e-4)
     for key in ("loss", "train_accuracy", "test_accuracy"):
@@ -120,17 +136,19 @@ def test_resumed_training_has_the_same_bits(taken_account_of: tuple[str, ...]) -
 
     def fresh() -> ReadoutTraining:
         torch.manual_seed(1)
-        return ReadoutTraining(nn.Linear(16, 3), cached(x), labels, x, labels, 6, 8, **given)
+        return ReadoutTraining(
+            nn.Linear(16, 3), cached(x), labels, x, labels, epochs=6, batch_size=8, **given
+        )
 
     whole = fresh()
-    expected = train(whole)
+    expected = run_phase(whole)
     part = fresh()
     records = [part.step()[0] for _ in range(3)]
     resumed = fresh()
     resumed.readout.load_state_dict(part.readout.state_dict())
     resumed.position = 3
     resumed.load_state_dict({k: v.clone() for k, v in part.state_dict().items()})
-    records += train(resumed)
+    records += run_phase(resumed)
     assert records == expected
     assert torch.equal(whole.readout.weight, resumed.readout.weight)
 
@@ -176,8 +194,7 @@ def test_features_beyond_half_precision_are_kept_in_single() -> None:
     with torch.no_grad():
         blocks_of(net)[0].conv.weight.mul_(1e7)
     extraction = FeatureExtraction(net, images, batch_size=10)
-    while extraction.position < extraction.total:
-        extraction.step()
+    run_phase(extraction)
     assert extraction.features.dtype == torch.float32
     torch.testing.assert_close(extraction.features, net.features(images))
 
@@ -185,8 +202,7 @@ def test_features_beyond_half_precision_are_kept_in_single() -> None:
 def test_a_narrow_cache_keeps_two_bits_of_mantissa() -> None:
     net, images = small_net(), torch.randint(0, 256, (25, 1, 28, 28), dtype=torch.uint8)
     extraction = FeatureExtraction(net, images, batch_size=10, dtype=torch.float8_e5m2)
-    while extraction.position < extraction.total:
-        extraction.step()
+    run_phase(extraction)
     assert extraction.features.element_size() == 1
     found = cached(extraction.features)(torch.arange(25), torch.Generator())
     expected = net.eval().features(images)
@@ -197,8 +213,7 @@ def test_a_narrow_cache_keeps_two_bits_of_mantissa() -> None:
 def test_the_last_features_are_replaced_by_those_of_other_images() -> None:
     net, images = small_net(), torch.randint(0, 256, (25, 1, 28, 28), dtype=torch.uint8)
     extraction = FeatureExtraction(net, images, batch_size=4)
-    while extraction.position < extraction.total:
-        extraction.step()
+    run_phase(extraction)
     extraction.replace_last(images[:10].flip(2))
     wanted = torch.cat([images[:15], images[:10].flip(2)])
     expected = net.eval().features(wanted).detach().half()
@@ -213,7 +228,18 @@ def test_the_source_is_renewed_before_each_epoch() -> None:
         seen.append(len(epochs))
         return x[rows]
 
-    train(ReadoutTraining(nn.Linear(16, 3), source, labels, x, labels, 3, 60, renew=epochs.append))
+    run_phase(
+        ReadoutTraining(
+            nn.Linear(16, 3),
+            source,
+            labels,
+            x,
+            labels,
+            epochs=3,
+            batch_size=60,
+            renew=epochs.append,
+        )
+    )
     assert epochs == [0, 1, 2] and seen == [1, 2, 3]
 
 

@@ -24,6 +24,7 @@ from plastorch.hebbian.shallow import (
     unit_length,
 )
 from plastorch.hebbian.streams import Stream
+from plastorch.learning.phases import run_phase
 
 KINDS = ("soft", "hard", "backprop")
 Labeled = tuple[Tensor, Tensor]
@@ -45,10 +46,6 @@ def training(net: nn.Module, digits: Labeled, **options: Any) -> OnlineTraining:
     images, labels = digits
     given = {"batch_size": 16, "hebbian_rate": 0.1, "adam_rate": 0.01, "seed": 3} | options
     return OnlineTraining(net, images, labels, images[:20], labels[:20], **given)
-
-
-def run(phase: OnlineTraining) -> list[dict[str, Any]]:
-    return [record for _ in range(phase.position, phase.total) for record in phase.step()]
 
 
 class Adam:
@@ -108,7 +105,7 @@ def naive(kind: str, digits: Labeled, start: dict[str, Tensor], epochs: int) -> 
 def test_training_is_the_loop_of_the_equations(kind: str, digits: Labeled) -> None:
     net = network(kind)
     start = copy.deepcopy(net.state_dict())
-    records = run(training(net, digits, epochs=2))
+    records = run_phase(training(net, digits, epochs=2))
     expected = naive(kind, digits, start, epochs=2)
     assert net.state_dict().keys() == expected.keys()
     for name, value in net.state_dict().items():
@@ -124,7 +121,7 @@ def test_any_stop_and_restart_gives_the_same_bits(
 ) -> None:
     options = {"epochs": 2, "learn_readout": learn_readout}
     whole = network(kind)
-    expected = run(training(whole, digits, **options))
+    expected = run_phase(training(whole, digits, **options))
     net, state, records = network(kind), {}, []
     for position in range(8):
         phase = training(copy.deepcopy(net), digits, **options)
@@ -141,11 +138,11 @@ def test_any_stop_and_restart_gives_the_same_bits(
 def test_a_readout_that_does_not_learn_keeps_its_bits(kind: str, digits: Labeled) -> None:
     net = network(kind)
     start = copy.deepcopy(net.state_dict())
-    run(training(net, digits, learn_readout=False))
+    run_phase(training(net, digits, learn_readout=False))
     assert torch.equal(net.readout.weight, start["readout.weight"])
     assert torch.equal(net.readout.bias, start["readout.bias"])
     assert not torch.equal(net.hidden.weight, start["hidden.weight"])
-    run(training(net, digits))
+    run_phase(training(net, digits))
     assert not torch.equal(net.readout.weight, start["readout.weight"])
 
 
@@ -153,9 +150,9 @@ def test_a_readout_that_does_not_learn_keeps_its_bits(kind: str, digits: Labeled
 def test_only_backprop_shows_its_hidden_layer_the_labels(kind: str, digits: Labeled) -> None:
     images, labels = digits
     net, mislabeled, frozen = (network(kind) for _ in range(3))
-    run(training(net, digits))
-    run(training(mislabeled, (images, (labels + 1) % 10)))
-    run(training(frozen, digits, learn_readout=False))
+    run_phase(training(net, digits))
+    run_phase(training(mislabeled, (images, (labels + 1) % 10)))
+    run_phase(training(frozen, digits, learn_readout=False))
     equal = [torch.equal(net.hidden.weight, n.hidden.weight) for n in (mislabeled, frozen)]
     assert equal == ([False, False] if kind == "backprop" else [True, True])
     assert not torch.equal(net.readout.weight, mislabeled.readout.weight)
@@ -164,14 +161,14 @@ def test_only_backprop_shows_its_hidden_layer_the_labels(kind: str, digits: Labe
 def test_the_seed_decides_the_order(digits: Labeled) -> None:
     first, again, other = (network("soft") for _ in range(3))
     for net, seed in ((first, 3), (again, 3), (other, 4)):
-        run(training(net, digits, seed=seed))
+        run_phase(training(net, digits, seed=seed))
     assert torch.equal(first.hidden.weight, again.hidden.weight)
     assert not torch.equal(first.hidden.weight, other.hidden.weight)
 
 
 def test_tests_come_at_growing_intervals_then_once_per_epoch(digits: Labeled) -> None:
     phase = training(network("soft", 2), digits, batch_size=1, epochs=3, name="once-soft")
-    records = run(phase)
+    records = run_phase(phase)
     steps = [record["step"] for record in records]
     first = [step for step in steps if step <= 60]
     assert steps == [*first, 120, 180]
@@ -183,7 +180,7 @@ def test_tests_come_at_growing_intervals_then_once_per_epoch(digits: Labeled) ->
 @pytest.mark.parametrize("steps", [1, 2, 10, 1875])
 def test_tests_are_few_and_evenly_spaced_on_a_log_scale(digits: Labeled, steps: int) -> None:
     images, labels = digits[0][:1].expand(steps, -1, -1, -1), digits[1][:1].expand(steps)
-    phase = OnlineTraining(network("soft", 2), images, labels, images[:1], labels[:1], 1)
+    phase = OnlineTraining(network("soft", 2), images, labels, images[:1], labels[:1], batch_size=1)
     tests = sorted(phase.tests)
     assert phase.total == steps and len(tests) <= 50
     assert tests[0] == 1 and tests[-1] == steps
@@ -194,7 +191,7 @@ def test_tests_are_few_and_evenly_spaced_on_a_log_scale(digits: Labeled, steps: 
 
 def test_records_tell_loss_and_accuracy_on_the_test_images(digits: Labeled) -> None:
     net = network("soft")
-    record = run(training(net, digits))[-1]
+    record = run_phase(training(net, digits))[-1]
     logits = net(digits[0][:20] / 255).detach()
     assert record == {
         "phase": "online",
@@ -210,7 +207,7 @@ def test_every_kind_learns_digits(kind: str) -> None:
     net, labels = network(kind, 100), images.train_labels[:3000]
     tested = images.test_images[:500], images.test_labels[:500]
     phase = OnlineTraining(net, images.train_images[:3000], labels, *tested, adam_rate=0.02)
-    records = run(phase)
+    records = run_phase(phase)
     assert records[0]["test_accuracy"] < 0.4 and records[-1]["test_accuracy"] > 0.7
     assert records[-1]["cross_entropy"] < records[0]["cross_entropy"] / 1.5
 
@@ -226,7 +223,7 @@ def test_any_network_with_a_readout_can_be_trained(digits: Labeled) -> None:
 
     net = Deep()
     start = copy.deepcopy(net.state_dict())
-    run(training(net, digits))
+    run_phase(training(net, digits))
     assert all(not torch.equal(value, start[name]) for name, value in net.state_dict().items())
 
 
@@ -248,7 +245,7 @@ def test_black_images_leave_all_numbers_finite(kind: str, digits: Labeled) -> No
     images[::2] = 0
     for shown in (images, torch.zeros_like(images)):
         net = network(kind)
-        records = run(training(net, (shown, labels)))
+        records = run_phase(training(net, (shown, labels)))
         assert torch.isfinite(net(shown / 255)).all()
         assert all(torch.isfinite(value).all() for value in net.state_dict().values())
         assert all(record["cross_entropy"] < 100 for record in records)

@@ -13,6 +13,7 @@ from plastorch.engine.streams import stream
 from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
 from plastorch.hebbian.networks import blocks_of
 from plastorch.hebbian.streams import Stream
+from plastorch.learning.phases import run_phase
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +25,12 @@ def small_net(depth: int = 2, seed: int = 0) -> SoftHebbNet:
     return SoftHebbNet(preset("mnist", depth, "quarter"), 1, 28, 10, stream(seed))
 
 
-def run(training: HebbianTraining) -> list:
-    return [record for _ in range(training.total) for record in training.step()]
-
-
 @pytest.mark.parametrize("mode", ["successive", "consecutive"])
 def test_training_is_the_loop_that_the_paper_describes(images: Tensor, mode: str) -> None:
     """Written out by hand: which blocks learn, in which mode the others are, and in what order."""
     net, twin = small_net(), small_net()
-    training = HebbianTraining(net, images, 10, mode=mode, seed=3)
-    run(training)
+    training = HebbianTraining(net, images, batch_size=10, mode=mode, seed=3)
+    run_phase(training)
     epochs = 2 if mode == "successive" else 1
     for epoch in range(epochs):
         order = torch.randperm(40, generator=stream(3, Stream.IMAGE_ORDER, epoch))
@@ -56,10 +53,10 @@ def test_training_is_the_loop_that_the_paper_describes(images: Tensor, mode: str
 @pytest.mark.parametrize("mode", ["successive", "consecutive"])
 def test_any_stop_and_restart_gives_the_same_bits(images: Tensor, mode: str) -> None:
     whole = small_net()
-    run(HebbianTraining(whole, images, 10, mode=mode))
+    run_phase(HebbianTraining(whole, images, batch_size=10, mode=mode))
     net = small_net()
-    for position in range(HebbianTraining(net, images, 10, mode=mode).total):
-        training = HebbianTraining(copy.deepcopy(net), images, 10, mode=mode)
+    for position in range(HebbianTraining(net, images, batch_size=10, mode=mode).total):
+        training = HebbianTraining(copy.deepcopy(net), images, batch_size=10, mode=mode)
         training.position = position
         training.step()
         net = training.net
@@ -70,7 +67,7 @@ def test_any_stop_and_restart_gives_the_same_bits(images: Tensor, mode: str) -> 
 def test_statistics_pass_leaves_weights_alone(images: Tensor) -> None:
     net = small_net()
     before = copy.deepcopy(net.state_dict())
-    records = run(HebbianTraining(net, images, 10, plastic=False))
+    records = run_phase(HebbianTraining(net, images, batch_size=10, plastic=False))
     assert records == []
     for i, block in enumerate(blocks_of(net)):
         assert torch.equal(block.conv.weight, before[f"blocks.{i}.conv.weight"])
@@ -78,7 +75,7 @@ def test_statistics_pass_leaves_weights_alone(images: Tensor) -> None:
 
 
 def test_last_batch_may_be_smaller_and_every_image_counts(images: Tensor) -> None:
-    training = HebbianTraining(small_net(1), images[:23], 10)
+    training = HebbianTraining(small_net(1), images[:23], batch_size=10)
     assert training.total == 3
     seen = []
     while training.position < training.total:
@@ -93,7 +90,7 @@ def test_last_batch_may_be_smaller_and_every_image_counts(images: Tensor) -> Non
 def test_a_batch_of_one_learns(images: Tensor) -> None:
     net = small_net(1)
     before = blocks_of(net)[0].conv.weight.clone()
-    run(HebbianTraining(net, images[:3], batch_size=1))
+    run_phase(HebbianTraining(net, images[:3], batch_size=1))
     assert torch.isfinite(blocks_of(net)[0].conv.weight).all()
     assert not torch.equal(before, blocks_of(net)[0].conv.weight)
 
@@ -107,8 +104,8 @@ def test_augmentation_sees_rows_and_its_own_randomness(images: Tensor) -> None:
         return batch.float()
 
     plain, augmented = small_net(1), small_net(1)
-    run(HebbianTraining(augmented, images, 10, augment=augment))
-    run(HebbianTraining(plain, images, 10))
+    run_phase(HebbianTraining(augmented, images, batch_size=10, augment=augment))
+    run_phase(HebbianTraining(plain, images, batch_size=10))
     assert len({value for _, value in calls}) == 4
     torch.testing.assert_close(plain.state_dict(), augmented.state_dict())
 
@@ -144,7 +141,7 @@ def test_all_first_layer_filters_reach_norm_one_on_real_images(rule: str) -> Non
         pytest.skip(f"needs CIFAR-10 in the data root: {error}")
     spec = preset("cifar10", 1).with_competition(rule)
     net = SoftHebbNet(spec, 3, 32, 10, stream(0))
-    records = run(HebbianTraining(net, cifar.train_images[:5000], log_every=500))
+    records = run_phase(HebbianTraining(net, cifar.train_images[:5000], log_every=500))
     assert records[-1]["step"] == 500
     assert records[-1]["r1_neurons"] == records[-1]["neurons"] == 96
     assert records[0]["radius_mean"] == pytest.approx(25, rel=0.05)

@@ -116,7 +116,7 @@ def _sum_row(name: str, count: int) -> Row:
 def _training(size: Size) -> HebbianTraining:
     images = natural_like(size.batch, size.side)
     net = SoftHebbNet(size.spec, 3, size.side, 10, stream(0, Stream.WEIGHTS))
-    return HebbianTraining(net, images, size.batch, mode="consecutive", epochs=1000)
+    return HebbianTraining(net, images, batch_size=size.batch, mode="consecutive", epochs=1000)
 
 
 @contextlib.contextmanager

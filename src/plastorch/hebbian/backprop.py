@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.batchnorm import synchronize
-from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers
 from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
@@ -15,9 +14,10 @@ from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.readout import accuracy, check_labels
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import Augment
+from plastorch.learning.phases import EpochOrder, Phase
 
 
-class BackpropTraining:
+class BackpropTraining(Phase):
     """Trains all weights of a network by cross-entropy, Adam and paper B's readout schedule.
 
     One :meth:`step` is one mini-batch. Convolutions start as ``nn.Conv2d`` does.
@@ -35,8 +35,6 @@ class BackpropTraining:
         augment: function (images [B, C, H, W], their rows, generator) -> images in [0, 255].
     """
 
-    name = "backprop"
-
     def __init__(
         self,
         net: SoftHebbNet,
@@ -44,6 +42,7 @@ class BackpropTraining:
         labels: Tensor,
         test_images: Tensor,
         test_labels: Tensor,
+        *,
         epochs: int = 50,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
@@ -57,29 +56,25 @@ class BackpropTraining:
         self.net, self.device = net, net.readout.weight.device
         self.images, self.labels = images, labels.to(self.device)
         self.test_images, self.test_labels = test_images, test_labels.to(self.device)
-        self.batch_size, self.learning_rate, self.seed = batch_size, learning_rate, seed
+        self.learning_rate, self.epochs, self.seed = learning_rate, epochs, seed
         self.augment = augment
-        self.steps_per_epoch = -(-len(images) // batch_size)
-        self.position, self.total, self.epochs = 0, self.steps_per_epoch * epochs, epochs
+        self.rows = EpochOrder(len(images), batch_size, seed, Stream.BACKPROP_ORDER)
+        super().__init__("backprop", self.rows.per_epoch * epochs)
         self.totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self._order: tuple[int, Tensor] | None = None
         self._start_like_torch()
         self.optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
+        self.optimizers = [self.optimizer]
 
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns a record at the end of each epoch."""
-        epoch, number = divmod(self.position, self.steps_per_epoch)
+        epoch, number = divmod(self.position, self.rows.per_epoch)
         if number == 0:
             self.totals.zero_()
-        if self._order is None or self._order[0] != epoch:
-            random = stream(self.seed, Stream.BACKPROP_ORDER, epoch)
-            self._order = (epoch, torch.randperm(len(self.images), generator=random))
-        rows = self._order[1][number * self.batch_size : (number + 1) * self.batch_size]
         rate = readout_rate(self.learning_rate, epoch, self.epochs)
         self.optimizer.param_groups[0]["lr"] = rate
-        self._update(rows)
+        self._update(self.rows(self.position))
         self.position += 1
-        if number + 1 < self.steps_per_epoch:
+        if number + 1 < self.rows.per_epoch:
             return []
         loss, correct = (self.totals / len(self.images)).tolist()
         return [
@@ -95,13 +90,12 @@ class BackpropTraining:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns Adam's moments and the sums of the epoch under way."""
-        return {"totals": self.totals, **moments(self.optimizer)}
+        return {"totals": self.totals, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores the result of :meth:`state_dict`."""
-        state = dict(state)
-        self.totals = state.pop("totals").to(self.device)
-        load_moments(self.optimizer, state)
+        super().load_state_dict(state)
+        self.totals = state["totals"].to(self.device)
 
     def _update(self, batch: Tensor) -> None:
         random, rows = stream(self.seed, Stream.BACKPROP_STEP, self.position), part(batch)

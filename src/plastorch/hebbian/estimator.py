@@ -19,7 +19,6 @@ from torch import Tensor
 from plastorch.engine.device import fast_matmul, select_device
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
-from plastorch.engine.loop import Stepwise
 from plastorch.engine.streams import stream
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
 from plastorch.hebbian.networks import SoftHebbNet
@@ -27,6 +26,7 @@ from plastorch.hebbian.presets import Data, Width, preset
 from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining, Mode
+from plastorch.learning.phases import run_phase
 
 Precision = Literal["fp32", "bf16"]
 BATCH = 50
@@ -261,28 +261,36 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         """Makes Hebbian passes of the blocks."""
         seed = self._call_seed()
         with fast_matmul(), self._autocast():
-            _run(HebbianTraining(self.net_, images, self.batch_size, epochs, self.mode, seed))
+            training = HebbianTraining(
+                self.net_,
+                images,
+                batch_size=self.batch_size,
+                epochs=epochs,
+                mode=self.mode,
+                seed=seed,
+            )
+            run_phase(training)
 
     def _read_out(self, images: Tensor, labels: Tensor, epochs: int) -> None:
         """Makes passes of the readout over the features, which are computed once."""
         extraction = FeatureExtraction(self.net_, images, BATCH)
         with fast_matmul(), self._autocast():
-            _run(extraction)
+            run_phase(extraction)
         training = ReadoutTraining(
             self.net_.readout,
             cached(extraction.features),
             labels,
             extraction.features[:0],
             labels[:0],
-            epochs,
-            self.readout_batch_size,
-            self.net_.spec.dropout,
-            self.readout_learning_rate,
-            self._call_seed(),
+            epochs=epochs,
+            batch_size=self.readout_batch_size,
+            dropout=self.net_.spec.dropout,
+            learning_rate=self.readout_learning_rate,
+            seed=self._call_seed(),
         )
         training.load_state_dict(self._moments)
         with fast_matmul():
-            _run(training)
+            run_phase(training)
         self._moments = training.state_dict()
 
     def _call_seed(self) -> int:
@@ -345,8 +353,3 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 raise InputError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
         preset(self.preset, self.depth, self.width)
         select_device(self.device)
-
-
-def _run(phase: Stepwise) -> None:
-    while phase.position < phase.total:
-        phase.step()

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.distributed import check_parts, part, sum_over_workers, workers
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
@@ -16,13 +15,14 @@ from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import Augment
+from plastorch.learning.phases import Phase
 
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
 """Function from rows of the training set and a generator to float32 features [B, F] of this
 worker's part of the rows."""
 
 
-class FeatureExtraction:
+class FeatureExtraction(Phase):
     """Computes the features of frozen blocks once, into a cache in half precision.
 
     Each worker computes a part of the features; all workers get all of them.
@@ -38,8 +38,6 @@ class FeatureExtraction:
             trained on.
     """
 
-    name = "features"
-
     def __init__(
         self,
         net: SoftHebbNet,
@@ -48,7 +46,7 @@ class FeatureExtraction:
         dtype: torch.dtype = torch.float16,
     ) -> None:
         self.net, self.images, self.batch_size = net, images, batch_size
-        self.position, self.total = 0, -(-len(images) // batch_size)
+        super().__init__("features", -(-len(images) // batch_size))
         self.features = self._cache(dtype)
 
     @torch.no_grad()
@@ -90,7 +88,7 @@ class FeatureExtraction:
         return torch.empty(shape, dtype=dtype, device=self.net.readout.weight.device)
 
 
-class ReadoutTraining:
+class ReadoutTraining(Phase):
     """Trains a linear readout on features with dropout, Adam and paper B's schedule.
 
     One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out. The dropout
@@ -121,8 +119,6 @@ class ReadoutTraining:
             size, or deviation that is not above 0.
     """
 
-    name = "readout"
-
     def __init__(
         self,
         readout: nn.Linear,
@@ -130,6 +126,7 @@ class ReadoutTraining:
         labels: Tensor,
         test_features: Tensor,
         test_labels: Tensor,
+        *,
         epochs: int = 50,
         batch_size: int = 64,
         dropout: float = 0.5,
@@ -154,12 +151,13 @@ class ReadoutTraining:
         self.readout, self.source, self.labels = readout, source, labels.to(device)
         self.test_features, self.test_labels = test_features, test_labels.to(device)
         self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
-        self.learning_rate, self.position, self.total = learning_rate, 0, epochs
-        self.renew = renew
+        self.learning_rate, self.renew = learning_rate, renew
         self.mask = DropoutMask(dropout, device)
         self.mean = None if mean is None else mean.to(device)
         self.deviation = None if deviation is None else deviation.to(device)
         self.optimizer = torch.optim.Adam(readout.parameters(), lr=learning_rate, fused=True)
+        self.optimizers = [self.optimizer]
+        super().__init__("readout", epochs)
 
     def step(self) -> list[Record]:
         """Trains for one epoch; returns its losses and accuracies."""
@@ -230,14 +228,6 @@ class ReadoutTraining:
             self.readout.weight.div_(self.deviation)
         if self.mean is not None:
             self.readout.bias.sub_(self.readout.weight @ self.mean)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns the optimizer's moments; the readout's weights belong to the network."""
-        return moments(self.optimizer)
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores the result of :meth:`state_dict`."""
-        load_moments(self.optimizer, state)
 
 
 class DropoutMask:

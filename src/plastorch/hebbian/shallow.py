@@ -9,21 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.checkpoint import load_moments, moments
 from plastorch.engine.distributed import backward, check_parts, part
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay
-from plastorch.hebbian.readout import (
-    accuracy,
-    assign_labels,
-    check_labels,
-)
+from plastorch.hebbian.readout import accuracy, assign_labels, check_labels
 from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.streams import Stream
 from plastorch.learning import learn, set_gradients
+from plastorch.learning.phases import EpochOrder, Phase
 
 
 class ShallowSoftHebb(nn.Module):
@@ -150,7 +146,7 @@ def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
     return _Softened(net, factor)
 
 
-class OnlineTraining:
+class OnlineTraining(Phase):
     """Trains hidden layer and readout on the same mini-batches, and tests them now and then.
 
     A SoftHebb layer learns without labels, by its rule, at a rate that falls linearly to 0; its
@@ -190,6 +186,7 @@ class OnlineTraining:
         labels: Tensor,
         test_images: Tensor,
         test_labels: Tensor,
+        *,
         batch_size: int = 32,
         epochs: int = 1,
         hebbian_rate: float = 0.1,
@@ -206,26 +203,25 @@ class OnlineTraining:
         readout = cast(nn.Linear, net.readout)
         for given in (labels, test_labels):
             check_labels(given, readout.out_features)
-        self.net, self.name, self.seed = net, name, seed
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.net, self.images, self.labels = net, images, labels
         self.test_images, self.test_labels = test_images, test_labels
         self.hebbian_rate, self.learn_readout = hebbian_rate, learn_readout
-        self.steps_per_epoch = -(-len(images) // batch_size)
-        self.position, self.total = 0, self.steps_per_epoch * epochs
-        self.tests = _growing(self.steps_per_epoch)
-        self._order: tuple[int, Tensor] | None = None
+        self.rows = EpochOrder(len(images), batch_size, seed, Stream.IMAGE_ORDER)
+        super().__init__(name, self.rows.per_epoch * epochs)
+        self.tests = _growing(self.rows.per_epoch)
         readout.requires_grad_(learn_readout)
         self.learning = [p for p in net.parameters() if p.requires_grad]
         self.adam = None
         if self.learning:
             self.adam = torch.optim.Adam(self.learning, lr=adam_rate, fused=True)
+            self.optimizers = [self.adam]
         self.sgd = None
         if isinstance(net, ShallowSoftHebb):
             self.sgd = torch.optim.SGD(net.hidden.parameters(), lr=hebbian_rate)
 
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns a record after a test."""
-        batch = self._rows().to(self.images.device)
+        batch = self.rows(self.position).to(self.images.device)
         rows = part(batch)
         x, labels = self.images[rows] / 255, self.labels[rows]
         if self.adam is not None:
@@ -240,7 +236,7 @@ class OnlineTraining:
         if self.adam is not None:
             self.adam.step()
         self.position += 1
-        epoch, number = divmod(self.position, self.steps_per_epoch)
+        epoch, number = divmod(self.position, self.rows.per_epoch)
         return [self._tested()] if number == 0 or (epoch == 0 and number in self.tests) else []
 
     def _tested(self) -> Record:
@@ -251,22 +247,6 @@ class OnlineTraining:
             "cross_entropy": loss,
             "test_accuracy": right,
         }
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns Adam's moments."""
-        return moments(self.adam) if self.adam else {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores the result of :meth:`state_dict`."""
-        if self.adam:
-            load_moments(self.adam, state)
-
-    def _rows(self) -> Tensor:
-        epoch, step = divmod(self.position, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            random = stream(self.seed, Stream.IMAGE_ORDER, epoch)
-            self._order = (epoch, torch.randperm(len(self.images), generator=random))
-        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
 
 
 def unit_length(images: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import norm_dependent_rate
 from plastorch.hebbian.streams import Stream
 from plastorch.learning import learn
+from plastorch.learning.phases import EpochOrder, Phase
 
 Mode = Literal["successive", "consecutive"]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -25,7 +26,7 @@ R1_TOLERANCE = 1e-2
 """Largest distance from 1 of a converged convolutional neuron's norm (paper B's "R1 features")."""
 
 
-class HebbianTraining:
+class HebbianTraining(Phase):
     """Unsupervised training of a network's blocks, one mini-batch per :meth:`step`.
 
     ``successive``: block by block, those before the learning one frozen in eval mode.
@@ -51,19 +52,18 @@ class HebbianTraining:
 
     Example:
         >>> from plastorch.hebbian.presets import preset
+        >>> from plastorch.learning.phases import run_phase
         >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
         >>> images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
         >>> training = HebbianTraining(net, images)
-        >>> while training.position < training.total:
-        ...     records = training.step()
+        >>> records = run_phase(training)
     """
-
-    name = "unsupervised"
 
     def __init__(
         self,
         net: SoftHebbNet,
         images: Tensor,
+        *,
         batch_size: int = 10,
         epochs: int = 1,
         mode: Mode = "successive",
@@ -75,7 +75,7 @@ class HebbianTraining:
         check_positive(images=len(images), batch_size=batch_size, epochs=epochs)
         check_parts(batch_size=batch_size)
         synchronize(net)
-        self.net, self.images, self.batch_size, self.seed = net, images, batch_size, seed
+        self.net, self.images, self.seed = net, images, seed
         self.plastic, self.augment, self.log_every = plastic, augment, log_every
         self.blocks = blocks_of(net)
         check_weights(self.blocks)
@@ -83,10 +83,9 @@ class HebbianTraining:
         self.stages = (
             [(i,) for i in everything] if mode == "successive" and plastic else [everything]
         )
-        self.steps_per_epoch = -(-len(images) // batch_size)
-        self.steps_per_stage = self.steps_per_epoch * epochs
-        self.position, self.total = 0, self.steps_per_stage * len(self.stages)
-        self._order: tuple[int, Tensor] | None = None
+        self.rows = EpochOrder(len(images), batch_size, seed, Stream.IMAGE_ORDER)
+        self.steps_per_stage = self.rows.per_epoch * epochs
+        super().__init__("unsupervised", self.steps_per_stage * len(self.stages))
         self.optimizer = torch.optim.SGD(
             [
                 {"params": list(b.conv.parameters()), "lr": b.spec.learning_rate}
@@ -118,29 +117,13 @@ class HebbianTraining:
             return []
         return [self._record(i, output) for i, output in zip(active, outputs, strict=True)]
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns nothing beyond the network and the position."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores the result of :meth:`state_dict`."""
-
     def _batch(self) -> Tensor:
         """Returns this worker's images of the next mini-batch."""
-        epoch, step = divmod(self.position, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(
-                len(self.images), generator=stream(self.seed, Stream.IMAGE_ORDER, epoch)
-            )
-            self._order = (epoch, order.to(self.images.device))
-        rows = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
-        device = self.net.readout.weight.device
+        rows, device = self.rows(self.position), self.net.readout.weight.device
         if self.augment is None:
             return self.images[part(rows)].to(device)
-        batch = self.images[rows].to(device)
-        batch = self.augment(
-            batch, rows.cpu(), stream(self.seed, Stream.AUGMENTATION, self.position)
-        )
+        random = stream(self.seed, Stream.AUGMENTATION, self.position)
+        batch = self.augment(self.images[rows].to(device), rows, random)
         return part(batch) / 255
 
     def _record(self, layer: int, output: Tensor) -> Record:
@@ -153,7 +136,7 @@ class HebbianTraining:
             "phase": self.name,
             "layer": layer,
             "step": self.position,
-            "examples": self.position * self.batch_size,
+            "examples": self.position * self.rows.batch_size,
             "radius_mean": float(radius.mean()),
             "radius_std": float(radius.std(correction=0)),
             "radius_distance": float(distance.mean()),

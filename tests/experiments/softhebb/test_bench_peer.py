@@ -65,7 +65,7 @@ def test_update_is_ours_and_the_sum_over_samples(net: SoftHebbNet, images: Tenso
 
 def test_learning_is_ours(net: SoftHebbNet, images: Tensor) -> None:
     peer = peer_net(net)
-    training = HebbianTraining(net, images, len(images), mode="consecutive", epochs=5)
+    training = HebbianTraining(net, images, batch_size=len(images), mode="consecutive", epochs=5)
     for _ in range(5):
         training.step()
         peer.train_step(net.pixels(images))
@@ -77,7 +77,7 @@ def test_learning_is_ours(net: SoftHebbNet, images: Tensor) -> None:
 def test_frozen_features_are_ours_and_leave_the_state_alone(
     net: SoftHebbNet, images: Tensor
 ) -> None:
-    HebbianTraining(net, images, 2, mode="consecutive").step()
+    HebbianTraining(net, images, batch_size=2, mode="consecutive").step()
     peer = peer_net(net)
     before = {name: value.clone() for name, value in peer.state_dict().items()}
     theirs = peer.features(net.pixels(images))

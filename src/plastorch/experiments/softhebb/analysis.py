@@ -17,6 +17,7 @@ from plastorch.hebbian.analysis.sensitivity import LabeledImages
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.readout import FeatureExtraction
 from plastorch.hebbian.streams import Stream
+from plastorch.learning.phases import Phase, run_phase
 
 MAX_NEURONS = 24
 """Maximum number of receptive fields per layer."""
@@ -25,7 +26,7 @@ MAX_IMAGES = 2000
 SWEPT_IMAGES = 10_000
 
 
-class Analyses:
+class Analyses(Phase):
     """The analyses as a phase, one per :meth:`step`; their results are in ``arrays``.
 
     They cost little compared with training: the number of receptive fields of a layer is at most a
@@ -37,8 +38,6 @@ class Analyses:
         seed: random seed of the choice of images and of the embedding.
         fields: whether to compute receptive fields; for random weights they are noise.
     """
-
-    name = "analyses"
 
     def __init__(self, net: SoftHebbNet, images: ImageSet, seed: int, fields: bool = True) -> None:
         self.net, self.seed = net, seed
@@ -56,7 +55,7 @@ class Analyses:
         self.jobs += [partial(self._patches, layer) for layer in layers]
         if len(rows) > 2:
             self.jobs += [self._features] * self.extraction.total + [self._embedding]
-        self.position, self.total = 0, len(self.jobs)
+        super().__init__("analyses", len(self.jobs))
 
     def step(self) -> list[Record]:
         """Runs one analysis."""
@@ -83,8 +82,7 @@ class Analyses:
         return {}
 
     def _embedding(self) -> dict[str, Tensor]:
-        while self.extraction.position < self.extraction.total:  # after a restart
-            self.extraction.step()
+        run_phase(self.extraction)  # if it is not at its end, after a restart
         points = embedding(self.extraction.features, self.seed)
         return {"embedding": points, "embedding_labels": self.labels}
 

@@ -251,13 +251,13 @@ def _train(config: BayesConfig, seed: int, images: ImageSet, nets: Networks, loo
             images.train_labels,
             images.test_images,
             images.test_labels,
-            config.batch_size,
-            epochs,
-            config.hebbian_rate,
-            config.readout_rate if hebbian else config.backprop_rate,
-            learn_readout,
-            seed,
-            name,
+            batch_size=config.batch_size,
+            epochs=epochs,
+            hebbian_rate=config.hebbian_rate,
+            adam_rate=config.readout_rate if hebbian else config.backprop_rate,
+            learn_readout=learn_readout,
+            seed=seed,
+            name=name,
         )
         loop.run(training)
 

@@ -102,7 +102,7 @@ def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
     net = SoftHebbNet(
         amount.spec, images.shape[1], images.shape[2], CLASSES, stream(0, Stream.WEIGHTS)
     )
-    training = HebbianTraining(net, images, BATCH, mode="consecutive", epochs=1000)
+    training = HebbianTraining(net, images, batch_size=BATCH, mode="consecutive", epochs=1000)
     with fast_matmul():
         for _ in range(amount.learn):
             training.step()
@@ -152,7 +152,9 @@ def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
 
 def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more: object) -> Row:
     """Measures one mini-batch of unsupervised learning in all layers, from the state of ``net``."""
-    training = HebbianTraining(deepcopy(net), images, BATCH, mode="consecutive", epochs=1000)
+    training = HebbianTraining(
+        deepcopy(net), images, batch_size=BATCH, mode="consecutive", epochs=1000
+    )
     peer, bf16 = peer_net(net), name.endswith("bf16")
     batches = cycle(torch.split(images[: 50 * BATCH] / 255, BATCH))
     seconds = interleaved(
@@ -184,7 +186,12 @@ def _readout_row(net: SoftHebbNet, images: Tensor, amount: Amount) -> Row:
     known = extraction.features[: extraction.position * amount.frozen_batch]
     rows = torch.arange(amount.cache) % len(known)
     readout = ReadoutTraining(
-        deepcopy(net.readout), cached(known[rows]), labels[rows], known[:1], labels[:1], EPOCHS
+        deepcopy(net.readout),
+        cached(known[rows]),
+        labels[rows],
+        known[:1],
+        labels[:1],
+        epochs=EPOCHS,
     )
     del extraction
     epoch_s, late_s = interleaved(

@@ -108,10 +108,10 @@ def _train_locally(
         training = HebbianTraining(
             net,
             unlabeled,
-            config.batch_size,
-            config.unsupervised_epochs,
-            config.mode,
-            context.seed,
+            batch_size=config.batch_size,
+            epochs=config.unsupervised_epochs,
+            mode=config.mode,
+            seed=context.seed,
             plastic=config.rule != "random",
             augment=unlabeled_augment,
         )
@@ -149,19 +149,21 @@ def _train_readout(
         source = augmented(net, images.train_images, augment, _precision(config, context))
     else:
         source = cached(train.features, count)
+    mean, deviation = _statistics(config, train.features)
     readout = ReadoutTraining(
         net.readout,
         source,
         images.train_labels,
         test.features,
         images.test_labels,
-        config.readout_epochs,
-        config.readout_batch_size,
-        net.spec.dropout,
-        config.readout_learning_rate,
-        context.seed,
-        *_statistics(config, train.features),
-        _renewal(config, context, train) if config.renewed_views else None,
+        epochs=config.readout_epochs,
+        batch_size=config.readout_batch_size,
+        dropout=net.spec.dropout,
+        learning_rate=config.readout_learning_rate,
+        seed=context.seed,
+        mean=mean,
+        deviation=deviation,
+        renew=_renewal(config, context, train) if config.renewed_views else None,
     )
     loop.run(readout)
     return scores(net.readout, test.features)
@@ -207,10 +209,10 @@ def _train_end_to_end(
             images.train_labels,
             images.test_images,
             images.test_labels,
-            config.readout_epochs,
-            config.readout_batch_size,
-            config.readout_learning_rate,
-            context.seed,
+            epochs=config.readout_epochs,
+            batch_size=config.readout_batch_size,
+            learning_rate=config.readout_learning_rate,
+            seed=context.seed,
             augment=augment,
         )
         loop.run(training)
@@ -224,7 +226,7 @@ def _sweep(setting: Setting, config: SoftHebbConfig, context: Context, images: I
         setting,
         spec,
         some_images(images, context.seed),
-        SWEPT[setting][:: 5 if context.quick else 1],
+        values=SWEPT[setting][:: 5 if context.quick else 1],
         seeds=[context.seed],
         device=context.device,
     )

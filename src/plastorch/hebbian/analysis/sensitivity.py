@@ -21,6 +21,7 @@ from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
+from plastorch.learning.phases import Phase, run_phase
 
 Setting = Literal["temperature", "radius"]
 SWEPT: dict[Setting, tuple[float, ...]] = {
@@ -65,7 +66,7 @@ class LabeledImages:
             check_labels(labels, self.classes)
 
 
-class Sweep:
+class Sweep(Phase):
     """Trains a network for each rule, value and seed, one per :meth:`step` and worker.
 
     Each learns one epoch without labels, all blocks on the same mini-batches. Its accuracy is that
@@ -91,6 +92,7 @@ class Sweep:
         setting: Setting,
         spec: NetworkSpec,
         data: LabeledImages,
+        *,
         values: Sequence[float] | None = None,
         rules: Sequence[Competition] = RULES,
         seeds: Sequence[int] = (0,),
@@ -102,7 +104,7 @@ class Sweep:
         self.setting, self.spec, self.data, self.device = setting, spec, data, device
         self.points = list(itertools.product(rules, values, seeds))
         check_positive(points=len(self.points))
-        self.name, self.position, self.total = f"{setting}-sweep", 0, len(self.points)
+        super().__init__(f"{setting}-sweep", len(self.points))
 
     def step(self) -> list[Record]:
         """Trains and tests the network of one point, or of as many as there are workers."""
@@ -112,9 +114,7 @@ class Sweep:
 
     def _point(self, rule: Competition, value: float, seed: int) -> Record:
         net = self._network(rule, value, seed)
-        training = HebbianTraining(net, self.data.train, mode="consecutive", seed=seed)
-        while training.position < training.total:
-            training.step()
+        run_phase(HebbianTraining(net, self.data.train, mode="consecutive", seed=seed))
         radius = torch.cat([block.conv.radius() for block in blocks_of(net)])
         record: Record = {"phase": self.name, self.setting: value, "competition": rule}
         return record | {
@@ -122,13 +122,6 @@ class Sweep:
             "test_accuracy": self._accuracy(net),
             "r1_share": float(((radius - 1).abs() < R1_TOLERANCE).double().mean()),
         }
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns nothing: each point starts from its seed."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores the result of :meth:`state_dict`."""
 
     def _network(self, rule: Competition, value: float, seed: int) -> SoftHebbNet:
         if self.setting == "temperature":
