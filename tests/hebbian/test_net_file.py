@@ -208,7 +208,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("blocks", 0, "groups", 3), "groups is 3"),
     (_set("blocks", 0, "pool", "stride", 0), "stride is 0"),
     (_set("blocks", 0, "pool", "padding", 3), "padding of a pool is 3"),
-    (_set("blocks", 0, "pool", "kind", "min"), "kind of a pool is 'min'"),
+    (_set("blocks", 0, "pool", "kind", "min"), "kind is 'min'"),
     (_set("blocks", 0, "pool", []), "pool is"),
     (lambda model, tensors: model.pop("name"), "it has"),
     (lambda model, tensors: tensors.pop("readout.bias"), "not those of its settings"),

@@ -183,7 +183,7 @@ def test_settings_out_of_range() -> None:
         NetworkSpec("none", ())
     with pytest.raises(InputError, match="dropout is 1"):
         NetworkSpec("all", (block,), dropout=1)
-    with pytest.raises(InputError, match="readout_from is 'first'; expected last or all"):
+    with pytest.raises(InputError, match="readout_from is 'first'; expected one of last, all"):
         NetworkSpec("all", (block,), readout_from="first")  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.streams import stream
 from plastorch.hebbian.readout import accuracy
 from plastorch.hebbian.streams import Stream
@@ -346,8 +346,7 @@ def _check_attack(
 ) -> Sequence[nn.Module]:
     """Checks the arguments of all attacks; returns the models whose gradients are followed."""
     check_positive(steps=steps, restarts=restarts)
-    if norm not in get_args(Norm):
-        raise InputError(f"norm is {norm!r}; expected one of {get_args(Norm)}")
+    check_one_of(get_args(Norm), norm=norm)
     _check_ascending(strengths)
     _check_images(images)
     classes = _classes(name, model, images, gradient=through is None)

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from plastorch.engine.device import fast_matmul, select_device
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_one_of
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
@@ -346,10 +346,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         rate = self.readout_learning_rate
         if not isinstance(rate, Real) or not 0 < rate < np.inf:
             raise InputError(f"readout_learning_rate is {rate!r}; expected a number above 0")
-        choices = {"mode": Mode, "precision": Precision, "channels": Channels}
-        for name, choice in choices.items():
-            value, allowed = getattr(self, name), get_args(choice)
-            if value not in allowed:
-                raise InputError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
+        check_one_of(get_args(Mode), mode=self.mode)
+        check_one_of(get_args(Precision), precision=self.precision)
+        check_one_of(get_args(Channels), channels=self.channels)
         preset(self.preset, self.depth, self.width)
         select_device(self.device)

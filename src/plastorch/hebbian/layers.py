@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.hebbian.rule import (
     Competition,
     compete,
@@ -44,10 +44,7 @@ class SoftHebbLayer(PlasticLayer):
         check_positive(inverse_temperature=inverse_temperature, initial_radius=initial_radius)
         if not 0 <= rate_power < math.inf:
             raise InputError(f"rate_power is {rate_power}; expected a finite number from 0")
-        if competition not in get_args(Competition):
-            raise InputError(
-                f"competition is {competition!r}; expected one of {get_args(Competition)}"
-            )
+        check_one_of(get_args(Competition), competition=competition)
         self.competition: Competition = competition
         self.inverse_temperature = inverse_temperature
         self.initial_radius = initial_radius
@@ -441,8 +438,7 @@ class SoftHebbConv2d(SoftHebbLayer):
             groups=self.groups,
         )
         if isinstance(self.padding, str):
-            if self.padding not in ("same", "valid"):
-                raise InputError(f"padding is {self.padding!r}; expected a number, same or valid")
+            check_one_of(("same", "valid"), padding=self.padding)
             if self.padding == "same" and max(self.stride) > 1:
                 raise InputError(f"padding is 'same' with stride {self.stride}; expected stride 1")
         elif min(self.padding) < 0:
@@ -452,8 +448,7 @@ class SoftHebbConv2d(SoftHebbLayer):
                 f"groups is {self.groups}; expected a divisor of in_channels {self.in_channels} "
                 f"and out_channels {self.out_channels}"
             )
-        if self.padding_mode not in ("reflect", "zeros"):
-            raise InputError(f"padding_mode is {self.padding_mode!r}; expected reflect or zeros")
+        check_one_of(("reflect", "zeros"), padding_mode=self.padding_mode)
         if self.pre_triangle and self.groups > 1:
             raise InputError(f"pre_triangle with groups {self.groups}; expected groups = 1")
 

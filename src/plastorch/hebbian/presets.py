@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from plastorch.data.catalogue import CATALOGUE
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_one_of
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
 Data = Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "stl10", "imagenette", "imagenet"]
@@ -98,10 +98,10 @@ def preset(
         >>> [block.out_channels for block in preset("cifar10", width="1x").blocks]
         [96, 96, 96]
     """
-    _check_choice("preset", data, tuple(SOFTHEBB))
-    _check_choice("width", width, get_args(Width))
-    _check_choice("rule", rule, get_args(Rule))
-    _check_choice("architecture", architecture, get_args(Architecture))
+    check_one_of(SOFTHEBB, preset=data)
+    check_one_of(get_args(Width), width=width)
+    check_one_of(get_args(Rule), rule=rule)
+    check_one_of(get_args(Architecture), architecture=architecture)
     by_depth = SOFTHEBB[data]
     depth = max(by_depth) if depth is None else depth
     if depth not in by_depth:
@@ -188,8 +188,3 @@ def _published_backprop(depth: int, imagenet: bool) -> tuple[BlockSpec, ...]:
     if depth == 1 and not imagenet:
         return (replace(blocks[0], pool=AVG),)
     return tuple(blocks[:depth])
-
-
-def _check_choice(argument: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{argument} is {value!r}; expected one of {', '.join(choices)}")

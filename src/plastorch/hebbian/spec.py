@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.hebbian.rule import Competition
 
 Activation = Literal["triangle", "relu"]
@@ -28,8 +28,7 @@ class Pool:
     padding: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("max", "avg"):
-            raise InputError(f"kind of a pool is {self.kind!r}; expected max or avg")
+        check_one_of(("max", "avg"), kind=self.kind)
         check_positive(kernel_size=self.kernel_size, stride=self.stride)
         if not 0 <= self.padding <= self.kernel_size // 2:
             raise InputError(
@@ -85,8 +84,7 @@ class BlockSpec:
 
     def __post_init__(self) -> None:
         check_positive(learning_rate=self.learning_rate, triangle_power=self.triangle_power)
-        if self.activation not in get_args(Activation):
-            raise InputError(f"activation is {self.activation!r}; expected triangle or relu")
+        check_one_of(get_args(Activation), activation=self.activation)
 
 
 @dataclass(frozen=True)
@@ -116,8 +114,7 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         if not self.blocks:
             raise InputError("blocks is empty; expected at least one BlockSpec")
-        if self.readout_from not in get_args(ReadoutFrom):
-            raise InputError(f"readout_from is {self.readout_from!r}; expected last or all")
+        check_one_of(get_args(ReadoutFrom), readout_from=self.readout_from)
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; expected at least 0 and below 1")
         mean, std = self.pixel_mean or (), self.pixel_std or ()

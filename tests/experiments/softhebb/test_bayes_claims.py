@@ -144,7 +144,7 @@ def test_readouts_and_interpolation_are_named_after_their_network() -> None:
 
 
 def test_every_claim_holds_where_the_log_says_so() -> None:
-    found = claims(metrics(whole_run()), asserted=True)
+    found = claims(metrics(whole_run()), evidence=True)
     assert [claim.id for claim in found] == IDS
     assert all(claim.holds is True for claim in found)
     assert [claim.id for claim in found if claim.origin == "ours"] == ["found"]
@@ -174,7 +174,7 @@ FAILURES = {
 @pytest.mark.parametrize("name", IDS)
 def test_a_claim_that_fails_is_false_and_no_other_is(name: str) -> None:
     changed = metrics(whole_run()) | FAILURES[name]
-    found = {claim.id: claim for claim in claims(changed, asserted=True)}
+    found = {claim.id: claim for claim in claims(changed, evidence=True)}
     assert [i for i, claim in found.items() if claim.holds is not True] == [name]
     assert found[name].holds is False
     assert found[name].measured == next(iter(FAILURES[name].values()))
@@ -183,14 +183,14 @@ def test_a_claim_that_fails_is_false_and_no_other_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["soft-hard", "one-pass", "iterations", "robust-l2"])
 def test_a_tie_is_no_difference(name: str) -> None:
     found = metrics(whole_run())
-    target = next(claim.target for claim in claims(found, asserted=True) if claim.id == name)
+    target = next(claim.target for claim in claims(found, evidence=True) if claim.id == name)
     changed = found | {next(iter(FAILURES[name])): target}
-    assert [claim.id for claim in claims(changed, asserted=True) if not claim.holds] == [name]
+    assert [claim.id for claim in claims(changed, evidence=True) if not claim.holds] == [name]
 
 
 def test_what_is_no_evidence_asserts_nothing() -> None:
     for found in (metrics(whole_run()), metrics(whole_run()) | FAILURES["kl"]):
-        rows, asserted = claims(found, asserted=False), claims(found, asserted=True)
+        rows, asserted = claims(found, evidence=False), claims(found, evidence=True)
         assert all(claim.holds is None for claim in rows)
         assert [(c.id, c.target, c.measured) for c in rows] == [
             (c.id, c.target, c.measured) for c in asserted
@@ -198,7 +198,7 @@ def test_what_is_no_evidence_asserts_nothing() -> None:
 
 
 def test_targets_come_from_the_run_itself() -> None:
-    found = {claim.id: claim.target for claim in claims(metrics(whole_run()), asserted=True)}
+    found = {claim.id: claim.target for claim in claims(metrics(whole_run()), evidence=True)}
     assert found["kl"] == pytest.approx(0.05)
     assert found["hidden-cross-entropy"] == pytest.approx(0.02)
     assert found["cross-entropy"] == pytest.approx(1.15)
@@ -212,4 +212,4 @@ def test_no_image_that_can_be_turned_makes_no_claim_of_interpolation() -> None:
     rows = [row for row in whole_run() if row["phase"] != "interpolation"]
     crossed = {"phase": "interpolation", "step": 1, "network": "soft", "crossed": 0.0}
     for log in (rows, [*rows, crossed]):
-        assert [claim.id for claim in claims(metrics(log), asserted=True)] == IDS[:-1]
+        assert [claim.id for claim in claims(metrics(log), evidence=True)] == IDS[:-1]

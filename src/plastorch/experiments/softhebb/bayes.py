@@ -5,7 +5,7 @@ networks*, Neuromorph. Comput. Eng. 2 (2022) 044017.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -17,11 +17,10 @@ from plastorch.data import ImageSet, load_images
 from plastorch.engine.device import check_memory, fast_matmul
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Jobs, Loop
-from plastorch.engine.run import Record, result
+from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Rate, Repeats, Settings, Size
-from plastorch.experiments.softhebb import SHALLOW_PAPER
 from plastorch.experiments.softhebb.bayes_claims import accuracy_curve, claims, metrics
 from plastorch.hebbian.analysis.filters import structure
 from plastorch.hebbian.attacks import (
@@ -198,8 +197,7 @@ def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     images = _on_device(images, context.device)
     nets = Networks(config, images, context.seed).to(context.device)
     loop = Loop(context.run, nets)
-    started = _result(config, context, images)
-    context.run.write_result(started)
+    started = context.start(config, images.description())
     with fast_matmul():
         loop.run(Jobs("theory", _theory(config, context.seed)))
         _train(config, context.seed, images, nets, loop)
@@ -211,7 +209,7 @@ def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     context.run.write_arrays(arrays | _arrays(nets, images, records))
     measured = metrics(records)
     ordinary = config == BayesConfig(dataset=config.dataset)
-    found = claims(measured, asserted=ordinary and not (context.quick or images.notice))
+    found = claims(measured, evidence=ordinary and not (context.quick or images.notice))
     return context.finish(started, loop, measured, found)
 
 
@@ -431,17 +429,3 @@ def _quick(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfi
         restarts=1,
     )
     return small, images.few(5000, 1000, seed)
-
-
-def _result(config: BayesConfig, context: Context, images: ImageSet) -> dict[str, Any]:
-    data = {
-        "name": images.name,
-        "n_train": len(images.train_labels),
-        "n_test": len(images.test_labels),
-        "source": images.source,
-        "sha256": images.sha256,
-        "classes": list(images.classes),
-        "notice": images.notice,
-    }
-    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
-    return result("softhebb-bayes", SHALLOW_PAPER, settings, data, context.device)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from plastorch.engine.run import Claim, Record
-from plastorch.experiments.claims import Row, judged
+from plastorch.experiments.claims import above, asserted, below
 from plastorch.hebbian.attacks import area_under_curve
 
 ATTACKS = {
@@ -103,132 +103,116 @@ def _theory(rows: Sequence[Record]) -> dict[str, float]:
     }
 
 
-def claims(found: dict[str, float], asserted: bool) -> list[Claim]:
+def claims(found: dict[str, float], evidence: bool) -> list[Claim]:
     """Returns the claims of the paper's abstract, and of its theory, as rows.
 
     Args:
         found: figures from :func:`metrics`.
-        asserted: False if the run is no evidence: a smoke run, reduced data or other settings.
+        evidence: False for a smoke run, reduced data or other settings.
     """
-    return judged([*_bayesian(found), *_learning(found), *_attacked(found)], asserted)
+    return asserted([*_bayesian(found), *_learning(found), *_attacked(found)], evidence)
 
 
-def _bayesian(found: dict[str, float]) -> Iterator[Row]:
+def _bayesian(found: dict[str, float]) -> Iterator[Claim]:
     """Makes claims about worlds with known hidden causes."""
     worlds = "known causes, median over worlds where all are found:"
-    yield Row(
+    yield below(
         "equilibrium",
         "the rule rests at Bayes' optimum: mean update there, in standard errors (1 is chance)",
         found["theory_equilibrium_score"],
-        "below",
         1.1,
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield below(
         "posterior",
         f"{worlds} activations are Bayes' posterior (mean total variation)",
         found["theory_posterior_distance"],
-        "below",
         0.03,
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield above(
         "weights",
         f"{worlds} weights are the class means (least cosine)",
         found["theory_alignment"],
-        "above",
         0.99,
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield below(
         "prior",
         f"{worlds} biases are log-priors (root mean square error, nats)",
         found["theory_prior_error"],
-        "below",
         0.1,
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield below(
         "kl",
         f"{worlds} KL divergence of inputs falls to under 1 % of its start (nats)",
         found["theory_kl"],
-        "below",
         0.01 * found["theory_kl_before"],
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield below(
         "hidden-cross-entropy",
         f"{worlds} cross-entropy with the causes falls to under 1 % above its bound (nats)",
         found["theory_cross_entropy"],
-        "below",
         0.01 * found["theory_cross_entropy_before"],
-        "paper",
+        origin="paper",
     )
-    yield Row(
-        "found",
-        "known causes: share of worlds where all are found",
-        found["theory_found"],
-        "above",
-        0.5,
+    yield above(
+        "found", "known causes: share of worlds where all are found", found["theory_found"], 0.5
     )
 
 
-def _learning(found: dict[str, float]) -> Iterator[Row]:
+def _learning(found: dict[str, float]) -> Iterator[Claim]:
     """Makes claims about learning from digits, with labels or without."""
-    yield Row(
+    yield below(
         "cross-entropy",
         "learning without labels lowers the supervised cross-entropy (to half of its start)",
         found["again_soft_cross_entropy"],
-        "below",
         found["again_soft_cross_entropy_at_first"] / 2,
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield above(
         "soft-hard",
         "label assignment after one pass: soft above hard winner-take-all",
         found["once_soft_label_assignment"],
-        "above",
         found["once_hard_label_assignment"],
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield above(
         "one-pass",
         "accuracy after one pass: SoftHebb above backprop",
         found["once_soft_accuracy"],
-        "above",
         found["once_backprop_accuracy"],
-        "paper",
+        origin="paper",
     )
-    yield Row(
+    yield below(
         "iterations",
         "mini-batches to 95 % of the accuracy after one pass: SoftHebb below backprop",
         found["once_soft_steps_to_95_percent"],
-        "below",
         found["once_backprop_steps_to_95_percent"],
-        "paper",
+        origin="paper",
     )
 
 
-def _attacked(found: dict[str, float]) -> Iterator[Row]:
+def _attacked(found: dict[str, float]) -> Iterator[Claim]:
     """Makes claims about noise, attacks, and images between classes."""
     for attack, words in ATTACKS.items():
         area = f"area_{attack.replace('-', '_')}"
-        yield Row(
+        yield above(
             f"robust-{attack}",
             f"{words}, area under the accuracy curve: SoftHebb above backprop",
             found[f"{area}_soft"],
-            "above",
             found[f"{area}_backprop"],
-            "paper",
+            origin="paper",
         )
     between = "between_judge_target"
     if f"{between}_soft" in found and f"{between}_backprop" in found:
-        yield Row(
+        yield above(
             "interpolation",
             "an independent network sees the target in images half-way (its probability): "
             "attacks on SoftHebb above attacks on backprop",
             found[f"{between}_soft"],
-            "above",
             found[f"{between}_backprop"],
-            "paper",
+            origin="paper",
         )

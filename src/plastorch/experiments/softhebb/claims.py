@@ -3,8 +3,11 @@
 Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023.
 """
 
+from dataclasses import replace
+
 from plastorch.data import ImageSet
 from plastorch.engine.run import Claim
+from plastorch.experiments.claims import asserted, at_least, below
 from plastorch.experiments.softhebb.config import Cifar10Config, MnistConfig, SoftHebbConfig
 
 RULES = {
@@ -65,32 +68,29 @@ def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: floa
     embedded = images.source == "inside the package"
     if embedded and not quick and config.rule == "soft":
         statement = "learns real digits from the 5,000 in the package: at least 95 %"
-        return [Claim("subset", statement, 0.95, measured, measured >= 0.95, "ours")]
-    asserted = not (quick or images.notice or config.validation)
+        return [at_least("subset", statement, measured, 0.95)]
     depth = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
     found = []
     target = _published(config.preset_data, config.rule, config.depth)
     if target and config.width == "4x":
         exact = config.preset_data == "mnist"
-        tolerance = 0.0005 if exact else 0.01
+        reached = measured >= target - (0.0005 if exact else 0.01)
         untouched = config.rule == "random" and not config.statistics_pass
         like = config.rule == "soft" or untouched or config.architecture == "published"
         statement = (
             f"{RULES[config.rule]}, {depth}: the paper's accuracy, "
             f"{'to one decimal' if exact else 'less 1 point at most'}"
         )
-        holds = measured >= target - tolerance if asserted and like else None
-        found.append(Claim("accuracy", statement, target, measured, holds, "paper"))
+        claim = at_least("accuracy", statement, measured, target, origin="paper")
+        found.append(replace(claim, holds=reached if like else None))
     if config in BEYOND:
         best, statement = BEYOND[config]
-        holds = measured >= best if asserted else None
-        found.append(Claim("best", statement, best, measured, holds, "ours"))
+        found.append(at_least("best", statement, measured, best))
     soft = _published(config.preset_data, "soft", config.depth)
     if config.rule in ("hard", "random") and soft:
         statement = f"{RULES[config.rule]}, {depth}: below the SoftHebb network of that depth"
-        holds = measured < soft if asserted else None
-        found.append(Claim("below-softhebb", statement, soft, measured, holds, "paper"))
-    return found
+        found.append(below("below-softhebb", statement, measured, soft, origin="paper"))
+    return asserted(found, not (quick or images.notice or config.validation))
 
 
 def _published(data: str, rule: str, depth: int) -> float | None:

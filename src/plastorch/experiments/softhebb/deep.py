@@ -4,7 +4,7 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,10 +14,8 @@ from plastorch.data import ImageSet
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import result
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.softhebb import DEEP_PAPER
 from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
 from plastorch.experiments.softhebb.config import SoftHebbConfig
@@ -82,8 +80,7 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
         context.tell(images.notice)
     net.to(context.device)
     loop = Loop(context.run, net)
-    started = _result(config, context, images)
-    context.run.write_result(started)
+    started = context.start(config, images.description())
     with fast_matmul():
         train = _train_end_to_end if config.rule == "backprop" else _train_locally
         predicted, found = train(config, context, images, net, loop)
@@ -236,25 +233,6 @@ def _precision(config: SoftHebbConfig, context: Context) -> torch.autocast:
     bf16 = config.precision == "bf16"
     # No cache: it would keep serving the bf16 copies of weights that have changed since.
     return torch.autocast(context.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
-
-
-def _result(config: SoftHebbConfig, context: Context, images: ImageSet) -> dict[str, Any]:
-    data = {
-        "name": images.name,
-        "n_train": len(images.train_labels),
-        "n_test": len(images.test_labels),
-        "source": images.source,
-        "sha256": images.sha256,
-        "classes": list(images.classes),
-        "notice": images.notice,
-    }
-    settings = {**asdict(config), "seed": context.seed, "quick": context.quick}
-    return result(f"softhebb-{_experiment(config)}", DEEP_PAPER, settings, data, context.device)
-
-
-def _experiment(config: SoftHebbConfig) -> str:
-    family = {"fashion-mnist": "mnist", "imagenette": "imagenet"}
-    return family.get(config.preset_data, config.preset_data)
 
 
 def _radii(net: SoftHebbNet) -> dict[str, float]:
