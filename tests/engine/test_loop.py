@@ -28,7 +28,8 @@ from plastorch.engine.streams import stream
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder
 from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
-from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.features import FeatureExtraction, cached
+from plastorch.hebbian.readout import ReadoutTraining
 torch.set_num_threads(1)
 Loop.interval_s = 0.0
 folder = RunFolder(Path(sys.argv[1]))

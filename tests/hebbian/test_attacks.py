@@ -116,7 +116,7 @@ def test_perturbations_stay_in_ball_and_box(
     norm: Norm, strength: float, steps: int, restarts: int, seed: int
 ) -> None:
     net, images, labels = mlp_problem(9)
-    made = attack(net, images, labels, norm, strength, steps, restarts, seed)
+    made = attack(net, images, labels, norm, strength, steps=steps, restarts=restarts, seed=seed)
     order = math.inf if norm == "linf" else 2
     assert (made - images).norm(p=order, dim=1).max() <= strength * (1 + 1e-5) + 1e-6
     assert 0 <= made.min() <= made.max() <= 1
@@ -168,7 +168,17 @@ def test_restarts_go_on_only_where_the_model_is_not_yet_fooled(norm: Norm, kind:
             through[0].weight.add_(torch.randn(16, 12, generator=torch.Generator().manual_seed(0)))
     strength = {"linf": 0.25, "l2": 0.9}[norm]
     few, many = (
-        attack(net, images, labels, norm, strength, 9, n, targets=targets, through=through)
+        attack(
+            net,
+            images,
+            labels,
+            norm,
+            strength,
+            steps=9,
+            restarts=n,
+            targets=targets,
+            through=through,
+        )
         for n in (1, 6)
     )
     given = net(few).argmax(1)
@@ -184,8 +194,8 @@ def test_restarts_go_on_only_where_the_model_is_not_yet_fooled(norm: Norm, kind:
 def test_grid_of_survivors_is_not_above_the_plain_attack(norm: Norm) -> None:
     net, images, labels = mlp_problem()
     strengths = [0.02, 0.04, 0.08] if norm == "linf" else [0.05, 0.15, 0.3]
-    grid = attacked_accuracy(net, images, labels, norm, strengths, 10, 2)
-    plain = [right(net, attack(net, images, labels, norm, s, 10, 2), labels) for s in strengths]
+    grid = attacked_accuracy(net, images, labels, norm, strengths, **FEW)
+    plain = [right(net, attack(net, images, labels, norm, s, **FEW), labels) for s in strengths]
     assert grid == sorted(grid, reverse=True)
     assert all(a <= b for a, b in zip(grid, plain, strict=True))
     assert grid == pytest.approx(plain, abs=0.06)
@@ -197,6 +207,7 @@ def test_batches_change_nothing_but_the_random_starts(monkeypatch: pytest.Monkey
     net, images, labels = mlp_problem()
     whole = attack(net, images, labels, "l2", 0.2, restarts=1)
     monkeypatch.setattr("plastorch.hebbian.attacks.BATCH_SIZE", 7)
+    monkeypatch.setattr("plastorch.hebbian.classifiers.BATCH_SIZE", 7)
     torch.testing.assert_close(attack(net, images, labels, "l2", 0.2, restarts=1), whole)
 
 
@@ -279,10 +290,12 @@ def test_transfer_to_itself_is_the_white_box(norm: Norm) -> None:
     net, images, labels = mlp_problem()
     strengths = [0.02, 0.06] if norm == "linf" else [0.1, 0.3]
     models = {"itself": net, "other": mlp(seed=9)}
-    transferred = transferred_accuracy(models, net, images, labels, norm, strengths, 10, 2)
-    direct = attacked_accuracy(net, images, labels, norm, strengths, 10, 2)
+    transferred = transferred_accuracy(
+        models, net, images, labels, norm=norm, strengths=strengths, **FEW
+    )
+    direct = attacked_accuracy(net, images, labels, norm, strengths, **FEW)
     assert transferred["itself"] == pytest.approx(direct, abs=0.06)
-    made = [attack(net, images, labels, norm, s, 10, 2) for s in strengths]
+    made = [attack(net, images, labels, norm, s, **FEW) for s in strengths]
     assert transferred["other"] == [right(models["other"], x, labels) for x in made]
 
 
@@ -362,7 +375,7 @@ def test_hidden_gradients_are_found_through_a_softer_network(norm: Norm) -> None
     assert (gradient == 0).all(dim=1).double().mean() > 0.9
     strengths = [0.3] if norm == "linf" else [1.0]
     direct, through, both = (
-        attacked_accuracy(hard, images, labels, norm, strengths, 40, 1, through=t)[0]
+        attacked_accuracy(hard, images, labels, norm, strengths, restarts=1, through=t)[0]
         for t in (None, soft, [hard, soft])
     )
     assert direct > 0.9
@@ -395,6 +408,7 @@ def test_area_under_curve(accuracies: list[float]) -> None:
 
 
 X, Y = torch.full((4, 3), 0.5), torch.tensor([0, 1, 2, 0])
+FEW = {"steps": 10, "restarts": 2}
 GOOD = {"model": nn.Identity(), "images": X, "labels": Y, "norm": "l2", "strength": 0.1}
 BAD = [
     ({"strength": 0.0}, r"strengths is \[0.0\]; expected finite numbers above 0, ascending"),
@@ -442,13 +456,13 @@ def test_bad_input_elsewhere_is_named() -> None:
         with pytest.raises(InputError, match=r"strengths is .*ascending"):
             attacked_accuracy(net, X, Y, "l2", strengths)
         with pytest.raises(InputError, match=r"strengths is .*ascending"):
-            transferred_accuracy({}, net, X, Y, "l2", strengths)
+            transferred_accuracy({}, net, X, Y, norm="l2", strengths=strengths)
         with pytest.raises(InputError, match=r"strengths is .*ascending"):
             interpolate(net, X, Y, strengths)
     with pytest.raises(InputError, match=r"models\['a'\] gives shape \[6\]"):
-        transferred_accuracy({"a": nn.Flatten(0)}, net, X, Y, "l2", [0.1])
+        transferred_accuracy({"a": nn.Flatten(0)}, net, X, Y, norm="l2", strengths=[0.1])
     with pytest.raises(InputError, match=r"surrogate gives shape \[6\]"):
-        transferred_accuracy({"a": net}, nn.Flatten(0), X, Y, "l2", [0.1])
+        transferred_accuracy({"a": net}, nn.Flatten(0), X, Y, norm="l2", strengths=[0.1])
     with pytest.raises(InputError, match=r"targets\[0\] is 0, the source"):
         interpolate(net, X, Y, [0.1])
     with pytest.raises(InputError, match=r"targets is torch.float32"):

@@ -15,7 +15,8 @@ from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian import HebbianTraining, SoftHebbLinear, SoftHebbNet, preset
 from plastorch.hebbian.backprop import BackpropTraining
-from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.features import FeatureExtraction, cached
+from plastorch.hebbian.readout import ReadoutTraining
 from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb
 from plastorch.learning.phases import run_phase
 

@@ -29,7 +29,8 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.hebbian import HebbianTraining, SoftHebbNet, preset
 from plastorch.hebbian.estimator import SoftHebbClassifier
-from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached, predict
+from plastorch.hebbian.features import FeatureExtraction, cached
+from plastorch.hebbian.readout import ReadoutTraining, predict
 from plastorch.hebbian.streams import Stream
 from plastorch.learning.phases import run_phase
 

@@ -274,11 +274,11 @@ def small_net(case: Case, dtype: torch.dtype) -> SoftHebbNet:
         BlockSpec(
             spec["conv"]["out"],
             spec["conv"]["k"],
-            spec["conv"]["padding"],
-            spec["conv"]["lr"],
-            spec["conv"]["t_invert"],
-            spec["triangle"],
-            Pool(*spec["pool"]),
+            padding=spec["conv"]["padding"],
+            learning_rate=spec["conv"]["lr"],
+            inverse_temperature=spec["conv"]["t_invert"],
+            triangle_power=spec["triangle"],
+            pool=Pool(*spec["pool"]),
             rate_power=spec["conv"]["power_lr"],
         )
         for spec in case["hyper"]["blocks"]

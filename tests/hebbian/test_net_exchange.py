@@ -15,12 +15,27 @@ from plastorch.learning.phases import run_phase
 BATCH = {0: torch.export.Dim.DYNAMIC}
 SPECS = {
     "published kind": (
-        BlockSpec(6, 5, 2, 0.08, 1.0, 0.7, Pool("max", 4, 2, 1)),
-        BlockSpec(8, 3, 1, 0.01, 0.65, 1.0, Pool("avg", 2, 2)),
+        BlockSpec(
+            6, 5, padding=2, learning_rate=0.08, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
+        ),
+        BlockSpec(
+            8, 3, padding=1, learning_rate=0.01, inverse_temperature=0.65, pool=Pool("avg", 2, 2)
+        ),
     ),
     "all else": (
-        BlockSpec(6, 3, 1, 0.08, 1.0, 1.4, Pool("avg", 2, 2), pre_triangle=True, batch_norm=False),
-        BlockSpec(8, 3, 1, 0.01, 1.0, 1.0, Pool("max", 2, 2), groups=2, activation="relu"),
+        BlockSpec(
+            6,
+            3,
+            padding=1,
+            learning_rate=0.08,
+            triangle_power=1.4,
+            pool=Pool("avg", 2, 2),
+            pre_triangle=True,
+            batch_norm=False,
+        ),
+        BlockSpec(
+            8, 3, padding=1, learning_rate=0.01, pool=Pool("max", 2, 2), groups=2, activation="relu"
+        ),
     ),
 }
 

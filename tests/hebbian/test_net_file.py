@@ -24,8 +24,19 @@ from plastorch.hebbian.train import HebbianTraining
 SPEC = NetworkSpec(
     "tiny",
     (
-        BlockSpec(4, 3, 1, 0.1, 1.0, 0.7, Pool("max", 4, 2, 1)),
-        BlockSpec(8, 3, 1, 1, 1.0, 1.4, Pool("avg", 2, 2), groups=2, batch_norm=False),
+        BlockSpec(
+            4, 3, padding=1, learning_rate=0.1, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
+        ),
+        BlockSpec(
+            8,
+            3,
+            padding=1,
+            learning_rate=1,
+            triangle_power=1.4,
+            pool=Pool("avg", 2, 2),
+            groups=2,
+            batch_norm=False,
+        ),
     ),
     0.25,
     (0.5, 0.4),

@@ -36,7 +36,14 @@ def test_batch_statistics_need_two_values() -> None:
 @pytest.mark.parametrize("pool", [MAX, AVG])
 @pytest.mark.parametrize("power", [0.7, 1.0, 1.4])
 def test_block_is_the_papers_order(pool: Pool, power: float) -> None:
-    block = SoftHebbBlock(3, BlockSpec(8, 5, 2, 0.1, 1.0, power, pool)).double().train()
+    block = (
+        SoftHebbBlock(
+            3,
+            BlockSpec(8, 5, padding=2, learning_rate=0.1, triangle_power=power, pool=pool),
+        )
+        .double()
+        .train()
+    )
     x = torch.randn(2, 3, 12, 12).double()
     mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
     normal = (x - mean.view(-1, 1, 1)) / (variance + 1e-5).sqrt().view(-1, 1, 1)

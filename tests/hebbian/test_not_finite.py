@@ -29,11 +29,15 @@ from plastorch.hebbian.shallow import (
 )
 
 RULES = ("soft", "softkrotov", "hard")
-BLOCK = BlockSpec(6, 3, 1, 0.1, 1.0, 0.7, Pool("max", 4, 2, 1))
+BLOCK = BlockSpec(6, 3, padding=1, learning_rate=0.1, triangle_power=0.7, pool=Pool("max", 4, 2, 1))
 BLOCKS = {
     "as published": BLOCK,
-    "averaged": BlockSpec(6, 3, 1, 0.1, 1.0, 1.0, Pool("avg", 2, 2), pre_triangle=True),
-    "relu": BlockSpec(6, 3, 1, 0.1, 1.0, 1.0, Pool("max", 2, 2), activation="relu"),
+    "averaged": BlockSpec(
+        6, 3, padding=1, learning_rate=0.1, pool=Pool("avg", 2, 2), pre_triangle=True
+    ),
+    "relu": BlockSpec(
+        6, 3, padding=1, learning_rate=0.1, pool=Pool("max", 2, 2), activation="relu"
+    ),
 }
 
 

@@ -11,18 +11,14 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.hebbian import SoftHebbNet, preset
+from plastorch.hebbian.features import FeatureExtraction, augmented, cached, deviation_of, mean_of
 from plastorch.hebbian.networks import blocks_of
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.readout import (
     DropoutMask,
-    FeatureExtraction,
     ReadoutTraining,
     assign_labels,
-    augmented,
-    cached,
     confusion,
-    deviation_of,
-    mean_of,
     predict,
     scores,
 )

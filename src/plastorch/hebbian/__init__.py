@@ -6,7 +6,8 @@ Papers: Moraitis et al. 2022, arXiv 2107.05747 (shallow); Journé et al., arXiv 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from plastorch.hebbian.layers import SoftHebbConv2d, SoftHebbLinear, Triangle
+from plastorch.hebbian.convolution import SoftHebbConv2d
+from plastorch.hebbian.layers import SoftHebbLinear, Triangle
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool

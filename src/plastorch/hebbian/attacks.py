@@ -17,12 +17,21 @@ from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.streams import stream
+from plastorch.hebbian.classifiers import (
+    BATCH_SIZE,
+    check_classes,
+    check_images,
+    count_classes,
+    frozen,
+    logits,
+    on_its_device,
+    predict_classes,
+)
 from plastorch.hebbian.readout import accuracy
 from plastorch.hebbian.streams import Stream
 
 Norm = Literal["linf", "l2"]
 Through = nn.Module | Sequence[nn.Module] | None
-BATCH_SIZE = 250
 
 
 class Interpolation(NamedTuple):
@@ -57,8 +66,8 @@ def noise_accuracy(
         >>> noise_accuracy(nn.Identity(), torch.eye(2), torch.tensor([0, 1]), [0, 0.01], seed=0)
         [1.0, 1.0]
     """
-    _check_images(images)
-    _check_classes("labels", labels, images, _classes("model", model, images))
+    check_images(images)
+    check_classes("labels", labels, images, count_classes("model", model, images))
     if not all(0 <= sigma < math.inf for sigma in sigmas):
         raise InputError(f"sigmas is {list(sigmas)}; expected finite numbers of at least 0")
     right = [0] * len(sigmas)
@@ -66,7 +75,7 @@ def noise_accuracy(
     for i, (x, truth) in enumerate(batches):
         noise = torch.randn(x.shape, generator=stream(seed, Stream.NOISE, i)).to(x)
         for j, sigma in enumerate(sigmas):
-            right[j] += int((_predict(model, x + sigma * noise) == truth).sum())
+            right[j] += int((predict_classes(model, x + sigma * noise) == truth).sum())
     return [count / len(images) for count in right]
 
 
@@ -76,6 +85,7 @@ def attack(
     labels: Tensor,
     norm: Norm,
     strength: float,
+    *,
     steps: int = 40,
     restarts: int = 5,
     seed: int = 0,
@@ -116,15 +126,28 @@ def attack(
         tensor([[0.5000, 0.6000],
                 [0.8000, 0.2000]])
     """
-    sources = _check_attack(model, images, labels, norm, [strength], steps, restarts, through)
+    check_one_of(get_args(Norm), norm=norm)
+    check_positive(steps=steps, restarts=restarts)
+    sources = _check_attack(model, images, labels, [strength], through)
     goal = labels if targets is None else _checked_targets(targets, labels, model, images)
     result, active = images.clone(), torch.arange(len(images), device=images.device)
-    with _seeded(seed, _to(model, images[:0]).device), _frozen(*sources), torch.enable_grad():
+    with (
+        _seeded(seed, on_its_device(model, images[:0]).device),
+        frozen(*sources),
+        torch.enable_grad(),
+    ):
         for source, restart in itertools.product(sources, range(restarts)):
-            pgd = _pgd(source, norm, strength, steps, restart > 0, targets is not None)
+            pgd = _pgd(
+                source,
+                norm,
+                strength,
+                steps=steps,
+                random_start=restart > 0,
+                targeted=targets is not None,
+            )
             for rows in torch.split(active, BATCH_SIZE):
                 result[rows] = pgd(images[rows], goal[rows])
-            reached = _predict(model, result[active]) == goal[active]
+            reached = predict_classes(model, result[active]) == goal[active]
             active = active[reached if targets is None else ~reached]
             if not len(active):
                 break
@@ -137,28 +160,28 @@ def attacked_accuracy(
     labels: Tensor,
     norm: Norm,
     strengths: Sequence[float],
-    steps: int = 40,
-    restarts: int = 5,
-    seed: int = 0,
+    *,
     through: Through = None,
+    **how: Any,
 ) -> list[float]:
     """Returns accuracies under :func:`attack`, for ascending strengths.
 
     An image broken at one strength stays broken, since larger balls hold the smaller ones; only
-    unbroken images are attacked further. Arguments as in :func:`attack`.
+    unbroken images are attacked further. Arguments, of which ``how`` are steps, restarts and seed,
+    as in :func:`attack`.
 
     Example:
         >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
         >>> attacked_accuracy(nn.Identity(), images, labels, "linf", [0.01, 0.1, 0.5])
         [1.0, 0.5, 0.0]
     """
-    _check_attack(model, images, labels, norm, strengths, steps, restarts, through)
-    standing, accuracies = _predict(model, images) == labels, []
+    _check_attack(model, images, labels, strengths, through)
+    standing, accuracies = predict_classes(model, images) == labels, []
     for strength in strengths:
         if standing.any():
             x, truth = images[standing], labels[standing]
-            made = attack(model, x, truth, norm, strength, steps, restarts, seed, through=through)
-            standing[standing.clone()] = _predict(model, made) == truth
+            made = attack(model, x, truth, norm, strength, through=through, **how)
+            standing[standing.clone()] = predict_classes(model, made) == truth
         accuracies.append(float(standing.double().mean()))
     return accuracies
 
@@ -168,32 +191,33 @@ def transferred_accuracy(
     surrogate: nn.Module,
     images: Tensor,
     labels: Tensor,
+    *,
     norm: Norm,
     strengths: Sequence[float],
-    steps: int = 40,
-    restarts: int = 5,
-    seed: int = 0,
+    **how: Any,
 ) -> dict[str, list[float]]:
     """Returns accuracies of models on images made to fool a surrogate.
 
     The surrogate's gradients and verdicts drive :func:`attack`. No model has a say, so nothing
     makes accuracies fall from one strength to the next. Returns one per strength for each name in
-    ``models``; the other arguments are as in :func:`attack`.
+    ``models``; the other arguments, of which ``how`` are steps, restarts and seed, are as in
+    :func:`attack`.
 
     Example:
         >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
         >>> models = {"same": nn.Identity(), "constant": nn.Threshold(9, 0)}
-        >>> transferred_accuracy(models, nn.Identity(), images, labels, "linf", [0.01, 0.1])
+        >>> attacks = {"norm": "linf", "strengths": [0.01, 0.1]}
+        >>> transferred_accuracy(models, nn.Identity(), images, labels, **attacks)
         {'same': [1.0, 0.5], 'constant': [1.0, 1.0]}
     """
-    _check_attack(surrogate, images, labels, norm, strengths, steps, restarts, None, "surrogate")
+    _check_attack(surrogate, images, labels, strengths, None, name="surrogate")
     for name, model in models.items():
-        _check_classes("labels", labels, images, _classes(f"models[{name!r}]", model, images))
+        check_classes("labels", labels, images, count_classes(f"models[{name!r}]", model, images))
     accuracies: dict[str, list[float]] = {name: [] for name in models}
     for strength in strengths:
-        made = attack(surrogate, images, labels, norm, strength, steps, restarts, seed)
+        made = attack(surrogate, images, labels, norm, strength, **how)
         for name, model in models.items():
-            accuracies[name].append(accuracy(_predict(model, made), labels))
+            accuracies[name].append(accuracy(predict_classes(model, made), labels))
     return accuracies
 
 
@@ -225,6 +249,7 @@ def interpolate(
     images: Tensor,
     targets: Tensor,
     strengths: Sequence[float],
+    *,
     steps: int = 40,
     through: Through = None,
 ) -> Interpolation:
@@ -241,15 +266,16 @@ def interpolate(
         tensor([1])
     """
     _check_ascending(strengths)
-    _check_images(images)
-    _classes("model", model, images)
-    source = _predict(model, images)
+    check_images(images)
+    count_classes("model", model, images)
+    source = predict_classes(model, images)
+    how: dict[str, Any] = {"steps": steps, "restarts": 1, "through": through}
     made = [
-        attack(model, images, source, "l2", strength, steps, 1, targets=targets, through=through)
+        attack(model, images, source, "l2", strength, targets=targets, **how)
         for strength in strengths
     ]
     rows = torch.arange(len(images), device=images.device)
-    probability = torch.stack([_logits(model, x).softmax(dim=1) for x in made])
+    probability = torch.stack([logits(model, x).softmax(dim=1) for x in made])
     of_source, of_target = probability[:, rows, source], probability[:, rows, targets]
     crossed = of_target >= of_source
     first = torch.where(crossed.any(dim=0), crossed.int().argmax(dim=0), -1)
@@ -257,7 +283,13 @@ def interpolate(
 
 
 def _pgd(
-    source: nn.Module, norm: Norm, strength: float, steps: int, random_start: bool, targeted: bool
+    source: nn.Module,
+    norm: Norm,
+    strength: float,
+    *,
+    steps: int,
+    random_start: bool,
+    targeted: bool,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Moves images away from their classes, or toward them if targeted; ``source`` is frozen."""
     foolbox = import_foolbox()
@@ -267,7 +299,7 @@ def _pgd(
     criterion = criteria.TargetedMisclassification if targeted else criteria.Misclassification
 
     def run(images: Tensor, classes: Tensor) -> Tensor:
-        x = _to(source, images)
+        x = on_its_device(source, images)
         # Without the device, foolbox would move the model to a GPU.
         model = foolbox.PyTorchModel(source, bounds=(0, 1), device=x.device)
         made: Tensor = pgd.run(model, x, criterion(classes.to(x.device)), epsilon=strength)
@@ -295,22 +327,6 @@ def import_foolbox() -> Any:
 
 
 @contextlib.contextmanager
-def _frozen(*models: nn.Module) -> Iterator[None]:
-    """Sets eval mode, turns off weight gradients: they would cost a third of an attack's time."""
-    modes = [(module, module.training) for model in models for module in model.modules()]
-    wanted = [(p, p.requires_grad) for model in models for p in model.parameters()]
-    try:
-        for model in models:
-            model.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in wanted:
-            parameter.requires_grad_(requires_grad)
-
-
-@contextlib.contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seeds torch's global generators, from which foolbox draws, and puts them back after."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -318,43 +334,24 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _to(model: nn.Module, x: Tensor) -> Tensor:
-    return x.to(next(model.parameters(), x).device)
-
-
-@torch.no_grad()
-def _logits(model: nn.Module, images: Tensor) -> Tensor:
-    with _frozen(model):
-        parts = [model(_to(model, x)).to(images.device) for x in torch.split(images, BATCH_SIZE)]
-    return torch.cat(parts)
-
-
-def _predict(model: nn.Module, images: Tensor) -> Tensor:
-    return _logits(model, images).argmax(dim=1)
-
-
 def _check_attack(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    norm: Norm,
     strengths: Sequence[float],
-    steps: int,
-    restarts: int,
     through: Through,
+    *,
     name: str = "model",
 ) -> Sequence[nn.Module]:
     """Checks the arguments of all attacks; returns the models whose gradients are followed."""
-    check_positive(steps=steps, restarts=restarts)
-    check_one_of(get_args(Norm), norm=norm)
     _check_ascending(strengths)
-    _check_images(images)
-    classes = _classes(name, model, images, gradient=through is None)
-    _check_classes("labels", labels, images, classes)
+    check_images(images)
+    classes = count_classes(name, model, images, gradient=through is None)
+    check_classes("labels", labels, images, classes)
     if through is None:
         return [model]
     sources = [through] if isinstance(through, nn.Module) else through
-    if not sources or any(_classes("through", m, images, True) != classes for m in sources):
+    if not sources or any(count_classes("through", m, images, True) != classes for m in sources):
         raise InputError(f"through doesn't fit; expected models that give {classes} classes")
     return sources
 
@@ -366,41 +363,8 @@ def _check_ascending(strengths: Sequence[float]) -> None:
         )
 
 
-def _check_images(images: Tensor) -> None:
-    if not images.is_floating_point() or not images.numel():
-        raise InputError(
-            f"images is {images.dtype} {list(images.shape)}; expected floats [N, ...], not empty"
-        )
-    low, high = float(images.min()), float(images.max())
-    if not 0 <= low <= high <= 1:  # NaN fails too
-        raise InputError(f"images lie in {low:.4g}..{high:.4g}; expected values in 0..1")
-
-
-def _classes(name: str, model: nn.Module, images: Tensor, gradient: bool = False) -> int:
-    """Returns the number of classes of a model, from two images."""
-    x = _to(model, images[:2]).clone().requires_grad_()
-    with _frozen(model), torch.enable_grad():
-        logits = model(x)
-    shape: list[int] = list(logits.shape)
-    if len(shape) != 2 or shape[0] != len(x) or shape[1] < 2:
-        raise InputError(f"{name} gives shape {shape}; expected logits [B, classes], 2 or more")
-    if gradient and not logits.requires_grad:
-        raise InputError(f"{name} has no gradient; expected one, or a differentiable through")
-    return shape[1]
-
-
-def _check_classes(name: str, values: Tensor, images: Tensor, classes: int) -> None:
-    if values.shape != images.shape[:1] or values.dtype != torch.int64:
-        raise InputError(
-            f"{name} is {values.dtype} {list(values.shape)}; expected int64 [{len(images)}]"
-        )
-    low, high = int(values.min()), int(values.max())
-    if not 0 <= low <= high < classes:
-        raise InputError(f"{name} lie in {low}..{high}; expected 0..{classes - 1}")
-
-
 def _checked_targets(targets: Tensor, labels: Tensor, model: nn.Module, images: Tensor) -> Tensor:
-    _check_classes("targets", targets, images, _classes("model", model, images))
+    check_classes("targets", targets, images, count_classes("model", model, images))
     if (same := targets == labels).any():
         i = int(same.int().argmax())
         raise InputError(f"targets[{i}] is {int(targets[i])}, the source; expected another class")

@@ -21,9 +21,10 @@ from plastorch.engine.errors import InputError, check_one_of
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
+from plastorch.hebbian.features import FeatureExtraction, cached
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import Data, Width, preset
-from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.readout import ReadoutTraining
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining, Mode
 from plastorch.learning.phases import run_phase

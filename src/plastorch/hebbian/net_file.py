@@ -37,7 +37,7 @@ MOST_NUMBERS = 1 << 32
 
 _TYPES = {torch.float32: "F32", torch.int64: "I64"}
 _A_POOL = asdict(Pool("max", 1, 1))
-_A_BLOCK = asdict(BlockSpec(1, 1, 0, 1.0, 1.0, 1.0, Pool("max", 1, 1)))
+_A_BLOCK = asdict(BlockSpec(1, 1, padding=0, learning_rate=1.0, pool=Pool("max", 1, 1)))
 _SIZES = ("in_channels", "image_size", "classes")
 _SCALING = ("pixel_mean", "pixel_std")
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from plastorch.engine.distributed import dropout
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.hebbian.layers import SoftHebbConv2d, at_least_float32
+from plastorch.hebbian.convolution import SoftHebbConv2d
+from plastorch.hebbian.layers import at_least_float32
 from plastorch.hebbian.net_file import read, write
 from plastorch.hebbian.presets import IMAGES, Data, Rule, Width, preset
 from plastorch.hebbian.rule import center

@@ -16,9 +16,11 @@ MAX, AVG = Pool("max", 4, 2, 1), Pool("avg", 4, 2, 1)
 MAX2, AVG2 = Pool("max", 2, 2), Pool("avg", 2, 2)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-_C1 = BlockSpec(96, 5, 2, 0.08, 1.0, 0.7, MAX)
-_C2 = BlockSpec(384, 3, 1, 0.005, 0.65, 1.4, MAX)
-_C3 = BlockSpec(1536, 3, 1, 0.01, 0.25, 1.0, AVG2)
+_C1 = BlockSpec(96, 5, padding=2, learning_rate=0.08, triangle_power=0.7, pool=MAX)
+_C2 = BlockSpec(
+    384, 3, padding=1, learning_rate=0.005, inverse_temperature=0.65, triangle_power=1.4, pool=MAX
+)
+_C3 = BlockSpec(1536, 3, padding=1, learning_rate=0.01, inverse_temperature=0.25, pool=AVG2)
 CIFAR = {
     1: (replace(_C1, pool=AVG),),
     2: (replace(_C1, pool=AVG), replace(_C2, pre_triangle=True)),
@@ -36,7 +38,16 @@ STL10 = {
     ),
 }
 IMAGENET = tuple(
-    BlockSpec(channels, kernel, padding, rate, t, power, pool, rate_power=0.75)
+    BlockSpec(
+        channels,
+        kernel,
+        padding=padding,
+        learning_rate=rate,
+        inverse_temperature=t,
+        triangle_power=power,
+        pool=pool,
+        rate_power=0.75,
+    )
     for channels, kernel, padding, rate, t, power, pool in (
         (48, 5, 2, 0.08, 1.1, 0.7, MAX),
         (192, 3, 1, 0.01, 0.7, 0.7, MAX),
@@ -146,7 +157,9 @@ def _published(data: Data, rule: Rule, depth: int) -> tuple[BlockSpec, ...]:
 def _published_hard_cifar(depth: int) -> tuple[BlockSpec, ...]:
     if depth == 1:
         return (replace(CIFAR[1][0], competition="hard"),)
-    hard = BlockSpec(96, 5, 1, 0.05, 1.0, 1.0, MAX, rate_power=0.75, competition="hard")
+    hard = BlockSpec(
+        96, 5, padding=1, learning_rate=0.05, pool=MAX, rate_power=0.75, competition="hard"
+    )
     second = replace(hard, out_channels=384, kernel_size=3)
     third = replace(hard, out_channels=1536, kernel_size=3, padding=0, pool=MAX2)
     return (hard, second, third)[:depth]
@@ -158,11 +171,9 @@ def _published_hard_imagenet(depth: int) -> tuple[BlockSpec, ...]:
         BlockSpec(
             48 * 4**i,
             kernel,
-            kernel // 2,
-            rate,
-            1.0,
-            1.0,
-            MAX,
+            padding=kernel // 2,
+            learning_rate=rate,
+            pool=MAX,
             rate_power=0.75,
             competition="hard",
             initial_radius=25.0 if depth == 5 else 2.0,
@@ -175,7 +186,7 @@ def _published_hard_imagenet(depth: int) -> tuple[BlockSpec, ...]:
 
 def _published_backprop(depth: int, imagenet: bool) -> tuple[BlockSpec, ...]:
     channels, kernels = (48, (7, 5, 3, 3)) if imagenet else (96, (5, 3))
-    relu = BlockSpec(channels, 5, 2, 0.001, 1.0, 1.0, MAX, activation="relu")
+    relu = BlockSpec(channels, 5, padding=2, learning_rate=0.001, pool=MAX, activation="relu")
     blocks = [
         replace(relu, out_channels=channels * 4**i, kernel_size=kernel, padding=kernel // 2)
         for i, kernel in enumerate(kernels)

@@ -1,91 +1,19 @@
 """Readouts of frozen features: a linear layer trained with dropout, or labels given to neurons."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.engine.distributed import check_parts, part, sum_over_workers, workers
+from plastorch.engine.distributed import check_parts, part, sum_over_workers
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.hebbian.networks import SoftHebbNet
+from plastorch.hebbian.features import FeatureSource
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.streams import Stream
-from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase
-
-FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
-"""Function from rows of the training set and a generator to float32 features [B, F] of this
-worker's part of the rows."""
-
-
-class FeatureExtraction(Phase):
-    """Computes the features of frozen blocks once, into a cache in half precision.
-
-    Each worker computes a part of the features; all workers get all of them.
-
-    Half precision halves the cache (CIFAR-10: 3 GB). Features beyond its range, as untrained
-    networks may have, make it start again in single precision.
-
-    Args:
-        net: network; set to eval mode.
-        images: uint8 images [N, C, H, W].
-        batch_size: images per step; few, so that their maps fit into a processor's cache.
-        dtype: type of the cache; ``torch.float8_e5m2`` halves it again, for features that are only
-            trained on.
-    """
-
-    def __init__(
-        self,
-        net: SoftHebbNet,
-        images: Tensor,
-        batch_size: int = 50,
-        dtype: torch.dtype = torch.float16,
-    ) -> None:
-        self.net, self.images, self.batch_size = net, images, batch_size
-        super().__init__("features", -(-len(images) // batch_size))
-        self.features = self._cache(dtype)
-
-    @torch.no_grad()
-    def step(self) -> list[Record]:
-        """Computes the features of one batch."""
-        self.net.eval()
-        rows = slice(self.position * self.batch_size, (self.position + 1) * self.batch_size)
-        features = self._features(self.images[rows])
-        if not self.position:
-            check_finite(features=features)
-        limit = torch.finfo(self.features.dtype).max
-        if self.features.dtype != torch.float32 and features.abs().max() > limit:
-            self.position, self.features = 0, self._cache(torch.float32)
-            return []
-        self.features[rows] = features
-        self.position += 1
-        return []
-
-    @torch.no_grad()
-    def replace_last(self, images: Tensor) -> None:
-        """Replaces the features of the last M images by those of other images [M, C, H, W]."""
-        self.net.eval()
-        limit, last = torch.finfo(self.features.dtype).max, self.features[-len(images) :]
-        for start in range(0, len(images), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            last[rows] = self._features(images[rows]).clamp(max=limit)
-
-    def _features(self, images: Tensor) -> Tensor:
-        device, mine = self.net.readout.weight.device, part(torch.arange(len(images)))
-        if workers() == 1:
-            return self.net.features(images.to(device))
-        features = torch.zeros(len(images), self.net.readout.in_features, device=device)
-        if len(mine):
-            features[mine] = self.net.features(images[mine].to(device)).float()
-        return sum_over_workers(features)
-
-    def _cache(self, dtype: torch.dtype) -> Tensor:
-        shape = (len(self.images), self.net.readout.in_features)
-        return torch.empty(shape, dtype=dtype, device=self.net.readout.weight.device)
 
 
 class ReadoutTraining(Phase):
@@ -263,81 +191,6 @@ class DropoutMask:
         words.random_(-(2**63), None, generator=random)  # all 64 bits
         octets = words.view(torch.uint8).to(self.device).int()
         return self.table.index_select(0, octets).view(-1)[:count].view(shape)
-
-
-def cached(features: Tensor, views: int = 1) -> FeatureSource:
-    """Returns a source of cached features [views * N, F]: N images, then their second views, etc.
-
-    Each time, each image shows one of its views, drawn at random.
-
-    Example:
-        >>> cached(torch.eye(2).half())(torch.tensor([1, 0]), torch.Generator())
-        tensor([[0., 1.],
-                [1., 0.]])
-    """
-    octets, dtype, count = features.view(torch.uint8), features.dtype, len(features) // views
-
-    def source(rows: Tensor, random: torch.Generator) -> Tensor:
-        if views > 1:
-            rows = rows + count * torch.randint(views, rows.shape, generator=random)
-        rows = part(rows)
-        # As bytes: torch lacks index_select for some of the narrow types on some devices.
-        return octets.index_select(0, rows.to(octets.device)).view(dtype).float()
-
-    return source
-
-
-def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
-    """Returns the mean [F] of features [N, F] of any float type, in float32.
-
-    Example:
-        >>> mean_of(torch.tensor([[0.0, 2.0], [1.0, 4.0]]).half())
-        tensor([0.5000, 3.0000])
-    """
-    sums = [
-        part.float().sum(dim=0, dtype=torch.float64) for part in torch.split(features, batch_size)
-    ]
-    return (torch.stack(sums).sum(dim=0) / len(features)).float()
-
-
-def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tensor:
-    """Returns the standard deviation [F] of features [N, F] about their mean, in float32.
-
-    At least a tenth of the average deviation, so that units of it don't blow up features that are
-    nearly constant.
-
-    Example:
-        >>> features = torch.tensor([[0.0, 2.0, 1.0], [2.0, 6.0, 1.0]])
-        >>> deviation_of(features, mean_of(features))
-        tensor([1.0000, 2.0000, 0.1000])
-    """
-    sums = [
-        (part.float() - mean).square_().sum(dim=0, dtype=torch.float64)
-        for part in torch.split(features, batch_size)
-    ]
-    deviation = (torch.stack(sums).sum(dim=0) / len(features)).sqrt()
-    return deviation.clamp_min(deviation.mean() / 10).float()
-
-
-def augmented(
-    net: SoftHebbNet, images: Tensor, augment: Augment, precision: AbstractContextManager[object]
-) -> FeatureSource:
-    """Returns a source of features of freshly augmented images.
-
-    Args:
-        net: frozen network.
-        images: uint8 images [N, C, H, W].
-        augment: function that varies the images.
-        precision: context in which the features are computed.
-    """
-
-    @torch.no_grad()
-    def source(rows: Tensor, random: torch.Generator) -> Tensor:
-        batch = images[rows.to(images.device)].to(net.readout.weight.device)
-        with precision:
-            return net.eval().features(part(augment(batch, rows, random)) / 255).float()
-
-    return source
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Settings of a deep SoftHebb network: blocks, pooling, and scaling of pixels."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, get_args
 
 import torch.nn.functional as F
@@ -69,10 +69,11 @@ class BlockSpec:
 
     out_channels: int
     kernel_size: int
+    _: KW_ONLY
     padding: int
     learning_rate: float
-    inverse_temperature: float
-    triangle_power: float
+    inverse_temperature: float = 1.0
+    triangle_power: float = 1.0
     pool: Pool
     rate_power: float = 0.5
     competition: Competition = "softkrotov"

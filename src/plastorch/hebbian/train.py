@@ -12,7 +12,7 @@ from plastorch.engine.distributed import check_parts, mean_over_workers, part
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.hebbian.layers import SoftHebbConv2d
+from plastorch.hebbian.convolution import SoftHebbConv2d
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import norm_dependent_rate
 from plastorch.hebbian.streams import Stream

@@ -24,8 +24,12 @@ from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 SPEC = NetworkSpec(
     "tiny",
     (
-        BlockSpec(8, 3, 1, 0.08, 1.0, 0.7, Pool("max", 4, 2, 1)),
-        BlockSpec(12, 3, 1, 0.01, 0.5, 1.0, Pool("avg", 2, 2)),
+        BlockSpec(
+            8, 3, padding=1, learning_rate=0.08, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
+        ),
+        BlockSpec(
+            12, 3, padding=1, learning_rate=0.01, inverse_temperature=0.5, pool=Pool("avg", 2, 2)
+        ),
     ),
 )
 TINY = Amount(SPEC, learn=3, steps=2, frozen=2, frozen_batch=4, epochs=2, cache=130)

@@ -17,8 +17,24 @@ from plastorch.hebbian.train import HebbianTraining
 SPEC = NetworkSpec(
     "tiny",
     (
-        BlockSpec(5, 3, 1, 0.08, 1.0, 0.7, Pool("max", 4, 2, 1), initial_radius=3.0),
-        BlockSpec(6, 3, 1, 0.01, 0.5, 1.0, Pool("avg", 2, 2), initial_radius=3.0),
+        BlockSpec(
+            5,
+            3,
+            padding=1,
+            learning_rate=0.08,
+            triangle_power=0.7,
+            pool=Pool("max", 4, 2, 1),
+            initial_radius=3.0,
+        ),
+        BlockSpec(
+            6,
+            3,
+            padding=1,
+            learning_rate=0.01,
+            inverse_temperature=0.5,
+            pool=Pool("avg", 2, 2),
+            initial_radius=3.0,
+        ),
     ),
 )
 

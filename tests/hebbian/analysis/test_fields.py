@@ -20,9 +20,13 @@ from plastorch.hebbian.networks import blocks_of
 def used_net(*changes: dict[str, Any], dtype: torch.dtype = torch.float64) -> SoftHebbNet:
     """A small net of three blocks, with statistics as after training."""
     blocks = (
-        BlockSpec(6, 5, 2, 0.1, 1.0, 0.7, Pool("max", 4, 2, 1)),
-        BlockSpec(8, 3, 1, 0.1, 1.0, 1.4, Pool("avg", 4, 2, 1)),
-        BlockSpec(9, 3, 1, 0.1, 1.0, 1.0, Pool("avg", 2, 2)),
+        BlockSpec(
+            6, 5, padding=2, learning_rate=0.1, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
+        ),
+        BlockSpec(
+            8, 3, padding=1, learning_rate=0.1, triangle_power=1.4, pool=Pool("avg", 4, 2, 1)
+        ),
+        BlockSpec(9, 3, padding=1, learning_rate=0.1, pool=Pool("avg", 2, 2)),
     )
     blocks = tuple(
         replace(block, **change)

@@ -19,7 +19,9 @@ SIDES = (5, 12, 26)
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "pre_triangle"])
 def net(request: pytest.FixtureRequest) -> SoftHebbNet:
-    spec = BlockSpec(6, 5, 2, 0.1, 1.0, 0.7, Pool("max", 4, 2, 1))
+    spec = BlockSpec(
+        6, 5, padding=2, learning_rate=0.1, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
+    )
     deeper = replace(spec, kernel_size=3, padding=1, pool=Pool("avg", 4, 2, 1))
     last = replace(deeper, pool=Pool("avg", 2, 2), pre_triangle=request.param)
     random = torch.Generator().manual_seed(3)

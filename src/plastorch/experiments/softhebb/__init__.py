@@ -63,7 +63,7 @@ BAYES = Experiment(
     data="mnist",
     expected="every claim of the abstract as a row",
     cost="25 min",
-    config="plastorch.experiments.softhebb.bayes:BayesConfig",
+    config="plastorch.experiments.softhebb.bayes_networks:BayesConfig",
     measure="plastorch.experiments.softhebb.bayes:measure",
     panels="plastorch.experiments.softhebb.bayes_panels:panels",
 )

@@ -14,8 +14,8 @@ from plastorch.hebbian.analysis.fields import smooth_receptive_fields
 from plastorch.hebbian.analysis.filters import first_layer_filters, select_neurons
 from plastorch.hebbian.analysis.patches import top_patches
 from plastorch.hebbian.analysis.sensitivity import LabeledImages
+from plastorch.hebbian.features import FeatureExtraction
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
-from plastorch.hebbian.readout import FeatureExtraction
 from plastorch.hebbian.streams import Stream
 from plastorch.learning.phases import Phase, run_phase
 

@@ -19,9 +19,10 @@ from plastorch.data.catalogue import entry_of
 from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.streams import stream
+from plastorch.hebbian.features import FeatureExtraction, cached
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
-from plastorch.hebbian.readout import FeatureExtraction, ReadoutTraining, cached
+from plastorch.hebbian.readout import ReadoutTraining
 from plastorch.hebbian.rule import normalize
 from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.streams import Stream

@@ -31,19 +31,10 @@ from plastorch.experiments.softhebb.images import (
 )
 from plastorch.hebbian.analysis.sensitivity import SWEPT, Setting, Sweep
 from plastorch.hebbian.backprop import BackpropTraining, classify
+from plastorch.hebbian.features import FeatureExtraction, augmented, cached, deviation_of, mean_of
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
-from plastorch.hebbian.readout import (
-    FeatureExtraction,
-    ReadoutTraining,
-    accuracy,
-    augmented,
-    cached,
-    confusion,
-    deviation_of,
-    mean_of,
-    scores,
-)
+from plastorch.hebbian.readout import ReadoutTraining, accuracy, confusion, scores
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
 
