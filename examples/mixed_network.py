@@ -1,8 +1,7 @@
-"""Layers of torch and a plastic one learn CIFAR-10 in a loop of your own; scikit-learn reads them.
+"""A plastic layer among torch's learns CIFAR-10 without labels in your own loop; a ridge reads it.
 
-    PLASTORCH_DATA=DIR python examples/mixed_network.py    # DIR holds cifar-10-batches-py
-
-The plastic layer learns from images alone. In three minutes, two cores get 65 % right or more.
+Two cores take at most three minutes to get 65 % or more right. DIR holds cifar-10-batches-py:
+    PLASTORCH_DATA=DIR python examples/mixed_network.py
 """
 
 import torch
@@ -12,10 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import plastorch
-from plastorch.data import ImageSet, load_images
 
 
-def main(images: ImageSet, seed: int = 0) -> float:
+def main(images: plastorch.data.ImageSet, seed: int = 0) -> float:
     """Learns from the training images; returns the share of right answers on test images."""
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,4 +37,4 @@ def main(images: ImageSet, seed: int = 0) -> float:
 
 
 if __name__ == "__main__":
-    print(f"{main(load_images('cifar10')):.1%} of the test images right")
+    print(f"{main(plastorch.data.load_images('cifar10')):.1%} of the test images right")

@@ -25,21 +25,19 @@ def read(files: list[Path], side: int = 28) -> np.ndarray:
 def write_digits(folder: Path, count: int) -> None:
     """A class folder for each of 0, 1 and 2, and as many digits beside them, without a class."""
     digits = load_images("mnist")
-    for name in ("0", "1", "2"):
-        (folder / name).mkdir()
-        images = digits.train_images[digits.train_labels == int(name), 0].numpy()
-        for i, image in enumerate(images[:count]):
-            place = folder / name if i % 2 else folder
-            Image.fromarray(image).save(place / f"{name}-{i}.png")
+    for digit in range(3):
+        (folder / str(digit)).mkdir()
+        images = digits.train_images[digits.train_labels == digit, 0][:count].numpy()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(folder / (str(digit) if i % 2 else "") / f"{digit}-{i}.png")
 
 
 def main(folder: Path) -> float:
     """Learns from two thirds of the images, and returns the share of right answers on the rest."""
     named = sorted([*folder.glob("*/*.png"), *folder.glob("*/*.jpg")])
     nameless = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
-    held_out = named[::3]
-    known = [file for file in named if file not in held_out]
-    classes = np.array([file.parent.name for file in known])
+    held_out, known = named[::3], sorted({*named} - {*named[::3]})
+    classes = [file.parent.name for file in known]
 
     model = SoftHebbClassifier("cifar10", depth=2, width="quarter", readout_epochs=20)
     model.partial_fit(read([*nameless, *known]))  # one pass, without labels

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from plastorch import STPN
+from plastorch.data import ImageSet
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -53,6 +54,17 @@ def test_bayesian_inference(capsys: pytest.CaptureFixture[str]) -> None:
     entropies = [float(number) for number in re.findall(r"\d\.\d{4}", printed[-1])]
     assert entropies[1] < entropies[0] < entropies[1] + 0.02
     assert len(printed) == 8
+
+
+def test_mixed_network() -> None:
+    """Bright and dark halves: two classes that need no data root."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 100, (200, 3, 32, 32), generator=random)
+    labels = torch.arange(200) % 2
+    images[labels == 1, :, :16] += 150
+    parts = images[:160].byte(), labels[:160], images[160:].byte(), labels[160:]
+    halves = ImageSet("halves", *parts, ("dark", "bright"), "made up", "")
+    assert example("mixed_network").main(halves) > 0.9
 
 
 def test_rank_coding() -> None:

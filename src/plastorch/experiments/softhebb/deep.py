@@ -36,7 +36,7 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining, accuracy, confusion, scores
 from plastorch.hebbian.streams import Stream
-from plastorch.hebbian.train import R1_TOLERANCE, Augment, HebbianTraining
+from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
 
 def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _train_locally(
         )
         with _precision(config, context):
             loop.run(training)
-    of_test = _train_readout(config, context, images, net, loop, augment)
+    of_test = _train_readout(config, context, images, net, loop)
     if not config.mirrored:
         return of_test.argmax(dim=1).cpu(), {}
     mirror = FeatureExtraction(net, images.test_images.flip(3))
@@ -117,14 +117,10 @@ def _train_locally(
 
 
 def _train_readout(
-    config: SoftHebbConfig,
-    context: Context,
-    images: ImageSet,
-    net: SoftHebbNet,
-    loop: Loop,
-    augment: Augment | None,
+    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
 ) -> Tensor:
     """Trains the readout of trained blocks; returns its scores of the test images."""
+    augment = augmentation(config, images, net.image_size)
     test = FeatureExtraction(net, images.test_images)
     views = images.train_images if augment else views_of(config, images.train_images, context.seed)
     count = len(views) // len(images.train_images)

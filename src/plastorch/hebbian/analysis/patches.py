@@ -71,21 +71,10 @@ def top_patches(
     chosen = checked_neurons(net, layer, neurons)
     _check_images(images)
     count = min(count, len(images))
-    net.eval()
-    responses = torch.empty(len(chosen), 0, device=chosen.device)
-    images_of = places = torch.empty(len(chosen), 0, dtype=torch.long, device=chosen.device)
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size].to(chosen.device)
-        u = _responses(net, batch, layer, chosen)
-        best, place = u.flatten(2).max(dim=2)  # one position per image
-        index = torch.arange(start, start + len(batch), device=chosen.device)
-        responses, order = torch.cat([responses, best.T.float()], dim=1).topk(
-            min(count, start + len(batch)), dim=1
-        )
-        images_of = torch.cat([images_of, index.expand(len(chosen), -1)], 1).gather(1, order)
-        places = torch.cat([places, place.T], 1).gather(1, order)
-    corners = torch.stack([places // u.shape[3], places % u.shape[3]], dim=2)
-    corners = _first_pixel(net, layer, corners).cpu()
+    responses, images_of, places = _strongest(
+        net, images, layer, neurons=chosen, count=count, batch_size=batch_size
+    )
+    corners = _first_pixel(net, layer, places).cpu()
     side, images_of = receptive_side(net, layer), images_of.cpu()
     height, width = images.shape[2:]
     edges = torch.cat([corners, corners + side], dim=2)
@@ -94,6 +83,26 @@ def top_patches(
     return TopPatches(
         responses.cpu(), images_of, boxes, patches.view(*images_of.shape, *patches.shape[1:])
     )
+
+
+def _strongest(
+    net: SoftHebbNet, images: Tensor, layer: int, *, neurons: Tensor, count: int, batch_size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the largest responses [n, count], their images, and places [n, count, 2] in maps."""
+    net.eval()
+    responses = torch.empty(len(neurons), 0, device=neurons.device)
+    images_of = places = torch.empty(len(neurons), 0, dtype=torch.long, device=neurons.device)
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size].to(neurons.device)
+        u = _responses(net, batch, layer, neurons)
+        best, place = u.flatten(2).max(dim=2)  # one position per image
+        index = torch.arange(start, start + len(batch), device=neurons.device)
+        responses, order = torch.cat([responses, best.T.float()], dim=1).topk(
+            min(count, start + len(batch)), dim=1
+        )
+        images_of = torch.cat([images_of, index.expand(len(neurons), -1)], 1).gather(1, order)
+        places = torch.cat([places, place.T], 1).gather(1, order)
+    return responses, images_of, torch.stack([places // u.shape[3], places % u.shape[3]], dim=2)
 
 
 def _responses(net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor) -> Tensor:
