@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.hebbian.layers import Distribution, SoftHebbLayer
@@ -96,10 +96,7 @@ class SoftHebbConv2d(SoftHebbLayer):
             dtype=dtype,
             memory_format=torch.channels_last,
         )
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        log_prior = torch.empty(out_channels, device=device, dtype=dtype) if bias else None
-        self.bias = nn.Parameter(log_prior, requires_grad=False) if log_prior is not None else None
-        self.reset_parameters(generator)
+        self._set_parameters(weight, bias, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the convolution (and ``pre_triangle``), without learning.

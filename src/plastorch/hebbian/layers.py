@@ -49,6 +49,14 @@ class SoftHebbLayer(PlasticLayer):
         self.initial_distribution = initial_distribution
         self.rate_power = rate_power
 
+    def _set_parameters(
+        self, weight: Tensor, bias: bool, generator: torch.Generator | None
+    ) -> None:
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        log_prior = weight.new_empty(len(weight)) if bias else None
+        self.bias = None if log_prior is None else nn.Parameter(log_prior, requires_grad=False)
+        self.reset_parameters(generator)
+
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws weights with an expected squared norm of ``initial_radius``²; uniform prior.
 
@@ -175,10 +183,7 @@ class SoftHebbLinear(SoftHebbLayer):
         check_positive(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         weight = torch.empty(out_features, in_features, device=device, dtype=dtype)
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        log_prior = torch.empty(out_features, device=device, dtype=dtype) if bias else None
-        self.bias = nn.Parameter(log_prior, requires_grad=False) if log_prior is not None else None
-        self.reset_parameters(generator)
+        self._set_parameters(weight, bias, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns W x + b, without learning.

@@ -7,56 +7,26 @@ SHALLOW_PAPER = (
     "Moraitis et al. 2022, SoftHebb, Neuromorph. Comput. Eng. 2 044017, arXiv 2107.05747"
 )
 
-MNIST = Experiment(
-    "softhebb-mnist",
-    paper=DEEP_PAPER,
-    data="mnist",
-    expected="99.4 % test accuracy",
-    cost="20 min, 12 GB",
-    config="plastorch.experiments.softhebb.config:MnistConfig",
-    measure="plastorch.experiments.softhebb.deep:measure",
-    panels="plastorch.experiments.softhebb.panels:panels",
-)
-CIFAR10 = Experiment(
-    "softhebb-cifar10",
-    paper=DEEP_PAPER,
-    data="cifar10",
-    expected="80.3 % test accuracy",
-    cost="8 min",
-    config="plastorch.experiments.softhebb.config:Cifar10Config",
-    measure="plastorch.experiments.softhebb.deep:measure",
-    panels="plastorch.experiments.softhebb.panels:panels",
-)
-CIFAR100 = Experiment(
-    "softhebb-cifar100",
-    paper=DEEP_PAPER,
-    data="cifar100",
-    expected="56.0 % test accuracy",
-    cost="9 min",
-    config="plastorch.experiments.softhebb.config:Cifar100Config",
-    measure="plastorch.experiments.softhebb.deep:measure",
-    panels="plastorch.experiments.softhebb.panels:panels",
-)
-STL10 = Experiment(
-    "softhebb-stl10",
-    paper=DEEP_PAPER,
-    data="stl10",
-    expected="76.2 % test accuracy",
-    cost="days; a GPU",
-    config="plastorch.experiments.softhebb.config:Stl10Config",
-    measure="plastorch.experiments.softhebb.deep:measure",
-    panels="plastorch.experiments.softhebb.panels:panels",
-)
-IMAGENET = Experiment(
-    "softhebb-imagenet",
-    paper=DEEP_PAPER,
-    data="imagenet",
-    expected="27.3 % test accuracy",
-    cost="weeks; GPUs",
-    config="plastorch.experiments.softhebb.config:ImageNetConfig",
-    measure="plastorch.experiments.softhebb.deep:measure",
-    panels="plastorch.experiments.softhebb.panels:panels",
-)
+
+def _deep(name: str, *, accuracy: float, cost: str, config: str) -> Experiment:
+    """Returns an experiment of the deep paper, named after its data set."""
+    return Experiment(
+        f"softhebb-{name}",
+        paper=DEEP_PAPER,
+        data=name,
+        expected=f"{accuracy} % test accuracy",
+        cost=cost,
+        config=f"plastorch.experiments.softhebb.config:{config}",
+        measure="plastorch.experiments.softhebb.deep:measure",
+        panels="plastorch.experiments.softhebb.panels:panels",
+    )
+
+
+MNIST = _deep("mnist", accuracy=99.4, cost="20 min, 12 GB", config="MnistConfig")
+CIFAR10 = _deep("cifar10", accuracy=80.3, cost="8 min", config="Cifar10Config")
+CIFAR100 = _deep("cifar100", accuracy=56.0, cost="9 min", config="Cifar100Config")
+STL10 = _deep("stl10", accuracy=76.2, cost="days; a GPU", config="Stl10Config")
+IMAGENET = _deep("imagenet", accuracy=27.3, cost="weeks; GPUs", config="ImageNetConfig")
 BAYES = Experiment(
     "softhebb-bayes",
     paper=SHALLOW_PAPER,

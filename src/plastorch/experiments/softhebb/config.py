@@ -5,7 +5,7 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
@@ -80,6 +80,8 @@ class SoftHebbConfig(Settings):
         sweep: after training, train many such networks on up to 10,000 images over a range of
             temperatures or initial radii, to see how accuracy depends on them.
     """
+
+    data_set: ClassVar[Data] = "cifar10"
 
     depth: int = 3
     width: Width = "4x"
@@ -158,7 +160,8 @@ class SoftHebbConfig(Settings):
     @property
     def preset_data(self) -> Data:
         """The data set whose presets are used."""
-        return "cifar10"
+        chosen: Data = getattr(self, "dataset", self.data_set)
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -170,11 +173,6 @@ class MnistConfig(SoftHebbConfig):
     readout_epochs: Count = 100
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
 
-    @property
-    def preset_data(self) -> Data:
-        """The data set whose presets are used."""
-        return self.dataset
-
 
 @dataclass(frozen=True)
 class Cifar10Config(SoftHebbConfig):
@@ -185,10 +183,7 @@ class Cifar10Config(SoftHebbConfig):
 class Cifar100Config(SoftHebbConfig):
     """Settings of softhebb-cifar100."""
 
-    @property
-    def preset_data(self) -> Data:
-        """The data set whose presets are used."""
-        return "cifar100"
+    data_set: ClassVar[Data] = "cifar100"
 
 
 @dataclass(frozen=True)
@@ -199,10 +194,7 @@ class Stl10Config(SoftHebbConfig):
     batch_size: Size = 32
     readout_epochs: Count = 100
 
-    @property
-    def preset_data(self) -> Data:
-        """The data set whose presets are used."""
-        return "stl10"
+    data_set: ClassVar[Data] = "stl10"
 
 
 @dataclass(frozen=True)
@@ -213,8 +205,3 @@ class ImageNetConfig(SoftHebbConfig):
     readout_epochs: Count = 200
     readout_batch_size: Size = 32
     dataset: Literal["imagenet", "imagenette"] = "imagenet"
-
-    @property
-    def preset_data(self) -> Data:
-        """The data set whose presets are used."""
-        return self.dataset
