@@ -130,11 +130,11 @@ def attack(
     check_positive(steps=steps, restarts=restarts)
     sources = _check_attack(model, images, labels, [strength], through)
     goal = labels if targets is None else _checked_targets(targets, labels, model, images)
-    of = partial(_pgd, norm=norm, strength=strength, steps=steps, targeted=targets is not None)
+    pgd_on = partial(_pgd, norm=norm, strength=strength, steps=steps, targeted=targets is not None)
     result, active = images.clone(), torch.arange(len(images), device=images.device)
     with _seeded(seed, on_its_device(model, images[:0])), frozen(*sources), torch.enable_grad():
         for source, restart in itertools.product(sources, range(restarts)):
-            pgd = of(source, random_start=restart > 0)
+            pgd = pgd_on(source, random_start=restart > 0)
             for rows in torch.split(active, BATCH_SIZE):
                 result[rows] = pgd(images[rows], goal[rows])
             reached = predict_classes(model, result[active]) == goal[active]
