@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -29,32 +29,12 @@ from plastorch.engine.distributed import (
     workers,
 )
 from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.phases import Phase
 from plastorch.engine.run import Record, RunFolder
 from plastorch.engine.stops import first_stop
 
 
-class Stepwise(Protocol):
-    """A part of a training, done in steps; its results are in the model."""
-
-    name: str
-    position: int
-    total: int
-
-    def step(self) -> list[Record]:
-        """Does the step at ``position``, advances it, and returns records to log."""
-
-
-class Resumable(Stepwise, Protocol):
-    """A phase that can resume from a checkpoint."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns the phase's state beside the model and its position."""
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores the state that ``state_dict`` returned."""
-
-
-class Jobs:
+class Jobs(Phase):
     """A phase of independent jobs, with no state but its position.
 
     Args:
@@ -67,8 +47,8 @@ class Jobs:
     def __init__(
         self, name: str, jobs: Sequence[Callable[[], Sequence[Record]]], shared: bool = True
     ) -> None:
-        self.name, self.jobs = name, jobs
-        self.position, self.total = 0, len(jobs)
+        super().__init__(name, len(jobs))
+        self.jobs = jobs
         self.at_once = workers() if shared else 1
 
     def step(self) -> list[Record]:
@@ -82,13 +62,6 @@ class Jobs:
             for step, records in enumerate(found, first)
             for record in records
         ]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns an empty state."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores the state that :meth:`state_dict` returned."""
 
 
 class Loop:
@@ -139,7 +112,7 @@ class Loop:
         """Largest resident size of the process in any session so far, in GB (10⁹ bytes)."""
         return max(self._peak_memory_gb, peak_memory_gb())
 
-    def run(self, phase: Resumable) -> None:
+    def run(self, phase: Phase) -> None:
         """Runs a phase to its end, with checkpoints; skips it if it was done before.
 
         Raises:
@@ -164,7 +137,7 @@ class Loop:
         self._done.append(phase.name)
         self._save(None)
 
-    def recompute(self, phase: Stepwise) -> None:
+    def recompute(self, phase: Phase) -> None:
         """Runs a phase whose result is in no checkpoint: it starts anew in each session.
 
         Raises:
@@ -175,7 +148,7 @@ class Loop:
                 if self._stop:
                     raise Interrupted
 
-    def _steps(self, phase: Stepwise) -> Generator[None, None, None]:
+    def _steps(self, phase: Phase) -> Generator[None, None, None]:
         columns = (
             TextColumn("{task.description:>12}", markup=False),
             BarColumn(),
@@ -200,7 +173,7 @@ class Loop:
                 self._stop = any_worker(self._stop)
                 yield
 
-    def _put_back(self, phase: Resumable, state: dict[str, Tensor]) -> None:
+    def _put_back(self, phase: Phase, state: dict[str, Tensor]) -> None:
         """Restores a phase from its checkpoint, whose content is not trusted."""
         where = f"{self.run_folder.checkpoint}: phase {phase.name}"
         if phase.position > phase.total:
@@ -212,7 +185,7 @@ class Loop:
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"{where} has tensors that don't fit ({error})") from None
 
-    def _save(self, phase: Resumable | None) -> None:
+    def _save(self, phase: Phase | None) -> None:
         if worker() > 0:
             return
         log_size, log_sha256 = self.run_folder.log_state()
