@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from plastorch.data.root import data_root
 from plastorch.data.tables.records import load_table
-from plastorch.engine.device import generator
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.files import classifier
 from plastorch.files import predict as answers
 from plastorch.files.classifier import FileClassifier
@@ -68,8 +68,8 @@ class TestLearning:
         model = small(random_state=3).fit(frame, labels)
         encoder = CorrelativeEncoder(model.keys_, bins=20, seed=3)
         bins, codes = encoder.encode(frame), np.unique(labels, return_inverse=True)[1]
-        net = PatternNetwork(60, 24, 3, generator=generator(3, 0))
-        order = generator(3, 1)
+        net = PatternNetwork(60, 24, 3, generator=stream(3, 0))
+        order = stream(3, 1)
         train(net, torch.from_numpy(bins), torch.from_numpy(codes), order, epochs=6, batch=32)
         new = files(300, seed=1)[0]
         with torch.no_grad():

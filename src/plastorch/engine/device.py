@@ -43,21 +43,6 @@ def select_device(name: str) -> torch.device:
     return device
 
 
-def generator(*path: int) -> torch.Generator:
-    """Returns a CPU generator seeded by a path of numbers, such as (seed, phase, epoch).
-
-    Equal paths give equal streams, others independent ones, so that training can continue from any
-    position without a stored generator state.
-
-    Example:
-        >>> torch.equal(torch.rand(2, generator=generator(0, 1)), torch.rand(2))
-        False
-    """
-    sequence = np.random.SeedSequence(path[0], spawn_key=path[1:])
-    seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator().manual_seed(seed)
-
-
 def seed32(seed: int) -> int:
     """Returns the seed if it has 32 bits, else one drawn from it, for libraries that need 32 bits.
 

@@ -1,13 +1,12 @@
 """Claims that a figure is above or below a target: one way to write and to judge them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from plastorch.engine.run import Claim
 
 Origin = Literal["paper", "ours"]
-Side = Literal["above", "below"]
 
 
 def above(
@@ -77,24 +76,3 @@ def asserted(claims: Iterable[Claim], evidence: bool = True) -> list[Claim]:
         True
     """
     return [claim if evidence else replace(claim, holds=None) for claim in claims]
-
-
-class Row(NamedTuple):
-    """A claim before it is judged."""
-
-    id: str
-    statement: str
-    measured: float
-    side: Side
-    target: float
-    origin: Origin = "ours"
-
-
-def judged(rows: Sequence[Row], evidence: bool) -> list[Claim]:
-    """Judges which rows hold."""
-    sides = {"above": above, "below": below}
-    found = [
-        sides[row.side](row.id, row.statement, row.measured, row.target, origin=row.origin)
-        for row in rows
-    ]
-    return asserted(found, evidence)
