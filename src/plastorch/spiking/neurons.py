@@ -240,12 +240,22 @@ def check_tau(tau: float) -> None:
 
 
 def check_below_threshold(threshold: float, **potentials: float) -> None:
+    """Raises InputError naming the first potential that is not below the threshold, or infinite.
+
+    Example:
+        >>> check_below_threshold(1.0, rest=0.0)
+    """
     for name, potential in potentials.items():
         if not -inf < potential < threshold < inf:
             raise InputError(f"{name} is {potential}; expected less than the threshold {threshold}")
 
 
 def check_not_negative(**arguments: float) -> None:
+    """Raises InputError naming the first argument that is negative, or not finite.
+
+    Example:
+        >>> check_not_negative(refractory=0.0)
+    """
     for name, value in arguments.items():
         if not 0 <= value < inf:
             raise InputError(f"{name} is {value}; expected 0 or more")
