@@ -57,7 +57,7 @@ def nothing_runs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "find", found)
         patch.setattr(running, "keep_freed_memory", lambda: None)
-        patch.setattr(page, "to_png", lambda figure: b"png")
+        patch.setattr(page, "to_png", lambda figure, dpi=0: b"png")
         yield
     torch.set_num_threads(1)
 

@@ -44,7 +44,7 @@ class Size(NamedTuple):
     rounds: int
 
 
-SIZES = (Size("stdp-784x100-b1", 100, 1, 40, 5), Size("stdp-784x100-b32", 100, 32, 1, 7))
+SIZES = (Size("stdp-784x100-b1", 100, 1, 10, 7), Size("stdp-784x100-b32", 100, 32, 1, 7))
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
