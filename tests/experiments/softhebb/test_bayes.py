@@ -20,9 +20,10 @@ from plastorch.engine.loop import Jobs
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
 from plastorch.experiments.registry import find
-from plastorch.experiments.softhebb import bayes
-from plastorch.experiments.softhebb.bayes import BayesConfig, Networks, measure
+from plastorch.experiments.softhebb import bayes, bayes_attacks, bayes_networks
+from plastorch.experiments.softhebb.bayes import measure
 from plastorch.experiments.softhebb.bayes_claims import ATTACKS
+from plastorch.experiments.softhebb.bayes_networks import BayesConfig, Networks
 from plastorch.hebbian.shallow import OnlineTraining
 
 # Found, not imported: the library's own import is what must cope with warnings as errors.
@@ -64,9 +65,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("PLASTORCH_DATA", raising=False)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("empty")))
         patch.setattr(bayes, "_quick", smaller)
-        patch.setattr(bayes, "STRENGTHS", {"linf": (0.1, 0.6), "l2": (2.0, 9.0)})
-        patch.setattr(bayes, "INTERPOLATION_STRENGTHS", (4.0, 12.0, 30.0))
-        patch.setattr(bayes, "PART", 15)
+        patch.setattr(bayes_attacks, "STRENGTHS", {"linf": (0.1, 0.6), "l2": (2.0, 9.0)})
+        patch.setattr(bayes_attacks, "INTERPOLATION_STRENGTHS", (4.0, 12.0, 30.0))
+        patch.setattr(bayes_attacks, "PART", 15)
         yield
 
 
@@ -371,5 +372,5 @@ def test_temperatures_are_those_of_the_images(digits: ImageSet) -> None:
         for kind in ("soft", "hard"):
             net = nets.long[kind]
             found = net.hidden.inverse_temperature, net.readout_inverse_temperature
-            assert found == bayes.TEMPERATURES[dataset]
+            assert found == bayes_networks.TEMPERATURES[dataset]
             assert net.hidden.competition == kind
