@@ -19,6 +19,7 @@ from plastorch.efference.probes import (
     knn_accuracy,
     logistic_accuracy,
     ridge_accuracy,
+    share_right,
 )
 from plastorch.engine.errors import InputError
 
@@ -87,6 +88,10 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.body(x)
         return found
+
+
+def test_the_share_of_right_answers() -> None:
+    assert share_right(torch.eye(2), torch.tensor([0, 0])) == 0.5
 
 
 def test_features_are_those_of_eval_mode_and_modes_come_back() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.spiking import Events, from_raster, to_raster
-from plastorch.spiking.events import check_events, gather, network_of
+from plastorch.spiking.events import check_events, gather, network_of, step_of
 
 
 def random_raster(seed: int, steps: int = 7, networks: int = 3, inputs: int = 4) -> Tensor:
@@ -59,6 +59,10 @@ def test_gather_sorts_by_network_time_and_input(seed: int) -> None:
     found = (network_of(events).tolist(), events.times.tolist(), events.source.tolist())
     assert list(zip(*found, strict=True)) == sorted(rows)
     assert events.offsets.diff().tolist() == [network.tolist().count(b) for b in range(6)]
+
+
+def test_a_time_that_division_rounds_down_belongs_to_its_step() -> None:
+    assert step_of(torch.tensor([0.15], dtype=torch.float64), 0.05).item() == 3  # 0.15 / 0.05 < 3
 
 
 def test_no_spikes_at_all() -> None:

@@ -126,12 +126,8 @@ AUDIO = AudioViews()
 
 
 def moved(clips: Tensor, actions: AudioActions) -> Tensor:
-    """Returns energies after crop and pitch shift [B, bands, frames].
-
-    Args:
-        clips: log energies [B, bands, frames]; values between frames are interpolated linearly.
-        actions: actions of B views.
-    """
+    """Returns energies after crop and pitch shift [B, bands, frames] of log energies of that shape;
+    values between frames are interpolated linearly."""
     count, bands, frames = clips.shape
     source = torch.arange(bands, device=clips.device) - actions.shift.long()[:, None]
     inside = (source >= 0) & (source < bands)
@@ -145,15 +141,8 @@ def moved(clips: Tensor, actions: AudioActions) -> Tensor:
 
 
 def noise(seeds: Tensor, shape: torch.Size) -> Tensor:
-    """Draws exponential numbers of mean 1 [B, *shape], the same for a seed on every device.
-
-    A generator per view would need a loop over views; here each number is a hash of its seed and
-    position.
-
-    Args:
-        seeds: whole numbers from 0 to 2³¹ - 1 [B].
-        shape: shape of a view.
-    """
+    """Draws exponential numbers of mean 1 [B, *shape] by a hash of positions and seeds, 0 to 2³¹ -
+    1 [B]: the same on every device, and without the loop over views that generators need."""
     places = torch.arange(shape.numel(), device=seeds.device, dtype=torch.int32)
     bits = _mixed(_mixed(seeds.int())[:, None] ^ places).bitwise_and_(0x7FFFFFFF)
     uniform = bits.view(-1, *shape).float().add_(0.5).mul_(2.0**-31)
@@ -161,13 +150,7 @@ def noise(seeds: Tensor, shape: torch.Size) -> Tensor:
 
 
 def unmasked(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Returns 0 within a mask and 1 elsewhere [B, size].
-
-    Args:
-        start: start of the mask, as a share of the size [B].
-        length: length of the mask, as a share of the size [B].
-        size: number of frames or bands.
-    """
+    """Returns 0 within masks and 1 elsewhere [B, size]; start and length are shares of size [B]."""
     centers = (torch.arange(size, device=start.device) + 0.5) / size
     inside = centers - start[:, None]
     return ((inside < 0) | (inside >= length[:, None])).float()

@@ -157,29 +157,16 @@ def equal_edges(low: float, high: float, count: int = 6) -> tuple[float, ...]:
 
     Classes are clamp(round((v - low) / (high - low) n - 1/2), 0, n - 1). Halves are rounded to
     even, so every other edge between two bins belongs to the lower one.
-
-    Args:
-        low: lower end of the first bin.
-        high: upper end of the last bin.
-        count: number of bins n.
     """
     inner = (low + k * (high - low) / count for k in range(1, count))
     return tuple(_just_above(v) if k % 2 else v for k, v in enumerate(inner, start=1))
 
 
 def quantile_edges(values: Tensor, count: int) -> tuple[float, ...]:
-    """Returns the edges of bins of equal mass; of two bins, of values that are 0 or 1.
+    """Returns edges of bins of equal mass of values [S]; of two bins, if values are 0 or 1.
 
-    A value so frequent that it would fill a bin gets a bin of its own. An example is the 0 of two
-    views without blur. Edges that leave a side empty are left out.
-
-    Args:
-        values: values on the CPU [S].
-        count: number of bins.
-
-    Example:
-        >>> quantile_edges(torch.arange(9.0), 3)
-        (3.0, 6.0)
+    A value so frequent that it would fill a bin gets a bin of its own, such as the 0 of two views
+    without blur. Edges that leave a side empty are left out.
     """
     values = values.sort().values
     edges = {0.5} if count == 2 else set()

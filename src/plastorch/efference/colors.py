@@ -20,17 +20,10 @@ def luma(view: Tensor) -> Tensor:
 def jittered(
     view: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
 ) -> Tensor:
-    """Changes brightness, contrast, saturation and hue, in this order.
+    """Changes brightness, contrast, saturation, hue of images in [0, 1] [B, 3, H, W] in this order.
 
-    The first three mix the view with black, with its mean gray value and with each pixel's gray
-    value, clipped to [0, 1].
-
-    Args:
-        view: images from 0 to 1 [B, 3, H, W].
-        brightness: brightness factors [B].
-        contrast: contrast factors [B].
-        saturation: saturation factors [B].
-        hue: hue shifts as shares of the circle [B].
+    The first three are factors [B] that mix the view with black, with its mean gray value and with
+    each pixel's gray value, clipped to [0, 1]. Hue shifts are shares of the circle [B].
     """
     view = (view * _per_view(brightness)).clamp_(0, 1)
     mean, factor = luma(view.mean(dim=(2, 3), keepdim=True)), _per_view(contrast)
@@ -40,15 +33,8 @@ def jittered(
 
 
 def hue_shifted(view: Tensor, shift: Tensor) -> Tensor:
-    """Shifts hues and keeps saturation and value, as in the HSV hexagon.
-
-    A channel is largest within a sixth of the circle around its own hue, smallest beyond a third,
-    and linear between.
-
-    Args:
-        view: images from 0 to 1 [B, 3, H, W].
-        shift: hue shifts as shares of the circle [B].
-    """
+    """Shifts hues of images in [0, 1] [B, 3, H, W] by shares of the circle [B] in the HSV hexagon:
+    a channel is largest up to a sixth of the circle from its own hue, smallest beyond a third."""
     high, low = view.amax(dim=1, keepdim=True), view.amin(dim=1, keepdim=True)
     chroma = high - low
     share = (view - low).div_(chroma.clamp(min=1e-12))
@@ -64,14 +50,8 @@ def hue_shifted(view: Tensor, shift: Tensor) -> Tensor:
 
 
 def blurred(view: Tensor, sigma: Tensor) -> Tensor:
-    """Blurs by a Gaussian over an odd number of pixels, a tenth of the view, where sigma > 0.
-
-    The view is reflected at its edges.
-
-    Args:
-        view: images [B, C, H, W].
-        sigma: standard deviations in pixels [B].
-    """
+    """Blurs images [B, C, H, W] by a Gaussian of ``sigma`` pixels [B], where it is above 0, over an
+    odd number of pixels, a tenth of the view, which is reflected at its edges."""
     taps = int(0.1 * view.shape[-1]) // 2 * 2 + 1
     if taps == 1:
         return view

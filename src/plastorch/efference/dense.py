@@ -33,12 +33,7 @@ class DenseNet(nn.Module):
         return [p for p in self.parameters() if p.requires_grad]
 
     def loss(self, maps: Tensor, scenes: Scenes) -> Tensor:
-        """Returns the training loss.
-
-        Args:
-            maps: maps of the scenes, from :meth:`feature_map`.
-            scenes: scenes on the same device.
-        """
+        """Returns the training loss for scenes and their maps, from :meth:`feature_map`."""
         raise NotImplementedError
 
 
@@ -186,13 +181,7 @@ def segmentation_iou(segmenter: Segmenter, scenes: Scenes, batch_size: int = 100
 
 @torch.no_grad()
 def detect(detector: Detector, scenes: Scenes, batch_size: int = 100) -> Detections:
-    """Returns a detector's detections in all scenes, on the CPU.
-
-    Args:
-        detector: detector; its mode is restored.
-        scenes: scenes on any device.
-        batch_size: number of scenes at a time.
-    """
+    """Returns a detector's detections in all scenes, on the CPU; restores the detector's mode."""
     device = next(detector.parameters()).device
     found: list[dict[str, Tensor]] = []
     with evaluating(detector):

@@ -50,15 +50,7 @@ class Encoder(nn.Module):
 
 
 class Frozen(Encoder):
-    """Copy of an encoder that stays as it is: without gradients, always in eval mode.
-
-    Args:
-        encoder: encoder to copy.
-
-    Example:
-        >>> Frozen(Encoder(nn.Conv2d(3, 8, 3), features=8)).train().training
-        False
-    """
+    """Copy of an encoder that stays as it is: without gradients, always in eval mode."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(deepcopy(encoder.trunk), encoder.features)
@@ -135,10 +127,8 @@ def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder
 def _encoder(
     first: nn.Conv2d, pool: nn.Module | None, block: Any, counts: tuple[int, ...]
 ) -> Encoder:
-    """Builds stem and stages of blocks; stages after the first halve the map and double the width.
-
-    Convolution weights are initially normal with standard deviation 1 / √(fan-in).
-    """
+    """Builds stem and stages of blocks, with normal weights of standard deviation 1 / √(fan-in);
+    stages after the first halve the map and double the width."""
     width = first.out_channels
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=first, bn1=nn.BatchNorm2d(width), relu=nn.ReLU(inplace=True)

@@ -76,15 +76,8 @@ def geometry(features: Tensor, labels: Tensor) -> Geometry:
 def effective_rank(rows: Tensor) -> float:
     """Returns the exponential of the entropy of the normalized eigenvalues of rowsᵀ rows.
 
-    Roy, Vetterli, *The effective rank*, EUSIPCO 2007, applied to the scatter matrix. It is D if all
-    directions vary equally, 1 if only one varies, and 0 if none does.
-
-    Args:
-        rows: samples [N, D].
-
-    Example:
-        >>> round(effective_rank(torch.eye(3)), 4), effective_rank(torch.ones(1, 3))
-        (3.0, 1.0)
+    Roy, Vetterli, *The effective rank*, EUSIPCO 2007, applied to the scatter matrix of rows [N, D].
+    It is D if all directions vary equally, 1 if only one varies, and 0 if none does.
     """
     check_features("rows", rows)
     values = torch.linalg.svdvals(rows.double()).square()

@@ -29,12 +29,7 @@ class Exam(NamedTuple):
 
 
 def as_floats(images: Tensor) -> Tensor:
-    """Converts bytes to numbers in [0, 1].
-
-    Example:
-        >>> as_floats(torch.tensor([0, 255], dtype=torch.uint8))
-        tensor([0., 1.])
-    """
+    """Converts bytes to numbers in [0, 1]."""
     return images.float() / 255
 
 
@@ -74,16 +69,7 @@ def extract(
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Switches to eval mode for a while; then restores the mode of each submodule.
-
-    Example:
-        >>> net = nn.Sequential(nn.Dropout().eval(), nn.Dropout())
-        >>> with evaluating(net):
-        ...     net[1].training
-        False
-        >>> net[0].training, net[1].training
-        (False, True)
-    """
+    """Switches to eval mode for a while; then restores the mode of each submodule."""
     before = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -186,21 +172,12 @@ def logistic_accuracy(
 
 
 def share_right(scores: Tensor, labels: Tensor) -> float:
-    """Returns the share of samples whose class, on any device, has the highest score [N, classes].
-
-    Example:
-        >>> share_right(torch.eye(2), torch.tensor([0, 0]))
-        0.5
-    """
+    """Returns the share of samples whose class, on any device, has the top score [N, classes]."""
     return float((scores.argmax(dim=1) == labels.to(scores.device)).double().mean())
 
 
 def check_labels(labels: Tensor, count: int, classes: int | None = None) -> None:
-    """Raises InputError unless there are ``count`` labels, int64 in range(classes) if given.
-
-    Example:
-        >>> check_labels(torch.tensor([0, 2]), 2, classes=3)
-    """
+    """Raises InputError unless there are ``count`` labels, int64 in range(classes) if given."""
     if tuple(labels.shape) != (count,) or labels.dtype != torch.int64:
         raise InputError(
             f"labels are {labels.dtype} {tuple(labels.shape)}; expected torch.int64 ({count},)"

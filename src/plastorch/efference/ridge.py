@@ -22,21 +22,10 @@ def chosen_ridge(
     error: Callable[[Any, Any], float],
     seed: int = 0,
 ) -> Any:
-    """Fits scikit-learn's ridge regression whose penalty has the least error on held-out samples.
+    """Returns scikit-learn's ``Ridge`` with the penalty of least error on held-out samples.
 
-    The final fit uses all samples. In a tie the largest penalty wins.
-
-    Args:
-        features: features [N, D].
-        targets: target values [N, T].
-        error: error of predictions [n, T] for targets [n, T], as arrays.
-        seed: random seed that selects the held-out samples.
-
-    Returns:
-        Fitted ``sklearn.linear_model.Ridge``.
-
-    Raises:
-        InputError: shapes differ, features are not finite, or there are too few.
+    The final fit uses all samples: features [N, D] and targets [N, T]. ``error`` takes predictions
+    and targets as arrays [n, T]; in a tie the largest penalty wins.
     """
     from sklearn.linear_model import Ridge  # takes a second
 
@@ -59,21 +48,12 @@ def chosen_ridge(
 
 
 def as_numpy(features: Tensor) -> Any:
-    """Returns features as an array of double precision.
-
-    Example:
-        >>> as_numpy(torch.ones(1, 2))
-        array([[1., 1.]])
-    """
+    """Returns features as an array of double precision."""
     return features.detach().double().cpu().numpy()
 
 
 def check_features(name: str, features: Tensor, width: int | None = None) -> None:
-    """Raises InputError unless features are [N, D], with D as given, and finite.
-
-    Example:
-        >>> check_features("features", torch.zeros(3, 5), width=5)
-    """
+    """Raises InputError unless features are [N, D], with D = ``width`` if given, and finite."""
     shape = tuple(features.shape)
     if len(shape) != 2 or 0 in shape or shape[1] != (width or shape[1]):
         raise InputError(f"{name} are {shape}; expected (samples, {width or 'features'})")

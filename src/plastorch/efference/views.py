@@ -156,13 +156,7 @@ IMAGENET = ImageViews(224, blur=0.5, solarize=0.2)
 
 
 def resampled(images: Tensor, actions: ImageActions, size: int) -> Tensor:
-    """Crops, flips and resizes images [B, C, size, size].
-
-    Args:
-        images: images, float [B, C, H, W].
-        actions: actions of B views.
-        size: side of the views in pixels.
-    """
+    """Crops, flips and resizes float images [B, C, H, W] to ``size`` pixels [B, C, size, size]."""
     pose = theta(actions).to(images)
     centers = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
     x = pose[:, 0, 0, None] * centers + pose[:, 0, 2, None]

@@ -11,17 +11,11 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 @_compiled
 def draw(chances, steps, dt, seeds):  # type: ignore[no-untyped-def]
-    """Draws the spikes of all networks for patterns that follow one another.
+    """Draws the spikes of all networks for S patterns of ``steps`` steps that follow one another.
 
-    Args:
-        chances: probability that an input spikes in a step [S, B, N].
-        steps: number of steps per pattern.
-        dt: seconds per step.
-        seeds: random seeds of the spikes [S, B].
-
-    Returns:
-        Times and inputs of the spikes, network by network in order of time, and where each
-        network's end.
+    ``chances`` are the probabilities that an input spikes in a step [S, B, N], ``dt`` is in
+    seconds, ``seeds`` are [S, B]. Returns times and inputs of the spikes, network by network in
+    order of time, and where each network's end.
     """
     times, source = np.empty(256), np.empty(256, np.int64)
     drawn, place = (np.empty(256, np.int64), np.empty(256, np.int64)), np.empty(steps + 1, np.int64)
@@ -45,14 +39,8 @@ def draw(chances, steps, dt, seeds):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _draw(chances, s, b, steps, seed, drawn, place):  # type: ignore[no-untyped-def]
-    """Draws the spikes of pattern s for network b, input by input.
-
-    The number of steps between two spikes of an input has a geometric distribution.
-
-    Returns:
-        Steps and inputs of the spikes, with their number; ``place`` counts those in the step
-        before.
-    """
+    """Returns steps and inputs of the spikes of pattern s for network b, input by input, with their
+    number; ``place`` counts those in the step before. Steps from spike to spike are geometric."""
     step_of, input_of = drawn
     place[:] = 0
     count, state = 0, np.uint64(seed)

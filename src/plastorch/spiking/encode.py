@@ -152,11 +152,8 @@ def correlated(
 def _correlated(
     chance: Tensor, share: float, members: Tensor, steps: int, generator: Random
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the steps and inputs of a network's spikes, and whether the mother made them.
-
-    Only steps with a number small enough to make a spike are visited, so the cost grows with the
-    number of spikes.
-    """
+    """Returns the steps and inputs of a network's spikes, and whether the mother made them; it
+    visits only steps that may make a spike, so the cost grows with the number of spikes."""
     step, source = _bernoulli(chance, steps, generator)
     most = chance[members].max()[None] if bool(members.any()) else chance.new_zeros(1)
     small, _ = _bernoulli(most, steps, generator)
@@ -186,10 +183,8 @@ def _jittered(
 
 
 def _bernoulli(chance: Tensor, steps: int, generator: Random) -> tuple[Tensor, Tensor]:
-    """Draws the steps, in order for each input, and the inputs of events with a chance [N].
-
-    The number of steps from one event to the next has a geometric distribution.
-    """
+    """Draws the steps, in order for each input, and the inputs of events with a chance [N]; the
+    number of steps from one event to the next has a geometric distribution."""
     count = float(steps * chance.max()) if len(chance) else 0.0
     width = int(count + 8 * sqrt(count) + 8)
     per_log = 1 / torch.log1p(-chance.double().clamp(1e-300, 1 - 1e-12))[:, None]

@@ -16,21 +16,11 @@ from plastorch.spiking.stdp_step import Circuit, STDPState
 def respond(
     events: Events, duration: float, weight: Tensor, state: STDPState, circuit: Circuit
 ) -> tuple[Events, Tensor, STDPState]:
-    """Runs networks that all start from the same weights on lists of spikes, on a CPU.
+    """Runs networks that all start from the same weights [K, N] on lists of spikes, on a CPU.
 
-    Args:
-        events: input spikes of B networks; time 0 is the time of the state.
-        duration: simulated time, longer than the time of any spike, seconds.
-        weight: weights at the beginning [K, N]; those beyond the bounds count as the bound.
-        state: state at the beginning; its synapses are not used.
-        circuit: constants of the layer.
-
-    Returns:
-        Output spikes, the change of the weights summed over networks [K, N], and the state at the
-        end, without synapses.
-
-    Raises:
-        InputError: if a part of the state has another size or type, or values out of range.
+    Time 0 is the time of the state, whose synapses are not used; spikes come before ``duration``,
+    in seconds. Weights beyond the bounds count as the bound. Returns the output spikes, the change
+    of the weights summed over networks [K, N], and the state at the end, without synapses.
     """
     changing = (*state.neurons, *state.traces)
     _check(weight, changing)

@@ -27,19 +27,8 @@ class Events(NamedTuple):
 
 
 def gather(times: Tensor, source: Tensor, network: Tensor, networks: int) -> Events:
-    """Sorts spikes into Events; spikes at the same time are in order of their inputs.
-
-    Args:
-        times: spike times, seconds [E].
-        source: inputs [E].
-        network: network of each spike [E].
-        networks: number of networks B.
-
-    Example:
-        >>> spikes = torch.tensor([0.2, 0.1]), torch.tensor([5, 3]), torch.tensor([0, 0])
-        >>> gather(*spikes, networks=1).source
-        tensor([3, 5])
-    """
+    """Sorts spikes into Events: times in seconds, inputs and networks [E]; simultaneous ones are in
+    order of their inputs."""
     order = source.argsort(stable=True)
     order = order[times[order].argsort(stable=True)]
     order = order[network[order].argsort(stable=True)]
@@ -104,18 +93,10 @@ def to_raster(events: Events, inputs: int, dt: float, steps: int) -> Tensor:
 
 
 def step_of(times: Tensor, dt: float) -> Tensor:
-    """Returns the time step of each time, int64 [E].
+    """Returns the time step of times from 0 on, int64 [E]; times and ``dt`` are in seconds.
 
-    Division may round a time at the beginning of a step down into the step before, so steps begin
-    a millionth of a step early.
-
-    Args:
-        times: times, 0 or more, seconds [E].
-        dt: duration of a step, seconds.
-
-    Example:
-        >>> step_of(torch.tensor([0.15], dtype=torch.float64), 0.05)  # 0.15 / 0.05 < 3
-        tensor([3])
+    Division may round a time at the beginning of a step down into the step before, so steps begin a
+    millionth of a step early.
     """
     return (times / dt + 1e-6).long()
 

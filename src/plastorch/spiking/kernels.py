@@ -209,19 +209,9 @@ def _end(first_weight, weight, change):  # type: ignore[no-untyped-def]
 
 @_compiled
 def respond(times, source, offsets, duration, arrays, constants):  # type: ignore[no-untyped-def]
-    """Runs all networks for ``duration``.
-
-    Args:
-        times: times of input spikes, network by network, seconds [E].
-        source: inputs that spiked [E].
-        offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
-        duration: simulated time, seconds.
-        arrays: weights and state of the layer; the changes are 0.
-        constants: constants of the layer.
-
-    Returns:
-        Times, neurons and offsets of the output spikes.
-    """
+    """Runs all networks for ``duration`` seconds; network b has the input spikes ``times``, seconds
+    [E], and ``source`` [E] from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1]. Changes in ``arrays``
+    start at 0. Returns times, neurons and offsets of the output spikes."""
     found = (np.empty(256), np.empty(256, np.int64), 0)
     ends = np.zeros_like(offsets)
     for b in range(len(offsets) - 1):

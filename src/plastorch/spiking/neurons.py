@@ -108,16 +108,8 @@ class LIF:
 
 
 def fire(drive: Tensor, state: LIFState, neuron: LIF) -> tuple[Tensor, LIFState]:
-    """Applies the input at once: neurons that take it and come above the threshold fire.
-
-    Args:
-        drive: jumps of the membranes [B, K].
-        state: state before the input.
-        neuron: constants of the neurons.
-
-    Returns:
-        Spikes, bool [B, K], and the state right after them.
-    """
+    """Adds jumps [B, K] to the membranes of neurons that take input; those above the threshold
+    fire. Returns their spikes, bool [B, K], and the state right after them."""
     takes_input = receptive(state)
     membrane = torch.where(takes_input, state.membrane + drive, state.membrane)
     spikes = takes_input & (membrane - state.theta > neuron.threshold)
@@ -215,14 +207,7 @@ def uniform(like: Tensor, generator: Random) -> Tensor:
 
 
 def check_step(dt: float, **constants: float) -> None:
-    """Warns if a step is longer than a time constant, both in seconds.
-
-    Raises:
-        InputError: if ``dt`` is not positive.
-
-    Example:
-        >>> check_step(0.001, tau=0.02)
-    """
+    """Warns if ``dt`` exceeds a time constant, in seconds; raises InputError if not positive."""
     check_positive(dt=dt)
     for name, tau in constants.items():
         if dt > tau:

@@ -129,11 +129,7 @@ def _check_sayable(layer: STDPLayer, name: str) -> None:
 
 
 def _chain(graph: Any) -> list[tuple[str, Any]]:
-    """Returns the nodes between input and output, in order.
-
-    Raises:
-        InputError: if the graph branches or loops.
-    """
+    """Returns the nodes from input to output; raises InputError if the graph branches or loops."""
     import nir
 
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}

@@ -71,33 +71,15 @@ class PairSTDP:
 
 
 def depress(pre: Tensor, weight: Tensor, post_trace: Tensor, stdp: PairSTDP) -> Tensor:
-    """Depresses at presynaptic spikes: delta = -A- b x, times w - low if bounds are multiplicative.
-
-    Args:
-        pre: spikes x [B, N].
-        weight: weights w [B, K, N].
-        post_trace: traces b of earlier postsynaptic spikes [B, K].
-        stdp: constants of the plasticity.
-
-    Returns:
-        Change of the weights [B, K, N].
-    """
+    """Returns the change of weights w [B, K, N] at presynaptic spikes x [B, N]: -A- b x, with
+    traces b of earlier postsynaptic spikes [B, K], times w - low if bounds are multiplicative."""
     delta = (-stdp.depression * post_trace).unsqueeze(2) * pre.unsqueeze(1)
     return delta * (weight - stdp.low) if stdp.bounds == "multiplicative" else delta
 
 
 def potentiate(post: Tensor, weight: Tensor, pre_trace: Tensor, stdp: PairSTDP) -> Tensor:
-    """Potentiates at postsynaptic spikes: A+ y a, times high - w if bounds are multiplicative.
-
-    Args:
-        post: spikes y [B, K].
-        weight: weights w [B, K, N].
-        pre_trace: traces a of presynaptic spikes up to now [B, N].
-        stdp: constants of the plasticity.
-
-    Returns:
-        Change of the weights [B, K, N].
-    """
+    """Returns the change of weights w [B, K, N] at postsynaptic spikes y [B, K]: A+ y a, with
+    traces a of presynaptic spikes up to now [B, N], times high - w if bounds are multiplicative."""
     delta = post.unsqueeze(2) * (stdp.potentiation * pre_trace).unsqueeze(1)
     return delta * (stdp.high - weight) if stdp.bounds == "multiplicative" else delta
 

@@ -51,17 +51,8 @@ class STDPState(NamedTuple):
 
 @dataclass(frozen=True)
 class Circuit:
-    """Constants of a layer: neurons, plasticity and inhibition.
-
-    Args:
-        neuron: constants of the neurons.
-        rule: constants of the plasticity.
-        inhibition: drop of the other neurons' membranes at an output spike.
-        plastic: whether weights and thresholds learn.
-
-    Raises:
-        InputError: if the inhibition is negative.
-    """
+    """Constants of a layer: neurons, plasticity, the drop of the other neurons' membranes at an
+    output spike (inhibition), and whether weights and thresholds learn (plastic)."""
 
     neuron: LIF = field(default_factory=LIF)
     rule: PairSTDP = field(default_factory=PairSTDP)
@@ -86,19 +77,9 @@ def stdp_step(
     dt: float,
     generator: Random = None,
 ) -> tuple[Tensor, STDPState]:
-    """Runs one step of a layer, in the order of :mod:`plastorch.spiking.stdp_step`.
-
-    Args:
-        x: spikes at the beginning of the step, 0 or 1 [B, N].
-        state: state before the step.
-        circuit: constants of the layer.
-        synapses: storage of the weights.
-        dt: duration of the step, seconds.
-        generator: random generator for the synapses' noise.
-
-    Returns:
-        Spikes at the beginning of the step, bool [B, K], and the state at its end.
-    """
+    """Runs one step of ``dt`` seconds, in the order of :mod:`plastorch.spiking.stdp_step`; spikes
+    [B, N], 0 or 1, and output spikes, bool [B, K], are at its beginning, and the returned state at
+    its end."""
     stored, neurons, (pre_trace, post_trace), time = state
     weight = synapses.read(stored, time, generator)
     drive = torch.bmm(x.unsqueeze(1), weight.mT).squeeze(1)
@@ -130,19 +111,8 @@ def run_raster(
     dt: float,
     generator: Random = None,
 ) -> tuple[Tensor, STDPState]:
-    """Runs networks on rasters of spikes, step by step, on any device and with any synapses.
-
-    Args:
-        raster: spikes, bool, or 0 and 1 [T, B, N].
-        state: state before the first step.
-        circuit: constants of the layer.
-        synapses: storage of the weights.
-        dt: duration of a step, seconds.
-        generator: random generator for the synapses' noise.
-
-    Returns:
-        Output spikes, bool [T, B, K], and the state after the last step.
-    """
+    """Runs networks on spikes, bool or 0 and 1 [T, B, N], in steps of ``dt`` seconds, on any device
+    and with any synapses; returns output spikes, bool [T, B, K], and the last state."""
     spikes = []
     for now in raster.to(state.traces.pre.dtype):
         output, state = stdp_step(

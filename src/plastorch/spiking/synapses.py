@@ -81,12 +81,7 @@ class IdealSynapses:
 
 
 def check_weight(weight: Tensor, low: float, high: float) -> None:
-    """Raises InputError unless weights on a CPU are within bounds; a GPU is not waited for.
-
-    Example:
-        >>> import torch
-        >>> check_weight(torch.tensor([0.0, 1.0]), low=0.0, high=1.0)
-    """
+    """Raises InputError unless weights on a CPU are within bounds; a GPU is not waited for."""
     bad = ~((weight >= low) & (weight <= high))
     if bad.is_cpu and bool(bad.any()):
         raise InputError(f"weight holds {float(weight[bad][0])}; expected {low} to {high}")

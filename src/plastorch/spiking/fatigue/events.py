@@ -26,36 +26,14 @@ def run_events(
     synapses: Synapses[Any] = IDEAL,
     generator: Random = None,
 ) -> tuple[Events, FatigueState]:
-    """Runs networks on lists of spikes.
+    """Runs networks on lists of spikes; returns output spikes, and the state at ``stop`` seconds.
 
     Simultaneous spikes of a network come in together, so spikes on a grid give the result of
     :func:`plastorch.spiking.fatigue.rule.run_raster`; but synapses are read again only after they
-    have been programmed, at output spikes.
+    have been programmed, at output spikes. The state is in double precision.
 
-    Args:
-        events: input spikes of B networks.
-        state: state before the first spike, in double precision.
-        rule: constants of the rule.
-        stop: end time, after the last spike, seconds.
-        synapses: storage of the weights; the pair window needs ideal ones here.
-        generator: random generator for the synapses' noise.
-
-    Returns:
-        Output spikes of B networks, and the state at ``stop``.
-
-    Raises:
-        InputError: if events are invalid, or not between the state's time and ``stop``, or
-            the state is of another type or size or has values out of range, or these synapses
-            don't support the window.
-
-    Example:
-        >>> from plastorch.spiking.events import from_raster
-        >>> from plastorch.spiking.fatigue.rule import initial_state
-        >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
-        >>> state = initial_state(rule, 1, 20)
-        >>> spikes, state = run_events(from_raster(raster, 0.001), state, rule, stop=0.005)
-        >>> spikes.times
-        tensor([0.0000, 0.0020], dtype=torch.float64)
+    Raises InputError unless all spikes are between the state's time and ``stop``, and synapses are
+    ideal if the rule has the pair window.
     """
     networks, inputs = _check_state(state, synapses)
     check_events(events, inputs)
@@ -165,13 +143,7 @@ def _constants(rule: FatiguingSTDP) -> Any:
 
 
 def within(events: Events, start: float, stop: float) -> Events:
-    """Returns the spikes from ``start`` on and before ``stop``.
-
-    Example:
-        >>> from plastorch.spiking.events import from_raster
-        >>> within(from_raster(torch.ones(4, 1, 1), 0.1), 0.1, 0.25).times
-        tensor([0.1000, 0.2000], dtype=torch.float64)
-    """
+    """Returns the spikes from ``start`` on and before ``stop``, in seconds."""
     edges = torch.tensor([start, stop], dtype=torch.float64, device=events.times.device)
     spans = []
     for first, last in pairwise(events.offsets.tolist()):
@@ -190,11 +162,8 @@ def _copy(part: Any) -> Any:
 
 
 def _check_state(state: FatigueState, synapses: Synapses[Any]) -> tuple[int, int]:
-    """Returns the numbers of networks and inputs of a state.
-
-    Raises:
-        InputError: if its parts don't fit each other, or have values out of range.
-    """
+    """Returns the numbers of networks and inputs of a state, or raises InputError if its parts
+    don't fit each other or have values out of range."""
     from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
 
     real = torch.float64

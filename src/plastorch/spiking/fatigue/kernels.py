@@ -63,21 +63,11 @@ def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore
 
 @_compiled
 def run(b, times, source, start, stop, arrays, constants, learn, found):  # type: ignore[no-untyped-def]
-    """Runs network b from ``start`` to ``stop``, or to its first output spike if not ``learn``.
+    """Runs network b from ``start`` to ``stop``, or to its first output spike if not ``learn``, on
+    spikes at ``times`` [E], in order, of inputs ``source`` [E].
 
-    Args:
-        b: index of the network.
-        times: times of input spikes, in order [E].
-        source: inputs that spiked [E].
-        start: time of the state.
-        stop: time of the final state, unless an output spike ends the run before.
-        arrays: weights and state of all networks.
-        constants: constants of the rule.
-        learn: whether output spikes change the weights.
-        found: output times, filled in; of length E or more, or 1 if not ``learn``.
-
-    Returns:
-        Numbers of output spikes and of input spikes that came in.
+    Fills ``found`` with output times: of length E or more, or 1 if not ``learn``. Returns the
+    numbers of output spikes and of input spikes that came in.
     """
     c, weight, resource, trace = constants, arrays.weight[b], arrays.resource[b], arrays.trace[b]
     v, threshold, post = arrays.membrane[b], arrays.theta[b], arrays.post_trace[b]
@@ -121,20 +111,9 @@ def run(b, times, source, start, stop, arrays, constants, learn, found):  # type
 
 @_compiled
 def run_all(times, source, offsets, start, stop, arrays, constants):  # type: ignore[no-untyped-def]
-    """Runs all networks, which learn, from ``start`` to ``stop``.
-
-    Args:
-        times: times of input spikes, network by network [E].
-        source: inputs that spiked [E].
-        offsets: network b has the spikes from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1].
-        start: time of the state.
-        stop: time of the final state.
-        arrays: weights and state of all networks.
-        constants: constants of the rule.
-
-    Returns:
-        Times of the output spikes, and where each network's end.
-    """
+    """Runs all networks, which learn, from ``start`` to ``stop``; network b has the input spikes
+    ``times`` [E] and ``source`` [E] from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1]. Returns the
+    times of the output spikes, and where each network's end."""
     found, ends = np.empty(len(times)), np.zeros_like(offsets)
     for b in range(len(offsets) - 1):
         own = slice(offsets[b], offsets[b + 1])

@@ -138,24 +138,8 @@ def initial_state(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> FatigueState:
-    """Returns recovered inputs, silent neurons, and equal weights.
-
-    Args:
-        rule: constants of the rule.
-        networks: number of networks B.
-        inputs: number of inputs N.
-        synapses: storage of the weights.
-        device: device of the state.
-        dtype: data type of the state; in single precision, rounding may add or drop a spike.
-
-    Raises:
-        InputError: if a number of networks or inputs is not positive.
-
-    Example:
-        >>> initial_state(FatiguingSTDP(), 2, 3).resource
-        tensor([[1., 1., 1.],
-                [1., 1., 1.]], dtype=torch.float64)
-    """
+    """Returns recovered inputs, silent neurons, and equal weights of B networks with N inputs; with
+    a ``dtype`` of single precision, rounding may add or drop a spike."""
     check_positive(networks=networks, inputs=inputs)
     ones = torch.ones(networks, inputs, device=device, dtype=dtype)
     neurons = torch.zeros(networks, device=device, dtype=dtype)
@@ -171,19 +155,10 @@ def initial_state(
 
 
 def weight_change(weight: Tensor, trace: Tensor, learning_rate: float) -> Tensor:
-    """Returns the weight change at an output spike: recent input raises, its mean lowers weights.
+    """Returns changes of weights w in [0, 1] [..., N] at an output spike by traces a [..., N].
 
     Δw = η ((1 - w) a - w ā) / ā, with ā the mean trace of the neuron's inputs. The weight at which
     this is 0 on average, a / (a + ā), shows how much an input contributes to output spikes.
-
-    Args:
-        weight: weights w [..., N], in [0, 1].
-        trace: traces a [..., N].
-        learning_rate: learning rate η.
-
-    Example:
-        >>> weight_change(torch.tensor([0.5, 0.5]), torch.tensor([3.0, 1.0]), learning_rate=0.1)
-        tensor([ 0.0250, -0.0250])
     """
     mean = trace.mean(dim=-1, keepdim=True)
     share = trace / torch.where(mean > 0, mean, 1.0)  # without recent input, all traces are 0
@@ -199,28 +174,11 @@ def step(
     synapses: Synapses[Any] = IDEAL,
     generator: Random = None,
 ) -> tuple[Course, FatigueState]:
-    """Runs one time step: spikes come in at its beginning, then everything decays until its end.
+    """Runs a step of ``dt`` seconds: spikes come in at its beginning, then everything decays.
 
-    A spike is transmitted, and leaves its trace, with the resource R before it; then R falls to
-    (1 - U) R. A neuron whose membrane exceeds its threshold spikes, learns, and is reset.
-
-    Args:
-        state: state at the beginning of the step.
-        spikes: input spikes, 0 or 1 [B, N], in the state's type.
-        rule: constants of the rule.
-        dt: duration of the step, seconds.
-        synapses: storage of the weights, with bounds 0 and 1.
-        generator: random generator for the synapses' noise.
-
-    Returns:
-        Activity of the neurons (without the dimension T), and the state at the end.
-
-    Example:
-        >>> rule = FatiguingSTDP()
-        >>> state = initial_state(rule, 1, 20)
-        >>> course, state = step(state, torch.ones_like(state.resource), rule, 0.001)
-        >>> bool(course.spikes), round(float(state.resource[0, 0]), 3)
-        (True, 0.501)
+    A spike, 0 or 1 in the state's type [B, N], is transmitted, and leaves its trace, with the
+    resource R before it; then R falls to (1 - U) R. A neuron whose membrane exceeds its threshold
+    spikes, learns, and is reset. Returns the activity, without the dimension T, and the last state.
     """
     weight = synapses.read(state.synapses, state.time, generator)
     sent = state.resource * spikes
@@ -257,28 +215,8 @@ def run_raster(
     synapses: Synapses[Any] = IDEAL,
     generator: Random = None,
 ) -> tuple[Course, FatigueState]:
-    """Runs networks on rasters of spikes, step by step, on any device and with any synapses.
-
-    Args:
-        raster: spikes, bool, or 0 and 1 [T, B, N].
-        state: state before the first step.
-        rule: constants of the rule.
-        dt: duration of a step, seconds.
-        synapses: storage of the weights.
-        generator: random generator for the synapses' noise.
-
-    Returns:
-        Activity of the neurons, and the state after the last step.
-
-    Raises:
-        InputError: if shapes don't fit, the raster holds other values, or ``dt`` is not positive.
-
-    Example:
-        >>> rule, raster = FatiguingSTDP(), torch.ones(5, 1, 20)
-        >>> course, state = run_raster(raster, initial_state(rule, 1, 20), rule, dt=0.001)
-        >>> course.spikes[:, 0].int().tolist()
-        [1, 0, 1, 0, 0]
-    """
+    """Runs networks on spikes, bool or 0 and 1 [T, B, N], in steps of ``dt`` seconds, on any device
+    and with any synapses; returns the neurons' activity, and the last state."""
     check_positive(dt=dt)
     if raster.dim() != 3 or raster.shape[1:] != state.resource.shape or len(raster) == 0:
         raise InputError(

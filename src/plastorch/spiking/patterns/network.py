@@ -164,20 +164,11 @@ class _Answer(torch.autograd.Function):
 def compute(
     bins: Tensor, weights: Weights, neuron: PatternNeuron, keep: bool
 ) -> tuple[Response, list[Tensor]]:
-    """Runs compiled :func:`plastorch.spiking.patterns.rule.respond`; keeps what a gradient needs.
+    """Runs compiled :func:`plastorch.spiking.patterns.rule.respond` on patterns on the CPU [B, N].
 
-    Args:
-        bins: patterns on the CPU [B, N].
-        weights: weights on the CPU.
-        neuron: constants of the neurons.
-        keep: whether to keep potentials and traces, as a gradient needs them.
-
-    Returns:
-        Response, without a gradient, and the tensors of a ``kernels.Memory``.
-
-    Raises:
-        InputError: if weights don't fit the patterns or each other, or are not finite, or a
-            constant is out of range for their type.
+    Returns the response, without a gradient, and the tensors of a ``kernels.Memory``, with
+    potentials and traces if ``keep``. Raises InputError also if the weights' type can't hold a
+    constant.
     """
     from plastorch.spiking.patterns import kernels
 

@@ -56,19 +56,12 @@ def _copy(source, target):  # type: ignore[no-untyped-def]
 def respond_to_parts(  # type: ignore[no-untyped-def]
     tables, starts, sizes, codes, departure, weights, constants, begin, end, results
 ):
-    """Fills distance [U, C], potential [U, C], hidden_spikes [U], output_spikes [U].
+    """Fills distance [U, C], potential [U, C], hidden_spikes [U], output_spikes [U] for the
+    patterns from ``begin`` to ``end``.
 
-    Args:
-        tables: rows of all parts' tables, one after the other, uint8.
-        starts: start of each part's table [M].
-        sizes: number of inputs of each part [M].
-        codes: rows in the tables for each different pattern, sorted [U, M].
-        departure: first part that differs from the pattern before, at most :data:`DEEPEST` [U].
-        weights: weights of the network.
-        constants: constants of the network.
-        begin: first pattern.
-        end: pattern after the last.
-        results: arrays to fill.
+    Part m has ``sizes[m]`` inputs and the rows of ``tables``, uint8, from ``starts[m]`` on.
+    ``codes`` are the rows of each different pattern, sorted [U, M]; ``departure`` is the first part
+    that differs from the pattern before, at most :data:`DEEPEST` [U].
     """
     steps, spiking = len(constants.target), constants.input_steps
     scratch, memory = scratch_for(weights, steps), memory_of_one(weights, steps)

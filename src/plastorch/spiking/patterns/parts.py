@@ -40,14 +40,7 @@ class Parts(NamedTuple):
     """Row of each pattern in each part's table [B, M]."""
 
     def assemble(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.uint8]:
-        """Returns the patterns as bins, all or some of them [B, N].
-
-        Example:
-            >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
-            >>> Parts(tables, np.array([[1, 0], [0, 0]], np.uint32)).assemble()
-            array([[  4,   7, 255],
-                   [  3,   7, 255]], dtype=uint8)
-        """
+        """Returns the patterns as bins, all or some of them [B, N]."""
         codes = self.codes[rows]
         bins = np.empty((len(codes), sum(table.shape[1] for table in self.tables)), np.uint8)
         first = 0
@@ -68,17 +61,7 @@ class Different(NamedTuple):
 
 
 def different(parts: Parts) -> Different:
-    """Finds the different patterns.
-
-    Raises:
-        InputError: if a code is out of its table's range, or an array is of another type.
-
-    Example:
-        >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7], [8]], np.uint8)]
-        >>> found = different(Parts(tables, np.array([[1, 0], [0, 1], [1, 0]], np.uint32)))
-        >>> found.rows, found.which
-        (array([1, 0]), array([1, 0, 1]))
-    """
+    """Finds the different patterns; raises InputError if a code is out of its table's range."""
     from plastorch.spiking.patterns.part_kernels import departures
 
     _check(parts)
@@ -97,25 +80,7 @@ def different(parts: Parts) -> Different:
 
 @torch.no_grad()
 def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Response:
-    """Answers the different patterns, bitwise the same as :meth:`PatternNetwork.forward`.
-
-    Args:
-        network: network on the CPU.
-        parts: patterns.
-        found: different patterns among them.
-
-    Returns:
-        Response to the U different patterns.
-
-    Raises:
-        InputError: if the network can't take the patterns, or rows are out of range.
-
-    Example:
-        >>> tables = [np.array([[3], [4]], np.uint8), np.array([[7, 255]], np.uint8)]
-        >>> parts = Parts(tables, np.zeros((5, 2), np.uint32))
-        >>> answer_parts(PatternNetwork(3, 4, 2), parts, different(parts)).distance.shape
-        torch.Size([1, 2])
-    """
+    """Answers U different patterns on the CPU, bitwise as :meth:`PatternNetwork.forward`."""
     from plastorch.engine.numba_options import check_arrays
     from plastorch.spiking.patterns import part_kernels as kernels
 

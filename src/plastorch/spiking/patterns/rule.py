@@ -164,22 +164,8 @@ class NeuronState(NamedTuple):
 def neuron_step(
     drive: Tensor, state: NeuronState, neuron: PatternNeuron
 ) -> tuple[Tensor, NeuronState]:
-    """Runs one step of current-based leaky integrate-and-fire neurons.
-
-    Args:
-        drive: increase of the currents by spikes and bias [B, K].
-        state: state before the step.
-        neuron: constants of the neurons.
-
-    Returns:
-        Spikes, 0 or 1 [B, K], and the state after the step.
-
-    Example:
-        >>> rest = NeuronState(*torch.zeros(3, 1, 1))
-        >>> spikes, state = neuron_step(torch.tensor([[3.0]]), rest, PatternNeuron())
-        >>> spikes, round(float(state.membrane), 3)
-        (tensor([[1.]]), 1.659)
-    """
+    """Runs one step of current-based leaky integrate-and-fire neurons, whose currents rise by
+    ``drive`` [B, K]; returns spikes, 0 or 1 [B, K], and the state after the step."""
     decay = neuron.decay(neuron.tau_membrane)
     current = neuron.decay(neuron.tau_synapse) * state.current + drive
     inflow = (1 - decay) * neuron.resistance * current

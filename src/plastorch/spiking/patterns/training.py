@@ -156,19 +156,8 @@ def _shown(
 
 
 def partial(bins: Tensor, key_of_neuron: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns patterns of which a quarter are whole; the others lack a random share of keys [B, N].
-
-    Args:
-        bins: whole patterns, uint8 [B, N].
-        key_of_neuron: key that makes each input neuron spike, int64 [N].
-        generator: random generator for the shares and the keys.
-
-    Example:
-        >>> bins, keys = torch.zeros(1000, 6, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 2, 2])
-        >>> some = partial(bins, keys, torch.Generator().manual_seed(0))
-        >>> round(float((some == NO_SPIKE).double().mean()), 1)  # half of three quarters
-        0.4
-    """
+    """Returns patterns of which a quarter are whole, and the others lack a random share of their
+    keys: uint8 [B, N]. Input neuron n spikes for the key ``key_of_neuron[n]``, int64 [N]."""
     share = torch.rand(len(bins), 1, generator=generator)
     share *= torch.rand(len(bins), 1, generator=generator) < PARTIAL
     lacking = torch.rand(len(bins), int(key_of_neuron.max()) + 1, generator=generator) < share

@@ -15,23 +15,9 @@ from plastorch.engine.errors import InputError, check_positive
 
 
 def label_neurons(winner: Tensor, labels: Tensor, neurons: int, classes: int) -> Tensor:
-    """Returns the class of each neuron: that of most of the labeled patterns that it won.
+    """Returns the class of each neuron [K]: that of most of the labeled patterns [B] that it won.
 
-    Args:
-        winner: neurons that fired first, for labeled patterns [B].
-        labels: classes of the patterns, int64 [B].
-        neurons: number of neurons K.
-        classes: number of classes C.
-
-    Returns:
-        Classes [K]; neurons that won none get that of most patterns; ties go to the lowest class.
-
-    Raises:
-        InputError: if there is no labeled pattern, or a neuron or class is out of range.
-
-    Example:
-        >>> label_neurons(torch.tensor([0, 0, 0, 2]), torch.tensor([1, 1, 0, 0]), 4, 2)
-        tensor([1, 0, 0, 0])
+    Neurons that won none get that of most patterns; ties go to the lowest class.
     """
     _check(winner[:, None], labels, neurons, classes)
     counts = _count(winner, labels, neurons, classes)
@@ -54,28 +40,11 @@ class OrderReadout(NamedTuple):
 def learn_orders(
     order: Tensor, labels: Tensor, neurons: int, classes: int, smoothing: float = 2.0
 ) -> OrderReadout:
-    """Learns class probabilities from labeled patterns.
+    """Learns class probabilities from labels [B] and neurons in their order of firing [B, S].
 
-    After an order o of s neurons, seen n times, n_c of them with class c,
+    After an order o of s neurons, seen n times, n_c of them with class c, and with smoothing a,
 
-        P(c | o) = (n_c + a P(c | first s - 1 of o)) / (n + a).
-
-    Args:
-        order: neurons in the order in which they fired, one or more per pattern [B, S].
-        labels: classes of the patterns, int64 [B].
-        neurons: number of neurons K.
-        classes: number of classes C.
-        smoothing: strength a of the smoothing, in patterns.
-
-    Raises:
-        InputError: if there is no labeled pattern, a neuron or class is out of range, or the
-            smoothing is not positive.
-
-    Example:
-        >>> order = torch.tensor([[0, 1], [0, 1], [0, 2]])
-        >>> readout = learn_orders(order, torch.tensor([0, 0, 1]), neurons=3, classes=2)
-        >>> class_probabilities(order, readout).argmax(1)
-        tensor([0, 0, 1])
+    P(c | o) = (n_c + a P(c | first s - 1 of o)) / (n + a).
     """
     _check(order, labels, neurons, classes)
     check_positive(smoothing=smoothing)
@@ -96,21 +65,7 @@ def learn_orders(
 
 
 def class_probabilities(order: Tensor, readout: OrderReadout) -> Tensor:
-    """Returns class probabilities by the longest beginning of each order that was seen.
-
-    Args:
-        order: neurons in the order in which they fired, at most as many as were learned [B, S].
-        readout: learned readout.
-
-    Returns:
-        Probabilities [B, C].
-
-    Example:
-        >>> order = torch.tensor([[0, 1], [0, 1], [0, 2]])
-        >>> readout = learn_orders(order, torch.tensor([0, 0, 1]), neurons=3, classes=2)
-        >>> class_probabilities(order[:1, :1], readout)
-        tensor([[0.6667, 0.3333]])
-    """
+    """Returns class probabilities [B, C] by the longest known beginning of each order [B, S]."""
     found = readout.prior.expand(len(order), len(readout.prior))
     numbers = torch.zeros_like(order[:, 0])
     for column, seen, table in zip(order.T, readout.orders, readout.probabilities, strict=False):

@@ -122,22 +122,8 @@ class Winners(NamedTuple):
 
 
 def potentials(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
-    """Returns the potentials at the decision: sums of the effects of spikes that came before.
-
-    Args:
-        bins: step of each input's spike, uint8 [B, N].
-        weight: weights [K, N].
-        rule: constants of the rule.
-
-    Returns:
-        Potentials u [B, K].
-
-    Example:
-        >>> bins, rule = torch.tensor([[0, 9, 12, 255]], dtype=torch.uint8), WinnerRule()
-        >>> membrane = potentials(bins, torch.ones(1, 4), rule)
-        >>> bool(torch.isclose(membrane, torch.tensor((rule.effect[0] + rule.effect[9]) / 2)))
-        True
-    """
+    """Returns the potentials u [B, K] at the decision, for weights [K, N]: sums of the effects of
+    spikes that came before, in the steps ``bins``, uint8 [B, N]."""
     later = (0.0,) * (NO_SPIKE + 1 - rule.steps)
     effect = torch.tensor(rule.effect + later, dtype=weight.dtype)
     effect = effect.to(weight.device, non_blocking=True)
@@ -145,36 +131,15 @@ def potentials(bins: Tensor, weight: Tensor, rule: WinnerRule) -> Tensor:
 
 
 def compete(lack: Tensor, rule: WinnerRule) -> Winners:
-    """Returns the first neurons to fire as inhibition falls; among ties, the lowest index first.
-
-    Args:
-        lack: drive d that the neurons lack [B, K].
-        rule: constants of the rule.
-
-    Example:
-        >>> compete(torch.tensor([[30.0, 20.0, 40.0]]), WinnerRule(spikes=2))
-        Winners(order=tensor([[1, 0]]), time=tensor([[0.0120, 0.0130]]))
-    """
+    """Returns the first neurons to fire as inhibition falls, given the drive that each lacks
+    [B, K]; ties go to the lowest index."""
     lack, order = lack.sort(dim=-1, stable=True)
     lack = lack[..., : rule.spikes].clamp(min=0)
     return Winners(order[..., : rule.spikes], rule.decision + rule.fall * lack)
 
 
 def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Winners:
-    """Answers patterns without learning.
-
-    Args:
-        bins: step of each input's spike, uint8 [B, N].
-        weight: weights [K, N].
-        theta: thresholds [K].
-        rule: constants of the rule.
-
-    Example:
-        >>> bins = torch.tensor([[15, 3], [3, 15]], dtype=torch.uint8)
-        >>> answer(bins, torch.eye(2), torch.zeros(2), WinnerRule(spikes=1)).order
-        tensor([[1],
-                [0]])
-    """
+    """Answers patterns, uint8 [B, N], without learning; weights are [K, N], thresholds [K]."""
     lack = theta + weight.square().sum(-1) / 2 - potentials(bins, weight, rule)
     return compete(lack, rule)
 
@@ -182,23 +147,9 @@ def answer(bins: Tensor, weight: Tensor, theta: Tensor, rule: WinnerRule) -> Win
 def changes(
     bins: Tensor, winner: Tensor, weight: Tensor, wins: Tensor, rule: WinnerRule
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the changes of weights [K, N], thresholds [K] and wins [K] that patterns make, each
-    by itself; their mean over the patterns.
-
-    Args:
-        bins: step of each input's spike, uint8 [B, N].
-        winner: neuron that fires first for each pattern [B].
-        weight: weights [K, N].
-        wins: number of patterns that each neuron has learned [K].
-        rule: constants of the rule.
-
-    Example:
-        >>> weight, bins = torch.tensor([[0.9, 0.2], [0.1, 0.9]]), torch.tensor([[15, 3]]).byte()
-        >>> change, _, _ = changes(bins, torch.tensor([1]), weight, torch.zeros(2), WinnerRule())
-        >>> weight + change
-        tensor([[0.9000, 0.2000],
-                [0.0500, 0.9500]])
-    """
+    """Returns the changes of weights [K, N], thresholds [K] and wins [K] that patterns, uint8
+    [B, N], with their first neurons to fire [B] make, each by itself; their mean over the
+    patterns."""
     rate = (1 / (wins[winner] + 2)).clamp(min=rule.learning_rate)
     error = (bins < rule.steps).to(weight) - weight[winner]
     rise = rule.homeostasis * rate * error.square().sum(1).square() / error.shape[1]

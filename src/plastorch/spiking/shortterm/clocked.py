@@ -21,26 +21,8 @@ def learn(
     timing: Timing,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, LongTermState]:
-    """Shows frames to networks, whose neurons learn as they spike.
-
-    Args:
-        values: inputs in [0, 1], [T, B, D].
-        trace: traces ε at the beginning [B, D].
-        state: weights, biases and spike counts learned before.
-        constants: constants of learning.
-        timing: rates and time constants of the spikes.
-        generator: random generator on the device; torch's own if None.
-
-    Returns:
-        Traces at the end, and what has been learned.
-
-    Example:
-        >>> state = LongTermState(torch.rand(1, 2, 3), torch.zeros(1, 2), torch.zeros(1, 2))
-        >>> trace = torch.zeros(1, 3)
-        >>> options = {"constants": LongTerm(), "timing": Timing(output_rate=1e9)}
-        >>> learn(torch.ones(1, 1, 3), trace, state, **options)[1].spikes.sum()
-        tensor(50.)
-    """
+    """Shows frames in [0, 1], [T, B, D], to networks, whose neurons learn as they spike; returns
+    the traces ε [B, D] at the end, and what has been learned."""
     state = LongTermState(*(part.clone(memory_format=torch.contiguous_format) for part in state))
     steps = max(math.ceil(timing.frame / STEP), 1)
     dt = timing.frame / steps

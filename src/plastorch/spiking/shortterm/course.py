@@ -59,21 +59,7 @@ class Course(NamedTuple):
 
 
 def encode(values: Tensor, timing: Timing, generator: torch.Generator | None = None) -> Course:
-    """Draws Poisson spikes of frames, and the times of output spikes.
-
-    Args:
-        values: inputs in [0, 1], [T, S, D].
-        timing: rates and time constants.
-        generator: random generator on the CPU; torch's own if None.
-
-    Raises:
-        InputError: if a value is not in [0, 1], or values have another shape.
-
-    Example:
-        >>> course = encode(torch.ones(2, 1, 3), Timing(), torch.Generator().manual_seed(0))
-        >>> len(course.scale), course.duration
-        (2, 0.1)
-    """
+    """Draws Poisson spikes of frames in [0, 1], [T, S, D], and the times of output spikes."""
     if values.dim() != 3 or values.is_complex():
         raise InputError(
             f"values are {values.dtype} of shape {tuple(values.shape)}; expected real (T, S, D)"
@@ -106,11 +92,8 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator | None = N
 
 
 def arrays(course: Course, trace: Tensor) -> Course:
-    """Returns the course as numpy arrays for the kernels, with scales in the type of the traces.
-
-    Raises:
-        InputError: if it is of other streams or inputs, or its spikes are out of order.
-    """
+    """Returns the course as numpy arrays for the kernels, with scales in the type of the traces;
+    raises InputError if it is of other streams or inputs, or its spikes are out of order."""
     from plastorch.engine.numba_options import check_arrays, check_constants
 
     streams, inputs = trace.shape

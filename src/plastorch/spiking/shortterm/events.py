@@ -30,24 +30,11 @@ def respond(
     constants: ShortTerm,
     timing: Timing,
 ) -> tuple[Events, ShortTermState]:
-    """Runs a circuit with short-term plasticity of the neurons that spike.
+    """Runs a circuit of weights W [K, D] and biases b [K], with short-term plasticity of neurons
+    that spike: F += γ (c ε - W - F) of such a neuron, and F decays in between.
 
-    F += γ (c ε - W - F) of the neuron that spikes; F decays in between.
-
-    Args:
-        course: input spikes and times of output spikes.
-        state: state at the beginning.
-        weight: weights W [K, D].
-        bias: biases b [K].
-        constants: constants of the circuit, τ in seconds; the site is "synapse" or "none".
-        timing: rates and time constants of the spikes.
-
-    Returns:
-        Spikes of the output neurons, and the state at the end.
-
-    Raises:
-        InputError: if the site is another, spikes are out of order or of other inputs, or tensors
-            have other shapes or types, are not on the CPU, or are not finite, or overflow.
+    ``constants`` has τ in seconds and the site "synapse" or "none"; others raise InputError, as do
+    numbers that overflow. Returns the output neurons' spikes, and the state at the end.
     """
     from plastorch.engine.numba_options import REAL, check_arrays
     from plastorch.spiking.shortterm.kernels import SCORE, Circuit, Plasticity
@@ -74,22 +61,8 @@ def respond(
 def learn(
     course: Course, trace: Tensor, state: LongTermState, constants: LongTerm, timing: Timing
 ) -> tuple[Events, Tensor, LongTermState]:
-    """Runs networks with long-term plasticity of the neurons that spike.
-
-    Args:
-        course: input spikes and times of output spikes.
-        trace: traces ε at the beginning [B, D].
-        state: weights, biases and spike counts learned before.
-        constants: constants of learning.
-        timing: rates and time constants of the spikes.
-
-    Returns:
-        Spikes of the output neurons, ε at the end, and what has been learned.
-
-    Raises:
-        InputError: if spikes are out of order or of other inputs, or tensors have other shapes or
-            types, are not on the CPU, or are not finite, or overflow.
-    """
+    """Runs networks with long-term plasticity of the neurons that spike; returns the output spikes,
+    traces ε [B, D] at the end, and what has been learned. Raises InputError if numbers overflow."""
     from plastorch.engine.numba_options import REAL, check_arrays, check_constants
     from plastorch.spiking.shortterm.kernels import SCORE, Circuit, Plasticity
 
@@ -117,11 +90,8 @@ def learn(
 def _run(
     course: Course, learned: Sequence[Tensor], trace: Tensor, memory: Tensor, constants: Any
 ) -> Events:
-    """Runs the kernel, which changes what was learned, traces and memory in place.
-
-    Raises:
-        InputError: if the course doesn't fit the traces, or potentials overflow.
-    """
+    """Runs the kernel, which changes what was learned, traces and memory in place; raises
+    InputError if the course doesn't fit the traces, or potentials overflow."""
     from plastorch.engine.numba_options import check_arrays
     from plastorch.spiking.shortterm.kernels import spikes
 
@@ -141,19 +111,7 @@ def _run(
 
 
 def spike_counts(outputs: Events, frame: float, frames: int, neurons: int) -> Tensor:
-    """Counts the spikes of each neuron in each frame, float32 [T, S, K].
-
-    Args:
-        outputs: spikes of S streams.
-        frame: duration of a frame, seconds.
-        frames: number of frames T.
-        neurons: number of neurons K.
-
-    Example:
-        >>> spikes = Events(torch.tensor([0.06]), torch.tensor([2]), torch.tensor([0, 1]))
-        >>> spike_counts(spikes, 0.05, 2, 3).tolist()
-        [[[0.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
-    """
+    """Counts the spikes of each neuron in each frame of ``frame`` seconds, float32 [T, S, K]."""
     streams = outputs.networks
     number = step_of(outputs.times, frame).clamp(max=frames - 1)
     stream = torch.arange(streams).repeat_interleave(outputs.offsets.diff())

@@ -14,24 +14,11 @@ from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, compete,
 def run(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    """Runs frames one after the other: compiled on a CPU, in torch elsewhere; see :func:`step`.
+    """Runs frames [T, S, D] one by one: compiled on a CPU, in torch elsewhere; see :func:`step`.
 
-    The compiled version ignores changes of synapses below 1e-9. It has no gradient: where one is
+    Returns posteriors [T, S, K], and the last state. The compiled version ignores changes of
+    synapses below 1e-9, and raises InputError if numbers overflow. It has no gradient: where one is
     required, torch is used on a CPU as well.
-
-    Args:
-        x: inputs [T, S, D].
-        state: short-term memory before the first frame.
-        weight: weights W [K, D].
-        bias: biases b [K].
-        constants: constants of the circuit.
-
-    Returns:
-        Posteriors [T, S, K], and the last state.
-
-    Raises:
-        InputError: if, in the compiled version, shapes or types don't fit each other, or numbers
-            are not finite or overflow.
     """
     if constants.site == "none":
         u = scores(x.flatten(0, 1), state, weight, bias, constants)
@@ -81,18 +68,8 @@ def _run_compiled(
 def check_circuit(
     x: Tensor, memory: Tensor, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> None:
-    """Checks the arguments of the compiled loops other than the inputs or their traces.
-
-    Args:
-        x: inputs, or traces [..., S, D].
-        memory: short-term weights F [S, K, D].
-        weight: weights W [K, D].
-        bias: biases b [K].
-        constants: constants of the circuit.
-
-    Raises:
-        InputError: if shapes don't fit, types differ from that of ``x``, or values aren't finite.
-    """
+    """Raises InputError unless F [S, K, D], W [K, D] and b [K] fit inputs or traces ``x``
+    [..., S, D], whose values are not checked, have their type, and are finite."""
     from plastorch.engine.numba_options import check_arrays, check_constants
 
     (streams, inputs), real = x.shape[-2:], x.dtype

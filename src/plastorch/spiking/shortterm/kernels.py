@@ -147,22 +147,12 @@ def _take_up(k, x, weight, memory, left, share, track):  # type: ignore[no-untyp
 def frames(  # type: ignore[no-untyped-def]
     x, weight, bias, memory, posterior, kappa, gamma, kept, score, track, hard, begin, end
 ):
-    """Runs all frames of the streams from ``begin`` to ``end``.
+    """Runs all frames [T, S, D] of streams from ``begin`` to ``end``; weights [K, D], biases [K].
 
-    Args:
-        x: inputs [T, S, D].
-        weight: weights W [K, D].
-        bias: biases b [K].
-        memory: short-term weights F [S, K, D], replaced by the final ones.
-        posterior: drive W x [T, S, K], replaced by the posterior.
-        kappa: inverse temperature.
-        gamma: gain.
-        kept: factor by which F decays per frame.
-        score: value of SCORE.
-        track: whether F takes up the difference from W + F, or from W.
-        hard: whether only the best neuron wins.
-        begin: first stream.
-        end: stream after the last.
+    ``memory``, F [S, K, D], is replaced by the final one, and the drive W x [T, S, K] in
+    ``posterior`` by the posterior. F decays by the factor ``kept`` per frame, and takes up the
+    difference from W + F if ``track``, else from W. If ``hard``, the best neuron wins; ``score`` is
+    a value of SCORE.
     """
     squares, left = _squares(weight), np.empty(len(weight))
     for s in range(begin, end):
@@ -244,19 +234,12 @@ def _learn(k, x, weight, bias, fired, squares, plasticity):  # type: ignore[no-u
 def spikes(  # type: ignore[no-untyped-def]
     course, learned, trace, memory, circuit, plasticity, begin, end, winners
 ):
-    """Runs the streams from ``begin`` to ``end``: output spikes, and what they change.
+    """Runs a Course's streams from ``begin`` to ``end``: output spikes, and what they change.
 
-    Args:
-        course: :class:`plastorch.spiking.shortterm.course.Course`.
-        learned: weights W [B, K, D], biases b [B, K] and numbers of spikes [B, K] of each stream's
-            network, changed in place where they learn; or of one network for all streams.
-        trace: traces ε [S, D], replaced by the final ones.
-        memory: short-term weights F [S, K, D], replaced by the final ones; [S, K, 0] for none.
-        circuit: constants of the circuit.
-        plasticity: constants of long-term learning.
-        begin: first stream.
-        end: stream after the last.
-        winners: output neurons, filled in [O]; -1, and the last, where potentials overflowed.
+    ``learned`` are W [B, K, D], b [B, K] and numbers of spikes [B, K] of each stream's network,
+    changed where they learn; or of one network for all streams. Traces ε [S, D] and memory
+    F [S, K, D], or [S, K, 0] for none, are replaced by the final ones. ``winners`` [O] are filled
+    in; -1, and the last, where potentials overflowed.
     """
     neurons, inputs = learned[0].shape[1:]
     x, y = np.empty(inputs, trace.dtype), np.empty(neurons, trace.dtype)

@@ -17,16 +17,9 @@ from plastorch.spiking.shortterm.streams import Learning
 class SpikeLearning(Phase):
     """Training phase: images are shown one after the other, and neurons that spike learn.
 
-    Args:
-        net: circuit on the CPU, which learns.
-        images: images in [0, 1], float [N, H, H].
-        passes: number of passes over all images, each in its own order.
-        path: random seed, and place in its numbers.
-        noise: standard deviation of the pixel noise.
-        together: number of images per step.
-
-    Raises:
-        InputError: if images don't fit the circuit.
+    Images are in [0, 1], float [N, H, H]. Each of the ``passes`` has its own order and shows
+    ``together`` images per step, with pixel noise of standard deviation ``noise``; ``path`` is the
+    random seed, and the place in its numbers.
     """
 
     def __init__(
@@ -81,11 +74,8 @@ class SpikeLearning(Phase):
         return self.state._asdict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Loads what :meth:`state_dict` returned.
-
-        Raises:
-            InputError: if the state is of another circuit, or holds numbers that are not finite.
-        """
+        """Loads what :meth:`state_dict` returned; raises InputError if it is of another circuit, or
+        holds numbers that are not finite."""
         from plastorch.engine.numba_options import check_arrays
 
         own = self.state_dict().items()

@@ -65,22 +65,9 @@ class LongTermState(NamedTuple):
 def learn_spike(
     x: Tensor, fires: Tensor, choice: Tensor, state: LongTermState, constants: LongTerm
 ) -> None:
-    """Lets a neuron of each network spike and learn, where one does; the state changes in place.
+    """Lets a neuron of each network, where ``fires`` [B], spike and learn; changes the state.
 
-    Args:
-        x: inputs [B, D].
-        fires: whether a neuron of the network spikes now, bool [B].
-        choice: numbers in [0, 1) that choose which [B].
-        state: state of the networks.
-        constants: constants of learning.
-
-    Example:
-        >>> state = LongTermState(torch.eye(2)[None], torch.zeros(1, 2), torch.zeros(1, 2))
-        >>> half, constants = torch.tensor([0.5]), LongTerm(rate=0.5)
-        >>> learn_spike(torch.tensor([[0.0, 2.0]]), half > 0, half, state, constants)
-        >>> state.weight, state.spikes
-        (tensor([[[1.0000, 0.0000],
-                 [0.0000, 1.5000]]]), tensor([[0., 1.]]))
+    Inputs are [B, D]; ``choice`` are numbers in [0, 1) that choose the neuron [B].
     """
     weight, bias, spikes = state
     drive = (weight @ x.unsqueeze(-1)).squeeze(-1)

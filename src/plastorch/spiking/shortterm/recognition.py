@@ -38,17 +38,10 @@ def recognize(
     streams: int,
     path: tuple[int, ...],
 ) -> Tensor:
-    """Returns which frames of streams a network classifies correctly, without reset or labels.
+    """Returns which frames a network gets right without reset or labels, bool [P, frames, S].
 
-    Args:
-        classify: network to test.
-        digits: images, each shown once.
-        transforms: transformations of the images.
-        streams: number of streams S.
-        path: random seed of order, textures and noise, and place in its numbers.
-
-    Returns:
-        Correctness, bool [P, frames, S].
+    The S streams show each image once. ``path`` is the random seed of order, textures and noise,
+    and the place in its numbers.
     """
     right, state = [], None
     for x, labels in shown(digits, transforms, streams=streams, path=path):
@@ -68,17 +61,7 @@ def shown(
 
 
 def smoothed(classify: Classify, tau: float) -> Classify:
-    """Returns the exponential moving average of a network's class posteriors, as a classifier.
-
-    Args:
-        classify: network to smooth.
-        tau: time constant, in frames.
-
-    Example:
-        >>> constant = smoothed(lambda x, state: (x, state), tau=8.0)
-        >>> constant(torch.zeros(5, 2, 4), None)[0].unique()
-        tensor([0.2500])
-    """
+    """Returns a classifier: the moving average of class posteriors over ``tau`` frames."""
     check_positive(tau=tau)
     kept = math.exp(-1 / tau)
 

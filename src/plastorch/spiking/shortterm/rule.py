@@ -72,17 +72,7 @@ class ShortTermState(NamedTuple):
 
 
 def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> ShortTermState:
-    """Returns an empty memory, and traces of 0.
-
-    Args:
-        streams: number of streams S.
-        weight: weights W [K, D].
-        site: place of short-term memory.
-
-    Example:
-        >>> initial_state(2, torch.zeros(3, 5)).F.shape
-        torch.Size([2, 3, 5])
-    """
+    """Returns an empty memory, and traces of 0, for weights W [K, D]."""
     neurons, inputs = weight.shape
     shapes = {"synapse": (neurons, inputs), "neuron": (neurons,), "presynaptic": (inputs,)}
     memory = weight.new_zeros(streams, *shapes.get(site, (0,)))
@@ -90,37 +80,15 @@ def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> Short
 
 
 def unit(x: Tensor) -> Tensor:
-    """Divides inputs [..., D] by their norms; inputs that are all 0 stay so.
-
-    Example:
-        >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-        tensor([[0.6000, 0.8000],
-                [0.0000, 0.0000]])
-    """
+    """Divides inputs [..., D] by their norms; inputs that are all 0 stay so."""
     return F.normalize(x, dim=-1, eps=1e-30)
 
 
 def scores(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> Tensor:
-    """Returns potentials u = b + κ G x / |G|, or another score of the efficacies G = W + F.
-
-    Args:
-        x: inputs [S, D].
-        state: short-term memory, already decayed.
-        weight: weights W [K, D].
-        bias: biases b [K], logarithms of priors.
-        constants: constants of the circuit.
-
-    Returns:
-        Membrane potentials [S, K].
-
-    Example:
-        >>> weight = torch.eye(2)
-        >>> scores(torch.eye(2), initial_state(2, weight), weight, torch.zeros(2), ShortTerm())
-        tensor([[80.,  0.],
-                [ 0., 80.]])
-    """
+    """Returns potentials u = b + κ G x / |G| [S, K] for inputs x [S, D], or another score of the
+    efficacies G = W + F; W is [K, D], b [K] are logarithms of priors, and F has already decayed."""
     trace, site = state.F, constants.site
     drive, squared = x @ weight.mT, weight.square().sum(-1).expand(len(x), -1)
     if site == "synapse":
@@ -141,12 +109,7 @@ def scored(drive: Tensor, squared: Tensor, score: Score) -> Tensor:
 
 
 def compete(u: Tensor, competition: Competition = "soft") -> Tensor:
-    """Returns Q(k | x) = exp u_k / Σ exp u, or 1 for the best neuron: [..., K] to [..., K].
-
-    Example:
-        >>> compete(torch.tensor([0.0, 0.0]))
-        tensor([0.5000, 0.5000])
-    """
+    """Returns Q(k | x) = exp u_k / Σ exp u, or 1 for the best neuron: [..., K] to [..., K]."""
     if competition == "hard":
         return F.one_hot(u.argmax(-1), u.shape[-1]).to(u.dtype)
     return u.softmax(-1)
@@ -160,23 +123,10 @@ def decay(state: ShortTermState, constants: ShortTerm) -> ShortTermState:
 def update(
     x: Tensor, y: Tensor, state: ShortTermState, weight: Tensor, constants: ShortTerm
 ) -> ShortTermState:
-    """Adds γ y (x - W - F) to F, as a steady-state Kalman filter of each object's deviation does;
-    the share y of an object is its posterior, or 1 where it is known.
+    """Adds γ y (x - W - F) to F, already decayed, as a steady-state Kalman filter of each object's
+    deviation does; the share y of an object [S, K] is its posterior, or 1 where it is known.
 
-    ``accumulate``: F += γ y (x - W). A neuron's trace: F += γ y. An input's: F += γ x.
-
-    Args:
-        x: inputs [S, D].
-        y: posterior [S, K].
-        state: short-term memory, already decayed.
-        weight: weights W [K, D].
-        constants: constants of the circuit.
-
-    Example:
-        >>> weight = torch.zeros(1, 2)
-        >>> x, y = torch.ones(1, 2), torch.ones(1, 1)
-        >>> update(x, y, initial_state(1, weight), weight, ShortTerm(gamma=0.5)).F
-        tensor([[[0.5000, 0.5000]]])
+    ``accumulate``: F += γ y (x - W). A neuron's trace: F += γ y. An input's: F += γ x [S, D].
     """
     memory, gamma = state.F, constants.gamma
     if constants.site == "neuron":
@@ -192,52 +142,18 @@ def update(
 def step(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    """Runs one frame: memory decays, neurons compete, winners remember.
-
-    Args:
-        x: inputs [S, D], of norm 1 unless the score is "distance".
-        state: short-term memory after the frame before.
-        weight: weights W [K, D].
-        bias: biases b [K].
-        constants: constants of the circuit.
-
-    Returns:
-        Posterior [S, K], and the new state.
-
-    Example:
-        >>> weight = torch.eye(2)
-        >>> y, state = step(weight, initial_state(2, weight), weight, torch.zeros(2), ShortTerm())
-        >>> y.argmax(1)
-        tensor([0, 1])
-    """
+    """Runs one frame: memory decays, neurons compete, winners remember. Inputs [S, D] have norm 1
+    unless the score is "distance". Returns the posterior [S, K], and the new state."""
     state = decay(state, constants)
     y = compete(scores(x, state, weight, bias, constants), constants.competition)
     return y, update(x, y, state, weight, constants)
 
 
 def name_neurons(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Returns the class of each neuron: that of most of the inputs that it won.
-
-    Args:
-        posteriors: posteriors of labeled inputs [N, K].
-        labels: labels, int64 [N].
-        classes: number of classes C.
-
-    Returns:
-        Classes, int64 [K].
-
-    Example:
-        >>> name_neurons(torch.eye(2)[[0, 0, 1]], torch.tensor([5, 5, 3]), 10)
-        tensor([5, 3])
-    """
+    """Returns the class of each neuron, int64 [K]: that of most of the N inputs that it won."""
     return (posteriors.mT @ F.one_hot(labels, classes).to(posteriors.dtype)).argmax(1)
 
 
 def class_scores(posteriors: Tensor, names: Tensor, classes: int) -> Tensor:
-    """Sums the posteriors of each class's neurons: [..., K] and names [K] to [..., C].
-
-    Example:
-        >>> class_scores(torch.tensor([0.2, 0.5, 0.3]), torch.tensor([1, 0, 1]), 2)
-        tensor([0.5000, 0.5000])
-    """
+    """Sums the posteriors of each class's neurons: [..., K] and names [K] to [..., C]."""
     return posteriors @ F.one_hot(names, classes).to(posteriors.dtype)
