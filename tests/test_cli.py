@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from plastorch.cli import COMMANDS, main
+from plastorch.cli.words import one_line
 from plastorch.data import cache_root
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.experiments.registry import experiments
@@ -363,3 +364,7 @@ def test_zsh_loads_what_bash_has(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.count("complete -o default -F _plastorch plastorch") == 2
     assert "bashcompinit" in printed
+
+
+def test_a_message_is_one_line_and_harmless() -> None:
+    assert one_line("file \x1b[2J\n is damaged") == r"file \x1b[2J is damaged"

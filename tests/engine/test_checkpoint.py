@@ -17,6 +17,7 @@ from plastorch.engine.checkpoint import (
     restore,
     save_checkpoint,
     save_tensors,
+    under,
 )
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import write_atomically
@@ -177,3 +178,8 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         load_tensors(tmp_path / "none.safetensors")
     write_atomically(tmp_path / "a.json", json.dumps({"a": 1}).encode())
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
+
+
+def test_entries_under_a_prefix() -> None:
+    tensors = {"adam.step": torch.tensor(1), "best": torch.tensor(2)}
+    assert under(tensors, "adam.") == {"step": torch.tensor(1)}

@@ -25,6 +25,7 @@ from plastorch.engine.distributed import (
     share_out,
     share_state,
     sum_over_workers,
+    sum_tensors,
     summed,
     worker,
     workers,
@@ -185,3 +186,8 @@ def test_parts_and_batches_that_have_none(pair: Any) -> None:
         assert own["check"] == (
             "readout_batch_size is 7; expected a multiple of 2, the number of workers"
         )
+
+
+def test_one_worker_sums_nothing() -> None:
+    tensors = [torch.ones(2), torch.zeros(1)]
+    assert sum_tensors(tensors) is tensors

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.output import check_output, put_in_place, write_atomically
+from plastorch.engine.output import (
+    WriteError,
+    check_output,
+    put_in_place,
+    write_atomically,
+    writing,
+)
 
 
 def obstacles(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -106,3 +112,9 @@ def test_a_full_disk(tiny_disk: Path) -> None:
     with pytest.raises(InputError, match=r"^can't write .*/a: No space left on device$"):
         write_atomically(tiny_disk / "a", bytes(1 << 20))
     assert (tiny_disk / "a").read_bytes() == b"older" and os.listdir(tiny_disk) == ["a"]
+
+
+def test_errors_of_writing_name_the_file() -> None:
+    message = "can't write page.html: No space left on device"
+    with pytest.raises(WriteError, match=message), writing(Path("page.html")):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -65,3 +65,8 @@ def test_without_git_the_version_is_known(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(subprocess, "run", missing)
     assert command.commit() == version("plastorch")
+
+
+def test_options_are_words_as_one_types_them() -> None:
+    assert command.option("on_off", False) == ["--no-on-off"]
+    assert command.option("models", ["stpn", "lstm"]) == ["--models", "stpn", "lstm"]

@@ -9,6 +9,7 @@ import pytest
 
 from plastorch.cli.run import _parse_run
 from plastorch.engine.errors import InputError
+from plastorch.experiments.preset_defaults import Range, check_setting
 from plastorch.experiments.registry import experiments, resolved
 from plastorch.experiments.run import settings
 from plastorch.experiments.softhebb.config import Cifar10Config
@@ -109,3 +110,12 @@ def test_a_preset_keeps_what_was_given(config: Any, preset: str, given: dict[str
     words = ["--no-on-off" if word == "--on-off=False" else word for word in words]
     assert _parse_run(config, "x", [*words, f"--preset={preset}"])[1] == made
     assert _parse_run(config, "x", ["--preset", preset])[1] == untouched
+
+
+def test_ranges_say_what_they_hold() -> None:
+    assert str(Range(0, 1, below=True)) == "at least 0 and below 1"
+    assert 0.5 in Range(0, 1) and math.nan not in Range(0, 1)
+    assert 1 in Range(0, 1) and 1 not in Range(0, 1, below=True)
+    check_setting("models", ("lstm", "rnn"), tuple[str, ...])
+    with pytest.raises(InputError, match="one of models is 1"):
+        check_setting("models", ("lstm", 1), tuple[str, ...])

@@ -13,7 +13,8 @@ from matplotlib import rcParams
 from plastorch.engine.errors import InputError
 from plastorch.report import charts
 from plastorch.report.charts import Dots, Line, Matrix, Plot, Spread, Strip
-from plastorch.report.theme import DARK, LIGHT, WIDTH, Theme, to_png
+from plastorch.report.charts.raster import unit_of_time
+from plastorch.report.theme import DARK, LIGHT, WIDTH, Theme, legend_rows, to_png
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 STEPS = np.arange(1.0, 21.0)
@@ -323,3 +324,10 @@ def test_figures_are_the_same_each_time_and_leave_matplotlib_alone() -> None:
 def test_many_lines_can_be_told_apart() -> None:
     for theme in (LIGHT, DARK):
         assert len({tuple(theme.line(index).values()) for index in range(12)}) == 12
+
+
+def test_legends_and_units_fit_what_is_shown() -> None:
+    found = [legend_rows(names) for names in ([], ["slow", "fast"], ["mean of a CNN"] * 3)]
+    assert found == [0, 1, 2]
+    assert unit_of_time([0.1, 0.2]) == (1000.0, "milliseconds")
+    assert unit_of_time([1.0, 60.0]) == (1.0, "seconds")

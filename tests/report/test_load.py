@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from plastorch.engine.errors import InputError
-from plastorch.report.load import RunData, kept, load_result, load_run, series
+from plastorch.report.load import (
+    RunData,
+    by_network,
+    columns,
+    is_number,
+    kept,
+    load_result,
+    load_run,
+    series,
+)
 
 
 def test_reads_everything_the_run_wrote(make_run, tmp_path):
@@ -135,3 +144,15 @@ def test_kept_arrays_have_equal_sizes_where_letters_are_equal():
     assert kept(found, a="NN") is None
     assert kept(found, a="N") is None
     assert kept(found, empty="NM") is None
+
+
+def test_columns_are_fields_of_rows() -> None:
+    rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    assert columns(rows, "epoch", "loss").tolist() == [[1, 2], [0.5, 0.25]]
+    assert [is_number(value) for value in (0.5, True, "1")] == [True, False, False]
+
+
+def test_arrays_by_network() -> None:
+    run = RunData(Path("run"), {}, [], {"weights_fstdp": np.ones((5, 3))})
+    names = {"lstm": "LSTM", "fstdp": "fatiguing STDP"}
+    assert list(by_network(run, "weights", "PN", names)) == ["fatiguing STDP"]

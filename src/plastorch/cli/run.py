@@ -137,9 +137,7 @@ def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOpt
 def unchecked(config: type[Any], options: Iterable[tuple[str, Any, Any]] = ()) -> type[Any]:
     """Returns a subclass of settings that takes any values and keeps the help of each field.
 
-    Args:
-        config: settings of an experiment.
-        options: replacement fields: names, types and defaults.
+    ``options`` are fields that replace others: names, types and defaults.
     """
     own = {"__doc__": config.__doc__, "__post_init__": lambda self: None}
     return make_dataclass("Unchecked", options, bases=(config,), namespace=own, frozen=True)

@@ -142,12 +142,7 @@ def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
 
 
 def _seeds(text: str) -> list[int]:
-    """Parses seeds such as 0-9 or 0,3,5-7.
-
-    Example:
-        >>> _seeds("0,5-7")
-        [0, 5, 6, 7]
-    """
+    """Returns the seeds of a text such as 0-9 or 0,3,5-7."""
     found: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part)

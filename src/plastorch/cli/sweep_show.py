@@ -12,12 +12,7 @@ from plastorch.engine.sweep_plan import Sweep, Trial
 
 
 def run_and_show(sweep: Sweep, address: str | None) -> int:
-    """Runs the rest of a sweep, and returns the exit status.
-
-    Raises:
-        InputError: there is no room for the runs.
-        Interrupted: Ctrl-C or SIGTERM came; the message says how to continue.
-    """
+    """Runs the rest of a sweep, and returns the exit status; Interrupted says how to go on."""
     where = f" --address {address}" if address else ""
     console = Console(stderr=True)
     with _progress(console) as progress:

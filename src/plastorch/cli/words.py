@@ -15,12 +15,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Returns text without line breaks, short enough to read, and harmless to a terminal.
-
-    Example:
-        >>> one_line("file \\x1b[2J\\n is damaged")
-        'file \\\\x1b[2J is damaged'
-    """
+    """Returns text without line breaks, short enough to read, and harmless to a terminal."""
     text = " ".join(text.split())
     if len(text) > MOST_SHOWN:
         text = f"{text[: MOST_SHOWN // 2]} … {text[-MOST_SHOWN // 2 :]}"

@@ -8,18 +8,9 @@ from plastorch.engine.distributed import summed, workers
 
 
 def synchronize(module: nn.Module) -> None:
-    """Replaces each batch normalization in a module by one over all workers' batches.
+    """Replaces each batch normalization in a module, in place, by one over all workers' batches.
 
     Parameters and running statistics stay the same objects. With one worker, nothing changes.
-
-    Args:
-        module: module, changed in place.
-
-    Example:
-        >>> layers = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-        >>> synchronize(layers)
-        >>> type(layers[1]).__name__
-        'BatchNorm1d'
     """
     if workers() == 1:
         return
@@ -30,10 +21,7 @@ def synchronize(module: nn.Module) -> None:
 
 
 class SynchronizedBatchNorm(_BatchNorm):
-    """Batch normalization over the joined batch of all workers, on any device.
-
-    ``torch.nn.SyncBatchNorm`` works on GPUs only.
-    """
+    """Batch normalization over the workers' joined batch; torch's SyncBatchNorm needs GPUs."""
 
     @classmethod
     def of(cls, norm: _BatchNorm) -> "SynchronizedBatchNorm":
@@ -48,11 +36,7 @@ class SynchronizedBatchNorm(_BatchNorm):
         """Accepts any number of dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Returns the normalized input, of the same shape and dtype.
-
-        Args:
-            input: features [B, num_features, ...].
-        """
+        """Returns the normalized features [B, num_features, ...], of the same dtype."""
         if not self.training or workers() == 1:
             return super().forward(input)
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input

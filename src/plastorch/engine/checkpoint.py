@@ -22,20 +22,12 @@ LATEST = "latest.json"
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors as safetensors, atomically.
-
-    Raises:
-        InputError: the folder can't be written or the disk is full; an older file stays whole.
-    """
+    """Writes tensors as safetensors, atomically: if it fails, an older file stays whole."""
     write_atomically(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads a safetensors file; nothing in it is ever executed.
-
-    Raises:
-        InputError: the file is missing, truncated, or something else, such as a pickle.
-    """
+    """Reads a safetensors file; nothing in it is ever executed."""
     check_file(path, "a safetensors file")
     try:
         return dict(load_file(path))
@@ -47,16 +39,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
-    """Replaces the checkpoint of a folder.
-
-    Args:
-        folder: folder, created if it is missing.
-        tensors: tensors by name.
-        progress: any values that JSON can hold.
-
-    Raises:
-        InputError: the checkpoint can't be written; the previous one stays whole.
-    """
+    """Replaces a folder's checkpoint; if it fails, the previous one stays whole."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     number = 1 + (_latest(folder)["number"] if (folder / LATEST).exists() else 0)
@@ -70,11 +53,7 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], progress: dict[str
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Loads tensors and progress of a folder's checkpoint, or None if it has none.
-
-    Raises:
-        InputError: the checkpoint is damaged.
-    """
+    """Returns tensors and progress of a folder's checkpoint, or None if it has none."""
     if not (folder / LATEST).exists():
         return None
     latest = _latest(folder)
@@ -82,15 +61,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
 
 
 def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
-    """Copies tensors into a module in place, keeping its memory formats.
+    """Copies finite tensors into a module in place, keeping its memory formats.
 
-    Args:
-        module: module to restore.
-        tensors: one tensor for each entry of its ``state_dict``.
-        source: where they come from, for messages.
-
-    Raises:
-        InputError: names or shapes differ, or a value is not finite; the module is unchanged.
+    If names, shapes or dtypes differ, it raises InputError, and the module is unchanged.
     """
     own = module.state_dict()
     if own.keys() != tensors.keys():
@@ -143,25 +116,12 @@ def load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -
 
 
 def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Returns the entries whose names begin with a prefix, without it.
-
-    Example:
-        >>> under({"adam.step": torch.tensor(1), "best": torch.tensor(2)}, "adam.")
-        {'step': tensor(1)}
-    """
+    """Returns the entries whose names begin with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def fingerprint(*tensors: Tensor) -> str:
-    """Returns the SHA-256 of the tensors' bytes, one after the other, in hexadecimal.
-
-    Args:
-        *tensors: tensors of one dimension or more, each read in row-major order.
-
-    Example:
-        >>> fingerprint(torch.zeros(0))[:8]
-        'e3b0c442'
-    """
+    """Returns the SHA-256 of tensors' bytes, each read in row-major order, in hexadecimal."""
     digest = hashlib.sha256()
     for tensor in tensors:
         for start in range(0, len(tensor), 4096):  # a mapped file may be larger than memory

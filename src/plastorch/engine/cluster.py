@@ -33,11 +33,7 @@ _SETTINGS = {
 
 
 def needs_ray(part: str = "ray") -> None:
-    """Raises InputError if Ray, or a part of it, is not installed.
-
-    Args:
-        part: module, such as "ray.data".
-    """
+    """Raises InputError unless Ray, or a part of it such as "ray.data", is installed."""
     for name, value in _SETTINGS.items():  # some are read at import
         os.environ.setdefault(name, value)
     try:

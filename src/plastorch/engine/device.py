@@ -17,19 +17,9 @@ from plastorch.engine.torchrun import own_device
 
 
 def select_device(name: str) -> torch.device:
-    """Returns the device of that name; "auto" takes a CUDA GPU if there is one, else the CPU.
+    """Returns the device of a name; "auto" takes a CUDA GPU if there is one, else the CPU.
 
     Each of several workers on a machine takes the GPU with its own number, unless one is named.
-
-    Args:
-        name: "auto", or any name that ``torch.device`` takes.
-
-    Raises:
-        InputError: the name is unknown or the device is missing.
-
-    Example:
-        >>> select_device("cpu")
-        device(type='cpu')
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,25 +34,12 @@ def select_device(name: str) -> torch.device:
 
 
 def seed32(seed: int) -> int:
-    """Returns the seed if it has 32 bits, else one drawn from it, for libraries that need 32 bits.
-
-    Example:
-        >>> seed32(7), seed32(2**63 - 1) < 2**32
-        (7, True)
-    """
+    """Returns a seed of 32 bits: the given one, or one drawn from it if it is longer."""
     return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
 def check_memory(needed: float, **sizes: float) -> None:
-    """Raises InputError naming sizes for which the machine has too little memory.
-
-    Args:
-        needed: least number of bytes needed.
-        sizes: values that determine it, by argument name.
-
-    Example:
-        >>> check_memory(4 * 1000 * 256, neurons=1000, hidden=256)
-    """
+    """Raises InputError naming sizes that need more bytes of memory than the machine has."""
     there = memory()
     if needed > there:
         named = " and ".join(f"{name} is {size}" for name, size in sizes.items())
@@ -88,9 +65,8 @@ def memory() -> float:
 def fast_matmul() -> Iterator[None]:
     """Lets float32 matrix products use the fastest kernel that keeps float32 accuracy.
 
-    On CPUs where the default library leaves half the speed unused, torch's "medium" setting calls
-    another one that also computes in float32. On CPUs where that setting would mean bfloat16, a
-    test product detects it, and the setting is left alone.
+    On some CPUs, torch's "medium" setting calls a library that is twice as fast; on others it means
+    bfloat16, which a test product detects.
     """
     before = torch.get_float32_matmul_precision()
     a = torch.linspace(-1, 1, 256 * 256).view(256, 256)
@@ -105,10 +81,9 @@ def fast_matmul() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep freed blocks instead of returning them after every operation.
+    """Tells glibc to keep freed blocks: training frees and allocates the same ones all the time.
 
-    Training frees and allocates the same megabytes thousands of times; otherwise each round trip
-    costs page faults. Does nothing where the C library has no such setting.
+    Otherwise each round trip costs page faults. Does nothing with other C libraries.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -120,10 +95,10 @@ def keep_freed_memory() -> None:
 
 
 def flush_denormals() -> None:
-    """Flushes denormal numbers to 0, in this thread and those it starts.
+    """Flushes denormal numbers to 0 where the processor can, in this thread and those it starts.
 
-    A nearly decided competition leaves thousands of them, and some processors take a hundred times
-    as long for each. Does nothing where the processor can't.
+    A nearly decided competition leaves thousands, and some processors take 100 times as long for
+    each.
     """
     torch.set_flush_denormal(True)
 

@@ -48,11 +48,7 @@ def worker() -> int:
 
 
 def check_parts(**batches: int) -> None:
-    """Raises InputError naming the first batch that can't be divided evenly among the workers.
-
-    Example:
-        >>> check_parts(batch_size=32)
-    """
+    """Raises InputError naming the first batch that can't be divided evenly among the workers."""
     for name, size in batches.items():
         if size % workers():
             raise InputError(
@@ -61,32 +57,12 @@ def check_parts(**batches: int) -> None:
 
 
 def part(rows: Tensor, dim: int = 0) -> Tensor:
-    """Returns this worker's part of a batch; parts differ by one row at most, and may be empty.
-
-    Args:
-        rows: batch, the same on every worker.
-        dim: dimension of the rows.
-
-    Example:
-        >>> part(torch.arange(3))
-        tensor([0, 1, 2])
-    """
+    """Returns this worker's part of a batch; parts differ by one row at most, and may be empty."""
     return rows if workers() == 1 else rows.tensor_split(workers(), dim)[worker()]
 
 
 def sum_over_workers(tensor: Tensor) -> Tensor:
-    """Adds the tensors of all workers in place; without a process group it changes nothing.
-
-    Args:
-        tensor: tensor of the same shape on every worker.
-
-    Returns:
-        The same tensor, summed.
-
-    Example:
-        >>> sum_over_workers(torch.ones(2))
-        tensor([1., 1.])
-    """
+    """Adds the tensors of all workers in place, and returns the sum."""
     if workers() > 1:
         with together():
             dist.all_reduce(tensor)
@@ -94,18 +70,7 @@ def sum_over_workers(tensor: Tensor) -> Tensor:
 
 
 def sum_tensors(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Adds up each of several tensors over all workers, in one message; they stay as they are.
-
-    Args:
-        tensors: as many, of the same shapes, on every worker.
-
-    Returns:
-        Their sums; the tensors themselves without a process group.
-
-    Example:
-        >>> sum_tensors([torch.ones(2), torch.zeros(1)])
-        [tensor([1., 1.]), tensor([0.])]
-    """
+    """Returns each tensor's sum over all workers, in one message; the tensors stay as they are."""
     if workers() == 1 or not tensors:
         return tensors
     flat = sum_over_workers(torch.cat([tensor.flatten() for tensor in tensors]))
@@ -117,15 +82,9 @@ def sum_tensors(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def mean_over_workers(mean: Tensor, rows: int) -> Tensor:
-    """Averages a figure over the joined batch.
+    """Returns the mean over the joined batch of a scalar that is the mean over each worker's part.
 
-    Args:
-        mean: mean over this worker's part, a scalar; ignored if the part is empty.
-        rows: number of rows of the part.
-
-    Example:
-        >>> mean_over_workers(torch.tensor(0.25), 3)
-        tensor(0.2500)
+    ``rows`` is the number of rows of the part; the mean of an empty part is ignored.
     """
     if workers() == 1:
         return mean
@@ -140,44 +99,17 @@ def any_worker(flag: bool) -> bool:
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """Concatenates the rows of all workers in order; gradients flow back to each.
-
-    Args:
-        rows: rows [R, ...], R the same on every worker.
-
-    Returns:
-        Rows [workers R, ...].
-
-    Example:
-        >>> gathered(torch.ones(2, 3)).shape
-        torch.Size([2, 3])
-    """
+    """Returns the rows [R, ...] of all workers in order [workers R, ...]; gradients flow back."""
     return rows if workers() == 1 else cast(Tensor, _Gather.apply(rows))  # type: ignore[no-untyped-call]
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """Returns the sum of all workers' tensors as a new one; gradients flow back to each.
-
-    Example:
-        >>> summed(torch.ones(2))
-        tensor([1., 1.])
-    """
+    """Returns the sum of all workers' tensors as a new one; gradients flow back to each."""
     return tensor if workers() == 1 else cast(Tensor, _Sum.apply(tensor))  # type: ignore[no-untyped-call]
 
 
 def dropout(x: Tensor, probability: float, training: bool = True) -> Tensor:
-    """Applies ``F.dropout`` to this worker's part of a batch, as it would be in the joined batch.
-
-    Args:
-        x: part of a batch [rows, ...]; numbers of rows may differ between workers.
-        probability: probability of dropping.
-        training: whether to drop; False returns ``x``.
-
-    Example:
-        >>> dropout(torch.ones(2, 3), 0.5, training=False)
-        tensor([[1., 1., 1.],
-                [1., 1., 1.]])
-    """
+    """Applies ``F.dropout`` to this worker's part [rows, ...] of a batch as in the joined batch."""
     if workers() == 1 or not training:
         return F.dropout(x, probability, training)
     rows = torch.zeros(workers(), dtype=torch.int64)
@@ -190,16 +122,8 @@ def dropout(x: Tensor, probability: float, training: bool = True) -> Tensor:
 def backward(loss: Tensor, parameters: Iterable[nn.Parameter], share: float | None = None) -> None:
     """Calls ``loss.backward()``, and gives all workers the gradient of the mean over a batch.
 
-    Args:
-        loss: mean over this worker's part of the batch; any value if the part is empty.
-        parameters: parameters, the same on every worker.
-        share: this worker's share of the batch's rows; equal shares if None.
-
-    Example:
-        >>> layer = nn.Linear(2, 1)
-        >>> backward(layer(torch.ones(3, 2)).mean(), layer.parameters())
-        >>> layer.weight.grad
-        tensor([[1., 1.]])
+    ``loss`` is the mean over this worker's part, or anything if that is empty; ``share`` is the
+    part's share of the rows, None for equal ones.
     """
     if workers() > 1:
         loss = loss * (1 / workers() if share is None else share)
@@ -208,11 +132,7 @@ def backward(loss: Tensor, parameters: Iterable[nn.Parameter], share: float | No
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Gives all workers the sum of their gradients, in place.
-
-    Args:
-        parameters: parameters, the same on every worker; those without a gradient are left out.
-    """
+    """Sums gradients over all workers, in place; parameters without one are left out."""
     if workers() == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -231,15 +151,7 @@ def share_state(module: nn.Module) -> None:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """Passes the first worker's result to all workers, or its InputError.
-
-    Args:
-        make: function, called on the first worker only.
-
-    Example:
-        >>> from_first(lambda: 3)
-        3
-    """
+    """Calls a function on the first worker only, and passes its result or InputError to all."""
     if workers() == 1:
         return make()
     box = [_attempted(make) if worker() == 0 else None]
@@ -249,20 +161,9 @@ def from_first(make: Callable[[], T]) -> T:
 
 
 def share_out(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Divides independent jobs among the workers, and gives all workers all results.
+    """Divides independent jobs among the workers, and gives all of them all results in order.
 
-    Args:
-        jobs: jobs, the same on every worker.
-
-    Returns:
-        Results in the order of the jobs.
-
-    Raises:
-        InputError: a job raises it; then all workers do.
-
-    Example:
-        >>> share_out([lambda: "a", lambda: "b"])
-        ['a', 'b']
+    The jobs are the same on every worker; if one raises InputError, all workers do.
     """
     if workers() == 1:
         return [job() for job in jobs]

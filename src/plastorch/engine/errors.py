@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 class InputError(ValueError):
-    """Bad input: the message names the argument, the value found and what was expected.
-
-    The command line prints it as one line and exits with status 2.
-    """
+    """Bad input: the message names the argument, the value found and what was expected."""
 
 
 class Interrupted(Exception):
@@ -29,11 +26,7 @@ class WorkerLost(Exception):
 
 
 def check_positive(**arguments: float) -> None:
-    """Raises InputError naming the first argument that is not above 0, or not finite.
-
-    Example:
-        >>> check_positive(epochs=3, rate=0.1)
-    """
+    """Raises InputError naming the first argument that is not above 0, or not finite."""
     for name, value in arguments.items():
         if not value > 0:
             raise InputError(f"{name} is {value}; expected more than 0")
@@ -45,13 +38,6 @@ def check_finite(**arguments: "Tensor") -> None:
     """Raises InputError naming the first tensor with a value that is NaN or infinite.
 
     It waits for the tensor's device: use it in evaluation, not in each step of training.
-
-    Example:
-        >>> import torch
-        >>> check_finite(features=torch.tensor([0.0, torch.nan]))
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: NaN or infinite values in features; expected finite ones
     """
     for name, values in arguments.items():
         if not values.isfinite().all():
@@ -59,15 +45,7 @@ def check_finite(**arguments: "Tensor") -> None:
 
 
 def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raises InputError if there are no names, or an unknown one; it suggests the nearest.
-
-    Example:
-        >>> check_names("models", ["lstmm"], ["stpn", "lstm"])
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: models are ['lstmm']; expected some of \
-['stpn', 'lstm']; did you mean lstm?
-    """
+    """Raises InputError if there are no names, or an unknown one; it suggests the nearest."""
     given, known = list(given), list(known)
     unknown = [name for name in given if name not in known]
     if unknown or not given:
@@ -76,19 +54,7 @@ def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> No
 
 
 def check_one_of(choices: Iterable[object], **arguments: object) -> None:
-    """Raises InputError naming the first argument that is none of the choices.
-
-    Args:
-        choices: allowed values, such as ``get_args`` of a ``Literal``.
-        arguments: values to check, by name.
-
-    Example:
-        >>> check_one_of(("soft", "hard"), competition="sotf")
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: competition is 'sotf'; expected one of soft, hard; \
-did you mean soft?
-    """
+    """Raises InputError naming the first argument that is none of the choices."""
     choices = list(choices)
     for name, value in arguments.items():
         if value not in choices:
@@ -98,39 +64,19 @@ did you mean soft?
 
 
 def require(package: str, extra: str) -> None:
-    """Raises InputError unless an optional package is installed; nothing is imported.
-
-    Args:
-        package: name by which the package is imported.
-        extra: extra of plastorch that brings it.
-
-    Example:
-        >>> require("torch", "files")
-    """
+    """Raises InputError naming plastorch's extra unless a package is there; nothing is imported."""
     if find_spec(package) is None:
         raise InputError(f'{package} is missing; expected: pip install "plastorch[{extra}]"')
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Returns a suggestion for a word as the end of a message; empty if no choice is near.
-
-    Example:
-        >>> did_you_mean("stpm", ["rank", "stpn"])
-        '; did you mean stpn?'
-    """
+    """Returns a suggestion for a word as the end of a message; empty if no choice is near."""
     near = difflib.get_close_matches(str(word)[:100], list(choices), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def check_file(path: Path, expected: str) -> None:
-    """Raises InputError unless a regular file exists: opening a pipe, say, would wait forever.
-
-    Example:
-        >>> check_file(Path("nowhere"), "a WAV file")
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: nowhere is missing; expected a WAV file
-    """
+    """Raises InputError unless a regular file exists: opening a pipe, say, would wait forever."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -11,15 +11,7 @@ from plastorch.engine.errors import InputError
 
 
 def seed_of(random_state: Any) -> int:
-    """Returns a seed: the number itself, or one drawn from what else scikit-learn accepts.
-
-    Raises:
-        InputError: scikit-learn doesn't accept the random state.
-
-    Example:
-        >>> seed_of(7)
-        7
-    """
+    """Returns a seed: the number itself, or one drawn from what else scikit-learn accepts."""
     if isinstance(random_state, int | np.integer) and 0 <= random_state < 2**63:
         return int(random_state)
     try:
@@ -34,17 +26,7 @@ def seed_of(random_state: Any) -> int:
 
 @contextlib.contextmanager
 def as_input_error(argument: str) -> Iterator[None]:
-    """Turns errors of numpy and scikit-learn into bad input.
-
-    Raises:
-        InputError: numpy or scikit-learn refuses an argument.
-
-    Example:
-        >>> with as_input_error("X"):
-        ...     np.asarray([[1, 2], [3]])
-        Traceback (most recent call last):
-        plastorch.engine.errors.InputError: X can't be used: ...
-    """
+    """Turns errors of numpy and scikit-learn about an argument into InputError."""
     try:
         yield
     except (TypeError, ValueError) as error:

@@ -38,10 +38,8 @@ class Jobs(Phase):
     """A phase of independent jobs, with no state but its position.
 
     Args:
-        name: name of the phase.
         jobs: functions that return records to log; ``phase`` and ``step`` are added to these.
-        shared: whether each job is done by only one worker; False if a job has effects beyond its
-            result, so that all workers must do it.
+        shared: False if all workers must do each job, as it has effects beyond its result.
     """
 
     def __init__(
@@ -70,13 +68,6 @@ class Loop:
     Created on a folder with a checkpoint, it restores the model and skips what was done; the
     numbers that follow are those of a run without interruption. Of several workers, all do all
     steps, and the first one writes and shows.
-
-    Args:
-        run: run folder.
-        model: model whose ``state_dict`` is saved.
-
-    Raises:
-        InputError: the checkpoint is damaged or of another architecture.
     """
 
     interval_s = 20.0
@@ -113,12 +104,7 @@ class Loop:
         return max(self._peak_memory_gb, peak_memory_gb())
 
     def run(self, phase: Phase) -> None:
-        """Runs a phase to its end, with checkpoints; skips it if it was done before.
-
-        Raises:
-            Interrupted: Ctrl-C or SIGTERM came, and the checkpoint is written.
-            InputError: the checkpoint doesn't fit the phase or can't be written.
-        """
+        """Runs a phase, or skips it if it was done; a checkpoint is there before Interrupted."""
         if phase.name in self._done:
             return
         if self._current is not None and self._current[0] == phase.name:
@@ -138,11 +124,7 @@ class Loop:
         self._save(None)
 
     def recompute(self, phase: Phase) -> None:
-        """Runs a phase whose result is in no checkpoint: it starts anew in each session.
-
-        Raises:
-            Interrupted: Ctrl-C or SIGTERM came.
-        """
+        """Runs a phase whose result is in no checkpoint: it starts anew in each session."""
         with closing(self._steps(phase)) as steps:
             for _ in steps:
                 if self._stop:

@@ -26,25 +26,12 @@ class NoOverlap(Compiler):
 
 
 def check_arrays(**arrays: tuple[Any, ...]) -> None:
-    """Checks arrays that a kernel reads or writes, as compiled code doesn't check an index.
+    """Raises InputError naming the first wrong array of a kernel, whose code checks no index.
 
     Args:
         arrays: name and ``(array, shape, dtype)`` or ``(array, shape, dtype, low, high)`` of each:
-            a tensor or a NumPy array; its expected shape, with None for any size; its dtype, or
-            several allowed ones; and bounds of its numbers. All numbers must be finite.
-
-    Raises:
-        InputError: an array isn't as expected; the message names the first one.
-
-    Example:
-        >>> check_arrays(membrane=(torch.zeros(1, 5), (1, 7), torch.float32))
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: membrane is [1, 5]; expected [1, 7]
-        >>> check_arrays(source=(torch.tensor([2, 9]), (None,), torch.int64, 0, 8))
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: source goes from 2 to 9; expected 0 to 8
+            a tensor or a NumPy array; its shape, with None for any size; its dtype, or several;
+            and bounds of its numbers. All numbers must be finite.
     """
     for name, (array, shape, dtype, *bounds) in arrays.items():
         if array.shape != shape:
@@ -58,14 +45,7 @@ def check_arrays(**arrays: tuple[Any, ...]) -> None:
 
 
 def check_constants(dtype: torch.dtype, **constants: float) -> None:
-    """Raises InputError naming the first constant that isn't finite in the dtype of the arrays.
-
-    Example:
-        >>> check_constants(torch.float32, threshold=1e300)
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: threshold is 1e+300; expected at most 3.4e+38 either way
-    """
+    """Raises InputError naming the first constant that isn't finite in the dtype of the arrays."""
     most = torch.finfo(dtype).max
     for name, constant in constants.items():
         if not abs(constant) <= most:

@@ -23,24 +23,10 @@ class WriteError(InputError):
 
 
 def check_output(out: Path, *inputs: Path) -> None:
-    """Checks, before work starts, that a file may be created or replaced.
+    """Raises InputError, before work starts, unless a file may be created or replaced.
 
-    Renaming a file would replace anything, even a device. So all but regular files are refused,
-    and so are links, whatever they point to.
-
-    Args:
-        out: file to write.
-        inputs: files that are read and must not be overwritten.
-
-    Raises:
-        InputError: the file can't be written, or must not be.
-
-    Example:
-        >>> check_output(Path("/dev/null"))
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: out is '/dev/null': it is a device; expected a regular \
-file or a new name
+    Renaming a file would replace anything, even a device. So all but regular files are refused, and
+    so are links, whatever they point to, and files that are inputs.
     """
     if obstacle := _obstacle(out):
         raise InputError(f"out is {str(out)!r}: {obstacle}")
@@ -65,18 +51,7 @@ def _obstacle(path: Path) -> str | None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Adds the file's name to errors of writing it, such as a full disk, which name none.
-
-    Raises:
-        WriteError: an OSError occurs.
-
-    Example:
-        >>> with writing(Path("page.html")):
-        ...     raise OSError(28, "No space left on device")
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.output.WriteError: can't write page.html: No space left on device
-    """
+    """Adds the file's name to errors of writing it, such as a full disk, as a WriteError."""
     try:
         yield
     except OSError as error:
@@ -84,15 +59,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def put_in_place(partial: Path, path: Path) -> None:
-    """Forces a file to disk, and renames it.
-
-    Args:
-        partial: file, on the same disk as ``path``.
-        path: new name of the file; an older file there is replaced completely.
-
-    Raises:
-        WriteError: ``path`` exists and is not a regular file, or the file can't be renamed.
-    """
+    """Forces a file to disk, and renames it to replace another regular file on the same disk."""
     if obstacle := _obstacle(path):
         raise WriteError(f"can't write {path}: {obstacle}")
     with writing(path):
@@ -104,16 +71,7 @@ def put_in_place(partial: Path, path: Path) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file under a temporary name, forces it to disk and renames it.
 
-    Raises:
-        WriteError: the folder can't be written or the disk is full, and an older file stays whole;
-            also if ``path`` exists and is not a regular file.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomically(Path(folder, "page.html"), b"<p>")
-        ...     os.listdir(folder)
-        ['page.html']
+    If it raises WriteError, an older file stays whole.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with writing(path):

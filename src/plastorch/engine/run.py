@@ -32,10 +32,7 @@ Record = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement by a paper, or by plastorch, about a result, and what was measured.
-
-    ``holds`` is None where the run can't tell: smoke runs, reduced data, other settings.
-    """
+    """A statement about a result, and what was measured; holds is None if the run can't tell."""
 
     id: str
     statement: str
@@ -50,9 +47,6 @@ class RunFolder:
 
     Of several workers, the first one writes and reads; the others receive what it reads, and need
     no access to the folder.
-
-    Args:
-        path: existing run folder; :meth:`create` makes a new one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,35 +56,18 @@ class RunFolder:
 
     @classmethod
     def create(cls, out: Path, experiment: str, config: dict[str, Any]) -> "RunFolder":
-        """Makes a new run folder with its ``config.json``.
-
-        Args:
-            out: RUNS folder.
-            experiment: name of the experiment.
-            config: plain values, including "seed".
-
-        Raises:
-            InputError: ``out`` can't be written.
-        """
+        """Makes a new run folder with its ``config.json``, of plain values that include "seed"."""
         run = cls.reserve(out, experiment, config["seed"])
         run.begin(experiment, config)
         return run
 
     @classmethod
     def reserve(cls, out: Path, experiment: str, seed: int) -> "RunFolder":
-        """Makes an empty folder with a unique name, for a run that :meth:`begin` begins.
-
-        Raises:
-            InputError: ``out`` can't be written.
-        """
+        """Makes an empty folder with a unique name, for a run that :meth:`begin` begins."""
         return cls(new_folder(out, experiment, f"-seed{seed}"))
 
     def begin(self, experiment: str, config: dict[str, Any]) -> None:
-        """Writes ``config.json``; the folder is created if it is gone.
-
-        Raises:
-            InputError: the file can't be written.
-        """
+        """Writes ``config.json``; the folder is created if it is gone."""
         self.path.mkdir(parents=True, exist_ok=True)
         full = {"experiment": experiment, **config}
         write_atomically(self.path / "config.json", json.dumps(full, indent=1).encode())
@@ -110,15 +87,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def alone(self, wait_s: float = 0.0) -> Iterator[None]:
-        """Keeps other processes from running in this folder at the same time.
-
-        Args:
-            wait_s: longest time to wait for another one to end, in seconds.
-
-        Raises:
-            InputError: another process is running there, such as one that was told to stop and
-                ends its last step.
-        """
+        """Keeps other processes out; one that runs here has ``wait_s`` seconds to end."""
         with contextlib.ExitStack() as kept:
             from_first(lambda: kept.enter_context(locked(self.path / "config.json", wait_s)))
             yield
@@ -133,11 +102,7 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Configuration read from ``config.json``.
-
-        Raises:
-            InputError: the file is missing or broken.
-        """
+        """Configuration read from ``config.json``."""
         return from_first(self._read_config)
 
     def _read_config(self) -> dict[str, Any]:
@@ -184,14 +149,9 @@ class RunFolder:
             return file.tell(), digest
 
     def truncate_log(self, size: int = 0, digest: str = NOTHING) -> None:
-        """Removes the lines after a checkpoint, or all.
+        """Keeps the first ``size`` bytes of the log, those of a checkpoint.
 
-        Args:
-            size: number of bytes to keep.
-            digest: SHA-256 of these bytes.
-
-        Raises:
-            InputError: there are fewer bytes, or others; the log is unchanged.
+        Raises InputError, and changes nothing, if there are fewer or their SHA-256 is another.
         """
         if worker() > 0 or (size == 0 and not self._metrics.exists()):
             return
@@ -203,30 +163,18 @@ class RunFolder:
         os.truncate(self._metrics, size)
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Replaces ``result.json``.
-
-        Raises:
-            InputError: the file can't be written.
-        """
+        """Replaces ``result.json``."""
         if worker() == 0:
             write_atomically(self.path / "result.json", json.dumps(result, indent=1).encode())
 
     def write_arrays(self, arrays: dict[str, Tensor]) -> None:
-        """Replaces ``arrays.safetensors``, from which the report is drawn.
-
-        Raises:
-            InputError: the file can't be written.
-        """
+        """Replaces ``arrays.safetensors``, from which the report is drawn."""
         if worker() == 0:
             save_tensors(self.path / "arrays.safetensors", arrays)
 
 
 def new_folder(out: Path, kind: str, ending: str = "") -> Path:
-    """Makes a folder ``OUT/KIND/STAMP-ENDING`` with a unique name.
-
-    Raises:
-        InputError: ``out`` can't be written.
-    """
+    """Makes a folder ``OUT/KIND/STAMP-ENDING`` with a unique name."""
     stamp = time.strftime("%Y%m%d-%H%M%S") + ending
     for attempt in range(1000):
         path = Path(out) / kind / (f"{stamp}-{attempt}" if attempt else stamp)
@@ -243,11 +191,7 @@ def new_folder(out: Path, kind: str, ending: str = "") -> Path:
 
 
 def refuse_links(run: Path) -> None:
-    """Raises InputError if a part of a run folder is a link: writing it would change another file.
-
-    Example:
-        >>> refuse_links(Path("no/such/run"))
-    """
+    """Raises InputError if a part of a run is a link: writing it would change another file."""
     for name in _PARTS:
         if (run / name).is_symlink():
             raise InputError(f"{run / name} is a link; expected a part of the run itself")
@@ -257,12 +201,8 @@ def refuse_links(run: Path) -> None:
 def locked(file: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Locks a file against other processes; the lock ends with the process.
 
-    Args:
-        file: lock file, unchanged, or created if missing; it must never be replaced by another.
-        wait_s: longest time to wait for another process, in seconds.
-
-    Raises:
-        InputError: another process holds the lock, or the file can't be written.
+    The file is created if it is missing; nothing may ever replace it. Another process has
+    ``wait_s`` seconds to release it, before InputError is raised.
     """
     import fcntl
 
@@ -292,12 +232,8 @@ def result(
 ) -> dict[str, Any]:
     """Returns the content of ``result.json`` of a run that has measured nothing yet.
 
-    Args:
-        experiment: name of the experiment.
-        paper: authors, year and arXiv number.
-        config: plain values, including "seed" and "quick".
-        data: name, n_train, n_test, source, sha256 and more.
-        device: device of the run.
+    ``config`` has "seed" and "quick" among others; ``data`` has name, n_train, n_test, source,
+    sha256.
     """
     return {
         "experiment": experiment,

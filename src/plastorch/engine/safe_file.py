@@ -35,26 +35,9 @@ _NOT_OURS = (
 
 
 def write_file(path: Path, entry: str, settings: Settings, arrays: Arrays) -> None:
-    """Writes settings and tensors, atomically.
+    """Writes settings, of JSON values, and arrays, atomically: if it fails, an older file is kept.
 
-    Args:
-        path: file to write.
-        entry: key in the header's metadata, which tells what program can read the file.
-        settings: values that JSON can hold.
-        arrays: tensors by name.
-
-    Raises:
-        InputError: the file can't be written, or the settings are too long; an older file is kept.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp(), "model")
-        >>> write_file(path, "an example", {"size": 2}, {"a": np.zeros(2, np.float32)})
-        >>> def build(settings, file):
-        ...     arrays = read_arrays(file, {"a": ("F32", [settings["size"]])})
-        ...     return arrays["a"].sum().item(), arrays
-        >>> read_file(path, "an example", "example", build)
-        0.0
+    ``entry`` is the key in the header's metadata that tells what program can read the file.
     """
     text = _text({"sha256": digest(settings, arrays), "model": settings})
     if len(text) > MOST_TEXT:
@@ -66,17 +49,10 @@ def write_file(path: Path, entry: str, settings: Settings, arrays: Arrays) -> No
 def read_file(
     path: Path, entry: str, kind: str, build: Callable[[Settings, Any], tuple[T, Arrays]]
 ) -> T:
-    """Reads a file that :func:`write_file` wrote.
+    """Returns what ``build`` makes of a file that :func:`write_file` wrote.
 
-    Args:
-        path: file to read.
-        entry: key in the header's metadata, as it was written.
-        kind: kind of file, for messages.
-        build: function from settings and an open file to the resulting object, and the file's
-            arrays as returned by :func:`read_arrays`. It may raise any error about its arguments.
-
-    Raises:
-        InputError: the file is missing, damaged, or something else.
+    ``build`` takes settings and an open file, and returns an object and what :func:`read_arrays`
+    gave it; any error it raises means a damaged file, so InputError. ``kind`` is for messages.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -95,14 +71,9 @@ def read_file(
 
 
 def read_arrays(file: Any, expected: Mapping[str, tuple[str, list[int]]]) -> Arrays:
-    """Reads the tensors of an open file, if they are as expected; otherwise it reads none.
+    """Returns the arrays of an open file if all are finite and as expected; else it reads none.
 
-    Args:
-        file: open file, as passed to ``build`` of :func:`read_file`.
-        expected: name of the dtype in safetensors, such as "F32", and shape of each tensor.
-
-    Raises:
-        InputError: names, shapes or dtypes differ, or a value is not finite.
+    ``expected`` has each array's dtype in safetensors, such as "F32", and its shape.
     """
     found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, not a mapping
     shapes = {name: part.get_shape() for name, part in found.items()}
@@ -118,12 +89,7 @@ def read_arrays(file: Any, expected: Mapping[str, tuple[str, list[int]]]) -> Arr
 
 
 def digest(settings: Settings, arrays: Arrays) -> str:
-    """Returns the SHA-256 of settings and tensors in hexadecimal.
-
-    Example:
-        >>> digest({}, {})[:8]
-        '44136fa3'
-    """
+    """Returns the SHA-256 of settings and arrays in hexadecimal."""
     found = hashlib.sha256(_text(settings).encode("utf-8", "surrogatepass"))
     for name in sorted(arrays):
         array = arrays[name]
@@ -133,21 +99,12 @@ def digest(settings: Settings, arrays: Arrays) -> str:
 
 
 def as_in(given: Settings, example: Settings) -> Settings:
-    """Converts fields to the types of an example: 24 in place of a fraction becomes 24.0.
-
-    Example:
-        >>> as_in({"rate": 1, "epochs": 3}, {"rate": 0.5, "epochs": 1})
-        {'rate': 1.0, 'epochs': 3}
-    """
+    """Converts fields to the types of an example: 24 in place of a fraction becomes 24.0."""
     return {name: type(example[name])(value) for name, value in given.items()}
 
 
 def check_types(given: Settings, example: Settings) -> None:
-    """Raises InputError if fields differ from an example in name or type, or one is infinite.
-
-    Example:
-        >>> check_types({"rate": 1.0}, {"rate": 0.5})
-    """
+    """Raises InputError if fields differ from an example in name or type, or one is infinite."""
     if given.keys() != example.keys():
         raise InputError(f"it has {str(sorted(given))[:200]}; expected {sorted(example)}")
     for name, value in given.items():

@@ -26,11 +26,7 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def handled(handler: Any) -> Iterator[None]:
-    """Sends Ctrl-C and SIGTERM to a handler inside its ``with`` block; in the main thread only.
-
-    Args:
-        handler: handler, as for ``signal.signal``.
-    """
+    """Sends Ctrl-C and SIGTERM to a handler of ``signal.signal``; in the main thread only."""
     with kept():
         if threading.current_thread() is threading.main_thread():
             for number in STOPS:
@@ -40,16 +36,7 @@ def handled(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def first_stop(ask: Callable[[], object]) -> Iterator[None]:
-    """Calls a function on the first Ctrl-C or SIGTERM inside; a second one acts as outside.
-
-    Args:
-        ask: function that asks the work in progress to end.
-
-    Example:
-        >>> with first_stop(lambda: print("after this step")):
-        ...     signal.raise_signal(signal.SIGTERM)
-        after this step
-    """
+    """Calls a function on the first Ctrl-C or SIGTERM inside; a second one acts as outside."""
 
     def first(number: int, frame: FrameType | None) -> None:
         taken.close()

@@ -143,10 +143,5 @@ class Sweep:
 
 
 def shown(value: Any) -> str:
-    """Returns a setting's value as one types it.
-
-    Example:
-        >>> shown(["stpn", "lstm"]), shown(0.1)
-        ('stpn lstm', '0.1')
-    """
+    """Returns a setting's value as one types it."""
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -12,14 +12,7 @@ import torch
 def in_threads(run: Callable[[int, int], None], samples: int, useful: int) -> None:
     """Calls ``run(begin, end)`` for shares of the samples, on as many threads as torch may use.
 
-    Args:
-        run: function that processes samples ``begin`` to ``end``.
-        samples: total number of samples.
-        useful: number of threads that have enough to do, at least 1.
-
-    Example:
-        >>> in_threads(lambda begin, end: print(begin, end), samples=3, useful=1)
-        0 3
+    ``useful`` is the number of threads that have enough to do, at least 1.
     """
     shares = max(1, min(torch.get_num_threads(), samples, useful))
     bounds = [samples * share // shares for share in range(shares + 1)]

@@ -12,22 +12,13 @@ if TYPE_CHECKING:
 
 
 def launched() -> bool:
-    """Returns whether ``torchrun``, or something like it, started this process.
-
-    Example:
-        >>> launched()
-        False
-    """
+    """Returns whether ``torchrun``, or something like it, started this process."""
     return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Joins the job's processes as workers inside its ``with`` block; one process stays alone.
-
-    Raises:
-        WorkerLost: the processes can't be joined.
-    """
+    """Joins the job's processes as workers, or raises WorkerLost; one process stays alone."""
     if not launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
@@ -50,25 +41,12 @@ def joined() -> Iterator[None]:
 
 
 def own_device(name: str) -> str:
-    """Returns the name of a device; "cuda" becomes the GPU with the worker's number on its machine.
-
-    Example:
-        >>> own_device("cuda")
-        'cuda'
-    """
+    """Returns a device's name; "cuda" becomes the GPU with the worker's number on its machine."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if launched() and name == "cuda" else name
 
 
 def run_folder(make: Callable[[], Path]) -> Path:
-    """Returns the run folder of the job, which stays the same after a restart of its workers.
-
-    Args:
-        make: function that makes a new run folder.
-
-    Example:
-        >>> run_folder(lambda: Path("runs/new"))
-        PosixPath('runs/new')
-    """
+    """Returns the job's run folder, made once: it stays the same after a restart of its workers."""
     if not launched():
         return make()
     store = _store()
@@ -82,12 +60,7 @@ def run_folder(make: Callable[[], Path]) -> Path:
 
 
 def first_to_say(line: str) -> bool:
-    """Returns whether no other worker has said this since the last start of the job.
-
-    Example:
-        >>> first_to_say("stopped")
-        True
-    """
+    """Returns whether no other worker has said this since the last start of the job."""
     if not launched():
         return True
     try:

@@ -58,17 +58,10 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 
 
 def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
-    """Measures wall time row by row, with two processes of one thread each.
+    """Yields rows of wall times, with two processes of one thread each.
 
     A row of steps also tells what the workers sum in a step: ``sums`` operations, ``bytes`` in all.
-    The peer of a row of sums copies as many bytes.
-
-    Args:
-        sizes: sizes of the rows of steps.
-        sums: numbers of summed values, by name of the row.
-
-    Yields:
-        One row at a time.
+    The peer of a row of sums copies as many bytes; ``sums`` has their numbers of values, by name.
     """
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_measured, (folder, sizes, sums), WORKERS)  # type: ignore[no-untyped-call,attr-defined]

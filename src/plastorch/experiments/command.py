@@ -14,19 +14,7 @@ _FIRST = ("preset", "dataset")
 
 
 def command(experiment: str, config: Settings, seed: int = 0, quick: bool = False) -> str:
-    """Returns what to type to run an experiment with these settings.
-
-    Args:
-        experiment: name of the experiment.
-        config: settings; those that are the default ones are omitted.
-        seed: random seed.
-        quick: whether it is a smoke run.
-
-    Example:
-        >>> from plastorch.experiments.softhebb.config import MnistConfig
-        >>> command("softhebb-mnist", MnistConfig(preset="best", on_off=False), seed=3)
-        'plastorch run softhebb-mnist --preset best --no-on-off --seed 3'
-    """
+    """Returns what to type to run an experiment with these settings; default ones are omitted."""
     values = config.plain()
     known = {name: values[name] for name in _FIRST if name in values}
     default = type(config)().plain()
@@ -40,12 +28,7 @@ def command(experiment: str, config: Settings, seed: int = 0, quick: bool = Fals
 
 
 def option(name: str, value: Any) -> list[str]:
-    """Returns the words of a setting on the command line.
-
-    Example:
-        >>> option("on_off", False), option("models", ["stpn", "lstm"])
-        (['--no-on-off'], ['--models', 'stpn', 'lstm'])
-    """
+    """Returns the words of a setting on the command line, such as ``--models stpn lstm``."""
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
@@ -54,10 +37,7 @@ def option(name: str, value: Any) -> list[str]:
 
 @cache
 def commit() -> str:
-    """Returns the version of plastorch, with the commit it was run from where that is known.
-
-    A commit of files with changes that are not committed ends with ``-dirty``.
-    """
+    """Returns plastorch's version and, if known, its commit: ``-dirty`` if files are changed."""
     try:
         _git("ls-files", "--error-unmatch", __file__)  # another repository's files are not ours
         found = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

@@ -42,15 +42,10 @@ class Context:
         data: Mapping[str, Any],
         versions: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Writes the result of a run that has measured nothing yet.
+        """Writes and returns the ``result.json`` of a run that has measured nothing yet.
 
-        Args:
-            config: settings of the run.
-            data: description of the data: name, n_train, n_test, source, sha256 and more.
-            versions: versions of further packages that decide the figures, by name.
-
-        Returns:
-            The contents of ``result.json``, for :meth:`finish`.
+        ``data`` has name, n_train, n_test, source, sha256 and more; ``versions`` are those of
+        further packages that decide the figures.
         """
         settings = config.plain() | {"seed": self.seed, "quick": self.quick}
         started = result(
@@ -65,16 +60,10 @@ class Context:
     def finish(
         self, started: dict[str, Any], loop: Loop, metrics: dict[str, float], claims: list[Claim]
     ) -> dict[str, Any]:
-        """Writes the result of a complete run.
+        """Writes the result of a complete run, and returns the contents of ``result.json``.
 
-        Args:
-            started: result that :meth:`start` returned.
-            loop: loop that ran the phases; their seconds and its peak memory become metrics.
-            metrics: measured figures, the headline first.
-            claims: claims of the run.
-
-        Returns:
-            The contents of ``result.json``.
+        ``started`` is what :meth:`start` returned; the loop's seconds by phase and its peak memory
+        become metrics, after the given ones, of which the first is the headline.
         """
         seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
         finished = started | {

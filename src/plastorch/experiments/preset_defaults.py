@@ -13,16 +13,8 @@ class Range:
     """Range of numbers that a setting accepts.
 
     Args:
-        least: lower bound.
-        most: upper bound.
         above: whether the lower bound itself is excluded.
         below: whether the upper bound itself is excluded.
-
-    Example:
-        >>> print(Range(0, 1, below=True))
-        at least 0 and below 1
-        >>> 0.5 in Range(0, 1), float("nan") in Range(0, 1)
-        (True, False)
     """
 
     least: float
@@ -113,11 +105,7 @@ class Settings:
 
 
 def check_setting(name: str, value: Any, hint: Any) -> None:
-    """Raises InputError if a value is not of a type, or in none of the ranges that annotate it.
-
-    Example:
-        >>> check_setting("models", ("lstm", "rnn"), tuple[str, ...])
-    """
+    """Raises InputError if a value is not of a type, or in none of the ranges that annotate it."""
     origin, kinds = get_origin(hint), get_args(hint)
     if origin is Annotated:
         check_setting(name, value, kinds[0])

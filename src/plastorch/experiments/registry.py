@@ -48,46 +48,23 @@ class Experiment:
 
 
 def resolved(part: T | str) -> T:
-    """Returns a part of an experiment, imported if it was given as ``"module:name"``.
-
-    Example:
-        >>> resolved("math:pi")
-        3.141592653589793
-    """
+    """Returns a part of an experiment, imported if it was given as ``"module:name"``."""
     return resolve_name(part) if isinstance(part, str) else part
 
 
 @cache
 def experiments() -> dict[str, Experiment]:
-    """Returns all experiments that load, by name, in the order in which packages list them.
-
-    Example:
-        >>> experiments()["softhebb-mnist"].data
-        'mnist'
-    """
+    """Returns all experiments that load, by name, in the order in which packages list them."""
     return {name: found for name, found in _loaded().items() if isinstance(found, Experiment)}
 
 
 def broken() -> dict[str, str]:
-    """Returns why an experiment of another package can't be loaded, by the experiment's name.
-
-    Example:
-        >>> broken()
-        {}
-    """
+    """Returns why an experiment of another package can't be loaded, by the experiment's name."""
     return {name: found for name, found in _loaded().items() if isinstance(found, str)}
 
 
 def find(name: str) -> Experiment:
-    """Returns the experiment of a name.
-
-    Raises:
-        InputError: there is none (the message suggests the nearest name), or it can't be loaded.
-
-    Example:
-        >>> find("softhebb-mnist").data
-        'mnist'
-    """
+    """Returns the experiment of a name; for an unknown one, InputError suggests the nearest."""
     if name in broken():
         raise InputError(f"EXPERIMENT is {name!r}, which can't be loaded: {broken()[name]}")
     if name not in experiments():
@@ -97,14 +74,7 @@ def find(name: str) -> Experiment:
 
 
 def panels_of(run: "RunData") -> "list[Panel]":
-    """Returns the figures of a run: those of its experiment, or plain curves.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from plastorch.report import RunData
-        >>> panels_of(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures of a run: those of its experiment, or plain curves."""
     from plastorch.report.panels import plain_curves
 
     experiment = experiments().get(str(run.result.get("experiment")))

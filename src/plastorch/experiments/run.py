@@ -26,23 +26,7 @@ _OPTIONS = {
 def settings(
     config: Any, *, seed: int, quick: bool, data: Path | None, device: str, threads: int
 ) -> dict[str, Any]:
-    """Returns the contents of ``config.json``.
-
-    Args:
-        config: the experiment's own settings, a dataclass.
-        seed: random seed.
-        quick: whether this is a smoke run.
-        data: data root, or None for the default one.
-        device: auto, cpu, or cuda[:N].
-        threads: number of torch threads.
-
-    Example:
-        >>> from plastorch.experiments.softhebb.config import MnistConfig
-        >>> config = MnistConfig(depth=1)
-        >>> found = settings(config, seed=3, quick=True, data=None, device="cpu", threads=1)
-        >>> found["depth"], found["seed"], found["data"]
-        (1, 3, None)
-    """
+    """Returns the contents of ``config.json`` for an experiment's own settings, a dataclass."""
     return {
         **dataclasses.asdict(config),
         "seed": seed,
@@ -61,22 +45,11 @@ def run_or_resume(
     device: str | None = None,
     wait_s: float = 0.0,
 ) -> dict[str, Any]:
-    """Runs the experiment of a run folder, from its checkpoint if there is one.
+    """Runs a folder's experiment, from its checkpoint if there is one, and returns its result.
 
-    Args:
-        folder: run folder with its ``config.json``.
-        tell: function that shows the user a line.
-        data: data root that replaces that of the settings.
-        device: device that replaces that of the settings.
-        wait_s: seconds that another process has to release the folder.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: settings or data are unusable; a folder in which nothing was written is
-            removed.
-        Interrupted: after Ctrl-C or SIGTERM, or if a worker is lost; it says how to resume.
+    A data root or device replaces that of the settings. If it raises InputError, a folder in which
+    nothing was written is removed; Interrupted, also after the loss of a worker, says how to
+    resume.
     """
     given = folder.config
     experiment = find(given["experiment"])
@@ -108,16 +81,7 @@ def run_or_resume(
 
 
 def _config(experiment: Experiment, path: Path, given: dict[str, Any]) -> Any:
-    """Returns the experiment's settings.
-
-    Args:
-        experiment: experiment of the run.
-        path: path of the run folder, for messages.
-        given: contents of its ``config.json``.
-
-    Raises:
-        InputError: a setting is missing or unknown to the experiment.
-    """
+    """Returns the experiment's settings out of a ``config.json``; ``path`` is for messages."""
     kind = resolved(experiment.config)
     names = [field.name for field in dataclasses.fields(kind)]
     for name in (*names, *_OPTIONS):

@@ -29,15 +29,7 @@ Ended = tuple[int, str]
 
 
 def run_trial(path: Path, number: int) -> str:
-    """Runs one trial of a sweep, or resumes it, unless it is done.
-
-    Args:
-        path: folder of the sweep.
-        number: number of the trial.
-
-    Returns:
-        Reason why it failed, or an empty text.
-    """
+    """Runs or resumes a sweep's trial unless it is done; returns why it failed, or no text."""
     from plastorch.report import write_report
 
     sweep = Sweep.load(path)
@@ -108,16 +100,7 @@ def run_here(sweep: Sweep, numbers: Iterable[int]) -> Generator[Ended, None, Non
 def places(cpus: int, device: str = "auto") -> list[Mapping[str, str]]:
     """Returns the environment variables of each process that fits this machine.
 
-    Args:
-        cpus: number of CPUs per run.
-        device: auto, cpu or cuda; each run has a GPU of its own if it may use one.
-
-    Raises:
-        InputError: there are too few CPUs, or no GPU though the device is cuda.
-
-    Example:
-        >>> places(1, "cpu")[0]["OMP_NUM_THREADS"]
-        '1'
+    With "auto" or "cuda", each run has a GPU of its own if there are any.
     """
     there = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     check_cpus(cpus, there)

@@ -41,17 +41,7 @@ class RunData:
 
 
 def load_run(path: Path) -> RunData:
-    """Reads a run folder; only result.json is required.
-
-    Args:
-        path: the folder `RUNS/EXPERIMENT/STAMP-seedN`.
-
-    Returns:
-        The result, the metrics rows in file order and the named arrays.
-
-    Raises:
-        InputError: a file is missing or damaged.
-    """
+    """Reads a run folder; only result.json is required."""
     if not path.is_dir():
         raise InputError(f"{path}: expected a run folder, found no directory")
     result = load_result(path)
@@ -61,17 +51,7 @@ def load_run(path: Path) -> RunData:
 
 
 def load_result(path: Path) -> dict[str, Any]:
-    """Reads and checks `result.json` of the run folder `path`.
-
-    Args:
-        path: the run folder.
-
-    Returns:
-        The result as a dict.
-
-    Raises:
-        InputError: the file is missing, is not JSON, or lacks a field.
-    """
+    """Returns the checked contents of a run folder's result.json."""
     file = path / "result.json"
     if not file.is_file():
         raise InputError(f"{file}: expected a file, found none")
@@ -90,23 +70,9 @@ def load_result(path: Path) -> dict[str, Any]:
 
 
 def series(rows: Iterable[Row], phase: str, x: str, fields: Sequence[str]) -> list[Row]:
-    """Returns the rows of one phase with all the fields as numbers, sorted by `x`.
+    """Returns rows of a phase in which x and the fields are numbers, with strictly increasing x.
 
     If a resumed run has logged the same step twice, the later line wins.
-
-    Args:
-        rows: lines of metrics.jsonl.
-        phase: value of the field "phase".
-        x: the field that orders the rows, such as "epoch".
-        fields: other fields that a row must have.
-
-    Returns:
-        Rows with strictly increasing `x`.
-
-    Example:
-        >>> log = [{"phase": "a", "step": 2, "y": 1.0}, {"phase": "a", "step": 2, "y": 3.0}]
-        >>> [row["y"] for row in series(log, "a", "step", ["y"])]
-        [3.0]
     """
     latest = {
         row[x]: row
@@ -117,23 +83,12 @@ def series(rows: Iterable[Row], phase: str, x: str, fields: Sequence[str]) -> li
 
 
 def columns(rows: Sequence[Row], *names: str) -> Array:
-    """Returns fields of rows as an array [fields, rows].
-
-    Example:
-        >>> columns([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}], "epoch", "loss")
-        array([[1.  , 2.  ],
-               [0.5 , 0.25]])
-    """
+    """Returns fields of rows as an array [fields, rows]."""
     return np.array([[row[name] for row in rows] for name in names], dtype=np.float64)
 
 
 def is_number(value: object) -> bool:
-    """Returns True for ints and floats, not for booleans.
-
-    Example:
-        >>> is_number(0.5), is_number(True), is_number("1")
-        (True, False, False)
-    """
+    """Returns True for ints and floats, not for booleans."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -202,17 +157,9 @@ def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def kept(run: RunData, **forms: str) -> list[Array] | None:
-    """Returns the arrays of these names, if all exist, are finite, and fit each other.
+    """Returns the arrays of these names, or None unless all exist, are finite, and fit each other.
 
-    Args:
-        run: run that may have kept them.
-        forms: a letter per dimension, by name; equal letters are equal sizes, above 0.
-
-    Example:
-        >>> from pathlib import Path
-        >>> run = RunData(Path("run"), {}, [], {"a": np.ones((2, 3)), "b": np.ones(3)})
-        >>> len(kept(run, a="PN", b="N")), kept(run, a="PN", b="P"), kept(run, c="N")
-        (2, None, None)
+    ``forms`` has a letter per dimension, by name; equal letters are equal sizes, above 0.
     """
     sizes: dict[str, int] = {}
     found = []
@@ -230,13 +177,6 @@ def kept(run: RunData, **forms: str) -> list[Array] | None:
 
 
 def by_network(run: RunData, prefix: str, form: str, names: Mapping[str, str]) -> dict[str, Array]:
-    """Returns arrays called PREFIX_KEY, by the key's name in ``names``, in that order.
-
-    Example:
-        >>> from pathlib import Path
-        >>> run = RunData(Path("run"), {}, [], {"weights_fstdp": np.ones((5, 3))})
-        >>> list(by_network(run, "weights", "PN", {"fstdp": "fatiguing STDP"}))
-        ['fatiguing STDP']
-    """
+    """Returns arrays called PREFIX_KEY, by the key's name in ``names``, in that order."""
     found = {name: kept(run, **{f"{prefix}_{key}": form}) for key, name in names.items()}
     return {name: arrays[0] for name, arrays in found.items() if arrays}

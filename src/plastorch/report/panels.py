@@ -18,23 +18,15 @@ _MAX_FIELDS = 6
 def with_curves(run: RunData, found: Iterable[Panel | None], drawn: str = "") -> list[Panel]:
     """Returns those panels that there is data for, then plain curves of other phases.
 
-    Args:
-        run: data of the run.
-        found: panels, None for those without data.
-        drawn: regular expression of the phases that have figures of their own, or need none.
+    Phases that match the regular expression ``drawn`` have figures of their own, or need none.
     """
     return [panel for panel in found if panel] + plain_curves(run, drawn)
 
 
 def plain_curves(run: RunData, drawn: str = "") -> list[Panel]:
-    """Returns plain curves of each phase that was logged.
+    """Returns a panel of plain curves for each phase that was logged, but for rows of layers.
 
-    Args:
-        run: data of the run.
-        drawn: regular expression of the phases that have none.
-
-    Returns:
-        One panel per phase; phases with rows of layers have none.
+    Phases that match the regular expression ``drawn`` have none.
     """
     names = dict.fromkeys(row["phase"] for row in run.rows if isinstance(row.get("phase"), str))
     others = [phase for phase in names if not (drawn and re.fullmatch(drawn, phase))]

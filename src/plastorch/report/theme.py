@@ -105,17 +105,7 @@ def new_axes(
     heights: Sequence[float] = (1.0,),
     share: Literal["", "x", "xy"] = "x",
 ) -> "list[Axes]":
-    """Returns axes stacked in one column in the theme's colors.
-
-    Args:
-        figure: figure to put them on.
-        theme: colors.
-        heights: heights of the axes, in proportion.
-        share: axes that all have in common.
-
-    Returns:
-        The axes, top first.
-    """
+    """Returns axes in one column in the theme's colors, top first, with heights in proportion."""
     grid = figure.subplots(
         len(heights), 1, sharex="x" in share, sharey="y" in share, squeeze=False,
         height_ratios=heights,
@@ -140,12 +130,7 @@ def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
 
 
 def legend_rows(labels: Sequence[str]) -> int:
-    """Returns the number of rows that a legend above a figure has.
-
-    Example:
-        >>> legend_rows([]), legend_rows(["slow", "fast"]), legend_rows(["mean of a CNN"] * 3)
-        (0, 1, 2)
-    """
+    """Returns the number of rows that a legend above a figure has."""
     return math.ceil(len(labels) / _legend_columns(labels))
 
 
@@ -156,12 +141,7 @@ def _legend_columns(labels: Sequence[str]) -> int:
 
 
 def legend_above(stack: "Sequence[Axes]", theme: Theme) -> None:
-    """Puts one legend for all axes above them, where it hides no line.
-
-    Args:
-        stack: axes of a figure; of marks with the same name, the first is in the legend.
-        theme: colors.
-    """
+    """Puts one legend for all axes above them, where it hides no line; each name is there once."""
     from matplotlib.collections import PathCollection
 
     named: dict[str, Any] = {}

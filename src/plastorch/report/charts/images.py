@@ -22,18 +22,9 @@ _TITLE, _LINE, _GAP, _LETTER = 0.3, 0.19, 0.12, 0.085
 
 
 def filters(weights: NDArray[Any], *, most: int = MAX_TILES) -> NDArray[np.float64]:
-    """Returns images of filters, each scaled to its own range; an even sample of many.
+    """Returns images [K or ``most``, C, kh, kw] in [0, 1] of weights [K, C, kh, kw], C = 1 or 3.
 
-    Args:
-        weights: weights [K, C, kh, kw] with C = 1 or 3.
-        most: maximum number of images.
-
-    Returns:
-        Images [K or ``most``, C, kh, kw] in [0, 1].
-
-    Example:
-        >>> filters(np.arange(8.0).reshape(2, 1, 2, 2)).max(axis=(1, 2, 3)).tolist()
-        [1.0, 1.0]
+    Each is scaled to its own range; of many weights, there is an even sample.
     """
     picks = np.linspace(0, len(weights) - 1, min(len(weights), most)).round().astype(int)
     return np.stack([stretched(kernel) for kernel in weights[picks]] or [np.zeros(0)])
@@ -46,23 +37,10 @@ def images(
     width: float = WIDTH,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Draws images as a grid of tiles for each part, one below the other.
+    """Draws images [N, C, h, w] in [0, 1], C = 1 or 3, as a grid of tiles for each part.
 
-    Args:
-        parts: images [N, C, h, w] in [0, 1] with C = 1 or 3, by title; a title may be empty.
-        columns: number of images in a row; None for a grid of about 3 : 2.
-        width: width of the figure, inches.
-        theme: colors.
-
-    Returns:
-        A figure with an image per part that fills its width.
-
-    Raises:
-        InputError: the number of channels or dimensions is different.
-
-    Example:
-        >>> len(images({"edges": np.ones((9, 3, 5, 5)), "": np.ones((9, 1, 12, 12))}).axes)
-        2
+    Parts are by title, which may be empty; ``columns`` None makes grids of about 3 : 2; ``width``
+    is in inches.
     """
     pictures: list[tuple[str, Picture]] = []
     for title, found in parts.items():
@@ -89,7 +67,6 @@ class Strip:
         images: rows of images [N, C, h, w] in [0, 1], by the name at the left; it may be empty.
         words: rows of words [N], by the name at the left.
         marked: which words stand out, bool [N], by the row's name.
-        title: title of the strip.
     """
 
     images: Mapping[str, NDArray[Any]]
@@ -99,24 +76,7 @@ class Strip:
 
 
 def strips(parts: Sequence[Strip], *, columns: int = 8, theme: Theme = LIGHT) -> "Figure":
-    """Draws strips of images, one below the other.
-
-    Args:
-        parts: strips, top first.
-        columns: number of images that fill the width.
-        theme: colors.
-
-    Returns:
-        A figure with an axes per strip, and a text per word.
-
-    Raises:
-        InputError: a strip has not as many words as images.
-
-    Example:
-        >>> strip = Strip(images={"frame": np.ones((2, 1, 4, 4))}, words={"CNN": ["3", "7"]})
-        >>> [text.get_text() for text in strips([strip]).axes[0].texts]
-        ['frame', 'CNN', '3', '7']
-    """
+    """Draws strips of images, one below the other; ``columns`` images fill the width."""
     for strip in parts:
         counts = {len(row) for row in (*strip.images.values(), *strip.words.values())}
         if len(counts) > 1:

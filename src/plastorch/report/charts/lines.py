@@ -30,22 +30,10 @@ def lines(
     theme: Theme = LIGHT,
     **options: Any,
 ) -> "Figure":
-    """Draws lines by name, in one plot for each part.
+    """Draws lines by name, in one plot for each part, by title; a title may be empty.
 
-    Args:
-        parts: lines by title and name; a title may be empty.
-        x: label of the horizontal axis.
-        share: axes that all parts have in common.
-        theme: colors.
-        options: other fields of each :class:`~plastorch.report.charts.Plot`.
-
-    Returns:
-        A figure with an axes per part; lines of one name look alike.
-
-    Example:
-        >>> figure = lines({"loss": {"test": [[1, 2], [0.5, 0.25]]}}, x="epoch")
-        >>> figure.axes[0].get_xlabel(), figure.axes[0].lines[0].get_ydata().tolist()
-        ('epoch', [0.5, 0.25])
+    Lines of one name look alike; ``x`` is the label, and ``share`` the axes that all parts have in
+    common; ``options`` are other fields of each :class:`~plastorch.report.charts.Plot`.
     """
     options = {"height": 2.6 if len(parts) == 1 else 1.4} | options
     last = len(parts) - 1
@@ -75,24 +63,9 @@ def _line(name: str, curve: "Line | ArrayLike") -> Line:
 def plane(
     points: ArrayLike, labels: ArrayLike, classes: Sequence[str], *, theme: Theme = LIGHT
 ) -> "Figure":
-    """Draws points of the plane by class, distinguished by color and marker.
+    """Draws points [N, 2] of the plane by class [N], distinguished by color and marker.
 
-    Args:
-        points: points [N, 2].
-        labels: class of each point [N].
-        classes: names; with more than ``MAX_LABELED`` of them there are colors only, no names.
-        theme: colors.
-
-    Returns:
-        A figure with one axes and a collection per class.
-
-    Raises:
-        InputError: points, labels and classes do not fit each other.
-
-    Example:
-        >>> figure = plane(np.eye(2), [0, 1], ["cat", "dog"])
-        >>> [text.get_text() for text in figure.legends[0].get_texts()]
-        ['cat', 'dog']
+    With more than ``MAX_LABELED`` classes there are colors only, no names.
     """
     points, labels = np.asarray(points), np.asarray(labels)
     known = len(labels) and 0 <= labels.min() <= labels.max() < len(classes)

@@ -17,21 +17,15 @@ _FEW_POINTS = 12
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Line:
-    """Points joined by a line, with a band around it if there is one.
+    """Points at x [N] and y [N] joined by a line, with a band from low [N] to high [N] around it.
 
     Args:
-        x: horizontal places [N].
-        y: heights [N].
-        low: lower edge of the band [N].
-        high: upper edge of the band [N].
         name: name in the legend; lines of one name look alike in all plots of a figure.
         color: "ink", "muted", "grid" or a hex string; the theme's next color and dash if empty.
         width: width of the line, points.
         marker: marker of the points; a dot if there are few points, by default.
-        joined: whether points are joined.
         labels: texts beside the points [N].
-        left: left ends of level bars through the points [N].
-        right: right ends of these bars [N].
+        left: left ends of level bars through the points [N]; ``right`` are their right ends.
     """
 
     x: ArrayLike
@@ -74,17 +68,11 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dots:
-    """Dots of a size, all of one color or shaded by values.
+    """Dots at x [N] and y [N], all of one color or shaded by values [N], the largest on top.
 
     Args:
-        x: horizontal places [N].
-        y: heights [N].
-        values: values that are shaded, the largest on top, with a scale beside the plot [N].
-        name: name in the legend.
         color: as for :class:`Line`.
         size: area of a dot, square points.
-        marker: form of the dots.
-        alpha: opacity.
     """
 
     x: ArrayLike
@@ -115,12 +103,10 @@ class Dots:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matrix:
-    """Cells that are shaded by their values, the first row at the bottom.
+    """Cells that are shaded by values [rows, columns], the first row at the bottom.
 
     Args:
-        values: values [rows, columns].
-        low: value of the first shade.
-        high: value of the last shade.
+        low: value of the first shade; ``high`` is that of the last.
         x: middles of the columns, evenly spaced; 0, 1, … by default.
         diverging: whether shades go from blue over white to red.
         border: values whose zeros are joined by a line [rows, columns].

@@ -17,23 +17,9 @@ if TYPE_CHECKING:
 
 
 def confusion(matrix: NDArray[Any], classes: Sequence[str], *, theme: Theme = LIGHT) -> "Figure":
-    """Draws a confusion matrix: shade is the share of the true class, numbers are counts.
+    """Draws counts [classes, classes], by true class and answer; shades are shares of a row.
 
-    Args:
-        matrix: counts [classes, classes]; rows are the true classes.
-        classes: names; with more than ``MAX_LABELED`` of them neither names nor counts are drawn.
-        theme: colors.
-
-    Returns:
-        A figure whose first axes has one image, in per cent of each row.
-
-    Raises:
-        InputError: the matrix is not square or the names do not match it.
-
-    Example:
-        >>> figure = confusion(np.array([[3, 1], [0, 4]]), ["cat", "dog"])
-        >>> figure.axes[0].images[0].get_array().tolist()
-        [[75.0, 25.0], [0.0, 100.0]]
+    With more than ``MAX_LABELED`` classes, neither names nor counts are drawn.
     """
     from matplotlib.colors import PowerNorm
 

@@ -34,17 +34,11 @@ class Plot:
     """One plot of a chart.
 
     Args:
-        marks: what is drawn, in this order.
         title: title, which also tells what the vertical axis is.
-        x: label of the horizontal axis.
         height: height, inches.
-        log: axes that are logarithmic where all values are positive: "", "x", "y" or "xy".
+        log: axes that are logarithmic where all values are positive.
         x_unit: unit of the numbers of the horizontal axis.
-        y_unit: unit of the numbers of the vertical axis.
-        x_range: lowest and highest place.
-        y_range: lowest and highest height.
         x_ticks: texts by place; numbers if None.
-        y_ticks: texts by height; numbers if None.
         at_x: places of upright reference lines.
         at_y: heights of level reference lines.
         down: whether heights grow downward.
@@ -69,21 +63,9 @@ class Plot:
 
 
 def chart(*plots: Plot, share: Literal["", "x", "xy"] = "x", theme: Theme = LIGHT) -> "Figure":
-    """Draws plots one below the other.
+    """Draws plots one below the other, and a legend above them if marks have names.
 
-    Args:
-        plots: plots, top first.
-        share: axes that all plots have in common.
-        theme: colors.
-
-    Returns:
-        A figure with an axes per plot, and a legend above them if marks have names.
-
-    Example:
-        >>> from plastorch.report.charts import Line
-        >>> figure = chart(Plot(marks=[Line(x=[1, 2], y=[3, 4], name="test")], title="loss"))
-        >>> figure.axes[0].lines[0].get_ydata().tolist()
-        [3.0, 4.0]
+    ``share`` tells which axes all plots have in common.
     """
     names = list(dict.fromkeys(mark.name for plot in plots for mark in plot.marks if mark.name))
     heights = [plot.height + 0.3 * bool(plot.title) for plot in plots]

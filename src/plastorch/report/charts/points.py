@@ -41,23 +41,10 @@ def points(
     line: float = 0.34,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Draws values side by side: a row per thing that is measured, a mark per name.
+    """Draws values by title, row and name: a row per thing that is measured, a mark per name.
 
-    Args:
-        parts: values by title, row and name; a title may be empty.
-        x: label of the horizontal axis.
-        x_unit: unit of its numbers.
-        at_x: places of upright reference lines.
-        line: height of a row, inches.
-        theme: colors.
-
-    Returns:
-        A figure with an axes per part, and a legend of the names.
-
-    Example:
-        >>> rows = {"flip": {"found": 0.9, "most frequent": Spread(0.5, 0.4, 0.6)}}
-        >>> [mark.get_label() for mark in points({"": rows}, x="share").axes[0].lines[:2]]
-        ['found', 'most frequent']
+    A title may be empty; ``x`` is the label and ``x_unit`` the unit of the axis, ``at_x`` are
+    places of reference lines, and ``line`` is the height of a row in inches.
     """
     last = len(parts) - 1
     plots = (

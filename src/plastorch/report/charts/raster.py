@@ -29,26 +29,9 @@ def raster(
     output: Array | None = None,
     theme: Theme = LIGHT,
 ) -> "Figure":
-    """Draws spikes as dots, a row per input, grouped; output spikes as bars below.
+    """Draws spikes at times [E], seconds, as dots in the row of their input ``source`` [E].
 
-    Args:
-        times: times of the spikes, seconds [E].
-        source: input of each spike, int [E].
-        groups: groups of the inputs [N].
-        output: times of output spikes, seconds [S]; None if there are none to show.
-        theme: colors.
-
-    Returns:
-        A figure with one axes and a collection per group, and a line of bars.
-
-    Raises:
-        InputError: numbers of times and inputs differ, or inputs are in no group.
-
-    Example:
-        >>> groups = {"slow": np.array([True, False]), "fast": np.array([False, True])}
-        >>> figure = raster(np.array([0.1, 0.2, 0.3]), np.array([0, 1, 1]), groups)
-        >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-        ['slow', 'fast']
+    Inputs are in groups, bool [N] each; times [S] of output spikes are bars below.
     """
     order = np.concatenate([np.flatnonzero(group) for group in groups.values()])
     if times.shape != source.shape or not np.isin(source, order).all():
@@ -77,12 +60,7 @@ def raster(
 
 
 def unit_of_time(times: ArrayLike) -> tuple[float, str]:
-    """Returns the factor from seconds to the unit in which times are shown, and its name.
-
-    Example:
-        >>> unit_of_time([0.1, 0.2]), unit_of_time([1.0, 60.0])
-        ((1000.0, 'milliseconds'), (1.0, 'seconds'))
-    """
+    """Returns the factor from seconds to the unit in which times are shown, and its name."""
     brief = np.max(times, initial=0.0) <= _SHORT
     return (1000.0, "milliseconds") if brief else (1.0, "seconds")
 
