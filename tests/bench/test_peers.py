@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import plastorch.experiments.stpn.bench as stpn
-from plastorch.bench import peers, run_group
+from plastorch.bench import groups, peers, run_group
 from plastorch.engine.errors import InputError
 
 
@@ -30,6 +30,7 @@ def test_rows_without_a_peer_are_left_out_and_named(
 
 @pytest.mark.parametrize("group", ["softhebb", "spiking"])
 def test_a_group_without_its_peer_is_refused(no_checkout: None, group: str, tmp_path: Path) -> None:
+    assert group in groups() and not peers.has_peer(group)
     with pytest.raises(InputError, match=r"benchmarks/peers/\w+\.py is missing"):
         run_group(group, tmp_path / "bench.json", print)
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
 import pytest
 
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalogue import CATALOGUE, entry_of
 from plastorch.data.locate import located, missing_files
 from plastorch.engine.errors import InputError
 
@@ -24,3 +24,9 @@ def test_what_is_missing_of_it(mnist_root, cifar_root, stl10_root):
     assert missing_files(CATALOGUE["stl10"], root / "stl10_binary") == ["test_X.bin"]
     assert missing_files(CATALOGUE["imagenet"], root) == ["train", "val"]
     assert missing_files(CATALOGUE["fsdd"], root) == ["recordings"]
+
+
+def test_a_set_is_described_by_its_name():
+    assert entry_of("cifar10").folders == ("cifar-10-batches-py",)
+    with pytest.raises(InputError, match="name"):
+        entry_of("cifar11")

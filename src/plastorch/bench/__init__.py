@@ -11,29 +11,18 @@ GROUP = "plastorch.bench"
 
 
 def groups() -> list[str]:
-    """Returns the names of all groups of rows.
-
-    Example:
-        >>> "stpn" in groups()
-        True
-    """
+    """Returns the names of all groups of rows, sorted."""
     return sorted(point.name for point in entry_points(group=GROUP))
 
 
 def run_group(
     group: str, out: Path, tell: Callable[[str], None], warn: Callable[[str], None] = print
 ) -> None:
-    """Measures a group, reports each row and writes all rows to a file.
+    """Measures one of :func:`groups`, reports each row and writes all to a JSON file.
 
-    Args:
-        group: one of :func:`groups`.
-        out: JSON file for the rows; its folder is created.
-        tell: callback, given a line per row.
-        warn: callback, given a line that names the rows that are left out, if any.
-
-    Raises:
-        InputError: the group is unknown or, before any work, ``out`` can't be written, an extra is
-            not installed, or data or the peer is missing.
+    ``tell`` gets a line per row, ``warn`` one line that names the rows that are left out, if any.
+    Raises InputError, before any work, if ``out`` can't be written, an extra is not installed, or
+    data or the peer is missing.
     """
     from plastorch.bench.timing import check_out, line, one_quiet_thread, write_rows
     from plastorch.engine.device import keep_freed_memory

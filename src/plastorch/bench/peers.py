@@ -12,18 +12,7 @@ from plastorch.engine.errors import InputError
 def peer(system: str) -> Any:
     """Returns the module ``benchmarks/peers/SYSTEM.py`` of a checkout.
 
-    Args:
-        system: name of the system.
-
-    Raises:
-        InputError: neither this folder nor plastorch's own is one of a checkout.
-
-    Example:
-        >>> peer("nothing")
-        Traceback (most recent call last):
-        ...
-        plastorch.engine.errors.InputError: benchmarks/peers/nothing.py is missing; expected a \
-checkout of plastorch's repository as the current folder
+    Raises InputError unless the current folder or plastorch's own is one of a checkout.
     """
     file = Path("benchmarks", "peers", f"{system}.py")
     for root in (Path.cwd(), Path(__file__).parents[3]):
@@ -39,12 +28,7 @@ checkout of plastorch's repository as the current folder
 
 
 def has_peer(system: str) -> bool:
-    """Returns whether :func:`peer` finds a module.
-
-    Example:
-        >>> has_peer("nothing")
-        False
-    """
+    """Returns whether :func:`peer` finds a module."""
     try:
         peer(system)
     except InputError:

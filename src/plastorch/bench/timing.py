@@ -45,21 +45,10 @@ def interleaved(
     around_ours: Callable[[], AbstractContextManager[object]] = nullcontext,
     threads: int = 1,
 ) -> tuple[float, float]:
-    """Runs ours, peer, ours, peer ... and times each call.
+    """Returns the median seconds per call of ours and peer, which take turns.
 
-    Args:
-        ours: function of plastorch.
-        peer: function of the peer.
-        rounds: number of timed calls per side, after a few untimed ones.
-        around_ours: function that returns a context for our side; entering it isn't timed.
-        threads: number of torch threads.
-
-    Returns:
-        Median seconds per call, ours and peer: CPU time for one thread, else wall-clock time.
-
-    Example:
-        >>> interleaved(lambda: sum(range(99)), lambda: sum(range(9999)), 3)[0] >= 0
-        True
+    The seconds are CPU time for one thread, else wall-clock time. Untimed are a few calls before,
+    and entering the context that ``around_ours`` returns.
     """
     seconds: tuple[list[float], list[float]] = ([], [])
     clock = time.process_time if threads == 1 else time.perf_counter
@@ -74,29 +63,13 @@ def interleaved(
 
 
 def row(name: str, ours_s: float, peer: str, peer_s: float, **more: object) -> Row:
-    """Makes one row of a result file.
-
-    Args:
-        name: name of what was measured.
-        ours_s: our time in seconds.
-        peer: description of the peer.
-        peer_s: the peer's time in seconds.
-        more: additional fields.
-
-    Returns:
-        Fields of the row, with ratio = peer / ours and the peak memory of this process so far.
-    """
+    """Returns a row of a result file, with ratio = peer / ours and peak memory so far in MB."""
     figures = {"ours_s": ours_s, "peer": peer, "peer_s": peer_s, "ratio": round(peer_s / ours_s, 3)}
     return {"name": name, **figures, "peak_mb": round(peak_memory_gb() * 1000), **more}
 
 
 def line(row: Row) -> str:
-    """Formats a row for display.
-
-    Example:
-        >>> line({"name": "step", "ours_s": 0.01, "peer_s": 0.02, "ratio": 2.0, "peak_mb": 9})
-        'step            ours    10.00 ms   peer    20.00 ms   ratio   2.00   peak 9 MB'
-    """
+    """Formats a row for display."""
     words = (
         f"{row['name']:<15} ours {_duration(row['ours_s'])}   peer {_duration(row['peer_s'])}"
         f"   ratio {row['ratio']:6.2f}   peak {row['peak_mb']} MB"
@@ -105,11 +78,7 @@ def line(row: Row) -> str:
 
 
 def check_out(out: Path) -> None:
-    """Checks that a result file can be written, without creating anything.
-
-    Raises:
-        InputError: the file can't be written.
-    """
+    """Raises InputError unless a result file can be written; creates nothing."""
     try:
         nearest = next(folder for folder in out.absolute().parents if folder.exists())
         tempfile.TemporaryFile(dir=nearest).close()
@@ -120,12 +89,9 @@ def check_out(out: Path) -> None:
 
 
 def write_rows(out: Path, group: str, data: dict[str, object], rows: list[Row]) -> None:
-    """Writes a result file, with the machine, versions and date; call it right after the timing.
+    """Writes a result file, with machine, versions and date, and makes its folder.
 
-    The folder of the file is created.
-
-    Raises:
-        InputError: the file can't be written.
+    Call it right after the timing. Raises InputError if the file can't be written.
     """
     machine = {
         "cpu": describe(torch.device("cpu")),

@@ -14,8 +14,6 @@ class Entry:
     """Description of one named set.
 
     Attributes:
-        name: name to load it by.
-        title: name for display.
         layout: format of the files: ``idx``, ``cifar``, ``stl10`` or ``tree`` for images, else
             ``precipitation``, ``records``, ``commands`` or ``digits``.
         folders: possible folders in the data root, the preferred one first.
@@ -23,12 +21,10 @@ class Entry:
         reader: module that reads a set of anything else.
         files: official files, or folders of a tree; empty for a set of recordings.
         md5: official checksums by file name, where published.
-        optional: files that may be missing.
         classes: class names by label, where the files don't hold them; by folder for Imagenette.
         site: address of the folder with the archives; empty if there is no free download.
         archives: files to download, with their official MD5.
         unpacked: folder in the archive; empty if it holds the set's files without a folder.
-        megabytes: size of the download in MB.
         origin: where to get a set that has no download, in words.
     """
 
@@ -54,15 +50,7 @@ class Entry:
         return f"{self.megabytes:,} MB from {urlsplit(self.site).hostname}"
 
     def how_to_get(self, data: str | Path | None = None) -> str:
-        """Returns the command that fetches the set or, without one, the official way to get it.
-
-        Args:
-            data: data root, if it is not the default one.
-
-        Example:
-            >>> CATALOGUE["cifar10"].how_to_get()
-            'plastorch data get cifar10 (170 MB from www.cs.toronto.edu)'
-        """
+        """Returns the command that fetches the set or, without one, the official way to get it."""
         if not self.site:
             return self.origin
         root = "" if data is None else f" --data {shlex.quote(str(data))}"
@@ -281,17 +269,6 @@ CATALOGUE: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def entry_of(name: str) -> Entry:
-    """Returns the description of a set.
-
-    Args:
-        name: name of the set, such as ``"cifar10"``.
-
-    Raises:
-        InputError: there is no such set.
-
-    Example:
-        >>> entry_of("cifar10").folders
-        ('cifar-10-batches-py',)
-    """
+    """Returns the description of a set; raises InputError if there is none of this name."""
     check_one_of(CATALOGUE, name=name)
     return CATALOGUE[name]

@@ -30,15 +30,8 @@ def download_images(
 ) -> Path:
     """Downloads a set from its official site into the data root, unless it is already there.
 
-    Nothing else in plastorch downloads anything.
-
-    Args:
-        name: name, as for :func:`plastorch.data.load_images`.
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-        tell: callback, given a line with size and source before the download starts.
-
-    Returns:
-        Folder that holds the set.
+    Returns its folder. Nothing else in plastorch downloads anything. ``tell`` gets a line with size
+    and source before the download starts.
 
     Raises:
         InputError: the name is unknown, there is no free download, the site doesn't answer, the
@@ -53,18 +46,9 @@ def download_images(
 
 
 def download_set(entry: Entry, root: Path, tell: Callable[[str], None]) -> Path:
-    """Downloads a set into the data root, completely or not at all.
+    """Downloads a set into the data root, completely or not at all, and returns its folder.
 
-    Args:
-        entry: description of the set.
-        root: data root, created if it is missing.
-        tell: callback, given a line with size and source before the download starts.
-
-    Returns:
-        Folder that now holds the set's files.
-
-    Raises:
-        InputError: there is no free download, or it failed.
+    Raises InputError if there is no free download, or it failed.
     """
     if not entry.site:
         raise InputError(f"{entry.title}: it has no free download; to get it: {entry.origin}")

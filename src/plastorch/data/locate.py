@@ -8,20 +8,7 @@ from plastorch.engine.errors import InputError
 
 
 def find_set(entry: Entry, root: Path) -> Path | None:
-    """Returns the folder of a set in a data root.
-
-    Args:
-        entry: description of the set.
-        root: data root.
-
-    Returns:
-        First of the set's possible folders that exists and is not empty, or None.
-
-    Example:
-        >>> from plastorch.data.catalogue import CATALOGUE
-        >>> find_set(CATALOGUE["cifar10"], Path("nowhere")) is None
-        True
-    """
+    """Returns the first of a set's possible folders that exists and is not empty, or None."""
     for name in entry.folders:
         folder = root / name
         if folder.is_dir() and any(folder.iterdir()):
@@ -32,12 +19,7 @@ def find_set(entry: Entry, root: Path) -> Path | None:
 def located(entry: Entry, data: str | Path | None) -> Path:
     """Returns the folder of a set in the data root.
 
-    Args:
-        entry: description of the set.
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-
-    Raises:
-        InputError: the set is missing; the message says how to get it.
+    Raises InputError, which says how to get the set, if it is missing.
     """
     root = data_root(data)
     if folder := find_set(entry, root):
@@ -50,18 +32,8 @@ def located(entry: Entry, data: str | Path | None) -> Path:
 def missing_files(entry: Entry, folder: Path) -> list[str]:
     """Returns the names of a set's files that a folder lacks, except optional ones.
 
-    Args:
-        entry: description of the set.
-        folder: folder where the set should be.
-
-    Returns:
-        Official files by their plain names (a gzipped IDX file counts as present), the folders
-        of a tree, or "recordings".
-
-    Example:
-        >>> from plastorch.data.catalogue import CATALOGUE
-        >>> missing_files(CATALOGUE["cifar100"], Path("nowhere"))
-        ['train', 'test', 'meta']
+    They are official files by their plain names (a gzipped IDX file counts as present), the folders
+    of a tree, or "recordings".
     """
     if entry.layout in ("commands", "digits"):
         return [] if any(folder.glob("*/*.wav")) else ["recordings"]
@@ -70,13 +42,7 @@ def missing_files(entry: Entry, folder: Path) -> list[str]:
 
 
 def present_file(entry: Entry, folder: Path, name: str) -> Path:
-    """Returns the path of a file, or of its gzipped form if only that exists (IDX only).
-
-    Args:
-        entry: description of the set.
-        folder: folder of the set.
-        name: plain file name.
-    """
+    """Returns the path of a file, or of its gzipped form if only that exists (IDX only)."""
     plain, packed = folder / name, folder / f"{name}.gz"
     use_packed = entry.layout == "idx" and packed.is_file() and not plain.is_file()
     return packed if use_packed else plain

@@ -10,17 +10,8 @@ def data_root(data: str | Path | None = None) -> Path:
     """Returns the folder that holds the data sets.
 
     The argument comes first, then ``$PLASTORCH_DATA``, then ``plastorch/data`` in the user's cache
-    folder (which need not exist yet: ``plastorch data get`` makes it).
-
-    Args:
-        data: folder, or None for ``$PLASTORCH_DATA`` or the default.
-
-    Raises:
-        InputError: a folder was given, by argument or environment, and is missing.
-
-    Example:
-        >>> data_root(".")
-        PosixPath('.')
+    folder (which need not exist yet: ``plastorch data get`` makes it). Raises InputError if one of
+    the first two names a folder that is missing.
     """
     if not (name := named_by(data)):
         return cache_root() / "data"
@@ -33,15 +24,7 @@ def data_root(data: str | Path | None = None) -> Path:
 def named_by(data: str | Path | None = None) -> str:
     """Returns how the data root was given; a given one is used or refused, never replaced.
 
-    Args:
-        data: folder, as for :func:`data_root`.
-
-    Returns:
-        Name ``data`` or ``$PLASTORCH_DATA``; empty for the default data root.
-
-    Example:
-        >>> named_by(".")
-        'data'
+    This is ``data``, ``$PLASTORCH_DATA``, or empty for the default data root.
     """
     if data is not None:
         return "data"
@@ -49,10 +32,5 @@ def named_by(data: str | Path | None = None) -> str:
 
 
 def cache_root() -> Path:
-    """Returns plastorch's folder in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``.
-
-    Example:
-        >>> cache_root().name
-        'plastorch'
-    """
+    """Returns plastorch's folder in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plastorch"

@@ -16,11 +16,9 @@ AT_HAND, OWN = "at hand", "own images at hand"
 class FileStatus:
     """State of one file of a set, or of one folder of a tree or of recordings.
 
-    Attributes:
-        name: name of the file or folder.
-        size: size in bytes, or the number of class folders or of recordings.
-        check: ``md5 ok``, ``md5 differs from the official file``, ``no official md5``,
-            ``class folders``, or ``recordings``.
+    The size is in bytes, or the number of class folders or of recordings. ``check`` is ``md5 ok``,
+    ``md5 differs from the official file``, ``no official md5``, ``class folders``, or
+    ``recordings``.
     """
 
     name: str
@@ -30,16 +28,7 @@ class FileStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class SetStatus:
-    """State of one named set.
-
-    Attributes:
-        name: name to load it by.
-        at_hand: availability, as in :func:`at_hand`.
-        where: folder where the set is, or would be.
-        files: files found there.
-        missing: official files that are missing, including optional ones.
-        download: how to get the set.
-    """
+    """State of one named set, and how to get it; ``missing`` lists optional files too."""
 
     name: str
     at_hand: str
@@ -57,16 +46,8 @@ class SetStatus:
 def at_hand(entry: Entry, data: str | Path | None = None) -> str:
     """Says what can be loaded for a set.
 
-    Args:
-        entry: description of the set.
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-
-    Returns:
-        ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (MNIST's in the
-        package) or ``not at hand``.
-
-    Raises:
-        InputError: a given folder is missing.
+    This is ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (MNIST's in
+    the package) or ``not at hand``.
     """
     root = data_root(data)
     if folder := find_set(entry, root):
@@ -79,20 +60,9 @@ def at_hand(entry: Entry, data: str | Path | None = None) -> str:
 
 
 def image_set_status(data: str | Path | None = None) -> list[SetStatus]:
-    """Looks up every named image set in the data root, and checks its files; downloads nothing.
+    """Looks up every named set in the data root, and checks its files; downloads nothing.
 
-    Args:
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-
-    Returns:
-        One row per set. Checksums take about a second per half gigabyte.
-
-    Raises:
-        InputError: a given folder is missing.
-
-    Example:
-        >>> [row.name for row in image_set_status()][:3]
-        ['mnist', 'fashion-mnist', 'cifar10']
+    Checksums take about a second per half gigabyte. Raises InputError if a given folder is missing.
     """
     return [_status(entry, data) for entry in CATALOGUE.values()]
 

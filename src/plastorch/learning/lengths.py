@@ -7,20 +7,10 @@ from plastorch.engine.errors import InputError
 
 
 def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
-    """Returns the number of steps of each sample, int64 [B] on the device of the sequences.
+    """Returns the number of steps of each sample, int64 [B], of sequences [T, B, ...].
 
-    Values are checked where that doesn't wait for a device: on the CPU.
-
-    Args:
-        lengths: number of steps of each sample [B], any whole numbers; all T if None.
-        x: sequences [T, B, ...].
-
-    Raises:
-        InputError: there is not one length per sample, or one is not from 1 to T.
-
-    Example:
-        >>> checked_lengths(None, torch.zeros(5, 2, 3))
-        tensor([5, 5])
+    Without lengths, it is T. Values are checked where that doesn't wait for a device: on the CPU.
+    Raises InputError unless there is one whole number per sample, from 1 to T.
     """
     steps, samples = x.shape[:2]
     if lengths is None:

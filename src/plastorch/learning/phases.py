@@ -15,23 +15,10 @@ from plastorch.engine.streams import stream
 class EpochOrder:
     """Rows of each mini-batch; each epoch visits the examples in an order of its own.
 
-    Args:
-        examples: number of examples.
-        batch_size: number of examples per mini-batch.
-        seed: random seed.
-        path: name of the stream, and the place in it; the epoch is added.
-        drop_last: whether to omit examples that don't fill a mini-batch.
-
-    Attributes:
-        per_epoch: number of mini-batches in an epoch.
-
-    Raises:
-        InputError: there are no examples, or fewer than a mini-batch if ``drop_last``.
-
-    Example:
-        >>> order = EpochOrder(5, 2, 0)
-        >>> order.per_epoch, torch.cat([order(number) for number in range(3)]).sort().values
-        (3, tensor([0, 1, 2, 3, 4]))
+    ``path`` is the name of the random stream, and the place in it; the epoch is added. With
+    ``drop_last``, examples that don't fill a mini-batch are left out. Raises InputError if there
+    are no examples or, with ``drop_last``, fewer than a mini-batch. ``per_epoch`` is the number of
+    mini-batches.
     """
 
     def __init__(

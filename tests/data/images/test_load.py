@@ -132,6 +132,7 @@ def test_validation_split_is_disjoint_stratified_deterministic(counts, fraction,
         assert 1 <= out < count and abs(out - fraction * count) <= 1
     again = whole.validation_split(fraction, seed)
     assert again.sha256 == split.sha256 != ""
+    assert split.description()["n_train"] == len(numbers[0])
 
 
 def test_validation_split_depends_on_the_seed_and_says_so():

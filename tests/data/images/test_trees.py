@@ -1,8 +1,10 @@
 """Links in trees of images: followed where they may be, refused where they mix classes or parts."""
 
+from pathlib import Path
+
 import pytest
 
-from plastorch.data.images.trees import scan_parts, scan_tree
+from plastorch.data.images.trees import is_image, is_within, scan_parts, scan_tree, shown
 from plastorch.engine.errors import InputError
 
 REFUSED = {
@@ -43,3 +45,10 @@ def test_links_within_a_class_are_followed_once(tmp_path, write_tree):
     (cat / "again").symlink_to("more")
     (cat / "loop").symlink_to(".")
     assert len(scan_tree(tmp_path / "train").files) == 2
+
+
+def test_names_of_images_and_places():
+    names = ("cat.WebP", "cat.txt", ".cat.png")
+    assert [is_image(name) for name in names] == [True, False, False]
+    assert shown("caf\udce9") == "caf\\xe9"
+    assert is_within("a/b", Path("a")) and not is_within("a/..", Path("a"))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from plastorch.data import load_images
 from plastorch.data.images.trees import ENDINGS, is_own_folder
+from plastorch.data.images.user_folder import what_is_in
 from plastorch.engine.errors import InputError
 
 
@@ -158,3 +159,10 @@ def test_a_class_of_one_image_and_one_that_cannot_be_opened(tmp_path):
     (root / "cat" / "00.png").unlink()
     with pytest.raises(InputError, match="cat: 1 image found; expected 2 or more"):
         load_images("mnist", root)
+
+
+def test_what_is_in_a_folder(tmp_path):
+    assert what_is_in(tmp_path) == "nothing"
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "notes.txt").touch()
+    assert what_is_in(tmp_path) == "cat (no files), 1 .txt in no folder"

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plastorch.data.tasks.scenes import Scenes
+from plastorch.data.tasks.scenes import Scenes, numbers_in_image
 from plastorch.engine.errors import InputError
 
 
@@ -121,3 +121,7 @@ def test_too_many_objects_in_an_image() -> None:
             torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4),
             ("a",),
         )
+
+
+def test_objects_are_numbered_image_by_image() -> None:
+    assert numbers_in_image(torch.tensor([0, 2, 2]), images=3).tolist() == [1, 1, 2]

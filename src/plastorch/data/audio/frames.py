@@ -45,15 +45,7 @@ class Scale(NamedTuple):
 
 
 def read_frames(speech: SpeechSet, front: LogMel) -> Frames:
-    """Reads a set's files; recordings shorter than a frame are padded with silence.
-
-    Args:
-        speech: set of recordings.
-        front: front end that makes frames; files are resampled to its rate.
-
-    Raises:
-        InputError: a file is damaged.
-    """
+    """Reads a set's files at the front end's rate; silence pads those shorter than a frame."""
     found = []
     for path in speech.files:
         samples = read_wav(path, front.rate).samples
@@ -69,14 +61,7 @@ def read_frames(speech: SpeechSet, front: LogMel) -> Frames:
 def scale_of(frames: Frames) -> Scale:
     """Computes mean and standard deviation of each band over the frames of some words.
 
-    Raises:
-        InputError: a band is the same in all frames.
-
-    Example:
-        >>> bands = torch.tensor([[[1.0], [3.0], [0.0]]])
-        >>> one = torch.tensor([1])
-        >>> scale_of(Frames(bands, torch.tensor([2]), one, one)).mean
-        tensor([2.])
+    Raises InputError if a band is the same in all frames.
     """
     inside = torch.arange(frames.bands.shape[1]) < frames.lengths[:, None]
     deviation, mean = torch.std_mean(frames.bands[inside], dim=0, correction=0)
@@ -86,17 +71,9 @@ def scale_of(frames: Frames) -> Scale:
 
 
 def moved(bands: Tensor, lengths: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Shifts each word by a random number of frames; its first or last frame fills the gap.
+    """Shifts each word by up to ``most`` frames; its first or last frame fills the gap.
 
-    Args:
-        bands: band energies [B, T, bands].
-        lengths: number of frames of each word [B].
-        most: largest shift in frames.
-        generator: random generator on the CPU.
-
-    Example:
-        >>> moved(torch.ones(2, 9, 3), torch.tensor([9, 5]), 2, torch.Generator()).shape
-        torch.Size([2, 9, 3])
+    Bands are [B, T, bands], lengths in frames [B]. The generator is on the CPU.
     """
     move = torch.randint(-most, most + 1, (len(bands), 1), generator=generator)
     frame = torch.arange(bands.shape[1]).expand(len(bands), -1)
@@ -114,18 +91,9 @@ def masked(
 ) -> Tensor:
     """Sets a random stretch of time and a random stretch of bands of each word to 0.
 
-    A light form of SpecAugment (Park et al., Interspeech 2019, arXiv 1904.08779).
-
-    Args:
-        bands: standardized band energies [B, T, bands].
-        frames: longest stretch of time in frames.
-        width: widest stretch of bands.
-        generator: random generator on the CPU.
-        lengths: number of frames of each word [B], within which time is hidden; T if None.
-
-    Example:
-        >>> masked(torch.ones(2, 9, 3), 2, 1, torch.Generator()).shape
-        torch.Size([2, 9, 3])
+    A light form of SpecAugment (Park et al., Interspeech 2019, arXiv 1904.08779). Bands are
+    standardized, [B, T, bands]; ``frames`` and ``width`` are the longest stretches of time and of
+    bands. Time is hidden within ``lengths`` [B], in frames; within all T if None.
     """
     words, steps, channels = bands.shape
     sizes = torch.full((words,), steps) if lengths is None else lengths.cpu()

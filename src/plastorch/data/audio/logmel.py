@@ -19,22 +19,9 @@ class LogMel:
 
     A frame is a Hann window's power spectrum, weighted by triangles of height 1 whose corners are
     evenly spaced on HTK's mel scale, 2595 log₁₀(1 + f / 700), from ``lowest_hz`` to half the rate.
-    Frame i covers one window of samples from i hops on. There is no padding, so a frame is known as
-    soon as its samples are.
-
-    Args:
-        rate: sampling rate in samples per second.
-        bands: number of bands.
-        window_s: length of a frame in seconds.
-        hop_s: time from one frame to the next in seconds.
-        lowest_hz: lower corner of the lowest band in Hz.
-
-    Raises:
-        InputError: an argument is out of range, or a band is too narrow to hold a frequency.
-
-    Example:
-        >>> LogMel(8000)(torch.zeros(8000)).shape
-        torch.Size([98, 40])
+    The rate is in samples per second. Frame i covers one window of samples from i hops on. There is
+    no padding, so a frame is known as soon as its samples are. Raises InputError if an argument is
+    out of range, or a band is too narrow to hold a frequency.
     """
 
     rate: int
@@ -83,16 +70,9 @@ class LogMel:
         return torch.minimum(rise, fall).clamp(min=0).float()
 
     def __call__(self, samples: Tensor) -> Tensor:
-        """Returns the frames of recordings.
+        """Returns log energies [..., T, bands] of samples [..., n], full scale 1.
 
-        Args:
-            samples: samples, full scale 1 [..., n].
-
-        Returns:
-            Log energies [..., T, bands], T = 1 + (n - window) // hop.
-
-        Raises:
-            InputError: there are fewer samples than a frame needs.
+        T is 1 + (n - window) // hop. Raises InputError for fewer samples than a frame needs.
         """
         if samples.shape[-1] < self.window:
             raise InputError(
@@ -103,12 +83,7 @@ class LogMel:
         return torch.log((power @ self.filters.to(power)).clamp(min=FLOOR))
 
     def end_s(self, frame: int) -> float:
-        """Returns the time in seconds from a recording's start until a frame is known.
-
-        Example:
-            >>> LogMel(8000).end_s(0), LogMel(8000).end_s(40)
-            (0.025, 0.425)
-        """
+        """Returns the time in seconds from a recording's start until a frame is known."""
         return (frame * self.hop + self.window) / self.rate
 
     @cached_property
@@ -122,16 +97,7 @@ class LogMel:
 
 
 class FrameStream:
-    """Computes frames of a recording as its samples arrive, the same as of the whole.
-
-    Args:
-        front: front end that makes frames.
-
-    Example:
-        >>> stream = FrameStream(LogMel(8000))
-        >>> [len(stream.feed(torch.zeros(150))) for _ in range(4)]
-        [0, 2, 2, 2]
-    """
+    """Computes frames of a recording as its samples arrive, the same as of the whole."""
 
     def __init__(self, front: LogMel) -> None:
         self._front = front
@@ -149,15 +115,6 @@ class FrameStream:
 
 
 def speech_onset(frames: Tensor, decibels: float = 40.0) -> int:
-    """Returns the first frame with an energy within some decibels of the loudest frame's.
-
-    Args:
-        frames: logarithms of band energies [T, bands].
-        decibels: largest distance below the loudest frame, in decibels.
-
-    Example:
-        >>> speech_onset(torch.tensor([[-12.0], [-1.0], [0.0]]))
-        1
-    """
+    """Returns the first of frames [T, bands] within some decibels of the loudest's energy."""
     energy = frames.logsumexp(dim=-1)
     return int((energy > energy.max() - decibels / 10 * math.log(10)).int().argmax())

@@ -31,16 +31,9 @@ _HASHES = 2**27
 
 @dataclass(frozen=True, eq=False)
 class SpeechSet:
-    """Files of N spoken words, and the part of the set that each belongs to.
+    """Files of N spoken words, with the label, int64 [N], speaker and part of each.
 
-    Attributes:
-        name: name of the set.
-        files: WAV files.
-        labels: label of the word in each file, int64 [N].
-        words: words, by label.
-        speakers: speaker of each file.
-        parts: part of each file: ``train``, ``validation`` or ``test``.
-        source: where the files come from and how they were split.
+    The words are listed by label; ``source`` also says how they were split.
     """
 
     name: str
@@ -83,12 +76,8 @@ class SpeechSet:
     def by_speaker(self, first: int) -> "SpeechSet":
         """Returns the set split anew: one speaker for testing, the next one for validation.
 
-        Args:
-            first: index of the test speaker in the order of names; it wraps around after the last
-                one.
-
-        Raises:
-            InputError: there are fewer than three speakers.
+        ``first`` is the test speaker's index in the order of names, and wraps around. Raises
+        InputError for fewer than three speakers.
         """
         names = sorted(set(self.speakers))
         if len(names) < 3:
@@ -112,15 +101,7 @@ def load_speech(name: str, data: str | Path | None = None) -> SpeechSet:
     - ``fsdd``: the Free Spoken Digit Dataset, ``recordings/DIGIT_SPEAKER_TAKE.wav``. Takes 0 to 4
       are for testing, as its README says, 5 to 9 for validation.
 
-    Args:
-        name: one of the names above.
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-
-    Returns:
-        Set of files, which are not opened.
-
-    Raises:
-        InputError: the name is unknown, the set is missing, or its files are not as described.
+    Raises InputError if the name is unknown, the set is missing, or its files are not as described.
     """
     entry = entry_of(name)
     if entry.layout not in _READERS:
@@ -136,13 +117,6 @@ def which_part(file: str) -> Part:
 
     The SHA-1 of the speaker's name decides, so that all recordings of a speaker are in the same
     part, and stay there when recordings are added.
-
-    Args:
-        file: file name; ``_nohash_`` and what follows are ignored.
-
-    Example:
-        >>> which_part("0c40e715_nohash_0.wav"), which_part("any/0c40e715_nohash_7.wav")
-        ('test', 'test')
     """
     percent = _hash(speaker_of(file)) * 100 / (_HASHES - 1)
     if percent < VALIDATION_PERCENT:
@@ -151,12 +125,7 @@ def which_part(file: str) -> Part:
 
 
 def speaker_of(file: str) -> str:
-    """Returns the speaker of a word of Speech Commands, by the file's name.
-
-    Example:
-        >>> speaker_of("yes/0c40e715_nohash_1.wav")
-        '0c40e715'
-    """
+    """Returns the speaker of a word of Speech Commands, by the file's name."""
     return re.sub(r"_nohash_.*$", "", Path(file).name)
 
 

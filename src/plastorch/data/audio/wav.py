@@ -32,17 +32,11 @@ class Recording(NamedTuple):
 
 
 def read_wav(path: str | Path, rate: int | None = None) -> Recording:
-    """Reads a WAV file; several channels become their mean.
+    """Reads a WAV file at a rate in Hz, its own if None; several channels become their mean.
 
-    Samples may be whole numbers of 8, 16, 24 or 32 bits or floats of 32 or 64.
-
-    Args:
-        path: file to read.
-        rate: samples per second of the result; None for the file's own rate.
-
-    Raises:
-        InputError: the file is missing, not WAV, or of another coding; it has no samples, its end
-            is missing, or a sample is not finite; or the rate is impossible.
+    Samples may be whole numbers of 8, 16, 24 or 32 bits or floats of 32 or 64. Raises InputError if
+    the file is missing, cut short, empty, not such a WAV file, if a sample is not finite, or if the
+    rate is impossible.
     """
     path = Path(path)
     found, values = _decoded(path, read_bytes(path))
@@ -63,19 +57,7 @@ def read_wav(path: str | Path, rate: int | None = None) -> Recording:
 
 
 def resampled(recording: Recording, rate: int) -> Recording:
-    """Resamples a recording to another rate, low-pass filtered as needed.
-
-    Args:
-        recording: recording to resample.
-        rate: sampling rate in samples per second, a whole number.
-
-    Raises:
-        InputError: the rate is impossible for a recording.
-
-    Example:
-        >>> resampled(Recording(torch.zeros(800), 8000), 16000).samples.shape
-        torch.Size([1600])
-    """
+    """Resamples a recording to ``rate`` samples per second, low-pass filtered as needed."""
     if not LOWEST_HZ <= rate <= HIGHEST_HZ:
         raise InputError(f"rate is {rate}; expected {LOWEST_HZ:,} to {HIGHEST_HZ:,} Hz")
     if rate == recording.rate:

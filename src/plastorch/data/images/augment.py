@@ -25,27 +25,17 @@ def jittered(
 ) -> Tensor:
     """Rotates, scales, shifts and bends each image a little at random; 0 fills in from outside.
 
-    Bending is an elastic distortion (Simard et al., ICDAR 2003).
+    Bending is an elastic distortion (Simard et al., ICDAR 2003). Images keep their type and shape
+    [N, C, H, W]; sampling is bilinear.
 
     Args:
-        images: images [N, C, H, W], uint8 or float, on any device.
+        images: images, uint8 or float, on any device.
         degrees: largest angle in degrees.
         scale: largest relative change of size, below 1.
         shift: largest shift along each axis, in pixels.
         bend: largest additional shift, along each axis, of the points of a 5 x 5 grid over the
             image, in pixels; the area between them is interpolated smoothly (bicubic).
         generator: random generator on the CPU; None for torch's own.
-
-    Returns:
-        Images [N, C, H, W] of the same dtype; sampling is bilinear.
-
-    Raises:
-        InputError: the images are not 4-dimensional, or a bound is negative or too large.
-
-    Example:
-        >>> digits = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8)
-        >>> jittered(digits).shape
-        torch.Size([8, 1, 28, 28])
     """
     count, _, height, width = _checked_shape(images)
     for name, value, most in (("degrees", degrees, 180.0), ("scale", scale, 1.0)):
@@ -79,24 +69,7 @@ def jittered(
 def shifted(
     images: Tensor, most: int, fill: int = 0, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Shifts each image by a random whole number of pixels along both axes.
-
-    Args:
-        images: images [N, C, H, W] of any dtype, on any device.
-        most: largest shift along each axis, in pixels.
-        fill: value that fills in from outside.
-        generator: random generator on the CPU; None for torch's own.
-
-    Returns:
-        Images [N, C, H, W] of the same dtype.
-
-    Raises:
-        InputError: the images are not 4-dimensional, or the bound is negative.
-
-    Example:
-        >>> shifted(torch.ones(8, 1, 28, 28, dtype=torch.uint8), 2).shape
-        torch.Size([8, 1, 28, 28])
-    """
+    """Shifts images [N, C, H, W] by random whole pixels, up to ``most`` along each axis."""
     count, channels, height, width = _checked_shape(images)
     if most < 0:
         raise InputError(f"most: {most} found; expected at least 0")
@@ -113,21 +86,8 @@ def crop_and_flip(
 ) -> Tensor:
     """Pads by reflection, crops at random to the original size, and flips half of the images.
 
-    Args:
-        images: images [N, C, H, W], uint8 or float, on any device.
-        padding: number of pixels on each side.
-        generator: random generator on the CPU; None for torch's own.
-
-    Returns:
-        Images, float32 [N, C, H, W], with the value range unchanged.
-
-    Raises:
-        InputError: the images are not 4-dimensional, or too small for the padding.
-
-    Example:
-        >>> batch = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
-        >>> crop_and_flip(batch, 4, torch.Generator().manual_seed(0)).shape
-        torch.Size([8, 3, 32, 32])
+    Returns float32 [N, C, H, W] in the same value range; the generator is on the CPU. Raises
+    InputError if the images are too small for the padding, in pixels on each side.
     """
     count, channels, height, width = _checked_shape(images)
     if not 0 <= padding < min(height, width):
@@ -153,7 +113,8 @@ def resized_crop_and_flip(
     """Crops a random box of each image, resizes it and flips half of them; squashed ones too.
 
     The box is drawn as in torchvision's ``RandomResizedCrop``, in the geometry of the original
-    image, then mapped to the squashed one; sampling is bilinear.
+    image, then mapped to the squashed one; sampling is bilinear. Results [N, C, size, size] are
+    float32.
 
     Args:
         images: images [N, C, H, W], uint8 or float, on any device.
@@ -162,17 +123,6 @@ def resized_crop_and_flip(
         scale: bounds of the box's area as a share of the image's, drawn uniformly.
         ratio: bounds of the box's width / height, drawn uniformly in its logarithm.
         generator: random generator on the CPU; None for torch's own.
-
-    Returns:
-        Images, float32 [N, C, size, size], with the value range unchanged.
-
-    Raises:
-        InputError: a shape, size, or pair of bounds is invalid.
-
-    Example:
-        >>> batch = torch.rand(8, 3, 160, 160)
-        >>> resized_crop_and_flip(batch, 96).shape
-        torch.Size([8, 3, 96, 96])
     """
     count, channels, height, width = _checked_shape(images)
     if size < 1:

@@ -31,17 +31,10 @@ _TAKE = {"TUPLE1": 1, "APPEND": 1, "TUPLE3": 3} | dict.fromkeys(_TAKE_TWO, 2)
 
 
 def read_cifar(path: Path, label_key: str) -> tuple[Tensor, Tensor]:
-    """Reads a batch file of CIFAR-10 or CIFAR-100.
+    """Reads images, uint8 [N, 3, 32, 32], and labels, int64 [N], of a CIFAR batch file.
 
-    Args:
-        path: batch file.
-        label_key: ``"labels"`` (CIFAR-10) or ``"fine_labels"`` (CIFAR-100).
-
-    Returns:
-        Images, uint8 [N, 3, 32, 32], and labels, int64 [N].
-
-    Raises:
-        InputError: the file is damaged, unsafe, or holds something else.
+    The key is ``"labels"`` in CIFAR-10, ``"fine_labels"`` in CIFAR-100. Raises InputError if the
+    file is damaged, unsafe, or holds something else.
     """
     batch = read_pickle(path)
     if missing := {"data", label_key} - batch.keys():
@@ -65,25 +58,10 @@ def read_cifar(path: Path, label_key: str) -> tuple[Tensor, Tensor]:
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """Reads a CIFAR pickle: a dictionary of arrays, lists and strings, and nothing else.
+    """Reads a CIFAR pickle: a dictionary of arrays, lists and strings; its keys become text.
 
-    Args:
-        path: pickle file.
-
-    Returns:
-        Dictionary with str keys, whether they were pickled as bytes or text.
-
-    Raises:
-        InputError: the pickle has an opcode, or names a class or function, that the official files
-            don't have; or it is cut short, too large, or not a dictionary.
-
-    Example:
-        >>> import pickle, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder, "batch")
-        ...     _ = file.write_bytes(pickle.dumps({b"labels": [3, 1]}, protocol=2))
-        ...     read_pickle(file)
-        {'labels': [3, 1]}
+    Raises InputError if the pickle has an opcode, or names a class or function, that the official
+    files don't have; or it is cut short, too large, or not a dictionary.
     """
     content = read_bytes(path)
     try:

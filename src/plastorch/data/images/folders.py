@@ -32,11 +32,7 @@ MOST_PIXELS = 1 << 26
 
 
 def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
-    """Returns the width and height that all images share; None if they differ.
-
-    Raises:
-        InputError: an image can't be opened.
-    """
+    """Returns the width and height that all images share; None if they differ."""
     found: tuple[int, int] | None = None
     for file in files:
         with _opened(file) as image:
@@ -53,24 +49,12 @@ def read_parts(
     color: bool | None = None,
     notice: str = "",
 ) -> ImageSet:
-    """Reads training and test images as an image set.
+    """Reads training and test images as a set, mapped from disk.
 
-    The first call decodes every file into the user's cache; later calls map the result.
-
-    Args:
-        name: name of the set.
-        train: training images.
-        test: test images, of the same classes.
-        side: side in pixels to which images are squashed (antialiased bilinear, as torchvision's
-            ``Resize``); None keeps their size, which must then be the same.
-        color: True for 3 channels, False for 1, None for those of the first image.
-        notice: notice of the set.
-
-    Returns:
-        Set with images mapped from disk, and with ``aspect`` if they were squashed.
-
-    Raises:
-        InputError: an image can't be decoded, or sizes differ.
+    The first call decodes every file into the user's cache; later calls map the result. Images are
+    squashed to ``side`` pixels (antialiased bilinear, as torchvision's ``Resize``); None keeps
+    their size, which must be the same. Squashed ones have an ``aspect``. Without ``color``, the
+    first image sets the number of channels.
     """
     if color is None:
         with _opened(train.files[0]) as image:

@@ -27,23 +27,8 @@ _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" e
 def read_idx(path: Path, dimensions: int) -> Tensor:
     """Reads an IDX file of unsigned bytes, gzipped if its name ends in ``.gz``.
 
-    Args:
-        path: file to read.
-        dimensions: required number of dimensions: 3 for images, 1 for labels.
-
-    Returns:
-        Tensor, uint8, of the shape that the header states.
-
-    Raises:
-        InputError: the file is unreadable, of another type, cut short or too long.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder, "labels")
-        ...     _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
-        ...     read_idx(file, 1)
-        tensor([7, 9], dtype=torch.uint8)
+    The tensor has the shape that the header states. Raises InputError if the file is unreadable, of
+    another type or number of dimensions, or not as long as that.
     """
     content = bytearray(read_bytes(path))
     start = 4 + 4 * dimensions
@@ -69,12 +54,8 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
 def read_bytes(path: Path) -> bytes:
     """Reads a file, decompressed if its name ends in ``.gz``.
 
-    Args:
-        path: file to read.
-
-    Raises:
-        InputError: the file is unreadable, damaged, not regular, or holds more than a gigabyte: a
-            small compressed file can hold more than any memory.
+    Raises InputError if the file is unreadable, damaged, not regular, or holds more than a
+    gigabyte: a small compressed file can hold more than any memory.
     """
     check_file(path, "a whole file")
     opened = gzip.open if path.suffix == ".gz" else open
@@ -92,18 +73,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_stl10_images(path: Path) -> Tensor:
-    """Maps an STL-10 image file; nothing is read until a batch is indexed.
+    """Maps an STL-10 image file, uint8 [N, 3, 96, 96]; nothing is read until a batch is indexed.
 
     The file stores each image column by column, so the result is a transposed view.
-
-    Args:
-        path: ``train_X.bin``, ``test_X.bin`` or ``unlabeled_X.bin``.
-
-    Returns:
-        Images, uint8 [N, 3, 96, 96], a view of the mapped file.
-
-    Raises:
-        InputError: the file is empty or not a whole number of images.
     """
     channels, height, width = STL10_SHAPE
     content = mapped_bytes(path)
@@ -117,17 +89,7 @@ def read_stl10_images(path: Path) -> Tensor:
 
 
 def read_stl10_labels(path: Path) -> Tensor:
-    """Reads an STL-10 label file; its classes 1 to 10 become 0 to 9.
-
-    Args:
-        path: ``train_y.bin`` or ``test_y.bin``.
-
-    Returns:
-        Labels, int64 [N].
-
-    Raises:
-        InputError: the file is empty or a label is outside 1 to 10.
-    """
+    """Reads an STL-10 label file, int64 [N]; its classes 1 to 10 become 0 to 9."""
     labels = mapped_bytes(path).to(torch.int64)
     if labels.min() < 1 or labels.max() > 10:
         bad = int(labels[(labels < 1) | (labels > 10)][0])
@@ -136,17 +98,7 @@ def read_stl10_labels(path: Path) -> Tensor:
 
 
 def mapped_bytes(path: Path) -> Tensor:
-    """Maps a file into memory, privately: a write to the tensor never reaches the file.
-
-    Args:
-        path: file, possibly larger than memory.
-
-    Returns:
-        Bytes of the file, uint8 [bytes].
-
-    Raises:
-        InputError: the file is missing, unreadable or empty.
-    """
+    """Maps a file into memory, uint8 [bytes], privately: writes never reach the file."""
     try:
         with path.open("rb") as file:
             if sys.platform == "win32":

@@ -35,16 +35,6 @@ class ImageSet:
         notice: message for the user if this is not the full official set, else empty.
         aspect: original width / height of each training image, float32 [N], if images were
             squashed to a square; see :func:`plastorch.data.resized_crop_and_flip`.
-
-    Raises:
-        InputError: there are no images, counts or image sizes differ, or a label has no class.
-
-    Example:
-        >>> images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
-        >>> labels = torch.tensor([0, 0, 1, 1])
-        >>> s = ImageSet("toy", images, labels, images, labels, ("a", "b"), "made up", "")
-        >>> len(s.validation_split(0.5, seed=0).test_labels)
-        2
     """
 
     name: str
@@ -89,14 +79,7 @@ class ImageSet:
             )
 
     def description(self) -> dict[str, Any]:
-        """Returns what ``result.json`` says about the data.
-
-        Example:
-            >>> images, labels = torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.tensor([0])
-            >>> s = ImageSet("toy", images, labels, images, labels, ("a",), "made up", "")
-            >>> s.description()["n_train"]
-            1
-        """
+        """Returns what ``result.json`` says about the data."""
         return {
             "name": self.name,
             "n_train": len(self.train_labels),
@@ -108,20 +91,11 @@ class ImageSet:
         }
 
     def validation_split(self, fraction: float, seed: int) -> "ImageSet":
-        """Splits the training part by class, to choose hyperparameters without the test set.
+        """Returns the training part split by class, to choose hyperparameters without the test set.
 
-        The images are copied, so the training part must fit in memory.
-
-        Args:
-            fraction: share of each class to hold out, in (0, 1); at least one image is held out,
-                and at least one is kept.
-            seed: random seed of the choice.
-
-        Returns:
-            Set whose test part is the held-out part of *this* set's training part.
-
-        Raises:
-            InputError: the fraction is outside (0, 1), or a class has only one image.
+        The held-out part takes the place of the test part: this share of each class, but at least
+        one image, and at least one is kept. The images are copied, so they must fit in memory.
+        Raises InputError for a share outside (0, 1), or a class of one image.
         """
         if not 0 < fraction < 1:
             raise InputError(f"fraction: {fraction} found; expected a number between 0 and 1")
@@ -140,16 +114,7 @@ class ImageSet:
         )
 
     def few(self, train: int, test: int, seed: int) -> "ImageSet":
-        """Returns a few of the images for a smoke test, as many unlabeled as training ones.
-
-        Args:
-            train: largest number of training images.
-            test: largest number of test images.
-            seed: random seed of the choice.
-
-        Returns:
-            Set whose notice gives its size, after the earlier notice.
-        """
+        """Returns a few images for a smoke test, as many unlabeled as training ones."""
         random = stream(seed, Stream.FEW)
         rows, test_rows = (
             torch.randperm(len(labels), generator=random)[:count]

@@ -18,16 +18,9 @@ from plastorch.engine.errors import InputError
 
 
 def read_set(entry: Entry, folder: Path, image_size: int | None = None) -> ImageSet:
-    """Reads a set from the folder where its official files lie.
+    """Reads a set from its official files; only a tree's images can change size.
 
-    Args:
-        entry: description of the set.
-        folder: folder of the set.
-        image_size: side in pixels to which a tree's images are squashed; None for 160. The other
-            sets have a fixed size.
-
-    Raises:
-        InputError: a file is missing or damaged, or the size is not the set's.
+    Raises InputError if a file is missing or damaged, or the size is not the set's.
     """
     if entry.layout == "tree":
         parts, side = scan_parts(folder, ("val",)), image_size or entry.images[1]

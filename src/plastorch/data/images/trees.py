@@ -16,12 +16,8 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 class Tree:
     """One part of a set: a folder with a folder of images for each class.
 
-    Attributes:
-        folder: folder of the part.
-        classes: names of the class folders, sorted.
-        files: all image files, class by class, sorted.
-        labels: index of each file's class.
-        others: files without an image ending, or in no class folder.
+    Files are sorted, class by class, each with its class's index as label; ``others`` have no image
+    ending, or are in no class folder.
     """
 
     folder: Path
@@ -31,25 +27,13 @@ class Tree:
     others: tuple[Path, ...] = ()
 
     def part(self, chosen: Sequence[bool]) -> "Tree":
-        """Returns the same tree with some of its files.
-
-        Args:
-            chosen: for each file, whether to keep it.
-        """
+        """Returns the same tree with only the files that are marked as chosen."""
         files, labels = compress(self.files, chosen), compress(self.labels, chosen)
         return replace(self, files=tuple(files), labels=tuple(labels))
 
 
 def is_own_folder(root: Path) -> bool:
-    """Returns whether a folder has a training and a test part, or images by class.
-
-    Args:
-        root: folder, which may also be a data root.
-
-    Example:
-        >>> is_own_folder(Path("nowhere"))
-        False
-    """
+    """Returns whether a folder has a training and a test part, or images by class."""
     return has_parts(root) or _is_by_class(root)
 
 
@@ -70,14 +54,10 @@ def holds_images(folder: Path) -> bool:
 
 
 def scan_tree(folder: Path) -> Tree:
-    """Lists the images of a tree, at any depth below each class folder.
+    """Lists the images of a tree, at any depth below each class folder; hidden names are ignored.
 
-    Args:
-        folder: folder with one folder per class; hidden names are ignored.
-
-    Raises:
-        InputError: there is no class folder, one has no images, or a link leads to a folder outside
-            its class.
+    Raises InputError if there is no class folder, one has no images, or a link leads to a folder
+    outside its class.
     """
     classes = tuple(inside.name for inside in visible_folders(folder))
     if not classes:
@@ -104,15 +84,10 @@ def scan_tree(folder: Path) -> Tree:
 
 
 def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
-    """Lists the images of ``folder/train`` and ``folder/test`` (or ``val``).
+    """Lists the images of ``folder/train`` and of the first of the test folders that exists.
 
-    Args:
-        folder: folder of both trees.
-        test_names: possible names of the folder of test images; the first existing one counts.
-
-    Raises:
-        InputError: a folder is missing or empty, the test classes differ from the training classes,
-            or a link puts an image in two classes or parts.
+    Raises InputError if a folder is missing or empty, the test classes differ from the training
+    classes, or a link puts an image in two classes or parts.
     """
     test_folder = next((folder / n for n in test_names if (folder / n).is_dir()), None)
     if test_folder is None or not (folder / "train").is_dir():
@@ -129,15 +104,9 @@ def scan_parts(folder: Path, test_names: tuple[str, ...]) -> tuple[Tree, Tree]:
 
 
 def check_links(*trees: Tree) -> None:
-    """Refuses links that put an image in two classes or two parts.
+    """Raises InputError if a link puts an image in two classes or two parts.
 
     A class folder or an image may be a link to elsewhere: sets are often assembled that way.
-
-    Args:
-        trees: parts of a set.
-
-    Raises:
-        InputError: there is such a link; the message names it and the class folder it leads to.
     """
     owner: dict[str, Path] = {}
     links = [(tree.folder / name, tree.folder / name) for tree in trees for name in tree.classes]
@@ -158,40 +127,24 @@ def check_links(*trees: Tree) -> None:
 
 
 def is_within(path: str | Path, folder: Path) -> bool:
-    """Returns whether a path is inside a folder, with symbolic links in both resolved.
-
-    Example:
-        >>> is_within("a/b", Path("a")), is_within("a/..", Path("a"))
-        (True, False)
-    """
+    """Returns whether a path is inside a folder, with symbolic links in both resolved."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def shown(name: str) -> str:
-    r"""Returns a name for display, with bytes that are not UTF-8 escaped.
-
-    Example:
-        >>> shown("caf\udce9")
-        'caf\\xe9'
-    """
+    """Returns a name for display, with bytes that are not UTF-8 escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_image(name: str) -> bool:
-    """Returns whether a file is an image, by the ending of its name.
-
-    Example:
-        >>> is_image("cat.WebP"), is_image("cat.txt"), is_image(".cat.png")
-        (True, False, False)
-    """
+    """Returns whether a file is an image, by the ending of its name."""
     return _visible(name) and name.lower().endswith(ENDINGS)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Yields each folder of a class, linked ones too, but each once, and its file names.
 
-    Raises:
-        InputError: a link leads out of the class folder.
+    Raises InputError if a link leads out of the class folder.
     """
     seen: set[str] = set()
     for parent, folders, names in os.walk(top, followlinks=True):

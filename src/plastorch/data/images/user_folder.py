@@ -32,20 +32,12 @@ MOST_LISTED = 5
 
 
 def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageSet:
-    """Reads a folder of images as a set.
+    """Reads a folder of images as a set, in place of the named one.
 
     It holds either ``train/CLASS/*.png`` with ``test/CLASS/*.png`` (or ``val``), or
-    ``CLASS/*.png``, where the first of each five images of a class is held out for testing.
-
-    Args:
-        entry: set that it replaces.
-        root: folder of images.
-        side: side in pixels to which images are squashed. None: the size of the named set if they
-            differ in size or are larger than 160 pixels, else no change.
-
-    Raises:
-        InputError: the images are unusable, as for :func:`plastorch.data.images.trees.scan_parts`
-            and :func:`plastorch.data.images.folders.read_parts`.
+    ``CLASS/*.png``, where the first of each five images of a class is held out for testing. Images
+    are squashed to ``side`` pixels. None: the size of the named set if they differ in size or are
+    larger than 160 pixels, else no change.
     """
     parts = has_parts(root)
     train, test = scan_parts(root, TEST_NAMES) if parts else _split(scan_tree(root))
@@ -72,19 +64,7 @@ def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageS
 
 
 def what_is_in(root: Path) -> str:
-    """Describes the content of a folder for a message.
-
-    Args:
-        root: existing folder.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Path(folder, "cat").mkdir()
-        ...     Path(folder, "notes.txt").touch()
-        ...     what_is_in(Path(folder))
-        'cat (no files), 1 .txt in no folder'
-    """
+    """Describes the content of an existing folder for a message."""
     folders = visible_folders(root)
     found = [f"{shown(f.name)} ({_endings(f) or 'no files'})" for f in folders[:MOST_LISTED]]
     if len(folders) > MOST_LISTED:

@@ -18,26 +18,11 @@ NOISE = 0.15
 
 
 def make_corpus(records: int = 12_000, seed: int = 0) -> Table:
-    """Generates a corpus: three categories and three numbers per record.
+    """Generates a corpus of six classes: three categories and three numbers per record.
 
     Extension, owner and directory are drawn from Dirichlet-distributed probabilities of the class.
     The logarithm of the size is normal, the hour normal on the circle, the age in days
-    Gamma-distributed.
-
-    Args:
-        records: number of records.
-        seed: random seed of the records; classes are the same in every corpus.
-
-    Returns:
-        Table of six classes.
-
-    Raises:
-        InputError: there are no records, or polars is missing.
-
-    Example:
-        >>> table = make_corpus(100)
-        >>> table.frame.columns
-        ['extension', 'owner', 'directory', 'log_size', 'hour', 'age']
+    Gamma-distributed. Classes are the same for every seed.
     """
     check_positive(records=records)
     require("polars", "files")

@@ -32,15 +32,10 @@ _CODES = ("krkopt",)
 
 @dataclass(frozen=True)
 class Table:
-    """Labeled records.
+    """Labeled records; labels are text [B].
 
-    Attributes:
-        name: name to load it by.
-        frame: keys of the records, a column each: text (several values joined by "|") or whole
-            numbers; null is a missing value.
-        labels: class of each record, text [B].
-        source: where the records come from.
-        sha256: SHA-256 of the file.
+    The frame has a column per key: text (several values joined by "|") or whole numbers; null is a
+    missing value.
     """
 
     name: str
@@ -62,18 +57,11 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     - ``debian_packages``: package files of Debian 13 (main, amd64), by section. Keys are fields of
       the index.
     - ``adult`` (persons of a census; income), ``krkopt`` (chess endgames of king and rook against
-      king; moves to mate, 17 is a draw), ``nursery`` (applications to a nursery school; rank),
-      ``mushroom`` (edible or poisonous): UCI Machine Learning Repository, CC BY 4.0.
+      king; moves to mate, 17 is a draw; coordinates are text), ``nursery`` (applications to a
+      nursery school; rank), ``mushroom`` (edible or poisonous): UCI Machine Learning Repository,
+      CC BY 4.0.
 
-    Args:
-        name: one of the names above.
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-
-    Returns:
-        Table; the coordinates of ``krkopt`` are text.
-
-    Raises:
-        InputError: the name is unknown, or the file is missing or damaged.
+    Raises InputError if the name is unknown, or the file is missing or damaged.
     """
     check_one_of(TABLES, name=name)
     entry = CATALOGUE[NAME]

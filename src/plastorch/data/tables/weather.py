@@ -35,13 +35,10 @@ class Precipitation:
 
     Attributes:
         amount: precipitation in each hour, 1/100 inch, -1 where missing, int16 [S, T].
-        station: identifiers of the stations.
         state: state of each station, two letters.
         latitude: latitudes in degrees, float64 [S].
         longitude: longitudes in degrees, float64 [S].
         start: universal time at the start of the first hour.
-        source: where the records come from.
-        sha256: SHA-256 of the file.
     """
 
     amount: Tensor
@@ -56,12 +53,9 @@ class Precipitation:
     def year(self, year: int, missing: float = 0.05) -> "Precipitation":
         """Returns the first 365 days of a year, at the stations that miss few of its hours.
 
-        Args:
-            year: calendar year, from its first hour or, if later, the record's first hour in it.
-            missing: largest share of missing hours.
-
-        Raises:
-            InputError: the record has no such year, or no such station.
+        Each of them misses less than the share ``missing``. A year begins with its first hour or,
+        if later, the record's first hour in it. Raises InputError if the record has no such year,
+        or no such station.
         """
         first = int((np.datetime64(f"{year}-01-01T00", "h") - self.start).astype(int))
         first = max(first, 0) if first > -24 else first
@@ -103,17 +97,9 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
     The file is ``us-precipitation/noaa_hpd_hourly_2014_2018.npz``, made from the Hourly
     Precipitation Data network, version 2, of NOAA's National Centers for Environmental Information
     (public domain). Its arrays: ``precip``, int16 [S, T], 1/100 inch, -1 missing; ``station``,
-    ``state``, texts [S]; ``lat``, ``lon``, degrees [S]; ``utc_offset``, hours from
-    universal to local standard time [S]; ``start``, local standard time of the first hour.
-
-    Args:
-        data: data root; None for ``$PLASTORCH_DATA`` or the user's cache folder.
-
-    Returns:
-        Records of all stations in universal time, cut to the hours that all of them have.
-
-    Raises:
-        InputError: the file is missing or damaged.
+    ``state``, texts [S]; ``lat``, ``lon``, degrees [S]; ``utc_offset``, hours from universal to
+    local standard time [S]; ``start``, local standard time of the first hour. Records are cut to
+    the hours that all stations have. Raises InputError if the file is missing or damaged.
     """
     entry = CATALOGUE[NAME]
     path = located(entry, data) / entry.files[0]
@@ -137,33 +123,14 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
 
 
 def rain_hours(amount: Tensor) -> Tensor:
-    """Returns which hours have rain; a missing hour has none.
-
-    Args:
-        amount: precipitation, negative where missing [S, T].
-
-    Returns:
-        Mask, bool [T, S].
-
-    Example:
-        >>> rain_hours(torch.tensor([[0, 3, 2, -1]])).int().flatten().tolist()
-        [0, 1, 1, 0]
-    """
+    """Returns which hours have rain, bool [T, S]; where amounts [S, T] are missing, none."""
     return (amount > 0).T
 
 
 def rain_onsets(amount: Tensor) -> Tensor:
-    """Returns which hours begin a rain event: rain now, and known to be dry an hour before.
+    """Returns which hours begin a rain event, bool [T, S], from amounts [S, T].
 
-    Args:
-        amount: precipitation, negative where missing [S, T].
-
-    Returns:
-        Mask, bool [T, S].
-
-    Example:
-        >>> rain_onsets(torch.tensor([[0, 3, 2, -1, 1]])).int().flatten().tolist()
-        [0, 1, 0, 0, 0]
+    It rains then, and is known to have been dry an hour before: negative amounts are missing.
     """
     onset = amount > 0
     onset[:, 1:] &= amount[:, :-1] == 0
@@ -172,17 +139,7 @@ def rain_onsets(amount: Tensor) -> Tensor:
 
 
 def great_circle(latitude: Tensor, longitude: Tensor) -> Tensor:
-    """Computes distances on the earth by the haversine formula, km [S, S].
-
-    Args:
-        latitude: latitudes in degrees [S].
-        longitude: longitudes in degrees [S].
-
-    Example:
-        >>> great_circle(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 90.0])).round()
-        tensor([[    0., 10008.],
-                [10008.,     0.]])
-    """
+    """Computes distances on the earth by the haversine formula, km [S, S], from degrees [S]."""
     phi, theta = torch.deg2rad(latitude), torch.deg2rad(longitude)
     chord = torch.sin((phi[:, None] - phi) / 2) ** 2
     chord = chord + phi.cos()[:, None] * phi.cos() * torch.sin((theta[:, None] - theta) / 2) ** 2
@@ -200,21 +157,9 @@ def stand_in_world(
     """Generates rain where a smooth random field, partly shared within a cluster, is high.
 
     Fields are autoregressive with a memory of six hours. Rain is rare in the strongly correlated
-    cluster (2 to 8 % of the hours) and falls in 2 to 30 % of the hours elsewhere, so that the
-    frequency of rain is misleading.
-
-    Args:
-        generator: random generator on the CPU.
-        stations: number of stations S, in equal clusters.
-        clusters: number of clusters, of which the first is the strong one.
-        hours: number of hours T.
-        strong: share of a station's variance that the strong cluster has in common.
-        weak: share of a station's variance that each other cluster has in common.
-
-    Example:
-        >>> world = stand_in_world(torch.Generator().manual_seed(0), hours=100)
-        >>> world.rain.shape, world.cluster.bincount().tolist()
-        (torch.Size([100, 100]), [20, 20, 20, 20, 20])
+    first cluster (2 to 8 % of the hours) and falls in 2 to 30 % of the hours elsewhere, so that the
+    frequency of rain is misleading. ``strong`` and ``weak`` are the shares of a station's variance
+    that the first cluster and each other one have in common; clusters are of equal size.
     """
     cluster = torch.arange(stations) * clusters // stations
     share = torch.where(cluster == 0, strong, weak).double()

@@ -32,22 +32,6 @@ def familiarity_stream(
 
     No draw repeats a repeat, so two items of three are new in the long run. With few signs per
     item, a new item can equal an old one by chance, and still counts as new.
-
-    Args:
-        steps: number of steps T.
-        repeat: number of steps R from an item to its repeat.
-        features: number of signs d of an item.
-        random: random generator.
-
-    Raises:
-        InputError: a number is below 1.
-
-    Example:
-        >>> items, repeats = familiarity_stream(9, 3, 50, torch.Generator().manual_seed(1))
-        >>> repeats.long()
-        tensor([0, 0, 0, 0, 1, 0, 1, 0, 0])
-        >>> torch.equal(items[[4, 6]], items[[1, 3]])
-        True
     """
     for name, value in (("steps", steps), ("repeat", repeat), ("features", features)):
         if value < 1:

@@ -34,23 +34,9 @@ def retrieval_sets(
 ) -> list[Retrieval]:
     """Draws training, validation and test sequences; for 3 pairs, exactly the published ones.
 
-    Keys of a sequence are distinct; values and the question are independent and uniform.
-
-    Args:
-        seed: seed of numpy's legacy generator, from which the sets are drawn one after the other.
-        sizes: number of sequences in each set.
-        pairs: number of pairs of key and value in a sequence, 1 to 26.
-
-    Returns:
-        One set per size.
-
-    Raises:
-        InputError: a size is below 1, or pairs are out of range.
-
-    Example:
-        >>> train, = retrieval_sets(0, sizes=(1,))
-        >>> train.sequences[0].tolist(), train.answers.tolist()
-        ([2, 30, 20, 29, 14, 26, 36, 36, 14], [26])
+    Keys of a sequence are distinct; values and the question are independent and uniform. The seed
+    is that of numpy's legacy generator, from which the sets are drawn one after the other. Raises
+    InputError if a size is below 1, or there are not 1 to 26 pairs of key and value in a sequence.
     """
     if not 1 <= pairs <= KEYS:
         raise InputError(f"pairs is {pairs}; expected 1 to {KEYS}")
@@ -74,12 +60,7 @@ def retrieval_sets(
 
 
 def one_hot(sequences: Tensor) -> Tensor:
-    """Encodes sequences [N, T] as the networks' input, float32 [T, N, 37].
-
-    Example:
-        >>> one_hot(torch.tensor([[36, 0]], dtype=torch.uint8)).shape
-        torch.Size([2, 1, 37])
-    """
+    """Encodes sequences [N, T] as the networks' input, float32 [T, N, 37]."""
     symbols = sequences.mT.long()
     zeros = torch.zeros(*symbols.shape, SYMBOLS, device=sequences.device)
     return zeros.scatter_(2, symbols.unsqueeze(-1), 1.0)

@@ -132,23 +132,14 @@ class Scenes:
 
 
 def numbers_in_image(owners: Tensor, images: int) -> Tensor:
-    """Numbers each object in its image, from 1, given objects image by image.
-
-    Example:
-        >>> numbers_in_image(torch.tensor([0, 2, 2]), images=3)
-        tensor([1, 1, 2])
-    """
+    """Numbers each object in its image, from 1, given objects image by image."""
     counts = torch.bincount(owners, minlength=images)
     first = counts.cumsum(0) - counts
     return torch.arange(len(owners), device=owners.device) - first[owners] + 1
 
 
 def check_range(name: str, values: Tensor, low: int, high: int) -> None:
-    """Raises InputError if a value is not in low .. high.
-
-    Example:
-        >>> check_range("labels", torch.tensor([0, 2]), 0, 2)
-    """
+    """Raises InputError unless all values are in low .. high."""
     if len(values) and not low <= int(values.min()) <= int(values.max()) <= high:
         raise InputError(
             f"{name} lie in {int(values.min())}..{int(values.max())}; expected {low}..{high}"

@@ -59,12 +59,7 @@ class Transforms:
         check_positive(tau=self.tau, frames=self.frames)
 
     def covered(self) -> Tensor:
-        """Returns the share of the field under the bar in each frame [frames].
-
-        Example:
-            >>> Transforms(occlusion=0.7, frames=3).covered()
-            tensor([0.0000, 0.7000, 0.0000])
-        """
+        """Returns the share of the field under the bar in each frame [frames]."""
         if self.abrupt:
             return torch.full((self.frames,), self.occlusion)
         phase = torch.arange(self.frames) / max(1, self.frames - 1)
@@ -87,22 +82,9 @@ TRANSFORMS = {
 
 
 def presentations(count: int, streams: int, generator: torch.Generator) -> Tensor:
-    """Draws the digits that each stream shows, one after the other, each digit once.
+    """Draws the digits that each stream shows, one after the other, each digit once: int64 [P, S].
 
-    Args:
-        count: number of digits.
-        streams: number of streams S.
-        generator: random generator on the CPU.
-
-    Returns:
-        Digits, int64 [P, S], with P = count // S; the remainder is left out.
-
-    Raises:
-        InputError: there are fewer digits than streams.
-
-    Example:
-        >>> presentations(7, 3, torch.Generator().manual_seed(0)).shape
-        torch.Size([2, 3])
+    P is count // S; the remainder is left out. Raises InputError for fewer digits than streams.
     """
     check_positive(streams=streams)
     if count < streams:
@@ -114,29 +96,11 @@ def presentations(count: int, streams: int, generator: torch.Generator) -> Tenso
 def film(
     images: Tensor, order: Tensor, transforms: Transforms, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Yields the frames of all streams, one presentation after the other.
+    """Yields the frames of all streams, one presentation [frames, S, H, W] after the other.
 
     A frame is ``clip(image (1 - bar) + texture bar + noise, 0, 1)``. Streams that differ only in
-    their transforms have the same textures and noise.
-
-    Args:
-        images: images in [0, 1], float [N, H, W] with H = W.
-        order: image shown in each presentation, int64 [P, S].
-        transforms: transforms of the images.
-        generator: random generator on the CPU.
-
-    Yields:
-        Frames of one presentation [frames, S, H, W], P times.
-
-    Raises:
-        InputError: images are not square or not in [0, 1], or the order has invalid indices.
-
-    Example:
-        >>> digits = torch.rand(6, 8, 8)
-        >>> random = torch.Generator().manual_seed(0)
-        >>> shown = film(digits, torch.arange(6).view(3, 2), TRANSFORMS["mixed"], random)
-        >>> next(shown).shape
-        torch.Size([32, 2, 8, 8])
+    their transforms have the same textures and noise. Images are in [0, 1], float, square [N, H,
+    H]; the order is the image of each presentation, int64 [P, S]. The generator is on the CPU.
     """
     _check(images, order)
     streams, side = order.shape[1], images.shape[1]
@@ -162,20 +126,9 @@ def film(
 
 
 def ornstein_uhlenbeck(start: Tensor, steps: int, tau: float, generator: torch.Generator) -> Tensor:
-    """Samples Ornstein-Uhlenbeck processes of variance 1 around 0 exactly, at steps of 1.
+    """Samples Ornstein-Uhlenbeck processes [T, ...] of variance 1 around 0 exactly, at steps of 1.
 
-    Args:
-        start: values one step before the first, of any shape.
-        steps: number of steps T.
-        tau: time constant, in steps.
-        generator: random generator on the CPU.
-
-    Returns:
-        Processes [T, ...].
-
-    Example:
-        >>> ornstein_uhlenbeck(torch.zeros(2), 3, 20.0, torch.Generator().manual_seed(0)).shape
-        torch.Size([3, 2])
+    ``start`` [...] holds the values one step before the first; ``tau`` is in steps.
     """
     check_positive(tau=tau)
     kept = math.exp(-1 / tau)
