@@ -9,6 +9,7 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 from plastorch.hebbian.rule import (
     Competition,
+    center,
     compete,
     hebbian_update,
     largest,
@@ -160,6 +161,7 @@ def test_triangle_keeps_its_mean_out_of_the_gradient() -> None:
     u = torch.tensor([[1.0, 3.0, 8.0]], dtype=torch.float64, requires_grad=True)
     y = triangle(u, 2.0)
     assert y.tolist() == [[0, 0, 16]]
+    assert center(u).tolist() == [[-3, -1, 4]]
     y.sum().backward()
     assert u.grad is not None and u.grad.tolist() == [[0, 0, 8]]
 

@@ -53,22 +53,7 @@ class Interpolation(NamedTuple):
 def noise_accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, sigmas: Sequence[float], seed: int
 ) -> list[float]:
-    """Returns accuracies under Gaussian noise, not clipped; the same noise, scaled by each sigma.
-
-    Args:
-        model: classifier that gives logits [B, classes]; used in eval mode.
-        images: float images [N, ...] in [0, 1].
-        labels: int64 labels [N].
-        sigmas: standard deviations, 0 or more.
-        seed: random seed of the noise.
-
-    Returns:
-        One accuracy per standard deviation.
-
-    Example:
-        >>> noise_accuracy(nn.Identity(), torch.eye(2), torch.tensor([0, 1]), [0, 0.01], seed=0)
-        [1.0, 1.0]
-    """
+    """Returns accuracies under unclipped Gaussian noise: the same noise, scaled by each sigma."""
     check_images(images)
     check_classes("labels", labels, images, count_classes("model", model, images))
     if not all(0 <= sigma < math.inf for sigma in sigmas):
@@ -97,34 +82,14 @@ def attack(
 ) -> Tensor:
     """Makes adversarial images by PGD on the cross-entropy, in steps of strength / 30 in [0, 1].
 
-    Every image is attacked once, then again as long as the model gets it right. The first start is
-    the image itself, later ones are random in the ball.
+    Every image (float [N, ...] in [0, 1]) is attacked once, then again as long as the model gets it
+    right, up to ``restarts`` attempts. The first start is the image itself, later ones are random
+    in the ball. Returned is a successful image if there is one, else the last attempt.
 
-    Args:
-        model: judge of success: a class other than the label, or the target. Used in eval mode.
-        images: float images [N, ...] in [0, 1].
-        labels: int64 true labels [N].
-        norm: norm of the perturbation.
-        strength: largest norm.
-        steps: steps of each attempt.
-        restarts: number of attempts, including the first one.
-        seed: random seed of the random starts.
-        targets: int64 classes [N] to reach; None to just leave the true one.
-        through: model whose gradients to follow instead, such as the same network with a lower
-            inverse temperature or with its logits divided: neither softmax then saturates. If
-            several, each in turn attacks the images still unbroken.
-
-    Returns:
-        Images [N, ...]: a successful one if there is one, else the last attempt.
-
-    Raises:
-        InputError: bad input, or missing foolbox.
-
-    Example:
-        >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
-        >>> attack(nn.Identity(), images, labels, "linf", strength=0.1)
-        tensor([[0.5000, 0.6000],
-                [0.8000, 0.2000]])
+    Success is a class other than the label, or the target if there are ``targets`` (int64 [N]). The
+    gradients are those of ``through`` if given, such as the same network with a lower inverse
+    temperature or with its logits divided: neither softmax then saturates. If several, each in turn
+    attacks the images still unbroken.
     """
     check_one_of(get_args(Norm), norm=norm)
     check_positive(steps=steps, restarts=restarts)
@@ -154,16 +119,10 @@ def attacked_accuracy(
     through: Through = None,
     **how: Any,
 ) -> list[float]:
-    """Returns accuracies under :func:`attack`, for ascending strengths.
+    """Returns accuracies under :func:`attack` (which takes ``how``), for ascending strengths.
 
     An image broken at one strength stays broken, since larger balls hold the smaller ones; only
-    unbroken images are attacked further. Arguments, of which ``how`` are steps, restarts and seed,
-    as in :func:`attack`.
-
-    Example:
-        >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
-        >>> attacked_accuracy(nn.Identity(), images, labels, "linf", [0.01, 0.1, 0.5])
-        [1.0, 0.5, 0.0]
+    unbroken images are attacked further.
     """
     _check_attack(model, images, labels, strengths, through)
     standing, accuracies = predict_classes(model, images) == labels, []
@@ -186,19 +145,10 @@ def transferred_accuracy(
     strengths: Sequence[float],
     **how: Any,
 ) -> dict[str, list[float]]:
-    """Returns accuracies of models on images made to fool a surrogate.
+    """Returns accuracies of models, one per strength, on images made to fool a surrogate.
 
-    The surrogate's gradients and verdicts drive :func:`attack`. No model has a say, so nothing
-    makes accuracies fall from one strength to the next. Returns one per strength for each name in
-    ``models``; the other arguments, of which ``how`` are steps, restarts and seed, are as in
-    :func:`attack`.
-
-    Example:
-        >>> images, labels = torch.tensor([[0.6, 0.5], [0.9, 0.1]]), torch.tensor([0, 0])
-        >>> models = {"same": nn.Identity(), "constant": nn.Threshold(9, 0)}
-        >>> attacks = {"norm": "linf", "strengths": [0.01, 0.1]}
-        >>> transferred_accuracy(models, nn.Identity(), images, labels, **attacks)
-        {'same': [1.0, 0.5], 'constant': [1.0, 1.0]}
+    The surrogate's gradients and verdicts drive :func:`attack`, which takes ``how``. No model has a
+    say, so nothing makes accuracies fall from one strength to the next.
     """
     _check_attack(surrogate, images, labels, strengths, None, name="surrogate")
     for name, model in models.items():
@@ -212,19 +162,7 @@ def transferred_accuracy(
 
 
 def area_under_curve(strengths: Sequence[float], accuracies: Sequence[float]) -> float:
-    """Returns the mean accuracy over the range of strengths, by trapezoids; in [0, 1].
-
-    Args:
-        strengths: strengths, ascending from 0, where the accuracy is that of clean images.
-        accuracies: accuracies, one per strength.
-
-    Raises:
-        InputError: strengths that don't ascend from 0, or lengths that differ.
-
-    Example:
-        >>> area_under_curve([0, 1, 3], [1.0, 0.5, 0.0])
-        0.41666...
-    """
+    """Returns the mean accuracy over strengths that ascend from 0 (clean images), by trapezoids."""
     if len(strengths) < 2 or strengths[0] != 0:
         raise InputError(f"strengths is {list(strengths)}; expected 0 and at least one more")
     _check_ascending(strengths[1:])
@@ -243,17 +181,9 @@ def interpolate(
     steps: int = 40,
     through: Through = None,
 ) -> Interpolation:
-    """Makes images between the model's class and a target, by targeted L2 attacks.
+    """Makes images between the model's class and another, the target [N], by targeted L2 attacks.
 
-    Each strength starts from the clean image, so nothing is random. Arguments as in
-    :func:`attack`; ``targets`` [N] are classes other than the model's, ``strengths`` ascend.
-
-    Example:
-        >>> made = interpolate(
-        ...     nn.Identity(), torch.tensor([[0.7, 0.5]]), torch.tensor([1]), [0.1, 0.2]
-        ... )
-        >>> made.crossing
-        tensor([1])
+    Each of the ascending strengths starts from the clean image, so nothing is random.
     """
     _check_ascending(strengths)
     check_images(images)
@@ -301,11 +231,7 @@ def _pgd(
 
 
 def import_foolbox() -> Any:
-    """Imports foolbox, the optional dependency of attacks.
-
-    Raises:
-        InputError: missing foolbox.
-    """
+    """Imports foolbox, the optional dependency of attacks; raises InputError if it is missing."""
     try:
         with warnings.catch_warnings():
             # foolbox 3.3 imports from a namespace that SciPy has deprecated.

@@ -20,19 +20,9 @@ from plastorch.learning.phases import EpochOrder, Phase
 class BackpropTraining(Phase):
     """Trains all weights of a network by cross-entropy, Adam and paper B's readout schedule.
 
-    One :meth:`step` is one mini-batch. Convolutions start as ``nn.Conv2d`` does.
-
-    Args:
-        net: network, usually with ``activation="relu"`` blocks; trained in place.
-        images: uint8 images [N, C, H, W].
-        labels: int64 labels [N].
-        test_images: uint8 images [M, C, H, W].
-        test_labels: int64 labels [M].
-        epochs: number of passes over the training set.
-        batch_size: images per update, over all workers.
-        learning_rate: learning rate of the first epoch.
-        seed: random seed of initial convolutions, order and dropout.
-        augment: function (images [B, C, H, W], their rows, generator) -> images in [0, 255].
+    One :meth:`step` is one mini-batch of uint8 images [B, C, H, W] over all workers. Convolutions
+    start as ``nn.Conv2d`` does. ``augment`` takes images, their rows and a generator, and returns
+    images in [0, 255].
     """
 
     def __init__(

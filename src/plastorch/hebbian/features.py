@@ -19,19 +19,12 @@ worker's part of the rows."""
 
 
 class FeatureExtraction(Phase):
-    """Computes the features of frozen blocks once, into a cache in half precision.
+    """Computes the features of frozen blocks once, a part per worker, into a cache that all get.
 
-    Each worker computes a part of the features; all workers get all of them.
-
-    Half precision halves the cache (CIFAR-10: 3 GB). Features beyond its range, as untrained
-    networks may have, make it start again in single precision.
-
-    Args:
-        net: network; set to eval mode.
-        images: uint8 images [N, C, H, W].
-        batch_size: images per step; few, so that their maps fit into a processor's cache.
-        dtype: type of the cache; ``torch.float8_e5m2`` halves it again, for features that are only
-            trained on.
+    Half precision halves the cache (CIFAR-10: 3 GB), and ``torch.float8_e5m2`` halves it again, for
+    features that are only trained on. Features beyond the range of the type, as untrained networks
+    may have, make it start again in single precision. A step takes few images, so that their maps
+    fit into a processor's cache.
     """
 
     def __init__(
@@ -88,11 +81,6 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
     """Returns a source of cached features [views * N, F]: N images, then their second views, etc.
 
     Each time, each image shows one of its views, drawn at random.
-
-    Example:
-        >>> cached(torch.eye(2).half())(torch.tensor([1, 0]), torch.Generator())
-        tensor([[0., 1.],
-                [1., 0.]])
     """
     octets, dtype, count = features.view(torch.uint8), features.dtype, len(features) // views
 
@@ -107,12 +95,7 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
 
 
 def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
-    """Returns the mean [F] of features [N, F] of any float type, in float32.
-
-    Example:
-        >>> mean_of(torch.tensor([[0.0, 2.0], [1.0, 4.0]]).half())
-        tensor([0.5000, 3.0000])
-    """
+    """Returns the mean [F] of features [N, F] of any float type, in float32."""
     sums = [
         part.float().sum(dim=0, dtype=torch.float64) for part in torch.split(features, batch_size)
     ]
@@ -124,11 +107,6 @@ def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tens
 
     At least a tenth of the average deviation, so that units of it don't blow up features that are
     nearly constant.
-
-    Example:
-        >>> features = torch.tensor([[0.0, 2.0, 1.0], [2.0, 6.0, 1.0]])
-        >>> deviation_of(features, mean_of(features))
-        tensor([1.0000, 2.0000, 0.1000])
     """
     sums = [
         (part.float() - mean).square_().sum(dim=0, dtype=torch.float64)
@@ -141,14 +119,7 @@ def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tens
 def augmented(
     net: SoftHebbNet, images: Tensor, augment: Augment, precision: AbstractContextManager[object]
 ) -> FeatureSource:
-    """Returns a source of features of freshly augmented images.
-
-    Args:
-        net: frozen network.
-        images: uint8 images [N, C, H, W].
-        augment: function that varies the images.
-        precision: context in which the features are computed.
-    """
+    """Returns a source of a frozen network's features of freshly augmented images [N, C, H, W]."""
 
     @torch.no_grad()
     def source(rows: Tensor, random: torch.Generator) -> Tensor:

@@ -60,11 +60,8 @@ class SoftHebbLayer(PlasticLayer):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws weights with an expected squared norm of ``initial_radius``²; uniform prior.
 
-        ``normal``: N(0, R²/n). ``positive``: uniform on [0, R sqrt(3/n)), for inputs that are not
+        ``normal``: N(0, R²/n). ``positive``: uniform on [0, R sqrt(3/n)], for inputs that are not
         centered. Paper B, appendix on initialization, in the form of its published code.
-
-        Args:
-            generator: random generator; torch's global one if None.
         """
         fan_in = self.weight[0].numel()
         with torch.no_grad():
@@ -85,14 +82,11 @@ class SoftHebbLayer(PlasticLayer):
         return radius
 
     def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns -(|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, -raw / (t max |raw|) of
-        log-priors: paper B's norm-dependent rate, and the maximum of each group.
+        """Returns changes at a learning rate of 1, signs turned, from raw sums of :meth:`learn`.
 
-        Args:
-            updates: raw sums from :meth:`learn`; those of the weights change in place.
-
-        Returns:
-            Changes at a learning rate of 1, their signs turned.
+        They are -(|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, whose raw sums change in
+        place, and -raw / (t max |raw|) of log-priors: paper B's norm-dependent rate, and each
+        group's maximum.
         """
         raw = updates["weight"]
         rate = norm_dependent_rate(self.radius(), self.rate_power)

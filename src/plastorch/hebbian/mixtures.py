@@ -26,10 +26,8 @@ from plastorch.learning import learn
 class HiddenCauses:
     """Mixture of von Mises-Fisher distributions on the unit sphere.
 
-    Args:
-        means: unit vectors mu_k [K, n].
-        log_prior: log-priors ln P(C_k) [K].
-        concentration: kappa, common to all causes; larger means less overlap.
+    Means mu_k are unit vectors [K, n], log-priors ln P(C_k) [K]; the concentration kappa is common
+    to all causes, and larger means less overlap.
     """
 
     means: Tensor
@@ -38,15 +36,7 @@ class HiddenCauses:
 
     @classmethod
     def draw(cls, causes: int, features: int, concentration: float, seed: int) -> "HiddenCauses":
-        """Draws random directions, and unequal priors from a Dirichlet distribution (alpha = 5).
-
-        Raises:
-            InputError: fewer than 2 causes or features, or a concentration of 0 or less.
-
-        Example:
-            >>> HiddenCauses.draw(3, 8, 10.0, seed=0).means.shape
-            torch.Size([3, 8])
-        """
+        """Draws random directions, and unequal priors from a Dirichlet distribution (alpha = 5)."""
         check_positive(concentration=concentration)
         for name, value in (("causes", causes), ("features", features)):
             if value < 2:
@@ -57,13 +47,7 @@ class HiddenCauses:
         return cls(F.normalize(means, dim=1), prior.log(), concentration)
 
     def sample(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Draws inputs x [count, n] of unit length; returns them and their causes [count].
-
-        Example:
-            >>> x, cause = HiddenCauses.draw(3, 8, 10.0, seed=0).sample(5, seed=1)
-            >>> x.norm(dim=1).round(decimals=6).unique()
-            tensor([1.], dtype=torch.float64)
-        """
+        """Draws inputs x [count, n] of unit length; returns them and their causes [count]."""
         from scipy.stats import vonmises_fisher
 
         check_positive(count=count)
@@ -143,28 +127,8 @@ def learn_causes(
 
     Paper A's rule for weights and log-priors, rates falling linearly to 0. Small initial weights
     start a soft competition that hardens as norms grow to 1. It finds the causes far more often
-    than weights of norm 1 do.
-
-    Args:
-        causes: source of the inputs.
-        samples: total number of inputs.
-        batch_size: number of inputs per update.
-        learning_rate: learning rate of the weights at the start.
-        prior_rate: rate of the log-priors, relative to that of the weights. A neuron that loses
-            its prior before it has found a cause loses the competition for good, so below 1.
-        initial_radius: radius R of the initial weights.
-        seed: random seed of initial weights and inputs.
-
-    Returns:
-        Trained layer, as :func:`untrained` makes it.
-
-    Raises:
-        InputError: number that is not positive.
-
-    Example:
-        >>> causes = HiddenCauses.draw(2, 8, 12.0, seed=0)
-        >>> compare(learn_causes(causes, samples=5000), causes, samples=1000).found
-        True
+    than weights of norm 1 do. The rate of the log-priors, relative to that of the weights, is below
+    1: a neuron that loses its prior before it has found a cause loses the competition for good.
     """
     check_positive(samples=samples, batch_size=batch_size, learning_rate=learning_rate)
     check_positive(prior_rate=prior_rate)
@@ -186,22 +150,9 @@ def learn_causes(
 def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 2) -> Tensor:
     """Returns the distance from 0 of the expected update at Bayes' optimum, in standard errors.
 
-    Paper A claims that the rule rests at w_k = mu_k, b_k = ln P(C_k) / t. There the mean of
-    y_k (x - u_k w_k) and of y_k - P(C_k) over many inputs must vanish up to sampling error.
-
-    Args:
-        causes: true causes.
-        samples: number of inputs.
-        seed: random seed of the inputs.
-
-    Returns:
-        One score per weight and log-prior [K, n + 1]; at a true equilibrium each is about
-        normally distributed with standard deviation 1.
-
-    Example:
-        >>> causes = HiddenCauses.draw(3, 8, 10.0, seed=0)
-        >>> float(equilibrium_scores(causes).square().mean().sqrt()) < 1.5
-        True
+    Paper A claims that the rule rests at w_k = mu_k, b_k = ln P(C_k) / t. There the mean of y_k
+    (x - u_k w_k) and of y_k - P(C_k) over many inputs must vanish up to sampling error: each of the
+    scores [K, n + 1] is about normally distributed with standard deviation 1.
     """
     check_positive(samples=samples)
     x, _ = causes.sample(samples, seed)
@@ -223,20 +174,7 @@ def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 
 def compare(
     layer: SoftHebbLinear, causes: HiddenCauses, samples: int = 20_000, seed: int = 1
 ) -> Inference:
-    """Compares a layer with the truth, each neuron matched to its nearest cause.
-
-    Args:
-        layer: layer with one neuron per cause and a bias.
-        causes: true causes.
-        samples: number of fresh inputs.
-        seed: random seed of the inputs.
-
-    Returns:
-        Comparison; see :class:`Inference`.
-
-    Raises:
-        InputError: layer without bias or not one neuron per cause, or no samples.
-    """
+    """Compares a layer with the truth on fresh inputs, each neuron matched to its nearest cause."""
     from scipy.optimize import linear_sum_assignment
 
     if layer.bias is None or layer.weight.shape != causes.means.shape:

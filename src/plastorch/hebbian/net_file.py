@@ -45,17 +45,7 @@ _SCALING = ("pixel_mean", "pixel_std")
 def write(
     path: Path, spec: NetworkSpec, sizes: Mapping[str, int], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Writes a network, atomically.
-
-    Args:
-        path: path of the file.
-        spec: blocks and scaling.
-        sizes: channels of the images, their side in pixels, number of classes, by argument name.
-        tensors: parameters and buffers, by name.
-
-    Raises:
-        InputError: unwritable file, or a weight that is not float32; an older file stays whole.
-    """
+    """Writes a network, atomically: an older file stays whole if that fails."""
     for name, tensor in tensors.items():
         if tensor.dtype not in _TYPES:
             raise InputError(f"{name} is {tensor.dtype}; expected torch.float32: see net.float()")
@@ -64,17 +54,9 @@ def write(
 
 
 def read(path: Path, make: Callable[[NetworkSpec, int, int, int], Net]) -> Net:
-    """Reads and checks a network.
+    """Reads and checks a network, on the CPU and in eval mode.
 
-    Args:
-        path: path of the file.
-        make: function from blocks, and the images' channels, side and classes, to a network.
-
-    Returns:
-        The network, on the CPU and in eval mode.
-
-    Raises:
-        InputError: file that is missing, damaged, of a later version, or something else.
+    ``make`` takes blocks, the images' channels and side, and the number of classes.
     """
 
     def build(settings: Settings, file: Any) -> tuple[Net, Arrays]:

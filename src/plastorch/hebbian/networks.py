@@ -57,13 +57,7 @@ class BatchStatistics(nn.BatchNorm2d):
 
 
 class SoftHebbBlock(nn.Module):
-    """One layer of paper B: normalization, convolution, Triangle, pooling.
-
-    Args:
-        in_channels: number of input channels.
-        spec: settings of the block.
-        generator: random generator of the initial weights; torch's global one if None.
-    """
+    """One layer of paper B: normalization, convolution, Triangle, pooling."""
 
     def __init__(
         self, in_channels: int, spec: BlockSpec, generator: torch.Generator | None = None

@@ -2,32 +2,15 @@
 
 
 def linear_decay(learning_rate: float, step: int, steps: int) -> float:
-    """Returns lr max(0, 1 - step / steps): linear decay to 0 over ``steps`` mini-batches.
-
-    Example:
-        >>> linear_decay(0.04, 5, 10)
-        0.02
-    """
+    """Returns lr max(0, 1 - step / steps): linear decay to 0 over ``steps`` mini-batches."""
     return learning_rate * max(0.0, 1 - step / steps)
 
 
 def readout_rate(learning_rate: float, epoch: int, epochs: int) -> float:
-    """Returns the readout's learning rate in an epoch: halved at fixed fractions of the training.
+    """Returns the readout's learning rate in an epoch (from 0): halved at fractions of training.
 
-    Paper B: at .2, .35, .5, .6, .7, .8, .9 of 50 epochs or more; at .5 and .75 of 20 to 49;
-    never in shorter trainings.
-
-    Args:
-        learning_rate: learning rate of the first epoch.
-        epoch: number of the epoch, from 0.
-        epochs: number of epochs of the whole training.
-
-    Returns:
-        The learning rate.
-
-    Example:
-        >>> readout_rate(0.001, 25, 50)
-        0.000125
+    Paper B: at .2, .35, .5, .6, .7, .8, .9 of 50 epochs or more; at .5 and .75 of 20 to 49; never
+    in shorter trainings.
     """
     fractions: tuple[float, ...] = ()
     if epochs >= 50:

@@ -24,16 +24,7 @@ class ReadoutTraining(Phase):
     would cost more than all the rest together.
 
     Args:
-        readout: layer to train, in place.
         source: source of features of training rows; :func:`cached` or :func:`augmented`.
-        labels: int64 labels [N].
-        test_features: features [M, F], any float type.
-        test_labels: int64 labels [M].
-        epochs: number of passes over the training set.
-        batch_size: rows per update, over all workers.
-        dropout: probability of dropping a feature.
-        learning_rate: learning rate of the first epoch.
-        seed: random seed of order and dropout.
         mean: mean [F] of the training features (:func:`mean_of`). The readout learns from, and
             drops, the distance of features from it. The layer still reads raw features; its bias
             makes up for the mean.
@@ -41,10 +32,6 @@ class ReadoutTraining(Phase):
             are learned from in units of it; the layer's weights make up for that.
         renew: function called with the number of each epoch, from 0, before it begins; may change
             the features of the source.
-
-    Raises:
-        InputError: size that is not positive, label out of range, mean or deviation of another
-            size, or deviation that is not above 0.
     """
 
     def __init__(
@@ -119,10 +106,7 @@ class ReadoutTraining(Phase):
     def _update(
         self, features: Tensor, labels: Tensor, count: int, random: torch.Generator
     ) -> Tensor:
-        """Takes one Adam step on this worker's part of a batch of ``count`` rows.
-
-        Returns the part's summed loss and number of correct answers.
-        """
+        """Takes an Adam step on this worker's part of ``count`` rows; returns [loss, hits] sums."""
         if self.mean is not None:
             features.sub_(self.mean)
         if self.deviation is not None:
@@ -159,16 +143,7 @@ class ReadoutTraining(Phase):
 
 
 class DropoutMask:
-    """Random masks that keep with probability 1 - p and scale what they keep by 1 / (1 - p).
-
-    Args:
-        probability: probability p of dropping.
-        device: device of the masks.
-
-    Example:
-        >>> DropoutMask(0.5, "cpu")((2, 8), torch.Generator()).unique()
-        tensor([0., 2.])
-    """
+    """Random masks that keep with probability 1 - p and scale what they keep by 1 / (1 - p)."""
 
     def __init__(self, probability: float, device: torch.device | str) -> None:
         if not 0 <= probability < 1:
@@ -210,13 +185,7 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
 
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Returns counts [classes, classes]: true classes in rows, predicted ones in columns.
-
-    Example:
-        >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2)
-        tensor([[1, 1],
-                [0, 1]])
-    """
+    """Returns counts [classes, classes]: true classes in rows, predicted ones in columns."""
     counts = torch.bincount(labels.cpu() * classes + predicted.cpu(), minlength=classes**2)
     return counts.view(classes, classes)
 
@@ -224,22 +193,8 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
 def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Returns for each neuron the class that it wins most often: paper A's untrained readout.
 
-    A neuron that never wins gets the class with the largest sum of its responses.
-
-    Args:
-        activation: y or any response [N, K].
-        labels: int64 labels [N].
-        classes: number of classes.
-
-    Returns:
-        One class per neuron [K]; predict with ``assigned[activation.argmax(dim=1)]``.
-
-    Raises:
-        InputError: label out of range, or a response that is not finite.
-
-    Example:
-        >>> assign_labels(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([1, 0]), 2)
-        tensor([1, 0])
+    Activations are y or any response [N, K]. A neuron that never wins gets the class with the
+    largest sum of its responses. Predict with ``assigned[activation.argmax(dim=1)]``.
     """
     check_labels(labels, classes)
     check_finite(activation=activation)

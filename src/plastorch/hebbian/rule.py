@@ -24,27 +24,10 @@ Competition = Literal["softkrotov", "soft", "hard"]
 def compete(
     u: Tensor, competition: Competition = "softkrotov", inverse_temperature: float = 1.0
 ) -> Tensor:
-    """Lets the neurons of each row compete: y = softmax(t u), losers negated in ``softkrotov``.
+    """Lets neurons [..., K] of a row compete: y = softmax(t u), losers negated in ``softkrotov``.
 
-    Paper A, equation of the posterior; paper B, anti-Hebbian losers. Ties go to the first neuron.
-    A row with NaN or +inf has NaN in its result.
-
-    Args:
-        u: pre-activations [..., K].
-        competition: competition rule; see :data:`Competition`.
-        inverse_temperature: inverse temperature t = 1 / T; unused by ``hard``.
-
-    Returns:
-        Activation y [..., K] that gates plasticity.
-
-    Raises:
-        InputError: unknown ``competition``.
-
-    Example:
-        >>> compete(torch.tensor([[0.0, 0.0, 1.0]]), "hard")
-        tensor([[0., 0., 1.]])
-        >>> compete(torch.tensor([[0.0, 0.0]]))
-        tensor([[ 0.5000, -0.5000]])
+    Paper A, equation of the posterior; paper B, anti-Hebbian losers. Ties go to the first neuron. A
+    row with NaN or +inf has NaN in its result. The temperature does not matter to ``hard``.
     """
     if competition == "soft":
         return F.softmax(inverse_temperature * u, dim=-1)
@@ -62,24 +45,11 @@ def compete(
 
 
 def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tensor:
-    """Sums the plasticity of all rows: raw_k = sum_b y_bk (x_b - u_bk w_k).
+    """Returns the plasticity [..., K, n] of all rows: raw_k = sum_b y_bk (x_b - u_bk w_k).
 
-    Paper A, equation of the weight update, over a mini-batch. A convolution is the same sum over
-    all positions of all images.
-
-    Args:
-        pre: inputs x [..., N, n].
-        u: pre-activations without bias [..., N, K].
-        post: activations y [..., N, K] from :func:`compete`, or one-hot labels of a teacher.
-        weight: weights w [..., K, n].
-
-    Returns:
-        Update [..., K, n] before :func:`normalize`.
-
-    Example:
-        >>> x, w = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]])
-        >>> hebbian_update(x, x @ w.mT, torch.ones(1, 1), w)
-        tensor([[ 0.7500, -0.2500]])
+    Paper A, equation of the weight update, over a mini-batch: inputs x [..., N, n], pre-activations
+    u without bias and activations y [..., N, K] (or a teacher's one-hot labels), weights w
+    [..., K, n]. A convolution is the same sum over all positions of all images.
     """
     raw = (post.mT @ pre).to(weight.dtype)
     decay = (post * u).sum(dim=-2).unsqueeze(-1)
@@ -87,60 +57,27 @@ def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tens
 
 
 def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -> Tensor:
-    """Sums the plasticity of the log-priors: raw_k = sum_b (y_bk - e^{t b_k}) / e^{t b_k}.
+    """Returns the plasticity [..., K] of log-priors: raw_k = sum_b (y_bk - e^{t b_k}) / e^{t b_k}.
 
     Paper A, equation of the bias; at its equilibrium e^{t b_k} is the neuron's mean probability.
-
-    Args:
-        post: activations [..., N, K]; the sign of losers is ignored.
-        bias: log-priors b [..., K].
-        inverse_temperature: inverse temperature t of the competition.
-
-    Returns:
-        Update [..., K] before :func:`normalize`.
-
-    Example:
-        >>> prior_update(torch.tensor([[0.5, 0.5]]), torch.tensor([0.5, 0.5]).log())
-        tensor([0., 0.])
+    The sign of losers in the activations [..., N, K] is ignored.
     """
     probability = torch.exp(inverse_temperature * bias)
     return (post.abs().sum(dim=-2) - post.shape[-2] * probability) / probability
 
 
 def normalize(raw: Tensor, groups: int = 1) -> Tensor:
-    """Scales an update so that its largest absolute entry is 1: raw / (max |raw| + 1e-30).
+    """Scales an update [K, ...] to a largest absolute entry of 1: raw / (max |raw| + 1e-30).
 
-    This makes the step size independent of batch size, image size and activation scale (as the
-    published code of paper B does); the learning rate *is* the largest weight change.
-
-    Args:
-        raw: update [K, ...], neurons in the first dimension.
-        groups: number of groups of neurons, each scaled by its own maximum.
-
-    Returns:
-        Scaled update, in a new tensor of the same shape.
-
-    Example:
-        >>> normalize(torch.tensor([[2.0, -4.0]]))
-        tensor([[ 0.5000, -1.0000]])
+    Each group of neurons has its own maximum. This makes the step size independent of batch size,
+    image size and activation scale (as the published code of paper B does); the learning rate *is*
+    the largest weight change.
     """
     return raw / largest(raw, groups)
 
 
 def largest(raw: Tensor, groups: int = 1) -> Tensor:
-    """Returns the largest absolute entry of each group, per neuron, shaped to divide ``raw``.
-
-    Args:
-        raw: update [K, ...].
-        groups: number of groups of neurons.
-
-    Returns:
-        max |raw| + 1e-30 [K, 1, ...].
-
-    Example:
-        >>> largest(torch.tensor([[2.0, -4.0]]))
-        tensor([[4.]])
-    """
+    """Returns max |raw| + 1e-30 of each neuron's group, shaped [K, 1, ...] to divide ``raw``."""
     rest = tuple(range(1, raw.dim()))
     of_neuron = torch.maximum(raw.amax(rest), -raw.amin(rest)) if rest else raw.abs()
     of_group = of_neuron.view(groups, -1).amax(dim=1) + 1e-30
@@ -148,59 +85,19 @@ def largest(raw: Tensor, groups: int = 1) -> Tensor:
 
 
 def norm_dependent_rate(radius: Tensor, power: float) -> Tensor:
-    """Returns the factor on the learning rate of each neuron: (|r - 1| + 1e-10)^power.
+    """Returns factors [K] on neurons' learning rates: (|r - 1| + 1e-10)^power of norms r [K].
 
     Paper B, section on the learning rate: learning fades as the norm r of a neuron reaches 1.
-
-    Args:
-        radius: Euclidean norms r of the neurons' weights [K].
-        power: exponent q; 0 leaves the learning rate constant.
-
-    Returns:
-        One factor per neuron [K].
-
-    Example:
-        >>> norm_dependent_rate(torch.tensor([2.0, 5.0]), 0.5)
-        tensor([1., 2.])
     """
     return ((radius - 1).abs() + 1e-10) ** power
 
 
 def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
-    """Applies Triangle: relu(u - mean of u over channels)^power, at each position.
-
-    Paper B, equation of the activation.
-
-    Args:
-        u: pre-activations [B, K, ...].
-        power: exponent.
-        dim: dimension of the channels.
-
-    Returns:
-        Activations of the same shape.
-
-    Example:
-        >>> triangle(torch.tensor([[1.0, 3.0]]))
-        tensor([[0., 1.]])
-    """
+    """Applies Triangle: relu(u - mean of u over channels)^power, at each position (paper B)."""
     rectified = center(u, dim).relu_()
     return rectified if power == 1 else rectified.pow(power)
 
 
 def center(u: Tensor, dim: int = 1) -> Tensor:
-    """Returns u - mean of u over channels, at each position: what Triangle rectifies.
-
-    The mean counts as a constant in gradients.
-
-    Args:
-        u: pre-activations [B, K, ...].
-        dim: dimension of the channels.
-
-    Returns:
-        Values of the same shape.
-
-    Example:
-        >>> center(torch.tensor([[1.0, 3.0]]))
-        tensor([[-1.,  1.]])
-    """
+    """Returns u - mean of u over channels, at each position; the mean is constant in gradients."""
     return u - u.mean(dim=dim, keepdim=True).detach()

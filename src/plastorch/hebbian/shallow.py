@@ -29,19 +29,10 @@ class ShallowSoftHebb(nn.Module):
     theory has it.
 
     Args:
-        in_features: number of pixels n.
-        neurons: number of hidden neurons K.
-        classes: number of outputs of the readout.
-        competition: competition rule of the hidden layer's plasticity.
-        inverse_temperature: inverse temperature t of that competition.
+        inverse_temperature: inverse temperature t of the hidden layer's competition in learning.
         readout_inverse_temperature: inverse temperature s of the activations that the readout sees.
         initial_radius: R of the initial weights. Above 1 it spreads the work: a neuron that wins
             shrinks toward 1 and leaves the next win to others.
-        generator: random generator of the initial weights; torch's global one if None.
-
-    Example:
-        >>> ShallowSoftHebb(784, 100)(torch.rand(2, 1, 28, 28)).shape
-        torch.Size([2, 10])
     """
 
     def __init__(
@@ -80,18 +71,7 @@ class ShallowSoftHebb(nn.Module):
 
 
 class BackpropMlp(nn.Module):
-    """Baseline of the same size, trained end to end: Linear, ReLU, Linear.
-
-    Args:
-        in_features: number of pixels n.
-        neurons: number of hidden neurons K.
-        classes: number of outputs.
-        generator: random generator of the initial weights; torch's global one if None.
-
-    Example:
-        >>> BackpropMlp(784, 100)(torch.rand(2, 1, 28, 28)).shape
-        torch.Size([2, 10])
-    """
+    """Baseline of the same size, trained end to end: Linear, ReLU, Linear."""
 
     def __init__(
         self,
@@ -132,15 +112,7 @@ def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
 
     A saturated softmax hides its gradient from an attack, which then flatters the network. The
     hidden softmax of a SoftHebb network gets a higher temperature; logits of others are divided.
-
-    Args:
-        net: network that gives logits; shared, not copied.
-        factor: divisor of the inverse temperature, or of the logits.
-
-    Example:
-        >>> net = ShallowSoftHebb(784, 100)
-        >>> softened(net)(torch.rand(2, 1, 28, 28)).shape
-        torch.Size([2, 10])
+    The weights are shared, not copied.
     """
     check_positive(factor=factor)
     return _Softened(net, factor)
@@ -149,34 +121,11 @@ def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
 class OnlineTraining(Phase):
     """Trains hidden layer and readout on the same mini-batches, and tests them now and then.
 
-    A SoftHebb layer learns without labels, by its rule, at a rate that falls linearly to 0; its
-    readout learns by Adam on cross-entropy. A backprop network learns as a whole by Adam. Tests
-    come at growing intervals within the first pass, then once per pass.
-
-    Args:
-        net: network to train in place: from this module, or one whose last layer is ``readout``.
-        images: uint8 images [N, ...].
-        labels: int64 labels [N].
-        test_images: uint8 images [M, ...].
-        test_labels: int64 labels [M].
-        batch_size: images per update, over all workers.
-        epochs: number of passes over the images.
-        hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
-        adam_rate: learning rate of Adam.
-        learn_readout: whether the readout learns; if False, paper A's post-hoc protocol.
-        seed: random seed of the image order.
-        name: name of the phase.
-
-    Raises:
-        InputError: number that is not positive, labels that do not fit, or a batch that can't be
-            divided among the workers.
-
-    Example:
-        >>> images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
-        >>> labels = torch.arange(64) % 10
-        >>> training = OnlineTraining(ShallowSoftHebb(784, 20), images, labels, images, labels)
-        >>> [record["step"] for record in training.step()]
-        [1]
+    Images are uint8 [N, ...]. A SoftHebb layer learns without labels, by its rule, at a rate (the
+    largest change of a weight) that falls linearly to 0; its readout learns by Adam on
+    cross-entropy, or not at all in paper A's post-hoc protocol. A backprop network, whose last
+    layer is ``readout``, learns as a whole by Adam. Tests come at growing intervals within the
+    first pass, then once per pass.
     """
 
     def __init__(
@@ -256,10 +205,7 @@ def unit_length(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def activations(net: ShallowSoftHebb, images: Tensor, batch_size: int = 2000) -> Tensor:
-    """Returns activations [N, K] of uint8 images [N, ...], a cache for readouts.
-
-    In half precision: a probability below 6e-8 becomes 0.
-    """
+    """Returns activations [N, K] of uint8 images, in half precision: those below 6e-8 become 0."""
     parts = [net.activation(part / 255).half() for part in torch.split(images, batch_size)]
     return torch.cat(parts)
 
@@ -269,20 +215,7 @@ def label_assignment_accuracy(
 ) -> float:
     """Returns accuracy without a trained readout: neurons answer the class they win most often.
 
-    Args:
-        train: activations of the labeled images [N, K].
-        train_labels: int64 labels [N].
-        test: activations of the test images [M, K].
-        test_labels: int64 labels [M].
-        classes: number of classes.
-
-    Raises:
-        InputError: labels that do not fit, or activations that are empty or not finite.
-
-    Example:
-        >>> y = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
-        >>> label_assignment_accuracy(y, torch.tensor([1, 0]), y, torch.tensor([1, 0]), 2)
-        1.0
+    Activations are ``train`` [N, K], of labeled images, and ``test`` [M, K].
     """
     _check_counts(train=train, train_labels=train_labels)
     _check_counts(test=test, test_labels=test_labels)
@@ -304,22 +237,9 @@ def teacher_clamped_accuracy(
 ) -> float:
     """Returns accuracy of a SoftHebb output layer whose activations were clamped to the labels.
 
-    Paper B's code, Hebbian classifier: y := one-hot label in the same rule, one pass, a rate that
-    falls linearly to 0, R = 35; the answer is the neuron with the largest u.
-
-    Args:
-        train: activations of the labeled images [N, K].
-        train_labels: int64 labels [N].
-        test: activations of the test images [M, K].
-        test_labels: int64 labels [M].
-        classes: number of classes.
-        learning_rate: learning rate at the start.
-        batch_size: images per update.
-        seed: random seed of weights and order.
-
-    Raises:
-        InputError: number that is not positive, labels that do not fit, or activations that are
-            empty or not finite.
+    Activations are ``train`` [N, K] and ``test`` [M, K]. Paper B's code, Hebbian classifier:
+    y := one-hot label in the same rule, one pass, a rate that falls linearly to 0, R = 35; the
+    answer is the neuron with the largest u.
     """
     check_positive(learning_rate=learning_rate, batch_size=batch_size)
     _check_counts(train=train, train_labels=train_labels)
@@ -344,11 +264,7 @@ def teacher_clamped_accuracy(
 
 @torch.no_grad()
 def cross_entropy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Returns mean cross-entropy in nats, and accuracy, of a network on uint8 images [N, ...].
-
-    Raises:
-        InputError: no images, or another number of labels.
-    """
+    """Returns mean cross-entropy in nats, and accuracy, of a network on uint8 images [N, ...]."""
     _check_counts(images=images, labels=labels)
     logits = torch.cat([net(part / 255) for part in torch.split(images, 2000)])
     return float(F.cross_entropy(logits, labels)), accuracy(logits.argmax(dim=1), labels)

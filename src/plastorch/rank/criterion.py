@@ -106,11 +106,8 @@ def check_threshold(threshold: float) -> None:
 def check_labels(logits: Tensor, labels: Tensor) -> None:
     """Raises InputError unless each sample has one label that is a class of the readout.
 
-    Values are checked where that doesn't wait for a device: on the CPU.
-
-    Args:
-        logits: logits [..., B, C].
-        labels: classes, int64 [B].
+    Logits are [..., B, C], labels int64 [B]. Values are checked where that doesn't wait for a
+    device: on the CPU.
     """
     classes = max(2, logits.shape[-1])
     if labels.shape != logits.shape[-2:-1] or labels.is_floating_point():

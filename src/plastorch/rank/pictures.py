@@ -27,21 +27,11 @@ class PictureLSTM(nn.Module):
     :class:`plastorch.rank.RankCoder` skips are never made.
 
     Args:
-        pixels: number of pixels of a picture.
-        hidden_size: number of hidden units H.
         front: module from frames [N, pixels] of 0 and 1 to features [N, F]; None uses the frames.
             It should process each frame separately: its output for one frame must not depend on
             which other samples have not answered yet.
-        features: number of features F; the number of pixels if there is no front.
         lasting: show all pixels that have fired so far, as if held by neurons without leak;
             otherwise only those that fire at the current step.
-
-    Example:
-        >>> lstm = PictureLSTM(4, 8)
-        >>> when = torch.tensor([[0, 0, 2, 1]], dtype=torch.uint8)
-        >>> activity, state = lstm(when.expand(3, 1, 4))
-        >>> activity.shape, state.step
-        (torch.Size([3, 1, 8]), tensor([3], dtype=torch.uint8))
     """
 
     def __init__(
@@ -61,15 +51,7 @@ class PictureLSTM(nn.Module):
     def forward(
         self, when: Tensor, state: PictureState | None = None
     ) -> tuple[Tensor, PictureState]:
-        """Returns activities and the next state.
-
-        Args:
-            when: step at which each pixel fires, uint8 [T, B, pixels].
-            state: previous state; None at the start.
-
-        Returns:
-            Activities [T, B, H] and the next state.
-        """
+        """Returns activities [T, B, H] and the next state; firing times: uint8 [T, B, pixels]."""
         steps, batch = when.shape[:2]
         if state is None:
             zeros = next(self.lstm.parameters()).new_zeros(batch, self.hidden_size)
@@ -83,23 +65,11 @@ class PictureLSTM(nn.Module):
 
 
 def convolutions(side: int, channels: Sequence[int], dropout: float) -> tuple[nn.Module, int]:
-    """Builds a front of 3 x 3 convolutions, each with 2 x 2 max pooling, GroupNorm and ReLU.
+    """Returns a front of 3 x 3 convolutions, 2 x 2 max pooling, GroupNorm and ReLU, and its size F.
 
-    Each frame is normalized separately (GroupNorm with one group). Batch statistics would mix
-    frames of different steps and change whenever a sample answers.
-
-    Args:
-        side: side of the square pictures in pixels.
-        channels: number of channels of each layer.
-        dropout: dropout probability of the features.
-
-    Returns:
-        The module, from frames [N, side²] to features [N, F], and F.
-
-    Example:
-        >>> front, features = convolutions(28, (16, 32, 64), 0.25)
-        >>> features, front(torch.zeros(5, 784)).shape
-        (576, torch.Size([5, 576]))
+    It maps frames [N, side²] to features [N, F] and normalizes each frame separately (GroupNorm
+    with one group). Batch statistics would mix frames of different steps and change whenever a
+    sample answers.
     """
     layers: list[nn.Module] = [nn.Unflatten(1, (1, side, side))]
     for before, after in pairwise((1, *channels)):

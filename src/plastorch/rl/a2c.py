@@ -119,12 +119,7 @@ def play(
 
 
 def returns(rewards: Tensor, discount: float = DISCOUNT) -> Tensor:
-    """Computes R(t) = r(t) + discount R(t+1), with 0 after the end: [T, ...] to [T, ...].
-
-    Example:
-        >>> returns(torch.tensor([1.0, 0.0, 4.0]), 0.5)
-        tensor([2., 2., 4.])
-    """
+    """Computes R(t) = r(t) + discount R(t+1), with 0 after the end: [T, ...] to [T, ...]."""
     found = rewards.clone()
     for t in range(len(rewards) - 2, -1, -1):
         found[t] += discount * found[t + 1]
@@ -174,16 +169,11 @@ def a2c_loss(
 
 
 def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) -> None:
-    """Adds the gradients of the loss to those of the network.
+    """Adds the gradients of :func:`a2c_loss` to those of the network.
 
     Gradients of scores and values come from the episode as played. The core then recomputes the
     episode for the backward pass, on a CPU a few agents at a time. Each worker does this for its
     part of the agents, and all workers get the sum.
-
-    Args:
-        net: network that played.
-        episode: episode of all agents, as played.
-        faithful: see :func:`a2c_loss`.
     """
     outputs = episode.scores.clone().requires_grad_(), episode.values.clone().requires_grad_()
     loss = a2c_loss(*outputs, episode.actions, episode.rewards, faithful=faithful)

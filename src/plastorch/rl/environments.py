@@ -96,12 +96,7 @@ def make_frames(env: str, frame_skip: int, sticky: float) -> "gymnasium.Env[Any,
 
 
 def frame(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Crops and resizes a gray screen [210, 160] to the observed frame [84, 84].
-
-    Example:
-        >>> frame(np.zeros((210, 160), np.uint8)).shape
-        (84, 84)
-    """
+    """Crops and resizes a gray screen [210, 160] to the observed frame [84, 84]."""
     cut = Image.fromarray(screen[BORDER:-BORDER])
     return np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
@@ -112,15 +107,7 @@ def outputs(space: Any) -> int:
 
 
 def best_action(policy: Tensor, space: Any) -> NDArray[Any]:
-    """Returns the most probable actions.
-
-    Args:
-        policy: policy parameters [B, A].
-        space: action space.
-
-    Returns:
-        Action indices [B], or means [B, A / 2] within the bounds of the space.
-    """
+    """Returns the most probable actions: indices [B], or means [B, A / 2] within bounds."""
     if hasattr(space, "n"):
         found: NDArray[Any] = policy.argmax(-1).numpy()
         return found
@@ -130,15 +117,7 @@ def best_action(policy: Tensor, space: Any) -> NDArray[Any]:
 
 
 def drawn_action(policy: Tensor, random: Sequence[torch.Generator]) -> NDArray[Any]:
-    """Samples discrete actions by their probabilities.
-
-    Args:
-        policy: log-probabilities of actions up to a constant [B, A].
-        random: random generator of each action [B].
-
-    Returns:
-        Action indices [B].
-    """
+    """Samples actions [B] by log-probabilities [B, A] up to a constant, a generator for each."""
     pairs = zip(policy.softmax(-1), random, strict=True)
     return np.array([int(torch.multinomial(chance, 1, generator=one)) for chance, one in pairs])
 

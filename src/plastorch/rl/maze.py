@@ -36,28 +36,9 @@ class MazeState(NamedTuple):
 
 
 def walls(size: int) -> Tensor:
-    """Builds the maze: True for walls, all round and as pillars between the paths.
+    """Returns the maze [size, size]: True for walls, all round and as pillars between the paths.
 
-    Pillars stand at even rows and columns, except in the center.
-
-    Args:
-        size: number of cells along a side, walls included; odd.
-
-    Returns:
-        Bool tensor [size, size].
-
-    Raises:
-        InputError: the size is even or below 5.
-
-    Example:
-        >>> walls(7).int()
-        tensor([[1, 1, 1, 1, 1, 1, 1],
-                [1, 0, 0, 0, 0, 0, 1],
-                [1, 0, 1, 0, 1, 0, 1],
-                [1, 0, 0, 0, 0, 0, 1],
-                [1, 0, 1, 0, 1, 0, 1],
-                [1, 0, 0, 0, 0, 0, 1],
-                [1, 1, 1, 1, 1, 1, 1]], dtype=torch.int32)
+    Pillars stand at even rows and columns, except in the center. The size is odd, from 5.
     """
     if size < 5 or size % 2 == 0:
         raise InputError(f"size is {size}; expected an odd number from 5")
@@ -69,13 +50,7 @@ def walls(size: int) -> Tensor:
 
 
 def free_cells(maze: Tensor) -> Tensor:
-    """Lists row and column of every cell without a wall, row by row, the center last: [N, 2].
-
-    Example:
-        >>> free_cells(walls(5))[-2:]
-        tensor([[3, 3],
-                [2, 2]])
-    """
+    """Lists row and column of every cell without a wall, row by row, the center last: [N, 2]."""
     center = torch.tensor(maze.shape) // 2
     cells = (~maze).nonzero()
     others = (cells != center).any(1)
@@ -183,12 +158,7 @@ class Maze:
 
 
 def distances(maze: Maze) -> Tensor:
-    """Computes shortest path lengths between all free cells [N, N] by breadth-first search.
-
-    Example:
-        >>> int(distances(Maze(5)).max())
-        4
-    """
+    """Computes shortest path lengths between all free cells [N, N] by breadth-first search."""
     cells = torch.arange(maze.cells)
     found = torch.where(cells == cells.unsqueeze(1), 0, maze.cells)
     for _ in range(maze.cells):
@@ -203,10 +173,6 @@ def shortest_path_reward(maze: Maze) -> float:
     """Returns the reward per episode of shortest paths to the goal from random other cells.
 
     For each goal this is T over the mean distance, averaged over goals.
-
-    Example:
-        >>> round(shortest_path_reward(Maze(13)))
-        271
     """
     length = distances(maze).double().sum(1) / (maze.cells - 1)
     return maze.reward * maze.steps * float((1 / length).mean())
@@ -217,10 +183,6 @@ def random_reward(maze: Maze) -> float:
 
     Exact without a wall penalty. If ``faithful``, it holds for many agents, where a rewarded agent
     may move to any cell, its goal included.
-
-    Example:
-        >>> round(random_reward(Maze(13)), 2), round(random_reward(Maze(13, faithful=True)), 2)
-        (5.48, 5.52)
     """
     n = maze.cells
     walk = torch.zeros(n, n, dtype=torch.float64)

@@ -57,12 +57,7 @@ class AgentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         return {str(i): np.zeros(t.shape[1:], np.float32) for i, t in enumerate(flat)}
 
     def energy(self, observations: Any, state: dict[str, Any]) -> float:
-        """Returns the energy per step, mean over part of an episode.
-
-        Args:
-            observations: observations [T, ...].
-            state: state before the first step, as stored in the episode.
-        """
+        """Returns the mean energy per step over part of an episode [T, ...] from a stored state."""
         batched = {name: torch.as_tensor(part)[None] for name, part in state.items()}
         seen = as_tensor(observations)[:, None]
         return float(self.agent.energy(seen, self._unflattened(batched)).mean())

@@ -11,18 +11,9 @@ from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, step
 
 
 def synaptic_energy(efficacy: Tensor, pre: Tensor) -> Tensor:
-    """Returns the energy of each neuron's synapses in a step: sum over j of |G_ij| z_j².
+    """Returns energies [..., H] of each neuron's synapses in a step: sum over j of |G_ij| z_j².
 
-    Args:
-        efficacy: efficacies G [H, K], or per sample [B, H, K].
-        pre: presynaptic signals z [B, K]; with G [H, K], any leading dimensions [..., K].
-
-    Returns:
-        Energies [B, H] or [..., H].
-
-    Example:
-        >>> synaptic_energy(torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 3.0]]))
-        tensor([[19.]])
+    Signals z are [..., K] for efficacies G [H, K], and [B, K] for efficacies per sample [B, H, K].
     """
     squared = pre.square()
     if efficacy.dim() == 2:
@@ -34,18 +25,9 @@ def synaptic_energy(efficacy: Tensor, pre: Tensor) -> Tensor:
 def unit_energy(
     x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
 ) -> tuple[Tensor, Tensor]:
-    """Computes energy and activity of a short-term plasticity unit's neurons at each step.
+    """Returns energies and activities [T, B, H] of a plastic unit's neurons on inputs [T, B, I].
 
     Energy is that of the efficacies used in the response, before the step's update.
-
-    Args:
-        x: inputs [T, B, I].
-        state: state before the first step.
-        parameters: parameters of the unit.
-        dynamics: variant of the equations.
-
-    Returns:
-        Energies and activities [T, B, H].
     """
     energies, outputs, bound = [], [], saturation(x.dtype)
     for input_ in x.clamp(-bound, bound):

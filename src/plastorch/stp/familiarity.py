@@ -17,18 +17,10 @@ LOG_EVERY = 10
 
 
 class FamiliarityNet(nn.Module):
-    """Recurrent core with a readout of each item's familiarity.
+    """Recurrent core, [T, 1, d] to [T, 1, H] and a state, with a readout of items' familiarity.
 
     Readout weights and bias are initialized as in the code of Garcia Rodriguez et al., ICML 2022:
     normal, with standard deviations 1/sqrt(H) and 1.
-
-    Args:
-        core: module from [T, 1, d] to activities [T, 1, H] and a state.
-        hidden_size: size of the activities H.
-
-    Example:
-        >>> FamiliarityNet(STPN(100, 27), 27)(torch.randn(7, 100)).shape
-        torch.Size([7])
     """
 
     def __init__(self, core: nn.Module, hidden_size: int) -> None:
@@ -50,14 +42,6 @@ class BoundedHebbFF(STPN):
 
     Tyulmankov et al., Neuron 110, 2022. Unlike :class:`plastorch.stp.baselines.HebbFF`, λ itself is
     a parameter, kept in [0, 1] by :meth:`bound`. Initially λ = 0.99 and η = -5/d.
-
-    Args:
-        input_size: number of inputs d.
-        hidden_size: number of neurons H.
-
-    Example:
-        >>> BoundedHebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -81,13 +65,7 @@ class BoundedHebbFF(STPN):
 class FamiliarityTraining(Phase):
     """Phase of a run with one Adam update per stream, through all its steps.
 
-    Args:
-        name: name of the phase.
-        net: network to train.
-        stream: function from an update's number, from 0, to its stream.
-        updates: number of updates.
-        learning_rate: learning rate of Adam.
-        validation: stream for validation, or None.
+    The function ``stream`` makes the stream of an update from its number, from 0.
     """
 
     def __init__(
@@ -141,20 +119,7 @@ class Rates(NamedTuple):
 
 
 def rates(scores: Tensor, repeats: Tensor) -> Rates:
-    """Returns detection rates if log-odds above 0 mean repeats.
-
-    Args:
-        scores: log-odds [T].
-        repeats: true repeats, bool [T].
-
-    Returns:
-        Three shares; a share of no items is 0.
-
-    Example:
-        >>> scores = torch.tensor([2.0, -1.0, 3.0, -2.0])
-        >>> rates(scores, torch.tensor([True, True, False, False]))
-        Rates(accuracy=0.5, true_positive_rate=0.5, false_positive_rate=0.5)
-    """
+    """Returns detection rates if log-odds [T] above 0 mean repeats; a share of no items is 0."""
     found = scores > 0
     right = int((found == repeats).sum())
     shares = (

@@ -143,19 +143,14 @@ def _forward_sample(b, z, memory, weight, x, h0, parameters, lengths, settings, 
 
 @_compiled
 def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untyped-def]
-    """Runs all steps of the samples from ``begin`` to ``end``.
+    """Runs all steps of the samples from ``begin`` to before ``end``; memories become the final F.
 
     Each sample has its own function call, with all arrays, scratch too, as arguments: only
     arguments, and members of tuples among them, are guaranteed not to overlap.
 
-    Args:
-        begin: first sample.
-        end: index after the last sample.
-        memories: F [B, H, Kp]; replaced by the final memories.
-        weight: W [H, K], columns of plastic synapses first.
-        *arguments: in this order, ``x``, inputs [T, B, I]; ``h0``, activities before the first
-            step [B, H]; ``parameters``, bias b [H], Λ and Γ [H, Kp]; ``lengths``, steps of each
-            sample [B]; ``settings``; and ``results``.
+    The arguments after ``end`` are: memories F [B, H, Kp]; weights W [H, K], columns of plastic
+    synapses first; inputs x [T, B, I]; activities before the first step [B, H]; a tuple of bias
+    b [H], Λ and Γ [H, Kp]; steps of each sample [B]; settings; and results.
 
     The settings are: column of the first input; column of the first neuron, if presynaptic; norm,
     see NORM; activation, see ACTIVATION; whether Δ takes the outgoing activity; bound of F; whether

@@ -103,26 +103,12 @@ class Dynamics:
 
 
 def saturation(dtype: torch.dtype) -> float:
-    """Returns the largest size of signals and synapses whose sums of products stay finite.
-
-    Example:
-        >>> saturation(torch.float32)
-        1000000000000000.0
-    """
+    """Returns the largest size of signals and synapses whose sums of products stay finite."""
     return 1e150 if dtype == torch.float64 else 1e15
 
 
 def efficacy(weight: Tensor, memory: Tensor, columns: slice) -> Tensor:
-    """Computes G = W + F.
-
-    Args:
-        weight: weights W [H, K].
-        memory: short-term states F [B, H, Kp].
-        columns: plastic columns of W.
-
-    Returns:
-        Efficacies G [B, H, K].
-    """
+    """Computes efficacies G = W + F [B, H, K] of W [H, K] and F [B, H, Kp], its plastic columns."""
     if memory.shape[-1] == weight.shape[-1]:
         return weight + memory
     fixed = weight.expand(len(memory), -1, -1)
@@ -164,16 +150,7 @@ def respond(
 ) -> STPNResponse:
     """Computes h = tanh(G z / n + b), with G = W + F, n = |G| + 1e-16 and z = [x; h(t-1)].
 
-    Paper: equations of STPNr and STPNf.
-
-    Args:
-        x: inputs [B, I].
-        state: state of the previous step.
-        parameters: parameters of the unit.
-        dynamics: variant of the equations.
-
-    Returns:
-        Activity of the neurons, with intermediate values.
+    Paper: equations of STPNr and STPNf, on inputs [B, I].
     """
     weight, bias = parameters.weight, parameters.bias
     pre = torch.cat([x, state.h], dim=-1) if dynamics.recurrent else x
@@ -191,18 +168,7 @@ def respond(
 def update(
     memory: Tensor, x: Tensor, response: STPNResponse, parameters: Parameters, dynamics: Dynamics
 ) -> Tensor:
-    """Computes F = Λ F / n + Γ h z, in mode ``pre``. Paper: equation of the synaptic state.
-
-    Args:
-        memory: F [B, H, Kp] of the previous step.
-        x: inputs [B, I].
-        response: response to the inputs.
-        parameters: parameters of the unit.
-        dynamics: variant of the equations.
-
-    Returns:
-        F [B, H, Kp] of the current step.
-    """
+    """Computes F = Λ F / n + Γ h z [B, H, Kp], in mode ``pre``: the paper's synaptic state."""
     weight, _, decay, rate = parameters
     columns = dynamics.columns(x.shape[-1], weight.shape[-1])
     if dynamics.norm == "pre":

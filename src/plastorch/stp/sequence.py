@@ -33,17 +33,8 @@ def run_sequence(
     """Runs :func:`plastorch.stp.rule.unroll`: compiled on a CPU, in torch elsewhere.
 
     The compiled version stores three numbers per neuron and step for the backward pass, and the
-    synapses only every few steps. Second derivatives use torch.
-
-    Args:
-        x: inputs [T, B, I].
-        state: state before the first step.
-        parameters: parameters of the unit.
-        dynamics: variant of the equations.
-        lengths: number of steps of each sample [B], or None.
-
-    Returns:
-        Activities [T, B, H] and the last state.
+    synapses only every few steps. Second derivatives use torch. Inputs [T, B, I] give activities
+    [T, B, H] and the last state, after ``lengths`` [B] steps if given.
     """
     bound = saturation(x.dtype)
     plain = (dynamics.rule, dynamics.decay) == ("hebb", "with")

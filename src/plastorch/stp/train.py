@@ -15,18 +15,7 @@ ENERGY_SAMPLES = 2000
 
 
 class AnswerNet(nn.Module):
-    """Recurrent core with a linear readout of its last activity.
-
-    Args:
-        core: module from [T, B, I] to activities [T, B, H] and a state; has ``energy``.
-        hidden_size: size of the activities H.
-        answers: number of possible answers O.
-
-    Example:
-        >>> from plastorch.stp import STPN
-        >>> AnswerNet(STPN(4, 3), 3, 5)(torch.randn(7, 2, 4)).shape
-        torch.Size([2, 5])
-    """
+    """Core from [T, B, I] to [T, B, H] and a state, and a linear readout of its last activity."""
 
     def __init__(self, core: nn.Module, hidden_size: int, answers: int) -> None:
         super().__init__()
@@ -43,20 +32,8 @@ class AnswerNet(nn.Module):
 class AnswerTraining(Phase):
     """Phase of a run: Adam on the same mini-batches in the same order in each epoch.
 
-    The last mini-batch of an epoch is omitted if it is not full.
-
-    Args:
-        name: name of the phase.
-        net: network to train.
-        encode: function from sequences [B, T] to the network's input [T, B, I].
-        train: training sequences [N, T] and answers [N].
-        validation: validation sequences and answers.
-        epochs: number of epochs.
-        batch_size: number of sequences per update, over all workers.
-        learning_rate: learning rate of Adam.
-
-    Raises:
-        InputError: a batch can't be divided among the workers.
+    The last mini-batch of an epoch is omitted if it is not full. Sequences are [N, T], their
+    answers [N]; ``encode`` makes the network's input [T, B, I] of some of them [B, T].
     """
 
     def __init__(

@@ -25,20 +25,9 @@ class Convergence(NamedTuple):
 def convergence(rows: Iterable[Mapping[str, Any]]) -> dict[int, Convergence]:
     """Returns, per layer, how many neurons reached r = 1, how far others are, and how fast they go.
 
-    Paper B (section on the learning rate).
-
-    Args:
-        rows: entries of the log, such as ``HebbianTraining.step`` returns; other phases are left
-            out. If examples occur twice, as after a resumed run, the later entry counts.
-
-    Returns:
-        Convergence by layer, counted from 0 as in the log, in the order of the examples.
-
-    Example:
-        >>> row = {"phase": "unsupervised", "layer": 0, "examples": 10, "r1_neurons": 3,
-        ...        "neurons": 12, "radius_distance": 4.0, "rate_mean": 0.1}
-        >>> convergence([row])[0].r1_share
-        array([0.25])
+    Paper B (section on the learning rate). Rows are entries of the log, such as
+    ``HebbianTraining.step`` returns, other phases left out. If examples occur twice, as after a
+    resumed run, the later entry counts.
     """
     found: dict[int, dict[float, list[float]]] = {}
     for row in rows:

@@ -9,26 +9,10 @@ PERPLEXITY = 30.0
 
 
 def embedding(features: Tensor, seed: int = 0, components: int = 50) -> Tensor:
-    """Embeds features in a plane: principal components, then t-SNE of perplexity 30.
+    """Embeds features [N, F] in a plane [N, 2]: principal components, then t-SNE of perplexity 30.
 
     Paper B (section on embeddings) shows principal components under UMAP; t-SNE is the closest
-    method in scikit-learn.
-
-    Args:
-        features: features [N, F], any float type.
-        seed: random seed of both methods; equal seeds give equal points.
-        components: number of principal components kept.
-
-    Returns:
-        float32 points [N, 2].
-
-    Raises:
-        InputError: fewer than 3 samples, or features that are not finite.
-
-    Example:
-        >>> import torch
-        >>> embedding(torch.rand(12, 40)).shape
-        torch.Size([12, 2])
+    method in scikit-learn. Equal seeds give equal points.
     """
     import torch
     from sklearn.decomposition import PCA

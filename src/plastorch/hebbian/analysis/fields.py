@@ -13,18 +13,7 @@ from plastorch.hebbian.rule import triangle
 
 
 def receptive_side(net: SoftHebbNet, layer: int) -> int:
-    """Returns the side in pixels of the input that a neuron of a layer sees, without paddings.
-
-    Args:
-        net: network.
-        layer: number of the layer, from 1.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("stl10"), 3, 96, classes=10)
-        >>> [receptive_side(net, layer) for layer in (1, 2, 3, 4)]
-        [5, 12, 26, 54]
-    """
+    """Returns the side in pixels of what a neuron of a layer (from 1) sees, without paddings."""
     blocks = blocks_until(net, layer)
     side = blocks[-1].spec.kernel_size
     for block in reversed(blocks[:-1]):
@@ -36,16 +25,10 @@ def receptive_side(net: SoftHebbNet, layer: int) -> int:
 def unpadded_response(
     net: SoftHebbNet, images: Tensor, layer: int, neurons: Tensor | None = None
 ) -> Tensor:
-    """Returns a layer's pre-activations without convolution and pooling padding, in eval mode.
+    """Returns pre-activations [B, n, H', W'] of a layer (from 1), unpadded and in eval mode.
 
-    Args:
-        net: network.
-        images: network input [B, C, H, W], at least :func:`receptive_side` pixels wide.
-        layer: number of the layer, from 1.
-        neurons: indices [n] of neurons of the layer; all if None.
-
-    Returns:
-        Pre-activations u [B, n, H', W'].
+    Convolution and pooling go without padding, so images [B, C, H, W] must be at least
+    :func:`receptive_side` pixels wide.
     """
     net.eval()
     *before, last = blocks_until(net, layer)
@@ -62,15 +45,9 @@ def unpadded_response(
 
 
 def block_response(block: SoftHebbBlock, x: Tensor, neurons: Tensor | None = None) -> Tensor:
-    """Returns pre-activations of neurons of a block, at the cost of those alone where possible.
+    """Returns pre-activations [B, n, H', W'] of neurons, at the cost of those alone where possible.
 
-    Args:
-        block: block of a network.
-        x: input of the convolution [B, C, H, W]: normalized, and padded if desired.
-        neurons: indices [n]; all if None.
-
-    Returns:
-        Pre-activations u [B, n, H', W'].
+    The input [B, C, H, W] of the convolution is normalized, and padded if desired.
     """
     conv = block.conv
     competing = neurons is None or conv.pre_triangle or conv.groups > 1
@@ -89,30 +66,11 @@ def receptive_fields(
     step_size: float = 1e-3,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Returns images that drive neurons: gradient ascent from black, all neurons at once.
+    """Returns images [n, C, side, side] that drive neurons: gradient ascent from black.
 
     Paper B (section on receptive fields): each step adds the gradient, then rescales each image:
-    q = |x| / ||x||, stretched to [0, 1] over the whole image.
-
-    Args:
-        net: trained network.
-        layer: number of the layer, from 1.
-        neurons: indices of neurons of that layer, from 0.
-        steps: number of ascent steps.
-        step_size: step size on the raw gradient.
-        generator: random generator of a start of noise 1e-5 strong; a start of exactly 0 if None.
-
-    Returns:
-        One image per neuron [n, C, side, side] in [0, 1], side from :func:`receptive_side`.
-
-    Raises:
-        InputError: no such layer or neuron, or steps or step size that are not positive.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("cifar10", depth=2), 3, 32, classes=10)
-        >>> receptive_fields(net, layer=2, neurons=[3, 100], steps=2).shape
-        torch.Size([2, 3, 12, 12])
+    q = |x| / ||x||, stretched to [0, 1] over the whole image. Layers count from 1, neurons from 0.
+    With a generator the start is noise 1e-5 strong, else exactly 0.
     """
     check_positive(steps=steps, step_size=step_size)
     chosen = checked_neurons(net, layer, neurons)
@@ -139,27 +97,8 @@ def smooth_receptive_fields(
     :func:`receptive_fields` starts from black, so its first rescaling turns the image into the
     absolute gradient, and dark parts look like bright ones. Nothing keeps it from the finest pixel
     patterns. Here the start is gray, pixels stay in [0, 1] by clipping, and each gradient is
-    blurred and scaled to a largest entry of 1: the step that is steepest among smooth ones.
-
-    Args:
-        net: trained network.
-        layer: number of the layer, from 1.
-        neurons: indices of neurons of that layer, from 0.
-        blur: standard deviation of the blur in pixels; half the number of the layer if None.
-        steps: number of ascent steps.
-        step_size: largest change of a pixel in a step.
-
-    Returns:
-        One image per neuron [n, C, side, side] in [0, 1]; gray parts do not matter.
-
-    Raises:
-        InputError: no such layer or neuron, or another argument that is not positive.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("cifar10", depth=2), 3, 32, classes=10)
-        >>> smooth_receptive_fields(net, layer=2, neurons=[3, 100], steps=2).shape
-        torch.Size([2, 3, 12, 12])
+    blurred (standard deviation in pixels; half the number of the layer if None) and scaled to a
+    largest entry of 1: the step that is steepest among smooth ones. Gray parts do not matter.
     """
     blur = layer / 2 if blur is None else blur
     chosen, side = checked_neurons(net, layer, neurons), receptive_side(net, layer)

@@ -9,27 +9,10 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 
 
 def select_neurons(net: SoftHebbNet, layer: int, count: int) -> list[int]:
-    """Returns the neurons of a layer whose kernels are the most structured.
+    """Returns up to ``count`` neurons of a layer (from 1), most structured kernels first.
 
     With anti-Hebbian losers (``softkrotov``) a tenth of the first layer's settles at norm 1 within
     an epoch of CIFAR-10; the others move on, and their kernels keep the noise of their start.
-
-    Args:
-        net: network.
-        layer: number of the layer, from 1.
-        count: number of neurons; all of them if the layer has fewer.
-
-    Returns:
-        Indices of the neurons, by falling :func:`structure` of their kernels.
-
-    Raises:
-        InputError: no such layer, or a count that is not positive.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
-        >>> len(select_neurons(net, layer=1, count=72))
-        72
     """
     check_positive(count=count)
     weight = blocks_until(net, layer)[-1].conv.weight.detach()
@@ -38,23 +21,9 @@ def select_neurons(net: SoftHebbNet, layer: int, count: int) -> list[int]:
 
 
 def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
-    """Returns weights of first-layer neurons, most structured first; the paper draws them 15 x 8.
+    """Returns weights [n, C, k, k] of up to ``count`` first-layer neurons, most structured first.
 
-    Args:
-        net: network.
-        count: number of neurons, evenly sampled in that order; all if the layer has fewer.
-
-    Returns:
-        Weights [n, C, k, k], unscaled.
-
-    Raises:
-        InputError: count that is not positive.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
-        >>> first_layer_filters(net, count=24).shape
-        torch.Size([24, 3, 5, 5])
+    They are evenly sampled in that order and unscaled; the paper draws them 15 x 8.
     """
     check_positive(count=count)
     weight = blocks_of(net)[0].conv.weight.detach().contiguous()
@@ -64,22 +33,11 @@ def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
 
 
 def structure(kernels: Tensor) -> Tensor:
-    """Returns how patterned kernels are, at any length: 1 - Geary's C over neighboring pixels.
+    """Returns how patterned kernels [K, C, kh, kw] are: 1 - Geary's C [K] over neighboring pixels.
 
-    Noise gives about 0, edges and plain colors up to 1. The spatial deviation, by which the
-    paper's code sorts, grows with a neuron's norm, and so puts neurons that learned least first.
-
-    Args:
-        kernels: kernels [K, C, kh, kw].
-
-    Returns:
-        Structure [K]; a diverged neuron, or one without any variance, has -1 and comes last.
-
-    Example:
-        >>> edge, stripes = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
-        >>> edge[..., :2], stripes[..., ::2] = -1, -1
-        >>> structure(torch.cat([edge, stripes])).round(decimals=2)
-        tensor([0.6700, 0.0000])
+    Noise gives about 0, edges and plain colors up to 1, at any length; diverged or constant kernels
+    give -1. The spatial deviation, by which the paper's code sorts, grows with a neuron's norm, and
+    so puts neurons that learned least first.
     """
     centered = kernels.double() - kernels.double().mean(dim=(1, 2, 3), keepdim=True)
     steps = [centered.diff(dim=dim).square().flatten(1) for dim in (2, 3)]

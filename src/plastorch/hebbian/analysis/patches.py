@@ -42,30 +42,8 @@ def top_patches(
 ) -> TopPatches:
     """Returns the patches that drive neurons most, each from a different image.
 
-    Paper B (section on receptive fields). The images pass once, in batches.
-
-    Args:
-        net: network; set to eval mode.
-        images: uint8 images [N, C, H, W].
-        layer: number of the layer, from 1.
-        neurons: indices of neurons of that layer, from 0.
-        count: number of patches per neuron; the number of images if that is smaller.
-        batch_size: images per batch.
-
-    Returns:
-        Responses, images, boxes and patches.
-
-    Raises:
-        InputError: no such layer or neuron, images that the network doesn't take, or a count that
-            is not positive.
-
-    Example:
-        >>> from plastorch.hebbian.presets import preset
-        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
-        >>> images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
-        >>> found = top_patches(net, images, layer=1, neurons=[3, 7], count=5)
-        >>> found.responses.shape, found.patches.shape
-        (torch.Size([2, 5]), torch.Size([2, 5, 3, 5, 5]))
+    Paper B (section on receptive fields). The images, uint8 [N, C, H, W], pass once, in batches, in
+    eval mode. Layers count from 1, neurons from 0.
     """
     check_positive(count=count, batch_size=batch_size)
     chosen = checked_neurons(net, layer, neurons)

@@ -37,15 +37,7 @@ RULES: tuple[Competition, ...] = ("softkrotov", "soft")
 
 @dataclass(frozen=True)
 class LabeledImages:
-    """Training and test images of the networks of a sweep.
-
-    Args:
-        train: uint8 images [N, C, side, side].
-        train_labels: int64 labels [N].
-        test: uint8 images [M, C, side, side].
-        test_labels: int64 labels [M].
-        classes: number of classes.
-    """
+    """Training and test images, uint8 [N, C, side, side], and labels, int64 [N], of a sweep."""
 
     train: Tensor
     train_labels: Tensor
@@ -69,22 +61,11 @@ class LabeledImages:
 class Sweep(Phase):
     """Trains a network for each rule, value and seed, one per :meth:`step` and worker.
 
-    Each learns one epoch without labels, all blocks on the same mini-batches. Its accuracy is that
-    of a ridge classifier on standardized features, averaged over squares of the map until at most
-    2048 are left. That is below the paper's readout, but it takes a second, and neither the scale
-    of the features nor the number of training steps changes it.
-
-    Args:
-        setting: setting to sweep, the same in all blocks.
-        spec: network apart from that setting.
-        data: images to learn from and to test on.
-        values: values of the setting; those of :data:`SWEPT` if None.
-        rules: rules of the competition.
-        seeds: random seeds of weights and order.
-        device: device to compute on.
-
-    Raises:
-        InputError: value that is not positive, or nothing to sweep.
+    Each learns one epoch without labels, all blocks on the same mini-batches and with the same
+    value of the setting (by default those of :data:`SWEPT` in turn). Its accuracy is that of a
+    ridge classifier on standardized features, averaged over squares of the map until at most 2048
+    are left. That is below the paper's readout, but it takes a second, and neither the scale of the
+    features nor the number of training steps changes it.
     """
 
     def __init__(

@@ -20,19 +20,9 @@ class FastWeightsState(NamedTuple):
 class FastWeights(nn.Module):
     """RNN with A = λ A + η h(t-1) h(t-1)'; s = tanh(LN(p)), then h = tanh(LN(p + A s)).
 
-    p = W [x; h(t-1)] + b; the layer norm is shared.
-
-    Args:
-        input_size: number of inputs I.
-        hidden_size: number of neurons H.
-        decay: decay factor λ.
-        rate: learning rate η.
-        faithful: follow the code of the STPN paper: A is updated again after the step, with the
-            new activity, and gain and shift of the layer norm are initialized randomly.
-
-    Example:
-        >>> FastWeights(3, 5)(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
+    p = W [x; h(t-1)] + b; the layer norm is shared; λ is ``decay``, η is ``rate``. ``faithful``
+    follows the code of the STPN paper: A is updated again after the step, with the new activity,
+    and gain and shift of the layer norm are initialized randomly.
     """
 
     def __init__(

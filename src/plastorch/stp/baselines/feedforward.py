@@ -9,17 +9,7 @@ from plastorch.stp.energy import synaptic_energy
 
 
 class MLP(nn.Module):
-    """Stateless layer, h = tanh(W x + b).
-
-    Args:
-        input_size: number of inputs I.
-        hidden_size: number of neurons H.
-
-    Example:
-        >>> output, state = MLP(3, 5)(torch.randn(7, 2, 3))
-        >>> output.shape, state
-        (torch.Size([7, 2, 5]), None)
-    """
+    """Stateless layer, h = tanh(W x + b)."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

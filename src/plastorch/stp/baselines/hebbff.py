@@ -13,14 +13,7 @@ from plastorch.stp.rule import Parameters
 class HebbFF(STPN):
     """HebbFF: h = σ((W + A) x + b); A = λ A + η h x', with shared λ in (0, 1) and η < 0.
 
-    Args:
-        input_size: number of inputs I.
-        hidden_size: number of neurons H.
-        faithful: initialize η at -5/H as in the STPN paper's code, not at HebbFF's own -5/I.
-
-    Example:
-        >>> HebbFF(3, 5)(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
+    ``faithful`` initializes η at -5/H as in the STPN paper's code, not at HebbFF's own -5/I.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, faithful: bool = False) -> None:

@@ -21,14 +21,7 @@ class ModulatedState(NamedTuple):
 class ModulatedPlasticity(nn.Module):
     """h = tanh(V x + c + (W + α Hb) h(t-1)); Hb = clamp(Hb + m h h(t-1)', ±1); m = tanh(M h + d).
 
-    Args:
-        input_size: number of inputs I.
-        hidden_size: number of neurons H.
-        clamp: bound of the absolute value of the trace.
-
-    Example:
-        >>> ModulatedPlasticity(3, 5)(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
+    The trace Hb is clamped to ±``clamp``, by default 1.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, clamp: float = 1.0) -> None:

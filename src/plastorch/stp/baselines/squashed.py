@@ -12,12 +12,7 @@ from plastorch.stp.rule import STPNState, activate, respond, update
 class Squashed(nn.Module):
     """Feed-forward unit with F = Λ act(F) + Γ h x' at every step; act is the neurons' activation.
 
-    Args:
-        unit: feed-forward :class:`STPN` of one layer, or :class:`HebbFF`.
-
-    Example:
-        >>> Squashed(STPN(3, 5, plasticity="feedforward"))(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
+    The unit is an :class:`STPN` of one layer, or :class:`HebbFF`.
     """
 
     def __init__(self, unit: STPN) -> None:

@@ -19,19 +19,9 @@ Network = TypeVar("Network", nn.RNN, nn.LSTM)
 class RNN(nn.Module):
     """Elman network, h = tanh(W [x; h] + b), with one bias.
 
-    Args:
-        input_size: number of inputs I.
-        hidden_size: number of neurons H.
-        norm: weight normalization: "none"; "neuron", over each neuron's weights, as in short-term
-            plasticity neurons; "input", over the weights from each input, as in the paper's code,
-            which uses an L1 norm there for energy.
-
-    Raises:
-        InputError: the norm is unknown.
-
-    Example:
-        >>> RNN(3, 5)(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
+    Weights are normalized over those of each neuron, as in short-term plasticity neurons
+    ("neuron"), or over those from each input, as in the paper's code ("input"), which uses an L1
+    norm there for energy.
     """
 
     def __init__(
@@ -79,16 +69,7 @@ class RNN(nn.Module):
 
 
 class LSTM(nn.Module):
-    """Long short-term memory with one bias.
-
-    Args:
-        input_size: number of inputs I.
-        hidden_size: number of neurons H.
-
-    Example:
-        >>> LSTM(3, 5)(torch.randn(7, 2, 3))[0].shape
-        torch.Size([7, 2, 5])
-    """
+    """Long short-term memory with one bias."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
