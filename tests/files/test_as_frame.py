@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
 from plastorch.files.as_frame import as_frame
-from plastorch.files.column_values import numbers, texts, utf8
+from plastorch.files.column_values import numbers, prefixes, texts, utf8
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.key import Key
 
@@ -166,3 +166,8 @@ def test_bytes_of_texts(values: list[str | None]) -> None:
     assert present.tolist() == [value is not None for value in values]
     for value, begin, end in zip(values, offsets[:-1], offsets[1:], strict=True):
         assert bytes(data[begin:end]) == (value or "").encode()
+
+
+def test_first_components_of_paths() -> None:
+    found = prefixes(pl.Series(["/usr/share/doc", "etc", None]), 2)
+    assert found.to_list() == ["usr/share", "etc", None]

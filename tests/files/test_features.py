@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from plastorch.files.features import one_hot
+from plastorch.files.features import categories, one_hot
 from plastorch.files.key import Key
 
 
@@ -48,3 +48,9 @@ def test_features_are_those_of_a_naive_loop() -> None:
     )
     expected = [0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, scaled[4], 0, 0, np.sqrt(2), 0]
     np.testing.assert_allclose(two[0], expected, atol=1e-6)
+
+
+def test_categories_of_training_records_count_from_one() -> None:
+    frame = pl.DataFrame({"owner": ["bob", "ada", "eve"]})
+    keys = (Key("owner", "category", 1),)
+    assert categories(keys, frame[:2], frame)[1].T.tolist() == [[2, 1, 0]]

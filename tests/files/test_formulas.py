@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.files.catalogue import read_catalogue, write_frames
-from plastorch.files.formulas import guarded
+from plastorch.files.formulas import guarded, unguarded
 
 STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 TEXTS = st.text(st.sampled_from("'=+-@\t\r\n\",;.e19 aä＝"), max_size=8) | st.text(max_size=20)
@@ -41,7 +41,9 @@ NEARLY = ["-", "+", "-a", "-1+1", "-1-1", "--1", "-1e", "+1 2", "-1\n", "-١"]
 
 @pytest.mark.parametrize("text", NEARLY)
 def test_what_is_nearly_a_number_is_guarded(text: str) -> None:
-    assert guarded(pl.LazyFrame({"a": [text]})).collect()["a"].to_list() == [f"'{text}"]
+    found = guarded(pl.LazyFrame({"a": [text]})).collect()
+    assert found["a"].to_list() == [f"'{text}"]
+    assert unguarded(found)["a"].to_list() == [text]
 
 
 def test_columns_of_other_types_stay(path: Path) -> None:

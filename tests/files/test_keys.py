@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plastorch.engine.errors import InputError
 from plastorch.files.key import Key
 from plastorch.files.keys import MOST_DEPTH, infer_keys
-from plastorch.files.neuron_allocation import apportion, mutual_information, with_floor
+from plastorch.files.neuron_allocation import apportion, levels, mutual_information, with_floor
 
 DAY = datetime.datetime(2020, 1, 1)
 
@@ -172,6 +172,11 @@ def test_shares_have_a_floor_and_neurons_sum_up(weights: list[float], total: int
     counts = apportion(raised, total)
     assert sum(counts) == total
     assert all(abs(n - share * total) < 1 for n, share in zip(counts, raised, strict=True))
+
+
+def test_numbers_have_sixteen_levels_and_missing_ones_another() -> None:
+    found = levels(np.array([0.0, 7.0, np.nan, 40.0]), np.arange(33.0))
+    assert found.tolist() == [0, 3, 16, 15]
 
 
 def test_few_neurons_for_many_keys() -> None:

@@ -18,16 +18,10 @@ from plastorch.files.catalogue import read_catalogue
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
-    """Returns records as a frame; unnamed columns of an array or pandas frame are x0, x1, ….
+    """Returns records (a frame, dicts, the path of a CSV file, rows of numbers) as a frame.
 
-    Args:
-        estimator: gets ``n_features_in_`` if reset; otherwise an array must have that width.
-        X: records as for :func:`plastorch.files.as_frame.as_frame`, the path of a CSV file, or rows
-            of numbers.
-        reset: whether these are the first records that the estimator learns from.
-
-    Raises:
-        InputError: X has another form, or an array has infinite values or another width.
+    Unnamed columns of an array or pandas frame are x0, x1, …. With ``reset``, for the first records
+    that the estimator learns from, it gets ``n_features_in_``; later arrays must have that width.
     """
     if not _is_array(X):
         frame = read_catalogue(X) if isinstance(X, (str, Path)) else as_frame(X)
@@ -45,11 +39,7 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
 
 
 def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    """Returns one class per record [N].
-
-    Raises:
-        InputError: classes are too few, too many, missing or fractions.
-    """
+    """Returns one class per record [N]; raises InputError if any is missing or a fraction."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
     with as_input_error("y"):
@@ -66,11 +56,7 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
 
 
 def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
-    """Returns the different classes, sorted.
-
-    Raises:
-        InputError: there are fewer than two, or they can't be sorted.
-    """
+    """Returns the sorted distinct classes; raises InputError unless there are two or more."""
     with as_input_error(argument):
         classes = np.unique(np.asarray(labels))
     if len(classes) < 2:
@@ -82,11 +68,7 @@ def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
 
 
 def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Returns each label's index among the sorted classes.
-
-    Raises:
-        InputError: a label is not one of them.
-    """
+    """Returns each label's index among the sorted classes [N]; other labels raise InputError."""
     with as_input_error("y"):
         unknown = np.setdiff1d(labels, classes)
         codes = np.searchsorted(classes, labels)

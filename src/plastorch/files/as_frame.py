@@ -17,27 +17,14 @@ _FORMS = "dicts, a polars, pandas or Arrow frame, or the path of a Parquet file"
 def as_frame(records: Any) -> pl.DataFrame:
     """Returns one row per record and one column per key; null is a missing value.
 
-    Numbers in text stay text. A key whose values are of several types, such as 7 and "seven",
-    becomes text: "7" and "seven"; true becomes "true", and a list its elements joined by "|".
-    Whole numbers, fractions and truth values together become numbers. NaN is missing, "" is not.
-    A value may be of any length. In text that is not valid Unicode, such as file names that are not
-    UTF-8, the invalid bytes are written out, such as ``\\udcff``.
+    Records are dicts, a polars, pandas or Arrow frame (without its index), or the path of a Parquet
+    file. Numbers in text stay text. A key whose values are of several types, such as 7 and "seven",
+    becomes text: "7" and "seven"; true becomes "true", and a list its elements joined by "|". Whole
+    numbers, fractions and truth values together become numbers. NaN is missing, "" is not. Bytes of
+    text that are not valid Unicode, as in some file names, are written out: ``\\udcff``.
 
-    Args:
-        records: dicts, a polars, pandas or Arrow frame, or the path of a Parquet file. A key that a
-            dict lacks is missing. The index of a pandas frame is left out.
-
-    Returns:
-        Frame with at least one row and one column; a polars frame without NaN is returned as is.
-
-    Raises:
-        InputError: there is no record or no key, two keys have the same name, one is "*" or a
-            pattern such as "^.*$", a value has an unsupported type (bytes, dicts, nested lists,
-            Python objects), or the file is missing or not Parquet.
-
-    Example:
-        >>> as_frame([{"owner": "ada", "size": 7}, {"size": "large"}]).rows()
-        [('ada', '7'), (None, 'large')]
+    Raises InputError if there is no record or no key, two keys have the same name, one is "*" or a
+    pattern such as "^.*$", or values are bytes, dicts, nested lists or Python objects.
     """
     frame = _read(records)
     if frame.width == 0 or frame.height == 0:
@@ -141,14 +128,7 @@ def _is_value(dtype: pl.DataType) -> bool:
 
 @contextlib.contextmanager
 def refusals(what: str) -> Iterator[None]:
-    """Turns errors of polars and of the system into bad input.
-
-    Args:
-        what: what is wrong, before the reason.
-
-    Raises:
-        InputError: an error occurs.
-    """
+    """Turns errors of polars and of the system into InputErrors that begin with ``what``."""
     try:
         yield
     except (*_POLARS, OSError, TypeError, ValueError, OverflowError) as error:

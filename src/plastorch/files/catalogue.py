@@ -21,22 +21,10 @@ _CSV = (".csv", ".csv.gz")
 
 
 def read_catalogue(path: str | Path) -> pl.DataFrame:
-    """Reads all records of a file.
+    """Reads all records of a Parquet file, or of CSV with a header (``.csv`` or ``.csv.gz``).
 
-    Args:
-        path: CSV file with a header (``.csv`` or ``.csv.gz``), else a Parquet file. In CSV, an
-            empty value is missing, and a column's type fits all its values. One apostrophe before
-            text that a spreadsheet would take for a formula is removed.
-
-    Raises:
-        InputError: the file is missing, damaged or empty.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "a.csv")
-        ...     _ = path.write_text("owner,size\\nada,7\\n,large\\n")
-        ...     read_catalogue(path).rows()
-        [('ada', '7'), (None, 'large')]
+    In CSV, an empty value is missing, a column's type fits all its values, and one apostrophe
+    before text that a spreadsheet would take for a formula is removed.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,15 +43,7 @@ def read_catalogue(path: str | Path) -> pl.DataFrame:
 
 
 def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
-    """Yields the records of a file in chunks; of Parquet, only one chunk is read at a time.
-
-    Args:
-        path: file, as for :func:`read_catalogue`.
-        rows: number of records per chunk.
-
-    Raises:
-        InputError: the file is missing, damaged or empty.
-    """
+    """Yields a file's records in chunks of ``rows``; reads only one chunk of Parquet at a time."""
     path = Path(path)
     if not is_parquet(path):
         yield from read_catalogue(path).iter_slices(rows)
@@ -80,52 +60,24 @@ def is_parquet(path: Path) -> bool:
 
 
 def count_rows(path: Path) -> int:
-    """Returns the number of records of a Parquet file.
-
-    Raises:
-        InputError: the file is not Parquet.
-    """
+    """Returns the number of records of a Parquet file."""
     with refusals(f"{path} is not Parquet"):
         rows: int = _scan(path).select(pl.len()).collect().item()
     return rows
 
 
 def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
-    """Reads a range of records of a Parquet file.
-
-    Args:
-        path: Parquet file.
-        begin: index of the first record.
-        rows: number of records; fewer are returned where the file ends.
-
-    Raises:
-        InputError: the file is damaged, or the range has no records.
-    """
+    """Reads up to ``rows`` records of a Parquet file; raises InputError if there are none."""
     with refusals(f"{path} is damaged"):
         part = _scan(path).slice(begin, rows).collect()
     return as_frame(part)
 
 
 def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = False) -> int:
-    """Writes frames one after the other into a file, which is replaced only at the very end.
+    """Writes frames with the same columns into a Parquet or CSV file; returns the number of rows.
 
-    Args:
-        parts: frames with the same columns.
-        out: ``.parquet`` or ``.csv`` file.
-        raw: whether to write text to ``.csv`` unchanged; otherwise an apostrophe goes before text
-            that a spreadsheet would take for a formula, and :func:`read_catalogue` removes it.
-
-    Returns:
-        Number of rows written.
-
-    Raises:
-        InputError: the name has another ending, or the file can't be written.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     parts = iter([pl.DataFrame({"a": [1, 2]}), pl.DataFrame({"a": [3]})])
-        ...     write_frames(parts, Path(folder, "a.csv"))
-        3
+    The file is replaced only at the very end. Unless ``raw``, an apostrophe goes before text in CSV
+    that a spreadsheet would take for a formula; :func:`read_catalogue` removes it.
     """
     out = check_out(out)
     with beside(out) as folder:
@@ -134,11 +86,7 @@ def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = Fal
 
 @contextlib.contextmanager
 def beside(out: Path) -> Iterator[Path]:
-    """Makes a temporary folder for parts, next to the file that is being written.
-
-    Raises:
-        InputError: the folder can't be made.
-    """
+    """Makes a temporary folder for parts, next to the file that is being written."""
     with contextlib.ExitStack() as stack:
         with refusals(f"can't write {out}"):
             folder = tempfile.TemporaryDirectory(prefix=".parts-", dir=out.parent)
@@ -154,21 +102,7 @@ def write_parts(
     raw: bool = False,
     row_group_size: int | None = None,
 ) -> int:
-    """Writes frames into a folder of :func:`beside`, and then into one file.
-
-    Args:
-        parts: frames with the same columns.
-        out: ``.parquet`` or ``.csv`` file.
-        folder: folder for the parts.
-        raw: whether to write text unchanged, as for :func:`write_frames`.
-        row_group_size: number of rows per row group of Parquet.
-
-    Returns:
-        Number of rows written.
-
-    Raises:
-        InputError: a file can't be written.
-    """
+    """Writes frames into a folder of :func:`beside`, then into one file; returns the row count."""
     rows = 0
     written: list[Path] = []
     for part in parts:
@@ -183,17 +117,7 @@ def write_parts(
 def join_parts(
     parts: Sequence[Path], out: Path, *, raw: bool = False, row_group_size: int | None = None
 ) -> None:
-    """Joins parts into one table, which replaces a file only at the very end.
-
-    Args:
-        parts: files in order, in one folder.
-        out: ``.parquet`` or ``.csv`` file.
-        raw: whether to write text unchanged, as for :func:`write_frames`.
-        row_group_size: number of rows per row group of Parquet.
-
-    Raises:
-        InputError: the table can't be written.
-    """
+    """Joins parts of one folder into a table, which replaces a file only at the very end."""
     with refusals(f"can't write {out}"):
         whole = parts[0].with_name(f"whole{out.suffix}")
         query = pl.scan_parquet(list(parts), glob=False, hive_partitioning=False)
@@ -211,13 +135,7 @@ def _scan(path: Path) -> pl.LazyFrame:
 def check_out(
     out: str | Path, *inputs: Path, endings: Sequence[str] = (".parquet", ".csv")
 ) -> Path:
-    """Raises InputError if a table can't be written under that name.
-
-    Args:
-        out: file of the table.
-        inputs: files that are read and must not be overwritten.
-        endings: allowed endings of the name; they select the format.
-    """
+    """Returns a table's path; raises InputError for other endings and for files that are read."""
     out = Path(out)
     check_output(out, *inputs)
     if out.suffix not in endings:

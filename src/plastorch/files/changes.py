@@ -39,11 +39,8 @@ _GROUP_MS, _QUIET_MS = 500, 50
 
 
 class Changes:
-    """Listens for changes in a thread of its own while its ``with`` block runs.
-
-    Args:
-        root: absolute path of a folder, without symbolic links.
-    """
+    """Listens for changes in a thread of its own while its ``with`` block runs; the root is an
+    absolute path without symbolic links."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -65,14 +62,8 @@ class Changes:
         self._thread.join()
 
     def take(self, timeout_s: float) -> set[str]:
-        """Returns files and folders to look at, folders with all that is below; some may be gone.
-
-        Args:
-            timeout_s: longest time to wait for one, in seconds.
-
-        Returns:
-            Absolute paths; only the root, if it is among them.
-        """
+        """Returns absolute paths to look at, folders with all that is below; some may be gone. If
+        the root is among them, it is the only one."""
         with self._told:
             if not self._places:
                 self._told.wait(timeout_s)

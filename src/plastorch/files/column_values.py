@@ -13,15 +13,8 @@ from plastorch.files.key import FARTHEST, Key
 
 
 def keyed(records: Any, keys: Sequence[Key]) -> pl.DataFrame:
-    """Selects the columns of the keys, in order; a key that no record has is missing in all.
-
-    Args:
-        records: records, as for :func:`plastorch.files.as_frame.as_frame`.
-        keys: keys; the records must have at least one.
-
-    Raises:
-        InputError: the records have none of the keys.
-    """
+    """Selects the columns of the keys, in order; a key that no record has is missing in all. Raises
+    InputError if the records have none of the keys."""
     frame = as_frame(records)
     if not any(key.name in frame.columns for key in keys):
         raise InputError(
@@ -35,20 +28,8 @@ def keyed(records: Any, keys: Sequence[Key]) -> pl.DataFrame:
 
 
 def texts(column: pl.Series) -> pl.Series:
-    """Returns values as text, the same for all types: 7, 7.0 and "7" are "7".
-
-    Fractions are written as polars does.
-
-    Args:
-        column: values of any type that a key may have.
-
-    Returns:
-        String series; lists are joined by "|".
-
-    Example:
-        >>> texts(pl.Series([1.0, 2.5, None])).to_list()
-        ['1', '2.5', None]
-    """
+    """Returns values as text, the same for all types: 7, 7.0 and "7" are "7". Lists are joined by
+    "|", and fractions are written as polars does."""
     if isinstance(column.dtype, (pl.List, pl.Array)):
         if isinstance(column.dtype, pl.Array):
             column = column.arr.to_list()
@@ -61,20 +42,8 @@ def texts(column: pl.Series) -> pl.Series:
 
 
 def numbers(column: pl.Series) -> NDArray[np.float64]:
-    """Returns values as numbers; NaN where missing.
-
-    Times are seconds since 1970 or since midnight. Text that is not a number is missing.
-
-    Args:
-        column: values of any type but lists.
-
-    Raises:
-        InputError: the values are lists.
-
-    Example:
-        >>> numbers(pl.Series(["1.5", "many", None]))
-        array([1.5, nan, nan])
-    """
+    """Returns values as numbers, NaN where missing or other text; times are seconds since 1970 or
+    since midnight. Lists raise InputError."""
     dtype = column.dtype
     if isinstance(dtype, (pl.List, pl.Array)):
         raise InputError(f"key {column.name!r} holds lists; expected numbers")
@@ -90,15 +59,8 @@ def numbers(column: pl.Series) -> NDArray[np.float64]:
 
 
 def cells(column: pl.Series, key: Key) -> NDArray[np.float64]:
-    """Returns numbers in units of the width within which two of them are alike.
-
-    Args:
-        column: values of a key that is a number or a cycle.
-        key: description of the key.
-
-    Returns:
-        Distance from the center, NaN where missing; of a cycle from its start, 0 to key.cells.
-    """
+    """Returns numbers in units of the width within which two of them are alike, NaN where missing:
+    distances from the center, or from the start of a cycle, 0 to ``key.cells``."""
     values = numbers(column)
     if key.kind == "cycle":
         with np.errstate(invalid="ignore"):  # infinite values have no place on a circle
@@ -110,16 +72,7 @@ def cells(column: pl.Series, key: Key) -> NDArray[np.float64]:
 
 
 def prefixes(text: pl.Series, depth: int) -> pl.Series:
-    """Returns the first components of paths; a shorter path is returned whole.
-
-    Args:
-        text: paths; "/" at either end and doubled "/" are ignored.
-        depth: number of components.
-
-    Example:
-        >>> prefixes(pl.Series(["/usr/share/doc", "etc", None]), 2).to_list()
-        ['usr/share', 'etc', None]
-    """
+    """Returns the first ``depth`` components of paths, without "/" at either end or doubled "/"."""
     return components(text).list.head(depth).list.join("/")
 
 
@@ -134,18 +87,8 @@ def members(text: pl.Series) -> pl.Series:
 
 
 def utf8(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """Returns the bytes of all texts, one after the other.
-
-    Args:
-        text: texts [B].
-
-    Returns:
-        Bytes; start of each text and end of the last [B + 1]; mask of present texts [B].
-
-    Example:
-        >>> utf8(pl.Series(["ab", None, "c"]))[1]
-        array([0, 2, 2, 3])
-    """
+    """Returns the bytes of all texts, one after the other; the start of each text and the end of
+    the last [B + 1]; a mask of present texts [B]."""
     data = np.frombuffer(text.str.join("", ignore_nulls=True)[0].encode(), np.uint8)
     offsets = np.zeros(len(text) + 1, np.int64)
     np.cumsum(text.str.len_bytes().fill_null(0).to_numpy(), out=offsets[1:])

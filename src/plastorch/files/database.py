@@ -22,21 +22,14 @@ PATIENCE_S = 30
 class Database:
     """A file with one table, for use by one thread at a time.
 
-    It keeps a write-ahead log, so others can read while rows are written. The log is not forced to
-    disk with every transaction (``synchronous=NORMAL``): what a killed process wrote is safe in the
-    system's cache; a power failure can cost the last transactions, not the database.
+    It keeps a write-ahead log, so others can read while rows are written; such logs need a local
+    disk. The log is not forced to disk with every transaction (``synchronous=NORMAL``): what a
+    killed process wrote is safe in the system's cache; a power failure can cost the last
+    transactions, not the database.
 
-    Args:
-        path: file on a local disk, as write-ahead logs don't work over a network.
-        create: whether to create the file if it is missing.
-        table: SQL statement that creates the table.
-        application_id: number that marks the file as plastorch's.
-        version: version of the table; a file of a later version is refused.
-
-    Raises:
-        InputError: the file can't be opened, is damaged, or belongs to another program or a
-            later version; it is left as it is. Other methods raise it too, with SQLite's message,
-            if the disk is full or can't be written; finished transactions are kept.
+    Raises InputError, and leaves the file as it is, if it is damaged or belongs to another program
+    or a later version. Methods raise it too, with SQLite's message, if the disk is full or can't be
+    written; finished transactions are kept.
     """
 
     def __init__(
@@ -93,11 +86,7 @@ class Database:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Locks out other processes that call it; the lock ends with the process in any case.
-
-        Raises:
-            InputError: another process holds the lock, or the folder can't be written.
-        """
+        """Holds a lock that ends with the process; raises InputError if another process has it."""
         import fcntl
 
         lock = Path(os.path.realpath(self.path) + "-lock")

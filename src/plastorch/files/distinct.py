@@ -14,22 +14,8 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def distinct(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Numbers the distinct rows in order of first appearance.
-
-    Args:
-        rows: rows of words, uint64 [B, W].
-
-    Returns:
-        Number of each row, uint32 [B]; index of each distinct row's first appearance, int64 [U].
-
-    Raises:
-        InputError: the rows have another type or shape.
-
-    Example:
-        >>> codes, firsts = distinct(np.array([[7], [5], [7]], np.uint64))
-        >>> codes, firsts
-        (array([0, 1, 0], dtype=uint32), array([0, 1]))
-    """
+    """Numbers the distinct rows [B, W] in order of first appearance: returns the number of each row
+    [B], and the index of each distinct row's first appearance [U]."""
     check_arrays(rows=(rows, (None, None), np.uint64))
     found: tuple[NDArray[np.uint32], NDArray[np.int64]]
     found = _distinct(rows, np.uint64(secrets.randbits(64)))  # nobody can make rows collide

@@ -38,16 +38,8 @@ def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
 
 @_compiled
 def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
-    """Returns salts that differ between neurons, keys and seeds.
-
-    Args:
-        name: name of the key, bytes.
-        seed: seed of the encoder.
-        neurons: number of neurons n_m.
-
-    Returns:
-        Salts, uint64 [n_m], and numbers in [0, 1), one in each n_m-th part [n_m].
-    """
+    """Returns salts that differ between neurons, keys and seeds, uint64 [n_m], and numbers from 0
+    to 1, one in each n_m-th part [n_m]; ``name`` is the key's name in bytes."""
     salts, uniform = np.empty(neurons, np.uint64), np.empty(neurons)
     key = mix(text_hash(name, 0, len(name)) ^ mix(np.uint64(seed) + GOLDEN))
     for i in range(neurons):
@@ -64,17 +56,11 @@ def _bin(code, salt, count):  # type: ignore[no-untyped-def]
 
 @_compiled
 def encode_categories(data, offsets, present, salts, count):  # type: ignore[no-untyped-def]
-    """Encodes categories: the code is the hash of the text.
+    """Returns bins of categories, uint8 [R, n_m]: the code is the hash of the text.
 
-    Args:
-        data: UTF-8 bytes of all texts.
-        offsets: positions at which texts begin and end [R + 1].
-        present: mask of those not missing [R].
-        salts: salts of the neurons [n_m].
-        count: number of bins, uint64.
-
-    Returns:
-        Bins, uint8 [R, n_m].
+    ``data`` are the UTF-8 bytes of all texts, ``offsets`` the positions at which texts begin and
+    end [R + 1], ``present`` a mask of those not missing [R], ``salts`` those of the neurons [n_m],
+    and ``count`` is the number of bins, uint64.
     """
     bins = np.full((len(present), len(salts)), NO_SPIKE)
     for r in range(len(present)):
@@ -87,10 +73,8 @@ def encode_categories(data, offsets, present, salts, count):  # type: ignore[no-
 
 @_compiled
 def encode_sets(data, offsets, present, salts, count):  # type: ignore[no-untyped-def]
-    """Encodes sets: the code is the least mix(hash of the element ^ salt); all bits 1 if empty.
-
-    Arguments and result as in :func:`encode_categories`.
-    """
+    """Returns bins of sets as :func:`encode_categories` does for texts: the code is the least
+    mix(hash of the element ^ salt); all bits 1 if empty."""
     bins = np.full((len(present), len(salts)), NO_SPIKE)
     least = np.empty(len(salts), np.uint64)
     for r in range(len(present)):
@@ -113,12 +97,9 @@ def encode_sets(data, offsets, present, salts, count):  # type: ignore[no-untype
 
 @_compiled
 def encode_paths(data, offsets, present, salts, depths, count):  # type: ignore[no-untyped-def]
-    """Encodes paths: the code is the hash of the first components, each after a "/", as many as a
-    neuron's depth, or of all if there are fewer.
-
-    Arguments and result as in :func:`encode_categories`, and ``depths`` of the neurons in rising
-    order.
-    """
+    """Returns bins of paths as :func:`encode_categories` does for texts: the code is the hash of
+    the first components, each after a "/", as many as a neuron's depth, or of all if there are
+    fewer. ``depths`` of the neurons rise [n_m]."""
     bins = np.full((len(present), len(salts)), NO_SPIKE)
     for r in range(len(present)):
         if not present[r]:
@@ -144,18 +125,9 @@ def encode_paths(data, offsets, present, salts, depths, count):  # type: ignore[
 
 @_compiled
 def encode_numbers(cells, period, salts, offsets, count):  # type: ignore[no-untyped-def]
-    """Encodes numbers: the code is the cell of a grid shifted by the neuron's offset.
-
-    Args:
-        cells: numbers in units of cells, NaN where missing [R].
-        period: period of a cycle in cells; 0 for a number.
-        salts: salts of the neurons [n_m].
-        offsets: offsets in cells, 0 to 1 [n_m].
-        count: number of bins, uint64.
-
-    Returns:
-        Bins, uint8 [R, n_m].
-    """
+    """Returns bins of numbers, uint8 [R, n_m]: the code is the cell of a grid shifted by the
+    neuron's offset, 0 to 1 [n_m]. ``cells`` are numbers in units of cells, NaN where missing [R],
+    and so is the ``period`` of a cycle; 0 for a number."""
     bins = np.full((len(cells), len(salts)), NO_SPIKE)
     for r in range(len(cells)):
         if np.isnan(cells[r]):

@@ -20,17 +20,7 @@ MOST = 50_000
 
 
 def held_out(codes: Codes, seed: int, parts: int = 5) -> NDArray[np.bool_]:
-    """Chooses one part of each class at random; none of a class with fewer records than parts.
-
-    Args:
-        codes: classes [B].
-        seed: random seed.
-        parts: number of parts, of which one is held out.
-
-    Example:
-        >>> held_out(np.array([0, 0, 0, 0, 0, 1]), seed=0).sum()
-        np.int64(1)
-    """
+    """Marks one part of each class at random [B]; none of a class with fewer records than parts."""
     order = np.random.default_rng(seed).permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
     starts = np.searchsorted(codes[order], codes[order])
@@ -42,17 +32,7 @@ def held_out(codes: Codes, seed: int, parts: int = 5) -> NDArray[np.bool_]:
 def baselines(
     keys: Sequence[Key], train: pl.DataFrame, codes: Codes, test: pl.DataFrame
 ) -> Iterator[tuple[str, Codes]]:
-    """Trains simple baselines one after the other, and yields their names and predictions.
-
-    Logistic regression takes the features of :func:`plastorch.files.features.one_hot`, naive Bayes
-    the categories of :func:`plastorch.files.features.categories`.
-
-    Args:
-        keys: keys of the records.
-        train: training records; of more than 50,000, a sample is used.
-        codes: classes of the training records [B].
-        test: test records.
-    """
+    """Trains simple baselines one after the other, and yields their names and predictions [B]."""
     yield "largest class", np.full(test.height, np.bincount(codes).argmax())
     if train.height > MOST:
         some = np.sort(np.random.default_rng(0).permutation(train.height)[:MOST])
@@ -67,12 +47,6 @@ def baselines(
 
 
 def naive_bayes(known: Codes, labels: Codes, asked: Codes) -> CategoricalNB:
-    """Fits naive Bayes to categories.
-
-    Args:
-        known: categories of training records [B, M].
-        labels: classes of the training records [B].
-        asked: categories of other records, which may have some that no training record has.
-    """
+    """Fits naive Bayes to categories [B, M]; ``asked`` may have others than ``known``."""
     sizes = np.maximum(known.max(0), asked.max(0)) + 1
     return CategoricalNB(min_categories=sizes).fit(known, labels)

@@ -24,27 +24,12 @@ Codes = NDArray[np.int64]
 def one_hot(
     keys: Sequence[Key], train: pl.DataFrame, test: pl.DataFrame
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Converts records to features for linear models, fitted to the training records.
+    """Converts records to features for linear models, float32 [B, F], fitted to training records.
 
     A category is 1 in a column of its own, a missing one too; so are all elements of a set and all
     beginnings of a path. Numbers (or their logarithms, if the key says so) have mean 0 and variance
     1; cycles become a cosine and a sine. Missing numbers are 0, and a column says so. Values that
     no training record has are 0 everywhere.
-
-    Args:
-        keys: keys of the records.
-        train: records that determine means, deviations and columns.
-        test: other records.
-
-    Returns:
-        Features of both, float32 [B, F].
-
-    Example:
-        >>> frame = pl.DataFrame({"owner": ["ada", "bob", None]})
-        >>> one_hot((Key("owner", "category", 1),), frame, frame[:1])[0].toarray()
-        array([[0., 1., 0.],
-               [0., 0., 1.],
-               [1., 0., 0.]], dtype=float32)
     """
     blocks = [_block(key, train[key.name], test[key.name]) for key in keys]
     both = [sparse.hstack(parts, format="csr") for parts in zip(*blocks, strict=True)]
@@ -54,22 +39,8 @@ def one_hot(
 
 
 def categories(keys: Sequence[Key], train: pl.DataFrame, test: pl.DataFrame) -> tuple[Codes, Codes]:
-    """Converts records to categories of all keys; numbers are divided into 16 levels.
-
-    Args:
-        keys: M keys of the records.
-        train: records that determine categories and levels.
-        test: other records.
-
-    Returns:
-        Codes of both, from 1 on in the order of texts and numbers; 0 for texts that no training
-        record has [B, M].
-
-    Example:
-        >>> frame = pl.DataFrame({"owner": ["bob", "ada", "eve"]})
-        >>> categories((Key("owner", "category", 1),), frame[:2], frame)[1].T
-        array([[2, 1, 0]])
-    """
+    """Converts records to codes of categories [B, M], from 1 on in the order of texts and numbers;
+    0 is a text that no training record has. Numbers are divided into 16 levels."""
     columns = [_codes(key, train[key.name], test[key.name]) for key in keys]
     train_codes, test_codes = (np.stack(part, 1) for part in zip(*columns, strict=True))
     return train_codes, test_codes

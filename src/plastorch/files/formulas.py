@@ -13,13 +13,7 @@ _GUARDED = r"^'('*[=+\-@\t\r\n])"
 
 
 def guarded(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Puts an apostrophe before text that looks like a formula and is not a plain number.
-
-    Example:
-        >>> frame = pl.LazyFrame({"path": ["=1+1", "-1e-3", "'@a", "a=b", None]})
-        >>> guarded(frame).collect()["path"].to_list()
-        ["'=1+1", '-1e-3', "''@a", 'a=b', None]
-    """
+    """Puts an apostrophe before text that looks like a formula and is not a plain number."""
     texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
     return frame.with_columns(
         pl.when(pl.col(name).str.contains(_FORMULA) & ~pl.col(name).str.contains(_NUMBER))
@@ -31,10 +25,5 @@ def guarded(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def unguarded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Removes the apostrophes of :func:`guarded`.
-
-    Example:
-        >>> unguarded(pl.DataFrame({"path": ["'=1+1", "-1e-3", "''@a", "'a'"]}))["path"].to_list()
-        ['=1+1', '-1e-3', "'@a", "'a'"]
-    """
+    """Removes the apostrophes of :func:`guarded`."""
     return frame.with_columns(pl.col(pl.String).str.replace(_GUARDED, "${1}"))

@@ -18,23 +18,10 @@ WINDOW, TAIL = 20e-3, 5e-3
 def lay_out(
     frame: pl.DataFrame, codes: NDArray[np.int64], neurons: int, bins: int, seed: int
 ) -> tuple[CorrelativeEncoder, NDArray[np.uint8]]:
-    """Learns the keys of records, and encodes the records.
+    """Learns the keys of records; returns an encoder and the records' spike patterns [B, N].
 
     Keys with many neurons and few different patterns come first, because the work for these is
     shared by many records: see :mod:`plastorch.spiking.patterns.parts`.
-
-    Args:
-        frame: training records [B].
-        codes: classes of the records [B].
-        neurons: total number of input neurons N.
-        bins: number of time bins.
-        seed: seed of the encoder.
-
-    Returns:
-        Encoder and spike patterns of the records [B, N].
-
-    Raises:
-        InputError: no key is informative, or there are fewer neurons than keys.
     """
     keys = infer_keys(frame, codes, neurons)
     parts = CorrelativeEncoder(keys, bins, seed).encode_parts(frame)
@@ -46,11 +33,6 @@ def lay_out(
 
 
 def neuron_for(bins: int) -> PatternNeuron:
-    """Returns neurons whose time step divides the input window into this many bins.
-
-    Example:
-        >>> neuron_for(20) == PatternNeuron(), neuron_for(40).dt
-        (True, 0.0005)
-    """
+    """Returns neurons whose time step divides the input window into this many bins."""
     step = WINDOW / bins
     return PatternNeuron(dt=step, input_steps=bins, tail_steps=ceil(TAIL / step - 1e-9))

@@ -95,17 +95,8 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def read_kind(name: str, folder: int | None = None) -> str:
-    """Reads the type of a regular file that is not empty.
-
-    It never blocks: a file that has become a pipe since it was looked at reads as empty.
-
-    Args:
-        name: file name as the system spells it; a path if ``folder`` is None.
-        folder: file descriptor of an open folder.
-
-    Raises:
-        OSError: the file can't be read.
-    """
+    """Reads the type of a regular file that is not empty, by its path or its name in an open
+    folder. It never blocks: a file that has become a pipe since it was looked at reads as empty."""
     file = os.open(name, _OPEN, dir_fd=folder)
     try:
         return kind(os.read(file, HEAD))
@@ -114,15 +105,7 @@ def read_kind(name: str, folder: int | None = None) -> str:
 
 
 def kind(head: bytes) -> str:
-    r"""Returns the type of a file.
-
-    Args:
-        head: first ``HEAD`` bytes, or the whole file if it is shorter.
-
-    Example:
-        >>> kind(b"\x7fELF\x02\x01"), kind(b"#!/usr/bin/env python3\n"), kind(b"hello\n")
-        ('elf', 'script:python', 'text')
-    """
+    """Returns the type of a file by its first ``HEAD`` bytes, or by all if it is shorter."""
     if not head:
         return "empty"
     for signature, found in _BY_FIRST_BYTE.get(head[0], ()):

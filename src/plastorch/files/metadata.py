@@ -85,11 +85,7 @@ def schema(magic: bool) -> pl.Schema:
 
 
 def present(now: datetime | None) -> datetime:
-    """Returns the time from which ages are counted: the given one, or now if None.
-
-    Raises:
-        InputError: the time has no time zone.
-    """
+    """Returns ``now``, or the present if None; raises InputError if it has no time zone."""
     if now is None:
         return datetime.now(UTC)
     if now.tzinfo is None:
@@ -98,16 +94,7 @@ def present(now: datetime | None) -> datetime:
 
 
 def rows(listings: list[Listing], now: datetime, magic: bool) -> pl.DataFrame:
-    """Returns one row per file, in the order of the listings.
-
-    Args:
-        listings: files, folder by folder.
-        now: time from which ages are counted.
-        magic: whether the listings have types by the first bytes.
-
-    Returns:
-        Frame with the columns ``schema(magic)``.
-    """
+    """Returns one row per file with the columns ``schema(magic)``, in the order of the listings."""
     counts = np.array([len(listing.names) for listing in listings], np.int64)
     index = np.repeat(np.arange(len(listings)), counts)
     folders = _folders([listing.folder for listing in listings])[index]

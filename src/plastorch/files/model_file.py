@@ -58,11 +58,7 @@ class SavedModel:
     tensors: Tensors
 
     def settings(self) -> dict[str, Any]:
-        """Returns a model without its weights, as JSON can hold it.
-
-        Raises:
-            InputError: the classes are not text, numbers or truth values.
-        """
+        """Returns all but the weights for JSON; raises InputError for classes it can't hold."""
         values = np.array(self.classes.tolist())  # text in an array of objects becomes text
         kind = _KIND_OF.get(values.dtype.kind)
         if kind is None or not all(type(value) is _KINDS[kind] for value in self.classes.tolist()):
@@ -81,11 +77,7 @@ class SavedModel:
         }
 
     def write(self, path: Path) -> None:
-        """Writes a model atomically.
-
-        Raises:
-            InputError: the file can't be written; an older file stays whole.
-        """
+        """Writes the model atomically: if that fails, an older file stays whole."""
         write_file(path, ENTRY, self.settings(), self.tensors)
 
     def fingerprint(self) -> str:
@@ -94,11 +86,7 @@ class SavedModel:
 
 
 def read(path: Path) -> SavedModel:
-    """Reads and checks a model.
-
-    Raises:
-        InputError: the file is missing, damaged, of a later version, or no model.
-    """
+    """Reads and checks a model."""
     return read_file(path, ENTRY, "model of plastorch files fit", _model)
 
 

@@ -14,30 +14,14 @@ _ESCAPE = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
 
 
 def escape(name: str) -> str:
-    r"""Returns a name or path as valid Unicode.
-
-    Args:
-        name: name as Python's ``os`` spells it, with invalid bytes as lone surrogates.
-
-    Example:
-        >>> escape("plain.txt"), escape("caf\udce9.txt")
-        ('plain.txt', 'caf\\xe9.txt')
-    """
+    """Returns a name or path, which ``os`` spells with lone surrogates, as valid Unicode."""
     if name.isascii() and "\\" not in name:
         return name
     return _SPELLS_ESCAPE.sub(rb"\\x5c", os.fsencode(name)).decode("utf-8", "backslashreplace")
 
 
 def unescape(text: str) -> str:
-    r"""Returns the name or path for ``os`` functions from the text in a catalog.
-
-    Args:
-        text: result of :func:`escape`.
-
-    Example:
-        >>> unescape("caf\\xe9.txt") == "caf\udce9.txt"
-        True
-    """
+    """Returns the name or path for ``os`` functions from a text of :func:`escape`."""
     if text.isascii() and "\\" not in text:
         return text
     raw = _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode())

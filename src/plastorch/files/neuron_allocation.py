@@ -19,21 +19,8 @@ LEVELS = 16
 def key_shares(
     frame: pl.DataFrame, keys: Sequence[Key], labels: ArrayLike | None, least: float = 0.0
 ) -> NDArray[np.float64]:
-    """Returns shares q_m of the neurons: equal, or by mutual information with the labels.
-
-    Args:
-        frame: training records.
-        keys: keys of M columns.
-        labels: classes of the records, or None for equal shares.
-        least: smallest share, if more than 2 %.
-
-    Returns:
-        Shares [M] that sum to 1. With more than 50 keys, for which 2 % are too much, they are
-        equal.
-
-    Raises:
-        InputError: labels are too few, or one is missing.
-    """
+    """Returns shares q_m of the neurons that sum to 1 [M]: by mutual information with the labels,
+    at least 2 % or ``least``; equal without labels or with more than 50 keys."""
     equal = np.full(len(keys), 1 / len(keys))
     if labels is None:
         return equal
@@ -45,22 +32,10 @@ def key_shares(
 
 
 def mutual_information(values: pl.Series, classes: pl.Series) -> float:
-    """Estimates mutual information of two variables in nats, less its small-sample bias.
+    """Estimates mutual information of two variables [B] in nats, less its small-sample bias.
 
-    By chance alone, R different values and C classes in n records seem to share
-    (R - 1)(C - 1) / 2n nats: Miller, *Note on the bias of information estimates*, 1955.
-
-    Args:
-        values: values of any type [B]; missing is a value of its own.
-        classes: classes of any type [B].
-
-    Returns:
-        Mutual information in nats, at least 0.
-
-    Example:
-        >>> values = pl.Series([0, 1] * 500)
-        >>> round(mutual_information(values, values), 3)
-        0.693
+    By chance alone, R different values and C classes in n records seem to share (R - 1)(C - 1) / 2n
+    nats: Miller, *Note on the bias of information estimates*, 1955. Missing is a value of its own.
     """
     joint = pl.DataFrame({"value": values, "label": classes}).group_by("value", "label").len()
     count = joint["len"].to_numpy()
@@ -74,16 +49,7 @@ def mutual_information(values: pl.Series, classes: pl.Series) -> float:
 
 
 def levels(values: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Divides numbers into 16 levels, and one more for missing ones.
-
-    Args:
-        values: numbers, NaN where missing [B].
-        known: numbers among which the levels are equally frequent.
-
-    Example:
-        >>> levels(np.array([0.0, 7.0, np.nan, 40.0]), np.arange(33.0))
-        array([ 0,  3, 16, 15])
-    """
+    """Divides numbers [B] into 16 levels, equally frequent in ``known``; NaN is one more."""
     known = known[~np.isnan(known)]
     edges = np.unique(np.quantile(known, np.arange(1, LEVELS) / LEVELS)) if len(known) else known
     level = np.searchsorted(edges, values, side="right")
@@ -91,19 +57,7 @@ def levels(values: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[n
 
 
 def with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
-    """Raises shares to a floor; the others shrink in proportion to make room.
-
-    Args:
-        shares: shares of at least 0 that sum to 1 [M].
-        floor: smallest share, at most 1 / M.
-
-    Returns:
-        Shares that sum to 1 [M].
-
-    Example:
-        >>> with_floor(np.array([0.8, 0.2, 0.0]), 0.1).round(2)
-        array([0.72, 0.18, 0.1 ])
-    """
+    """Raises shares [M] to a floor of at most 1 / M; the others shrink in proportion."""
     low = np.zeros(len(shares), bool)
     while True:
         rest = shares[~low].sum()
@@ -115,16 +69,7 @@ def with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]
 
 
 def apportion(shares: NDArray[np.float64], total: int) -> list[int]:
-    """Returns whole numbers in proportion to shares, by largest remainders.
-
-    Args:
-        shares: shares that sum to 1 [M].
-        total: sum of the numbers.
-
-    Example:
-        >>> apportion(np.array([0.5, 0.25, 0.25]), 7)
-        [3, 2, 2]
-    """
+    """Returns whole numbers in proportion to shares [M] that sum to 1, by largest remainders."""
     exact = shares * total
     counts = np.floor(exact + 1e-9).astype(int)
     largest = np.argsort(counts - exact, kind="stable")[: total - counts.sum()]

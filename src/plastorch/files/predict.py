@@ -43,17 +43,8 @@ def described(
     frame: pl.DataFrame,
     names: Sequence[str],
 ) -> pl.DataFrame:
-    """Returns each record's class, its probability, and the keys with the largest margin shares.
-
-    Args:
-        network: network on the CPU.
-        encoder: encoder of its inputs.
-        frame: records [B].
-        names: names of the classes.
-
-    Returns:
-        Frame with columns ``label``, ``confidence`` and ``keys``, one row per record.
-    """
+    """Returns each record's class as ``label``, its probability as ``confidence``, and the ``keys``
+    with the largest margin shares, one row per record; the network is on the CPU."""
     parts, found, response = _answered(network, encoder, frame)
     chances = _chances(response)
     firsts = [span.start for span in encoder.spans.values()]

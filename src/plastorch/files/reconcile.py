@@ -69,18 +69,9 @@ class Places(NamedTuple):
 class Reconciler:
     """Labels new and changed files of a tree, and removes the labels of those gone.
 
-    Args:
-        labeler: source of the labels.
-        root: folder with the files.
-        store: store of the labels.
-        model: identifier of the model behind the labels.
-        batch: number of files labeled at a time and written in one transaction.
-        read: function that reads records for the labeler.
-        tell: callback after each change.
-        stopped: function that returns whether to stop after the current batch.
-
-    Raises:
-        InputError: the root is not a folder or can't be read.
+    ``model`` identifies the model behind the labels. ``batch`` files are labeled at a time and
+    written in one transaction; after each batch, ``stopped`` returns whether to stop. ``read``
+    reads records for the labeler, and ``tell`` is called after each change.
     """
 
     def __init__(
@@ -111,11 +102,7 @@ class Reconciler:
             )
 
     def look(self, places: Iterable[str]) -> None:
-        """Updates the store for the files at and below some paths.
-
-        Raises:
-            InputError: the store can't be written, or the root is gone.
-        """
+        """Updates the store at and below some paths; raises InputError if the root is gone."""
         files, folders, gone = self._sort(places)
         whole = self.root in folders
         if whole:

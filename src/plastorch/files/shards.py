@@ -28,16 +28,7 @@ Shard = dict[str, Any]
 
 
 def labeled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.DataFrame:
-    """Returns predictions for records, beside their paths, or their row numbers if without paths.
-
-    Args:
-        model: trained model.
-        part: records.
-        begin: number of the first row.
-
-    Returns:
-        Frame with columns ``path`` or ``row``, ``class``, ``confidence`` and ``keys``, row by row.
-    """
+    """Predicts records, beside their paths or, without these, row numbers from ``begin`` on."""
     told = model.describe(part).rename({"label": "class"})
     if "path" in part.columns:
         return told.select(part["path"], "class", "confidence", "keys")
@@ -45,13 +36,7 @@ def labeled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.D
 
 
 class Answerer:
-    """Predicts shards in one process, with a model that it loads once.
-
-    Args:
-        model: file that ``FileClassifier.save`` wrote.
-        records: Parquet file of the records.
-        aside: folder for the predictions.
-    """
+    """Predicts shards of records into the folder ``aside``, with a model that it loads once."""
 
     def __init__(self, model: str, records: str, aside: str) -> None:
         self._path, self.records, self.aside = Path(model), Path(records), Path(aside)

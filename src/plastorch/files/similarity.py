@@ -131,10 +131,8 @@ def _sizes(sets: sparse.csr_array) -> NDArray[np.float32]:
 
 
 def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[Any, NDArray[np.bool_]]:
-    """Returns all values, the left ones first, in comparable form, and which are present [B].
-
-    Values are codes that count if equal [B, levels], cells [B, 1], or the elements of sets [B, E].
-    """
+    """Returns all values, the left ones first, and which are present [B]; values are codes that
+    count if equal [B, levels], cells [B, 1], or the elements of sets [B, E]."""
     if key.kind in ("number", "cycle"):
         place = np.concatenate([cells(left, key), cells(right, key)])
         return np.nan_to_num(place)[:, None], ~np.isnan(place)

@@ -22,18 +22,9 @@ def records(
 ) -> pl.DataFrame:
     """Returns the rows that a scan would have for some files, in its order, each once.
 
-    Args:
-        root: folder that would be scanned.
-        paths: paths of the files as the system spells them, absolute or relative to the root.
-        magic: whether to read the first bytes for the types.
-        now: time from which ages are counted, with a time zone; None is the present.
-
-    Returns:
-        Frame, without rows for files that a scan would not list: those that vanished, are not
-        regular or are reached through symbolic links.
-
-    Raises:
-        InputError: the root is missing, or a path is outside it.
+    Paths are as the system spells them, absolute or relative to the root; one outside the root
+    raises InputError. Files that a scan would not list have no row: those that vanished, are not
+    regular or are reached through symbolic links. ``now`` is the time from which ages are counted.
     """
     now = present(now)
     root = os.fspath(root)

@@ -66,11 +66,7 @@ Tell = Callable[[Summary, str], None]
 
 
 def open_root(root: str) -> int:
-    """Returns the file descriptor of a folder.
-
-    Raises:
-        InputError: the folder is missing, no folder or unreadable.
-    """
+    """Returns the file descriptor of a folder; raises InputError if it can't be opened."""
     try:
         return os.open(root, _OPEN)
     except (OSError, ValueError) as error:
@@ -89,16 +85,9 @@ def walk(
 ) -> Iterator[Listing]:
     """Yields regular files, folder by folder: first a folder's own, then those below it, by name.
 
-    Args:
-        root: path of the folder.
-        summary: counts, kept up to date.
-        magic: whether to read the types by the first bytes.
-        most: largest number of files per listing; a folder with more gives several.
-        skip: names to leave out, by folder, as the system spells them.
-        tell: callback for progress.
-
-    Raises:
-        InputError: the root is missing, no folder or unreadable.
+    ``summary`` is kept up to date. A folder of more than ``most`` files gives several listings, and
+    ``skip`` has names to leave out, by folder, as the system spells them. ``magic`` reads types by
+    the first bytes.
     """
     top = open_root(root)
     told = time.monotonic()
@@ -141,15 +130,8 @@ def open_folder(top: int, path: str, summary: Summary) -> int | None:
 def look(
     folder: int, path: str, names: list[str], summary: Summary, magic: bool = False
 ) -> Listing:
-    """Returns the system's data on some files of a folder; vanished files are left out.
-
-    Args:
-        folder: file descriptor of the folder.
-        path: path relative to the root, as the system spells it.
-        names: names of the files.
-        summary: counts, kept up to date.
-        magic: whether to read the types by the first bytes.
-    """
+    """Returns the system's data on files of an open folder, and counts in ``summary``; vanished
+    files are left out. ``path`` is relative to the root, as the system spells it."""
     found, stats = [], []
     for name in names:
         try:

@@ -37,7 +37,7 @@ from plastorch.experiments.files.spiking import (
 from plastorch.experiments.files.stream import SURE, arriving, moment, sure_enough
 from plastorch.experiments.files.tables import measure
 from plastorch.experiments.files.tables_claims import TableFigures, best_classical, claims
-from plastorch.experiments.files.tables_metrics import metrics
+from plastorch.experiments.files.tables_metrics import field, metrics
 from plastorch.experiments.registry import find, resolved
 from plastorch.report.load import RunData
 from plastorch.spiking.patterns.network import PatternNetwork
@@ -456,6 +456,10 @@ def test_folds_count_alike_however_often_weights_are_written() -> None:
     found = metrics(rows)
     assert found["adult_memristive_day_accuracy"] == pytest.approx(0.7)
     assert found["adult_memristive_day_accuracy_loss"] == pytest.approx(0.2)
+
+
+def test_names_of_figures_have_no_hyphens() -> None:
+    assert field("adult", "linear-svm") == "adult_linear_svm"
 
 
 def test_the_largest_agreement_with_other_hashes_is_kept() -> None:

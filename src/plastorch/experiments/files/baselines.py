@@ -55,16 +55,7 @@ class TrainedModel(NamedTuple):
 
 
 def measured(name: str, fold: Fold, fit: Callable[[Fold], TrainedModel | None]) -> list[Record]:
-    """Fits and tests a model; seconds are CPU time.
-
-    Args:
-        name: name of the model.
-        fold: fold with training and test records.
-        fit: function that fits the model; it returns None if the table doesn't suit it.
-
-    Returns:
-        One record, or none.
-    """
+    """Returns one record of a model, with CPU seconds, or none if the table doesn't suit it."""
     _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # prepared before timing
     start = time.process_time()
     with warnings.catch_warnings():
@@ -93,12 +84,7 @@ def row(name: str, fold: Fold) -> Record:
 
 
 def scores(answers: Codes, labels: Codes) -> Record:
-    """Returns accuracy and other scores of answers.
-
-    Example:
-        >>> scores(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))["accuracy"]
-        0.75
-    """
+    """Returns accuracy, macro F1 and kappa of answers [B]."""
     constant = len(np.unique(np.concatenate([answers, labels]))) < 2
     return {
         "accuracy": float((answers == labels).mean()),

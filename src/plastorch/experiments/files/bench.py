@@ -60,12 +60,8 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 def measure(sizes: tuple[TableSize, ...]) -> Iterator[Row]:
     """Measures row by row the classification of many records from a frame in memory.
 
-    Args:
-        sizes: sizes of the rows.
-
-    Yields:
-        One row at a time; ``different`` is the share of records that don't repeat an earlier one,
-        ``streamed_mb`` the peak memory of a process that predicts from a Parquet file.
+    ``different`` is the share of records that don't repeat an earlier one, ``streamed_mb`` the peak
+    memory of a process that predicts from a Parquet file.
     """
     for size in sizes:
         known, labels, asked = records(size)
@@ -90,11 +86,7 @@ def measure(sizes: tuple[TableSize, ...]) -> Iterator[Row]:
 
 
 def records(size: TableSize) -> tuple[pl.DataFrame, NDArray[np.str_], pl.DataFrame]:
-    """Returns records and classes to learn from, and records to predict.
-
-    Raises:
-        InputError: the table does not exist.
-    """
+    """Returns records and classes to learn from, and records to predict."""
     if size.table == corpus.NAME:
         table = corpus.make_corpus(size.learned + size.predicted)
         frame, labels = table.frame, table.labels

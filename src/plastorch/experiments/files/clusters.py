@@ -42,16 +42,7 @@ class Clusters(NamedTuple):
 
 
 def clustered(name: str, fold: Fold, fit: Callable[[Fold], Clusters]) -> list[Record]:
-    """Finds clusters without labels, and names them by the labels of few, some and all records.
-
-    Args:
-        name: name of the model.
-        fold: fold with training and test records.
-        fit: function that finds the clusters.
-
-    Returns:
-        One record for each share of labels.
-    """
+    """Finds clusters without labels; returns a record for each share of labels that name them."""
     _ = fold.features, fold.codes, fold.train_bins, fold.test_bins  # prepared before timing
     start = time.process_time()
     with warnings.catch_warnings():
@@ -80,14 +71,8 @@ def by_labels(
 ) -> list[Record]:
     """Tests models that found clusters, and then learn what few, some and all labels say of them.
 
-    Args:
-        fold: fold with training and test records.
-        costs: figures that the labels don't change.
-        answers: function that takes the training records whose labels are known, chosen at random,
-            and returns each model's classes of the test records.
-
-    Returns:
-        One record for each share of labels and each model.
+    ``costs`` are figures that the labels don't change. ``answers`` takes the training records whose
+    labels are known, chosen at random, and returns each model's classes of the test records.
     """
     records: list[Record] = []
     height = fold.train.height
@@ -143,22 +128,9 @@ def by_medoids(fold: Fold) -> Clusters:
 
 
 def k_modes(codes: Codes, modes: Codes, rounds: int = ROUNDS) -> Codes:
-    """Finds clusters whose centers are their most frequent values: Huang, *Extensions to the
-    k-means algorithm for clustering large data sets with categorical values*, 1998.
-
-    Args:
-        codes: categories [B, M].
-        modes: initial modes [K, M].
-        rounds: maximum number of rounds.
-
-    Returns:
-        Modes [K, M].
-
-    Example:
-        >>> k_modes(np.array([[0, 0], [0, 1], [0, 1], [5, 5]]), np.array([[0, 0], [5, 5]]))
-        array([[0, 1],
-               [5, 5]])
-    """
+    """Returns centers of clusters of codes [B, M], their most frequent values [K, M]: Huang,
+    *Extensions to the k-means algorithm for clustering large data sets with categorical values*,
+    1998."""
     return _alternated(
         lambda modes: nearest_mode(codes, modes),
         lambda inside: np.asarray(mode(codes[inside]).mode),
@@ -176,21 +148,8 @@ def nearest_mode(codes: Codes, modes: Codes) -> Codes:
 
 
 def k_medoids(alike: NDArray[np.float32], medoids: Codes, rounds: int = ROUNDS) -> Codes:
-    """Finds clusters centered on the records most similar to the others, in alternating steps.
-
-    Args:
-        alike: similarities of all pairs [R, R].
-        medoids: indices of the initial medoids [K].
-        rounds: maximum number of rounds.
-
-    Returns:
-        Indices of the medoids [K].
-
-    Example:
-        >>> line = np.array([0.0, 1, 2, 10, 11, 12])
-        >>> k_medoids(-abs(line[:, None] - line), np.array([0, 5]))
-        array([1, 4])
-    """
+    """Returns indices of the records most similar to the others of their clusters [K], found from
+    the similarities of all pairs [R, R] in alternating steps."""
     return _alternated(
         lambda medoids: alike[:, medoids].argmax(1),
         lambda inside: inside[alike[np.ix_(inside, inside)].sum(0).argmax()],

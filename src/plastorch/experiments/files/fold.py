@@ -28,17 +28,7 @@ TRIED = 10_000
 
 
 def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> Codes:
-    """Assigns each record to the fold that tests it: at random, each class shared out evenly.
-
-    Args:
-        labels: classes [B].
-        folds: number of folds.
-        seed: random seed.
-
-    Example:
-        >>> fold_numbers(np.array(["a", "b", "a", "b"]), 2, 0).tolist()
-        [1, 0, 0, 1]
-    """
+    """Returns the fold that tests each record [B]: at random, each class shared out evenly."""
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     found = np.empty(len(labels), np.int64)
@@ -49,15 +39,9 @@ def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> Codes:
 class Fold:
     """A table of which one part is tested and the rest is learned from.
 
-    Representations for models are made when they are first asked for, and kept.
-
-    Args:
-        table: labeled records.
-        number: number of the fold.
-        folds: number of folds in all.
-        neurons: number of input neurons N.
-        references: training records with which others are compared one by one.
-        seed: random seed of splits, hashes and all models.
+    Representations for models are made when they are first asked for, and kept. ``references`` is
+    the number of training records with which others are compared one by one, and ``seed`` the
+    random seed of splits, hashes and all models.
     """
 
     def __init__(
@@ -153,17 +137,6 @@ def keys_with_shares(records: pl.DataFrame, labels: Codes, neurons: int) -> tupl
 
     If the information of all keys together is less than the entropy of the classes, the rest can
     only be in combinations of keys, and that part of the neurons is shared out equally.
-
-    Args:
-        records: training records.
-        labels: their classes, 0 or more [B].
-        neurons: number of neurons N.
-
-    Example:
-        >>> frame = pl.DataFrame({"a": ["0", "1"] * 50, "b": ["0", "0", "1", "1"] * 25})
-        >>> either = (frame["a"] != frame["b"]).to_numpy().astype(int)
-        >>> [key.neurons for key in keys_with_shares(frame, either, 100)]
-        [50, 50]
     """
     by_information = infer_keys(records, labels, neurons)
     equal = infer_keys(records, neurons=neurons)

@@ -48,13 +48,7 @@ Tables = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run has data for, most telling first.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run has data for, most telling first."""
     makers = (accuracies, devices, stream, labels, confusions, coincidences, patterns)
     return with_curves(run, [make(run) for make in makers], "(tables|system)-.*")
 

@@ -35,20 +35,8 @@ def most_alike(fold: Fold) -> TrainedModel:
 
 
 def most_coincident(patterns: NDArray[np.uint8], references: NDArray[np.uint8]) -> Codes:
-    """Returns, for each pattern, the reference with most spikes at the same times.
-
-    Args:
-        patterns: time bins of spikes [B, N].
-        references: the same for references [R, N].
-
-    Returns:
-        Indices [B]; the first if several are equal.
-
-    Example:
-        >>> references = np.array([[1, 2], [1, 3]], np.uint8)
-        >>> most_coincident(np.array([[5, 3], [1, 2]], np.uint8), references)
-        array([1, 0])
-    """
+    """Returns, for each pattern [B, N], the index of the reference [R, N] with most spikes in the
+    same time bins; the first if several are equal."""
     return np.asarray((_raster(patterns) @ _raster(references).T).argmax(1)).ravel()
 
 

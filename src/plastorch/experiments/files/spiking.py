@@ -44,10 +44,7 @@ class Supervised:
     """Settings of the network's training and of its tests.
 
     Args:
-        hidden: number of hidden neurons H.
-        epochs: number of passes.
-        ways: ways to train, of which the one is taken that is best on held-out training
-            records.
+        ways: ways to train, of which the one is taken that is best on held-out training records.
         weight_noise: noise in the last third of the epochs, as a share of a layer's largest weight.
         pairs: pairs of phase-change devices per weight.
         instances: number of times that the weights are written into devices.
@@ -66,17 +63,8 @@ class Supervised:
 
 
 def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
-    """Trains the network and makes all measurements that need it.
-
-    Args:
-        fold: fold with training and test records.
-        settings: settings of the network.
-        shown: whether to log confusions between classes.
-
-    Returns:
-        Records of the models ``snn``, ``confusion`` if shown, ``memristive`` and, in the first fold
-        only, ``stream``, ``early`` and ``other-hash``.
-    """
+    """Trains the network; returns records of the models ``snn``, ``confusion`` if shown,
+    ``memristive`` and, in the first fold only, ``stream``, ``early`` and ``other-hash``."""
     network, record, answers = learn(fold, settings)
     found = [record]
     if shown:
@@ -93,15 +81,7 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
 
 
 def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDArray[np.int64]]:
-    """Trains and tests the network.
-
-    Args:
-        fold: fold with training and test records.
-        settings: settings of the network.
-
-    Returns:
-        The network, its record, and classes of the test records.
-    """
+    """Trains and tests the network; returns it, its record and the test records' classes [B]."""
     patterns, tested = fold.train_bins, fold.test_bins  # prepared before timing
     classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
     before = _own_distance(_network(fold, settings), tested, labels)

@@ -22,17 +22,8 @@ LOSS = 0.01
 
 
 def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
-    """Measures accuracy by the number of keys, and of decisions before all have come.
-
-    Every other record serves to choose the threshold; the rest is decided by it.
-
-    Args:
-        fold: fold whose test records arrive.
-        network: network trained on whole and on partial records.
-
-    Returns:
-        A record of the model ``stream`` for each number of keys, and one of ``early``.
-    """
+    """Returns a record of the model ``stream`` for each number of keys, and one of ``early``, which
+    decides before all keys have come; every other record serves to choose its threshold."""
     bins, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
     keys = len(fold.keys)
     chance = torch.rand(
@@ -68,46 +59,23 @@ def stream(fold: Fold, network: PatternNetwork) -> list[Record]:
 
 
 def arriving(fold: Fold, bins: Tensor, order: Tensor) -> Iterator[Tensor]:
-    """Yields patterns with the keys that came first, one more each time.
-
-    Args:
-        fold: fold whose keys arrive.
-        bins: patterns with all keys [B, N].
-        order: which key comes first, second, … [B, M].
-    """
+    """Yields patterns [B, N] with the first keys in ``order`` [B, M], one more key each time."""
     rank = order.argsort(dim=1)
     for number in range(1, len(fold.keys) + 1):
         yield bins.masked_fill((rank >= number)[:, fold.key_of_neuron], NO_SPIKE)
 
 
 def moment(sure: Tensor, threshold: float) -> Tensor:
-    """Returns the key at which each record is decided: the first one sure enough, or the last [B].
-
-    Args:
-        sure: probability of the most probable class after each key [B, M].
-        threshold: probability that is enough.
-
-    Example:
-        >>> moment(torch.tensor([[0.2, 0.9, 0.8], [0.1, 0.2, 0.3]]), 0.7)
-        tensor([1, 2])
-    """
+    """Returns the key at which each record is decided, the first one sure enough or the last [B];
+    ``sure`` is the probability of the most probable class after each key [B, M]."""
     enough = sure >= threshold
     enough[:, -1] = True
     return enough.double().argmax(dim=1)
 
 
 def sure_enough(sure: Tensor, right: Tensor) -> float:
-    """Returns the lowest threshold that costs at most a point of accuracy; above 1 if none does.
-
-    Args:
-        sure: as for :func:`moment`.
-        right: whether the most probable class is the right one [B, M].
-
-    Example:
-        >>> right = torch.tensor([[False, True], [True, True]])
-        >>> sure_enough(torch.tensor([[0.65, 0.9], [0.85, 0.9]]), right)
-        0.7
-    """
+    """Returns the lowest threshold that costs at most a point of accuracy, above 1 if none does;
+    ``sure`` is as for :func:`moment`, ``right`` whether that class is the right one [B, M]."""
     whole = right[:, -1].double().mean()
     for threshold in SURE:
         when = moment(sure, threshold)[:, None]

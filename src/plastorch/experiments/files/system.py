@@ -30,21 +30,10 @@ QUICK_FILES = 600
 
 
 def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
-    """Scans, learns and tests; writes catalog and result into the run folder.
+    """Scans, learns and tests; writes catalog and ``result.json``, which it returns.
 
-    The scan is kept, so that a resumed run goes on with the same files.
-
-    Args:
-        config: settings of the run.
-        context: run folder, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a root or a checkpoint to resume is missing or unusable, or a root has files
-            of one kind and package only.
-        Interrupted: the user stopped the run; its folder can be resumed.
+    The scan is kept, so that a resumed run goes on with the same files. A root with files of one
+    kind and package only raises InputError.
     """
     require("polars", "files")
     from plastorch.experiments.files.system_jobs import catalogue, jobs, tables_of

@@ -23,19 +23,8 @@ FOLDERS = ("dir1", "dir2", "dir3", "dir4")
 
 
 def kind_table(frame: pl.DataFrame, name: str, least: int) -> Table:
-    """Returns files and their kind by the first bytes; scripts are one kind. Drops the extension.
-
-    Args:
-        frame: result of a scan, with ``magic``.
-        name: name of the table.
-        least: minimum number of files of a kind; below it, they are "other".
-
-    Example:
-        >>> row = dict.fromkeys(KEYS, "x") | {"path": "a/b"}
-        >>> frame = pl.DataFrame([row | {"magic": kind} for kind in ("script:sh", "script:python")])
-        >>> kind_table(frame, "made-up", 2).labels.tolist()
-        ['script', 'script']
-    """
+    """Returns files, without extension, and their kind by the first bytes; scripts are one kind,
+    and kinds of fewer than ``least`` files are "other"."""
     frame = frame.filter(pl.col("magic").is_not_null())
     kinds = frame["magic"].str.split(":").list.first()
     return _table(frame, kinds, name, least, ("extension", "magic"))
@@ -45,11 +34,7 @@ def package_table(frame: pl.DataFrame, name: str, least: int) -> Table:
     """Returns files and their package: the folder right in site-packages, or else in the root.
 
     The folders' names are dropped, and so is the parent's where it contains the package's name.
-
-    Args:
-        frame: result of a scan.
-        name: name of the table.
-        least: minimum number of files of a package; below it, they are "other".
+    Packages of fewer than ``least`` files are "other".
     """
     path = pl.col("path")
     inside = path.str.extract(r"(?:^|/)(?:site|dist)-packages/([^/]+)/")
@@ -77,13 +62,7 @@ def _table(
 
 
 def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
-    """Returns the two tables of a folder, except those with a single class.
-
-    Args:
-        frame: result of a scan, with ``magic``.
-        name: name of the folder.
-        least: minimum number of files of a class; below it, they are "other".
-    """
+    """Returns the tables of a folder's kinds and packages, except those with a single class."""
     tables = (
         kind_table(frame, f"{name}-kind", least),
         package_table(frame, f"{name}-package", least),

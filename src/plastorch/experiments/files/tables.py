@@ -31,19 +31,7 @@ QUICK_RECORDS = 600
 
 
 def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
-    """Runs all models on all tables; writes arrays and result into the run folder.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a table or a checkpoint to resume is missing or unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Runs all models on all tables; writes arrays and ``result.json``, which it returns."""
     require("polars", "files")
     from plastorch.experiments.files.tables_jobs import Folds, jobs, pictures
 

@@ -24,13 +24,7 @@ ARRIVE = "keys arrive one by one, at a network that has also learned from partia
 
 
 def claims(found: dict[str, float], tables: Sequence[str], evidence: bool) -> list[Claim]:
-    """Returns the claims of the paper's abstract and our own.
-
-    Args:
-        found: figures from :func:`metrics`.
-        tables: tables of the run.
-        evidence: False if the run is no evidence: a smoke run or other settings.
-    """
+    """Returns the claims of the paper's abstract and our own; smoke runs are no ``evidence``."""
     figures = TableFigures(found, tables)
     parts = (_against_classical, _networks, _devices, _clusters, _inputs)
     return asserted([claim for part in parts for claim in part(figures)], evidence)
@@ -77,13 +71,7 @@ class TableFigures(NamedTuple):
 
 
 def best_classical(figures: TableFigures, table: str) -> tuple[str, float] | None:
-    """Returns the best of logistic regression and support-vector machines, and its accuracy.
-
-    Example:
-        >>> found = {"adult_logistic_accuracy": 0.8, "adult_rbf_svm_accuracy": 0.9}
-        >>> best_classical(TableFigures(found, ("adult",)), "adult")
-        ('RBF SVM', 0.9)
-    """
+    """Returns the best of logistic regression and support-vector machines, and its accuracy."""
     known = figures.of_models(table, CLASSICAL, "accuracy")
     return max(known.items(), key=lambda item: item[1]) if known else None
 

@@ -54,9 +54,7 @@ def jobs(
     config: FilesTablesConfig, name: str, folds: Folds, shown: str
 ) -> list[Callable[[], list[Record]]]:
     """Returns a table's jobs: each model in each fold, after a comparison of patterns with records.
-
-    A model's folds follow each other, so that workers side by side have jobs of equal length.
-    """
+    A model's folds follow each other, so that workers side by side have jobs of equal length."""
 
     def job(number: int, model: str) -> list[Record]:
         fold = folds(name, number)

@@ -21,16 +21,7 @@ PERIODS = {
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """Returns the figures of a run by name: means over folds.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Example:
-        >>> row = {"table": "adult", "fold": 0, "model": "snn", "accuracy": 0.5}
-        >>> metrics([row, row | {"fold": 1, "accuracy": 1.0}])["adult_snn_accuracy"]
-        0.75
-    """
+    """Returns the figures of a run by name: means over folds."""
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         if "table" in record:
@@ -55,12 +46,7 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
 
 
 def field(table: str, model: str) -> str:
-    """Returns the prefix of the figures of a model on a table.
-
-    Example:
-        >>> field("adult", "linear-svm")
-        'adult_linear_svm'
-    """
+    """Returns the prefix of the figures of a model on a table, such as "adult_linear_svm"."""
     return f"{table}_{model}".replace("-", "_")
 
 
@@ -82,10 +68,8 @@ def _of_labels(name: str, rows: Sequence[Record]) -> dict[str, float]:
 
 
 def _of_devices(name: str, rows: Sequence[Record]) -> dict[str, float]:
-    """Returns figures of weights in devices by time; losses are against weights as numbers.
-
-    Folds count alike, though weights are written more often in the first one.
-    """
+    """Returns figures of weights in devices by time; losses are against weights as numbers. Folds
+    count alike, though weights are written more often in the first one."""
     found = {}
     for seconds, compensated in sorted({(float(r["seconds"]), r["compensated"]) for r in rows}):
         chosen = [r for r in rows if (r["seconds"], r["compensated"]) == (seconds, compensated)]

@@ -22,14 +22,9 @@ from plastorch.spiking.patterns.winners_rule import WinnerRule
 def unsupervised(fold: Fold) -> list[Record]:
     """Learns patterns without labels, then names neurons by the labels of few, some and all.
 
-    Keys have equal shares of the input, because their relevance to the classes is unknown.
-
-    Args:
-        fold: fold with training and test records.
-
-    Returns:
-        One record per share of labels of the model ``stdp``, which predicts from the order in
-        which the first neurons fire, and of ``stdp-first``, which predicts from the first alone.
+    Keys have equal shares of the input, because their relevance to the classes is unknown. The
+    model ``stdp`` predicts from the order in which the first neurons fire, ``stdp-first`` from the
+    first alone.
     """
     patterns, tested = fold.equal_bins
     neurons, classes = count_clusters(fold), len(fold.classes)

@@ -107,23 +107,7 @@ def weights(run: RunData) -> Panel | None:
 def draw_weights(
     times: Array, weights: Mapping[str, Array], groups: Mapping[str, Array], theme: Theme = LIGHT
 ) -> "Figure":
-    """Draws weights as they learn: one axes per rule, median and quartiles of each group.
-
-    Args:
-        times: times, seconds [P].
-        weights: weights by rule [P, N].
-        groups: groups of the inputs, bool [N].
-        theme: colors.
-
-    Returns:
-        A figure with one axes per rule and a line per group.
-
-    Example:
-        >>> groups = {"all": np.array([True, True, True])}
-        >>> figure = draw_weights(np.arange(2), {"STDP": np.array([[0, 0, 0], [1, 2, 4]])}, groups)
-        >>> figure.axes[0].lines[0].get_ydata().tolist()
-        [0.0, 2.0]
-    """
+    """Draws weights [P, N] over seconds [P]: one axes per rule, median and quartiles by group."""
     parts = {
         rule: {
             name: [times, *np.quantile(course[:, group], (0.5, 0.25, 0.75), axis=1)]

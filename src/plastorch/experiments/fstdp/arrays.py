@@ -32,14 +32,7 @@ RULES = {
 
 
 def input_groups(run: RunData, inputs: int) -> dict[str, Array]:
-    """Returns correlated inputs and others; slow and fast ones too, if there are just two rates.
-
-    Example:
-        >>> from pathlib import Path
-        >>> arrays = {"members": np.array([True, False]), "rates": np.array([10.0, 40.0])}
-        >>> list(input_groups(RunData(Path("run"), {}, [], arrays), 2))
-        ['slow, correlated', 'fast']
-    """
+    """Returns correlated inputs and others; slow and fast ones too, if there are just two rates."""
     found = kept(run, members="N")
     if found is None or found[0].shape != (inputs,):
         return {"inputs": np.ones(inputs, bool)}

@@ -67,23 +67,13 @@ def _all_rows(rates: Tensor) -> Iterator[Row]:
 
 
 def rates_of(images: Tensor) -> Tensor:
-    """Returns rates of Poisson input, Hz [images, pixels], in proportion to brightness.
-
-    Example:
-        >>> rates_of(torch.ones(3, 1, 10, 10)).sum(dim=1)
-        tensor([7000., 7000., 7000.])
-    """
+    """Returns rates of Poisson input, Hz [images, pixels], in proportion to brightness."""
     brightness = images.flatten(1).float()
     return brightness * (SPIKES_PER_STEP / DT / brightness.sum(dim=1).mean())
 
 
 def measure(rates: Tensor, sizes: tuple[Size, ...]) -> Iterator[Row]:
-    """Measures the rows of the layer that learns by pair STDP, one by one.
-
-    Args:
-        rates: rates of the images, Hz [images, N].
-        sizes: sizes of the rows.
-    """
+    """Measures the rows of the layer that learns by pair STDP from rates, Hz [images, N]."""
     for size in sizes:
         yield _stdp_row(rates, size)
 
@@ -127,12 +117,8 @@ def new_layer(inputs: int, neurons: int, dt: float = DT) -> STDPLayer:
 
 
 def layers_agree(layer: STDPLayer, rates: Tensor) -> bool:
-    """Whether ours and the peer give the same spikes and, to rounding, weights for some input.
-
-    Args:
-        layer: our layer with its initial weights.
-        rates: input rates, Hz [B, N].
-    """
+    """Returns whether our layer and the peer give the same spikes and, to rounding, weights for
+    input rates, Hz [B, N]."""
     random, steps = stream(2, Stream.BENCH), round(DURATION / DT)
     raster = torch.rand(steps, *rates.shape, generator=random) < rates * DT
     step, peer = layer.learn(raster), peer_of("fstdp").PeerLayer(layer, len(rates))
@@ -142,14 +128,8 @@ def layers_agree(layer: STDPLayer, rates: Tensor) -> bool:
 
 
 def fatigue_row(duration: float = 100.0, rounds: int = 5) -> Row:
-    """Measures row ``fstdp-200``: one neuron learns from 200 inputs, half of 10 Hz, half of 40 Hz.
-
-    Each side gets the spikes in its own form, as events or as a raster.
-
-    Args:
-        duration: length of the spike trains, seconds.
-        rounds: number of timed calls per side.
-    """
+    """Measures row ``fstdp-200``: one neuron learns from 200 inputs, half of 10 Hz, half of 40 Hz,
+    for ``duration`` seconds. Each side gets the spikes in its own form: events, a raster."""
     number, random = torch.arange(INPUTS), stream(0, Stream.BENCH)
     rates = torch.where(number < INPUTS // 2, 10.0, 40.0)
     events = correlated(rates, 0.5, number < MEMBERS, duration, dt=DT, generator=random)

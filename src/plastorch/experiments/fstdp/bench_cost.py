@@ -35,19 +35,9 @@ def cost(
     little. The fixed cost of a spike, for drawing it and decaying traces, is a large part at few
     synapses: there, cost grows less than in proportion, as a fixed and a proportional part.
 
-    Args:
-        neurons: sizes K of layers that get the same input.
-        spikes: rates of all inputs together, per second, for layers of the same size.
-        duration: length of a simulation, seconds.
-
-    Returns:
-        ``cost_synapses`` and their ``cost_synapse_seconds``, ``cost_spikes`` (per simulated second)
-        and their ``cost_spike_seconds``; for both, ``cost_slopes``, their slopes on log scales
-        (1 is proportional growth), and ``cost_misfits``, see :func:`misfit`.
-
-    Example:
-        >>> sorted(cost(neurons=(2, 4), spikes=(100.0, 200.0), duration=0.1))[:2]
-        ['cost_misfits', 'cost_slopes']
+    Layers of several sizes ``neurons`` get the same input, and layers of one size several rates
+    ``spikes`` of all inputs together, per second. In the result, ``cost_slopes`` are slopes on log
+    scales (1 is proportional growth); ``cost_misfits`` are from :func:`misfit`.
     """
     sizes = [(count, FIXED_SPIKES) for count in neurons]
     sizes += [(FIXED_NEURONS, rate) for rate in spikes]
@@ -72,12 +62,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 
 def misfit(x: Sequence[float], y: Sequence[float]) -> float:
     """Returns the largest relative difference of y from a fixed part and one in proportion to x,
-    fitted by least squares of relative differences.
-
-    Example:
-        >>> round(misfit([1, 2, 4], [3, 5, 9]), 9)
-        0.0
-    """
+    fitted by least squares of relative differences."""
     scaled = np.stack([np.ones(len(x)), np.array(x)], axis=1) / np.array(y)[:, None]
     parts = np.linalg.lstsq(scaled, np.ones(len(y)), rcond=None)[0]
     return float(np.abs(scaled @ parts - 1).max())

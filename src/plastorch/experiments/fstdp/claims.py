@@ -13,13 +13,7 @@ DRIVE = "drive of 40 Hz over that of 10 Hz"
 
 
 def claims(found: Figures, seeds: int, evidence: bool) -> list[Claim]:
-    """Returns claims of the paper's abstract, of its theory as we derive it, and of our own tests.
-
-    Args:
-        found: figures from :func:`plastorch.experiments.fstdp.metrics.metrics`.
-        seeds: number of spike trains per condition.
-        evidence: False if the run is no evidence: a smoke run or other settings.
-    """
+    """Returns claims of the paper's abstract, of its theory as we derive it, and of our tests."""
     many = f"mean of {seeds} seeds"
     made = _selection(found, many) + _distraction(found, many) + _theory(found)
     made += _step(found, many) + _controls(found, many)

@@ -23,15 +23,7 @@ CLEAR = (0.1, 0.2, 0.5, 0.8)
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """Returns the figures of a run by name.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Example:
-        >>> metrics([{"phase": "streams", "condition": "fast", "rule": "stdp", "auc": 0.5}])
-        {'fast_stdp_auc': 0.5, 'fast_stdp_auc_worst': 0.5}
-    """
+    """Returns the figures of a run by name."""
     phases = _grouped(records, "phase")
     parts = {
         "streams": _of_streams,
@@ -159,11 +151,7 @@ def _of_agreement(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def boundary_arrays(records: Sequence[Record]) -> dict[str, Tensor]:
-    """Returns the arrays of the boundary for the report: axes, and means over spike trains.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-    """
+    """Returns the arrays of the boundary for the report: axes, and means over spike trains."""
     rows = [row for row in records if row["phase"] == "boundary"]
     axes = ("ratio", "correlation", "strength")
     places = [sorted({float(row[axis]) for row in rows}) for axis in axes]

@@ -14,12 +14,6 @@ _DRAWN = (
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run has data for, most telling first.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run has data for, most telling first."""
     makers = (stations, raster, weights, membrane, condition, cost)
     return with_curves(run, [make(run) for make in makers], _DRAWN)

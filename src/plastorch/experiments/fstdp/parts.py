@@ -62,17 +62,8 @@ def strength_rule(strength: float) -> FatiguingSTDP:
 def learn(
     trains: Trains, rule: FatiguingSTDP, duration: float, pieces: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Simulates a neuron that learns from spike trains.
-
-    Args:
-        trains: spike trains to learn from.
-        rule: constants of one network.
-        duration: length of the spike trains, seconds.
-        pieces: number of equal pieces after which weights are recorded.
-
-    Returns:
-        Initial weights and those after each piece [pieces + 1, N]; times of output spikes, seconds.
-    """
+    """Simulates a neuron that learns; returns its initial weights and those after each piece of the
+    spike trains [pieces + 1, N], and times of output spikes. Times are in seconds."""
     state = initial_state(rule, 1, INPUTS)
     course, times = [state.synapses.weight[0]], []
     for piece in range(pieces):

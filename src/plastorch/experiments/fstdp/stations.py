@@ -29,14 +29,7 @@ def learn(
     synapses: Synapses[Any] = IDEAL,
     random: torch.Generator | None = None,
 ) -> Tensor:
-    """Returns the weights [S] that a neuron learns from rain.
-
-    Args:
-        rain: rain as spikes, bool [T, S].
-        rule: constants of one network.
-        synapses: synapses that store the weights.
-        random: random generator of the synapses' noise.
-    """
+    """Returns the weights [S] that a neuron learns from rain as spikes, bool [hours, S]."""
     hours, stations = rain.shape
     state = initial_state(rule, 1, stations)
     if isinstance(synapses, PhaseChangeSynapses):
@@ -54,16 +47,7 @@ def selected(weight: Tensor, count: int) -> Tensor:
 
 
 def mean_distance(distances: Tensor, chosen: Tensor) -> float:
-    """Returns the mean distance between two of the chosen stations, km.
-
-    Args:
-        distances: distances, km [S, S].
-        chosen: chosen stations, bool [S], or their indices.
-
-    Example:
-        >>> mean_distance(torch.tensor([[0.0, 5.0], [5.0, 0.0]]), torch.tensor([True, True]))
-        5.0
-    """
+    """Returns the mean of distances, km [S, S], between chosen stations, bool [S] or indices."""
     inner = distances[chosen][:, chosen]
     return float(inner.sum() / (len(inner) * (len(inner) - 1)))
 

@@ -115,19 +115,7 @@ def conditions() -> dict[str, tuple[Condition, tuple[str, ...]]]:
 
 
 def measure(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
-    """Runs all parts; writes arrays and result into the run folder.
-
-    Args:
-        config: settings of the run.
-        context: run folder and seed.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Runs all parts; writes arrays and ``result.json``, which it returns, into the run folder."""
     ordinary = config == FstdpSyntheticConfig() and not context.quick
     if context.quick:
         config = replace(config, seeds=1, grid_seeds=1, duration=SETTLING)

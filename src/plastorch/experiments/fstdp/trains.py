@@ -54,18 +54,7 @@ class Trains(NamedTuple):
 
 
 def make_trains(condition: Condition, duration: float, generator: torch.Generator) -> Trains:
-    """Draws spike trains.
-
-    Args:
-        condition: condition of the spike trains.
-        duration: length of the spike trains, seconds.
-        generator: random generator on the CPU.
-
-    Example:
-        >>> trains = make_trains(Condition("slow", 0.5), 1.0, torch.Generator().manual_seed(0))
-        >>> int(trains.members.sum()), trains.rates[[0, 199]].tolist()
-        (40, [10.0, 40.0])
-    """
+    """Draws spike trains of ``duration`` seconds; the generator is on the CPU."""
     number, half = torch.arange(INPUTS), INPUTS // 2
     rates = SLOW * torch.where(number < half, 1.0, condition.ratio)
     count = condition.members
@@ -96,17 +85,8 @@ def make_trains(condition: Condition, duration: float, generator: torch.Generato
 def modulated(
     events: Events, which: Tensor, frequency: float, generator: torch.Generator
 ) -> Events:
-    """Removes a share of spikes that rises and falls, the same for all the inputs concerned.
-
-    Args:
-        events: events of one network.
-        which: inputs that lose spikes, bool [N].
-        frequency: frequency of the sine, Hz.
-        generator: random generator on the CPU.
-
-    Returns:
-        Events in which rates of those inputs are (1 + 0.8 sin) / 1.8 of their former values.
-    """
+    """Removes spikes of some inputs, bool [N], of one network, so that their rates are (1 + 0.8
+    sin) / 1.8 of their former values; the sine has a frequency in Hz and is the same for all."""
     wave = (1 + DEPTH * torch.sin(2 * torch.pi * frequency * events.times)) / (1 + DEPTH)
     kept = torch.rand(len(wave), generator=generator, dtype=wave.dtype) < torch.where(
         which[events.source], wave, 1.0
@@ -123,32 +103,16 @@ def common_events(trains: Trains, duration: float) -> Tensor:
 
 
 def area_under_roc(scores: Tensor, positive: Tensor) -> float:
-    """Returns the probability that a positive scores above a negative, ties counting half.
-
-    Args:
-        scores: scores [N].
-        positive: positive items, bool [N].
-
-    Example:
-        >>> area_under_roc(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([True, False, False]))
-        1.0
-    """
+    """Returns the probability that a positive scores above a negative [N], ties counting half."""
     ranks = torch.from_numpy(rankdata(scores.numpy()))[positive]
     count, others = len(ranks), len(scores) - len(ranks)
     return float((ranks.sum() - count * (count + 1) / 2) / (count * others))
 
 
 def selection(trains: Trains, weight: Tensor) -> dict[str, float]:
-    """Measures how well weights separate correlated inputs from others.
-
-    Args:
-        trains: spike trains that were learned from.
-        weight: weights [N].
-
-    Returns:
-        Areas under the ROC curve against all others, slow ones, fast ones and distractors, where
-        there are any; the difference of means in pooled standard deviations.
-    """
+    """Returns how well weights [N] separate correlated inputs from others: areas under the ROC
+    curve against all others, slow ones, fast ones and distractors, where there are any, and the
+    difference of means in pooled standard deviations."""
     members, fast = trains.members, trains.rates > SLOW
     groups = {
         "auc": ~members,
@@ -171,17 +135,8 @@ def selection(trains: Trains, weight: Tensor) -> dict[str, float]:
 
 
 def precision(spikes: Tensor, common: Tensor, window: float = 0.01) -> float:
-    """Returns the share of output spikes that closely follow a common event.
-
-    Args:
-        spikes: times of output spikes, seconds [S].
-        common: times of common events, seconds, in order [C].
-        window: maximum delay, seconds.
-
-    Example:
-        >>> precision(torch.tensor([0.105, 0.2]), torch.tensor([0.1]))
-        0.5
-    """
+    """Returns the share of output spikes [S] that follow a common event [C] within ``window``;
+    times are in seconds, those of common events in order."""
     if not len(spikes) or not len(common):
         return 0.0
     before = torch.searchsorted(common, spikes, right=True) - 1

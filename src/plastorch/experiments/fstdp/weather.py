@@ -87,19 +87,7 @@ class FstdpWeatherConfig(Settings):
 
 
 def measure(config: FstdpWeatherConfig, context: Context) -> dict[str, Any]:
-    """Runs all parts; writes arrays and result into the run folder.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: the stations' records or a checkpoint to resume are missing or unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Runs all parts; writes arrays and ``result.json``, which it returns, into the run folder."""
     ordinary = config == FstdpWeatherConfig() and not context.quick
     stations = load_precipitation(context.data) if config.world == "both" else None
     years: tuple[int, ...] = YEARS if stations else ()

@@ -26,15 +26,7 @@ Figures = dict[str, float]
 
 
 def metrics(records: Sequence[Record]) -> Figures:
-    """Returns the figures of a run by name: means over years, or over stand-in worlds.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Example:
-        >>> metrics([{"phase": "stand-in", "step": 1, "by": "stdp", "precision": 0.5}])
-        {'stand_in_stdp_precision': 0.5}
-    """
+    """Returns the figures of a run by name: means over years, or over stand-in worlds."""
     groups: dict[str, list[float]] = defaultdict(list)
     for record in records:
         where = record.get("spikes", record["phase"])
@@ -46,15 +38,7 @@ def metrics(records: Sequence[Record]) -> Figures:
 
 
 def claims(found: Figures, years: int, worlds: int, pairs: int, evidence: bool) -> list[Claim]:
-    """Returns the paper's claims about weather data, and our own.
-
-    Args:
-        found: figures from :func:`metrics`.
-        years: number of years of real records; 0 if there are none.
-        worlds: number of stand-in worlds.
-        pairs: pairs of devices per weight.
-        evidence: False if the run is no evidence: a smoke run or other settings.
-    """
+    """Returns the paper's claims and our own; ``years`` is 0 if there are no real records."""
     world = f"stand-in world, mean of {worlds}"
     share = f"{world}: share of the selected stations that are of the strong cluster, FSTDP"
     rain = f"{world}: rank correlation of STDP's weights with the frequency of rain"
