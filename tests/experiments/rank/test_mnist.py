@@ -146,7 +146,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     held = {claim.id: claim.holds for claim in claims(figures, arrays, rows, 10_000, True)}
     unasserted = [held.pop(id_) for id_ in ("above-time", "above-rate-coded", "first-of-20")]
     assert unasserted == [None] * 3
-    assert held == dict.fromkeys(held, True) and len(held) == 22
+    assert held == dict.fromkeys(held, True) and len(held) == 20
     assert {claim.holds for claim in claims(figures, arrays, rows, 10_000, False)} == {None}
     assert {c.id: c.origin for c in claims(figures, arrays, rows, 10_000, True)}["first-step"] == (
         "ours"
@@ -162,7 +162,6 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         "half-time-loss",
         "first-last",
         "lstm-rank-threshold-accuracy",
-        "convolutional-threshold-time",
         "lstm-computed",
         "lstm-seconds",
     ]

@@ -222,7 +222,7 @@ LOG = [
 
 def test_claims_hold_of_what_the_paper_found() -> None:
     held = {claim.id: claim.holds for claim in claims(GOOD, LOG, 100_000, True)}
-    assert held == dict.fromkeys(held, True) and len(held) == 20
+    assert held == dict.fromkeys(held, True) and len(held) == 19
     assert {claim.holds for claim in claims(GOOD, LOG, 100_000, False)} == {None}
     ours = {claim.id for claim in claims(GOOD, LOG, 100_000, True) if claim.origin == "ours"}
     assert {"runs-accuracy", "runs-lag", "runs-early", "signal-noise"} <= ours
@@ -240,7 +240,6 @@ def test_claims_hold_of_what_the_paper_found() -> None:
         ({"signal_rank_accuracy": 0.965}, ["signal-accuracy"]),
         ({"signal_rank_mean_step_crossed": 13.5}, ["signal-time"]),
         ({"signal_rank_noise_rank": 0.1}, ["signal-noise"]),
-        ({"signal_rank_threshold_time": 0.0}, ["threshold-time"]),
         ({"signal_rank_threshold_gain": -0.01}, ["threshold-accuracy"]),
         ({"beyond_best": 0.003}, ["signal-frontier"]),
         ({"signal_beta30_accuracy": 0.975}, ["entropy-limit"]),

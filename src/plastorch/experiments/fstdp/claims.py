@@ -32,8 +32,8 @@ def _selection(found: Figures, many: str) -> list[Claim]:
     most = f"{auc} STDP's weights, {many}, the largest of c = 0.1 to 0.8"
     lost = f"what FSTDP loses against STDP in AUC, {many}, most of c = 0.05 to 0.8"
     return [
-        above("fstdp-finds", least, finds, 0.99, origin="paper"),
-        below("stdp-fooled", most, fooled, 0.5, origin="paper"),
+        above("fstdp-finds", least, finds, 0.99),
+        below("stdp-fooled", most, fooled, 0.5),
         below("stdp-always-fooled", "the same, the largest of all seeds", always, 0.5),
         above("fstdp-finds-weak", f"{auc} FSTDP's weights at c = 0.05, {many}", weak, 0.95),
         below("equal-rates", f"equal rates: {lost}", loss, 0.02),
@@ -52,8 +52,8 @@ def _distraction(found: Figures, many: str) -> list[Claim]:
     jitter = f"{ADVERSE}, c = 0.5, common events jittered by 10 ms: {auc}"
     same = f"the same with STDP, {many}, the largest"
     return [
-        above("distractors", f"{rhythm}: {auc}, the least", among, 0.99, origin="paper"),
-        below("distractors-stdp", same, fooled, 0.5, origin="paper"),
+        above("distractors", f"{rhythm}: {auc}, the least", among, 0.99),
+        below("distractors-stdp", same, fooled, 0.5),
         above("jitter", jitter, found["jitter_0.01_fstdp_auc"], 0.99),
     ]
 
@@ -87,9 +87,9 @@ def _step(found: Figures, many: str) -> list[Claim]:
         "beat fast ones (share of the grid)"
     )
     made = [
-        below("step-below", little, found["slow_0.5_strength_0.1_auc"], 0.6, origin="paper"),
-        above("step-above", same, enough, 0.95, origin="paper"),
-        above("condition", grid, found["condition_agreement"], 0.95, origin="paper"),
+        below("step-below", little, found["slow_0.5_strength_0.1_auc"], 0.6),
+        above("step-above", same, enough, 0.95),
+        above("condition", grid, found["condition_agreement"], 0.95),
     ]
     if "threshold_4_0.5" in found:
         at, predicted = found["threshold_4_0.5"], found["threshold_4_0.5_predicted"]
@@ -98,12 +98,12 @@ def _step(found: Figures, many: str) -> list[Claim]:
             f"{predicted:.2f}: it is at {at:.2f}, by the factor of"
         )
         factor = max(at / predicted, predicted / at)
-        made.append(below("step-at", step, factor, 1.5, origin="paper"))
+        made.append(below("step-at", step, factor, 1.5))
     if "thresholds" in found:
         moves = "the fatigue that is needed depends on ratio and c as predicted (rank correlation)"
         exact = "the fatigue that is needed over what is predicted, or its inverse: median"
         rank, factor = found["threshold_rank_correlation"], found["threshold_factor"]
-        made.append(above("condition-moves", moves, rank, 0.95, origin="paper"))
+        made.append(above("condition-moves", moves, rank, 0.95))
         made.append(below("condition-exact", exact, factor, 1.25))
     return made
 
@@ -174,6 +174,6 @@ def _devices(found: Figures, many: str) -> list[Claim]:
     )
     one = f"the same with one pair of devices per weight, {many}"
     return [
-        below("memristive", several, found["several_pairs_loss"], 0.03, origin="paper"),
+        below("memristive", several, found["several_pairs_loss"], 0.03),
         below("memristive-one-pair", one, found["one_pair_loss"], 0.03),
     ]

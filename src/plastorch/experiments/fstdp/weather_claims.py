@@ -66,7 +66,7 @@ def _nearness(found: Figures, years: int, pairs: int) -> list[Claim]:
     return [
         below("near-hours", hours, fstdp, stdp, origin="paper"),
         below("near-onsets", starts, *onsets, origin="paper"),
-        below("near-random", random, fstdp, found["hours_random_nearest"], origin="paper"),
+        below("near-random", random, fstdp, found["hours_random_nearest"]),
         below("near-k-means", means, fstdp, found["hours_k_means_distance"]),
         below("memristive-several-pairs", many, several, stdp, origin="paper"),
         below("memristive-one-pair", single, one, stdp, origin="paper"),

@@ -121,42 +121,36 @@ def _bayesian(found: dict[str, float]) -> Iterator[Claim]:
         "the rule rests at Bayes' optimum: mean update there, in standard errors (1 is chance)",
         found["theory_equilibrium_score"],
         1.1,
-        origin="paper",
     )
     yield below(
         "posterior",
         f"{worlds} activations are Bayes' posterior (mean total variation)",
         found["theory_posterior_distance"],
         0.03,
-        origin="paper",
     )
     yield above(
         "weights",
         f"{worlds} weights are the class means (least cosine)",
         found["theory_alignment"],
         0.99,
-        origin="paper",
     )
     yield below(
         "prior",
         f"{worlds} biases are log-priors (root mean square error, nats)",
         found["theory_prior_error"],
         0.1,
-        origin="paper",
     )
     yield below(
         "kl",
         f"{worlds} KL divergence of inputs falls to under 1 % of its start (nats)",
         found["theory_kl"],
         0.01 * found["theory_kl_before"],
-        origin="paper",
     )
     yield below(
         "hidden-cross-entropy",
         f"{worlds} cross-entropy with the causes falls to under 1 % above its bound (nats)",
         found["theory_cross_entropy"],
         0.01 * found["theory_cross_entropy_before"],
-        origin="paper",
     )
     yield above(
         "found", "known causes: share of worlds where all are found", found["theory_found"], 0.5
@@ -170,7 +164,6 @@ def _learning(found: dict[str, float]) -> Iterator[Claim]:
         "learning without labels lowers the supervised cross-entropy (to half of its start)",
         found["again_soft_cross_entropy"],
         found["again_soft_cross_entropy_at_first"] / 2,
-        origin="paper",
     )
     yield above(
         "soft-hard",

@@ -36,7 +36,6 @@ def _optimum(found: dict[str, float]) -> Iterator[Claim]:
         "Bayes' (largest difference)",
         found["theory_named_difference"],
         1e-6,
-        origin="paper",
     )
     yield below(
         "nearer-exact",
@@ -72,7 +71,6 @@ def _time_constants(found: dict[str, float]) -> Iterator[Claim]:
         "a factor of 2)",
         _ratio(min(errors, key=lambda ratio: errors[ratio])),
         2.01,
-        origin="paper",
     )
     for name in [name for name in found if name.endswith("_short_term") and "theory_tau" in name]:
         tau = name.removeprefix("theory_tau").removesuffix("_short_term")
@@ -82,7 +80,6 @@ def _time_constants(found: dict[str, float]) -> Iterator[Claim]:
             "weights",
             found[name] - found[f"theory_tau{tau}_static"],
             0.05,
-            origin="paper",
         )
 
 
