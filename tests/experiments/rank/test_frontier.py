@@ -11,6 +11,7 @@ from plastorch.experiments.rank.frontier import (
     best_frontier,
     evidence,
     excess,
+    sampling_error,
     stop,
     stopping_rules,
 )
@@ -51,6 +52,10 @@ def test_dearer_time_makes_answers_earlier_and_worse() -> None:
         right = (test.log_odds[step, torch.arange(10_000)] > 0).long() == labels
         points.append((float(step.double().mean()), float(right.double().mean())))
     assert -0.015 < excess(np.array(points), frontier) < 0.003
+
+
+def test_error_of_a_share_of_right_answers() -> None:
+    assert sampling_error(0.5, 100) == pytest.approx(0.05)
 
 
 def test_backward_induction_finds_the_known_rule() -> None:

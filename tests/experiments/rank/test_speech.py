@@ -21,7 +21,13 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.rank import speech as rank_speech
 from plastorch.experiments.rank import speech_data as rank_speech_data
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
-from plastorch.experiments.rank.reading import best_points, gains, time_to_reach
+from plastorch.experiments.rank.reading import (
+    best_points,
+    gains,
+    least_rise,
+    thresholds_with,
+    time_to_reach,
+)
 from plastorch.experiments.rank.speech import measure
 from plastorch.experiments.rank.speech_claims import claims
 from plastorch.experiments.rank.speech_data import batches
@@ -241,6 +247,7 @@ def test_curves_are_compared_at_equal_times() -> None:
     assert best_points(theirs[::-1]).tolist() == [1, 0]
     assert time_to_reach(theirs, 0.725) == pytest.approx(27.5)
     assert (time_to_reach(theirs, 0.1), time_to_reach(theirs, 0.99)) == (15, 40)
+    assert least_rise([1.0, 2.0, 4.0]) == 1 and thresholds_with(0.25)[:2] == (0.25, 0.3)
 
 
 def test_claims_are_asserted_of_whole_runs_only() -> None:

@@ -34,7 +34,7 @@ from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
 from plastorch.experiments.stec.config import SWEPT, Arm
-from plastorch.experiments.stec.measure import action_accuracies
+from plastorch.experiments.stec.measure import action_accuracies, share_true
 from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.study import Study
 from plastorch.experiments.stec.train import new_learner
@@ -336,11 +336,16 @@ def test_claims_are_for_the_defaults_and_sweeps_of_any_seeds() -> None:
     assert not StecCifar10Config(sweep=True, epochs=2).ordinary
 
 
+def test_share_of_true() -> None:
+    assert share_true(torch.tensor([True, False])) == 0.5
+
+
 def test_names_of_arms() -> None:
     names = [arm.name for arm in replace(SMALL, seeds=2).arms()]
     roles = ("baseline", "stec", "shuffled")
     assert names == [f"simclr-{role}-{seed}" for seed in (0, 1) for role in roles]
     assert Arm("simclr", "swept", 10.0, 1).name == "simclr-swept10000-1"
+    assert Arm("byol", "stec", 1.0, 2).kind == "byol-stec"
 
 
 def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import maze as stpn_maze
-from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, measure
+from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, curves, measure
 from plastorch.experiments.stpn.recurrent import networks
 from plastorch.rl.a2c import ActorCriticTraining, play
 from plastorch.rl.maze import Maze
@@ -89,6 +89,15 @@ def test_a_run_has_reward_energy_and_size_of_every_model(tmp_path: Path, variant
         of_log = [row[kind] for row in lstm]
         assert [row[kind] for row in result["curves"]["lstm"]] == pytest.approx(of_log, abs=1e-3)
     assert list(result["curves"]) == list(MODELS)
+
+
+def test_curves_are_means_of_spans() -> None:
+    rows = [
+        {"phase": "rnn", "iteration": i, "reward": float(i), "energy_per_neuron": 1.0}
+        for i in (10, 20, 30, 400)
+    ]
+    found = [(row["iteration"], row["reward"]) for row in curves(rows, 800)["rnn"]]
+    assert found == [(20, 15.0), (30, 30.0), (400, 400.0)]
 
 
 def test_an_error_is_that_of_a_mean_over_episodes() -> None:

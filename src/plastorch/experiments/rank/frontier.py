@@ -39,19 +39,12 @@ def evidence(signals: Signals, part: int = 2000) -> Evidence:
 
 
 def stopping_rules(seen: Evidence, costs: Sequence[float]) -> list[Tensor]:
-    """Returns the best rules for when to answer, given the cost of a step; found backwards in time.
+    """Returns the weights [13, C] of the best rules to stop at each step but the last, for C costs.
 
-    At step t, the gain from going on is a function of the evidence. Least squares over
-    sequences find it from the gains of later steps, the last step first (Longstaff and
-    Schwartz 2001). A single threshold is not the best rule: where noise is strong, waiting pays
-    less, and also near the end.
-
-    Args:
-        seen: evidence of sequences to learn from.
-        costs: C costs of a step, in probability of a right answer; one rule for each.
-
-    Returns:
-        Weights of :func:`_features` for each step but the last, [13, C].
+    A cost is of a step, in probability of a right answer. The gain from going on at a step is a
+    function of the evidence: least squares over sequences find it from the gains of later steps,
+    the last step first (Longstaff and Schwartz 2001). No single threshold is as good: waiting pays
+    less where noise is strong, and near the end.
     """
     cost = torch.tensor(costs, dtype=torch.float64)
     worth, rules = seen.confidence[-1][:, None].expand(-1, len(cost)), []
@@ -74,10 +67,9 @@ def stop(seen: Evidence, rules: list[Tensor]) -> Tensor:
 
 
 def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np.float64]:
-    """Returns mean step from 0 and test accuracy of the best rules for several costs of time.
+    """Returns mean step from 0 and test accuracy of the best rules for several costs [C + 2, 2].
 
-    Returns:
-        [C + 2, 2], earliest first; at the ends, the first and the last step are read.
+    The earliest comes first; at the ends, the first and the last step are read.
     """
     right = (test.log_odds > 0).long() == labels
     ends = torch.tensor([[0], [len(right) - 1]]).expand(-1, len(labels))
@@ -89,24 +81,13 @@ def best_frontier(learn: Evidence, test: Evidence, labels: Tensor) -> NDArray[np
 
 
 def excess(points: NDArray[np.float64], frontier: NDArray[np.float64]) -> float:
-    """Returns by how much the most accurate of some points is above a frontier of the same form.
-
-    Example:
-        >>> frontier = np.array([[0.0, 0.5], [10.0, 1.0]])
-        >>> round(excess(np.array([[5.0, 0.8], [5.0, 0.9]]), frontier), 3)
-        0.15
-    """
+    """Returns by how much the most accurate of some points is above a frontier of the same form."""
     limit = np.interp(points[:, 0], frontier[:, 0], frontier[:, 1])
     return float((points[:, 1] - limit).max())
 
 
 def sampling_error(accuracy: float, count: int) -> float:
-    """Returns the standard error of a share of right answers.
-
-    Example:
-        >>> sampling_error(0.5, 100)
-        0.05
-    """
+    """Returns the standard error of a share of right answers."""
     return math.sqrt(accuracy * (1 - accuracy) / count)
 
 

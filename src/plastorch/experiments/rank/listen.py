@@ -51,11 +51,7 @@ class Heard(NamedTuple):
 
 
 def hear(ear: Ear, recording: Recording) -> Heard:
-    """Listens to a recording of any sample rate until there is an answer, and ignores the rest.
-
-    Raises:
-        InputError: the recording is shorter than a frame.
-    """
+    """Listens to a recording of any sample rate until there is an answer, and ignores the rest."""
     samples = resampled(recording, ear.front.rate).samples
     if len(samples) < ear.front.window:
         raise InputError(
@@ -93,11 +89,7 @@ def newest_trained(run: Path, quick: bool) -> Path | None:
 
 
 def load_ear(run: Path) -> Ear:
-    """Returns the network that a complete run chose, with its weights.
-
-    Raises:
-        InputError: the run is of another kind, or its files are damaged.
-    """
+    """Returns the network that a complete run of rank-speech chose, with its weights."""
     whole = _result(run)
     if whole is None:
         raise InputError(f"trained is {str(run)!r}; expected the folder of a whole run of {NAME}")

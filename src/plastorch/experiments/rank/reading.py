@@ -27,12 +27,7 @@ class Measured(NamedTuple):
 
 
 def thresholds_with(*own: float, common: tuple[float, ...] = THRESHOLDS) -> tuple[float, ...]:
-    """Returns all thresholds at which a network is read, its own among them.
-
-    Example:
-        >>> thresholds_with(0.25)[:2]
-        (0.25, 0.3)
-    """
+    """Returns all thresholds at which a network is read, its own among them."""
     return tuple(sorted({*common, *own}))
 
 
@@ -57,27 +52,16 @@ def validation(batches: Sequence[Batch], mode: Mode = "rank") -> Callable[[RankC
 
 
 def least_rise(values: Iterable[float]) -> float:
-    """Returns the smallest rise from a value to the next.
-
-    Example:
-        >>> least_rise([1.0, 2.0, 4.0])
-        1.0
-    """
+    """Returns the smallest rise from a value to the next."""
     return min(later - earlier for earlier, later in pairwise(values))
 
 
 def measured(name: str, readings: Readings, threshold: float) -> Measured:
-    """Measures how good a network's answers are, and how early.
+    """Measures how good a network's answers are, and how early, by metrics and arrays.
 
-    Args:
-        name: name of the network, the prefix of metrics and arrays.
-        readings: readings of the test set.
-        threshold: θ for the metrics and for the histogram.
-
-    Returns:
-        Metrics, and the arrays ``curve``, mean step, accuracy, θ and share without crossing for
-        each θ [K, 4]; ``fixed``, accuracy at each step [T]; ``steps``, numbers of right and of
-        wrong answers at each step, then of those without crossing [2, T + 1].
+    ``curve`` has mean step, accuracy, θ and share without crossing for each θ [K, 4]; ``fixed``
+    accuracy at each step [T]; ``steps`` numbers of right and of wrong answers at each step, then of
+    those without crossing [2, T + 1]. Other metrics are at ``threshold``.
     """
     timings = [readings.timing(each) for each in readings.thresholds]
     place, steps = readings.thresholds.index(threshold), len(readings.accuracy_at)
@@ -106,12 +90,7 @@ def measured(name: str, readings: Readings, threshold: float) -> Measured:
 
 
 def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Returns the readings (mean step, accuracy) that none beats in both, the earliest first.
-
-    Example:
-        >>> best_points(np.array([[3.0, 0.9], [1.0, 0.5], [2.0, 0.4], [4.0, 0.8]])).tolist()
-        [1, 0]
-    """
+    """Returns the readings (mean step, accuracy) that none beats in both, the earliest first."""
     order = np.lexsort((-points[:, 1], points[:, 0]))
     best = np.maximum.accumulate(points[order, 1])
     kept = np.concatenate([[True], best[1:] > best[:-1]])
@@ -122,13 +101,7 @@ def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:
 def time_to_reach(curve: NDArray[np.float64], accuracy: float) -> float:
     """Returns the earliest mean step at which a curve is that accurate; the last if it never is.
 
-    Args:
-        curve: mean step and accuracy of several readings [K, 2 or more], in any order.
-        accuracy: accuracy to reach.
-
-    Example:
-        >>> time_to_reach(np.array([[10.0, 1.0], [0.0, 0.5]]), 0.75)
-        5.0
+    The curve has mean step and accuracy of several readings [K, 2 or more], in any order.
     """
     steps, right = curve[curve[:, 0].argsort()][:, :2].T
     right = np.maximum.accumulate(right)
@@ -142,20 +115,10 @@ def time_to_reach(curve: NDArray[np.float64], accuracy: float) -> float:
 def gains(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], count: int = 50
 ) -> NDArray[np.float64]:
-    """Returns how far one curve is above the other, at equal mean steps where both have readings.
+    """Returns how far our curve is above theirs at ``count`` times that both have, evenly spread.
 
-    Args:
-        ours: mean step and accuracy of several readings [K, 2], in any order.
-        theirs: the same of the other curve.
-        count: number of times, spread evenly.
-
-    Returns:
-        Times and gains in accuracy [count, 2]; empty if they have no time in common.
-
-    Example:
-        >>> line = np.array([[0.0, 0.5], [10.0, 1.0]])
-        >>> gains(line, line - [2.0, 0.0], 2).round(2).tolist()
-        [[0.0, -0.1], [8.0, -0.1]]
+    Curves have mean step and accuracy of several readings [K, 2], in any order; the result has
+    times and gains [count, 2], and is empty if they have no time in common.
     """
     ours, theirs = ours[ours[:, 0].argsort()], theirs[theirs[:, 0].argsort()]
     first, last = max(ours[0, 0], theirs[0, 0]), min(ours[-1, 0], theirs[-1, 0])

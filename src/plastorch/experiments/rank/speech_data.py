@@ -41,11 +41,7 @@ class Words(NamedTuple):
 
 
 def read_words(speech: SpeechSet, front: LogMel) -> tuple[Words, Scale]:
-    """Returns the words of a data set, and the scale that standardizes them.
-
-    Raises:
-        InputError: a file is damaged.
-    """
+    """Returns the words of a data set, and the scale that standardizes them."""
     frames = read_frames(speech, front)
     scale = scale_of(frames.rows(speech.rows("train")))
     return Words(*(scale(frames.rows(speech.rows(part))) for part in PARTS)), scale

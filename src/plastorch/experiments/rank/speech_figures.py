@@ -27,10 +27,9 @@ class Reading(NamedTuple):
 
 
 def chosen(readings: Mapping[str, Reading]) -> str:
-    """Returns the rank-coded network to use: early, and not measurably worse than the best.
+    """Returns the rank-coded network to use: of those about as good as the best, the earliest.
 
-    Among those whose validation accuracy at their own threshold is within a standard error of the
-    best, it is the one that answers first.
+    Good enough is a validation accuracy, at a network's own threshold, within a standard error.
     """
     own = {
         name: reading.validation.timing(reading.threshold)
@@ -48,8 +47,7 @@ def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel)
 
     ``rank.curve`` is the trade-off that all rank-coded networks together offer: of their readings
     at all thresholds, those that no other beats in time and accuracy on the validation set; times
-    and accuracies are the test's. ``chosen`` is one network, see :func:`chosen`, for a fair
-    comparison with others.
+    and accuracies are the test's. ``chosen`` is one network, for a fair comparison with others.
     """
     name = chosen(readings)
     shown = {"chosen": readings[name], "last": readings["last"], "all": readings["all"]}

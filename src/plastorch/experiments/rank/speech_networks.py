@@ -110,10 +110,5 @@ class RankSpeechConfig(Settings):
 
 
 def rank_name(threshold: float, entropy_weight: float) -> str:
-    """Returns the name of a rank-coded network.
-
-    Example:
-        >>> rank_name(0.95, 0.03)
-        'rank-950-30'
-    """
+    """Returns the name of a rank-coded network, such as rank-950-30: both values in thousandths."""
     return f"rank-{threshold * 1000:.0f}-{entropy_weight * 1000:.0f}"

@@ -48,10 +48,7 @@ class Clock(NamedTuple):
 def timed(curve: Array, clock: Clock, *, dots: bool = True) -> Line:
     """Returns the line of accuracy, in per cent, against the mean time of the answer.
 
-    Args:
-        curve: mean step from 0 and accuracy of each threshold [K, 2 or more].
-        clock: conversion of steps to times.
-        dots: whether there is a dot at each threshold.
+    The curve has mean step from 0 and accuracy of each threshold [K, 2 or more].
     """
     mean = curve[curve[:, 0].argsort()]
     return Line(x=clock(mean[:, 0]), y=100 * mean[:, 1], marker="o" if dots else "")
@@ -60,10 +57,8 @@ def timed(curve: Array, clock: Clock, *, dots: bool = True) -> Line:
 def answers(counts: Mapping[str, Array], clock: Clock) -> dict[str, dict[str, Array]]:
     """Returns bands of right answers, and of wrong ones on top of them, in per cent by time.
 
-    Args:
-        counts: numbers of right and of wrong answers at each step, and of those without a
-            crossing at the end [2, T + 1], by name.
-        clock: conversion of steps to times.
+    Counts are numbers of right and of wrong answers at each step, then of those without a crossing
+    [2, T + 1], by name.
     """
     parts = {}
     for name, found in counts.items():
@@ -78,13 +73,7 @@ def answers(counts: Mapping[str, Array], clock: Clock) -> dict[str, dict[str, Ar
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run of rank-mnist or rank-speech has data for.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run of rank-mnist or rank-speech has data for."""
     data = run.result.get("data", {})
     first, each = data.get("frame_ms") or (1, 1)
     clock = Clock(first, each, "ms" if "frame_ms" in data else "steps")

@@ -56,8 +56,8 @@ def measured_runs(name: str, readings: Readings, data: Runs, threshold: float) -
     """Measures answers to sequences of bits: how good, and how long after a run of equal bits.
 
     ``early`` is the share of all sequences that cross before the answer could be known. Of those
-    with a run: ``missed``, share answered wrong; ``lag``, steps from the run's last bit to
-    the answer, averaged over answers that are right and not early.
+    with a run, ``missed`` is the share answered wrong, and ``lag`` the mean number of steps from
+    the run's last bit to an answer that is right and not early.
     """
     metrics, arrays = measured(name, readings, threshold)
     place = readings.thresholds.index(threshold)
@@ -77,10 +77,9 @@ def measured_runs(name: str, readings: Readings, data: Runs, threshold: float) -
 
 
 def timing_loss(readings: Readings, data: Runs, threshold: float) -> float:
-    """Returns 1 for wrong or luckily early answers, 1/20 per step of lag; mean over sequences.
+    """Returns the mean of 1 for a wrong or luckily early answer, else 1/20 per step of lag.
 
-    This is the paper's, by which it chooses the best weights; never crossing counts as one step
-    more than crossing at the last.
+    The paper chooses the best weights by it; never crossing counts as crossing after the last step.
     """
     place = readings.thresholds.index(threshold)
     step, right, positive = readings.step[place], readings.right[place], data.labels == 1
@@ -92,10 +91,7 @@ def timing_loss(readings: Readings, data: Runs, threshold: float) -> float:
 def measured_observers(
     signals: Signals, runs: Runs, learn: Signals, threshold: float
 ) -> dict[str, Measured]:
-    """Measures the ideal observers of both tasks, and the best stopping rules for noisy signals.
-
-    The rules are found from the signals ``learn``.
-    """
+    """Measures both tasks' ideal observers, and stopping rules found from the signals ``learn``."""
     thresholds, seen = thresholds_with(threshold, common=THRESHOLDS), evidence(signals)
     signal_parts = zip(
         torch.split(seen.log_odds[..., None], PART, dim=1),
@@ -119,7 +115,6 @@ def beyond_observers(found: dict[str, Measured]) -> dict[str, float]:
     """Returns by how much networks are more often right than observers that take as long.
 
     Networks are read at each threshold, and also all at the same time, at each step.
-
     ``beyond_best`` compares with the best stopping rules, ``beyond_threshold`` with an observer
     whose threshold is constant. The latter is no limit: see :func:`stopping_rules`.
     """

@@ -54,13 +54,7 @@ LEAST = {"signal": 75.0, "runs": 45.0}
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run of rank-toy has data for.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run of rank-toy has data for."""
     found = [make(run, task) for make in (_observed, _training, _times) for task in TASKS]
     return with_curves(run, [*found, _noise(run), _lag(run)], "|".join(NAMES))
 

@@ -17,9 +17,8 @@ from plastorch.rank import Batch, RankCoder
 def work(name: str, coder: RankCoder, batches: Sequence[Batch]) -> dict[str, float]:
     """Measures the cost of answers, as shares of the cost of reading all sequences to their ends.
 
-    ``answer_steps`` is the share of steps that are computed, and so of multiply-accumulates;
-    ``answer_time`` the share of the wall time of the same network at a threshold of 1, which is
-    never crossed; the two take turns, batch by batch. Sequences that have ended cost neither.
+    ``answer_steps`` is the share of steps that are computed; ``answer_time`` the share of the wall
+    time at a threshold of 1, which is never crossed; the two take turns, batch by batch.
     """
     whole = deepcopy(coder.eval())
     whole.threshold = 1.0

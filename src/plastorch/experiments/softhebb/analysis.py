@@ -29,14 +29,9 @@ SWEPT_IMAGES = 10_000
 class Analyses(Phase):
     """The analyses as a phase, one per :meth:`step`; their results are in ``arrays``.
 
-    They cost little compared with training: the number of receptive fields of a layer is at most a
-    60th of the number of training images, because each takes about as long as 20 images.
-
-    Args:
-        net: trained network.
-        images: training and test images.
-        seed: random seed of the choice of images and of the embedding.
-        fields: whether to compute receptive fields; for random weights they are noise.
+    They cost little compared with training: a layer has at most a 60th as many receptive fields as
+    there are training images, because each takes about as long as 20 images. For random weights,
+    whose receptive fields are noise, ``fields`` is False.
     """
 
     def __init__(self, net: SoftHebbNet, images: ImageSet, seed: int, fields: bool = True) -> None:

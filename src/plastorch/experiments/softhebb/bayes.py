@@ -41,19 +41,7 @@ from plastorch.hebbian.shallow import (
 
 
 def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
-    """Runs all parts; writes arrays and result into the run folder.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data or a checkpoint to resume are unusable, or foolbox is missing.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Runs all parts, and returns the result; writes it and arrays into the run folder."""
     check_parts(batch_size=config.batch_size)
     import_foolbox()  # the attacks come last: a missing library should not cost the training
     images = load_images(config.dataset, context.data)

@@ -18,17 +18,7 @@ ATTACKS = {
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """Returns the figures of a run by name.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Example:
-        >>> found = metrics([{"phase": "once-soft", "step": 1, "test_accuracy": 0.5,
-        ...                   "cross_entropy": 2.0}])
-        >>> found["once_soft_accuracy"]
-        0.5
-    """
+    """Returns the figures of a run's records by name."""
     phases: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         phases[str(record["phase"])].append(record)
@@ -104,12 +94,7 @@ def _theory(rows: Sequence[Record]) -> dict[str, float]:
 
 
 def claims(found: dict[str, float], evidence: bool) -> list[Claim]:
-    """Returns the claims of the paper's abstract, and of its theory, as rows.
-
-    Args:
-        found: figures from :func:`metrics`.
-        evidence: False for a smoke run, reduced data or other settings.
-    """
+    """Returns the claims of the paper's abstract and of its theory, not judged without evidence."""
     return asserted([*_bayesian(found), *_learning(found), *_attacked(found)], evidence)
 
 

@@ -64,14 +64,7 @@ class BayesConfig(Settings):
 
 
 class Judge(nn.Module):
-    """Convolutional network trained end to end: surrogate for attacks, and judge of their images.
-
-    Args:
-        channels: channels of the images.
-        height: height of the images, pixels.
-        width: width of the images, pixels.
-        classes: number of outputs.
-    """
+    """Convolutional network trained end to end: surrogate for attacks, judge of their images."""
 
     def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
@@ -95,10 +88,7 @@ class Judge(nn.Module):
 class Networks(nn.Module):
     """All networks of a run: after one pass, retrained under a frozen readout, and after many.
 
-    Args:
-        config: settings with their sizes.
-        images: images to learn.
-        seed: random seed of their initial weights, equal for networks of a kind.
+    Networks of a kind start from equal weights.
     """
 
     def __init__(self, config: BayesConfig, images: ImageSet, seed: int) -> None:

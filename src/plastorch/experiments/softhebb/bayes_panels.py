@@ -25,13 +25,7 @@ _COLUMNS = 8
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a softhebb-bayes run has data for.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a softhebb-bayes run has data for."""
     found = [_speed(run), _cross_entropy(run), _robustness(run), _between(run, "soft")]
     found += [_between(run, "backprop"), receptive_fields(run)]
     return with_curves(run, found, _DRAWN)

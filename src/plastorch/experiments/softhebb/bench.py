@@ -39,16 +39,10 @@ TIE = 1e-5
 
 @dataclass(frozen=True)
 class Amount:
-    """Amount of work that is measured.
+    """Amount of work: mini-batches learned before timing, and what is timed.
 
-    Args:
-        spec: specification of the network.
-        learn: number of mini-batches that it learns from before timing.
-        steps: number of timed training steps.
-        frozen: number of timed forward passes of the frozen network.
-        frozen_batch: images per forward pass.
-        epochs: number of timed epochs of our readout, and of steps of the peer's.
-        cache: number of rows of our feature cache.
+    ``frozen`` counts forward passes of the frozen network, ``epochs`` those of our readout and the
+    steps of the peer's, ``cache`` rows of our feature cache.
     """
 
     spec: NetworkSpec
@@ -76,12 +70,7 @@ def benchmark_images() -> tuple[Tensor, dict[str, object]]:
 
 
 def natural_like(count: int, side: int) -> Tensor:
-    """Generates images, uint8 [count, 3, side, side], with the amplitude spectrum of photographs.
-
-    Example:
-        >>> natural_like(2, 16).shape
-        torch.Size([2, 3, 16, 16])
-    """
+    """Returns uint8 images [count, 3, side, side] with the amplitude spectrum of photographs."""
     random, total, size = stream(0, Stream.GENERATED_IMAGES), torch.zeros(count, 3, side, side), 2
     while size <= side:
         octave = torch.randn(count, 3, size, size, generator=random)
@@ -91,15 +80,7 @@ def natural_like(count: int, side: int) -> Tensor:
 
 
 def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
-    """Measures the group row by row.
-
-    Args:
-        images: uint8 [N, C, H, W], square.
-        amount: amount of work.
-
-    Yields:
-        Rows ``train-step``, ``train-step-bf16``, ``features``, ``features-bf16``, ``readout``.
-    """
+    """Measures the group row by row, with square uint8 images [N, C, H, W]."""
     net = SoftHebbNet(
         amount.spec, images.shape[1], images.shape[2], CLASSES, stream(0, Stream.WEIGHTS)
     )

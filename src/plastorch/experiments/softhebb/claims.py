@@ -57,14 +57,7 @@ BEYOND: dict[SoftHebbConfig, tuple[float, str]] = {
 
 
 def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: float) -> list[Claim]:
-    """Returns the paper's claims about this network; not asserted on other data than the paper's.
-
-    Args:
-        config: settings of the run.
-        images: images of the run.
-        quick: whether it was a smoke run.
-        measured: measured test accuracy.
-    """
+    """Returns the paper's claims about this network, asserted only on the data of the paper."""
     embedded = images.source == "inside the package"
     if embedded and not quick and config.rule == "soft":
         statement = "learns real digits from the 5,000 in the package: at least 95 %"

@@ -40,19 +40,7 @@ from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
 
 def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
-    """Trains and tests a network; writes arrays and result into the run folder.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data, images or a checkpoint to resume are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Trains and tests a network; returns the result, and writes it into the run folder."""
     check_parts(batch_size=config.batch_size, readout_batch_size=config.readout_batch_size)
     images = load(config, context)
     if config.validation:

@@ -12,13 +12,7 @@ from plastorch.report.panels import confusion, learning_curve, receptive_fields,
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run has data for, most telling first.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run has data for, most telling first."""
     accuracy = learning_curve(run)
     found = [
         accuracy,

@@ -113,16 +113,9 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Co
 
 
 def read_clips(files: Sequence[Path]) -> Tensor:
-    """Returns logarithms of band energies of recordings, of the middle second of each.
+    """Returns logarithms of band energies of WAV files' middle seconds [N, bands, frames].
 
-    Args:
-        files: WAV files.
-
-    Returns:
-        Clips [N, bands, frames]; shorter recordings are padded with silence.
-
-    Raises:
-        InputError: a file is damaged.
+    Shorter recordings are padded with silence.
     """
     size = round(RATE * SECONDS)
     clips = torch.stack([_centered(read_wav(path, RATE).samples, size) for path in files])
@@ -137,11 +130,7 @@ def _centered(samples: Tensor, size: int) -> Tensor:
 
 
 def standardized(clips: Tensor) -> Tensor:
-    """Standardizes whole clips for encoders [B, 1, bands, frames].
-
-    Args:
-        clips: clips [B, bands, frames].
-    """
+    """Returns whole clips [B, bands, frames] standardized for encoders [B, 1, bands, frames]."""
     deviation, mean = torch.std_mean(clips, dim=(1, 2), correction=0, keepdim=True)
     return ((clips - mean) / deviation.clamp(min=QUIET))[:, None]
 

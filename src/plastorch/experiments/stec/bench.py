@@ -80,21 +80,10 @@ def sound_views(
 def head_overhead(
     batch: int = 256, width: int = 32, rounds: int = 12, bfloat16: bool = True
 ) -> Row:
-    """Measures a step of SimCLR on 32 x 32 images, from views to parameters, with and without it.
+    """Measures a step of SimCLR on 32 x 32 images with and without the inverse model.
 
-    Args:
-        batch: number of images, each in two views.
-        width: width of the small ResNet.
-        rounds: number of timed steps per side.
-        bfloat16: whether encoder and heads compute in bfloat16.
-
-    Returns:
-        A row whose own side is the step with the inverse model in both directions; ``overhead``
-        is the share by which it takes longer.
-
-    Example:
-        >>> head_overhead(batch=8, width=2, rounds=1)["name"]
-        'head'
+    The row's own side is the step with it, in both directions, on ``batch`` images in two views
+    each; ``overhead`` is the share by which it takes longer.
     """
     bins = estimate_bins(CIFAR, "egocentric", stream(0))
     whole, bare = (

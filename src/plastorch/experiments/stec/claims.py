@@ -26,13 +26,7 @@ MIDDLE = 0.3
 
 
 def claims(figures: Figures, ordinary: bool) -> list[Claim]:
-    """Returns the claims that the trained arms can test.
-
-    Args:
-        figures: figures of the run.
-        ordinary: whether all settings and data that matter are the defaults; if not, no
-            claim is judged.
-    """
+    """Returns the claims that the trained arms can test, not judged unless all is ``ordinary``."""
     found = list(_sweep_claims(figures))
     for method, title in METHODS.items():
         if {f"{method}-baseline", f"{method}-stec"} <= set(figures.arms):

@@ -56,23 +56,13 @@ class Arm(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Returns the arm's name without its seed; a swept weight is in thousandths.
-
-        Example:
-            >>> Arm("byol", "stec", 1.0, 2).kind, Arm("simclr", "swept", 0.3, 0).kind
-            ('byol-stec', 'simclr-swept300')
-        """
+        """Returns the arm's name without its seed; a swept weight is in thousandths."""
         of = f"{1000 * self.weight:.0f}" if self.role == "swept" else ""
         return f"{self.method}-{self.role}{of}"
 
     @property
     def name(self) -> str:
-        """Returns the name of the arm's phase in a run.
-
-        Example:
-            >>> Arm("byol", "stec", 1.0, 2).name
-            'byol-stec-2'
-        """
+        """Returns the name of the arm's phase in a run."""
         return f"{self.kind}-{self.seed}"
 
 
@@ -201,13 +191,7 @@ class StecConfig(Settings):
         )
 
     def new_encoder(self, stem: Stem, channels: int = 3, stride: int = 2) -> Encoder:
-        """Returns a new encoder of the configured kind.
-
-        Args:
-            stem: stem of a ResNet with 18 or 50 layers.
-            channels: channels of the input.
-            stride: stride of the small encoder's first convolution.
-        """
+        """Returns a new encoder; the stem is for a ResNet, the stride for the small one."""
         if self.encoder == "small":
             return small_resnet(self.width, channels, stride)
         return resnet(18 if self.encoder == "resnet18" else 50, stem, channels)
@@ -228,8 +212,7 @@ class StecConfig(Settings):
     def ordinary(self) -> bool:
         """Whether all settings that matter to claims are the defaults.
 
-        A method's claims don't depend on other methods, three seeds are enough, and a sweep, whose
-        claims count seeds themselves, may have any number.
+        A method's claims don't depend on other methods, and a sweep's count seeds themselves.
         """
         default = type(self)()
         enough = self.sweep or self.seeds >= LEAST_SEEDS

@@ -37,17 +37,7 @@ class Interval(NamedTuple):
 def paired(ours: Seeds, theirs: Seeds) -> Interval:
     """Returns the mean difference over common seeds, with bounds from Student's t distribution.
 
-    Args:
-        ours: figures by seed.
-        theirs: figures by seed.
-
-    Returns:
-        Mean and bounds; with a single seed, the bounds equal the mean.
-
-    Example:
-        >>> found = paired({0: 0.8, 1: 0.7, 2: 0.9}, {0: 0.7, 1: 0.6, 2: 0.79})
-        >>> [round(value, 4) for value in found]
-        [0.1033, 0.089, 0.1177]
+    With a single seed, the bounds equal the mean.
     """
     from scipy.stats import t
 
@@ -60,11 +50,7 @@ def paired(ours: Seeds, theirs: Seeds) -> Interval:
 
 
 class Figures:
-    """Logged figures of each arm, such as "simclr-stec", over seeds.
-
-    Args:
-        records: records of a run.
-    """
+    """Logged figures of each arm of a run's records, such as "simclr-stec", over seeds."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._seeds: dict[tuple[str, str, str, str], dict[int, float]] = defaultdict(dict)

@@ -32,11 +32,7 @@ def load(config: StecConfig, dataset: str, context: Context, size: int | None = 
 
 
 def load_digits(config: StecConfig, context: Context) -> ImageSet | None:
-    """Returns MNIST's digits for the scenes of transfer, if it is configured.
-
-    Raises:
-        InputError: there are no digits, or the data root is a folder of the user's images.
-    """
+    """Returns MNIST's digits for the scenes of transfer, or None without transfer."""
     if not config.transfer or config.sweep:
         return None
     try:
@@ -64,15 +60,7 @@ def image_study(
 ) -> Study:
     """Returns the study of images with labels and of those without, if there are any.
 
-    Args:
-        config: settings of efference copies and encoder.
-        images: training and test images.
-        views: augmentation of the images.
-        context: context of the run.
-        stem: stem of a ResNet.
-        digits: digits in the scenes of transfer; None without transfer.
-        side: side of the scenes of transfer, pixels.
-        stride: stride of the small encoder's first convolution.
+    Digits are for scenes of transfer of ``side`` pixels; ``stride`` is the small encoder's.
     """
     device = context.device
     parts = (images.train_images, images.train_labels, images.test_images, images.test_labels)

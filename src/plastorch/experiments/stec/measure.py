@@ -41,12 +41,7 @@ def measured(
 ) -> list[Record]:
     """Measures probes and geometry of an arm's features per exam, and its inverse model.
 
-    Args:
-        arm: arm of the comparison.
-        learner: learner of that arm.
-        study: study with the exams.
-        layers: linear layers that have learned classes from the features, by exam.
-        seed: random seed of the run.
+    Linear ``layers``, by exam, have learned classes from the features.
     """
     encoder, prepare = learner.method.encoder, study.prepare
     common: Record = {"arm": arm.kind, "weight": arm.weight, "seed": arm.seed}
@@ -95,16 +90,10 @@ def control_accuracies(
 
 
 def action_accuracies(method: Method, study: Study, path: tuple[int, ...]) -> Record:
-    """Measures how often the inverse model finds each factor's class between test views.
+    """Returns how often the inverse model finds each learned factor's class between test views.
 
-    Args:
-        method: method with an inverse model.
-        study: study whose test images are seen.
-        path: random seed of the views, and their place among others of that seed.
-
-    Returns:
-        Shares by factor: ``found_F``, and ``majority_F`` of the most frequent class; of factors
-        that have targets and were learned.
+    ``found_F`` are the shares by factor, ``majority_F`` those of its most frequent class; ``path``
+    is the place of the views in random numbers.
     """
     assert method.inverse is not None
     wanted, answers = [], []
@@ -130,10 +119,5 @@ def action_accuracies(method: Method, study: Study, path: tuple[int, ...]) -> Re
 
 
 def share_true(right: Tensor) -> float:
-    """Returns the share of True.
-
-    Example:
-        >>> share_true(torch.tensor([True, False]))
-        0.5
-    """
+    """Returns the share of True."""
     return float(right.double().mean())

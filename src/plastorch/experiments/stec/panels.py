@@ -26,13 +26,7 @@ TRIED = {"place_r2": "place", "segmentation_iou": "pixels", "detection_ap50": "b
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run with efference copies has data for.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run with efference copies has data for."""
     gains = (_gain(run, kind, classifier) for kind, classifier in CLASSIFIERS.items())
     told = (_told(run, method) for method in METHODS)
     found = [*gains, _sweep(run), _courses(run), *told, _transfer(run), _geometry(run)]

@@ -27,23 +27,10 @@ from plastorch.experiments.stec.study import Study
 def run_study(
     config: StecConfig, study: Study, context: Context, data: dict[str, Any]
 ) -> dict[str, Any]:
-    """Trains all arms, seed by seed, measures their encoders, and judges the claims.
+    """Returns the result of all arms, trained seed by seed and measured, with the claims judged.
 
     Phases "stec-measure", "stec-control" and "stec-transfer" log a record per arm, the first one
-    one per exam too.
-
-    Args:
-        config: settings of the arms and their training.
-        study: data to learn from.
-        context: context that keeps the run.
-        data: description of the data; with a notice, they are not those of the paper.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: a checkpoint to resume is unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
+    one per exam too. Data with a notice are not those of the paper: no claim is judged.
     """
     started = context.start(config, data)
     with fast_matmul():

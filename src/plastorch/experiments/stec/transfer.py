@@ -40,14 +40,9 @@ class Scenery(NamedTuple):
 def make_scenery(
     images: ImageSet, digits: ImageSet, side: int, amounts: Amounts, path: tuple[int, ...]
 ) -> Scenery:
-    """Makes scenes of digits on images; those of the test come from the test sets.
+    """Makes scenes of gray digits on color images, ``side`` pixels wide.
 
-    Args:
-        images: color images, as backgrounds.
-        digits: gray digits on black.
-        side: side of the scenes, pixels.
-        amounts: numbers of scenes.
-        path: random seed, and the place of the scenes among others of that seed.
+    Scenes of the test come from test sets; ``path`` is their place in random numbers.
     """
     parts = (
         (images.train_images, digits.train_images, digits.train_labels),
@@ -73,16 +68,9 @@ def transfer_scores(
 ) -> Record:
     """Measures locating one object from frozen features, and several by heads on a frozen encoder.
 
-    Args:
-        encoder: encoder, left unchanged.
-        scenery: scenes of color images.
-        amounts: numbers of epochs.
-        path: random seed, and the place of the heads among others of that seed.
-
-    Returns:
-        ``place_r2`` and ``size_r2``, means over x and y of the share of variance explained, and
-        ``place_iou`` of the boxes, beside ``constant_iou`` of the mean box; ``segmentation_iou``
-        and ``detection_ap50``.
+    ``place_r2`` and ``size_r2`` are means over x and y of the share of variance explained;
+    ``place_iou`` is of the boxes, ``constant_iou`` of the mean box; ``segmentation_iou`` and
+    ``detection_ap50`` are of the heads.
     """
     with torch.random.fork_rng(devices=[]):
         train, test = scenery.places

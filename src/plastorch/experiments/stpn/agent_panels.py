@@ -22,13 +22,7 @@ COLUMNS = 5
 
 
 def agent_panels(run: RunData) -> list[Panel]:
-    """Returns the figures of a trained agent's episode that a run has data for.
-
-    Example:
-        >>> from pathlib import Path
-        >>> agent_panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures of a trained agent's episode that a run has data for."""
     seen = run.arrays.get(f"{AGENT}.observations")
     names = ("activity", "memory", "energy")
     inner = [run.arrays.get(f"{AGENT}.{name}") for name in names]

@@ -68,17 +68,10 @@ class Protocol(NamedTuple):
 class AgentTask:
     """An environment, and how models learn in it and are judged.
 
-    Args:
-        config: settings of the run; have ``models``, ``env`` and ``address``.
-        known: all models of the experiment by name, in the order in which they learn.
-        make_env: function that makes the environment.
-        make_agent: function that makes an agent by model name; torch's generator draws its weights.
-        protocol: settings of learning.
-        enough: mean return of a hundred iterations at which training ends.
-        episodes: number of episodes by which a trained model is judged.
-        most: maximum number of steps of such an episode.
-        frames: whether observations are images.
-        drawn: whether actions of these episodes are sampled, because all begin alike.
+    ``known`` has all models in the order in which they learn; ``make_agent`` draws weights from
+    torch's generator. Training ends at ``enough``, a mean return of a hundred iterations. Models
+    are judged by ``episodes`` of at most ``most`` steps; their actions are sampled if ``drawn``,
+    because all episodes begin alike. ``frames`` says that observations are images.
     """
 
     config: Any
@@ -122,11 +115,7 @@ def lstm(inputs: int, size: int) -> nn.Module:
 
 
 def checked_spaces(make_env: Callable[[], Any]) -> tuple[Any, Any]:
-    """Returns spaces of observations and actions; also checks that everything is installed.
-
-    Raises:
-        InputError: packages or the environment are missing.
-    """
+    """Returns spaces of observations and actions; also checks that everything is installed."""
     if workers() > 1:
         raise InputError("torchrun has more than one worker; expected Ray: see --address")
     needs_rl()

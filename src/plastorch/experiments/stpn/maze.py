@@ -175,20 +175,9 @@ def _data(config: MazeConfig, maze: Maze) -> dict[str, Any]:
 
 
 def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
-    """Returns each model's learning curve: means over equal spans of its training, if recorded.
+    """Returns each model's mean reward and energy per neuron over equal spans of its training.
 
-    Args:
-        records: records of :class:`plastorch.rl.a2c.ActorCriticTraining`, of all models.
-        iterations: number of iterations per model.
-
-    Returns:
-        By model and span, the last ``iteration``, and mean ``reward`` and ``energy_per_neuron``.
-
-    Example:
-        >>> rows = [{"phase": "rnn", "iteration": i, "reward": float(i), "energy_per_neuron": 1.0}
-        ...         for i in (10, 20, 30, 400)]
-        >>> [(row["iteration"], row["reward"]) for row in curves(rows, 800)["rnn"]]
-        [(20, 15.0), (30, 30.0), (400, 400.0)]
+    A span's ``iteration`` is its last one that is recorded; spans without a record are left out.
     """
     spans: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for row in records:
@@ -206,11 +195,9 @@ def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[st
 def evaluate(
     net: ActorCritic, model: RecurrentModel, maze: Maze, path: tuple[int, ...]
 ) -> dict[str, float]:
-    """Measures the reward and the energy of a trained model on episodes of a stream.
+    """Measures a trained model on episodes of a stream: reward, its standard error, and energy.
 
-    Returns:
-        Reward of an episode, and the standard error of its mean; energy of a step, of the whole
-        network and per neuron (per gate of an LSTM, as in the paper); trained parameters.
+    Energy is of a step: of the whole network, and per neuron (per gate of an LSTM, as published).
     """
     played = [play(net, maze, AT_ONCE, stream(*path, part)) for part in range(EPISODES // AT_ONCE)]
     rewards = torch.cat([episode.rewards.sum(0).double() for episode in played])

@@ -117,13 +117,7 @@ FIGURES = (
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run of several recurrent models has data for.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run of several recurrent models has data for."""
     courses = [_course(run, figure) for figure in FIGURES]
     return with_curves(run, [*courses, *agent_panels(run)], f"({TESTS})?({'|'.join(NAMES)})")
 

@@ -30,15 +30,7 @@ def networks(
 ) -> nn.ModuleDict:
     """Returns a run's models; a model's initial weights don't depend on which others there are.
 
-    Args:
-        models: names of the models.
-        known: all names, in the order in which models learn.
-        path: seed, and name of the stream of initial weights; a model's place is added.
-        make: function that makes a model by name; see :func:`seeded`.
-
-    Example:
-        >>> list(networks(["b"], ["a", "b"], (0,), lambda name: nn.Linear(1, 1)))
-        ['b']
+    Their stream is ``path`` and the model's place among all ``known`` names.
     """
     places = {name: place for place, name in enumerate(known) if name in models}
     nets = {name: seeded(partial(make, name), *path, place) for name, place in places.items()}
@@ -46,12 +38,7 @@ def networks(
 
 
 def seeded(make: Callable[[], Any], *path: int) -> Any:
-    """Returns what a function makes with torch's global generator at the start of a stream.
-
-    Example:
-        >>> bool(seeded(lambda: torch.rand(1), 0, 1) == seeded(lambda: torch.rand(1), 0, 1))
-        True
-    """
+    """Returns what a function makes with torch's global generator at the start of a stream."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(*path).initial_seed())
         return make()
@@ -60,46 +47,26 @@ def seeded(make: Callable[[], Any], *path: int) -> Any:
 def compare(
     nets: nn.ModuleDict, measure: Callable[[str, Any], Mapping[str, float]]
 ) -> dict[str, float]:
-    """Returns the metrics of all models; ``measure`` trains one and returns its figures by kind.
-
-    Example:
-        >>> compare(nn.ModuleDict({"a-b": nn.Linear(1, 1)}), lambda name, net: {"accuracy": 0.5})
-        {'a_b_accuracy': 0.5}
-    """
+    """Returns the metrics of all models; ``measure`` trains one and returns its figures by kind."""
     found = {name: measure(name, net) for name, net in nets.items()}
     return {field(name, kind): v for name, of in found.items() for kind, v in of.items()}
 
 
 def field(name: str, kind: str) -> str:
-    """Returns the name of a model's figure among the metrics.
-
-    Example:
-        >>> field("fast-weights", "energy")
-        'fast_weights_energy'
-    """
+    """Returns the name of a model's figure among the metrics."""
     return f"{name.replace('-', '_')}_{kind}"
 
 
 def extreme(
     metrics: Mapping[str, float], models: Iterable[str], kind: str, pick: Callable[..., str] = max
 ) -> tuple[str, float]:
-    """Returns the model whose figure is the largest, or the smallest by ``min``, and the figure.
-
-    Example:
-        >>> extreme({"lstm_energy": 3.0, "rnn_energy": 2.0}, ["lstm", "rnn"], "energy", min)
-        ('rnn', 2.0)
-    """
+    """Returns the model whose figure is the largest, or the smallest by ``min``, and the figure."""
     name = pick(models, key=lambda name: metrics[field(name, kind)])
     return name, metrics[field(name, kind)]
 
 
 def trained_parameters(net: nn.Module) -> int:
-    """Returns the number of parameters that are trained.
-
-    Example:
-        >>> trained_parameters(nn.Linear(2, 3))
-        9
-    """
+    """Returns the number of parameters that are trained."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 

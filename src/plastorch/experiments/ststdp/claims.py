@@ -13,14 +13,7 @@ RECURRENT_NETS = ("rnn", "gru", "lstm", "stpn")
 def claims(
     found: dict[str, float], transforms: Sequence[str], models: Sequence[str], evidence: bool
 ) -> list[Claim]:
-    """Returns the paper's claims, and consequences of its theory.
-
-    Args:
-        found: figures from :func:`metrics`.
-        transforms: transforms of the run.
-        models: models of the run.
-        evidence: False for a smoke run, reduced data or other settings.
-    """
+    """Returns the paper's claims and consequences of its theory, not judged without evidence."""
     rows = [*_optimum(found), *_time_constants(found)]
     for transform in transforms:
         rows += _comparisons(found, transform, models)

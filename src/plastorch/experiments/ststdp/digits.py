@@ -89,14 +89,7 @@ class DigitsConfig(Settings):
 
 
 class Networks(nn.Module):
-    """The networks that learn in a run.
-
-    Args:
-        config: settings with the choice of networks.
-        side: side of the images, pixels.
-        classes: number of classes of the images.
-        seed: random seed of initial weights.
-    """
+    """The networks that learn in a run, for images of ``side`` x ``side`` pixels."""
 
     names: Tensor
 
@@ -135,19 +128,7 @@ class Networks(nn.Module):
 
 
 def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
-    """Runs all parts; writes arrays and result into the run folder.
-
-    Args:
-        config: settings of the run.
-        context: run folder, data, seed and device.
-
-    Returns:
-        The contents of ``result.json``.
-
-    Raises:
-        InputError: data or a checkpoint to resume are unusable.
-        Interrupted: the user stopped the run; its folder can be resumed.
-    """
+    """Runs all parts, and returns the result; writes it and arrays into the run folder."""
     images = load_images("mnist", context.data)
     if images.notice:
         context.tell(images.notice)
@@ -186,12 +167,9 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
 
 
 def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Digits, Digits]:
-    """Returns digits to learn from, to choose settings with, and to test; the three are disjoint.
+    """Returns disjoint digits to learn from, to choose settings with, and to test.
 
-    If there are too few, fewer are learned from.
-
-    Raises:
-        InputError: there are too few to learn from or to test.
+    If there are too few, fewer are learned from, but at least one per stream.
     """
     order = torch.randperm(len(images.train_labels), generator=stream(seed, Stream.DIGITS))
     held, rest = order[: config.validation_digits], order[config.validation_digits :]

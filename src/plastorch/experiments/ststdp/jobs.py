@@ -66,13 +66,8 @@ def test_jobs(
 ) -> list[Job]:
     """Returns one job per model: its figures on test streams.
 
-    Args:
-        bench: circuit and data.
-        name: name of the transform.
-        nets: networks that learned from the transform.
-        static: networks that learned from digits at rest.
-        records: records in which settings were chosen.
-        ratios: whether to vary the time constant too.
+    The networks ``nets`` learned from the transform, ``static`` from digits at rest; settings were
+    chosen in ``records``. ``ratios`` says whether to vary the time constant too.
     """
     best = chosen(records, name, "short-term")
     ours = {model: chosen(records, name, model) for model in GRIDS if model != "spiking"}

@@ -59,17 +59,9 @@ where γ is per output spike and τ in seconds."""
 class Bench:
     """The circuit and the data on which it is measured.
 
-    Args:
-        circuit: circuit with its long-term weights.
-        names: class of each neuron [K].
-        classes: number of classes C.
-        train: digits that all models learned from.
-        validation: digits that choose settings.
-        test: digits of the figures.
-        spiking: digits of ``validation`` and of ``test`` that are shown spike by spike.
-        streams: number of streams S.
-        seed: random seed of all streams.
-        thin: divisor of the number of settings that are tried.
+    ``names`` has the class of each neuron [K]; validation digits choose settings, test digits give
+    figures, and ``spiking`` is how many of both are shown spike by spike. ``thin`` divides the
+    number of settings that are tried.
     """
 
     circuit: ShortTermWTA
@@ -145,12 +137,7 @@ class Bench:
 
 def figures(right: Tensor) -> Record:
     """Returns accuracy, that in the middle half of a presentation, frames until a digit is first
-    recognized, and the accuracy of each frame since its onset, of frames [P, T, S].
-
-    Example:
-        >>> figures(torch.tensor([False, True]).view(1, 2, 1))
-        {'accuracy': 0.5, 'middle': 0.5, 'recovery': 1.0, 'at_0': 0.0, 'at_1': 1.0}
-    """
+    recognized, and the accuracy of each frame since its onset, of frames [P, T, S]."""
     frames = right.shape[1]
     course = right.float().mean((0, 2))
     not_yet = right.int().cummax(1).values == 0

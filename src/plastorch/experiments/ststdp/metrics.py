@@ -11,14 +11,7 @@ from plastorch.experiments.stpn.recurrent import field
 
 
 def selected(records: Sequence[Record], transform: str, model: str) -> Record:
-    """Returns the record of the setting that was best on validation streams; the first of equals.
-
-    Example:
-        >>> rows = [{"transform": "scale", "model": "static", "kappa": k,
-        ...          "validation_accuracy": a} for k, a in ((20.0, 0.5), (40.0, 0.6))]
-        >>> selected(rows, "scale", "static")["kappa"]
-        40.0
-    """
+    """Returns the record of the setting that is best on validation streams, the first of equals."""
     rows = [
         row
         for row in records
@@ -29,16 +22,7 @@ def selected(records: Sequence[Record], transform: str, model: str) -> Record:
 
 
 def metrics(records: Sequence[Record]) -> dict[str, float]:
-    """Returns the figures of a run by name.
-
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Example:
-        >>> metrics([{"phase": "tests-scale", "transform": "scale", "model": "static",
-        ...           "accuracy": 0.5, "middle": 0.4, "recovery": 3.0, "at_0": 0.5}])
-        {'scale_static_accuracy': 0.5, 'scale_static_middle': 0.4, 'scale_static_recovery': 3.0}
-    """
+    """Returns the figures of a run's records by name."""
     found: dict[str, float] = {}
     chosen: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for row in records:

@@ -18,12 +18,7 @@ from plastorch.stp import STPN
 
 
 class FrameNet(nn.Sequential):
-    """Layers that see one frame at a time.
-
-    Example:
-        >>> FrameNet(nn.Linear(64, 10))(torch.rand(5, 2, 64))[0].shape
-        torch.Size([5, 2, 10])
-    """
+    """Layers that see one frame at a time."""
 
     def forward(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
         """Returns scores [T, S, C], and no state."""
@@ -32,17 +27,7 @@ class FrameNet(nn.Sequential):
 
 
 class RecurrentNet(nn.Module):
-    """Recurrent layer with a linear readout at each step.
-
-    Args:
-        core: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, or a module called like them.
-        hidden_size: hidden size of the core.
-        classes: number of classes C.
-
-    Example:
-        >>> RecurrentNet(nn.GRU(64, 20), 20, 10)(torch.rand(5, 2, 64))[0].shape
-        torch.Size([5, 2, 10])
-    """
+    """Recurrent layer, ``nn.RNN`` or a module called like it, with a readout at each step."""
 
     def __init__(self, core: nn.Module, hidden_size: int, classes: int) -> None:
         super().__init__()
@@ -81,8 +66,7 @@ def recurrent(core: type[nn.Module], hidden_size: int, side: int, classes: int) 
 
 
 class Model(NamedTuple):
-    """A network of the comparison; with 28 x 28 pixels, all have as many parameters as the
-    circuit, to 10 %."""
+    """A network of the comparison, about as large as the circuit with 28 x 28 pixels, to 10 %."""
 
     make: Callable[[int, int], nn.Module]
     """Function that makes a network from the side of images, pixels, and the number of classes."""
@@ -102,31 +86,12 @@ MODELS = {
 
 
 def made(models: Sequence[str], side: int, classes: int, path: tuple[int, ...]) -> nn.ModuleDict:
-    """Returns some of the models.
-
-    Args:
-        models: names of the models.
-        side: side of the images, pixels.
-        classes: number of classes C.
-        path: random seed, and place in its numbers.
-    """
+    """Returns some models for images of side x side pixels, with weights drawn at ``path``."""
     return networks(models, MODELS, path, lambda name: MODELS[name].make(side, classes))
 
 
 def nearest(digits: Digits, classes: int, neighbors: int = 5) -> Classify:
-    """Returns a classifier by votes of the labeled images that are nearest to a frame, by angle.
-
-    Args:
-        digits: labeled images.
-        classes: number of classes C.
-        neighbors: number of nearest images that vote.
-
-    Example:
-        >>> known = Digits(torch.rand(9, 2, 2), torch.arange(9) % 3)
-        >>> scores, _ = nearest(known, classes=3)(torch.rand(4, 1, 4), None)
-        >>> scores.sum(2).flatten()
-        tensor([5., 5., 5., 5.])
-    """
+    """Returns a classifier by votes of the labeled images that are nearest to a frame, by angle."""
     known = F.normalize(digits.images.flatten(1), dim=1).mT.contiguous()
     votes = F.one_hot(digits.labels, classes).float()
 

@@ -34,13 +34,7 @@ _DRAWN = (
 
 
 def panels(run: RunData) -> list[Panel]:
-    """Returns the figures that a run has data for, most telling first.
-
-    Example:
-        >>> from pathlib import Path
-        >>> panels(RunData(Path("run"), {}, [], {}))
-        []
-    """
+    """Returns the figures that a run has data for, most telling first."""
     makers = (receptive_fields, accuracy_since_onset, accuracy_occluded, stream, output_spikes)
     found = [make(run) for make in makers]
     return with_curves(run, found, _DRAWN)

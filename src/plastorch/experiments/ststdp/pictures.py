@@ -23,11 +23,7 @@ def pictures(
     """Returns every fourth frame, the winner's expectation, now and at rest, shares of the classes
     and other networks' answers in all frames, and output spikes.
 
-    Args:
-        bench: circuit and data.
-        name: name of the transform.
-        nets: networks that learned from the transform.
-        records: records in which settings were chosen.
+    The networks learned from the transform of that name; settings were chosen in ``records``.
     """
     circuit = bench.with_constants(chosen(records, name, "short-term"))
     path = (bench.seed, Stream.PICTURES)

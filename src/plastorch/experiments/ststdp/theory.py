@@ -49,10 +49,10 @@ def jobs(seed: int, steps: int) -> list[Job]:
 
 
 def named_world(world: World, path: tuple[int, ...], rounds: int = 400) -> list[Record]:
-    """Returns the largest difference of a posterior from Bayes', where it is exact: each object was
-    seen and named once per step, for long, and then an object without a name comes.
+    """Returns the largest difference of a posterior from Bayes', where the circuit's is exact.
 
-    Bayes' posterior comes from conditioning on all observations at once.
+    Each object was seen and named once per step, for long; then one without a name comes. Bayes'
+    posterior comes from conditioning on all observations at once.
     """
     random = stream(*path)
     seen = observe(world, rounds + 1, random)

@@ -20,17 +20,9 @@ VALIDATION = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What a network learns from, and how.
+    """What a network learns from, and how: by Adam, each digit once in each of ``epochs`` or fewer.
 
-    Args:
-        train: training digits, each shown once per epoch.
-        validation: validation digits.
-        transforms: transformations of the images.
-        epochs: largest number of epochs.
-        streams: number of streams S.
-        window: number of presentations per update.
-        learning_rate: learning rate of Adam.
-        path: random seed, and place in its numbers.
+    ``window`` is the number of presentations per update, ``path`` the place in random numbers.
     """
 
     train: Digits
@@ -58,11 +50,6 @@ class StreamTraining(Phase):
     An update takes the frames of some presentations in all streams. The state is carried from one
     update to the next; gradients are not. Finally, the network is restored from the epoch that was
     best on validation streams.
-
-    Args:
-        name: name of the phase.
-        net: network to train.
-        course: digits, and how they are learned.
     """
 
     def __init__(self, name: str, net: nn.Module, course: Course) -> None:
