@@ -27,8 +27,8 @@ class CharacterModel(nn.Module):
 
     def bits(self, text: Tensor, optimizer: torch.optim.Optimizer | None = None) -> float:
         """Per character of texts [T, B]; learns by truncated backpropagation: the state goes on."""
-        state, losses = None, []
-        for piece, following in zip(text[:-1].split(50), text[1:].split(50), strict=True):
+        state, total, pieces = None, 0.0, text[:-1].split(50)
+        for piece, following in zip(pieces, text[1:].split(50), strict=True):
             output, state = self.core(self.embedding(piece), state)
             state = tuple(part.detach() for part in state)
             loss = F.cross_entropy(self.readout(output).flatten(0, 1), following.flatten())
@@ -36,21 +36,20 @@ class CharacterModel(nn.Module):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            losses.append(loss.item() / log(2))
-        return sum(losses) / len(losses)
+            total += loss.item() / log(2)
+        return total / len(pieces)
 
 
 def main(core: str, text: str = TEXT, epochs: int = 2) -> float:
     """Trains on nine tenths of a text; returns the bits per character of the rest."""
     torch.manual_seed(0)
-    codes = torch.tensor(list(text.encode("ascii", "replace")))
-    train, held_out = codes[: len(codes) * 9 // 10], codes[len(codes) * 9 // 10 :]
+    codes, share = torch.tensor(list(text.encode("ascii", "replace"))), len(text) * 9 // 10
     model = CharacterModel(core)
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     for epoch in range(epochs):
-        trained = model.bits(train[: len(train) // 16 * 16].view(16, -1).mT, optimizer)
+        trained = model.bits(codes[: share // 16 * 16].view(16, -1).mT, optimizer)
         with torch.no_grad():
-            found = model.bits(held_out.unsqueeze(1))
+            found = model.bits(codes[share:, None])
         print(f"epoch {epoch + 1}: {trained:.2f} bits per character, held-out {found:.2f}")
     return found
 

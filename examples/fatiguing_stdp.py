@@ -33,19 +33,14 @@ def learn(rule: FatiguingSTDP, seconds: int, correlation: float) -> torch.Tensor
     return neuron.weight[0]
 
 
-def separation(weights: torch.Tensor) -> float:
-    """Chance that one of the group has a larger weight than a loud one (area under the ROC)."""
-    return (weights[TOGETHER, None] > weights[LOUD]).double().mean().item()
-
-
 def main(seconds: int = 60, correlation: float = 0.3) -> dict[str, float]:
-    """Returns the separation for each rule."""
+    """Returns the chance that one of the group has a larger weight than a loud one, per rule."""
     found = {}
     print("rule            mean weight: together  slow  loud   AUC")
     for name, rule in RULES.items():
         weights = learn(rule, seconds, correlation)
         means = [weights[group].mean() for group in (TOGETHER, ~TOGETHER & ~LOUD, LOUD)]
-        found[name] = separation(weights)
+        found[name] = (weights[TOGETHER, None] > weights[LOUD]).double().mean().item()
         print(f"{name:15} {means[0]:21.2f} {means[1]:5.2f} {means[2]:5.2f} {found[name]:5.2f}")
     return found
 

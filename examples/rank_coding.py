@@ -32,18 +32,17 @@ def learn(threshold: float, updates: int) -> RankCoder:
 
 def main(updates: int = 500) -> dict[str, float]:
     """Returns the share of right answers of each network that answers when it is 90 % sure."""
-    x, labels, _ = noisy_signals(4000, torch.Generator().manual_seed(1))
-    batch = Batch(x, labels)
+    batch = Batch(*noisy_signals(4000, torch.Generator().manual_seed(1))[:2])
     readings = {
         "rank coding": evaluate(learn(0.9, updates), [batch], (0.9,)),
         "trained at the last step": evaluate(learn(1.0, updates), [batch], (0.9,)),
-        "ideal observer": read([(signal_log_odds(x), batch)], (0.9,)),
+        "ideal observer": read([(signal_log_odds(batch.x), batch)], (0.9,)),
     }
     print(f"answers at the first step that is 90 % sure, of {SIGNAL_STEPS} steps:")
-    for name, reading in readings.items():
-        timing = reading.timing(0.9)
+    timings = {name: reading.timing(0.9) for name, reading in readings.items()}
+    for name, timing in timings.items():
         print(f"{name:25} {timing.accuracy:.1%} right, after {timing.mean_step + 1:4.1f} steps")
-    return {name: reading.timing(0.9).accuracy for name, reading in readings.items()}
+    return {name: timing.accuracy for name, timing in timings.items()}
 
 
 if __name__ == "__main__":

@@ -40,16 +40,14 @@ def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, fl
         for some in frames[torch.randperm(train)].split(200):
             plastorch.learn(net, some)
             optimizer.step()
-    net.eval()
-    won, _ = net(frames)
+    won, _ = net.eval()(frames)
     names = name_neurons(won[:, 0], labels, 10)
-
     held_out = Digits(digits.test_images[:test, 0] / 255, digits.test_labels[:test])
     found = {}
     for name, constants in {"with": MEMORY, "without": STATIC}.items():
         net.short_term = constants
-        circuit = classifier(net, names)
-        right = recognize(circuit, held_out, TRANSFORMS["occlusion"], streams=20, path=(1,))
+        bar, circuit = TRANSFORMS["occlusion"], classifier(net, names)
+        right = recognize(circuit, held_out, bar, streams=20, path=(1,))
         found[name] = right.double().mean().item()
         print(f"{name:7} short-term plasticity: {found[name]:.1%} of all frames right")
     return found
