@@ -8,13 +8,14 @@ from PIL import Image
 
 from plastorch.engine.errors import InputError
 from plastorch.report import write_gallery
-from plastorch.report.gallery import Entry, _experiment, seed_means
+from plastorch.report.gallery import Entry, gallery, seed_means
 
 SMALL = {"layers": 1, "epochs": 2}
 
 
 def entry(seed, accuracy, stamp="20260101-000000", **changes) -> Entry:
     result = {
+        "experiment": "e",
         "config": {"seed": seed, "depth": 3},
         "data": {"name": "CIFAR-10"},
         "seed": seed,
@@ -88,24 +89,24 @@ def test_a_gallery_of_unreadable_runs_still_says_so(make_run, parse, tmp_path):
 
 def test_mean_and_sd_over_seeds():
     values = [0.80, 0.79, 0.81]
-    (line,) = seed_means([entry(seed, value) for seed, value in enumerate(values)])
+    ((figure, words),) = seed_means([entry(seed, value) for seed, value in enumerate(values)])
     mean, spread = 100 * fmean(values), 100 * stdev(values)
-    assert f"{mean:.2f} ± {spread:.2f}\u00a0%" in line and "seeds 0, 1, 2" in line
+    assert figure == f"{mean:.2f} ± {spread:.2f}\u00a0%"
+    assert words == "test accuracy, mean ± sd of seeds 0, 1, 2"
 
 
 def test_only_the_same_configuration_and_data_are_averaged():
     deeper = [entry(s, 0.9, config={"seed": s, "depth": 4}) for s in (0, 1)]
     other = entry(2, 0.1, data={"name": "sample"})
-    lines = seed_means([entry(0, 0.8), entry(1, 0.8), *deeper, other])
-    assert len(lines) == 2
-    assert "depth 3" in lines[0] and "seeds 0, 1" in lines[0] and "depth 4" in lines[1]
+    (_, flat), (_, deep) = seed_means([entry(0, 0.8), entry(1, 0.8), *deeper, other])
+    assert "depth 3" in flat and "seeds 0, 1" in flat and "depth 4" in deep
 
 
 def test_quick_incomplete_and_repeated_runs_are_not_averaged():
     runs = [entry(0, 0.1), entry(0, 0.8, stamp="20260202-000000"), entry(1, 0.8)]
     poor = [entry(2, 0.0, quick=True), entry(3, 0.0, complete=False)]
-    (line,) = seed_means([*runs, *poor])
-    assert line.startswith("<strong>80.00 ± 0.00")
+    ((figure, _),) = seed_means([*runs, *poor])
+    assert figure == "80.00 ± 0.00\u00a0%"
     assert seed_means([entry(0, 0.1), entry(0, 0.8, stamp="20260202-000000")]) == []
 
 
@@ -123,6 +124,6 @@ def test_cards_say_what_sets_their_settings_apart(tmp_path):
         entry(0, 0.8, config={"seed": 0, "depth": 3, "rule": "soft"}, claims=[]),
         entry(1, 0.6, config={"seed": 1, "depth": 3, "rule": "hard"}, claims=[]),
     ]
-    page = _experiment("e", runs, tmp_path)
+    page = gallery(runs, [], tmp_path)
     assert "rule soft" in page and "rule hard" in page and "depth" not in page
-    assert "rule" not in _experiment("e", runs[:1], tmp_path)
+    assert "rule soft" not in gallery(runs[:1], [], tmp_path)

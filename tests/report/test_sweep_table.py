@@ -101,8 +101,10 @@ def test_a_damaged_result_is_named(swept: Sweep) -> None:
 
 
 def test_a_sweep_that_has_just_begun_has_a_page(tmp_path: Path, parse: Any) -> None:
-    page = parse(write_sweep(planned(tmp_path, {}, [{}]).path))
+    folder = planned(tmp_path / "my runs", {}, [{}]).path
+    page = parse(write_sweep(folder))
     assert "A sweep over 3 seeds." in page.text and not page.all("img")
+    assert f"plastorch sweep e --resume '{folder}'" in page.text
 
 
 def line(values: dict[str, Any], *figures: float, metric: str = "reward") -> Line:

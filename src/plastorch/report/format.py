@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from statistics import fmean, stdev
 from typing import Any
 
 NBSP, THIN = "\u00a0", "\u202f"
@@ -45,6 +46,24 @@ def measure(name: str, value: Any) -> str:
     """
     is_fraction = isinstance(value, int | float) and -1 <= value <= 1
     return percent(value) if is_fraction and "accuracy" in name.lower() else number(value)
+
+
+def mean_and_sd(name: str, values: Sequence[float]) -> str:
+    """Formats mean ± sd of a named figure over seeds; a single value has no sd.
+
+    Example:
+        >>> mean_and_sd("reward", [1, 3]), mean_and_sd("reward", []), mean_and_sd("reward", [2.5])
+        ('2 ± 1.414', '–', '2.5')
+    """
+    if not values:
+        return "–"
+    mean, share = fmean(values), "accuracy" in name
+    if len(values) == 1:
+        return percent(mean) if share else number(mean)
+    spread = stdev(values)
+    if share:
+        return f"{100 * mean:.2f} ± {percent(spread)}"
+    return f"{number(mean)} ± {number(spread)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -115,6 +134,20 @@ def headline(metrics: Mapping[str, float]) -> tuple[str, float] | None:
     if "test_accuracy" in metrics:
         return "test_accuracy", metrics["test_accuracy"]
     return next((item for item in metrics.items() if not _NOT_A_HEADLINE.search(item[0])), None)
+
+
+def phases(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Returns the seconds that each phase of a run took.
+
+    Example:
+        >>> phases({"train_s": 3.0, "wall_s": 4.0, "loss": 0.1})
+        {'train': 3.0}
+    """
+    return {
+        name.removesuffix("_s"): seconds
+        for name, seconds in metrics.items()
+        if name.endswith("_s") and name != "wall_s"
+    }
 
 
 def verdict(claims: Sequence[Mapping[str, Any]]) -> str:

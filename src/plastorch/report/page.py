@@ -1,6 +1,7 @@
 """Writes report.html of a run folder, and index.html of a folder of runs."""
 
 import contextlib
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
@@ -8,13 +9,13 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.output import WriteError, write_atomically
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep_plan import FOLDER, PLAN, Sweep
-from plastorch.report import charts, html
+from plastorch.report import charts
 from plastorch.report.gallery import Entry, SweepEntry, gallery
+from plastorch.report.html import render
 from plastorch.report.load import RunData, load_result, load_run
-from plastorch.report.panel import Panel, PanelsOf
+from plastorch.report.panel import Drawn, Panel, PanelsOf
 from plastorch.report.panels import plain_curves, shown_filters
-from plastorch.report.run_page import run_body
-from plastorch.report.sweep_page import grid_body, grid_panel, in_short
+from plastorch.report.sweep_page import grid_page, grid_panel, in_short
 from plastorch.report.sweep_table import lines_of, runs_csv, settings_csv
 from plastorch.report.theme import DARK, LIGHT, can_draw, to_png
 
@@ -52,8 +53,7 @@ def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
     refuse_links(run)
     with _drawable(run):
         drawn = _drawn(data, panels_of(data)) if can_draw() else []
-        title = f"{data.result['experiment']}, seed {data.result.get('seed', '?')}"
-        page = html.document(title, run_body(data, drawn))
+        page = render("run.html", run=data, drawn=drawn)
     return _write(run / "report.html", page)
 
 
@@ -100,8 +100,7 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
             write_sweep(folder, panels_of)
             sweep = Sweep.load(folder)
             sweeps.append(SweepEntry(folder.relative_to(runs), sweep.experiment, in_short(sweep)))
-    page = html.document("plastorch runs", gallery(entries, unreadable, runs, sweeps))
-    return _write(runs / "index.html", page)
+    return _write(runs / "index.html", gallery(entries, unreadable, runs, sweeps))
 
 
 def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves) -> Path:
@@ -134,9 +133,8 @@ sweep.json in it
     _write(sweep.path / "runs.csv", runs_csv(sweep))
     (sweep.path / "figures").mkdir(exist_ok=True)
     panel = grid_panel(lines) if can_draw() else None
-    drawn = _draw(sweep.path, panel) if panel else ""
-    page = html.document(f"{sweep.experiment}, sweep", grid_body(sweep, lines, drawn))
-    return _write(sweep.path / "report.html", page)
+    drawn = _draw(sweep.path, panel) if panel else None
+    return _write(sweep.path / "report.html", grid_page(sweep, lines, drawn))
 
 
 @contextlib.contextmanager
@@ -174,16 +172,16 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _drawn(run: RunData, panels: list[Panel]) -> list[str]:
+def _drawn(run: RunData, panels: list[Panel]) -> list[Drawn]:
     (run.path / "figures").mkdir(exist_ok=True)
     _write_thumbnail(run, panels)
     return [_draw(run.path, panel) for panel in panels]
 
 
-def _draw(folder: Path, panel: Panel) -> str:
+def _draw(folder: Path, panel: Panel) -> Drawn:
     light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
     write_atomically(folder / "figures" / f"{panel.name}.png", light)
-    return html.picture(panel.title, panel.caption, panel.alt, light, dark)
+    return Drawn(panel, b64encode(light).decode(), b64encode(dark).decode())
 
 
 def _write_thumbnail(run: RunData, panels: list[Panel]) -> None:

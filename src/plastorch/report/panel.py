@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from plastorch.report.load import RunData
 from plastorch.report.theme import Theme
@@ -20,6 +20,14 @@ class Panel:
     caption: str
     alt: str
     draw: Callable[[Theme], "Figure"]
+
+
+class Drawn(NamedTuple):
+    """A panel as drawn on light pages and on dark ones: PNG files in base 64."""
+
+    panel: Panel
+    light: str
+    dark: str
 
 
 PanelsOf = Callable[[RunData], list[Panel]]

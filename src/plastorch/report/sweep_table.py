@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from plastorch.engine.sweep_plan import Sweep, Trial, shown
-from plastorch.report.format import duration, headline, number, percent, plain
+from plastorch.report.format import duration, headline, mean_and_sd, plain
 from plastorch.report.load import load_result
 
 MEASURED = "mean ± sd"
@@ -46,16 +46,7 @@ class Line:
             >>> Line({}, "test_accuracy", [0.5, 0.75], [0, 1], 2, 0, [1.0, 2.0], []).measured
             '62.50 ± 17.68\\xa0%'
         """
-        if not self.figures:
-            return "–"
-        share = "accuracy" in (self.metric or "")
-        mean = fmean(self.figures)
-        if len(self.figures) == 1:
-            return percent(mean) if share else number(mean)
-        spread = stdev(self.figures)
-        if share:
-            return f"{100 * mean:.2f} ± {percent(spread)}"
-        return f"{number(mean)} ± {number(spread)}"
+        return mean_and_sd(self.metric or "", self.figures)
 
 
 def result_of(sweep: Sweep, trial: Trial) -> dict[str, Any] | None:
