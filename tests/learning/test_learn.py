@@ -46,15 +46,12 @@ class Oja(PlasticLayer):
         self.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._answer(x, state)
-
-    def learn(self, x: Tensor, state: Tensor | None = None) -> Step:
-        y, trace = self._answer(x, state)
-        return Step(y, trace, {"weight": y.mT @ trace - y.square().sum() * self.weight})
-
-    def _answer(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         trace = x if state is None else 0.5 * state + x
         return trace @ self.weight.mT, trace
+
+    def learn(self, x: Tensor, state: Tensor | None = None) -> Step:
+        y, trace = self(x, state)
+        return Step(y, trace, {"weight": y.mT @ trace - y.square().sum() * self.weight})
 
 
 def test_each_layer_learns_from_what_it_receives_in_the_one_pass(images: Tensor) -> None:

@@ -100,7 +100,11 @@ def _learning(layers: Iterable[PlasticLayer]) -> Iterator[Steps]:
 
 def _learner(layer: PlasticLayer, steps: Steps) -> Callable[..., Any]:
     def forward(x: Tensor, state: Any = None) -> Any:
-        step = layer.learn(x, state)
+        del layer.forward  # what learn itself asks of the layer is an answer
+        try:
+            step = layer.learn(x, state)
+        finally:
+            layer.forward = forward
         steps[layer] = _joined(steps[layer], step) if layer in steps else step
         return step.output if step.state is None else (step.output, step.state)
 
