@@ -52,7 +52,8 @@ def _block(key: Key, train: pl.Series, test: pl.Series) -> tuple[Any, Any]:
         scaler = StandardScaler().fit(np.zeros_like(one) if np.isnan(one).all() else one)
         return _scaled(one, scaler), _scaled(two, scaler)
     marks = CountVectorizer(analyzer=partial(_marks, key=key), binary=True, dtype=np.float32)
-    return marks.fit_transform(texts(train)), marks.transform(texts(test))
+    (known, rows), (new, others) = _different(train), _different(test)
+    return marks.fit_transform(known)[rows], marks.transform(new)[others]
 
 
 def _codes(key: Key, train: pl.Series, test: pl.Series) -> tuple[Codes, Codes]:
@@ -60,8 +61,17 @@ def _codes(key: Key, train: pl.Series, test: pl.Series) -> tuple[Codes, Codes]:
         known = cells(train, key)
         return 1 + levels(known, known), 1 + levels(cells(test, key), known)
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.int64)
-    one, two = (texts(part).fill_null(MISSING).to_numpy()[:, None] for part in (train, test))
-    return 1 + encoder.fit_transform(one)[:, 0], 1 + encoder.transform(two)[:, 0]
+    (one, rows), (two, others) = _different(train), _different(test)
+    known, new = (part.fill_null(MISSING).to_numpy()[:, None] for part in (one, two))
+    return 1 + encoder.fit_transform(known)[rows, 0], 1 + encoder.transform(new)[others, 0]
+
+
+def _different(column: pl.Series) -> tuple[pl.Series, Codes]:
+    """Returns the different texts of a column, which may be long, and which one each record has."""
+    text = texts(column)
+    codes = text.cast(pl.Categorical).to_physical().fill_null(2**32 - 1)
+    _, firsts, rows = np.unique(codes.to_numpy(), return_index=True, return_inverse=True)
+    return text.gather(firsts), rows
 
 
 def _numbers(key: Key, column: pl.Series) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
     assert metrics["test_accuracy"] == metrics["signal_rank_accuracy"]
     assert metrics["beyond_best"] < 0.1 and metrics["beyond_threshold"] < 0.1
     assert metrics["runs_observer_lag"] == 0.0 == metrics["runs_observer_early"]
-    assert len(result["claims"]) == 20
+    assert len(result["claims"]) == 19
     assert all(claim["holds"] is None for claim in result["claims"])
     assert all(math.isfinite(claim["measured"]) for claim in result["claims"])
     rows = RunFolder(tmp_path).records()
