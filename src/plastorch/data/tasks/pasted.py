@@ -96,17 +96,14 @@ def pasted_scenes(
             rows = block[slot < wanted[block]]
             where = left[slot, rows], top[slot, rows], size[slot, rows]
             ink = _drawn(glyphs[which[slot, rows]], *where, side)
-            free = _free(ink, instances[rows])
-            placed[rows, slot] = free
-            rows = rows[free]
-            numbers = placed[rows].sum(dim=1)
-            images[rows], instances[rows] = _painted(
-                images[rows], instances[rows], ink[free], color[slot, rows], numbers
-            )
+            placed[rows, slot] = free = _free(ink, instances[rows])
+            numbers, tint = placed[rows := rows[free]].sum(dim=1), color[slot, rows]
+            painted = _painted(images[rows], instances[rows], ink[free], tint, numbers)
+            images[rows], instances[rows] = painted
     owners, slots = placed.nonzero(as_tuple=True)
     boxes = _boxes(instances[owners] == numbers_in_image(owners, count)[:, None, None])
-    found = labels[which[slots, owners]]
-    return Scenes(images, instances, owners, labels=found, boxes=boxes, classes=classes)
+    labels = labels[which[slots, owners]]
+    return Scenes(images, instances, owners, labels=labels, boxes=boxes, classes=classes)
 
 
 def _free(ink: Tensor, instances: Tensor) -> Tensor:
