@@ -19,7 +19,7 @@ def no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_without_a_peer_are_left_out_and_named(
     no_checkout: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.Size("train-step-lstm-h3", 3, 4, 2))
+    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
     told: list[str] = []
     noted: list[str] = []
     run_group("stpn", tmp_path / "bench.json", told.append, noted.append)

@@ -5,11 +5,11 @@ import pytest
 
 import plastorch.experiments.bench_workers as workers
 from plastorch.bench import run_group
-from plastorch.experiments.bench_workers import Size, measure
+from plastorch.experiments.bench_workers import WorkersSize, measure
 from plastorch.hebbian import preset
 
 SPEC = preset("cifar10", 1, "quarter")
-TINY = (Size("tiny", SPEC, 8, 4, 1),)
+TINY = (WorkersSize("tiny", SPEC, 8, 4, 1),)
 
 
 def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

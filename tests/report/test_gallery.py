@@ -8,12 +8,12 @@ from PIL import Image
 
 from plastorch.engine.errors import InputError
 from plastorch.report import write_gallery
-from plastorch.report.gallery import Entry, gallery, seed_means
+from plastorch.report.gallery import Card, gallery, seed_means
 
 SMALL = {"layers": 1, "epochs": 2}
 
 
-def entry(seed, accuracy, stamp="20260101-000000", **changes) -> Entry:
+def entry(seed, accuracy, stamp="20260101-000000", **changes) -> Card:
     result = {
         "experiment": "e",
         "config": {"seed": seed, "depth": 3},
@@ -23,7 +23,7 @@ def entry(seed, accuracy, stamp="20260101-000000", **changes) -> Entry:
         "quick": False,
         "metrics": {"test_accuracy": accuracy},
     }
-    return Entry(PurePath("e", f"{stamp}-seed{seed}"), result | changes)
+    return Card(PurePath("e", f"{stamp}-seed{seed}"), result | changes)
 
 
 def test_gallery_writes_every_report_and_links_it(make_run, parse, tmp_path):

@@ -14,7 +14,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.sweep_plan import PLAN, Sweep
 from plastorch.report import write_gallery, write_sweep
 from plastorch.report.sweep_figure import draw_grid
-from plastorch.report.sweep_table import Line, lines_of, runs_csv, settings_csv, table
+from plastorch.report.sweep_table import SweepRow, lines_of, runs_csv, settings_csv, table
 from plastorch.report.theme import LIGHT, to_png
 
 
@@ -107,8 +107,8 @@ def test_a_sweep_that_has_just_begun_has_a_page(tmp_path: Path, parse: Any) -> N
     assert f"plastorch sweep e --resume '{folder}'" in page.text
 
 
-def line(values: dict[str, Any], *figures: float, metric: str = "reward") -> Line:
-    return Line(values, metric, figures, range(len(figures)), len(figures), 0, [1.0], [])
+def line(values: dict[str, Any], *figures: float, metric: str = "reward") -> SweepRow:
+    return SweepRow(values, metric, figures, range(len(figures)), len(figures), 0, [1.0], [])
 
 
 def test_numbers_lie_on_an_axis_with_a_line_per_other_setting() -> None:
@@ -144,6 +144,6 @@ def test_all_figures_can_be_drawn_and_none_is_an_error() -> None:
     many = [line({"a": a, "b": b}, 1.0, metric=f"m{b}") for a in (1, 2) for b in range(9)]
     assert len(to_png(draw_grid(many, LIGHT), dpi=50)) > 2000
     with pytest.raises(InputError, match="found none"):
-        draw_grid([Line({}, None, [], [], 1, 1, [], [])])
+        draw_grid([SweepRow({}, None, [], [], 1, 1, [], [])])
     words = table([line({"b": 0}, 1.0, metric="m0"), line({"b": 1}, 1.0, metric="m1")])
     assert words[0][1] == "measured" and words[2][1] == "1 m1"

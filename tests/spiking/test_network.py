@@ -17,7 +17,7 @@ from plastorch.spiking import Events, from_raster, to_raster
 from plastorch.spiking.encode import bernoulli, poisson
 from plastorch.spiking.event_engine import constants_of
 from plastorch.spiking.events import network_of
-from plastorch.spiking.kernels import Arrays, _fire
+from plastorch.spiking.kernels import LayerArrays, _fire
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.phase_change import PhaseChangeSynapses
@@ -529,7 +529,7 @@ def test_kernels_count_the_neurons_that_fire() -> None:
     layer = make()
     state = layer.initial_state()
     parts = [torch.zeros(INPUTS, NEURONS).double()] * 3 + [*state.neurons, *state.traces]
-    arrays = Arrays(*(part.numpy() for part in parts))
+    arrays = LayerArrays(*(part.numpy() for part in parts))
     constants = constants_of(layer.circuit, layer.weight.data)
     arrays.membrane[0, :3], arrays.refractory[0, 3:] = nan, nan
     found = _fire(0, 0.0, 0, arrays, constants, 0.1, (np.empty(9), np.empty(9, np.int64), 0))

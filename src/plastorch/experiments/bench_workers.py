@@ -28,7 +28,7 @@ from plastorch.hebbian.train import HebbianTraining
 WORKERS = 2
 
 
-class Size(NamedTuple):
+class WorkersSize(NamedTuple):
     """Sizes of a row, which measures training steps in which all blocks learn."""
 
     name: str
@@ -41,9 +41,9 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    Size("cifar10-10", preset("cifar10"), 32, 10, 20),
-    Size("cifar10-100", preset("cifar10"), 32, 100, 8),
-    Size("imagenet-8", preset("imagenet", 4), 160, 8, 4),
+    WorkersSize("cifar10-10", preset("cifar10"), 32, 10, 20),
+    WorkersSize("cifar10-100", preset("cifar10"), 32, 100, 8),
+    WorkersSize("imagenet-8", preset("imagenet", 4), 160, 8, 4),
 )
 """The published batch and ten times that; for ImageNet, all blocks but the last, of 1.4 GB."""
 SUMS = {"sum-4B": 1, "sum-1MB": 1 << 18, "sum-64MB": 1 << 24}
@@ -57,7 +57,7 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
     return data, measure(SIZES, SUMS)
 
 
-def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
+def measure(sizes: tuple[WorkersSize, ...], sums: dict[str, int]) -> Iterator[Row]:
     """Yields rows of wall times, with two processes of one thread each.
 
     A row of steps also tells what the workers sum in a step: ``sums`` operations, ``bytes`` in all.
@@ -68,7 +68,9 @@ def measure(sizes: tuple[Size, ...], sums: dict[str, int]) -> Iterator[Row]:
         yield from json.loads(Path(folder, "rows").read_text())
 
 
-def _measured(number: int, folder: str, sizes: tuple[Size, ...], sums: dict[str, int]) -> None:
+def _measured(
+    number: int, folder: str, sizes: tuple[WorkersSize, ...], sums: dict[str, int]
+) -> None:
     """Runs in each of the workers; the first one writes the rows."""
     torch.set_num_threads(1)
     store = FileStore(f"{folder}/store", WORKERS)
@@ -81,7 +83,7 @@ def _measured(number: int, folder: str, sizes: tuple[Size, ...], sums: dict[str,
     dist.destroy_process_group()
 
 
-def _step_row(size: Size) -> Row:
+def _step_row(size: WorkersSize) -> Row:
     with by_itself():
         alone = _training(size)
     shared = _training(size)
@@ -106,7 +108,7 @@ def _sum_row(name: str, count: int) -> Row:
     return row(name, ours_s, "a copy", copy_s, bytes=4 * count)
 
 
-def _training(size: Size) -> HebbianTraining:
+def _training(size: WorkersSize) -> HebbianTraining:
     images = natural_like(size.batch, size.side)
     net = SoftHebbNet(size.spec, 3, size.side, 10, stream(0, Stream.WEIGHTS))
     return HebbianTraining(net, images, batch_size=size.batch, mode="consecutive", epochs=1000)

@@ -184,12 +184,6 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
     return float((predicted == labels).double().mean())
 
 
-def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Returns counts [classes, classes]: true classes in rows, predicted ones in columns."""
-    counts = torch.bincount(labels.cpu() * classes + predicted.cpu(), minlength=classes**2)
-    return counts.view(classes, classes)
-
-
 def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Returns for each neuron the class that it wins most often: paper A's untrained readout.
 

@@ -13,7 +13,7 @@ from plastorch.report.html import render
 
 
 @dataclass(frozen=True)
-class Entry:
+class Card:
     """A readable run: its folder relative to the gallery, and its result."""
 
     folder: PurePath
@@ -39,7 +39,7 @@ class SweepEntry:
 
 
 def gallery(
-    entries: Sequence[Entry],
+    entries: Sequence[Card],
     unreadable: Sequence[tuple[PurePath, str]],
     runs: Path,
     sweeps: Sequence[SweepEntry] = (),
@@ -52,7 +52,7 @@ def gallery(
         runs: folder of the runs, to find their thumbnails.
         sweeps: sweeps of some of these runs.
     """
-    groups: dict[str, list[Entry]] = defaultdict(list)
+    groups: dict[str, list[Card]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: entry.folder.name, reverse=True):
         groups[entry.result["experiment"]].append(entry)
     return render(
@@ -72,7 +72,7 @@ def gallery(
     )
 
 
-def seed_means(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+def seed_means(entries: Sequence[Card]) -> list[tuple[str, str]]:
     """Returns mean ± sd of the headline for each configuration that was run with several seeds.
 
     Only complete runs other than smoke runs count; of the same seed, only the latest.
@@ -85,12 +85,12 @@ def seed_means(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 
     Example:
         >>> base = {"config": {}, "data": {}, "complete": True, "quick": False}
-        >>> runs = [Entry(PurePath(f"e/{s}"), base | {"seed": s, "metrics": {"reward": s}})
+        >>> runs = [Card(PurePath(f"e/{s}"), base | {"seed": s, "metrics": {"reward": s}})
         ...         for s in (1, 3)]
         >>> seed_means(runs)
         [('2 ± 1.414', 'reward, mean ± sd of seeds 1, 3')]
     """
-    settings: dict[str, dict[Any, Entry]] = defaultdict(dict)
+    settings: dict[str, dict[Any, Card]] = defaultdict(dict)
     for entry in sorted(entries, key=lambda entry: entry.folder.name):
         if entry.result["complete"] and not entry.result["quick"]:
             settings[_text(entry.settings())][entry.result.get("seed")] = entry

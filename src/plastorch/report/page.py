@@ -10,7 +10,7 @@ from plastorch.engine.output import WriteError, write_atomically
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep_plan import FOLDER, PLAN, Sweep
 from plastorch.report import charts
-from plastorch.report.gallery import Entry, SweepEntry, gallery
+from plastorch.report.gallery import Card, SweepEntry, gallery
 from plastorch.report.html import render
 from plastorch.report.load import RunData, load_result, load_run
 from plastorch.report.panel import Drawn, Panel, PanelsOf
@@ -84,13 +84,13 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
     folders = [p for p in runs.glob("*/*/") if any((p / name).is_file() for name in _SOURCES)]
     if not folders:
         raise InputError(f"{runs}: expected EXPERIMENT/STAMP-seedN folders inside, found no run")
-    entries: list[Entry] = []
+    entries: list[Card] = []
     unreadable: list[tuple[PurePath, str]] = []
     for folder in sorted(folders):
         with _listed(unreadable, folder.relative_to(runs)):
             if _out_of_date(folder):
                 write_report(folder, panels_of)
-            entry = Entry(folder.relative_to(runs), load_result(folder))
+            entry = Card(folder.relative_to(runs), load_result(folder))
             with _drawable(folder):
                 gallery([entry], [], runs)
             entries.append(entry)

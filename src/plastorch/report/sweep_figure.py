@@ -12,7 +12,7 @@ from plastorch.report import charts
 from plastorch.report.charts import Dots, Mark, Plot, Spread
 from plastorch.report.format import plain
 from plastorch.report.load import is_number
-from plastorch.report.sweep_table import Line
+from plastorch.report.sweep_table import SweepRow
 from plastorch.report.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MOST_TICKS = 6
 """Maximum number of values that are written on the axis themselves."""
 
 
-def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
+def draw_grid(lines: Sequence[SweepRow], theme: Theme = LIGHT) -> "Figure":
     """Draws mean over seeds ± sd, and each seed, against the setting that has most values.
 
     Numbers are on an axis, a line per combination of the other settings (six at most); other
@@ -38,7 +38,7 @@ def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
         InputError: nothing was measured.
 
     Example:
-        >>> lines = [Line({"depth": d}, "reward", [d, d + 2.0], [0, 1], 2, 0, [1.0], [])
+        >>> lines = [SweepRow({"depth": d}, "reward", [d, d + 2.0], [0, 1], 2, 0, [1.0], [])
         ...          for d in (1, 2)]
         >>> draw_grid(lines).axes[0].lines[0].get_ydata().tolist()
         [2.0, 3.0]
@@ -67,13 +67,13 @@ def draw_grid(lines: Sequence[Line], theme: Theme = LIGHT) -> "Figure":
     return charts.chart(plot, theme=theme)
 
 
-def name_of(lines: Sequence[Line]) -> str:
+def name_of(lines: Sequence[SweepRow]) -> str:
     """Returns the metric in words, if all have the same."""
     names = {line.metric for line in lines if line.metric}
     return plain(names.pop()) if len(names) == 1 else "first figure of each run"
 
 
-def along_which(lines: Sequence[Line]) -> str | None:
+def along_which(lines: Sequence[SweepRow]) -> str | None:
     """Returns the field of the axis: the numeric one with most values, else the first to vary."""
     values = {name: {shown(line.values[name]) for line in lines} for name in lines[0].values}
     vary = [name for name, found in values.items() if len(found) > 1]
@@ -81,9 +81,9 @@ def along_which(lines: Sequence[Line]) -> str | None:
     return max(numbers, key=lambda name: len(values[name])) if numbers else next(iter(vary), None)
 
 
-def series_of(lines: Sequence[Line], along: str | None) -> dict[str, list[Line]]:
+def series_of(lines: Sequence[SweepRow], along: str | None) -> dict[str, list[SweepRow]]:
     """Groups lines that differ in one field only, by the values of the others."""
-    series: dict[str, list[Line]] = {}
+    series: dict[str, list[SweepRow]] = {}
     for line in lines:
         others = {name: value for name, value in line.values.items() if name != along}
         series.setdefault(words_of(others), []).append(line)
@@ -100,7 +100,7 @@ def words_of(values: dict[str, Any]) -> str:
     return ", ".join(f"{plain(name)} {shown(value)}" for name, value in values.items())
 
 
-def _marks(name: str, members: Sequence[Line], along: str, scale: float) -> list[Mark]:
+def _marks(name: str, members: Sequence[SweepRow], along: str, scale: float) -> list[Mark]:
     """Returns mean over seeds ± sd against a setting, and a dot per seed."""
     members = sorted(members, key=lambda line: float(line.values[along]))
     places = [float(line.values[along]) for line in members]
@@ -118,7 +118,9 @@ def _marks(name: str, members: Sequence[Line], along: str, scale: float) -> list
     ]
 
 
-def _rows(lines: Sequence[Line], along: str | None, scale: float) -> dict[str, dict[str, Spread]]:
+def _rows(
+    lines: Sequence[SweepRow], along: str | None, scale: float
+) -> dict[str, dict[str, Spread]]:
     """Returns mean ± sd and single seeds of each line, by its settings."""
     ordered = [line for members in series_of(lines, along).values() for line in members]
     rows: dict[str, dict[str, Spread]] = {}
@@ -129,7 +131,7 @@ def _rows(lines: Sequence[Line], along: str | None, scale: float) -> dict[str, d
     return rows
 
 
-def _over_seeds(line: Line, scale: float) -> Spread:
+def _over_seeds(line: SweepRow, scale: float) -> Spread:
     """Returns mean and single values of the seeds, and mean ± sd; sd 0 for one seed."""
     values = [scale * figure for figure in line.figures]
     spread = stdev(values) if len(values) > 1 else 0.0

@@ -15,14 +15,14 @@ from plastorch.report.sweep_figure import (
     series_of,
     words_of,
 )
-from plastorch.report.sweep_table import MEASURED, Line, result_of, table
+from plastorch.report.sweep_table import MEASURED, SweepRow, result_of, table
 
 
-def grid_panel(lines: Sequence[Line]) -> Panel | None:
+def grid_panel(lines: Sequence[SweepRow]) -> Panel | None:
     """Returns the figure of a sweep, if anything was measured.
 
     Example:
-        >>> grid_panel([Line({}, None, [], [], 1, 0, [], [])])
+        >>> grid_panel([SweepRow({}, None, [], [], 1, 0, [], [])])
     """
     lines = [line for line in lines if line.figures]
     if not lines:
@@ -42,7 +42,7 @@ def grid_panel(lines: Sequence[Line]) -> Panel | None:
     )
 
 
-def grid_page(sweep: Sweep, lines: Sequence[Line], drawn: Drawn | None) -> str:
+def grid_page(sweep: Sweep, lines: Sequence[SweepRow], drawn: Drawn | None) -> str:
     """Returns the page.
 
     Args:

@@ -15,7 +15,7 @@ MEASURED = "mean ± sd"
 
 
 @dataclass(frozen=True)
-class Line:
+class SweepRow:
     """Measured values of the runs of one setting; unfinished ones don't count.
 
     Args:
@@ -43,7 +43,7 @@ class Line:
         """Mean ± sd over seeds; accuracies in per cent.
 
         Example:
-            >>> Line({}, "test_accuracy", [0.5, 0.75], [0, 1], 2, 0, [1.0, 2.0], []).measured
+            >>> SweepRow({}, "test_accuracy", [0.5, 0.75], [0, 1], 2, 0, [1.0, 2.0], []).measured
             '62.50 ± 17.68\\xa0%'
         """
         return mean_and_sd(self.metric or "", self.figures)
@@ -59,7 +59,7 @@ def result_of(sweep: Sweep, trial: Trial) -> dict[str, Any] | None:
     return None if run.finished() is None else {"wall_s": 0.0, **load_result(run.path)}
 
 
-def lines_of(sweep: Sweep) -> list[Line]:
+def lines_of(sweep: Sweep) -> list[SweepRow]:
     """Returns a line per setting, in the order of the grid."""
     lines = []
     for setting in range(len(sweep.settings)):
@@ -68,7 +68,7 @@ def lines_of(sweep: Sweep) -> list[Line]:
         heads = [(t.seed, head) for t, r in done if (head := headline(r["metrics"]))]
         finished = {trial.run for trial, _ in done}
         lines.append(
-            Line(
+            SweepRow(
                 values={name: sweep.settings[setting][name] for name in sweep.fields},
                 metric=heads[0][1][0] if heads else None,
                 figures=[figure for _, (_, figure) in heads],
@@ -82,11 +82,11 @@ def lines_of(sweep: Sweep) -> list[Line]:
     return lines
 
 
-def table(lines: Sequence[Line]) -> list[list[str]]:
+def table(lines: Sequence[SweepRow]) -> list[list[str]]:
     """Returns the results table in words, with its heading first.
 
     Example:
-        >>> line = Line({"depth": 2}, "reward", [3.0], [0], 2, 1, [5.0], [])
+        >>> line = SweepRow({"depth": 2}, "reward", [3.0], [0], 2, 1, [5.0], [])
         >>> for row in table([line]):
         ...     print(row)
         ['depth', 'reward', 'seeds', 'wall time']
@@ -106,7 +106,7 @@ def table(lines: Sequence[Line]) -> list[list[str]]:
     return rows
 
 
-def settings_csv(lines: Sequence[Line]) -> str:
+def settings_csv(lines: Sequence[SweepRow]) -> str:
     """Returns the same as CSV: the grid's fields, metric, mean, sd, seeds, seconds per run."""
     names = list(lines[0].values)
     heading = [*names, "metric", "mean", "sd", "seeds", "planned", "failed", "wall_s"]

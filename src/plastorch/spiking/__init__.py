@@ -8,7 +8,7 @@ from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
 from plastorch.spiking.nir import from_nir, to_nir
 from plastorch.spiking.phase_change import PhaseChangeSynapses
-from plastorch.spiking.shortterm.course import Timing
+from plastorch.spiking.shortterm.course import SpikeTiming
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.rule import ShortTerm
@@ -31,9 +31,9 @@ __all__ = [
     "ShortTerm",
     "ShortTermWTA",
     "SoftWTA",
+    "SpikeTiming",
     "SpikingLayer",
     "Synapses",
-    "Timing",
     "bayesian_stdp",
     "from_nir",
     "from_raster",

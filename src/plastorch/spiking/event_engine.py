@@ -28,7 +28,7 @@ def respond(
     change = torch.zeros_like(first)
     own = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
     tensors = [first, torch.empty_like(first), change, *own]
-    arrays = kernels.Arrays(*(tensor.numpy() for tensor in tensors))
+    arrays = kernels.LayerArrays(*(tensor.numpy() for tensor in tensors))
     spikes = (events.times.detach().double(), events.source, events.offsets)
     found = kernels.respond(
         *(part.numpy() for part in spikes), float(duration), arrays, constants_of(circuit, weight)
@@ -53,7 +53,7 @@ def _check(weight: Tensor, changing: tuple[Tensor, ...]) -> None:
     )
 
 
-def constants_of(circuit: Circuit, weight: Tensor) -> kernels.Constants:
+def constants_of(circuit: Circuit, weight: Tensor) -> kernels.LayerConstants:
     """Returns the kernels' constants; raises InputError if one overflows the weights' type."""
     neuron, rule = circuit.neuron, circuit.rule
     constants = {
@@ -69,7 +69,7 @@ def constants_of(circuit: Circuit, weight: Tensor) -> kernels.Constants:
     }
     check_constants(weight.dtype, **constants)
     real = weight.new_empty(0).numpy().dtype.type
-    return kernels.Constants(
+    return kernels.LayerConstants(
         **{name: real(constant) for name, constant in constants.items()},
         tau=float(neuron.tau),
         theta_tau=float(neuron.theta_tau),

@@ -28,8 +28,8 @@ NOTHING = 1e-25
 too small for full precision."""
 
 
-class Constants(NamedTuple):
-    """Constants of neurons and plasticity; times are float64, all else of the arrays' type."""
+class LayerConstants(NamedTuple):
+    """LayerConstants of neurons and plasticity; times are float64, all else of the arrays' type."""
 
     tau: Any
     threshold: Any
@@ -51,8 +51,8 @@ class Constants(NamedTuple):
     """Whether weights change, bool."""
 
 
-class Arrays(NamedTuple):
-    """Arrays of weights and state, written to except for the first weights."""
+class LayerArrays(NamedTuple):
+    """LayerArrays of weights and state, written to except for the first weights."""
 
     first_weight: Any
     """Weights at the beginning, not changed [N, K]."""

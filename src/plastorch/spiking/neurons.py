@@ -134,8 +134,8 @@ def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
     )
 
 
-class Constants(Protocol):
-    """Constants of the neurons that :class:`Neurons` runs."""
+class NeuronConstants(Protocol):
+    """NeuronConstants of the neurons that :class:`Neurons` runs."""
 
     tau: float
 
@@ -166,7 +166,7 @@ class Neurons(nn.Module):
         tensor(True)
     """
 
-    def __init__(self, constants: Constants, dt: float = 1e-3) -> None:
+    def __init__(self, constants: NeuronConstants, dt: float = 1e-3) -> None:
         super().__init__()
         check_step(dt, tau=constants.tau)
         self.constants, self.dt = constants, dt

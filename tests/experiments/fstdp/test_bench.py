@@ -11,7 +11,7 @@ from plastorch.bench import run_group
 from plastorch.bench.peers import peer as peer_of
 from plastorch.experiments.fstdp.bench import (
     SIZES,
-    Size,
+    SpikingSize,
     fatigue_row,
     layers_agree,
     measure,
@@ -22,7 +22,7 @@ from plastorch.experiments.fstdp.bench import (
 from plastorch.spiking import FatiguingSTDP, from_raster, to_raster
 from plastorch.spiking.encode import poisson
 
-TINY = (Size("stdp-tiny-b1", 7, 1, 2, 2), Size("stdp-tiny-b3", 7, 3, 1, 2))
+TINY = (SpikingSize("stdp-tiny-b1", 7, 1, 2, 2), SpikingSize("stdp-tiny-b3", 7, 3, 1, 2))
 
 
 def generator(seed: int) -> torch.Generator:

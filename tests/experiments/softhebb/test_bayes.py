@@ -23,7 +23,7 @@ from plastorch.experiments.registry import find
 from plastorch.experiments.softhebb import bayes, bayes_attacks, bayes_networks
 from plastorch.experiments.softhebb.bayes import measure
 from plastorch.experiments.softhebb.bayes_claims import ATTACKS
-from plastorch.experiments.softhebb.bayes_networks import BayesConfig, Networks
+from plastorch.experiments.softhebb.bayes_networks import BayesConfig, BayesNetworks
 from plastorch.hebbian.shallow import OnlineTraining
 
 # Found, not imported: the library's own import is what must cope with warnings as errors.
@@ -352,7 +352,7 @@ def digits(tiny: None) -> ImageSet:
 def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:
     """So that once, again and long differ in what they learn and in nothing else."""
     torch.manual_seed(1)
-    nets = Networks(BayesConfig(neurons=20), digits, seed=3)
+    nets = BayesNetworks(BayesConfig(neurons=20), digits, seed=3)
     torch.manual_seed(2)  # which is not theirs
     state, soft = nets.state_dict(), nets.once["soft"].state_dict()
     for kind in KINDS:
@@ -360,7 +360,7 @@ def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:
             for name, value in getattr(nets, when)[kind].state_dict().items():
                 assert torch.equal(value, state[f"once.{kind}.{name}"])
     assert all(torch.equal(soft[n], v) for n, v in nets.once["hard"].state_dict().items())
-    again, other = (Networks(BayesConfig(neurons=20), digits, seed) for seed in (3, 4))
+    again, other = (BayesNetworks(BayesConfig(neurons=20), digits, seed) for seed in (3, 4))
     for name, value in state.items():
         assert torch.equal(value, again.state_dict()[name]), name
         assert not torch.equal(value, other.state_dict()[name]), name
@@ -368,7 +368,7 @@ def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:
 
 def test_temperatures_are_those_of_the_images(digits: ImageSet) -> None:
     for dataset in ("mnist", "fashion-mnist"):
-        nets = Networks(BayesConfig(dataset, neurons=5), digits, seed=0)
+        nets = BayesNetworks(BayesConfig(dataset, neurons=5), digits, seed=0)
         for kind in ("soft", "hard"):
             net = nets.long[kind]
             found = net.hidden.inverse_temperature, net.readout_inverse_temperature

@@ -9,14 +9,20 @@ from torch import nn
 import plastorch.experiments.stpn.bench as stpn
 from plastorch.bench import run_group
 from plastorch.bench.peers import peer as peer_of
-from plastorch.experiments.stpn.bench import Size, gradients_agree, kept_mb, matched_lstm, measure
+from plastorch.experiments.stpn.bench import (
+    STPNSize,
+    gradients_agree,
+    kept_mb,
+    matched_lstm,
+    measure,
+)
 from plastorch.stp import STPN
 
-TINY = (Size("train-step-h3", 3, 4, 2), Size("train-step-h2-t3", 2, 3, 2, threads=2))
+TINY = (STPNSize("train-step-h3", 3, 4, 2), STPNSize("train-step-h2-t3", 2, 3, 2, threads=2))
 
 
 def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    against = Size("train-step-lstm-h3", 3, 4, 2)
+    against = STPNSize("train-step-lstm-h3", 3, 4, 2)
     monkeypatch.setattr(stpn, "rows", lambda: ({"name": "tiny"}, measure(TINY, against, 5)))
     out, told = tmp_path / "bench.json", []
     run_group("stpn", out, told.append)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms, film, presentations
 from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.networks import cnn, mlp, nearest, recurrent
-from plastorch.experiments.ststdp.training import Course, StreamTraining
+from plastorch.experiments.ststdp.training import StreamTraining, TrainingCourse
 from plastorch.learning.phases import run_phase
 from plastorch.spiking.shortterm.recognition import Digits, recognize, shown, smoothed
 from plastorch.stp import STPN
@@ -44,7 +44,7 @@ def nets() -> dict[str, nn.Module]:
 
 def training(net: nn.Module, digits: Digits, **changes: Any) -> StreamTraining:
     given = {"epochs": 3, "streams": 4, "window": 2, "learning_rate": 1e-2, "path": (0,)}
-    course = Course(train=digits, validation=digits, transforms=QUICK, **(given | changes))
+    course = TrainingCourse(train=digits, validation=digits, transforms=QUICK, **(given | changes))
     return StreamTraining("test", net, course)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import preset
-from plastorch.hebbian.analysis.sensitivity import SWEPT, LabeledImages, Setting, Sweep
+from plastorch.hebbian.analysis.sensitivity import SWEPT, LabeledImages, SensitivitySweep, Setting
 from plastorch.hebbian.networks import blocks_of
 from plastorch.hebbian.rule import Competition
 from plastorch.learning.phases import run_phase
@@ -28,7 +28,7 @@ def data() -> LabeledImages:
 
 
 def swept(setting: Setting, data: LabeledImages, **options: Any) -> list[dict[str, Any]]:
-    return run_phase(Sweep(setting, SPEC, data, **options))
+    return run_phase(SensitivitySweep(setting, SPEC, data, **options))
 
 
 def test_a_record_per_rule_value_and_seed(data: LabeledImages) -> None:
@@ -53,17 +53,17 @@ def test_the_lowest_temperatures_are_hard(data: LabeledImages) -> None:
 
 
 def test_the_setting_holds_in_all_blocks(data: LabeledImages) -> None:
-    warm = Sweep("temperature", SPEC, data, values=[4.0])._network("soft", 4.0, 0)
+    warm = SensitivitySweep("temperature", SPEC, data, values=[4.0])._network("soft", 4.0, 0)
     assert [block.conv.inverse_temperature for block in blocks_of(warm)] == [0.25, 0.25]
     assert [block.conv.competition for block in blocks_of(warm)] == ["soft", "soft"]
-    small = Sweep("radius", SPEC, data, values=[3.0])._network("softkrotov", 3.0, 0)
+    small = SensitivitySweep("radius", SPEC, data, values=[3.0])._network("softkrotov", 3.0, 0)
     for block in blocks_of(small):
         assert float(block.conv.radius().square().mean()) == pytest.approx(9, rel=0.25)
 
 
 def test_a_sweep_goes_on_where_it_stopped(data: LabeledImages) -> None:
     whole = swept("radius", data, values=[0.5, 2.0], rules=["soft"])
-    rest = Sweep("radius", SPEC, data, values=[0.5, 2.0], rules=["soft"])
+    rest = SensitivitySweep("radius", SPEC, data, values=[0.5, 2.0], rules=["soft"])
     rest.position = 1
     rest.load_state_dict(rest.state_dict())
     assert rest.step() == whole[1:]
@@ -77,14 +77,14 @@ def test_the_papers_radii() -> None:
 @pytest.mark.parametrize("value", [0.0, -2.0, float("nan")])
 def test_values_that_are_not_positive_are_refused(data: LabeledImages, value: float) -> None:
     with pytest.raises(InputError, match=f"temperature is {value}; expected more than 0"):
-        Sweep("temperature", SPEC, data, values=[1.0, value])
+        SensitivitySweep("temperature", SPEC, data, values=[1.0, value])
     with pytest.raises(InputError, match=f"radius is {value}; expected more than 0"):
-        Sweep("radius", SPEC, data, values=[value])
+        SensitivitySweep("radius", SPEC, data, values=[value])
 
 
 def test_nothing_to_sweep_is_refused(data: LabeledImages) -> None:
     with pytest.raises(InputError, match="points is 0"):
-        Sweep("temperature", SPEC, data, values=[])
+        SensitivitySweep("temperature", SPEC, data, values=[])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import Tensor
 from plastorch.spiking.patterns.attribution import attribute as attribute_answers
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
-from plastorch.spiking.patterns.rule import PatternNeuron, Weights
+from plastorch.spiking.patterns.rule import NetworkWeights, PatternNeuron
 from plastorch.spiking.patterns.winners import PatternWinners
 from plastorch.spiking.patterns.winners_rule import WinnerRule
 
@@ -55,7 +55,7 @@ def gradient(hostile: Hostile) -> Any:
     network = _network()
     response = network(_bins())
     for parameter, weight in zip(
-        network.weights(), hostile.damaged(Weights(*network.weights())), strict=True
+        network.weights(), hostile.damaged(NetworkWeights(*network.weights())), strict=True
     ):
         if weight.is_floating_point() and weight.dtype == parameter.dtype:
             parameter.data = weight.detach()

@@ -9,17 +9,17 @@ from torch import Tensor
 from plastorch.spiking.shortterm import course as courses
 from plastorch.spiking.shortterm import events
 from plastorch.spiking.shortterm import frames as compiled
-from plastorch.spiking.shortterm.course import Course, Timing
+from plastorch.spiking.shortterm.course import SpikeCourse, SpikeTiming
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState
 
-TIMING = Timing(frame=0.02)
+TIMING = SpikeTiming(frame=0.02)
 SIZES = [1, 2, 5, 9, 40]
 
 
-def _course(hostile: Hostile, streams: int = 2, inputs: int = 9, frames: int = 3) -> Course:
+def _course(hostile: Hostile, streams: int = 2, inputs: int = 9, frames: int = 3) -> SpikeCourse:
     values = torch.rand(frames, streams, inputs, generator=hostile.torch)
     return courses.encode(values, TIMING, hostile.torch)
 
@@ -135,7 +135,7 @@ def constants(hostile: Hostile) -> Any:
     circuit = {"kappa": 80.0, "gamma": 0.6, "tau": 0.1}
     longterm_constants = {"rate": 0.1, "decline": 50.0, "homeostasis": 0.2, "kappa": 80.0}
     timing, circuit, slow = hostile.damaged((timing, circuit, longterm_constants))
-    own = Timing(**timing), ShortTerm(**circuit), LongTerm(**slow)
+    own = SpikeTiming(**timing), ShortTerm(**circuit), LongTerm(**slow)
     course, given = _course(hostile), (_state(), *_circuit())
     answered = events.respond(course, *given, constants=own[1], timing=own[0])
     learned = events.learn(course, torch.rand(2, 9), _unlearned(), own[2], own[0])

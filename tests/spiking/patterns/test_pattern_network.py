@@ -18,10 +18,10 @@ from plastorch.spiking.patterns import training
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import (
     NO_SPIKE,
+    NetworkWeights,
     NeuronState,
     PatternNeuron,
     Response,
-    Weights,
     decide,
     neuron_step,
     respond,
@@ -48,7 +48,7 @@ def patterns(count: int, inputs: int, steps: int = 20, seed: int = 1) -> Tensor:
     return bins.masked_fill(torch.rand(count, inputs, generator=random) < 0.1, NO_SPIKE)
 
 
-def naive(bins: Any, weights: Weights, neuron: PatternNeuron) -> tuple[Any, int, int]:
+def naive(bins: Any, weights: NetworkWeights, neuron: PatternNeuron) -> tuple[Any, int, int]:
     """One pattern, neuron by neuron; distances by sums over explicit spike trains."""
     first, bias, second, out_bias = (w.detach().numpy() for w in weights)
     steps, dt = neuron.steps, neuron.dt
@@ -204,7 +204,7 @@ def test_surrogate_gradient_is_largest_at_the_threshold() -> None:
 def test_target_itself_is_at_distance_zero() -> None:
     """An output neuron that is made to fire at the target times only."""
     neuron = PatternNeuron(tau_membrane=1e-6, tau_synapse=1e-6, resistance=1.0)
-    weights = Weights(*(torch.zeros(n) for n in ((1, 3), 1, (2, 1), 2)))
+    weights = NetworkWeights(*(torch.zeros(n) for n in ((1, 3), 1, (2, 1), 2)))
     bins = torch.tensor([[14, 17, 19]], dtype=torch.uint8)
     neuron = PatternNeuron(
         1e-6, 1e-6, 1.0, target_times=(14e-3, 17e-3, 19e-3), tau_trace=neuron.tau_trace

@@ -15,7 +15,7 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.spiking.events import Events, check_events, from_raster
-from plastorch.spiking.shortterm.course import Course, Timing, encode
+from plastorch.spiking.shortterm.course import SpikeCourse, SpikeTiming, encode
 from plastorch.spiking.shortterm.events import learn, respond, spike_counts
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, learn_spike
 from plastorch.spiking.shortterm.rule import (
@@ -31,7 +31,7 @@ from plastorch.spiking.shortterm.rule import (
 Array = NDArray[Any]
 DT, FRAME, FRAMES = 1e-3, 0.05, 6
 STEPS, STREAMS, INPUTS, NEURONS = 300, 3, 12, 5
-TIMING = Timing(frame=FRAME)
+TIMING = SpikeTiming(frame=FRAME)
 LIMIT = 4.5
 """Standard errors."""
 
@@ -46,7 +46,7 @@ class Grid:
         self.choices = torch.rand(STEPS, STREAMS, generator=random, dtype=torch.float64)
         self.scale = 0.2 + torch.rand(FRAMES, STREAMS, generator=random, dtype=torch.float64)
         outputs = from_raster(self.moments.unsqueeze(2), DT)
-        self.course = Course(
+        self.course = SpikeCourse(
             *from_raster(self.raster, DT),
             outputs.times,
             self.choices.mT[self.moments.mT],
@@ -166,7 +166,7 @@ def test_output_spikes_are_samples_of_the_posterior() -> None:
     trace = torch.rand(1, 8, generator=stream(10)).double()
     memory = 0.3 * torch.rand(1, 6, 8, generator=stream(11)).double()
     none = torch.zeros(0, dtype=torch.int64)
-    course = Course(
+    course = SpikeCourse(
         none.double(),
         none,
         torch.tensor([0, 0]),
@@ -179,7 +179,7 @@ def test_output_spikes_are_samples_of_the_posterior() -> None:
     )
     constants = ShortTerm(kappa=4.0, gamma=0.0, tau=1e12)
     bias = torch.randn(6, generator=stream(13)).double()
-    timing = Timing(trace_tau=1e12)
+    timing = SpikeTiming(trace_tau=1e12)
     begun = ShortTermState(memory, trace)
     outputs, _ = respond(course, begun, weight, bias, constants=constants, timing=timing)
     share = torch.bincount(outputs.source, minlength=6) / spikes
@@ -194,7 +194,7 @@ def test_spikes_and_posteriors_change_the_same_in_the_mean() -> None:
     trace = unit(torch.rand(1, 6, generator=stream(22)).double()).expand(streams, -1)
     memory = 0.2 * torch.rand(1, 4, 6, generator=stream(23)).double().expand(streams, -1, -1)
     none, each = torch.zeros(0, dtype=torch.int64), torch.arange(streams + 1)
-    course = Course(
+    course = SpikeCourse(
         none.double(),
         none,
         0 * each,
@@ -233,7 +233,7 @@ def test_pieces_are_the_whole() -> None:
     torch.testing.assert_close(state.trace, last.trace)
 
 
-def _half(course: Course, half: int) -> Course:
+def _half(course: SpikeCourse, half: int) -> SpikeCourse:
     """Two of four frames."""
 
     def cut(times: Tensor, offsets: Tensor, *others: Tensor) -> list[Tensor]:
@@ -245,13 +245,13 @@ def _half(course: Course, half: int) -> Course:
     times, first, source = cut(course.times, course.first, course.source)
     moments, starts, choices = cut(course.moments, course.starts, course.choices)
     scale = course.scale[2 * half : 2 * half + 2]
-    return Course(times, source, first, moments, choices, starts, scale, FRAME, 0.1)
+    return SpikeCourse(times, source, first, moments, choices, starts, scale, FRAME, 0.1)
 
 
 def test_traces_are_inputs_of_norm_one_in_the_mean() -> None:
     """c ε at the end of a long frame, over 4,000 streams; its variance is that of shot noise."""
     values = torch.tensor([0.2, 0.9, 0.0, 0.5])
-    timing, streams = Timing(frame=0.2), 4000
+    timing, streams = SpikeTiming(frame=0.2), 4000
     course = encode(values.expand(1, streams, 4), timing, stream(16))
     weight = torch.eye(1, 4).double()
     zeros, bias = initial_state(streams, weight), torch.zeros(1).double()
@@ -278,7 +278,7 @@ def test_spikes_are_in_order_and_in_their_frames(
 ) -> None:
     """Ten courses, in each frame of which one input alone spikes: every so many frames the same."""
     rate = 1000 / (frames * frame)
-    timing = Timing(input_rate=rate, output_rate=rate, frame=frame)
+    timing = SpikeTiming(input_rate=rate, output_rate=rate, frame=frame)
     values = value * torch.eye(inputs).repeat(-(-frames // inputs), 1)[:frames]
     course = encode(values.unsqueeze(1).expand(-1, 10, -1), timing, stream(seed))
     check_events(Events(course.times, course.source, course.first), inputs)
@@ -368,4 +368,4 @@ def test_bad_input() -> None:
             learn(grid.course, grid.state.trace, foreign, learning, TIMING)
     for name in ("input_rate", "output_rate", "trace_tau", "frame"):
         with pytest.raises(InputError, match=f"{name} is 0.0"):
-            Timing(**{name: 0.0})
+            SpikeTiming(**{name: 0.0})

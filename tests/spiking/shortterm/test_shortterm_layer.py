@@ -11,14 +11,17 @@ import plastorch
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.spiking.shortterm import clocked
-from plastorch.spiking.shortterm.course import Timing, encode
+from plastorch.spiking.shortterm.course import SpikeTiming, encode
 from plastorch.spiking.shortterm.events import learn
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, Site, initial_state, step, unit
 
-LEARNING, TIMING = LongTerm(rate=0.2, decline=10.0, homeostasis=0.3, kappa=8.0), Timing(frame=0.1)
+LEARNING, TIMING = (
+    LongTerm(rate=0.2, decline=10.0, homeostasis=0.3, kappa=8.0),
+    SpikeTiming(frame=0.1),
+)
 
 
 def layer(**short_term: Any) -> ShortTermWTA:

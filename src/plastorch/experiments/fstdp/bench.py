@@ -32,19 +32,22 @@ INPUTS, MEMBERS = 200, 40
 """Inputs of the fatiguing neuron, and how many of them are correlated."""
 
 
-class Size(NamedTuple):
+class SpikingSize(NamedTuple):
     """Sizes of a row."""
 
     name: str
     neurons: int
     samples: int
-    """Size of the mini-batch."""
+    """SpikingSize of the mini-batch."""
     patterns: int
     """Number of images, one after the other, in each sample."""
     rounds: int
 
 
-SIZES = (Size("stdp-784x100-b1", 100, 1, 10, 7), Size("stdp-784x100-b32", 100, 32, 1, 7))
+SIZES = (
+    SpikingSize("stdp-784x100-b1", 100, 1, 10, 7),
+    SpikingSize("stdp-784x100-b32", 100, 32, 1, 7),
+)
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
@@ -72,13 +75,13 @@ def rates_of(images: Tensor) -> Tensor:
     return brightness * (SPIKES_PER_STEP / DT / brightness.sum(dim=1).mean())
 
 
-def measure(rates: Tensor, sizes: tuple[Size, ...]) -> Iterator[Row]:
+def measure(rates: Tensor, sizes: tuple[SpikingSize, ...]) -> Iterator[Row]:
     """Measures the rows of the layer that learns by pair STDP from rates, Hz [images, N]."""
     for size in sizes:
         yield _stdp_row(rates, size)
 
 
-def _stdp_row(rates: Tensor, size: Size) -> Row:
+def _stdp_row(rates: Tensor, size: SpikingSize) -> Row:
     """Measures encoding, simulating and learning on both sides, seconds per image of a sample."""
     samples, patterns = size.samples, size.patterns
     layer, random = new_layer(rates.shape[1], size.neurons), stream(1, Stream.BENCH)

@@ -19,7 +19,12 @@ from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb.bayes_attacks import Job, interpolation, robustness
 from plastorch.experiments.softhebb.bayes_claims import accuracy_curve, claims, metrics
-from plastorch.experiments.softhebb.bayes_networks import FEATURES, KINDS, BayesConfig, Networks
+from plastorch.experiments.softhebb.bayes_networks import (
+    FEATURES,
+    KINDS,
+    BayesConfig,
+    BayesNetworks,
+)
 from plastorch.hebbian.analysis.filters import structure
 from plastorch.hebbian.attacks import (
     import_foolbox,
@@ -51,7 +56,7 @@ def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     if images.notice:
         context.tell(images.notice)
     images = _on_device(images, context.device)
-    nets = Networks(config, images, context.seed).to(context.device)
+    nets = BayesNetworks(config, images, context.seed).to(context.device)
     loop = Loop(context.run, nets)
     started = context.start(config, images.description())
     with fast_matmul():
@@ -94,7 +99,9 @@ def _theory(config: BayesConfig, seed: int) -> list[Job]:
     return [partial(world, 1000 * seed + i) for i in range(config.mixtures)]
 
 
-def _train(config: BayesConfig, seed: int, images: ImageSet, nets: Networks, loop: Loop) -> None:
+def _train(
+    config: BayesConfig, seed: int, images: ImageSet, nets: BayesNetworks, loop: Loop
+) -> None:
     """Trains for one pass; the hidden layer again from its start under the readout; many passes."""
 
     def online(net: nn.Module, name: str, epochs: int, learn_readout: bool = True) -> None:
@@ -127,7 +134,7 @@ def _train(config: BayesConfig, seed: int, images: ImageSet, nets: Networks, loo
     nets.requires_grad_(False)
 
 
-def _readouts(nets: Networks, images: ImageSet, seed: int) -> list[Job]:
+def _readouts(nets: BayesNetworks, images: ImageSet, seed: int) -> list[Job]:
     """Trains readouts without gradients: label assignment, and a teacher-clamped output layer."""
 
     def read_out(which: str, kind: str) -> list[Record]:
@@ -145,7 +152,7 @@ def _readouts(nets: Networks, images: ImageSet, seed: int) -> list[Job]:
     ]
 
 
-def _arrays(nets: Networks, images: ImageSet, records: list[Record]) -> dict[str, Tensor]:
+def _arrays(nets: BayesNetworks, images: ImageSet, records: list[Record]) -> dict[str, Tensor]:
     """Returns arrays for the report: the soft network's weights as images, accuracy by strength."""
     net = cast(ShallowSoftHebb, nets.long["soft"])
     weight = net.hidden.weight.detach().view(-1, *images.train_images.shape[1:])

@@ -10,7 +10,7 @@ from torch import Tensor
 from plastorch.data import ImageSet
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.experiments.softhebb.bayes_networks import KINDS, BayesConfig, Networks
+from plastorch.experiments.softhebb.bayes_networks import KINDS, BayesConfig, BayesNetworks
 from plastorch.hebbian.attacks import (
     Norm,
     attacked_accuracy,
@@ -33,7 +33,7 @@ PART = 250
 Job = Callable[[], list[Record]]
 
 
-def robustness(config: BayesConfig, nets: Networks, images: ImageSet, seed: int) -> list[Job]:
+def robustness(config: BayesConfig, nets: BayesNetworks, images: ImageSet, seed: int) -> list[Job]:
     """Measures accuracy on noisy and attacked images in parts, weighted by their sizes."""
     count = min(config.attacked_images, len(images.test_images))
     parts = [
@@ -83,7 +83,7 @@ def robustness(config: BayesConfig, nets: Networks, images: ImageSet, seed: int)
 
 
 def interpolation(
-    config: BayesConfig, nets: Networks, images: ImageSet, arrays: dict[str, Tensor]
+    config: BayesConfig, nets: BayesNetworks, images: ImageSet, arrays: dict[str, Tensor]
 ) -> list[Job]:
     """Makes images between two classes, and asks an independent network what it sees in them."""
     x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels

@@ -85,10 +85,10 @@ class Judge(nn.Module):
         return logits
 
 
-class Networks(nn.Module):
+class BayesNetworks(nn.Module):
     """All networks of a run: after one pass, retrained under a frozen readout, and after many.
 
-    Networks of a kind start from equal weights.
+    BayesNetworks of a kind start from equal weights.
     """
 
     def __init__(self, config: BayesConfig, images: ImageSet, seed: int) -> None:

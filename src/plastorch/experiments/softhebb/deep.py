@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from plastorch.data import ImageSet
@@ -29,12 +30,12 @@ from plastorch.experiments.softhebb.images import (
     unlabeled_of,
     views_of,
 )
-from plastorch.hebbian.analysis.sensitivity import SWEPT, Setting, Sweep
+from plastorch.hebbian.analysis.sensitivity import SWEPT, SensitivitySweep, Setting
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.features import FeatureExtraction, augmented, cached, deviation_of, mean_of
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
-from plastorch.hebbian.readout import ReadoutTraining, accuracy, confusion, scores
+from plastorch.hebbian.readout import ReadoutTraining, accuracy, scores
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
@@ -67,8 +68,9 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
             loop.run(_sweep(config.sweep, config, context, images))
         analyses = Analyses(net, images, context.seed, fields=config.rule != "random")
         loop.recompute(analyses)
-    table = confusion(predicted, images.test_labels, len(images.classes))
-    context.run.write_arrays({"confusion": table} | analyses.arrays)
+    classes = range(len(images.classes))
+    table = confusion_matrix(images.test_labels.cpu().numpy(), predicted.numpy(), labels=classes)
+    context.run.write_arrays({"confusion": torch.from_numpy(table)} | analyses.arrays)
     metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
     judged = claims(config, images, context.quick, metrics["test_accuracy"])
     return context.finish(started, loop, metrics, judged)
@@ -191,10 +193,12 @@ def _train_end_to_end(
         return classify(net, images.test_images).cpu(), {}
 
 
-def _sweep(setting: Setting, config: SoftHebbConfig, context: Context, images: ImageSet) -> Sweep:
+def _sweep(
+    setting: Setting, config: SoftHebbConfig, context: Context, images: ImageSet
+) -> SensitivitySweep:
     """Returns networks of the run's depth and width, trained by the soft rules on some images."""
     spec = preset(config.preset_data, config.depth, config.width)
-    return Sweep(
+    return SensitivitySweep(
         setting,
         spec,
         some_images(images, context.seed),

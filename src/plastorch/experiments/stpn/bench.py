@@ -18,7 +18,7 @@ BATCH = 128
 PEER = "plain PyTorch, a loop over steps"
 
 
-class Size(NamedTuple):
+class STPNSize(NamedTuple):
     """Sizes of a row."""
 
     name: str
@@ -29,17 +29,17 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    Size("train-step-h11", 11, 20, 40),
-    Size("train-step-h64", 64, 20, 20),
-    Size("train-step-h128", 128, 20, 8),
-    Size("train-step-h11-t9", 11, 9, 40),
-    Size("train-step-h128-t31", 128, 31, 5),
-    Size("train-step-h64-t200", 64, 200, 3),
-    Size("train-step-h11-threads2", 11, 20, 40, threads=2),
-    Size("train-step-h64-threads2", 64, 20, 20, threads=2),
-    Size("train-step-h128-threads2", 128, 20, 8, threads=2),
+    STPNSize("train-step-h11", 11, 20, 40),
+    STPNSize("train-step-h64", 64, 20, 20),
+    STPNSize("train-step-h128", 128, 20, 8),
+    STPNSize("train-step-h11-t9", 11, 9, 40),
+    STPNSize("train-step-h128-t31", 128, 31, 5),
+    STPNSize("train-step-h64-t200", 64, 200, 3),
+    STPNSize("train-step-h11-threads2", 11, 20, 40, threads=2),
+    STPNSize("train-step-h64-threads2", 64, 20, 20, threads=2),
+    STPNSize("train-step-h128-threads2", 128, 20, 8, threads=2),
 )
-AGAINST_LSTM = Size("train-step-lstm-h64", 64, 20, 20)
+AGAINST_LSTM = STPNSize("train-step-lstm-h64", 64, 20, 20)
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
@@ -51,7 +51,9 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
     return data, measure((), AGAINST_LSTM)
 
 
-def measure(sizes: tuple[Size, ...], against_lstm: Size, batch: int = BATCH) -> Iterator[Row]:
+def measure(
+    sizes: tuple[STPNSize, ...], against_lstm: STPNSize, batch: int = BATCH
+) -> Iterator[Row]:
     """Measures row by row a training step, from the input to the updated parameters.
 
     Rows of ``sizes`` are against the plain loop, the last one against ``nn.LSTM`` with as many
@@ -75,7 +77,7 @@ def matched_lstm(layer: STPN) -> nn.LSTM:
     return nn.LSTM(inputs, size)
 
 
-def _row(size: Size, layer: STPN, other: nn.Module, name: str, batch: int) -> Row:
+def _row(size: STPNSize, layer: STPN, other: nn.Module, name: str, batch: int) -> Row:
     """Measures a training step of both sides on the same sequences, and memory for the gradient."""
     random = stream(0)
     symbols = torch.randint(SYMBOLS, (size.steps, batch), generator=random)

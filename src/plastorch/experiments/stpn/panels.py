@@ -29,7 +29,7 @@ TESTS = "generalisation-"
 """Prefix of the phase of a model's test."""
 
 
-class Course(NamedTuple):
+class CourseFigure(NamedTuple):
     """A figure of all models in the course of something."""
 
     prefix: str
@@ -43,7 +43,7 @@ class Course(NamedTuple):
 
 
 FIGURES = (
-    Course(
+    CourseFigure(
         "",
         "epoch",
         "validation_accuracy",
@@ -51,7 +51,7 @@ FIGURES = (
         "Share of right answers on sequences held out, after each pass over the training "
         "sequences; all models have about as many parameters.",
     ),
-    Course(
+    CourseFigure(
         "",
         "epoch",
         "energy",
@@ -59,14 +59,14 @@ FIGURES = (
         "Efficacy times squared signal, summed over all synapses, mean over steps and sequences. "
         "Biases, readouts and the change of synapses are not counted.",
     ),
-    Course(
+    CourseFigure(
         "",
         "iteration",
         "reward",
         "Reward of an episode",
         "Mean over agents, and over the iterations since the point before.",
     ),
-    Course(
+    CourseFigure(
         "",
         "iteration",
         "energy_per_neuron",
@@ -74,7 +74,7 @@ FIGURES = (
         "Efficacy times squared signal, summed over a neuron's synapses (of an LSTM, a gate's), "
         "mean over steps, agents and neurons.",
     ),
-    Course(
+    CourseFigure(
         "",
         "env_steps",
         "return",
@@ -82,7 +82,7 @@ FIGURES = (
         "Sum of its rewards, mean over the episodes that ended since the update before, while the "
         "agent learns and draws its actions.",
     ),
-    Course(
+    CourseFigure(
         "",
         "env_steps",
         "energy",
@@ -90,21 +90,21 @@ FIGURES = (
         "Efficacy times squared signal, summed over all synapses of the core, mean over steps of "
         "one piece of an episode per update.",
     ),
-    Course(
+    CourseFigure(
         "",
         "step",
         "train_accuracy",
         "Accuracy on the training stream",
         "Share of items told right, during the update.",
     ),
-    Course(
+    CourseFigure(
         "",
         "step",
         "validation_accuracy",
         "Accuracy on another stream",
         "Share of items told right in a stream that no model learns from.",
     ),
-    Course(
+    CourseFigure(
         TESTS,
         "repeat",
         "accuracy",
@@ -122,7 +122,7 @@ def panels(run: RunData) -> list[Panel]:
     return with_curves(run, [*courses, *agent_panels(run)], f"({TESTS})?({'|'.join(NAMES)})")
 
 
-def _course(run: RunData, figure: Course) -> Panel | None:
+def _course(run: RunData, figure: CourseFigure) -> Panel | None:
     logged = {
         name: series(run.rows, figure.prefix + model, figure.x, [figure.y])
         for model, name in NAMES.items()

@@ -27,7 +27,7 @@ from plastorch.experiments.ststdp.measuring import AT_REST, CONDITIONS, DYNAMIC,
 from plastorch.experiments.ststdp.metrics import curves, metrics
 from plastorch.experiments.ststdp.networks import MODELS, made
 from plastorch.experiments.ststdp.pictures import pictures
-from plastorch.experiments.ststdp.training import Course, StreamTraining
+from plastorch.experiments.ststdp.training import StreamTraining, TrainingCourse
 from plastorch.spiking.shortterm.environment import World
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
@@ -45,7 +45,7 @@ STATIC_EPOCHS = 20
 QUICK_THIN = 16
 """Divisor of the number of settings that a smoke run tries."""
 MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
-"""Networks of the comparison, except the slowest."""
+"""DigitNetworks of the comparison, except the slowest."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class DigitsConfig(Settings):
         check_memory(2 * 8 * World().inputs * self.theory_steps, theory_steps=self.theory_steps)
 
 
-class Networks(nn.Module):
+class DigitNetworks(nn.Module):
     """The networks that learn in a run, for images of ``side`` x ``side`` pixels."""
 
     names: Tensor
@@ -136,7 +136,7 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
         config = _quick(config)
         context.tell("smoke run of few digits, epochs and settings")
     train, validation, test = split(images, config, context.seed)
-    nets = Networks(config, images.train_images.shape[-1], len(images.classes), context.seed)
+    nets = DigitNetworks(config, images.train_images.shape[-1], len(images.classes), context.seed)
     nets.static.to(context.device)
     nets.moving.to(context.device)
     loop = Loop(context.run, nets)
@@ -195,7 +195,7 @@ class _Run:
     config: DigitsConfig
     context: Context
     bench: Bench
-    nets: Networks
+    nets: DigitNetworks
     loop: Loop
 
     def all_parts(self) -> dict[str, Tensor]:
@@ -259,7 +259,7 @@ class _Run:
             for digits in (self.bench.train, self.bench.validation)
         )
         number = (*DYNAMIC, "static").index(transform), list(MODELS).index(model)
-        course = Course(
+        course = TrainingCourse(
             train=train,
             validation=validation,
             transforms=AT_REST if transform == "static" else CONDITIONS[transform],

@@ -19,7 +19,7 @@ VALIDATION = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class TrainingCourse:
     """What a network learns from, and how: by Adam, each digit once in each of ``epochs`` or fewer.
 
     ``window`` is the number of presentations per update, ``path`` the place in random numbers.
@@ -52,7 +52,7 @@ class StreamTraining(Phase):
     best on validation streams.
     """
 
-    def __init__(self, name: str, net: nn.Module, course: Course) -> None:
+    def __init__(self, name: str, net: nn.Module, course: TrainingCourse) -> None:
         super().__init__(name, course.epochs)
         self.net, self.course = net, course
         self.optimizer = torch.optim.Adam(net.parameters(), course.learning_rate)

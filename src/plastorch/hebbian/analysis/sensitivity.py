@@ -58,7 +58,7 @@ class LabeledImages:
             check_labels(labels, self.classes)
 
 
-class Sweep(Phase):
+class SensitivitySweep(Phase):
     """Trains a network for each rule, value and seed, one per :meth:`step` and worker.
 
     Each learns one epoch without labels, all blocks on the same mini-batches and with the same

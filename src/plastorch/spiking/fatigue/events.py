@@ -118,17 +118,17 @@ def _numpy(events: Events) -> tuple[Any, ...]:
 
 def _arrays(weight: Any, state: FatigueState) -> Any:
     """Returns the kernels' arrays, which share their memory with the state's tensors."""
-    from plastorch.spiking.fatigue.kernels import Arrays
+    from plastorch.spiking.fatigue.kernels import FatigueArrays
 
     own = (getattr(state, name) for name in PARTS)
-    return Arrays(*(part.numpy() for part in (weight.contiguous(), *own)))
+    return FatigueArrays(*(part.numpy() for part in (weight.contiguous(), *own)))
 
 
 def _constants(rule: FatiguingSTDP) -> Any:
-    from plastorch.spiking.fatigue.kernels import Constants
+    from plastorch.spiking.fatigue.kernels import FatigueConstants
 
     pair = rule.window == "pair"
-    return Constants(
+    return FatigueConstants(
         fatigue=float(rule.fatigue),
         tau_fatigue=float(rule.tau_fatigue),
         tau_membrane=float(rule.tau_membrane),

@@ -12,8 +12,8 @@ from numba import njit
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
-class Arrays(NamedTuple):
-    """Arrays of weights and state, float64, changed in place."""
+class FatigueArrays(NamedTuple):
+    """FatigueArrays of weights and state, float64, changed in place."""
 
     weight: Any
     """Weights [B, N]."""
@@ -29,8 +29,8 @@ class Arrays(NamedTuple):
     """Postsynaptic traces [B]."""
 
 
-class Constants(NamedTuple):
-    """Constants of the rule, as in :class:`plastorch.spiking.fatigue.rule.FatiguingSTDP`."""
+class FatigueConstants(NamedTuple):
+    """FatigueConstants of the rule, as in :class:`plastorch.spiking.fatigue.rule.FatiguingSTDP`."""
 
     fatigue: Any
     tau_fatigue: Any

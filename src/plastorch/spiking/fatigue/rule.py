@@ -119,7 +119,7 @@ class FatigueState(NamedTuple):
     """Time, seconds."""
 
 
-class Course(NamedTuple):
+class LearningCourse(NamedTuple):
     """Activity of the neurons, step by step."""
 
     spikes: Tensor
@@ -173,7 +173,7 @@ def step(
     *,
     synapses: Synapses[Any] = IDEAL,
     generator: Random = None,
-) -> tuple[Course, FatigueState]:
+) -> tuple[LearningCourse, FatigueState]:
     """Runs a step of ``dt`` seconds: spikes come in at its beginning, then everything decays.
 
     A spike, 0 or 1 in the state's type [B, N], is transmitted, and leaves its trace, with the
@@ -204,7 +204,7 @@ def step(
         post_trace=(state.post_trace + fired) * fade,
         time=state.time + dt,
     )
-    return Course(fired, membrane, state.theta), end
+    return LearningCourse(fired, membrane, state.theta), end
 
 
 def run_raster(
@@ -214,7 +214,7 @@ def run_raster(
     dt: float,
     synapses: Synapses[Any] = IDEAL,
     generator: Random = None,
-) -> tuple[Course, FatigueState]:
+) -> tuple[LearningCourse, FatigueState]:
     """Runs networks on spikes, bool or 0 and 1 [T, B, N], in steps of ``dt`` seconds, on any device
     and with any synapses; returns the neurons' activity, and the last state."""
     check_positive(dt=dt)
@@ -235,4 +235,4 @@ def run_raster(
         spikes = spikes.to(state.trace)
         course, state = step(state, spikes, rule, dt, synapses=synapses, generator=generator)
         steps.append(course)
-    return Course(*(torch.stack(parts) for parts in zip(*steps, strict=True))), state
+    return LearningCourse(*(torch.stack(parts) for parts in zip(*steps, strict=True))), state

@@ -22,7 +22,7 @@ from plastorch.spiking.patterns.network import (
     as_arrays,
     compute,
 )
-from plastorch.spiking.patterns.rule import Weights, decide
+from plastorch.spiking.patterns.rule import NetworkWeights, decide
 
 BATCH = 256
 """Number of patterns whose potentials are kept at a time."""
@@ -51,12 +51,12 @@ def attribute(network: PatternNetwork, bins: Tensor) -> Tensor:
     network.check(bins)
     if network.out_features < 2:
         raise InputError("network has 1 class; expected two or more, one of which is the next best")
-    weights = Weights(*(weight.detach().cpu() for weight in network.weights()))
+    weights = NetworkWeights(*(weight.detach().cpu() for weight in network.weights()))
     parts = torch.split(bins.cpu(), BATCH)
     return torch.cat([_attribute(network, weights, part) for part in parts])
 
 
-def _attribute(network: PatternNetwork, weights: Weights, bins: Tensor) -> Tensor:
+def _attribute(network: PatternNetwork, weights: NetworkWeights, bins: Tensor) -> Tensor:
     from plastorch.spiking.patterns import gradient_kernels, kernels
 
     response, kept = compute(bins, weights, network.neuron, keep=True)

@@ -25,8 +25,8 @@ WORD = 8
 """Number of bytes that are checked together."""
 
 
-class Constants(NamedTuple):
-    """Constants in the weights' type, and the target's trace."""
+class PatternConstants(NamedTuple):
+    """PatternConstants in the weights' type, and the target's trace."""
 
     membrane: Any
     """Decay factor of the membrane per step."""

@@ -12,9 +12,9 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.patterns.rule import (
     NO_SPIKE,
+    NetworkWeights,
     PatternNeuron,
     Response,
-    Weights,
     check_patterns,
     respond,
 )
@@ -85,9 +85,11 @@ class PatternNetwork(nn.Module):
         self.output_weight = normal(hidden_size, out_features, INITIAL_ANSWER)
         self.output_bias = zeros(out_features)
 
-    def weights(self) -> Weights:
+    def weights(self) -> NetworkWeights:
         """Returns the weights as :func:`plastorch.spiking.patterns.rule.respond` takes them."""
-        return Weights(self.hidden_weight, self.hidden_bias, self.output_weight, self.output_bias)
+        return NetworkWeights(
+            self.hidden_weight, self.hidden_bias, self.output_weight, self.output_bias
+        )
 
     def forward(self, bins: Tensor) -> Response:
         """Answers patterns.
@@ -132,7 +134,7 @@ class _Answer(torch.autograd.Function):
     def forward(
         ctx: Any, bins: Tensor, neuron: PatternNeuron, keep: bool, *weights: Tensor
     ) -> tuple[Tensor, ...]:
-        results, kept = compute(bins, Weights(*weights), neuron, keep)
+        results, kept = compute(bins, NetworkWeights(*weights), neuron, keep)
         if keep:
             ctx.neuron = neuron
             ctx.save_for_backward(bins, *weights, *kept)
@@ -144,7 +146,7 @@ class _Answer(torch.autograd.Function):
         from plastorch.spiking.patterns import gradient_kernels, kernels
 
         bins, *tensors = ctx.saved_tensors
-        weights, kept = Weights(*tensors[:4]), tensors[4:]
+        weights, kept = NetworkWeights(*tensors[:4]), tensors[4:]
         sizes = bins.shape[1], kept[0].shape[-1], kept[1].shape[-1]
         check_weights(weights, *sizes)  # a parameter may have been replaced by now
         wanted = gradients[0].contiguous().numpy(), gradients[2].contiguous().numpy()
@@ -158,11 +160,11 @@ class _Answer(torch.autograd.Function):
         in_threads(run, len(bins), len(bins) * weights[0].numel() // WORK_PER_THREAD)
         ordered = [shares[begin] for begin in sorted(shares)]  # in whichever order threads ended
         sums = [torch.stack(parts).sum(0) for parts in zip(*ordered, strict=True)]
-        return None, None, None, *by_input(Weights(*sums))
+        return None, None, None, *by_input(NetworkWeights(*sums))
 
 
 def compute(
-    bins: Tensor, weights: Weights, neuron: PatternNeuron, keep: bool
+    bins: Tensor, weights: NetworkWeights, neuron: PatternNeuron, keep: bool
 ) -> tuple[Response, list[Tensor]]:
     """Runs compiled :func:`plastorch.spiking.patterns.rule.respond` on patterns on the CPU [B, N].
 
@@ -189,7 +191,7 @@ def compute(
 
 
 def check_weights(
-    weights: Weights, inputs: int, hidden: int | None = None, classes: int | None = None
+    weights: NetworkWeights, inputs: int, hidden: int | None = None, classes: int | None = None
 ) -> None:
     """Raises InputError unless weights fit each other and the sizes given (None: any size)."""
     from plastorch.engine.numba_options import REAL, check_arrays  # importing numba takes a second
@@ -203,13 +205,13 @@ def check_weights(
     )
 
 
-def as_arrays(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
+def as_arrays(bins: Tensor, weights: NetworkWeights, neuron: PatternNeuron) -> tuple[Any, Any, Any]:
     """Returns patterns, weights and constants as the kernels take them."""
     arrays = arrays_of(by_input(weights))
     return bins.contiguous().numpy(), arrays, constants_of(neuron, weights.hidden.dtype)
 
 
-def by_input(weights: Weights) -> Weights:
+def by_input(weights: NetworkWeights) -> NetworkWeights:
     """Turns weights to a row per input, as the kernels take them, or back."""
     return weights._replace(hidden=weights.hidden.mT, output=weights.output.mT)
 
@@ -228,7 +230,7 @@ def constants_of(neuron: PatternNeuron, dtype: torch.dtype) -> Any:
     check_constants(dtype, resistance=neuron.resistance, slope=neuron.slope)
     number = np.float64 if dtype == torch.float64 else np.float32
     membrane = neuron.decay(neuron.tau_membrane)
-    return kernels.Constants(
+    return kernels.PatternConstants(
         membrane=number(membrane),
         synapse=number(neuron.decay(neuron.tau_synapse)),
         gain=number((1 - membrane) * neuron.resistance),

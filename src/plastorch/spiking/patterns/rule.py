@@ -109,8 +109,8 @@ class PatternNeuron:
         return torch.stack(traces)
 
 
-class Weights(NamedTuple):
-    """Weights and biases of a network."""
+class NetworkWeights(NamedTuple):
+    """NetworkWeights and biases of a network."""
 
     hidden: Tensor
     """Hidden weights [H, N]."""
@@ -174,7 +174,7 @@ def neuron_step(
     return spikes, NeuronState(current, membrane, spikes.detach())
 
 
-def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
+def respond(bins: Tensor, weights: NetworkWeights, neuron: PatternNeuron) -> Response:
     """Presents patterns to a network, step by step.
 
     Args:
@@ -186,7 +186,7 @@ def respond(bins: Tensor, weights: Weights, neuron: PatternNeuron) -> Response:
         Distances to the classes' target patterns, highest potentials, and numbers of spikes.
 
     Example:
-        >>> weights = Weights(*(torch.zeros(size) for size in ((4, 3), 4, (2, 4), 2)))
+        >>> weights = NetworkWeights(*(torch.zeros(size) for size in ((4, 3), 4, (2, 4), 2)))
         >>> respond(torch.tensor([[0, 7, 255]], dtype=torch.uint8), weights, PatternNeuron())[0]
         tensor([[79.3200, 79.3200]])
     """

@@ -187,7 +187,7 @@ class PatternWinners(OnlineLayer):
             InputError: if parameters don't fit each other or the rule, or hold impossible values.
         """
         from plastorch.engine.numba_options import REAL, check_arrays, check_constants
-        from plastorch.spiking.patterns.winners_kernels import Arrays, Constants
+        from plastorch.spiking.patterns.winners_kernels import WinnerArrays, WinnerConstants
 
         check_arrays(weight=(self.weight, (None, None), REAL, 0, 1))
         neurons, real = len(self.weight), self.weight.dtype
@@ -203,8 +203,8 @@ class PatternWinners(OnlineLayer):
         constants = (INHIBITION, self.rule.learning_rate, self.rule.homeostasis)
         check_constants(real, homeostasis=self.rule.homeostasis, fall=self.rule.fall)
         effect = weight.new_tensor(self.rule.effect).numpy()
-        arrays = Arrays(*(tensor.numpy() for tensor in state))
-        return arrays, Constants(effect, *(number(constant) for constant in constants))
+        arrays = WinnerArrays(*(tensor.numpy() for tensor in state))
+        return arrays, WinnerConstants(effect, *(number(constant) for constant in constants))
 
     def _results(self, bins: Tensor) -> Any:
         """Allocates the results for patterns."""

@@ -12,7 +12,7 @@ import numpy as np
 from plastorch.spiking.patterns.kernels import compiled
 
 
-class Arrays(NamedTuple):
+class WinnerArrays(NamedTuple):
     """State of the layer, changed in place by learning."""
 
     weight: Any
@@ -25,8 +25,8 @@ class Arrays(NamedTuple):
     """Number of patterns that each neuron has learned [K]."""
 
 
-class Constants(NamedTuple):
-    """Constants in the weights' type."""
+class WinnerConstants(NamedTuple):
+    """WinnerConstants in the weights' type."""
 
     effect: Any
     """Effect of a spike in each step up to the decision."""

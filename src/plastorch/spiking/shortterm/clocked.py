@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from plastorch.spiking.shortterm.course import Timing
+from plastorch.spiking.shortterm.course import SpikeTiming
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState, learn_spike
 
 STEP = 1e-3
@@ -18,7 +18,7 @@ def learn(
     state: LongTermState,
     *,
     constants: LongTerm,
-    timing: Timing,
+    timing: SpikeTiming,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, LongTermState]:
     """Shows frames in [0, 1], [T, B, D], to networks, whose neurons learn as they spike; returns

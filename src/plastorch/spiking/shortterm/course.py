@@ -13,7 +13,7 @@ from plastorch.spiking.events import Events, check_events
 
 
 @dataclass(frozen=True)
-class Timing:
+class SpikeTiming:
     """Rates and time constants of a circuit's spikes.
 
     Args:
@@ -35,7 +35,7 @@ class Timing:
         check_positive(**asdict(self))
 
 
-class Course(NamedTuple):
+class SpikeCourse(NamedTuple):
     """Input spikes and times of output spikes: all that is random, so that runs can be compared."""
 
     times: Tensor
@@ -58,7 +58,9 @@ class Course(NamedTuple):
     """Total duration, seconds."""
 
 
-def encode(values: Tensor, timing: Timing, generator: torch.Generator | None = None) -> Course:
+def encode(
+    values: Tensor, timing: SpikeTiming, generator: torch.Generator | None = None
+) -> SpikeCourse:
     """Draws Poisson spikes of frames in [0, 1], [T, S, D], and the times of output spikes."""
     if values.dim() != 3 or values.is_complex():
         raise InputError(
@@ -78,7 +80,7 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator | None = N
     outputs = poisson(torch.full((streams, 1), timing.output_rate), duration, generator)
     choices = torch.rand(len(outputs.times), dtype=torch.float64, generator=generator)
     strength = timing.trace_tau * rates.norm(dim=2)
-    return Course(
+    return SpikeCourse(
         times=(frame_of + shown.times) * timing.frame,
         source=shown.source,
         first=shown.offsets[::steps].contiguous(),
@@ -91,13 +93,15 @@ def encode(values: Tensor, timing: Timing, generator: torch.Generator | None = N
     )
 
 
-def arrays(course: Course, trace: Tensor) -> Course:
+def arrays(course: SpikeCourse, trace: Tensor) -> SpikeCourse:
     """Returns the course as numpy arrays for the kernels, with scales in the type of the traces;
     raises InputError if it is of other streams or inputs, or its spikes are out of order."""
     from plastorch.engine.numba_options import check_arrays, check_constants
 
     streams, inputs = trace.shape
-    course = Course._make(part.detach() if isinstance(part, Tensor) else part for part in course)
+    course = SpikeCourse._make(
+        part.detach() if isinstance(part, Tensor) else part for part in course
+    )
     if not course.scale.is_floating_point() or len(course.scale) == 0:
         raise InputError(
             f"scale has shape {tuple(course.scale.shape)} and type {course.scale.dtype}; expected "
@@ -119,6 +123,6 @@ def arrays(course: Course, trace: Tensor) -> Course:
     check_events(Events(course.times, course.source, course.first), inputs)
     nobody = torch.zeros(len(course.moments), dtype=torch.int64)
     check_events(Events(course.moments, nobody, course.starts), 1)
-    return Course._make(
+    return SpikeCourse._make(
         part.contiguous().numpy() if isinstance(part, Tensor) else part for part in course
     )

@@ -15,20 +15,20 @@ from torch import Tensor
 from plastorch.engine.errors import InputError, check_one_of
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.events import Events, step_of
-from plastorch.spiking.shortterm.course import Course, Timing, arrays
+from plastorch.spiking.shortterm.course import SpikeCourse, SpikeTiming, arrays
 from plastorch.spiking.shortterm.frames import check_circuit
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState
 
 
 def respond(
-    course: Course,
+    course: SpikeCourse,
     state: ShortTermState,
     weight: Tensor,
     bias: Tensor,
     *,
     constants: ShortTerm,
-    timing: Timing,
+    timing: SpikeTiming,
 ) -> tuple[Events, ShortTermState]:
     """Runs a circuit of weights W [K, D] and biases b [K], with short-term plasticity of neurons
     that spike: F += γ (c ε - W - F) of such a neuron, and F decays in between.
@@ -37,14 +37,14 @@ def respond(
     numbers that overflow. Returns the output neurons' spikes, and the state at the end.
     """
     from plastorch.engine.numba_options import REAL, check_arrays
-    from plastorch.spiking.shortterm.kernels import SCORE, Circuit, Plasticity
+    from plastorch.spiking.shortterm.kernels import SCORE, CircuitArrays, Plasticity
 
     check_one_of(("synapse", "none"), site=constants.site)
     check_arrays(trace=(state.trace, (None, None), REAL))
     check_circuit(state.trace, state.F, weight, bias, constants)
     trace, memory = _copied(state.trace, state.F)
     network = [part.detach().unsqueeze(0) for part in (weight, bias, torch.zeros_like(bias))]
-    circuit = Circuit(
+    circuit = CircuitArrays(
         constants.kappa,
         timing.trace_tau,
         SCORE[constants.score],
@@ -59,12 +59,16 @@ def respond(
 
 
 def learn(
-    course: Course, trace: Tensor, state: LongTermState, constants: LongTerm, timing: Timing
+    course: SpikeCourse,
+    trace: Tensor,
+    state: LongTermState,
+    constants: LongTerm,
+    timing: SpikeTiming,
 ) -> tuple[Events, Tensor, LongTermState]:
     """Runs networks with long-term plasticity of the neurons that spike; returns the output spikes,
     traces ε [B, D] at the end, and what has been learned. Raises InputError if numbers overflow."""
     from plastorch.engine.numba_options import REAL, check_arrays, check_constants
-    from plastorch.spiking.shortterm.kernels import SCORE, Circuit, Plasticity
+    from plastorch.spiking.shortterm.kernels import SCORE, CircuitArrays, Plasticity
 
     check_arrays(trace=(trace, (None, None), REAL))
     (networks, inputs), real = trace.shape, trace.dtype
@@ -79,7 +83,7 @@ def learn(
     check_constants(real, kappa=constants.kappa, homeostasis=constants.homeostasis)
     trace, *learned = _copied(trace, *state)
     no_memory = trace.new_zeros(networks, neurons, 0)
-    circuit = Circuit(constants.kappa, timing.trace_tau, SCORE[constants.score])
+    circuit = CircuitArrays(constants.kappa, timing.trace_tau, SCORE[constants.score])
     plasticity = Plasticity(constants.rate, constants.decline, constants.homeostasis)
     outputs = _run(course, learned, trace, no_memory, (circuit, plasticity))
     found = LongTermState(*learned)
@@ -88,7 +92,7 @@ def learn(
 
 
 def _run(
-    course: Course, learned: Sequence[Tensor], trace: Tensor, memory: Tensor, constants: Any
+    course: SpikeCourse, learned: Sequence[Tensor], trace: Tensor, memory: Tensor, constants: Any
 ) -> Events:
     """Runs the kernel, which changes what was learned, traces and memory in place; raises
     InputError if the course doesn't fit the traces, or potentials overflow."""

@@ -190,7 +190,7 @@ def _scaled(course, s, now, trace, x):  # type: ignore[no-untyped-def]
         x[j] = c * trace[j]
 
 
-class Circuit(NamedTuple):
+class CircuitArrays(NamedTuple):
     """Constants of a circuit that spikes."""
 
     kappa: Any

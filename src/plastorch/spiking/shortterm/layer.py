@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.shortterm import clocked, events
-from plastorch.spiking.shortterm.course import Timing, encode
+from plastorch.spiking.shortterm.course import SpikeTiming, encode
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, initial_state, unit
@@ -56,7 +56,7 @@ class ShortTermWTA(OnlineLayer):
         *,
         short_term: ShortTerm | None = None,
         long_term: LongTerm | None = None,
-        timing: Timing | None = None,
+        timing: SpikeTiming | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -66,7 +66,7 @@ class ShortTermWTA(OnlineLayer):
         self.in_features, self.out_features = in_features, out_features
         self.short_term = ShortTerm() if short_term is None else short_term
         self.long_term = LongTerm() if long_term is None else long_term
-        self.timing = Timing() if timing is None else timing
+        self.timing = SpikeTiming() if timing is None else timing
         weight = torch.empty(out_features, in_features, device=device, dtype=dtype)
         weight = unit(weight.uniform_(generator=generator))
         self.weight = nn.Parameter(weight, requires_grad=False)
