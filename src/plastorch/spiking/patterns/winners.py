@@ -189,7 +189,7 @@ class PatternWinners(OnlineLayer):
         from plastorch.engine.numba_options import REAL, check_arrays, check_constants
         from plastorch.spiking.patterns.winners_kernels import WinnerArrays, WinnerConstants
 
-        check_arrays(weight=(self.weight, (None, None), REAL, 0, 1))
+        check_arrays(weight=(self.weight, (None, self.in_features), REAL, 0, 1))
         neurons, real = len(self.weight), self.weight.dtype
         check_arrays(
             theta=(self.theta, (neurons,), real), wins=(self.wins, (neurons,), real, 0, inf)
