@@ -4,6 +4,7 @@ import fcntl
 import json
 import pickle
 import resource
+import signal
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,6 +55,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def one_thread() -> None:
     """Tests run side by side; more threads than cores would only make them wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def stops_are_heard() -> None:
+    """A shell has what it runs in the background ignore Ctrl-C; some tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
