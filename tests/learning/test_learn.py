@@ -1,7 +1,9 @@
 """``learn`` on trees of modules: by hand, frozen, failing, under autocast, on meta tensors."""
 
 import copy
+import gc
 import warnings
+import weakref
 from typing import Any
 
 import pytest
@@ -52,6 +54,18 @@ class Oja(PlasticLayer):
     def learn(self, x: Tensor, state: Tensor | None = None) -> Step:
         y, trace = self(x, state)
         return Step(y, trace, {"weight": y.mT @ trace - y.square().sum() * self.weight})
+
+
+def test_a_step_is_freed_as_soon_as_it_is_written() -> None:
+    """Not when garbage is collected: its tensors are large."""
+    gc.disable()
+    try:
+        layer, kept = SoftHebbLinear(6, 3), []
+        layer.register_forward_hook(lambda *call: kept.append(weakref.ref(call[2])))
+        learn(layer, torch.randn(4, 6))
+        assert [answer() for answer in kept] == [None]
+    finally:
+        gc.enable()
 
 
 def test_each_layer_learns_from_what_it_receives_in_the_one_pass(images: Tensor) -> None:
