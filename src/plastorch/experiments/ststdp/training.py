@@ -20,7 +20,7 @@ VALIDATION = 0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCourse:
-    """What a network learns from, and how: by Adam, each digit once in each of ``epochs`` or fewer.
+    """Data and settings of a training by Adam, with each digit once in each of ``epochs`` or fewer.
 
     ``window`` is the number of presentations per update, ``path`` the place in random numbers.
     """
