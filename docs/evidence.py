@@ -19,6 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from plastorch.experiments.command import command as repeat
 from plastorch.experiments.registry import find, resolved
+from plastorch.experiments.stec.config import LEAST_SEEDS
+from plastorch.experiments.stec.figures import Interval, paired
 from plastorch.report.format import measure
 
 DOCS = Path(__file__).parent
@@ -138,11 +140,19 @@ def best(experiment: str, table: str, metrics: str) -> str:
 
 
 def gain(experiment: str, metric: str, **where: Any) -> str:
-    """Returns a mean difference in points, with its interval."""
-    mean, low, high = (
-        fmean(values(experiment, metric % part, 100.0, **where)) for part in ("mean", "low", "high")
+    """Returns a mean difference in points, with its interval over the seeds of a run or of several
+    runs with one seed each."""
+    means, lows, highs = (
+        values(experiment, metric % part, 100.0, **where) for part in ("mean", "low", "high")
     )
+    mean, low, high = pooled(means) if len(means) > 1 else (means[0], lows[0], highs[0])
     return f"{rounded(mean, 1)} ({rounded(low, 1)} to {rounded(high, 1)})"
+
+
+def pooled(differences: list[float]) -> Interval:
+    """Returns the mean of paired differences of several runs, and its 95 % interval."""
+    numbered = dict(enumerate(differences))
+    return paired(numbered, dict.fromkeys(numbered, 0.0))
 
 
 def ratio_of(experiment: str, claim: str, **where: Any) -> str:
@@ -200,11 +210,39 @@ Judged = tuple[dict[str, Any], dict[str, Any]]
 
 def measured(statement: Statement) -> list[Judged]:
     """Returns the judged claims that measure a statement, each with its run."""
-    return [
-        found
-        for row in statement.rows
-        for found in (_compared(row) if "ours" in row else _claimed(row))
-    ]
+    return [found for row in statement.rows for found in _judged(row)]
+
+
+def _judged(row: dict[str, Any]) -> list[Judged]:
+    if "ours" in row:
+        return _compared(row)
+    return _pooled(row) if row.get("pooled") else _claimed(row)
+
+
+def _pooled(row: dict[str, Any]) -> list[Judged]:
+    """Returns claims about paired seeds, each judged over all runs, which have one seed each.
+
+    Such a run's claim has that seed's difference as what was measured.
+    """
+    pattern = re.compile(row["claims"])
+    found: dict[str, list[Judged]] = {}
+    for run in runs(row["experiment"], **row["where"]):
+        for claim in run["claims"]:
+            if pattern.fullmatch(claim["id"]) and run["complete"] and not run["quick"]:
+                found.setdefault(claim["id"], []).append((claim, run))
+    if not found or min(map(len, found.values())) < LEAST_SEEDS:
+        raise LookupError(f"{row}: fewer than {LEAST_SEEDS} runs")
+    return [_over_runs(members) for members in found.values()]
+
+
+def _over_runs(members: list[Judged]) -> Judged:
+    """Returns a claim whose bound is that of all runs: upper if it is below its target."""
+    claim, run = members[0]
+    interval = pooled([each["measured"] for each, _ in members])
+    upper = "upper bound" in claim["statement"]
+    measured = interval.high if upper else interval.low
+    holds = measured < claim["target"] if upper else measured > claim["target"]
+    return claim | {"measured": measured, "holds": holds, "runs": len(members)}, run
 
 
 def _claimed(row: dict[str, Any]) -> list[Judged]:
@@ -285,7 +323,8 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
     size = ", ".join(
         f"{word} {run['data'][key]:,}" for key, word in sizes.items() if run["data"][key]
     )
-    seeds = f"{len(claims)} seed{'s' * (len(claims) > 1)}"
+    count = sum(each.get("runs", run["config"].get("seeds", 1)) for each, run in members)
+    seeds = f"{count} seed{'s' * (count > 1)}"
     origin = {"paper": "the paper's", "ours": "ours"}[claim["origin"]]
     return Group(claim["statement"], words, *shown, origin, f"{seeds}; {size}", typed_command)
 

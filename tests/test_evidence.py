@@ -94,6 +94,32 @@ def test_a_pattern_that_measures_nothing_is_an_error(evidence: ModuleType) -> No
         evidence.measured(evidence.Statement("", rows, ""))
 
 
+def test_claims_about_paired_seeds_are_judged_over_runs_of_one_seed(
+    evidence: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(gain: float) -> dict[str, Any]:
+        bounds = {"gain": ("lower bound", 0.0), "useless": ("upper bound", 0.01)}
+        claims = [{"id": name, "statement": words, "target": target, "measured": gain,
+                   "holds": None} for name, (words, target) in bounds.items()]  # fmt: skip
+        metrics = {f"gain_{part}": gain for part in ("mean", "low", "high")}
+        return {"claims": claims, "complete": True, "quick": False, "metrics": metrics}
+
+    found = [run(gain) for gain in (0.01, 0.02, 0.03)]
+    monkeypatch.setattr(evidence, "runs", lambda experiment, **where: found)
+    row = {"experiment": "any", "claims": "gain|useless", "where": {}, "pooled": True}
+    (gain, _), (useless, _) = evidence.measured(evidence.Statement("", [row], ""))
+    half = 4.302652729749464 * 0.01 / 3**0.5  # Student's t with two degrees of freedom
+    assert gain["measured"] == pytest.approx(0.02 - half) and gain["holds"] is False
+    assert useless["measured"] == pytest.approx(0.02 + half) and useless["holds"] is False
+    assert evidence.gain("any", "gain_%s") == "2.0 (-0.5 to 4.5)"
+    found[:] = [run(gain) for gain in (0.002, 0.003, 0.001)]
+    judged = evidence.measured(evidence.Statement("", [row], ""))
+    assert [claim["holds"] for claim, _ in judged] == [False, True]
+    del found[2:]
+    with pytest.raises(LookupError, match="fewer than 3 runs"):
+        evidence.measured(evidence.Statement("", [row], ""))
+
+
 def test_every_claim_of_a_paper_is_in_a_statement(evidence: ModuleType) -> None:
     """Those that no statement lists are consequences or finer points, named here."""
     listed = {

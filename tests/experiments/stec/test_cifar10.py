@@ -33,7 +33,7 @@ from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
-from plastorch.experiments.stec.config import SWEPT, Arm
+from plastorch.experiments.stec.config import METHODS, SWEPT, Arm
 from plastorch.experiments.stec.measure import action_accuracies, share_true
 from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.study import Study
@@ -104,7 +104,7 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return make_scenery(*given)
 
     monkeypatch.setattr(stec_images, "make_scenery", scenery)
-    config = replace(SMALL, methods=("simclr", "byol"), transfer=True)
+    config = StecCifar10Config(**OPTIONS | {"methods": ("simclr", "byol"), "transfer": True})
     result = measure(config, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_train"] == 120
     assert made == [(0, Stream.TRANSFER, 0)]  # once for all encoders of the seed
@@ -112,7 +112,8 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(result["data"]["digits"]["sha256"]) == 64
     assert "5,000 + 1,000 of MNIST's" in result["data"]["notice"]
     metrics = result["metrics"]
-    for arm in ("simclr_baseline", "simclr_stec", "simclr_shuffled", "byol_baseline", "byol_stec"):
+    roles = ("baseline", "stec", "shuffled")
+    for arm in (f"{method}_{role}" for method in ("simclr", "byol") for role in roles):
         for kind in ("", "knn_", "ridge_", "logistic_"):
             assert 0 <= metrics[f"{arm}_{kind}accuracy"] <= 1
         assert metrics[f"{arm}_ratio"] == pytest.approx(
@@ -123,17 +124,17 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         tried = "shuffled" not in arm
         assert (f"{arm}_place_r2" in metrics) == tried
         assert (f"{arm}_found_flip_frozen_accuracy" in metrics) == tried
-    assert metrics["test_accuracy"] == metrics["simclr_stec_accuracy"]
+    assert metrics["test_accuracy"] == metrics["simclr_stec_logistic_accuracy"]
     gain = metrics["byol_stec_accuracy"] - metrics["byol_baseline_accuracy"]
     assert metrics["byol_stec_gain_mean_accuracy"] == pytest.approx(gain)
-    assert len(result["claims"]) == 24
+    assert len(result["claims"]) == 28
     assert all(claim["holds"] is None for claim in result["claims"])
     rows = RunFolder(tmp_path / "run").records()
     phases = list(dict.fromkeys(row["phase"] for row in rows))
     arms = [arm.name for arm in replace(config, seeds=1).arms()]
     assert phases == [*arms, "stec-measure", "stec-control", "stec-transfer"]
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
-    assert names[:2] == ["gains-accuracy", "gains-logistic_accuracy"]
+    assert names[:2] == ["gains-logistic_accuracy", "gains-accuracy"]
     assert not any(name.startswith("curves") for name in names)
 
 
@@ -281,6 +282,30 @@ def test_a_sweep_is_tested_on_training_images(tmp_path: Path) -> None:
     assert [claim["id"] for claim in result["claims"]] == ["sweep-inside", "sweep-large-accuracy"]
 
 
+def test_settings_are_chosen_on_training_images(tmp_path: Path) -> None:
+    config = replace(SMALL, validation=True, transfer=True)
+    result = measure(config, context(tmp_path / "run"))
+    assert result["data"]["n_train"] + result["data"]["n_test"] == 120
+    assert "held out" in result["data"]["source"] and "digits" not in result["data"]
+    assert "simclr_stec_place_r2" not in result["metrics"]
+    assert result["metrics"]["test_accuracy"] == result["metrics"]["simclr_stec_logistic_accuracy"]
+    assert not config.ordinary
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_also_learns_from_copies_of_other_pairs(method: str, tmp_path: Path) -> None:
+    """The control starts like the arm that has its own copies, and differs by its targets."""
+    config = StecCifar10Config(**OPTIONS | {"methods": (method,)})
+    assert config.shuffled == (method,)
+    result = measure(config, context(tmp_path / "run"))
+    found = {claim["id"] for claim in result["claims"]}
+    kinds = ("own-accuracy", "own-logistic-accuracy", "shuffled-accuracy")
+    assert {f"{method}-{kind}" for kind in (*kinds, "shuffled-logistic-accuracy")} <= found
+    rows = {row["phase"]: row for row in RunFolder(tmp_path / "run").records()}
+    own, others = (rows[f"{method}-{role}-0"]["loss_flip"] for role in ("stec", "shuffled"))
+    assert own != others
+
+
 class Constant(nn.Module):
     """An inverse model that always says the same classes."""
 
@@ -334,6 +359,8 @@ def test_claims_are_for_the_defaults_and_sweeps_of_any_seeds() -> None:
     assert StecCifar10Config(methods=("simclr",), shuffled=()).ordinary
     assert not StecCifar10Config(methods=("byol",), tau=0.9).ordinary
     assert not StecCifar10Config(sweep=True, epochs=2).ordinary
+    assert not StecCifar10Config(validation=True).ordinary
+    assert StecCifar10Config(sweep=True).held_out and not StecCifar10Config().held_out
 
 
 def test_share_of_true() -> None:
@@ -362,6 +389,7 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"methods": ("moco",)}, "methods are"),
         ({"shuffled": ("moco",)}, "shuffled are"),
         ({"seeds": 0}, "seeds is 0"),
+        ({"validation": 0.1}, r"validation is 0\.1; expected True or False"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 1}, "batch_size is 1; expected 2 or more"),
         ({"manipulation": -1.0}, r"manipulation is -1\.0"),

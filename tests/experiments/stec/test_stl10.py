@@ -77,8 +77,8 @@ def test_encoders_learn_without_labels_and_probes_with_them(tmp_path: Path) -> N
     assert not torch.equal(*layers)
     names = [panel.name for panel in panels(load_run(tmp_path / "run"))]
     assert names == [
-        "gains-accuracy",
         "gains-logistic_accuracy",
+        "gains-accuracy",
         "stec-courses",
         "told-simclr",
         "stec-geometry",

@@ -88,7 +88,7 @@ def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
 def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Context) -> Study:
     """Returns the study of the training parts of all sets; each set has words of its own."""
     exams: dict[str, Exam] = {}
-    parts: tuple[Part, Part] = ("train", "validation" if config.sweep else "test")
+    parts: tuple[Part, Part] = ("train", "validation" if config.held_out else "test")
     classes = 0
     for name, speech in sets.items():
         train, test = (speech.rows(part) for part in parts)

@@ -72,8 +72,8 @@ class StecConfig(Settings):
 
     Args:
         methods: simclr, byol or relic; each learns without efference copies and with them.
-        shuffled: methods that also learn from efference copies of other pairs.
-        seeds: number of paired runs of all arms.
+        shuffled: methods that also learn from efference copies of other pairs, as a control.
+        seeds: number of paired trainings of all arms in a run.
         copy: what the inverse model predicts: crop and flip, everything that was done, or crop and
             flip as in the authors' program.
         encoder: network that learns; small is a ResNet that can be trained on a CPU.
@@ -94,15 +94,16 @@ class StecConfig(Settings):
         projected: outputs of the projections of SimCLR and ReLIC.
         bfloat16: whether networks compute in bfloat16; slow on CPUs that don't support it.
         transfer: whether encoders are also tested on locating objects.
-        sweep: train SimCLR with a range of λ_M instead of the arms, and test on held-out data:
-            a tenth of the training images, or the validation words.
+        validation: test on held-out data, for choosing settings: a tenth of the training images,
+            or the validation words.
+        sweep: train SimCLR with a range of λ_M instead of the arms, and test on held-out data.
         preset: "paper" takes the paper's value of each setting that isn't given; for GPUs.
     """
 
     copies: ClassVar[tuple[Kind, ...]] = ("egocentric", "full", "compatible")
     """Kinds of efference copies for this data."""
     methods: tuple[str, ...] = tuple(METHODS)
-    shuffled: tuple[str, ...] = ("simclr",)
+    shuffled: tuple[str, ...] = tuple(METHODS)
     seeds: Repeats = 5
     copy: Kind = "egocentric"
     encoder: Literal["small", "resnet18", "resnet50"] = "small"
@@ -122,6 +123,7 @@ class StecConfig(Settings):
     projected: Size = 64
     bfloat16: bool = True
     transfer: bool = True
+    validation: bool = False
     sweep: bool = False
     preset: Literal["none", "paper"] = "none"
 
@@ -145,6 +147,11 @@ class StecConfig(Settings):
         self.training(self.batch_size, 1)
         self._check_factor_weights()
         self._check_networks()
+
+    @property
+    def held_out(self) -> bool:
+        """Whether encoders are tested on held-out training data instead of test data."""
+        return self.validation or self.sweep
 
     def preset_settings(self) -> Mapping[str, Any]:
         """Returns the paper's settings if that preset is chosen."""

@@ -20,20 +20,23 @@ from plastorch.experiments.stec.study import Study, Test
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, transfer_scores
 
 HELD_OUT = 0.1
-"""Share of the training images that a sweep is tested on."""
+"""Share of the training images that settings are chosen by."""
 FEW = Amounts((40, 20), (16, 8), 1, 1)
 """Amounts of a smoke run."""
 
 
 def load(config: StecConfig, dataset: str, context: Context, size: int | None = None) -> ImageSet:
-    """Returns an experiment's images; a sweep's test images are some of the training images."""
+    """Returns an experiment's images; held-out training images may take the test images' place."""
     images = load_images(dataset, context.data, image_size=size)
-    return images.validation_split(HELD_OUT, context.seed) if config.sweep else images
+    return images.validation_split(HELD_OUT, context.seed) if config.held_out else images
 
 
 def load_digits(config: StecConfig, context: Context) -> ImageSet | None:
-    """Returns MNIST's digits for the scenes of transfer, or None without transfer."""
-    if not config.transfer or config.sweep:
+    """Returns MNIST's digits for the scenes of transfer, or None without transfer.
+
+    Settings are not chosen by digits: they come from MNIST's test set.
+    """
+    if not config.transfer or config.held_out:
         return None
     try:
         digits = load_images("mnist", context.data)

@@ -19,8 +19,8 @@ _MEAN = "mean of seeds, 95 % interval"
 PHASE = r"(?:probe-)?(simclr|byol|relic)-(baseline|stec|shuffled|swept\d+)-(\d+).*"
 """Regular expression of the phases in which methods are trained and probed."""
 CLASSIFIERS = {
+    "logistic_accuracy": "a logistic regression on frozen features",
     "accuracy": "a linear layer that learned beside the method",
-    "logistic_accuracy": "a logistic regression after it",
 }
 TRIED = {"place_r2": "place", "segmentation_iou": "pixels", "detection_ap50": "boxes"}
 
