@@ -2,18 +2,18 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from plastorch.engine.run import RunFolder
 from plastorch.experiments import command
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stpn.art import ArtConfig
+
+EXPERIMENT = "stpn-art"
 
 
 @pytest.fixture(autouse=True)
@@ -21,17 +21,11 @@ def forgotten() -> None:
     command.commit.cache_clear()
 
 
-def test_a_started_run_says_how_to_repeat_it(tmp_path: Path) -> None:
-    context = Context(
-        run=RunFolder(tmp_path),
-        experiment=find("stpn-art"),
-        seed=5,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=print,
-    )
-    context.start(ArtConfig(models=("stpn", "lstm"), epochs=3), {"name": "made"}, {"other": "1"})
+def test_a_started_run_says_how_to_repeat_it(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    config = ArtConfig(models=("stpn", "lstm"), epochs=3)
+    context(tmp_path, seed=5).start(config, {"name": "made"}, {"other": "1"})
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["command"] == (
         "plastorch run stpn-art --models stpn lstm --epochs 3 --seed 5 --quick"

@@ -2,17 +2,17 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
-from plastorch.engine.run import Record, RunFolder
+from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.files.config import KEYS, FilesSystemConfig
 from plastorch.experiments.files.system import measure
@@ -20,6 +20,7 @@ from plastorch.experiments.files.system_jobs import OTHER, kind_table, package_t
 from plastorch.experiments.registry import find, resolved
 from plastorch.files.scan import scan
 
+EXPERIMENT = "files-system"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 
@@ -40,19 +41,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(3):
         (root / f"run{number}").write_text(f"#!/bin/{'ba' * (number % 2)}sh\n")
     return root
-
-
-def context(path: Path) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        experiment=find("files-system"),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-    )
 
 
 def untimed(path: Path) -> list[Record]:
@@ -97,7 +85,7 @@ def test_without_packages_of_python_the_top_folders_are_the_packages(tmp_path: P
 
 
 def test_a_stopped_run_goes_on_with_the_files_it_had_found(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     config = FilesSystemConfig(roots=(str(tree),))
     whole = measure(config, context(tmp_path / "whole"))
@@ -152,7 +140,7 @@ def test_default_roots_are_those_of_python_and_the_system() -> None:
     assert list(FilesSystemConfig(roots=("/",)).named_roots()) == ["root"]
 
 
-def test_bad_roots(tmp_path: Path) -> None:
+def test_bad_roots(tmp_path: Path, context: Callable[..., Context]) -> None:
     with pytest.raises(InputError, match=r"root is .*nowhere.*expected a folder with files"):
         measure(FilesSystemConfig(roots=(str(tmp_path / "nowhere"),)), context(tmp_path / "run"))
     (tmp_path / "one").mkdir()

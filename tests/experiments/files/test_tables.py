@@ -3,6 +3,7 @@
 import gzip
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from plastorch.data.tables.corpus import make_corpus
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
-from plastorch.engine.run import Record, RunFolder
+from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.files import spiking as files_spiking
 from plastorch.experiments.files import tables as files_tables
@@ -43,6 +44,7 @@ from plastorch.report.load import RunData
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
+EXPERIMENT = "files-tables"
 CONFIG = FilesTablesConfig(
     tables=("mushroom", "corpus"), models=("snn", "stdp", "logistic", "raster", "k-modes")
 )
@@ -72,19 +74,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_tables_jobs, "PAIRS", 300)
 
 
-def context(path: Path, data: Path | None, quick: bool = True) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        experiment=find("files-tables"),
-        seed=0,
-        device=torch.device("cpu"),
-        data=data,
-        quick=quick,
-        tell=lambda line: None,
-    )
-
-
 def untimed(path: Path) -> list[Record]:
     lines = (path / "metrics.jsonl").read_text().splitlines()
     return [
@@ -95,9 +84,9 @@ def untimed(path: Path) -> list[Record]:
 
 
 def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
-    whole = measure(CONFIG, context(tmp_path / "whole", root))
+    whole = measure(CONFIG, context(tmp_path / "whole", data=root))
     assert whole["complete"] and whole["data"]["n_test"] == 240
     assert len(whole["data"]["sha256"]) == 64
     assert all(claim["holds"] is None for claim in whole["claims"])
@@ -119,9 +108,9 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     monkeypatch.setattr(Jobs, "step", stopping)
     for _ in range(3):
         with pytest.raises(Interrupted):
-            measure(CONFIG, context(tmp_path / "stopped", root))
+            measure(CONFIG, context(tmp_path / "stopped", data=root))
         assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
-    measure(CONFIG, context(tmp_path / "stopped", root))
+    measure(CONFIG, context(tmp_path / "stopped", data=root))
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "stopped")
     arrays = [load_tensors(tmp_path / n / "arrays.safetensors") for n in ("whole", "stopped")]
     assert arrays[0].keys() == arrays[1].keys()
@@ -471,11 +460,11 @@ def test_the_largest_agreement_with_other_hashes_is_kept() -> None:
 
 
 def test_a_missing_table_is_named_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     monkeypatch.setattr(Jobs, "step", lambda self: pytest.fail("it began to work"))
     with pytest.raises(InputError, match=r"metadata is not in .*; to get it"):
-        measure(CONFIG, context(tmp_path / "run", tmp_path))
+        measure(CONFIG, context(tmp_path / "run", data=tmp_path))
     assert not list((tmp_path / "run").iterdir())
 
 

@@ -13,7 +13,7 @@ import torch
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
-from plastorch.engine.run import Record, RunFolder
+from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import bench_cost, parts
 from plastorch.experiments.fstdp import synthetic as fstdp_synthetic
@@ -29,6 +29,7 @@ from plastorch.experiments.fstdp.synthetic import (
 from plastorch.experiments.fstdp.trains import Condition, make_trains, selection
 from plastorch.experiments.registry import find, resolved
 
+EXPERIMENT = "fstdp-synthetic"
 PARTS = ["theory", "streams", "boundary", "grid", "memristive", "agreement"]
 
 
@@ -53,21 +54,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_cost, "cost", lambda duration: {"cost_misfits": [0.1, duration]})
 
 
-def context(path: Path, seed: int = 0) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=seed,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-        experiment=find("fstdp-synthetic"),
-    )
-
-
 def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
-    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     config = FstdpSyntheticConfig()
     whole = measure(config, context(tmp_path / "whole"))

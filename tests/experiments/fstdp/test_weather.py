@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from plastorch.data.tables.weather import stand_in_world
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.loop import Jobs
-from plastorch.engine.run import Record, RunFolder
+from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import weather as fstdp_weather
 from plastorch.experiments.fstdp.stations import Reference, learn, mean_distance, selected
@@ -24,6 +25,7 @@ from plastorch.experiments.registry import find, resolved
 from plastorch.spiking.fatigue.covariance import normalized_covariance
 from plastorch.spiking.fatigue.rule import FatiguingSTDP, initial_state, run_raster
 
+EXPERIMENT = "fstdp-weather"
 CONFIG = FstdpWeatherConfig(pairs=2)
 HOURS = 1500
 
@@ -55,23 +57,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weather, "HOURS_OF_YEAR", HOURS)
 
 
-def context(path: Path, data: Path | None, quick: bool = True) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=0,
-        device=torch.device("cpu"),
-        data=data,
-        quick=quick,
-        tell=lambda line: None,
-        experiment=find("fstdp-weather"),
-    )
-
-
 def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
-    whole = measure(CONFIG, context(tmp_path / "whole", root))
+    whole = measure(CONFIG, context(tmp_path / "whole", data=root))
     assert whole["complete"] and whole["data"]["name"] == "US precipitation"
     assert whole["data"]["n_train"] == 40 and len(whole["data"]["sha256"]) == 64
     assert all(claim["holds"] is None for claim in whole["claims"])
@@ -91,9 +80,9 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     monkeypatch.setattr(Jobs, "step", stopping)
     for _ in range(3):
         with pytest.raises(Interrupted):
-            measure(CONFIG, context(tmp_path / "stopped", root))
+            measure(CONFIG, context(tmp_path / "stopped", data=root))
         assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
-    measure(CONFIG, context(tmp_path / "stopped", root))
+    measure(CONFIG, context(tmp_path / "stopped", data=root))
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert logs[0] == logs[1]
     arrays = [load_tensors(tmp_path / n / "arrays.safetensors") for n in ("whole", "stopped")]
@@ -104,9 +93,11 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     assert arrays[0]["clusters"].dtype == torch.int64 and int(arrays[0]["clusters"].min()) == -1
 
 
-def test_the_stand_in_world_needs_no_records_and_says_what_it_is(tmp_path: Path) -> None:
+def test_the_stand_in_world_needs_no_records_and_says_what_it_is(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     config = FstdpWeatherConfig(world="stand-in")
-    found = measure(config, context(tmp_path / "run", tmp_path))
+    found = measure(config, context(tmp_path / "run", data=tmp_path))
     assert (
         found["data"]["name"] == "stand-in world of rain" and "made-up" in found["data"]["notice"]
     )
@@ -120,11 +111,11 @@ def test_the_stand_in_world_needs_no_records_and_says_what_it_is(tmp_path: Path)
 
 
 def test_missing_records_are_named_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     monkeypatch.setattr(Jobs, "step", lambda self: pytest.fail("it began to work"))
     with pytest.raises(InputError, match=r"us-precipitation; to get it"):
-        measure(CONFIG, context(tmp_path / "run", tmp_path))
+        measure(CONFIG, context(tmp_path / "run", data=tmp_path))
     assert not list((tmp_path / "run").iterdir())
 
 

@@ -1,5 +1,6 @@
 """Temporal MNIST: small whole runs, a stop and a restart, claims, and bad settings."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +18,11 @@ from plastorch.experiments.rank import mnist as rank_mnist
 from plastorch.experiments.rank.mnist import MODELS, Pictures, RankMnistConfig, measure
 from plastorch.experiments.rank.mnist_claims import BETAS, _entropy_claims, claims
 from plastorch.experiments.rank.timing_panels import panels
-from plastorch.experiments.registry import find
 from plastorch.rank import RankTraining
 from plastorch.report.load import load_run
 
+EXPERIMENT = "rank-mnist"
 SMALL = RankMnistConfig(models=("lstm-rank", "convolutional"), steps=4)
-
-
-def context(path: Path) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-        experiment=find("rank-mnist"),
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +31,9 @@ def few_images(monkeypatch: pytest.MonkeyPatch, no_root: None) -> None:
     monkeypatch.setattr(rank_mnist, "QUICK", (72, 30))
 
 
-def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
+def test_a_run_has_accuracy_and_time_of_every_model(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     result = measure(replace(SMALL, models=tuple(MODELS)), context(tmp_path / "run"))
     assert result["complete"] and result["quick"] and result["data"]["n_train"] == 72
     metrics = result["metrics"]
@@ -71,7 +61,7 @@ def test_a_run_has_accuracy_and_time_of_every_model(tmp_path: Path) -> None:
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     measure(SMALL, context(tmp_path / "whole"))
     step, count = RankTraining.step, 0
@@ -168,7 +158,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
 
 
 def test_lstms_learn_as_long_and_all_answers_are_timed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     quick, timed = rank_mnist._quick, 0
 

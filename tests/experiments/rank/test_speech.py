@@ -1,6 +1,7 @@
 """Spoken words: small whole runs on made-up recordings, listening, claims, and bad settings."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,11 @@ from plastorch.experiments.rank.speech_data import batches
 from plastorch.experiments.rank.speech_figures import Reading, chosen
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, rank_name
 from plastorch.experiments.rank.timing_panels import panels
-from plastorch.experiments.registry import find
 from plastorch.rank import RankTraining
 from plastorch.rank.evaluate import Readings
 from plastorch.report.load import load_run
 
+EXPERIMENT = "rank-speech"
 SMALL = RankSpeechConfig(dataset="fsdd", hidden_size=8, batch_size=10)
 
 
@@ -66,21 +67,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return root
 
 
-def context(path: Path, tell: Any = lambda line: None) -> Context:
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "config.json").write_text('{"experiment": "rank-speech"}')
-    return Context(
-        run=RunFolder(path),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=tell,
-        experiment=find("rank-speech"),
-    )
-
-
-def test_a_run_compares_three_networks(tmp_path: Path) -> None:
+def test_a_run_compares_three_networks(tmp_path: Path, context: Callable[..., Context]) -> None:
     result = measure(SMALL, context(tmp_path / "run"))
     data, metrics = result["data"], result["metrics"]
     assert result["complete"] and (data["n_train"], data["n_validation"], data["n_test"]) == (
@@ -101,7 +88,7 @@ def test_a_run_compares_three_networks(tmp_path: Path) -> None:
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     measure(SMALL, context(tmp_path / "whole"))
     step, count = RankTraining.step, 0
@@ -158,17 +145,19 @@ def test_masks_hide_time_within_words() -> None:
     assert set(counts[lengths > 5].tolist()) == set(range(11)) and counts[lengths == 5].max() == 5
 
 
-def test_a_trained_network_listens_as_the_recording_comes(tmp_path: Path) -> None:
+def test_a_trained_network_listens_as_the_recording_comes(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     lines: list[str] = []
     recording = tmp_path / "one.wav"
     wavfile.write(recording, *tone(1, 999, rate=16000))
     config = replace(SMALL, listen=str(recording))
-    trained = measure(config, context(tmp_path / "runs" / "a", lines.append))
+    trained = measure(config, context(tmp_path / "runs" / "a", tell=lines.append))
     assert "chosen_threshold" in trained["metrics"] and "no trained network" in lines[0]
     said = lines[-1]
     assert newest_trained(tmp_path / "runs" / "b", quick=True) == tmp_path / "runs" / "a"
     assert newest_trained(tmp_path / "runs" / "b", quick=False) is None
-    listened = measure(config, context(tmp_path / "runs" / "b", lines.append))
+    listened = measure(config, context(tmp_path / "runs" / "b", tell=lines.append))
     assert lines[-1] == said and lines[-2].startswith("listening with the network of")
     assert listened["data"]["name"] == "one.wav" and listened["complete"]
     # What the stream says is what the whole recording says.
@@ -199,7 +188,9 @@ def test_the_command_line_listens(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "damaged, cut off or no WAV file" in " ".join(capsys.readouterr().err.split())
 
 
-def test_only_whole_runs_of_this_experiment_can_listen(tmp_path: Path) -> None:
+def test_only_whole_runs_of_this_experiment_can_listen(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     with pytest.raises(InputError, match="expected the folder of a whole run of rank-speech"):
         load_ear(tmp_path)
     run = context(tmp_path / "run")
@@ -311,6 +302,8 @@ def test_settings_survive_json_and_name_their_networks() -> None:
     assert len(set(config.models())) == 14
 
 
-def test_splits_by_speaker_turn_with_the_seed(tmp_path: Path) -> None:
+def test_splits_by_speaker_turn_with_the_seed(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     result = measure(replace(SMALL, split="speaker"), context(tmp_path / "run"))
     assert result["data"]["source"].endswith("tested on ann, validated on bob")

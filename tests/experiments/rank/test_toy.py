@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,11 @@ from plastorch.experiments.rank.reading import Measured
 from plastorch.experiments.rank.toy import MODELS, RankToyConfig, _headline, measure
 from plastorch.experiments.rank.toy_claims import claims
 from plastorch.experiments.rank.toy_figures import beyond_observers, measured_runs, timing_loss
-from plastorch.experiments.registry import find
 from plastorch.rank import Batch, RankTraining
 from plastorch.rank.evaluate import read
 
+EXPERIMENT = "rank-toy"
 SMALL = RankToyConfig(models=("signal-rank", "runs-last", "runs-stpn"), hidden_size=9, stpn_size=5)
-
-
-def context(path: Path) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        experiment=find("rank-toy"),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +37,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_toy, "EVERY", 4)
 
 
-def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
+def test_a_run_has_figures_of_every_model(tmp_path: Path, context: Callable[..., Context]) -> None:
     result = measure(RankToyConfig(hidden_size=9, stpn_size=5, batch_size=8), context(tmp_path))
     metrics, arrays = result["metrics"], load_tensors(tmp_path / "arrays.safetensors")
     assert result["complete"] and result["data"]["n_test"] == 400
@@ -78,7 +66,7 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
 
 
 def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     """Initial weights, sequences, and what training draws."""
     drawn: dict[str, set[tuple[int, ...]]] = {}
@@ -96,7 +84,7 @@ def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     measure(SMALL, context(tmp_path / "whole"))
     step, count = RankTraining.step, 0
@@ -126,7 +114,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 
 def test_models_of_a_task_learn_from_the_same_sequences(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     seen: dict[str, list[Batch]] = {}
     update = RankTraining._update

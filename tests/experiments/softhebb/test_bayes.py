@@ -19,12 +19,13 @@ from plastorch.engine.errors import Interrupted
 from plastorch.engine.loop import Jobs
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.softhebb import bayes, bayes_attacks, bayes_networks
 from plastorch.experiments.softhebb.bayes import measure
 from plastorch.experiments.softhebb.bayes_claims import ATTACKS
 from plastorch.experiments.softhebb.bayes_networks import BayesConfig, BayesNetworks
 from plastorch.hebbian.shallow import OnlineTraining
+
+EXPERIMENT = "softhebb-bayes"
 
 # Found, not imported: the library's own import is what must cope with warnings as errors.
 needs_foolbox = pytest.mark.skipif(
@@ -71,20 +72,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def context(path: Path, seed: int = 0) -> Context:
-    return Context(
-        run=RunFolder(path),
-        experiment=find("softhebb-bayes"),
-        seed=seed,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-    )
-
-
 @pytest.fixture(scope="module")
-def whole(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(
+    tiny: None, tmp_path_factory: pytest.TempPathFactory, context: Callable[..., Context]
+) -> Path:
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     measure(BayesConfig(), context(folder))
@@ -202,7 +193,9 @@ def test_the_command_line_gives_the_same_run_and_draws_it(
 
 
 @needs_foolbox
-def test_another_seed_gives_another_run(whole: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_another_run(
+    whole: Path, tmp_path: Path, context: Callable[..., Context]
+) -> None:
     measure(BayesConfig(), context(tmp_path, seed=1))
     first, second = figures_of(whole), figures_of(tmp_path)
     assert first.keys() == second.keys()
@@ -235,7 +228,7 @@ STOPS: list[tuple[str, int, Callable[[], None]]] = [
 
 @needs_foolbox
 def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     pending = {(name, position): act for name, position, act in STOPS}
 
@@ -261,7 +254,9 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
 
 
 @needs_foolbox
-def test_a_finished_run_can_be_resumed_for_its_result(whole: Path, tmp_path: Path) -> None:
+def test_a_finished_run_can_be_resumed_for_its_result(
+    whole: Path, tmp_path: Path, context: Callable[..., Context]
+) -> None:
     for path in whole.rglob("*"):
         if path.is_file():
             copy = tmp_path / path.relative_to(whole)

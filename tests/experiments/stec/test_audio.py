@@ -1,5 +1,6 @@
 """Efference copies on spoken words: whole runs on made-up recordings, clips, and bad settings."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,7 @@ from plastorch.data.audio.logmel import FLOOR, LogMel
 from plastorch.data.audio.recordings import load_speech
 from plastorch.efference import AUDIO, FACTORS
 from plastorch.engine.errors import InputError
-from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stec.audio import (
     StecAudioConfig,
     audio_study,
@@ -26,6 +25,7 @@ from plastorch.experiments.stec.audio import (
 from plastorch.experiments.stec.panels import panels
 from plastorch.report.load import load_run
 
+EXPERIMENT = "stec-audio"
 SMALL = StecAudioConfig(methods=("simclr",), width=2, hidden=8)
 WORDS = ("no", "yes")
 
@@ -60,20 +60,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return root
 
 
-def context(path: Path) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        experiment=find("stec-audio"),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-    )
-
-
-def test_a_run_is_tested_on_each_set(tmp_path: Path) -> None:
+def test_a_run_is_tested_on_each_set(tmp_path: Path, context: Callable[..., Context]) -> None:
     result = measure(SMALL, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_train"] == 2 * 12 + 2 * 8
     assert result["data"]["classes"] == [*WORDS, *map(str, range(10))]
@@ -95,7 +82,7 @@ def test_a_run_is_tested_on_each_set(tmp_path: Path) -> None:
     ]
 
 
-def test_words_of_different_sets_are_different_classes() -> None:
+def test_words_of_different_sets_are_different_classes(context: Callable[..., Context]) -> None:
     sets = {name: load_speech(name) for name in ("speech-commands", "fsdd")}
     held_out = replace(SMALL, validation=True), replace(SMALL, sweep=True)
     for config, part in zip((SMALL, *held_out), ("test", "validation", "validation"), strict=True):

@@ -29,7 +29,6 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
@@ -41,21 +40,9 @@ from plastorch.experiments.stec.train import new_learner
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery
 from plastorch.report.load import load_run
 
+EXPERIMENT = "stec-cifar10"
 OPTIONS: dict[str, Any] = {"methods": ("simclr",), "width": 2, "hidden": 8, "transfer": False}
 SMALL = StecCifar10Config(**OPTIONS)
-
-
-def context(path: Path, seed: int = 0) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        experiment=find("stec-cifar10"),
-        seed=seed,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +82,9 @@ def study(images: Tensor, labels: Tensor) -> Study:
     )
 
 
-def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_measures_every_arm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+) -> None:
     monkeypatch.setattr(stec_images, "FEW", Amounts((12, 4), (2, 2), 1))
     made: list[tuple[int, ...]] = []
 
@@ -138,7 +127,9 @@ def test_a_run_measures_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not any(name.startswith("curves") for name in names)
 
 
-def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path) -> None:
+def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     told_of: list[str] = []
     of = replace(context(tmp_path / "run"), tell=told_of.append)
     config = replace(SMALL, transfer=True)
@@ -152,7 +143,7 @@ def test_digits_that_stand_in_are_told_and_leave_claims_unjudged(tmp_path: Path)
 
 
 def test_without_digits_there_is_no_transfer(
-    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     monkeypatch.setenv("PLASTORCH_DATA", str(root))
     with pytest.raises(InputError, match=r"neither MNIST nor .* data get mnist .*--no-transfer"):
@@ -160,7 +151,10 @@ def test_without_digits_there_is_no_transfer(
 
 
 def test_own_images_are_no_digits(
-    tmp_path: Path, write_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    write_tree: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    context: Callable[..., Context],
 ) -> None:
     write_tree(tmp_path / "mine", ((32, 32),) * 6, ("train", "test"), "RGB", "PNG", ("a", "b"))
     monkeypatch.setenv("PLASTORCH_DATA", str(tmp_path / "mine"))
@@ -171,7 +165,10 @@ def test_own_images_are_no_digits(
 
 @pytest.mark.parametrize("settings", [{"preset": "paper"}, {"warm_up": 2.0}])
 def test_a_smoke_run_has_its_own_length(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    context: Callable[..., Context],
 ) -> None:
     paper = {"epochs": 1000, "warm_up": 10.0, "copy": "compatible"}
     monkeypatch.setattr("plastorch.experiments.stec.cifar10.PAPER_SETTINGS", paper)
@@ -227,7 +224,9 @@ def test_arms_of_a_seed_begin_alike_and_those_of_another_do_not() -> None:
     assert all(torch.equal(value, shuffled[name]) for name, value in state.items())
 
 
-def test_arms_of_a_seed_see_the_same_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_of_a_seed_see_the_same_views(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+) -> None:
     """Without a weight of its own the inverse model changes nothing: the arms are the same."""
     config = replace(SMALL, manipulation=1e-30, shuffled=(), bfloat16=False)
     measure(config, context(tmp_path / "run"))
@@ -245,7 +244,7 @@ def test_arms_of_a_seed_see_the_same_views(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     measure(SMALL, context(tmp_path / "whole"))
     step, count = Pretraining.step, 0
@@ -273,7 +272,9 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
-def test_a_sweep_is_tested_on_training_images(tmp_path: Path) -> None:
+def test_a_sweep_is_tested_on_training_images(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     result = measure(replace(SMALL, sweep=True, transfer=True), context(tmp_path / "run"))
     assert result["data"]["n_train"] + result["data"]["n_test"] == 120
     assert "held out" in result["data"]["source"]
@@ -337,7 +338,9 @@ def test_what_is_told_is_counted_of_test_images() -> None:
     assert method.training
 
 
-def test_factors_that_never_change_are_not_told(tmp_path: Path) -> None:
+def test_factors_that_never_change_are_not_told(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     result = measure(replace(SMALL, copy="full"), context(tmp_path / "run"))
     told_of = {name for name in result["metrics"] if name.startswith("simclr_stec_found_")}
     assert "simclr_stec_found_hue_accuracy" in told_of

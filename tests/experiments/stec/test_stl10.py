@@ -16,28 +16,15 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.run import RunFolder
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.stl10 import StecStl10Config, measure
 from plastorch.experiments.stec.transfer import Amounts
 from plastorch.report.load import load_run
 
+EXPERIMENT = "stec-stl10"
 OPTIONS: dict[str, Any] = {"methods": ("simclr",), "shuffled": (), "hidden": 8, "transfer": False}
 SMALL = StecStl10Config(**OPTIONS)
-
-
-def context(path: Path) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        experiment=find("stec-stl10"),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +44,9 @@ def root(own_cache: Path, no_root: None, monkeypatch: pytest.MonkeyPatch) -> Pat
     return root
 
 
-def test_encoders_learn_without_labels_and_probes_with_them(tmp_path: Path) -> None:
+def test_encoders_learn_without_labels_and_probes_with_them(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     result = measure(SMALL, context(tmp_path / "run"))
     assert result["complete"] and result["data"]["n_unlabelled"] == 30
     rows = RunFolder(tmp_path / "run").records()
@@ -86,7 +75,7 @@ def test_encoders_learn_without_labels_and_probes_with_them(tmp_path: Path) -> N
 
 
 def test_probes_see_in_the_precision_that_they_are_tested_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     step, seen = LinearProbe.step, set()
 
@@ -101,7 +90,9 @@ def test_probes_see_in_the_precision_that_they_are_tested_in(
         assert seen == {bfloat16}
 
 
-def test_a_smoke_run_of_the_papers_settings_is_small(tmp_path: Path) -> None:
+def test_a_smoke_run_of_the_papers_settings_is_small(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     small = StecStl10Config(**OPTIONS, preset="paper")
     result = measure(small, context(tmp_path / "run"))
     config = result["config"]
@@ -110,7 +101,7 @@ def test_a_smoke_run_of_the_papers_settings_is_small(tmp_path: Path) -> None:
 
 
 def test_folders_of_images_will_do(
-    tmp_path: Path, root: Path, write_tree: Callable[..., Path]
+    tmp_path: Path, root: Path, write_tree: Callable[..., Path], context: Callable[..., Context]
 ) -> None:
     sizes = ((50, 40),) * 6
     write_tree(root / "imagenette2", sizes, ("train", "val"), "RGB", "JPEG",

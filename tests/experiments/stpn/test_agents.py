@@ -3,7 +3,7 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from plastorch.engine.cluster import cluster, needs_ray
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import agents as stpn_agents
 from plastorch.experiments.stpn import pendulum as stpn_pendulum
 from plastorch.experiments.stpn import pong as stpn_pong
@@ -26,6 +25,7 @@ from plastorch.experiments.stpn.pong import PROTOCOLS, PongConfig
 from plastorch.report import write_report
 from plastorch.rl.training import AgentTraining
 
+EXPERIMENT = "stpn-pendulum"
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # RLlib's own
     pytest.mark.xdist_group("rllib"),
@@ -51,25 +51,12 @@ def small(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stpn_pendulum, "EPISODES", 2)
 
 
-def context(path: Path, seed: int = 0, quick: bool = False) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=seed,
-        device=torch.device("cpu"),
-        data=None,
-        quick=quick,
-        tell=lambda line: None,
-        experiment=find("stpn-pendulum"),
-    )
-
-
 def rllib_checkpoints(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "checkpoint").glob("rllib-*"))
 
 
 def test_what_was_stopped_goes_on(
-    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     """In the first model; RLlib's counters and the weights come back."""
     step, count = AgentTraining.step, 0
@@ -87,7 +74,7 @@ def test_what_was_stopped_goes_on(
     restored: dict[str, torch.Tensor] = {}
     monkeypatch.setattr(AgentTraining, "step", stopping)
     with pytest.raises(Interrupted):
-        stpn_pendulum.measure(TINY, context(tmp_path))
+        stpn_pendulum.measure(TINY, context(tmp_path, quick=False))
     assert not json.loads((tmp_path / "result.json").read_text())["complete"]
     assert rllib_checkpoints(tmp_path) == ["rllib-stpn-00000001"]
     before = {
@@ -100,9 +87,9 @@ def test_what_was_stopped_goes_on(
     shutil.copytree(tmp_path, damaged)
     shutil.rmtree(damaged / "checkpoint" / "rllib-stpn-00000001")
     with pytest.raises(InputError, match="rllib-stpn-00000001 is no checkpoint of RLlib"):
-        stpn_pendulum.measure(TINY, context(damaged))
+        stpn_pendulum.measure(TINY, context(damaged, quick=False))
 
-    result = stpn_pendulum.measure(TINY, context(tmp_path))
+    result = stpn_pendulum.measure(TINY, context(tmp_path, quick=False))
     assert before.keys() == restored.keys()
     assert all(torch.equal(before[name], restored[name]) for name in before)
     assert count == 4 and result["complete"]
@@ -136,12 +123,12 @@ def torch_tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_equal_seeds_give_equal_figures_and_learning_changes_weights(
-    tmp_path: Path, small: None
+    tmp_path: Path, small: None, context: Callable[..., Context]
 ) -> None:
     config = replace(TINY, models=("rnn",), steps=128)
     logs, weights = [], []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        stpn_pendulum.measure(config, context(tmp_path / name, seed))
+        stpn_pendulum.measure(config, context(tmp_path / name, seed=seed, quick=False))
         logs.append((tmp_path / name / "metrics.jsonl").read_bytes())
         weights.append(torch_tensors(tmp_path / name))
     assert logs[0] == logs[1] != logs[2]
@@ -154,7 +141,7 @@ def test_equal_seeds_give_equal_figures_and_learning_changes_weights(
     assert difference < 0.01  # an update by Adam of 1e-3 from these very weights
 
 
-def test_pong(tmp_path: Path, small: None) -> None:
+def test_pong(tmp_path: Path, small: None, context: Callable[..., Context]) -> None:
     result = stpn_pong.measure(PongConfig(models=("stpn",)), context(tmp_path, quick=True))
     assert result["complete"] and result["metrics"]["stpn_parameters"] == 519735
     assert result["config"]["settings"]["frame_skip"] == 4
@@ -163,9 +150,11 @@ def test_pong(tmp_path: Path, small: None) -> None:
     assert "<h3>What the agent sees</h3>" in page and "<h3>Inside the agent</h3>" in page
 
 
-def test_more_runners_than_cpus_would_wait_for_ever(tmp_path: Path, small: None) -> None:
+def test_more_runners_than_cpus_would_wait_for_ever(
+    tmp_path: Path, small: None, context: Callable[..., Context]
+) -> None:
     with pytest.raises(InputError, match=r"runners is 999; expected at most \d+, the CPUs"):
-        stpn_pendulum.measure(replace(TINY, runners=999), context(tmp_path))
+        stpn_pendulum.measure(replace(TINY, runners=999), context(tmp_path, quick=False))
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,7 @@
 """The retrieval experiment: small whole runs, a stop and a restart, claims, and bad settings."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import art as stpn_art
 from plastorch.experiments.stpn.art import MODELS, ArtConfig, claims, measure
 from plastorch.experiments.stpn.recurrent import networks
 from plastorch.stp.train import AnswerTraining
 
+EXPERIMENT = "stpn-art"
 SMALL = ArtConfig(models=("stpn", "lstm", "fast-weights"), train_sequences=300)
 PARAMETERS = {
     "stpn": 2039,
@@ -40,19 +41,6 @@ def models_of(config: ArtConfig, seed: int) -> nn.ModuleDict:
     return networks(config.models, MODELS, (seed,), config.network)
 
 
-def context(path: Path) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-        experiment=find("stpn-art"),
-    )
-
-
 @pytest.fixture(autouse=True)
 def few_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     """A smoke run on a tenth of its sequences."""
@@ -64,7 +52,9 @@ def few_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stpn_art, "retrieval_sets", fewer)
 
 
-def test_a_run_has_accuracy_energy_and_size_of_every_model(tmp_path: Path) -> None:
+def test_a_run_has_accuracy_energy_and_size_of_every_model(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     result = measure(ArtConfig(), context(tmp_path))
     assert result["complete"] and result["quick"] and result["data"]["n_train"] == 200
     metrics = result["metrics"]
@@ -83,7 +73,7 @@ def test_a_run_has_accuracy_energy_and_size_of_every_model(tmp_path: Path) -> No
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     measure(SMALL, context(tmp_path / "whole"))
     step, count = AnswerTraining.step, 0

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stpn.familiarity import (
     MODELS,
     TESTED,
@@ -28,6 +28,7 @@ from plastorch.experiments.stpn.familiarity import (
 from plastorch.experiments.stpn.recurrent import networks
 from plastorch.stp.familiarity import FamiliarityTraining
 
+EXPERIMENT = "stpn-familiarity"
 SMALL = FamiliarityConfig(models=("stpn", "lstm"), steps=60, updates=12)
 PARAMETERS = {
     "stpn": 10342,
@@ -44,26 +45,15 @@ def models_of(config: FamiliarityConfig, seed: int) -> nn.ModuleDict:
     return networks(config.models, MODELS, (seed, 0), network)
 
 
-def context(path: Path, seed: int = 0) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=seed,
-        device=torch.device("cpu"),
-        data=None,
-        quick=True,
-        tell=lambda line: None,
-        experiment=find("stpn-familiarity"),
-    )
-
-
 def final(folder: Path) -> dict[str, torch.Tensor]:
     (file,) = (folder / "checkpoint").glob("*.safetensors")
     return load_tensors(file)
 
 
 @pytest.mark.parametrize("mode", ["dat", "inf"])
-def test_a_run_tests_every_model_on_every_distance(tmp_path: Path, mode: Any) -> None:
+def test_a_run_tests_every_model_on_every_distance(
+    tmp_path: Path, mode: Any, context: Callable[..., Context]
+) -> None:
     config = FamiliarityConfig(mode=mode, steps=40, updates=2)
     result = measure(config, context(tmp_path))
     assert result["complete"] and result["quick"] and result["config"]["mode"] == mode
@@ -86,7 +76,7 @@ def test_a_run_tests_every_model_on_every_distance(tmp_path: Path, mode: Any) ->
 
 
 def test_each_update_sees_the_same_stream_or_a_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     step, seen = FamiliarityTraining.step, []
 
@@ -106,7 +96,7 @@ def test_each_update_sees_the_same_stream_or_a_new_one(
 
 @pytest.mark.parametrize("at", [5, 16])
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, context: Callable[..., Context]
 ) -> None:
     """In the first and in the second model's training, of streams that are new each time."""
     config = replace(SMALL, mode="inf")

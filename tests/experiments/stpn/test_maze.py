@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.stpn import maze as stpn_maze
 from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, curves, measure
 from plastorch.experiments.stpn.recurrent import networks
 from plastorch.rl.a2c import ActorCriticTraining, play
 from plastorch.rl.maze import Maze
 
+EXPERIMENT = "stpn-maze"
 TINY = MazeConfig(size=5, steps=6, agents=3, iterations=12, warm_up=2, learning_rate=1e-2)
 PARAMETERS = {
     "stpn": 12215,
@@ -43,19 +44,6 @@ def models_of(config: MazeConfig, seed: int) -> nn.ModuleDict:
     return networks(config.models, MODELS, (seed,), config.network)
 
 
-def context(path: Path, seed: int = 0, quick: bool = False) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=seed,
-        device=torch.device("cpu"),
-        data=None,
-        quick=quick,
-        tell=lambda line: None,
-        experiment=find("stpn-maze"),
-    )
-
-
 def figures(result: dict[str, Any]) -> dict[str, float]:
     """All metrics but those of the machine."""
     return {k: v for k, v in result["metrics"].items() if not k.endswith(("_s", "_gb"))}
@@ -67,8 +55,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("variant", ["corrected", "faithful"])
-def test_a_run_has_reward_energy_and_size_of_every_model(tmp_path: Path, variant: Any) -> None:
-    result = measure(replace(TINY, models=tuple(MODELS), variant=variant), context(tmp_path))
+def test_a_run_has_reward_energy_and_size_of_every_model(
+    tmp_path: Path, variant: Any, context: Callable[..., Context]
+) -> None:
+    result = measure(
+        replace(TINY, models=tuple(MODELS), variant=variant), context(tmp_path, quick=False)
+    )
     metrics = result["metrics"]
     assert result["complete"] and next(iter(metrics)) == "stpn_reward"
     for name, model in MODELS.items():
@@ -112,11 +104,11 @@ def test_an_error_is_that_of_a_mean_over_episodes() -> None:
 
 @pytest.mark.parametrize("stop", [1, 6, 12, 20], ids=lambda at: f"iteration{at}")
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, context: Callable[..., Context]
 ) -> None:
     """In the warm-up, among updates, at a model's end, and in the second model."""
     config = replace(TINY, models=("stpn", "lstm"))
-    whole = measure(config, context(tmp_path / "whole"))
+    whole = measure(config, context(tmp_path / "whole", quick=False))
     step, count = ActorCriticTraining.step, 0
 
     def stopping(self: ActorCriticTraining) -> Any:
@@ -128,10 +120,10 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
     monkeypatch.setattr(ActorCriticTraining, "step", stopping)
     with pytest.raises(Interrupted):
-        measure(config, context(tmp_path / "stopped"))
+        measure(config, context(tmp_path / "stopped", quick=False))
     assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
     again = replace(config, models=list(config.models))  # type: ignore[arg-type]
-    stopped = measure(again, context(tmp_path / "stopped"))
+    stopped = measure(again, context(tmp_path / "stopped", quick=False))
     assert count == 24 and figures(stopped) == figures(whole)
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert logs[0] == logs[1]
@@ -140,9 +132,11 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_seeds_differ(tmp_path: Path) -> None:
+def test_seeds_differ(tmp_path: Path, context: Callable[..., Context]) -> None:
     config = replace(TINY, models=("rnn",), iterations=1)
-    first, second = (measure(config, context(tmp_path / str(s), s)) for s in (0, 1))
+    first, second = (
+        measure(config, context(tmp_path / str(s), seed=s, quick=False)) for s in (0, 1)
+    )
     assert figures(first) != figures(second)
 
 

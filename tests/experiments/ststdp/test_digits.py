@@ -1,5 +1,6 @@
 """The experiment on transforming digits: small whole runs, a stop and restart, bad settings."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,7 @@ import torch
 from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
-from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
-from plastorch.experiments.registry import find
 from plastorch.experiments.ststdp import digits as ststdp_digits
 from plastorch.experiments.ststdp import theory as ststdp_theory
 from plastorch.experiments.ststdp.digits import MAIN, DigitsConfig, measure, split
@@ -20,6 +19,7 @@ from plastorch.experiments.ststdp.jobs import RATIOS
 from plastorch.experiments.ststdp.measuring import GRIDS, Bench, figures
 from plastorch.experiments.ststdp.networks import MODELS
 
+EXPERIMENT = "ststdp-digits"
 SMALL = DigitsConfig(
     models=("mlp", "gru"),
     train_digits=40,
@@ -38,20 +38,7 @@ def few_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ststdp_theory, "MISMATCHES", (0.5, 1.0))
 
 
-def context(path: Path, quick: bool = True) -> Context:
-    path.mkdir(exist_ok=True)
-    return Context(
-        run=RunFolder(path),
-        seed=0,
-        device=torch.device("cpu"),
-        data=None,
-        quick=quick,
-        tell=lambda line: None,
-        experiment=find("ststdp-digits"),
-    )
-
-
-def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
+def test_a_run_has_figures_of_every_model(tmp_path: Path, context: Callable[..., Context]) -> None:
     result = measure(SMALL, context(tmp_path))
     assert result["complete"] and result["quick"]
     assert (result["data"]["n_train"], result["data"]["n_test"]) == (40, 8)
@@ -85,7 +72,7 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path) -> None:
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
     config = replace(SMALL, models=("gru",))
     measure(config, context(tmp_path / "whole"))
