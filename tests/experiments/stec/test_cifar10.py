@@ -283,7 +283,9 @@ def test_a_sweep_is_tested_on_training_images(
     assert [claim["id"] for claim in result["claims"]] == ["sweep-inside", "sweep-large-accuracy"]
 
 
-def test_settings_are_chosen_on_training_images(tmp_path: Path) -> None:
+def test_settings_are_chosen_on_training_images(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
     config = replace(SMALL, validation=True, transfer=True)
     result = measure(config, context(tmp_path / "run"))
     assert result["data"]["n_train"] + result["data"]["n_test"] == 120
@@ -294,7 +296,9 @@ def test_settings_are_chosen_on_training_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_method_also_learns_from_copies_of_other_pairs(method: str, tmp_path: Path) -> None:
+def test_each_method_also_learns_from_copies_of_other_pairs(
+    method: str, tmp_path: Path, context: Callable[..., Context]
+) -> None:
     """The control starts like the arm that has its own copies, and differs by its targets."""
     config = StecCifar10Config(**OPTIONS | {"methods": (method,)})
     assert config.shuffled == (method,)
