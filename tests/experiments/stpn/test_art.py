@@ -69,28 +69,65 @@ def test_a_run_has_accuracy_energy_and_size_of_every_model(
     assert all(claim["holds"] is None for claim in result["claims"])
     rows = RunFolder(tmp_path).records()
     assert list(dict.fromkeys(row["phase"] for row in rows)) == list(MODELS)
-    assert [row["epoch"] for row in rows if row["phase"] == "lstm"] == [1, 2]
+    lstm = [row for row in rows if row["phase"] == "lstm"]
+    assert [row["epoch"] for row in lstm] == [1, 2] and result["tuning"] == []
+    assert metrics["lstm_validation_accuracy"] == lstm[1]["validation_accuracy"]
+    assert metrics["lstm_learning_rate"] == 1e-3
 
 
-def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+def test_each_model_learns_with_the_rate_that_is_best_on_validation_sequences(
+    tmp_path: Path, context: Callable[..., Context]
 ) -> None:
-    measure(SMALL, context(tmp_path / "whole"))
+    rates = (1e-9, 0.05)
+    result = measure(replace(SMALL, learning_rates=rates), context(tmp_path))
+    trials, metrics = result["tuning"], result["metrics"]
+    assert [trial["model"] for trial in trials] == [name for name in SMALL.models for _ in rates]
+    for name in SMALL.models:
+        own = [trial for trial in trials if trial["model"] == name]
+        assert [trial["learning_rate"] for trial in own] == list(rates)
+        first, second = (trial["validation_accuracy"] for trial in own)
+        chosen = metrics[f"{name.replace('-', '_')}_learning_rate"]
+        assert chosen == rates[second > first]
+    rows = RunFolder(tmp_path).records()
+    phases = list(dict.fromkeys(row["phase"] for row in rows))
+    assert phases[:3] == ["tuning-stpn-0", "tuning-stpn-1", "stpn"] and len(phases) == 9
+
+
+def test_the_training_after_the_choice_is_one_without_it(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    config = replace(SMALL, models=("stpn",))
+    tuned = measure(replace(config, learning_rates=(0.02,)), context(tmp_path / "tuned"))
+    plain = measure(replace(config, learning_rate=0.02), context(tmp_path / "plain"))
+    for kind in ("accuracy", "energy", "validation_accuracy"):
+        assert tuned["metrics"][f"stpn_{kind}"] == plain["metrics"][f"stpn_{kind}"]
+
+
+@pytest.mark.parametrize("rates", [(), (1e-3, 0.05)], ids=["one-rate", "tuned"])
+def test_what_was_stopped_goes_on_to_the_same_bits(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rates: tuple[float, ...],
+    context: Callable[..., Context],
+) -> None:
+    small = replace(SMALL, learning_rates=rates)
+    whole = measure(small, context(tmp_path / "whole"))
     step, count = AnswerTraining.step, 0
 
     def stopping(self: AnswerTraining) -> Any:
         nonlocal count
         count += 1
-        if count == 4:  # in the second model's second epoch
+        if count == (6 if rates else 4):  # the second model's second rate, or second epoch
             raise KeyboardInterrupt
         return step(self)
 
     monkeypatch.setattr("plastorch.engine.loop.Loop.interval_s", 0.0)
     monkeypatch.setattr(AnswerTraining, "step", stopping)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        measure(SMALL, context(tmp_path / "stopped"))
+        measure(small, context(tmp_path / "stopped"))
     again = context(tmp_path / "stopped")
-    measure(replace(SMALL, models=list(SMALL.models)), again)  # type: ignore[arg-type]
+    stopped = measure(replace(small, models=list(SMALL.models)), again)  # type: ignore[arg-type]
+    assert stopped["tuning"] == whole["tuning"] and len(whole["tuning"]) == 3 * len(rates)
     for name in ("metrics.jsonl",):
         assert (tmp_path / "whole" / name).read_bytes() == (
             tmp_path / "stopped" / name
@@ -136,6 +173,18 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     assert [claim.holds for claim in worse] == [False, True, False, False, False, False]
     for config, quick in ((ArtConfig(), True), (ArtConfig(epochs=3), False)):
         assert {claim.holds for claim in claims(config, metrics, quick)} == {None}
+    tuned = ArtConfig(pairs=5, epochs=50, learning_rates=(1e-3, 3e-3))
+    assert claims(tuned, metrics, False)[0].holds is True
+    for setting in (
+        {"epochs": 49},
+        {"learning_rates": ()},
+        {"learning_rates": (3e-3,)},
+        {"tuning_epochs": 1},
+        {"train_sequences": 1000},
+        {"models": tuple(MODELS)[:-1]},
+    ):
+        found = claims(replace(tuned, **setting), metrics, False)  # type: ignore[arg-type]
+        assert {claim.holds for claim in found} == {None}
     harder = {c.id: c.holds for c in claims(ArtConfig(pairs=5), metrics, False)}
     assert harder["accuracy-best"] is True and harder["accuracy-solved"] is None
     assert (
@@ -153,6 +202,9 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         ({"pairs": 0}, "pairs is 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rates": (1e-3, 0.0)}, "one of learning_rates is 0.0; expected more than 0"),
+        ({"learning_rates": ("fast",)}, "one of learning_rates is 'fast'; expected a number"),
+        ({"tuning_epochs": 0}, "tuning_epochs is 0"),
     ],
 )
 def test_bad_settings(setting: dict[str, Any], words: str) -> None:

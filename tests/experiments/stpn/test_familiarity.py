@@ -68,11 +68,31 @@ def test_a_run_tests_every_model_on_every_distance(
             assert all(0 <= row[kind] <= 1 for row in tests)
             assert metrics[f"{field}_{kind}"] == tests[2][kind]
         (course,) = [row for row in rows if row["phase"] == name]
-        assert course["step"] == 2 and ("validation_accuracy" in course) == (mode == "dat")
+        assert course["step"] == metrics[f"{field}_updates"] == 2
+        assert course["validation_accuracy"] == metrics[f"{field}_validation_accuracy"]
+    assert metrics["majority_accuracy"] == metrics["novel_share"] >= 0.5
     assert metrics["test_accuracy"] == metrics["stpn_accuracy"]
     named = [claim["id"] for claim in result["claims"]]
     assert named == ["above-chance", "above-lstm", "above-hebbff"]
     assert all(claim["holds"] is None for claim in result["claims"])
+
+
+def test_each_model_takes_the_rate_and_length_that_are_best_on_validation_items(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    config = replace(SMALL, updates=20, learning_rates=(0.5, 1e-4))
+    result = measure(config, context(tmp_path))
+    metrics, trials = result["metrics"], result["tuning"]
+    for name in SMALL.models:
+        own = [trial for trial in trials if trial["model"] == name]
+        top = max(own, key=lambda trial: trial["validation_accuracy"])
+        assert [trial["learning_rate"] for trial in own] == [0.5, 1e-4]
+        assert all(trial["steps"] in (10, 20) for trial in own)
+        assert metrics[f"{name}_learning_rate"] == top["learning_rate"]
+        assert metrics[f"{name}_updates"] == top["steps"]
+        assert metrics[f"{name}_validation_accuracy"] == top["validation_accuracy"]
+    ids = [claim["id"] for claim in result["claims"]]
+    assert ids == ["above-chance", "above-tuned-lstm"]
 
 
 def test_each_update_sees_the_same_stream_or_a_new_one(
@@ -157,6 +177,9 @@ def test_claims_are_asserted_of_published_settings_only() -> None:
     def holds(config: FamiliarityConfig, quick: bool = False) -> dict[str, bool | None]:
         return {claim.id: claim.holds for claim in claims(config, metrics, 0.667, quick)}
 
+    tuned = {"above-chance": True, "above-tuned-lstm": True, "above-tuned-hebbff": False}
+    assert holds(FamiliarityConfig(learning_rates=(1e-3, 1e-2))) == tuned
+    assert holds(FamiliarityConfig(mode="inf", learning_rates=(1e-3, 1e-2))) == tuned
     found = {"above-chance": True, "above-lstm": True, "above-hebbff": False}
     assert holds(FamiliarityConfig()) == found
     assert holds(FamiliarityConfig(mode="inf")) == holds(FamiliarityConfig(mode="inf", repeat=6))
@@ -196,6 +219,7 @@ def test_updates_are_the_published_ones(mode: Any, repeat: int, updates: int) ->
         ({"updates": 0}, "updates is 0"),
         ({"mode": "inf", "repeat": 4}, "updates is None; expected a number"),
         ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"learning_rates": (0.0,)}, "one of learning_rates is 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
     ],
 )

@@ -29,6 +29,7 @@ from plastorch.experiments.stpn.recurrent import (
     trained_parameters,
 )
 from plastorch.experiments.stpn.streams import Stream
+from plastorch.experiments.stpn.tuning import Trial, best, tried, with_copies
 from plastorch.stp import STPN
 from plastorch.stp.familiarity import BoundedHebbFF, FamiliarityNet, FamiliarityTraining, rates_on
 
@@ -79,6 +80,9 @@ class FamiliarityConfig(Settings):
         steps: number of items in a stream.
         updates: number of updates of each model; None takes the published number.
         learning_rate: learning rate of Adam.
+        learning_rates: rates of which each model takes the one that is best on the validation
+            stream, and with it the number of updates after which it is; if there are none, all
+            take learning_rate and all updates.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -87,6 +91,7 @@ class FamiliarityConfig(Settings):
     steps: Annotated[int, Range(TESTED[-1] + 1, 10**9)] = 5000
     updates: Count | None = None
     learning_rate: Rate = 1e-3
+    learning_rates: tuple[Rate, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,23 +117,46 @@ def measure(config: FamiliarityConfig, context: Context) -> dict[str, Any]:
         context.tell(f"smoke run of {updates} updates on streams of {steps} items")
     draw = partial(_drawn, config, context)
     tests = {repeat: draw(repeat, Stream.TEST_ITEMS, repeat) for repeat in TESTED}
-    test = tests[config.repeat]
-    path = context.seed, Stream.WEIGHTS
-    nets = networks(config.models, MODELS, path, network).to(context.device)
+    test, validation = tests[config.repeat], draw(config.repeat, Stream.VALIDATION_ITEMS)
+    models = networks(config.models, MODELS, (context.seed, Stream.WEIGHTS), network)
+    nets = with_copies(models, config.learning_rates).to(context.device)
     loop = Loop(context.run, nets)
     started = context.start(config, _data(config, test))
+    trials: list[Trial] = []
+
+    def training(name: str, rate: float, updates: int = config.length) -> FamiliarityTraining:
+        net: Any = nets[name]
+        return FamiliarityTraining(
+            name,
+            net,
+            stream=_streams(config, draw),
+            updates=updates,
+            learning_rate=rate,
+            validation=validation,
+        )
 
     def measured(name: str, net: FamiliarityNet) -> dict[str, float]:
-        loop.run(_training(name, net, config, draw))
+        rate, updates = config.learning_rate, config.length
+        if found := tried(name, config.learning_rates, training, loop, place="step"):
+            _, rate, updates, _ = best(found)
+            trials.extend(found)
+        loop.run(training(name, rate, updates))
         jobs = [partial(_test, net, repeat, items) for repeat, items in tests.items()]
         loop.run(Jobs(f"generalisation-{name}", jobs))
-        return rates_on(net, test)._asdict() | {"parameters": trained_parameters(net)}
+        return rates_on(net, test)._asdict() | {
+            "parameters": trained_parameters(net),
+            "learning_rate": rate,
+            "updates": updates,
+            "validation_accuracy": rates_on(net, validation).accuracy,
+        }
 
-    metrics = compare(nets, measured)
-    head = {"test_accuracy": metrics[field(next(iter(nets)), "accuracy")]}
+    metrics = compare(models, measured)
+    started["tuning"] = [trial._asdict() for trial in trials]
+    head = {"test_accuracy": metrics[field(next(iter(models)), "accuracy")]}
     novel = 1 - float(test.repeats.double().mean())
+    metrics |= {"novel_share": novel, "majority_accuracy": max(novel, 1 - novel)}
     found = claims(config, metrics, novel, context.quick)
-    return context.finish(started, loop, head | metrics | {"novel_share": novel}, found)
+    return context.finish(started, loop, head | metrics, found)
 
 
 def network(name: str) -> FamiliarityNet:
@@ -147,21 +175,23 @@ def claims(
     if "stpn" not in config.models:
         return []
     statement = "STPN tells repeats better than"
+    kind, words = ("tuned-", ", all tuned alike") if len(config.learning_rates) > 1 else ("", "")
     rivals = {
         "chance": (novel, f"{statement} the answer that all items are new"),
-        "lstm": (metrics.get("lstm_accuracy"), f"{statement} an LSTM"),
-        "hebbff": (
+        f"{kind}lstm": (metrics.get("lstm_accuracy"), f"{statement} an LSTM{words}"),
+        f"{kind}hebbff": (
             metrics.get("hebbff_accuracy"),
-            f"{statement} HebbFF, which was made for this task",
+            f"{statement} HebbFF, which was made for this task{words}",
         ),
     }
     found = [
-        above(f"above-{name}", words, metrics["stpn_accuracy"], target)
-        for name, (target, words) in rivals.items()
+        above(f"above-{name}", said, metrics["stpn_accuracy"], target)
+        for name, (target, said) in rivals.items()
         if target is not None
     ]
     published = (config.mode, config.repeat) in UPDATES
-    ordinary = replace(config, mode="dat", repeat=3) == FamiliarityConfig() and published
+    config = replace(config, mode="dat", repeat=3, learning_rates=())
+    ordinary = config == FamiliarityConfig() and published
     return asserted(found, ordinary and not quick)
 
 
@@ -173,28 +203,14 @@ def _drawn(
     return familiarity_stream(config.steps, repeat, FEATURES, random).to(context.device)
 
 
-def _training(
-    name: str,
-    net: FamiliarityNet,
-    config: FamiliarityConfig,
-    draw: Callable[..., FamiliarityStream],
-) -> FamiliarityTraining:
-    validation = None
-    if config.mode == "dat":
-        fixed = draw(config.repeat, Stream.FIXED_ITEMS)
-        validation = draw(config.repeat, Stream.VALIDATION_ITEMS)
-
-    def items(update: int) -> FamiliarityStream:
-        return fixed if config.mode == "dat" else draw(config.repeat, Stream.NEW_ITEMS, update)
-
-    return FamiliarityTraining(
-        name,
-        net,
-        stream=items,
-        updates=config.length,
-        learning_rate=config.learning_rate,
-        validation=validation,
-    )
+def _streams(
+    config: FamiliarityConfig, draw: Callable[..., FamiliarityStream]
+) -> Callable[[int], FamiliarityStream]:
+    """Returns the function that makes the stream of an update."""
+    if config.mode == "inf":
+        return lambda update: draw(config.repeat, Stream.NEW_ITEMS, update)
+    fixed = draw(config.repeat, Stream.FIXED_ITEMS)
+    return lambda update: fixed
 
 
 def _test(net: FamiliarityNet, repeat: int, items: FamiliarityStream) -> list[Record]:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from plastorch.experiments.stpn.agent_panels import agent_panels
+from plastorch.experiments.stpn.tuning import TUNING
 from plastorch.report import charts
 from plastorch.report.format import plain
 from plastorch.report.load import RunData, columns, series
@@ -119,7 +120,9 @@ FIGURES = (
 def panels(run: RunData) -> list[Panel]:
     """Returns the figures that a run of several recurrent models has data for."""
     courses = [_course(run, figure) for figure in FIGURES]
-    return with_curves(run, [*courses, *agent_panels(run)], f"({TESTS})?({'|'.join(NAMES)})")
+    return with_curves(
+        run, [*courses, *agent_panels(run)], f"({TESTS})?({'|'.join(NAMES)})|{TUNING}.*"
+    )
 
 
 def _course(run: RunData, figure: CourseFigure) -> Panel | None:
