@@ -42,6 +42,7 @@ def test_a_run_has_accuracy_and_time_of_every_model(
         assert 0 <= metrics[f"{field}_accuracy"] <= 1
         steps = 5 if name == "convolutional-coarse" else 4
         assert 0 <= metrics[f"{field}_mean_step"] < steps
+        assert 0 <= metrics[f"{field}_validation_mean_step"] < steps
         assert metrics[f"{field}_skipped"] == pytest.approx(
             1 - (metrics[f"{field}_mean_step"] + 1) / steps
         )
@@ -136,6 +137,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     held = {claim.id: claim.holds for claim in claims(figures, arrays, rows, 10_000, True)}
     unasserted = [held.pop(id_) for id_ in ("above-time", "above-rate-coded", "first-of-20")]
     assert unasserted == [None] * 3
+    assert held.pop("first-of-20-paper") is False
     assert held == dict.fromkeys(held, True) and len(held) == 20
     assert {claim.holds for claim in claims(figures, arrays, rows, 10_000, False)} == {None}
     assert {c.id: c.origin for c in claims(figures, arrays, rows, 10_000, True)}["first-step"] == (
@@ -149,6 +151,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     wrong = [c.id for c in claims(worse, arrays, turned, 10_000, True) if c.holds is False]
     assert wrong == [
         "crossing-time",
+        "first-of-20-paper",
         "half-time-loss",
         "first-last",
         "lstm-rank-threshold-accuracy",
@@ -179,6 +182,45 @@ def test_lstms_learn_as_long_and_all_answers_are_timed(
     rows = RunFolder(tmp_path / "run").records()
     assert {sum(row["phase"] == name for row in rows) for name in names} == {3}
     assert timed == 30
+
+
+def test_settings_are_chosen_without_the_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+) -> None:
+    load, found = rank_mnist.load_images, []
+    config = replace(SMALL, models=("lstm-rank",))
+    for turn in range(2):
+
+        def turned(name: str, data: Path | None, turn: int = turn) -> Any:
+            images = load(name, data)
+            return replace(images, test_labels=(images.test_labels + turn) % 10)
+
+        monkeypatch.setattr(rank_mnist, "load_images", turned)
+        metrics = measure(config, context(tmp_path / str(turn)))["metrics"]
+        last = RunFolder(tmp_path / str(turn)).records()[-2:]
+        assert metrics["lstm_rank_validation_accuracy"] == max(
+            float(row["validation_accuracy"]) for row in last
+        )
+        kinds = [kind for kind in metrics if "_validation_" in kind]
+        assert len(kinds) == 3
+        found.append([metrics[kind] for kind in (*kinds, "lstm_rank_first_accuracy")])
+    assert found[0][:3] == found[1][:3] and found[0][3] != found[1][3]
+
+
+def test_rates_of_both_parts_of_the_convolutional_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+) -> None:
+    rates: list[tuple[str, float]] = []
+    start = RankTraining.__init__
+
+    def told(self: RankTraining, name: str, *given: Any, **named: Any) -> None:
+        start(self, name, *given, **named)
+        rates.append((name, self.training.learning_rate))
+
+    monkeypatch.setattr(RankTraining, "__init__", told)
+    config = replace(SMALL, models=("convolutional",), later_learning_rate=3e-4)
+    measure(config, context(tmp_path / "run"))
+    assert rates == [("convolutional-first", 2e-3), ("convolutional", 3e-4)]
 
 
 def test_entropy_is_judged_on_images_held_out() -> None:
@@ -218,6 +260,7 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"threshold": 1.0}, r"threshold is 1\.0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"convolutional_learning_rate": -1.0}, "convolutional_learning_rate is -1"),
+        ({"later_learning_rate": 0.0}, "later_learning_rate is 0"),
         ({"first_epochs": -1}, "first_epochs is -1; expected 0 to"),
         ({"shift": -2}, "shift is -2"),
     ],

@@ -28,6 +28,7 @@ from plastorch.experiments.rank.reading import (
     least_rise,
     thresholds_with,
     time_to_reach,
+    validated,
 )
 from plastorch.experiments.rank.speech import measure
 from plastorch.experiments.rank.speech_claims import claims
@@ -80,6 +81,7 @@ def test_a_run_compares_three_networks(tmp_path: Path, context: Callable[..., Co
         assert 25 <= metrics[f"{name}_after_onset_ms"] <= metrics[f"{name}_mean_ms"]
     assert metrics["chosen_threshold"] == 0.7 and metrics["chosen_entropy_weight"] == 0
     assert metrics["test_accuracy"] == metrics["rank_700_0_accuracy"]
+    assert 0 <= metrics["rank_700_0_validation_accuracy"] <= 1
     assert all(claim["holds"] is None for claim in result["claims"]) and result["claims"]
     rows = RunFolder(tmp_path / "run").records()
     assert list(dict.fromkeys(row["phase"] for row in rows)) == ["last", "all", "rank-700-0"]
@@ -217,6 +219,15 @@ def readings(step: list[int], right: list[bool]) -> Readings:
         torch.full((count,), 100),
         torch.linspace(0, 1, 100, dtype=torch.float64),
     )
+
+
+def test_figures_that_choose_are_at_the_networks_own_threshold() -> None:
+    seen = readings([5, 5, 5, 7], [True, True, False, True])
+    assert validated("rank-a", seen, 0.7) == {
+        "rank_a_validation_first_accuracy": 0.0,
+        "rank_a_validation_accuracy": 0.75,
+        "rank_a_validation_mean_step": 5.5,
+    }
 
 
 def test_the_earliest_of_the_best_is_chosen() -> None:

@@ -23,7 +23,12 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.experiments.rank.mnist_claims import claims
-from plastorch.experiments.rank.reading import measured, thresholds_with, validation
+from plastorch.experiments.rank.reading import (
+    measured,
+    thresholds_with,
+    validated,
+    validation,
+)
 from plastorch.experiments.rank.streams import MnistStream, PictureStream
 from plastorch.experiments.rank.work import work
 from plastorch.experiments.stpn.recurrent import field, networks
@@ -37,8 +42,6 @@ VALIDATION = 12
 CHANNELS, DROPOUT = (16, 32, 64), 0.25
 DEGREES, SCALE = 10.0, 0.1
 """Maximum rotation and scaling of images for the convolutional networks."""
-AFTERWARDS = 0.25
-"""Factor of the convolutional networks' learning rate after their passes over the first step."""
 AT_ONCE = 1e-6
 """Threshold that all outputs cross at the first step."""
 TIMED = ("lstm-rank", "convolutional")
@@ -94,9 +97,10 @@ class RankMnistConfig(Settings):
         batch_size: images per update of the LSTMs.
         convolutional_batch_size: images per update of the convolutional network.
         learning_rate: learning rate of Adam for the LSTMs.
-        convolutional_learning_rate: learning rate of the convolutional network in the passes over
-            the first step, where it falls to 0 along half a cosine; later it does so again from a
-            quarter, or much of what was learned on the first step would be lost.
+        convolutional_learning_rate: initial learning rate of the convolutional network in the
+            passes over the first step; it falls to 0 along half a cosine.
+        later_learning_rate: the same in its passes over all steps; smaller, or much of what was
+            learned on the first step would be lost.
         threshold: threshold θ.
         shift: largest shift of images for the convolutional network, pixels.
     """
@@ -111,6 +115,7 @@ class RankMnistConfig(Settings):
     convolutional_batch_size: Size = 128
     learning_rate: Rate = 1e-3
     convolutional_learning_rate: Rate = 2e-3
+    later_learning_rate: Rate = 5e-4
     threshold: Annotated[float, Range(0.1, 1, below=True)] = 0.95
     shift: Annotated[int, Range(0, 28)] = 2
 
@@ -168,8 +173,8 @@ def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
     )
     if images.notice:
         context.tell(images.notice)
-    held_out = f"{images.source}; 1 in {VALIDATION} of the training images held out"
-    started = context.start(config, images.description() | {"source": held_out})
+    source = f"{images.source}; 1 in {VALIDATION} of the training images held out"
+    started = context.start(config, images.description() | {"source": source})
     side = images.train_images.shape[-1]
     nets = networks(config.models, MODELS, (context.seed,), lambda name: config.network(name, side))
     nets.to(context.device)
@@ -180,11 +185,13 @@ def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
         for name, net in nets.items():
             assert isinstance(net, RankCoder)
             steps = config.coarse_steps if MODELS[name].coarse else config.steps
-            *learning, test = _pictures(images, steps, context)
-            _Learning(name, net, config, context.seed, learning).run(loop)
+            train, held_out, test = _pictures(images, steps, context)
+            _Learning(name, net, config, context.seed, (train, held_out)).run(loop)
+            seen = evaluate(net, held_out.batches(), (config.threshold,))
             readings = evaluate(net, test.batches(), thresholds_with(config.threshold))
             found = measured(name, readings, config.threshold)
-            metrics, arrays = metrics | found.metrics, arrays | found.arrays
+            metrics |= found.metrics | validated(name, seen, config.threshold)
+            arrays |= found.arrays
             if name in TIMED:
                 metrics |= work(name, net, test.batches())
     context.run.write_arrays(arrays)
@@ -230,12 +237,12 @@ class _Learning:
         if not self.model.convolutional:
             loop.run(self._phase(MnistStream.ALL_STEPS, config.epochs, config.learning_rate))
             return
-        rate = config.convolutional_learning_rate
         if config.first_epochs:
+            rate = config.convolutional_learning_rate
             self.net.threshold = AT_ONCE
             loop.run(self._phase(MnistStream.FIRST_STEP, config.first_epochs, rate))
             self.net.threshold = config.threshold
-            rate *= AFTERWARDS
+        rate = config.later_learning_rate
         loop.run(self._phase(MnistStream.ALL_STEPS, config.convolutional_epochs, rate))
 
     def _phase(self, kind: MnistStream, epochs: int, rate: float) -> RankTraining:

@@ -63,6 +63,8 @@ def _convolutional_claims(figures: Figures) -> Iterator[Claim]:
     first = figures["convolutional_first_accuracy"]
     statement = "all read after the first of 20 steps, where faint digits don't show yet"
     yield Claim("first-of-20", statement, FIRST_STEP, first, holds=None, origin="ours")
+    statement = "all read after the first of 20 steps: the paper's accuracy"
+    yield at_least("first-of-20-paper", statement, first, FIRST_STEP, origin="paper")
     for name, published in (ONE_SPIKE | OTHER).items():
         statement = f"it is right more often than {name}"
         id_ = f"above-{name.split()[0].lower()}"

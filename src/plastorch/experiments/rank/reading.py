@@ -89,6 +89,17 @@ def measured(name: str, readings: Readings, threshold: float) -> Measured:
     )
 
 
+def validated(name: str, readings: Readings, threshold: float) -> dict[str, float]:
+    """Returns a network's figures on data held out from training, by which settings are chosen."""
+    timing = readings.timing(threshold)
+    figures = {
+        "first_accuracy": float(readings.accuracy_at[0]),
+        "accuracy": timing.accuracy,
+        "mean_step": timing.mean_step,
+    }
+    return {field(name, f"validation_{kind}"): value for kind, value in figures.items()}
+
+
 def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:
     """Returns the readings (mean step, accuracy) that none beats in both, the earliest first."""
     order = np.lexsort((-points[:, 1], points[:, 0]))

@@ -10,7 +10,13 @@ from torch import Tensor
 from plastorch.data.audio.frames import Frames
 from plastorch.data.audio.logmel import LogMel
 from plastorch.experiments.rank.frontier import sampling_error
-from plastorch.experiments.rank.reading import Measured, best_points, measured, time_to_reach
+from plastorch.experiments.rank.reading import (
+    Measured,
+    best_points,
+    measured,
+    time_to_reach,
+    validated,
+)
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Readings
 
@@ -68,6 +74,7 @@ def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel)
         metrics[field(key, "accuracy")] = timing.accuracy
         metrics[field(key, "mean_ms")] = _ms(front, timing.mean_step)
         metrics[field(key, "uncrossed")] = timing.uncrossed
+        metrics |= validated(key, reading.validation, reading.threshold)
     arrays["grid"] = torch.tensor(grid, dtype=torch.float64)
     arrays["rank.curve"] = _trade_off(ranked)
     saved = time_to_reach(arrays["last.curve"].numpy(), metrics["chosen_accuracy"])
