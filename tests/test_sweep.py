@@ -389,7 +389,7 @@ def test_every_setting_can_be_swept(experiment: str) -> None:
     ]
     for field in dataclasses.fields(config):
         default = field.default
-        if default is None or default == ():
+        if default is None:
             continue
         text = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
         assert _values(config, field.name, text, "prog") == [default]
@@ -402,6 +402,7 @@ def test_values_of_all_kinds() -> None:
         ("softhebb-mnist", "statistics_pass", "True,False"): [True, False],
         ("stpn-familiarity", "updates", "None,7"): [None, 7],
         ("stec-audio", "factor_weights", "1 0.5 1 0 0"): [(1.0, 0.5, 1.0, 0.0, 0.0)],
+        ("stec-audio", "shuffled", ""): [()],
     }
     for (experiment, field, text), expected in values.items():
         assert _values(resolved(find(experiment).config), field, text, "prog") == expected

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, make_dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
 
 import tyro
 
@@ -112,7 +112,7 @@ def _parsed(
 
     Each is what plastorch run takes; True or False for a switch.
 
-    Of a list, quoted: --FIELD "a b,c" is two lists, a b and c.
+    Of a list, quoted: --FIELD "a b,c" is two lists, a b and c; --FIELD "" is an empty one.
     """
     prog = f"plastorch sweep {experiment.name}"
     options, grid = parse(both, prog, arguments)
@@ -131,7 +131,7 @@ def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
             words = shlex.split(value)
         except ValueError as error:
             raise InputError(f"{name} is {text!r}: {error}") from None
-        if not words:
+        if not words and get_origin(hint) is not tuple:  # a list may be empty
             raise InputError(f"{name} is {text!r}; expected values with commas between")
         option = f"--{name.replace('_', '-')}"
         found = getattr(parse(one, prog, [option, *words]), name)

@@ -82,6 +82,15 @@ def test_a_run_is_tested_on_each_set(tmp_path: Path, context: Callable[..., Cont
     ]
 
 
+def test_settings_are_chosen_by_validation_words(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    config = StecAudioConfig(methods=("simclr",), shuffled=(), width=2, hidden=8, validation=True)
+    result = measure(config, context(tmp_path / "run"))
+    assert result["data"]["n_test"] == result["data"]["n_validation"] == 2 * 2 + 2 * 2
+    assert not config.ordinary
+
+
 def test_words_of_different_sets_are_different_classes(context: Callable[..., Context]) -> None:
     sets = {name: load_speech(name) for name in ("speech-commands", "fsdd")}
     held_out = replace(SMALL, validation=True), replace(SMALL, sweep=True)

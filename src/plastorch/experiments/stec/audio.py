@@ -70,6 +70,11 @@ class StecAudioConfig(StecConfig):
             raise InputError("transfer is True; expected False: sounds have no place in an image")
         self.check_batch(BANDS * FRAMES)
 
+    @property
+    def tested(self) -> Part:
+        """Part of the recordings that encoders are tested on."""
+        return "validation" if self.held_out else "test"
+
     def views(self) -> AudioViews:
         """Returns the augmentation of clips."""
         return replace(AUDIO, length=(self.least_length, 1.0), shift=self.shift)
@@ -82,13 +87,13 @@ def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
         sets = {name: smoke(speech, context.seed) for name, speech in sets.items()}
         config = replace(config, seeds=1, epochs=1, warm_up=0.5, batch_size=100)
         context.tell(f"smoke run on {sum(len(of.rows('train')) for of in sets.values())} words")
-    return run_study(config, audio_study(config, sets, context), context, _described(sets))
+    return run_study(config, audio_study(config, sets, context), context, _described(sets, config))
 
 
 def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Context) -> Study:
     """Returns the study of the training parts of all sets; each set has words of its own."""
     exams: dict[str, Exam] = {}
-    parts: tuple[Part, Part] = ("train", "validation" if config.held_out else "test")
+    parts: tuple[Part, Part] = ("train", config.tested)
     classes = 0
     for name, speech in sets.items():
         train, test = (speech.rows(part) for part in parts)
@@ -135,8 +140,8 @@ def standardized(clips: Tensor) -> Tensor:
     return ((clips - mean) / deviation.clamp(min=QUIET))[:, None]
 
 
-def _described(sets: Mapping[str, SpeechSet]) -> dict[str, Any]:
-    """Returns a description of the data."""
+def _described(sets: Mapping[str, SpeechSet], config: StecAudioConfig) -> dict[str, Any]:
+    """Returns a description of the data; ``n_test`` counts what encoders are tested on."""
     digest = hashlib.sha256("".join(speech.sha256() for speech in sets.values()).encode())
     counts = {
         f"n_{part}": sum(speech.parts.count(part) for speech in sets.values()) for part in PARTS
@@ -144,6 +149,7 @@ def _described(sets: Mapping[str, SpeechSet]) -> dict[str, Any]:
     return {
         "name": " and ".join(speech.name for speech in sets.values()),
         **counts,
+        "n_test": counts[f"n_{config.tested}"],
         "source": "; ".join(speech.source for speech in sets.values()),
         "sha256": digest.hexdigest(),
         "classes": [word for speech in sets.values() for word in speech.words],
