@@ -239,6 +239,15 @@ def test_activations_do_not_depend_on_brightness_and_black_is_undecided(digits: 
     torch.testing.assert_close(unit_length(x).norm(dim=1), torch.ones(5))
 
 
+def test_inputs_of_unit_length_are_all_that_the_control_differs_in(digits: Labeled) -> None:
+    plain = network("backprop")
+    unit = BackpropMlp(784, 12, unit_inputs=True, generator=stream(0))
+    x = digits[0][:5] / 255
+    expected = plain(F.normalize(x.flatten(1), dim=1))
+    assert torch.equal(unit(x), expected) and not torch.allclose(plain(x), expected)
+    torch.testing.assert_close(unit(x), unit(0.2 * x))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_black_images_leave_all_numbers_finite(kind: str, digits: Labeled) -> None:
     images, labels = digits[0].clone(), digits[1]

@@ -61,32 +61,45 @@ class ShallowSoftHebb(nn.Module):
 
     def activation(self, images: Tensor) -> Tensor:
         """Returns the readout's input softmax(s u) [B, K], for images [B, ...] in [0, 1]."""
-        u: Tensor = self.hidden(unit_length(images))
-        return F.softmax(self.readout_inverse_temperature * u, dim=1)
+        return self._activation(self.hidden(unit_length(images)))
+
+    def scores(self, u: Tensor) -> Tensor:
+        """Returns class scores (logits) [B, classes] of the hidden layer's output u [B, K]."""
+        logits: Tensor = self.readout(self._activation(u))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns class scores (logits) [B, classes]."""
-        logits: Tensor = self.readout(self.activation(images))
-        return logits
+        return self.scores(self.hidden(unit_length(images)))
+
+    def _activation(self, u: Tensor) -> Tensor:
+        return F.softmax(self.readout_inverse_temperature * u, dim=1)
 
 
 class BackpropMlp(nn.Module):
-    """Baseline of the same size, trained end to end: Linear, ReLU, Linear."""
+    """Baseline of the same size, trained end to end: Linear, ReLU, Linear.
+
+    Args:
+        unit_inputs: whether inputs get length 1, as those of :class:`ShallowSoftHebb` do.
+    """
 
     def __init__(
         self,
         in_features: int,
         neurons: int,
         classes: int = 10,
+        unit_inputs: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        self.unit_inputs = unit_inputs
         self.hidden = _linear(in_features, neurons, generator)
         self.readout = _linear(neurons, classes, generator)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns class scores (logits) [B, classes] of images [B, ...] in [0, 1]."""
-        logits: Tensor = self.readout(F.relu(self.hidden(images.flatten(1))))
+        x = unit_length(images) if self.unit_inputs else images.flatten(1)
+        logits: Tensor = self.readout(F.relu(self.hidden(x)))
         return logits
 
 
@@ -173,12 +186,14 @@ class OnlineTraining(Phase):
         batch = self.rows(self.position).to(self.images.device)
         rows = part(batch)
         x, labels = self.images[rows] / 255, self.labels[rows]
+        if isinstance(self.net, ShallowSoftHebb):
+            logits = self.net.scores(learn(self.net.hidden, unit_length(x)))
+        else:
+            logits = self.net(x)
         if self.adam is not None:
-            loss = F.cross_entropy(self.net(x), labels)
             self.adam.zero_grad()
-            backward(loss, self.learning, len(rows) / len(batch))
+            backward(F.cross_entropy(logits, labels), self.learning, len(rows) / len(batch))
         if self.sgd is not None:
-            learn(cast(SoftHebbLinear, self.net.hidden), unit_length(x))
             rate = linear_decay(self.hebbian_rate, self.position, self.total)
             self.sgd.param_groups[0]["lr"] = rate
             self.sgd.step()

@@ -21,8 +21,9 @@ from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb import bayes, bayes_attacks, bayes_networks
 from plastorch.experiments.softhebb.bayes import measure
+from plastorch.experiments.softhebb.bayes_attacks import interpolation
 from plastorch.experiments.softhebb.bayes_claims import ATTACKS
-from plastorch.experiments.softhebb.bayes_networks import BayesConfig, BayesNetworks
+from plastorch.experiments.softhebb.bayes_networks import BayesConfig, BayesNetworks, Kind
 from plastorch.hebbian.shallow import OnlineTraining
 
 EXPERIMENT = "softhebb-bayes"
@@ -31,17 +32,20 @@ EXPERIMENT = "softhebb-bayes"
 needs_foolbox = pytest.mark.skipif(
     importlib.util.find_spec("foolbox") is None, reason="foolbox is not installed"
 )
-KINDS = ("soft", "hard", "backprop")
+KINDS = ("soft", "hard", "backprop", "backprop-unit")
 PHASES = [
     "theory",
     *(f"{when}-{kind}" for kind in KINDS for when in ("once", "again")),
     *(f"long-{kind}" for kind in KINDS),
     *("judge", "readouts", "robustness", "interpolation"),
 ]
+THEORY = {"equilibrium", "posterior", "weights", "prior", "kl", "hidden-cross-entropy", "found"}
 CLAIMS = {
-    *("equilibrium", "posterior", "weights", "prior", "kl", "hidden-cross-entropy", "found"),
-    *("cross-entropy", "soft-hard", "one-pass", "iterations", "interpolation"),
-    *(f"robust-{attack}" for attack in ATTACKS),
+    *THEORY,
+    *("cross-entropy", "cross-entropy-hard", "soft-hard"),
+    *(f"{name}{end}" for name in ("one-pass", "iterations") for end in ("", "-hard", "-unit")),
+    *(f"robust-{attack}{end}" for attack in ATTACKS for end in ("", "-hard", "-unit")),
+    *(f"interpolation{end}" for end in ("", "-hard", "-unit")),
 }
 
 
@@ -52,7 +56,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     def smaller(config: BayesConfig, images: ImageSet, seed: int) -> tuple[BayesConfig, ImageSet]:
         small, some = quick(config, images, seed)
-        small = replace(small, neurons=40, mixtures=2, samples=2000, attacked_images=20)
+        attacked = min(20, small.attacked_images)
+        small = replace(small, neurons=40, samples=2000, attacked_images=attacked)
         some = replace(
             some,
             train_images=some.train_images[:640],
@@ -130,7 +135,7 @@ def test_the_log_has_every_phase_in_order(whole: Path) -> None:
     assert len([row for row in rows if row["phase"] == "theory"]) == 2
     attacked = [row for row in rows if row["phase"] == "robustness" and row["attack"] != "noise"]
     assert {row["images"] for row in attacked} == {15, 5}
-    assert len(attacked) == 4 * 3 * 2 * 3  # attacks, networks, parts, strengths with 0
+    assert len(attacked) == 4 * 4 * 2 * 3  # attacks, networks, parts, strengths with 0
     assert [row["step"] for row in rows if row["phase"] == "long-hard"][-2:] == [20, 40]
 
 
@@ -151,14 +156,15 @@ def test_the_second_learning_of_a_hidden_layer_is_the_first_under_a_finished_rea
 def test_the_report_has_its_arrays(whole: Path) -> None:
     arrays, metrics = load_tensors(whole / "arrays.safetensors"), figures_of(whole)
     curves = {f"accuracy_{attack}_{kind}" for attack in ATTACKS for kind in KINDS}
-    between = {f"interpolated_{kind}{end}" for kind in KINDS for end in ("", "_p")}
+    between = {f"interpolated_{kind}{end}" for kind in KINDS[:3] for end in ("", "_p")}
     named = {"filters", "interpolated_start", "interpolated_classes"}
     assert arrays.keys() == curves | between | named
     assert arrays["filters"].shape == (40, 1, 28, 28)
     for kind in KINDS:
         strengths, right = arrays[f"accuracy_noise_{kind}"]
         torch.testing.assert_close(strengths, torch.arange(11) / 10)
-        assert float(right[0]) == pytest.approx(metrics[f"long_{kind}_accuracy"])
+        clean = metrics[f"long_{kind.replace('-', '_')}_accuracy"]
+        assert float(right[0]) == pytest.approx(clean)
         for attack, expected in (("linf", (0.0, 0.1, 0.6)), ("l2", (0.0, 2.0, 9.0))):
             for name in (attack, f"transfer-{attack}"):
                 strengths, right = arrays[f"accuracy_{name}_{kind}"]
@@ -169,7 +175,7 @@ def test_the_report_has_its_arrays(whole: Path) -> None:
     count = len(start)
     assert 0 < count <= 4 and start.shape == (count, 1, 28, 28)
     assert source.dtype == torch.int64 and (source != target).all()
-    for kind in KINDS:
+    for kind in KINDS[:3]:
         images, p = arrays[f"interpolated_{kind}"], arrays[f"interpolated_{kind}_p"]
         assert images.shape == (3, count, 1, 28, 28) and p.shape == (2, 3, count)
         assert images.min() >= 0 and images.max() <= 1
@@ -198,9 +204,78 @@ def test_another_seed_gives_another_run(
 ) -> None:
     measure(BayesConfig(), context(tmp_path, seed=1))
     first, second = figures_of(whole), figures_of(tmp_path)
-    assert first.keys() == second.keys()
+    crossed = {name for name in first | second if name.startswith("between")}
+    assert first.keys() - crossed == second.keys() - crossed
     for part in ("once_soft_cross_entropy", "theory_kl_before", "area_l2_backprop"):
         assert first[part] != second[part]
+
+
+@needs_foolbox
+def test_parts_can_be_left_out_and_change_no_other(
+    whole: Path, tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    """No worlds, no attacks, one pass: the rest is as in a whole run."""
+    measure(BayesConfig(mixtures=0, attacked_images=0, epochs=1), context(tmp_path))
+    result, all_parts = result_of(tmp_path), figures_of(whole)
+    found = figures_of(tmp_path)
+    assert found["test_accuracy"] == all_parts["once_soft_accuracy"]
+    assert found.items() - {("test_accuracy", found["test_accuracy"])} <= all_parts.items()
+    assert {name.split("_")[0] for name in found} == {"once", "again", "test"}
+    phases = {row["phase"] for row in RunFolder(tmp_path).records()}
+    assert phases == {name for name in PHASES if name.startswith(("once", "again", "readouts"))}
+    kept = {name for name in CLAIMS if not name.startswith(("robust", "interpolation"))}
+    assert {claim["id"] for claim in result["claims"]} == kept - THEORY
+    assert load_tensors(tmp_path / "arrays.safetensors").keys() == {"filters"}
+
+
+@needs_foolbox
+def test_settings_are_chosen_on_images_of_the_training_set(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    """Of the networks that are asked for, and without what no choice needs."""
+    few = {"mixtures": 0, "attacked_images": 0, "epochs": 1}
+    config = BayesConfig(networks=("hard", "backprop-unit"), validation=0.25, **few)
+    measure(config, context(tmp_path))
+    result = result_of(tmp_path)
+    assert "0.25 of the training part held out" in result["data"]["source"]
+    assert result["config"]["networks"] == ["hard", "backprop-unit"] and not result["claims"]
+    phases = [row["phase"] for row in RunFolder(tmp_path).records()]
+    assert list(dict.fromkeys(phases)) == ["once-hard", "once-backprop-unit", "readouts"]
+    assert "test_accuracy" not in result["metrics"]
+    assert {"once_hard_accuracy", "once_backprop_unit_accuracy"} <= result["metrics"].keys()
+
+
+def test_claims_are_asserted_of_parts_that_run_as_usual() -> None:
+    images = "fashion-mnist"
+    ordinary = [
+        *(BayesConfig(), BayesConfig(images), BayesConfig(mixtures=0)),
+        *(BayesConfig(attacked_images=0), BayesConfig(images, attacked_images=0, epochs=1)),
+        BayesConfig(networks=("soft", "hard")),
+    ]
+    others = [
+        *(BayesConfig(epochs=1), BayesConfig(mixtures=1), BayesConfig(attacked_images=10)),
+        *(BayesConfig(validation=0.1), BayesConfig(inverse_temperature=10.0, attacked_images=0)),
+        BayesConfig(mixtures=0, epochs=1),
+    ]
+    assert all(config.ordinary for config in ordinary)
+    assert not any(config.ordinary for config in others)
+
+
+@needs_foolbox
+def test_the_control_changes_no_figure_of_other_networks(digits: ImageSet) -> None:
+    """Where the control is wrong, others are still asked; what it is asked, it is right on."""
+    nets = BayesNetworks(BayesConfig(neurons=20), digits, seed=3).requires_grad_(False)
+    labels = nets.long["soft"](digits.test_images / 255).argmax(dim=1)
+    images = replace(digits, test_labels=labels)
+
+    def records(*networks: Kind) -> list[Any]:
+        config = BayesConfig(networks=networks, neurons=20, attacked_images=40, attack_steps=3)
+        return [record for job in interpolation(config, nets, images, {}) for record in job()]
+
+    alone, (soft, control) = records("soft"), records("soft", "backprop-unit")
+    assert [soft] == alone and control["network"] == "backprop-unit"
+    images = replace(digits, test_labels=(labels + 1) % 10)
+    assert records("soft", "backprop-unit") == []
 
 
 def interrupt() -> None:
@@ -291,7 +366,7 @@ def test_networks_that_are_right_on_nothing_still_end_their_run(
     result = result_of(folder)
     assert result["complete"] and result["data"]["n_train"] == 30
     claims = {claim["id"]: claim["holds"] for claim in result["claims"]}
-    assert claims.keys() == CLAIMS - {"interpolation"}
+    assert claims.keys() == {name for name in CLAIMS if not name.startswith("interpolation")}
     assert set(claims.values()) == {None}  # other settings than those that are asserted
     arrays = load_tensors(folder / "arrays.safetensors")
     assert not [name for name in arrays if name.startswith("interpolated")]
@@ -326,6 +401,11 @@ def test_missing_foolbox_is_named_before_any_work(
     ("options", "words"),
     [
         (("--neurons", "0"), "neurons is 0"),
+        (("--networks", "soft", "softer"), "'softer'"),
+        (("--inverse-temperature", "0"), "inverse_temperature is 0"),
+        (("--validation", "1"), "validation is 1"),
+        (("--mixtures", "-1"), "mixtures is -1"),
+        (("--backprop-unit-rate", "0"), "backprop_unit_rate is 0"),
         (("--hebbian-rate", "-0.5"), "hebbian_rate is -0.5"),
         (("--dataset", "cifar10"), "'cifar10'"),
         (("--restart", "3"), "did you mean --restarts?"),
@@ -355,6 +435,9 @@ def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:
             for name, value in getattr(nets, when)[kind].state_dict().items():
                 assert torch.equal(value, state[f"once.{kind}.{name}"])
     assert all(torch.equal(soft[n], v) for n, v in nets.once["hard"].state_dict().items())
+    backprop = nets.once["backprop"].state_dict()
+    control = nets.once["backprop-unit"].state_dict()
+    assert all(torch.equal(backprop[n], v) for n, v in control.items())
     again, other = (BayesNetworks(BayesConfig(neurons=20), digits, seed) for seed in (3, 4))
     for name, value in state.items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -369,3 +452,11 @@ def test_temperatures_are_those_of_the_images(digits: ImageSet) -> None:
             found = net.hidden.inverse_temperature, net.readout_inverse_temperature
             assert found == bayes_networks.TEMPERATURES[dataset]
             assert net.hidden.competition == kind
+    assert BayesConfig(inverse_temperature=5.0).temperatures == (5.0, 50.0)
+    given = BayesConfig("fashion-mnist", readout_inverse_temperature=7.0)
+    assert given.temperatures == (400.0, 7.0)
+
+
+def test_each_network_has_a_rate_of_its_own() -> None:
+    config = BayesConfig(readout_rate=0.1, backprop_rate=0.2, backprop_unit_rate=0.3)
+    assert [config.adam_rate(kind) for kind in KINDS] == [0.1, 0.1, 0.2, 0.3]

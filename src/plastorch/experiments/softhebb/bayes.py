@@ -21,7 +21,6 @@ from plastorch.experiments.softhebb.bayes_attacks import Job, interpolation, rob
 from plastorch.experiments.softhebb.bayes_claims import accuracy_curve, claims, metrics
 from plastorch.experiments.softhebb.bayes_networks import (
     FEATURES,
-    KINDS,
     BayesConfig,
     BayesNetworks,
 )
@@ -50,6 +49,8 @@ def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     check_parts(batch_size=config.batch_size)
     import_foolbox()  # the attacks come last: a missing library should not cost the training
     images = load_images(config.dataset, context.data)
+    if config.validation:
+        images = images.validation_split(config.validation, context.seed)
     if context.quick:
         config, images = _quick(config, images, context.seed)
     config.check_neurons(len(images.train_images))
@@ -62,15 +63,14 @@ def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     with fast_matmul():
         loop.run(Jobs("theory", _theory(config, context.seed)))
         _train(config, context.seed, images, nets, loop)
-        loop.run(Jobs("readouts", _readouts(nets, images, context.seed)))
+        loop.run(Jobs("readouts", _readouts(config, nets, images, context.seed)))
         loop.run(Jobs("robustness", robustness(config, nets, images, context.seed)))
         arrays: dict[str, Tensor] = {}
         loop.recompute(Jobs("interpolation", interpolation(config, nets, images, arrays), False))
     records = context.run.records()
-    context.run.write_arrays(arrays | _arrays(nets, images, records))
+    context.run.write_arrays(arrays | _arrays(config, nets, images, records))
     measured = metrics(records)
-    ordinary = config == BayesConfig(dataset=config.dataset)
-    found = claims(measured, evidence=ordinary and not (context.quick or images.notice))
+    found = claims(measured, evidence=config.ordinary and not (context.quick or images.notice))
     return context.finish(started, loop, measured, found)
 
 
@@ -104,8 +104,9 @@ def _train(
 ) -> None:
     """Trains for one pass; the hidden layer again from its start under the readout; many passes."""
 
-    def online(net: nn.Module, name: str, epochs: int, learn_readout: bool = True) -> None:
-        hebbian = isinstance(net, ShallowSoftHebb)
+    def online(
+        net: nn.Module, name: str, epochs: int, adam_rate: float, learn_readout: bool = True
+    ) -> None:
         training = OnlineTraining(
             net,
             images.train_images,
@@ -115,26 +116,31 @@ def _train(
             batch_size=config.batch_size,
             epochs=epochs,
             hebbian_rate=config.hebbian_rate,
-            adam_rate=config.readout_rate if hebbian else config.backprop_rate,
+            adam_rate=adam_rate,
             learn_readout=learn_readout,
             seed=seed,
             name=name,
         )
         loop.run(training)
 
-    for kind in KINDS:
-        once, again = nets.once[kind], nets.again[kind]
-        online(once, f"once-{kind}", 1)
-        readout = cast(nn.Linear, once.readout)
-        cast(nn.Linear, again.readout).load_state_dict(readout.state_dict())
-        online(again, f"again-{kind}", 1, learn_readout=False)
-    for kind in KINDS:
-        online(nets.long[kind], f"long-{kind}", config.epochs)
-    online(nets.judge, "judge", 2)
+    for kind in config.networks:
+        once, again, rate = nets.once[kind], nets.again[kind], config.adam_rate(kind)
+        online(once, f"once-{kind}", 1, rate)
+        if not config.validation:
+            readout = cast(nn.Linear, once.readout)
+            cast(nn.Linear, again.readout).load_state_dict(readout.state_dict())
+            online(again, f"again-{kind}", 1, rate, learn_readout=False)
+    for kind in config.networks:
+        if config.epochs > 1:
+            online(nets.long[kind], f"long-{kind}", config.epochs, config.adam_rate(kind))
+        else:
+            nets.long[kind].load_state_dict(nets.once[kind].state_dict())
+    if config.attacked_images:
+        online(nets.judge, "judge", 2, config.backprop_rate)
     nets.requires_grad_(False)
 
 
-def _readouts(nets: BayesNetworks, images: ImageSet, seed: int) -> list[Job]:
+def _readouts(config: BayesConfig, nets: BayesNetworks, images: ImageSet, seed: int) -> list[Job]:
     """Trains readouts without gradients: label assignment, and a teacher-clamped output layer."""
 
     def read_out(which: str, kind: str) -> list[Record]:
@@ -147,17 +153,21 @@ def _readouts(nets: BayesNetworks, images: ImageSet, seed: int) -> list[Job]:
             {"network": f"{which}-{kind}", "label_assignment": assigned, "teacher_clamped": taught}
         ]
 
-    return [
-        partial(read_out, which, kind) for which in ("once", "long") for kind in ("soft", "hard")
-    ]
+    kinds = [kind for kind in config.networks if kind in ("soft", "hard")]
+    trained = ("once", "long") if config.epochs > 1 else ("once",)
+    return [partial(read_out, which, kind) for which in trained for kind in kinds]
 
 
-def _arrays(nets: BayesNetworks, images: ImageSet, records: list[Record]) -> dict[str, Tensor]:
+def _arrays(
+    config: BayesConfig, nets: BayesNetworks, images: ImageSet, records: list[Record]
+) -> dict[str, Tensor]:
     """Returns arrays for the report: the soft network's weights as images, accuracy by strength."""
-    net = cast(ShallowSoftHebb, nets.long["soft"])
-    weight = net.hidden.weight.detach().view(-1, *images.train_images.shape[1:])
-    order = structure(weight).argsort(descending=True, stable=True)
-    arrays = {"filters": weight[order].cpu()}
+    arrays = {}
+    if "soft" in config.networks:
+        net = cast(ShallowSoftHebb, nets.long["soft"])
+        weight = net.hidden.weight.detach().view(-1, *images.train_images.shape[1:])
+        order = structure(weight).argsort(descending=True, stable=True)
+        arrays["filters"] = weight[order].cpu()
     rows = [record for record in records if record["phase"] == "robustness"]
     for attack, kind in dict.fromkeys((str(row["attack"]), str(row["network"])) for row in rows):
         curve = accuracy_curve(rows, attack, kind)

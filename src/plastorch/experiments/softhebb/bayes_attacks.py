@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from plastorch.data import ImageSet
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.experiments.softhebb.bayes_networks import KINDS, BayesConfig, BayesNetworks
+from plastorch.experiments.softhebb.bayes_networks import CONTROL, BayesConfig, BayesNetworks, Kind
 from plastorch.hebbian.attacks import (
+    Interpolation,
     Norm,
     attacked_accuracy,
     interpolate,
     noise_accuracy,
     transferred_accuracy,
 )
+from plastorch.hebbian.classifiers import predict_classes
 from plastorch.hebbian.shallow import softened
 from plastorch.hebbian.streams import Stream
 
@@ -35,12 +38,14 @@ Job = Callable[[], list[Record]]
 
 def robustness(config: BayesConfig, nets: BayesNetworks, images: ImageSet, seed: int) -> list[Job]:
     """Measures accuracy on noisy and attacked images in parts, weighted by their sizes."""
+    if not config.attacked_images:
+        return []
     count = min(config.attacked_images, len(images.test_images))
     parts = [
         (images.test_images[rows] / 255, images.test_labels[rows])
         for rows in torch.split(torch.arange(count), PART)
     ]
-    subjects = {kind: nets.long[kind] for kind in KINDS}
+    subjects: dict[str, nn.Module] = {kind: nets.long[kind] for kind in config.networks}
     how = {"steps": config.attack_steps, "restarts": config.restarts, "seed": seed}
 
     def records(attack: str, kind: str, size: int, curve: dict[float, float]) -> list[Record]:
@@ -74,29 +79,29 @@ def robustness(config: BayesConfig, nets: BayesNetworks, images: ImageSet, seed:
             made += records(f"transfer-{norm}", kind, len(x), points)
         return made
 
-    jobs: list[Job] = [partial(noisy, kind) for kind in KINDS]
+    jobs: list[Job] = [partial(noisy, kind) for kind in subjects]
     for norm in STRENGTHS:
         for x, labels in parts:
-            jobs += [partial(attacked, kind, norm, x, labels) for kind in KINDS]
+            jobs += [partial(attacked, kind, norm, x, labels) for kind in subjects]
             jobs.append(partial(transferred, norm, x, labels))
     return jobs
+
+
+class Turned(NamedTuple):
+    """Images that attacks turn from their class into another."""
+
+    images: Tensor
+    source: Tensor
+    target: Tensor
 
 
 def interpolation(
     config: BayesConfig, nets: BayesNetworks, images: ImageSet, arrays: dict[str, Tensor]
 ) -> list[Job]:
     """Makes images between two classes, and asks an independent network what it sees in them."""
-    x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels
-    random = stream(0, Stream.TARGETS)
-    shift = torch.randint(1, len(images.classes), (len(x),), generator=random).to(labels.device)
-    sure = torch.ones(len(x), dtype=torch.bool, device=x.device)
-    for kind in KINDS:
-        sure &= nets.long[kind](x).argmax(dim=1) == labels[: len(x)]
-    rows = sure.nonzero().flatten()[: max(1, config.attacked_images // 5)]
-    if not len(rows):  # networks that agree on no image have nothing to compare
+    turned = _turned(config, nets, images)
+    if not len(turned.images):  # networks that agree on no image have nothing to compare
         return []
-    x, source = x[rows], labels[rows]
-    target = (source + shift[rows]) % len(images.classes)
     means = torch.stack(
         [
             images.train_images[images.train_labels == c].float().mean(0) / 255
@@ -104,37 +109,61 @@ def interpolation(
         ]
     )
 
-    def between(kind: str) -> list[Record]:
+    def between(kind: Kind) -> list[Record]:
         net = nets.long[kind]
-        through = [net, softened(net)]
-        made = interpolate(
-            net, x, target, INTERPOLATION_STRENGTHS, steps=config.attack_steps, through=through
-        )
-        crossed = made.crossing >= 0
-        at = made.images[made.crossing.clamp(min=0), torch.arange(len(x), device=x.device)]
-        judged = nets.judge(at).softmax(dim=1)
-        seen = judged.gather(1, target[:, None])[:, 0]
-        top2 = judged.topk(2, dim=1).indices.sort(dim=1).values
-        pair = torch.stack([source, target], dim=1).sort(dim=1).values
-        change, towards = (at - x).flatten(1), (means[target] - x).flatten(1)
-        arrays[f"interpolated_{kind}"] = made.images[:, :6].cpu().contiguous()
-        arrays[f"interpolated_{kind}_p"] = torch.stack(
-            [made.source_probability[:, :6], made.target_probability[:, :6]]
-        ).cpu()
-        if not crossed.any():
+        right = predict_classes(net, turned.images) == turned.source
+        own = Turned(*(part[right] for part in turned))
+        if not right.any():
             return [{"network": kind, "crossed": 0.0}]
-        strength = torch.tensor(INTERPOLATION_STRENGTHS)[made.crossing[crossed].cpu()]
-        return [
-            {
-                "network": kind,
-                "crossed": float(crossed.float().mean()),
-                "strength": float(strength.mean()),
-                "judge_target": float(seen[crossed].mean()),
-                "judge_both": float((top2 == pair).all(dim=1)[crossed].float().mean()),
-                "direction": float(F.cosine_similarity(change, towards)[crossed].mean()),
-            }
-        ]
+        strengths, through = INTERPOLATION_STRENGTHS, [net, softened(net)]
+        made = interpolate(
+            net, own.images, own.target, strengths, steps=config.attack_steps, through=through
+        )
+        if kind != CONTROL:
+            arrays[f"interpolated_{kind}"] = made.images[:, :6].cpu().contiguous()
+            arrays[f"interpolated_{kind}_p"] = torch.stack(
+                [made.source_probability[:, :6], made.target_probability[:, :6]]
+            ).cpu()
+        return [{"network": kind, **_seen_between(made, own, nets.judge, means)}]
 
-    arrays["interpolated_start"] = x[:6].cpu()
-    arrays["interpolated_classes"] = torch.stack([source[:6], target[:6]]).cpu()
-    return [partial(between, kind) for kind in KINDS]
+    arrays["interpolated_start"] = turned.images[:6].cpu()
+    arrays["interpolated_classes"] = torch.stack([turned.source[:6], turned.target[:6]]).cpu()
+    return [partial(between, kind) for kind in config.networks]
+
+
+def _turned(config: BayesConfig, nets: BayesNetworks, images: ImageSet) -> Turned:
+    """Returns images on which all networks are right, but for the control: it may be wrong."""
+    x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels
+    random = stream(0, Stream.TARGETS)
+    shift = torch.randint(1, len(images.classes), (len(x),), generator=random).to(labels.device)
+    sure = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for kind in config.networks:
+        if kind != CONTROL:
+            sure &= nets.long[kind](x).argmax(dim=1) == labels[: len(x)]
+    rows = sure.nonzero().flatten()[: max(1, config.attacked_images // 5)]
+    source = labels[rows]
+    return Turned(x[rows], source, (source + shift[rows]) % len(images.classes))
+
+
+def _seen_between(
+    made: Interpolation, turned: Turned, judge: nn.Module, means: Tensor
+) -> dict[str, float]:
+    """Returns what a judge sees in images half-way, and whether they changed toward the target."""
+    x, source, target = turned
+    crossed = made.crossing >= 0
+    if not crossed.any():
+        return {"crossed": 0.0}
+    at = made.images[made.crossing.clamp(min=0), torch.arange(len(x), device=x.device)]
+    judged = judge(at).softmax(dim=1)
+    seen = judged.gather(1, target[:, None])[:, 0]
+    top2 = judged.topk(2, dim=1).indices.sort(dim=1).values
+    pair = torch.stack([source, target], dim=1).sort(dim=1).values
+    change, towards = (at - x).flatten(1), (means[target] - x).flatten(1)
+    strength = torch.tensor(INTERPOLATION_STRENGTHS)[made.crossing[crossed].cpu()]
+    return {
+        "crossed": float(crossed.float().mean()),
+        "strength": float(strength.mean()),
+        "judge_target": float(seen[crossed].mean()),
+        "judge_both": float((top2 == pair).all(dim=1)[crossed].float().mean()),
+        "direction": float(F.cosine_similarity(change, towards)[crossed].mean()),
+    }

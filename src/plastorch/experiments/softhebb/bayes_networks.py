@@ -1,21 +1,35 @@
 """Settings and networks of softhebb-bayes."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet
 from plastorch.engine.device import check_memory
+from plastorch.engine.errors import check_names
 from plastorch.engine.streams import stream
-from plastorch.experiments.preset_defaults import Count, Rate, Repeats, Settings, Size
+from plastorch.experiments.preset_defaults import (
+    Count,
+    CountOrZero,
+    Fraction,
+    Positive,
+    Range,
+    Rate,
+    Settings,
+    Size,
+)
 from plastorch.hebbian.shallow import BackpropMlp, ShallowSoftHebb
 from plastorch.hebbian.streams import Stream
 
-KINDS = ("soft", "hard", "backprop")
+Kind = Literal["soft", "hard", "backprop", "backprop-unit"]
+"""SoftHebb, hard winner-take-all, backprop, and backprop with inputs of unit length like theirs."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+CONTROL: Kind = "backprop-unit"
+"""Network that tells what unit length alone does."""
 TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
-"""Inverse temperatures of the competition and of the readout's input: best on held-out images."""
+"""Inverse temperatures of the competition and of the readout's input."""
 FEATURES = 20
 """Number of inputs of a world with known causes."""
 
@@ -26,41 +40,77 @@ class BayesConfig(Settings):
 
     Args:
         dataset: images to learn.
+        networks: networks that learn: soft, hard, backprop, and backprop-unit, whose inputs have
+            unit length like those of the first two.
         neurons: number of hidden neurons in all networks.
-        epochs: number of passes of the long-trained networks; the others see each image once.
+        epochs: number of passes of the long-trained networks; the others see each image once, and
+            take their place if there is 1 pass.
         batch_size: images per update.
+        inverse_temperature: inverse temperature of the soft competition; None takes the images'
+            own.
+        readout_inverse_temperature: inverse temperature of the activations that the readout of a
+            SoftHebb network sees; None takes the images' own.
         hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
         readout_rate: Adam's learning rate for the readout of a SoftHebb network.
         backprop_rate: Adam's learning rate for a network trained end to end.
-        mixtures: number of synthetic worlds with known hidden causes.
+        backprop_unit_rate: the same with inputs of unit length.
+        validation: share of the training set that is held out and tested on instead of the test
+            set, for choosing settings; no hidden layer learns a second time.
+        mixtures: number of synthetic worlds with known hidden causes; 0 leaves them out.
         samples: number of inputs from each of them.
-        attacked_images: number of test images that are attacked.
+        attacked_images: number of test images that are attacked; 0 leaves out noise, too.
         attack_steps: gradient steps per attack.
         restarts: number of attempts per attacked image and strength.
     """
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
+    networks: tuple[Kind, ...] = KINDS
     neurons: Size = 2000
     epochs: Count = 10
     batch_size: Size = 32
+    inverse_temperature: Positive | None = None
+    readout_inverse_temperature: Positive | None = None
     hebbian_rate: Rate = 0.06
     readout_rate: Rate = 0.03
     backprop_rate: Rate = 1e-3
-    mixtures: Repeats = 20
+    backprop_unit_rate: Rate = 1e-3
+    validation: Fraction = 0.0
+    mixtures: Annotated[int, Range(0, 10_000)] = 20
     samples: Count = 300_000
-    attacked_images: Count = 1000
+    attacked_images: CountOrZero = 1000
     attack_steps: Count = 40
     restarts: Count = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_names("networks", self.networks, KINDS)
         check_memory(8 * FEATURES * self.samples, samples=self.samples)
         self.check_neurons(0)
 
     def check_neurons(self, images: int) -> None:
         """Raises InputError if weights and activities for this many images don't fit in memory."""
-        pixels, networks = 28**2, 9
+        pixels, networks = 28**2, 3 * len(KINDS)
         check_memory(4 * self.neurons * (networks * pixels + images), neurons=self.neurons)
+
+    @property
+    def temperatures(self) -> tuple[float, float]:
+        """Inverse temperatures of the competition and of the readout's input."""
+        t, s = TEMPERATURES[self.dataset]
+        return self.inverse_temperature or t, self.readout_inverse_temperature or s
+
+    def adam_rate(self, kind: Kind) -> float:
+        """Returns Adam's learning rate for a network: of its readout if the rest has a rule."""
+        rates = {"backprop": self.backprop_rate, "backprop-unit": self.backprop_unit_rate}
+        return rates.get(kind, self.readout_rate)
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether everything that runs does so with the default settings for the images."""
+        default = BayesConfig(dataset=self.dataset)
+        left_out = ["networks"]
+        left_out += [] if self.mixtures else ["mixtures"]
+        left_out += [] if self.attacked_images else ["attacked_images", "epochs"]
+        return replace(self, **{name: getattr(default, name) for name in left_out}) == default
 
 
 class Judge(nn.Module):
@@ -95,7 +145,7 @@ class BayesNetworks(nn.Module):
         super().__init__()
         channels, height, width = images.train_images.shape[1:]
         size = channels * height * width, config.neurons, len(images.classes)
-        t, s = TEMPERATURES[config.dataset]
+        t, s = config.temperatures
 
         def all_kinds() -> nn.ModuleDict:
             return nn.ModuleDict(
@@ -107,6 +157,9 @@ class BayesNetworks(nn.Module):
                         *size, "hard", t, s, generator=stream(seed, Stream.WEIGHTS)
                     ),
                     "backprop": BackpropMlp(*size, generator=stream(seed, Stream.MLP_WEIGHTS)),
+                    "backprop-unit": BackpropMlp(
+                        *size, unit_inputs=True, generator=stream(seed, Stream.MLP_WEIGHTS)
+                    ),
                 }
             )
 

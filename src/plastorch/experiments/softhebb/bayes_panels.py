@@ -11,7 +11,12 @@ from plastorch.report.load import Array, Row, RunData, columns, series
 from plastorch.report.panel import Panel
 from plastorch.report.panels import receptive_fields, with_curves
 
-NAMES = {"soft": "SoftHebb", "hard": "hard WTA", "backprop": "backprop"}
+NAMES = {
+    "soft": "SoftHebb",
+    "hard": "hard WTA",
+    "backprop": "backprop",
+    "backprop-unit": "backprop, inputs of unit length",
+}
 ATTACKS = {
     "noise": "Gaussian noise, standard deviation",
     "linf": "L∞ attack, largest change of a pixel",
@@ -19,7 +24,7 @@ ATTACKS = {
     "transfer-linf": "L∞ attack made on another network",
     "transfer-l2": "L2 attack made on another network",
 }
-_DRAWN = "judge|theory|readouts|robustness|interpolation|(once|again|long)-(soft|hard|backprop)"
+_DRAWN = f"judge|theory|readouts|robustness|interpolation|(once|again|long)-({'|'.join(NAMES)})"
 """Phases that have figures of their own, or need none."""
 _COLUMNS = 8
 
