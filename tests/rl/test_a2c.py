@@ -211,9 +211,13 @@ def test_records_have_the_mean_reward_since_the_last_one() -> None:
     assert records[-1]["energy_per_neuron"] == mean_energy(net, last.observations)
 
 
-def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients() -> None:
+@pytest.mark.parametrize(("schedule", "rate"), [("constant", 1e-3), ("linear", 1e-3 * 23 / 25)])
+def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients(
+    schedule: Any, rate: float
+) -> None:
+    """With a linear schedule, two of the 25 iterations have passed at the first update."""
     net, other = network(), network()
-    phase = training(net, warm_up=2, learning_rate=1e-3)
+    phase = training(net, warm_up=2, learning_rate=1e-3, schedule=schedule)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     for _ in range(2):
         phase.step()
@@ -223,18 +227,22 @@ def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients() ->
     norm = torch.cat([parameter.grad.flatten() for parameter in other.parameters()]).norm()
     for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
         grad = theirs.grad * min(1.0, 4.0 / float(norm))
-        expected = theirs - 1e-3 * grad / (grad.abs() + 1e-4)  # Adam's first step
+        expected = theirs - rate * grad / (grad.abs() + 1e-4)  # Adam's first step
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_a_phase_goes_on_with_the_same_bits() -> None:
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_a_phase_goes_on_with_the_same_bits(schedule: Any) -> None:
     whole, net = network(), network()
-    phase = training(whole, warm_up=2)
+    phase = training(whole, warm_up=2, schedule=schedule)
     records = run_phase(phase)
-    first = training(net, warm_up=2)
+    assert phase.optimizer.param_groups[0]["lr"] == pytest.approx(
+        4e-6 if schedule == "linear" else 1e-4
+    )
+    first = training(net, warm_up=2, schedule=schedule)
     kept = [record for _ in range(7) for record in first.step()]
     state = {name: value.clone() for name, value in first.state_dict().items()}
-    rest = training(net, warm_up=2)
+    rest = training(net, warm_up=2, schedule=schedule)
     rest.position = 7
     rest.load_state_dict(state)
     kept += run_phase(rest)

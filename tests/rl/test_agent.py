@@ -23,7 +23,7 @@ from plastorch.rl.environments import (
     needs_rl,
     outputs,
 )
-from plastorch.rl.evaluate import play_episodes, random_return
+from plastorch.rl.evaluate import energy_of, play_episodes, random_games
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, MLP, RNN
 
@@ -141,8 +141,18 @@ def test_games_that_begin_alike_differ_if_actions_are_drawn() -> None:
 
 
 def test_random_actions() -> None:
-    assert random_return(partial(Countdown, 4), 3, seed=1, most=100) == 6.0
-    assert random_return(partial(Countdown, 4), 3, seed=1, most=2) == 2.0
+    mean, seen = random_games(partial(Countdown, 4), 3, seed=1, most=100)
+    assert mean == 6.0 and [len(course) for course in seen] == [5, 6, 7]
+    mean, seen = random_games(partial(Countdown, 4), 3, seed=1, most=2)
+    assert mean == 2.0 and [len(course) for course in seen] == [2, 2, 2]
+
+
+def test_energy_on_given_observations_is_a_mean_over_all_steps() -> None:
+    agent = Agent(nn.Identity(), MLP(2, 1), 1, 2)
+    with torch.no_grad():
+        agent.core.linear.weight.copy_(torch.tensor([[1.0, -2.0]]))
+    long, short = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[3.0, 1.0]])
+    assert energy_of(agent, [long, short]) == pytest.approx((1 + 2 + 11) / 3)
 
 
 def test_the_likeliest_action() -> None:

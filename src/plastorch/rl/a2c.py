@@ -5,17 +5,19 @@ Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, with the objective 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.engine.distributed import check_parts, gathered, part, sum_gradients
+from plastorch.engine.errors import check_one_of
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import Phase
 from plastorch.rl.maze import ACTIONS, Maze
 
+Schedule = Literal["constant", "linear"]
 DISCOUNT = 0.9
 CONCENTRATION = 0.03
 """Weight of the squared action probabilities, which replace an entropy bonus."""
@@ -201,7 +203,8 @@ class ActorCriticTraining(Phase):
         agents: number of agents that play at once, over all workers.
         iterations: number of iterations.
         path: seed, and name of the stream that the episodes draw from.
-        learning_rate: learning rate of Adam.
+        learning_rate: learning rate of Adam, at first.
+        schedule: whether the rate stays, or falls by the same amount in each iteration, to 0.
         warm_up: number of first iterations that are played and logged without an update.
         faithful: see :func:`a2c_loss`.
     """
@@ -216,13 +219,16 @@ class ActorCriticTraining(Phase):
         iterations: int,
         path: tuple[int, ...],
         learning_rate: float = 1e-4,
+        schedule: Schedule = "constant",
         warm_up: int = 101,
         faithful: bool = False,
     ) -> None:
         super().__init__(name, iterations)
+        check_one_of(get_args(Schedule), schedule=schedule)
         check_parts(agents=agents)
         self.net, self.maze, self.agents, self.path = net, maze, agents, path
         self.warm_up, self.faithful = warm_up, faithful
+        self.learning_rate, self.schedule = learning_rate, schedule
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=1e-4)
         self.optimizers = [self.optimizer]
@@ -237,6 +243,9 @@ class ActorCriticTraining(Phase):
             self.optimizer.zero_grad()
             backpropagate(self.net, episode, self.faithful)
             nn.utils.clip_grad_norm_(self.trained, GRADIENT_NORM)
+            if self.schedule == "linear":
+                left = 1 - self.position / self.total
+                self.optimizer.param_groups[0]["lr"] = left * self.learning_rate
             self.optimizer.step()
         self.reward += episode.rewards.sum(0).mean()
         self.position += 1

@@ -1,6 +1,6 @@
 """Returns and energy of trained agents, measured without RLlib."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,8 +94,20 @@ def play_episodes(
     return Games(returns, lengths, energies / lengths), trace
 
 
-def random_return(make_env: Callable[[], Any], episodes: int, seed: int, most: int) -> float:
-    """Returns the mean return of random actions.
+@torch.no_grad()
+def energy_of(agent: Agent, episodes: Sequence[Tensor]) -> float:
+    """Returns the energy of the core's synapses per step, on observations [T, ...] of episodes.
+
+    Unlike the energy of the episodes that an agent plays, this doesn't depend on what it does.
+    """
+    energies = [agent.energy(seen.unsqueeze(1)) for seen in episodes]
+    return float(torch.cat(energies).mean())
+
+
+def random_games(
+    make_env: Callable[[], Any], episodes: int, seed: int, most: int
+) -> tuple[float, list[Tensor]]:
+    """Returns the mean return of random actions, and the observations [T, ...] of each episode.
 
     Args:
         make_env: function that makes an environment.
@@ -103,14 +115,17 @@ def random_return(make_env: Callable[[], Any], episodes: int, seed: int, most: i
         seed: seed of the first episode; the others take the following numbers.
         most: maximum number of steps of an episode.
     """
-    env, total = make_env(), 0.0
+    env, total, seen = make_env(), 0.0, []
     for number in range(seed, seed + episodes):
-        env.reset(seed=number)
+        observation, _ = env.reset(seed=number)
         env.action_space.seed(number)
+        course = []
         for _ in range(most):
-            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            course.append(as_tensor(observation))
+            observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
             total += float(reward)
             if terminated or truncated:
                 break
+        seen.append(torch.stack(course))
     env.close()
-    return total / episodes
+    return total / episodes, seen

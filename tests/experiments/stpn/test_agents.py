@@ -109,6 +109,12 @@ def test_what_was_stopped_goes_on(
     assert next(iter(metrics)) == "stpn_return"
     assert (metrics["stpn_parameters"], metrics["mlp_parameters"]) == (1027, 515)
     assert metrics["stpn_return"] == metrics["stpn_length"] - 1 >= 1  # none for the step it falls
+    for name in ("stpn", "mlp"):
+        returns = [float(row["return"]) for row in rows if row["phase"] == name]
+        assert metrics[f"{name}_mean_return"] == pytest.approx(sum(returns) / 2)
+        shown = [point["return"] for point in result["curves"][name]]
+        assert shown == pytest.approx(returns, abs=1e-3)
+        assert metrics[f"{name}_energy_same_inputs"] > 0
     page = write_report(tmp_path, panels).read_text()
     for title in ("Return of an episode", "Energy of the synapses", "The pole", "Inside the agent"):
         assert f"<h3>{title}</h3>" in page
@@ -172,28 +178,52 @@ def test_sizes_are_the_papers() -> None:
 
 
 POLE = {f"{name}_return": 1000.0 for name in PARAMETERS}
+POLE |= {f"{name}_mean_return": 400.0 for name in PARAMETERS} | {"stpn_mean_return": 500.0}
+POLE |= {f"{name}_energy_same_inputs": 9.0 for name in PARAMETERS}
+POLE |= {"stpn_energy_same_inputs": 6.0, "rnn_energy_same_inputs": 8.0}
 POLE |= {"stpn_energy": 5.0, "mlp_energy": 7.0, "rnn_energy": 20.0, "lstm_energy": 90.0}
 
 
 def test_claims_of_the_pendulum() -> None:
-    solved, lowest = stpn_pendulum.claims(PendulumConfig(), POLE, False)
-    assert (solved.id, solved.target, solved.holds) == ("solved", 950.0, True)
-    assert (lowest.target, lowest.measured, lowest.holds) == (7.0, 5.0, True)
-    assert lowest.statement.endswith("mlp")
-    worse = POLE | {"stpn_return": 949.9, "stpn_energy": 8.0}
-    found = stpn_pendulum.claims(PendulumConfig(), worse, False)
-    assert [claim.holds for claim in found] == [False, False]
+    found = {claim.id: claim for claim in stpn_pendulum.claims(PendulumConfig(), POLE, False)}
+    assert list(found) == ["solved", "energy-lowest", "speed", "energy-same-inputs"]
+    assert all(claim.holds is True for claim in found.values())
+    solved, lowest, speed, same = found.values()
+    assert (solved.target, lowest.target, lowest.measured) == (950.0, 7.0, 5.0)
+    assert lowest.statement.endswith("mlp") and lowest.origin == "paper"
+    assert (speed.target, speed.measured, speed.origin) == (400.0, 500.0, "ours")
+    assert (same.target, same.measured, same.origin) == (8.0, 6.0, "ours")
+    assert same.statement.endswith("rnn")
     exactly = stpn_pendulum.claims(PendulumConfig(), POLE | {"stpn_return": 950.0}, False)
     assert exactly[0].holds is True
+
+
+def test_claims_of_the_pendulum_can_fail() -> None:
+    worse = {"stpn_energy": 8.0, "stpn_mean_return": 400.0, "stpn_energy_same_inputs": 8.0}
+    found = stpn_pendulum.claims(PendulumConfig(), POLE | worse, False)
+    assert [claim.holds for claim in found] == [True, False, False, False]
+    fallen = stpn_pendulum.claims(PendulumConfig(), POLE | {"stpn_return": 949.9}, False)
+    assert [claim.holds for claim in fallen] == [False, True, True, None]
+
+
+def test_only_models_that_balance_the_pole_are_compared_on_the_same_observations() -> None:
+    fallen = POLE | {"rnn_return": 949.9}
+    *_, same = stpn_pendulum.claims(PendulumConfig(), fallen, False)
+    assert same.target == 9.0
+    alone = fallen | {"lstm_return": 5.0, "mlp_return": 5.0}
+    assert [claim.id for claim in stpn_pendulum.claims(PendulumConfig(), alone, False)][
+        -1
+    ] == "speed"
 
 
 @pytest.mark.parametrize(
     ("settings", "quick", "holds"),
     [
-        ({}, True, [None, None]),
-        ({"steps": 99_999}, False, [None, None]),
-        ({"env": "Hopper-v5"}, False, [None, None]),
-        ({"models": ("stpn", "mlp")}, False, [True, None]),
+        ({}, True, [None] * 4),
+        ({"steps": 99_999}, False, [None] * 4),
+        ({"env": "Hopper-v5"}, False, [None] * 4),
+        ({"learning_rate": 3e-4}, False, [True] * 4),
+        ({"models": ("stpn", "mlp")}, False, [True, None, None, None]),
         ({"models": ("stpn",)}, False, [True]),
         ({"models": ("mlp",)}, False, []),
     ],
@@ -212,24 +242,38 @@ PONG = {
     "stpn_last_return": -12.0,
     "stpn_energy": 7.0,
     "lstm_energy": 160.0,
+    "lstm_last_return": -13.0,
+    "stpn_env_steps": 1_000_900.0,
+    "lstm_env_steps": 1_000_100.0,
 }
 
 
 @pytest.mark.parametrize(
     ("settings", "holds"),
     [
-        ({}, [True, True, None, True]),
-        ({"steps": 499_999}, [None] * 4),
-        ({"protocol": "paper"}, [True, True, False, True]),
-        ({"protocol": "paper", "steps": 2_000_000}, [True, True, None, True]),
-        ({"env": "ALE/Breakout-v5"}, [None] * 4),
+        ({}, [True, True, None, True, True]),
+        ({"steps": 499_999}, [None] * 5),
+        ({"protocol": "paper"}, [True, True, False, True, True]),
+        ({"protocol": "paper", "steps": 2_000_000}, [True, True, None, True, True]),
+        ({"env": "ALE/Breakout-v5"}, [None] * 5),
     ],
 )
 def test_claims_of_pong(settings: dict[str, Any], holds: list[bool | None]) -> None:
     found = stpn_pong.claims(PongConfig(**settings), PONG, False)
-    names = ["above-random", "return-rises", "solved", "energy-below-lstm"]
+    names = ["above-random", "return-rises", "solved", "energy-below-lstm", "return-above-lstm"]
     assert [claim.id for claim in found] == names
     assert [claim.holds for claim in found] == holds
+
+
+def test_pongs_models_are_compared_where_they_learned_equally_long() -> None:
+    def compared(**metrics: float) -> Any:
+        return stpn_pong.claims(PongConfig(), PONG | metrics, False)[-1]
+
+    claim = compared()
+    assert (claim.id, claim.origin) == ("return-above-lstm", "paper")
+    assert (claim.target, claim.measured, claim.holds) == (-13.0, -12.0, True)
+    assert compared(lstm_last_return=-12.0).holds is False
+    assert compared(lstm_env_steps=900_000.0).holds is None
 
 
 def test_the_papers_settings_of_the_pendulum() -> None:
@@ -237,6 +281,7 @@ def test_the_papers_settings_of_the_pendulum() -> None:
     assert (paper.steps, paper.rates["stpn"], paper.minibatch) == (1_000_000, 3e-4, 64)
     values = [paper.ppo[name] for name in ("vf_clip_param", "vf_loss_coeff", "entropy_coeff")]
     assert values == [10.0, 1.0, 0.01] and (paper.batch, paper.epochs) == (2048, 10)
+    assert set(PendulumConfig(learning_rate=0.01).settings.rates.values()) == {0.01}
     few = PendulumConfig(steps=7).settings
     assert few == stpn_pendulum.PROTOCOLS["short"]._replace(steps=7, batch=7, minibatch=7)
 
@@ -255,6 +300,7 @@ def test_the_papers_settings_are_advantage_actor_critic() -> None:
         (PendulumConfig, {"models": ("gru",)}, "models are"),
         (PendulumConfig, {"steps": 0}, "steps is 0"),
         (PendulumConfig, {"envs": 0}, "envs is 0"),
+        (PendulumConfig, {"learning_rate": 0.0}, "learning_rate is 0.0"),
         (PendulumConfig, {"protocol": "ours"}, "protocol is 'ours'; expected one of paper, short"),
         (PendulumConfig, {"runners": -1}, "runners is -1"),
         (PongConfig, {"models": ("rnn",)}, "models are"),

@@ -19,7 +19,7 @@ from plastorch.engine.run import RunFolder
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.stpn import maze as stpn_maze
-from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, curves, measure
+from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, measure
 from plastorch.experiments.stpn.recurrent import networks
 from plastorch.rl.a2c import ActorCriticTraining, play
 from plastorch.rl.maze import Maze
@@ -81,15 +81,6 @@ def test_a_run_has_reward_energy_and_size_of_every_model(
         of_log = [row[kind] for row in lstm]
         assert [row[kind] for row in result["curves"]["lstm"]] == pytest.approx(of_log, abs=1e-3)
     assert list(result["curves"]) == list(MODELS)
-
-
-def test_curves_are_means_of_spans() -> None:
-    rows = [
-        {"phase": "rnn", "iteration": i, "reward": float(i), "energy_per_neuron": 1.0}
-        for i in (10, 20, 30, 400)
-    ]
-    found = [(row["iteration"], row["reward"]) for row in curves(rows, 800)["rnn"]]
-    assert found == [(20, 15.0), (30, 30.0), (400, 400.0)]
 
 
 def test_an_error_is_that_of_a_mean_over_episodes() -> None:
@@ -211,6 +202,7 @@ def test_claims_need_the_stpn_and_a_rival() -> None:
         ({"iterations": -1}, "iterations is -1"),
         ({"warm_up": -1}, "warm_up is -1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"schedule": "cosine"}, "schedule is 'cosine'; expected one of constant, linear"),
     ],
 )
 def test_bad_settings(setting: dict[str, Any], words: str) -> None:

@@ -20,6 +20,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.stpn.recurrent import (
     RecurrentModel,
     compare,
+    curves,
     networks,
     seeded,
     trained_parameters,
@@ -27,7 +28,7 @@ from plastorch.experiments.stpn.recurrent import (
 )
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import needs_rl
-from plastorch.rl.evaluate import Trace, play_episodes, random_return
+from plastorch.rl.evaluate import Trace, energy_of, play_episodes, random_games
 from plastorch.rl.training import AgentTraining, ppo
 from plastorch.stp.baselines import LSTM
 
@@ -150,16 +151,19 @@ def measure(
         for name, net in nets.items():
             _train(task, context, loop, name, net)
     arrays: dict[str, Tensor] = {}
+    by_chance, seen = random_games(task.make_env, task.episodes, context.seed + 1000, task.most)
 
     def measured(name: str, net: Agent) -> dict[str, float]:
         figures, trace = _judged(task, net, context.seed)
+        figures["energy_same_inputs"] = energy_of(net, seen)
         kept = _kept(trace, task.frames)
         arrays.update({f"{name}.{kind}": array for kind, array in kept.items()})
         return figures | _ends(context, name)
 
     metrics = compare(nets, measured)
-    seed = context.seed + 1000
-    metrics["random_return"] = random_return(task.make_env, task.episodes, seed, task.most)
+    metrics["random_return"] = by_chance
+    records, steps = context.run.records(), task.protocol.steps
+    started["curves"] = curves(records, "env_steps", steps, ("return", "energy"))
     context.run.write_arrays(arrays)
     return context.finish(started, loop, metrics, claims(metrics))
 
@@ -206,7 +210,10 @@ def _judged(task: AgentTask, net: Agent, seed: int) -> tuple[dict[str, float], T
 
 
 def _ends(context: Context, name: str) -> dict[str, float]:
-    """Returns a model's mean return in the first and last tenth of training, and its steps."""
+    """Returns a model's steps, and mean returns in all of its training, its first and last tenth.
+
+    The mean is over updates, with as many steps each: the area under the learning curve.
+    """
     rows = [row for row in context.run.records() if row["phase"] == name]
     returns = [float(row["return"]) for row in rows if "return" in row]
     found = {"env_steps": float(rows[-1]["env_steps"])}
@@ -214,6 +221,7 @@ def _ends(context: Context, name: str) -> dict[str, float]:
         tenth = max(1, len(returns) // 10)
         found["first_return"] = fmean(returns[:tenth])
         found["last_return"] = fmean(returns[-tenth:])
+        found["mean_return"] = fmean(returns)
     return found
 
 

@@ -4,8 +4,7 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ from plastorch.engine.device import check_memory
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
-from plastorch.engine.run import Claim, Record
+from plastorch.engine.run import Claim
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted, below
 from plastorch.experiments.context import Context
@@ -26,13 +25,14 @@ from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rat
 from plastorch.experiments.stpn.recurrent import (
     RecurrentModel,
     compare,
+    curves,
     extreme,
     networks,
     trained_parameters,
     two_biases,
 )
 from plastorch.experiments.stpn.streams import EpisodeStream
-from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
+from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, Schedule, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
@@ -41,8 +41,6 @@ EPISODES, AT_ONCE = 2048, 64
 """Episodes that judge a trained model; synapses of so many at once fit a CPU's cache."""
 LONG = 5000
 """Iterations from which on claims are asserted; without plasticity, little is gained later."""
-POINTS = 40
-"""Number of points of a model's curve in the result; the log has more."""
 Variant = Literal["corrected", "faithful"]
 
 
@@ -98,7 +96,8 @@ class MazeConfig(Settings):
         agents: number of agents that play at once.
         iterations: number of updates, each after an episode of all agents.
         warm_up: number of first iterations that update nothing.
-        learning_rate: learning rate of Adam.
+        learning_rate: learning rate of Adam, at first.
+        schedule: whether the rate stays, or falls by the same amount in each iteration, to 0.
     """
 
     models: tuple[str, ...] = tuple(MAIN)
@@ -109,6 +108,7 @@ class MazeConfig(Settings):
     iterations: Count = 50_000
     warm_up: CountOrZero = 101
     learning_rate: Rate = 1e-4
+    schedule: Schedule = "constant"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,6 +151,7 @@ def measure(config: MazeConfig, context: Context) -> dict[str, Any]:
             iterations=config.iterations,
             path=(*path, EpisodeStream.TRAINING),
             learning_rate=config.learning_rate,
+            schedule=config.schedule,
             warm_up=config.warm_up,
             faithful=config.faithful,
         )
@@ -160,7 +161,8 @@ def measure(config: MazeConfig, context: Context) -> dict[str, Any]:
     metrics = compare(nets, measured)
     metrics["random_reward"] = random_reward(maze)
     metrics["shortest_path_reward"] = shortest_path_reward(maze)
-    started["curves"] = curves(context.run.records(), config.iterations)
+    kinds = ("reward", "energy_per_neuron")
+    started["curves"] = curves(context.run.records(), "iteration", config.iterations, kinds)
     return context.finish(started, loop, metrics, claims(config, metrics, context.quick))
 
 
@@ -172,24 +174,6 @@ def _data(config: MazeConfig, maze: Maze) -> dict[str, Any]:
         "source": "generated; counted are episodes",
         "sha256": fingerprint(maze.walls),
     }
-
-
-def curves(records: Sequence[Record], iterations: int) -> dict[str, list[dict[str, float]]]:
-    """Returns each model's mean reward and energy per neuron over equal spans of its training.
-
-    A span's ``iteration`` is its last one that is recorded; spans without a record are left out.
-    """
-    spans: dict[tuple[str, int], list[Record]] = defaultdict(list)
-    for row in records:
-        spans[str(row["phase"]), -(-POINTS * int(row["iteration"]) // iterations)].append(row)
-    found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for (name, _), rows in spans.items():
-        means = {
-            kind: round(fmean(float(row[kind]) for row in rows), 3)
-            for kind in ("reward", "energy_per_neuron")
-        }
-        found[name].append({"iteration": int(rows[-1]["iteration"])} | means)
-    return dict(found)
 
 
 def evaluate(

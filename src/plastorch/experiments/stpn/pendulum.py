@@ -4,7 +4,7 @@ Paper: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning 
 Forget*, ICML 2022. Its agents see MuJoCo's InvertedPendulum-v2, ours InvertedPendulum-v5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -13,12 +13,12 @@ from torch import nn
 
 from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
-from plastorch.experiments.claims import asserted, at_least, below
+from plastorch.experiments.claims import above, asserted, at_least, below
 from plastorch.experiments.context import Context
-from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Settings
+from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Rate, Settings
 from plastorch.experiments.stpn import agents
 from plastorch.experiments.stpn.agents import NONE, AgentTask, Protocol, lstm
-from plastorch.experiments.stpn.recurrent import RecurrentModel, extreme, two_biases
+from plastorch.experiments.stpn.recurrent import RecurrentModel, extreme, field, two_biases
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import make_vectors, outputs
 from plastorch.stp import STPN
@@ -92,6 +92,7 @@ class PendulumConfig(Settings):
         env: id of an environment whose observations and actions are vectors.
         protocol: "paper" is the published one; "short" learns in fewer steps.
         steps: number of environment steps per model; None takes the protocol's.
+        learning_rate: learning rate of all models, at first; None takes the protocol's.
         envs: number of environments that each process plays side by side.
         runners: number of processes that play, beside the learner; with 0, the learner plays.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto for the one that
@@ -102,6 +103,7 @@ class PendulumConfig(Settings):
     env: str = "InvertedPendulum-v5"
     protocol: Literal["paper", "short"] = "short"
     steps: Count | None = None
+    learning_rate: Rate | None = None
     envs: Processes = 8
     runners: ProcessesOrNone = 0
     address: str | None = None
@@ -112,14 +114,16 @@ class PendulumConfig(Settings):
 
     @property
     def settings(self) -> Protocol:
-        """Returns the protocol with the configured steps and processes."""
+        """Returns the protocol with the configured steps, rate and processes."""
         protocol = PROTOCOLS[self.protocol]
+        rate = self.learning_rate
         steps = self.steps or protocol.steps
         batch = min(protocol.batch, steps)
         return protocol._replace(
             steps=steps,
             batch=batch,
             minibatch=min(protocol.minibatch, batch),
+            rates=dict.fromkeys(MODELS, rate) if rate else protocol.rates,
             runners=self.runners,
             envs=self.envs,
         )
@@ -160,10 +164,24 @@ def claims(config: PendulumConfig, metrics: Mapping[str, float], quick: bool) ->
     found = asserted([at_least("solved", statement, metrics["stpn_return"], SOLVED)], ordinary)
     rivals = [name for name in config.models if name != "stpn"]
     if rivals:
-        least, target = extreme(metrics, rivals, "energy", min)
-        statement = (
-            f"STPN's synapses need the least energy of the models of its width; then {least}"
-        )
-        energy = below("energy-lowest", statement, metrics["stpn_energy"], target, origin="paper")
-        found += asserted([energy], ordinary and set(config.models) == set(MODELS))
+        compared = ordinary and set(config.models) == set(MODELS)
+        found += asserted(_comparisons(rivals, metrics), compared)
     return found
+
+
+def _comparisons(rivals: Sequence[str], metrics: Mapping[str, float]) -> Iterator[Claim]:
+    least, target = extreme(metrics, rivals, "energy", min)
+    statement = f"STPN's synapses need the least energy of the models of its width; then {least}"
+    yield below("energy-lowest", statement, metrics["stpn_energy"], target, origin="paper")
+    next_one, target = extreme(metrics, rivals, "mean_return")
+    statement = f"STPN learns fastest: its mean return over the training is above {next_one}'s"
+    yield above("speed", statement, metrics["stpn_mean_return"], target)
+    solvers = [name for name in rivals if metrics[field(name, "return")] >= SOLVED]
+    if solvers:
+        least, target = extreme(metrics, solvers, "energy_same_inputs", min)
+        statement = (
+            "of the models that balance the pole, STPN's synapses need the least energy on the "
+            f"same observations, those of random actions; then {least}"
+        )
+        claim = below("energy-same-inputs", statement, metrics["stpn_energy_same_inputs"], target)
+        yield from asserted([claim], metrics["stpn_return"] >= SOLVED)

@@ -5,7 +5,7 @@ Forget*, ICML 2022. Its agents play PongNoFrameskip-v4; the same game is ALE/Pon
 frame-skip of 1 and no sticky actions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -156,4 +156,21 @@ def claims(config: PongConfig, metrics: Mapping[str, float], quick: bool) -> lis
         energies = metrics["stpn_energy"], metrics["lstm_energy"]
         statement = "STPN's synapses need less energy than those of an LSTM of its size"
         found += asserted([below("energy-below-lstm", statement, *energies, origin="paper")], some)
+        found += asserted(_return_claims(metrics), some and _equally_long(metrics, settings.batch))
     return found
+
+
+def _return_claims(metrics: Mapping[str, float]) -> Iterator[Claim]:
+    """Yields the comparison of both models, on the many games of the last tenth of training."""
+    if "stpn_last_return" in metrics and "lstm_last_return" in metrics:
+        returns = metrics["stpn_last_return"], metrics["lstm_last_return"]
+        statement = (
+            "STPN's mean return in the last tenth of the training is above that of an LSTM of its "
+            "size"
+        )
+        yield above("return-above-lstm", statement, *returns, origin="paper")
+
+
+def _equally_long(metrics: Mapping[str, float], batch: int) -> bool:
+    """Whether both models saw as many steps, to a batch: one that wins stops earlier."""
+    return abs(metrics["stpn_env_steps"] - metrics["lstm_env_steps"]) <= batch

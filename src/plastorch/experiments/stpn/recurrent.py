@@ -1,14 +1,20 @@
 """Shared parts of experiments that train several recurrent models one after the other."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.stp.baselines import LSTM, RNN
+
+POINTS = 40
+"""Number of points of a model's curve in the result; the log has more."""
 
 
 class RecurrentModel(NamedTuple):
@@ -63,6 +69,26 @@ def extreme(
     """Returns the model whose figure is the largest, or the smallest by ``min``, and the figure."""
     name = pick(models, key=lambda name: metrics[field(name, kind)])
     return name, metrics[field(name, kind)]
+
+
+def curves(
+    records: Iterable[Record], along: str, total: int, kinds: Sequence[str]
+) -> dict[str, list[dict[str, float]]]:
+    """Returns means of each model's figures over equal spans of its training.
+
+    The place of a record is in its field ``along``, at most about ``total``. A span's place is that
+    of its last record; what none of its records has is left out.
+    """
+    spans: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for row in records:
+        span = min(POINTS, -(-POINTS * int(row[along]) // total))
+        spans[str(row["phase"]), span].append(row)
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for (name, _), rows in spans.items():
+        of = {kind: [float(row[kind]) for row in rows if kind in row] for kind in kinds}
+        means = {kind: round(fmean(values), 3) for kind, values in of.items() if values}
+        found[name].append({along: int(rows[-1][along])} | means)
+    return dict(found)
 
 
 def trained_parameters(net: nn.Module) -> int:
