@@ -47,6 +47,8 @@ class Stream(IntEnum):
     """Classes toward which images are interpolated."""
     GENERATED_IMAGES = 20
     """Images of benchmarks without data."""
+    HELD_OUT_ROWS = 21
+    """Training images on which the penalty of a ridge readout is chosen."""
 
 
 @unique

@@ -36,6 +36,7 @@ from plastorch.hebbian.features import FeatureExtraction, augmented, cached, dev
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining, accuracy, scores
+from plastorch.hebbian.ridge import RidgeReadout
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
@@ -95,21 +96,20 @@ def _train_locally(
         )
         with _precision(config, context):
             loop.run(training)
-    of_test = _train_readout(config, context, images, net, loop)
-    if not config.mirrored:
-        return of_test.argmax(dim=1).cpu(), {}
-    mirror = FeatureExtraction(net, images.test_images.flip(3))
-    with _precision(config, context):
-        loop.recompute(mirror)
-    both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
-    told_apart = {"test_accuracy_with_mirror_images": accuracy(both, images.test_labels)}
-    return of_test.argmax(dim=1).cpu(), told_apart
+    of_test, found = _train_readout(config, context, images, net, loop)
+    if config.mirrored:
+        mirror = FeatureExtraction(net, images.test_images.flip(3))
+        with _precision(config, context):
+            loop.recompute(mirror)
+        both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
+        found["test_accuracy_with_mirror_images"] = accuracy(both, images.test_labels)
+    return of_test.argmax(dim=1).cpu(), found
 
 
 def _train_readout(
     config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
-) -> Tensor:
-    """Trains the readout of trained blocks; returns its scores of the test images."""
+) -> tuple[Tensor, dict[str, float]]:
+    """Trains the readouts of trained blocks; returns scores of the test images, and figures."""
     augment = augmentation(config, images, net.image_size)
     test = FeatureExtraction(net, images.test_images)
     views = images.train_images if augment else views_of(config, images.train_images, context.seed)
@@ -140,7 +140,39 @@ def _train_readout(
         renew=_renewal(config, context, train) if config.renewed_views else None,
     )
     loop.run(readout)
-    return scores(net.readout, test.features)
+    ridge = RidgeReadout(
+        _plain(config, context, images, net, None if augment else train.features),
+        images.train_labels,
+        test.features,
+        images.test_labels,
+        classes=len(images.classes),
+        side=net.feature_shape[1],
+        seed=context.seed,
+    )
+    loop.recompute(ridge)
+    return scores(net.readout, test.features), ridge.figures
+
+
+def _plain(
+    config: SoftHebbConfig,
+    context: Context,
+    images: ImageSet,
+    net: SoftHebbNet,
+    features: Tensor | None,
+) -> Callable[[Tensor], Tensor]:
+    """Returns a source of features of training images as they are, computed unless given."""
+    if features is not None:
+        octets = features.view(torch.uint8)  # torch can't index some of the narrow types
+        return lambda rows: octets[rows.to(octets.device)].view(features.dtype)
+
+    def source(rows: Tensor) -> Tensor:
+        extraction = FeatureExtraction(net, images.train_images[rows])
+        with _precision(config, context):
+            while extraction.position < extraction.total:
+                extraction.step()
+        return extraction.features
+
+    return source
 
 
 def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
