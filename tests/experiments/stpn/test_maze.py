@@ -93,6 +93,23 @@ def test_an_error_is_that_of_a_mean_over_episodes() -> None:
     assert found["reward_error"] == pytest.approx(stats.sem(earned)) and found["reward_error"] > 0
 
 
+def test_each_model_learns_with_the_rate_that_earned_most(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    rates = (1e-9, 1e-2)
+    config = replace(
+        TINY, models=("rnn", "lstm"), learning_rates=rates, tuning_iterations=15, iterations=12
+    )
+    tuned = measure(config, context(tmp_path, quick=False))
+    assert list(tuned["curves"]) == ["rnn", "lstm"]
+    for name in config.models:
+        own = [trial for trial in tuned["tuning"] if trial["model"] == name]
+        assert [trial["learning_rate"] for trial in own] == list(rates)
+        assert all(trial["steps"] in (10, 15) for trial in own)
+        top = max(own, key=lambda trial: trial["reward"])
+        assert tuned["metrics"][f"{name}_learning_rate"] == top["learning_rate"]
+
+
 @pytest.mark.parametrize("stop", [1, 6, 12, 20], ids=lambda at: f"iteration{at}")
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, context: Callable[..., Context]
@@ -202,6 +219,8 @@ def test_claims_need_the_stpn_and_a_rival() -> None:
         ({"iterations": -1}, "iterations is -1"),
         ({"warm_up": -1}, "warm_up is -1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rates": (0.0,)}, "one of learning_rates is 0.0"),
+        ({"tuning_iterations": 0}, "tuning_iterations is 0"),
         ({"schedule": "cosine"}, "schedule is 'cosine'; expected one of constant, linear"),
     ],
 )

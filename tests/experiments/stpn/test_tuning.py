@@ -8,7 +8,7 @@ from torch import nn
 from plastorch.engine.loop import Loop
 from plastorch.engine.phases import Phase
 from plastorch.engine.run import Record, RunFolder
-from plastorch.experiments.stpn.tuning import Trial, best, tried, with_copies
+from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 
 COURSES = {0.1: [0.2, 0.6, 0.5], 0.3: [0.3, 0.4, 0.6]}
 
@@ -42,6 +42,9 @@ def test_each_rate_is_tried_and_the_best_place_of_its_course_counts(tmp_path: Pa
         trials = tried("rnn", tuple(COURSES), Course, loop, place="epoch")
         assert trials == [Trial("rnn", 0.1, 2, 0.6), Trial("rnn", 0.3, 3, 0.6)]
     assert best(trials) == trials[0]
+    assert shown(trials[:1], "reward") == [
+        {"model": "rnn", "learning_rate": 0.1, "steps": 2, "reward": 0.6}
+    ]
     assert best([*trials, Trial("rnn", 1.0, 1, 0.7)]).learning_rate == 1.0
     assert tried("rnn", (), Course, loop, place="epoch") == []
     assert len(RunFolder(tmp_path).records()) == 6

@@ -29,7 +29,7 @@ from plastorch.experiments.stpn.recurrent import (
     networks,
     trained_parameters,
 )
-from plastorch.experiments.stpn.tuning import Trial, best, tried, with_copies
+from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
@@ -102,7 +102,7 @@ class ArtConfig(Settings):
     learning_rate: Rate = 1e-3
     train_sequences: Count = 100_000
     learning_rates: tuple[Rate, ...] = ()
-    tuning_epochs: Count = 10
+    tuning_epochs: Count = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,7 +165,7 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
         }
 
     metrics = compare(models, measured)
-    started["tuning"] = [trial._asdict() for trial in trials]
+    started["tuning"] = shown(trials)
     head = {"test_accuracy": metrics[field(next(iter(models)), "accuracy")]}
     return context.finish(started, loop, head | metrics, claims(config, metrics, context.quick))
 

@@ -29,7 +29,7 @@ from plastorch.experiments.stpn.recurrent import (
     trained_parameters,
 )
 from plastorch.experiments.stpn.streams import Stream
-from plastorch.experiments.stpn.tuning import Trial, best, tried, with_copies
+from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.stp import STPN
 from plastorch.stp.familiarity import BoundedHebbFF, FamiliarityNet, FamiliarityTraining, rates_on
 
@@ -151,7 +151,7 @@ def measure(config: FamiliarityConfig, context: Context) -> dict[str, Any]:
         }
 
     metrics = compare(models, measured)
-    started["tuning"] = [trial._asdict() for trial in trials]
+    started["tuning"] = shown(trials)
     head = {"test_accuracy": metrics[field(next(iter(models)), "accuracy")]}
     novel = 1 - float(test.repeats.double().mean())
     metrics |= {"novel_share": novel, "majority_accuracy": max(novel, 1 - novel)}

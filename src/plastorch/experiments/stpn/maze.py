@@ -6,6 +6,7 @@ Forget*, ICML 2022.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ from plastorch.experiments.stpn.recurrent import (
     two_biases,
 )
 from plastorch.experiments.stpn.streams import EpisodeStream
+from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, Schedule, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN
@@ -98,6 +100,10 @@ class MazeConfig(Settings):
         warm_up: number of first iterations that update nothing.
         learning_rate: learning rate of Adam, at first.
         schedule: whether the rate stays, or falls by the same amount in each iteration, to 0.
+        learning_rates: rates of which each model takes the one that earns most while it is tried;
+            if there are none, all take learning_rate.
+        tuning_iterations: number of iterations with each of these rates; the training starts anew
+            after them.
     """
 
     models: tuple[str, ...] = tuple(MAIN)
@@ -109,6 +115,8 @@ class MazeConfig(Settings):
     warm_up: CountOrZero = 101
     learning_rate: Rate = 1e-4
     schedule: Schedule = "constant"
+    learning_rates: tuple[Rate, ...] = ()
+    tuning_iterations: Count = 1000
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,36 +141,52 @@ class MazeConfig(Settings):
 def measure(config: MazeConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, and lets each play on; returns ``result.json``."""
     if context.quick:
-        config = replace(config, agents=16, steps=50, iterations=20, warm_up=2)
+        config = replace(
+            config, agents=16, steps=50, iterations=20, tuning_iterations=10, warm_up=2
+        )
         context.tell("smoke run of 20 iterations of 16 agents and 50 steps")
     check_parts(agents=config.agents)
     maze = Maze(config.size, config.steps, faithful=config.faithful, device=context.device)
-    nets = networks(config.models, MODELS, (context.seed,), config.network).to(context.device)
+    models = networks(config.models, MODELS, (context.seed,), config.network)
+    nets = with_copies(models, config.learning_rates).to(context.device)
     loop = Loop(context.run, nets)
     started = context.start(config, _data(config, maze))
+    trials: list[Trial] = []
 
     def measured(name: str, net: ActorCritic) -> dict[str, float]:
         path = context.seed, list(MODELS).index(name)
-        training = ActorCriticTraining(
-            name,
-            net,
-            maze,
-            agents=config.agents,
-            iterations=config.iterations,
-            path=(*path, EpisodeStream.TRAINING),
-            learning_rate=config.learning_rate,
-            schedule=config.schedule,
-            warm_up=config.warm_up,
-            faithful=config.faithful,
-        )
-        loop.run(training)
-        return evaluate(net, MODELS[name], maze, (*path, EpisodeStream.TEST))
 
-    metrics = compare(nets, measured)
+        def training(phase: str, rate: float, iterations: int) -> ActorCriticTraining:
+            own: Any = nets[phase]
+            return ActorCriticTraining(
+                phase,
+                own,
+                maze,
+                agents=config.agents,
+                iterations=iterations,
+                path=(*path, EpisodeStream.TRAINING),
+                learning_rate=rate,
+                schedule=config.schedule,
+                warm_up=config.warm_up,
+                faithful=config.faithful,
+            )
+
+        rates, rate = config.learning_rates, config.learning_rate
+        short = partial(training, iterations=config.tuning_iterations)
+        if found := tried(name, rates, short, loop, place="iteration", score="reward"):
+            rate = best(found).learning_rate
+            trials.extend(found)
+        loop.run(training(name, rate, config.iterations))
+        figures = evaluate(net, MODELS[name], maze, (*path, EpisodeStream.TEST))
+        return figures | {"learning_rate": rate}
+
+    metrics = compare(models, measured)
     metrics["random_reward"] = random_reward(maze)
     metrics["shortest_path_reward"] = shortest_path_reward(maze)
+    started["tuning"] = shown(trials, "reward")
+    rows = [row for row in context.run.records() if row["phase"] in list(models)]
     kinds = ("reward", "energy_per_neuron")
-    started["curves"] = curves(context.run.records(), "iteration", config.iterations, kinds)
+    started["curves"] = curves(rows, "iteration", config.iterations, kinds)
     return context.finish(started, loop, metrics, claims(config, metrics, context.quick))
 
 
