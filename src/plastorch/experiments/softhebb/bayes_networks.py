@@ -73,7 +73,7 @@ class BayesConfig(Settings):
     hebbian_rate: Rate = 0.06
     readout_rate: Rate = 0.03
     backprop_rate: Rate = 1e-3
-    backprop_unit_rate: Rate = 1e-3
+    backprop_unit_rate: Rate = 3e-3
     validation: Fraction = 0.0
     mixtures: Annotated[int, Range(0, 10_000)] = 20
     samples: Count = 300_000
