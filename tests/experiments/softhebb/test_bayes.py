@@ -250,12 +250,12 @@ def test_claims_are_asserted_of_parts_that_run_as_usual() -> None:
     ordinary = [
         *(BayesConfig(), BayesConfig(images), BayesConfig(mixtures=0)),
         *(BayesConfig(attacked_images=0), BayesConfig(images, attacked_images=0, epochs=1)),
-        BayesConfig(networks=("soft", "hard")),
+        BayesConfig(networks=("soft", "hard"), attacked_images=0),
     ]
     others = [
         *(BayesConfig(epochs=1), BayesConfig(mixtures=1), BayesConfig(attacked_images=10)),
         *(BayesConfig(validation=0.1), BayesConfig(inverse_temperature=10.0, attacked_images=0)),
-        BayesConfig(mixtures=0, epochs=1),
+        *(BayesConfig(mixtures=0, epochs=1), BayesConfig(networks=("soft", "hard"))),
     ]
     assert all(config.ordinary for config in ordinary)
     assert not any(config.ordinary for config in others)

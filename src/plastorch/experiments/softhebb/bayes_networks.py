@@ -107,9 +107,9 @@ class BayesConfig(Settings):
     def ordinary(self) -> bool:
         """Whether everything that runs does so with the default settings for the images."""
         default = BayesConfig(dataset=self.dataset)
-        left_out = ["networks"]
-        left_out += [] if self.mixtures else ["mixtures"]
-        left_out += [] if self.attacked_images else ["attacked_images", "epochs"]
+        left_out = [] if self.mixtures else ["mixtures"]
+        if not self.attacked_images:  # networks choose the images that are turned
+            left_out += ["attacked_images", "epochs", "networks"]
         return replace(self, **{name: getattr(default, name) for name in left_out}) == default
 
 
