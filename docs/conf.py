@@ -11,7 +11,7 @@ from sphinx.util.docutils import SphinxTranslator
 
 project = "plastorch"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "measured"]  # templates of generated text
+exclude_patterns = ["_build", "evidence"]  # templates of generated text
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]

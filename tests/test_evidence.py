@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import shlex
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,20 +14,23 @@ from plastorch.cli.run import _parse_run
 from plastorch.experiments.registry import find, resolved
 
 ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "evidence"
 
 
-@pytest.fixture(scope="module")
-def evidence() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("evidence", ROOT / "docs" / "evidence.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["evidence"] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", autouse=True)
+def evidence() -> Iterator[ModuleType]:
+    """The program that writes the pages; its modules are imported from its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        spec = importlib.util.spec_from_file_location("evidence", FOLDER / "__main__.py")
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
 
 
 def test_generated_text_is_current(evidence: ModuleType) -> None:
-    """If this fails: ``python docs/evidence.py`` writes it anew."""
+    """If this fails: ``python docs/evidence`` writes it anew."""
     for path, text in evidence.outputs().items():
         assert path.read_text() == text, path
 
@@ -38,9 +41,7 @@ def test_the_readme_has_no_percentage_outside_of_generated_text(evidence: Module
     assert not re.findall(r"\d[\d.]*\s*%", evidence.BLOCK.sub("", text))
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "docs" / "measured").iterdir()), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted((FOLDER / "templates").iterdir()), ids=lambda p: p.stem)
 def test_templates_type_no_measured_figure(path: Path) -> None:
     """Numbers with decimals come from results; those in expressions choose settings."""
     text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|`[^`]*`", "", path.read_text(), flags=re.DOTALL)
@@ -58,17 +59,17 @@ def test_a_swapped_figure_is_stale(evidence: ModuleType) -> None:
 
 
 def test_each_figure_is_of_one_setting(evidence: ModuleType) -> None:
-    assert [run["seed"] for run in evidence.runs("stpn-art")] == [0, 1, 2]
+    assert [run["seed"] for run in evidence.committed.runs("stpn-art")] == [0, 1, 2]
     with pytest.raises(LookupError, match="0 runs"):
-        evidence.runs("stpn-art", pairs=4)
+        evidence.committed.runs("stpn-art", pairs=4)
 
 
 def test_commands_give_the_committed_configurations(evidence: ModuleType) -> None:
-    for experiment, runs in evidence.results().items():
+    for experiment, runs in evidence.committed.results().items():
         kind = resolved(find(experiment).config)
         for run in runs:
-            _, config = _parse_run(kind, experiment, shlex.split(evidence.typed(run))[3:])
-            assert config == evidence.configuration(run), evidence.typed(run)
+            _, config = _parse_run(kind, experiment, shlex.split(evidence.committed.typed(run))[3:])
+            assert config == evidence.committed.configuration(run), evidence.committed.typed(run)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +85,16 @@ def test_outcome_of_a_statement(
     holds: list[bool], outcome: str, evidence: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claims = [({"holds": each}, {}) for each in holds]
-    monkeypatch.setattr(evidence, "measured", lambda statement: claims)
-    assert evidence.outcome(evidence.Statement("all is well", [], "")) == outcome
+    monkeypatch.setattr(evidence.statements, "measured", lambda statement: claims)
+    assert (
+        evidence.statements.outcome(evidence.statements.Statement("all is well", [], "")) == outcome
+    )
 
 
 def test_a_pattern_that_measures_nothing_is_an_error(evidence: ModuleType) -> None:
     rows: list[dict[str, Any]] = [{"experiment": "stpn-art", "claims": "none-such"}]
     with pytest.raises(LookupError, match="no judged claim"):
-        evidence.measured(evidence.Statement("", rows, ""))
+        evidence.statements.measured(evidence.statements.Statement("", rows, ""))
 
 
 def test_claims_about_paired_seeds_are_judged_over_runs_of_one_seed(
@@ -105,32 +108,35 @@ def test_claims_about_paired_seeds_are_judged_over_runs_of_one_seed(
         return {"claims": claims, "complete": True, "quick": False, "metrics": metrics}
 
     found = [run(gain) for gain in (0.01, 0.02, 0.03)]
-    monkeypatch.setattr(evidence, "runs", lambda experiment, **where: found)
+    for module in (evidence.statements, evidence.figures):
+        monkeypatch.setattr(module, "runs", lambda experiment, **where: found)
     row = {"experiment": "any", "claims": "gain|useless", "where": {}, "pooled": True}
-    (gain, _), (useless, _) = evidence.measured(evidence.Statement("", [row], ""))
+    (gain, _), (useless, _) = evidence.statements.measured(
+        evidence.statements.Statement("", [row], "")
+    )
     half = 4.302652729749464 * 0.01 / 3**0.5  # Student's t with two degrees of freedom
     assert gain["measured"] == pytest.approx(0.02 - half) and gain["holds"] is False
     assert useless["measured"] == pytest.approx(0.02 + half) and useless["holds"] is False
-    assert evidence.gain("any", "gain_%s") == "2.0 (-0.5 to 4.5)"
+    assert evidence.figures.gain("any", "gain_%s") == "2.0 (-0.5 to 4.5)"
     found[:] = [run(gain) for gain in (0.002, 0.003, 0.001)]
-    judged = evidence.measured(evidence.Statement("", [row], ""))
+    judged = evidence.statements.measured(evidence.statements.Statement("", [row], ""))
     assert [claim["holds"] for claim, _ in judged] == [False, True]
     del found[2:]
     with pytest.raises(LookupError, match="fewer than 3 runs"):
-        evidence.measured(evidence.Statement("", [row], ""))
+        evidence.statements.measured(evidence.statements.Statement("", [row], ""))
 
 
 def test_every_claim_of_a_paper_is_in_a_statement(evidence: ModuleType) -> None:
     """Those that no statement lists are consequences or finer points, named here."""
     listed = {
         (run["experiment"], claim["id"])
-        for paper in evidence.papers()
+        for paper in evidence.statements.papers()
         for statement in paper.statements
-        for claim, run in evidence.measured(statement)
+        for claim, run in evidence.statements.measured(statement)
     }
     theirs = {
         (experiment, claim["id"])
-        for experiment, runs in evidence.results().items()
+        for experiment, runs in evidence.committed.results().items()
         for run in runs
         for claim in run["claims"]
         if claim["origin"] == "paper" and claim["holds"] is not None
@@ -141,3 +147,28 @@ def test_every_claim_of_a_paper_is_in_a_statement(evidence: ModuleType) -> None:
 BEYOND = {"rank-mnist: lstm-rank-threshold-time", "rank-mnist: convolutional-threshold-time",
           "rank-speech: threshold-time", "rank-toy: threshold-time"}  # fmt: skip
 """Claims that hold by construction: a higher threshold is never crossed earlier."""
+
+
+def test_default_settings_are_the_best_of_those_tried(evidence: ModuleType) -> None:
+    for choice in evidence.choices.choices():
+        best = evidence.choices.points(choice)[0]
+        assert best.default or choice.kept, choice.title
+
+
+def test_a_choice_compares_equal_seeds_and_other_settings_do_not_slip_in(
+    evidence: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(seed: int, figure: float, **config: Any) -> dict[str, Any]:
+        known = {"experiment": "stpn-art", "config": config, "seed": seed}
+        return known | {"metrics": {"held_out": figure}}
+
+    found = [run(0, 0.5), run(1, 0.7), run(0, 0.8, pairs=5), run(1, 0.8, pairs=5)]
+    found.append(run(0, 1.0, pairs=5, epochs=3))
+    monkeypatch.setattr(evidence.choices, "results", lambda: {"stpn-art": found})
+    choice = evidence.choices.Choice("", "stpn-art", ["pairs"], "held_out", {})
+    best, default = evidence.choices.points(choice)
+    assert best.values == {"pairs": 5} and best.mean == 0.8 and not best.default
+    assert default.values == {"pairs": 3} and default.mean == pytest.approx(0.6) and default.default
+    del found[1]
+    with pytest.raises(LookupError, match="2 values were tried, with seeds"):
+        evidence.choices.points(choice)

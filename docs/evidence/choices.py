@@ -1,0 +1,75 @@
+"""Settings that were chosen here, and the runs on held-out data by which they were."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from committed import configuration, results
+
+from plastorch.experiments.registry import find, resolved
+
+
+class Choice(NamedTuple):
+    """Some settings of an experiment, and the figure by which they were chosen."""
+
+    title: str
+    experiment: str
+    settings: list[str]
+    metric: str
+    """Figure of data that were held out from training; the highest mean over seeds is best."""
+    where: dict[str, Any]
+    """Settings of all runs that are not the default ones."""
+    default: dict[str, Any] = {}
+    """Values that default settings of None stand for."""
+    kept: str = ""
+    """Why the default values are not the best ones, if they aren't."""
+
+
+class Point(NamedTuple):
+    """Values of the settings, and what came out with them."""
+
+    values: dict[str, Any]
+    mean: float
+    deviation: float
+    seeds: list[int]
+    default: bool
+
+
+def choices() -> list[Choice]:
+    """Returns all choices, from choices.toml."""
+    text = (Path(__file__).parent / "choices.toml").read_text()
+    return [Choice(**each) for each in tomllib.loads(text).get("choice", [])]
+
+
+def points(choice: Choice) -> list[Point]:
+    """Returns all values that were tried, the best first.
+
+    Raises:
+        LookupError: the default values were not tried, nothing else was, or not with equal seeds.
+    """
+    base = resolved(find(choice.experiment).config)(**choice.where)
+    own = {name: getattr(base, name) for name in choice.settings}
+    default = own | choice.default
+    tried: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
+    for run in results().get(choice.experiment, []):
+        config = configuration(run)
+        if choice.metric in run["metrics"] and replace(config, **own) == base:
+            values = tuple(getattr(config, name) for name in choice.settings)
+            tried.setdefault(values, []).append((run["seed"], run["metrics"][choice.metric]))
+    found = [
+        _point(dict(zip(choice.settings, values, strict=True)), of, values == (*default.values(),))
+        for values, of in tried.items()
+    ]
+    seeds = {tuple(point.seeds) for point in found}
+    if len(found) < 2 or len(seeds) > 1 or not any(point.default for point in found):
+        raise LookupError(f"{choice.title}: {len(found)} values were tried, with seeds {seeds}")
+    return sorted(found, key=lambda point: -point.mean)
+
+
+def _point(values: dict[str, Any], measured: list[tuple[int, float]], default: bool) -> Point:
+    figures = [figure for _, figure in measured]
+    deviation = stdev(figures) if len(figures) > 1 else 0.0
+    seeds = sorted(seed for seed, _ in measured)
+    return Point(values, fmean(figures), deviation, seeds, default)

@@ -1,0 +1,67 @@
+"""The committed results, and how to pick some by their settings."""
+
+import dataclasses
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from plastorch.experiments.command import command as repeat
+from plastorch.experiments.registry import find, resolved
+
+RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
+RENAMED = {"centred": "centered", "standardised": "standardized"}
+"""Settings that have another name now than in older results."""
+
+
+@cache
+def results() -> dict[str, list[dict[str, Any]]]:
+    """Returns all committed results, by experiment, in the order of their files."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob("*/*.json")):
+        result = json.loads(path.read_text())
+        found.setdefault(result["experiment"], []).append(result)
+    return found
+
+
+def configuration(result: dict[str, Any]) -> Any:
+    """Returns the settings of a run; those that it did not know yet have their defaults."""
+    kind = resolved(find(result["experiment"]).config)
+    known = {RENAMED.get(name, name): value for name, value in result["config"].items()}
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**kind().plain() | {k: v for k, v in known.items() if k in names})
+
+
+def runs(experiment: str, **where: Any) -> list[dict[str, Any]]:
+    """Returns the committed runs of an experiment with some settings, one per seed.
+
+    Settings that are not named have their defaults: figures of other runs can't slip in.
+
+    Raises:
+        LookupError: there is no such run, or two of one seed.
+    """
+    wanted = resolved(find(experiment).config)(**where)
+    found = [run for run in results().get(experiment, []) if configuration(run) == wanted]
+    seeds = [run["seed"] for run in found]
+    if not found or len(set(seeds)) < len(seeds):
+        raise LookupError(f"{experiment} with {where}: {len(found)} runs, seeds {seeds}")
+    return sorted(found, key=lambda run: run["seed"])
+
+
+def command(experiment: str, **where: Any) -> str:
+    """Returns what to type to get the runs with some settings again."""
+    found = runs(experiment, **where)
+    return f"`{typed(found[0])}`" + _for_seeds([run["seed"] for run in found])
+
+
+def typed(result: dict[str, Any]) -> str:
+    """Returns the command line of a run, without its seed."""
+    return repeat(result["experiment"], configuration(result))
+
+
+def _for_seeds(seeds: list[int]) -> str:
+    if seeds == [0]:
+        return ""
+    if seeds == list(range(len(seeds))):
+        return f", `--seed` 0 to {seeds[-1]}"
+    return f", `--seed` {', '.join(map(str, seeds))}"

@@ -1,0 +1,98 @@
+"""Figures in words, as pages show them; each is of runs that are picked by their settings."""
+
+import json
+from statistics import fmean, stdev
+from typing import Any
+
+from committed import RESULTS, runs
+
+from plastorch.experiments.stec.figures import Interval, paired
+
+
+def values(experiment: str, metric: str, scale: float = 1.0, **where: Any) -> list[float]:
+    """Returns a metric of the runs with some settings, by seed."""
+    return [scale * run["metrics"][metric] for run in runs(experiment, **where)]
+
+
+def mean(experiment: str, metric: str, digits: int = 2, scale: float = 1.0, **where: Any) -> str:
+    """Returns a metric's mean over seeds, with its standard deviation if there are several."""
+    return _mean_and_deviation(values(experiment, metric, scale, **where), digits)
+
+
+def steps(experiment: str, metric: str, **where: Any) -> str:
+    """Returns a number of steps, counted from 1, while the metric counts them from 0."""
+    return _mean_and_deviation([1 + v for v in values(experiment, metric, **where)], 1)
+
+
+def _mean_and_deviation(found: list[float], digits: int) -> str:
+    spread = f" ± {stdev(found):,.{digits}f}" if len(found) > 1 else ""
+    return f"{rounded(fmean(found), digits)}{spread}"
+
+
+def rounded(value: float, digits: int) -> str:
+    """Returns a number in decimals, never as minus zero.
+
+    Example:
+        >>> rounded(-0.01, 1)
+        '0.0'
+    """
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
+
+
+def percent(experiment: str, metric: str, digits: int = 2, **where: Any) -> str:
+    """Returns a fraction's mean over seeds in per cent."""
+    return f"{mean(experiment, metric, digits, 100.0, **where)} %"
+
+
+def target(experiment: str, claim: str, scale: float = 1.0, digits: int = 1, **where: Any) -> str:
+    """Returns a claim's target."""
+    found = {row["target"] for run in runs(experiment, **where) for row in run["claims"]
+             if row["id"] == claim}  # fmt: skip
+    (value,) = found
+    return f"{scale * value:,.{digits}f}"
+
+
+def holds(experiment: str, claim: str, **where: Any) -> str:
+    """Returns on how many seeds a claim holds, in words."""
+    found = [row["holds"] for run in runs(experiment, **where) for row in run["claims"]
+             if row["id"] == claim]  # fmt: skip
+    if len(found) == 1:
+        return {True: "holds", False: "does not hold", None: "is not asserted"}[found[0]]
+    return f"holds on {sum(map(bool, found))} of {len(found)} seeds"
+
+
+def best(experiment: str, table: str, metrics: str) -> str:
+    """Returns the largest of some metrics of a table that it has, in per cent; see files.md."""
+    (run,) = runs(experiment)
+    names = [f"{table}_{metric}" for metric in metrics.split("|")]
+    return f"{100 * max(run['metrics'][name] for name in names if name in run['metrics']):.1f}"
+
+
+def gain(experiment: str, metric: str, **where: Any) -> str:
+    """Returns a mean difference in points, with its interval over the seeds of a run or of several
+    runs with one seed each."""
+    means, lows, highs = (
+        values(experiment, metric % part, 100.0, **where) for part in ("mean", "low", "high")
+    )
+    mean, low, high = pooled(means) if len(means) > 1 else (means[0], lows[0], highs[0])
+    return f"{rounded(mean, 1)} ({rounded(low, 1)} to {rounded(high, 1)})"
+
+
+def pooled(differences: list[float]) -> Interval:
+    """Returns the mean of paired differences of several runs, and its 95 % interval."""
+    numbered = dict(enumerate(differences))
+    return paired(numbered, dict.fromkeys(numbered, 0.0))
+
+
+def ratio_of(experiment: str, claim: str, **where: Any) -> str:
+    """Returns what was measured for a claim, by seed."""
+    found = [row["measured"] for run in runs(experiment, **where) for row in run["claims"]
+             if row["id"] == claim]  # fmt: skip
+    return ", ".join(f"{value:.2f}" for value in found)
+
+
+def ratio(group: str, row: str, digits: int = 1) -> str:
+    """Returns how many times as fast as its peer a row of a bench group is."""
+    rows = json.loads((RESULTS / f"bench-{group}.json").read_text())["rows"]
+    (found,) = (each["ratio"] for each in rows if each["name"] == row)
+    return f"{found:.{digits}f}"
