@@ -21,7 +21,7 @@ class Choice(NamedTuple):
     """Figure of data that were held out from training; the highest mean over seeds is best."""
     where: dict[str, Any]
     """Settings of all runs that are not the default ones."""
-    default: dict[str, Any] = {}
+    default: dict[str, Any] | None = None
     """Values that default settings of None stand for."""
     kept: str = ""
     """Why the default values are not the best ones, if they aren't."""
@@ -51,7 +51,7 @@ def points(choice: Choice) -> list[Point]:
     """
     base = resolved(find(choice.experiment).config)(**choice.where)
     own = {name: getattr(base, name) for name in choice.settings}
-    default = own | choice.default
+    default = own | (choice.default or {})
     tried: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for run in results().get(choice.experiment, []):
         config = configuration(run)
