@@ -166,6 +166,13 @@ def test_dropout_is_the_networks_own_unless_another_is_asked_for(
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_the_power_of_the_last_triangle_is_the_presets_unless_another_is_asked_for() -> None:
+    paper = MnistConfig().spec()
+    assert MnistConfig(triangle_power=paper.blocks[-1].triangle_power).spec() == paper
+    changed = MnistConfig(triangle_power=0.5).spec()
+    assert changed.blocks[:-1] == paper.blocks[:-1] and changed.blocks[-1].triangle_power == 0.5
+
+
 @pytest.mark.parametrize(
     ("name", "root"), [("softhebb-cifar10", "cifar_root"), ("softhebb-stl10", "stl10_root")]
 )

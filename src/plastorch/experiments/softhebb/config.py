@@ -4,14 +4,14 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
-from plastorch.experiments.preset_defaults import Count, Fraction, Rate, Settings, Size
+from plastorch.experiments.preset_defaults import Count, Fraction, Positive, Rate, Settings, Size
 from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
-from plastorch.hebbian.spec import ReadoutFrom
+from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom
 from plastorch.hebbian.train import Mode
 
 _OF_PHOTOS: Mapping[str, Any] = {
@@ -62,6 +62,7 @@ class SoftHebbConfig(Settings):
         readout_learning_rate: learning rate of the readout in its first epoch.
         dropout: probability of dropping a feature when the readout is trained; None takes the
             preset's.
+        triangle_power: exponent of Triangle in the last block; None takes the preset's.
         statistics_pass: for rule random: gather batch statistics before the readout is trained.
         validation: share of the training set that is held out and tested on instead of the test
             set, for choosing settings.
@@ -95,6 +96,7 @@ class SoftHebbConfig(Settings):
     readout_batch_size: Size = 64
     readout_learning_rate: Rate = 1e-3
     dropout: Fraction | None = None
+    triangle_power: Positive | None = None
     statistics_pass: bool = True
     validation: Fraction = 0.0
     readout_from: ReadoutFrom = "last"
@@ -141,8 +143,7 @@ class SoftHebbConfig(Settings):
 
     def _check_batches(self) -> None:
         """Raises InputError if the first block's outputs for a batch don't fit in memory."""
-        spec = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
-        image = 2 * 4 * spec.blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
+        image = 2 * 4 * self.spec().blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
         check_memory(self.batch_size * image, batch_size=self.batch_size)
         if self.rule == "backprop" or self.preset_data in AUGMENTED:
             size = self.readout_batch_size
@@ -156,6 +157,17 @@ class SoftHebbConfig(Settings):
                 f"rule is {self.rule!r}; expected another, or {' and '.join(changed)} at the "
                 "default: there is no readout apart"
             )
+
+    def spec(self) -> NetworkSpec:
+        """Returns the network: the data set's preset with what the settings change."""
+        found = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
+        found = replace(found, readout_from=self.readout_from, on_off=self.on_off)
+        if self.dropout is not None:
+            found = replace(found, dropout=self.dropout)
+        if self.triangle_power is not None:
+            last = replace(found.blocks[-1], triangle_power=self.triangle_power)
+            found = replace(found, blocks=(*found.blocks[:-1], last))
+        return found
 
     @property
     def preset_data(self) -> Data:

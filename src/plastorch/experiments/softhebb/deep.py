@@ -4,7 +4,6 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -47,10 +46,7 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
     images = load(config, context)
     if config.validation:
         images = images.validation_split(config.validation, context.seed)
-    spec = preset(config.preset_data, config.depth, config.width, config.rule, config.architecture)
-    spec = replace(spec, readout_from=config.readout_from, on_off=config.on_off)
-    if config.dropout is not None:
-        spec = replace(spec, dropout=config.dropout)
+    spec = config.spec()
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(
         spec, channels, side, len(images.classes), stream(context.seed, Stream.WEIGHTS)
