@@ -1,5 +1,6 @@
 """Training on sequences that ask for one answer."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +33,21 @@ def phase_of(net: AnswerNet, sets: list[Retrieval], epochs: int, batch_size: int
 def net(seed: int = 0) -> AnswerNet:
     torch.manual_seed(seed)
     return AnswerNet(STPN(SYMBOLS, 8), 8, SYMBOLS)
+
+
+def test_a_linear_schedule_falls_from_epoch_to_epoch() -> None:
+    learner, twin = net(), net()
+    phase, constant = training(learner), training(twin)
+    phase.schedule = "linear"
+    rates = []
+    while phase.position < phase.total:
+        phase.step()
+        rates.append(phase.optimizer.param_groups[0]["lr"])
+        constant.step()
+        same = torch.equal(learner.readout.weight, twin.readout.weight)
+        assert same == (phase.position == 1)  # only the first epoch has the whole rate
+    assert rates == pytest.approx([0.01, 0.01 * 2 / 3, 0.01 / 3])
+    assert constant.optimizer.param_groups[0]["lr"] == 0.01
 
 
 def test_an_epoch_is_adam_on_full_batches_in_order() -> None:

@@ -1,6 +1,7 @@
-"""Phases of a training, and the order of examples in them."""
+"""Phases of a training, the order of examples in them, and the course of learning rates."""
 
 from enum import IntEnum
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,25 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.phases import Phase as Phase
 from plastorch.engine.phases import run_phase as run_phase
 from plastorch.engine.streams import stream
+
+Schedule = Literal["constant", "linear"]
+"""Course of a learning rate: it stays, or falls by the same amount in each step, to 0."""
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer, rate: float, schedule: Schedule, position: int, total: int
+) -> None:
+    """Sets the learning rate of a phase's step at ``position``, of ``total`` ones.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> set_rate(optimizer, 0.8, "linear", 3, 4)
+        >>> optimizer.param_groups[0]["lr"]
+        0.2
+    """
+    left = 1 - position / total if schedule == "linear" else 1
+    for group in optimizer.param_groups:
+        group["lr"] = left * rate
 
 
 class EpochOrder:

@@ -5,7 +5,7 @@ Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, with the objective 
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,9 @@ from plastorch.engine.distributed import check_parts, gathered, part, sum_gradie
 from plastorch.engine.errors import check_one_of
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.learning.phases import Phase
+from plastorch.learning.phases import Phase, Schedule, set_rate
 from plastorch.rl.maze import ACTIONS, Maze
 
-Schedule = Literal["constant", "linear"]
 DISCOUNT = 0.9
 CONCENTRATION = 0.03
 """Weight of the squared action probabilities, which replace an entropy bonus."""
@@ -243,9 +242,8 @@ class ActorCriticTraining(Phase):
             self.optimizer.zero_grad()
             backpropagate(self.net, episode, self.faithful)
             nn.utils.clip_grad_norm_(self.trained, GRADIENT_NORM)
-            if self.schedule == "linear":
-                left = 1 - self.position / self.total
-                self.optimizer.param_groups[0]["lr"] = left * self.learning_rate
+            course = self.learning_rate, self.schedule, self.position, self.total
+            set_rate(self.optimizer, *course)
             self.optimizer.step()
         self.reward += episode.rewards.sum(0).mean()
         self.position += 1

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers, workers
 from plastorch.engine.run import Record
-from plastorch.learning.phases import Phase
+from plastorch.learning.phases import Phase, Schedule, set_rate
 
 ENERGY_SAMPLES = 2000
 """Number of sequences whose energy is logged during training."""
@@ -33,7 +33,8 @@ class AnswerTraining(Phase):
     """Phase of a run: Adam on the same mini-batches in the same order in each epoch.
 
     The last mini-batch of an epoch is omitted if it is not full. Sequences are [N, T], their
-    answers [N]; ``encode`` makes the network's input [T, B, I] of some of them [B, T].
+    answers [N]; ``encode`` makes the network's input [T, B, I] of some of them [B, T]. A learning
+    rate on a linear schedule falls from epoch to epoch.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class AnswerTraining(Phase):
         epochs: int,
         batch_size: int,
         learning_rate: float,
+        schedule: Schedule = "constant",
     ) -> None:
         super().__init__(name, epochs)
         self.net, self.encode = net, encode
         self.train, self.validation = train, validation
+        self.learning_rate, self.schedule = learning_rate, schedule
         self.batch_size = min(batch_size, len(train[0]))
         check_parts(batch_size=self.batch_size)
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
@@ -59,6 +62,8 @@ class AnswerTraining(Phase):
 
     def step(self) -> list[Record]:
         """Trains for one epoch."""
+        course = self.learning_rate, self.schedule, self.position, self.total
+        set_rate(self.optimizer, *course)
         sequences, answers = self.train
         updates = len(sequences) // self.batch_size
         loss_sum, right = torch.zeros((), device=answers.device), torch.zeros_like(answers[0])

@@ -110,7 +110,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     rates: tuple[float, ...],
     context: Callable[..., Context],
 ) -> None:
-    small = replace(SMALL, learning_rates=rates)
+    small = replace(SMALL, learning_rates=rates, schedule="linear" if rates else "constant")
     whole = measure(small, context(tmp_path / "whole"))
     step, count = AnswerTraining.step, 0
 
@@ -175,11 +175,13 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         assert {claim.holds for claim in claims(config, metrics, quick)} == {None}
     tuned = ArtConfig(pairs=5, epochs=50, learning_rates=(1e-3, 3e-3))
     assert claims(tuned, metrics, False)[0].holds is True
+    assert claims(replace(tuned, schedule="linear"), metrics, False)[0].holds is True
     for setting in (
         {"epochs": 49},
         {"learning_rates": ()},
         {"learning_rates": (3e-3,)},
         {"tuning_epochs": 1},
+        {"learning_rates": (), "schedule": "linear"},
         {"train_sequences": 1000},
         {"models": tuple(MODELS)[:-1]},
     ):
@@ -205,6 +207,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         ({"learning_rates": (1e-3, 0.0)}, "one of learning_rates is 0.0; expected more than 0"),
         ({"learning_rates": ("fast",)}, "one of learning_rates is 'fast'; expected a number"),
         ({"tuning_epochs": 0}, "tuning_epochs is 0"),
+        ({"schedule": "cosine"}, "schedule is 'cosine'; expected one of constant, linear"),
     ],
 )
 def test_bad_settings(setting: dict[str, Any], words: str) -> None:

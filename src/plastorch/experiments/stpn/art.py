@@ -30,6 +30,7 @@ from plastorch.experiments.stpn.recurrent import (
     trained_parameters,
 )
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
+from plastorch.learning.phases import Schedule
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, FastWeights, HebbFF, ModulatedPlasticity, Squashed
 from plastorch.stp.train import AnswerNet, AnswerTraining, answer_accuracy, mean_energy
@@ -86,7 +87,8 @@ class ArtConfig(Settings):
         pairs: pairs of key and value in a sequence.
         epochs: number of passes over the sequences.
         batch_size: sequences per update.
-        learning_rate: learning rate of Adam.
+        learning_rate: learning rate of Adam, at first.
+        schedule: whether the rate stays, or falls by the same amount in each epoch, to 0.
         train_sequences: number of training sequences.
         learning_rates: rates of which each model takes the one that is best on the validation
             sequences; if there are none, all take learning_rate.
@@ -100,6 +102,7 @@ class ArtConfig(Settings):
     epochs: Count = 200
     batch_size: Size = 128
     learning_rate: Rate = 1e-3
+    schedule: Schedule = "constant"
     train_sequences: Count = 100_000
     learning_rates: tuple[Rate, ...] = ()
     tuning_epochs: Count = 20
@@ -147,6 +150,7 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
             epochs=epochs,
             batch_size=config.batch_size,
             learning_rate=rate,
+            schedule=config.schedule,
         )
 
     def measured(name: str, net: AnswerNet) -> dict[str, float]:
@@ -193,7 +197,7 @@ def _is_evidence(config: ArtConfig) -> bool:
     """Whether all models learn as published, or long enough with rates of their own."""
     config = replace(config, pairs=3, variant="corrected")
     if len(config.learning_rates) > 1 and config.epochs >= LONG:
-        config = replace(config, learning_rates=(), epochs=ArtConfig.epochs)
+        config = replace(config, learning_rates=(), epochs=ArtConfig.epochs, schedule="constant")
     return config == ArtConfig()
 
 

@@ -34,7 +34,8 @@ from plastorch.experiments.stpn.recurrent import (
 )
 from plastorch.experiments.stpn.streams import EpisodeStream
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
-from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, Schedule, mean_energy, play
+from plastorch.learning.phases import Schedule
+from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, mean_energy, play
 from plastorch.rl.maze import OBSERVATION, Maze, random_reward, shortest_path_reward, walls
 from plastorch.stp import STPN
 from plastorch.stp.baselines import LSTM, RNN, HebbFF, ModulatedPlasticity
