@@ -16,7 +16,9 @@ from plastorch.stp.baselines import (
     HebbFF,
     ModulatedPlasticity,
     Squashed,
+    modulated,
 )
+from plastorch.stp.baselines.modulated import ModulatedState
 from plastorch.stp.energy import synaptic_energy
 
 SYMBOLS = 37
@@ -141,3 +143,38 @@ def test_energy_is_a_sum_over_synapses() -> None:
 def test_bad_norm() -> None:
     with pytest.raises(InputError, match="norm is 'rows'"):
         RNN(4, 3, norm="rows")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("clamp", [0.3, 1.0])
+def test_the_compiled_loop_of_modulated_plasticity_has_the_gradients_of_torchs(
+    clamp: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where traces are clamped and where not, and of all inputs, states and parameters."""
+    net = ModulatedPlasticity(5, 7, clamp=clamp).double()
+    nn.init.uniform_(net.weight, -0.5, 0.5), nn.init.uniform_(net.alpha, -1, 1)
+    x = torch.randn(30, 4, 5, dtype=torch.double, requires_grad=True)
+    h, hebb = torch.randn(4, 7).double(), 0.2 * torch.randn(4, 7, 7).double()
+    state = ModulatedState(h.requires_grad_(), hebb.requires_grad_())
+
+    def results() -> list[torch.Tensor]:
+        output, last = net(x, state)
+        parts = [output, *last]
+        wanted = [torch.arange(of.numel()).view_as(of).double().sin() for of in parts]
+        return parts + list(torch.autograd.grad(parts, [x, *state, *net.parameters()], wanted))
+
+    compiled = results()
+    monkeypatch.setattr(modulated, "COURSE_BYTES", 0)
+    plain = results()
+    assert (plain[2].abs() == clamp).any() and (plain[2].abs() < clamp).any()
+    for one, other in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_states_that_do_not_fit_modulated_plasticity_are_torchs_errors() -> None:
+    net, x = ModulatedPlasticity(5, 7), torch.randn(2, 4, 5)
+    for state in (
+        ModulatedState(torch.zeros(3, 7), torch.zeros(3, 7, 7)),
+        ModulatedState(torch.zeros(4, 7), torch.zeros(4, 7, 6)),
+    ):
+        with pytest.raises(RuntimeError):
+            net(x, state)
