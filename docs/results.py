@@ -11,11 +11,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from plastorch.hebbian.pretrained import cards, weights_of
 from plastorch.report.format import measure, verdict
 from plastorch.report.theme import LIGHT, label, new_axes, new_figure
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 HEADS = "claim", "target", "measured", "outcome"
+MODEL_HEADS = "network", "data set", "test images right", "size", "trained by"
 OUTCOMES = {True: "holds", False: "does not hold", None: "not asserted"}
 
 ABLATION: dict[str, dict[str, Any]] = {
@@ -49,6 +51,23 @@ class Claims:
 def claims(*experiments: str) -> Claims:
     """The claims of some experiments, folded: who asks for a table opens it."""
     return Claims(experiments)
+
+
+class Models:
+    """The networks inside the package, from their cards; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td><code>{name}</code></td><td>{escape(card.data)}</td>"
+            f"<td>{100 * card.accuracies['test_accuracy']:.2f} %</td>"
+            f"<td>{weights_of(name).stat().st_size / 1e6:.1f} MB</td>"
+            f"<td><code>{escape(card.command)}</code></td></tr>"
+            for name, card in cards().items()
+        ]
+        if not rows:
+            return "<p>No network is inside this version yet.</p>"
+        heads = "".join(f'<th scope="col">{head}</th>' for head in MODEL_HEADS)
+        return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def draw_speed(group: str, names: dict[str, str]) -> Figure:

@@ -20,6 +20,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from plastorch.data import download
+from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbNet, pretrained
+from plastorch.hebbian.prepared import handling
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("plastorch", deadline=None)
@@ -194,6 +196,36 @@ def write_tree() -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the package's networks, with one of 8 x 8 color images only, "tiny"."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    monkeypatch.setattr(pretrained, "FOLDER", folder)
+    block = BlockSpec(8, 3, padding=1, learning_rate=0.1, pool=Pool("avg", 2, 2))
+    net = SoftHebbNet(NetworkSpec("tiny", (block,)), 3, 8, 2, torch.Generator().manual_seed(0))
+    net.save(folder / "tiny.safetensors", torch.float16)
+    card = pretrained.Card(
+        name="tiny",
+        experiment="softhebb-cifar10",
+        paper="a paper",
+        data="CIFAR-10",
+        classes=["dark", "bright"],
+        channels=3,
+        image_size=8,
+        images=handling(3, 8),
+        accuracies={"test_accuracy": 0.8126, "ridge_accuracy": 0.83},
+        stored_accuracy=0.8125,
+        seed=2,
+        command="plastorch run softhebb-cifar10 --seed 2",
+        commit="0.1.0",
+        license="Apache-2.0",
+        data_license="none stated",
+        sha256=pretrained.sha256_of(folder / "tiny.safetensors"),
+    )
+    (folder / "tiny.json").write_text(card.text())
+    return folder
 
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -187,6 +187,26 @@ def test_data_status_says_where_and_what(
     assert str(mnist_root) in printed
 
 
+def test_models_are_listed_and_their_cards_printed(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "tiny  CIFAR-10, 81.26% right, 0.0 MB, seed 2",
+        "    plastorch run softhebb-cifar10 --seed 2",
+    ]
+    assert main(["models", "tiny"]) == 0
+    assert capsys.readouterr().out == (tiny_model / "tiny.json").read_text() + "\n"
+    assert main(["completion", "bash"]) == 0
+    assert '"models") words="tiny"' in capsys.readouterr().out
+    assert main(["models", "tinny"]) == 2
+    assert "did you mean tiny?" in capsys.readouterr().err
+    for file in tiny_model.iterdir():
+        file.unlink()
+    assert main(["models"]) == 0
+    assert "no network is inside" in capsys.readouterr().out
+
+
 def test_strict_fails_when_an_asserted_claim_does(
     tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,6 +336,7 @@ COMPLETED = [
     ("plastorch files fit table.csv --lab", ["--label"]),
     ("plastorch files fit --ca", []),
     ("plastorch bench ra", ["rank"]),
+    ("plastorch models no-such", []),
     ("plastorch report ", []),
 ]
 TYPED = """

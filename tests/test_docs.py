@@ -113,6 +113,18 @@ def test_the_rule_written_out_and_the_network_sent_out_are_the_librarys(page: Pa
     assert [value for _, value in page.shown if isinstance(value, bool)] == [True] * 2
 
 
+def test_trained_networks_are_listed_from_their_cards(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    from results import Models
+
+    table = Models()._repr_html_()
+    assert table.count("<tr>") == 2 and "<td>81.26 %</td><td>0.0 MB</td>" in table
+    (tiny_model / "tiny.json").unlink()
+    assert "No network" in Models()._repr_html_()
+
+
 def test_theory_is_learned(page: Page) -> None:
     before, after = (
         compare(page.names[name], page.names["causes"]) for name in ("before", "after")

@@ -15,6 +15,7 @@ from torch import nn
 
 from plastorch import STPN
 from plastorch.data import ImageSet
+from plastorch.hebbian.pretrained import cards
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -46,6 +47,23 @@ def test_own_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told, kept = capsys.readouterr().out.splitlines()
     assert told.startswith("36 images without a class, 24 with;")
     assert kept.startswith(str(tmp_path / "net.safetensors")) and "5.5 million" in kept
+
+
+@pytest.mark.parametrize("name", ["cifar10", "tiny"])
+def test_pretrained_features(
+    name: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images that are brighter at the top or on the left, some gray, of several sizes."""
+    if name == "tiny":
+        request.getfixturevalue("tiny_model")
+    elif name not in cards():
+        pytest.skip(f"no network {name!r} is in the package yet")
+    images = [torch.rand(1 + 2 * (i % 3 == 0), 20 + i, 20 + i) / 2 for i in range(60)]
+    for i, image in enumerate(images):
+        image.transpose(1, 2 - i % 2)[:, :10] += 0.5
+    classes = [("left", "top")[i % 2] for i in range(60)]
+    assert example("pretrained_features").main(images, classes, name) > 0.9
+    assert capsys.readouterr().out.startswith("60 images, ")
 
 
 def test_bayesian_inference(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,33 @@ def test_a_loaded_network_goes_on_learning(net: SoftHebbNet, data: bytes, tmp_pa
     torch.testing.assert_close(loaded.state_dict(), other.state_dict(), rtol=0, atol=0)
 
 
+def test_weights_may_be_kept_in_half_the_size(net: SoftHebbNet, tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    net.save(path, torch.float16)
+    kinds = {name: str(array.dtype) for name, array in load(path.read_bytes()).items()}
+    assert {n for n, kind in kinds.items() if kind == "float16"} == {
+        name for name in net.state_dict() if name.endswith(".weight")
+    }
+    loaded = SoftHebbNet.load(path).state_dict()
+    for name, tensor in net.state_dict().items():
+        halved = tensor.half().float() if name.endswith(".weight") else tensor
+        assert loaded[name].dtype == tensor.dtype and torch.equal(loaded[name], halved)
+    with pytest.raises(
+        InputError, match=r"dtype is torch\.bfloat16; expected one of torch\.float32"
+    ):
+        net.save(path, torch.bfloat16)
+
+
+def test_values_that_a_file_can_not_hold_are_refused(tmp_path: Path) -> None:
+    net = SoftHebbNet(SPEC, 2, 8, 3)
+    with torch.no_grad():
+        net.readout.weight[0, 0] = 1e5
+    net.save(tmp_path / "net")
+    with pytest.raises(InputError, match=r"readout\.weight has NaN or values beyond 6\.55e\+04"):
+        net.save(tmp_path / "net", torch.float16)
+    assert SoftHebbNet.load(tmp_path / "net").readout.weight[0, 0] == 1e5
+
+
 def test_presets(tmp_path: Path) -> None:
     net = SoftHebbNet.from_preset("cifar10", 2, "quarter", "hard", image_size=16, classes=4)
     assert (net.in_channels, net.image_size, net.readout.out_features) == (3, 16, 4)
@@ -224,6 +251,10 @@ FORGED: list[tuple[Any, str]] = [
     (lambda model, tensors: model.pop("name"), "it has"),
     (lambda model, tensors: tensors.pop("readout.bias"), "not those of its settings"),
     (lambda model, tensors: tensors["readout.bias"].fill(np.nan), "NaN or infinite"),
+    (
+        lambda model, tensors: tensors.update({"readout.bias": np.zeros(3, np.float16)}),
+        "'readout.bias' is F16; expected F32",
+    ),
     (
         lambda model, tensors: tensors.update({"readout.bias": np.zeros(3, np.float64)}),
         "'readout.bias' is F64; expected F32",

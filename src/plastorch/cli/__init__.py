@@ -1,4 +1,4 @@
-"""The command line: ``plastorch list | run | sweep | report | files | data | bench | …``."""
+"""The command line: ``plastorch list | run | sweep | report | models | files | data | …``."""
 
 import io
 import os
@@ -29,6 +29,7 @@ commands:
   run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, a table of claims
   sweep EXPERIMENT …        runs over values of settings and seeds, side by side
   report [RUNS]             RUNS/index.html: a gallery, and a page per run
+  models [NAME]             trained networks in the package, and their cards
   files VERB                scan, fit, predict, watch, show: files by metadata
   data status | get NAME    which data sets are at hand, and where
   bench [GROUP]             speed against peers, interleaved in one process
@@ -235,6 +236,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": _later("run"),
     "sweep": _later("sweep"),
     "report": report,
+    "models": _later("models"),
     "files": _later("files"),
     "data": data,
     "bench": bench,

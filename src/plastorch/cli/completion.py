@@ -52,6 +52,7 @@ def _words() -> dict[str, list[str]]:
     from plastorch.cli.sweep import SweepOptions
     from plastorch.data import CATALOGUE
     from plastorch.experiments.registry import experiments, resolved
+    from plastorch.hebbian.pretrained import cards
 
     words = {
         "": list(COMMANDS),
@@ -63,6 +64,7 @@ def _words() -> dict[str, list[str]]:
         "data status*": ["--data"],
         "list*": ["--data"],
         "bench": [*groups(), "--out"],
+        "models": list(cards()),
         "completion": ["bash", "zsh", "fish"],
     }
     for name, experiment in experiments().items():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.checkpoint import restore
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_one_of
 from plastorch.engine.safe_file import (
     Arrays,
     Settings,
@@ -35,7 +35,10 @@ MOST_BLOCKS = 256
 MOST_NUMBERS = 1 << 32
 """Most numbers in all tensors together; the paper's largest network has 2 to the power of 29.3."""
 
+KEPT_AS = torch.float32, torch.float16
 _TYPES = {torch.float32: "F32", torch.int64: "I64"}
+_WEIGHT = ".weight"
+"""Ending of the names of tensors that may be kept as float16; statistics and biases are few."""
 _A_POOL = asdict(Pool("max", 1, 1))
 _A_BLOCK = asdict(BlockSpec(1, 1, padding=0, learning_rate=1.0, pool=Pool("max", 1, 1)))
 _SIZES = ("in_channels", "image_size", "classes")
@@ -43,18 +46,30 @@ _SCALING = ("pixel_mean", "pixel_std")
 
 
 def write(
-    path: Path, spec: NetworkSpec, sizes: Mapping[str, int], tensors: Mapping[str, Tensor]
+    path: Path,
+    spec: NetworkSpec,
+    sizes: Mapping[str, int],
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype,
 ) -> None:
     """Writes a network, atomically: an older file stays whole if that fails."""
+    check_one_of(KEPT_AS, dtype=dtype)
     for name, tensor in tensors.items():
         if tensor.dtype not in _TYPES:
             raise InputError(f"{name} is {tensor.dtype}; expected torch.float32: see net.float()")
-    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    write_file(path, ENTRY, _settings(spec, sizes), arrays)
+    kept = {
+        name: tensor.to(dtype) if name.endswith(_WEIGHT) else tensor
+        for name, tensor in tensors.items()
+    }
+    for name, tensor in kept.items():
+        if not tensor.isfinite().all():
+            most = torch.finfo(dtype).max
+            raise InputError(f"{name} has NaN or values beyond {most:.3g}; expected dtype's range")
+    write_file(path, ENTRY, _settings(spec, sizes), {n: t.cpu().numpy() for n, t in kept.items()})
 
 
 def read(path: Path, make: Callable[[NetworkSpec, int, int, int], Net]) -> Net:
-    """Reads and checks a network, on the CPU and in eval mode.
+    """Reads and checks a network, in float32, on the CPU and in eval mode.
 
     ``make`` takes blocks, the images' channels and side, and the number of classes.
     """
@@ -65,13 +80,21 @@ def read(path: Path, make: Callable[[NetworkSpec, int, int, int], Net]) -> Net:
         own = net.state_dict()
         if sum(prod(tensor.shape) for tensor in own.values()) > MOST_NUMBERS:
             raise InputError("its network is too large")
-        expected = {name: (_TYPES[of.dtype], list(of.shape)) for name, of in own.items()}
-        arrays = read_arrays(file, expected)
+        arrays = read_arrays(file, _expected(file, own))
         net = net.to_empty(device="cpu")
-        restore(net, {name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+        kept = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        restore(net, {name: tensor.to(own[name].dtype) for name, tensor in kept.items()}, path)
         return net, arrays
 
     return read_file(path, ENTRY, "network of SoftHebbNet.save", build).eval()
+
+
+def _expected(file: Any, own: Mapping[str, Tensor]) -> dict[str, tuple[str, list[int]]]:
+    """Returns type and shape of each tensor in an open file; weights may be kept as float16."""
+    weights = [name for name in file.keys() if name.endswith(_WEIGHT)]  # noqa: SIM118
+    halved = {name for name in weights if file.get_slice(name).get_dtype() == "F16"}
+    kinds = {name: _TYPES[of.dtype] for name, of in own.items()} | dict.fromkeys(halved, "F16")
+    return {name: (kinds[name], list(of.shape)) for name, of in own.items()}
 
 
 def _settings(spec: NetworkSpec, sizes: Mapping[str, int]) -> Settings:

@@ -3,6 +3,7 @@
 Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self, cast
 
@@ -15,7 +16,9 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.hebbian.convolution import SoftHebbConv2d
 from plastorch.hebbian.layers import at_least_float32
 from plastorch.hebbian.net_file import read, write
+from plastorch.hebbian.prepared import prepared
 from plastorch.hebbian.presets import IMAGES, Data, Rule, Width, preset
+from plastorch.hebbian.pretrained import weights_of
 from plastorch.hebbian.rule import center
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec
 
@@ -215,12 +218,41 @@ class SoftHebbNet(nn.Module):
             generator,
         )
 
-    def save(self, path: str | Path) -> None:
-        """Writes the network into one file: weights as safetensors, settings as JSON beside them.
+    @classmethod
+    def from_pretrained(cls, name: str) -> Self:
+        """Returns a trained network from inside the package; nothing is downloaded.
+
+        ``plastorch models`` lists the networks; their cards say what they were trained on, how well
+        they do, and how to train them again: see :mod:`plastorch.hebbian.pretrained`.
+
+        Args:
+            name: name of the network, such as "cifar10".
+
+        Returns:
+            The network, in float32, on the CPU and in eval mode.
 
         Raises:
-            InputError: unwritable file, or a weight that is not float32; an older file stays
-                whole.
+            InputError: unknown name, or files that are damaged or don't belong together.
+
+        Example:
+            >>> from plastorch.hebbian.pretrained import cards
+            >>> for name, card in cards().items():
+            ...     net = SoftHebbNet.from_pretrained(name)
+            ...     assert len(card.classes) == net.readout.out_features
+        """
+        return cls.load(weights_of(name))
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Writes the network into one file: weights as safetensors, settings as JSON beside them.
+
+        Args:
+            path: file to write.
+            dtype: type in which weights are kept: torch.float32, or torch.float16 for half the
+                size; they are float32 again when loaded.
+
+        Raises:
+            InputError: unwritable file, or a weight that is not float32 or not in dtype's range; an
+                older file stays whole.
 
         Example:
             >>> import tempfile
@@ -236,19 +268,44 @@ class SoftHebbNet(nn.Module):
             "image_size": self.image_size,
             "classes": self.readout.out_features,
         }
-        write(Path(path), self.spec, sizes, self.state_dict())
+        write(Path(path), self.spec, sizes, self.state_dict(), dtype)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads a network that :meth:`save` wrote; nothing in the file is ever executed.
 
         Returns:
-            The network, on the CPU and in eval mode.
+            The network, in float32, on the CPU and in eval mode.
 
         Raises:
             InputError: file that is missing, damaged, of a later version, or something else.
         """
         return read(Path(path), cls)
+
+    def prepare(self, images: Iterable[Tensor]) -> Tensor:
+        """Makes images of any size into what this network takes.
+
+        Images of another size are resized, oblong ones squashed (antialiased bilinear). For color,
+        gray is repeated in all channels. Other numbers of channels are refused, so color images
+        for a network of gray ones too.
+
+        Args:
+            images: images [C, H, W], uint8, or floats in [0, 1], of one size or of several.
+
+        Returns:
+            Images [B, in_channels, image_size, image_size], float32 in [0, 1].
+
+        Raises:
+            InputError: no image, or one of another shape, type, range or number of channels.
+
+        Example:
+            >>> net = SoftHebbNet.from_preset("cifar10", depth=1, width="quarter")
+            >>> photo = torch.randint(0, 256, (3, 480, 640), dtype=torch.uint8)
+            >>> gray = torch.rand(1, 28, 28)
+            >>> net.features(net.prepare([photo, gray])).shape
+            torch.Size([2, 6144])
+        """
+        return prepared(images, self.in_channels, self.image_size)
 
     def pixels(self, images: Tensor) -> Tensor:
         """Scales uint8 images to [0, 1], then applies the spec's mean and standard deviation."""
@@ -276,7 +333,8 @@ class SoftHebbNet(nn.Module):
         """Returns the features that the readout sees.
 
         Args:
-            images: images [B, C, H, W], uint8, or floats in [0, 1].
+            images: images [B, C, H, W], uint8, or floats in [0, 1]; of other sizes, those that
+                :meth:`prepare` returns.
 
         Returns:
             Features [B, features] of the last block, or of all in turn, flattened as channels,
