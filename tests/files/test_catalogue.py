@@ -77,7 +77,7 @@ def test_bad_files(tmp_path: Path) -> None:
 
 
 def test_bad_places(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a name that ends in \.parquet or \.csv"):
+    with pytest.raises(InputError, match=r"ends in \.parquet, \.csv or \.jsonl"):
         check_out(tmp_path / "labels.txt")
     with pytest.raises(InputError, match="there is no folder"):
         write_frames([FRAME], tmp_path / "no" / "a.csv")

@@ -299,7 +299,7 @@ MISTAKES = [
     (["predict", "junk", "table.csv", "--out", "a.csv"], "damaged or no model"),
     (["predict", "model", "junk", "--out", "a.csv"], "is not Parquet"),
     (["predict", "model", "table.csv", "--out", "a.csv"], "has none of the model's keys: "),
-    (["predict", "model", "table.csv", "--out", "a.txt"], "ends in .parquet or .csv"),
+    (["predict", "model", "table.csv", "--out", "a.txt"], "ends in .parquet, .csv or .jsonl"),
     (["predict", "model", "empty", "--out", "a.csv"], "expected a folder with files"),
     (["watch", "model", "no", "--store", "s"], "no"),
     (["watch", "tampered", "files", "--store", "s"], "its SHA-256 doesn't match"),

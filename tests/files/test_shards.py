@@ -60,7 +60,8 @@ def test_answers_are_those_of_one_process_even_if_a_process_dies(
     with cluster(None):
         monkeypatch.setattr(catalogue, "ROWS", 500)
         local, ray = both(place, "files.parquet", "labels.csv")
-        assert local.columns == ["path", "class", "confidence", "keys"] and local.equals(ray)
+        assert local.columns == ["path", "owner", "size", "class", "confidence", "keys"]
+        assert local.equals(ray)
         assert "local-labels.csv: 2,030 records, 2 classes" in capfd.readouterr().out
 
         monkeypatch.setattr(catalogue, "ROWS", 20)  # so many shards that there is time to kill
@@ -141,11 +142,11 @@ def test_a_shard_that_is_answered_twice_is_there_once(place: Path, tmp_path: Pat
     assert pl.read_parquet(shard_file(tmp_path, 2000)).equals(labeled(model, part, 2000))
 
 
-def _lost(shards: object, files: tuple[str, str, str]) -> list[dict[str, Any]]:
+def _lost(shards: object, files: tuple[str, str, str, bool]) -> list[dict[str, Any]]:
     return []
 
 
-def _short(shards: list[dict[str, Any]], files: tuple[str, str, str]) -> list[dict[str, Any]]:
+def _short(shards: list[dict[str, Any]], files: tuple[str, str, str, bool]) -> list[dict[str, Any]]:
     for shard in shards:
         short = pl.DataFrame({"row": range(shard["rows"] - 1)})
         short.write_parquet(shard_file(Path(files[2]), shard["begin"]))

@@ -31,6 +31,9 @@ FRAME = pl.DataFrame(
 )
 
 
+NAMES = ["a.parquet", "a.csv", "a.csv.gz", "a.tsv", "a.jsonl", "a.jsonl.gz"]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tables")
@@ -67,7 +70,18 @@ def test_damaged_csv(damaged: Any, survives: Any, folder: Path, packed: bool, da
     survives(whole, path)
 
 
-@given(content=st.binary(max_size=80), name=st.sampled_from(["a.parquet", "a.csv", "a.csv.gz"]))
+@pytest.mark.parametrize("packed", [False, True])
+@given(data=st.data())
+def test_damaged_json_lines(
+    damaged: Any, survives: Any, folder: Path, packed: bool, data: Any
+) -> None:
+    content = FRAME.write_ndjson().encode()
+    path = folder / ("b.jsonl.gz" if packed else "b.jsonl")
+    path.write_bytes(damaged(data, gzip.compress(content) if packed else content))
+    survives(whole, path)
+
+
+@given(content=st.binary(max_size=80), name=st.sampled_from(NAMES))
 def test_any_bytes(survives: Any, folder: Path, content: bytes, name: str) -> None:
     (folder / name).write_bytes(content)
     survives(whole, folder / name)

@@ -37,8 +37,8 @@ verbs:
   show MODEL|STORE|PREDICTIONS --out page.html
       classes, counts, confident and doubtful files
 
-CATALOGUE is a table of Parquet, .csv or .csv.gz, of files or of anything else
-with metadata. plastorch files VERB --help says more."""
+CATALOGUE is a table, of files or of anything else with metadata: Parquet, CSV
+(.csv, .tsv) or JSON lines (.jsonl). plastorch files VERB --help says more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Scan:
 
     Args:
         path: folder to scan.
-        out: file for the table, .parquet.
+        out: file for the table, .parquet, .csv or .jsonl.
         magic: also read the first bytes of each file for its type.
     """
 
@@ -64,12 +64,14 @@ class Predict:
 
     Args:
         model: file that plastorch files fit wrote.
-        records: catalog (Parquet, .csv, .csv.gz), or a folder to scan.
-        out: table of the predictions, .parquet or .csv.
+        records: catalog (Parquet, .csv, .tsv, .jsonl), or a folder to scan.
+        out: table of the predictions, .parquet, .csv or .jsonl; other records than files keep all
+            their columns.
         engine: local for this process; ray for one per CPU of a machine or cluster, on Parquet.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto.
         raw: leave text in .csv unchanged; otherwise an apostrophe goes before text that a
             spreadsheet would take for a formula.
+        by_class: also write a probability for each class, in a column p_CLASS.
     """
 
     model: tyro.conf.Positional[Path]
@@ -78,6 +80,7 @@ class Predict:
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
     raw: bool = False
+    by_class: bool = False
 
     def __post_init__(self) -> None:
         if self.address is not None and self.engine != "ray":
@@ -154,7 +157,7 @@ def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int
         for part in parts:
             if rows == 0:
                 _compare(model, part.columns, str(options.records))
-            yield labeled(model, part, rows)
+            yield labeled(model, part, rows, options.by_class)
             rows += part.height
             tell(rows)
 
@@ -180,7 +183,14 @@ def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[i
     with cluster(options.address):
         for path in (options.model, options.records, options.out.parent):
             check_shared(path.resolve())
-        return predict_shards(options.model, options.records, options.out, tell, raw=options.raw)
+        return predict_shards(
+            options.model,
+            options.records,
+            options.out,
+            tell,
+            raw=options.raw,
+            by_class=options.by_class,
+        )
 
 
 def _watch(options: Watch) -> None:

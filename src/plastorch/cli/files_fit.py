@@ -37,7 +37,7 @@ class Fit:
     model. Columns that identify the file, and those that equal the label, are left out.
 
     Args:
-        catalogue: catalog of records, Parquet, .csv or .csv.gz.
+        catalogue: catalog of records, Parquet, .csv, .tsv or .jsonl.
         label: column of the classes; records without one are left out.
         out: file for the model.
         seed: random seed.

@@ -1,4 +1,4 @@
-"""Tables of records in Parquet and CSV files, read and written in chunks."""
+"""Tables of records in Parquet, CSV and JSON lines, read and written in chunks."""
 
 import contextlib
 import tempfile
@@ -11,35 +11,43 @@ from plastorch.data.images.formats import read_bytes
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output, put_in_place
 from plastorch.files.as_frame import as_frame, refusals
-from plastorch.files.formulas import guarded, unguarded
+from plastorch.files.formulas import guarded
+from plastorch.files.text_tables import from_csv, from_json_lines
 
 ROWS = 1 << 19
 """Number of records in memory at a time."""
 MOST_CELLS = 1 << 29
 """Largest number of values of a table in memory; a small file can hold more than any memory."""
-_CSV = (".csv", ".csv.gz")
+CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+JSON_LINES = (".jsonl", ".jsonl.gz")
+TEXT = CSV + JSON_LINES
+"""Ends of the names of tables that are text; all others are Parquet."""
+WRITTEN = (".parquet", ".csv", ".jsonl")
+"""Ends of the names of tables that are written."""
 
 
 def read_catalogue(path: str | Path) -> pl.DataFrame:
-    """Reads all records of a Parquet file, or of CSV with a header (``.csv`` or ``.csv.gz``).
+    """Reads all records of a file: Parquet, CSV with a header, or JSON lines, by its name.
 
-    In CSV, an empty value is missing, a column's type fits all its values, and one apostrophe
-    before text that a spreadsheet would take for a formula is removed.
+    In CSV (``.csv``, ``.tsv``) names and values are separated by commas, semicolons or tabs; an
+    empty value is missing, a column's type fits all its values, and one apostrophe before text that
+    a spreadsheet would take for a formula is removed. JSON lines (``.jsonl``) have an object per
+    line. Both may be compressed (``.gz``).
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} is not a file; expected Parquet, .csv or .csv.gz")
-    if not path.name.endswith(_CSV):
+        raise InputError(f"{path} is not a file; expected Parquet, .csv, .tsv or .jsonl")
+    if not path.name.endswith(TEXT):
         with refusals(f"records: {path} is not Parquet"):
             query = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             cells = query.select(pl.len()).collect().item() * len(query.collect_schema())
         if cells > MOST_CELLS:
             raise InputError(f"{path} holds {cells:,} values; expected at most {MOST_CELLS:,}")
         return as_frame(path)
+    is_csv = path.name.endswith(CSV)
     source = read_bytes(path) if path.suffix == ".gz" else path
-    with refusals(f"{path} is no CSV file of records"):
-        frame = pl.read_csv(source, infer_schema_length=None, glob=False)
-        return as_frame(unguarded(frame))
+    with refusals(f"{path} is no {'CSV file' if is_csv else 'JSON lines'} of records"):
+        return (from_csv if is_csv else from_json_lines)(source)
 
 
 def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
@@ -56,7 +64,7 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
 
 def is_parquet(path: Path) -> bool:
     """Returns whether a file is read as Parquet."""
-    return path.is_file() and not path.name.endswith(_CSV)
+    return path.is_file() and not path.name.endswith(TEXT)
 
 
 def count_rows(path: Path) -> int:
@@ -74,7 +82,7 @@ def read_rows(path: Path, begin: int, rows: int) -> pl.DataFrame:
 
 
 def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = False) -> int:
-    """Writes frames with the same columns into a Parquet or CSV file; returns the number of rows.
+    """Writes frames with the same columns into a file; returns the number of rows.
 
     The file is replaced only at the very end. Unless ``raw``, an apostrophe goes before text in CSV
     that a spreadsheet would take for a formula; :func:`read_catalogue` removes it.
@@ -123,6 +131,8 @@ def join_parts(
         query = pl.scan_parquet(list(parts), glob=False, hive_partitioning=False)
         if out.suffix == ".csv":
             (query if raw else guarded(query)).sink_csv(whole)
+        elif out.suffix == ".jsonl":
+            query.sink_ndjson(whole)
         else:
             query.sink_parquet(whole, row_group_size=row_group_size)
     put_in_place(whole, out)
@@ -132,13 +142,11 @@ def _scan(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
-def check_out(
-    out: str | Path, *inputs: Path, endings: Sequence[str] = (".parquet", ".csv")
-) -> Path:
+def check_out(out: str | Path, *inputs: Path) -> Path:
     """Returns a table's path; raises InputError for other endings and for files that are read."""
     out = Path(out)
     check_output(out, *inputs)
-    if out.suffix not in endings:
-        known = " or ".join(endings)
+    if out.suffix not in WRITTEN:
+        known = f"{', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}"
         raise InputError(f"out is {str(out)!r}; expected a name that ends in {known}")
     return out

@@ -1,4 +1,4 @@
-"""Metadata of a tree of files as a table: frames, a Parquet catalog."""
+"""Metadata of a tree of files as a table: frames, a catalog."""
 
 import os
 import time
@@ -111,17 +111,17 @@ def write_catalogue(
     chunk: int = 100_000,
     tell: Tell | None = None,
 ) -> Summary:
-    """Scans a tree into a Parquet file, which is replaced only at the very end, on success.
+    """Scans a tree into a table, which is replaced only at the very end, on success.
 
     Until then the rows are in a temporary folder beside it, which is removed unless the process is
     killed outright. A catalog inside the tree doesn't list itself.
 
     Args:
         root: folder to scan.
-        out: ``.parquet`` file; its columns are those of :func:`scan`.
+        out: ``.parquet``, ``.csv`` or ``.jsonl`` file; its columns are those of :func:`scan`.
         magic: as for :func:`scan`.
         now: as for :func:`scan`.
-        chunk: number of rows per row group, and about as many are in memory at a time.
+        chunk: number of rows per row group of Parquet, and about as many are in memory at a time.
         tell: as for :func:`scan`.
 
     Raises:
@@ -139,7 +139,7 @@ def write_catalogue(
     """
     began = time.perf_counter()
     os.close(open_root(os.fspath(root)))
-    out = check_out(out, endings=(".parquet",))
+    out = check_out(out)
     with beside(out) as aside:
         where = os.path.relpath(os.path.realpath(out.parent), os.path.realpath(root))
         skip = {"" if where == "." else where: {out.name, aside.name}}

@@ -19,6 +19,8 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.output import write_atomically
 from plastorch.files import catalogue
 from plastorch.files.catalogue import beside, check_out, count_rows, join_parts, read_rows
+from plastorch.files.column_values import texts
+from plastorch.files.metadata import IDENTITY
 
 if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
@@ -27,19 +29,42 @@ Shard = dict[str, Any]
 """Range of records: ``begin``, index of the first one; ``rows``, their number; ``why``, error."""
 
 
-def labeled(model: "FileClassifier", part: pl.DataFrame, begin: int = 0) -> pl.DataFrame:
-    """Predicts records, beside their paths or, without these, row numbers from ``begin`` on."""
+def labeled(
+    model: "FileClassifier", part: pl.DataFrame, begin: int = 0, by_class: bool = False
+) -> pl.DataFrame:
+    """Predicts records: ``class``, ``confidence``, ``keys``; with ``by_class`` also a probability
+    for each class, ``p_CLASS``.
+
+    A file of a catalog keeps its ``path``; any other record keeps all columns, after ``row``, which
+    counts from ``begin``, unless it has a ``path``. A column with the name of a prediction becomes
+    ``given_NAME``; a list becomes text, joined by "|", and a duration microseconds.
+    """
     told = model.describe(part).rename({"label": "class"})
-    if "path" in part.columns:
-        return told.select(part["path"], "class", "confidence", "keys")
-    return told.with_row_index("row", begin)
+    if by_class:
+        chances = model.predict_proba(part)
+        names = (f"p_{name}" for name in model.classes_.tolist())
+        told = told.with_columns(map(pl.Series, names, chances.T))
+    if set(IDENTITY) <= set(part.columns):
+        return told.select(part["path"], pl.all())
+    if "path" not in part.columns:
+        told = told.with_row_index("row", begin)
+    given = {name: name for name in part.columns}
+    for name in given:
+        while given[name] in told.columns or list(given.values()).count(given[name]) > 1:
+            given[name] = f"given_{given[name]}"
+    first = [name for name in ("path", "row") if name in (*told.columns, *part.columns)][:1]
+    odd = [column for column in part if isinstance(column.dtype, (pl.List, pl.Array, pl.Duration))]
+    part = part.with_columns(map(texts, odd)).rename(given)
+    whole = pl.concat([part, told], how="horizontal")
+    return whole.select(*first, pl.exclude(first))
 
 
 class Answerer:
     """Predicts shards of records into the folder ``aside``, with a model that it loads once."""
 
-    def __init__(self, model: str, records: str, aside: str) -> None:
+    def __init__(self, model: str, records: str, aside: str, by_class: bool = False) -> None:
         self._path, self.records, self.aside = Path(model), Path(records), Path(aside)
+        self._by_class = by_class
 
     @cached_property
     def model(self) -> "FileClassifier":
@@ -52,7 +77,7 @@ class Answerer:
         """Writes the predictions of a shard; ``why`` is the error, if there was one."""
         begin, rows = int(shard["begin"]), int(shard["rows"])
         try:
-            found = labeled(self.model, read_rows(self.records, begin, rows), begin)
+            found = labeled(self.model, read_rows(self.records, begin, rows), begin, self._by_class)
             content = io.BytesIO()
             found.write_parquet(content, compression="lz4")
             write_atomically(shard_file(self.aside, begin), content.getvalue())
@@ -66,7 +91,9 @@ def predict_shards(
     records: Path,
     out: Path,
     tell: Callable[[int], None] = lambda rows: None,
+    *,
     raw: bool = False,
+    by_class: bool = False,
 ) -> int:
     """Writes predictions for all records; inside :func:`plastorch.engine.cluster.cluster`.
 
@@ -76,9 +103,10 @@ def predict_shards(
     Args:
         model: file that ``FileClassifier.save`` wrote.
         records: Parquet file of the records.
-        out: ``.parquet`` or ``.csv`` file; it is replaced only at the very end.
+        out: ``.parquet``, ``.csv`` or ``.jsonl`` file; it is replaced only at the very end.
         tell: callback, given the number of records done.
         raw: whether to write text unchanged; see :func:`~plastorch.files.catalogue.write_frames`.
+        by_class: whether to write a probability for each class.
 
     Returns:
         Number of rows written.
@@ -92,7 +120,7 @@ def predict_shards(
     if not shards:
         read_rows(records, 0, rows)  # raises the error for no records
     with beside(out) as aside:
-        files = (str(model.resolve()), str(records.resolve()), str(aside))
+        files = (str(model.resolve()), str(records.resolve()), str(aside), by_class)
         done = 0
         with quiet():
             for answered in _answered(shards, files):
@@ -119,7 +147,7 @@ def shard_file(aside: Path, begin: int) -> Path:
     return aside / f"{begin}.parquet"
 
 
-def _answered(shards: list[Shard], files: tuple[str, str, str]) -> Iterable[Shard]:
+def _answered(shards: list[Shard], files: tuple[str, str, str, bool]) -> Iterable[Shard]:
     """Yields shards as they are done, in any order."""
     import ray
     from ray.data import DataContext

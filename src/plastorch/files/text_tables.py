@@ -1,0 +1,68 @@
+"""Records in text files: CSV with any of three separators, and JSON lines."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import polars as pl
+
+from plastorch.engine.errors import InputError
+from plastorch.files.as_frame import as_frame
+from plastorch.files.formulas import unguarded
+
+SEPARATORS = (",", ";", "\t")
+"""Separators of CSV; of equally frequent ones the first counts."""
+_QUOTED = re.compile('"[^"]*"')
+_DECIMAL_COMMA = r"^[+-]?[0-9]+(,[0-9]+)?$"
+
+
+def from_csv(source: Path | bytes) -> pl.DataFrame:
+    """Returns the records of CSV, whose header tells the separator.
+
+    It is the one that the header has most often outside quotes. Where it is ";", columns of numbers
+    may have decimal commas. Text is as :func:`plastorch.files.formulas.guarded` found it.
+    """
+    with _opened(source) as file:
+        separator = _separator(file.read(1 << 16))
+    frame = pl.read_csv(source, separator=separator, infer_schema_length=None, glob=False)
+    if separator == ";":
+        frame = frame.with_columns(map(_numbers, frame.select(pl.col(pl.String))))
+    return as_frame(unguarded(frame))
+
+
+def from_json_lines(source: Path | bytes) -> pl.DataFrame:
+    """Returns the records of JSON lines: an object each; a key that an object lacks is missing."""
+    with _opened(source) as file:
+        rows = [_object(line, place) for place, line in enumerate(file, 1) if line.strip()]
+    return as_frame(rows)
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _object(line: bytes, place: int) -> dict[str, Any]:
+    try:
+        row: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", None) or "not UTF-8, or nested too deep"
+        raise InputError(f"line {place} is no JSON: {reason}") from None
+    if not isinstance(row, dict):
+        raise InputError(f"line {place} is {type(row).__name__}; expected an object")
+    return row
+
+
+def _separator(start: bytes) -> str:
+    text = _QUOTED.sub("", start.decode("utf-8-sig", "replace"))
+    header = (text.splitlines() or [""])[0]
+    return max(SEPARATORS, key=header.count)
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    """Returns a column of numbers with decimal commas as numbers, and any other as it is."""
+    present = column.drop_nulls()
+    if present.is_empty() or not present.str.contains(_DECIMAL_COMMA).all():
+        return column
+    return column.str.replace(",", ".", literal=True).cast(pl.Float64)

@@ -1,0 +1,113 @@
+"""Text tables as people have them: separators, decimal commas, JSON lines."""
+
+import gzip
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from plastorch.cli import main
+from plastorch.engine.errors import InputError
+from plastorch.files.catalogue import frames, read_catalogue, write_frames
+
+FRAME = pl.DataFrame(
+    {"owner": ["ada; a", "bob, b", None], "a\tb": [1, 2, 3], "share": [0.5, 1.25, None]}
+)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_the_separator_is_found(tmp_path: Path, separator: str, name: str, start: bytes) -> None:
+    content = start + FRAME.write_csv(separator=separator).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert read_catalogue(tmp_path / name).equals(FRAME)
+    assert pl.concat(frames(tmp_path / name, 2)).equals(FRAME)
+
+
+def test_quoted_names_do_not_mislead(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a;"b,c,d,e,\nf";g\n1;2;3\n')
+    assert read_catalogue(tmp_path / "a.csv").columns == ["a", "b,c,d,e,\nf", "g"]
+
+
+def test_one_column_has_no_separator(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("owner\nada\nbob\n")
+    assert read_catalogue(tmp_path / "a.csv")["owner"].to_list() == ["ada", "bob"]
+
+
+def test_decimal_commas(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n;code;whole;none\n1,5;1,5;1;\n-2;1,x;2;\n")
+    frame = read_catalogue(tmp_path / "a.csv")
+    assert frame["n"].to_list() == [1.5, -2.0] and frame["whole"].to_list() == [1, 2]
+    assert frame["code"].to_list() == ["1,5", "1,x"] and frame["none"].null_count() == 2
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_json_lines(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"owner": "ada", "size": 7, "tags": ["x", "y"], "late": None},
+        {"size": 2.5, "new": True},
+        {"owner": "=1+1\n\ud800", "size": 1},
+    ]
+    content = "\n".join(map(json.dumps, rows)).encode() + b"\n\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    frame = read_catalogue(tmp_path / name)
+    assert frame["owner"].to_list() == ["ada", None, "=1+1\n\\ud800"]
+    assert frame["size"].to_list() == [7, 2.5, 1] and frame["new"].to_list() == [None, True, None]
+    assert frame["tags"].to_list() == [["x", "y"], None, None]
+
+
+def test_json_lines_are_written(tmp_path: Path) -> None:
+    assert write_frames(FRAME.iter_slices(2), tmp_path / "a.jsonl") == 3
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert rows == FRAME.to_dicts()
+    assert read_catalogue(tmp_path / "a.jsonl").equals(FRAME)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "records are 0"),
+        (b"{}\n", "records are"),
+        (b'{"a": 1}\n{"a": ', "line 2 is no JSON"),
+        (b"\n[1]\n", "line 2 is list; expected an object"),
+        (b"\xff\n", "line 1 is no JSON"),
+        (b"[" * 100_000, "line 1 is no JSON"),
+        (b'{"a": {"b": 1}}\n', "key 'a' holds Struct"),
+        (b'{"": NaN}\n', ""),
+    ],
+)
+def test_bad_json_lines(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    if not words:
+        assert read_catalogue(path)[""].to_list() == [None]
+        return
+    with pytest.raises(InputError, match="a.jsonl is no JSON lines of records: .*" + words):
+        read_catalogue(path)
+
+
+@pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
+def test_other_columns_pass_through(
+    tmp_path: Path, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a table with semicolons to answers beside ids and columns of any name."""
+    rows = ["order;class;row;owner;size"]
+    rows += [f"A{n};{'ab'[n % 2]};{n};x;{50 * (n % 2) + n % 3}" for n in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    model, out = str(tmp_path / "m"), tmp_path / f"out.{end}"
+    fit = ["files", "fit", str(tmp_path / "a.csv"), "--label", "class", "--out", model]
+    assert main([*fit, "--epochs", "2", "--hidden", "8", "--neurons", "40"]) == 0
+    predict = ["files", "predict", model, str(tmp_path / "a.csv"), "--out", str(out)]
+    assert main([*predict, "--by-class"]) == 0
+    found = read_catalogue(out)
+    assert found.columns == [
+        *("row", "order", "given_class", "given_row", "owner", "size"),
+        *("class", "confidence", "keys", "p_a", "p_b"),
+    ]
+    assert found["row"].to_list() == found["given_row"].to_list() == list(range(40))
+    assert found["order"].to_list() == [f"A{n}" for n in range(40)]
+    chances = found.select("p_a", "p_b")
+    assert (chances.sum_horizontal() - 1).abs().max() < 1e-5  # type: ignore[operator]
+    assert (chances.max_horizontal() - found["confidence"]).abs().max() < 1e-6  # type: ignore[operator]
