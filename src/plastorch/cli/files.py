@@ -1,21 +1,20 @@
-"""``plastorch files scan | fit | predict | watch | show``."""
+"""``plastorch files scan | fit | predict | watch | show | rules``."""
 
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
-from rich.console import Console
-from rich.status import Status
 from rich.text import Text
 
 from plastorch.cli.files_fit import Fit, fit
+from plastorch.cli.files_records import compare, records_of, wants_magic
+from plastorch.cli.files_records import status as status_line
+from plastorch.cli.files_rules import Rules, rules
 from plastorch.cli.files_show import Show, show
 from plastorch.cli.parse import parse
-from plastorch.cli.words import one_line
 from plastorch.engine.errors import InputError, check_one_of, require
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ verbs:
       labels files as they come and change
   show MODEL|STORE|PREDICTIONS --out page.html
       classes, counts, confident and doubtful files
+  rules MODEL CATALOGUE|PATH [--top 5] [--json]
+      keys and values that speak for each class
 
 CATALOGUE is a table, of files or of anything else with metadata: Parquet, CSV
 (.csv, .tsv) or JSON lines (.jsonl). plastorch files VERB --help says more."""
@@ -126,7 +127,7 @@ def _scan(options: Scan) -> None:
     def tell(summary: Summary, folder: str) -> None:
         status.update(Text(f"{summary.files:,} files … {folder[-60:]}"))
 
-    with _status() as status:
+    with status_line() as status:
         summary = write_catalogue(options.path, options.out, magic=options.magic, tell=tell)
     print(f"{options.out}: {summary}")
 
@@ -137,7 +138,7 @@ def _predict(options: Predict) -> None:
 
     check_out(options.out, options.model, options.records)
     model = FileClassifier.load(options.model)
-    with _status() as status:
+    with status_line() as status:
 
         def tell(rows: int) -> None:
             status.update(f"{rows:,} records")
@@ -148,23 +149,18 @@ def _predict(options: Predict) -> None:
 
 
 def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int], None]) -> int:
-    from plastorch.files.catalogue import frames, write_frames
-    from plastorch.files.scan import scan
+    from plastorch.files.catalogue import write_frames
     from plastorch.files.shards import labeled
 
     def answers() -> "Iterator[pl.DataFrame]":
         rows = 0
-        for part in parts:
+        for part in records_of(model, options.records):
             if rows == 0:
-                _compare(model, part.columns, str(options.records))
+                compare(model, part.columns, str(options.records))
             yield labeled(model, part, rows, options.by_class)
             rows += part.height
             tell(rows)
 
-    if options.records.is_dir():
-        parts: Iterable[pl.DataFrame] = scan(options.records, magic=_wants_magic(model))
-    else:
-        parts = frames(options.records)
     return write_frames(answers(), options.out, options.raw)
 
 
@@ -179,7 +175,7 @@ def _predict_on_ray(model: "FileClassifier", options: Predict, tell: Callable[[i
             "plastorch files scan writes"
         )
     needs_ray("ray.data")
-    _compare(model, next(frames(options.records, 1)).columns, str(options.records))
+    compare(model, next(frames(options.records, 1)).columns, str(options.records))
     with cluster(options.address):
         for path in (options.model, options.records, options.out.parent):
             check_shared(path.resolve())
@@ -202,13 +198,13 @@ def _watch(options: Watch) -> None:
     from plastorch.files.watch import watch
 
     model = FileClassifier.load(options.model)
-    magic = _wants_magic(model)
-    _compare(model, schema(magic).names(), "files")
+    magic = wants_magic(model)
+    compare(model, schema(magic).names(), "files")
 
     def tell(counts: Counts) -> None:
         status.update(Text(f"{options.path}: {counts}"))
 
-    with LabelStore(options.store) as store, _status() as status:
+    with LabelStore(options.store) as store, status_line() as status:
         status.update(Text(f"{options.path}: first look; Ctrl-C ends the watch"))
         counts = watch(
             model,
@@ -222,33 +218,11 @@ def _watch(options: Watch) -> None:
     print(f"{options.store}: {counts}")
 
 
-def _wants_magic(model: "FileClassifier") -> bool:
-    """Returns whether the model uses files' types by their first bytes."""
-    return any(key.name == "magic" for key in model.keys_)
-
-
-def _compare(model: "FileClassifier", columns: Collection[str], source: str) -> None:
-    """Prints which keys of the model the records lack; they count as missing."""
-    lacking = [key.name for key in model.keys_ if key.name not in columns]
-    if len(lacking) == len(model.keys_):
-        raise InputError(f"{source} has none of the model's keys: {', '.join(lacking)}")
-    if lacking:
-        words = (
-            f"plastorch: {source} lacks {len(lacking)} of the model's {len(model.keys_)} keys, "
-            f"which count as missing: {', '.join(lacking)}"
-        )
-        print(one_line(words), file=sys.stderr)
-
-
-def _status() -> Status:
-    """Returns a status line on a terminal; nothing elsewhere."""
-    return Console(stderr=True).status("")
-
-
 VERBS: dict[str, tuple[type, Callable[[Any], None], tuple[str, ...]]] = {
     "scan": (Scan, _scan, ("polars",)),
     "fit": (Fit, fit, ("polars",)),
     "predict": (Predict, _predict, ("polars",)),
     "watch": (Watch, _watch, ("polars", "watchfiles")),
     "show": (Show, show, ("polars",)),
+    "rules": (Rules, rules, ("polars",)),
 }

@@ -1,6 +1,5 @@
 """``plastorch files fit``: trains a classifier of records, and evaluates it."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from plastorch.cli.files_records import say
 from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output
@@ -111,7 +111,7 @@ def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArr
     if lacking == frame.height:
         raise InputError(f"column {options.label!r} holds no class")
     if lacking:
-        _say(f"{lacking:,} records have no class in {options.label!r} and are left out")
+        say(f"{lacking:,} records have no class in {options.label!r} and are left out")
     frame = frame.filter(pl.col(options.label).is_not_null())
     column = frame[options.label]
     longest: Any = texts(column).str.len_bytes().max()
@@ -139,7 +139,7 @@ def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
         from plastorch.files.metadata import SCHEMA
 
         found = {name for name in SCHEMA if name not in KEYS and name in frame.columns} - {label}
-        _say(f"a catalogue of files: not learned from {', '.join(sorted(found))}")
+        say(f"a catalogue of files: not learned from {', '.join(sorted(found))}")
     right = texts(frame[label])
     same = [
         name
@@ -147,7 +147,7 @@ def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
         if name != label and name not in found and texts(frame[name]).eq_missing(right).all()
     ]
     if same:
-        _say(f"equal to {label!r}, and not learned from: {', '.join(same)}")
+        say(f"equal to {label!r}, and not learned from: {', '.join(same)}")
     return found.union(same)
 
 
@@ -197,7 +197,3 @@ def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     note = TextColumn("{task.fields[note]}")
     return Progress(*columns, note, TimeRemainingColumn(), console=Console(stderr=True))
-
-
-def _say(words: str) -> None:
-    print(one_line(f"plastorch: {words}"), file=sys.stderr)

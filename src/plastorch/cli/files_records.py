@@ -1,0 +1,52 @@
+"""Records that commands hand to a model: of a catalog, or of a folder that is scanned."""
+
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.status import Status
+
+from plastorch.cli.words import one_line
+from plastorch.engine.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from plastorch.files.classifier import FileClassifier
+
+
+def records_of(model: "FileClassifier", path: Path) -> "Iterable[pl.DataFrame]":
+    """Returns the records of a catalog or a folder in chunks."""
+    from plastorch.files.catalogue import frames
+    from plastorch.files.scan import scan
+
+    return scan(path, magic=wants_magic(model)) if path.is_dir() else frames(path)
+
+
+def wants_magic(model: "FileClassifier") -> bool:
+    """Returns whether the model uses files' types by their first bytes."""
+    return any(key.name == "magic" for key in model.keys_)
+
+
+def compare(model: "FileClassifier", columns: Collection[str], source: str) -> None:
+    """Prints which keys of the model the records lack; they count as missing."""
+    lacking = [key.name for key in model.keys_ if key.name not in columns]
+    if len(lacking) == len(model.keys_):
+        raise InputError(f"{source} has none of the model's keys: {', '.join(lacking)}")
+    if lacking:
+        say(
+            f"{source} lacks {len(lacking)} of the model's {len(model.keys_)} keys, "
+            f"which count as missing: {', '.join(lacking)}"
+        )
+
+
+def say(words: str) -> None:
+    """Prints a line for the user on stderr."""
+    print(one_line(f"plastorch: {words}"), file=sys.stderr)
+
+
+def status() -> Status:
+    """Returns a status line on a terminal; nothing elsewhere."""
+    return Console(stderr=True).status("")
