@@ -10,6 +10,7 @@ import tyro
 from rich.text import Text
 
 from plastorch.cli.files_fit import Fit, fit
+from plastorch.cli.files_out import check, put_sidecars, put_tags
 from plastorch.cli.files_records import compare, records_of, wants_magic
 from plastorch.cli.files_records import status as status_line
 from plastorch.cli.files_rules import Rules, rules
@@ -30,7 +31,7 @@ verbs:
   fit CATALOGUE --label COLUMN --out MODEL
       learns classes; a held-out score, baselines
   predict MODEL CATALOGUE|PATH --out labels.parquet [--engine ray]
-      class, confidence and what drove it
+      class, confidence and what drove it; [--sidecar json|xmp] [--write-xattr]
   watch MODEL PATH --store labels.sqlite
       labels files as they come and change
   show MODEL|STORE|PREDICTIONS --out page.html
@@ -73,6 +74,11 @@ class Predict:
         raw: leave text in .csv unchanged; otherwise an apostrophe goes before text that a
             spreadsheet would take for a formula.
         by_class: also write a probability for each class, in a column p_CLASS.
+        sidecar: also write FILE.json or FILE.xmp beside each file of a folder; sidecars of other
+            programs are kept.
+        write_xattr: also add the class to the tags of each file of a folder, the extended attribute
+            user.xdg.tags; without --yes, only list what would be written.
+        yes: write the tags.
     """
 
     model: tyro.conf.Positional[Path]
@@ -82,8 +88,13 @@ class Predict:
     address: str | None = None
     raw: bool = False
     by_class: bool = False
+    sidecar: Literal["json", "xmp"] | None = None
+    write_xattr: bool = False
+    yes: bool = False
 
     def __post_init__(self) -> None:
+        if self.yes and not self.write_xattr:
+            raise InputError("yes is True; expected --write-xattr with it")
         if self.address is not None and self.engine != "ray":
             raise InputError(f"address is {self.address!r}; expected --engine ray with it")
 
@@ -138,6 +149,7 @@ def _predict(options: Predict) -> None:
 
     check_out(options.out, options.model, options.records)
     model = FileClassifier.load(options.model)
+    check(model, options.records, options.sidecar, options.write_xattr)
     with status_line() as status:
 
         def tell(rows: int) -> None:
@@ -146,6 +158,10 @@ def _predict(options: Predict) -> None:
         by = _predict_on_ray if options.engine == "ray" else _predict_here
         rows = by(model, options, tell)
     print(f"{options.out}: {rows:,} records, {len(model.classes_)} classes")
+    if options.sidecar:
+        put_sidecars(options.records, options.out, options.sidecar, model.fingerprint)
+    if options.write_xattr:
+        put_tags(options.records, options.out, dry=not options.yes)
 
 
 def _predict_here(model: "FileClassifier", options: Predict, tell: Callable[[int], None]) -> int:

@@ -1,0 +1,69 @@
+"""``plastorch files predict``: classes beside the files, as sidecars and as tags."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plastorch.cli.words import one_line
+from plastorch.engine.errors import InputError
+
+if TYPE_CHECKING:
+    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.hand_over import Answer, Form
+
+LISTED = 20
+"""Largest number of files that are listed before tags are written."""
+
+
+def check(
+    model: "FileClassifier", records: Path, sidecar: "Form | None", write_xattr: bool
+) -> None:
+    """Raises InputError unless classes can be written beside the records."""
+    if (sidecar or write_xattr) and not records.is_dir():
+        raise InputError(
+            f"records are {str(records)!r}; expected a folder with --sidecar and --write-xattr"
+        )
+    for name in map(str, model.classes_.tolist()):
+        if write_xattr and "," in name:
+            raise InputError(f"class {name!r} holds a comma, which separates tags; expected none")
+
+
+def put_sidecars(root: Path, predictions: Path, form: "Form", model: str) -> None:
+    """Writes sidecars from a table of predictions, and prints the files' fates."""
+    from plastorch.files.hand_over import write_sidecars
+
+    print(f"sidecars: {_told(write_sidecars(root, _answers(predictions), form, model))}")
+
+
+def put_tags(root: Path, predictions: Path, dry: bool) -> None:
+    """Writes tags from a table of predictions, or lists them; prints the files' fates."""
+    from plastorch.files.hand_over import write_tags
+
+    listed = 0
+
+    def tell(answer: "Answer") -> None:
+        nonlocal listed
+        listed += dry
+        if dry and listed <= LISTED:
+            print(one_line(f"would tag {answer.path}: {answer.label}"))
+
+    fates = write_tags(root, _answers(predictions), dry=dry, tell=tell)
+    print(f"tags: {_told(fates)}" + "; nothing was written: --yes writes them" * dry)
+
+
+def _answers(out: Path) -> "Iterator[Answer]":
+    """Yields the files of a table of predictions that have a class."""
+    import polars as pl
+
+    from plastorch.files.catalogue import frames
+    from plastorch.files.hand_over import Answer
+
+    for part in frames(out):
+        texts = pl.col("path", "class", "keys").cast(pl.String)
+        known = part.select(texts, "confidence").filter(pl.col("class").is_not_null())
+        for path, label, keys, confidence in known.iter_rows():
+            yield Answer(path, label, confidence, keys or "")
+
+
+def _told(fates: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {fate}" for fate, count in sorted(fates.items())) or "0 files"
