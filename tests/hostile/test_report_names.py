@@ -162,7 +162,8 @@ def test_the_page_of_labels(name: str, tmp_path: Path) -> None:
         assert "\u202e" not in page.text and "\x1b" not in page.text
 
 
-def test_the_page_of_a_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["show", "page"])
+def test_the_page_of_a_model(page: str, tmp_path: Path) -> None:
     """Classes and keys of hostile names, from a hostile table to the page."""
 
     def make(each: str, folder: Path) -> Path:
@@ -171,7 +172,8 @@ def test_the_page_of_a_model(tmp_path: Path) -> None:
         table, model, out = (f"{folder}/{name}" for name in ("t.parquet", "m", "a.html"))
         small = ["--hidden", "4", "--neurons", "10", "--epochs", "1"]
         assert main(["files", "fit", table, "--label", "label", "--out", model, *small]) == 0
-        assert main(["files", "show", model, "--out", out]) == 0
+        given = [model] if page == "show" else [table, "--model", model]
+        assert main(["files", page, *given, "--out", out]) == 0
         return Path(out)
 
     for number, name in enumerate(("<script>alert(1)</script>", HOSTILE[1], HOSTILE[3])):

@@ -30,7 +30,7 @@ commands:
   sweep EXPERIMENT …        runs over values of settings and seeds, side by side
   report [RUNS]             RUNS/index.html: a gallery, and a page per run
   models [NAME]             trained networks in the package, and their cards
-  files VERB                scan, fit, predict, watch, show, rules: by metadata
+  files VERB                scan, fit, predict, watch, show, …: by metadata
   data status | get NAME    which data sets are at hand, and where
   bench [GROUP]             speed against peers, interleaved in one process
   completion SHELL          for bash, zsh or fish: completes what is typed

@@ -1,4 +1,4 @@
-"""``plastorch files scan | fit | predict | watch | show | rules``."""
+"""``plastorch files scan | fit | predict | watch | show | rules | page``."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from plastorch.cli.files_fit import Fit, fit
 from plastorch.cli.files_out import check, put_sidecars, put_tags
+from plastorch.cli.files_page import Page, page
 from plastorch.cli.files_records import compare, records_of, wants_magic
 from plastorch.cli.files_records import status as status_line
 from plastorch.cli.files_rules import Rules, rules
@@ -38,6 +39,8 @@ verbs:
       classes, counts, confident and doubtful files
   rules MODEL CATALOGUE|PATH [--top 5] [--json]
       keys and values that speak for each class
+  page CATALOGUE|PATH --model MODEL --out page.html
+      classes, confidence, and the least certain records to label next
 
 CATALOGUE is a table, of files or of anything else with metadata: Parquet, CSV
 (.csv, .tsv) or JSON lines (.jsonl). plastorch files VERB --help says more."""
@@ -241,4 +244,5 @@ VERBS: dict[str, tuple[type, Callable[[Any], None], tuple[str, ...]]] = {
     "watch": (Watch, _watch, ("polars", "watchfiles")),
     "show": (Show, show, ("polars",)),
     "rules": (Rules, rules, ("polars",)),
+    "page": (Page, page, ("polars",)),
 }
