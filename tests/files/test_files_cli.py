@@ -92,6 +92,7 @@ def test_fit_says_how_well(
         assert words in printed.out
     assert "naive Bayes have learned from 70 of the others" in printed.out
     assert "a catalogue of files: not learned from" in printed.err and "30/30" in printed.err
+    assert "dir1, dir3, dir4, depth count from the folder that was scanned" in printed.err
     fitted = FileClassifier.load(out)
     names = {key.name for key in fitted.keys_}
     assert not names & {"extension", "path", "name", "inode", "device", "parent", "dir2"}
@@ -180,7 +181,9 @@ def test_watch_labels_what_is_there_and_what_comes(
     arguments = ["files", "watch", str(model), str(folder), "--store", str(store)]
     assert main([*arguments, "--rescan-s", "1"]) == 0
     thread.join()
-    assert "0 removed" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "0 removed" in printed.out
+    assert printed.err == f"plastorch: {folder}: 1 labeled, 0 removed, 0 vanished\n"
     with LabelStore(store, create=False) as labels:
         rows = [row for page in labels.rows() for row in page]
     assert {Path(row.path).name for row in rows} == {"one.txt", "two.png"}

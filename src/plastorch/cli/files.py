@@ -1,5 +1,6 @@
 """``plastorch files scan | fit | predict | watch | show | rules | page``."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from rich.text import Text
 from plastorch.cli.files_fit import Fit, fit
 from plastorch.cli.files_out import check, put_sidecars, put_tags
 from plastorch.cli.files_page import Page, page
-from plastorch.cli.files_records import compare, records_of, wants_magic
+from plastorch.cli.files_records import compare, records_of, say, wants_magic
 from plastorch.cli.files_records import status as status_line
 from plastorch.cli.files_rules import Rules, rules
 from plastorch.cli.files_show import Show, show
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from plastorch.files.classifier import FileClassifier
+
+LINE_S = 60.0
+"""Seconds between lines of a watch that has no terminal."""
 
 USAGE = """usage: plastorch files VERB ...
 
@@ -220,8 +224,14 @@ def _watch(options: Watch) -> None:
     magic = wants_magic(model)
     compare(model, schema(magic).names(), "files")
 
+    told = -LINE_S
+
     def tell(counts: Counts) -> None:
+        nonlocal told
         status.update(Text(f"{options.path}: {counts}"))
+        if not status.console.is_terminal and time.monotonic() - told >= LINE_S:
+            told = time.monotonic()
+            say(f"{options.path}: {counts}")
 
     with LabelStore(options.store) as store, status_line() as status:
         status.update(Text(f"{options.path}: first look; Ctrl-C ends the watch"))

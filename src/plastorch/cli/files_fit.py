@@ -1,5 +1,6 @@
 """``plastorch files fit``: trains a classifier of records, and evaluates it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,17 +123,22 @@ def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArr
         )
     plain = column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean)
     labels = (column if plain else texts(column)).to_numpy()
-    left_out = {options.label, *options.ignore, *_not_learned_from(frame, options.label)}
+    left_out = {
+        options.label,
+        *options.ignore,
+        *_not_learned_from(frame, options.label, options.ignore),
+    }
     frame = frame.drop(left_out)
     if frame.width == 0:
         raise InputError(f"no column is left to learn {options.label!r} from")
     return frame, labels
 
 
-def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
+def _not_learned_from(frame: "pl.DataFrame", label: str, ignored: Sequence[str]) -> set[str]:
     """Returns the columns of a scan that are not keys, and those that equal the label."""
     from plastorch.files.column_values import texts
-    from plastorch.files.metadata import IDENTITY, KEYS
+    from plastorch.files.identifiers import identifiers
+    from plastorch.files.metadata import IDENTITY, KEYS, PLACES
 
     found: set[str] = set()
     if set(IDENTITY) <= set(frame.columns):
@@ -140,6 +146,17 @@ def _not_learned_from(frame: "pl.DataFrame", label: str) -> set[str]:
 
         found = {name for name in SCHEMA if name not in KEYS and name in frame.columns} - {label}
         say(f"a catalogue of files: not learned from {', '.join(sorted(found))}")
+        places = [
+            name for name in PLACES if name in frame.columns and name not in (label, *ignored)
+        ]
+        if places:
+            say(
+                f"{', '.join(places)} count from the folder that was scanned: scan others from the "
+                "same level, or leave them out with --ignore"
+            )
+    elif ids := set(identifiers(frame)) - {label}:
+        say(f"identifiers, and not learned from: {', '.join(sorted(ids))}")
+        found = ids
     right = texts(frame[label])
     same = [
         name

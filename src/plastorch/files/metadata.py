@@ -67,6 +67,10 @@ IDENTITY = ("path", "name", "inode", "device")
 """Columns that identify the file."""
 
 
+PLACES = ("dir1", "dir2", "dir3", "dir4", "depth")
+"""Columns that depend on the folder where the scan began."""
+
+
 class Listing(NamedTuple):
     """Files of one folder."""
 
