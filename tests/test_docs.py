@@ -88,7 +88,7 @@ def run(code: str, names: dict[str, Any]) -> object:
         ("stpn_page", 6),
         ("spiking_page", 13),
         ("rank_page", 4),
-        ("files_page", 3),
+        ("files_page", 4),
         ("efference_page", 3),
         ("sklearn_page", 1),
         ("neuromorphic_page", 2),

@@ -1,28 +1,10 @@
-"""What is held out, and simple learners: against counts by hand and what is possible."""
+"""Simple learners: against counts by hand and what is possible."""
 
 import numpy as np
 import polars as pl
-from hypothesis import given
-from hypothesis import strategies as st
 
-from plastorch.files.evaluation import baselines, held_out
+from plastorch.files.evaluation import baselines
 from plastorch.files.keys import infer_keys
-
-
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=200), st.integers(0, 99))
-def test_a_fifth_of_each_class_is_held_out(codes: list[int], seed: int) -> None:
-    given = np.array(codes)
-    held = held_out(given, seed)
-    for code in set(codes):
-        assert held[given == code].sum() == (given == code).sum() // 5
-    assert (held == held_out(given, seed)).all()
-
-
-def test_which_are_held_out_depends_on_the_seed_only_by_chance() -> None:
-    codes = np.repeat([0, 1], 5000)
-    held = [held_out(codes, seed) for seed in range(2)]
-    assert abs((held[0] & held[1]).mean() - 0.04) < 0.01
-    assert abs(held[0][:2500].mean() - 0.2) < 0.03
 
 
 def records(count: int, seed: int) -> tuple[pl.DataFrame, np.ndarray]:

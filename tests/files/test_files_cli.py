@@ -87,7 +87,11 @@ def test_fit_says_how_well(
     arguments = ["files", "fit", str(catalogue), "--label", "extension", "--out", str(out), *FIT]
     assert main([*arguments, "--seed", "1", "--ignore", "parent", "dir2"]) == 0
     printed = capsys.readouterr()
-    assert "of 18 records; the model has learned from the other 73" in printed.out
+    assert "of 18 records; the model has learned from 67 of the other 73" in printed.out
+    assert "points off on average (expected calibration error)" in printed.out
+    table = printed.out[printed.out.index("coverage") :].splitlines()[1:5]
+    assert [line.split()[0] for line in table] == ["100%", "90%", "80%", "50%"]
+    assert table[0].split()[1:3] == ["0.000", "100.0%"]
     for words in ("confusion, a row per class", " 1 png", "logistic regression", "largest class"):
         assert words in printed.out
     assert "naive Bayes have learned from 70 of the others" in printed.out
@@ -96,7 +100,7 @@ def test_fit_says_how_well(
     fitted = FileClassifier.load(out)
     names = {key.name for key in fitted.keys_}
     assert not names & {"extension", "path", "name", "inode", "device", "parent", "dir2"}
-    assert fitted.random_state == 1 and fitted.class_count_.sum() == 73
+    assert fitted.random_state == 1 and fitted.class_count_.sum() == 67
     assert fitted.score(pl.read_parquet(catalogue), pl.read_parquet(catalogue)["extension"]) > 0.7
 
 
@@ -150,6 +154,32 @@ def test_predict(
     assert (ends == found[0]["class"]).mean() > 0.9  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("end", ["parquet", "csv"])
+def test_predict_answers_only_what_it_is_sure_of(
+    model: Path, catalogue: Path, tmp_path: Path, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, fitted = tmp_path / f"labels.{end}", FileClassifier.load(model)
+    told = fitted.describe(pl.read_parquet(catalogue))
+    half = float(told["confidence"].median())  # type: ignore[arg-type]
+    predict = ["files", "predict", str(model), str(catalogue), "--out", str(out)]
+    for asked, least in (
+        (["--min-confidence", str(half)], half),
+        (["--coverage", "0.5"], fitted.threshold(0.5)),
+        (["--coverage", "1"], 0.0),
+        (["--min-confidence", "0"], 0.0),
+    ):
+        assert main([*predict, *asked]) == 0
+        found = pl.read_parquet(out) if end == "parquet" else pl.read_csv(out)
+        given = (told["confidence"] >= least).to_list()
+        assert found["class"].is_not_null().to_list() == given and found["confidence"].min() >= 0  # type: ignore[operator]
+        printed = capsys.readouterr().out
+        assert ("the class is empty" in printed) == (least > 0)
+        page = ["files", "show", str(out), "--out", str(tmp_path / "page.html")]
+        assert main(page) == 0
+        assert ("(no answer)" in (tmp_path / "page.html").read_text()) == (not all(given))
+        capsys.readouterr()
+
+
 def test_predict_rows_that_lack_keys(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,7 +209,7 @@ def test_watch_labels_what_is_there_and_what_comes(
     thread = threading.Thread(target=run_or_resume)
     thread.start()
     arguments = ["files", "watch", str(model), str(folder), "--store", str(store)]
-    assert main([*arguments, "--rescan-s", "1"]) == 0
+    assert main([*arguments, "--rescan-s", "1", "--min-confidence", "1"]) == 0
     thread.join()
     printed = capsys.readouterr()
     assert "0 removed" in printed.out
@@ -187,7 +217,8 @@ def test_watch_labels_what_is_there_and_what_comes(
     with LabelStore(store, create=False) as labels:
         rows = [row for page in labels.rows() for row in page]
     assert {Path(row.path).name for row in rows} == {"one.txt", "two.png"}
-    assert {row.model for row in rows} == {FileClassifier.load(model).fingerprint}
+    assert {row.model for row in rows} == {f"{FileClassifier.load(model).fingerprint} from 1.0"}
+    assert all(row.label == "" or row.confidence == 1 for row in rows)
 
 
 def test_a_scan_that_is_stopped_leaves_nothing_behind(
@@ -305,6 +336,20 @@ MISTAKES = [
     (["predict", "model", "table.csv", "--out", "a.csv"], "has none of the model's keys: "),
     (["predict", "model", "table.csv", "--out", "a.txt"], "ends in .parquet, .csv or .jsonl"),
     (["predict", "model", "empty", "--out", "a.csv"], "expected a folder with files"),
+    *(
+        ([*verb, *asked], words)
+        for verb in (
+            ["predict", "model", "catalogue", "--out", "a.csv"],
+            ["watch", "model", "files", "--store", "s"],
+        )
+        for asked, words in (
+            (["--min-confidence", "1.5"], "min_confidence is 1.5; expected 0 to 1"),
+            (["--min-confidence", "nan"], "--min-confidence: 'nan'"),
+            (["--coverage", "0"], "coverage is 0.0; expected more than 0, and 1 at most"),
+            (["--coverage", "1.2"], "coverage is 1.2; expected more than 0, and 1 at most"),
+            (["--coverage", "0.5", "--min-confidence", "0.5"], "expected one of the two"),
+        )
+    ),
     (["watch", "model", "no", "--store", "s"], "no"),
     (["watch", "tampered", "files", "--store", "s"], "its SHA-256 doesn't match"),
     (["watch", "model", "files", "--store", "table.csv"], "table.csv"),

@@ -85,7 +85,7 @@ def test_a_loaded_model_goes_on_learning(model: FileClassifier, tmp_path: Path) 
     loaded = FileClassifier.load(str(tmp_path / "model"))
     before = loaded.fingerprint
     loaded.partial_fit(ROWS, LABELS)
-    assert loaded.fingerprint != before and loaded.class_count_.sum() == 80
+    assert loaded.fingerprint != before and loaded.class_count_.sum() == 36 + 40
     assert loaded.n_features_in_ == 5
 
 
@@ -182,7 +182,7 @@ def _set(*places: Any) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
 
 
 FORGED: list[tuple[Any, str]] = [
-    (_set("format", 2), "its format is 2; expected 1: it was written by a later"),
+    (_set("format", 3), "its format is 3; expected 2: it was written by a later"),
     (_set("params", "hidden", 10**12), "too many"),
     (_set("params", "neurons", 10**12), "contradict"),
     (_set("params", "hidden", 2.0), "hidden is 2.0"),
@@ -224,6 +224,13 @@ FORGED: list[tuple[Any, str]] = [
     (_set("classes", "values", [str(i) for i in range(10, 99)]), "2 counts of 89 classes"),
     (_set("classes", "kind", "bytes"), "damaged or no model"),
     (_set("classes", "counts", [1, -1]), "-1 is no count"),
+    (_set("calibration", "temperature", 0.0), "temperature is 0.0"),
+    (_set("calibration", "temperature", 1), "temperature is 1"),
+    (_set("calibration", "confidences", [0.5]), "confidences are not 101"),
+    (_set("calibration", "confidences", [0.5] * 100 + [2.0]), "confidences are not 101"),
+    (_set("calibration", "confidences", [0.5] * 100 + [0.4]), "confidences are not 101"),
+    (_set("calibration", "confidences", [0.5] * 100 + ["a"]), "confidences are not 101"),
+    (_set("calibration", {}), "it has"),
     (_set("features", -3), "-3 is no count"),
     (lambda model, tensors: model.pop("neuron"), "damaged or no model"),
     (lambda model, tensors: tensors.pop("output_bias"), "its weights are not those"),

@@ -142,11 +142,13 @@ def test_a_shard_that_is_answered_twice_is_there_once(place: Path, tmp_path: Pat
     assert pl.read_parquet(shard_file(tmp_path, 2000)).equals(labeled(model, part, 2000))
 
 
-def _lost(shards: object, files: tuple[str, str, str, bool]) -> list[dict[str, Any]]:
+def _lost(shards: object, files: tuple[str, str, str], options: object) -> list[dict[str, Any]]:
     return []
 
 
-def _short(shards: list[dict[str, Any]], files: tuple[str, str, str, bool]) -> list[dict[str, Any]]:
+def _short(
+    shards: list[dict[str, Any]], files: tuple[str, str, str], options: object
+) -> list[dict[str, Any]]:
     for shard in shards:
         short = pl.DataFrame({"row": range(shard["rows"] - 1)})
         short.write_parquet(shard_file(Path(files[2]), shard["begin"]))

@@ -28,14 +28,17 @@ MOST_NAME = 1000
 """Largest length of a class name in bytes."""
 MOST_SHOWN = 20
 """Largest number of classes in a confusion matrix that fits a screen."""
+COVERAGES = (1.0, 0.9, 0.8, 0.5)
+"""Shares of the records to answer whose accuracy is shown."""
 
 
 @dataclass(frozen=True)
 class Fit:
     """Learns the classes in a column of a catalog from the other columns.
 
-    A fifth of each class is held out for the score, beside simple baselines; the rest trains the
-    model. Columns that identify the file, and those that equal the label, are left out.
+    A fifth of each class is held out for the score, beside simple baselines; of the rest, a tenth
+    calibrates the confidence, and the others train the model. Columns that identify the file, and
+    those that equal the label, are left out.
 
     Args:
         catalogue: catalog of records, Parquet, .csv, .tsv or .jsonl.
@@ -65,9 +68,9 @@ class Fit:
 def fit(options: Fit) -> None:
     """Trains, scores and saves a classifier."""
     from plastorch.files.arrays import classes_of, codes_of
+    from plastorch.files.calibration import held_out
     from plastorch.files.catalogue import read_catalogue
     from plastorch.files.classifier import FileClassifier
-    from plastorch.files.evaluation import held_out
 
     check_output(options.out, options.catalogue)
     frame, labels = _labeled(read_catalogue(options.catalogue), options)
@@ -182,8 +185,9 @@ def _score(
     right, found = codes[held], np.searchsorted(model.classes_, model.predict(test))
     print(
         f"held-out score {(found == right).mean():.2%} of {len(right):,} records; the model has "
-        f"learned from the other {train.height:,}"
+        f"learned from {model.class_count_.sum():,} of the other {train.height:,}"
     )
+    _show_coverage(model, model.predict_proba(test).max(1), found == right)
     if len(model.classes_) <= MOST_SHOWN:
         every = range(len(model.classes_))
         _show_confusion(model.classes_, confusion_matrix(right, found, labels=every))
@@ -197,6 +201,28 @@ def _score(
     Console().print(table)
     if train.height > MOST:
         print(f"logistic regression and naive Bayes have learned from {MOST:,} of the others")
+
+
+def _show_coverage(
+    model: "FileClassifier", confidence: NDArray[np.float32], right: NDArray[np.bool_]
+) -> None:
+    """Prints how far off confidence is, and the accuracy that not answering all records buys."""
+    from plastorch.files.calibration import expected_calibration_error
+
+    error = 100 * expected_calibration_error(confidence, right)
+    print(f"confidence is {error:.1f} points off on average (expected calibration error)")
+    if not model.calibration_.confidences:
+        print("no class has ten records to learn from: confidence is not calibrated")
+        return
+    table = Table("coverage", box=None, pad_edge=False)
+    for name in ("least confidence", "answered", "right"):
+        table.add_column(name, justify="right")
+    for coverage in COVERAGES:
+        least = model.threshold(coverage)
+        given = confidence >= least
+        share = f"{right[given].mean():.2%}" if given.any() else "–"
+        table.add_row(f"{coverage:.0%}", f"{least:.3f}", f"{given.mean():.1%}", share)
+    Console().print(table)
 
 
 def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from plastorch.report.file_labels import LabeledFile, Labels
 
+UNKNOWN = "(no answer)"
+"""What stands for a class where confidence was too low for one."""
 SHOWN = 20
 """Number of confident files shown, and of doubtful ones."""
 
@@ -91,7 +93,8 @@ def _of_predictions(source: Path) -> "Labels":
         raise InputError(f"{source} is no table of plastorch files predict: it lacks {named}")
     if not (dtype := frame["confidence"].dtype).is_numeric():
         raise InputError(f"{source} holds {dtype} in column 'confidence'; expected numbers")
-    frame = frame.select(pl.col(name, "class", "keys").cast(pl.String).fill_null(""), "confidence")
+    known = pl.col("class").cast(pl.String).fill_null(UNKNOWN)
+    frame = frame.select(pl.col(name, "keys").cast(pl.String).fill_null(""), known, "confidence")
     counts = frame["class"].value_counts(sort=True).sort("count", "class", descending=[True, False])
     sure = frame.sort("confidence", name, descending=[True, False], nulls_last=True)
     confidence = frame["confidence"].cast(pl.Float64).fill_null(0).to_numpy()

@@ -24,11 +24,12 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
+from plastorch.files.calibration import Calibration, checked_confidence, held_out
 from plastorch.files.catalogue import frames
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.layout import lay_out, neuron_for
 from plastorch.files.model_file import SavedModel, read
-from plastorch.files.predict import decided, described, probable
+from plastorch.files.predict import calibrated, decided, described, probable
 from plastorch.files.streams import Stream
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
@@ -38,6 +39,8 @@ Result = TypeVar("Result")
 
 MOST_ROWS, MOST_BYTES = 1 << 19, 1 << 28
 """Largest numbers of records and of bytes of spike patterns in memory at a time."""
+HELD_OUT, MOST_HELD_OUT = 10, 10_000
+"""One of this many records of a class calibrates the confidence, and this many at most in all."""
 
 
 class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -53,6 +56,9 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     in training has a pattern of its own, unlike any other. Text in a key of numbers that is not a
     number is missing.
 
+    Confidence is calibrated: :meth:`fit` holds back a tenth of each class with ten records or more,
+    and chooses on it how distances become probabilities (:mod:`plastorch.files.calibration`).
+
     Args:
         hidden: number of hidden neurons.
         neurons: total number of input neurons, at least one per key.
@@ -65,7 +71,8 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: sorted classes.
-        class_count_: number of training records of each class.
+        class_count_: number of training records of each class, without those held back.
+        calibration_: :class:`plastorch.files.calibration.Calibration` of the confidence.
         keys_: learned description of each key (:class:`plastorch.files.key.Key`).
         network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
         n_features_in_: number of keys of the first training records.
@@ -100,7 +107,9 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: ArrayLike, tell: Callable[[int, float], None] | None = None) -> Self:
-        """Trains from scratch; all patterns are in memory, one byte per record and input neuron.
+        """Trains from scratch, and calibrates the confidence on a tenth of the records.
+
+        All patterns are in memory, one byte per record and input neuron.
 
         Args:
             X: records [N]: dicts, a polars, pandas or Arrow frame, the path of a Parquet or CSV
@@ -120,18 +129,43 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = as_labels(y, frame.height)
         classes = classes_of(labels, "y")
         codes = codes_of(labels, classes)
-        bins = self._start(frame, codes, classes)
+        seed = seed_of(self.random_state)
+        held = held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
+        learned = codes[~held]
+        bins = self._start(frame.filter(~held), learned, classes, seed)
         train(
             self.network_,
             bins,
-            torch.from_numpy(codes),
+            torch.from_numpy(learned),
             stream(self._seed, Stream.FIT_ORDER),
             epochs=int(self.epochs),
             learning_rate=float(self.learning_rate),
             batch=int(self.batch_size),
             tell=tell,
         )
-        self._count(codes)
+        self._count(learned)
+        if held.any():
+            self._calibrate(frame.filter(held), codes[held])
+        return self
+
+    def calibrate(self, X: Any, y: ArrayLike) -> Self:
+        """Calibrates the confidence anew, as :meth:`fit` does.
+
+        Args:
+            X: records that the model has not learned from, as in :meth:`fit`; a few hundred or
+                more, drawn as those to come.
+            y: classes [N], each a known class.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            InputError: records or classes are unusable; the model is left as it was.
+            NotFittedError: the estimator has not been trained.
+        """
+        check_is_fitted(self)
+        frame = as_records(self, X, reset=False)
+        self._calibrate(frame, codes_of(as_labels(y, frame.height), self.classes_))
         return self
 
     def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
@@ -139,7 +173,8 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         The keys are learned from the first batch, which should be typical, and then stay fixed.
         After :meth:`fit`, the fitted network is trained further. The optimizer keeps its state
-        between calls, but not in a saved model.
+        between calls, but not in a saved model. No record is held back: call :meth:`calibrate` in
+        the end for a calibrated confidence.
 
         Args:
             X: records, as in :meth:`fit`.
@@ -160,7 +195,11 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = as_labels(y, frame.height)
         known = self._known_classes(classes)
         codes = codes_of(labels, known)
-        bins = self._start(frame, codes, known) if first else self._bins(frame)
+        bins = (
+            self._start(frame, codes, known, seed_of(self.random_state))
+            if first
+            else self._bins(frame)
+        )
         if self._optimizer is None:
             weights = self.network_.parameters()
             self._optimizer = torch.optim.Adam(weights, float(self.learning_rate))
@@ -205,9 +244,27 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: the records are unusable, or have none of the keys.
             NotFittedError: the estimator has not been trained.
         """
-        return np.concatenate(list(self._each(X, probable)))
+        check_is_fitted(self)
+        chances = partial(probable, temperature=self.calibration_.temperature)
+        return np.concatenate(list(self._each(X, chances)))
 
-    def describe(self, X: Any) -> pl.DataFrame:
+    def threshold(self, coverage: float) -> float:
+        """Returns the least confidence at which a share of the records gets an answer.
+
+        It comes from the records that calibrated the confidence, so that records can be answered
+        one by one; of others, the share may differ.
+
+        Args:
+            coverage: share of the records to answer, above 0, up to 1.
+
+        Raises:
+            InputError: coverage is out of range, or below 1 in a model that was not calibrated.
+            NotFittedError: the estimator has not been trained.
+        """
+        check_is_fitted(self)
+        return self.calibration_.threshold(coverage)
+
+    def describe(self, X: Any, min_confidence: float = 0.0) -> pl.DataFrame:
         """Predicts the class of each record, its probability, and the keys that drove it.
 
         A key's share is what its neurons' spikes add to the margin between the class and the
@@ -215,18 +272,25 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: records, as in :meth:`fit`.
+            min_confidence: confidence, 0 to 1, below which the label is missing (None).
 
         Returns:
             Frame with a row per record: ``label``, the class as text; ``confidence``, its
             probability; ``keys``, up to three with a positive share, largest first, joined by ", ".
 
         Raises:
-            InputError: the records are unusable, or have none of the keys.
+            InputError: the records are unusable, or have none of the keys; or min_confidence is
+                out of range.
             NotFittedError: the estimator has not been trained.
         """
         check_is_fitted(self)
-        names = [str(name) for name in self.classes_.tolist()]
-        return pl.concat(self._each(X, partial(described, names=names)))
+        told = partial(
+            described,
+            temperature=self.calibration_.temperature,
+            names=[str(name) for name in self.classes_.tolist()],
+            least=checked_confidence(min_confidence),
+        )
+        return pl.concat(self._each(X, told))
 
     def save(self, path: str | Path) -> None:
         """Writes the model to one file atomically: safetensors, with settings as JSON.
@@ -255,6 +319,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model = cls(**found.params)
         model._build(found.encoder, found.neuron, found.classes, found.encoder.seed)
         model.class_count_, model.n_features_in_ = found.class_count, found.features
+        model.calibration_ = found.calibration
         for name, weight in model.network_.named_parameters():
             weight.data.copy_(torch.from_numpy(found.tensors[name].T))
         return model
@@ -272,9 +337,11 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 
-    def _start(self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any) -> Tensor:
+    def _start(
+        self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int
+    ) -> Tensor:
         """Builds a new network for the keys of the records, and returns their patterns."""
-        seed, bins = seed_of(self.random_state), int(self.bins)
+        bins = int(self.bins)
         needed = int(self.neurons) * (
             frame.height + 16 * int(self.hidden)
         )  # patterns, weights, optimizer
@@ -296,11 +363,15 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         self.classes_ = classes
         self.class_count_ = np.zeros(len(classes), np.int64)
+        self.calibration_ = Calibration()
         self._seed, self._calls = seed, 0
         self._optimizer = None
 
     def _bins(self, frame: pl.DataFrame) -> Tensor:
         return torch.from_numpy(self._encoder.encode(frame))
+
+    def _calibrate(self, frame: pl.DataFrame, codes: NDArray[np.int64]) -> None:
+        self.calibration_ = calibrated(self.network_, self._encoder, frame, codes)
 
     def _count(self, codes: NDArray[np.int64]) -> None:
         self.class_count_ = self.class_count_ + np.bincount(codes, minlength=len(self.classes_))
@@ -330,6 +401,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             neuron=self.network_.neuron,
             classes=self.classes_,
             class_count=self.class_count_,
+            calibration=self.calibration_,
             features=self.n_features_in_,
             tensors={name: np.ascontiguousarray(weight.T) for name, weight in weights.items()},
         )

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import CategoricalNB
@@ -17,16 +16,6 @@ ITERATIONS = 100
 """Largest number of iterations of logistic regression."""
 MOST = 50_000
 """Largest number of records that the baselines learn from."""
-
-
-def held_out(codes: Codes, seed: int, parts: int = 5) -> NDArray[np.bool_]:
-    """Marks one part of each class at random [B]; none of a class with fewer records than parts."""
-    order = np.random.default_rng(seed).permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    starts = np.searchsorted(codes[order], codes[order])
-    held = np.zeros(len(codes), bool)
-    held[order] = (np.arange(len(codes)) - starts) % parts == parts - 1
-    return held
 
 
 def baselines(

@@ -23,12 +23,13 @@ from plastorch.engine.safe_file import (
     read_file,
     write_file,
 )
+from plastorch.files.calibration import QUANTILES, Calibration
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.key import Key
 from plastorch.files.keys import MOST_DEPTH
 from plastorch.spiking.patterns.rule import PatternNeuron
 
-FORMAT = 1
+FORMAT = 2
 ENTRY = "plastorch.files.FileClassifier"
 """Entry in the header's metadata: {"sha256": …, "model": settings}."""
 MOST_WEIGHTS = 1 << 28
@@ -41,6 +42,7 @@ MOST_CELLS = 1 << 30
 Tensors = Mapping[str, NDArray[np.float32]]
 _COUNTS = ("hidden", "neurons", "bins", "epochs", "batch_size")
 _KINDS: dict[str, type] = {"text": str, "whole": int, "number": float, "truth": bool}
+_A_CALIBRATION = Calibration()._asdict()
 _A_KEY, _A_NEURON = asdict(Key("name", "category", 1)), asdict(PatternNeuron())
 _KIND_OF = {"U": "text", "i": "whole", "u": "whole", "f": "number", "b": "truth"}
 
@@ -54,6 +56,7 @@ class SavedModel:
     neuron: PatternNeuron
     classes: NDArray[Any]
     class_count: NDArray[np.int64]
+    calibration: Calibration
     features: int
     tensors: Tensors
 
@@ -73,6 +76,7 @@ class SavedModel:
             "keys": [as_in(asdict(key), _A_KEY) for key in self.encoder.keys],
             "neuron": as_in(asdict(self.neuron), _A_NEURON),
             "classes": {"kind": kind, "values": values.tolist(), "counts": counts},
+            "calibration": as_in(self.calibration._asdict(), _A_CALIBRATION),
             "features": int(self.features),
         }
 
@@ -112,6 +116,7 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
         neuron=neuron,
         classes=classes,
         class_count=counts,
+        calibration=_calibration(found["calibration"]),
         features=features,
         tensors=tensors,
     )
@@ -157,6 +162,17 @@ def _neuron(given: dict[str, Any]) -> PatternNeuron:
     if neuron.steps > MOST_STEPS or not all(1 / FARTHEST < c < FARTHEST for c in constants):
         raise InputError("constants of its neurons are out of range")
     return neuron
+
+
+def _calibration(given: dict[str, Any]) -> Calibration:
+    check_types(given, _A_CALIBRATION)
+    temperature, sure = given["temperature"], given["confidences"]
+    if not 1 / FARTHEST < temperature < FARTHEST:
+        raise InputError(f"temperature is {temperature}; expected more than 0")
+    wrong = [share for share in sure if type(share) is not float or not 0 <= share <= 1]
+    if wrong or len(sure) not in (0, QUANTILES) or sorted(sure) != sure:
+        raise InputError(f"confidences are not {QUANTILES} shares in order, or none")
+    return Calibration(temperature, tuple(sure))
 
 
 def _classes(given: dict[str, Any]) -> NDArray[Any]:

@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plastorch.files.calibration import Calibration, best_temperature, quantiles
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
 from plastorch.spiking.patterns.rule import Response, decide
-from plastorch.spiking.patterns.training import probabilities
+from plastorch.spiking.patterns.training import SCALE, probabilities
 
 EXPLAINED = 4096
 """Number of different patterns explained at a time."""
@@ -30,32 +31,54 @@ def decided(
 
 
 def probable(
-    network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
+    network: PatternNetwork,
+    encoder: CorrelativeEncoder,
+    frame: pl.DataFrame,
+    temperature: float,
 ) -> NDArray[np.float32]:
     """Returns probabilities [B, C], the predicted class's highest; see :func:`described`."""
     _, found, response = _answered(network, encoder, frame)
-    return np.asarray(_chances(response))[found.which]
+    return np.asarray(_chances(response, temperature))[found.which]
+
+
+def calibrated(
+    network: PatternNetwork,
+    encoder: CorrelativeEncoder,
+    frame: pl.DataFrame,
+    codes: NDArray[np.int64],
+) -> Calibration:
+    """Calibrates a network on records that it has not learned from, whose classes are known."""
+    _, found, response = _answered(network, encoder, frame)
+    logits = -np.asarray(response.distance, np.float64)[found.which] / SCALE
+    temperature = best_temperature(logits, codes)
+    confidence = _chances(response, temperature).amax(1).numpy()[found.which]
+    return Calibration(temperature, quantiles(confidence))
 
 
 def described(
     network: PatternNetwork,
     encoder: CorrelativeEncoder,
     frame: pl.DataFrame,
+    temperature: float,
     names: Sequence[str],
+    least: float,
 ) -> pl.DataFrame:
     """Returns each record's class as ``label``, its probability as ``confidence``, and the ``keys``
-    with the largest margin shares, one row per record; the network is on the CPU."""
+    with the largest margin shares, one row per record; the network is on the CPU. Where confidence
+    is below ``least``, the label is missing."""
     parts, found, response = _answered(network, encoder, frame)
-    chances = _chances(response)
+    chances = _chances(response, temperature)
     firsts = [span.start for span in encoder.spans.values()]
     drove = []
     for begin in range(0, len(chances), EXPLAINED):
         bins = parts.assemble(found.rows[begin : begin + EXPLAINED])
         of_inputs = attribute(network, torch.from_numpy(bins)).numpy()
         drove.append(np.add.reduceat(of_inputs, firsts, axis=1))
+    confidence = chances.amax(1).numpy()
+    labels = pl.Series(names)[chances.argmax(1).numpy()]
     columns = {
-        "label": pl.Series(names)[chances.argmax(1).numpy()],
-        "confidence": chances.amax(1).numpy(),
+        "label": labels.set(pl.Series(confidence < least), None),
+        "confidence": confidence,
         "keys": _named(np.concatenate(drove), [key.name for key in encoder.keys]),
     }
     return pl.DataFrame(columns)[found.which]
@@ -70,9 +93,9 @@ def _answered(
     return parts, found, answer_parts(network, parts, found)
 
 
-def _chances(response: Response) -> Tensor:
+def _chances(response: Response, temperature: float) -> Tensor:
     """Returns probabilities; in a tie, the predicted class is greater by the last bit."""
-    chances, best = probabilities(response.distance), decide(response)
+    chances, best = probabilities(response.distance, temperature), decide(response)
     tied = torch.nonzero(chances.argmax(1) != best)[:, 0]
     highest = chances[tied].amax(1)
     chances[tied, best[tied]] = torch.nextafter(highest, torch.ones_like(highest))

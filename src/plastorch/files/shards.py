@@ -30,16 +30,21 @@ Shard = dict[str, Any]
 
 
 def labeled(
-    model: "FileClassifier", part: pl.DataFrame, begin: int = 0, by_class: bool = False
+    model: "FileClassifier",
+    part: pl.DataFrame,
+    begin: int = 0,
+    *,
+    by_class: bool = False,
+    min_confidence: float = 0.0,
 ) -> pl.DataFrame:
-    """Predicts records: ``class``, ``confidence``, ``keys``; with ``by_class`` also a probability
-    for each class, ``p_CLASS``.
+    """Predicts records: ``class``, missing below ``min_confidence``, ``confidence``, ``keys``; with
+    ``by_class`` also a probability for each class, ``p_CLASS``.
 
     A file of a catalog keeps its ``path``; any other record keeps all columns, after ``row``, which
     counts from ``begin``, unless it has a ``path``. A column with the name of a prediction becomes
     ``given_NAME``; a list becomes text, joined by "|", and a duration microseconds.
     """
-    told = model.describe(part).rename({"label": "class"})
+    told = model.describe(part, min_confidence).rename({"label": "class"})
     if by_class:
         chances = model.predict_proba(part)
         names = (f"p_{name}" for name in model.classes_.tolist())
@@ -60,11 +65,12 @@ def labeled(
 
 
 class Answerer:
-    """Predicts shards of records into the folder ``aside``, with a model that it loads once."""
+    """Predicts shards of records into the folder ``aside``, with a model that it loads once; the
+    options are those of :func:`labeled`."""
 
-    def __init__(self, model: str, records: str, aside: str, by_class: bool = False) -> None:
+    def __init__(self, model: str, records: str, aside: str, **options: Any) -> None:
         self._path, self.records, self.aside = Path(model), Path(records), Path(aside)
-        self._by_class = by_class
+        self._options = options
 
     @cached_property
     def model(self) -> "FileClassifier":
@@ -77,7 +83,8 @@ class Answerer:
         """Writes the predictions of a shard; ``why`` is the error, if there was one."""
         begin, rows = int(shard["begin"]), int(shard["rows"])
         try:
-            found = labeled(self.model, read_rows(self.records, begin, rows), begin, self._by_class)
+            part = read_rows(self.records, begin, rows)
+            found = labeled(self.model, part, begin, **self._options)
             content = io.BytesIO()
             found.write_parquet(content, compression="lz4")
             write_atomically(shard_file(self.aside, begin), content.getvalue())
@@ -94,6 +101,7 @@ def predict_shards(
     *,
     raw: bool = False,
     by_class: bool = False,
+    min_confidence: float = 0.0,
 ) -> int:
     """Writes predictions for all records; inside :func:`plastorch.engine.cluster.cluster`.
 
@@ -107,6 +115,7 @@ def predict_shards(
         tell: callback, given the number of records done.
         raw: whether to write text unchanged; see :func:`~plastorch.files.catalogue.write_frames`.
         by_class: whether to write a probability for each class.
+        min_confidence: confidence below which a record gets no class.
 
     Returns:
         Number of rows written.
@@ -120,10 +129,11 @@ def predict_shards(
     if not shards:
         read_rows(records, 0, rows)  # raises the error for no records
     with beside(out) as aside:
-        files = (str(model.resolve()), str(records.resolve()), str(aside), by_class)
+        files = (str(model.resolve()), str(records.resolve()), str(aside))
+        options = {"by_class": by_class, "min_confidence": min_confidence}
         done = 0
         with quiet():
-            for answered in _answered(shards, files):
+            for answered in _answered(shards, files, options):
                 if answered["why"]:
                     raise InputError(answered["why"])
                 done += answered["rows"]
@@ -147,7 +157,9 @@ def shard_file(aside: Path, begin: int) -> Path:
     return aside / f"{begin}.parquet"
 
 
-def _answered(shards: list[Shard], files: tuple[str, str, str, bool]) -> Iterable[Shard]:
+def _answered(
+    shards: list[Shard], files: tuple[str, str, str], options: dict[str, Any]
+) -> Iterable[Shard]:
     """Yields shards as they are done, in any order."""
     import ray
     from ray.data import DataContext
@@ -156,6 +168,12 @@ def _answered(shards: list[Shard], files: tuple[str, str, str, bool]) -> Iterabl
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     most = max(1, min(len(shards), int(ray.cluster_resources().get("CPU", 1))))
     data = ray.data.from_items(shards, override_num_blocks=len(shards))
-    mapped = data.map(Answerer, fn_constructor_args=files, concurrency=(1, most), num_cpus=1)
+    mapped = data.map(
+        Answerer,
+        fn_constructor_args=files,
+        fn_constructor_kwargs=options,
+        concurrency=(1, most),
+        num_cpus=1,
+    )
     found: Iterable[Shard] = mapped.iter_rows()
     return found

@@ -31,14 +31,15 @@ LARGEST_GRADIENT = 1.0
 """Norm to which gradients are clipped."""
 
 
-def probabilities(distance: Tensor) -> Tensor:
-    """Returns the probabilities of classes, from the distances to their targets [B, C].
+def probabilities(distance: Tensor, temperature: float = 1.0) -> Tensor:
+    """Returns the probabilities of classes, from the distances to their targets [B, C]; a higher
+    temperature makes them more alike.
 
     Example:
         >>> probabilities(torch.tensor([[0.0, 16.0]]))
         tensor([[0.7311, 0.2689]])
     """
-    return torch.softmax(-distance / SCALE, dim=1)
+    return torch.softmax(-distance / (SCALE * temperature), dim=1)
 
 
 def loss(response: Response, labels: Tensor, hidden: int) -> Tensor:
