@@ -1,6 +1,7 @@
 """``plastorch files fit``: trains a classifier of records, and evaluates it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ class Fit:
     calibrates the confidence, and the others train the model. Columns that identify the file, and
     those that equal the label, are left out.
 
+    With --update, a model learns more records, also of new classes, from a few of each on. It has
+    kept, as spike patterns, a sample of what it learned before, so as not to forget old classes.
+
     Args:
         catalogue: catalog of records, Parquet, .csv, .tsv or .jsonl.
         label: column of the classes; records without one are left out.
@@ -49,6 +53,7 @@ class Fit:
         hidden: number of hidden neurons.
         neurons: total number of input neurons of all keys.
         ignore: columns not to learn from.
+        update: model that is to learn the records; out may be the same file.
     """
 
     catalogue: tyro.conf.Positional[Path]
@@ -59,8 +64,15 @@ class Fit:
     hidden: int = 256
     neurons: int = 400
     ignore: tuple[str, ...] = ()
+    update: Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("hidden", "neurons", "seed"):
+            value, usual = getattr(self, name), Fit.__dataclass_fields__[name].default
+            if self.update is not None and value != usual:
+                raise InputError(
+                    f"{name} is {value}; expected none with --update: the model has it"
+                )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected 0 or more, below 2**63")
 
@@ -74,6 +86,9 @@ def fit(options: Fit) -> None:
 
     check_output(options.out, options.catalogue)
     frame, labels = _labeled(read_catalogue(options.catalogue), options)
+    if options.update is not None:
+        _update(options, options.update, frame, labels)
+        return
     classes = classes_of(labels, f"column {options.label!r}")
     if len(classes) > MOST_CLASSES:
         raise InputError(
@@ -87,12 +102,7 @@ def fit(options: Fit) -> None:
         epochs=options.epochs,
         random_state=options.seed,
     )
-    with _progress() as progress:
-        task = progress.add_task("learning", total=options.epochs, note="")
-
-        def tell(epoch: int, right: float) -> None:
-            progress.update(task, completed=epoch + 1, note=f"{right:.1%} right")
-
+    with _learning(options.epochs) as tell:
         model.fit(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
     if held.any():
@@ -100,6 +110,34 @@ def fit(options: Fit) -> None:
     else:
         print("no class has five records: none is held out, and there is no score")
     print(f"model: {options.out}, {len(classes)} classes, {len(model.keys_)} keys")
+
+
+def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]) -> None:
+    """Lets a model learn more records, and says what it forgot."""
+    from plastorch.files.arrays import codes_of
+    from plastorch.files.calibration import held_out
+    from plastorch.files.classifier import FileClassifier
+
+    model = FileClassifier.load(old)
+    known, new = model.classes_, np.unique(labels)
+    held = held_out(codes_of(labels, new), options.seed)
+    before = model.kept_score(known)
+    model.set_params(epochs=options.epochs)
+    with _learning(options.epochs) as tell:
+        model.update(frame.filter(~held), labels[~held], tell=tell)
+    model.save(options.out)
+    after = model.kept_score(known)
+    if np.isnan(before):
+        print("the model keeps no records that it never learned from: no score of old classes")
+    else:
+        print(
+            f"old classes, kept records never learned from: {after:.2%} right, {before:.2%} before"
+        )
+    if held.any():
+        right = (model.predict(frame.filter(held)) == labels[held]).mean()
+        print(f"new records: {right:.2%} of {held.sum():,} held-out ones right")
+    added = len(model.classes_) - len(known)
+    print(f"model: {options.out}, {len(model.classes_)} classes, {added} of them new")
 
 
 def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArray[Any]]:
@@ -126,11 +164,9 @@ def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArr
         )
     plain = column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean)
     labels = (column if plain else texts(column)).to_numpy()
-    left_out = {
-        options.label,
-        *options.ignore,
-        *_not_learned_from(frame, options.label, options.ignore),
-    }
+    left_out = {options.label, *options.ignore}
+    if options.update is None:  # a model knows its keys, and a few records don't tell identifiers
+        left_out |= _not_learned_from(frame, options.label, options.ignore)
     frame = frame.drop(left_out)
     if frame.width == 0:
         raise InputError(f"no column is left to learn {options.label!r} from")
@@ -236,7 +272,14 @@ def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
         print(f"{name:<{longest}}" + "".join(f"{count:>{width},}" for count in row))
 
 
-def _progress() -> Progress:
+@contextmanager
+def _learning(epochs: int) -> Iterator[Callable[[int, float], None]]:
+    """Shows a bar, and yields a function that moves it after each epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     note = TextColumn("{task.fields[note]}")
-    return Progress(*columns, note, TimeRemainingColumn(), console=Console(stderr=True))
+    bar = Progress(*columns, note, TimeRemainingColumn(), console=Console(stderr=True))
+    with bar as progress:
+        task = progress.add_task("learning", total=epochs, note="")
+        yield lambda epoch, right: progress.update(
+            task, completed=epoch + 1, note=f"{right:.1%} right"
+        )

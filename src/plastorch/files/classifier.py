@@ -27,13 +27,14 @@ from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.calibration import Calibration, checked_confidence, held_out
 from plastorch.files.catalogue import frames
 from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.kept import Kept, grown, nothing, shown
 from plastorch.files.layout import lay_out, neuron_for
 from plastorch.files.model_file import SavedModel, read
 from plastorch.files.predict import calibrated, decided, described, probable
 from plastorch.files.streams import Stream
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
-from plastorch.spiking.patterns.training import train, update
+from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron, decide
+from plastorch.spiking.patterns.training import answer, train, update
 
 Result = TypeVar("Result")
 
@@ -73,6 +74,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes_: sorted classes.
         class_count_: number of training records of each class, without those held back.
         calibration_: :class:`plastorch.files.calibration.Calibration` of the confidence.
+        kept_: sample of records of the past, as spike patterns (:mod:`plastorch.files.kept`).
         keys_: learned description of each key (:class:`plastorch.files.key.Key`).
         network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
         n_features_in_: number of keys of the first training records.
@@ -86,6 +88,11 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ['owner']
     """
 
+    network_: PatternNetwork
+    classes_: NDArray[Any]
+    class_count_: NDArray[np.int64]
+    _seed: int
+    _calls: int
     _optimizer: torch.optim.Optimizer | None
 
     def __init__(
@@ -144,8 +151,12 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             tell=tell,
         )
         self._count(learned)
+        kept = Kept(bins.numpy(), learned, np.zeros(len(learned), bool))
         if held.any():
-            self._calibrate(frame.filter(held), codes[held])
+            others = self._encoder.encode(frame.filter(held))
+            self.calibration_ = calibrated(self.network_, others, codes[held])
+            kept = kept.and_also(Kept(others, codes[held], np.ones(len(others), bool)))
+        self.kept_ = kept.sample(seed)
         return self
 
     def calibrate(self, X: Any, y: ArrayLike) -> Self:
@@ -165,8 +176,80 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         frame = as_records(self, X, reset=False)
-        self._calibrate(frame, codes_of(as_labels(y, frame.height), self.classes_))
+        codes = codes_of(as_labels(y, frame.height), self.classes_)
+        self.calibration_ = calibrated(self.network_, self._encoder.encode(frame), codes)
         return self
+
+    def update(
+        self, X: Any, y: ArrayLike, tell: Callable[[int, float], None] | None = None
+    ) -> Self:
+        """Learns new records, also of new classes, without forgetting the old ones.
+
+        Old records that the model keeps (:mod:`plastorch.files.kept`) are learned again beside the
+        new ones. A tenth of each class of the new ones with ten records or more is held back, and
+        the confidence calibrated anew. The keys stay as :meth:`fit` learned them.
+
+        Args:
+            X: new records, as in :meth:`fit`, with all keys of the model.
+            y: classes [N], known or new ones.
+            tell: callback, as in :meth:`fit`.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            InputError: records or classes are unusable, or the model keeps no records; the model
+                is left as it was.
+            NotFittedError: the estimator has not been trained.
+        """
+        check_is_fitted(self)
+        self._check_arguments()
+        frame = as_records(self, X, reset=False)
+        labels = as_labels(y, frame.height)
+        classes = self._more_classes(frame, labels)
+        codes, places = (codes_of(some, classes) for some in (labels, self.classes_))
+        new = Kept(self._encoder.encode(frame), codes, held_out(codes, self._seed, HELD_OUT))
+        old = self.kept_._replace(codes=places[self.kept_.codes])
+        random = stream(self._seed, Stream.UPDATE, int(self.class_count_.sum()))
+        network = grown(self.network_, places, len(classes), random)
+        seen = shown(old.take(~old.held), new.take(~new.held))
+        train(
+            network,
+            torch.from_numpy(seen.bins),
+            torch.from_numpy(seen.codes),
+            random,
+            epochs=int(self.epochs),
+            learning_rate=float(self.learning_rate),
+            batch=int(self.batch_size),
+            tell=tell,
+        )
+        counts = np.zeros(len(classes), np.int64)
+        counts[places] = self.class_count_
+        self.network_, self.classes_, self.class_count_ = network, classes, counts
+        self._count(codes[~new.held])
+        self._optimizer = None
+        whole = old.and_also(new)
+        self.kept_, held = whole.sample(self._seed), whole.take(whole.held)
+        if len(held.codes):
+            self.calibration_ = calibrated(network, held.bins, held.codes)
+        return self
+
+    def kept_score(self, classes: ArrayLike) -> float:
+        """Returns the share of right answers to kept records that were never learned from.
+
+        Args:
+            classes: classes of the records that count.
+
+        Returns:
+            Share, 0 to 1; NaN if there is no such record.
+        """
+        check_is_fitted(self)
+        counted = np.isin(self.classes_[self.kept_.codes], np.asarray(classes)) & self.kept_.held
+        held = self.kept_.take(counted)
+        if not len(held.codes):
+            return float("nan")
+        found = decide(answer(self.network_, torch.from_numpy(held.bins))).numpy()
+        return float((found == held.codes).mean())
 
     def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Trains online on one batch of records, in one pass at a constant learning rate.
@@ -319,7 +402,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model = cls(**found.params)
         model._build(found.encoder, found.neuron, found.classes, found.encoder.seed)
         model.class_count_, model.n_features_in_ = found.class_count, found.features
-        model.calibration_ = found.calibration
+        model.calibration_, model.kept_ = found.calibration, found.kept
         for name, weight in model.network_.named_parameters():
             weight.data.copy_(torch.from_numpy(found.tensors[name].T))
         return model
@@ -363,15 +446,27 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         self.classes_ = classes
         self.class_count_ = np.zeros(len(classes), np.int64)
-        self.calibration_ = Calibration()
+        self.calibration_, self.kept_ = Calibration(), nothing(encoder.neurons)
         self._seed, self._calls = seed, 0
         self._optimizer = None
 
     def _bins(self, frame: pl.DataFrame) -> Tensor:
         return torch.from_numpy(self._encoder.encode(frame))
 
-    def _calibrate(self, frame: pl.DataFrame, codes: NDArray[np.int64]) -> None:
-        self.calibration_ = calibrated(self.network_, self._encoder, frame, codes)
+    def _more_classes(self, frame: pl.DataFrame, labels: NDArray[Any]) -> NDArray[Any]:
+        """Returns known and new classes; raises InputError if new records don't fit the model."""
+        if self.kept_.held.all():
+            raise InputError("the model keeps no records that it learned from; expected one of fit")
+        lacking = [key.name for key in self.keys_ if key.name not in frame.columns]
+        if lacking:
+            raise InputError(
+                f"records lack {len(lacking)} of the model's {len(self.keys_)} keys: "
+                f"{', '.join(lacking[:8])}; expected all of them"
+            )
+        known, new = self.classes_.tolist()[0], labels.tolist()[0]
+        if type(known) is not type(new):
+            raise InputError(f"y holds {new!r}; expected classes like {known!r}")
+        return classes_of(np.concatenate([self.classes_, labels]), "y")
 
     def _count(self, codes: NDArray[np.int64]) -> None:
         self.class_count_ = self.class_count_ + np.bincount(codes, minlength=len(self.classes_))
@@ -402,6 +497,7 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             classes=self.classes_,
             class_count=self.class_count_,
             calibration=self.calibration_,
+            kept=self.kept_,
             features=self.n_features_in_,
             tensors={name: np.ascontiguousarray(weight.T) for name, weight in weights.items()},
         )

@@ -25,9 +25,10 @@ from plastorch.engine.safe_file import (
 )
 from plastorch.files.calibration import QUANTILES, Calibration
 from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.kept import Kept
 from plastorch.files.key import Key
 from plastorch.files.keys import MOST_DEPTH
-from plastorch.spiking.patterns.rule import PatternNeuron
+from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
 
 FORMAT = 2
 ENTRY = "plastorch.files.FileClassifier"
@@ -39,7 +40,10 @@ FARTHEST = 1e9
 """Largest constant of a neuron; its reciprocal is the smallest."""
 MOST_CELLS = 1 << 30
 
+WEIGHTS = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
+
 Tensors = Mapping[str, NDArray[np.float32]]
+Arrays = Mapping[str, NDArray[Any]]
 _COUNTS = ("hidden", "neurons", "bins", "epochs", "batch_size")
 _KINDS: dict[str, type] = {"text": str, "whole": int, "number": float, "truth": bool}
 _A_CALIBRATION = Calibration()._asdict()
@@ -57,6 +61,7 @@ class SavedModel:
     classes: NDArray[Any]
     class_count: NDArray[np.int64]
     calibration: Calibration
+    kept: Kept
     features: int
     tensors: Tensors
 
@@ -77,16 +82,22 @@ class SavedModel:
             "neuron": as_in(asdict(self.neuron), _A_NEURON),
             "classes": {"kind": kind, "values": values.tolist(), "counts": counts},
             "calibration": as_in(self.calibration._asdict(), _A_CALIBRATION),
+            "kept": len(self.kept.codes),
             "features": int(self.features),
         }
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns weights and kept records."""
+        kept = {f"kept_{name}": array for name, array in self.kept._asdict().items()}
+        return {**self.tensors, **kept}
+
     def write(self, path: Path) -> None:
         """Writes the model atomically: if that fails, an older file stays whole."""
-        write_file(path, ENTRY, self.settings(), self.tensors)
+        write_file(path, ENTRY, self.settings(), self.arrays())
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of settings and weights as hexadecimal digits."""
-        return digest(self.settings(), self.tensors)
+        return digest(self.settings(), self.arrays())
 
 
 def read(path: Path) -> SavedModel:
@@ -109,7 +120,9 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
     if counts.shape != classes.shape:
         raise InputError(f"it has {len(counts)} counts of {len(classes)} classes")
     features = check_count(found["features"])
-    tensors = _tensors(file, params["neurons"], params["hidden"], len(classes))
+    rows = check_count(found["kept"])
+    arrays = _arrays(file, params["neurons"], params["hidden"], len(classes), rows)
+    kept = _kept(arrays, len(classes), params["bins"])
     model = SavedModel(
         params=params,
         encoder=encoder,
@@ -118,12 +131,13 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
         class_count=counts,
         calibration=_calibration(found["calibration"]),
         features=features,
-        tensors=tensors,
+        kept=kept,
+        tensors={name: array for name, array in arrays.items() if name in WEIGHTS},
     )
-    return model, tensors
+    return model, arrays
 
 
-def _tensors(file: Any, neurons: int, hidden: int, classes: int) -> Tensors:
+def _arrays(file: Any, neurons: int, hidden: int, classes: int, rows: int) -> Arrays:
     shapes = {
         "hidden_weight": [neurons, hidden],
         "hidden_bias": [hidden],
@@ -132,7 +146,23 @@ def _tensors(file: Any, neurons: int, hidden: int, classes: int) -> Tensors:
     }
     if hidden * (neurons + classes + 1) > MOST_WEIGHTS:
         raise InputError(f"it has {neurons} inputs and {hidden} neurons: too many")
-    return read_arrays(file, {name: ("F32", shape) for name, shape in shapes.items()})
+    if rows * neurons > MOST_WEIGHTS:
+        raise InputError(f"it keeps {rows} records of {neurons} inputs: too many")
+    kept = {
+        "kept_bins": ("U8", [rows, neurons]),
+        "kept_codes": ("I64", [rows]),
+        "kept_held": ("BOOL", [rows]),
+    }
+    return read_arrays(file, {name: ("F32", shape) for name, shape in shapes.items()} | kept)
+
+
+def _kept(arrays: Arrays, classes: int, bins: int) -> Kept:
+    kept = Kept(*(arrays[f"kept_{name}"] for name in Kept._fields))
+    if ((kept.codes < 0) | (kept.codes >= classes)).any():
+        raise InputError("a kept record is of no class")
+    if ((kept.bins >= bins) & (kept.bins != NO_SPIKE)).any():
+        raise InputError("a kept record spikes too late")
+    return kept
 
 
 def _params(given: dict[str, Any]) -> dict[str, Any]:

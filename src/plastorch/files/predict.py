@@ -14,7 +14,7 @@ from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
 from plastorch.spiking.patterns.rule import Response, decide
-from plastorch.spiking.patterns.training import SCALE, probabilities
+from plastorch.spiking.patterns.training import SCALE, answer, probabilities
 
 EXPLAINED = 4096
 """Number of different patterns explained at a time."""
@@ -42,17 +42,13 @@ def probable(
 
 
 def calibrated(
-    network: PatternNetwork,
-    encoder: CorrelativeEncoder,
-    frame: pl.DataFrame,
-    codes: NDArray[np.int64],
+    network: PatternNetwork, bins: NDArray[np.uint8], codes: NDArray[np.int64]
 ) -> Calibration:
-    """Calibrates a network on records that it has not learned from, whose classes are known."""
-    _, found, response = _answered(network, encoder, frame)
-    logits = -np.asarray(response.distance, np.float64)[found.which] / SCALE
+    """Calibrates a network on patterns that it has not learned from, whose classes are known."""
+    response = answer(network, torch.from_numpy(bins))
+    logits = -np.asarray(response.distance, np.float64) / SCALE
     temperature = best_temperature(logits, codes)
-    confidence = _chances(response, temperature).amax(1).numpy()[found.which]
-    return Calibration(temperature, quantiles(confidence))
+    return Calibration(temperature, quantiles(_chances(response, temperature).amax(1).numpy()))
 
 
 def described(

@@ -9,3 +9,4 @@ class Stream(IntEnum):
     WEIGHTS = 0
     FIT_ORDER = 1
     PARTIAL_FIT_ORDER = 2
+    UPDATE = 3
