@@ -32,6 +32,7 @@ def environment() -> Environment:
         figures.target, figures.holds, figures.ratio, figures.ratio_of, statements.sums,
         statements.papers, statements.outcome, statements.measured, statements.grouped,
     )  # fmt: skip
+    made.globals["typed_of"] = choices.typed
     made.globals |= {function.__name__: function for function in shown} | {"fmean": fmean}
     return made
 

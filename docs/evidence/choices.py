@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from committed import configuration, results
 
+from plastorch.experiments.command import command
 from plastorch.experiments.registry import find, resolved
 
 
@@ -52,12 +53,13 @@ def points(choice: Choice) -> list[Point]:
     base = resolved(find(choice.experiment).config)(**choice.where)
     own = {name: getattr(base, name) for name in choice.settings}
     default = own | (choice.default or {})
-    tried: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
+    tried: dict[tuple[Any, ...], dict[int, float]] = {}
     for run in results().get(choice.experiment, []):
         config = configuration(run)
         if choice.metric in run["metrics"] and replace(config, **own) == base:
-            values = tuple(getattr(config, name) for name in choice.settings)
-            tried.setdefault(values, []).append((run["seed"], run["metrics"][choice.metric]))
+            given = {name: getattr(config, name) for name in choice.settings}
+            values = default if given == own else given
+            tried.setdefault((*values.values(),), {})[run["seed"]] = run["metrics"][choice.metric]
     found = [
         _point(dict(zip(choice.settings, values, strict=True)), of, values == (*default.values(),))
         for values, of in tried.items()
@@ -68,8 +70,12 @@ def points(choice: Choice) -> list[Point]:
     return sorted(found, key=lambda point: -point.mean)
 
 
-def _point(values: dict[str, Any], measured: list[tuple[int, float]], default: bool) -> Point:
-    figures = [figure for _, figure in measured]
+def typed(choice: Choice) -> str:
+    """Returns the command line of a run with the default values, without its seed."""
+    return command(choice.experiment, resolved(find(choice.experiment).config)(**choice.where))
+
+
+def _point(values: dict[str, Any], measured: dict[int, float], default: bool) -> Point:
+    figures = list(measured.values())
     deviation = stdev(figures) if len(figures) > 1 else 0.0
-    seeds = sorted(seed for seed, _ in measured)
-    return Point(values, fmean(figures), deviation, seeds, default)
+    return Point(values, fmean(figures), deviation, sorted(measured), default)
