@@ -109,14 +109,14 @@ def test_efference_copies(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_files_by_metadata(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for i in range(60):
+    for i in range(300):
         kind = ("log", "png", "md")[i % 3]
         folder = tmp_path / kind / str(i % 4)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"file-{i}.{kind}").write_bytes(b"x" * 10 ** (2 + i % 3))
     right, most = example("files_by_metadata").main(tmp_path)
     assert right > 0.9 > most + 0.4
-    assert "48 files of" in capsys.readouterr().out
+    assert "240 files of" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("core", ["stpn", "lstm"])
