@@ -31,7 +31,7 @@ class Reliability(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """What held-out records told of a network's confidence."""
+    """Temperature and quantiles of a network's confidence, measured on held-out records."""
 
     temperature: float = 1.0
     """Number by which distances are divided, besides their fixed scale."""

@@ -24,7 +24,7 @@ _NONE, _PRE, _POST = NORM["none"], NORM["pre"], NORM["post"]
 
 
 # Sums may be reordered, but values may be infinite: overflow must saturate.
-_compiled: Any = partial(
+compiled: Any = partial(
     njit,
     cache=True,
     nogil=True,
@@ -32,10 +32,10 @@ _compiled: Any = partial(
     fastmath={"reassoc", "contract"},
     pipeline_class=NoOverlap,
 )
-_inlined: Any = _compiled(inline="always")
+inlined: Any = compiled(inline="always")
 
 
-@_inlined
+@inlined
 def _activate(drive, kind):  # type: ignore[no-untyped-def]
     if kind == 0:
         return tanh(drive)
@@ -44,7 +44,7 @@ def _activate(drive, kind):  # type: ignore[no-untyped-def]
     return max(drive, 0.0) if kind == 2 else drive
 
 
-@_inlined
+@inlined
 def _slope(h, kind):  # type: ignore[no-untyped-def]
     if kind == 0:
         return 1 - h * h
@@ -53,12 +53,12 @@ def _slope(h, kind):  # type: ignore[no-untyped-def]
     return 1.0 if kind == 3 or h > 0 else 0.0
 
 
-@_inlined
+@inlined
 def _saturated(value, bound):  # type: ignore[no-untyped-def]
     return min(max(value, -bound), bound)
 
 
-@_inlined
+@inlined
 def _gather(z, x, h, t, b, x_at, h_at):  # type: ignore[no-untyped-def]
     """Writes presynaptic signals z from inputs x [T, B, I] and activities h [H]."""
     for j in range(x.shape[2]):
@@ -68,7 +68,7 @@ def _gather(z, x, h, t, b, x_at, h_at):  # type: ignore[no-untyped-def]
             z[h_at + j] = h[j]
 
 
-@_inlined
+@inlined
 def _respond(i, weight, memory, z):  # type: ignore[no-untyped-def]
     """Returns the squared norm of neuron i's synapses W + F, and (W + F) z."""
     squared = drive = weight.dtype.type(0)
@@ -82,7 +82,7 @@ def _respond(i, weight, memory, z):  # type: ignore[no-untyped-def]
     return squared, drive
 
 
-@_inlined
+@inlined
 def _update(i, memory, decay, rate, z, h, scale, limit, new):  # type: ignore[no-untyped-def]
     """Writes F = clamp(Λ F scale + Γ h z) into ``new``, which may be the memory itself."""
     for j in range(memory.shape[1]):
@@ -91,7 +91,7 @@ def _update(i, memory, decay, rate, z, h, scale, limit, new):  # type: ignore[no
         new[i, j] = -limit if value < -limit else value
 
 
-@_inlined
+@inlined
 def _next_memory(i, memory, weight, decay, rate, z, h, length, norm, limit, new):  # type: ignore[no-untyped-def]
     """Writes neuron i's memory after a step; ``length`` is |W + F|."""
     one = weight.dtype.type(1)
@@ -103,14 +103,14 @@ def _next_memory(i, memory, weight, decay, rate, z, h, length, norm, limit, new)
             new[i, j] *= scale
 
 
-@_inlined
+@inlined
 def _next_memories(memory, weight, decay, rate, z, h, lengths, norm, limit, new):  # type: ignore[no-untyped-def]
     """Writes the next memories of all neurons of a sample."""
     for i in range(len(memory)):
         _next_memory(i, memory, weight, decay, rate, z, h[i], lengths[i], norm, limit, new)
 
 
-@_compiled
+@compiled
 def _forward_sample(b, z, memory, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
     """Runs all steps of sample b; ``z`` is scratch, the others are those of :func:`forward`."""
     bias, decay, rate = parameters
@@ -141,7 +141,7 @@ def _forward_sample(b, z, memory, weight, x, h0, parameters, lengths, settings, 
     output[lengths[b] :, b] = 0
 
 
-@_compiled
+@compiled
 def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untyped-def]
     """Runs all steps of the samples from ``begin`` to before ``end``; memories become the final F.
 
@@ -164,7 +164,7 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
         _forward_sample(b, z, memories[b], weight, *arguments)
 
 
-@_inlined
+@inlined
 def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate):  # type: ignore[no-untyped-def]
     """Backpropagates F = Λ F scale + Γ h z, except to F and z; returns grads of h and scale."""
     of_h = of_scale = grad.dtype.type(0)
@@ -177,14 +177,14 @@ def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate)
     return of_h, of_scale
 
 
-@_inlined
+@inlined
 def _signals_backward(i, rate, h, grad, d_z):  # type: ignore[no-untyped-def]
     """Backpropagates Γ h z to z."""
     for j in range(grad.shape[1]):
         d_z[j] += grad[i, j] * rate[i, j] * h
 
 
-@_inlined
+@inlined
 def _memory_backward(  # type: ignore[no-untyped-def]
     i, weight, memory, decay, rate, z, h, scale, of_drive, of_norm, bound, grad, d_weight, d_z
 ):
@@ -205,7 +205,7 @@ def _memory_backward(  # type: ignore[no-untyped-def]
         d_z[j] += of_drive * weight[i, j]
 
 
-@_inlined
+@inlined
 def _renormalize_backward(i, weight, clamped, divided, bound, grad, d_weight):  # type: ignore[no-untyped-def]
     """Backpropagates F / |W + F|, F ``clamped`` before and ``divided`` after; changes ``grad``."""
     plastic = grad.shape[1]
@@ -227,14 +227,14 @@ def _renormalize_backward(i, weight, clamped, divided, bound, grad, d_weight):  
         d_weight[i, j] += of_norm * weight[i, j]
 
 
-@_inlined
+@inlined
 def _limit_backward(i, updated, limit, grad):  # type: ignore[no-untyped-def]
     """Zeroes the gradient where F was clamped."""
     for j in range(grad.shape[1]):
         grad[i, j] = 0 if abs(updated[i, j]) >= limit else grad[i, j]
 
 
-@_inlined
+@inlined
 def _neuron_backward(  # type: ignore[no-untyped-def]
     i,
     weight,
@@ -279,7 +279,7 @@ def _neuron_backward(  # type: ignore[no-untyped-def]
     )
 
 
-@_compiled
+@compiled
 def _backward_sample(  # type: ignore[no-untyped-def]
     b, scratch, course, grad, sums, weight, x, h0, parameters, lengths, settings, saved
 ):
@@ -399,7 +399,7 @@ def _backward_sample(  # type: ignore[no-untyped-def]
                 d_h[b] = 0
 
 
-@_compiled
+@compiled
 def backward(begin, end, course, groups, sums, d_memories, weight, *arguments):  # type: ignore[no-untyped-def]
     """Computes gradients of the groups of samples from ``begin`` to ``end``.
 

@@ -5,27 +5,14 @@ it again, from activities and modulations. The equations are those of
 :class:`plastorch.stp.baselines.ModulatedPlasticity`.
 """
 
-from functools import partial
 from math import tanh
-from typing import Any
 
 import numpy as np
-from numba import njit
 
-from plastorch.engine.numba_options import NoOverlap
-
-_compiled: Any = partial(
-    njit,
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"reassoc", "contract"},
-    pipeline_class=NoOverlap,
-)
-_inlined: Any = _compiled(inline="always")
+from plastorch.stp.kernels import compiled, inlined
 
 
-@_inlined
+@inlined
 def _learn(hebb, activity, modulation, before, clamp, new):  # type: ignore[no-untyped-def]
     """Writes the next trace into ``new``, which may be the trace itself."""
     for i in range(len(before)):
@@ -36,7 +23,7 @@ def _learn(hebb, activity, modulation, before, clamp, new):  # type: ignore[no-u
             new[i, j] = -clamp if value < -clamp else value
 
 
-@_compiled
+@compiled
 def _forward_sample(b, before, hebb, weight, alpha, modulator, offset, drives, clamp, results):  # type: ignore[no-untyped-def]
     """Runs all steps of sample b; ``before`` holds h and ``hebb`` Hb, from first to last."""
     output, modulations = results
@@ -53,7 +40,7 @@ def _forward_sample(b, before, hebb, weight, alpha, modulator, offset, drives, c
         before[:] = output[t, b]
 
 
-@_compiled
+@compiled
 def forward(h, hebb, *arguments):  # type: ignore[no-untyped-def]
     """Runs all steps of all samples; activities h [B, H] and traces Hb [B, H, H] become the last.
 
@@ -64,7 +51,7 @@ def forward(h, hebb, *arguments):  # type: ignore[no-untyped-def]
         _forward_sample(b, h[b], hebb[b], *arguments)
 
 
-@_compiled
+@compiled
 def _backward_sample(  # type: ignore[no-untyped-def]
     b, course, grad, d_h, d_after, weight, alpha, modulator, clamp, h0, output, modulations,
     d_output, d_drives, d_weight, d_alpha, d_modulator
@@ -106,7 +93,7 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     return d_offset
 
 
-@_compiled
+@compiled
 def backward(d_first, d_hebb, hebb, d_offset, *arguments):  # type: ignore[no-untyped-def]
     """Computes the gradients of all samples.
 
