@@ -19,8 +19,8 @@ from plastorch.data.root import data_root
 from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
-from plastorch.files import classifier
 from plastorch.files import predict as answers
+from plastorch.files import trained
 from plastorch.files.calibration import held_out
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.encode import CorrelativeEncoder
@@ -154,7 +154,7 @@ class TestAnswers:
     ) -> None:
         new = files(300, seed=1)[0]
         whole = fitted.predict_proba(new), fitted.predict(new), fitted.describe(new)
-        monkeypatch.setattr(classifier, "MOST_ROWS", 7)
+        monkeypatch.setattr(trained, "MOST_ROWS", 7)
         monkeypatch.setattr(answers, "EXPLAINED", 5)
         np.testing.assert_array_equal(fitted.predict_proba(new), whole[0])
         np.testing.assert_array_equal(fitted.predict(new), whole[1])

@@ -4,18 +4,14 @@ After Stanojevic, Cherubini, Moraitis, Sebastian, *File classification based on 
 networks*, ISCAS 2020, arXiv 2004.03953.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from numbers import Integral, Real
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -24,27 +20,20 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
-from plastorch.files.calibration import Calibration, checked_confidence, held_out
-from plastorch.files.catalogue import frames
-from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.kept import Kept, grown, nothing, shown
+from plastorch.files.calibration import held_out
+from plastorch.files.kept import Kept, grown, shown
 from plastorch.files.layout import lay_out, neuron_for
-from plastorch.files.model_file import SavedModel, read
-from plastorch.files.predict import calibrated, decided, described, probable
+from plastorch.files.predict import calibrated
 from plastorch.files.streams import Stream
-from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron, decide
-from plastorch.spiking.patterns.training import answer, train, update
+from plastorch.files.trained import TrainedClassifier
+from plastorch.spiking.patterns.rule import NO_SPIKE
+from plastorch.spiking.patterns.training import train, update
 
-Result = TypeVar("Result")
-
-MOST_ROWS, MOST_BYTES = 1 << 19, 1 << 28
-"""Largest numbers of records and of bytes of spike patterns in memory at a time."""
 HELD_OUT, MOST_HELD_OUT = 10, 10_000
 """One of this many records of a class calibrates the confidence, and this many at most in all."""
 
 
-class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class FileClassifier(TrainedClassifier):
     """Learns classes of records from their keys and values with a spiking network.
 
     Each key owns some input neurons, more if its values tell more about the classes. A value sets
@@ -87,13 +76,6 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         >>> model.describe([{"owner": "bob", "size": 7}])["keys"].to_list()
         ['owner']
     """
-
-    network_: PatternNetwork
-    classes_: NDArray[Any]
-    class_count_: NDArray[np.int64]
-    _seed: int
-    _calls: int
-    _optimizer: torch.optim.Optimizer | None
 
     def __init__(
         self,
@@ -234,23 +216,6 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.calibration_ = calibrated(network, held.bins, held.codes)
         return self
 
-    def kept_score(self, classes: ArrayLike) -> float:
-        """Returns the share of right answers to kept records that were never learned from.
-
-        Args:
-            classes: classes of the records that count.
-
-        Returns:
-            Share, 0 to 1; NaN if there is no such record.
-        """
-        check_is_fitted(self)
-        counted = np.isin(self.classes_[self.kept_.codes], np.asarray(classes)) & self.kept_.held
-        held = self.kept_.take(counted)
-        if not len(held.codes):
-            return float("nan")
-        found = decide(answer(self.network_, torch.from_numpy(held.bins))).numpy()
-        return float((found == held.codes).mean())
-
     def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Trains online on one batch of records, in one pass at a constant learning rate.
 
@@ -295,131 +260,6 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._count(codes)
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predicts the class of each record.
-
-        Args:
-            X: records, as in :meth:`fit`; a Parquet file is read in chunks of half a million
-                records at most.
-
-        Returns:
-            Classes [N].
-
-        Raises:
-            InputError: the records are unusable, or have none of the keys.
-            NotFittedError: the estimator has not been trained.
-        """
-        codes = np.concatenate(list(self._each(X, decided)))
-        predicted: NDArray[Any] = self.classes_[codes]
-        return predicted
-
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Predicts the probability of each class.
-
-        Args:
-            X: records, as in :meth:`fit`.
-
-        Returns:
-            Probabilities [N, classes], in the order of ``classes_``; the class with the highest is
-            that of :meth:`predict`.
-
-        Raises:
-            InputError: the records are unusable, or have none of the keys.
-            NotFittedError: the estimator has not been trained.
-        """
-        check_is_fitted(self)
-        chances = partial(probable, temperature=self.calibration_.temperature)
-        return np.concatenate(list(self._each(X, chances)))
-
-    def threshold(self, coverage: float) -> float:
-        """Returns the least confidence at which a share of the records gets an answer.
-
-        It comes from the records that calibrated the confidence, so that records can be answered
-        one by one; of others, the share may differ.
-
-        Args:
-            coverage: share of the records to answer, above 0, up to 1.
-
-        Raises:
-            InputError: coverage is out of range, or below 1 in a model that was not calibrated.
-            NotFittedError: the estimator has not been trained.
-        """
-        check_is_fitted(self)
-        return self.calibration_.threshold(coverage)
-
-    def describe(self, X: Any, min_confidence: float = 0.0) -> pl.DataFrame:
-        """Predicts the class of each record, its probability, and the keys that drove it.
-
-        A key's share is what its neurons' spikes add to the margin between the class and the
-        runner-up (:mod:`plastorch.spiking.patterns.attribution`).
-
-        Args:
-            X: records, as in :meth:`fit`.
-            min_confidence: confidence, 0 to 1, below which the label is missing (None).
-
-        Returns:
-            Frame with a row per record: ``label``, the class as text; ``confidence``, its
-            probability; ``keys``, up to three with a positive share, largest first, joined by ", ".
-
-        Raises:
-            InputError: the records are unusable, or have none of the keys; or min_confidence is
-                out of range.
-            NotFittedError: the estimator has not been trained.
-        """
-        check_is_fitted(self)
-        told = partial(
-            described,
-            temperature=self.calibration_.temperature,
-            names=[str(name) for name in self.classes_.tolist()],
-            least=checked_confidence(min_confidence),
-        )
-        return pl.concat(self._each(X, told))
-
-    def save(self, path: str | Path) -> None:
-        """Writes the model to one file atomically: safetensors, with settings as JSON.
-
-        Args:
-            path: file; an existing one is replaced.
-
-        Raises:
-            InputError: the file can't be written, or the classes are not text, numbers or truth
-                values.
-            NotFittedError: the estimator has not been trained.
-        """
-        self._saved().write(Path(path))
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Reads a model that :meth:`save` wrote; nothing in the file is ever executed.
-
-        Args:
-            path: file to read.
-
-        Raises:
-            InputError: the file is missing, damaged, of a later version, or no model.
-        """
-        found = read(Path(path))
-        model = cls(**found.params)
-        model._build(found.encoder, found.neuron, found.classes, found.encoder.seed)
-        model.class_count_, model.n_features_in_ = found.class_count, found.features
-        model.calibration_, model.kept_ = found.calibration, found.kept
-        for name, weight in model.network_.named_parameters():
-            weight.data.copy_(torch.from_numpy(found.tensors[name].T))
-        return model
-
-    @property
-    def fingerprint(self) -> str:
-        """Returns the SHA-256 of settings and weights as hexadecimal digits."""
-        return self._saved().fingerprint()
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "network_")
-
     def _start(
         self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int
     ) -> Tensor:
@@ -432,23 +272,6 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
         self._build(encoder, neuron_for(bins), classes, seed)
         return torch.from_numpy(patterns)
-
-    def _build(
-        self, encoder: CorrelativeEncoder, neuron: PatternNeuron, classes: Any, seed: int
-    ) -> None:
-        self._encoder, self.keys_ = encoder, tuple(encoder.keys)
-        self.network_ = PatternNetwork(
-            encoder.neurons,
-            int(self.hidden),
-            len(classes),
-            neuron=neuron,
-            generator=stream(seed, Stream.WEIGHTS),
-        )
-        self.classes_ = classes
-        self.class_count_ = np.zeros(len(classes), np.int64)
-        self.calibration_, self.kept_ = Calibration(), nothing(encoder.neurons)
-        self._seed, self._calls = seed, 0
-        self._optimizer = None
 
     def _bins(self, frame: pl.DataFrame) -> Tensor:
         return torch.from_numpy(self._encoder.encode(frame))
@@ -470,37 +293,6 @@ class FileClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _count(self, codes: NDArray[np.int64]) -> None:
         self.class_count_ = self.class_count_ + np.bincount(codes, minlength=len(self.classes_))
-
-    def _each(
-        self, X: Any, of_chunk: Callable[[PatternNetwork, CorrelativeEncoder, pl.DataFrame], Result]
-    ) -> Iterator[Result]:
-        """Yields the result of a function for each chunk of the records."""
-        check_is_fitted(self)
-        rows = max(1, min(MOST_ROWS, MOST_BYTES // self._encoder.neurons))
-        if isinstance(X, (str, Path)):
-            chunks = frames(X, rows)
-        else:
-            chunks = as_records(self, X, reset=False).iter_slices(rows)
-        for chunk in chunks:
-            yield of_chunk(self.network_, self._encoder, chunk)
-
-    def _saved(self) -> SavedModel:
-        check_is_fitted(self)
-        names = ("hidden", "neurons", "bins", "epochs", "batch_size")
-        params = {name: int(getattr(self, name)) for name in names}
-        rate = float(self.learning_rate)
-        weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
-        return SavedModel(
-            params=params | {"learning_rate": rate, "random_state": self._seed},
-            encoder=self._encoder,
-            neuron=self.network_.neuron,
-            classes=self.classes_,
-            class_count=self.class_count_,
-            calibration=self.calibration_,
-            kept=self.kept_,
-            features=self.n_features_in_,
-            tensors={name: np.ascontiguousarray(weight.T) for name, weight in weights.items()},
-        )
 
     def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any]:
         known: NDArray[Any] | None = getattr(self, "classes_", None)
