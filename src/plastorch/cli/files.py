@@ -1,6 +1,7 @@
 """``plastorch files scan | fit | predict | watch | show | rules | page``."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -151,7 +152,9 @@ def files(arguments: list[str]) -> int:
     given = parse(options, f"plastorch files {verb}", rest)
     for name in needed:
         require(name, "files")
-    run(given)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "records lack")  # said by the command itself
+        run(given)
     return 0
 
 

@@ -32,13 +32,15 @@ def wants_magic(model: "FileClassifier") -> bool:
 
 def compare(model: "FileClassifier", columns: Collection[str], source: str) -> None:
     """Prints which keys of the model the records lack; they count as missing."""
-    lacking = [key.name for key in model.keys_ if key.name not in columns]
-    if len(lacking) == len(model.keys_):
-        raise InputError(f"{source} has none of the model's keys: {', '.join(lacking)}")
-    if lacking:
+    from plastorch.files.column_values import lacking
+
+    absent = lacking(columns, model.keys_)
+    if len(absent) == len(model.keys_):
+        raise InputError(f"{source} has none of the model's keys: {', '.join(absent)}")
+    if absent:
         say(
-            f"{source} lacks {len(lacking)} of the model's {len(model.keys_)} keys, "
-            f"which count as missing: {', '.join(lacking)}"
+            f"{source} lacks {len(absent)} of the model's {len(model.keys_)} keys, "
+            f"which count as missing: {', '.join(absent)}"
         )
 
 

@@ -21,6 +21,7 @@ from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.calibration import held_out
+from plastorch.files.column_values import lacking
 from plastorch.files.kept import Kept, grown, shown
 from plastorch.files.layout import lay_out, neuron_for
 from plastorch.files.predict import calibrated
@@ -42,9 +43,9 @@ class FileClassifier(TrainedClassifier):
     predicted class is that of the nearest target pattern (:mod:`plastorch.spiking.patterns.rule`).
 
     Records are matched to the model by the names of their keys; order and additional keys don't
-    matter. The neurons of a missing key don't fire, also if all records lack it. A category unseen
-    in training has a pattern of its own, unlike any other. Text in a key of numbers that is not a
-    number is missing.
+    matter. The neurons of a missing key don't fire; if all records lack it, predictions come with a
+    warning. A category unseen in training has a pattern of its own, unlike any other. Text in a key
+    of numbers that is not a number is missing.
 
     Confidence is calibrated: :meth:`fit` holds back a tenth of each class with ten records or more,
     and chooses on it how distances become probabilities (:mod:`plastorch.files.calibration`).
@@ -280,11 +281,10 @@ class FileClassifier(TrainedClassifier):
         """Returns known and new classes; raises InputError if new records don't fit the model."""
         if self.kept_.held.all():
             raise InputError("the model keeps no records that it learned from; expected one of fit")
-        lacking = [key.name for key in self.keys_ if key.name not in frame.columns]
-        if lacking:
+        if absent := lacking(frame.columns, self.keys_):
             raise InputError(
-                f"records lack {len(lacking)} of the model's {len(self.keys_)} keys: "
-                f"{', '.join(lacking[:8])}; expected all of them"
+                f"records lack {len(absent)} of the model's {len(self.keys_)} keys: "
+                f"{', '.join(absent[:8])}; expected all of them"
             )
         known, new = self.classes_.tolist()[0], labels.tolist()[0]
         if type(known) is not type(new):

@@ -1,6 +1,6 @@
 """A key's values in the one form that similarity and encoding share: texts, numbers, cells."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,11 @@ def keyed(records: Any, keys: Sequence[Key]) -> pl.DataFrame:
     return frame.select(
         pl.col(key.name) if key.name in frame.columns else absent.alias(key.name) for key in keys
     )
+
+
+def lacking(columns: Collection[str], keys: Sequence[Key]) -> list[str]:
+    """Returns the names of the keys that are not among the columns."""
+    return [key.name for key in keys if key.name not in columns]
 
 
 def texts(column: pl.Series) -> pl.Series:

@@ -1,5 +1,6 @@
 """A trained classifier: what it answers, and its file."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_records
 from plastorch.files.calibration import Calibration, checked_confidence
 from plastorch.files.catalogue import frames
+from plastorch.files.column_values import lacking
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.kept import Kept, nothing
 from plastorch.files.key import Key
@@ -31,6 +33,10 @@ Result = TypeVar("Result")
 
 MOST_ROWS, MOST_BYTES = 1 << 19, 1 << 28
 """Largest numbers of records and of bytes of spike patterns in memory at a time."""
+
+
+class AbsentKeysWarning(UserWarning):
+    """Warning of records that all lack keys that the model has learned."""
 
 
 class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -210,14 +216,22 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _each(
         self, X: Any, of_chunk: Callable[[PatternNetwork, CorrelativeEncoder, pl.DataFrame], Result]
     ) -> Iterator[Result]:
-        """Yields the result of a function for each chunk of the records."""
+        """Yields the result of a function for each chunk of the records; warns of absent keys."""
         check_is_fitted(self)
         rows = max(1, min(MOST_ROWS, MOST_BYTES // self._encoder.neurons))
         if isinstance(X, (str, Path)):
             chunks = frames(X, rows)
         else:
             chunks = as_records(self, X, reset=False).iter_slices(rows)
-        for chunk in chunks:
+        for place, chunk in enumerate(chunks):
+            absent = [] if place else lacking(chunk.columns, self.keys_)
+            if 0 < len(absent) < len(self.keys_):
+                warnings.warn(
+                    f"records lack {len(absent)} of the model's {len(self.keys_)} keys, which "
+                    f"count as missing: {', '.join(absent[:8])}",
+                    AbsentKeysWarning,
+                    stacklevel=3,
+                )
             yield of_chunk(self.network_, self._encoder, chunk)
 
     def _saved(self) -> SavedModel:
