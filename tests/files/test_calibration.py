@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
@@ -14,14 +16,19 @@ from sklearn.model_selection import StratifiedKFold
 from plastorch.data.root import data_root
 from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
 from plastorch.files.calibration import (
     Calibration,
     best_temperature,
     expected_calibration_error,
+    fold_numbers,
     held_out,
     reliability_curve,
 )
 from plastorch.files.classifier import FileClassifier
+from plastorch.files.encode import CorrelativeEncoder
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.training import answer, train
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=200), st.integers(0, 99))
@@ -164,10 +171,36 @@ def test_an_overconfident_model_is_calibrated_again() -> None:
         model.calibrate(frame[:2], ["up", "left"])
 
 
+def test_few_records_are_all_learned_and_calibrate_networks_that_have_not_seen_them() -> None:
+    frame, labels = noisy(48, 0)
+    model = FileClassifier(hidden=8, neurons=20, epochs=3, random_state=2).fit(frame, labels)
+    assert model.class_count_.sum() == 48 and not model.kept_.held.any()
+    codes = np.unique(labels, return_inverse=True)[1]
+    bins = torch.from_numpy(CorrelativeEncoder(model.keys_, 20, 2).encode(frame))
+    parts = fold_numbers(codes, 5, 2)
+    logits = np.empty((48, 2))
+    for part in range(5):
+        net = PatternNetwork(20, 8, 2, generator=stream(2, 0))
+        known = torch.from_numpy(parts != part)
+        train(net, bins[known], torch.from_numpy(codes)[known], stream(2, 4, part), epochs=3)
+        logits[parts == part] = -answer(net, bins[~known]).distance.numpy() / 16
+    temperature = best_temperature(logits, codes)
+    assert model.calibration_.temperature == pytest.approx(temperature)
+    chances = softmax(logits / temperature, 1).max(1)
+    assert model.threshold(0.5) == pytest.approx(np.median(chances), abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_very_few_records(count: int) -> None:
+    frame = pl.DataFrame({"size": range(count)})
+    model = FileClassifier(hidden=4, neurons=10, epochs=1).fit(frame, ["a", "b", *"c" * 5][:count])
+    assert model.class_count_.sum() == count and 0 < model.threshold(0.5) <= 1
+
+
 def test_without_ten_records_of_a_class_nothing_is_held_back() -> None:
-    frame, labels = noisy(10, 0)
-    model = FileClassifier(hidden=4, neurons=10, epochs=1).fit(frame, labels)
-    assert model.calibration_ == Calibration() and model.class_count_.sum() == 10
+    frame, _ = noisy(540, 0)
+    model = FileClassifier(hidden=4, neurons=10, epochs=1).fit(frame, np.arange(540) // 9)
+    assert model.calibration_ == Calibration() and model.class_count_.sum() == 540
     with pytest.raises(InputError, match="no records were held out"):
         model.threshold(0.5)
 

@@ -67,7 +67,7 @@ class TestLearning:
         assert sum(key.neurons for key in fitted.keys_) == 60
 
     def test_it_is_the_rooms_pieces_run_by_hand(self) -> None:
-        frame, labels = files(200)
+        frame, labels = files(600)
         model = small(random_state=3).fit(frame, labels)
         encoder = CorrelativeEncoder(model.keys_, bins=20, seed=3)
         codes = np.unique(labels, return_inverse=True)[1]

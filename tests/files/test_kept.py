@@ -26,7 +26,7 @@ def records(count: int, kinds: list[str], seed: int = 0) -> tuple[pl.DataFrame, 
 
 def model(**changes: Any) -> FileClassifier:
     settings: dict[str, Any] = {"hidden": 24, "neurons": 80, "epochs": 8, "batch_size": 32}
-    return FileClassifier(**settings | changes).fit(*records(400, ["code", "text", "video"]))
+    return FileClassifier(**settings | changes).fit(*records(600, ["code", "text", "video"]))
 
 
 def test_what_is_kept() -> None:
@@ -68,6 +68,17 @@ def test_a_new_class_comes_between_old_ones(tmp_path: Path) -> None:
         one.update(*records(30, ["image", "code"], seed=4))
     assert loaded.fingerprint == updated.fingerprint
     assert not np.isnan(updated.kept_score(["image"]))
+
+
+def test_a_small_model_learns_all_and_keeps_its_calibration() -> None:
+    small = FileClassifier(hidden=24, neurons=80, epochs=8, batch_size=32)
+    small.fit(*records(60, ["code", "text"]))
+    before = small.calibration_
+    assert small.class_count_.sum() == 60 and len(before.confidences) > 0
+    small.update(*records(20, ["image"], seed=2))
+    assert small.class_count_.sum() == 80 and not small.kept_.held.any()
+    assert small.calibration_ == before and np.isnan(small.kept_score(["code"]))
+    assert small.score(*records(90, ["code", "image", "text"], seed=3)) > 0.8
 
 
 def test_without_kept_records_it_would_forget() -> None:
@@ -126,7 +137,7 @@ def write(path: Path, count: int, kinds: list[str]) -> str:
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    old = write(tmp_path / "old.csv", 300, ["code", "text"])
+    old = write(tmp_path / "old.csv", 700, ["code", "text"])
     new = write(tmp_path / "new.csv", 60, ["image"])  # of that many, unique hours would be ids
     pl.read_csv(new).with_columns(hour=pl.int_range(60)).write_csv(new)
     out = str(tmp_path / "model")

@@ -1,11 +1,11 @@
 """Calibration of confidence: a confidence of 0.8 should be right in 80 % of cases.
 
 Distances to the targets are divided by one more number, the temperature, which is chosen on records
-that were held out from training: Guo, Pleiss, Sun, Weinberger, *On calibration of modern neural
-networks*, ICML 2017, arXiv 1706.04599. The most probable class stays the same.
+from which the network has not learned: Guo, Pleiss, Sun, Weinberger, *On calibration of modern
+neural networks*, ICML 2017, arXiv 1706.04599. The most probable class stays the same.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -131,6 +131,15 @@ def best_temperature(logits: NDArray[np.float64], codes: NDArray[np.int64]) -> f
 
     found = minimize_scalar(surprise, bounds=(-FARTHEST, FARTHEST), method="bounded")
     return float(np.exp(found.x))
+
+
+def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
+    """Returns the fold that tests each record [B]: at random, each class shared out evenly."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    found = np.empty(len(labels), np.int64)
+    found[order] = np.arange(len(labels)) % folds
+    return found
 
 
 def held_out(

@@ -5,7 +5,6 @@ networks*, ISCAS 2020, arXiv 2004.03953.
 """
 
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,28 +12,21 @@ import polars as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
-from plastorch.files.calibration import held_out
+from plastorch.files.calibration import fold_numbers, held_out
 from plastorch.files.column_values import lacking
 from plastorch.files.kept import Kept, grown, shown
-from plastorch.files.layout import lay_out, neuron_for
+from plastorch.files.learner import FEW, HELD_OUT, MOST_HELD_OUT, PARTS, Learner
 from plastorch.files.predict import calibrated
 from plastorch.files.streams import Stream
-from plastorch.files.trained import TrainedClassifier
-from plastorch.spiking.patterns.rule import NO_SPIKE
-from plastorch.spiking.patterns.training import train, update
-
-HELD_OUT, MOST_HELD_OUT = 10, 10_000
-"""One of this many records of a class calibrates the confidence, and this many at most in all."""
+from plastorch.spiking.patterns.training import answer, update
 
 
-class FileClassifier(TrainedClassifier):
+class FileClassifier(Learner):
     """Learns classes of records from their keys and values with a spiking network.
 
     Each key owns some input neurons, more if its values tell more about the classes. A value sets
@@ -48,7 +40,9 @@ class FileClassifier(TrainedClassifier):
     of numbers that is not a number is missing.
 
     Confidence is calibrated: :meth:`fit` holds back a tenth of each class with ten records or more,
-    and chooses on it how distances become probabilities (:mod:`plastorch.files.calibration`).
+    and chooses on it how distances become probabilities (:mod:`plastorch.files.calibration`). It
+    learns from all of fewer than 500 records; then each fifth of them calibrates the confidence of
+    a network that learns from the other four.
 
     Args:
         hidden: number of hidden neurons.
@@ -78,26 +72,8 @@ class FileClassifier(TrainedClassifier):
         ['owner']
     """
 
-    def __init__(
-        self,
-        hidden: int = 256,
-        neurons: int = 400,
-        bins: int = 20,
-        epochs: int = 15,
-        learning_rate: float = 0.01,
-        batch_size: int = 128,
-        random_state: int | np.random.RandomState | None = 0,
-    ) -> None:
-        self.hidden = hidden
-        self.neurons = neurons
-        self.bins = bins
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.random_state = random_state
-
     def fit(self, X: Any, y: ArrayLike, tell: Callable[[int, float], None] | None = None) -> Self:
-        """Trains from scratch, and calibrates the confidence on a tenth of the records.
+        """Trains from scratch, and calibrates the confidence on records not learned from.
 
         All patterns are in memory, one byte per record and input neuron.
 
@@ -120,25 +96,24 @@ class FileClassifier(TrainedClassifier):
         classes = classes_of(labels, "y")
         codes = codes_of(labels, classes)
         seed = seed_of(self.random_state)
-        held = held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
+        few = frame.height < FEW
+        held = np.zeros(len(codes), bool)
+        held = held if few else held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
         learned = codes[~held]
         bins = self._start(frame.filter(~held), learned, classes, seed)
-        train(
-            self.network_,
-            bins,
-            torch.from_numpy(learned),
-            stream(self._seed, Stream.FIT_ORDER),
-            epochs=int(self.epochs),
-            learning_rate=float(self.learning_rate),
-            batch=int(self.batch_size),
-            tell=tell,
-        )
+        if few:
+            parts = fold_numbers(learned, PARTS, seed)
+            self.calibration_ = calibrated(
+                self._cross_answered(bins, torch.from_numpy(learned), parts), learned
+            )
+        random = stream(self._seed, Stream.FIT_ORDER)
+        self._train(self.network_, bins, torch.from_numpy(learned), random, tell)
         self._count(learned)
         kept = Kept(bins.numpy(), learned, np.zeros(len(learned), bool))
         if held.any():
-            others = self._encoder.encode(frame.filter(held))
-            self.calibration_ = calibrated(self.network_, others, codes[held])
-            kept = kept.and_also(Kept(others, codes[held], np.ones(len(others), bool)))
+            others = self._bins(frame.filter(held))
+            self.calibration_ = calibrated(answer(self.network_, others), codes[held])
+            kept = kept.and_also(Kept(others.numpy(), codes[held], np.ones(len(others), bool)))
         self.kept_ = kept.sample(seed)
         return self
 
@@ -160,7 +135,7 @@ class FileClassifier(TrainedClassifier):
         check_is_fitted(self)
         frame = as_records(self, X, reset=False)
         codes = codes_of(as_labels(y, frame.height), self.classes_)
-        self.calibration_ = calibrated(self.network_, self._encoder.encode(frame), codes)
+        self.calibration_ = calibrated(answer(self.network_, self._bins(frame)), codes)
         return self
 
     def update(
@@ -170,7 +145,9 @@ class FileClassifier(TrainedClassifier):
 
         Old records that the model keeps (:mod:`plastorch.files.kept`) are learned again beside the
         new ones. A tenth of each class of the new ones with ten records or more is held back, and
-        the confidence calibrated anew. The keys stay as :meth:`fit` learned them.
+        the confidence calibrated anew; a model that holds none of its old ones back holds none of
+        the new ones back either, and keeps its calibration. The keys stay as :meth:`fit` learned
+        them.
 
         Args:
             X: new records, as in :meth:`fit`, with all keys of the model.
@@ -191,20 +168,14 @@ class FileClassifier(TrainedClassifier):
         labels = as_labels(y, frame.height)
         classes = self._more_classes(frame, labels)
         codes, places = (codes_of(some, classes) for some in (labels, self.classes_))
-        new = Kept(self._encoder.encode(frame), codes, held_out(codes, self._seed, HELD_OUT))
+        held = held_out(codes, self._seed, HELD_OUT) & self.kept_.held.any()
+        new = Kept(self._encoder.encode(frame), codes, held)
         old = self.kept_._replace(codes=places[self.kept_.codes])
         random = stream(self._seed, Stream.UPDATE, int(self.class_count_.sum()))
         network = grown(self.network_, places, len(classes), random)
         seen = shown(old.take(~old.held), new.take(~new.held))
-        train(
-            network,
-            torch.from_numpy(seen.bins),
-            torch.from_numpy(seen.codes),
-            random,
-            epochs=int(self.epochs),
-            learning_rate=float(self.learning_rate),
-            batch=int(self.batch_size),
-            tell=tell,
+        self._train(
+            network, torch.from_numpy(seen.bins), torch.from_numpy(seen.codes), random, tell
         )
         counts = np.zeros(len(classes), np.int64)
         counts[places] = self.class_count_
@@ -212,9 +183,10 @@ class FileClassifier(TrainedClassifier):
         self._count(codes[~new.held])
         self._optimizer = None
         whole = old.and_also(new)
-        self.kept_, held = whole.sample(self._seed), whole.take(whole.held)
-        if len(held.codes):
-            self.calibration_ = calibrated(network, held.bins, held.codes)
+        self.kept_, asked = whole.sample(self._seed), whole.take(whole.held)
+        if len(asked.codes):
+            response = answer(network, torch.from_numpy(asked.bins))
+            self.calibration_ = calibrated(response, asked.codes)
         return self
 
     def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
@@ -261,22 +233,6 @@ class FileClassifier(TrainedClassifier):
         self._count(codes)
         return self
 
-    def _start(
-        self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int
-    ) -> Tensor:
-        """Builds a new network for the keys of the records, and returns their patterns."""
-        bins = int(self.bins)
-        needed = int(self.neurons) * (
-            frame.height + 16 * int(self.hidden)
-        )  # patterns, weights, optimizer
-        check_memory(needed, neurons=self.neurons, hidden=self.hidden)
-        encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
-        self._build(encoder, neuron_for(bins), classes, seed)
-        return torch.from_numpy(patterns)
-
-    def _bins(self, frame: pl.DataFrame) -> Tensor:
-        return torch.from_numpy(self._encoder.encode(frame))
-
     def _more_classes(self, frame: pl.DataFrame, labels: NDArray[Any]) -> NDArray[Any]:
         """Returns known and new classes; raises InputError if new records don't fit the model."""
         if self.kept_.held.all():
@@ -306,14 +262,3 @@ class FileClassifier(TrainedClassifier):
         if known is not None and not np.array_equal(known, given):
             raise InputError(f"classes is {given}; expected None or those before, {known}")
         return given
-
-    def _check_arguments(self) -> None:
-        for name in ("hidden", "neurons", "bins", "epochs", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
-        if not 2 <= self.bins < NO_SPIKE:
-            raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
-        rate = self.learning_rate
-        if not isinstance(rate, Real) or not 0 < rate < np.inf:
-            raise InputError(f"learning_rate is {rate!r}; expected a number above 0")

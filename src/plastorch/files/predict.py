@@ -14,7 +14,7 @@ from plastorch.spiking.patterns.attribution import attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
 from plastorch.spiking.patterns.rule import Response, decide
-from plastorch.spiking.patterns.training import SCALE, answer, probabilities
+from plastorch.spiking.patterns.training import SCALE, probabilities
 
 EXPLAINED = 4096
 """Number of different patterns explained at a time."""
@@ -41,11 +41,8 @@ def probable(
     return np.asarray(_chances(response, temperature))[found.which]
 
 
-def calibrated(
-    network: PatternNetwork, bins: NDArray[np.uint8], codes: NDArray[np.int64]
-) -> Calibration:
-    """Calibrates a network on patterns that it has not learned from, whose classes are known."""
-    response = answer(network, torch.from_numpy(bins))
+def calibrated(response: Response, codes: NDArray[np.int64]) -> Calibration:
+    """Calibrates answers to patterns that were not learned from, whose classes are known."""
     logits = -np.asarray(response.distance, np.float64) / SCALE
     temperature = best_temperature(logits, codes)
     return Calibration(temperature, quantiles(_chances(response, temperature).amax(1).numpy()))

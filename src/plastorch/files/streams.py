@@ -10,3 +10,4 @@ class Stream(IntEnum):
     FIT_ORDER = 1
     PARTIAL_FIT_ORDER = 2
     UPDATE = 3
+    CROSS_FIT = 4

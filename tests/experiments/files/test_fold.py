@@ -20,9 +20,10 @@ from plastorch.experiments.files.clusters import (
     nearest_mode,
 )
 from plastorch.experiments.files.config import MODELS
-from plastorch.experiments.files.fold import BINS, Fold, fold_numbers, keys_with_shares
+from plastorch.experiments.files.fold import BINS, Fold, keys_with_shares
 from plastorch.experiments.files.raster import RASTER, most_coincident, prototypes, regression
 from plastorch.experiments.files.streams import FoldStream
+from plastorch.files.calibration import fold_numbers
 from plastorch.files.encode import coincidence
 from plastorch.files.similarity import similarity_matrix
 from plastorch.spiking.patterns.rule import NO_SPIKE

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +13,7 @@ from torch import Tensor
 from plastorch.data.tables.records import Table
 from plastorch.engine.streams import stream
 from plastorch.experiments.files.streams import FoldStream
+from plastorch.files.calibration import fold_numbers
 from plastorch.files.column_values import numbers
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.features import Codes, categories, one_hot
@@ -25,15 +25,6 @@ BINS = 20
 """Number of time bins of a pattern."""
 TRIED = 10_000
 """Maximum number of training records for choosing settings; a fifth of them is for validation."""
-
-
-def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> Codes:
-    """Returns the fold that tests each record [B]: at random, each class shared out evenly."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    found = np.empty(len(labels), np.int64)
-    found[order] = np.arange(len(labels)) % folds
-    return found
 
 
 class Fold:

@@ -1,0 +1,107 @@
+"""What estimators share that learn from records: their arguments, keys and training."""
+
+import copy
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.engine.device import check_memory
+from plastorch.engine.errors import InputError
+from plastorch.engine.streams import stream
+from plastorch.files.layout import lay_out, neuron_for
+from plastorch.files.streams import Stream
+from plastorch.files.trained import TrainedClassifier
+from plastorch.spiking.patterns.network import PatternNetwork
+from plastorch.spiking.patterns.rule import NO_SPIKE, Response
+from plastorch.spiking.patterns.training import answer, train
+
+HELD_OUT, MOST_HELD_OUT = 10, 10_000
+"""One of this many records calibrates the confidence, and this many at most in all."""
+FEW, PARTS = 500, 5
+"""Number of records below which all are learned from, and number of parts for calibration then."""
+
+
+class Learner(TrainedClassifier):
+    """Training of a network on records."""
+
+    def __init__(
+        self,
+        hidden: int = 256,
+        neurons: int = 400,
+        bins: int = 20,
+        epochs: int = 15,
+        learning_rate: float = 0.01,
+        batch_size: int = 128,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.neurons = neurons
+        self.bins = bins
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    def _start(
+        self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int
+    ) -> Tensor:
+        """Builds a new network for the keys of the records, and returns their patterns."""
+        bins = int(self.bins)
+        needed = int(self.neurons) * (
+            frame.height + 16 * int(self.hidden)
+        )  # patterns, weights, optimizer
+        check_memory(needed, neurons=self.neurons, hidden=self.hidden)
+        encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
+        self._build(encoder, neuron_for(bins), classes, seed)
+        return torch.from_numpy(patterns)
+
+    def _train(
+        self,
+        network: PatternNetwork,
+        bins: Tensor,
+        targets: Tensor,
+        random: torch.Generator,
+        tell: Callable[[int, float], None] | None = None,
+    ) -> None:
+        train(
+            network,
+            bins,
+            targets,
+            random,
+            epochs=int(self.epochs),
+            learning_rate=float(self.learning_rate),
+            batch=int(self.batch_size),
+            tell=tell,
+        )
+
+    def _cross_answered(self, bins: Tensor, targets: Tensor, parts: NDArray[np.int64]) -> Response:
+        """Returns answers to all patterns, each of a network that has learned from other parts."""
+        order, answers = [], []
+        for part in np.unique(parts):
+            asked, network = torch.from_numpy(parts == part), copy.deepcopy(self.network_)
+            random = stream(self._seed, Stream.CROSS_FIT, int(part))
+            self._train(network, bins[~asked], targets[~asked], random)
+            order.append(torch.nonzero(asked)[:, 0])
+            answers.append(answer(network, bins[asked]))
+        back = torch.cat(order).argsort()
+        return Response(*(torch.cat(columns)[back] for columns in zip(*answers, strict=True)))
+
+    def _bins(self, frame: pl.DataFrame) -> Tensor:
+        return torch.from_numpy(self._encoder.encode(frame))
+
+    def _check_arguments(self) -> None:
+        for name in ("hidden", "neurons", "bins", "epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        if not 2 <= self.bins < NO_SPIKE:
+            raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
+        rate = self.learning_rate
+        if not isinstance(rate, Real) or not 0 < rate < np.inf:
+            raise InputError(f"learning_rate is {rate!r}; expected a number above 0")
