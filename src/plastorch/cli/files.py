@@ -25,7 +25,7 @@ from plastorch.engine.errors import InputError, check_one_of, require
 if TYPE_CHECKING:
     import polars as pl
 
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.trained import TrainedClassifier
 
 LINE_S = 60.0
 """Seconds between lines of a watch that has no terminal."""
@@ -172,10 +172,10 @@ def _scan(options: Scan) -> None:
 
 def _predict(options: Predict) -> None:
     from plastorch.files.catalogue import check_out
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.tagger import load_model
 
     check_out(options.out, options.model, options.records)
-    model = FileClassifier.load(options.model)
+    model = load_model(options.model)
     check(model, options.records, options.sidecar, options.write_xattr)
     least = least_confidence(model, options.min_confidence, options.coverage)
     with status_line() as status:
@@ -186,15 +186,16 @@ def _predict(options: Predict) -> None:
         by = _predict_on_ray if options.engine == "ray" else _predict_here
         rows = by(model, options, least, tell)
     asked = f"; below a confidence of {least:.3f} the class is empty" if least > 0 else ""
-    print(f"{options.out}: {rows:,} records, {len(model.classes_)} classes{asked}")
+    kind = "classes" if model.tagging is None else "tags"
+    print(f"{options.out}: {rows:,} records, {len(model.classes_)} {kind}{asked}")
     if options.sidecar:
-        put_sidecars(options.records, options.out, options.sidecar, model.fingerprint)
+        put_sidecars(options.records, options.out, options.sidecar, model)
     if options.write_xattr:
-        put_tags(options.records, options.out, dry=not options.yes)
+        put_tags(options.records, options.out, model, dry=not options.yes)
 
 
 def _predict_here(
-    model: "FileClassifier", options: Predict, least: float, tell: Callable[[int], None]
+    model: "TrainedClassifier", options: Predict, least: float, tell: Callable[[int], None]
 ) -> int:
     from plastorch.files.catalogue import write_frames
     from plastorch.files.shards import labeled
@@ -212,7 +213,7 @@ def _predict_here(
 
 
 def _predict_on_ray(
-    model: "FileClassifier", options: Predict, least: float, tell: Callable[[int], None]
+    model: "TrainedClassifier", options: Predict, least: float, tell: Callable[[int], None]
 ) -> int:
     from plastorch.engine.cluster import check_shared, cluster, needs_ray
     from plastorch.files.catalogue import frames, is_parquet
@@ -240,14 +241,14 @@ def _predict_on_ray(
 
 
 def _watch(options: Watch) -> None:
-    from plastorch.files.classifier import FileClassifier
     from plastorch.files.metadata import schema
     from plastorch.files.reconcile import Counts
     from plastorch.files.single_rows import records
     from plastorch.files.store import LabelStore
+    from plastorch.files.tagger import load_model
     from plastorch.files.watch import watch
 
-    model = FileClassifier.load(options.model)
+    model = load_model(options.model)
     magic = wants_magic(model)
     least = least_confidence(model, options.min_confidence, options.coverage)
     compare(model, schema(magic).names(), "files")

@@ -8,14 +8,14 @@ from plastorch.engine.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.trained import TrainedClassifier
 
 
 @dataclass(frozen=True)
 class Cautious:
     """A model whose label is empty where its confidence is too low."""
 
-    model: "FileClassifier"
+    model: "TrainedClassifier"
     least: float
 
     def describe(self, frame: "pl.DataFrame") -> "pl.DataFrame":
@@ -40,7 +40,7 @@ def check_abstention(min_confidence: float | None, coverage: float | None) -> No
 
 
 def least_confidence(
-    model: "FileClassifier", min_confidence: float | None, coverage: float | None
+    model: "TrainedClassifier", min_confidence: float | None, coverage: float | None
 ) -> float:
     """Returns the confidence from which on records get a class; 0 for all."""
     return min_confidence or 0.0 if coverage is None else model.threshold(coverage)

@@ -1,7 +1,6 @@
 """``plastorch files fit``: trains a classifier of records, and evaluates it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,10 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from plastorch.cli.files_records import say
+from plastorch.cli.files_records import learning, say
+from plastorch.cli.files_tags import fit_tags
 from plastorch.cli.words import nearest, one_line
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from plastorch.files.classifier import FileClassifier
+    from plastorch.files.tagger import FileTagger
 
 MOST_CLASSES = 10_000
 """Largest number of classes; a column with more values is not a class."""
@@ -41,6 +41,8 @@ class Fit:
     calibrates the confidence, and the others train the model. Columns that identify the file, and
     those that equal the label, are left out.
 
+    With --separator, the column holds several labels per record, each learned and scored by itself.
+
     With --update, a model learns more records, also of new classes, from a few of each on. It has
     kept, as spike patterns, a sample of what it learned before, so as not to forget old classes.
 
@@ -54,6 +56,7 @@ class Fit:
         neurons: total number of input neurons of all keys.
         ignore: columns not to learn from.
         update: model that is to learn the records; out may be the same file.
+        separator: text between the labels of a record, if it may have several or none.
     """
 
     catalogue: tyro.conf.Positional[Path]
@@ -65,6 +68,7 @@ class Fit:
     neurons: int = 400
     ignore: tuple[str, ...] = ()
     update: Path | None = None
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("hidden", "neurons", "seed"):
@@ -73,6 +77,10 @@ class Fit:
                 raise InputError(
                     f"{name} is {value}; expected none with --update: the model has it"
                 )
+        if self.separator == "" or (self.separator and self.update is not None):
+            raise InputError(
+                f"separator is {self.separator!r}; expected text between labels, none with --update"
+            )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected 0 or more, below 2**63")
 
@@ -85,7 +93,11 @@ def fit(options: Fit) -> None:
     from plastorch.files.classifier import FileClassifier
 
     check_output(options.out, options.catalogue)
-    frame, labels = _labeled(read_catalogue(options.catalogue), options)
+    frame, column = _labeled(read_catalogue(options.catalogue), options)
+    if options.separator is not None:
+        fit_tags(_tagger(options, options.separator), frame, column, options.out)
+        return
+    labels = _classes(column)
     if options.update is not None:
         _update(options, options.update, frame, labels)
         return
@@ -102,7 +114,7 @@ def fit(options: Fit) -> None:
         epochs=options.epochs,
         random_state=options.seed,
     )
-    with _learning(options.epochs) as tell:
+    with learning(options.epochs) as tell:
         model.fit(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
     if held.any():
@@ -110,6 +122,18 @@ def fit(options: Fit) -> None:
     else:
         print("no class has five records: none is held out, and there is no score")
     print(f"model: {options.out}, {len(classes)} classes, {len(model.keys_)} keys")
+
+
+def _tagger(options: Fit, separator: str) -> "FileTagger":
+    from plastorch.files.tagger import FileTagger
+
+    return FileTagger(
+        hidden=options.hidden,
+        neurons=options.neurons,
+        epochs=options.epochs,
+        random_state=options.seed,
+        separator=separator,
+    )
 
 
 def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]) -> None:
@@ -123,7 +147,7 @@ def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]
     held = held_out(codes_of(labels, new), options.seed)
     before = model.kept_score(known)
     model.set_params(epochs=options.epochs)
-    with _learning(options.epochs) as tell:
+    with learning(options.epochs) as tell:
         model.update(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
     after = model.kept_score(known)
@@ -140,11 +164,26 @@ def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]
     print(f"model: {options.out}, {len(model.classes_)} classes, {added} of them new")
 
 
-def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArray[Any]]:
-    """Returns the records that have a class, reduced to usable columns, and their classes."""
+def _classes(column: "pl.Series") -> NDArray[Any]:
+    """Returns the class of each record; raises InputError if one is too long."""
     import polars as pl
 
     from plastorch.files.column_values import texts
+
+    longest: Any = texts(column).str.len_bytes().max()
+    if longest > MOST_NAME:
+        raise InputError(
+            f"column {column.name!r} holds a class of {longest:,} bytes; expected {MOST_NAME} "
+            "at most"
+        )
+    plain = column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean)
+    classes: NDArray[Any] = (column if plain else texts(column)).to_numpy()
+    return classes
+
+
+def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", "pl.Series"]:
+    """Returns the records that have a label, reduced to usable columns, and their labels."""
+    import polars as pl
 
     for name in (options.label, *options.ignore):
         if name not in frame.columns:
@@ -156,21 +195,13 @@ def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", NDArr
         say(f"{lacking:,} records have no class in {options.label!r} and are left out")
     frame = frame.filter(pl.col(options.label).is_not_null())
     column = frame[options.label]
-    longest: Any = texts(column).str.len_bytes().max()
-    if longest > MOST_NAME:
-        raise InputError(
-            f"column {options.label!r} holds a class of {longest:,} bytes; expected {MOST_NAME} "
-            "at most"
-        )
-    plain = column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean)
-    labels = (column if plain else texts(column)).to_numpy()
     left_out = {options.label, *options.ignore}
     if options.update is None:  # a model knows its keys, and a few records don't tell identifiers
         left_out |= _not_learned_from(frame, options.label, options.ignore)
     frame = frame.drop(left_out)
     if frame.width == 0:
         raise InputError(f"no column is left to learn {options.label!r} from")
-    return frame, labels
+    return frame, column
 
 
 def _not_learned_from(frame: "pl.DataFrame", label: str, ignored: Sequence[str]) -> set[str]:
@@ -270,16 +301,3 @@ def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     print(" " * longest + "".join(f"{place + 1:>{width}}" for place in range(len(names))))
     for name, row in zip(names, counts.tolist(), strict=True):
         print(f"{name:<{longest}}" + "".join(f"{count:>{width},}" for count in row))
-
-
-@contextmanager
-def _learning(epochs: int) -> Iterator[Callable[[int, float], None]]:
-    """Shows a bar, and yields a function that moves it after each epoch."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    note = TextColumn("{task.fields[note]}")
-    bar = Progress(*columns, note, TimeRemainingColumn(), console=Console(stderr=True))
-    with bar as progress:
-        task = progress.add_task("learning", total=epochs, note="")
-        yield lambda epoch, right: progress.update(
-            task, completed=epoch + 1, note=f"{right:.1%} right"
-        )

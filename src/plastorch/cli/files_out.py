@@ -8,15 +8,15 @@ from plastorch.cli.words import one_line
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:
-    from plastorch.files.classifier import FileClassifier
     from plastorch.files.hand_over import Answer, Form
+    from plastorch.files.trained import TrainedClassifier
 
 LISTED = 20
 """Largest number of files that are listed before tags are written."""
 
 
 def check(
-    model: "FileClassifier", records: Path, sidecar: "Form | None", write_xattr: bool
+    model: "TrainedClassifier", records: Path, sidecar: "Form | None", write_xattr: bool
 ) -> None:
     """Raises InputError unless classes can be written beside the records."""
     if (sidecar or write_xattr) and not records.is_dir():
@@ -28,14 +28,15 @@ def check(
             raise InputError(f"class {name!r} holds a comma, which separates tags; expected none")
 
 
-def put_sidecars(root: Path, predictions: Path, form: "Form", model: str) -> None:
+def put_sidecars(root: Path, predictions: Path, form: "Form", model: "TrainedClassifier") -> None:
     """Writes sidecars from a table of predictions, and prints the files' fates."""
     from plastorch.files.hand_over import write_sidecars
 
-    print(f"sidecars: {_told(write_sidecars(root, _answers(predictions), form, model))}")
+    found = _answers(predictions, model)
+    print(f"sidecars: {_told(write_sidecars(root, found, form, model.fingerprint))}")
 
 
-def put_tags(root: Path, predictions: Path, dry: bool) -> None:
+def put_tags(root: Path, predictions: Path, model: "TrainedClassifier", dry: bool) -> None:
     """Writes tags from a table of predictions, or lists them; prints the files' fates."""
     from plastorch.files.hand_over import write_tags
 
@@ -47,22 +48,25 @@ def put_tags(root: Path, predictions: Path, dry: bool) -> None:
         if dry and listed <= LISTED:
             print(one_line(f"would tag {answer.path}: {answer.label}"))
 
-    fates = write_tags(root, _answers(predictions), dry=dry, tell=tell)
+    fates = write_tags(root, _answers(predictions, model), dry=dry, tell=tell)
     print(f"tags: {_told(fates)}" + "; nothing was written: --yes writes them" * dry)
 
 
-def _answers(out: Path) -> "Iterator[Answer]":
-    """Yields the files of a table of predictions that have a class."""
+def _answers(out: Path, model: "TrainedClassifier") -> "Iterator[Answer]":
+    """Yields the files of a table of predictions that have an answer."""
     import polars as pl
 
     from plastorch.files.catalogue import frames
     from plastorch.files.hand_over import Answer
+    from plastorch.files.tags import split_tags
 
+    tagging = model.tagging
     for part in frames(out):
         texts = pl.col("path", "class", "keys").cast(pl.String)
         known = part.select(texts, "confidence").filter(pl.col("class").is_not_null())
         for path, label, keys, confidence in known.iter_rows():
-            yield Answer(path, label, confidence, keys or "")
+            tags = None if tagging is None else split_tags(label, tagging.separator)
+            yield Answer(path, label, confidence, keys or "", tags)
 
 
 def _told(fates: dict[str, int]) -> str:

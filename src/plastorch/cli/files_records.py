@@ -1,11 +1,13 @@
 """Records that commands hand to a model: of a catalog, or of a folder that is scanned."""
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
 from plastorch.cli.words import one_line
@@ -14,10 +16,10 @@ from plastorch.engine.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.trained import TrainedClassifier
 
 
-def records_of(model: "FileClassifier", path: Path) -> "Iterable[pl.DataFrame]":
+def records_of(model: "TrainedClassifier", path: Path) -> "Iterable[pl.DataFrame]":
     """Returns the records of a catalog or a folder in chunks."""
     from plastorch.files.catalogue import frames
     from plastorch.files.scan import scan
@@ -25,12 +27,12 @@ def records_of(model: "FileClassifier", path: Path) -> "Iterable[pl.DataFrame]":
     return scan(path, magic=wants_magic(model)) if path.is_dir() else frames(path)
 
 
-def wants_magic(model: "FileClassifier") -> bool:
+def wants_magic(model: "TrainedClassifier") -> bool:
     """Returns whether the model uses files' types by their first bytes."""
     return any(key.name == "magic" for key in model.keys_)
 
 
-def compare(model: "FileClassifier", columns: Collection[str], source: str) -> None:
+def compare(model: "TrainedClassifier", columns: Collection[str], source: str) -> None:
     """Prints which keys of the model the records lack; they count as missing."""
     from plastorch.files.column_values import lacking
 
@@ -52,3 +54,16 @@ def say(words: str) -> None:
 def status() -> Status:
     """Returns a status line on a terminal; nothing elsewhere."""
     return Console(stderr=True).status("")
+
+
+@contextmanager
+def learning(epochs: int) -> Iterator[Callable[[int, float], None]]:
+    """Shows a bar, and yields a function that moves it after each epoch."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    note = TextColumn("{task.fields[note]}")
+    bar = Progress(*columns, note, TimeRemainingColumn(), console=Console(stderr=True))
+    with bar as progress:
+        task = progress.add_task("learning", total=epochs, note="")
+        yield lambda epoch, right: progress.update(
+            task, completed=epoch + 1, note=f"{right:.1%} right"
+        )

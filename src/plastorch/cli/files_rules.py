@@ -44,11 +44,11 @@ def rules(options: Rules) -> None:
     """Prints the rules of a model."""
     import polars as pl
 
-    from plastorch.files.classifier import FileClassifier
     from plastorch.files.rules import RECORDS
     from plastorch.files.rules import rules as rules_of
+    from plastorch.files.tagger import load_model
 
-    model = FileClassifier.load(options.model)
+    model = load_model(options.model)
     with status():
         frame = pl.concat(records_of(model, options.records))
         compare(model, frame.columns, str(options.records))

@@ -121,10 +121,10 @@ def _shown(frame: "pl.DataFrame", name: str) -> "list[LabeledFile]":
 
 
 def _of_model(source: Path) -> "Labels":
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.tagger import load_model
     from plastorch.report.file_labels import Labels
 
-    model = FileClassifier.load(source)
+    model = load_model(source)
     learned = zip(model.classes_.tolist(), model.class_count_.tolist(), strict=True)
     counts = {str(name): count for name, count in sorted(learned, key=lambda item: -item[1])}
     by_neurons = sorted(model.keys_, key=lambda key: -key.neurons)

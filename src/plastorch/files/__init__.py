@@ -7,14 +7,15 @@ from plastorch.engine.errors import require
 
 if TYPE_CHECKING:
     from plastorch.files.classifier import FileClassifier
+    from plastorch.files.tagger import FileTagger
 
-__all__ = ["FileClassifier"]
-_LAZY = {"FileClassifier": "classifier"}
+__all__ = ["FileClassifier", "FileTagger"]
+_LAZY = {"FileClassifier": "classifier", "FileTagger": "tagger"}
 
 if not TYPE_CHECKING:  # type checkers would take any name for one that is here
 
     def __getattr__(name: str) -> object:
-        """Imports the estimator only on access: scikit-learn and polars take a second."""
+        """Imports estimators only on access: scikit-learn and polars take a second."""
         if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         require("polars", "files")

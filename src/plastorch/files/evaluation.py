@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import CategoricalNB
@@ -33,6 +34,26 @@ def baselines(
     yield "logistic regression", learner.predict(two)
     known, asked = categories(keys, train, test)
     yield "naive Bayes", naive_bayes(known, codes, asked).predict(asked)
+
+
+def tag_baselines(
+    keys: Sequence[Key], train: pl.DataFrame, present: NDArray[np.bool_], test: pl.DataFrame
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yields names of simple baselines and whether they give each tag [B, T]; a logistic regression
+    gives a tag that is more probable than not."""
+    sets, counts = np.unique(present, axis=0, return_counts=True)
+    yield "most frequent set", np.tile(sets[counts.argmax()], (test.height, 1))
+    if train.height > MOST:
+        some = np.sort(np.random.default_rng(0).permutation(train.height)[:MOST])
+        train, present = train[some], present[some]
+    one, two = one_hot(keys, train, test)
+    found = np.tile(present.all(0), (test.height, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for tag in np.flatnonzero(present.any(0) & ~present.all(0)):
+            learner = LogisticRegression(max_iter=ITERATIONS).fit(one, present[:, tag])
+            found[:, tag] = learner.predict(two)
+    yield "logistic regression", found
 
 
 def naive_bayes(known: Codes, labels: Codes, asked: Codes) -> CategoricalNB:

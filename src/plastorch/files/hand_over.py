@@ -28,7 +28,7 @@ _XMP = """\
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="plastorch">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">
-   <dc:subject><rdf:Bag><rdf:li>{}</rdf:li></rdf:Bag></dc:subject>
+   <dc:subject><rdf:Bag>{}</rdf:Bag></dc:subject>
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
@@ -47,20 +47,27 @@ _REASONS = {
 
 
 class Answer(NamedTuple):
-    """A file and its class."""
+    """A file and its class or tags."""
 
     path: str
     """Path relative to the root, escaped as in a catalog."""
     label: str
     confidence: float
     keys: str
+    tags: tuple[str, ...] | None = None
+    """Tags, of which the label consists; None for a class."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What other programs are told."""
+        return (self.label,) if self.tags is None else self.tags
 
 
 def write_sidecars(root: Path, answers: Iterable[Answer], form: Form, model: str) -> Counter[str]:
     """Writes ``FILE.json`` or ``FILE.xmp`` beside each file; returns how many files met which fate.
 
-    JSON holds class, confidence, keys and the model's fingerprint; XMP the class as a keyword
-    (``dc:subject``). A file of another program with that name is kept.
+    JSON holds class or tags, confidence, keys and the model's fingerprint; XMP the class or the
+    tags as keywords (``dc:subject``). A file of another program with that name is kept.
     """
     fates: Counter[str] = Counter()
     for answer in answers:
@@ -78,7 +85,7 @@ def write_sidecars(root: Path, answers: Iterable[Answer], form: Form, model: str
 def write_tags(
     root: Path, answers: Iterable[Answer], *, dry: bool, tell: Callable[[Answer], None]
 ) -> Counter[str]:
-    """Adds each file's class to its tags (``user.xdg.tags``), or only looks whether it could.
+    """Adds each file's answer to its tags (``user.xdg.tags``), or only looks whether it could.
 
     ``tell`` is called for each file that gets a tag. Returns how many files met which fate.
     """
@@ -86,7 +93,7 @@ def write_tags(
     for answer in answers:
         try:
             with _opened(root, unescape(answer.path)) as file:
-                fate = _tag(file, answer.label, dry)
+                fate = _tag(file, answer.words, dry)
         except OSError as error:
             fate = _reason(error)
         fates[fate] += 1
@@ -106,10 +113,12 @@ def _write(file: Path, answer: Answer, form: Form, model: str) -> str:
         pass
     except OSError:
         return "kept a sidecar of another program"
-    told = {"plastorch": model, "class": answer.label, "confidence": answer.confidence}
+    found = {"class": answer.label} if answer.tags is None else {"tags": list(answer.tags)}
+    told = {"plastorch": model, **found, "confidence": answer.confidence}
     text = json.dumps(told | {"keys": answer.keys.split(", ") if answer.keys else []}, indent=1)
     if form == "xmp":
-        text = _XMP.format(escape_xml(_NOT_XML.sub(_spelled, answer.label)))
+        words = (escape_xml(_NOT_XML.sub(_spelled, word)) for word in answer.words)
+        text = _XMP.format("".join(f"<rdf:li>{word}</rdf:li>" for word in words))
     try:
         write_atomically(path, text.encode())
     except WriteError:
@@ -117,19 +126,21 @@ def _write(file: Path, answer: Answer, form: Form, model: str) -> str:
     return "written"
 
 
-def _tag(file: int, label: str, dry: bool) -> str:
-    """Adds a tag to an open file, and returns the file's fate."""
+def _tag(file: int, words: tuple[str, ...], dry: bool) -> str:
+    """Adds tags to an open file, and returns the file's fate."""
     try:
         present = os.getxattr(file, TAGS)
     except OSError as error:
         if error.errno != errno.ENODATA:
             raise
         present = b""
-    tag = label.encode()
-    if tag in (part.strip() for part in present.split(b",")):
-        return "tagged before"
+    known = [part.strip() for part in present.split(b",")]
+    new = [tag for tag in (word.encode() for word in words) if tag not in known]
+    if not new:
+        return "tagged before" if words else "without tags"
     if not dry:
-        os.setxattr(file, TAGS, b",".join(part for part in (present.rstrip(b","), tag) if part))
+        before = present.rstrip(b",")
+        os.setxattr(file, TAGS, b",".join([before, *new] if before else new))
     return "tagged"
 
 

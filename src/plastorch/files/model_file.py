@@ -1,4 +1,4 @@
-"""A classifier in one file: weights as safetensors, everything else as JSON in its header.
+"""A model in one file: weights as safetensors, everything else as JSON in its header.
 
 Nothing in a file is trusted: each field is checked for type, range and agreement with the others
 before memory for weights is allocated.
@@ -28,6 +28,7 @@ from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.kept import Kept
 from plastorch.files.key import Key
 from plastorch.files.keys import MOST_DEPTH
+from plastorch.files.tags import Tagging
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
 
 FORMAT = 2
@@ -46,7 +47,7 @@ Tensors = Mapping[str, NDArray[np.float32]]
 Arrays = Mapping[str, NDArray[Any]]
 _COUNTS = ("hidden", "neurons", "bins", "epochs", "batch_size")
 _KINDS: dict[str, type] = {"text": str, "whole": int, "number": float, "truth": bool}
-_A_CALIBRATION = Calibration()._asdict()
+_A_CALIBRATION, _A_TAGGING = Calibration()._asdict(), Tagging((), ",")._asdict()
 _A_KEY, _A_NEURON = asdict(Key("name", "category", 1)), asdict(PatternNeuron())
 _KIND_OF = {"U": "text", "i": "whole", "u": "whole", "f": "number", "b": "truth"}
 
@@ -64,6 +65,12 @@ class SavedModel:
     kept: Kept
     features: int
     tensors: Tensors
+    tagging: Tagging | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Number of output neurons per class, or per tag."""
+        return 1 if self.tagging is None else 2
 
     def settings(self) -> dict[str, Any]:
         """Returns all but the weights for JSON; raises InputError for classes it can't hold."""
@@ -84,6 +91,7 @@ class SavedModel:
             "calibration": as_in(self.calibration._asdict(), _A_CALIBRATION),
             "kept": len(self.kept.codes),
             "features": int(self.features),
+            "tags": None if self.tagging is None else self.tagging._asdict(),
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -112,7 +120,9 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
             "plastorch, or damaged"
         )
     params, keys = _params(found["params"]), tuple(map(_key, found["keys"]))
-    neuron, classes = _neuron(found["neuron"]), _classes(found["classes"])
+    neuron, tags = _neuron(found["neuron"]), found.get("tags")
+    classes = _classes(found["classes"], least=2 if tags is None else 1)
+    tagging = None if tags is None else _tagging(tags, classes)
     encoder = CorrelativeEncoder(keys, params["bins"], params["random_state"])
     if neuron.input_steps != params["bins"] or encoder.neurons != params["neurons"]:
         raise InputError("its bins or neurons contradict each other")
@@ -121,7 +131,8 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
         raise InputError(f"it has {len(counts)} counts of {len(classes)} classes")
     features = check_count(found["features"])
     rows = check_count(found["kept"])
-    arrays = _arrays(file, params["neurons"], params["hidden"], len(classes), rows)
+    outputs = len(classes) * (1 if tagging is None else 2)
+    arrays = _arrays(file, params["neurons"], params["hidden"], outputs, rows)
     kept = _kept(arrays, len(classes), params["bins"])
     model = SavedModel(
         params=params,
@@ -133,18 +144,19 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
         features=features,
         kept=kept,
         tensors={name: array for name, array in arrays.items() if name in WEIGHTS},
+        tagging=tagging,
     )
     return model, arrays
 
 
-def _arrays(file: Any, neurons: int, hidden: int, classes: int, rows: int) -> Arrays:
+def _arrays(file: Any, neurons: int, hidden: int, outputs: int, rows: int) -> Arrays:
     shapes = {
         "hidden_weight": [neurons, hidden],
         "hidden_bias": [hidden],
-        "output_weight": [hidden, classes],
-        "output_bias": [classes],
+        "output_weight": [hidden, outputs],
+        "output_bias": [outputs],
     }
-    if hidden * (neurons + classes + 1) > MOST_WEIGHTS:
+    if hidden * (neurons + outputs + 1) > MOST_WEIGHTS:
         raise InputError(f"it has {neurons} inputs and {hidden} neurons: too many")
     if rows * neurons > MOST_WEIGHTS:
         raise InputError(f"it keeps {rows} records of {neurons} inputs: too many")
@@ -205,10 +217,22 @@ def _calibration(given: dict[str, Any]) -> Calibration:
     return Calibration(temperature, tuple(sure))
 
 
-def _classes(given: dict[str, Any]) -> NDArray[Any]:
+def _tagging(given: dict[str, Any], classes: NDArray[Any]) -> Tagging:
+    check_types(given, _A_TAGGING)
+    thresholds, separator = given["thresholds"], given["separator"]
+    wrong = [share for share in thresholds if type(share) is not float or not 0 <= share <= 1]
+    if wrong or len(thresholds) != len(classes):
+        raise InputError(f"thresholds are not shares for {len(classes)} tags")
+    if not separator or classes.dtype.kind != "U" or any(separator in tag for tag in classes):
+        raise InputError(f"its tags are no text, or hold the separator {separator[:200]!r}")
+    _check_text(separator)
+    return Tagging(tuple(thresholds), separator)
+
+
+def _classes(given: dict[str, Any], least: int) -> NDArray[Any]:
     kind, values = _KINDS[given["kind"]], given["values"]
-    if type(values) is not list or len(values) < 2 or any(type(v) is not kind for v in values):
-        raise InputError(f"its classes are not two or more of kind {given['kind']}")
+    if type(values) is not list or len(values) < least or any(type(v) is not kind for v in values):
+        raise InputError(f"its classes are not {least} or more of kind {given['kind']}")
     if kind is str:
         if len(values) * max(map(len, values)) > MOST_TEXT:
             raise InputError("the names of its classes are too long")

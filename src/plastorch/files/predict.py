@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plastorch.files.calibration import Calibration, best_temperature, quantiles
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.spiking.patterns.attribution import attribute
+from plastorch.spiking.patterns.attribution import Margin, attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
 from plastorch.spiking.patterns.rule import Response, decide
@@ -26,7 +26,7 @@ def decided(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> NDArray[np.int64]:
     """Returns the class of each record [B]; arguments as for :func:`described`."""
-    _, found, response = _answered(network, encoder, frame)
+    _, found, response = answered(network, encoder, frame)
     return np.asarray(decide(response))[found.which]
 
 
@@ -37,7 +37,7 @@ def probable(
     temperature: float,
 ) -> NDArray[np.float32]:
     """Returns probabilities [B, C], the predicted class's highest; see :func:`described`."""
-    _, found, response = _answered(network, encoder, frame)
+    _, found, response = answered(network, encoder, frame)
     return np.asarray(_chances(response, temperature))[found.which]
 
 
@@ -59,25 +59,36 @@ def described(
     """Returns each record's class as ``label``, its probability as ``confidence``, and the ``keys``
     with the largest margin shares, one row per record; the network is on the CPU. Where confidence
     is below ``least``, the label is missing."""
-    parts, found, response = _answered(network, encoder, frame)
+    parts, found, response = answered(network, encoder, frame)
     chances = _chances(response, temperature)
-    firsts = [span.start for span in encoder.spans.values()]
-    drove = []
-    for begin in range(0, len(chances), EXPLAINED):
-        bins = parts.assemble(found.rows[begin : begin + EXPLAINED])
-        of_inputs = attribute(network, torch.from_numpy(bins)).numpy()
-        drove.append(np.add.reduceat(of_inputs, firsts, axis=1))
     confidence = chances.amax(1).numpy()
     labels = pl.Series(names)[chances.argmax(1).numpy()]
     columns = {
         "label": labels.set(pl.Series(confidence < least), None),
         "confidence": confidence,
-        "keys": _named(np.concatenate(drove), [key.name for key in encoder.keys]),
+        "keys": driving_keys(network, encoder, parts, found),
     }
     return pl.DataFrame(columns)[found.which]
 
 
-def _answered(
+def driving_keys(
+    network: PatternNetwork,
+    encoder: CorrelativeEncoder,
+    parts: Parts,
+    found: Different,
+    margin: Margin | None = None,
+) -> pl.Series:
+    """Returns the keys with the largest shares of the margin of each different pattern [U]."""
+    firsts = [span.start for span in encoder.spans.values()]
+    drove = []
+    for begin in range(0, len(found.rows), EXPLAINED):
+        bins = parts.assemble(found.rows[begin : begin + EXPLAINED])
+        of_inputs = attribute(network, torch.from_numpy(bins), margin).numpy()
+        drove.append(np.add.reduceat(of_inputs, firsts, axis=1))
+    return _named(np.concatenate(drove), [key.name for key in encoder.keys])
+
+
+def answered(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
 ) -> tuple[Parts, Different, Response]:
     """Returns the records' patterns, the distinct ones among them, and the answers to these."""

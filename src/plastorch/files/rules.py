@@ -17,7 +17,7 @@ from plastorch.files.column_values import keyed, numbers, texts
 from plastorch.files.key import Key
 
 if TYPE_CHECKING:
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.trained import TrainedClassifier
 
 RECORDS = 100
 """Number of records, drawn at random, that are given each value."""
@@ -31,7 +31,7 @@ SMALLEST = 1e-6
 """Smallest probability that counts, for the class or against it."""
 
 
-def rules(model: "FileClassifier", records: Any, top: int = 5) -> pl.DataFrame:
+def rules(model: "TrainedClassifier", records: Any, top: int = 5) -> pl.DataFrame:
     """Lists the keys and values that speak most for each class.
 
     A value's weight for a class is the change of log-odds, ln p / (1 - p), when records are given
@@ -84,14 +84,16 @@ def rules(model: "FileClassifier", records: Any, top: int = 5) -> pl.DataFrame:
     return best.select("class", "key", "value", "log_odds", "records")
 
 
-def _given(model: "FileClassifier", sample: pl.DataFrame, value: pl.Series) -> NDArray[np.float64]:
+def _given(
+    model: "TrainedClassifier", sample: pl.DataFrame, value: pl.Series
+) -> NDArray[np.float64]:
     """Returns the mean log-odds [C] of records that are all given one value."""
     whole = value.gather(np.zeros(sample.height, np.int64))
     mean: NDArray[np.float64] = _log_odds(model, sample.with_columns(whole)).mean(0)
     return mean
 
 
-def _log_odds(model: "FileClassifier", frame: pl.DataFrame) -> NDArray[np.float64]:
+def _log_odds(model: "TrainedClassifier", frame: pl.DataFrame) -> NDArray[np.float64]:
     chances = model.predict_proba(frame).astype(np.float64).clip(SMALLEST, 1 - SMALLEST)
     odds: NDArray[np.float64] = np.log(chances / (1 - chances))
     return odds

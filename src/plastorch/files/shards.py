@@ -23,14 +23,14 @@ from plastorch.files.column_values import texts
 from plastorch.files.metadata import IDENTITY
 
 if TYPE_CHECKING:
-    from plastorch.files.classifier import FileClassifier
+    from plastorch.files.trained import TrainedClassifier
 
 Shard = dict[str, Any]
 """Range of records: ``begin``, index of the first one; ``rows``, their number; ``why``, error."""
 
 
 def labeled(
-    model: "FileClassifier",
+    model: "TrainedClassifier",
     part: pl.DataFrame,
     begin: int = 0,
     *,
@@ -73,11 +73,11 @@ class Answerer:
         self._options = options
 
     @cached_property
-    def model(self) -> "FileClassifier":
+    def model(self) -> "TrainedClassifier":
         """Model, loaded on first use."""
-        from plastorch.files.classifier import FileClassifier
+        from plastorch.files.tagger import load_model
 
-        return FileClassifier.load(self._path)
+        return load_model(self._path)
 
     def __call__(self, shard: Shard) -> Shard:
         """Writes the predictions of a shard; ``why`` is the error, if there was one."""

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_records
 from plastorch.files.calibration import Calibration, checked_confidence
@@ -25,6 +26,7 @@ from plastorch.files.key import Key
 from plastorch.files.model_file import SavedModel, read
 from plastorch.files.predict import decided, described, probable
 from plastorch.files.streams import Stream
+from plastorch.files.tags import Tagging
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import PatternNeuron, decide
 from plastorch.spiking.patterns.training import answer
@@ -53,6 +55,8 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     _encoder: CorrelativeEncoder
     _optimizer: torch.optim.Optimizer | None
     _seed: int
+    _outputs = 1
+    """Number of output neurons per class."""
 
     def kept_score(self, classes: ArrayLike) -> float:
         """Returns the share of right answers to kept records that were never learned from.
@@ -175,6 +179,16 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: the file is missing, damaged, of a later version, or no model.
         """
         found = read(Path(path))
+        if found.outputs != cls._outputs:
+            kinds = {1: "a class for each record", 2: "tags"}
+            raise InputError(
+                f"{path} gives {kinds[found.outputs]}; expected a model of {kinds[cls._outputs]}"
+            )
+        return cls.of(found)
+
+    @classmethod
+    def of(cls, found: SavedModel) -> Self:
+        """Returns the model of a file's content."""
         model = cls(**found.params)
         model._build(found.encoder, found.neuron, found.classes, found.encoder.seed)
         model.class_count_, model.n_features_in_ = found.class_count, found.features
@@ -182,6 +196,11 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for name, weight in model.network_.named_parameters():
             weight.data.copy_(torch.from_numpy(found.tensors[name].T))
         return model
+
+    @property
+    def tagging(self) -> Tagging | None:
+        """How tags are told and written; None in a model of classes."""
+        return None
 
     @property
     def fingerprint(self) -> str:
@@ -203,7 +222,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.network_ = PatternNetwork(
             encoder.neurons,
             int(self.hidden),
-            len(classes),
+            self._outputs * len(classes),
             neuron=neuron,
             generator=stream(seed, Stream.WEIGHTS),
         )

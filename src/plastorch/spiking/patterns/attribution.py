@@ -8,6 +8,7 @@ as in training. Simonyan, Vedaldi, Zisserman, *Deep inside convolutional network
 gradient times input.
 """
 
+from collections.abc import Callable
 from math import inf
 
 import torch
@@ -22,19 +23,24 @@ from plastorch.spiking.patterns.network import (
     as_arrays,
     compute,
 )
-from plastorch.spiking.patterns.rule import NetworkWeights, decide
+from plastorch.spiking.patterns.rule import NetworkWeights, Response, decide
 
 BATCH = 256
 """Number of patterns whose potentials are kept at a time."""
 
 
+Margin = Callable[[Response], Tensor]
+
+
 @torch.no_grad()
-def attribute(network: PatternNetwork, bins: Tensor) -> Tensor:
+def attribute(network: PatternNetwork, bins: Tensor, margin: Margin | None = None) -> Tensor:
     """Returns each input's share of the margin of the answer, computed on the CPU.
 
     Args:
         network: network of two classes or more.
         bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
+        margin: function that returns the gradient [B, C] of another margin with respect to the
+            distances of a response.
 
     Returns:
         Shares [B, N]: negative if the input favors the next class, 0 if it doesn't fire.
@@ -53,17 +59,24 @@ def attribute(network: PatternNetwork, bins: Tensor) -> Tensor:
         raise InputError("network has 1 class; expected two or more, one of which is the next best")
     weights = NetworkWeights(*(weight.detach().cpu() for weight in network.weights()))
     parts = torch.split(bins.cpu(), BATCH)
-    return torch.cat([_attribute(network, weights, part) for part in parts])
+    return torch.cat([_attribute(network, weights, part, margin or _of_winner) for part in parts])
 
 
-def _attribute(network: PatternNetwork, weights: NetworkWeights, bins: Tensor) -> Tensor:
+def _of_winner(response: Response) -> Tensor:
+    """Returns the gradient of how much farther the second nearest target is than the nearest."""
+    winner = decide(response)[:, None]
+    others = response._replace(distance=response.distance.scatter(1, winner, inf))
+    gradient = torch.zeros_like(response.distance)
+    return gradient.scatter_(1, winner, -1.0).scatter_(1, decide(others)[:, None], 1.0)
+
+
+def _attribute(
+    network: PatternNetwork, weights: NetworkWeights, bins: Tensor, margin: Margin
+) -> Tensor:
     from plastorch.spiking.patterns import gradient_kernels, kernels
 
     response, kept = compute(bins, weights, network.neuron, keep=True)
-    winner = decide(response)[:, None]
-    others = response._replace(distance=response.distance.scatter(1, winner, inf))
-    of_distance = torch.zeros_like(response.distance)
-    of_distance.scatter_(1, winner, -1.0).scatter_(1, decide(others)[:, None], 1.0)
+    of_distance = margin(response).contiguous()
     of_inputs = weights.hidden.new_empty(bins.shape)
     arguments, memory = as_arrays(bins, weights, network.neuron), kernels.Memory(*arrays_of(kept))
 

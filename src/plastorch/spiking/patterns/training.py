@@ -47,14 +47,39 @@ def loss(response: Response, labels: Tensor, hidden: int) -> Tensor:
 
     Args:
         response: response of a network.
-        labels: right classes [B].
+        labels: right classes, int64 [B]; or whether a pattern has each tag, bool [B, T], of a
+            network with two outputs per tag, for yes and for no.
         hidden: number of hidden neurons.
     """
-    pull = response.distance.gather(1, labels[:, None]).mean()
     rate = response.hidden_spikes / hidden
     excess = (SPIKES[0] - rate).clamp(min=0) + (rate - SPIKES[1]).clamp(min=0)
+    if labels.dim() == 2:
+        entropy = F.cross_entropy(yes_and_no(response), (~labels).long(), reduction="none")
+        return entropy.sum(1).mean() + PENALTY * excess.mean()
+    pull = response.distance.gather(1, labels[:, None]).mean()
     entropy = F.cross_entropy(-response.distance / SCALE, labels)
     return entropy + PULL * pull + PENALTY * excess.mean()
+
+
+def yes_and_no(response: Response) -> Tensor:
+    """Returns the logits of yes and of no for each tag [B, 2, T], of a network with two outputs per
+    tag: those at 2t and 2t + 1.
+
+    Example:
+        >>> one = torch.ones(1)
+        >>> yes_and_no(Response(torch.tensor([[16.0, 32.0, 0.0, 16.0]]), one, one, one)).tolist()
+        [[[-1.0, -0.0], [-2.0, -1.0]]]
+    """
+    return -response.distance.unflatten(1, (-1, 2)).mT / SCALE
+
+
+def right(response: Response, labels: Tensor) -> Tensor:
+    """Returns whether the class, or each tag, of each pattern is right [B]; labels as in
+    :func:`loss`."""
+    if labels.dim() == 1:
+        return decide(response) == labels
+    yes, no = yes_and_no(response).unbind(1)
+    return ((yes > no) == labels).all(1)
 
 
 def train(
@@ -80,7 +105,7 @@ def train(
     Args:
         network: network, trained in place.
         bins: patterns, uint8 [B, N].
-        labels: classes of the patterns, int64 [B].
+        labels: classes of the patterns, int64 [B], or their tags, bool [B, T]; see :func:`loss`.
         generator: random generator for the order, dropout, missing keys and noise.
         epochs: number of passes.
         learning_rate: highest learning rate.
@@ -132,11 +157,16 @@ def _check_patterns(
 ) -> None:
     if len(bins) == 0 or len(bins) != len(labels):
         raise InputError(f"bins are {len(bins)} and labels {len(labels)}; expected one label each")
-    low, high = int(labels.min()), int(labels.max())
-    if not 0 <= low <= high < network.out_features:
-        raise InputError(
-            f"labels go from {low} to {high}; expected 0 to {network.out_features - 1}"
-        )
+    outputs, shape = network.out_features, tuple(labels.shape)
+    if labels.dtype == torch.bool:
+        if len(shape) != 2 or 2 * shape[1] != outputs:
+            raise InputError(
+                f"labels have shape {shape}; expected a tag per 2 of {outputs} outputs"
+            )
+    else:
+        low, high = int(labels.min()), int(labels.max())
+        if not 0 <= low <= high < outputs:
+            raise InputError(f"labels go from {low} to {high}; expected 0 to {outputs - 1}")
     if key_of_neuron is not None and key_of_neuron.shape != bins.shape[1:]:
         raise InputError(
             f"key_of_neuron has shape {tuple(key_of_neuron.shape)}; expected one key for each of "
@@ -195,7 +225,7 @@ def update(
         network: network, trained in place.
         optimizer: optimizer of the network's parameters.
         bins: patterns, uint8 [B, N].
-        labels: classes of the patterns, int64 [B].
+        labels: classes of the patterns, int64 [B], or their tags, bool [B, T]; see :func:`loss`.
 
     Returns:
         Number of patterns that the network classified correctly before the step.
@@ -213,7 +243,7 @@ def update(
     loss(response, wanted, network.hidden_size).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
     optimizer.step()
-    return int((decide(response) == wanted).sum())
+    return int(right(response, wanted).sum())
 
 
 def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LRScheduler:
