@@ -57,10 +57,11 @@ Records = tuple["pl.DataFrame", NDArray[Any]]
 
 def fit_tags(model: "FileTagger", frame: "pl.DataFrame", column: "pl.Series", out: Path) -> None:
     """Trains, saves and scores a model of the labels in a column; a fifth is held out."""
+    from plastorch.engine.estimators import seed_of
     from plastorch.files.calibration import held_out
 
     tags = _tags_of(column, model.separator)
-    held = held_out(np.zeros(len(tags), np.int64), model.random_state)
+    held = held_out(np.zeros(len(tags), np.int64), seed_of(model.random_state))
     train, test = (frame.filter(~held), tags[~held]), (frame.filter(held), tags[held])
     with learning(model.epochs) as tell:
         model.fit(*train, tell=tell)

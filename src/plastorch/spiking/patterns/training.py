@@ -70,7 +70,7 @@ def yes_and_no(response: Response) -> Tensor:
         >>> yes_and_no(Response(torch.tensor([[16.0, 32.0, 0.0, 16.0]]), one, one, one)).tolist()
         [[[-1.0, -0.0], [-2.0, -1.0]]]
     """
-    return -response.distance.unflatten(1, (-1, 2)).mT / SCALE
+    return -response.distance.reshape(len(response.distance), -1, 2).mT / SCALE
 
 
 def right(response: Response, labels: Tensor) -> Tensor:
