@@ -343,3 +343,27 @@ def test_lars_asks_for_lightly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_input(build: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         build()
+
+
+@pytest.mark.parametrize("weights", [Weights(), Weights(manipulation=1.0)])
+def test_neither_labels_nor_classes_are_needed(weights: Weights) -> None:
+    """The method learns as it does beside a probe, bit for bit."""
+    probed, made = learner(weights=weights), learner(weights=weights)
+    bare = Learner(made.method)
+    assert bare.probe is None
+    records = run_phase(phase(probed)), run_phase(phase(bare, Sources(sources().images)))
+    assert same(probed.method, bare.method)
+    for one, other in zip(*records, strict=True):
+        left = {"probe_loss", "train_accuracy", "seconds"}
+        assert {k: v for k, v in one.items() if k not in left} == {
+            k: v for k, v in other.items() if k != "seconds"
+        }
+
+
+def test_labels_without_a_probe_are_left_alone_and_a_probe_asks_for_them() -> None:
+    record = run_phase(phase(Learner(learner().method)))[-1]
+    assert "probe_loss" not in record
+    with pytest.raises(InputError, match="labels are missing; expected some for the probe"):
+        phase(learner(), Sources(sources().images))
+    with pytest.raises(InputError, match="features are missing"):
+        Learner(learner().method, classes=3)

@@ -1,6 +1,7 @@
 """Localization, and the measure of boxes: against loops."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.transfer import (
     Detections,
     average_precision,
+    color_r2,
     localization,
+    turned,
 )
 from plastorch.engine.errors import InputError
 
@@ -58,6 +61,33 @@ def test_position_alone_is_told_apart_from_size() -> None:
     known, new = (box_convert(of.boxes, "xyxy", "cxcywh")[:, :2] for of in (train, test))
     found = localization(known, train, new, test)
     assert min(found.r2[:2]) > 0.999 and max(found.r2[2:]) < 0.3
+
+
+def test_colors_of_objects_are_told_by_features_that_hold_them() -> None:
+    def colored(seed: int) -> tuple[Scenes, Tensor]:
+        of, random = single(200, seed), torch.Generator().manual_seed(seed)
+        of = replace(of, instances=torch.zeros_like(of.instances))
+        color = torch.randint(0, 256, (200, 3), generator=random, dtype=torch.uint8)
+        for i, (left, top, right, bottom) in enumerate(of.boxes.int().tolist()):
+            of.images[i, :, top:bottom, left:right] = color[i, :, None, None]
+            of.instances[i, top:bottom, left:right] = 1
+        return of, color.float()
+
+    (train, known), (test, new) = colored(0), colored(1)
+    mix = torch.randn(3, 5, generator=torch.Generator().manual_seed(2))
+    assert color_r2(known @ mix, train, new @ mix, test) > 0.9999
+    noise = torch.randn(2, 200, 4, generator=torch.Generator().manual_seed(3))
+    assert color_r2(noise[0], train, noise[1], test) < 0.1
+    with pytest.raises(InputError, match=r"features are \(199, 3\)"):
+        color_r2(known[1:], train, new, test)
+
+
+def test_images_are_turned_by_quarters_in_turn() -> None:
+    images = torch.randint(0, 256, (6, 3, 5, 5), dtype=torch.uint8)
+    made, quarters = turned(images)
+    assert quarters.tolist() == [0, 1, 2, 3, 0, 1]
+    for image, new, k in zip(images, made, quarters.tolist(), strict=True):
+        assert torch.equal(new, image.rot90(k, (1, 2)))
 
 
 def naive_precision(found: Detections, truth: Scenes, least: float) -> float:

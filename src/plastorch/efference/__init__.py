@@ -9,6 +9,7 @@ from plastorch.efference.copies import (
     command,
     compatible,
     compose,
+    differences,
     egocentric,
     egocentric_audio,
     full_command,
@@ -16,13 +17,15 @@ from plastorch.efference.copies import (
 )
 from plastorch.efference.encoders import Encoder, resnet, small_resnet
 from plastorch.efference.geometry import Geometry, geometry
-from plastorch.efference.heads import InverseModel, projection
+from plastorch.efference.heads import ActionHead, InverseModel, projection
 from plastorch.efference.losses import byol, manipulation, nt_xent, relic
 from plastorch.efference.method import BASELINE, Losses, Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
 from plastorch.efference.probes import extract, knn_accuracy, logistic_accuracy, ridge_accuracy
+from plastorch.efference.rivals import ESSL, AugSelf, EquiMod
 from plastorch.efference.train import Learner, Pretraining, Sources
+from plastorch.efference.values import Rotations, Values, estimate_values
 from plastorch.efference.views import CIFAR, IMAGENET, STL10, ImageViews
 
 __all__ = [
@@ -31,13 +34,17 @@ __all__ = [
     "BYOL",
     "CIFAR",
     "COMPATIBLE_BINS",
+    "ESSL",
     "FACTORS",
     "IMAGENET",
     "STL10",
+    "ActionHead",
     "AudioActions",
     "AudioViews",
+    "AugSelf",
     "Bins",
     "Encoder",
+    "EquiMod",
     "Geometry",
     "ImageActions",
     "ImageViews",
@@ -48,18 +55,22 @@ __all__ = [
     "Method",
     "Pretraining",
     "ReLIC",
+    "Rotations",
     "SimCLR",
     "Sources",
     "Training",
+    "Values",
     "Views",
     "Weights",
     "byol",
     "command",
     "compatible",
     "compose",
+    "differences",
     "egocentric",
     "egocentric_audio",
     "estimate_bins",
+    "estimate_values",
     "extract",
     "full_command",
     "geometry",

@@ -20,7 +20,7 @@ from plastorch.efference.actions import (
 )
 from plastorch.engine.errors import InputError, check_one_of
 
-Kind = Literal["egocentric", "full", "compatible", "audio"]
+Kind = Literal["egocentric", "full", "compatible", "differences", "audio"]
 Actions = ImageActions | AudioActions
 
 _POSE = ("scale_x", "scale_y", "flip", "shift_x", "shift_y")
@@ -29,6 +29,7 @@ FACTORS: dict[Kind, tuple[str, ...]] = {
     "egocentric": _POSE,
     "full": _POSE + _COLOR,
     "compatible": ("m11", "m12", "m13", "m21", "m22", "m23"),
+    "differences": ("center_x", "center_y", "width", "height", *_COLOR[:4]),
     "audio": ("start", "length", "shift", "gain", "snr"),
 }
 """Names of the entries of each kind of efference copy."""
@@ -145,6 +146,43 @@ def full_command(a: ImageActions, b: ImageActions) -> Tensor:
     return torch.cat([geometry, torch.stack(values, dim=-1)], dim=-1)
 
 
+def differences(a: ImageActions, b: ImageActions) -> Tensor:
+    """Returns the differences of parameters that AugSelf predicts, ω_b - ω_a.
+
+    Lee et al., NeurIPS 2021, arXiv 2111.09613. Unlike the egocentric copy, they are in the frame of
+    the image, which no view shows whole.
+
+    Args:
+        a: actions of the first view.
+        b: actions of the second view.
+
+    Returns:
+        Differences of the crops' centers, widths and heights, as shares of the image, and of
+        brightness, contrast, saturation and hue [B, 8].
+
+    Raises:
+        InputError: a crop has no area, or the numbers of views differ.
+    """
+    _check_pair(a, b)
+    of_a, of_b = (
+        torch.stack(
+            (
+                of.left + of.width / 2,
+                of.top + of.height / 2,
+                of.width,
+                of.height,
+                of.brightness,
+                of.contrast,
+                of.saturation,
+                of.hue,
+            ),
+            dim=-1,
+        )
+        for of in (a, b)
+    )
+    return of_b - of_a
+
+
 def egocentric_audio(a: AudioActions, b: AudioActions) -> Tensor:
     """Returns the efference copy between two views of a sound, named by ``FACTORS["audio"]``.
 
@@ -183,6 +221,7 @@ def command(a: Actions, b: Actions, kind: Kind) -> Tensor:
         "egocentric": egocentric,
         "full": full_command,
         "compatible": compatible,
+        "differences": differences,
         "audio": egocentric_audio,
     }
     return forms[kind](a, b).flatten(1)

@@ -1,14 +1,16 @@
-"""Heads on an encoder: projections, and a model of the action between two views.
+"""Heads on an encoder: projections, and models of the action between two views.
 
 Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022, arXiv
 2210.09224.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from plastorch.efference.losses import manipulation
 from plastorch.engine.errors import InputError, check_positive
 
 
@@ -48,7 +50,59 @@ def projection(
     return nn.Sequential(*parts)
 
 
-class InverseModel(nn.Module):
+class Transitions(NamedTuple):
+    """R actions, each from one view of a source to another, and what a head reads of the views."""
+
+    before: Tensor
+    """Features of the views before the actions [R, D]."""
+    after: Tensor
+    """Features of the views after the actions [R, D]."""
+    targets: Tensor
+    """Actions, from the ``targets`` of efference copies [R, K]."""
+    sources: int
+    """Number of sources B; row r is of source r mod B."""
+    more: Tensor | None = None
+    """Features of the head's own views, see :meth:`ActionHead.more_views`."""
+
+
+class HeadLosses(NamedTuple):
+    """Loss of a head, and its statistics for each of K factors."""
+
+    total: Tensor
+    per_factor: Tensor
+    """Loss of each factor, without gradient [K]."""
+    right: Tensor | None = None
+    """Number of correctly predicted classes, int64 [K]; None if the head predicts no classes."""
+    valid: Tensor | None = None
+    """Number of targets, int64 [K]."""
+
+
+class ActionHead(nn.Module):
+    """Base of heads that learn from actions between views, each made as ``head(features, sizes)``.
+
+    Subclasses define :meth:`losses`.
+    """
+
+    def more_views(self, view_a: Tensor, targets: Tensor) -> Tensor | None:
+        """Makes the views that a head needs beside the two of the method, if any.
+
+        Args:
+            view_a: one view of each source [B, ...].
+            targets: actions [B, K].
+        """
+        return None
+
+    def losses(self, of: Transitions, weights: Tensor) -> HeadLosses:
+        """Returns the loss of predicting actions, or by actions.
+
+        Args:
+            of: transitions.
+            weights: weights of the factors [K].
+        """
+        raise NotImplementedError
+
+
+class InverseModel(ActionHead):
     """Inverse model: infers from the features of two views the action between them.
 
     q_M(g | h, h') is one distribution per factor of the action: a hidden layer with batch
@@ -86,3 +140,15 @@ class InverseModel(nn.Module):
         """
         logits: Tensor = self.layers(torch.cat([h, h_next], dim=1))
         return torch.split(logits, self.sizes, dim=1)
+
+    def losses(self, of: Transitions, weights: Tensor) -> HeadLosses:
+        """Returns the cross-entropy of the actions' classes, see :func:`manipulation`."""
+        logits = self(of.before, of.after)
+        total, each = manipulation(logits, of.targets, weights)
+        return HeadLosses(total, each, *hits(logits, of.targets))
+
+
+def hits(logits: Sequence[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns how many classes are predicted correctly, and how many targets there are [K]."""
+    found = torch.stack([of.argmax(dim=1) for of in logits], dim=1)
+    return (found == targets).sum(dim=0), (targets >= 0).sum(dim=0)

@@ -46,7 +46,7 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> Tensor:
     check_positive(temperature=temperature)
     z, count = torch.cat([z_a, z_b]), len(z_a)
     own = torch.arange(len(z), device=z.device) + worker() * len(z)
-    logits = _similarity(z, gathered(z), temperature)
+    logits = similarity(z, gathered(z), temperature)
     itself = own[:, None] == torch.arange(logits.shape[1], device=z.device)
     logits = logits.masked_fill(itself, torch.finfo(logits.dtype).min)
     return F.cross_entropy(logits, own.view(2, count).flip(0).flatten())
@@ -118,8 +118,8 @@ def relic(
         raise InputError(f"alpha is {alpha}; expected 0 or more")
     own = torch.arange(len(z_a), device=z_a.device) + worker() * len(z_a)
     keys_a, keys_b = gathered(target_a.detach()), gathered(target_b.detach())
-    log_a = _similarity(z_a, keys_b, temperature).log_softmax(dim=1)
-    log_b = _similarity(z_b, keys_a, temperature).log_softmax(dim=1)
+    log_a = similarity(z_a, keys_b, temperature).log_softmax(dim=1)
+    log_b = similarity(z_b, keys_a, temperature).log_softmax(dim=1)
     wrong = (F.nll_loss(log_a, own) + F.nll_loss(log_b, own)) / 2
     return wrong + alpha * F.kl_div(log_b, log_a.detach(), reduction="batchmean", log_target=True)
 
@@ -162,7 +162,7 @@ def manipulation(
     return total, each.detach()
 
 
-def _similarity(z: Tensor, keys: Tensor, temperature: float) -> Tensor:
+def similarity(z: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """Returns cos(z, z_j) / T of all rows and keys [R, keys], at least in single precision."""
     device = z.device.type if torch.amp.is_autocast_available(z.device.type) else "cpu"
     with torch.autocast(device, enabled=False):

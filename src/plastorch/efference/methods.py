@@ -11,9 +11,10 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from plastorch.efference.heads import projection
+from plastorch.efference.heads import InverseModel, projection
 from plastorch.efference.losses import byol, nt_xent, relic
-from plastorch.efference.method import BASELINE, Method, Weights
+from plastorch.efference.method import BASELINE, Head, Method, Places, Weights
+from plastorch.efference.places import OUTPUT
 from plastorch.engine.errors import InputError, check_positive
 
 
@@ -27,6 +28,10 @@ class SimCLR(Method):
         features: number of features D.
         sizes: class counts of the action's factors; needed if their weight is above 0.
         weights: weights of the losses.
+        efference: head that learns from the action: :class:`InverseModel`, or one of
+            :mod:`~plastorch.efference.rivals`.
+        efference_at: block of the encoder that the head reads, such as "layer3", or blocks with
+            weights; "output" means the features.
         hidden: number of hidden units of the projection.
         out: dimension P of the projection.
         temperature: temperature T.
@@ -51,6 +56,8 @@ class SimCLR(Method):
         sizes: Sequence[int] = (),
         weights: Weights = BASELINE,
         *,
+        efference: Head = InverseModel,
+        efference_at: Places = OUTPUT,
         hidden: int = 512,
         out: int = 64,
         temperature: float = 0.5,
@@ -59,7 +66,7 @@ class SimCLR(Method):
         check_positive(temperature=temperature)
         self.projection = projection(features, hidden, out)
         self.temperature = temperature
-        self._add_inverse_model(features, sizes)
+        self._add_head(features, sizes, efference, efference_at)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.nt_xent` of the projections."""
@@ -107,6 +114,10 @@ class BYOL(TargetMethod):
         features: number of features D.
         sizes: class counts of the action's factors; needed if their weight is above 0.
         weights: weights of the losses.
+        efference: head that learns from the action: :class:`InverseModel`, or one of
+            :mod:`~plastorch.efference.rivals`.
+        efference_at: block of the encoder that the head reads, such as "layer3", or blocks with
+            weights; "output" means the features.
         hidden: number of hidden units of projection and predictor.
         out: dimension P of both.
         tau: initial τ of the target network.
@@ -127,6 +138,8 @@ class BYOL(TargetMethod):
         sizes: Sequence[int] = (),
         weights: Weights = BASELINE,
         *,
+        efference: Head = InverseModel,
+        efference_at: Places = OUTPUT,
         hidden: int = 512,
         out: int = 128,
         tau: float = 0.996,
@@ -134,7 +147,7 @@ class BYOL(TargetMethod):
         head = projection(features, hidden, out, last_norm=False)
         super().__init__(encoder, weights, head, tau)
         self.predictor = projection(out, hidden, out, last_norm=False)
-        self._add_inverse_model(features, sizes)
+        self._add_head(features, sizes, efference, efference_at)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.byol` of predictions and targets."""
@@ -152,6 +165,10 @@ class ReLIC(TargetMethod):
         features: number of features D.
         sizes: class counts of the action's factors; needed if their weight is above 0.
         weights: weights of the losses.
+        efference: head that learns from the action: :class:`InverseModel`, or one of
+            :mod:`~plastorch.efference.rivals`.
+        efference_at: block of the encoder that the head reads, such as "layer3", or blocks with
+            weights; "output" means the features.
         hidden: number of hidden units of the projection.
         out: dimension P of the projection.
         temperature: temperature T.
@@ -174,6 +191,8 @@ class ReLIC(TargetMethod):
         sizes: Sequence[int] = (),
         weights: Weights = BASELINE,
         *,
+        efference: Head = InverseModel,
+        efference_at: Places = OUTPUT,
         hidden: int = 512,
         out: int = 64,
         temperature: float = 0.5,
@@ -185,7 +204,7 @@ class ReLIC(TargetMethod):
         if not alpha >= 0:
             raise InputError(f"alpha is {alpha}; expected 0 or more")
         self.temperature, self.alpha = temperature, alpha
-        self._add_inverse_model(features, sizes)
+        self._add_head(features, sizes, efference, efference_at)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.relic` of projections and targets."""

@@ -82,8 +82,10 @@ class Training:
         falling = (number - self.warm_up) / (self.batches - self.warm_up)
         return (1 + math.cos(math.pi * falling)) / 2
 
-    def optimizers(self, method: nn.Module, probe: nn.Module) -> tuple[Any, Any]:
-        """Makes the optimizers of method and probe, for parameters with a gradient.
+    def optimizers(self, method: nn.Module, probe: nn.Module | None) -> tuple[Any, ...]:
+        """Makes the optimizers of the method and of the probe, if there is one.
+
+        They are for parameters with a gradient.
 
         Raises:
             InputError: LARS is chosen and lightly isn't installed.
@@ -93,15 +95,18 @@ class Training:
             {"params": [p for p in learning if p.dim() > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
         ]
-        of_probe = torch.optim.SGD(
-            probe.parameters(), lr=0.0, momentum=self.momentum, weight_decay=self.weight_decay
-        )
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(groups, lr=0.0, momentum=self.momentum), of_probe
-        require("lightly", "ssl")
-        from lightly.utils.lars import LARS  # type: ignore[import-untyped]
+        law: Any = torch.optim.SGD
+        if self.optimizer == "lars":
+            require("lightly", "ssl")
+            from lightly.utils.lars import LARS  # type: ignore[import-untyped]
 
-        return LARS(groups, lr=0.0, momentum=self.momentum), of_probe
+            law = LARS
+        own = law(groups, lr=0.0, momentum=self.momentum)
+        if probe is None:
+            return (own,)
+        decay = self.weight_decay
+        settings: dict[str, Any] = {"momentum": self.momentum, "weight_decay": decay}
+        return own, torch.optim.SGD(probe.parameters(), lr=0.0, **settings)
 
     def rates(self, number: int) -> tuple[float, float]:
         """Returns the learning rates of method and probe in a batch, counted from 0."""

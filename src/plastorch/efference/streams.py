@@ -15,6 +15,7 @@ class Stream(IntEnum):
     TRANSFER = 6
     PROBE_WEIGHTS = 7
     PROBE_TRAINING = 8
+    FEW_LABELS = 9
 
 
 class TrainingStream(IntEnum):

@@ -33,17 +33,17 @@ from plastorch.learning.phases import EpochOrder, Phase
 
 
 class Learner(nn.Module):
-    """Method with a linear probe that learns from its features without affecting them.
+    """Method, if wanted with a linear probe that learns from its features without affecting them.
 
     The probe is initialized at 0, as its loss is convex.
 
     Args:
         method: method, such as SimCLR, BYOL or ReLIC.
-        features: number of features D of its encoder.
-        classes: number of label classes.
+        features: number of features D of its encoder; needed for a probe.
+        classes: number of label classes; without it, there is no probe.
 
     Raises:
-        InputError: there are fewer than two classes.
+        InputError: there are fewer than two classes, or classes without features.
 
     Example:
         >>> from plastorch.efference import SimCLR
@@ -52,40 +52,56 @@ class Learner(nn.Module):
         torch.Size([4, 10])
     """
 
-    def __init__(self, method: Method, features: int, classes: int) -> None:
+    def __init__(
+        self, method: Method, features: int | None = None, classes: int | None = None
+    ) -> None:
         super().__init__()
+        self.method, self.probe = method, None
+        if classes is None:
+            return
         if classes < 2:
             raise InputError(f"classes is {classes}; expected 2 or more")
-        self.method, self.probe = method, nn.Linear(features, classes)
+        if features is None:
+            raise InputError("features are missing; expected the encoder's number, for the probe")
+        self.probe = nn.Linear(features, classes)
         nn.init.zeros_(self.probe.weight)
         nn.init.zeros_(self.probe.bias)
 
 
 class Sources(NamedTuple):
-    """Training data, on the training device."""
+    """Training data, on the training device.
+
+    Example:
+        >>> Sources(torch.zeros(8, 3, 32, 32, dtype=torch.uint8)).labels is None
+        True
+    """
 
     images: Tensor
     """Images or spectra [N, ...]."""
-    labels: Tensor
+    labels: Tensor | None = None
     """Classes, used by the probe only; -1 if unknown, int64 [N]."""
 
 
 class Copies(Protocol):
-    """Efference copies as classes, such as :class:`~plastorch.efference.Bins`."""
+    """Efference copies as targets of a head, such as :class:`~plastorch.efference.Bins`."""
 
     @property
-    def factors(self) -> Sequence[str]:
+    def factors(self) -> tuple[str, ...]:
         """Names of the factors."""
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of classes of each factor, 1 for a number."""
+
     def targets(self, a: Any, b: Any) -> Tensor:
-        """Returns the classes of the actions from views a to views b, int64 [B, K]."""
+        """Returns the actions from views a to views b, as classes or numbers [B, K]."""
 
 
 class Pretraining(Phase):
     """Phase of a run: one update per batch, on two views of each source.
 
     A step is ``every`` batches. It logs means of ``loss``, ``discrimination`` and, with an inverse
-    model, ``manipulation``, for each factor F of the action ``loss_F`` and ``accuracy_F``, for the
+    model, ``manipulation``, for each factor F of the action ``loss_F`` and ``accuracy_F``, for a
     probe ``probe_loss`` and ``train_accuracy`` on both views, wall-clock ``seconds``, and the
     results of ``validate``.
 
@@ -96,14 +112,14 @@ class Pretraining(Phase):
         sources: training data on the same device, all of it on every worker.
         views: distribution of views.
         training: training settings.
-        copies: efference copies; needed if the method has an inverse model.
+        copies: efference copies; needed if the method has an inverse model, or another head.
         path: random seed, and the place of the training among others of that seed.
         validate: function that evaluates the learner; its results are logged.
 
     Raises:
         InputError: there are fewer sources than in a batch, their number differs from that of the
-            labels, a batch can't be divided among workers, targets are missing, or views come
-            without the parameters that made them.
+            labels, a batch can't be divided among workers, targets or the probe's labels are
+            missing, or views come without the parameters that made them.
     """
 
     def __init__(
@@ -151,7 +167,7 @@ class Pretraining(Phase):
         """Trains on one batch; returns values to be summed over batches and workers."""
         views, labels = self._batch(number)
         device = self.sources.images.device
-        for optimizer, rate in zip(self.optimizers, self.training.rates(number), strict=True):
+        for optimizer, rate in zip(self.optimizers, self.training.rates(number), strict=False):
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -160,21 +176,32 @@ class Pretraining(Phase):
             torch.manual_seed(dropout.initial_seed())
             with torch.autocast(device.type, torch.bfloat16, enabled=self.training.bfloat16):
                 losses: Losses = self.learner.method(*views)
-        logits = self.learner.probe(losses.features.to(self.learner.probe.weight))
-        probe_loss, _ = manipulation([logits], labels[:, None])  # the class is its only factor
-        backward(losses.total + probe_loss, self.learner.parameters())
+        figures: dict[str, Tensor | None] = {"loss": losses.total, **losses._asdict()}
+        del figures["total"], figures["features"]
+        total = losses.total
+        if labels is not None:
+            probed = self._probed(losses.features, labels)
+            total = total + probed["probe_loss"]
+            figures.update(probed)
+        backward(total, self.learner.parameters())
         for optimizer in self.optimizers:
             optimizer.step()
         self.learner.method.after_step((number + 1) / self.training.batches)
-        figures = {"loss": losses.total, "probe_loss": probe_loss, **losses._asdict()}
-        figures |= {"hits": (logits.argmax(dim=1) == labels).sum(), "labeled": (labels >= 0).sum()}
-        del figures["total"], figures["features"]
         return {
             name: value.detach().float() for name, value in figures.items() if value is not None
         }
 
-    def _batch(self, number: int) -> tuple[list[Tensor | None], Tensor]:
-        """Returns this worker's views, targets of action and reverse, and labels of both views."""
+    def _probed(self, features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the probe's loss, and the numbers of its right answers and of labels."""
+        assert self.learner.probe is not None
+        logits = self.learner.probe(features.to(self.learner.probe.weight))
+        loss, _ = manipulation([logits], labels[:, None])  # the class is its only factor
+        right = (logits.argmax(dim=1) == labels).sum()
+        return {"probe_loss": loss, "hits": right, "labeled": (labels >= 0).sum()}
+
+    def _batch(self, number: int) -> tuple[list[Tensor | None], Tensor | None]:
+        """Returns this worker's views, targets of action and reverse, and the probe's labels of
+        both views."""
         images, labels = self.sources
         size = self.training.batch_size
         mine = part(torch.arange(size))
@@ -194,13 +221,15 @@ class Pretraining(Phase):
             classes[0] = self.copies.targets(a, b)[order]
             if self.training.reverse:
                 classes[1] = self.copies.targets(b, a)[order]
+        if labels is None or self.learner.probe is None:
+            return [*views, *classes], None
         return [*views, *classes], labels[rows].repeat(2)
 
     def _record(self, sums: dict[str, Tensor], batches: int) -> Record:
         """Computes means over batches and workers."""
         for value in sums.values():
             sum_over_workers(value)
-        hits, labeled = float(sums.pop("hits")), float(sums.pop("labeled"))
+        hits, labeled = (float(sums.pop(name, 0)) for name in ("hits", "labeled"))
         means = {name: value / batches / workers() for name, value in sums.items()}
         record: Record = {"phase": self.name, "step": self.position}
         record |= {name: float(value) for name, value in means.items() if value.dim() == 0}
@@ -209,11 +238,12 @@ class Pretraining(Phase):
                 f"learning_rate is {self.training.learning_rate}: the loss is "
                 f"{float(means['loss'])} by step {self.position}; expected one that keeps it finite"
             )
-        if "per_factor" in means and self.copies is not None:
-            accuracy = means["right"] / means["valid"].clamp(min=1e-9)
-            found = zip(self.copies.factors, means["per_factor"], accuracy, strict=True)
-            for name, loss, right in found:
-                record |= {f"loss_{name}": float(loss), f"accuracy_{name}": float(right)}
+        factors = self.copies.factors if self.copies is not None else ()
+        if "per_factor" in means and len(means["per_factor"]) == len(factors):
+            record |= _by_factor("loss", factors, means["per_factor"])
+        if "right" in means:
+            shares = means["right"] / means["valid"].clamp(min=1e-9)
+            record |= _by_factor("accuracy", factors, shares)
         if labeled:
             record["train_accuracy"] = hits / labeled
         return record
@@ -226,7 +256,11 @@ class Pretraining(Phase):
             )
         images, labels = self.sources
         size = self.training.batch_size
-        if len(images) != len(labels):
+        if labels is None and self.learner.probe is not None:
+            raise InputError(
+                "labels are missing; expected some for the probe, or a learner without classes"
+            )
+        if labels is not None and len(images) != len(labels):
             raise InputError(
                 f"labels are {len(labels)}; expected {len(images)}, one for each source"
             )
@@ -237,3 +271,7 @@ class Pretraining(Phase):
             )
         if self.learner.method.inverse is not None and self.copies is None:
             raise InputError("copies are missing; expected bins of the actions between views")
+
+
+def _by_factor(kind: str, names: Sequence[str], values: Tensor) -> Record:
+    return {f"{kind}_{name}": value for name, value in zip(names, values.tolist(), strict=True)}

@@ -50,6 +50,39 @@ def localization(
     return Localization((x, y, width, height), overlap, of_constant)
 
 
+def color_r2(features: Tensor, scenes: Scenes, test_features: Tensor, test_scenes: Scenes) -> float:
+    """Returns the explained share of the variance of objects' mean colors, by ridge regression.
+
+    Views whose colors change teach features to forget them.
+
+    Args:
+        features: features of the training scenes [N, D].
+        scenes: training scenes with one object each.
+        test_features: features of the test scenes [M, D].
+        test_scenes: test scenes with one object each.
+
+    Returns:
+        Share, mean over red, green and blue.
+
+    Raises:
+        InputError: features and scenes don't fit, or a scene has no or several objects.
+    """
+    from sklearn.metrics import mean_squared_error, r2_score  # takes a second
+
+    for of, given in ((scenes, features), (test_scenes, test_features)):
+        _check_single(of, given)
+    ridge = chosen_ridge(features, _colors(scenes), mean_squared_error)
+    return float(r2_score(_colors(test_scenes), ridge.predict(as_numpy(test_features))))
+
+
+def turned(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Turns square images [N, C, H, H], number i by i mod 4 quarters; returns the quarters, too."""
+    made = images.clone()
+    for k in range(1, 4):
+        made[k::4] = images[k::4].rot90(k, (2, 3))
+    return made, torch.arange(len(images)) % 4
+
+
 class Detections(NamedTuple):
     """Detections of objects in scenes."""
 
@@ -116,10 +149,23 @@ def _mean_overlap(a: Tensor, b: Tensor) -> float:
     return float(overlaps.diagonal().contiguous().mean())
 
 
+def _colors(scenes: Scenes) -> Tensor:
+    """Returns the mean color of each scene's single object, 0 to 1 [N, 3]."""
+    masks = scenes.masks[:, None].double().cpu()
+    return (scenes.images.cpu() * masks).sum(dim=(2, 3)) / masks.sum(dim=(2, 3)) / 255
+
+
 def _single_boxes(scenes: Scenes, features: Tensor) -> Tensor:
     """Returns center and size of each scene's single object, as shares of the image [N, 4]."""
     from torchvision.ops import box_convert
 
+    _check_single(scenes, features)
+    height, width = scenes.images.shape[2:]
+    boxes: Tensor = box_convert(scenes.boxes, "xyxy", "cxcywh").cpu()
+    return (boxes / torch.tensor([width, height, width, height])).double()
+
+
+def _check_single(scenes: Scenes, features: Tensor) -> None:
     if not (scenes.counts == 1).all():
         raise InputError(
             f"scenes hold {int(scenes.counts.min())} to {int(scenes.counts.max())} objects; "
@@ -129,6 +175,3 @@ def _single_boxes(scenes: Scenes, features: Tensor) -> Tensor:
         raise InputError(
             f"features are {tuple(features.shape)}; expected ({len(scenes)}, features)"
         )
-    height, width = scenes.images.shape[2:]
-    boxes: Tensor = box_convert(scenes.boxes, "xyxy", "cxcywh").cpu()
-    return (boxes / torch.tensor([width, height, width, height])).double()

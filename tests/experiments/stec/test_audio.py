@@ -76,6 +76,7 @@ def test_a_run_is_tested_on_each_set(tmp_path: Path, context: Callable[..., Cont
     assert names == [
         "gains-logistic_accuracy",
         "gains-accuracy",
+        "probes",
         "stec-courses",
         "told-simclr",
         "stec-geometry",

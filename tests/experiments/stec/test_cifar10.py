@@ -31,8 +31,8 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.stec import images as stec_images
 from plastorch.experiments.stec import measure as stec_measure
+from plastorch.experiments.stec.arms import METHODS, SWEPT, Arm
 from plastorch.experiments.stec.cifar10 import StecCifar10Config, measure
-from plastorch.experiments.stec.config import METHODS, SWEPT, Arm
 from plastorch.experiments.stec.measure import action_accuracies, share_true
 from plastorch.experiments.stec.panels import panels
 from plastorch.experiments.stec.study import Study
@@ -77,6 +77,7 @@ def study(images: Tensor, labels: Tensor) -> Study:
         views=CIFAR,
         prepare=as_floats,
         bins=bins,
+        others={},
         bfloat16=False,
         new_encoder=encoder,
     )
@@ -214,7 +215,7 @@ def test_arms_of_a_seed_begin_alike_and_those_of_another_do_not() -> None:
         base = learners[f"{method}-baseline-0"].state_dict()
         stec = learners[f"{method}-stec-0"].state_dict()
         assert all(torch.equal(value, stec[name]) for name, value in base.items())
-        assert {name.split(".")[1] for name in stec.keys() - base.keys()} == {"inverse"}
+        assert {name.split(".")[1] for name in stec.keys() - base.keys()} == {"heads"}
         other = learners[f"{method}-baseline-1"].state_dict()
         assert not torch.equal(base["method.encoder.trunk.conv1.weight"],
                                other["method.encoder.trunk.conv1.weight"])  # fmt: skip
@@ -311,6 +312,55 @@ def test_each_method_also_learns_from_copies_of_other_pairs(
     assert own != others
 
 
+def test_other_heads_and_blocks_are_compared_on_the_same_views(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    roles = ("baseline", "stec", "augself", "equimod", "essl")
+    config = StecCifar10Config(
+        **OPTIONS,
+        roles=roles[::-1],
+        shuffled=(),
+        efference_at=("layer2", "output"),
+        efference_weights=(2.0, 1.0),
+    )
+    arms = replace(config, seeds=1).arms()
+    assert [(arm.role, arm.weight) for arm in arms] == list(
+        zip(roles, (0.0, 1.0, 2.0, 2.0, 0.8), strict=True)
+    )
+    result = measure(config, context(tmp_path / "run"))
+    rows = RunFolder(tmp_path / "run").records()
+    trained = {row["phase"]: row for row in rows if "batch" in row}
+    assert "loss_center_x" in trained["simclr-augself-0"]
+    assert "accuracy_rotation" in trained["simclr-essl-0"]
+    assert "accuracy_scale_x" in trained["simclr-stec-0"]
+    equimod = trained["simclr-equimod-0"]
+    assert "manipulation" in equimod and not any(name.startswith("loss_") for name in equimod)
+    metrics = result["metrics"]
+    for role in roles:
+        for name in ("logistic", "knn", "ridge", "few_labels"):
+            assert 0 <= metrics[f"simclr_{role}_{name}_accuracy"] <= 1
+        assert f"simclr_{role}_found_flip_frozen_accuracy" in metrics
+        assert (f"simclr_{role}_found_flip_accuracy" in metrics) == (role == "stec")
+        assert (f"simclr_{role}_gain_mean_logistic_accuracy" in metrics) == (role != "baseline")
+    found = {claim["id"] for claim in result["claims"]}
+    kinds = ("level-accuracy", "ahead-accuracy")
+    assert {f"simclr-{rival}-{kind}" for rival in roles[2:] for kind in kinds} <= found
+    assert "probes" in [panel.name for panel in panels(load_run(tmp_path / "run"))]
+
+
+def test_arms_without_a_baseline_have_no_gains(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    """As where a weight or a block is chosen on held-out images."""
+    config = StecCifar10Config(
+        **OPTIONS, roles=("augself",), shuffled=(), validation=True, augself=0.5
+    )
+    result = measure(config, context(tmp_path / "run"))
+    metrics = result["metrics"]
+    assert metrics["test_accuracy"] == metrics["simclr_augself_logistic_accuracy"]
+    assert not any("gain" in name for name in metrics) and result["claims"] == []
+
+
 class Constant(nn.Module):
     """An inverse model that always says the same classes."""
 
@@ -327,7 +377,7 @@ def test_what_is_told_is_counted_of_test_images() -> None:
     made = study(torch.zeros(600, 3, 32, 32, dtype=torch.uint8), torch.arange(600) % 10)
     classes = [0, 3, 1, 7, 2]
     method = SimCLR(small_resnet(2), 8, made.sizes, Weights(manipulation=1.0))
-    method.inverse = Constant(classes, made.sizes)  # type: ignore[assignment]
+    method.heads[0] = Constant(classes, made.sizes)
     found = action_accuracies(method, made, (3,))
     wanted = []
     for number, count in enumerate((500, 100)):
@@ -367,6 +417,8 @@ def test_claims_are_for_the_defaults_and_sweeps_of_any_seeds() -> None:
     assert not StecCifar10Config(methods=("byol",), tau=0.9).ordinary
     assert not StecCifar10Config(sweep=True, epochs=2).ordinary
     assert not StecCifar10Config(validation=True).ordinary
+    assert StecCifar10Config(roles=("baseline", "augself", "stec")).ordinary
+    assert not StecCifar10Config(efference_at=("layer2",)).ordinary
     assert StecCifar10Config(sweep=True).held_out and not StecCifar10Config().held_out
 
 
@@ -409,6 +461,14 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"tau": 5.0}, r"tau is 5\.0; expected 0 to 1"),
         ({"encoder": "resnet18", "width": 8}, "width is 8; expected 64, that of resnet18"),
         ({"dataset": "svhn"}, "dataset is 'svhn'"),
+        ({"roles": ()}, r"roles are \[\]"),
+        ({"roles": ("stec", "swept")}, "roles are"),
+        ({"augself": 0.0}, "augself is 0"),
+        ({"efference_at": ("layer9",)}, "efference_at is 'layer9'; expected a block"),
+        ({"efference_at": ()}, r"efference_at is \(\); expected one block or more"),
+        ({"efference_at": ("layer1",) * 2}, "expected one block or more, each once"),
+        ({"efference_weights": (1.0, 2.0)}, "expected 1, one for each block"),
+        ({"efference_at": ("layer1",), "efference_weights": (0.0,)}, "not all 0"),
         ({"least_crop": 0.0}, r"least_crop is 0\.0"),
     ],
 )

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from plastorch.experiments.stec.arms import METHODS, SWEPT
 from plastorch.experiments.stec.claims import claims
-from plastorch.experiments.stec.config import METHODS, SWEPT
 from plastorch.experiments.stec.figures import Figures, paired
 
 FACTORS = ("scale", "flip")
@@ -133,6 +133,23 @@ def test_claims_fail_where_they_do_not() -> None:
              for row in log()]  # fmt: skip
     failing = {claim.id for claim in claims(Figures(blind), True) if claim.holds is False}
     assert failing == {"simclr-inverse", "simclr-inverse-least", "simclr-frozen"}
+
+
+@pytest.mark.parametrize(("lead", "level", "ahead"), [(0.02, True, True), (-0.005, True, False),
+                                                      (-0.02, False, False)])  # fmt: skip
+def test_other_heads_are_level_or_behind(lead: float, level: bool, ahead: bool) -> None:
+    rows = log()
+    for seed in range(3):
+        noise = 0.001 * seed
+        rows.append({"phase": f"simclr-augself-{seed}", "batch": 1, "seconds": 10.0})
+        rows.append(measured("simclr-augself", seed, 0.75 - lead + 0.03 * seed + noise))
+        row = {"phase": "stec-transfer", "arm": "simclr-augself", "seed": seed}
+        rows.append(row | {"place_r2": 0.3 - lead + 0.01 * seed + noise})
+    held = {claim.id: claim.holds for claim in claims(Figures(rows), True)}
+    names = ("level-accuracy", "ahead-accuracy", "place-r2")
+    assert [held[f"simclr-augself-{name}"] for name in names] == [level, ahead, ahead]
+    metrics = Figures(rows).summary()
+    assert metrics["simclr_augself_gain_mean_accuracy"] == pytest.approx(0.051 - lead)
 
 
 def test_noise_is_no_proof_that_shuffled_copies_are_useless() -> None:

@@ -68,6 +68,7 @@ def test_encoders_learn_without_labels_and_probes_with_them(
     assert names == [
         "gains-logistic_accuracy",
         "gains-accuracy",
+        "probes",
         "stec-courses",
         "told-simclr",
         "stec-geometry",

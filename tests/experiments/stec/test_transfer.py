@@ -57,8 +57,9 @@ def test_encoders_are_left_as_they_are_and_trials_repeat() -> None:
     first, second = (transfer_scores(encoder, scenery, AMOUNTS, (3,)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state) and first == second
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    assert list(first) == ["place_r2", "size_r2", "place_iou", "constant_iou",
-                           "segmentation_iou", "detection_ap50"]  # fmt: skip
+    assert list(first) == ["place_r2", "size_r2", "color_r2", "orientation_accuracy",
+                           "place_iou", "constant_iou", "segmentation_iou",
+                           "detection_ap50"]  # fmt: skip
 
 
 class Places(torch.nn.Module):

@@ -27,7 +27,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Size, Weight
 from plastorch.experiments.rank.speech_data import smoke
 from plastorch.experiments.stec.config import Crop, StecConfig, WarmUp
-from plastorch.experiments.stec.study import Study
+from plastorch.experiments.stec.study import Study, other_copies
 from plastorch.experiments.stec.train import run_study
 
 DATASETS = ("speech-commands", "fsdd")
@@ -52,6 +52,7 @@ class StecAudioConfig(StecConfig):
     """
 
     copies: ClassVar[tuple[Kind, ...]] = ("audio",)
+    numbers: ClassVar[Mapping[str, Kind]] = {"augself": "audio", "equimod": "audio"}
     datasets: tuple[str, ...] = DATASETS
     least_length: Crop = AUDIO.length[0]
     shift: Annotated[int, Range(0, BANDS)] = AUDIO.shift
@@ -68,6 +69,8 @@ class StecAudioConfig(StecConfig):
         check_names("datasets", self.datasets, DATASETS)
         if self.transfer:
             raise InputError("transfer is True; expected False: sounds have no place in an image")
+        if "essl" in self.roles:
+            raise InputError("roles hold essl; expected others: sounds aren't turned")
         self.check_batch(BANDS * FRAMES)
 
     @property
@@ -112,6 +115,7 @@ def audio_study(config: StecAudioConfig, sets: dict[str, SpeechSet], context: Co
         views=views,
         prepare=standardized,
         bins=estimate_bins(views, config.copy, stream(context.seed, Stream.BINS)),
+        others=other_copies(config, views, context.seed),
         bfloat16=config.bfloat16,
         new_encoder=partial(config.new_encoder, "cifar", 1, 4),
     )

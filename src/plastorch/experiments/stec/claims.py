@@ -5,7 +5,8 @@ from statistics import fmean
 
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import Origin, above, asserted, below
-from plastorch.experiments.stec.config import LEAST_SEEDS, METHODS, SWEPT
+from plastorch.experiments.stec.arms import METHODS, RIVALS, SWEPT
+from plastorch.experiments.stec.config import LEAST_SEEDS
 from plastorch.experiments.stec.figures import Figures, Interval, paired
 
 LOGISTIC = "by a logistic regression on frozen features"
@@ -21,6 +22,8 @@ WELL_ABOVE = 0.05
 """Minimum margin of an inverse model's accuracy over the most frequent class."""
 NO_GAIN = 0.01
 """Gain below which efference copies of other pairs count as useless."""
+LEVEL = 0.01
+"""Loss of accuracy beside another head below which both count as level."""
 MIDDLE = 0.3
 """Weight that a sweep's claim is about, set beforehand: the paper's on STL-10."""
 
@@ -35,6 +38,9 @@ def claims(figures: Figures, ordinary: bool) -> list[Claim]:
             found += _transfer_claims(figures, method, title)
         if f"{method}-shuffled" in figures.arms:
             found += _shuffled_claims(figures, method, title)
+        for rival, (name, _) in RIVALS.items():
+            if {f"{method}-{rival}", f"{method}-stec"} <= set(figures.arms):
+                found += _rival_claims(figures, method, rival, f"{title}, beside {name}")
     return asserted(found, ordinary)
 
 
@@ -109,6 +115,20 @@ def _shuffled_claims(figures: Figures, method: str, title: str) -> Iterator[Clai
         statement = f"{title}: more test accuracy{words} with efference copies than with those of"
         lead = paired(stec, shuffled).low
         yield _bound(f"{method}-own-{ending}", f"{statement} other pairs", lead)
+
+
+def _rival_claims(figures: Figures, method: str, rival: str, title: str) -> Iterator[Claim]:
+    def lead(name: str, phase: str) -> float:
+        arms = (f"{method}-stec", f"{method}-{rival}")
+        return paired(*(figures.of(arm, name, phase=phase) for arm in arms)).low
+
+    low, name = lead("logistic_accuracy", "stec-measure"), f"{method}-{rival}"
+    statement = f"{title}: no loss of {LEVEL} or more of test accuracy {LOGISTIC}; {BOUND}"
+    yield above(f"{name}-level-accuracy", statement, low, -LEVEL)
+    yield _bound(f"{name}-ahead-accuracy", f"{title}: more test accuracy {LOGISTIC}", low)
+    if figures.of(f"{method}-stec", "place_r2", phase="stec-transfer"):
+        statement = f"{title}: more of {TRANSFER['place_r2']}"
+        yield _bound(f"{name}-place-r2", statement, lead("place_r2", "stec-transfer"))
 
 
 def _sweep_claims(figures: Figures) -> Iterator[Claim]:

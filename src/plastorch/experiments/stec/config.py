@@ -1,15 +1,28 @@
-"""Settings that the experiments with efference copies share, and the arms that they compare.
+"""Settings that the experiments with efference copies share.
 
 Paper: Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, NeurIPS 2022.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from plastorch.efference import BYOL, FACTORS, Kind, Method, ReLIC, SimCLR, Training, Weights
+import torch
+
+from plastorch.efference import (
+    BYOL,
+    FACTORS,
+    Kind,
+    Method,
+    ReLIC,
+    SimCLR,
+    Training,
+    Weights,
+)
 from plastorch.efference.encoders import Encoder, Stem, resnet, small_resnet
+from plastorch.efference.method import Places
 from plastorch.efference.optim import Optimizer
+from plastorch.efference.places import OUTPUT, shares
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError, check_names, check_one_of
 from plastorch.experiments.preset_defaults import (
@@ -23,10 +36,8 @@ from plastorch.experiments.preset_defaults import (
     Size,
     Weight,
 )
+from plastorch.experiments.stec.arms import METHODS, RIVALS, SWEPT, Arm, Role
 
-METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
-SWEPT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Weights of the inverse model in a sweep."""
 PROBE_RATE = 1.0
 """Learning rate of the linear probe beside a method, which gets only a small share of the updates
 of a probe that is trained afterwards."""
@@ -34,7 +45,6 @@ LEAST_SEEDS = 3
 """Minimum number of seeds for a claim."""
 RESNET_WIDTH = 64
 """Channels of a ResNet's first stage."""
-Role = Literal["baseline", "stec", "shuffled", "swept"]
 
 
 WarmUp = Annotated[float, Range(0, 10**9)]
@@ -43,35 +53,14 @@ Crop = Annotated[float, Range(0, 1, above=True)]
 Jitter = Annotated[float, Range(0, 1.25, below=True)]
 
 
-class Arm(NamedTuple):
-    """One training of a comparison."""
-
-    method: str
-    role: Role
-    """Without efference copies, with them, with those of other pairs, or part of a sweep."""
-    weight: float
-    """λ_M."""
-    seed: int
-    """Random seed; arms of one seed start alike and see the same images in the same views."""
-
-    @property
-    def kind(self) -> str:
-        """Returns the arm's name without its seed; a swept weight is in thousandths."""
-        of = f"{1000 * self.weight:.0f}" if self.role == "swept" else ""
-        return f"{self.method}-{self.role}{of}"
-
-    @property
-    def name(self) -> str:
-        """Returns the name of the arm's phase in a run."""
-        return f"{self.kind}-{self.seed}"
-
-
 @dataclass(frozen=True)
 class StecConfig(Settings):
     """Settings that the experiments with efference copies share.
 
     Args:
-        methods: simclr, byol or relic; each learns without efference copies and with them.
+        methods: simclr, byol or relic.
+        roles: how each method learns: baseline is without efference copies, stec with them;
+            augself, equimod and essl have heads of other papers on the same encoder and views.
         shuffled: methods that also learn from efference copies of other pairs, as a control.
         seeds: number of paired trainings of all arms in a run.
         copy: what the inverse model predicts: crop and flip, everything that was done, or crop and
@@ -88,6 +77,12 @@ class StecConfig(Settings):
         manipulation: weight of the inverse model's loss, λ_M.
         factor_weights: weights of the inverse model's factors in its loss; a factor of weight 0 is
             not learned. All equal if empty.
+        efference_at: blocks of the encoder that an inverse model reads, such as layer3; output
+            means its features.
+        efference_weights: weights of those blocks in the loss. All equal if empty.
+        augself: weight of the loss of AugSelf's head.
+        equimod: weight of the loss of EquiMod's head.
+        essl: weight of the loss of E-SSL's head.
         temperature: temperature of SimCLR and ReLIC.
         tau: share that the target networks of BYOL and ReLIC keep at first.
         hidden: hidden units of the projections.
@@ -102,7 +97,10 @@ class StecConfig(Settings):
 
     copies: ClassVar[tuple[Kind, ...]] = ("egocentric", "full", "compatible")
     """Kinds of efference copies for this data."""
+    numbers: ClassVar[Mapping[str, Kind]] = {"augself": "differences", "equimod": "full"}
+    """Kinds of efference copies that other heads learn as numbers."""
     methods: tuple[str, ...] = tuple(METHODS)
+    roles: tuple[str, ...] = ("baseline", "stec")
     shuffled: tuple[str, ...] = tuple(METHODS)
     seeds: Repeats = 5
     copy: Kind = "egocentric"
@@ -117,6 +115,11 @@ class StecConfig(Settings):
     discrimination: Weight = 2.0
     manipulation: Positive = 1.0
     factor_weights: tuple[Weight, ...] = ()
+    efference_at: tuple[str, ...] = (OUTPUT,)
+    efference_weights: tuple[Weight, ...] = ()
+    augself: Positive = 2.0
+    equimod: Positive = 2.0
+    essl: Positive = 0.8
     temperature: Positive = 0.5
     tau: Share = 0.99
     hidden: Size = 512
@@ -130,6 +133,7 @@ class StecConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("methods", self.methods, METHODS)
+        check_names("roles", self.roles, ("baseline", "stec", *RIVALS))
         if self.shuffled:
             check_names("shuffled", self.shuffled, METHODS)
         object.__setattr__(
@@ -146,6 +150,7 @@ class StecConfig(Settings):
             raise InputError(f"warm_up is {self.warm_up}; expected 0 to {self.epochs}, the epochs")
         self.training(self.batch_size, 1)
         self._check_factor_weights()
+        self._check_places()
         self._check_networks()
 
     @property
@@ -173,11 +178,23 @@ class StecConfig(Settings):
                 found += [Arm("simclr", "swept", weight, seed) for weight in SWEPT]
                 continue
             for method in self.methods:
-                found.append(Arm(method, "baseline", 0.0, seed))
-                found.append(Arm(method, "stec", self.manipulation, seed))
+                roles = (role for role in get_args(Role) if role in self.roles)
+                found += [Arm(method, role, self.weight(role), seed) for role in roles]
                 if method in self.shuffled:
                     found.append(Arm(method, "shuffled", self.manipulation, seed))
         return found
+
+    def weight(self, role: Role) -> float:
+        """Returns λ_M of the arms of a role."""
+        if role in RIVALS:
+            return float(getattr(self, role))
+        return 0.0 if role == "baseline" else self.manipulation
+
+    @property
+    def places(self) -> Places:
+        """Blocks that an inverse model reads, with weights."""
+        weights = self.efference_weights or (1.0,) * len(self.efference_at)
+        return dict(zip(self.efference_at, weights, strict=True))
 
     def training(self, sources: int, epochs: int, shuffled: bool = False) -> Training:
         """Returns the training of a method for this many sources and epochs."""
@@ -204,10 +221,13 @@ class StecConfig(Settings):
         return resnet(18 if self.encoder == "resnet18" else 50, stem, channels)
 
     def method(self, arm: Arm, encoder: Encoder, sizes: Sequence[int]) -> Method:
-        """Returns an arm's method; ``sizes`` counts classes of its inverse model's factors."""
-        weights = Weights(self.discrimination, arm.weight, factors=self.factor_weights)
+        """Returns an arm's method; ``sizes`` counts classes of its head's factors."""
+        rival = RIVALS.get(arm.role)
+        factors = () if rival else self.factor_weights
+        weights = Weights(self.discrimination, arm.weight, factors=factors)
         given = (encoder, encoder.features, sizes, weights)
         more: dict[str, Any] = {"hidden": self.hidden}
+        more |= {"efference": rival[1]} if rival else {"efference_at": self.places}
         if arm.method == "byol":
             return BYOL(*given, **more, tau=self.tau)
         more |= {"out": self.projected, "temperature": self.temperature}
@@ -224,9 +244,8 @@ class StecConfig(Settings):
         default = type(self)()
         enough = self.sweep or self.seeds >= LEAST_SEEDS
         seeds = self.seeds if enough else default.seeds
-        return self == replace(
-            default, sweep=self.sweep, seeds=seeds, methods=self.methods, shuffled=self.shuffled
-        )
+        free = {name: getattr(self, name) for name in ("sweep", "methods", "roles", "shuffled")}
+        return self == replace(default, seeds=seeds, **free)
 
     def _check_factor_weights(self) -> None:
         weights = self.factor_weights
@@ -237,6 +256,20 @@ class StecConfig(Settings):
                 f"{', '.join(names)}"
             )
         Weights(self.discrimination, self.manipulation, factors=weights)
+
+    def _check_places(self) -> None:
+        if len(set(self.efference_at)) != len(self.efference_at) or not self.efference_at:
+            raise InputError(
+                f"efference_at is {self.efference_at}; expected one block or more, each once"
+            )
+        if len(self.efference_weights) not in (0, len(self.efference_at)):
+            raise InputError(
+                f"efference_weights are {self.efference_weights}; expected "
+                f"{len(self.efference_at)}, one for each block"
+            )
+        if self.efference_at != (OUTPUT,):
+            with torch.device("meta"):
+                shares(self.new_encoder("cifar"), self.places)
 
     def _check_networks(self) -> None:
         """Checks memory for all networks: they are made before the first one learns."""

@@ -15,6 +15,7 @@ PROBED = (
     "knn_accuracy",
     "ridge_accuracy",
     "logistic_accuracy",
+    "few_labels_accuracy",
     "within",
     "between",
     "ratio",
@@ -22,7 +23,15 @@ PROBED = (
     "within_rank",
 )
 """Figures of each exam."""
-TRIED = ("place_r2", "size_r2", "place_iou", "segmentation_iou", "detection_ap50")
+TRIED = (
+    "place_r2",
+    "size_r2",
+    "color_r2",
+    "orientation_accuracy",
+    "place_iou",
+    "segmentation_iou",
+    "detection_ap50",
+)
 """Figures of transfer."""
 
 
@@ -99,15 +108,15 @@ class Figures:
         chose it.
         """
         shown = next((arm for arm in self.arms if arm.endswith("-stec")), None)
-        if shown:
-            metrics = {"test_accuracy": self._headline(shown)}
-        else:
+        if any("-swept" in arm for arm in self.arms):
             metrics = {"validation_accuracy": max(map(self._headline, self.arms))}
+        else:
+            metrics = {"test_accuracy": self._headline(shown or self.arms[0])}
         for arm in self.arms:
             metrics |= {f"{_field(arm)}_{name}": value for name, value in self._means(arm)}
         for arm in self.arms:
             method, _, role = arm.partition("-")
-            if role in ("stec", "shuffled") and f"{method}-baseline" in self.arms:
+            if role != "baseline" and f"{method}-baseline" in self.arms:
                 for kind in ("logistic_accuracy", "accuracy"):
                     gain = paired(*(self.of(one, kind) for one in (arm, f"{method}-baseline")))
                     metrics |= {
@@ -132,7 +141,8 @@ class Figures:
         for exam in self.exams:
             start = f"{exam}_" if len(self.exams) > 1 else ""
             for name in PROBED:
-                yield start + name, fmean(self.of(arm, name, exam).values())
+                if of := self.of(arm, name, exam):
+                    yield start + name, fmean(of.values())
         for phase, ending in (("stec-measure", ""), ("stec-control", "_frozen")):
             for kind in ("found", "majority")[: 1 if ending else 2]:
                 for name, of in self.factors(arm, kind, phase).items():

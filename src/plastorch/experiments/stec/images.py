@@ -16,7 +16,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.stec.config import StecConfig
-from plastorch.experiments.stec.study import Study, Test
+from plastorch.experiments.stec.study import Study, Test, other_copies
 from plastorch.experiments.stec.transfer import Amounts, Scenery, make_scenery, transfer_scores
 
 HELD_OUT = 0.1
@@ -72,7 +72,7 @@ def image_study(
     if images.unlabeled_images is not None:
         more = images.unlabeled_images.to(device)
         none = torch.full((len(more),), -1, device=device)
-        sources = Sources(torch.cat([sources.images, more]), torch.cat([sources.labels, none]))
+        sources = Sources(torch.cat([exam.images, more]), torch.cat([exam.labels, none]))
     return Study(
         sources=sources,
         exams={"images": exam},
@@ -80,6 +80,7 @@ def image_study(
         views=views,
         prepare=as_floats,
         bins=estimate_bins(views, config.copy, stream(context.seed, Stream.BINS)),
+        others=other_copies(config, views, context.seed),
         bfloat16=config.bfloat16,
         new_encoder=partial(config.new_encoder, stem, 3, stride),
         transfer=None if digits is None else _tests(images, digits, context, side),

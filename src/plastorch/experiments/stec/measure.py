@@ -1,11 +1,13 @@
 """Evaluation of a comparison's encoders, and of what they reveal about actions."""
 
 from collections.abc import Mapping
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.efference import (
+    InverseModel,
     Learner,
     Method,
     Pretraining,
@@ -22,11 +24,14 @@ from plastorch.efference.probes import evaluating, share_right
 from plastorch.efference.streams import Stream
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.experiments.stec.config import Arm, StecConfig
+from plastorch.experiments.stec.arms import Arm
+from plastorch.experiments.stec.config import StecConfig
 from plastorch.experiments.stec.study import Study
 from plastorch.learning.phases import run_phase
 
 NEIGHBORS = 20
+FEW_LABELS, DRAWS = 10, 5
+"""Number of labels of each class from which a logistic regression learns, and how often."""
 CONTROL = 9
 """Divisor of the number of epochs for which a new inverse model learns on a frozen encoder."""
 
@@ -45,7 +50,7 @@ def measured(
     """
     encoder, prepare = learner.method.encoder, study.prepare
     common: Record = {"arm": arm.kind, "weight": arm.weight, "seed": arm.seed}
-    if learner.method.inverse is not None:
+    if isinstance(learner.method.inverse, InverseModel):
         common |= action_accuracies(learner.method, study, (seed, Stream.TEST_VIEWS, arm.seed))
     records = []
     for name, exam in study.exams.items():
@@ -53,12 +58,16 @@ def measured(
             known, new = (extract(encoder, of, prepare) for of in (exam.images, exam.test_images))
         shape = geometry(new, exam.test_labels)
         given = known, exam.labels, new, exam.test_labels
+        few = few_labels(exam.labels, (seed, Stream.FEW_LABELS, arm.seed))
         record: Record = {
             "exam": name,
             "accuracy": share_right(layers[name](new), exam.test_labels),
             "knn_accuracy": knn_accuracy(*given, k=min(NEIGHBORS, len(known))),
             "ridge_accuracy": ridge_accuracy(*given),
             "logistic_accuracy": logistic_accuracy(*given),
+            "few_labels_accuracy": fmean(
+                logistic_accuracy(known[rows], exam.labels[rows], *given[2:]) for rows in few
+            ),
         }
         records.append(common | record | dict(zip(shape._fields, shape, strict=True)))
     return records
@@ -80,7 +89,7 @@ def control_accuracies(
         probed,
         study.sources,
         study.views,
-        config.training(len(study.sources.labels), max(1, config.epochs // CONTROL)),
+        config.training(len(study.sources.images), max(1, config.epochs // CONTROL)),
         copies=study.bins,
         path=(seed, Stream.CONTROL_TRAINING, arm.seed),
     )
@@ -89,13 +98,23 @@ def control_accuracies(
     return [{"arm": arm.kind, "seed": arm.seed, **found}]
 
 
+def few_labels(labels: Tensor, path: tuple[int, ...]) -> list[Tensor]:
+    """Returns rows of a few labels of each class, at random, a few times."""
+    random, of, draws = stream(*path), labels.cpu(), []
+    kinds = torch.unique(of)
+    for _ in range(DRAWS):
+        order = torch.randperm(len(of), generator=random)
+        rows = [order[of[order] == kind][:FEW_LABELS] for kind in kinds]
+        draws.append(torch.cat(rows).to(labels.device))
+    return draws
+
+
 def action_accuracies(method: Method, study: Study, path: tuple[int, ...]) -> Record:
     """Returns how often the inverse model finds each learned factor's class between test views.
 
     ``found_F`` are the shares by factor, ``majority_F`` those of its most frequent class; ``path``
     is the place of the views in random numbers.
     """
-    assert method.inverse is not None
     wanted, answers = [], []
     with evaluating(method), torch.no_grad():
         for number, images in enumerate(torch.split(study.tested, 500)):
@@ -103,9 +122,7 @@ def action_accuracies(method: Method, study: Study, path: tuple[int, ...]) -> Re
             a, b = (study.views.sample(len(images), random, images.device) for _ in range(2))
             wanted.append(study.bins.targets(a, b))
             with study.autocast():
-                features = [method.encoder(study.views.apply(images, of)) for of in (a, b)]
-                logits = method.inverse(*features)
-            answers.append(torch.stack([of.argmax(dim=1) for of in logits], dim=1))
+                answers.append(method.predicted(*(study.views.apply(images, of) for of in (a, b))))
     record: Record = {}
     factors = study.bins.factors
     columns = zip(factors, torch.cat(wanted).T, torch.cat(answers).T, strict=True)

@@ -14,22 +14,43 @@ from plastorch.report.panel import Panel
 from plastorch.report.panels import with_curves
 
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "relic": "ReLIC"}
-ROLES = {"baseline": "baseline", "stec": "S-TEC", "shuffled": "shuffled"}
+ROLES = {
+    "baseline": "baseline",
+    "stec": "S-TEC",
+    "augself": "AugSelf",
+    "equimod": "EquiMod",
+    "essl": "E-SSL",
+    "shuffled": "shuffled",
+}
 _MEAN = "mean of seeds, 95 % interval"
-PHASE = r"(?:probe-)?(simclr|byol|relic)-(baseline|stec|shuffled|swept\d+)-(\d+).*"
+PHASE = rf"(?:probe-)?(simclr|byol|relic)-({'|'.join(ROLES)}|swept\d+)-(\d+).*"
 """Regular expression of the phases in which methods are trained and probed."""
 CLASSIFIERS = {
     "logistic_accuracy": "a logistic regression on frozen features",
     "accuracy": "a linear layer that learned beside the method",
 }
-TRIED = {"place_r2": "place", "segmentation_iou": "pixels", "detection_ap50": "boxes"}
+PROBES = {
+    "logistic_accuracy": "logistic regression",
+    "knn_accuracy": "nearest neighbors",
+    "ridge_accuracy": "ridge regression",
+    "few_labels_accuracy": "10 labels per class",
+}
+TRIED = {
+    "place_r2": "place",
+    "size_r2": "size",
+    "color_r2": "color",
+    "orientation_accuracy": "orientation",
+    "segmentation_iou": "pixels",
+    "detection_ap50": "boxes",
+}
 
 
 def panels(run: RunData) -> list[Panel]:
     """Returns the figures that a run with efference copies has data for."""
     gains = (_gain(run, kind, classifier) for kind, classifier in CLASSIFIERS.items())
     told = (_told(run, method) for method in METHODS)
-    found = [*gains, _sweep(run), _courses(run), *told, _transfer(run), _geometry(run)]
+    found = [*gains, _sweep(run), _probes(run), _courses(run), *told, _transfer(run)]
+    found.append(_geometry(run))
     return with_curves(run, found, f"stec-(measure|control|transfer)|{PHASE}")
 
 
@@ -150,27 +171,49 @@ def _told(run: RunData, method: str) -> Panel | None:
     )
 
 
-def _transfer(run: RunData) -> Panel | None:
-    rows = _rows(run, "stec-transfer")
+def _groups(rows: list[Row], fields: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Returns means over seeds by field and method, and by role."""
     groups: dict[str, dict[str, float]] = {}
-    for field, words in TRIED.items():
+    for field, words in fields.items():
         for method, title in METHODS.items():
-            of = {
-                name: _means([row for row in rows if row["arm"] == f"{method}-{role}"], field)
-                for role, name in ROLES.items()
-            }
-            found = {name: values[""] for name, values in of.items() if values}
+            found: dict[str, list[float]] = defaultdict(list)
+            for row in (row for row in rows if field in row):
+                own, _, role = str(row["arm"]).partition("-")
+                if own == method and role in ROLES:
+                    found[ROLES[role]].append(float(row[field]))
             if found:
-                groups[f"{title} {words}"] = found
+                groups[f"{title} {words}"] = {name: fmean(of) for name, of in found.items()}
+    return groups
+
+
+def _probes(run: RunData) -> Panel | None:
+    shares = _groups(_rows(run, "stec-measure"), PROBES)
+    groups = {name: {k: 100 * v for k, v in of.items()} for name, of in shares.items()}
+    if not groups:
+        return None
+    return Panel(
+        name="probes",
+        title="What features are worth",
+        caption="Test accuracy of classifiers of frozen features, mean over seeds: two linear ones "
+        "trained to the end, the majority of 20 nearest neighbors, and a logistic regression that "
+        "learned from only 10 labels of each class.",
+        alt=f"Test accuracy for {', '.join(groups)}.",
+        draw=lambda theme: charts.points({"": groups}, x="test accuracy", x_unit="%", theme=theme),
+    )
+
+
+def _transfer(run: RunData) -> Panel | None:
+    groups = _groups(_rows(run, "stec-transfer"), TRIED)
     if not groups:
         return None
     return Panel(
         name="transfer",
         title="Where things are",
         caption="What frozen encoders are worth on scenes of digits that are pasted on images. "
-        "Place: share of variance that a linear map of features explains of where the one object "
-        "is. Pixels: mean intersection over union of what each shows. Boxes: AP50 of detection. "
-        "Both by small heads on the last feature map.",
+        "Place, size, color: share of variance that a linear map of features explains of those of "
+        "the one object. Orientation: share of turned scenes whose angle, of four, is told. "
+        "Pixels: mean intersection over union of what each shows. Boxes: AP50 of detection. "
+        "The last two by small heads on the last feature map.",
         alt=f"Figures of transfer for {', '.join(groups)}.",
         draw=lambda theme: charts.points({"": groups}, theme=theme),
     )

@@ -10,7 +10,12 @@ from plastorch.efference import Bins, Sources, Views
 from plastorch.efference.encoders import Encoder
 from plastorch.efference.linear_probe import Augment
 from plastorch.efference.probes import Exam
+from plastorch.efference.streams import Stream
+from plastorch.efference.train import Copies
+from plastorch.efference.values import Rotations, estimate_values
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.experiments.stec.config import StecConfig
 
 Test = Callable[[Encoder], Record]
 """Test of an encoder, which leaves it unchanged."""
@@ -29,6 +34,8 @@ class Study(NamedTuple):
     """Conversion of raw images to the encoder's input."""
     bins: Bins
     """Classes of the efference copies."""
+    others: Mapping[str, Copies]
+    """Efference copies of heads that learn other targets, by the role of their arms."""
     bfloat16: bool
     new_encoder: Callable[[], Encoder]
     transfer: Callable[[int], Test] | None = None
@@ -44,6 +51,12 @@ class Study(NamedTuple):
         """Number of classes of each factor; a constant factor without targets counts as two."""
         return tuple(max(2, size) for size in self.bins.sizes)
 
+    def copies(self, role: str) -> tuple[Copies, tuple[int, ...]]:
+        """Returns the efference copies of arms of a role, and the sizes of their factors."""
+        if role in self.others:
+            return self.others[role], self.others[role].sizes
+        return self.bins, self.sizes
+
     @property
     def tested(self) -> Tensor:
         """Test images of all exams."""
@@ -53,3 +66,13 @@ class Study(NamedTuple):
         """Returns a context in which networks compute in bfloat16, if configured."""
         device = self.sources.images.device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.bfloat16)
+
+
+def other_copies(config: StecConfig, views: Views, seed: int) -> dict[str, Copies]:
+    """Returns the efference copies of the other heads' arms, by role."""
+    found: dict[str, Copies] = {
+        role: estimate_values(views, kind, stream(seed, Stream.BINS))
+        for role, kind in config.numbers.items()
+        if role in config.roles
+    }
+    return found | {"essl": Rotations()}

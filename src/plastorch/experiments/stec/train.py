@@ -1,5 +1,6 @@
 """Training of a comparison's arms, and measurement of their encoders."""
 
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -17,8 +18,9 @@ from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.stec.arms import Arm
 from plastorch.experiments.stec.claims import claims
-from plastorch.experiments.stec.config import Arm, StecConfig
+from plastorch.experiments.stec.config import StecConfig
 from plastorch.experiments.stec.figures import Figures
 from plastorch.experiments.stec.measure import control_accuracies, measured
 from plastorch.experiments.stec.study import Study
@@ -45,16 +47,18 @@ def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learne
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, Stream.WEIGHTS, arm.seed).initial_seed())
         encoder = study.new_encoder()
-        method = config.method(arm, encoder, study.sizes)
+        method = config.method(arm, encoder, study.copies(arm.role)[1])
         return Learner(method, encoder.features, study.classes)
 
 
 def _trained(config: StecConfig, study: Study, context: Context) -> Loop:
     seed, arms = context.seed, config.arms()
     learners = {arm.name: new_learner(config, arm, study, seed) for arm in arms}
+    features = learners[arms[0].name].method.encoder.features
+    assert isinstance(features, int)
     layers = {
         f"{arm.name}-{name}": probe_layer(
-            learners[arm.name].probe.in_features,
+            features,
             study.classes,
             stream(seed, Stream.PROBE_WEIGHTS, arm.seed),
         )
@@ -67,12 +71,13 @@ def _trained(config: StecConfig, study: Study, context: Context) -> Loop:
     for arm in arms:
         learner = learners[arm.name]
         loop.run(_pretraining(config, arm, learner, study, seed))
+        assert learner.probe is not None
         mine = {name: layers.get(f"{arm.name}-{name}", learner.probe) for name in study.exams}
         if study.augment:
             for name, layer in mine.items():
                 loop.run(_probing(arm, learner.method.encoder, study, name, layer=layer, seed=seed))
         measures.append(partial(measured, arm, learner, study, layers=mine, seed=seed))
-        if arm.role in ("baseline", "stec"):
+        if arm.role not in ("shuffled", "swept"):
             controls.append(partial(control_accuracies, config, arm, learner, study, seed=seed))
             transfers.append(partial(_transferred, arm, learner, study))
     loop.run(Jobs("stec-measure", measures))
@@ -89,6 +94,7 @@ def _pretraining(
     """Returns the pre-training; arms of a seed have the same path, so the same order and views."""
 
     def validate(of: Learner) -> Record:
+        assert of.probe is not None
         right = []
         for exam in study.exams.values():
             with study.autocast():
@@ -96,14 +102,15 @@ def _pretraining(
             right.append(share_right(of.probe(features), exam.test_labels))
         return {"test_accuracy": fmean(right)}
 
-    training = config.training(len(study.sources.labels), config.epochs, arm.role == "shuffled")
+    training = config.training(len(study.sources.images), config.epochs, arm.role == "shuffled")
+    training = replace(training, reverse=training.reverse and arm.role != "essl")
     return Pretraining(
         arm.name,
         learner,
         study.sources,
         study.views,
         training,
-        copies=study.bins,
+        copies=study.copies(arm.role)[0],
         path=(seed, Stream.PRETRAINING, arm.seed),
         validate=validate,
     )

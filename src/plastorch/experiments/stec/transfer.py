@@ -11,9 +11,9 @@ from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.dense import Detector, Segmenter, detection_ap50, segmentation_iou
 from plastorch.efference.dense_training import train_dense
 from plastorch.efference.encoders import Encoder
-from plastorch.efference.probes import extract
+from plastorch.efference.probes import extract, logistic_accuracy
 from plastorch.efference.streams import HeadStream, TransferStream
-from plastorch.efference.transfer import localization
+from plastorch.efference.transfer import color_r2, localization, turned
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 
@@ -69,6 +69,8 @@ def transfer_scores(
     """Measures locating one object from frozen features, and several by heads on a frozen encoder.
 
     ``place_r2`` and ``size_r2`` are means over x and y of the share of variance explained;
+    ``color_r2`` is that of the object's color, and ``orientation_accuracy`` of a logistic
+    regression that tells by which of four quarters scenes of one object are turned;
     ``place_iou`` is of the boxes, ``constant_iou`` of the mean box; ``segmentation_iou`` and
     ``detection_ap50`` are of the heads.
     """
@@ -76,6 +78,10 @@ def transfer_scores(
         train, test = scenery.places
         known, new = (extract(encoder, part.images) for part in (train, test))
         where = localization(known, train, new, test)
+        color = color_r2(known, train, new, test)
+        (views, quarters), (others, angles) = (turned(part.images) for part in (train, test))
+        known, new = (extract(encoder, images) for images in (views, others))
+        orientation = logistic_accuracy(known, quarters, new, angles)
         classes, (train, test) = len(scenery.scenes[0].classes), scenery.scenes
         torch.manual_seed(stream(*path, HeadStream.WEIGHTS).initial_seed())
         segmenter = Segmenter(encoder, classes)
@@ -88,6 +94,8 @@ def transfer_scores(
     return {
         "place_r2": sum(where.r2[:2]) / 2,
         "size_r2": sum(where.r2[2:]) / 2,
+        "color_r2": color,
+        "orientation_accuracy": orientation,
         "place_iou": where.mean_iou,
         "constant_iou": where.constant_iou,
         "segmentation_iou": segmentation_iou(segmenter, test),
