@@ -66,6 +66,7 @@ spiking_page = fixture_of("spiking.md")
 rank_page = fixture_of("rank.md")
 files_page = fixture_of("files.md")
 efference_page = fixture_of("efference.md")
+views_page = fixture_of("views.md")
 sklearn_page = fixture_of("sklearn.md")
 neuromorphic_page = fixture_of("neuromorphic.md")
 faq_page = fixture_of("faq.md")
@@ -90,6 +91,7 @@ def run(code: str, names: dict[str, Any]) -> object:
         ("rank_page", 4),
         ("files_page", 4),
         ("efference_page", 3),
+        ("views_page", 1),
         ("sklearn_page", 1),
         ("neuromorphic_page", 2),
         ("faq_page", 0),
@@ -286,6 +288,10 @@ def test_actions_are_told_above_chance_and_places_are_kept(efference_page: Page)
     assert min(scale_x, scale_y, shift_x, shift_y) > 0.2  # of 8 classes
     place = "variance of x, y explained"
     assert found["with copies"][place] > found["without"][place]
+
+
+def test_views_are_made_again_and_the_way_back_leads_home(views_page: Page) -> None:
+    assert [value for _, value in views_page.shown if isinstance(value, bool)] == [True] * 2
 
 
 def test_features_without_labels_are_above_pixels(sklearn_page: Page) -> None:

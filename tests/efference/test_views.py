@@ -1,5 +1,6 @@
 """Pixels of views against interpolation row by row and against torchvision, image by image."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -139,11 +140,41 @@ def test_actions_reproduce_the_pixels_in_any_order(views: ImageViews) -> None:
     assert torch.equal(images, pictures(count, 48, 48))
 
 
-def test_groups_are_as_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, actions = pictures(9, 24, 24), ALL.sample(9, random(5))
-    whole = ALL.apply(images, actions)
-    monkeypatch.setattr("plastorch.efference.views._CACHED", 2 * 24**2)
-    torch.testing.assert_close(ALL.apply(images, actions), whole, rtol=0, atol=1e-6)
+@pytest.mark.parametrize(
+    ("views", "height", "width"),
+    [(ALL, 24, 24), (ALL, 24, 17), (ALL, 61, 80), (replace(ALL, size=40), 40, 33),
+     (replace(STL10, size=61), 300, 61), (replace(CIFAR, jitter_probability=0.0), 32, 32),
+     (replace(ALL, size=1), 5, 5)],
+)  # fmt: skip
+def test_one_pass_over_pixels_is_operations_on_tensors(
+    views: ImageViews, height: int, width: int
+) -> None:
+    images, actions = pictures(12, height, width), views.sample(12, random(5))
+    expected = views.by_tensors(images, actions)
+    found = views.apply(images, actions)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    floats = views.apply(images.float() / 255, actions)
+    torch.testing.assert_close(floats, found, rtol=0, atol=1e-5)
+    torch.testing.assert_close(views.apply(images.mT.contiguous().mT, actions), found)
+
+
+def test_gradients_of_images_pass_through_views() -> None:
+    images = pictures(4, 24, 24).float().div(255).requires_grad_()
+    actions = crops(ALL.sample(4, random(5)))
+    view = ALL.apply(images, actions)
+    view.sum().backward()  # type: ignore[no-untyped-call]
+    assert images.grad is not None and float(images.grad.abs().max()) > 0
+    torch.testing.assert_close(view.detach(), ALL.apply(images.detach(), actions))
+
+
+def test_views_are_the_same_on_any_number_of_threads() -> None:
+    images, actions = pictures(40, 48, 48), replace(ALL, size=48).sample(40, random(5))
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        found.append(replace(ALL, size=48).apply(images, actions))
+    torch.set_num_threads(threads)
+    assert torch.equal(*found)
 
 
 def test_colors_are_torchvisions() -> None:
@@ -288,7 +319,12 @@ def test_bad_settings(change: dict, words: str) -> None:
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (torch.zeros(2, 3, 8, 8), r"type torch\.float32; expected \[B, 3, H, W\] of torch\.uint8"),
+        (
+            torch.zeros(2, 3, 8, 8).half(),
+            r"type torch\.float16; expected \[B, 3, H, W\], not",
+        ),
+        (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), r"shape \(0, 3, 8, 8\)"),
+        (torch.zeros(2, 3, 0, 8, dtype=torch.uint8), r"shape \(2, 3, 0, 8\)"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), r"shape \(3, 8, 8\)"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), r"shape \(2, 1, 8, 8\)"),
         (torch.zeros(3, 3, 8, 8, dtype=torch.uint8), "actions are of 2 views; expected 3"),
@@ -306,7 +342,17 @@ def test_bad_actions() -> None:
     beyond = actions._replace(left=1.2 - actions.width)
     with pytest.raises(InputError, match=r"left of a crop is .* and its end 1\.2; expected 0 to 1"):
         CIFAR.apply(images, beyond)
+    with pytest.raises(InputError, match=r"hue has shape \(2,\); expected \(3,\)"):
+        CIFAR.apply(images, actions._replace(hue=actions.hue[:2]))
     with pytest.raises(InputError, match="actions are a tuple; expected ImageActions"):
         CIFAR.apply(images, tuple(actions))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="count is 0"):
         CIFAR.sample(0, random())
+    with pytest.raises(InputError, match="count is 0"):
+        CIFAR(images[:0])
+    for name in ("brightness", "contrast", "saturation", "blur"):
+        with pytest.raises(InputError, match=f"{name} of a view is -1; expected 0 or more"):
+            CIFAR.apply(images, actions._replace(**{name: torch.tensor([1.0, -1.0, 1.0])}))
+    for name in ("brightness", "hue", "blur"):
+        with pytest.raises(InputError, match=f"NaN or infinite values in {name}"):
+            CIFAR.apply(images, actions._replace(**{name: torch.full((3,), math.nan)}))

@@ -22,6 +22,7 @@ from plastorch.efference.losses import byol, manipulation, nt_xent, relic
 from plastorch.efference.method import BASELINE, Losses, Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
+from plastorch.efference.poses import affine_matrices, crop_boxes, crops
 from plastorch.efference.probes import extract, knn_accuracy, logistic_accuracy, ridge_accuracy
 from plastorch.efference.rivals import ESSL, AugSelf, EquiMod
 from plastorch.efference.train import Learner, Pretraining, Sources
@@ -62,10 +63,13 @@ __all__ = [
     "Values",
     "Views",
     "Weights",
+    "affine_matrices",
     "byol",
     "command",
     "compatible",
     "compose",
+    "crop_boxes",
+    "crops",
     "differences",
     "egocentric",
     "egocentric_audio",

@@ -1,5 +1,6 @@
-"""Speed of batched views against torchvision's and loops, and what the inverse model costs."""
+"""Speed of batched views against torchvision's, kornia's and loops; cost of the inverse model."""
 
+import importlib.util
 import math
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,7 @@ from plastorch.data.audio.logmel import FLOOR
 from plastorch.efference import (
     AUDIO,
     CIFAR,
+    IMAGENET,
     STL10,
     AudioViews,
     Bins,
@@ -30,6 +32,14 @@ from plastorch.engine.streams import stream
 
 ROUNDS = 8
 """Number of timed calls per side."""
+GRID = (
+    (CIFAR, 64, ROUNDS),
+    (CIFAR, 1024, ROUNDS),
+    (STL10, 1024, 2),
+    (IMAGENET, 64, 4),
+    (IMAGENET, 256, 1),
+)
+"""Views, batch sizes and numbers of timed calls beside torchvision and kornia."""
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
@@ -41,6 +51,10 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 def _measured() -> Iterator[Row]:
     yield image_views("views-images", CIFAR, 256)
     yield image_views("views-stl10", STL10, 64)
+    for views, batch, rounds in GRID:
+        yield image_views(f"views-{views.size}x{batch}", views, batch, rounds)
+        if importlib.util.find_spec("kornia"):
+            yield beside_kornia(f"kornia-{views.size}x{batch}", views, batch, rounds)
     yield sound_views("views-audio", AUDIO, (256, 64, 101))
     yield head_overhead()
 
@@ -56,6 +70,17 @@ def image_views(name: str, views: ImageViews, batch: int, rounds: int = ROUNDS) 
         rounds,
     )
     return row(name, seconds[0], words, seconds[1], equal=colors_agree(images[:32], views))
+
+
+def beside_kornia(name: str, views: ImageViews, batch: int, rounds: int = ROUNDS) -> Row:
+    """Measures views beside kornia's of the same distribution, for a whole batch."""
+    images, random = random_images(batch, views.size), stream(2)
+    theirs = kornia_views(views)
+    words = f"kornia.augmentation; batch {batch}, {views.size} pixels"
+    seconds = interleaved(
+        lambda: views(images, random), lambda: theirs(images.float().div(255)), rounds
+    )
+    return row(name, seconds[0], words, seconds[1])
 
 
 def sound_views(
@@ -138,6 +163,26 @@ def torchvision_views(views: ImageViews) -> Callable[[Tensor], Tensor]:
     if views.solarize:
         steps.append(v2.RandomSolarize(0.5, views.solarize))
     return v2.Compose(steps)  # type: ignore[no-any-return]
+
+
+def kornia_views(views: ImageViews) -> Callable[[Tensor], Tensor]:
+    """Returns kornia's equivalent for float images [B, 3, H, W]."""
+    from kornia import augmentation as K  # type: ignore[import-not-found]
+
+    s, side = views.jitter, (views.size, views.size)
+    steps = [
+        K.RandomResizedCrop(side, scale=views.scale, ratio=views.ratio),
+        K.RandomHorizontalFlip(p=views.flip),
+        K.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, p=views.jitter_probability),
+        K.RandomGrayscale(p=views.gray),
+    ]
+    if views.blur:
+        taps = int(0.1 * views.size) // 2 * 2 + 1
+        sigma = (0.1 * views.size / 224, 2 * views.size / 224)
+        steps.append(K.RandomGaussianBlur((taps, taps), sigma, p=views.blur))
+    if views.solarize:
+        steps.append(K.RandomSolarize(0.0, 0.0, p=views.solarize))
+    return torch.nn.Sequential(*steps)
 
 
 def colors_agree(images: Tensor, views: ImageViews) -> bool:
