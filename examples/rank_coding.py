@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from plastorch.data.tasks.evidence import SIGNAL_STEPS, noisy_signals, signal_log_odds
-from plastorch.rank import RankCoder, evaluate
+from plastorch.rank import Batch, RankCoder, evaluate
 from plastorch.rank.evaluate import read
-from plastorch.rank.train import Batch
 
 
 def learn(threshold: float, updates: int) -> RankCoder:

@@ -93,6 +93,11 @@ def test_rank_coding() -> None:
     assert found["ideal observer"] == pytest.approx(0.916, abs=0.02)
 
 
+def test_live_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    assert example("live_stream").main(epochs=15) > 0.6
+    assert capsys.readouterr().out.startswith("machine 0: ")
+
+
 def test_short_term_stdp() -> None:
     found = example("short_term_stdp").main(neurons=40, train=600, test=100)
     assert found["with"] > found["without"] + 0.1

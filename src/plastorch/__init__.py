@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Triangle,
     )
     from plastorch.learning import learn, set_gradients
-    from plastorch.rank import RankCoder
+    from plastorch.rank import RankClassifier, RankCoder
     from plastorch.spiking import FatiguingNeuron, ShortTermWTA, STDPLayer
     from plastorch.stp import STPN, STPNCell
 
@@ -32,6 +32,7 @@ __all__ = [
     "STPN",
     "FatiguingNeuron",
     "FileClassifier",
+    "RankClassifier",
     "RankCoder",
     "STDPLayer",
     "STPNCell",
@@ -48,6 +49,7 @@ _ROOMS = ["data", "efference", "files", "hebbian", "learning", "rank", "rl", "sp
 _LAZY = {
     "FatiguingNeuron": "spiking",
     "FileClassifier": "files",
+    "RankClassifier": "rank",
     "RankCoder": "rank",
     "STDPLayer": "spiking",
     "STPN": "stp",

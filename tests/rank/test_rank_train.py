@@ -12,7 +12,7 @@ from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import run_phase
 from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining
-from plastorch.rank.train import Mode, losses
+from plastorch.rank.objectives import Objective, losses
 
 
 def coder(classes: int = 3, seed: int = 0, **settings: Any) -> RankCoder:
@@ -41,7 +41,7 @@ def phase(model: RankCoder, **settings: Any) -> RankTraining:
 def test_loss_of_each_mode(classes: int, lengths: bool) -> None:
     """Against a loop over samples and steps, in numbers of their own."""
     model = coder(classes).eval()
-    x, labels, given = sequences = batch(0, max(2, classes), lengths)
+    x, labels, given, _ = sequences = batch(0, max(2, classes), lengths)
     ends = torch.full((5,), 9) if given is None else given
     logits = model.all_steps(x).detach()
     if classes == 1:
@@ -52,7 +52,7 @@ def test_loss_of_each_mode(classes: int, lengths: bool) -> None:
         "last": sum(each[-1] for each in wrong),
         "all": sum(sum(each) / len(each) for each in wrong),
     }
-    own, decision = losses(model, sequences, "rank")
+    own, decision = losses(model, sequences, "first")
     assert decision.step.any()
     for mode, total in expected.items():
         value, same = losses(model, sequences, mode)  # type: ignore[arg-type]
@@ -179,12 +179,13 @@ def test_it_learns_to_answer_early() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"mode": "first"}, "mode is 'first'; expected one of rank, last, all"),
+        ({"objective": "rank"}, "objective is 'rank'; expected one of first, last, all"),
         ({"batches": 0}, "batches is 0"),
         ({"every": -1}, "every is -1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"max_norm": 0.0}, "max_norm is 0.0"),
         ({"best_from": 1.5}, "best_from is 1.5; expected 0 to 1"),
+        ({"patience": 0}, "patience is 0"),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], words: str) -> None:
@@ -192,8 +193,8 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
         RankSettings(**({"batches": 1} | settings))
 
 
-@pytest.mark.parametrize("mode", get_args(Mode))
-def test_bad_batches_are_named_in_every_mode(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", get_args(Objective))
+def test_bad_batches_are_named_in_every_mode(mode: Objective) -> None:
     good = batch(0)
     steps, samples = good.x.shape[:2]
     for lengths in (torch.zeros(samples).long(), torch.full((samples,), steps + 1)):
@@ -213,3 +214,17 @@ def test_training_that_diverges_says_so() -> None:
     with pytest.raises(InputError, match=r"learning_rate is 0\.01: the loss of gru became nan"):
         learning.step()
     assert learning.position == 0
+
+
+def test_patience_ends_training_with_the_best_weights() -> None:
+    model, seen = coder(), []
+
+    def score(record: Record) -> float:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return -abs(float(record["batch"]) - 2)
+
+    settings = RankSettings(batches=50, every=1, best_from=0.0, patience=3)
+    learning = RankTraining("gru", model, batch, settings, score=score)
+    assert len(run_phase(learning)) == 5 and learning.position == learning.total
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, seen[1][name])

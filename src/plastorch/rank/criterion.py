@@ -32,12 +32,37 @@ def answer(logits: Tensor) -> Tensor:
     return (logits[..., 0] > 0).long() if logits.shape[-1] == 1 else logits.argmax(dim=-1)
 
 
-def crosses(logits: Tensor, threshold: float) -> Tensor:
+def confidence(logits: Tensor) -> Tensor:
+    """Returns the probability of the most probable class [...], of logits [..., C].
+
+    Example:
+        >>> confidence(torch.tensor([[0.0, 0.0], [-30.0, 30.0]]))
+        tensor([0.5000, 1.0000])
+    """
+    chance = probabilities(logits)
+    best = torch.maximum(chance, 1 - chance) if logits.shape[-1] == 1 else chance
+    return best.amax(dim=-1)
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Returns ln(c / (1 - c)) of the confidence c [...], exact near 1; of logits [..., C].
+
+    Example:
+        >>> log_odds(torch.tensor([[0.0, 40.0]])), log_odds(torch.tensor([[-3.0]]))
+        (tensor([40.]), tensor([3.]))
+    """
+    if logits.shape[-1] == 1:
+        return logits[..., 0].abs()
+    best, place = logits.max(dim=-1, keepdim=True)
+    return best[..., 0] - logits.scatter(-1, place, -torch.inf).logsumexp(dim=-1)
+
+
+def crosses(logits: Tensor, threshold: float | Tensor) -> Tensor:
     """Tells whether outputs are answers: max_c p_c > θ; for a single output, p > θ or p < 1 - θ.
 
     Args:
         logits: logits [..., C].
-        threshold: threshold θ.
+        threshold: threshold θ, or thresholds that can be broadcast to [...].
 
     Returns:
         Bool [...].
@@ -46,9 +71,7 @@ def crosses(logits: Tensor, threshold: float) -> Tensor:
         >>> crosses(torch.tensor([[0.0, 5.0], [0.0, 1.0]]), 0.9), crosses(torch.tensor([-5.0]), 0.9)
         (tensor([ True, False]), tensor(True))
     """
-    chance = probabilities(logits)
-    best = torch.maximum(chance, 1 - chance) if logits.shape[-1] == 1 else chance
-    return best.amax(dim=-1) > threshold
+    return confidence(logits) > threshold
 
 
 def first_crossing(
@@ -78,10 +101,14 @@ def first_crossing(
 
 def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Tensor, Tensor]:
     """Does the work of :func:`first_crossing` on checked arguments; ends: steps [B]."""
-    steps = torch.arange(len(logits), device=logits.device)[:, None]
-    hits = crosses(logits, threshold) & (steps < ends)
-    crossed = hits.any(dim=0)
-    return torch.where(crossed, hits.int().argmax(dim=0), ends - 1), crossed
+    return first_hit(crosses(logits, threshold), ends)
+
+
+def first_hit(hits: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the first step that is true before a sample's end, or its last, and if one is."""
+    hits = hits & (torch.arange(len(hits), device=hits.device)[:, None] < ends)
+    hit = hits.any(dim=0)
+    return torch.where(hit, hits.int().argmax(dim=0), ends - 1), hit
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -97,9 +124,12 @@ def entropy(logits: Tensor) -> Tensor:
     return -(logs.exp() * logs).sum(dim=-1)
 
 
-def check_threshold(threshold: float) -> None:
-    """Raises InputError unless θ is in (0, 1]."""
-    if not 0 < threshold <= 1:
+def check_threshold(threshold: float | Tensor) -> None:
+    """Raises InputError unless θ, or each θ of a vector, is in (0, 1]."""
+    if isinstance(threshold, Tensor):
+        if threshold.dim() != 1 or not bool(((threshold > 0) & (threshold <= 1)).all()):
+            raise InputError(f"threshold is {threshold}; expected numbers above 0, up to 1")
+    elif not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
 
 
@@ -122,7 +152,42 @@ def check_labels(logits: Tensor, labels: Tensor) -> None:
         )
 
 
-def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Tensor:
+def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the cross-entropy -ln p_y of each sample, at each step if there are several.
+
+    Args:
+        logits: logits [B, C] or [T, B, C].
+        labels: classes, int64 [B].
+
+    Returns:
+        Cross-entropies [B] or [T, B].
+
+    Raises:
+        InputError: there is not one label per sample, or a label is not a class.
+
+    Example:
+        >>> cross_entropies(torch.zeros(2, 1, 1), torch.tensor([1]))
+        tensor([[0.6931],
+                [0.6931]])
+    """
+    check_labels(logits, labels)
+    spread = labels.expand(logits.shape[:-1])
+    if logits.shape[-1] == 1:
+        return F.binary_cross_entropy_with_logits(
+            logits[..., 0], spread.to(logits), reduction="none"
+        )
+    flat = F.cross_entropy(logits.flatten(0, -2), spread.flatten(), reduction="none")
+    return flat.view(spread.shape)
+
+
+def mean_over(values: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Returns the mean over samples [B], by their weights if there are any."""
+    return values.mean() if weights is None else (weights * values).sum() / weights.sum()
+
+
+def rank_loss(
+    logits: Tensor, labels: Tensor, entropy_weight: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
     """Returns the cross-entropy of the answers minus β times their entropy, mean over samples.
 
     The entropy reward keeps a network from being certain too early: a larger β makes answers later
@@ -132,6 +197,7 @@ def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Te
         logits: logits at the step of the answer [B, C].
         labels: classes, int64 [B].
         entropy_weight: weight β of the entropy.
+        weights: weights of the samples [B]; equal if None.
 
     Raises:
         InputError: there is not one label per sample, or a label is not a class.
@@ -140,12 +206,8 @@ def rank_loss(logits: Tensor, labels: Tensor, entropy_weight: float = 0.0) -> Te
         >>> rank_loss(torch.zeros(1, 2), torch.tensor([1]), entropy_weight=1.0)
         tensor(0.)
     """
-    check_labels(logits, labels)
-    if logits.shape[-1] == 1:
-        wrong = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits))
-    else:
-        wrong = F.cross_entropy(logits, labels)
-    return wrong - entropy_weight * entropy(logits).mean()
+    wrong = cross_entropies(logits, labels)
+    return mean_over(wrong - entropy_weight * entropy(logits), weights)
 
 
 def effective_threshold(threshold: float, entropy_weight: float) -> float:

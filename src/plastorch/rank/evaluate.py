@@ -10,7 +10,7 @@ from plastorch.engine.errors import InputError
 from plastorch.learning.lengths import checked_lengths
 from plastorch.rank.criterion import answer, check_labels, crossing_before
 from plastorch.rank.model import RankCoder
-from plastorch.rank.train import Batch
+from plastorch.rank.objectives import Batch
 
 
 class Timing(NamedTuple):

@@ -4,7 +4,7 @@ Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Acc
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -13,31 +13,15 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning.lengths import checked_lengths
 from plastorch.rank.criterion import (
-    answer,
     check_threshold,
     crosses,
-    crossing_before,
+    first_hit,
     probabilities,
     rank_loss,
 )
+from plastorch.rank.decision import Decision, Part, decision
 
-
-class Decision(NamedTuple):
-    """Answers of B samples and their times."""
-
-    logits: Tensor
-    """Logits at the step of the answer [B, C]."""
-    step: Tensor
-    """Step of the answer, from 0, int64 [B]."""
-    crossed: Tensor
-    """Whether the threshold was crossed; otherwise the last step counts. Bool [B]."""
-    computed: int
-    """Number of computed steps, summed over samples; at most B T."""
-
-    @property
-    def label(self) -> Tensor:
-        """Most probable class, int64 [B]."""
-        return answer(self.logits)
+Stops = Callable[[Tensor, int, Tensor], Tensor]
 
 
 class RankCoder(nn.Module):
@@ -92,12 +76,12 @@ class RankCoder(nn.Module):
         self.batch_first = bool(getattr(rnn, "batch_first", False))
 
     @property
-    def threshold(self) -> float:
-        """Threshold θ in (0, 1]."""
+    def threshold(self) -> float | Tensor:
+        """Threshold θ in (0, 1], or one for each step, the last of which holds for all later."""
         return self._threshold
 
     @threshold.setter
-    def threshold(self, threshold: float) -> None:
+    def threshold(self, threshold: float | Tensor) -> None:
         check_threshold(threshold)
         self._threshold = threshold
 
@@ -116,37 +100,49 @@ class RankCoder(nn.Module):
         ends = self._checked(x, lengths)
         if x.is_meta:
             return self._at_once(x, ends)
-        waiting = torch.arange(x.shape[1], device=x.device)
-        state, computed = None, 0
-        logits, steps, crossings, answered = [], [], [], []
-        for start, stop in self._parts(len(x) if lengths is None else int(lengths.max())):
-            part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, waiting]
-            activity, state = self._run(part, state)
-            scores = self.readout(activity)
-            computed += scores.shape[0] * scores.shape[1]
-            with torch.no_grad():
-                left = ends[waiting] - start
-                step, crossed = crossing_before(scores, self.threshold, left.clamp(max=len(scores)))
-                done = crossed | (left <= len(scores))
-                first_done = done.argsort(descending=True, stable=True)
-                count = int(done.sum())
-                done, on = first_done[:count], first_done[count:]
-            logits.append(scores[step[done], done])
-            steps.append(start + step[done])
-            crossings.append(crossed[done])
-            answered.append(waiting[done])
-            if not len(on):
-                break
-            if count:
-                waiting = waiting[on]
-                state = self._selected(state, on)
-        order = torch.cat(answered).argsort()
-        return Decision(
-            torch.cat(logits)[order], torch.cat(steps)[order], torch.cat(crossings)[order], computed
-        )
+        return decision(list(self._read(x, ends, lengths, self._crossings)))
+
+    def up_to_answers(
+        self, x: Tensor, lengths: Tensor | None = None, stops: Stops | None = None
+    ) -> tuple[Tensor, Decision]:
+        """Returns the logits of all steps up to the answers, and the answers.
+
+        Args:
+            x: sequences, as for :meth:`forward`.
+            lengths: numbers of steps, as for :meth:`forward`.
+            stops: function that tells where to answer, in place of a crossing of θ. It gets logits
+                [t, b, C] of some steps, the number of the first, and the rows [b] of the samples
+                that are still read, and returns bool [t, b]; it is called in order.
+
+        Returns:
+            Logits [S, B, C], S ≤ T, zeros after a sample's answer or after it left the batch, and
+            the answers.
+
+        Raises:
+            InputError: see :meth:`forward`.
+
+        Example:
+            >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1e-3)
+            >>> coder.up_to_answers(torch.randn(9, 4, 3))[0].shape
+            torch.Size([1, 4, 2])
+        """
+        x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
+        ends = self._checked(x, lengths)
+        parts = list(self._read(x, ends, lengths, stops or self._crossings))
+        rows = [
+            part.scores.new_zeros(len(part.scores), x.shape[1], part.scores.shape[2]).index_copy(
+                1, part.waiting, part.scores
+            )
+            for part in parts
+        ]
+        return torch.cat(rows), decision(parts)
 
     def loss(
-        self, x: Tensor, labels: Tensor, lengths: Tensor | None = None
+        self,
+        x: Tensor,
+        labels: Tensor,
+        lengths: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> tuple[Tensor, Decision]:
         """Returns the loss, :func:`plastorch.rank.criterion.rank_loss`, and the answers.
 
@@ -154,12 +150,13 @@ class RankCoder(nn.Module):
             x: sequences, as for :meth:`forward`.
             labels: classes, int64 [B].
             lengths: numbers of steps, as for :meth:`forward`.
+            weights: weights of the samples [B]; equal if None.
 
         Raises:
             InputError: see :meth:`forward`; or a label is not a class of the readout.
         """
-        decision = self(x, lengths)
-        return rank_loss(decision.logits, labels, self.entropy_weight), decision
+        made = self(x, lengths)
+        return rank_loss(made.logits, labels, self.entropy_weight, weights), made
 
     def all_steps(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Returns the logits of every step [T, B, C], also after the answer.
@@ -183,7 +180,7 @@ class RankCoder(nn.Module):
     def _at_once(self, x: Tensor, ends: Tensor) -> Decision:
         """Computes all steps of sequences [T, B, I] and answers as :meth:`forward` does."""
         scores = self.readout(self._run(x, None)[0])
-        step, crossed = crossing_before(scores.detach(), self.threshold, ends)
+        step, crossed = first_hit(self._crossings(scores.detach(), 0), ends)
         rows = torch.arange(x.shape[1], device=x.device)
         return Decision(scores[step, rows], step, crossed, x.shape[0] * x.shape[1])
 
@@ -205,6 +202,45 @@ class RankCoder(nn.Module):
         ):
             raise InputError(f"x has values that are not finite, in shape {tuple(x.shape)}")
         return checked_lengths(lengths, x)
+
+    def _read(
+        self, x: Tensor, ends: Tensor, lengths: Tensor | None, stops: Stops
+    ) -> Iterator[Part]:
+        """Reads sequences [T, B, I] part by part; samples leave when they have answered."""
+        waiting = torch.arange(x.shape[1], device=x.device)
+        state = None
+        for start, stop in self._parts(len(x) if lengths is None else int(lengths.max())):
+            part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, waiting]
+            activity, state = self._run(part, state)
+            scores = self.readout(activity)
+            with torch.no_grad():
+                left = ends[waiting] - start
+                hits = stops(scores, start, waiting)
+                step, crossed = first_hit(hits, left.clamp(max=len(scores)))
+                done = crossed | (left <= len(scores))
+                first_done = done.argsort(descending=True, stable=True)
+                count = int(done.sum())
+            yield Part(
+                start,
+                waiting,
+                scores=scores,
+                step=step,
+                crossed=crossed,
+                done=first_done[:count],
+            )
+            if count == len(waiting):
+                return
+            if count:
+                on = first_done[count:]
+                waiting, state = waiting[on], self._selected(state, on)
+
+    def _crossings(self, scores: Tensor, start: int, rows: Tensor | None = None) -> Tensor:
+        """Tells which logits [t, B, C] cross the threshold of their step; the first is given."""
+        threshold = self.threshold
+        if isinstance(threshold, Tensor):
+            steps = torch.arange(start, start + len(scores)).clamp(max=len(threshold) - 1)
+            threshold = threshold.cpu()[steps, None].to(scores.device)
+        return crosses(scores, threshold)
 
     def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
         """Yields the first step and the end (exclusive) of each part."""
@@ -281,14 +317,17 @@ class Listener:
             raise InputError(f"chunk has shape {tuple(chunk.shape)}; expected (t, I)")
         coder = self._coder
         coder._checked(chunk[:, None], None)
-        for step in chunk:
+        for start, stop in coder._parts(len(chunk)):
             if self.answer is not None:
                 break
-            activity, self._state = coder._run(step[None, None], self._state)
-            self._last = coder.readout(activity)[0, 0]
-            if bool(crosses(self._last, coder.threshold)):
-                self.answer = self._as_answer(self._steps, True)
-            self._steps += 1
+            activity, self._state = coder._run(chunk[start:stop, None], self._state)
+            scores = coder.readout(activity)[:, 0]
+            first = self._steps
+            hits = coder._crossings(scores[:, None], first)[:, 0]
+            place = int(hits.int().argmax()) if bool(hits.any()) else len(scores) - 1
+            self._last, self._steps = scores[place], first + place + 1
+            if bool(hits[place]):
+                self.answer = self._as_answer(self._steps - 1, True)
         return self.answer
 
     def finish(self) -> Answer:

@@ -8,10 +8,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.distributed import (
@@ -26,36 +25,9 @@ from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import Phase, under
-from plastorch.rank.criterion import check_labels, first_crossing, rank_loss
-from plastorch.rank.model import Decision, RankCoder
-
-Mode = Literal["rank", "last", "all"]
-"""Trained outputs: at the first crossing ("rank"), at the last step ("last"), or at all steps."""
-
-
-class Batch(NamedTuple):
-    """Sequences with classes and lengths."""
-
-    x: Tensor
-    """Sequences in the form that :class:`RankCoder` takes, on its device."""
-    labels: Tensor
-    """Classes, int64 [B]."""
-    lengths: Tensor | None = None
-    """Number of steps of each sequence [B]; all if None."""
-
-    def to(self, device: torch.device) -> "Batch":
-        """Returns the batch on a device."""
-        lengths = None if self.lengths is None else self.lengths.to(device)
-        return Batch(self.x.to(device), self.labels.to(device), lengths)
-
-    def split(self, size: int) -> list["Batch"]:
-        """Returns parts of at most ``size`` sequences; steps must be the first dimension."""
-        rows = [slice(first, first + size) for first in range(0, len(self.labels), size)]
-        ends = self.lengths
-        return [
-            Batch(self.x[:, part], self.labels[part], None if ends is None else ends[part])
-            for part in rows
-        ]
+from plastorch.rank.decision import Decision
+from plastorch.rank.model import RankCoder
+from plastorch.rank.objectives import Batch, Objective, losses
 
 
 @dataclass(frozen=True)
@@ -64,30 +36,37 @@ class RankSettings:
 
     Args:
         batches: number of batches, with one update each.
-        mode: outputs that are trained. Threshold and entropy weight matter only in "rank".
+        objective: outputs that are trained; see :func:`plastorch.rank.objectives.losses`.
         every: number of batches per record, for example those of an epoch.
         learning_rate: initial learning rate.
         cosine: decay of the learning rate to 0 along half a cosine; otherwise it is constant.
         max_norm: maximum gradient norm over all parameters; None turns clipping off.
         best_from: share of training after which the best weights are kept, if there is a score.
+        patience: number of records without a better score after which training ends; None goes on.
+        alpha: price α of a wrong answer against that of a late one, for objective "cost".
+        weight_decay: rate at which weights decay, apart from Adam's update (AdamW).
 
     Raises:
         InputError: a value is out of range.
     """
 
     batches: int
-    mode: Mode = "rank"
+    objective: Objective = "first"
     every: int = 100
     learning_rate: float = 1e-3
     cosine: bool = False
     max_norm: float | None = None
     best_from: float = 0.8
+    patience: int | None = None
+    alpha: float = 0.8
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        check_one_of(get_args(Mode), mode=self.mode)
+        check_one_of(get_args(Objective), objective=self.objective)
         check_positive(batches=self.batches, every=self.every, learning_rate=self.learning_rate)
-        if self.max_norm is not None:
-            check_positive(max_norm=self.max_norm)
+        for name in ("max_norm", "patience"):
+            if (value := getattr(self, name)) is not None:
+                check_positive(**{name: value})
         if not 0 <= self.best_from <= 1:
             raise InputError(f"best_from is {self.best_from}; expected 0 to 1")
 
@@ -150,9 +129,12 @@ class RankTraining(Phase):
         self.coder, self.batch, self.training = coder, batch, training
         self.path, self.validate, self.score = path, validate, score
         self.trained = [p for p in coder.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.trained, training.learning_rate)
+        self.optimizer = torch.optim.AdamW(
+            self.trained, training.learning_rate, weight_decay=training.weight_decay
+        )
         self.optimizers = [self.optimizer]
         self.best: tuple[float, dict[str, Tensor]] | None = None
+        self.since_best = 0
 
     def step(self) -> list[Record]:
         """Trains on the next batches, then validates."""
@@ -193,6 +175,7 @@ class RankTraining(Phase):
         if self.best is not None:
             score, weights = self.best
             state["score"] = torch.tensor(score, dtype=torch.float64)
+            state["since_best"] = torch.tensor(self.since_best)
             state |= {f"best.{name}": tensor for name, tensor in weights.items()}
         return state
 
@@ -201,6 +184,7 @@ class RankTraining(Phase):
         super().load_state_dict(state)
         if "score" in state:
             self.best = float(state["score"]), under(state, "best.")
+            self.since_best = int(state["since_best"])
 
     def _update(self, number: int) -> Tensor:
         """Trains on one batch and returns sums over its samples [7]."""
@@ -210,7 +194,7 @@ class RankTraining(Phase):
         with torch.random.fork_rng(devices):
             path = (*self.path, number, worker()) if workers() > 1 else (*self.path, number)
             torch.manual_seed(stream(*path).initial_seed())
-            loss, decision = losses(self.coder, batch, training.mode)
+            loss, decision = losses(self.coder, batch, training.objective, training.alpha)
         self.optimizer.zero_grad()
         backward(loss, self.trained)
         if training.max_norm is not None:
@@ -220,10 +204,10 @@ class RankTraining(Phase):
 
     def _part(self, batch: Batch) -> Batch:
         """Returns this worker's samples."""
-        x, labels, lengths = batch
-        check_parts(batch_size=len(labels))
-        dim = 0 if self.coder.batch_first and x.dim() == 3 else 1
-        return Batch(part(x, dim), part(labels), None if lengths is None else part(lengths))
+        check_parts(batch_size=len(batch.labels))
+        dim = 0 if self.coder.batch_first and batch.x.dim() == 3 else 1
+        ends, weights = (None if of is None else part(of) for of in batch[2:])
+        return Batch(part(batch.x, dim), part(batch.labels), ends, weights)
 
     def _keep(self, record: Record) -> None:
         """Keeps the best weights so far, and restores them after the last record."""
@@ -231,55 +215,15 @@ class RankTraining(Phase):
             return
         if self.position >= self.training.best_from * self.total:
             score = self.score(record)
+            self.since_best += 1
             if self.best is None or score > self.best[0]:
                 weights = self.coder.state_dict()
                 self.best = score, {name: value.clone() for name, value in weights.items()}
+                self.since_best = 0
+            if self.since_best == self.training.patience:
+                self.position = self.total
         if self.position == self.total and self.best is not None:
             self.coder.load_state_dict(self.best[1])
-
-
-def losses(coder: RankCoder, batch: Batch, mode: Mode) -> tuple[Tensor, Decision]:
-    """Returns the loss of a mode, mean over samples, and the answers.
-
-    Except in "rank", all steps up to a sample's length count as computed.
-
-    Example:
-        >>> coder = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1.0)
-        >>> batch = Batch(torch.randn(9, 4, 3), torch.arange(4) % 2)
-        >>> torch.allclose(losses(coder, batch, "rank")[0], losses(coder, batch, "last")[0])
-        True
-    """
-    x, labels, lengths = batch
-    if mode == "rank":
-        return coder.loss(x, labels, lengths)
-    logits = coder.all_steps(x, lengths)
-    check_labels(logits, labels)
-    steps, samples = logits.shape[:2]
-    rows = torch.arange(samples, device=logits.device)
-    step, crossed = first_crossing(logits.detach(), coder.threshold, lengths)
-    whole = steps * samples if lengths is None else int(lengths.sum())
-    decision = Decision(logits.detach()[step, rows], step, crossed, whole)
-    if mode == "last":
-        ends = steps - 1 if lengths is None else lengths - 1
-        return rank_loss(logits[ends, rows], labels), decision
-    return _mean_over_steps(logits, labels, lengths), decision
-
-
-def _mean_over_steps(logits: Tensor, labels: Tensor, lengths: Tensor | None) -> Tensor:
-    """Returns the cross-entropy, mean over the steps of each sample."""
-    steps, samples, classes = logits.shape
-    spread = labels.expand(steps, samples)
-    if classes == 1:
-        wrong = F.binary_cross_entropy_with_logits(
-            logits[..., 0], spread.to(logits), reduction="none"
-        )
-    else:
-        wrong = F.cross_entropy(logits.flatten(0, 1), spread.flatten(), reduction="none")
-    weight = torch.ones_like(spread, dtype=logits.dtype)
-    if lengths is not None:
-        numbers = torch.arange(steps, device=logits.device)[:, None]
-        weight = weight * (numbers < lengths.to(numbers.device))
-    return (wrong.view(steps, samples) * weight / weight.sum(dim=0)).sum(dim=0).mean()
 
 
 def _sums(loss: Tensor, decision: Decision, labels: Tensor) -> Tensor:

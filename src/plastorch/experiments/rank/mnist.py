@@ -34,8 +34,8 @@ from plastorch.experiments.rank.work import work
 from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.learning.phases import EpochOrder
 from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, evaluate
+from plastorch.rank.objectives import Objective
 from plastorch.rank.pictures import PictureLSTM, convolutions
-from plastorch.rank.train import Mode
 
 VALIDATION = 12
 """One in this many training images is held out for validation: 5,000 of 60,000."""
@@ -53,8 +53,8 @@ QUICK = (600, 300)
 class PictureNetwork(NamedTuple):
     """A network of the comparison."""
 
-    mode: Mode
-    """Training mode."""
+    objective: Objective
+    """Trained outputs."""
     hidden_size: int = 125
     """Size of the LSTM, as in the paper."""
     convolutional: bool = False
@@ -67,13 +67,13 @@ class PictureNetwork(NamedTuple):
 
 
 MODELS = {
-    "lstm-rank": PictureNetwork("rank"),
-    "lstm-beta5": PictureNetwork("rank", entropy_weight=0.05),
-    "lstm-beta10": PictureNetwork("rank", entropy_weight=0.1),
+    "lstm-rank": PictureNetwork("first"),
+    "lstm-beta5": PictureNetwork("first", entropy_weight=0.05),
+    "lstm-beta10": PictureNetwork("first", entropy_weight=0.1),
     "lstm-last": PictureNetwork("last"),
     "lstm-all": PictureNetwork("all"),
-    "convolutional": PictureNetwork("rank", 128, True),
-    "convolutional-coarse": PictureNetwork("rank", 128, True, coarse=True),
+    "convolutional": PictureNetwork("first", 128, True),
+    "convolutional-coarse": PictureNetwork("first", 128, True, coarse=True),
 }
 """Models by name; the numbers are β in hundredths."""
 
@@ -229,7 +229,7 @@ class _Learning:
     ) -> None:
         self.name, self.net, self.config, self.seed = name, net, config, seed
         self.model, (self.train, held_out) = MODELS[name], data
-        self.validate = validation(held_out.batches(), self.model.mode)
+        self.validate = validation(held_out.batches(), self.model.objective)
 
     def run(self, loop: Loop) -> None:
         """Runs all phases."""
@@ -264,7 +264,7 @@ class _Learning:
             f"{self.name}-first" if kind == MnistStream.FIRST_STEP else self.name,
             self.net,
             batch,
-            RankSettings(epochs * every, model.mode, every, rate, cosine=model.convolutional),
+            RankSettings(epochs * every, model.objective, every, rate, cosine=model.convolutional),
             path=(*path, PictureStream.DROPOUT),
             validate=self.validate,
             score=lambda record: float(record["validation_accuracy"]),

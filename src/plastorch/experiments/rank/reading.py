@@ -13,7 +13,7 @@ from torch import Tensor
 from plastorch.engine.run import Record
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Batch, RankCoder, Readings
-from plastorch.rank.train import Mode
+from plastorch.rank.objectives import Objective
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
 """Thresholds at which a network is read."""
@@ -31,14 +31,16 @@ def thresholds_with(*own: float, common: tuple[float, ...] = THRESHOLDS) -> tupl
     return tuple(sorted({*common, *own}))
 
 
-def validation(batches: Sequence[Batch], mode: Mode = "rank") -> Callable[[RankCoder], Record]:
-    """Returns a function that measures answers: at t* in mode "rank", else at the last step."""
+def validation(
+    batches: Sequence[Batch], objective: Objective = "first"
+) -> Callable[[RankCoder], Record]:
+    """Returns a function that measures answers at t* for objective "first", else at the end."""
 
     @torch.no_grad()
     def validate(net: RankCoder) -> Record:
         right = steps = count = 0
-        for x, labels, lengths in batches:
-            if mode == "rank":
+        for x, labels, lengths, _ in batches:
+            if objective == "first":
                 decision = net(x, lengths)
                 label, step = decision.label, decision.step
             else:

@@ -103,7 +103,7 @@ def _phase(
 
     training = RankSettings(
         updates,
-        model.mode,
+        model.objective,
         max(1, updates // RECORDS),
         config.learning_rate,
         cosine=True,

@@ -11,7 +11,7 @@ from plastorch.engine.errors import InputError
 from plastorch.experiments.preset_defaults import Count, Fraction, Range, Rate, Settings, Size
 from plastorch.rank import RankCoder
 from plastorch.rank.criterion import effective_threshold
-from plastorch.rank.train import Mode
+from plastorch.rank.objectives import Objective
 
 LAYERS = 2
 CHUNK = 16
@@ -24,8 +24,8 @@ EntropyWeight = Annotated[float, Range(0, 10, below=True)]
 class WordNetwork(NamedTuple):
     """A network of the comparison."""
 
-    mode: Mode
-    """Training mode."""
+    objective: Objective
+    """Trained outputs."""
     threshold: float = 0.95
     """Threshold θ."""
     entropy_weight: float = 0.0
@@ -34,7 +34,7 @@ class WordNetwork(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the network in its run."""
-        return rank_name(*self[1:]) if self.mode == "rank" else self.mode
+        return rank_name(*self[1:]) if self.objective == "first" else self.objective
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class RankSpeechConfig(Settings):
 
     def models(self) -> dict[str, WordNetwork]:
         """Returns all networks; the numbers in their names are θ and β in thousandths."""
-        ranked = product(("rank",), self.thresholds, self.entropy_weights)
+        ranked = product(("first",), self.thresholds, self.entropy_weights)
         plain = WordNetwork("last"), WordNetwork("all")
         return {net.name: net for net in (*plain, *starmap(WordNetwork, ranked))}
 

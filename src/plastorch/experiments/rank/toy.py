@@ -35,7 +35,7 @@ from plastorch.experiments.rank.toy_figures import (
 from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, Readings, evaluate
 from plastorch.rank.evaluate import multiply_accumulates
-from plastorch.rank.train import Mode
+from plastorch.rank.objectives import Objective
 from plastorch.stp import STPN
 
 EVERY = 125
@@ -48,8 +48,8 @@ QUICK = {"validation": 100, "signal": 500, "runs": 500, "rule": 500}
 class ToyNetwork(NamedTuple):
     """A network of the comparison."""
 
-    mode: Mode
-    """Training mode."""
+    objective: Objective
+    """Trained outputs."""
     entropy_weight: float = 0.0
     """Weight β of the entropy."""
     core: type[nn.Module] = nn.LSTM
@@ -59,14 +59,14 @@ class ToyNetwork(NamedTuple):
 MODELS = {
     "signal-last": ToyNetwork("last"),
     "signal-all": ToyNetwork("all"),
-    "signal-rank": ToyNetwork("rank"),
-    "signal-beta10": ToyNetwork("rank", 0.1),
-    "signal-beta30": ToyNetwork("rank", 0.3),
-    "signal-beta40": ToyNetwork("rank", 0.4),
+    "signal-rank": ToyNetwork("first"),
+    "signal-beta10": ToyNetwork("first", 0.1),
+    "signal-beta30": ToyNetwork("first", 0.3),
+    "signal-beta40": ToyNetwork("first", 0.4),
     "runs-last": ToyNetwork("last"),
     "runs-all": ToyNetwork("all"),
-    "runs-rank": ToyNetwork("rank"),
-    "runs-stpn": ToyNetwork("rank", core=STPN),
+    "runs-rank": ToyNetwork("first"),
+    "runs-stpn": ToyNetwork("first", core=STPN),
 }
 """Models by task: is a noisy signal positive, or are five bits in a row equal; β in hundredths."""
 
@@ -118,8 +118,8 @@ class RankToyConfig(Settings):
 
     def training(self, name: str) -> RankSettings:
         """Returns the training of a model."""
-        mode, rate = MODELS[name].mode, self.learning_rate
-        return RankSettings(self.batches(name), mode, EVERY, rate, best_from=0.9)
+        objective, rate = MODELS[name].objective, self.learning_rate
+        return RankSettings(self.batches(name), objective, EVERY, rate, best_from=0.9)
 
     def batches(self, name: str) -> int:
         """Returns the number of updates in the training of a model."""
@@ -162,7 +162,7 @@ def measure(config: RankToyConfig, context: Context) -> dict[str, Any]:
 
 def _headline(models: tuple[str, ...]) -> str:
     """Returns the headline model: rank-coded, on noisy signals, if there is one."""
-    ranked = [name for name in models if MODELS[name].mode == "rank"]
+    ranked = [name for name in models if MODELS[name].objective == "first"]
     return "signal-rank" if "signal-rank" in ranked else (ranked or models)[0]
 
 
@@ -198,7 +198,7 @@ def _phase(
 
     # By the paper's timing loss. On signals the paper takes the most accurate of the last
     # networks, which is late by chance; here it is the last one.
-    chosen = task == "runs" and MODELS[name].mode == "rank"
+    chosen = task == "runs" and MODELS[name].objective == "first"
     return RankTraining(
         name,
         coder,

@@ -1,0 +1,45 @@
+"""A sensor is listened to as its samples come, and the answer is given as soon as it is sure.
+
+    python examples/live_stream.py
+
+Two axes of a machine vibrate. A worn bearing adds a second tone, louder in some than in others.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from plastorch import RankClassifier
+
+LENGTH, PACKET = 80, 4
+
+
+def vibrations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns series [count, 2, 80], of machines that are good or worn, and their classes."""
+    random = np.random.default_rng(seed)
+    worn, time = random.random(count) < 0.5, np.arange(LENGTH)
+    loud = (worn * random.uniform(0.3, 1.5, count))[:, None, None]
+    phase = random.uniform(0, 2 * np.pi, (count, 2, 1))
+    clean = np.sin(time / 4 + phase) + loud * np.sin(time / 1.3 + 2 * phase)
+    return clean + random.normal(0, 0.4, clean.shape), np.where(worn, "worn", "good")
+
+
+def packets(series: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the samples as a sensor would send them."""
+    yield from (series[:, start : start + PACKET] for start in range(0, LENGTH, PACKET))
+
+
+def main(epochs: int = 60) -> float:
+    """Returns the share of right answers to live streams."""
+    model = RankClassifier(alpha=0.9, folds=1, epochs=epochs).fit(*vibrations(200, seed=0))
+    right, streams = [], zip(*vibrations(20, seed=1), strict=True)
+    for number, (series, label) in enumerate(streams):
+        any(model.update(packet, stream=number) for packet in packets(series))
+        answer = model.end(number)
+        print(f"machine {number}: {answer.label} after {answer.step + 1} samples, is {label}")
+        right.append(answer.label == label)
+    return float(np.mean(right))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Causal convolutions with running pools: a core for series that needs no recurrence."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvolutionState(NamedTuple):
+    """What convolutions keep of B series."""
+
+    last: tuple[Tensor, ...]
+    """Latest inputs of each layer [B, channels, (kernel - 1) dilation]."""
+    total: Tensor
+    """Sum of all features so far [B, F]."""
+    most: Tensor
+    """Largest value of each feature so far [B, F]."""
+    steps: Tensor
+    """Number of steps so far [B, 1]."""
+
+
+class CausalConvolutions(nn.Module):
+    """Dilated causal convolutions whose features are pooled over all steps so far.
+
+    Layer l = 0, 1, … has a dilation of 2^l and is added to its input. The activity after step t
+    holds mean and maximum of the features of all layers over steps 1 to t.
+
+    Args:
+        input_size: number of channels I of the series.
+        channels: number of features of each layer.
+        layers: number of layers; the receptive field is 1 + (kernel - 1) (2^layers - 1) steps.
+        kernel: number of steps that each convolution sees.
+        dropout: share of features left out in training.
+
+    Example:
+        >>> core = CausalConvolutions(3, 8, layers=2)
+        >>> activity, state = core(torch.randn(9, 4, 3))
+        >>> activity.shape, core.hidden_size
+        (torch.Size([9, 4, 32]), 32)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        channels: int,
+        *,
+        layers: int = 6,
+        kernel: int = 5,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size = input_size, 2 * layers * channels
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(channels if layer else input_size, channels, kernel, dilation=2**layer)
+            for layer in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, state: ConvolutionState | None = None
+    ) -> tuple[Tensor, ConvolutionState]:
+        """Returns activities [T, B, hidden_size] and the next state; series: [T, B, I]."""
+        state = self._start(x) if state is None else state
+        values = x.permute(1, 2, 0)
+        features: list[Tensor] = []
+        last: list[Tensor] = []
+        for layer, before in zip(self.convolutions, state.last, strict=True):
+            seen = torch.cat([before, values], dim=2)
+            new = F.relu(layer(seen))
+            values = self.dropout(values + new if features else new)
+            features.append(values)
+            last.append(seen[:, :, seen.shape[2] - before.shape[2] :])
+        every = torch.cat(features, dim=1).permute(2, 0, 1)
+        steps = torch.arange(1, len(x) + 1, device=x.device, dtype=x.dtype)[:, None, None]
+        total = state.total + every.cumsum(dim=0)
+        most = torch.cat([state.most[None], every]).cummax(dim=0).values[1:]
+        activity = torch.cat([total / (state.steps + steps), most], dim=2)
+        return activity, ConvolutionState(tuple(last), total[-1], most[-1], state.steps + len(x))
+
+    def _start(self, x: Tensor) -> ConvolutionState:
+        batch, features = x.shape[1], self.hidden_size // 2
+        spans = [
+            (layer.in_channels, (layer.kernel_size[0] - 1) * layer.dilation[0])
+            for layer in self.convolutions
+            if isinstance(layer, nn.Conv1d)
+        ]
+        zeros = x.new_zeros(batch, features)
+        return ConvolutionState(
+            tuple(x.new_zeros(batch, *span) for span in spans),
+            zeros,
+            torch.full_like(zeros, -torch.inf),
+            x.new_zeros(batch, 1),
+        )

@@ -1,0 +1,43 @@
+"""Cores by name, as the estimator makes them."""
+
+import math
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from plastorch.engine.errors import InputError
+from plastorch.rank.convolutions import CausalConvolutions
+from plastorch.rank.model import RankCoder
+
+Core = Literal["convolutional", "gru", "lstm"]
+"""Name of a core."""
+CORES = get_args(Core)
+PARTS = 8
+"""Number of parts, at least, in which series of the training's length are read."""
+
+
+def make_coder(
+    core: Any, sizes: tuple[int, int, int], steps: int, threshold: float = 0.95
+) -> RankCoder:
+    """Returns a new network; sizes: channels, hidden_size, classes; steps: length of series."""
+    channels, hidden_size, classes = sizes
+    rnn = _made(core, channels, hidden_size, steps)
+    size = getattr(rnn, "hidden_size", None)
+    if not isinstance(size, int):
+        raise InputError(
+            f"core makes {type(rnn).__name__}, whose hidden_size is {size!r}; "
+            "expected a whole number"
+        )
+    chunk = max(8, math.ceil(steps / PARTS))
+    return RankCoder(rnn, nn.Linear(size, classes), threshold, chunk=chunk)
+
+
+def _made(core: Any, channels: int, hidden_size: int, steps: int) -> nn.Module:
+    if callable(core):
+        made: nn.Module = core(channels)
+        return made
+    if core == "convolutional":
+        # so many layers that the last ones see all of a series
+        layers = min(max(math.ceil(math.log2(max(steps, 4) / 4)), 2), 7)
+        return CausalConvolutions(channels, hidden_size, layers=layers)
+    return nn.GRU(channels, hidden_size) if core == "gru" else nn.LSTM(channels, hidden_size)

@@ -1,0 +1,48 @@
+"""Answers of a network and their times, put together from the parts in which it reads."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from plastorch.rank.criterion import answer
+
+
+class Decision(NamedTuple):
+    """Answers of B samples and their times."""
+
+    logits: Tensor
+    """Logits at the step of the answer [B, C]."""
+    step: Tensor
+    """Step of the answer, from 0, int64 [B]."""
+    crossed: Tensor
+    """Whether the threshold was crossed; otherwise the last step counts. Bool [B]."""
+    computed: int
+    """Number of computed steps, summed over samples; at most B T."""
+
+    @property
+    def label(self) -> Tensor:
+        """Most probable class, int64 [B]."""
+        return answer(self.logits)
+
+
+class Part(NamedTuple):
+    """Some steps of the samples that wait for an answer, and which of them are done."""
+
+    start: int
+    waiting: Tensor
+    scores: Tensor
+    step: Tensor
+    crossed: Tensor
+    done: Tensor
+
+
+def decision(parts: Sequence[Part]) -> Decision:
+    """Returns the answers of all samples, in their order."""
+    order = torch.cat([part.waiting[part.done] for part in parts]).argsort()
+    logits = torch.cat([part.scores[part.step[part.done], part.done] for part in parts])
+    step = torch.cat([part.start + part.step[part.done] for part in parts])
+    crossed = torch.cat([part.crossed[part.done] for part in parts])
+    computed = sum(part.scores.shape[0] * part.scores.shape[1] for part in parts)
+    return Decision(logits[order], step[order], crossed[order], computed)

@@ -1,0 +1,408 @@
+"""Scikit-learn estimator for early classification of time series."""
+
+from collections.abc import Callable, Hashable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags, assert_all_finite, check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from torch import nn
+
+from plastorch.engine.device import select_device
+from plastorch.engine.errors import InputError, check_one_of
+from plastorch.engine.estimators import seed_of
+from plastorch.rank.cores import CORES, Core
+from plastorch.rank.estimator_file import Saved, read, write
+from plastorch.rank.fitting import Fitting, HeldOut, class_weights, train
+from plastorch.rank.model import Answer, Listener
+from plastorch.rank.objectives import Objective
+from plastorch.rank.series import Missing, Series, checked, ragged, scaling_of
+from plastorch.rank.thresholds import costs
+
+AT_ONCE = 256
+"""Number of series that are read at the same time."""
+_KEPT = "core", "hidden_size", "alpha", "missing"
+"""Arguments that a file keeps: those that matter after training."""
+
+
+class Early(NamedTuple):
+    """Early answers to N series."""
+
+    label: NDArray[Any]
+    """Classes [N]."""
+    time: NDArray[np.int64]
+    """Number of steps that were read before each answer [N], from 1."""
+    confidence: NDArray[np.float64]
+    """Probability of the class after that step [N]."""
+
+
+class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classifier of time series that answers as early as the evidence allows.
+
+    Networks read series from the start, and give their answer as soon as one class is sure enough
+    (rank coding, Jeffares et al., ICLR 2022); what comes later is not computed. The threshold is
+    the one with the smallest AvgCost = α · error + (1 - α) · t / T on series held out from
+    training, t being the number of steps read, T the length. Each of ``folds`` networks learns from
+    all series but a part, on which its training is stopped and the threshold is chosen; then
+    they answer together, by their mean probability. Values are standardized by mean and deviation
+    of each channel in the training series, which needs no look ahead.
+
+    Series are an array [cases, channels, time], a table [cases, time] of one channel, or a list of
+    arrays [channels, time] or [time] of any lengths.
+
+    Args:
+        core: "convolutional" (dilated causal convolutions with running mean and maximum), "gru",
+            "lstm", or a function from the number of channels to a module with a ``hidden_size``
+            that maps sequences [T, B, channels] and a state as :class:`~plastorch.rank.RankCoder`
+            takes it, such as ``lambda channels: STPN(channels, 64)``.
+        hidden_size: number of units, or features of each convolution, of a named core.
+        objective: outputs that are trained; see :func:`plastorch.rank.losses`.
+        alpha: price α of a wrong answer against that of a late one, in (0, 1).
+        thresholds: "constant", or "per-step" for one threshold for each step, for many series.
+        training_threshold: threshold θ at which answers count in training.
+        folds: number of networks, each with another part held out; 1 holds out a fifth.
+        epochs: largest number of passes over the series.
+        patience: number of passes without a smaller loss on the part held out, after which training
+            ends.
+        batch_size: series per update; None takes a 50th of them, from 16 to 256.
+        learning_rate: learning rate of AdamW.
+        class_weight: None, "balanced", or a weight for each class.
+        missing: "error" rejects NaN; "mask" takes it for missing, and shows the network where.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        random_state: seed of folds, weights, order and dropout: a whole number, a RandomState, or
+            None to take numpy's global one.
+
+    Attributes:
+        classes_: sorted classes.
+        coder_: trained :class:`~plastorch.rank.RankCoder`, with its thresholds.
+        scaling_: mean and deviation of each channel.
+        n_channels_: number of channels.
+        n_timepoints_: number of steps of the longest training series.
+        validation_cost_: AvgCost at the chosen thresholds of series that were held out; they were
+            chosen for it, so it is a little too good.
+
+    Raises:
+        InputError: unusable argument, series or labels (raised by methods).
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> y = np.repeat(["down", "up"], 20)
+        >>> X = random.normal(np.where(y == "up", 1, -1)[:, None], 1, (40, 30))
+        >>> model = RankClassifier("gru", 8, folds=1, epochs=10).fit(X, y)
+        >>> early = model.predict_early(X)
+        >>> early.label.shape, bool((early.time <= 30).all())
+        ((40,), True)
+    """
+
+    _held_out: HeldOut | None
+
+    def __init__(
+        self,
+        core: Core | Callable[[int], nn.Module] = "convolutional",
+        hidden_size: int = 32,
+        objective: Objective = "hybrid",
+        alpha: float = 0.8,
+        thresholds: Literal["constant", "per-step"] = "constant",
+        training_threshold: float = 0.95,
+        folds: int = 5,
+        epochs: int = 150,
+        patience: int = 30,
+        batch_size: int | None = None,
+        learning_rate: float = 2e-3,
+        class_weight: Any = None,
+        missing: Missing = "error",
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.core = core
+        self.hidden_size = hidden_size
+        self.objective = objective
+        self.alpha = alpha
+        self.thresholds = thresholds
+        self.training_threshold = training_threshold
+        self.folds = folds
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.class_weight = class_weight
+        self.missing = missing
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Trains networks, and chooses the thresholds at which they answer.
+
+        Args:
+            X: series, see :class:`RankClassifier`.
+            y: classes [N] of any sortable type, at least two different ones.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: unusable series, labels or constructor argument.
+        """
+        self._check_arguments()
+        series = self._series(X, reset=True)
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+        if len(labels) != len(series.lengths):
+            raise InputError(
+                f"y has {len(labels)} labels; expected {len(series.lengths)}, one for each series"
+            )
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise InputError("y has one class; expected two or more")
+        scaling = scaling_of(series)
+        fitting = Fitting(
+            scaling(series, self.missing),
+            torch.from_numpy(codes),
+            class_weights(self.class_weight, labels),
+            len(classes),
+            seed_of(self.random_state),
+        )
+        coder, self._held_out = train(self, fitting)
+        steps = len(series.values)
+        self._set(Saved({}, classes, coder, scaling=scaling, steps=steps, cost=0.0))
+        return self.set_price(self.alpha)
+
+    def set_price(self, alpha: float) -> Self:
+        """Chooses the thresholds anew for another price of wrong answers, without training.
+
+        With objective "cost", the networks remain those of the price that they were trained for.
+
+        Args:
+            alpha: price α of a wrong answer against that of a late one, in (0, 1).
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: alpha is out of range, or the estimator comes from a file, which keeps no
+                held-out series.
+        """
+        check_is_fitted(self)
+        if self._held_out is None:
+            raise InputError("held-out series are not in the file; expected set_price before save")
+        threshold, cost = self._held_out.thresholds(self.thresholds, alpha)
+        self.alpha, self.coder_.threshold, self.validation_cost_ = alpha, threshold, cost
+        return self
+
+    def predict_early(self, X: ArrayLike) -> Early:
+        """Answers each series as early as the threshold allows.
+
+        Args:
+            X: series, see :class:`RankClassifier`.
+
+        Raises:
+            InputError: unusable series, or other channels than in :meth:`fit`.
+        """
+        chances, time = self._answers(X)
+        return Early(self.classes_[chances.argmax(axis=1)], time, chances.max(axis=1))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Returns the probability of each class [N, classes] at the time of the early answer.
+
+        Args:
+            X: series, see :class:`RankClassifier`.
+
+        Raises:
+            InputError: unusable series, or other channels than in :meth:`fit`.
+        """
+        return self._answers(X)[0]
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Returns the class [N] of each early answer.
+
+        Args:
+            X: series, see :class:`RankClassifier`.
+
+        Raises:
+            InputError: unusable series, or other channels than in :meth:`fit`.
+        """
+        chances = self.predict_proba(X)
+        labels: NDArray[Any] = self.classes_[chances.argmax(axis=1)]
+        return labels
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Returns the negative AvgCost, -(α · error + (1 - α) · mean t / T): higher is better.
+
+        Args:
+            X: series, see :class:`RankClassifier`.
+            y: classes [N].
+
+        Raises:
+            InputError: unusable series, or other channels than in :meth:`fit`.
+        """
+        early = self.predict_early(X)
+        lengths = self._series(X, reset=False).lengths.numpy()
+        right = early.label == np.asarray(y)
+        return -float(costs(right, early.time, lengths, self.alpha).mean())
+
+    def update(self, new_samples: ArrayLike, stream: Hashable = 0) -> Answer | None:
+        """Takes the next samples of a live stream, and answers as soon as it can.
+
+        Each stream has a state of its own, which begins with its first samples and ends with
+        :meth:`end`. What is rejected leaves the state as it was.
+
+        Args:
+            new_samples: samples [channels, t], or [t] of one channel.
+            stream: name of the stream.
+
+        Returns:
+            The answer, whose ``step`` counts from 0, or None if there is none yet.
+
+        Raises:
+            InputError: the samples are unusable or have other channels than in :meth:`fit`, or the
+                stream has its answer.
+        """
+        check_is_fitted(self)
+        row = torch.from_numpy(checked(new_samples, self.missing, "new_samples").copy())
+        self._check_channels(len(row), "new_samples")
+        listener = self._streams.get(stream) or self.coder_.eval().stream()
+        if listener.answer is not None:
+            raise InputError(
+                f"stream {stream!r} has its answer since step {listener.answer.step}; expected "
+                "end(stream) before its next samples"
+            )
+        series = Series(row.T[:, None], torch.tensor([row.shape[1]]))
+        values = self.scaling_(series, self.missing).values[:, 0]
+        answer = listener.feed(values.to(next(self.coder_.parameters()).device))
+        self._streams[stream] = listener
+        return self._named(answer)
+
+    def end(self, stream: Hashable = 0) -> Answer:
+        """Ends a live stream and returns its answer, that of its last sample if it has none yet.
+
+        Args:
+            stream: name of the stream.
+
+        Raises:
+            InputError: the stream has no samples.
+        """
+        check_is_fitted(self)
+        if stream not in self._streams:
+            raise InputError(f"stream {stream!r} has no samples; expected some before its end")
+        answer = self._named(self._streams.pop(stream).finish())
+        assert answer is not None
+        return answer
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted estimator to one safetensors file.
+
+        Args:
+            path: file to write.
+
+        Raises:
+            InputError: the core is no named one, or classes are neither text nor numbers.
+        """
+        check_is_fitted(self)
+        params = {name: getattr(self, name) for name in _KEPT}
+        saved = Saved(
+            params,
+            self.classes_,
+            self.coder_,
+            scaling=self.scaling_,
+            steps=self.n_timepoints_,
+            cost=self.validation_cost_,
+        )
+        write(Path(path), saved)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "RankClassifier":
+        """Reads an estimator that :meth:`save` wrote; nothing in the file is executed.
+
+        Args:
+            path: file to read.
+
+        Raises:
+            InputError: the file is missing, damaged or no such estimator.
+        """
+        saved = read(Path(path))
+        model = cls(**saved.params)
+        model._set(saved)
+        model._held_out = None
+        return model
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        return tags
+
+    def _set(self, fitted: Saved) -> None:
+        """Sets all fitted attributes but those of scikit-learn; there are no streams yet."""
+        self.classes_, self.coder_, self.scaling_ = fitted.classes, fitted.coder, fitted.scaling
+        self.n_channels_, self.n_timepoints_ = len(fitted.scaling.mean), fitted.steps
+        self.validation_cost_ = fitted.cost
+        self._streams: dict[Hashable, Listener] = {}
+
+    def _answers(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Returns probabilities [N, classes] and numbers of steps read [N]."""
+        check_is_fitted(self)
+        series = self._series(X, reset=False)
+        device = next(self.coder_.parameters()).device
+        scaled = self.scaling_(series, self.missing)
+        logits, steps = [], []
+        self.coder_.eval()
+        with torch.no_grad():
+            for rows in torch.split(torch.arange(len(series.lengths)), AT_ONCE):
+                part = scaled.some(rows)
+                decision = self.coder_(part.values.to(device), part.lengths.to(device))
+                logits.append(decision.logits.double().softmax(dim=1).cpu())
+                steps.append(decision.step.cpu() + 1)
+        return torch.cat(logits).numpy(), torch.cat(steps).numpy()
+
+    def _series(self, X: ArrayLike, reset: bool) -> Series:
+        """Returns series as they are, checked for shape and missing values."""
+        finite: Any = "allow-nan" if self.missing == "mask" else True
+        if isinstance(X, list | tuple) and any(isinstance(row, np.ndarray) for row in X):
+            series = ragged(X, self.missing)
+        elif getattr(X, "ndim", 2) == 3:
+            values = check_array(X, dtype=np.float32, allow_nd=True, ensure_all_finite=finite)
+            series = ragged(values, self.missing)
+        else:
+            table = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=finite)
+            series = ragged(table, self.missing)
+        if not reset:
+            self._check_channels(series.values.shape[2], "X")
+        return series
+
+    def _check_channels(self, channels: int, name: str) -> None:
+        if channels != self.n_channels_:
+            raise InputError(
+                f"{name} has {channels} channels; expected {self.n_channels_} as in fit"
+            )
+
+    def _named(self, answer: Answer | None) -> Answer | None:
+        """Returns an answer with the class in place of its number."""
+        return answer and answer._replace(label=self.classes_[answer.label])
+
+    def _check_arguments(self) -> None:
+        for name in ("hidden_size", "folds", "epochs", "patience", "batch_size"):
+            value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
+            if not isinstance(value, Integral) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        rate = self.learning_rate
+        if not isinstance(rate, Real) or not 0 < rate < np.inf:
+            raise InputError(f"learning_rate is {rate!r}; expected a number above 0")
+        for name in ("alpha", "training_threshold"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 < value < 1:
+                raise InputError(f"{name} is {value!r}; expected a number between 0 and 1")
+        check_one_of(get_args(Objective), objective=self.objective)
+        check_one_of(("constant", "per-step"), thresholds=self.thresholds)
+        check_one_of(get_args(Missing), missing=self.missing)
+        if not callable(self.core):
+            check_one_of(CORES, core=self.core)
+        select_device(self.device)

@@ -1,0 +1,177 @@
+"""Training of an estimator's networks on folds, and the choice of their thresholds."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
+from torch import Tensor, nn
+
+from plastorch.engine.device import select_device
+from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.learning.phases import EpochOrder, run_phase
+from plastorch.rank.committee import Committee
+from plastorch.rank.cores import make_coder
+from plastorch.rank.criterion import answer, confidence
+from plastorch.rank.model import RankCoder
+from plastorch.rank.objectives import Batch, losses
+from plastorch.rank.series import Series
+from plastorch.rank.streams import FitStream
+from plastorch.rank.thresholds import answer_times, constant_threshold, costs, thresholds_per_step
+from plastorch.rank.train import RankSettings, RankTraining
+
+MAX_NORM = 1.0
+WEIGHT_DECAY = 0.01
+PARTS, LEAST, MOST = 50, 16, 256
+"""Number of updates per pass, about, and smallest and largest batch, if no size is given."""
+HELD_OUT = 5
+"""One in so many series is held out if there is one network."""
+
+
+class Fitting(NamedTuple):
+    """What an estimator learns from."""
+
+    series: Series
+    """Series in standard units."""
+    labels: Tensor
+    """Numbers of the classes, int64 [N]."""
+    weights: Tensor | None
+    """Weights of the series [N]; equal if None."""
+    classes: int
+    """Number of classes."""
+    seed: int
+    """Random seed."""
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Returns some of the series with their labels."""
+        x, lengths = self.series.some(rows)
+        weights = None if self.weights is None else self.weights[rows]
+        return Batch(x, self.labels[rows], lengths, weights)
+
+
+class HeldOut(NamedTuple):
+    """Outputs of networks for series that they didn't learn from."""
+
+    confidence: NDArray[np.float64]
+    """Confidence after each step [N, T]."""
+    right: NDArray[np.bool_]
+    """Whether the most probable class is right after each step [N, T]."""
+    lengths: NDArray[np.int64]
+    """Number of steps of each series [N]."""
+
+    def thresholds(self, kind: str, alpha: float) -> tuple[float | Tensor, float]:
+        """Returns the best threshold, or thresholds if "per-step", and the price at it."""
+        sure, right, lengths = self
+        choose = constant_threshold if kind == "constant" else thresholds_per_step
+        chosen = choose(sure, right, lengths, alpha)
+        time = answer_times(sure, chosen, lengths)
+        price = costs(right[np.arange(len(time)), time - 1], time, lengths, alpha).mean()
+        limit = chosen if isinstance(chosen, float) else torch.from_numpy(chosen).float()
+        return limit, float(price)
+
+
+def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:
+    """Returns the weight of each series [N], float32, or None if all are equal."""
+    if class_weight is None:
+        return None
+    return torch.from_numpy(compute_sample_weight(class_weight, labels)).float()
+
+
+def train(model: Any, fitting: Fitting) -> tuple[RankCoder, HeldOut]:
+    """Returns the networks of an estimator, and their outputs for series that were held out."""
+    fold = folds(fitting.labels, model.folds, fitting.seed)
+    device = select_device(model.device)
+    steps = len(fitting.series.values)
+    networks, readings = [], []
+    for number in range(model.folds):
+        rows = (fold != number).nonzero()[:, 0]
+        held_out = (fold == number).nonzero()[:, 0]
+        held_out = held_out if len(held_out) else rows
+        networks.append(_trained(model, fitting, rows, held_out, number))
+        readings.append(_read(networks[-1], fitting.batch(held_out).to(device), steps))
+    read = HeldOut(*(np.concatenate(part) for part in zip(*readings, strict=True)))
+    return together(networks), read
+
+
+def together(networks: list[RankCoder]) -> RankCoder:
+    """Returns networks that answer by their mean probability."""
+    return RankCoder(Committee(networks), nn.Identity(), chunk=networks[0].chunk).eval()
+
+
+def folds(labels: Tensor, count: int, seed: int) -> Tensor:
+    """Returns the fold of each series, from 0, each class spread evenly.
+
+    One fold is a fifth of the series, the others being in none (-1); a class's only series is in
+    none, too.
+    """
+    random = stream(seed, FitStream.FOLDS)
+    parts = count if count > 1 else HELD_OUT
+    fold, place = torch.empty_like(labels), 0
+    for label in range(int(labels.max()) + 1):
+        rows = (labels == label).nonzero()[:, 0]
+        order = rows[torch.randperm(len(rows), generator=random)]
+        fold[order] = (torch.arange(len(rows)) + place) % parts
+        place += len(rows)
+        if len(rows) == 1:
+            fold[rows] = -1
+    return fold if count > 1 else torch.where(fold == 0, 0, -1)
+
+
+def _trained(
+    model: Any, fitting: Fitting, rows: Tensor, held_out: Tensor, number: int
+) -> RankCoder:
+    """Returns a network that learned from some rows, stopped by its loss on others."""
+    device, path = select_device(model.device), (fitting.seed, FitStream.ORDER, number)
+    sizes = fitting.series.values.shape[2], model.hidden_size, fitting.classes
+    with torch.random.fork_rng():
+        torch.manual_seed(stream(fitting.seed, FitStream.WEIGHTS, number).initial_seed())
+        coder = make_coder(model.core, sizes, len(fitting.series.values), model.training_threshold)
+    coder.to(device)
+    size = model.batch_size or min(max(len(fitting.labels) // PARTS, LEAST), MOST)
+    order = EpochOrder(len(rows), min(size, len(rows)), *path)
+    unseen = fitting.batch(held_out).to(device)
+
+    @torch.no_grad()
+    def validate(network: RankCoder) -> Record:
+        loss = losses(network, unseen, model.objective, model.alpha)[0]
+        return {"validation_loss": float(loss)}
+
+    training = RankSettings(
+        model.epochs * order.per_epoch,
+        model.objective,
+        order.per_epoch,
+        model.learning_rate,
+        max_norm=MAX_NORM,
+        best_from=0.0,
+        patience=model.patience,
+        alpha=model.alpha,
+        weight_decay=WEIGHT_DECAY,
+    )
+    phase = RankTraining(
+        f"fold {number}",
+        coder,
+        lambda batch: fitting.batch(rows[order(batch)]).to(device),
+        training,
+        path=(fitting.seed, FitStream.DROPOUT, number),
+        validate=validate,
+        score=lambda record: -float(record["validation_loss"]),
+    )
+    run_phase(phase)
+    return coder.eval()
+
+
+@torch.no_grad()
+def _read(coder: RankCoder, batch: Batch, steps: int) -> HeldOut:
+    """Returns confidence and correctness [N, steps] after each step."""
+    x, labels, lengths, _ = batch
+    assert lengths is not None
+    logits = coder.all_steps(x, lengths)
+    sure, right = confidence(logits).double().T, (answer(logits) == labels).T
+    room = (0, steps - len(x))
+    return HeldOut(
+        nn.functional.pad(sure, room).cpu().numpy(),
+        nn.functional.pad(right, room).cpu().numpy(),
+        lengths.cpu().numpy(),
+    )

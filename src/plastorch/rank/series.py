@@ -1,0 +1,91 @@
+"""Series of any length in one padded tensor, and their scaling without a look ahead."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+
+Missing = Literal["error", "mask"]
+"""What is done about missing values, NaN: an error, or a mask that the network sees."""
+
+
+class Series(NamedTuple):
+    """N series of C channels."""
+
+    values: Tensor
+    """Values, zeros after the ends, float32 [T, N, C]."""
+    lengths: Tensor
+    """Number of steps of each series, int64 [N]."""
+
+    def some(self, rows: Tensor) -> "Series":
+        """Returns some of the series, no longer than needed."""
+        lengths = self.lengths[rows]
+        return Series(self.values[: int(lengths.max()), rows], lengths)
+
+
+class Scaling(NamedTuple):
+    """Mean and deviation of each channel in training series; later series don't change them."""
+
+    mean: Tensor
+    """Means, float32 [C]."""
+    deviation: Tensor
+    """Deviations, float32 [C]; 1 for a constant channel."""
+
+    def __call__(self, series: Series, missing: Missing) -> Series:
+        """Returns standardized series; with "mask", C more channels tell what is missing."""
+        values = (series.values - self.mean) / self.deviation
+        gone = values.isnan()
+        inside = torch.arange(len(values))[:, None] < series.lengths
+        values = torch.where(gone | ~inside[..., None], 0.0, values)
+        if missing == "mask":
+            values = torch.cat([values, gone.to(values.dtype)], dim=2)
+        return Series(values, series.lengths)
+
+
+def scaling_of(series: Series) -> Scaling:
+    """Returns mean and deviation of each channel, missing values left out."""
+    inside = torch.arange(len(series.values))[:, None] < series.lengths
+    values = series.values[inside].double()
+    mean = values.nanmean(dim=0).nan_to_num()
+    deviation = (values - mean).square().nanmean(dim=0).sqrt().nan_to_num()
+    constant = deviation <= 1e-6 * mean.abs()
+    return Scaling(mean.float(), torch.where(constant, 1.0, deviation).float())
+
+
+def padded(rows: Sequence[NDArray[np.float32]]) -> Series:
+    """Returns series [C, t] of any lengths in one tensor."""
+    lengths = torch.tensor([row.shape[1] for row in rows])
+    values = torch.zeros(int(lengths.max()), len(rows), rows[0].shape[0])
+    for place, row in enumerate(rows):
+        values[: row.shape[1], place] = torch.from_numpy(np.ascontiguousarray(row.T))
+    return Series(values, lengths)
+
+
+def ragged(X: Sequence[Any], missing: Missing) -> Series:
+    """Returns a list of series, each [t] or [C, t], in one tensor; InputError if they don't fit."""
+    rows = [checked(row, missing, f"X[{place}]") for place, row in enumerate(X)]
+    channels = sorted({row.shape[0] for row in rows})
+    if len(channels) > 1:
+        raise InputError(f"X has series of {channels} channels; expected the same number in all")
+    return padded(rows)
+
+
+def checked(values: Any, missing: Missing, name: str) -> NDArray[np.float32]:
+    """Returns one series [C, t], float32; InputError if it is empty, not finite or no numbers."""
+    try:
+        row = np.asarray(values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} can't be used: {error}") from None
+    row = row[None] if row.ndim == 1 else row
+    if row.ndim != 2 or not row.size:
+        raise InputError(f"{name} has shape {row.shape}; expected (channels, time), none of them 0")
+    bad = np.isinf(row) if missing == "mask" else ~np.isfinite(row)
+    if bad.any():
+        hint = "" if missing == "mask" else '; missing="mask" takes NaN'
+        raise InputError(f"{name} has NaN or infinite values; expected finite ones{hint}")
+    return row

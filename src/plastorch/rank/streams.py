@@ -1,0 +1,12 @@
+"""Named streams of random numbers of the estimator."""
+
+from enum import IntEnum
+
+
+class FitStream(IntEnum):
+    """Uses of random numbers in a fit; the fold follows, but in the first."""
+
+    FOLDS = 0
+    WEIGHTS = 1
+    ORDER = 2
+    DROPOUT = 3

@@ -1,0 +1,223 @@
+"""Early classifier of series: scikit-learn's checks, early answers, live streams, files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
+
+from plastorch.engine.errors import InputError
+from plastorch.rank import RankClassifier, RankCoder
+
+SMALL: dict[str, Any] = {
+    "core": "gru",
+    "hidden_size": 8,
+    "objective": "all",
+    "folds": 1,
+    "epochs": 15,
+    "learning_rate": 0.02,
+}
+Series = tuple[Any, np.ndarray]
+
+
+def small(**settings: Any) -> RankClassifier:
+    return RankClassifier(**SMALL | settings)
+
+
+@pytest.fixture(scope="module")
+def noisy() -> Series:
+    """Series [60, 2, 20] that go up or down in the first channel; the second is noise."""
+    random = np.random.default_rng(0)
+    y = np.repeat(["down", "up"], 30)
+    X = random.normal(0, 0.7, (60, 2, 20))
+    X[:, 0] += np.where(y == "up", 1, -1)[:, None] * np.linspace(0.5, 1.5, 20)
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def fitted(noisy: Series) -> RankClassifier:
+    return small(folds=2, objective="hybrid", epochs=30).fit(*noisy)
+
+
+@parametrize_with_checks([small(batch_size=64, learning_rate=0.05, alpha=0.95)])
+def test_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_answers_are_early_and_right(fitted: RankClassifier, noisy: Series) -> None:
+    X, y = noisy
+    early = fitted.predict_early(X)
+    assert (early.label == y).mean() > 0.9 and early.time.mean() < 10
+    assert early.time.min() >= 1 and early.time.max() <= 20
+    np.testing.assert_array_equal(fitted.predict(X), early.label)
+    np.testing.assert_allclose(fitted.predict_proba(X).max(axis=1), early.confidence)
+    cost = 0.8 * (early.label != y) + 0.2 * early.time / 20
+    assert fitted.score(X, y) == pytest.approx(-cost.mean())
+
+
+def test_a_late_answer_costs_more_the_smaller_alpha_is(noisy: Series) -> None:
+    X, y = noisy
+    model, times = small().fit(X, y), []
+    for alpha in (0.1, 0.99):
+        times.append(model.set_price(alpha).predict_early(X).time.mean())
+        again = small(alpha=alpha).fit(X, y)
+        np.testing.assert_array_equal(again.predict_early(X).time, model.predict_early(X).time)
+        assert again.validation_cost_ == model.validation_cost_ and model.alpha == alpha
+    assert times[0] < times[1]
+
+
+def test_what_comes_after_the_answer_makes_no_difference(
+    fitted: RankClassifier, noisy: Series
+) -> None:
+    """Normalization and network never look ahead."""
+    early = fitted.predict_early(noisy[0])
+    changed = noisy[0].copy()
+    for row, time in enumerate(early.time):
+        changed[row, :, time:] = 1e3
+    again = fitted.predict_early(changed)
+    np.testing.assert_array_equal(again.time, early.time)
+    np.testing.assert_allclose(again.confidence, early.confidence, rtol=1e-5)
+
+
+def test_series_of_all_lengths(noisy: Series) -> None:
+    """A list of series answers as the same series one by one; padding plays no part."""
+    X, y = noisy
+    lengths = np.random.default_rng(1).integers(5, 21, 60)
+    rows = [row[:, :end] for row, end in zip(X, lengths, strict=True)]
+    model = small(thresholds="per-step").fit(rows, y)
+    early = model.predict_early(rows)
+    assert (early.time <= lengths).all()
+    for place in (0, 17, 59):
+        one = model.predict_early([rows[place]])
+        assert one.time[0] == early.time[place] and one.label[0] == early.label[place]
+    assert np.isfinite(model.predict_proba([np.zeros((2, 300))])).all()
+
+
+@pytest.mark.parametrize("thresholds", ["constant", "per-step"])
+@pytest.mark.parametrize("core", ["gru", "convolutional"])
+def test_streams_answer_as_whole_series_do(noisy: Series, core: Any, thresholds: Any) -> None:
+    X, y = noisy
+    model = small(core=core, thresholds=thresholds, epochs=5).fit(X, y)
+    early = model.predict_early(X)
+    pending = list(range(0, 60, 7))
+    for part in np.split(np.arange(20), [1, 4, 11]):
+        for name in list(pending):
+            if model.update(X[name][:, part], stream=name):
+                pending.remove(name)
+    for name in range(0, 60, 7):
+        answer = model.end(name)
+        assert answer.step + 1 == early.time[name] and answer.label == early.label[name]
+        assert answer.probability == pytest.approx(early.confidence[name], abs=1e-5)
+
+
+def test_bad_samples_leave_a_stream_as_it_was(fitted: RankClassifier, noisy: Series) -> None:
+    series, model = noisy[0][3], fitted
+    expected = int(model.predict_early(series[None]).time[0])
+    for start in range(expected - 1):
+        assert model.update(series[:, start : start + 1], "a") is None
+        for bad in (np.zeros((3, 1)), np.full((2, 1), np.nan), np.zeros((2, 0)), "x"):
+            with pytest.raises(InputError, match="new_samples"):
+                model.update(bad, "a")
+    answer = model.update(series[:, expected - 1 :], "a")
+    assert answer is not None and answer.step == expected - 1
+    with pytest.raises(InputError, match="has its answer since step"):
+        model.update(series, "a")
+    assert model.end("a") == answer
+    with pytest.raises(InputError, match="has no samples"):
+        model.end("a")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"core": "lstm", "folds": 3, "alpha": 0.5},
+        {"core": "convolutional", "thresholds": "per-step", "missing": "mask"},
+    ],
+)
+def test_files(noisy: Series, tmp_path: Path, settings: dict[str, Any]) -> None:
+    X, y = noisy
+    model, path = small(**settings | {"epochs": 2}).fit(X, y), tmp_path / "model.safetensors"
+    model.save(path)
+    loaded = RankClassifier.load(path)
+    for own, theirs in zip(model.predict_early(X), loaded.predict_early(X), strict=True):
+        np.testing.assert_array_equal(own, theirs)
+    assert loaded.score(X, y) == model.score(X, y)
+    assert loaded.validation_cost_ == model.validation_cost_
+    with pytest.raises(InputError, match="held-out series are not in the file"):
+        loaded.set_price(0.5)
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"SHA-256|damaged|NaN"):
+        RankClassifier.load(path)
+
+
+def test_files_hold_named_cores_only(noisy: Series, tmp_path: Path) -> None:
+    model = small(core=lambda channels: nn.GRU(channels, 4), epochs=1).fit(*noisy)
+    assert isinstance(model.coder_, RankCoder)
+    with pytest.raises(InputError, match="core is"):
+        model.save(tmp_path / "model")
+    with pytest.raises(InputError, match="missing; expected a classifier"):
+        RankClassifier.load(tmp_path / "none")
+
+
+def test_missing_values(noisy: Series) -> None:
+    X, y = noisy[0].copy(), noisy[1]
+    X[np.random.default_rng(2).random(X.shape) < 0.2] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        small().fit(X, y)
+    model = small(missing="mask", epochs=40).fit(X, y)
+    assert (model.predict(X) == y).mean() > 0.8
+    assert model.predict_early(X[:, :, :1]).time.tolist() == [1] * 60
+
+
+def test_constant_channels_and_rare_classes(noisy: Series) -> None:
+    X, y = noisy[0].copy(), noisy[1].astype("U9")
+    X[:, 1] = 7.0
+    y[:1] = "once"
+    for folds in (1, 3):
+        model = small(epochs=2, folds=folds).fit(X, y)
+        assert np.isfinite(model.predict_proba(X)).all() and len(model.classes_) == 3
+
+
+def test_equal_seeds_give_equal_networks(noisy: Series) -> None:
+    one, other = (clone(small(epochs=2)).fit(*noisy) for _ in range(2))
+    for name, tensor in one.coder_.state_dict().items():
+        assert torch.equal(tensor, other.coder_.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha": 1.0}, "alpha is 1.0"),
+        ({"alpha": 0}, "alpha is 0"),
+        ({"core": "grus"}, "core is 'grus'.*did you mean gru"),
+        ({"core": lambda channels: nn.Identity()}, "hidden_size is None"),
+        ({"objective": "rank"}, "objective is 'rank'"),
+        ({"folds": 0}, "folds is 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"thresholds": "none"}, "thresholds is 'none'"),
+    ],
+)
+def test_bad_arguments(noisy: Series, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        small(**settings).fit(*noisy)
+
+
+def test_bad_series(fitted: RankClassifier, noisy: Series) -> None:
+    X, y = noisy
+    with pytest.raises(InputError, match="one class"):
+        small().fit(X, np.zeros(60))
+    with pytest.raises(InputError, match="59 labels; expected 60"):
+        small().fit(X, y[1:])
+    with pytest.raises(InputError, match="3 channels; expected 2"):
+        fitted.predict([np.zeros((3, 20))])
+    with pytest.raises(InputError, match=r"series of \[1, 2\] channels"):
+        fitted.predict([np.zeros((2, 20)), np.zeros(20)])
+    with pytest.raises(InputError, match=r"X\[0\] has shape"):
+        fitted.predict([np.zeros((2, 0))])
