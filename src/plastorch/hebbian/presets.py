@@ -8,7 +8,7 @@ from plastorch.engine.errors import InputError, check_one_of
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
 Data = Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "stl10", "imagenette", "imagenet"]
-Rule = Literal["soft", "hard", "random", "backprop"]
+Rule = Literal["soft", "hard", "sampled", "random", "backprop"]
 Width = Literal["1x", "2x", "4x", "quarter", "half", "double"]
 Architecture = Literal["matched", "published"]
 
@@ -92,8 +92,9 @@ def preset(
         depth: number of plastic layers; that of the deepest network if None.
         width: growth of the channels from layer to layer ("4x", "2x", "1x") after the published
             first layer, or scale of all layers of the "4x" network ("quarter", "half", "double").
-        rule: "soft" is SoftHebb, "hard" the hard winner-take-all, "random" untrained weights,
-            "backprop" end-to-end learning with ReLU.
+        rule: "soft" is SoftHebb, "hard" the hard winner-take-all, "sampled" patches of what each
+            layer sees as its weights, "random" untrained weights, "backprop" end-to-end learning
+            with ReLU.
         architecture: "matched" gives baselines SoftHebb's own architecture, "published" the one
             in the paper's code.
 

@@ -49,6 +49,8 @@ class Stream(IntEnum):
     """Images of benchmarks without data."""
     HELD_OUT_ROWS = 21
     """Training images on which the penalty of a ridge readout is chosen."""
+    SAMPLED_PATCHES = 22
+    """Patches that a block's weights are set to."""
 
 
 @unique

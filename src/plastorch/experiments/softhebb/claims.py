@@ -13,6 +13,7 @@ from plastorch.experiments.softhebb.config import Cifar10Config, MnistConfig, So
 RULES = {
     "soft": "SoftHebb",
     "hard": "hard winner-take-all",
+    "sampled": "sampled patches",
     "random": "random weights",
     "backprop": "end-to-end backprop",
 }

@@ -51,7 +51,8 @@ class SoftHebbConfig(Settings):
     Args:
         depth: number of plastic layers.
         width: growth of the channels from layer to layer, or scale of all layers.
-        rule: soft is SoftHebb; hard, random and backprop are baselines.
+        rule: soft is SoftHebb; hard, sampled (a layer's weights are patches of what it sees), random
+            and backprop are baselines.
         architecture: architecture of the baselines: SoftHebb's own, or the one in the paper's code.
         mode: train blocks one after the other, or all on the same mini-batches.
         precision: precision of matrix products; updates, norms and the readout stay in fp32.
@@ -74,8 +75,9 @@ class SoftHebbConfig(Settings):
         centered: the readout learns from, and dropout drops, the deviation of features from their
             mean over the training set.
         standardized: the same deviation in units of the features' standard deviation.
-        renewed_views: the readout learns from each digit as it is and in one other view (rotated,
-            scaled, shifted and bent anew every fourth epoch) instead of from nine fixed views.
+        renewed_views: the readout learns from each image as it is and in one other view, made anew
+            every fourth epoch, instead of from fixed views: digits are rotated, scaled, shifted and
+            bent, photos shifted by up to four pixels and mirrored at random.
         preset: "best" takes our best value of each setting that isn't given; see the documentation,
             "Beyond the paper".
         sweep: after training, train many such networks on up to 10,000 images over a range of
@@ -123,10 +125,10 @@ class SoftHebbConfig(Settings):
             raise InputError(
                 "mirrored is True; expected False for digits: mirrored, few are digits"
             )
-        if self.renewed_views and self.preset_data != "mnist":
+        if self.renewed_views and self.preset_data in AUGMENTED:
             raise InputError(
-                f"renewed_views is True; expected False for {self.preset_data}: only digits are "
-                "turned, scaled and moved"
+                f"renewed_views is True; expected False for {self.preset_data}: its images are "
+                "augmented anew each time"
             )
         self._check_batches()
 

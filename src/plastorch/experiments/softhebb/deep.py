@@ -36,6 +36,7 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining, accuracy, scores
 from plastorch.hebbian.ridge import RidgeReadout
+from plastorch.hebbian.sampling import PatchSampling
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
 
@@ -78,8 +79,10 @@ def _train_locally(
 ) -> tuple[Tensor, dict[str, float]]:
     """Trains blocks by their local rule, then the readout; returns classes of the test images."""
     augment = augmentation(config, images, net.image_size)
+    unlabeled, unlabeled_augment = unlabeled_of(config, context, images, augment)
+    if config.rule == "sampled":
+        loop.run(PatchSampling(net, unlabeled, context.seed))
     if config.rule != "random" or config.statistics_pass:
-        unlabeled, unlabeled_augment = unlabeled_of(config, context, images, augment)
         training = HebbianTraining(
             net,
             unlabeled,
@@ -87,7 +90,7 @@ def _train_locally(
             epochs=config.unsupervised_epochs,
             mode=config.mode,
             seed=context.seed,
-            plastic=config.rule != "random",
+            plastic=config.rule in ("soft", "hard"),
             augment=unlabeled_augment,
         )
         with _precision(config, context):
@@ -182,8 +185,8 @@ def _statistics(config: SoftHebbConfig, features: Tensor) -> tuple[Tensor | None
 def _renewal(
     config: SoftHebbConfig, context: Context, train: FeatureExtraction
 ) -> Callable[[int], None]:
-    """Returns a function that renews digits and their features before an epoch, when due."""
-    digits = train.images[: len(train.images) // 2]
+    """Returns a function that renews views and their features before an epoch, when due."""
+    images = train.images[: len(train.images) // 2]
     kept = 1
 
     def renew(epoch: int) -> None:
@@ -191,7 +194,7 @@ def _renewal(
         view = 1 + epoch // EPOCHS_PER_VIEW
         if view != kept:
             with _precision(config, context):
-                train.replace_last(changed(config, digits, context.seed, view))
+                train.replace_last(changed(config, images, context.seed, view))
             kept = view
 
     return renew

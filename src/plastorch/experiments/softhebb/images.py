@@ -16,7 +16,9 @@ from plastorch.hebbian.train import Augment
 VIEWS = 9
 """Number of views of each training digit for the readout, whose features are kept."""
 EPOCHS_PER_VIEW = 4
-"""Number of readout epochs until digits are renewed, if they are."""
+"""Number of readout epochs until views are renewed, if they are."""
+SHIFT = 4
+"""Maximum shift of renewed photos along each axis, pixels."""
 BEND = 2.0
 """Maximum further shift between points seven pixels apart in renewed digits, pixels."""
 QUICK_MACS = 0.9e12
@@ -48,17 +50,22 @@ def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
 
     Digits are rotated, scaled and shifted a little; other images are mirrored, if configured.
     """
+    if config.renewed_views:
+        return torch.cat([images, changed(config, images, seed, 1)])
     if config.preset_data != "mnist":
         return torch.cat([images, images.flip(3)]) if config.mirrored else images
-    views = 2 if config.renewed_views else VIEWS
-    others = (changed(config, images, seed, view) for view in range(1, views))
-    return torch.cat([images, *others])
+    return torch.cat([images, *(changed(config, images, seed, view) for view in range(1, VIEWS))])
 
 
-def changed(config: SoftHebbConfig, digits: Tensor, seed: int, view: int) -> Tensor:
-    """Rotates, scales and shifts digits a little for one of their views; may bend them too."""
-    bend = BEND if config.renewed_views else 0.0
-    return jittered(digits, bend=bend, generator=stream(seed, Stream.VIEW, view))
+def changed(config: SoftHebbConfig, images: Tensor, seed: int, view: int) -> Tensor:
+    """Changes images a little for one of their views: digits are also bent, if views are renewed.
+
+    Photos are shifted, and half of them mirrored.
+    """
+    random = stream(seed, Stream.VIEW, view)
+    if config.preset_data != "mnist":
+        return crop_and_flip(images, SHIFT, random).to(images.dtype)
+    return jittered(images, bend=BEND if config.renewed_views else 0.0, generator=random)
 
 
 def jitter(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:

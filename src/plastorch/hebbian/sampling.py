@@ -1,0 +1,90 @@
+"""Weights that are patches of what a block sees: the baseline that sees data but doesn't learn."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
+from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.streams import Stream
+from plastorch.learning.phases import Phase
+
+IMAGES = 2000
+"""Largest number of images that patches are cut out of."""
+AT_ONCE = 50
+"""Images that are shown at once."""
+
+
+class PatchSampling(Phase):
+    """Sets each neuron's weights to a patch, of length 1, of its block's input; block by block.
+
+    Images and places are drawn at random, independently of each other. What a network learns is
+    only worth something beyond this: Coates & Ng, ICML 2011; Thiry et al., ICLR 2021.
+
+    Args:
+        net: network; its weights are changed in place.
+        images: uint8 images [N, C, H, W], on any device; no labels are needed.
+        seed: random seed.
+
+    Raises:
+        InputError: no images, or blocks of several groups.
+
+    Example:
+        >>> from plastorch.hebbian.presets import preset
+        >>> from plastorch.learning.phases import run_phase
+        >>> net = SoftHebbNet(preset("cifar10", depth=1), 3, 32, classes=10)
+        >>> images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
+        >>> records = run_phase(PatchSampling(net, images))
+        >>> bool((net.blocks[0].conv.radius() - 1).abs().max() < 1e-5)
+        True
+    """
+
+    def __init__(self, net: SoftHebbNet, images: Tensor, seed: int = 0) -> None:
+        check_positive(images=len(images))
+        self.blocks = blocks_of(net)
+        for number, block in enumerate(self.blocks, start=1):
+            if block.conv.groups > 1:
+                raise InputError(f"groups of block {number} is {block.conv.groups}; expected 1")
+        self.net, self.images, self.seed = net, images, seed
+        super().__init__("sampling", len(self.blocks))
+
+    @torch.no_grad()
+    def step(self) -> list[Record]:
+        """Samples the weights of one block, whose input then is known for the next."""
+        random = stream(self.seed, Stream.SAMPLED_PATCHES, self.position)
+        *before, block = self.blocks[: self.position + 1]
+        path = nn.Sequential(*before).eval()
+        block.norm.train()
+        seen = torch.randperm(len(self.images), generator=random)[:IMAGES]
+        owner = torch.randint(len(seen), (block.spec.out_channels,), generator=random)
+        place = torch.rand(2, block.spec.out_channels, generator=random)
+        patches = torch.empty_like(block.conv.weight)
+        for start in range(0, len(seen), AT_ONCE):
+            rows = seen[start : start + AT_ONCE]
+            x = path(self.net.pixels(self.images[rows].to(patches.device)))
+            block.norm(x)
+            mine = ((owner >= start) & (owner < start + AT_ONCE)).nonzero().flatten()
+            x = F.pad(x, (block.spec.padding,) * 4, mode="reflect")
+            patches[mine] = cut(x, owner[mine] - start, place[:, mine], block.spec.kernel_size)
+        patches = block.norm.eval()(patches)
+        block.conv.weight.copy_(F.normalize(patches.flatten(1)).view_as(patches))
+        self.position += 1
+        return []
+
+
+def cut(maps: Tensor, which: Tensor, place: Tensor, size: int) -> Tensor:
+    """Returns patches [K, C, size, size] of maps [N, C, H, W].
+
+    Args:
+        maps: maps to cut from.
+        which: index [K] of each patch's map.
+        place: top and left end [2, K] of each patch, from 0 to 1.
+        size: side of the patches.
+    """
+    spans = torch.tensor(maps.shape[2:]) - size + 1
+    top, left = (place * spans.unsqueeze(1)).long().unsqueeze(2)
+    rows, columns = top + torch.arange(size), left + torch.arange(size)
+    found = maps[which[:, None, None], :, rows.unsqueeze(2), columns.unsqueeze(1)]
+    return found.permute(0, 3, 1, 2)
