@@ -51,7 +51,7 @@ class SoftHebbConfig(Settings):
     Args:
         depth: number of plastic layers.
         width: growth of the channels from layer to layer, or scale of all layers.
-        rule: soft is SoftHebb; hard, sampled (a layer's weights are patches of what it sees), random
+        rule: soft is SoftHebb; hard, sampled (weights are patches of what a layer sees), random
             and backprop are baselines.
         architecture: architecture of the baselines: SoftHebb's own, or the one in the paper's code.
         mode: train blocks one after the other, or all on the same mini-batches.
