@@ -22,7 +22,7 @@ class BackpropTraining(Phase):
 
     One :meth:`step` is one mini-batch of uint8 images [B, C, H, W] over all workers. Convolutions
     start as ``nn.Conv2d`` does. ``augment`` takes images, their rows and a generator, and returns
-    images in [0, 255].
+    images in [0, 255]. Test images, if any, are classified after each epoch.
     """
 
     def __init__(
@@ -30,8 +30,8 @@ class BackpropTraining(Phase):
         net: SoftHebbNet,
         images: Tensor,
         labels: Tensor,
-        test_images: Tensor,
-        test_labels: Tensor,
+        test_images: Tensor | None = None,
+        test_labels: Tensor | None = None,
         *,
         epochs: int = 50,
         batch_size: int = 64,
@@ -45,7 +45,7 @@ class BackpropTraining(Phase):
         synchronize(net)
         self.net, self.device = net, net.readout.weight.device
         self.images, self.labels = images, labels.to(self.device)
-        self.test_images, self.test_labels = test_images, test_labels.to(self.device)
+        self.test_images, self.test_labels = test_images, test_labels
         self.learning_rate, self.epochs, self.seed = learning_rate, epochs, seed
         self.augment = augment
         self.rows = EpochOrder(len(images), batch_size, seed, Stream.BACKPROP_ORDER)
@@ -67,16 +67,17 @@ class BackpropTraining(Phase):
         if number + 1 < self.rows.per_epoch:
             return []
         loss, correct = (self.totals / len(self.images)).tolist()
-        return [
-            {
-                "phase": self.name,
-                "epoch": epoch + 1,
-                "loss": loss,
-                "train_accuracy": correct,
-                "test_accuracy": accuracy(classify(self.net, self.test_images), self.test_labels),
-                "learning_rate": rate,
-            }
-        ]
+        record: Record = {
+            "phase": self.name,
+            "epoch": epoch + 1,
+            "loss": loss,
+            "train_accuracy": correct,
+            "learning_rate": rate,
+        }
+        if self.test_images is not None and self.test_labels is not None:
+            found = classify(self.net, self.test_images)
+            record["test_accuracy"] = accuracy(found, self.test_labels.to(self.device))
+        return [record]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns Adam's moments and the sums of the epoch under way."""

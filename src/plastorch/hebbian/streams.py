@@ -51,6 +51,8 @@ class Stream(IntEnum):
     """Training images on which the penalty of a ridge readout is chosen."""
     SAMPLED_PATCHES = 22
     """Patches that a block's weights are set to."""
+    LABELED_IMAGES = 23
+    """Few images whose labels are known."""
 
 
 @unique

@@ -27,6 +27,16 @@ CIFAR10 = _deep("cifar10", accuracy=80.3, cost="8 min", config="Cifar10Config")
 CIFAR100 = _deep("cifar100", accuracy=56.0, cost="9 min", config="Cifar100Config")
 STL10 = _deep("stl10", accuracy=76.2, cost="days; a GPU", config="Stl10Config")
 IMAGENET = _deep("imagenet", accuracy=27.3, cost="weeks; GPUs", config="ImageNetConfig")
+FEW_LABELS = Experiment(
+    "softhebb-few-labels",
+    paper=DEEP_PAPER,
+    data="cifar10",
+    expected="above a supervised network of equal cost by 10 points at 25 labels per class",
+    cost="25 min",
+    config="plastorch.experiments.softhebb.few_labels:FewLabelsConfig",
+    measure="plastorch.experiments.softhebb.few_labels:measure",
+    panels="plastorch.experiments.softhebb.few_labels_panels:panels",
+)
 BAYES = Experiment(
     "softhebb-bayes",
     paper=SHALLOW_PAPER,
