@@ -33,24 +33,25 @@ LINE_S = 60.0
 USAGE = """usage: plastorch files VERB ...
 
 verbs:
-  scan PATH --out catalogue.parquet [--magic]
+  scan FOLDER --out catalogue.parquet [--magic]
       metadata of a tree of files as a table
   fit CATALOGUE --label COLUMN --out MODEL
       learns classes; a held-out score, baselines
-  predict MODEL CATALOGUE|PATH --out labels.parquet [--engine ray]
+  predict MODEL RECORDS --out labels.parquet [--engine ray]
           [--min-confidence 0.9 | --coverage 0.8]
       class, confidence and what drove it; [--sidecar json|xmp] [--write-xattr]
-  watch MODEL PATH --store labels.sqlite
+  watch MODEL FOLDER --store labels.sqlite
       labels files as they come and change
-  show MODEL|STORE|PREDICTIONS --out page.html
-      classes, counts, confident and doubtful files
-  rules MODEL CATALOGUE|PATH [--top 5] [--json]
+  show SOURCE --out page.html
+      of a model, a store or predictions: classes, counts, doubtful files
+  rules MODEL RECORDS [--top 5] [--json]
       keys and values that speak for each class
-  page CATALOGUE|PATH --model MODEL --out page.html
+  page RECORDS --model MODEL --out page.html
       classes, confidence, and the least certain records to label next
 
 CATALOGUE is a table, of files or of anything else with metadata: Parquet, CSV
-(.csv, .tsv) or JSON lines (.jsonl). plastorch files VERB --help says more."""
+(.csv, .tsv) or JSON lines (.jsonl). RECORDS are a catalogue, or a folder, which
+is scanned. plastorch files VERB --help says more."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Scan:
     Symbolic links are not followed; unreadable files are counted and left out.
 
     Args:
-        path: folder to scan.
+        folder: folder to scan.
         out: file for the table, .parquet, .csv or .jsonl.
         magic: also read the first bytes of each file for its type.
     """
 
-    path: tyro.conf.Positional[Path]
+    folder: tyro.conf.Positional[Path]
     out: Path
     magic: bool = False
 
@@ -123,7 +124,7 @@ class Watch:
 
     Args:
         model: file that plastorch files fit wrote.
-        path: folder to watch.
+        folder: folder to watch.
         store: SQLite database of the labels; created if it is missing.
         min_confidence: confidence, 0 to 1, below which a file's label is empty.
         coverage: instead, share of the files to answer, as for plastorch files predict.
@@ -131,7 +132,7 @@ class Watch:
     """
 
     model: tyro.conf.Positional[Path]
-    path: tyro.conf.Positional[Path]
+    folder: tyro.conf.Positional[Path]
     store: Path
     min_confidence: float | None = None
     coverage: float | None = None
@@ -166,7 +167,7 @@ def _scan(options: Scan) -> None:
         status.update(Text(f"{summary.files:,} files … {folder[-60:]}"))
 
     with status_line() as status:
-        summary = write_catalogue(options.path, options.out, magic=options.magic, tell=tell)
+        summary = write_catalogue(options.folder, options.out, magic=options.magic, tell=tell)
     print(f"{options.out}: {summary}")
 
 
@@ -257,16 +258,16 @@ def _watch(options: Watch) -> None:
 
     def tell(counts: Counts) -> None:
         nonlocal told
-        status.update(Text(f"{options.path}: {counts}"))
+        status.update(Text(f"{options.folder}: {counts}"))
         if not status.console.is_terminal and time.monotonic() - told >= LINE_S:
             told = time.monotonic()
-            say(f"{options.path}: {counts}")
+            say(f"{options.folder}: {counts}")
 
     with LabelStore(options.store) as store, status_line() as status:
-        status.update(Text(f"{options.path}: first look; Ctrl-C ends the watch"))
+        status.update(Text(f"{options.folder}: first look; Ctrl-C ends the watch"))
         counts = watch(
             Cautious(model, least),
-            options.path,
+            options.folder,
             store,
             model=f"{model.fingerprint} from {least}" if least > 0 else model.fingerprint,
             rescan_s=options.rescan_s,

@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -14,6 +14,11 @@ from plastorch.engine.errors import InputError, did_you_mean
 T = TypeVar("T")
 
 REGISTRY = tyro.constructors.ConstructorRegistry()
+
+
+def titled(options: type[Any], title: str) -> Any:
+    """Returns the type of a group of options that help calls "TITLE options"."""
+    return Annotated[options, tyro.conf.arg(name=title)]
 
 
 def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
@@ -25,7 +30,7 @@ def parse(target: Callable[..., T], prog: str, arguments: list[str]) -> T:
                 target,
                 prog=prog,
                 args=arguments,
-                config=(tyro.conf.OmitArgPrefixes,),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
                 registry=REGISTRY,
             )
     except SystemExit as stop:
@@ -76,7 +81,7 @@ def _unboxed(text: str, arguments: list[str]) -> str:
             hints = [did_you_mean(word, options) for word in wrong if word.startswith("-")]
             return f"Unrecognized options: {_placed(wrong, arguments)}{''.join(hints)}"
     message = re.sub(r" \.(?=\s|$)", ".", " ".join(parts[0])).rstrip(".")
-    message = re.sub(r"^Error parsing (options|settings): ", "", message)
+    message = re.sub(r"^Error parsing (?!-)[\w.-]+: ", "", message)
     none = r"no type matching (\S+) could be instantiated from \[('.*?')\]\..*"
     message = re.sub(none, r"\2; expected \1", message)
     choice = re.match(r"invalid choice '(.*)' for argument '.*'\. Expected one of (.*)", message)

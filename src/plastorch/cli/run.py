@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from plastorch.cli.parse import parse
+from plastorch.cli.parse import parse, titled
 from plastorch.engine.errors import InputError
 
 T = TypeVar("T")
@@ -118,7 +118,8 @@ def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOpt
     def both(options: RunOptions, settings: Any) -> tuple[RunOptions, Any]:
         return options, settings
 
-    both.__annotations__["settings"] = unchecked(config)
+    both.__annotations__["options"] = titled(RunOptions, "run")
+    both.__annotations__["settings"] = titled(unchecked(config), name)
     both.__doc__ = f"Runs {name}: progress, a run folder, claims and a report page."
     prog = f"plastorch run {name}"
     options, found = parse(both, prog, arguments)

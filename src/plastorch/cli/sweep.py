@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
 
 import tyro
 
-from plastorch.cli.parse import parse
+from plastorch.cli.parse import parse, titled
 from plastorch.cli.run import unchecked
 from plastorch.engine.errors import InputError, check_one_of
 
@@ -105,7 +105,8 @@ def _parsed(
         return options, grid
 
     config = resolved(experiment.config)
-    both.__annotations__["grid"] = grid_of(config)
+    both.__annotations__["options"] = titled(SweepOptions, "sweep")
+    both.__annotations__["grid"] = titled(grid_of(config), experiment.name)
     both.__doc__ = f"""Runs {experiment.name} for all combinations of values and seeds.
 
     A setting takes values with commas between: --FIELD a,b,c.
