@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from plastorch.hebbian.pretrained import cards, weights_of
-from plastorch.report.format import measure, verdict
+from plastorch.report.format import bound, measure, verdict
 from plastorch.report.theme import LIGHT, label, new_axes, new_figure
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
@@ -142,7 +142,8 @@ def _rows(found: list[dict[str, Any]]) -> Iterator[str]:
         same[claim["id"], claim["statement"], claim["holds"] is None].append(claim)
     for (identity, statement, _), group in same.items():
         target, measured = (fmean(claim[key] for claim in group) for key in ("target", "measured"))
+        measured_at = measure(f"{identity} {statement}", measured)
         outcomes = sorted({OUTCOMES[claim["holds"]] for claim in group})
-        cells = statement, *(measure(f"{identity} {statement}", x) for x in (target, measured))
+        cells = statement, bound(group[0], target), measured_at
         shown = "".join(f"<td>{escape(str(cell))}</td>" for cell in (*cells, " / ".join(outcomes)))
         yield f"<tr>{shown}</tr>"

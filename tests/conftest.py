@@ -329,7 +329,7 @@ def write_run(
               "inverse_temperature": 1.0, "power": 0.7, "augment": False}  # fmt: skip
     result: dict[str, Any] = {
         "experiment": experiment,
-        "paper": "Journé, Rodriguez, Guo, Moraitis (2023): Hebbian deep learning without feedback",
+        "paper": "Journé et al. 2023, Hebbian Deep Learning Without Feedback, arXiv 2209.11883",
         "config": config,
         "data": {"name": "CIFAR-10", "n_train": 50000, "n_test": 10000,
                  "source": "cifar-10-batches-py", "sha256": "6d958be0" * 8, "classes": names},

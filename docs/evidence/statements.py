@@ -9,7 +9,7 @@ from committed import runs, typed
 from figures import pooled
 
 from plastorch.experiments.stec.config import LEAST_SEEDS
-from plastorch.report.format import measure
+from plastorch.report.format import bound, measure
 
 
 class Statement(NamedTuple):
@@ -108,7 +108,8 @@ def _compared(row: dict[str, Any]) -> list[Judged]:
             continue
         target = max(other[seed][0] for other in theirs)
         claim = {"id": row["compare"], "statement": row["compare"], "target": target,
-                 "measured": measured, "holds": measured > target, "origin": "paper"}  # fmt: skip
+                 "measured": measured, "holds": measured > target, "origin": "paper",
+                 "relation": ">"}  # fmt: skip
         found.append((claim, run))
     if not found:
         raise LookupError(f"{row}: no seed of both")
@@ -155,10 +156,11 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
     some = f"holds on {good} of {all_of_them} seeds"
     words = {all_of_them: "holds", 0: "does not hold"}.get(good, some)
     name = f"{claim['id']} {claim['statement']}"
-    shown = [
-        ", ".join(dict.fromkeys(str(measure(name, each[key])) for each in claims))
-        for key in ("measured", "target")
-    ]
+    measured = ", ".join(dict.fromkeys(measure(name, each["measured"]) for each in claims))
+    targets: dict[float, str] = {}  # a figure that equals its target doesn't tell the direction
+    for each in claims:
+        targets[each["target"]] = max(targets.get(each["target"], ""), bound(each), key=len)
+    target = ", ".join(dict.fromkeys(targets.values()))
     sizes = {"n_train": "trained on", "n_test": "tested on"}
     size = ", ".join(
         f"{word} {run['data'][key]:,}" for key, word in sizes.items() if run["data"][key]
@@ -166,7 +168,8 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
     count = sum(each.get("runs", run["config"].get("seeds", 1)) for each, run in members)
     seeds = f"{count} seed{'s' * (count > 1)}"
     origin = {"paper": "the paper's", "ours": "ours"}[claim["origin"]]
-    return Group(claim["statement"], words, *shown, origin, f"{seeds}; {size}", typed_command)
+    size = f"{seeds}; {size}"
+    return Group(claim["statement"], words, measured, target, origin, size, typed_command)
 
 
 def sums() -> dict[str, int]:

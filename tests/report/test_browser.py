@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plastorch.experiments.registry import panels_of
-from plastorch.report import write_gallery
+from plastorch.report import write_comparison, write_gallery
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -47,8 +47,8 @@ FOCUSED = """selector => { const e = document.activeElement, style = getComputed
 @pytest.fixture(scope="module")
 def runs(make_run, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("all runs")
-    make_run(folder)
-    make_run(folder, stamp="20260131-180000", seed=1, accuracy=0.79, layers=1)
+    first = make_run(folder)
+    second = make_run(folder, stamp="20260131-180000", seed=1, accuracy=0.79, layers=1)
     make_run(folder, experiment="softhebb-mnist", channels=1, quick=True, epochs=2, layers=5,
              notice="A small sample stood in for the data.")  # fmt: skip
     make_run(folder, experiment="interrupted", complete=False)
@@ -57,6 +57,8 @@ def runs(make_run, tmp_path_factory) -> Path:
     broken = make_run(folder, experiment="broken", layers=1, epochs=1)
     (broken / "result.json").write_text("{")
     write_gallery(folder, panels_of)
+    compared = [first, second, next(folder.glob("softhebb-mnist/*/"))]
+    write_comparison(compared, folder / "comparison.html")
     return folder
 
 
@@ -93,13 +95,13 @@ def opened(browser, path: Path, screen: str, scheme: str) -> Iterator[playwright
 
 
 def pages(runs: Path) -> list[Path]:
-    return [runs / "index.html", *sorted(runs.glob("*/*/report.html"))]
+    return [runs / "index.html", runs / "comparison.html", *sorted(runs.glob("*/*/report.html"))]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
 def test_every_page_fits_and_can_be_read(browser, runs, screen, scheme):
-    assert len(pages(runs)) == 6
+    assert len(pages(runs)) == 7
     for path in pages(runs):
         with opened(browser, path, screen, scheme) as page:
             page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -121,7 +123,7 @@ def gallery_and_report(runs: Path) -> list[Path]:
 
 @pytest.mark.parametrize(("screen", "scheme"), [*product(SCREENS, ["light"]), ("phone", "dark")])
 def test_axe_finds_nothing_serious(browser, runs, screen, scheme):
-    for path in gallery_and_report(runs):
+    for path in (*gallery_and_report(runs), runs / "comparison.html"):
         with opened(browser, path, screen, scheme) as page:
             page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             found = axe.Axe().run(page).response

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from plastorch.engine.errors import InputError
-from plastorch.report import write_gallery
+from plastorch.report import write_gallery, write_report
 from plastorch.report.gallery import Card, gallery, seed_means
 
 SMALL = {"layers": 1, "epochs": 2}
@@ -31,12 +31,19 @@ def test_gallery_writes_every_report_and_links_it(make_run, parse, tmp_path):
     first = make_run(runs, **SMALL)
     second = make_run(runs, experiment="a#b ?%20", complete=False, layers=1)
     page = parse(write_gallery(runs))
-    targets = {(runs / unquote(attrs["href"])).resolve() for attrs in page.all("a")}
+    links = [attrs["href"] for attrs in page.all("a")]
+    papers = {link for link in links if link.startswith("https:")}
+    assert papers == {"https://arxiv.org/abs/2209.11883"}
+    targets = {(runs / unquote(link)).resolve() for link in links if link not in papers}
     assert targets == {(run / "report.html").resolve() for run in (first, second)}
     assert all(target.is_file() for target in targets)
+    for run in (first, second):
+        back = next(attrs["href"] for attrs in parse(run / "report.html").all("a"))
+        assert (run / back).resolve() == (runs / "index.html").resolve()
     assert "2 runs of 2 experiments." in page.text
     assert "2/3 claims hold" in page.text and "not finished" in page.text
-    assert all(not a.startswith(("http", "/")) and "://" not in a for a in page.addresses())
+    inside = set(page.addresses()) - papers
+    assert all(not a.startswith(("http", "/")) and "://" not in a for a in inside)
     (image,) = page.all("img")
     assert (runs / unquote(image["src"])).is_file()
 
@@ -59,13 +66,24 @@ def test_reports_are_only_redrawn_when_out_of_date(make_run, tmp_path):
     run = make_run(tmp_path, **SMALL)
     write_gallery(tmp_path)
     report = run / "report.html"
-    report.write_text("kept")
+    kept = '<link rel="up">kept'
+    report.write_text(kept)
     write_gallery(tmp_path)
-    assert report.read_text() == "kept"
+    assert report.read_text() == kept
     later = report.stat().st_mtime + 5
     os.utime(run / "result.json", (later, later))
     write_gallery(tmp_path)
-    assert report.read_text() != "kept"
+    assert report.read_text() != kept
+
+
+def test_a_page_from_before_the_gallery_is_written_again_to_link_it(make_run, parse, tmp_path):
+    run = make_run(tmp_path, **SMALL)
+    page = write_report(run)
+    assert not page.read_text().count("index.html")
+    write_gallery(tmp_path)
+    assert parse(page).all("nav") and 'rel="up" href="../../index.html"' in page.read_text()
+    write_report(run)
+    assert parse(page).all("nav")
 
 
 def test_unreadable_runs_are_listed_with_the_reason(make_run, parse, tmp_path):

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,10 @@ Record = dict[str, float | int | str]
 """Line of ``metrics.jsonl``."""
 
 
+Relation = Literal[">", ">=", "<", "<=", "within"]
+"""How what was measured should compare with a target."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement about a result, and what was measured; holds is None if the run can't tell."""
@@ -40,6 +44,9 @@ class Claim:
     measured: float
     holds: bool | None
     origin: Literal["paper", "ours"]
+    relation: Relation | None = None
+    tolerance: float = 0.0
+    """How far what was measured may be on the wrong side of the target, or away from it."""
 
 
 class RunFolder:
@@ -52,6 +59,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint = path / "checkpoint"
+        self.also_log: Callable[[list[Record]], None] | None = None
         self._metrics = path / "metrics.jsonl"
 
     @classmethod
@@ -123,6 +131,8 @@ class RunFolder:
         if records and worker() == 0:
             with writing(self._metrics), open(self._metrics, "a") as file:
                 file.writelines(json.dumps(record) + "\n" for record in records)
+            if self.also_log is not None:
+                self.also_log(records)
 
     def records(self) -> list[Record]:
         """Returns all lines of ``metrics.jsonl``."""

@@ -136,6 +136,17 @@ def headline(metrics: Mapping[str, float]) -> tuple[str, float] | None:
     return next((item for item in metrics.items() if not _NOT_A_HEADLINE.search(item[0])), None)
 
 
+def headline_words(result: Mapping[str, Any]) -> str:
+    """Returns what the headline metric of a result is, in words.
+
+    Example:
+        >>> headline_words({"metrics": {"mean_reward": 2.0}})
+        'mean reward'
+    """
+    found = headline(result["metrics"])
+    return str(result.get("headline") or plain(found[0])) if found else "no result yet"
+
+
 def phases(metrics: Mapping[str, float]) -> dict[str, float]:
     """Returns the seconds that each phase of a run took.
 
@@ -148,6 +159,41 @@ def phases(metrics: Mapping[str, float]) -> dict[str, float]:
         for name, seconds in metrics.items()
         if name.endswith("_s") and name != "wall_s"
     }
+
+
+SIGNS = {">": ">", ">=": "≥", "<": "<", "<=": "≤"}
+
+
+def bound(claim: Mapping[str, Any], target: float | None = None) -> str:
+    """Formats a claim's target, or another one, with the direction in which it is met.
+
+    Results of earlier versions lack the direction, which is then inferred from the outcome, unless
+    a tolerance may have decided it.
+
+    Example:
+        >>> claim = {"id": "loss", "statement": "", "target": 2, "measured": 1.5, "holds": True}
+        >>> bound(claim), bound(claim | {"relation": "<"}), bound(claim | {"holds": None})
+        ('≤ 2', '< 2', '2')
+        >>> bound(claim | {"relation": ">=", "tolerance": 0.6})
+        '≥ 2 − 0.6'
+    """
+    name = f"{claim['id']} {claim['statement']}"
+    goal = measure(name, claim["target"] if target is None else target)
+    relation = claim.get("relation")
+    tolerance = measure(name, claim["tolerance"]) if claim.get("tolerance") else ""
+    if relation == "within":
+        return f"{goal} ± {tolerance}"
+    sign = SIGNS[relation] if relation else _inferred(claim)
+    return f"{sign} {goal}{f' − {tolerance}' if tolerance else ''}".strip()
+
+
+def _inferred(claim: Mapping[str, Any]) -> str:
+    """Returns the sign of a claim without a relation, or nothing if it can't be known."""
+    if claim["statement"].endswith(("to one decimal", "less 1 point at most")):
+        return "≥"
+    if claim["holds"] is None or claim["measured"] == claim["target"] or "±" in claim["statement"]:
+        return ""
+    return "≥" if (claim["measured"] > claim["target"]) == claim["holds"] else "≤"
 
 
 def verdict(claims: Sequence[Mapping[str, Any]]) -> str:

@@ -12,9 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from plastorch.report.format import (
+    bound,
     date,
     duration,
     headline,
+    headline_words,
     measure,
     number,
     phases,
@@ -51,6 +53,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {
+        "bound": bound,
         "date": date,
         "duration": duration,
         "listed": _listed,
@@ -65,6 +68,7 @@ def _templates() -> Environment:
         "NO_FIGURES": NO_FIGURES,
         "can_draw": can_draw,
         "headline": headline,
+        "headline_words": headline_words,
         "phases": phases,
         "verdict": verdict,
     }

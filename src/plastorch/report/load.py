@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.run import Relation
 
 Row = Mapping[str, Any]
 """One line of metrics.jsonl."""
@@ -111,6 +112,11 @@ def _check_values(file: Path, result: dict[str, Any]) -> None:
         if not isinstance(claim, dict) or any(name not in claim for name in _CLAIM_FIELDS):
             found = repr(claim)[:60]
             raise InputError(f"{file}: a claim needs {', '.join(_CLAIM_FIELDS)}; found {found}")
+        if claim.get("relation") not in (None, *get_args(Relation)):
+            raise InputError(
+                f"{file}: claim {claim['id']!r}: relation must be one of "
+                f"{', '.join(get_args(Relation))}, found {claim['relation']!r}"
+            )
         if not isinstance(claim["holds"], bool | None):
             raise InputError(
                 f"{file}: claim {claim['id']!r}: holds must be true, false or null, "

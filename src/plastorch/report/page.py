@@ -1,15 +1,22 @@
 """Writes report.html of a run folder, and index.html of a folder of runs."""
 
 import contextlib
+import os
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.output import WriteError, write_atomically
+from plastorch.engine.output import WriteError, check_output, write_atomically
 from plastorch.engine.run import refuse_links
 from plastorch.engine.sweep_plan import FOLDER, PLAN, Sweep
 from plastorch.report import charts
+from plastorch.report.comparison import (
+    MOST_RUNS,
+    comparison_page,
+    comparison_panels,
+    names_of,
+)
 from plastorch.report.gallery import Card, SweepEntry, gallery
 from plastorch.report.html import render
 from plastorch.report.load import RunData, load_result, load_run
@@ -27,7 +34,7 @@ _FEW_TILES, _SMALL_DPI = 24, 70
 _SOURCES = ("result.json", "config.json", "metrics.jsonl", "arrays.safetensors")
 
 
-def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
+def write_report(run: Path, panels_of: PanelsOf = plain_curves, back: bool = False) -> Path:
     """Draws a run's figures and writes its page, one self-contained file.
 
     Without matplotlib the page has no figures, and says so.
@@ -35,6 +42,7 @@ def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
     Args:
         run: run folder `RUNS/EXPERIMENT/STAMP-seedN`; gets `figures/*.png` and `report.html`.
         panels_of: function from the data of a run to its figures; plain curves if none is given.
+        back: whether to link the gallery `RUNS/index.html` even if it isn't there yet.
 
     Returns:
         The path of `report.html`.
@@ -53,7 +61,7 @@ def write_report(run: Path, panels_of: PanelsOf = plain_curves) -> Path:
     refuse_links(run)
     with _drawable(run):
         drawn = _drawn(data, panels_of(data)) if can_draw() else []
-        page = render("run.html", run=data, drawn=drawn)
+        page = render("run.html", run=data, drawn=drawn, back=back or _gallery_of(run).is_file())
     return _write(run / "report.html", page)
 
 
@@ -88,8 +96,8 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
     unreadable: list[tuple[PurePath, str]] = []
     for folder in sorted(folders):
         with _listed(unreadable, folder.relative_to(runs)):
-            if _out_of_date(folder):
-                write_report(folder, panels_of)
+            if _out_of_date(folder) or not _links_back(folder):
+                write_report(folder, panels_of, back=True)
             entry = Card(folder.relative_to(runs), load_result(folder))
             with _drawable(folder):
                 gallery([entry], [], runs)
@@ -97,18 +105,19 @@ def write_gallery(runs: Path, panels_of: PanelsOf = plain_curves) -> Path:
     sweeps = []
     for folder in sorted(plan.parent for plan in runs.glob(f"{FOLDER}/*/{PLAN}")):
         with _listed(unreadable, folder.relative_to(runs)):
-            write_sweep(folder, panels_of)
+            write_sweep(folder, panels_of, back=True)
             sweep = Sweep.load(folder)
             sweeps.append(SweepEntry(folder.relative_to(runs), sweep.experiment, in_short(sweep)))
     return _write(runs / "index.html", gallery(entries, unreadable, runs, sweeps))
 
 
-def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves) -> Path:
+def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves, back: bool = False) -> Path:
     """Writes the tables, the figure and the page of a sweep, and pages that its runs lack.
 
     Args:
         folder: `RUNS/sweeps/STAMP`; gets `table.csv`, `runs.csv`, a figure and `report.html`.
         panels_of: as for :func:`write_report`.
+        back: as for :func:`write_report`.
 
     Returns:
         The path of `report.html`.
@@ -134,7 +143,40 @@ sweep.json in it
     (sweep.path / "figures").mkdir(exist_ok=True)
     panel = grid_panel(lines) if can_draw() else None
     drawn = _draw(sweep.path, panel) if panel else None
-    return _write(sweep.path / "report.html", grid_page(sweep, lines, drawn))
+    back = back or _gallery_of(sweep.path).is_file()
+    return _write(sweep.path / "report.html", grid_page(sweep, lines, drawn, back))
+
+
+def write_comparison(runs: Sequence[Path], out: Path | None = None) -> Path:
+    """Writes a page that compares runs: what was measured, and curves in common figures.
+
+    Args:
+        runs: two to six run folders, of seeds, settings or experiments.
+        out: file for the page; default `comparison.html`, in the nearest folder of all runs.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: another number of runs, or a damaged one.
+
+    Example:
+        >>> write_comparison([Path("no/such/run")])
+        Traceback (most recent call last):
+        ...
+        plastorch.engine.errors.InputError: runs are 1; expected 2 to 6 run folders
+    """
+    if not 2 <= len(runs) <= MOST_RUNS:
+        raise InputError(f"runs are {len(runs)}; expected 2 to {MOST_RUNS} run folders")
+    paths = [Path(run).resolve() for run in runs]
+    out = out or Path(os.path.commonpath([path.parent for path in paths])) / "comparison.html"
+    check_output(out)
+    found = [load_run(path) for path in paths]
+    named = dict(zip(names_of([run.result for run in found]), found, strict=True))
+    pages = [PurePath(os.path.relpath(p / "report.html", out.resolve().parent)) for p in paths]
+    with _drawable(out):
+        drawn = [_both(panel)[0] for panel in comparison_panels(named)] if can_draw() else []
+        return _write(out, comparison_page(named, pages, drawn))
 
 
 @contextlib.contextmanager
@@ -167,6 +209,16 @@ def _out_of_date(run: Path) -> bool:
     return report.stat().st_mtime_ns < max(written)
 
 
+def _gallery_of(run: Path) -> Path:
+    return run.resolve().parent.parent / "index.html"
+
+
+def _links_back(run: Path) -> bool:
+    """Whether a run's page links the gallery, which stands near its start."""
+    with open(run / "report.html", "rb") as page:
+        return b'rel="up"' in page.read(1024)
+
+
 def _write(path: Path, text: str) -> Path:
     write_atomically(path, text.encode("utf-8", "replace"))
     return path
@@ -179,9 +231,15 @@ def _drawn(run: RunData, panels: list[Panel]) -> list[Drawn]:
 
 
 def _draw(folder: Path, panel: Panel) -> Drawn:
-    light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
+    drawn, light = _both(panel)
     write_atomically(folder / "figures" / f"{panel.name}.png", light)
-    return Drawn(panel, b64encode(light).decode(), b64encode(dark).decode())
+    return drawn
+
+
+def _both(panel: Panel) -> tuple[Drawn, bytes]:
+    """Draws a panel for light pages and for dark ones; returns the light PNG, too."""
+    light, dark = (to_png(panel.draw(theme)) for theme in (LIGHT, DARK))
+    return Drawn(panel, b64encode(light).decode(), b64encode(dark).decode()), light
 
 
 def _write_thumbnail(run: RunData, panels: list[Panel]) -> None:

@@ -112,10 +112,10 @@ def confusion(run: RunData) -> Panel | None:
 
 def _curves(run: RunData, phase: str) -> Panel | None:
     mine = [row for row in run.rows if row.get("phase") == phase]
-    x = next((name for name in _COUNTERS if all(is_number(r.get(name)) for r in mine)), None)
+    x = counter_of(mine)
     if x is None or any("layer" in row for row in mine):
         return None
-    fields = _moving_fields(series(mine, phase, x, []))
+    fields = moving_fields(series(mine, phase, x, []))
     rows = series(mine, phase, x, fields)
     if not fields:
         return None
@@ -130,10 +130,16 @@ def _curves(run: RunData, phase: str) -> Panel | None:
     )
 
 
-def _moving_fields(rows: Sequence[Row]) -> list[str]:
+def counter_of(rows: Sequence[Row]) -> str | None:
+    """Returns the field that counts rows: epoch, step or examples, if all have it."""
+    return next((name for name in _COUNTERS if all(is_number(r.get(name)) for r in rows)), None)
+
+
+def moving_fields(rows: Sequence[Row]) -> list[str]:
+    """Returns at most six numeric fields that all rows have, and that change."""
     names = [
         name
-        for name in rows[0]
+        for name in (rows[0] if rows else ())
         if name not in _COUNTERS and all(is_number(row.get(name)) for row in rows)
     ]
     return [name for name in names if len({row[name] for row in rows}) > 1][:_MAX_FIELDS]

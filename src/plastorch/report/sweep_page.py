@@ -42,18 +42,20 @@ def grid_panel(lines: Sequence[SweepRow]) -> Panel | None:
     )
 
 
-def grid_page(sweep: Sweep, lines: Sequence[SweepRow], drawn: Drawn | None) -> str:
+def grid_page(sweep: Sweep, lines: Sequence[SweepRow], drawn: Drawn | None, back: bool) -> str:
     """Returns the page.
 
     Args:
         sweep: plan of the sweep.
         lines: measured values.
         drawn: the figure, if there is one.
+        back: whether there is a gallery to link.
     """
     walls = [seconds for line in lines for seconds in line.wall_s]
     headings, *rows = table(lines)
     return render(
         "sweep.html",
+        back=back,
         sweep=sweep,
         swept=_swept(sweep),
         done=_done(sweep),

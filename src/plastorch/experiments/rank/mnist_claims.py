@@ -62,14 +62,13 @@ def _convolutional_claims(figures: Figures) -> Iterator[Claim]:
     yield below("crossing-time", statement, steps, 2.0)
     first = figures["convolutional_first_accuracy"]
     statement = "all read after the first of 20 steps, where faint digits don't show yet"
-    yield Claim("first-of-20", statement, FIRST_STEP, first, holds=None, origin="ours")
+    yield from asserted([at_least("first-of-20", statement, first, FIRST_STEP)], False)
     statement = "all read after the first of 20 steps: the paper's accuracy"
     yield at_least("first-of-20-paper", statement, first, FIRST_STEP, origin="paper")
     for name, published in (ONE_SPIKE | OTHER).items():
         statement = f"it is right more often than {name}"
         id_ = f"above-{name.split()[0].lower()}"
-        holds = accuracy > published if name in ONE_SPIKE else None
-        yield Claim(id_, statement, published, accuracy, holds=holds, origin="ours")
+        yield from asserted([above(id_, statement, accuracy, published)], name in ONE_SPIKE)
 
 
 def _coarse_claims(figures: Figures) -> Iterator[Claim]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, median
 
 from plastorch.engine.run import Claim, Record
-from plastorch.experiments.claims import above, asserted, at_least, at_most, below
+from plastorch.experiments.claims import above, asserted, at_least, at_most, below, within
 from plastorch.experiments.rank.frontier import sampling_error
 from plastorch.experiments.rank.reading import least_rise
 from plastorch.experiments.rank.work import after_as_many
@@ -39,13 +39,11 @@ def _signal_claims(figures: Figures, error: float) -> Iterator[Claim]:
             "trained at the last step and read there, a noisy signal is told as it can be, "
             "0.969 ± 0.003"
         )
-        holds = abs(accuracy - 0.969) <= 0.003
-        yield Claim("signal-last", statement, 0.969, accuracy, holds=holds, origin="ours")
+        yield within("signal-last", statement, accuracy, 0.969, tolerance=0.003)
     if "signal_rank_accuracy" in figures:
         accuracy = figures["signal_rank_accuracy"]
         statement = "trained at the first crossing, accuracy there is 0.95 ± 0.01"
-        holds = abs(accuracy - 0.95) <= 0.01
-        yield Claim("signal-accuracy", statement, 0.95, accuracy, holds=holds, origin="ours")
+        yield within("signal-accuracy", statement, accuracy, 0.95, tolerance=0.01)
         step = figures.get("signal_rank_mean_step_crossed", 40.0) + 1
         statement = "answers that cross come within 14 of 40 steps on average"
         yield at_most("signal-time", statement, step, 14.0)
