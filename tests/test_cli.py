@@ -1,5 +1,6 @@
 """The command line: verbs, exit status, one clear line for every mistake."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,7 +24,10 @@ RUN = ["run", "softhebb-mnist", "--depth", "1", "--width", "quarter", "--readout
 
 
 def test_help_and_list(capsys: pytest.CaptureFixture[str], no_root: None) -> None:
-    for arguments in ([], ["--help"], ["run"], ["run", "-h"], ["data"], ["files"], ["list"]):
+    for arguments in (
+        *([], ["--help"], ["help"], ["help", "help"], ["run"], ["run", "-h"], ["help", "run"]),
+        *(["sweep"], ["data"], ["files"], ["list"]),
+    ):
         assert main(arguments) == 0
         printed = capsys.readouterr()
         lines = printed.out.replace(str(cache_root()), "CACHE").splitlines()
@@ -212,8 +216,72 @@ def test_strict_fails_when_an_asserted_claim_does(
 ) -> None:
     """The package's digits with two readout epochs of a small net miss the 95 % claim."""
     assert main([*RUN, "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
     assert main([*RUN, "--out", str(tmp_path), "--strict"]) == 1
-    assert "NO" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "✗" in printed and "≥ 95.00 %" in printed
+    assert max(map(len, printed.splitlines()[1:-1])) <= 80
+    assert "0 of 1 asserted claims hold; the report says more" in printed
+
+
+def test_json_is_the_result_and_nothing_else(
+    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RUN, "--quick", "--json", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    (result,) = tmp_path.glob("*/*/result.json")
+    assert json.loads(printed.out) == json.loads(result.read_text())
+    assert "run folder" in printed.err
+
+
+def test_quiet_runs_say_the_outcome_alone_but_never_hide_reduced_data(
+    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RUN, "--quick", "--quiet", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    first, second = printed.out.splitlines()
+    assert first.startswith("test accuracy ") and second.startswith("report: ")
+    notice = json.loads(next(tmp_path.glob("*/*/result.json")).read_text())["data"]["notice"]
+    assert " ".join(printed.err.split()) == f"NOTE {' '.join(notice.split())}"
+    assert main([*RUN, "--quiet", "--data", "no/such/folder"]) == 2
+    assert "no/such/folder" in capsys.readouterr().err
+
+
+def test_run_without_a_name_tells_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run"]) == 0
+    listed = capsys.readouterr().out
+    for name, experiment in experiments().items():
+        (line,) = [line for line in listed.splitlines() if line.split()[:1] == [name]]
+        assert experiment.expected[:30] in line
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["files", "predict"], "MODEL RECORDS"),
+        (["files", "watch"], "MODEL FOLDER"),
+        (["bench"], "[GROUP]"),
+        (["data", "get"], "NAME"),
+        (["run", "rank-toy"], "rank-toy options"),
+        (["sweep", "rank-toy"], "sweep options"),
+    ],
+)
+def test_help_names_arguments_and_groups(
+    asked: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.suppress(SystemExit):
+        main(["help", *asked])
+    printed = capsys.readouterr().out
+    assert words in printed and "options options" not in printed
+
+
+def test_help_of_an_experiment_is_kept_and_then_needs_no_torch(own_cache: Path) -> None:
+    code = "import sys; from plastorch.cli import main; main(sys.argv[1:])"
+    code += "; print('torch' in sys.modules)"
+    ask = [sys.executable, "-c", code, "run", "rank-toy", "--help"]
+    first, second = (subprocess.run(ask, capture_output=True, text=True).stdout for _ in range(2))
+    assert first.endswith("True\n") and second == first.removesuffix("True\n") + "False\n"
+    assert len(list((own_cache / "plastorch" / "help").iterdir())) == 1
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -310,7 +378,7 @@ def test_every_bench_group_can_be_asked_for(group: str, monkeypatch: pytest.Monk
     monkeypatch.setattr("plastorch.bench.run_group", lambda *arguments: asked.append(arguments))
     assert main(["bench", group]) == 0
     (arguments,) = asked
-    assert arguments[:3] == (group, Path(f"benchmarks/results/bench-{group}.json"), print)
+    assert arguments[:3] == (group, None, print)
 
 
 @pytest.mark.parametrize("experiment", experiments())
@@ -318,9 +386,7 @@ def test_the_help_of_every_experiment_fits_a_terminal(
     experiment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit) as stop:
-        main(["run", experiment, "--help"])
-    assert not stop.value.code
+    assert main(["run", experiment, "--help"]) == 0
     printed = capsys.readouterr().out
     assert "--seed" in printed and max(map(len, printed.splitlines())) <= 80
 
@@ -337,6 +403,7 @@ COMPLETED = [
     ("plastorch files fit --ca", []),
     ("plastorch bench ra", ["rank"]),
     ("plastorch models no-such", []),
+    ("plastorch help fi", ["files"]),
     ("plastorch report ", []),
 ]
 TYPED = """

@@ -60,8 +60,8 @@ def test_each_block_does_what_the_page_says(
     demo, listing, writing, images, arrays, loading = (block.printed for block in blocks)
     assert "report:" in demo and "gallery:" in demo
     assert "softhebb-mnist" in listing and writing == ""
-    assert "not asserted" in images and "gallery:" in images
-    right = re.search(r"test accuracy ([\d.]+)%", images)
+    assert "no claim is asserted" in images and "gallery:" in images
+    right = re.search(r"test accuracy ([\d.]+) %", images)
     assert right is not None and float(right[1]) > 80
     right = re.search(r"(\d+)% of 100 new images right", arrays)
     assert right is not None and int(right[1]) > 60

@@ -24,7 +24,8 @@ def test_rows_without_a_peer_are_left_out_and_named(
     noted: list[str] = []
     run_group("stpn", tmp_path / "bench.json", told.append, noted.append)
     assert [line.split()[0] for line in told] == ["train-step-lstm-h3"]
-    (line,) = noted
+    cost, line = noted
+    assert cost == f"stpn: about {stpn.COST}"
     assert "train-step-h11, " in line and "lstm" not in line
 
 
@@ -34,3 +35,12 @@ def test_a_group_without_its_peer_is_refused(no_checkout: None, group: str, tmp_
     with pytest.raises(InputError, match=r"benchmarks/peers/\w+\.py is missing"):
         run_group(group, tmp_path / "bench.json", print)
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_file_rows_are_only_told(
+    no_checkout: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
+    told: list[str] = []
+    run_group("stpn", None, told.append, lambda line: None)
+    assert len(told) == 1 and not list(tmp_path.iterdir())

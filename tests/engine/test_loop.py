@@ -255,3 +255,13 @@ def test_checkpoint_of_another_architecture(tmp_path: Path) -> None:
     Loop(folder, module).run(Adding(module, 2))
     with pytest.raises(InputError, match="another architecture"):
         Loop(folder, nn.Linear(2, 2))
+
+
+def test_without_a_terminal_lines_tell_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Loop, "line_s", 0.0)
+    Loop(RunFolder.create(tmp_path, "e", {"seed": 0}), nn.Module()).run(jobs([], {}, 3))
+    told = [line for line in capsys.readouterr().err.splitlines() if "to go" in line]
+    assert [line.partition(",")[0] for line in told] == [f"many: {n} of 3" for n in (1, 2)]
+    assert told[-1].endswith("0:00:00 so far, 0:00:00 to go")

@@ -1,6 +1,7 @@
 """Speed of plastorch against peers: groups of rows, each two sides interleaved in one process."""
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,11 +17,14 @@ def groups() -> list[str]:
 
 
 def run_group(
-    group: str, out: Path, tell: Callable[[str], None], warn: Callable[[str], None] = print
+    group: str,
+    out: Path | None,
+    tell: Callable[[str], None],
+    warn: Callable[[str], None] = print,
 ) -> None:
-    """Measures one of :func:`groups`, reports each row and writes all to a JSON file.
+    """Measures one of :func:`groups`, reports each row, and writes all as JSON if ``out`` is given.
 
-    ``tell`` gets a line per row, ``warn`` one line that names the rows that are left out, if any.
+    ``tell`` gets a line per row; ``warn`` gets lines on what the rows take, and on those left out.
     Raises InputError, before any work, if ``out`` can't be written, an extra is not installed, or
     data or the peer is missing.
     """
@@ -28,7 +32,8 @@ def run_group(
     from plastorch.engine.device import keep_freed_memory
 
     check_one_of(groups(), group=group)
-    check_out(out)
+    if out is not None:
+        check_out(out)
     (point,) = entry_points(group=GROUP, name=group)
     try:
         measure = point.load()
@@ -38,6 +43,8 @@ def run_group(
         raise InputError('polars is missing; expected: pip install "plastorch[files]"') from None
     keep_freed_memory()
     data, measured = measure()
+    if cost := getattr(import_module(point.module), "COST", ""):
+        warn(f"{group}: about {cost}")
     if left_out := data.get("left_out"):
         warn(f"left out, as their peer is only in plastorch's repository: {', '.join(left_out)}")
     rows = []
@@ -45,4 +52,5 @@ def run_group(
         for row in measured:
             rows.append(row)
             tell(line(row))
-        write_rows(out, group, data, rows)
+        if out is not None:
+            write_rows(out, group, data, rows)

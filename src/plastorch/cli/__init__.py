@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -22,20 +21,22 @@ COLUMNS = 80
 """Width in columns of what is printed for reading."""
 
 USAGE = """usage: plastorch COMMAND ...
+       plastorch help [COMMAND]
        plastorch --version
 
 commands:
   list                      every experiment: paper, data, expected figure, cost
-  run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, a table of claims
+  run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, claims, a report
   sweep EXPERIMENT …        runs over values of settings and seeds, side by side
   report [RUNS]             RUNS/index.html: a gallery, and a page per run
+  report RUN RUN …          a page that compares runs
   models [NAME]             trained networks in the package, and their cards
   files VERB                scan, fit, predict, watch, show, …: by metadata
   data status | get NAME    which data sets are at hand, and where
   bench [GROUP]             speed against peers, interleaved in one process
   completion SHELL          for bash, zsh or fish: completes what is typed
 
-plastorch COMMAND --help says more; run EXPERIMENT --help lists its settings."""
+plastorch help COMMAND says more; help run EXPERIMENT lists its settings."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,6 +98,11 @@ def _run(arguments: list[str]) -> int:
     return status
 
 
+def help_on(arguments: list[str]) -> int:
+    """Runs ``plastorch help [COMMAND]``."""
+    return _run([*arguments, "--help"])
+
+
 def list_experiments(arguments: list[str]) -> int:
     """Runs ``plastorch list``."""
     from plastorch.data import CATALOGUE, data_root
@@ -132,28 +138,6 @@ def list_experiments(arguments: list[str]) -> int:
             print(textwrap.indent(textwrap.fill(experiment.expected, COLUMNS - 6), " " * 6))
     for name, why in broken().items():
         print(f"\n{one_line(f'{name} can not be loaded: {why}')}")
-    return 0
-
-
-def report(arguments: list[str]) -> int:
-    """Runs ``plastorch report [RUNS]``."""
-    import tyro
-
-    from plastorch.cli.parse import parse
-    from plastorch.cli.run import say_where
-    from plastorch.experiments.registry import panels_of
-    from plastorch.report import write_gallery
-
-    def options(runs: tyro.conf.Positional[Path] = Path("runs")) -> Path:
-        """Writes RUNS/index.html, a gallery, and the page of every run.
-
-        Args:
-            runs: folder of all runs.
-        """
-        return runs
-
-    runs = parse(options, "plastorch report", arguments)
-    say_where("gallery", write_gallery(runs, panels_of))
     return 0
 
 
@@ -199,28 +183,6 @@ def data(arguments: list[str]) -> int:
     return 0
 
 
-def bench(arguments: list[str]) -> int:
-    """Runs ``plastorch bench [GROUP]``."""
-    import tyro
-
-    from plastorch.bench import groups, run_group
-    from plastorch.cli.parse import parse
-
-    def options(group: tyro.conf.Positional[str] = "softhebb", out: Path | None = None) -> None:
-        """Measures speed against peers, interleaved in one process; ratio = peer / ours, medians.
-
-        Args:
-            group: group of rows to measure.
-            out: file for the rows; default benchmarks/results/bench-GROUP.json.
-        """
-        check_one_of(groups(), GROUP=group)
-        out = out or Path(f"benchmarks/results/bench-{group}.json")
-        run_group(group, out, print, partial(print, file=sys.stderr))
-
-    parse(options, "plastorch bench", arguments)
-    return 0
-
-
 def _later(name: str) -> Callable[[list[str]], int]:
     """Returns a command whose module, of the same name, is imported only when it runs."""
 
@@ -235,10 +197,11 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": _later("run"),
     "sweep": _later("sweep"),
-    "report": report,
+    "report": _later("report"),
     "models": _later("models"),
     "files": _later("files"),
     "data": data,
-    "bench": bench,
+    "bench": _later("bench"),
     "completion": _later("completion"),
+    "help": help_on,
 }

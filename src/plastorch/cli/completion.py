@@ -56,6 +56,7 @@ def _words() -> dict[str, list[str]]:
 
     words = {
         "": list(COMMANDS),
+        "help": list(COMMANDS),
         "run": list(experiments()),
         "sweep": list(experiments()),
         "files": list(VERBS),

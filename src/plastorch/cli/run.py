@@ -1,17 +1,26 @@
 """``plastorch run EXPERIMENT``."""
 
+import contextlib
+import json
+import os
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from plastorch.cli.kept_help import print_help
 from plastorch.cli.parse import parse, titled
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, require
 
+MARKS = {True: "✓", False: "✗", None: "–"}
+"""Marks of a claim that holds, of one that doesn't, and of one that is not asserted."""
+MOST_COLUMNS = 120
+"""Maximum width of claims on a terminal."""
 T = TypeVar("T")
 
 
@@ -27,6 +36,10 @@ class RunOptions:
         quick: smoke run of at most a minute, never a source of figures.
         resume: run folder to continue; its own settings apply.
         strict: exit with status 1 if a claim that the experiment asserts does not hold.
+        json: print result.json, with the claims, and nothing else on stdout.
+        quiet: print the outcome and errors only, no progress.
+        log: tensorboard to write what goes to metrics.jsonl as TensorBoard's events, too, into the
+            folder tensorboard of the run.
     """
 
     seed: int = 0
@@ -36,23 +49,34 @@ class RunOptions:
     quick: bool = False
     resume: Path | None = None
     strict: bool = False
+    json: bool = False
+    quiet: bool = False
+    log: Literal["jsonl", "tensorboard"] = "jsonl"
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected 0 or more, below 2**63")
+        if self.log == "tensorboard":
+            require("tensorboardX", "tensorboard")
 
 
 def run(arguments: list[str]) -> int:
     """Runs ``plastorch run EXPERIMENT``."""
     from plastorch.engine.torchrun import joined
-    from plastorch.experiments.registry import experiments, find, resolved
+    from plastorch.experiments.registry import find, resolved
 
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: plastorch run EXPERIMENT [OPTIONS]\n\nexperiments:")
-        print("\n".join(f"  {name}" for name in experiments()))
+        print(f"usage: plastorch run EXPERIMENT [OPTIONS]\n\n{described_experiments()}")
         return 0
     experiment = find(arguments[0])
-    options, config = _parse_run(resolved(experiment.config), experiment.name, arguments[1:])
+
+    def parsed() -> tuple[RunOptions, Any]:
+        return _parse_run(resolved(experiment.config), experiment.name, arguments[1:])
+
+    if {"-h", "--help"} & set(arguments):
+        print_help(f"plastorch run {experiment.name}", parsed)
+        return 0
+    options, config = parsed()
     with joined():
         if options.resume is None:
             return _run(_created(experiment.name, options, config), options)
@@ -87,29 +111,54 @@ def _created(name: str, options: RunOptions, config: Any) -> Any:
     return RunFolder(from_first(lambda: run_folder(create)))
 
 
+def described_experiments() -> str:
+    """Returns a line for each experiment, and where there is more to know."""
+    from plastorch.experiments.registry import experiments
+
+    longest = max(map(len, experiments()))
+    lines = [
+        f"  {name:{longest}}  {textwrap.shorten(found.expected, 76 - longest, placeholder=' …')}"
+        for name, found in experiments().items()
+    ]
+    return "\n".join(["experiments:", *lines, "", "plastorch list: papers, data and costs"])
+
+
 def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
     from plastorch.engine.distributed import from_first, worker
     from plastorch.experiments.run import run_or_resume
 
-    console = Console(stderr=True, quiet=worker() > 0)
-    where = f"{folder.config['experiment']}: run folder {folder.path}"
-    console.print(where, highlight=False, markup=False)
-    result = run_or_resume(
-        folder, lambda text: notice(console, text), data=options.data, device=device
-    )
-    return from_first(lambda: _report(folder.path, result, options.strict))
+    with contextlib.ExitStack() as kept:
+        if options.quiet:
+            nowhere = kept.enter_context(open(os.devnull, "w"))
+            kept.enter_context(contextlib.redirect_stderr(nowhere))
+        if options.log == "tensorboard" and worker() == 0:
+            from plastorch.engine.tensorboard import events_to
+
+            folder.also_log = kept.enter_context(events_to(folder.path / "tensorboard"))
+        console = Console(stderr=True, quiet=worker() > 0)
+        where = f"{folder.config['experiment']}: run folder {folder.path}"
+        console.print(where, highlight=False, markup=False)
+        result = run_or_resume(
+            folder, lambda text: notice(console, text), data=options.data, device=device
+        )
+    return from_first(lambda: _report(folder.path, result, options))
 
 
-def _report(folder: Path, result: dict[str, Any], strict: bool) -> int:
+def _report(folder: Path, result: dict[str, Any], options: RunOptions) -> int:
     """Writes a run's page, shows its claims, and returns the exit status."""
     from plastorch.experiments.registry import panels_of
     from plastorch.report import write_report
 
     page = write_report(folder, panels_of)
-    _show(result)
-    say_where("report", page)
+    if options.json:
+        print(json.dumps(result, indent=1))
+    else:
+        if options.quiet and (reduced := result["data"].get("notice")):
+            notice(Console(stderr=True), reduced)
+        _show(result)
+        say_where("report", page)
     fails = any(claim["holds"] is False for claim in result["claims"])
-    return 1 if fails and strict else 0
+    return 1 if fails and options.strict else 0
 
 
 def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOptions, T]:
@@ -155,18 +204,28 @@ def _resumed(name: str, path: Path) -> Any:
 
 
 def _show(result: dict[str, Any]) -> None:
-    """Prints headline and claims of a finished run."""
-    accuracy = result["metrics"].get("test_accuracy")
-    if accuracy is not None:
-        print(f"test accuracy {accuracy:.2%}, {result['wall_s']:.0f} s, seed {result['seed']}")
-    if not result["claims"]:
+    """Prints the headline of a finished run and, unless it is a smoke run, a line per claim."""
+    from plastorch.report.format import NBSP, bound, headline, headline_words, measure, verdict
+
+    if head := headline(result["metrics"]):
+        shown = f"{headline_words(result)} {measure(*head)}".replace(NBSP, " ")
+        print(f"{shown}, {result['wall_s']:.0f} s, seed {result['seed']}")
+    if not result["claims"] or result["quick"]:
         return
-    rows = [["claim", "from", "target", "measured", "holds"]]
-    words = {True: "yes", False: "NO", None: "not asserted"}
+    if all(claim["holds"] is None for claim in result["claims"]):
+        print("no claim is asserted with these settings and data; the report lists them")
+        return
+    console = Console()
+    table = Table(box=None, pad_edge=False, width=min(console.width, MOST_COLUMNS))
+    table.add_column("claim", no_wrap=True, ratio=1)
+    for heading in ("target", "measured", ""):
+        table.add_column(heading, no_wrap=True)
     for claim in result["claims"]:
-        figures = f"{claim['target']:.4g}", f"{claim['measured']:.4g}"
-        rows.append([claim["statement"], claim["origin"], *figures, words[claim["holds"]]])
-    Console().print(plain_table(rows))
+        name = f"{claim['id']} {claim['statement']}"
+        figures = bound(claim), measure(name, claim["measured"]), MARKS[claim["holds"]]
+        table.add_row(Text(claim["statement"]), *(each.replace(NBSP, " ") for each in figures))
+    console.print(table)
+    print(f"{verdict(result['claims'])}; the report says more")
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> Table:

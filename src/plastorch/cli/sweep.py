@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, make_dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
 
 import tyro
 
+from plastorch.cli.kept_help import print_help
 from plastorch.cli.parse import parse, titled
-from plastorch.cli.run import unchecked
+from plastorch.cli.run import described_experiments, unchecked
 from plastorch.engine.errors import InputError, check_one_of
 
 if TYPE_CHECKING:
@@ -58,14 +60,17 @@ class SweepOptions:
 
 def sweep(arguments: list[str]) -> int:
     """Runs ``plastorch sweep EXPERIMENT``."""
-    from plastorch.experiments.registry import experiments, find
+    from plastorch.experiments.registry import find
 
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: plastorch sweep EXPERIMENT [--FIELD VALUE,VALUE,…] [--seeds 0-9] [OPTIONS]")
-        print("\nexperiments:")
-        print("\n".join(f"  {name}" for name in experiments()))
+        print("usage: plastorch sweep EXPERIMENT [--FIELD A,B,…] [--seeds 0-9] [OPTIONS]\n")
+        print(described_experiments())
         return 0
     experiment = find(arguments[0])
+    if {"-h", "--help"} & set(arguments):
+        parsed = partial(_parsed, experiment, arguments[1:])
+        print_help(f"plastorch sweep {experiment.name}", parsed)
+        return 0
     options, given = _parsed(experiment, arguments[1:])
     if options.resume is not None:
         if given or "--seeds" in arguments:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ class Loop:
 
     interval_s = 20.0
     """Seconds between checkpoints; one is written after a step, so it may be a step older."""
+    line_s = 30.0
+    """Seconds between lines of progress where there is no terminal; a step may take longer."""
 
     def __init__(self, run: RunFolder, model: nn.Module) -> None:
         self.run_folder, self.model = run, model
@@ -80,6 +83,7 @@ class Loop:
         self._current: tuple[str, int, dict[str, Tensor]] | None = None
         self._stop = False
         self._peak_memory_gb = 0.0
+        self._said = time.monotonic()
         found = from_first(lambda: load_checkpoint(run.checkpoint))
         if found is None:
             run.truncate_log()
@@ -140,7 +144,7 @@ class Loop:
             TimeRemainingColumn(),
             TextColumn("{task.fields[live]}"),
         )
-        before = self.seconds.get(phase.name, 0.0)
+        before, first, live = self.seconds.get(phase.name, 0.0), phase.position, ""
         start = time.monotonic()
         console = Console(stderr=True, quiet=worker() > 0)
         with first_stop(self._ask_to_stop), Progress(*columns, console=console) as progress:
@@ -149,11 +153,29 @@ class Loop:
                 records = phase.step()
                 self.run_folder.log(records)
                 self.seconds[phase.name] = before + time.monotonic() - start
-                if records:
-                    progress.update(task, live=_live(records[-1]))
+                live = _live(records[-1]) if records else live
+                progress.update(task, live=live)
+                if not console.is_interactive and phase.position < phase.total:
+                    self._say(console, phase, (first, start), live)
                 progress.update(task, completed=phase.position)
                 self._stop = any_worker(self._stop)
                 yield
+
+    def _say(self, console: Console, phase: Phase, begun: tuple[int, float], live: str) -> None:
+        """Prints now and then how far a phase is, which went on from a position at a time."""
+        now, (first, start) = time.monotonic(), begun
+        if now - self._said < self.line_s:
+            return
+        self._said = now
+        left = (now - start) / (phase.position - first) * (phase.total - phase.position)
+        times = [str(timedelta(seconds=round(each))) for each in (now - start, left)]
+        words = f"{phase.name}: {phase.position:,} of {phase.total:,}"
+        console.print(
+            f"{words}, {times[0]} so far, {times[1]} to go{', ' * bool(live)}{live}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
     def _put_back(self, phase: Phase, state: dict[str, Tensor]) -> None:
         """Restores a phase from its checkpoint, whose content is not trusted."""

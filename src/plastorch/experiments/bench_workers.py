@@ -25,6 +25,8 @@ from plastorch.hebbian.spec import NetworkSpec
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining
 
+COST = "3 min, 2 GB"
+"""Rough time and peak memory of all rows, on two cores."""
 WORKERS = 2
 
 

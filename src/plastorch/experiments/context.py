@@ -63,8 +63,12 @@ class Context:
         """Writes the result of a complete run, and returns the contents of ``result.json``.
 
         ``started`` is what :meth:`start` returned; the loop's seconds by phase and its peak memory
-        become metrics, after the given ones, of which the first is the headline.
+        become metrics, after the given ones, of which the experiment's headline is the first.
         """
+        head, words = self.experiment.headline or ("", "")
+        if head in metrics:
+            started = started | {"headline": words}
+            metrics = {head: metrics[head]} | metrics
         seconds = {f"{name.replace('-', '_')}_s": round(s, 2) for name, s in loop.seconds.items()}
         finished = started | {
             "metrics": metrics | seconds | {"peak_memory_gb": round(loop.peak_memory_gb, 3)},

@@ -35,6 +35,8 @@ class Experiment:
             ``result.json`` and returns its contents.
         panels: function from a run's data to the figures of its page; None for plain curves of
             what was logged.
+        headline: metric that stands for the result on pages, and words for it; None for the test
+            accuracy or, without one, the first metric.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Experiment:
     config: type[Any] | str
     measure: Callable[[Any, Any], dict[str, Any]] | str
     panels: "Callable[[RunData], list[Panel]] | str | None" = None
+    headline: tuple[str, str] | None = None
 
 
 def resolved(part: T | str) -> T:

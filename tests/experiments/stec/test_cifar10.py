@@ -175,7 +175,7 @@ def test_a_smoke_run_has_its_own_length(
     monkeypatch.setattr("plastorch.experiments.stec.cifar10.PAPER_SETTINGS", paper)
     small = StecCifar10Config(**OPTIONS, shuffled=(), **settings)
     config = measure(small, context(tmp_path / "run"))["config"]
-    assert (config["epochs"], config["warm_up"], config["preset"]) == (1, 0.5, "none")
+    assert (config["epochs"], config["warm_up"], config["preset"]) == (3, 0.5, "none")
     assert config["copy"] == ("compatible" if "preset" in settings else "egocentric")
 
 

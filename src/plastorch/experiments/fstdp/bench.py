@@ -22,6 +22,8 @@ from plastorch.spiking.neurons import LIF
 from plastorch.spiking.stdp import PairSTDP
 
 PEER = "plain PyTorch, a dense loop over steps in place"
+COST = "2 min, 1 GB"
+"""Rough time and peak memory of all rows, on one core."""
 DURATION, DT = 0.35, 1e-3
 SPIKES_PER_STEP = 7.0
 """Spikes of all inputs of a network in a step, averaged over images."""

@@ -6,7 +6,7 @@ Recurrent Neural Networks*, ICLR 2022.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 from torch import nn
 
@@ -42,6 +42,7 @@ EVERY = 125
 """Number of batches per record and validation."""
 SIZES = {"validation": 2000, "signal": 100_000, "runs": 10_000, "rule": 50_000}
 """Numbers of sequences to validate with, to test with, and to find the best stopping rules from."""
+QUICK_BATCHES = 80
 QUICK = {"validation": 100, "signal": 500, "runs": 500, "rule": 500}
 
 
@@ -109,6 +110,17 @@ class RankToyConfig(Settings):
         stpn = 4 * self.stpn_size**2 * (4 + batch)
         check_memory(stpn, stpn_size=self.stpn_size, batch_size=batch)
 
+    def quick(self) -> Self:
+        """Returns settings with which small networks learn to tell noisy signals in seconds."""
+        return replace(
+            self,
+            signal_batches=QUICK_BATCHES,
+            other_batches=QUICK_BATCHES,
+            runs_batches=QUICK_BATCHES,
+            learning_rate=3e-3,
+            hidden_size=min(self.hidden_size, 32),
+        )
+
     def network(self, name: str) -> RankCoder:
         """Returns a new model by name."""
         model = MODELS[name]
@@ -133,8 +145,8 @@ def measure(config: RankToyConfig, context: Context) -> dict[str, Any]:
     check_parts(batch_size=config.batch_size)
     sizes = SIZES
     if context.quick:
-        sizes, config = QUICK, replace(config, signal_batches=10, other_batches=10, runs_batches=10)
-        context.tell("smoke run of 10 batches per model, read on 500 sequences")
+        sizes, config = QUICK, config.quick()
+        context.tell(f"smoke run of {QUICK_BATCHES} batches per model, read on 500 sequences")
     signals = noisy_signals(sizes["signal"], stream(context.seed, ToyStream.TEST_SIGNALS))
     runs = runs_of_bits(sizes["runs"], stream(context.seed, ToyStream.TEST_RUNS))
     tests: dict[str, Signals | Runs] = {"signal": signals, "runs": runs}

@@ -88,7 +88,9 @@ def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
     sets = {name: load_speech(name, context.data) for name in config.datasets}
     if context.quick:
         sets = {name: smoke(speech, context.seed) for name, speech in sets.items()}
-        config = replace(config, seeds=1, epochs=1, warm_up=0.5, batch_size=100)
+        width = min(config.width, 8) if config.encoder == "small" else config.width
+        few: dict[str, Any] = {"epochs": 3, "warm_up": 0.5, "batch_size": 50, "width": width}
+        config = replace(config, seeds=1, **few)
         context.tell(f"smoke run on {sum(len(of.rows('train')) for of in sets.values())} words")
     return run_study(config, audio_study(config, sets, context), context, _described(sets, config))
 

@@ -13,7 +13,7 @@ from plastorch.experiments.stec.config import Crop, Jitter, StecConfig
 from plastorch.experiments.stec.images import described, image_study, load, load_digits
 from plastorch.experiments.stec.train import run_study
 
-QUICK = (400, 100)
+QUICK = (1000, 200)
 """Numbers of training and test images of a smoke run."""
 SIDE = 64
 """Side of the scenes of transfer, pixels."""
@@ -63,8 +63,9 @@ def measure(config: StecCifar10Config, context: Context) -> dict[str, Any]:
     images, digits = load(config, config.dataset, context), load_digits(config, context)
     if context.quick:
         images = images.few(*QUICK, context.seed)
-        few: dict[str, Any] = {"epochs": 1, "warm_up": 0.5, "batch_size": 100}
-        config = replace(config, seeds=1, preset="none", **few)
+        few: dict[str, Any] = {"epochs": 3, "warm_up": 0.5, "batch_size": 50}
+        width = min(config.width, 8) if config.encoder == "small" else config.width
+        config = replace(config, seeds=1, preset="none", width=width, **few)
     study = image_study(
         config, images, config.views(), context, stem="cifar", digits=digits, side=SIDE
     )

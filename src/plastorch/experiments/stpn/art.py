@@ -127,9 +127,10 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
     check_parts(batch_size=config.batch_size)
     sizes = (config.train_sequences, 10_000, 20_000)
     if context.quick:
-        config = replace(config, epochs=2, tuning_epochs=1)
+        config = replace(config, pairs=1, epochs=4, tuning_epochs=1, batch_size=64)
+        config = replace(config, learning_rate=0.01)
         sizes = (2000, 500, 500)
-        context.tell("smoke run of 2 epochs on 2,000 training and 500 test sequences")
+        context.tell("smoke run of 4 epochs on 2,000 training and 500 test sequences of one pair")
     sets = retrieval_sets(context.seed, sizes, config.pairs)
     models = networks(config.models, MODELS, (context.seed,), config.network)
     nets = with_copies(models, config.learning_rates).to(context.device)

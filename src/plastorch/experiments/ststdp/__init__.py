@@ -8,7 +8,7 @@ DIGITS = Experiment(
     "ststdp-digits",
     paper=PAPER,
     data="mnist",
-    expected="above networks that see one frame, under occlusion",
+    expected="occluded digits in motion, above what sees one frame",
     cost="1 h",
     config="plastorch.experiments.ststdp.digits:DigitsConfig",
     measure="plastorch.experiments.ststdp.digits:measure",
