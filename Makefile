@@ -16,7 +16,8 @@ test: $(VENV)/.installed-test
 
 # The tests of the compiled kernels with every index checked, which takes compiled code of its own.
 BOUNDS := $(addprefix tests/,hostile/test_kernels.py stp/test_sequence.py \
-	files/test_correlative_encode.py files/test_record_parts.py spiking/test_network.py \
+	efference/test_views.py files/test_correlative_encode.py files/test_record_parts.py \
+	spiking/test_network.py \
 	spiking/fatigue/test_fatigue_events.py spiking/patterns/test_attribution.py \
 	spiking/patterns/test_parts.py spiking/patterns/test_pattern_network.py \
 	spiking/patterns/test_winners.py spiking/shortterm/test_shortterm.py \

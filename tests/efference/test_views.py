@@ -161,9 +161,12 @@ def test_one_pass_over_pixels_is_operations_on_tensors(
 def test_gradients_of_images_pass_through_views() -> None:
     images = pictures(4, 24, 24).float().div(255).requires_grad_()
     actions = crops(ALL.sample(4, random(5)))
-    view = ALL.apply(images, actions)
+    brighter = torch.full((4,), 0.9, requires_grad=True)
+    view = ALL.apply(images, actions._replace(brightness=brighter))
     view.sum().backward()  # type: ignore[no-untyped-call]
-    assert images.grad is not None and float(images.grad.abs().max()) > 0
+    for leaf in (images, brighter):
+        assert leaf.grad is not None and float(leaf.grad.abs().max()) > 0
+    actions = actions._replace(brightness=brighter.detach())
     torch.testing.assert_close(view.detach(), ALL.apply(images.detach(), actions))
 
 
@@ -324,6 +327,8 @@ def test_bad_settings(change: dict, words: str) -> None:
             r"type torch\.float16; expected \[B, 3, H, W\], not",
         ),
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), r"shape \(0, 3, 8, 8\)"),
+        (torch.full((2, 3, 8, 8), 255.0), "images go from 255 to 255; expected 0 to 1, or bytes"),
+        (torch.full((2, 3, 8, 8), math.nan), "images go from nan"),
         (torch.zeros(2, 3, 0, 8, dtype=torch.uint8), r"shape \(2, 3, 0, 8\)"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), r"shape \(3, 8, 8\)"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), r"shape \(2, 1, 8, 8\)"),
@@ -344,6 +349,10 @@ def test_bad_actions() -> None:
         CIFAR.apply(images, beyond)
     with pytest.raises(InputError, match=r"hue has shape \(2,\); expected \(3,\)"):
         CIFAR.apply(images, actions._replace(hue=actions.hue[:2]))
+    with pytest.raises(InputError, match=r"gray is torch\.float32; expected torch\.bool"):
+        CIFAR.apply(images, actions._replace(gray=actions.hue))
+    with pytest.raises(InputError, match=r"hue is torch\.complex64; expected floating point"):
+        CIFAR.apply(images, actions._replace(hue=actions.hue.cfloat()))
     with pytest.raises(InputError, match="actions are a tuple; expected ImageActions"):
         CIFAR.apply(images, tuple(actions))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="count is 0"):

@@ -17,6 +17,7 @@ _ATTEMPTS = 10  # as in torchvision's RandomResizedCrop, which then takes the ce
 _PIXELS = 2**14
 """Number of pixels that occupy a thread for long enough."""
 _ROUNDING = 1e-5
+_BOOLS = ("flip", "gray", "solarized")
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,10 @@ class ImageViews(Views):
         _check_boxes(len(sources), actions)
         if sources.device.type == "cpu":
             _check_colors(actions)
-        if sources.device.type == "cpu" and not sources.requires_grad:
-            return self._compiled(sources, actions)
-        return self.by_tensors(sources, actions)
+        differentiable = any(given.requires_grad for given in (sources, *actions))
+        if sources.device.type != "cpu" or differentiable:
+            return self.by_tensors(sources, actions)
+        return self._compiled(sources, actions)
 
     def _compiled(self, images: Tensor, actions: ImageActions) -> Tensor:
         """Makes views on the CPU."""
@@ -206,15 +208,18 @@ def _check_images(images: Tensor) -> None:
             f"images have shape {tuple(images.shape)} and type {images.dtype}; expected "
             "[B, 3, H, W], not empty, of torch.uint8, or of torch.float32 from 0 to 1"
         )
+    if images.dtype == torch.float32 and images.device.type == "cpu":
+        low, high = (float(end) for end in images.detach().aminmax())
+        if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:  # NaN is outside, too
+            raise InputError(f"images go from {low:g} to {high:g}; expected 0 to 1, or bytes")
 
 
 def _check_boxes(count: int, actions: ImageActions) -> None:
+    if isinstance(actions, ImageActions):
+        _check_fields(actions)
     check_image_actions(actions)
     if len(actions.top) != count:
         raise InputError(f"actions are of {len(actions.top)} views; expected {count}, the images")
-    for name, field in zip(actions._fields, actions, strict=True):
-        if field.shape != (count,):
-            raise InputError(f"{name} has shape {tuple(field.shape)}; expected ({count},)")
     for name, start, extent in (
         ("top", actions.top, actions.height),
         ("left", actions.left, actions.width),
@@ -225,10 +230,22 @@ def _check_boxes(count: int, actions: ImageActions) -> None:
             raise InputError(f"{name} of a crop is {low:g} and its end {high:g}; expected 0 to 1")
 
 
+def _check_fields(actions: ImageActions) -> None:
+    """Checks that fields are real numbers or bools, as many each."""
+    count = len(actions.top) if actions.top.dim() else 0
+    for name, field in actions._asdict().items():
+        if field.shape != (count,):
+            raise InputError(f"{name} has shape {tuple(field.shape)}; expected ({count},)")
+        known = field.dtype == torch.bool if name in _BOOLS else field.is_floating_point()
+        if not known:
+            expected = "torch.bool" if name in _BOOLS else "floating point"
+            raise InputError(f"{name} is {field.dtype}; expected {expected}")
+
+
 def _check_colors(actions: ImageActions) -> None:
     names = ("brightness", "contrast", "saturation", "hue", "blur")
     check_finite(**{name: getattr(actions, name) for name in names})
     for name in ("brightness", "contrast", "saturation", "blur"):
-        if float(getattr(actions, name).min()) < 0:
-            low = float(getattr(actions, name).min())
+        low = float(getattr(actions, name).detach().min())
+        if low < 0:
             raise InputError(f"{name} of a view is {low:g}; expected 0 or more")

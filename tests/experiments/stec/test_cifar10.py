@@ -418,7 +418,9 @@ def test_claims_are_for_the_defaults_and_sweeps_of_any_seeds() -> None:
     assert not StecCifar10Config(sweep=True, epochs=2).ordinary
     assert not StecCifar10Config(validation=True).ordinary
     assert StecCifar10Config(roles=("baseline", "augself", "stec")).ordinary
-    assert not StecCifar10Config(efference_at=("layer2",)).ordinary
+    assert StecCifar10Config(efference_at=("layer2",), manipulation=3.0, epochs=30).ordinary
+    assert not StecCifar10Config(efference_at=("layer2",), copy="full").ordinary
+    assert not StecCifar10Config(epochs=8).ordinary
     assert StecCifar10Config(sweep=True).held_out and not StecCifar10Config().held_out
 
 

@@ -30,7 +30,7 @@ from plastorch.efference import (
 )
 from plastorch.engine.streams import stream
 
-COST = "1 min, 1 GB"
+COST = "2 min, 3 GB"
 """Rough time and peak memory of all rows, on one core."""
 ROUNDS = 8
 """Number of timed calls per side."""

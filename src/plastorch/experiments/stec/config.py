@@ -43,6 +43,11 @@ PROBE_RATE = 1.0
 of a probe that is trained afterwards."""
 LEAST_SEEDS = 3
 """Minimum number of seeds for a claim."""
+FREE = (
+    *("sweep", "methods", "roles", "shuffled"),
+    *("efference_at", "efference_weights", "manipulation", *RIVALS),
+)
+"""Settings that don't decide whether claims are judged."""
 RESNET_WIDTH = 64
 """Channels of a ResNet's first stage."""
 
@@ -237,15 +242,17 @@ class StecConfig(Settings):
 
     @property
     def ordinary(self) -> bool:
-        """Whether all settings that matter to claims are the defaults.
+        """Whether all settings that matter to claims are the defaults, or as good.
 
         A method's claims don't depend on other methods, and a sweep's count seeds themselves.
+        Weights and places of heads are chosen on held-out data, and more epochs are no advantage.
         """
         default = type(self)()
         enough = self.sweep or self.seeds >= LEAST_SEEDS
         seeds = self.seeds if enough else default.seeds
-        free = {name: getattr(self, name) for name in ("sweep", "methods", "roles", "shuffled")}
-        return self == replace(default, seeds=seeds, **free)
+        epochs = max(self.epochs, default.epochs)
+        free = {name: getattr(self, name) for name in FREE}
+        return self == replace(default, seeds=seeds, epochs=epochs, **free)
 
     def _check_factor_weights(self) -> None:
         weights = self.factor_weights
