@@ -11,9 +11,8 @@ import torch
 import plastorch
 from plastorch.data import load_images
 from plastorch.data.tasks.streams import TRANSFORMS
-from plastorch.spiking import LongTerm, ShortTerm, ShortTermWTA
+from plastorch.spiking import LongTerm, ShortTerm, ShortTermWTA, class_scores, name_neurons
 from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize
-from plastorch.spiking.shortterm.rule import class_scores, name_neurons
 
 MEMORY, STATIC = ShortTerm(kappa=40.0, gamma=0.6, tau=8.0), ShortTerm(kappa=40.0, site="none")
 

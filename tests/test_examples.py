@@ -103,6 +103,13 @@ def test_short_term_stdp() -> None:
     assert found["with"] > found["without"] + 0.1
 
 
+def test_stdp_digits() -> None:
+    """Four times as often right as by chance, after a few hundred digits."""
+    assert example("stdp_digits").main(neurons=40, train=800, named=400, test=200) > 0.4
+    lines = (EXAMPLES / "stdp_digits.py").read_text().splitlines()
+    assert len(lines) <= 40
+
+
 def test_fatiguing_stdp() -> None:
     found = example("fatiguing_stdp").main(seconds=20)
     assert found["STDP"] < 0.3 and found["fatiguing STDP"] > 0.8

@@ -108,6 +108,9 @@ class Naive:
             if k in fired:
                 for j in range(INPUTS):
                     self.change(k, j, stdp.potentiation * self.trace(self.pre[j], stdp.tau_plus))
+                if stdp.norm:
+                    scale = stdp.norm / sum(self.weight[k])
+                    self.weight[k] = [min(scale * w, stdp.high) for w in self.weight[k]]
                 self.membrane[k] = n.reset
                 self.theta[k] += n.theta_increase
                 self.last[k] = t
@@ -149,6 +152,8 @@ CASES = [
     Case(LIF(tau=0.02), inhibition=0.3),
     Case(LIF(tau=0.01, refractory=0.03, theta_increase=0.2, theta_tau=0.01), SOFT),
     Case(LIF(tau=inf, threshold=3.0), PairSTDP(0.3, 0.3)),
+    Case(stdp=PairSTDP(0.05, 0.0, 0.015, 0.025, norm=2.0)),
+    Case(stdp=PairSTDP(0.05, 0.04, 0.015, 0.025, "multiplicative", high=0.5, norm=2.0)),
 ]
 
 
@@ -325,15 +330,73 @@ def test_meta_tensors(synapses: Any) -> None:
     assert layer(x, state)[0].is_meta and layer.learn(x, state).updates["theta"].is_meta
 
 
-def test_weights_beyond_the_bounds_count_as_the_bound() -> None:
+@pytest.mark.parametrize("samples", [1, 3])
+def test_weights_beyond_the_bounds_count_as_the_bound(samples: int) -> None:
+    """They are brought back once in a mini-batch, at a rate of its size."""
     for kind in (STDPLayer, Clocked):
         layer, inside = make(kind), make(kind)
         layer.weight[0] = 1.5
         inside.weight[0] = 1.0
-        one, other = layer.learn(raster_of(0)), inside.learn(raster_of(0))
+        raster = raster_of(0, samples=samples)
+        one, other = layer.learn(raster), inside.learn(raster)
         assert torch.equal(one.output, other.output)
-        after = layer.weight + one.updates["weight"]
-        torch.testing.assert_close(after, inside.weight + other.updates["weight"])
+        after = layer.weight + samples * one.updates["weight"]
+        torch.testing.assert_close(after, inside.weight + samples * other.updates["weight"])
+
+
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plastorch.spiking.event_engine.WORK_PER_THREAD", 1)
+    layer, threads = make(), torch.get_num_threads()
+    events = poisson(torch.full((7, INPUTS), 70.0), 0.1, generator(1))
+    found = []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            found.append(layer.learn_events(events, 0.1))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found[0].output.times) > 50
+    for step in found[1:]:
+        torch.testing.assert_close(step, found[0], rtol=0, atol=0)
+
+
+def test_normalized_weights_keep_their_sum() -> None:
+    """Also when the changes of a mini-batch add up."""
+    layer = make(rule=PairSTDP(0.05, 0.0, high=4.0, norm=3.0), inhibition=0.5)
+    sums = torch.full((NEURONS,), 3.0, dtype=torch.float64)
+    torch.testing.assert_close(layer.weight.sum(dim=1), sums)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=4.0)
+    before = layer.weight.clone()
+    for number in range(5):
+        set_gradients(layer, layer.learn(raster_of(number, 60, samples=4)))
+        optimizer.step()
+    torch.testing.assert_close(layer.weight.sum(dim=1), sums)
+    assert (layer.weight - before).abs().max() > 0.1
+
+
+def test_engines_agree_where_a_mini_batch_has_overshot() -> None:
+    """Weights beyond a bound count as the bound, and as scaled to the norm."""
+    rule = PairSTDP(0.05, 0.0, high=4.0, norm=3.0)
+    layers = [make(kind, rule=rule, inhibition=0.5) for kind in (STDPLayer, Clocked)]
+    steps = []
+    for layer in layers:
+        layer.weight[1, :6] -= 0.4
+        layer.weight[2] = 0.1
+        steps.append(layer.learn(raster_of(3)))
+        sums = (layer.weight + SAMPLES * steps[-1].updates["weight"]).sum(dim=1)
+        assert sums[:2].tolist() == pytest.approx([3.0, 3.0])
+    assert steps[0].output.any() and torch.equal(steps[0].output, steps[1].output)
+    torch.testing.assert_close(steps[0].updates, steps[1].updates)
+
+
+def test_sizes_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"neurons is 100000000: needs about .* GB"):
+        STDPLayer(10**8, 10**8)
+    layer = make(Clocked)
+    monkeypatch.setattr("plastorch.engine.device.memory", lambda: 3 * 8 * 2 * INPUTS * NEURONS)
+    layer(raster_of(0, samples=2))
+    with pytest.raises(InputError, match="samples is 3 and neurons is 5: needs about"):
+        layer(raster_of(0, samples=3))
 
 
 def test_long_silence_leaves_nothing() -> None:
@@ -443,6 +506,12 @@ EVENTS = from_raster(raster_of(1), DT)
         (lambda: make(inhibition=-1.0), r"inhibition is -1\.0; expected 0 or more"),
         (lambda: STDPLayer(0, 3), "in_features is 0"),
         (lambda: make(dt=0.0), "dt is 0"),
+        (lambda: PairSTDP(norm=0.0), "norm is 0"),
+        (lambda: PairSTDP(norm=1.0, low=-0.1), r"low is -0\.1; expected 0 or more"),
+        (
+            lambda: make(rule=PairSTDP(norm=12.5)),
+            r"norm is 12\.5; expected at most 12, that of 12 weights of 1",
+        ),
         (
             lambda: make(synapses=IdealSynapses(0.0, 2.0)),
             r"expected the bounds of rule, .*high=1\.0",
@@ -528,9 +597,9 @@ def test_kernels_count_the_neurons_that_fire() -> None:
     """Room is made for as many: a NaN is above no threshold, however it is compared."""
     layer = make()
     state = layer.initial_state()
-    parts = [torch.zeros(INPUTS, NEURONS).double()] * 3 + [*state.neurons, *state.traces]
+    parts = [torch.zeros(INPUTS, NEURONS).double(), *state.neurons, *state.traces]
     arrays = LayerArrays(*(part.numpy() for part in parts))
     constants = constants_of(layer.circuit, layer.weight.data)
     arrays.membrane[0, :3], arrays.refractory[0, 3:] = nan, nan
-    found = _fire(0, 0.0, 0, arrays, constants, 0.1, (np.empty(9), np.empty(9, np.int64), 0))
+    found = _fire(0, 0.0, 0, arrays, constants, 1.0, (np.empty(9), np.empty(9, np.int64), 0))
     assert found[2] == 0

@@ -4,6 +4,7 @@ from plastorch.spiking.events import Events, from_raster, to_raster
 from plastorch.spiking.fatigue.layer import FatiguingNeuron
 from plastorch.spiking.fatigue.rule import FatiguingSTDP
 from plastorch.spiking.layer import SpikingLayer
+from plastorch.spiking.naming import class_scores, count_spikes, name_neurons
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF, Neurons
 from plastorch.spiking.nir import from_nir, to_nir
@@ -35,8 +36,11 @@ __all__ = [
     "SpikingLayer",
     "Synapses",
     "bayesian_stdp",
+    "class_scores",
+    "count_spikes",
     "from_nir",
     "from_raster",
+    "name_neurons",
     "pair_stdp",
     "to_nir",
     "to_raster",

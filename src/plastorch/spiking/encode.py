@@ -316,7 +316,8 @@ def _check_chances(chances: Tensor, rates: Tensor, dt: float) -> None:
     """Raises InputError unless all chances of a spike in a step are at most 1."""
     if bool((chances > 1).any()):
         raise InputError(
-            f"rates go up to {float(rates.max())} Hz; expected at most one spike per dt of {dt} s"
+            f"rates go up to {float(rates.max())} Hz; expected at most {1 / dt:g} Hz, one spike "
+            f"per dt of {dt} s"
         )
 
 

@@ -1,16 +1,21 @@
 """Conversion between tensors of :mod:`plastorch.spiking.network` and arrays of its kernels."""
 
 from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from plastorch.engine.numba_options import REAL, check_arrays, check_constants
+from plastorch.engine.threads import in_threads
 from plastorch.spiking import kernels
 from plastorch.spiking.events import Events
 from plastorch.spiking.neurons import LIFState
-from plastorch.spiking.stdp import Traces
+from plastorch.spiking.stdp import Traces, within
 from plastorch.spiking.stdp_step import Circuit, STDPState
+
+WORK_PER_THREAD = 1_000_000
+"""Number of synapses that receive a spike, for which another thread pays."""
 
 
 def respond(
@@ -26,16 +31,40 @@ def respond(
     _check(weight, changing)
     first = weight.detach().mT.contiguous()
     change = torch.zeros_like(first)
+    smallest, largest = first.aminmax()
+    if smallest < circuit.rule.low or largest > circuit.rule.high:
+        inside = within(first.mT, circuit.rule).mT.contiguous()
+        change += inside - first
+        first = inside
     own = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
-    tensors = [first, torch.empty_like(first), change, *own]
-    arrays = kernels.LayerArrays(*(tensor.numpy() for tensor in tensors))
-    spikes = (events.times.detach().double(), events.source, events.offsets)
-    found = kernels.respond(
-        *(part.numpy() for part in spikes), float(duration), arrays, constants_of(circuit, weight)
+    arrays = kernels.LayerArrays(*(tensor.numpy() for tensor in (first, *own)))
+    constants = constants_of(circuit, weight)
+    spikes = tuple(
+        part.numpy() for part in (events.times.detach().double(), events.source, events.offsets)
     )
-    output = Events(*(torch.from_numpy(array) for array in found))
+    shares: dict[int, Any] = {}
+
+    def run(begin: int, end: int) -> None:
+        shares[begin] = kernels.respond(begin, end, spikes, float(duration), arrays, constants)
+
+    in_threads(run, events.networks, len(events.times) * len(weight) // WORK_PER_THREAD)
+    found = [shares[begin] for begin in sorted(shares)]
+    for *_, learned, changes in found:
+        kernels.add_changes(learned, changes, change.numpy())
     neurons, traces = LIFState(*own[:3]), Traces(*own[3:])
+    output = _joined([Events(*(torch.from_numpy(a) for a in share[:3])) for share in found])
     return output, change.mT, STDPState(None, neurons, traces, state.time + duration)
+
+
+def _joined(shares: list[Events]) -> Events:
+    """Joins the spikes of networks that ran one after the other in each share; ``offsets`` are
+    where each network's spikes end in its share."""
+    ends, begin = [torch.zeros(1, dtype=torch.int64)], 0
+    for share in shares:
+        ends.append(share.offsets + begin)
+        begin += len(share.times)
+    times, source = (torch.cat(parts) for parts in zip(*(s[:2] for s in shares), strict=True))
+    return Events(times, source, torch.cat(ends))
 
 
 def _check(weight: Tensor, changing: tuple[Tensor, ...]) -> None:
@@ -76,6 +105,7 @@ def constants_of(circuit: Circuit, weight: Tensor) -> kernels.LayerConstants:
         refractory=float(neuron.refractory),
         tau_plus=float(rule.tau_plus),
         tau_minus=float(rule.tau_minus),
+        norm=real(rule.norm or 0.0),
         soft=real(rule.bounds == "multiplicative"),
         plastic=circuit.plastic,
     )

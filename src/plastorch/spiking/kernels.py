@@ -2,10 +2,13 @@
 
 Work is done only at input spikes, on K synapses each, and at output spikes, on N synapses each.
 Weights are [N, K] here, so the synapses of an input lie side by side. All networks start from the
-same weights; one after the other runs on a copy that stays in the cache, and then adds its change
-to a sum. Neurons are updated whenever an input spikes; in between they only decay. Presynaptic
-traces need no such update: a trace a is stored as a exp((t - start) / tau), constant between
-spikes; ``start`` moves at times.
+same weights, which nothing writes to: a neuron that learns gets a copy of its synapses first, side
+by side with those of the other learners of its network. Few neurons of a large layer ever fire in
+one presentation, so all else is read only, and networks run on several threads.
+
+Neurons are updated whenever an input spikes; in between they only decay. Traces and thresholds need
+no such update: x is stored as x exp((t - start) / tau), constant between spikes; ``start`` moves at
+times.
 
 A row is passed as array and index, because a view of a row would be counted as a reference.
 """
@@ -26,6 +29,8 @@ SPAN = 20.0
 NOTHING = 1e-25
 """Smallest trace kept; smaller ones become 0, as some processors take 100 times as long for numbers
 too small for full precision."""
+LEARNERS = 16
+"""Neurons of a network for which there is room at first."""
 
 
 class LayerConstants(NamedTuple):
@@ -45,6 +50,8 @@ class LayerConstants(NamedTuple):
     tau_minus: Any
     low: Any
     high: Any
+    norm: Any
+    """Sum of a neuron's weights; 0 for no normalization."""
     soft: Any
     """1 for multiplicative bounds, else 0."""
     plastic: Any
@@ -52,14 +59,10 @@ class LayerConstants(NamedTuple):
 
 
 class LayerArrays(NamedTuple):
-    """LayerArrays of weights and state, written to except for the first weights."""
+    """LayerArrays of weights, which stay as they are, and of state, which is written to."""
 
-    first_weight: Any
-    """Weights at the beginning, not changed [N, K]."""
     weight: Any
-    """Weights of the network that runs [N, K]."""
-    change: Any
-    """Sum of the changes of all networks' weights [N, K]."""
+    """Weights at the beginning, within bounds [N, K]."""
     membrane: Any
     """Potential [B, K]."""
     theta: Any
@@ -72,36 +75,97 @@ class LayerArrays(NamedTuple):
     """Trace of the neurons [B, K]."""
 
 
+class Learners(NamedTuple):
+    """Neurons of a network whose weights change; there is room for M of them."""
+
+    place: Any
+    """Place of each neuron, -1 if it does not learn [K]."""
+    neuron: Any
+    """Neuron at each place [M]."""
+    weight: Any
+    """Weights [N, M]."""
+    post: Any
+    """Trace of the neurons, as stored [M]."""
+    drive: Any
+    """Input of the neurons [M]."""
+
+
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_class=NoOverlap)
 
 
 @_compiled
-def _transmit(j, weight, drive):  # type: ignore[no-untyped-def]
-    """Transmits a spike of input j: neurons receive its weights."""
-    for k in range(len(drive)):
-        drive[k] += weight[j, k]
+def _new_learners(inputs, neurons, room, dtype):  # type: ignore[no-untyped-def]
+    return Learners(
+        np.full(neurons, -1, np.int64),
+        np.empty(room, np.int64),
+        np.zeros((inputs, room), dtype),
+        np.zeros(room, dtype),
+        np.zeros(room, dtype),
+    )
 
 
 @_compiled
-def _transmit_and_depress(b, j, weight, drive, post, depression, soft, low):  # type: ignore[no-untyped-def]
-    """Transmits a spike of input j with its weights as they were, then decreases the weights."""
-    hard = weight.dtype.type(1) - soft
-    for k in range(len(drive)):
-        before = weight[j, k]
-        drive[k] += before
-        after = before - depression * post[b, k] * (hard + soft * (before - low))
-        weight[j, k] = after if after > low else low
-
-
-@_compiled
-def _potentiate(b, k, weight, pre, gain, soft, high):  # type: ignore[no-untyped-def]
-    """Applies a spike of neuron k: the weights of all inputs that spiked before grow."""
-    hard = weight.dtype.type(1) - soft
+def _add_learner(b, k, learners, count, weight, post):  # type: ignore[no-untyped-def]
+    """Returns learners with room for neuron k and its weights copied, and their number."""
+    if count == len(learners.neuron):
+        room = min(2 * count, len(learners.place))
+        wider = _new_learners(len(weight), len(learners.place), room, weight.dtype)
+        wider.place[:] = learners.place
+        wider.neuron[:count], wider.post[:count] = learners.neuron, learners.post
+        wider.drive[:count], wider.weight[:, :count] = learners.drive, learners.weight
+        learners = wider
+    learners.place[k], learners.neuron[count] = count, k
+    learners.post[count], learners.drive[count] = post[b, k], 0
     for j in range(len(weight)):
-        if pre[b, j] > 0:
-            before = weight[j, k]
-            after = before + gain * pre[b, j] * (hard + soft * (high - before))
-            weight[j, k] = after if after < high else high
+        learners.weight[j, count] = weight[j, k]
+    return learners, count + 1
+
+
+@_compiled
+def _transmit(source, event, end, weight, drive):  # type: ignore[no-untyped-def]
+    """Transmits spikes of inputs, four at a time: neurons receive their weights."""
+    while event + 3 < end:
+        h, i = source[event], source[event + 1]
+        j, m = source[event + 2], source[event + 3]
+        for k in range(len(drive)):
+            drive[k] = drive[k] + weight[h, k] + weight[i, k] + weight[j, k] + weight[m, k]
+        event += 4
+    while event < end:
+        h = source[event]
+        for k in range(len(drive)):
+            drive[k] += weight[h, k]
+        event += 1
+
+
+@_compiled
+def _transmit_and_depress(j, learners, count, depression, soft, low):  # type: ignore[no-untyped-def]
+    """Transmits a spike of input j to learners with their weights as they were, then decreases the
+    weights."""
+    weight, post, drive = learners.weight, learners.post, learners.drive
+    hard = weight.dtype.type(1) - soft
+    for c in range(count):
+        before = weight[j, c]
+        drive[c] += before
+        after = before - depression * post[c] * (hard + soft * (before - low))
+        weight[j, c] = after if after > low else low
+
+
+@_compiled
+def _potentiate(b, c, weight, pre, gain, constants):  # type: ignore[no-untyped-def]
+    """Applies a spike of the learner at place c: the weights of all inputs that spiked before grow,
+    then all are normalized."""
+    soft, high, low, norm = constants.soft, constants.high, constants.low, constants.norm
+    hard, total = weight.dtype.type(1) - soft, weight.dtype.type(0)
+    for j in range(len(weight)):
+        before = weight[j, c]
+        after = before + gain * pre[b, j] * (hard + soft * (high - before))
+        after = after if after < high else high
+        weight[j, c] = after
+        total += after
+    if norm > 0 and total > 0:
+        scale = norm / total
+        for j in range(len(weight)):
+            weight[j, c] = min(max(weight[j, c] * scale, low), high)
 
 
 @_compiled
@@ -113,112 +177,214 @@ def _fade(b, trace, factor):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _integrate(b, drive, membrane, theta, ready, t, rest, threshold, keep, keep_theta):  # type: ignore[no-untyped-def]
-    """Decays membranes and thresholds, adds ``drive`` to the membranes and clears it; returns the
-    number of neurons above their threshold."""
-    one, zero = membrane.dtype.type(1), membrane.dtype.type(0)
+def _integrate(b, drive, arrays, closed, constants, keep, theta_scale):  # type: ignore[no-untyped-def]
+    """Decays membranes, adds ``drive`` to those that take input, and clears it; ``closed`` has the
+    refractory neurons. Returns the number of the others that are above their threshold."""
+    membrane, theta = arrays.membrane, arrays.theta
+    rest, threshold, zero = constants.rest, constants.threshold, membrane.dtype.type(0)
+    for k in closed:
+        drive[k] = zero
     above = 0
     for k in range(membrane.shape[1]):
-        open_ = one if ready[b, k] <= t + SAME_TIME else zero
-        theta[b, k] *= keep_theta
-        membrane[b, k] = rest + (membrane[b, k] - rest) * keep + open_ * drive[k]
+        membrane[b, k] = rest + (membrane[b, k] - rest) * keep + drive[k]
         drive[k] = zero
-        above += int((open_ > zero) & (membrane[b, k] - theta[b, k] > threshold))
+        above += int(membrane[b, k] - theta[b, k] * theta_scale > threshold)
+    for k in closed:
+        above -= int(membrane[b, k] - theta[b, k] * theta_scale > threshold)
     return above
 
 
 @_compiled
-def _fire(b, t, above, arrays, constants, gain, found):  # type: ignore[no-untyped-def]
-    """Fires the ``above`` neurons over their threshold, which learn, and inhibits the others."""
-    _, weight, _, membrane, theta, ready, pre, post = arrays
-    c = constants
+def _fire(b, t, above, arrays, c, theta_scale, found):  # type: ignore[no-untyped-def]
+    """Fires the ``above`` neurons over their threshold and inhibits the others; appends the spikes
+    to ``found``."""
+    membrane, theta, ready = arrays.membrane, arrays.theta, arrays.refractory
     times, source, count = found
     times, source = with_room(times, source, count, above)
     for k in range(membrane.shape[1]):
         if not ready[b, k] <= t + SAME_TIME:
             continue
-        if not membrane[b, k] - theta[b, k] > c.threshold:  # same test as the count, NaN included
+        if not membrane[b, k] - theta[b, k] * theta_scale > c.threshold:  # as counted, with NaN
             membrane[b, k] -= c.inhibition * above
             continue
         times[count], source[count] = t, k
         count += 1
         membrane[b, k] = c.reset
-        theta[b, k] += c.theta_increase
+        theta[b, k] += c.theta_increase / theta_scale
         ready[b, k] = t + c.refractory
-        post[b, k] += 1
-        if c.plastic:
-            _potentiate(b, k, weight, pre, gain, c.soft, c.high)
     return times, source, count
 
 
 @_compiled
-def _run(b, times, source, duration, arrays, constants, found):  # type: ignore[no-untyped-def]
-    """Runs network b for ``duration``; appends its output spikes to ``found``."""
-    _, weight, _, membrane, theta, ready, pre, post = arrays
-    c, dtype = constants, weight.dtype.type
-    drive = np.zeros(weight.shape[1], weight.dtype)
-    now = start = 0.0
-    event = 0
-    while event < len(times):
-        t = times[event]
-        if t - start > SPAN * c.tau_plus:
-            _fade(b, pre, dtype(exp((start - t) / c.tau_plus)))
-            start = t
-        scale = dtype(exp((t - start) / c.tau_plus))
-        _fade(b, post, dtype(exp((now - t) / c.tau_minus)))
-        keep, keep_theta = dtype(exp((now - t) / c.tau)), dtype(exp((now - t) / c.theta_tau))
-        now = t
-        while event < len(times) and times[event] == t:
-            j = source[event]
-            pre[b, j] += scale
-            if c.plastic:
-                _transmit_and_depress(b, j, weight, drive, post, c.depression, c.soft, c.low)
-            else:
-                _transmit(j, weight, drive)
-            event += 1
-        above = _integrate(
-            b, drive, membrane, theta, ready, t, c.rest, c.threshold, keep, keep_theta
-        )
-        if above > 0:
-            found = _fire(b, t, above, arrays, c, c.potentiation / scale, found)
-    _fade(b, pre, dtype(exp((start - duration) / c.tau_plus)))
-    _fade(b, post, dtype(exp((now - duration) / c.tau_minus)))
+def _still_closed(b, t, closed, count, ready):  # type: ignore[no-untyped-def]
+    """Moves neurons that are refractory at t to the front of ``closed``; returns their number."""
+    kept = 0
+    for i in range(count):
+        k = closed[i]
+        if not ready[b, k] <= t + SAME_TIME:
+            closed[kept] = k
+            kept += 1
+    return kept
+
+
+@_compiled
+def _learn(b, spikes, arrays, constants, gain, trace, learners, count):  # type: ignore[no-untyped-def]
+    """Lets neurons that fired learn; returns the learners and their number."""
+    for k in spikes:
+        if learners.place[k] < 0:
+            learners, count = _add_learner(b, k, learners, count, arrays.weight, arrays.post)
+        place = learners.place[k]
+        learners.post[place] += trace
+        _potentiate(b, place, learners.weight, arrays.pre, gain, constants)
+    return learners, count
+
+
+@_compiled
+def _receive(source, event, end, arrays, drive, learners, count, depression, constants):  # type: ignore[no-untyped-def]
+    """Transmits the spikes of one time; learners' synapses are then depressed."""
+    if count < len(drive):
+        _transmit(source, event, end, arrays.weight, drive)
+    if count == 0:
+        return
+    if depression > 0:
+        for place in range(event, end):
+            j = source[place]
+            _transmit_and_depress(j, learners, count, depression, constants.soft, constants.low)
+    else:
+        _transmit(source, event, end, learners.weight, learners.drive)
+    for c in range(count):
+        drive[learners.neuron[c]] = learners.drive[c]
+        learners.drive[c] = 0
+
+
+@_compiled
+def _rescale(b, t, starts, arrays, learners, count, constants):  # type: ignore[no-untyped-def]
+    """Moves those starts to t that are ``SPAN`` time constants ago, for all stored values to stay
+    in range: of traces of inputs and neurons, and of thresholds."""
+    c, dtype = constants, arrays.weight.dtype.type
+    if t - starts[0] > SPAN * c.tau_plus:
+        _fade(b, arrays.pre, dtype(exp((starts[0] - t) / c.tau_plus)))
+        starts[0] = t
+    if t - starts[1] > SPAN * c.tau_minus:
+        for place in range(count):
+            arrays.post[b, learners.neuron[place]] = learners.post[place]
+        _fade(b, arrays.post, dtype(exp((starts[1] - t) / c.tau_minus)))
+        for place in range(count):
+            learners.post[place] = arrays.post[b, learners.neuron[place]]
+        starts[1] = t
+    if t - starts[2] > SPAN * c.theta_tau:
+        arrays.theta[b] *= dtype(exp((starts[2] - t) / c.theta_tau))
+        starts[2] = t
+
+
+@_compiled
+def _finish(b, now, duration, starts, arrays, drive, constants):  # type: ignore[no-untyped-def]
+    """Lets everything decay from the last input spike, at ``now``, to the end."""
+    c, dtype = constants, arrays.weight.dtype.type
+    _fade(b, arrays.pre, dtype(exp((starts[0] - duration) / c.tau_plus)))
+    _fade(b, arrays.post, dtype(exp((starts[1] - duration) / c.tau_minus)))
+    arrays.theta[b] *= dtype(exp((starts[2] - duration) / c.theta_tau))
     keep = dtype(exp((now - duration) / c.tau))
-    keep_theta = dtype(exp((now - duration) / c.theta_tau))
-    _integrate(b, drive, membrane, theta, ready, duration, c.rest, c.threshold, keep, keep_theta)
-    for k in range(membrane.shape[1]):
-        ready[b, k] = max(ready[b, k] - duration, 0.0)
-    return found
+    for k in range(len(drive)):
+        arrays.membrane[b, k] = c.rest + (arrays.membrane[b, k] - c.rest) * keep
+        arrays.refractory[b, k] = max(arrays.refractory[b, k] - duration, 0.0)
 
 
 @_compiled
-def _begin(first_weight, weight, low, high):  # type: ignore[no-untyped-def]
-    """Sets the weights to the first ones, within the bounds."""
-    for j in range(weight.shape[0]):
-        for k in range(weight.shape[1]):
-            weight[j, k] = min(max(first_weight[j, k], low), high)
+def _run(b, times, source, duration, arrays, constants, found, learners):  # type: ignore[no-untyped-def]
+    """Runs network b for ``duration``; appends its output spikes to ``found``, and returns it with
+    the network's learners and their number."""
+    c, dtype = constants, arrays.weight.dtype.type
+    neurons = arrays.membrane.shape[1]
+    drive, closed = np.zeros(neurons, dtype), np.arange(neurons)
+    shut, count = _still_closed(b, 0.0, closed, neurons, arrays.refractory), 0
+    if c.plastic and c.depression > 0:
+        for k in range(neurons):
+            if arrays.post[b, k] > 0:
+                learners, count = _add_learner(b, k, learners, count, arrays.weight, arrays.post)
+    starts, now, event = np.zeros(3), 0.0, 0
+    while event < len(times):
+        t, end = times[event], event + 1
+        while end < len(times) and times[end] == t:
+            end += 1
+        _rescale(b, t, starts, arrays, learners, count, c)
+        scale = dtype(exp((t - starts[0]) / c.tau_plus))
+        post_scale = dtype(exp((t - starts[1]) / c.tau_minus))
+        theta_scale = dtype(exp((starts[2] - t) / c.theta_tau))
+        for place in range(event, end):
+            arrays.pre[b, source[place]] += scale
+        drop = c.depression / post_scale
+        _receive(source, event, end, arrays, drive, learners, count, drop, c)
+        shut = _still_closed(b, t, closed, shut, arrays.refractory)
+        keep = dtype(exp((now - t) / c.tau))
+        above = _integrate(b, drive, arrays, closed[:shut], c, keep, theta_scale)
+        if above > 0:
+            first = found[2]
+            found = _fire(b, t, above, arrays, c, theta_scale, found)
+            for k in found[1][first : found[2]]:
+                closed[shut] = k
+                shut += 1
+                if not c.plastic:
+                    arrays.post[b, k] += post_scale
+            if c.plastic:
+                spikes = found[1][first : found[2]]
+                gain = c.potentiation / scale
+                learners, count = _learn(b, spikes, arrays, c, gain, post_scale, learners, count)
+        now, event = t, end
+    for place in range(count):
+        arrays.post[b, learners.neuron[place]] = learners.post[place]
+    _finish(b, now, duration, starts, arrays, drive, c)
+    return found, learners, count
 
 
 @_compiled
-def _end(first_weight, weight, change):  # type: ignore[no-untyped-def]
-    """Adds the change of the weights to the sum of those before."""
-    for j in range(weight.shape[0]):
-        for k in range(weight.shape[1]):
-            change[j, k] += weight[j, k] - first_weight[j, k]
+def _take(learners, count, weight, changed, rows):  # type: ignore[no-untyped-def]
+    """Appends the changes of the learners' weights to the first ``rows`` rows of ``changed``, and
+    forgets the learners; returns the larger arrays."""
+    neurons, changes = changed
+    if rows + count > len(neurons):
+        size = 2 * (rows + count)
+        wider_neurons, wider = np.empty(size, np.int64), np.empty((size, len(weight)), weight.dtype)
+        wider_neurons[:rows], wider[:rows] = neurons[:rows], changes[:rows]
+        neurons, changes = wider_neurons, wider
+    for place in range(count):
+        k = learners.neuron[place]
+        neurons[rows + place] = k
+        learners.place[k] = -1
+        for j in range(len(weight)):
+            changes[rows + place, j] = learners.weight[j, place] - weight[j, k]
+    return neurons, changes
 
 
 @_compiled
-def respond(times, source, offsets, duration, arrays, constants):  # type: ignore[no-untyped-def]
-    """Runs all networks for ``duration`` seconds; network b has the input spikes ``times``, seconds
-    [E], and ``source`` [E] from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1]. Changes in ``arrays``
-    start at 0. Returns times, neurons and offsets of the output spikes."""
+def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[no-untyped-def]
+    """Runs networks from ``first`` to before ``last`` for ``duration`` seconds; ``spikes`` are
+    times, seconds [E], inputs [E] and offsets of all networks [B + 1].
+
+    Returns times and neurons of the output spikes and where each network's end [last - first], then
+    neurons that learned [R] and the changes of their weights [R, N], network by network.
+    """
+    times, source, offsets = spikes
+    weight = arrays.weight
     found = (np.empty(256), np.empty(256, np.int64), 0)
-    ends = np.zeros_like(offsets)
-    for b in range(len(offsets) - 1):
-        _begin(arrays.first_weight, arrays.weight, constants.low, constants.high)
-        first, end = offsets[b], offsets[b + 1]
-        its_times, its_source = times[first:end], source[first:end]
-        found = _run(b, its_times, its_source, duration, arrays, constants, found)
-        _end(arrays.first_weight, arrays.weight, arrays.change)
-        ends[b + 1] = found[2]
-    return found[0][: found[2]], found[1][: found[2]], ends
+    room = min(LEARNERS, weight.shape[1])
+    learners = _new_learners(len(weight), weight.shape[1], room, weight.dtype)
+    changed, rows = (np.empty(0, np.int64), np.empty((0, len(weight)), weight.dtype)), 0
+    ends = np.empty(last - first, np.int64)
+    for b in range(first, last):
+        begin, end = offsets[b], offsets[b + 1]
+        found, learners, count = _run(
+            b, times[begin:end], source[begin:end], duration, arrays, constants, found, learners
+        )
+        changed = _take(learners, count, weight, changed, rows)
+        rows += count
+        ends[b - first] = found[2]
+    return found[0][: found[2]], found[1][: found[2]], ends, changed[0][:rows], changed[1][:rows]
+
+
+@_compiled
+def add_changes(neurons, changes, total):  # type: ignore[no-untyped-def]
+    """Adds the changes of neurons' weights [R, N] to their sum [N, K]."""
+    for j in range(len(total)):
+        for row in range(len(neurons)):
+            total[j, neurons[row]] += changes[row, j]

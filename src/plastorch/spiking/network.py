@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events
 from plastorch.spiking.layer import Mode, Ran, SpikingLayer
 from plastorch.spiking.neurons import LIF, Random, check_step
-from plastorch.spiking.stdp import PairSTDP, Traces
+from plastorch.spiking.stdp import PairSTDP, Traces, within
 from plastorch.spiking.stdp_step import Circuit, STDPState, run_raster
 from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses
 
@@ -39,8 +40,9 @@ class STDPLayer(SpikingLayer):
         dtype: type of the parameters.
 
     Raises:
-        InputError: if a size or ``dt`` is not positive, the inhibition is negative, or ideal
-            synapses have other bounds than ``rule``.
+        InputError: if a size or ``dt`` is not positive, the weights don't fit into memory or can't
+            reach the rule's ``norm``, the inhibition is negative, or ideal synapses have other
+            bounds than ``rule``.
 
     Example:
         >>> from plastorch import learn
@@ -76,6 +78,12 @@ class STDPLayer(SpikingLayer):
         ideal = IdealSynapses(rule.low, rule.high)
         if isinstance(synapses, IdealSynapses) and synapses != ideal:
             raise InputError(f"synapses are {synapses}; expected the bounds of rule, {ideal}")
+        if rule.norm is not None and rule.norm > in_features * rule.high:
+            raise InputError(
+                f"norm is {rule.norm}; expected at most {in_features * rule.high:g}, that of "
+                f"{in_features} weights of {rule.high:g}"
+            )
+        check_memory(4 * in_features * out_features, in_features=in_features, neurons=out_features)
         # An input's synapses lie side by side in memory, as the kernels visit them.
         weight = torch.empty(in_features, out_features, device=device, dtype=dtype).mT
         super().__init__(weight, dt, synapses or ideal)
@@ -83,14 +91,18 @@ class STDPLayer(SpikingLayer):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Random = None) -> None:
-        """Draws weights, uniform in the lower 0.3 of their range; thresholds are their lowest.
+        """Draws weights, uniform in the lower 0.3 of their range, then scales them to the rule's
+        ``norm``, if any; thresholds are their lowest.
 
         Args:
             generator: random generator; torch's global one if None.
         """
-        low, high = self.circuit.rule.low, self.circuit.rule.high
+        rule = self.circuit.rule
         with torch.no_grad():
-            self.weight.uniform_(generator=generator).mul_(0.3 * (high - low)).add_(low)
+            self.weight.uniform_(generator=generator).mul_(0.3 * (rule.high - rule.low))
+            self.weight.add_(rule.low)
+            if rule.norm is not None:
+                self.weight.mul_(rule.norm / self.weight.sum(dim=1, keepdim=True))
             self.theta.zero_()
 
     def initial_state(self, batch_size: int = 1) -> STDPState:
@@ -104,6 +116,9 @@ class STDPLayer(SpikingLayer):
         return STDPState(stored, neurons, traces, 0.0)
 
     def _clocked(self, x: Tensor, state: STDPState, mode: Mode) -> Ran:
+        samples = x.shape[1]
+        needed = 3 * samples * self.weight.numel() * self.weight.element_size()
+        check_memory(needed, samples=samples, neurons=self.out_features)
         if self._ideal():
             weight = self._weights().expand(x.shape[1], -1, -1)
             state = state._replace(synapses=IdealState(weight))
@@ -118,7 +133,8 @@ class STDPLayer(SpikingLayer):
         after = self.synapses.read(state.synapses, state.time, mode.generator)
         if self._ideal():
             state = state._replace(synapses=None)
-        return output, (after - self.weight).sum(dim=0), state
+        inside = self._weights()
+        return output, (after - inside).sum(dim=0) + (inside - self.weight), state
 
     def _driven(self, events: Events, duration: float, state: STDPState, mode: Mode) -> Ran:
         from plastorch.spiking.event_engine import respond  # importing numba takes a second
@@ -133,7 +149,7 @@ class STDPLayer(SpikingLayer):
 
     def _weights(self) -> Tensor:
         """Returns the weights within their bounds [K, N]."""
-        return self.weight.detach().clamp(self.circuit.rule.low, self.circuit.rule.high)
+        return within(self.weight.detach(), self.circuit.rule)
 
     def _parts(self, state: STDPState) -> dict[str, tuple[Any, ...]]:
         parts = state.neurons._asdict() | state.traces._asdict()

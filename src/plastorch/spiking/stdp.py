@@ -45,6 +45,8 @@ class PairSTDP:
         bounds: dependence on the weight, see :data:`Bounds`.
         low: lower bound of the weights.
         high: upper bound of the weights.
+        norm: sum of a neuron's weights, to which they are scaled at each of its spikes, after
+            potentiation; None for no normalization.
 
     Raises:
         InputError: if a constant is out of range.
@@ -61,6 +63,7 @@ class PairSTDP:
     bounds: Bounds = "additive"
     low: float = 0.0
     high: float = 1.0
+    norm: float | None = None
 
     def __post_init__(self) -> None:
         check_not_negative(potentiation=self.potentiation, depression=self.depression)
@@ -68,6 +71,24 @@ class PairSTDP:
         check_one_of(get_args(Bounds), bounds=self.bounds)
         if not (self.low < self.high and isfinite(self.low) and isfinite(self.high)):
             raise InputError(f"low is {self.low} and high is {self.high}; expected low below high")
+        if self.norm is not None:
+            check_positive(norm=self.norm)
+            if self.low < 0:
+                raise InputError(
+                    f"low is {self.low}; expected 0 or more, as weights are normalized"
+                )
+
+
+def within(weight: Tensor, stdp: PairSTDP) -> Tensor:
+    """Returns weights [K, N] within their bounds; those of neurons that had one beyond a bound are
+    then scaled to the sum ``norm``, if any."""
+    inside = weight.clamp(stdp.low, stdp.high)
+    if stdp.norm is None:
+        return inside
+    beyond = (inside != weight).any(dim=1, keepdim=True)
+    total = inside.sum(dim=1, keepdim=True)
+    scaled = (inside * (stdp.norm / total)).clamp(max=stdp.high)
+    return torch.where(beyond & (total > 0), scaled, inside)
 
 
 def depress(pre: Tensor, weight: Tensor, post_trace: Tensor, stdp: PairSTDP) -> Tensor:
@@ -79,9 +100,18 @@ def depress(pre: Tensor, weight: Tensor, post_trace: Tensor, stdp: PairSTDP) -> 
 
 def potentiate(post: Tensor, weight: Tensor, pre_trace: Tensor, stdp: PairSTDP) -> Tensor:
     """Returns the change of weights w [B, K, N] at postsynaptic spikes y [B, K]: A+ y a, with
-    traces a of presynaptic spikes up to now [B, N], times high - w if bounds are multiplicative."""
-    delta = post.unsqueeze(2) * (stdp.potentiation * pre_trace).unsqueeze(1)
-    return delta * (stdp.high - weight) if stdp.bounds == "multiplicative" else delta
+    traces a of presynaptic spikes up to now [B, N], times high - w if bounds are multiplicative.
+    Then the weights of neurons that spiked are scaled to the sum ``norm``, if any."""
+    fired = post.unsqueeze(2)
+    delta = fired * (stdp.potentiation * pre_trace).unsqueeze(1)
+    if stdp.bounds == "multiplicative":
+        delta = delta * (stdp.high - weight)
+    if stdp.norm is None:
+        return delta
+    raised = (weight + delta).clamp(max=stdp.high)
+    total = raised.sum(dim=2, keepdim=True)
+    scaled = torch.where(total > 0, raised * (stdp.norm / total), raised)
+    return torch.where(fired > 0, scaled - weight, delta)
 
 
 def fade(traces: Traces, stdp: PairSTDP, dt: float) -> Traces:

@@ -17,14 +17,13 @@ from torch import Tensor
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
+from plastorch.spiking.naming import class_scores, name_neurons
 from plastorch.spiking.shortterm.frames import run
 from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize, smoothed
 from plastorch.spiking.shortterm.rule import (
     ShortTerm,
-    class_scores,
     compete,
     initial_state,
-    name_neurons,
     scores,
     step,
     unit,

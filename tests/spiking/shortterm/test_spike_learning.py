@@ -9,12 +9,13 @@ from plastorch.data.tasks.streams import Transforms, film
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import run_phase
+from plastorch.spiking.naming import name_neurons
 from plastorch.spiking.shortterm.course import SpikeTiming, encode
 from plastorch.spiking.shortterm.events import learn
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
-from plastorch.spiking.shortterm.rule import ShortTerm, name_neurons
+from plastorch.spiking.shortterm.rule import ShortTerm
 
 LEARNING, TIMING = LongTerm(rate=0.1, homeostasis=0.2), SpikeTiming()
 

@@ -28,12 +28,13 @@ from plastorch.experiments.ststdp.metrics import curves, metrics
 from plastorch.experiments.ststdp.networks import MODELS, made
 from plastorch.experiments.ststdp.pictures import pictures
 from plastorch.experiments.ststdp.training import StreamTraining, TrainingCourse
+from plastorch.spiking.naming import name_neurons
 from plastorch.spiking.shortterm.environment import World
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.recognition import Digits
-from plastorch.spiking.shortterm.rule import ShortTerm, name_neurons
+from plastorch.spiking.shortterm.rule import ShortTerm
 from plastorch.spiking.shortterm.streams import Learning, Stream
 
 NEURONS = 400

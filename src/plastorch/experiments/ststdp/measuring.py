@@ -12,11 +12,12 @@ from torch import Tensor
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
+from plastorch.spiking.naming import class_scores
 from plastorch.spiking.shortterm.course import encode
 from plastorch.spiking.shortterm.events import respond, spike_counts
 from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.recognition import Classify, Digits, recognize
-from plastorch.spiking.shortterm.rule import ShortTerm, Site, class_scores, initial_state
+from plastorch.spiking.shortterm.rule import ShortTerm, Site, initial_state
 from plastorch.spiking.shortterm.streams import Stream
 
 DYNAMIC = ("occlusion", "rotation", "translation", "scale", "contrast", "mixed")

@@ -10,10 +10,11 @@ from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.jobs import chosen, on_cpu
 from plastorch.experiments.ststdp.measuring import Bench
+from plastorch.spiking.naming import class_scores
 from plastorch.spiking.shortterm.course import encode
 from plastorch.spiking.shortterm.events import respond
 from plastorch.spiking.shortterm.recognition import shown
-from plastorch.spiking.shortterm.rule import ShortTerm, class_scores, initial_state
+from plastorch.spiking.shortterm.rule import ShortTerm, initial_state
 from plastorch.spiking.shortterm.streams import Stream
 
 

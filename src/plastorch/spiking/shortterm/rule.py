@@ -147,13 +147,3 @@ def step(
     state = decay(state, constants)
     y = compete(scores(x, state, weight, bias, constants), constants.competition)
     return y, update(x, y, state, weight, constants)
-
-
-def name_neurons(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Returns the class of each neuron, int64 [K]: that of most of the N inputs that it won."""
-    return (posteriors.mT @ F.one_hot(labels, classes).to(posteriors.dtype)).argmax(1)
-
-
-def class_scores(posteriors: Tensor, names: Tensor, classes: int) -> Tensor:
-    """Sums the posteriors of each class's neurons: [..., K] and names [K] to [..., C]."""
-    return posteriors @ F.one_hot(names, classes).to(posteriors.dtype)

@@ -1,0 +1,97 @@
+"""Names of neurons: classes that labels give to neurons which learned without any."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from plastorch.engine.errors import InputError
+from plastorch.spiking.events import Events, check_events, network_of
+
+
+def count_spikes(events: Events, neurons: int) -> Tensor:
+    """Counts the spikes of each neuron, as answers for :func:`name_neurons`.
+
+    Args:
+        events: output spikes of B networks.
+        neurons: number of neurons K.
+
+    Returns:
+        Number of spikes [B, K].
+
+    Raises:
+        InputError: if events are invalid, or are of other neurons.
+
+    Example:
+        >>> times, offsets = torch.tensor([0.1, 0.2, 0.2]), torch.tensor([0, 2, 3])
+        >>> count_spikes(Events(times, torch.tensor([1, 1, 0]), offsets), neurons=2)
+        tensor([[0., 2.],
+                [1., 0.]])
+    """
+    check_events(events, neurons)
+    places = network_of(events) * neurons + events.source
+    return places.bincount(minlength=events.networks * neurons).view(-1, neurons).float()
+
+
+def name_neurons(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Names each neuron after the class to which it answers most.
+
+    Diehl, Cook, *Unsupervised learning of digit recognition using spike-timing-dependent
+    plasticity*, 2015: labels are used here only, after learning.
+
+    Args:
+        answers: answers of K neurons to N inputs: posteriors, or numbers of spikes [N, K].
+        labels: classes of the inputs, int64 [N].
+        classes: number of classes.
+
+    Returns:
+        Class of each neuron, int64 [K]; -1 for one that never answers.
+
+    Raises:
+        InputError: if the labels are not one per input, from 0 to ``classes`` - 1.
+
+    Example:
+        >>> answers = torch.tensor([[5.0, 0.0], [4.0, 1.0], [0.0, 3.0]])
+        >>> name_neurons(answers, torch.tensor([7, 7, 2]), classes=10)
+        tensor([7, 2])
+    """
+    return names_by(class_votes(answers, labels, classes))
+
+
+def class_votes(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Sums the answers of each neuron to inputs of each class, [K, classes], for
+    :func:`names_by`; those of several parts of the inputs add up."""
+    if answers.dim() != 2 or labels.shape != answers.shape[:1]:
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)} and answers {tuple(answers.shape)}; expected "
+            "(N) and (N, K)"
+        )
+    if labels.is_cpu and len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise InputError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
+            f"{classes - 1}"
+        )
+    return answers.mT @ F.one_hot(labels, classes).to(answers.dtype)
+
+
+def names_by(votes: Tensor) -> Tensor:
+    """Returns the class of the most votes [K, classes] for each neuron, int64 [K]; -1 for none."""
+    return votes.argmax(1).masked_fill(votes.sum(1) == 0, -1)
+
+
+def class_scores(answers: Tensor, names: Tensor, classes: int) -> Tensor:
+    """Sums the answers of each class's neurons.
+
+    Args:
+        answers: answers of K neurons: posteriors, or numbers of spikes [..., K].
+        names: class of each neuron, from :func:`name_neurons` [K]; neurons of -1 don't count.
+        classes: number of classes.
+
+    Returns:
+        Scores of the classes [..., classes]; the largest is the answer of the network.
+
+    Example:
+        >>> class_scores(torch.tensor([[1.0, 2.0, 2.0]]), torch.tensor([3, 0, 0]), classes=4)
+        tensor([[4., 0., 0., 1.]])
+    """
+    of_class = names.unsqueeze(1) == torch.arange(classes, device=names.device)
+    return answers @ of_class.to(answers.dtype)
