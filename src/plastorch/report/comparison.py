@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from plastorch.report import charts
-from plastorch.report.format import date, duration, headline, measure, plain
+from plastorch.report.format import duration, headline, measure, plain
 from plastorch.report.html import render
 from plastorch.report.load import RunData, columns, series
 from plastorch.report.panel import Drawn, Panel
@@ -75,7 +75,6 @@ def comparison_page(
             "page": page,
             "figures": [measure(metric, run.result["metrics"].get(metric)) for metric in metrics],
             "wall": duration(run.result.get("wall_s")),
-            "started": date(run.path.resolve().name),
             "result": run.result,
         }
         for (name, run), page in zip(runs.items(), pages, strict=True)
@@ -90,7 +89,6 @@ def comparison_page(
             ("Run", "statement"),
             *((heading, "figure measured") for heading in headings),
             ("Time", "figure"),
-            ("Started", "origin"),
             ("Status", "outcome"),
         ],
         rows=rows,
