@@ -371,7 +371,7 @@ class TestPartialFit:
 
 
 BAD_IMAGES = [
-    (np.zeros((20, 784)), r"\(20, 784\), 2 dimensions; expected images .*reshape\(-1, H, W\)"),
+    (np.zeros((20, 784)), r"\(20, 784\), 2 dimensions; expected images .*image_shape=\(H, W\)"),
     (np.zeros(784), r"X has shape \(784,\), 1 dimensions; expected images as N x H x W"),
     (np.zeros((0, 28, 28)), r"X has shape \(0, 28, 28\); expected at least one image"),
     (np.zeros((20, 28, 28, 0)), r"X has shape \(20, 28, 28, 0\); expected at least one"),
@@ -551,3 +551,20 @@ class TestScikitLearn:
         for module in (plastorch, plastorch.hebbian):
             with pytest.raises(AttributeError, match="has no attribute 'SoftHebbClassifer'"):
                 _ = module.SoftHebbClassifer
+
+
+def test_rows_of_a_table_are_images_of_a_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    for shape in ((8, 8), (8, 8, 3), (3, 8, 8)):
+        images, labels = random.random((20, *shape), dtype=np.float32), np.arange(20) % 2
+        whole = SoftHebbClassifier(**SMALL | {"preset": "cifar10"}).fit(images, labels)
+        flat = clone(whole).set_params(image_shape=shape, verbose=shape == (8, 8))
+        told = flat.fit(images.reshape(20, -1), labels).predict_proba(images.reshape(20, -1))
+        np.testing.assert_array_equal(told, whole.predict_proba(images))
+        assert ("readout" in capsys.readouterr().out) is (shape == (8, 8))
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (64,), [8, 8], (-8, -8), "8x8", (8.0, 8.0)])
+def test_a_shape_that_does_not_fit_is_refused(shape: Any) -> None:
+    with pytest.raises(InputError, match=r"image_shape is .* expected \(H, W\), .* 64 pixels"):
+        SoftHebbClassifier(image_shape=shape).fit(np.zeros((4, 64)), [0, 1, 0, 1])

@@ -1,5 +1,7 @@
 """Arrays of images and labels, as scikit-learn users have them, checked and made into tensors."""
 
+from math import prod
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -16,14 +18,21 @@ MOST_CHANNELS = 4
 """Most entries of an axis that can be that of the channels when ``channels`` is "auto"."""
 
 
-def as_images(X: ArrayLike, channels: Channels) -> Tensor:
-    """Converts images of any accepted layout and type to uint8 or float32 [N, C, H, W]; keeps X."""
+def as_images(
+    X: ArrayLike, channels: Channels, image_shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """Converts images of any accepted layout and type to uint8 or float32 [N, C, H, W]; keeps X.
+
+    Rows of a table become images of a given shape.
+    """
     with as_input_error("X"):
         array = np.asarray(X)
+    if array.ndim == 2 and image_shape is not None:
+        array = _unflattened(array, image_shape)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InputError(f"X has type {array.dtype}; expected uint8, or floats in [0, 1]")
     if array.ndim not in (3, 4):
-        table = "; of a table of pixels, pass X.reshape(-1, H, W)" if array.ndim == 2 else ""
+        table = "; a table of pixels needs image_shape=(H, W)" if array.ndim == 2 else ""
         raise InputError(
             f"X has shape {array.shape}, {array.ndim} dimensions; expected images as "
             f"N x H x W x C, N x C x H x W or N x H x W{table}"
@@ -45,6 +54,17 @@ def as_images(X: ArrayLike, channels: Channels) -> Tensor:
     # torch takes no read-only arrays, so they are copied.
     number = np.uint8 if array.dtype == np.uint8 else np.float32
     return torch.from_numpy(np.require(array, number, ["C", "W"]))
+
+
+def _unflattened(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    fits = isinstance(shape, tuple) and len(shape) in (2, 3)
+    fits = fits and all(isinstance(side, Integral) and side > 0 for side in shape)
+    if not fits or prod(shape) != array.shape[1]:
+        raise InputError(
+            f"image_shape is {shape!r}; expected (H, W), (H, W, C) or (C, H, W), of "
+            f"{array.shape[1]} pixels as X has columns"
+        )
+    return array.reshape(-1, *shape)
 
 
 def _channels_last(shape: tuple[int, ...], channels: Channels) -> bool:

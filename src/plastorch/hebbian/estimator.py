@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
@@ -27,7 +28,7 @@ from plastorch.hebbian.presets import Data, Width, preset
 from plastorch.hebbian.readout import ReadoutTraining
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining, Mode
-from plastorch.learning.phases import run_phase
+from plastorch.learning.phases import Phase
 
 Precision = Literal["fp32", "bf16"]
 BATCH = 50
@@ -59,6 +60,9 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             None to take numpy's global one. A number is the seed of ``plastorch run`` too.
         channels: position of the channels in 4-D arrays: "first", "last", or "auto", which takes
             the one axis of the two with 1 to 4 entries.
+        image_shape: shape of an image, (H, W), (H, W, C) or (C, H, W), of which rows of a table
+            [N, features] are the pixels; without it, tables are refused.
+        verbose: whether to show a progress bar.
 
     Attributes:
         net_: trained :class:`SoftHebbNet`.
@@ -89,6 +93,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
         channels: Channels = "auto",
+        image_shape: tuple[int, ...] | None = None,
+        verbose: bool = False,
     ) -> None:
         self.preset = preset
         self.depth = depth
@@ -103,6 +109,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self.device = device
         self.random_state = random_state
         self.channels = channels
+        self.image_shape = image_shape
+        self.verbose = verbose
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Trains a new network: the blocks on the images, then the readout on their features.
@@ -118,7 +126,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             InputError: unusable images, labels or constructor argument.
         """
         self._check_arguments()
-        images = as_images(X, self.channels)
+        images = as_images(X, self.channels, self.image_shape)
         labels = as_labels(y, len(images))
         classes = sorted_classes(labels, "y")
         self._start(images, classes)
@@ -155,7 +163,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 before stays as it was.
         """
         self._check_arguments()
-        images = as_images(X, self.channels)
+        images = as_images(X, self.channels, self.image_shape)
         known = self._known_classes(classes)
         codes = None if y is None else codes_of(as_labels(y, len(images)), known)
         if not hasattr(self, "net_"):
@@ -226,7 +234,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
+        tags.input_tags.two_d_array = self.image_shape is not None
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
@@ -270,13 +278,13 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 mode=self.mode,
                 seed=seed,
             )
-            run_phase(training)
+            self._run(training)
 
     def _read_out(self, images: Tensor, labels: Tensor, epochs: int) -> None:
         """Makes passes of the readout over the features, which are computed once."""
         extraction = FeatureExtraction(self.net_, images, BATCH)
         with fast_matmul(), self._autocast():
-            run_phase(extraction)
+            self._run(extraction)
         training = ReadoutTraining(
             self.net_.readout,
             cached(extraction.features),
@@ -291,8 +299,16 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         )
         training.load_state_dict(self._moments)
         with fast_matmul():
-            run_phase(training)
+            self._run(training)
         self._moments = training.state_dict()
+
+    def _run(self, phase: Phase) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, TimeRemainingColumn(), disable=not self.verbose) as bar:
+            task = bar.add_task(phase.name, total=phase.total)
+            while phase.position < phase.total:
+                phase.step()
+                bar.update(task, completed=phase.position)
 
     def _call_seed(self) -> int:
         """Returns the seed in the first call, later a seed that follows from seed and call."""
@@ -309,7 +325,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self, X: ArrayLike, width: int, function: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float32]:
         """Returns rows [N, width] of a function of the images' float32 features."""
-        images = as_images(X, self.channels)
+        images = as_images(X, self.channels, self.image_shape)
         self._check_shape(images)
         net = self.net_.eval()
         result = torch.empty(len(images), width)
