@@ -13,13 +13,22 @@ from plastorch.efference.encoders import small_resnet
 from plastorch.efference.method import Method, Weights
 from plastorch.efference.methods import BYOL, ReLIC, SimCLR
 from plastorch.efference.optim import Training
+from plastorch.efference.rivals import AugSelf, EquiMod
 from plastorch.efference.train import Learner, Pretraining, Sources
 from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.distributed import backward, worker
 from plastorch.engine.run import Record
 
-METHODS: list[Any] = [SimCLR, BYOL, ReLIC]
 ROWS, SIZES = 8, (3, 2)
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "SimCLR": (SimCLR, {}),
+    "BYOL": (BYOL, {}),
+    "ReLIC": (ReLIC, {}),
+    "block": (SimCLR, {"efference_at": {"layer2": 1.0, "output": 1.0}}),
+    "AugSelf": (SimCLR, {"efference": AugSelf}),
+    "EquiMod": (SimCLR, {"efference": EquiMod}),
+}
+"""Methods, heads, and places where they read."""
 
 
 class Shift(NamedTuple):
@@ -48,28 +57,31 @@ class Moves:
         return classes
 
 
-def method(kind: Any) -> Method:
+def method(name: str) -> Method:
     torch.manual_seed(0)
-    weights = Weights(2.0, 0.7)
-    made: Method = kind(small_resnet(2), 8, SIZES, weights, hidden=6, out=4)
+    kind, more = CASES[name]
+    made: Method = kind(small_resnet(2), 8, SIZES, Weights(2.0, 0.7), hidden=6, out=4, **more)
     return made.double()
 
 
-def batch() -> list[Tensor]:
+def batch(name: str) -> list[Tensor]:
     random = torch.Generator().manual_seed(1)
     views = torch.rand(2, ROWS, 3, 8, 8, generator=random, dtype=torch.float64)
     actions = [Shifts().sample(ROWS, random) for _ in views]
-    return [*views, Moves().targets(*actions), Moves().targets(*actions[::-1])]
+    targets = [Moves().targets(*actions), Moves().targets(*actions[::-1])]
+    if name in ("AugSelf", "EquiMod"):  # which learn numbers
+        targets = [of.double() for of in targets]
+    return [*views, *targets]
 
 
-def outcome(of: Method, given: list[Tensor]) -> dict[str, Tensor]:
+def outcome(method: Method, given: list[Tensor]) -> dict[str, Tensor]:
     """Losses, gradients, running statistics."""
-    losses = of(*given)
-    backward(losses.total, of.parameters())
-    found = {f"loss {name}": value.detach() for name, value in losses._asdict().items()}
-    found = {name: value for name, value in found.items() if value.dim() == 0}
-    found |= {f"grad {name}": p.grad for name, p in of.named_parameters() if p.grad is not None}
-    return found | {f"state {name}": value.clone() for name, value in of.state_dict().items()}
+    losses = method(*given)
+    backward(losses.total, method.parameters())
+    parts = {name: value for name, value in losses._asdict().items() if value is not None}
+    found = {f"loss {name}": of.detach() for name, of in parts.items() if of.dim() == 0}
+    found |= {f"grad {name}": p.grad for name, p in method.named_parameters() if p.grad is not None}
+    return found | {f"state {name}": value.clone() for name, value in method.state_dict().items()}
 
 
 def trained() -> tuple[dict[str, Tensor], Record]:
@@ -77,7 +89,7 @@ def trained() -> tuple[dict[str, Tensor], Record]:
     random = torch.Generator().manual_seed(2)
     images = torch.randint(0, 256, (20, 3, 8, 8), generator=random, dtype=torch.uint8)
     labels = torch.arange(20) % 4 - 1  # some have none
-    learner = Learner(method(SimCLR), 8, 3).double()
+    learner = Learner(method("SimCLR"), 8, 3).double()
     nn.init.constant_(learner.probe.weight, float(worker()))  # the first worker's counts
     training = Training(batches=3, batch_size=ROWS, every=3)
     phase = Pretraining(
@@ -91,10 +103,10 @@ def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=2)
     found: dict[str, Any] = {}
-    for kind in METHODS:
-        made = method(kind)
+    for name in CASES:
+        made = method(name)
         synchronize(made)
-        found[kind.__name__] = outcome(made, [of.chunk(2)[rank] for of in batch()])
+        found[name] = outcome(made, [of.chunk(2)[rank] for of in batch(name)])
     found["weights"], found["record"] = trained()
     torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -108,10 +120,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("kind", METHODS)
-def test_value_and_gradient_are_those_of_the_joined_batch(kind: Any, pair: Any) -> None:
-    expected = outcome(method(kind), batch())
-    one, other = (found[kind.__name__] for found in pair)
+@pytest.mark.parametrize("case", CASES)
+def test_value_and_gradient_are_those_of_the_joined_batch(case: str, pair: Any) -> None:
+    expected = outcome(method(case), batch(case))
+    one, other = (found[case] for found in pair)
     assert one.keys() == other.keys() == expected.keys()
     for name, value in expected.items():
         if name.startswith("loss"):

@@ -70,7 +70,7 @@ def byol(prediction: Tensor, target: Tensor) -> Tensor:
         tensor(2.)
     """
     _check_pair(prediction, target, least=1)
-    p, z = _single(prediction), _single(target.detach())
+    p, z = single(prediction), single(target.detach())
     return 2 - 2 * F.cosine_similarity(p, z, dim=1).mean()
 
 
@@ -151,7 +151,7 @@ def manipulation(
     _check_weights(weights, len(logits))
     sums = torch.stack(
         [
-            F.cross_entropy(_single(of), targets[:, k], ignore_index=-1, reduction="sum")
+            F.cross_entropy(single(of), targets[:, k], ignore_index=-1, reduction="sum")
             for k, of in enumerate(logits)
         ]
     )
@@ -166,11 +166,11 @@ def similarity(z: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """Returns cos(z, z_j) / T of all rows and keys [R, keys], at least in single precision."""
     device = z.device.type if torch.amp.is_autocast_available(z.device.type) else "cpu"
     with torch.autocast(device, enabled=False):
-        z, keys = F.normalize(_single(z), dim=1), F.normalize(_single(keys), dim=1)
+        z, keys = F.normalize(single(z), dim=1), F.normalize(single(keys), dim=1)
         return z @ keys.T / temperature
 
 
-def _single(x: Tensor) -> Tensor:
+def single(x: Tensor) -> Tensor:
     """Converts half precision to single precision."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 

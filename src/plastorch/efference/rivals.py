@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.efference.heads import ActionHead, HeadLosses, Transitions, hits, projection
-from plastorch.efference.losses import manipulation, similarity
+from plastorch.efference.losses import manipulation, similarity, single
 from plastorch.engine.distributed import gathered, worker
 from plastorch.engine.errors import InputError, check_positive
 
@@ -51,7 +51,7 @@ class AugSelf(ActionHead):
     def losses(self, of: Transitions, weights: Tensor) -> HeadLosses:
         """Returns the mean squared error, weighted over the differences."""
         wanted = _numbers(of.targets)
-        each = (self(of.before, of.after).float() - wanted).square().mean(dim=0)
+        each = (single(self(of.before, of.after)) - wanted).square().mean(dim=0)
         return HeadLosses((each * weights).sum() / weights.sum(), each.detach())
 
 
@@ -192,7 +192,7 @@ def equivariance(
     source += torch.arange(len(keys), device=keys.device) // len(embedding) * sources
     own = source[len(embedding) * worker() :][: len(embedding)]
     logits = logits.masked_fill(own[:, None] == source, torch.finfo(logits.dtype).min)
-    near = F.cosine_similarity(embedding.float(), predicted.float(), dim=1) / temperature
+    near = F.cosine_similarity(single(embedding), single(predicted), dim=1) / temperature
     return (logits.logsumexp(dim=1) - near).mean()
 
 
