@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 import plastorch.files
 from plastorch.cli import main
 from plastorch.cli.files import VERBS
+from plastorch.cli.files_score import show_deeper
 from plastorch.data.tables.corpus import make_corpus
 from plastorch.engine.errors import InputError
 from plastorch.files.catalogue import read_catalogue
@@ -102,6 +104,20 @@ def test_fit_says_how_well(
     assert not names & {"extension", "path", "name", "inode", "device", "parent", "dir2"}
     assert fitted.random_state == 1 and fitted.class_count_.sum() == 73
     assert fitted.score(pl.read_parquet(catalogue), pl.read_parquet(catalogue)["extension"]) > 0.7
+
+
+def test_files_are_scored_as_from_another_root(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.DataFrame({"dir1": ["a", "b"] * 30, "dir2": ["b", "c"] * 30, "size": range(60)})
+    codes = np.array([0, 1] * 30)
+    model = FileClassifier(hidden=16, neurons=60, epochs=15, batch_size=16)
+    show_deeper(model.fit(frame[["dir1", "size"]], codes), frame, codes)
+    printed = capsys.readouterr().out  # "b" is of the second class, "c" unknown
+    assert re.fullmatch(
+        r"scanned from one folder deeper, \d+\.\d+% .* against 100.00%: dir1 .*\n", printed
+    )
+    assert float(printed.split("%")[0].split()[-1]) < 90
+    show_deeper(model.fit(frame[["size"]], codes), frame, codes)
+    assert capsys.readouterr().out == ""
 
 
 def test_fit_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

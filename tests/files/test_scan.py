@@ -24,7 +24,7 @@ from polars.testing import assert_frame_equal
 from plastorch.engine.errors import InputError
 from plastorch.files import walk as walk_module
 from plastorch.files.magic import kind
-from plastorch.files.metadata import IDENTITY, KEYS, SCHEMA, schema
+from plastorch.files.metadata import IDENTITY, KEYS, SCHEMA, deeper, schema
 from plastorch.files.names import escape, unescape
 from plastorch.files.scan import scan, write_catalogue
 from plastorch.files.walk import Summary
@@ -453,3 +453,16 @@ def test_bad_arguments(tree: Path, tmp_path: Path) -> None:
 def test_a_root_may_be_a_link(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tree)
     assert_frame_equal(whole(tmp_path / "link")[0], whole(tree)[0])
+
+
+def test_records_as_a_scan_one_folder_deeper_sees_them(tree: Path) -> None:
+    """Of paths with four folders or fewer, all is known."""
+    whole = pl.concat(scan(tree, now=NOW))
+    assert whole["dir1"].n_unique() > 1
+    for folder in whole["dir1"].drop_nulls().unique():
+        known = whole.filter((pl.col("dir1") == folder) & (pl.col("depth") <= 4)).sort("inode")
+        found = pl.concat(scan(tree / unescape(folder), now=NOW))
+        found = found.filter(pl.col("inode").is_in(known["inode"].implode())).sort("inode")
+        places = ["dir1", "dir2", "dir3", "dir4", "depth"]
+        assert_frame_equal(deeper(known).select(places), found.select(places))
+    assert deeper(whole.select("size", "dir3"))["dir3"].null_count() == whole.height

@@ -8,29 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tyro
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from plastorch.cli.files_records import learning, say
+from plastorch.cli.files_score import score, show_deeper
 from plastorch.cli.files_tags import fit_tags
-from plastorch.cli.words import nearest, one_line
+from plastorch.cli.words import nearest
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from plastorch.files.classifier import FileClassifier
     from plastorch.files.tagger import FileTagger
 
 MOST_CLASSES = 10_000
 """Largest number of classes; a column with more values is not a class."""
 MOST_NAME = 1000
 """Largest length of a class name in bytes."""
-MOST_SHOWN = 20
-"""Largest number of classes in a confusion matrix that fits a screen."""
-COVERAGES = (1.0, 0.9, 0.8, 0.5)
-"""Shares of the records to answer whose accuracy is shown."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +85,11 @@ def fit(options: Fit) -> None:
     from plastorch.files.calibration import held_out
     from plastorch.files.catalogue import read_catalogue
     from plastorch.files.classifier import FileClassifier
+    from plastorch.files.metadata import IDENTITY
 
     check_output(options.out, options.catalogue)
-    frame, column = _labeled(read_catalogue(options.catalogue), options)
+    catalogue = read_catalogue(options.catalogue)
+    frame, column = _labeled(catalogue, options)
     if options.separator is not None:
         fit_tags(_tagger(options, options.separator), frame, column, options.out)
         return
@@ -118,7 +114,9 @@ def fit(options: Fit) -> None:
         model.fit(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
     if held.any():
-        _score(model, frame, codes, held)
+        score(model, frame, codes, held)
+        if set(IDENTITY) <= set(catalogue.columns):
+            show_deeper(model, frame.filter(held), codes[held])
     else:
         print("no class has five records: none is held out, and there is no score")
     print(f"model: {options.out}, {len(classes)} classes, {len(model.keys_)} keys")
@@ -236,68 +234,3 @@ def _not_learned_from(frame: "pl.DataFrame", label: str, ignored: Sequence[str])
     if same:
         say(f"equal to {label!r}, and not learned from: {', '.join(same)}")
     return found.union(same)
-
-
-def _score(
-    model: "FileClassifier",
-    frame: "pl.DataFrame",
-    codes: NDArray[np.int64],
-    held: NDArray[np.bool_],
-) -> None:
-    from sklearn.metrics import confusion_matrix
-
-    from plastorch.files.evaluation import MOST, baselines
-
-    train, test = frame.filter(~held), frame.filter(held)
-    right, found = codes[held], np.searchsorted(model.classes_, model.predict(test))
-    print(
-        f"held-out score {(found == right).mean():.2%} of {len(right):,} records; the model has "
-        f"learned from {model.class_count_.sum():,} of the other {train.height:,}"
-    )
-    _show_coverage(model, model.predict_proba(test).max(1), found == right)
-    if len(model.classes_) <= MOST_SHOWN:
-        every = range(len(model.classes_))
-        _show_confusion(model.classes_, confusion_matrix(right, found, labels=every))
-    table = Table(box=None, pad_edge=False)
-    table.add_column("model")
-    table.add_column("held out", justify="right")
-    table.add_row("spiking network", f"{(found == right).mean():.2%}")
-    with Console(stderr=True).status("baselines"):
-        for name, answers in baselines(model.keys_, train, codes[~held], test):
-            table.add_row(name, f"{(answers == right).mean():.2%}")
-    Console().print(table)
-    if train.height > MOST:
-        print(f"logistic regression and naive Bayes have learned from {MOST:,} of the others")
-
-
-def _show_coverage(
-    model: "FileClassifier", confidence: NDArray[np.float32], right: NDArray[np.bool_]
-) -> None:
-    """Prints how far off confidence is, and the accuracy that not answering all records buys."""
-    from plastorch.files.calibration import expected_calibration_error
-
-    error = 100 * expected_calibration_error(confidence, right)
-    print(f"confidence is {error:.1f} points off on average (expected calibration error)")
-    if not model.calibration_.confidences:
-        print("no class has ten records to learn from: confidence is not calibrated")
-        return
-    table = Table("coverage", box=None, pad_edge=False)
-    for name in ("least confidence", "answered", "right"):
-        table.add_column(name, justify="right")
-    for coverage in COVERAGES:
-        least = model.threshold(coverage)
-        given = confidence >= least
-        share = f"{right[given].mean():.2%}" if given.any() else "–"
-        table.add_row(f"{coverage:.0%}", f"{least:.3f}", f"{given.mean():.1%}", share)
-    Console().print(table)
-
-
-def _show_confusion(classes: NDArray[Any], counts: NDArray[np.int64]) -> None:
-    print("confusion, a row per class, a column per answer:")
-    width = max(len(f"{counts.max():,}"), 3) + 1
-    shown = [one_line(str(name))[:20] for name in classes.tolist()]
-    names = [f"{place + 1:>2} {name}" for place, name in enumerate(shown)]
-    longest = max(map(len, names))
-    print(" " * longest + "".join(f"{place + 1:>{width}}" for place in range(len(names))))
-    for name, row in zip(names, counts.tolist(), strict=True):
-        print(f"{name:<{longest}}" + "".join(f"{count:>{width},}" for count in row))

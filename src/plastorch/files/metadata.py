@@ -88,6 +88,22 @@ def schema(magic: bool) -> pl.Schema:
     return pl.Schema({name: SCHEMA[name] for name in SCHEMA if magic or name != "magic"})
 
 
+def deeper(frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns records as a scan sees them that begins one folder deeper. What stands in the fifth
+    folder of a path is not known, so missing in ``dir4``."""
+    folders = ("dir1", "dir2", "dir3", "dir4")
+    absent = pl.lit(None, pl.String)
+    moved = [
+        (pl.col(after) if after in frame.columns else absent).alias(name)
+        for name, after in zip(folders, (*folders[1:], ""), strict=True)
+        if name in frame.columns
+    ]
+    if "depth" in frame.columns:
+        depth = pl.col("depth")
+        moved.append(pl.when(depth > 0).then(depth - 1).otherwise(depth))
+    return frame.with_columns(moved)
+
+
 def present(now: datetime | None) -> datetime:
     """Returns ``now``, or the present if None; raises InputError if it has no time zone."""
     if now is None:

@@ -226,3 +226,22 @@ def test_naive_bayes_of_a_number_that_only_a_test_record_lacks() -> None:
     test[0, 0] = train[:, 0].max() + 1
     made.codes = train, test
     assert BASELINES["naive-bayes"](made).answer().shape == (len(test),)  # type: ignore[union-attr]
+
+
+def test_pairs_of_keys_are_keys_of_a_fold_of_their_own() -> None:
+    random = np.random.default_rng(0)
+    a, b, c = random.integers(0, 4, (3, 600))
+    frame = pl.DataFrame({"a": a.astype(str), "b": b.astype(str), "c": c.astype(str)})
+    labels = ((a + b) % 4).astype(str)
+    table = Table("sum", frame, labels, "here", "")
+    plain = Fold(table, 0, folds=3, neurons=60, references=80, seed=0)
+    assert plain.pairs == [] and plain.train_bins.shape == (400, 60)
+    paired = plain.paired(1, 30)
+    assert paired is not None and paired.pairs == [("a", "b")] and paired.neurons == 90
+    assert [key.name for key in paired.keys] == ["a", "b", "c", "a × b"]
+    assert paired.keys[3].neurons > 60 and paired.keys[3].kind == "category"
+    assert paired.train_bins.shape == (400, 90) and paired.test_bins.shape == (200, 90)
+    assert len(paired.key_of_neuron) == 90
+    assert plain.train_bins.shape == (400, 60) and plain.train.width == 3
+    alike = Table("none", frame.select("a"), labels, "here", "")
+    assert Fold(alike, 0, folds=3, neurons=9, references=80, seed=0).paired(1, 30) is None

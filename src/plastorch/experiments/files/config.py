@@ -13,6 +13,7 @@ from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError, check_names
 from plastorch.experiments.preset_defaults import (
     Count,
+    CountOrZero,
     Fraction,
     Range,
     Repeats,
@@ -23,7 +24,17 @@ from plastorch.experiments.preset_defaults import (
 
 ALL_TABLES = (*TABLES, corpus.NAME)
 MODELS = (
-    *("snn", "stdp", "majority", "logistic", "linear-svm", "rbf-svm", "rbf-nystroem", "boosting"),
+    *(
+        "snn",
+        "estimator",
+        "stdp",
+        "majority",
+        "logistic",
+        "linear-svm",
+        "rbf-svm",
+        "rbf-nystroem",
+        "boosting",
+    ),
     *("naive-bayes", "neighbours", "most-alike", "prototypes", "raster"),
     *("k-means", "k-modes", "k-medoids"),
 )
@@ -43,6 +54,8 @@ class FilesTablesConfig(Settings):
         folds: number of folds; each tests another part of a table.
         neurons_per_key: input neurons per key; keys that tell more about the classes get more.
         least_neurons: minimum number of input neurons for a table.
+        key_pairs: maximum number of pairs of keys that have patterns of their own, each with
+            ``neurons_per_key``; taken if they are better on held-out training records.
         hidden_per_class: hidden neurons of the supervised network per class, between
             ``least_hidden`` and ``most_hidden`` in all.
         least_hidden: minimum number of hidden neurons.
@@ -67,6 +80,7 @@ class FilesTablesConfig(Settings):
     folds: Annotated[int, Range(2, 100)] = 5
     neurons_per_key: Size = 20
     least_neurons: Size = 400
+    key_pairs: CountOrZero = 0
     hidden_per_class: Size = 30
     least_hidden: Size = 128
     most_hidden: Size = 512
@@ -103,7 +117,8 @@ class FilesTablesConfig(Settings):
     def check_table(self, table: Table) -> None:
         """Raises InputError if a model that learns from the table doesn't fit in memory."""
         records = len(table.labels)
-        self.check_network(self.neurons(table), self.hidden(len(np.unique(table.labels))), records)
+        neurons = self.neurons(table) + self.neurons_per_key * self.key_pairs
+        self.check_network(neurons, self.hidden(len(np.unique(table.labels))), records)
         check_memory(4 * min(self.references, records) ** 2, references=self.references)
 
     def neurons(self, table: Table) -> int:

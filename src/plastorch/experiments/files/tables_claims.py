@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from plastorch.engine.run import Claim
-from plastorch.experiments.claims import above, asserted, below
+from plastorch.experiments.claims import above, asserted, at_most, below
 from plastorch.experiments.files.tables_metrics import field
 
 CLASSICAL = {
@@ -26,7 +26,7 @@ ARRIVE = "keys arrive one by one, at a network that has also learned from partia
 def claims(found: dict[str, float], tables: Sequence[str], evidence: bool) -> list[Claim]:
     """Returns the claims of the paper's abstract and our own; smoke runs are no ``evidence``."""
     figures = TableFigures(found, tables)
-    parts = (_against_classical, _networks, _devices, _clusters, _inputs)
+    parts = (_against_classical, _networks, _devices, _clusters, _inputs, _confidence)
     return asserted([claim for part in parts for claim in part(figures)], evidence)
 
 
@@ -281,3 +281,19 @@ def _inputs(figures: TableFigures) -> list[Claim]:
         "accuracy of logistic regression on the spike raster less that on the records, first fold",
         target=-0.01,
     )
+
+
+def _confidence(figures: TableFigures) -> list[Claim]:
+    """Makes claims about the confidence of the estimator as users have it."""
+    what = "expected calibration error of FileClassifier with its defaults, all folds together"
+    made = [
+        at_most(f"calibration-{table}", f"{table}: {what}", error, 0.02)
+        for table, error in figures.of("reliability_calibration_error").items()
+    ]
+    accuracies = figures.of("estimator_accuracy")
+    what = "errors of FileClassifier among the 80 % most confident records, over those among all"
+    return made + [
+        at_most(f"surest-{table}", f"{table}: {what}", error / (1 - accuracies[table]), 0.5)
+        for table, error in figures.of("estimator_error_of_surest").items()
+        if accuracies[table] < 1
+    ]

@@ -14,6 +14,7 @@ from plastorch.engine.run import Record
 from plastorch.experiments.files.baselines import BASELINES, measured, row
 from plastorch.experiments.files.clusters import CLUSTERINGS, clustered
 from plastorch.experiments.files.config import FilesTablesConfig
+from plastorch.experiments.files.estimator import estimator
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.raster import RASTER
 from plastorch.experiments.files.spiking import Supervised, Way, supervised
@@ -70,8 +71,12 @@ def jobs(
                 instances=config.instances,
                 tested=config.tested,
                 hashes=config.hashes,
+                key_pairs=config.key_pairs,
+                neurons_per_pair=config.neurons_per_key,
             )
             return supervised(fold, settings, name == shown)
+        if model == "estimator":
+            return estimator(fold)
         if model == "stdp":
             return unsupervised(fold)
         if model in CLUSTERINGS:

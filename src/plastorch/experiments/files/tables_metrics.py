@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
+from math import ceil
 from statistics import mean, stdev
 from typing import Any
 
@@ -10,6 +11,8 @@ from plastorch.engine.run import Record
 
 IDENTIFIERS = ("phase", "step", "table", "fold", "model", "labeled", "hash")
 """Fields that say what was measured; all others are figures."""
+BINS = 15
+"""Number of bins of the confidence, as of a reliability curve."""
 PERIODS = {
     25.0: "25_seconds",
     3600.0: "hour",
@@ -35,6 +38,8 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
             found |= _of_stream(name, rows)
         elif model == "other-hash":
             found |= _means(name, rows) | _of_hashes(name, rows)
+        elif model == "reliability":
+            found |= _of_reliability(name, rows)
         elif model != "confusion":
             found |= _of_labels(name, rows)
     for table, model in list(groups):
@@ -92,6 +97,19 @@ def _over_folds(rows: Sequence[Record], figure: str) -> float:
 def _of_hashes(name: str, rows: Sequence[Record]) -> dict[str, float]:
     largest = max(float(row["kappa"]) for row in rows)
     return {f"{name}_kappa_largest": largest, f"{name}_hashes": len(rows)}
+
+
+def _of_reliability(name: str, rows: Sequence[Record]) -> dict[str, float]:
+    """Returns the expected calibration error of all folds together: the answers of a fold alone are
+    so few in a bin that chance would make up most of it."""
+    bins: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
+    for row in rows:
+        sure, share, count = (float(row[n]) for n in ("confidence", "accuracy", "answers"))
+        bins[ceil(sure * BINS)].append((sure * count, share * count, count))
+    sums = [tuple(map(sum, zip(*parts, strict=True))) for parts in bins.values()]
+    answers = sum(count for _, _, count in sums)
+    error = sum(abs(sure - right) for sure, right, _ in sums) / answers
+    return {f"{name}_calibration_error": error, f"{name}_answers": answers}
 
 
 def _of_stream(name: str, rows: Sequence[Record]) -> dict[str, float]:

@@ -1,0 +1,70 @@
+"""What the estimator's confidence is worth, over folds; pairs of keys that validation chooses."""
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+
+from plastorch.data.tables.corpus import make_corpus
+from plastorch.data.tables.records import Table
+from plastorch.engine.run import Record
+from plastorch.experiments.files.estimator import estimator
+from plastorch.experiments.files.fold import Fold
+from plastorch.experiments.files.spiking import Supervised, Way, _best_fold, supervised
+from plastorch.experiments.files.tables_claims import claims
+from plastorch.experiments.files.tables_metrics import metrics
+from plastorch.files.calibration import expected_calibration_error, reliability_curve
+from plastorch.files.classifier import FileClassifier
+
+
+def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.random((3, 200)) ** 0.5
+    right = random.random((3, 200)) < confidence**2
+    rows: list[Record] = []
+    for fold in range(3):
+        curve = reliability_curve(confidence[fold], right[fold])
+        for sure, share, count in zip(*curve, strict=True):
+            bin_ = {"confidence": float(sure), "accuracy": float(share), "answers": int(count)}
+            rows.append({"table": "t", "model": "reliability", "fold": fold, **bin_})
+    whole = {"table": "t", "model": "estimator", "accuracy": 0.6, "error_of_surest": 0.3}
+    found = metrics([*rows, *({**whole, "fold": fold} for fold in range(3))])
+    expected = expected_calibration_error(confidence.ravel(), right.ravel())
+    assert found["t_reliability_calibration_error"] == pytest.approx(expected)
+    made = {claim.id: claim for claim in claims(found, ["t"], evidence=False)}
+    assert made["calibration-t"].measured == pytest.approx(expected)
+    assert made["surest-t"].measured == pytest.approx(0.75) and not made["surest-t"].holds
+
+
+def test_it_is_the_estimator_with_its_defaults() -> None:
+    fold = Fold(make_corpus(120), 0, folds=3, neurons=60, references=20, seed=0)
+    whole, *curve = estimator(fold)
+    model = FileClassifier(random_state=0).fit(fold.train, fold.train_labels)
+    sure, right = (
+        model.predict_proba(fold.test).max(1),
+        model.predict(fold.test) == fold.test_labels,
+    )
+    assert whole["accuracy"] == right.mean()
+    assert sum(int(row["answers"]) for row in curve) == 40
+    best = np.argsort(-sure, kind="stable")[:32]
+    assert whole["error_of_surest"] == pytest.approx(1 - right[best].mean())
+    assert Counter(str(row["model"]) for row in curve) == {"reliability": len(curve)}
+
+
+def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.integers(0, 6, (2, 900))
+    frame = pl.DataFrame({"a": a.astype(str), "b": b.astype(str)})
+    settings = Supervised(hidden=24, epochs=8, ways=(Way(0.0, False),), key_pairs=5)
+    sums = Fold(Table("sum", frame, ((a + b) % 6).astype(str), "", ""), 0, folds=3, neurons=40,
+                references=20, seed=0)  # fmt: skip
+    assert _best_fold(sums, settings).pairs == [("a", "b")]
+    found = supervised(sums, settings, shown=False)
+    assert found[0]["model"] == "snn" and found[0]["pairs"] == 1
+    assert float(found[0]["accuracy"]) > 0.6
+    steps = [row for row in found if row["model"] == "stream"]
+    assert len(steps) == 2  # keys arrive, and pairs don't
+    alone = Fold(Table("a", frame, (a > 2).astype(str), "", ""), 0, folds=3, neurons=40,
+                 references=20, seed=0)  # fmt: skip
+    assert _best_fold(alone, settings).pairs == []
