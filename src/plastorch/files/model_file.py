@@ -232,7 +232,8 @@ def _tagging(given: dict[str, Any], classes: NDArray[Any]) -> Tagging:
 def _classes(given: dict[str, Any], least: int) -> NDArray[Any]:
     kind, values = _KINDS[given["kind"]], given["values"]
     if type(values) is not list or len(values) < least or any(type(v) is not kind for v in values):
-        raise InputError(f"its classes are not {least} or more of kind {given['kind']}")
+        many = "two or more" if least == 2 else "one or more"
+        raise InputError(f"its classes are not {many} of kind {given['kind']}")
     if kind is str:
         if len(values) * max(map(len, values)) > MOST_TEXT:
             raise InputError("the names of its classes are too long")

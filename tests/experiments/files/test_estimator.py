@@ -26,7 +26,11 @@ def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
     for fold in range(3):
         curve = reliability_curve(confidence[fold], right[fold])
         for sure, share, count in zip(*curve, strict=True):
-            bin_ = {"confidence": float(sure), "accuracy": float(share), "answers": int(count)}
+            bin_: Record = {
+                "confidence": float(sure),
+                "accuracy": float(share),
+                "answers": int(count),
+            }
             rows.append({"table": "t", "model": "reliability", "fold": fold, **bin_})
     whole = {"table": "t", "model": "estimator", "accuracy": 0.6, "error_of_surest": 0.3}
     found = metrics([*rows, *({**whole, "fold": fold} for fold in range(3))])
