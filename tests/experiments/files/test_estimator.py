@@ -31,7 +31,9 @@ def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
                 "accuracy": float(share),
                 "answers": int(count),
             }
-            rows.append({"table": "t", "model": "reliability", "fold": fold, **bin_})
+            rows.append(
+                {"table": "t", "model": "reliability", "fold": fold, **bin_, "answers": int(count)}
+            )
     whole = {"table": "t", "model": "estimator", "accuracy": 0.6, "error_of_surest": 0.3}
     found = metrics([*rows, *({**whole, "fold": fold} for fold in range(3))])
     expected = expected_calibration_error(confidence.ravel(), right.ravel())
