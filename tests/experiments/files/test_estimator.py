@@ -12,7 +12,7 @@ from plastorch.engine.run import Record
 from plastorch.experiments.files.estimator import estimator
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import Supervised, Way, _best_fold, supervised
-from plastorch.experiments.files.tables_claims import claims
+from plastorch.experiments.files.tables_claims import of_confidence
 from plastorch.experiments.files.tables_metrics import metrics
 from plastorch.files.calibration import expected_calibration_error, reliability_curve
 from plastorch.files.classifier import FileClassifier
@@ -38,7 +38,7 @@ def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
     found = metrics([*rows, *({**whole, "fold": fold} for fold in range(3))])
     expected = expected_calibration_error(confidence.ravel(), right.ravel())
     assert found["t_reliability_calibration_error"] == pytest.approx(expected)
-    made = {claim.id: claim for claim in claims(found, ["t"], evidence=False)}
+    made = {claim.id: claim for claim in of_confidence(found, ["t"], evidence=True)}
     assert made["calibration-t"].measured == pytest.approx(expected)
     assert made["surest-t"].measured == pytest.approx(0.75) and not made["surest-t"].holds
 

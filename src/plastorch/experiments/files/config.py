@@ -24,20 +24,12 @@ from plastorch.experiments.preset_defaults import (
 
 ALL_TABLES = (*TABLES, corpus.NAME)
 MODELS = (
-    *(
-        "snn",
-        "estimator",
-        "stdp",
-        "majority",
-        "logistic",
-        "linear-svm",
-        "rbf-svm",
-        "rbf-nystroem",
-        "boosting",
-    ),
+    *("snn", "stdp", "majority", "logistic", "linear-svm", "rbf-svm", "rbf-nystroem", "boosting"),
     *("naive-bayes", "neighbours", "most-alike", "prototypes", "raster"),
     *("k-means", "k-modes", "k-medoids"),
 )
+ALL_MODELS = (*MODELS, "estimator")
+"""Models that can be asked for; the estimator, with its own defaults, only by name."""
 FOLDS = 5
 """Number of folds, one of which is tested."""
 KEYS = 20
@@ -50,7 +42,8 @@ class FilesTablesConfig(Settings):
 
     Args:
         tables: tables of labeled records.
-        models: models that learn from them.
+        models: models that learn from them; ``estimator``, for which to ask by name, is
+            ``FileClassifier`` with its defaults, whose confidence is measured too.
         folds: number of folds; each tests another part of a table.
         neurons_per_key: input neurons per key; keys that tell more about the classes get more.
         least_neurons: minimum number of input neurons for a table.
@@ -97,7 +90,7 @@ class FilesTablesConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("tables", ALL_TABLES), ("models", MODELS)):
+        for name, known in (("tables", ALL_TABLES), ("models", ALL_MODELS)):
             check_names(name, getattr(self, name), known)
         if not self.dropouts:
             raise InputError("dropouts are none; expected some")

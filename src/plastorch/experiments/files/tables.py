@@ -21,7 +21,7 @@ from plastorch.engine.errors import require
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.experiments.context import Context
 from plastorch.experiments.files.config import FilesTablesConfig
-from plastorch.experiments.files.tables_claims import claims
+from plastorch.experiments.files.tables_claims import claims, of_confidence
 from plastorch.experiments.files.tables_metrics import metrics
 
 SHOWN = "debian_files"
@@ -53,7 +53,9 @@ def measure(config: FilesTablesConfig, context: Context) -> dict[str, Any]:
     loop.recompute(Jobs("pictures", [partial(pictures, folds, shown, arrays)], shared=False))
     context.run.write_arrays(arrays)
     found = metrics(context.run.records())
-    return context.finish(started, loop, found, claims(found, config.tables, ordinary))
+    made = claims(found, config.tables, ordinary)
+    made += of_confidence(found, config.tables, not context.quick)
+    return context.finish(started, loop, found, made)
 
 
 def _load(name: str, context: Context) -> Table:
