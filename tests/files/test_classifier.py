@@ -334,7 +334,7 @@ class TestBadInput:
         with pytest.raises(InputError, match="X has 2 features, but FileClassifier is expecting 4"):
             fitted.predict(np.zeros((3, 2)))
         with pytest.raises(InputError, match="holds lists; expected numbers"):
-            fitted.predict([{"size": [1, 2]}])
+            fitted.predict([{"size": [1, 2], "owner": "ada", "hour": 1, "path": "/a"}])
 
     def test_not_fitted(self, tmp_path: Path) -> None:
         model, frame = small(), files(5)[0]

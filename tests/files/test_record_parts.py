@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.files.distinct import distinct
+from plastorch.files.distinct import distinct, packed
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.key import Key
+from plastorch.files.predict import _different
+from plastorch.spiking.patterns.parts import Parts, different
 
 KEYS = (
     Key("owner", "category", 5),
@@ -86,3 +88,41 @@ def test_rows_of_another_type() -> None:
         distinct(np.zeros((3, 1), np.int64))
     with pytest.raises(InputError, match=r"rows is \[3\]; expected \[any, any\]"):
         distinct(np.zeros(3, np.uint64))
+
+
+@given(st.lists(st.integers(1, 1 << 32), min_size=1, max_size=7), st.integers(0, 99))
+def test_packed_codes_are_equal_where_the_codes_are(counts: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    some = np.stack([random.integers(0, count, 3, dtype=np.uint32) for count in counts], 1)
+    codes = some[random.integers(0, 3, 20)]
+    words = packed(codes, counts)
+    same = (codes[:, None] == codes).all(2)
+    assert ((words[:, None] == words).all(2) == same).all()
+
+
+@pytest.mark.parametrize("rows", [3, 90])
+@pytest.mark.parametrize("mostly", [0.0, 1.0])
+def test_repeated_records_are_found_in_both_ways(
+    monkeypatch: pytest.MonkeyPatch, rows: int, mostly: float
+) -> None:
+    monkeypatch.setattr("plastorch.files.predict.MOSTLY", mostly)
+    random = np.random.default_rng(0)
+    tables = [np.zeros((rows, 2), np.uint8)] * 2
+    parts = Parts(tables, random.integers(0, rows, (200, 2), dtype=np.uint32))
+    found, expected = _different(parts), different(parts)
+    assert (found.which == expected.which).all()
+    assert (parts.codes[found.rows] == parts.codes[expected.rows]).all()
+
+
+@given(
+    st.lists(
+        st.one_of(st.floats(-1e18, 1e18), st.just(float("nan")), st.floats(-3, 3)), min_size=1
+    ),
+    st.integers(1, 40),
+)
+def test_numbers_in_the_same_cells_are_one(values: list[float], neurons: int) -> None:
+    """The shortcut to a number's cells in all grids gives the patterns of each number alone."""
+    encoder = CorrelativeEncoder([Key("size", "number", neurons)])
+    frame = pl.DataFrame({"size": values}, schema={"size": pl.Float64})
+    alone = [encoder.encode(frame[row : row + 1])[0] for row in range(frame.height)]
+    assert (encoder.encode(frame) == np.array(alone).reshape(-1, neurons)).all()

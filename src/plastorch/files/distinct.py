@@ -1,6 +1,7 @@
 """Finds equal rows of numbers with a hash table, on CPUs."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from plastorch.engine.numba_options import check_arrays
 from plastorch.files.encode_kernels import mix
 
 _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+WORD = 64
+"""Number of bits of a word."""
 
 
 def distinct(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -22,12 +25,36 @@ def distinct(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.i
     return found
 
 
+def packed(codes: NDArray[np.uint32], counts: Sequence[int]) -> NDArray[np.uint64]:
+    """Packs codes [B, M], column m below ``counts[m]``, into as few words as hold them [B, W]: rows
+    that are equal where those of codes are."""
+    check_arrays(codes=(codes, (None, len(counts)), np.uint32))
+    places, word, used = [], 0, 0
+    for count in counts:
+        bits = max(1, (count - 1).bit_length())
+        if used + bits > WORD:
+            word, used = word + 1, 0
+        places.append((word, bits))
+        used += bits
+    words = np.zeros((len(codes), word + 1), np.uint64)
+    _pack(codes, np.array(places), words)
+    return words
+
+
+@_compiled
+def _pack(codes, places, words):  # type: ignore[no-untyped-def]
+    for m in range(len(places)):
+        word, bits = places[m, 0], np.uint64(places[m, 1])
+        for b in range(len(codes)):
+            words[b, word] = (words[b, word] << bits) | np.uint64(codes[b, m])
+
+
 @_compiled
 def _distinct(rows, salt):  # type: ignore[no-untyped-def]
     slots = 16
     while slots < 2 * len(rows):
         slots *= 2
-    table, count = np.full(slots, -1, np.int64), 0
+    table, count = np.full(slots, -1, np.int32), 0
     codes, firsts = np.empty(len(rows), np.uint32), np.empty(len(rows), np.int64)
     for row in range(len(rows)):
         state = salt

@@ -35,6 +35,7 @@ The million records of a catalog have only a few hundred different owners, folde
 only these are encoded.
 """
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,14 +46,13 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
-from plastorch.files.column_values import cells, keyed, numbers, texts, utf8
+from plastorch.files.column_values import cells, keyed, texts, utf8
 from plastorch.files.key import Key
 from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
 CHUNK = 8192
 """Number of records encoded at once; their patterns stay in the processor's cache."""
-_MISSING = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class CorrelativeEncoder:
                    [0, 1]], dtype=uint32)
         """
         frame = keyed(records, self.keys)
-        codes = np.empty((frame.height, len(self.keys)), np.uint32)
+        codes = np.empty((len(self.keys), frame.height), np.uint32).T  # by column
         tables = [np.empty((0, 0), np.uint8) for _ in self.keys]
 
         def fill(begin: int, end: int) -> None:
@@ -163,14 +163,16 @@ class CorrelativeEncoder:
         from plastorch.files import encode_kernels as kernels  # numba takes a second
         from plastorch.files.distinct import distinct
 
-        codes, firsts = distinct(_words(column, key)[:, np.newaxis])
-        column = column.gather(firsts)
         name, count = np.frombuffer(key.name.encode(), np.uint8), np.uint64(self.bins)
         salts, uniform = kernels.salts_of(name, np.uint64(self.seed), key.neurons)
         if key.kind in ("number", "cycle"):
-            bins = kernels.encode_numbers(cells(column, key), key.cells, salts, uniform, count)
-            again, rows = distinct(_padded(bins))  # many numbers have the same pattern
+            values = cells(column, key)
+            codes, firsts = distinct(kernels.grid_places(values, uniform))
+            bins = kernels.encode_numbers(values[firsts], key.cells, salts, uniform, count)
+            again, rows = distinct(_padded(bins))  # chance makes more patterns equal
             return again[codes], bins[rows]
+        codes, firsts = distinct(_words(column)[:, np.newaxis])
+        column = column.gather(firsts)
         data = utf8(texts(column))
         if key.kind == "path":
             depths = 1 + (uniform * key.depth).astype(np.int64)
@@ -197,12 +199,12 @@ def coincidence(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[
     return np.asarray(((first == second) & (first != NO_SPIKE)).mean(-1), np.float64)
 
 
-def _words(column: pl.Series, key: Key) -> NDArray[np.uint64]:
-    """Returns words that are equal for equal values [B]."""
-    if key.kind in ("number", "cycle"):
-        return numbers(column).view(np.uint64)
-    codes = texts(column).cast(pl.Categorical).to_physical().cast(pl.UInt64)
-    return codes.fill_null(_MISSING).to_numpy()
+def _words(column: pl.Series) -> NDArray[np.uint64]:
+    """Returns words that are equal for equal values [B], and for others as good as never: they are
+    hashes of 64 bits whose seed nobody can foresee."""
+    if not (column.dtype == pl.String or column.dtype == pl.Boolean or column.dtype.is_integer()):
+        column = texts(column)
+    return column.hash(secrets.randbits(64)).to_numpy()
 
 
 def _padded(table: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -124,6 +124,26 @@ def encode_paths(data, offsets, present, salts, depths, count):  # type: ignore[
 
 
 @_compiled
+def grid_places(cells, offsets):  # type: ignore[no-untyped-def]
+    """Returns two words per number that are equal for numbers of the same codes [R, 2]: the cell,
+    and how many neurons' grids are shifted so far that it is in the next one. ``offsets`` rise."""
+    neurons = len(offsets)
+    words = np.full((len(cells), 2), np.uint64(0xFFFFFFFFFFFFFFFF))
+    for r in range(len(cells)):
+        if np.isnan(cells[r]):
+            continue
+        whole = np.floor(cells[r])
+        part = cells[r] - whole
+        first = np.int64((1 - part) * neurons)
+        while first > 0 and part + offsets[first - 1] >= 1:
+            first -= 1
+        while first < neurons and part + offsets[first] < 1:
+            first += 1
+        words[r, 0], words[r, 1] = np.uint64(np.int64(whole)), np.uint64(first)
+    return words
+
+
+@_compiled
 def encode_numbers(cells, period, salts, offsets, count):  # type: ignore[no-untyped-def]
     """Returns bins of numbers, uint8 [R, n_m]: the code is the cell of a grid shifted by the
     neuron's offset, 0 to 1 [n_m]. ``cells`` are numbers in units of cells, NaN where missing [R],

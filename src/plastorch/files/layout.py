@@ -20,8 +20,7 @@ def lay_out(
 ) -> tuple[CorrelativeEncoder, NDArray[np.uint8]]:
     """Learns the keys of records; returns an encoder and the records' spike patterns [B, N].
 
-    Keys with many neurons and few different patterns come first, because the work for these is
-    shared by many records: see :mod:`plastorch.spiking.patterns.parts`.
+    Keys with many neurons and few different patterns come first.
     """
     keys = infer_keys(frame, codes, neurons)
     parts = CorrelativeEncoder(keys, bins, seed).encode_parts(frame)

@@ -12,12 +12,15 @@ from plastorch.files.calibration import Calibration, best_temperature, quantiles
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.attribution import Margin, attribute
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
-from plastorch.spiking.patterns.rule import Response, decide
+from plastorch.spiking.patterns.part_answers import answer_parts
+from plastorch.spiking.patterns.parts import Different, Parts, different
+from plastorch.spiking.patterns.rule import Answer, Response, decide
 from plastorch.spiking.patterns.training import SCALE, probabilities
 
 EXPLAINED = 4096
 """Number of different patterns explained at a time."""
+SAMPLE, MOSTLY = 1 << 16, 0.9
+"""Number of first records by which the share of different ones is judged, and a large share."""
 NAMED = 3
 """Largest number of keys named as having driven a class."""
 
@@ -90,14 +93,27 @@ def driving_keys(
 
 def answered(
     network: PatternNetwork, encoder: CorrelativeEncoder, frame: pl.DataFrame
-) -> tuple[Parts, Different, Response]:
+) -> tuple[Parts, Different, Answer]:
     """Returns the records' patterns, the distinct ones among them, and the answers to these."""
     parts = encoder.encode_parts(frame)
-    found = different(parts)
+    found = _different(parts)
     return parts, found, answer_parts(network, parts, found)
 
 
-def _chances(response: Response, temperature: float) -> Tensor:
+def _different(parts: Parts) -> Different:
+    """Finds the different patterns, the equal ones first by their hashes if many of them are."""
+    from plastorch.files.distinct import distinct, packed  # numba takes a second
+
+    words = packed(parts.codes, [len(table) for table in parts.tables])
+    some = words[:SAMPLE]
+    if len(distinct(some)[1]) > MOSTLY * len(some):
+        return different(parts)
+    which, rows = distinct(words)
+    found = different(parts._replace(codes=parts.codes[rows]))
+    return Different(rows[found.rows], found.which[which])
+
+
+def _chances(response: Response | Answer, temperature: float) -> Tensor:
     """Returns probabilities; in a tie, the predicted class is greater by the last bit."""
     chances, best = probabilities(response.distance, temperature), decide(response)
     tied = torch.nonzero(chances.argmax(1) != best)[:, 0]

@@ -21,7 +21,7 @@ from plastorch.files.calibration import Calibration, best_temperature, quantiles
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.predict import answered, driving_keys
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.rule import Response
+from plastorch.spiking.patterns.rule import Answer, Response
 from plastorch.spiking.patterns.training import yes_and_no
 
 FEWEST = 5
@@ -104,7 +104,7 @@ def as_tags(y: Iterable[Any], count: int, separator: str) -> tuple[NDArray[Any],
     return np.array(every), present
 
 
-def chances(response: Response, temperature: float) -> NDArray[np.float32]:
+def chances(response: Response | Answer, temperature: float) -> NDArray[np.float32]:
     """Returns the probability of each tag [B, T]."""
     yes, no = yes_and_no(response).unbind(1)
     return torch.sigmoid((yes - no) / temperature).numpy()

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from plastorch.spiking.patterns.attribution import attribute as attribute_answers
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.parts import Different, Parts, answer_parts, different
+from plastorch.spiking.patterns.part_answers import answer_parts
+from plastorch.spiking.patterns.parts import Different, Parts, different
 from plastorch.spiking.patterns.rule import NetworkWeights, PatternNeuron
 from plastorch.spiking.patterns.winners import PatternWinners
 from plastorch.spiking.patterns.winners_rule import WinnerRule

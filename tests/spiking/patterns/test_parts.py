@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
-from plastorch.spiking.patterns import parts as parts_module
+from plastorch.spiking.patterns import part_answers
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.parts import Parts, answer_parts, different
+from plastorch.spiking.patterns.part_answers import answer_parts
+from plastorch.spiking.patterns.parts import Parts, different
+from plastorch.spiking.patterns.rule import PatternNeuron, decide, respond
 
 
 def some_parts(count: int, sizes: list[int], rows: int, seed: int) -> Parts:
@@ -33,13 +35,15 @@ def network(inputs: int, hidden: int = 12, classes: int = 3, seed: int = 0) -> P
 
 
 def same(net: PatternNetwork, parts: Parts) -> None:
-    """The answers have the same bits as without parts."""
-    found = different(parts)
-    ours, bins = answer_parts(net, parts, found), parts.assemble()
+    """The answers are those spike by spike, of compiled kernels and of torch; in double precision,
+    so that no potential is within rounding of the threshold."""
+    net, found = net.double(), different(parts)
+    ours, bins = answer_parts(net, parts, found), torch.from_numpy(parts.assemble())
     with torch.no_grad():
-        expected = net(torch.from_numpy(bins))
-    for one, two in zip(ours, expected, strict=True):
-        assert torch.equal(one[torch.from_numpy(found.which)], two)
+        for expected in (net(bins), respond(bins, net.weights(), net.neuron)):
+            for name in ("distance", "potential"):
+                one = getattr(ours, name)[torch.from_numpy(found.which)]
+                torch.testing.assert_close(one, getattr(expected, name))
 
 
 @given(
@@ -54,7 +58,7 @@ def test_answers_are_those_to_the_whole_patterns(
     same(network(sum(sizes), seed=seed), some_parts(count, sizes, rows, seed))
 
 
-def test_more_parts_than_beginnings_that_are_kept() -> None:
+def test_many_parts() -> None:
     parts = some_parts(200, [2] * 80, rows=2, seed=0)
     codes = parts.codes.copy()
     codes[:, :60] = codes[0, :60]
@@ -63,7 +67,7 @@ def test_more_parts_than_beginnings_that_are_kept() -> None:
 
 
 def test_threads_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts_module, "USEFUL", 1)
+    monkeypatch.setattr(part_answers, "USEFUL", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     same(network(30), some_parts(300, [10, 10, 10], rows=6, seed=1))
 
@@ -73,6 +77,35 @@ def test_tables_with_many_rows() -> None:
     table = random.integers(0, 20, (70_000, 2), dtype=np.uint8)
     codes = random.integers(0, 70_000, (500, 1), dtype=np.uint32)
     same(network(2), Parts([table], codes))
+
+
+@pytest.mark.parametrize(("hidden", "classes"), [(8, 8), (9, 17), (130, 2)])
+def test_sizes_around_whole_tiles(hidden: int, classes: int) -> None:
+    same(network(30, hidden, classes), some_parts(300, [10, 4, 16], rows=9, seed=1))
+
+
+@pytest.mark.parametrize("most", [1, 70_000])
+@pytest.mark.parametrize("runs", [1, 1 << 20])
+def test_tables_of_bounded_size(monkeypatch: pytest.MonkeyPatch, most: int, runs: int) -> None:
+    """Parts whose rows don't fit are computed as they occur, and sums are kept for few runs."""
+    monkeypatch.setattr(part_answers, "MOST_BYTES", most)
+    monkeypatch.setattr(part_answers, "BATCH_BYTES", runs)
+    same(network(40), some_parts(300, [10, 20, 10], rows=30, seed=2))
+
+
+def test_other_constants() -> None:
+    neuron = PatternNeuron(dt=2e-3, input_steps=30, tail_steps=0, target_times=(1e-2, 5e-2))
+    same(PatternNetwork(12, 20, 3, neuron=neuron), some_parts(50, [3, 9], rows=9, seed=0))
+
+
+def test_single_precision_answers_nearly_all_alike() -> None:
+    parts, net = some_parts(3000, [40, 40, 40], rows=40, seed=0), network(120, 64, 5)
+    found = different(parts)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(parts.assemble(found.rows)))
+    ours = answer_parts(net, parts, found)
+    assert (decide(ours) != decide(expected)).float().mean() < 1e-3
+    assert ((ours.distance - expected.distance).abs().amax(1) > 1e-3).float().mean() < 1e-2
 
 
 @given(

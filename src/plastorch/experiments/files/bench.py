@@ -1,9 +1,10 @@
-"""Speed of file classification against scikit-learn's one-hot logistic regression."""
+"""Speed of file classification against scikit-learn's one-hot logistic regression, and of scans."""
 
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data.tables import corpus
 from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
+from plastorch.experiments.files import scan_bench
 from plastorch.files.classifier import FileClassifier
 
 PEER = "scikit-learn: OneHotEncoder and StandardScaler, LogisticRegression.predict"
@@ -54,26 +56,33 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the records, and the rows of the group as they are measured."""
     data: dict[str, object] = {
         "name": "labeled metadata; 1,000,000 records are drawn from a table with replacement, or "
-        "made up one by one"
+        "made up one by one",
+        "not_installed": scan_bench.absent(),
     }
-    return data, measure(SIZES)
+    for size in SIZES:
+        if size.table != corpus.NAME:
+            load_table(size.table)  # raises before any work if it is missing
+    # The other rows would hide how little memory a watch takes.
+    return data, chain(scan_bench.measure(scan_bench.TreeSize()), measure(SIZES))
 
 
 def measure(sizes: tuple[TableSize, ...]) -> Iterator[Row]:
     """Measures row by row the classification of many records from a frame in memory.
 
     ``different`` is the share of records that don't repeat an earlier one, ``streamed_mb`` the peak
-    memory of a process that predicts from a Parquet file.
+    memory of a process that predicts from a Parquet file. ``two_threads_ratio`` is of seconds of a
+    clock, where both sides may use two threads.
     """
     for size in sizes:
         known, labels, asked = records(size)
         model = FileClassifier(hidden=128, epochs=size.epochs).fit(known, labels)
         peer = pipeline(known).fit(_told(known), labels)
-        ours_s, peer_s = interleaved(
+        sides = (
             lambda: model.predict(asked),  # noqa: B023, called before the next round
             lambda: peer.predict(_told(asked)),  # noqa: B023
-            size.rounds,
         )
+        ours_s, peer_s = interleaved(*sides, size.rounds)
+        ours_two_s, peer_two_s = interleaved(*sides, size.rounds, threads=2)
         yield row(
             f"predict-{size.table}",
             ours_s,
@@ -82,6 +91,7 @@ def measure(sizes: tuple[TableSize, ...]) -> Iterator[Row]:
             records=asked.height,
             keys=asked.width,
             classes=len(model.classes_),
+            two_threads_ratio=round(peer_two_s / ours_two_s, 3),
             different=round(asked.n_unique() / asked.height, 3),
             streamed_mb=streamed_mb(model, asked),
         )

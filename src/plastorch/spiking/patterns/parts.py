@@ -1,32 +1,19 @@
-"""Patterns composed of few different parts, and a network's answers to them.
+"""Patterns composed of few different parts.
 
 Where inputs come in groups, such as those of a record's keys, a group has far fewer different
 patterns than there are records. Stored as such parts, patterns take little memory, and a network
-answers them fast: equal patterns are answered once, and different ones in an order in which
-neighbors begin alike, so that only their differences are computed. Parts with many inputs and few
-different patterns should come first.
+answers them fast (:mod:`plastorch.spiking.patterns.part_answers`): what a part adds is computed
+once, and equal patterns are answered once.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.threads import in_threads
-from plastorch.spiking.patterns.network import (
-    PatternNetwork,
-    arrays_of,
-    by_input,
-    check_weights,
-    constants_of,
-)
-from plastorch.spiking.patterns.rule import Response
 
-USEFUL = 512
-"""Number of patterns that are worth a thread."""
 _SMALL = 1 << 16
 """Bound below which numbers are sorted faster."""
 
@@ -60,17 +47,23 @@ class Different(NamedTuple):
     """Index of each of the B patterns among the different ones [B]."""
 
 
+def sorting(parts: Parts) -> NDArray[np.int64]:
+    """Returns the parts by which patterns are sorted, in order [M]: those with few different
+    patterns first, so that long runs of patterns begin alike."""
+    return np.argsort([len(table) for table in parts.tables], kind="stable")
+
+
 def different(parts: Parts) -> Different:
     """Finds the different patterns; raises InputError if a code is out of its table's range."""
     from plastorch.spiking.patterns.part_kernels import departures
 
-    _check(parts)
+    check(parts)
+    codes = parts.codes.T[sorting(parts)]
     columns = [
-        codes.astype(np.uint16) if len(table) <= _SMALL else codes
-        for table, codes in zip(parts.tables, parts.codes.T, strict=True)
+        column.astype(np.uint16) if column.max(initial=0) < _SMALL else column for column in codes
     ]
     order = np.lexsort(columns[::-1])
-    departure = departures(parts.codes[order])
+    departure = departures(np.ascontiguousarray(codes[:, order].T))
     new = departure < len(columns)
     new[:1] = True
     which = np.empty_like(order)
@@ -78,45 +71,7 @@ def different(parts: Parts) -> Different:
     return Different(order[new], which)
 
 
-@torch.no_grad()
-def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Response:
-    """Answers U different patterns on the CPU, bitwise as :meth:`PatternNetwork.forward`."""
-    from plastorch.engine.numba_options import check_arrays
-    from plastorch.spiking.patterns import part_kernels as kernels
-
-    check_arrays(codes=(parts.codes, (None, None), np.uint32))
-    check_arrays(rows=(found.rows, (None,), np.int64, 0, len(parts.codes) - 1))
-    parts = parts._replace(codes=parts.codes[found.rows])
-    _check(parts)
-    width = sum(table.shape[1] for table in parts.tables)
-    if width != network.in_features:
-        raise InputError(f"parts have {width} inputs; expected {network.in_features}")
-    for table in parts.tables:
-        network.check_steps(torch.from_numpy(table))
-    weights, count = network.weights(), len(found.rows)
-    check_weights(weights, width)
-    new, classes = weights.hidden.new_empty, len(weights.output_bias)
-    results = Response(new(count, classes), new(count, classes), new(count), new(count))
-    sizes = np.array([table.shape[1] for table in parts.tables])
-    starts = np.cumsum([0, *(table.size for table in parts.tables[:-1])])
-    arguments = (
-        np.concatenate([table.ravel() for table in parts.tables]),
-        starts,
-        sizes,
-        parts.codes,
-        np.minimum(kernels.departures(parts.codes), kernels.DEEPEST),
-        arrays_of(by_input(weights)),
-        constants_of(network.neuron, weights.hidden.dtype),
-    )
-
-    def run(begin: int, end: int) -> None:
-        kernels.respond_to_parts(*arguments, begin, end, arrays_of(results))
-
-    in_threads(run, count, count // USEFUL)
-    return results
-
-
-def _check(parts: Parts) -> None:
+def check(parts: Parts) -> None:
     """Raises InputError if codes are out of the tables' range, or arrays are of other types."""
     from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
 

@@ -135,6 +135,15 @@ class Response(NamedTuple):
     """Number of output spikes for each pattern [B]."""
 
 
+class Answer(NamedTuple):
+    """What decides the classes of B patterns; see :class:`Response`."""
+
+    distance: Tensor
+    """Distances [B, C]."""
+    potential: Tensor
+    """Highest potentials [B, C]."""
+
+
 class Spike(torch.autograd.Function):
     """Step function of the excess over the threshold, with a surrogate gradient."""
 
@@ -226,7 +235,7 @@ def check_patterns(bins: Tensor, inputs: int) -> None:
         )
 
 
-def decide(response: Response) -> Tensor:
+def decide(response: Response | Answer) -> Tensor:
     """Returns the class with the nearest target [B]; among equals, the one nearest to firing.
 
     Example:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.rule import NO_SPIKE, Response, decide
+from plastorch.spiking.patterns.rule import NO_SPIKE, Answer, Response, decide
 
 SCALE = 16.0
 """Difference of distances that makes one class e times as probable as another."""
@@ -61,7 +61,7 @@ def loss(response: Response, labels: Tensor, hidden: int) -> Tensor:
     return entropy + PULL * pull + PENALTY * excess.mean()
 
 
-def yes_and_no(response: Response) -> Tensor:
+def yes_and_no(response: Response | Answer) -> Tensor:
     """Returns the logits of yes and of no for each tag [B, 2, T], of a network with two outputs per
     tag: those at 2t and 2t + 1.
 

@@ -1,0 +1,134 @@
+"""Vectors of eight numbers in kernels that numba compiles, where the compiler finds none itself.
+
+LLVM maps them to whatever vectors the processor has.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, register_model
+
+_compiled: Any = intrinsic
+LANES = 8
+_FUSE = ("contract",)
+"""Flag that lets a product and a sum be one instruction, as in the other kernels."""
+
+
+class Eight(types.Type):
+    """Type of eight real numbers of one type."""
+
+    def __init__(self, number: Any) -> None:
+        self.number = number
+        super().__init__(name=f"Eight({number})")
+
+
+@register_model(Eight)
+class _EightModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Eight) -> None:
+        number = manager.lookup(kind.number).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(number, LANES))  # type: ignore[no-untyped-call]
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
+    """Returns a pointer to eight numbers of an array from a place on."""
+    data = context.make_array(kind)(context, builder, array).data
+    vector = ir.VectorType(context.get_data_type(kind.dtype), LANES)
+    return builder.bitcast(builder.gep(data, [place]), vector.as_pointer()), vector
+
+
+@_compiled
+def load(typing_context, array, place):  # type: ignore[no-untyped-def]
+    """Returns eight numbers of a one-dimensional array, from a place on."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        kind = signature.args[0]
+        pointer, vector = _pointer(context, builder, kind, *values)
+        return builder.load(pointer, align=kind.dtype.bitwidth // 8, typ=vector)
+
+    return Eight(array.dtype)(array, types.int64), code
+
+
+@_compiled
+def store(typing_context, array, place, eight):  # type: ignore[no-untyped-def]
+    """Writes eight numbers to a one-dimensional array, from a place on."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        kind = signature.args[0]
+        pointer, _ = _pointer(context, builder, kind, *values[:2])
+        builder.store(values[2], pointer, align=kind.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, eight), code
+
+
+def _splat(builder: Any, number: Any, vector: Any) -> Any:
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
+    places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), places)
+
+
+@_compiled
+def full(typing_context, number):  # type: ignore[no-untyped-def]
+    """Returns a number eight times."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        vector = context.get_value_type(signature.return_type)
+        return _splat(builder, values[0], vector)
+
+    return Eight(number)(number), code
+
+
+@_compiled
+def plus(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns sums."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.fadd(*values, flags=_FUSE)
+
+    return one(one, two), code
+
+
+@_compiled
+def times(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns products."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.fmul(*values, flags=_FUSE)
+
+    return one(one, two), code
+
+
+@_compiled
+def above(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns 1 where the first number is greater, else 0."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        vector = values[0].type
+        ones, zeros = ir.Constant(vector, [1.0] * LANES), ir.Constant(vector, [0.0] * LANES)
+        return builder.select(builder.fcmp_ordered(">", *values), ones, zeros)
+
+    return one(one, two), code
+
+
+@_compiled
+def above_bits(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns a whole number whose lowest bit tells whether the first of the eight numbers is
+    greater, the next bit whether the second is, and so on."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        greater = builder.fcmp_ordered(">", *values)
+        bits = builder.bitcast(greater, ir.IntType(LANES))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.int64(one, two), code
+
+
+@_compiled
+def greater(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns the greater numbers."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.select(builder.fcmp_ordered(">", *values), *values)
+
+    return one(one, two), code
