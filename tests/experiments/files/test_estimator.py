@@ -34,8 +34,9 @@ def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
             rows.append(
                 {"table": "t", "model": "reliability", "fold": fold, **bin_, "answers": int(count)}
             )
-    whole = {"table": "t", "model": "estimator", "accuracy": 0.6, "error_of_surest": 0.3}
-    found = metrics([*rows, *({**whole, "fold": fold} for fold in range(3))])
+    whole: Record = {"table": "t", "model": "estimator", "accuracy": 0.6, "error_of_surest": 0.3}
+    rows += [{**whole, "fold": fold} for fold in range(3)]
+    found = metrics(rows)
     expected = expected_calibration_error(confidence.ravel(), right.ravel())
     assert found["t_reliability_calibration_error"] == pytest.approx(expected)
     made = {claim.id: claim for claim in of_confidence(found, ["t"], evidence=True)}
