@@ -34,3 +34,13 @@ SPEECH = Experiment(
     measure="plastorch.experiments.rank.speech:measure",
     panels="plastorch.experiments.rank.timing_panels:panels",
 )
+SERIES = Experiment(
+    "rank-series",
+    paper=PAPER,
+    data=None,
+    expected="early answers as cheap as those of MiniRocket with tuned triggers",
+    cost="3 h",
+    config="plastorch.experiments.rank.series:RankSeriesConfig",
+    measure="plastorch.experiments.rank.series:measure",
+    panels="plastorch.experiments.rank.series_panels:panels",
+)
