@@ -83,9 +83,9 @@ def _inside_aeon(name: str) -> SeriesSet:
 
 def _mnist1d() -> SeriesSet:
     require("mnist1d", "series")
-    from mnist1d.data import get_dataset_args, make_dataset
+    from mnist1d.data import make_dataset
 
-    found = make_dataset(get_dataset_args())
+    found = make_dataset()
     rows = (tuple(found[part].astype(np.float32)[:, None]) for part in ("x", "x_test"))
     labels = (found[part].astype(np.str_) for part in ("y", "y_test"))
     (train, test), (train_labels, test_labels) = rows, labels

@@ -26,6 +26,9 @@ KERNELS = 1000
 SHORTEST = 9
 """Shortest series that MiniRocket takes; shorter prefixes are continued by their last value."""
 
+SHORTEST_WORDS = 8
+"""Shortest series that TEASER's classifier takes."""
+
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
@@ -120,12 +123,14 @@ def teaser(data: SeriesSet, seed: int) -> Answers:
     from aeon.classification.early_classification import TEASER
 
     train, test = (_cut(rows, None) for rows in (data.train, data.test))
-    model = TEASER(random_state=seed)
-    model.fit(train, data.train_labels)
     length = test.shape[2]
+    points = sorted({round(length / part) for part in range(1, TIMES + 1)})  # aeon's default
+    points = [point for point in points if point >= SHORTEST_WORDS]
+    model = TEASER(classification_points=points, random_state=seed)
+    model.fit(train, data.train_labels)
     found = np.full(len(test), "", dtype=data.test_labels.dtype)
     time, open_rows = np.full(len(test), length), np.ones(len(test), bool)
-    for place, step in enumerate(model.classification_points):
+    for place, step in enumerate(points):
         rows = np.flatnonzero(open_rows)
         if not len(rows):
             break
