@@ -5,8 +5,6 @@
 Two axes of a machine vibrate. A worn bearing adds a second tone, louder in some than in others.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from plastorch import RankClassifier
@@ -24,17 +22,13 @@ def vibrations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return clean + random.normal(0, 0.4, clean.shape), np.where(worn, "worn", "good")
 
 
-def packets(series: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the samples as a sensor would send them."""
-    yield from (series[:, start : start + PACKET] for start in range(0, LENGTH, PACKET))
-
-
 def main(epochs: int = 60) -> float:
     """Returns the share of right answers to live streams."""
     model = RankClassifier(alpha=0.9, folds=1, epochs=epochs).fit(*vibrations(200, seed=0))
-    right, streams = [], zip(*vibrations(20, seed=1), strict=True)
-    for number, (series, label) in enumerate(streams):
-        any(model.update(packet, stream=number) for packet in packets(series))
+    right = []
+    for number, (series, label) in enumerate(zip(*vibrations(20, seed=1), strict=True)):
+        packets = np.split(series, range(PACKET, LENGTH, PACKET), axis=1)
+        any(model.update(packet, stream=number) for packet in packets)  # until there is an answer
         answer = model.end(number)
         print(f"machine {number}: {answer.label} after {answer.step + 1} samples, is {label}")
         right.append(answer.label == label)
