@@ -1,8 +1,10 @@
 """Early classification of series: rivals against loops, claims, figures, and a small whole run."""
 
+import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from plastorch.experiments.rank import series
 from plastorch.experiments.rank.series import RankSeriesConfig, measure
 from plastorch.experiments.rank.series_claims import chosen, claims, difference, figures, ranks
 from plastorch.experiments.rank.series_panels import groups, panels
-from plastorch.experiments.rank.series_rivals import Prefixes, by_induction, by_threshold
+from plastorch.experiments.rank.series_rivals import Prefixes, by_induction, by_threshold, teaser
 from plastorch.rank.thresholds import costs
 from plastorch.report.load import load_run
 from plastorch.report.theme import LIGHT
@@ -62,6 +64,37 @@ def test_induction_beats_a_threshold_where_some_never_become_sure() -> None:
     read = mixed(0), mixed(1)
     prices = [costs(*rule(*read, 0.8), 0.8).mean() for rule in (by_threshold, by_induction)]
     assert prices[1] < prices[0] - 0.03
+
+
+class FakeTeaser:
+    """What aeon documents: updates take undecided series only, and are sure at the full length."""
+
+    def __init__(self, classification_points: list[int], random_state: int) -> None:
+        assert classification_points == [8, 12, 24] and random_state == 3
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> None:
+        assert X.shape == (6, 1, 24) and list(y) == ["a", "b"] * 3
+
+    def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Answers series whose first value is below the number of steps; that is their class."""
+        sure = (X[:, 0, 0] < X.shape[2]) | (X.shape[2] == 24)
+        return np.where(sure, np.where(X[:, 0, 1] > 0, "b", "a"), "-1"), sure
+
+    update_predict = predict
+
+
+def test_teaser_gives_up_series_once_it_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("aeon.classification.early_classification")
+    module.TEASER = FakeTeaser  # type: ignore[attr-defined]
+    for name in ("aeon", "aeon.classification"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    values, labels = np.zeros((6, 1, 24), np.float32), np.array(["a", "b"] * 3)
+    values[:, 0, 0] = [1, 9, 20, 30, 1, 9]
+    values[:, 0, 1] = [0, 1, 0, 1, 0, 0]
+    answers = teaser(SeriesSet("x", tuple(values), labels, tuple(values), labels), 3)
+    assert answers.time.tolist() == [8, 12, 24, 24, 8, 12]
+    assert answers.right.tolist() == [True] * 5 + [False]
 
 
 def rows(sets: int = 8) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ from plastorch.rank.thresholds import costs
 ALPHAS = (0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 """Prices of a wrong answer at which all are read; claims are about 0.8."""
 TEASER_SETS = ("ItalyPowerDemand", "GunPoint")
-"""Sets on which TEASER runs: it takes no ragged series, and hours for long ones."""
+"""Sets on which TEASER runs: it takes no ragged series, and hours for long ones; not if quick."""
 QUICK = 24
 """Number of series in each part of a smoke run."""
 Job = Callable[[], list[Record]]
@@ -99,7 +99,8 @@ class _Measuring:
         jobs: list[Job] = [partial(self._network, name) for name in self.config.objectives]
         if self.config.rivals:
             jobs += [self._threshold, self._induction]
-            jobs += [self._teaser] if self.data.name in TEASER_SETS else []
+            slow = self.data.name in TEASER_SETS and not self.context.quick
+            jobs += [self._teaser] if slow else []
         return jobs
 
     def _network(self, objective: Objective) -> list[Record]:
