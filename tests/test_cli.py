@@ -275,6 +275,21 @@ def test_help_names_arguments_and_groups(
     assert words in printed and "options options" not in printed
 
 
+def test_help_of_commands_needs_no_torch() -> None:
+    code = """
+import contextlib, io, sys
+from plastorch.cli import COMMANDS, main
+from plastorch.cli.files import VERBS
+asked = [*([name] for name in COMMANDS), *(["files", verb] for verb in VERBS), ["data", "get"]]
+for each in asked:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main(["help", *each])
+    assert out.getvalue().startswith("usage: plastorch"), each
+    assert "torch" not in sys.modules, each
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_help_of_an_experiment_is_kept_and_then_needs_no_torch(own_cache: Path) -> None:
     code = "import sys; from plastorch.cli import main; main(sys.argv[1:])"
     code += "; print('torch' in sys.modules)"

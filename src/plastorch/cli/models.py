@@ -7,7 +7,6 @@ from plastorch.cli.parse import parse
 
 def models(arguments: list[str]) -> int:
     """Runs ``plastorch models [NAME]``."""
-    from plastorch.hebbian.pretrained import card_of, cards, weights_of
 
     def options(name: tyro.conf.Positional[str | None] = None) -> str | None:
         """Lists the networks inside the package, or prints the model card of one of them.
@@ -20,6 +19,9 @@ def models(arguments: list[str]) -> int:
         return name
 
     name = parse(options, "plastorch models", arguments)
+
+    from plastorch.hebbian.pretrained import card_of, cards, weights_of
+
     if name is not None:
         print(card_of(name).text())
         return 0

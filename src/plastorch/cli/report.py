@@ -10,9 +10,6 @@ from plastorch.engine.errors import InputError
 
 def report(arguments: list[str]) -> int:
     """Runs ``plastorch report [RUNS]`` or ``plastorch report RUN RUN …``."""
-    from plastorch.cli.run import say_where
-    from plastorch.experiments.registry import panels_of
-    from plastorch.report import write_comparison, write_gallery, write_report
 
     def options(
         runs: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),), out: Path | None = None
@@ -26,6 +23,11 @@ def report(arguments: list[str]) -> int:
         return runs, out
 
     runs, out = parse(options, "plastorch report", arguments)
+
+    from plastorch.cli.run import say_where
+    from plastorch.experiments.registry import panels_of
+    from plastorch.report import write_comparison, write_gallery, write_report
+
     if len(runs) > 1:
         folders = [run for given in runs for run in _runs_in(given)]
         say_where("comparison", write_comparison(folders, out))
