@@ -72,7 +72,7 @@ def _prepared(network: PatternNetwork) -> _Network:
     tiles, classes = (ceil(size / LANES) for size in weights[2].shape)
     rest = np.empty(tiles * network.neuron.steps * LANES, weights[1].dtype)
     kernels.tabulate_rest(weights, constants, rest)
-    outputs = np.empty((tiles, 1 << LANES, classes * LANES), rest.dtype)
+    outputs = np.empty((classes, tiles, 1 << LANES, LANES), rest.dtype)
     kernels.tabulate_outputs(weights[2], outputs)
     bias = np.pad(weights[3], (0, classes * LANES - len(weights[3])))
     return _Network(weights, constants, rest, outputs.ravel(), bias)

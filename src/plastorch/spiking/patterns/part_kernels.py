@@ -120,17 +120,19 @@ def tabulate_rest(weights, constants, table):  # type: ignore[no-untyped-def]
 @_compiled
 def tabulate_outputs(weight, table):  # type: ignore[no-untyped-def]
     """Fills what each number of eight bits, one per hidden neuron of a tile, adds to the output
-    neurons [tiles, 256, C, rounded up]; output weights are [H, C]."""
+    neurons, eight at a time [C / 8, tiles, 256, 8]; output weights are [H, C]."""
     table[:] = 0
-    for tile in range(len(table)):
+    neurons, classes = weight.shape
+    for tile in range(table.shape[1]):
         for bits in range(1, 1 << LANES):
             lane = 0
             while not (bits >> lane) & 1:
                 lane += 1
             k, others = tile * LANES + lane, bits & (bits - 1)
-            for c in range(weight.shape[1]):
-                own = weight[k, c] if k < len(weight) else weight.dtype.type(0)
-                table[tile, bits, c] = table[tile, others, c] + own
+            for c in range(classes):
+                own = weight[k, c] if k < neurons else weight.dtype.type(0)
+                before = table[c // LANES, tile, others, c % LANES]
+                table[c // LANES, tile, bits, c % LANES] = before + own
 
 
 @_compiled
@@ -213,17 +215,18 @@ def _decide(bits, b, first, outputs, bias, constants, found):  # type: ignore[no
     fading, threshold, minus, two = full(constants.trace), full(one), full(-one), full(-one - one)
     current = membrane = trace = common = own = fired = full(one - one)
     highest = full(-one / (one - one))
-    flat, width, stride = bits.reshape(bits.size), np.int64(len(bias)), np.uint64(bits.shape[1])
+    flat, stride = bits.reshape(bits.size), np.uint64(bits.shape[1])
+    start = (first * len(bits)) << LANES
     for step in range(steps):
         drive, more = load(bias, first), full(one - one)
-        place, row = np.uint64(b * steps + step), first
+        place, row = np.uint64(b * steps + step), start
         for _ in range(len(bits) // 2):  # two sums, as an addition must wait for the last one
-            drive = plus(drive, load(outputs, row + width * np.int64(flat[place])))
-            place, row = place + stride, row + (width << LANES)
-            more = plus(more, load(outputs, row + width * np.int64(flat[place])))
-            place, row = place + stride, row + (width << LANES)
+            drive = plus(drive, load(outputs, row + LANES * np.int64(flat[place])))
+            place, row = place + stride, row + (LANES << LANES)
+            more = plus(more, load(outputs, row + LANES * np.int64(flat[place])))
+            place, row = place + stride, row + (LANES << LANES)
         if len(bits) % 2:
-            drive = plus(drive, load(outputs, row + width * np.int64(flat[place])))
+            drive = plus(drive, load(outputs, row + LANES * np.int64(flat[place])))
         drive = plus(drive, more)
         current = plus(times(synapse, current), drive)
         membrane = plus(times(decay, membrane), times(gain, current))
