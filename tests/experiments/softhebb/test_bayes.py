@@ -195,7 +195,8 @@ def test_the_command_line_gives_the_same_run_and_draws_it(
     assert {"speed-of-learning", "cross-entropy", "robustness"} <= drawn
     assert {"receptive-fields", "between-soft", "between-backprop"} <= drawn
     assert not [name for name in drawn if name.startswith("curves")]
-    assert "SoftHebb above backprop" in capsys.readouterr().out
+    assert "SoftHebb above backprop" in (folder / "result.json").read_text()
+    assert "claim" not in capsys.readouterr().out
 
 
 @needs_foolbox
