@@ -54,3 +54,13 @@ FAMILIARITY = Experiment(
     measure="plastorch.experiments.stpn.familiarity:measure",
     panels="plastorch.experiments.stpn.panels:panels",
 )
+MQAR = Experiment(
+    "stpn-mqar",
+    paper=PAPER,
+    data=None,
+    expected="STPN recalls more pairs than LSTM and linear attention of its state",
+    cost="2 h",
+    config="plastorch.experiments.stpn.mqar:MqarConfig",
+    measure="plastorch.experiments.stpn.mqar:measure",
+    panels="plastorch.experiments.stpn.panels:panels",
+)

@@ -23,11 +23,18 @@ NAMES = {
     "mlp": "MLP",
     "fast-weights": "fast weights",
     "modulated": "modulated",
+    "stpn-factored": "STPN, Λ, Γ of rows, columns",
+    "gru": "GRU",
+    "attention": "softmax attention",
+    "linear-attention": "linear attention",
+    "gated-linear-attention": "gated linear attention",
+    "delta-net": "DeltaNet",
+    "gated-delta-net": "gated DeltaNet",
 }
 """Names of the models; a phase of the log with one of these names is that model's training."""
 
-TESTS = "generalisation-"
-"""Prefix of the phase of a model's test."""
+TESTS = ("generalisation-", "recall-", "states-")
+"""Prefixes of the phases of a model's tests."""
 
 
 class CourseFigure(NamedTuple):
@@ -106,7 +113,22 @@ FIGURES = (
         "Share of items told right in a stream that no model learns from.",
     ),
     CourseFigure(
-        TESTS,
+        TESTS[1],
+        "pairs",
+        "accuracy",
+        "How many pairs are recalled",
+        "Share of right answers on new sequences, against the pairs of key and value in them.",
+    ),
+    CourseFigure(
+        TESTS[2],
+        "state",
+        "accuracy",
+        "What a larger state recalls",
+        "Share of right answers on new sequences, against the numbers that a model carries from "
+        "step to step. Softmax attention, whose state grows with the sequence, is left out.",
+    ),
+    CourseFigure(
+        TESTS[0],
         "repeat",
         "accuracy",
         "Repeats after other times",
@@ -120,9 +142,8 @@ FIGURES = (
 def panels(run: RunData) -> list[Panel]:
     """Returns the figures that a run of several recurrent models has data for."""
     courses = [_course(run, figure) for figure in FIGURES]
-    return with_curves(
-        run, [*courses, *agent_panels(run)], f"({TESTS})?({'|'.join(NAMES)})|{TUNING}.*"
-    )
+    drawn = f"({'|'.join(TESTS)})?({'|'.join(NAMES)})(-s[0-9]+)?|{TUNING}.*"
+    return with_curves(run, [*courses, *agent_panels(run)], drawn)
 
 
 def _course(run: RunData, figure: CourseFigure) -> Panel | None:

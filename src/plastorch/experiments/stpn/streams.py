@@ -21,3 +21,12 @@ class EpisodeStream(IntEnum):
 
     TRAINING = 0
     TEST = 1
+
+
+class RecallStream(IntEnum):
+    """Uses of random numbers in stpn-mqar."""
+
+    WEIGHTS = 0
+    TEST = 1
+    VALIDATION = 2
+    TRAINING = 3

@@ -1,4 +1,5 @@
-"""Recurrent networks without plasticity: torch's own with one bias, and an RNN of unit-norm rows.
+"""Recurrent networks without plasticity: torch's own, of which RNN and
+LSTM have one bias, and an RNN of unit-norm rows.
 
 They wrap torch's networks instead of subclassing them, because their states, like those of all
 cores here, have the samples first: [B, H], not [1, B, H].
@@ -90,6 +91,20 @@ class LSTM(nn.Module):
         output, _ = self(x, state)
         h = None if state is None else state[0]
         return synaptic_energy(_weight(self.network), _presynaptic(x, output, h))
+
+
+class GRU(nn.Module):
+    """Gated recurrent unit, as torch has it."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.network = nn.GRU(input_size, hidden_size)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns activities [T, B, H] and the last one [B, H] for sequences [T, B, I]."""
+        output, h = self.network(x, None if state is None else state.unsqueeze(0))
+        return output, h[0]
 
 
 def _with_one_bias(network: Network) -> Network:
