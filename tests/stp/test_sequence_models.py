@@ -31,10 +31,11 @@ def softmax_attention(core: Any, x: Tensor) -> Tensor:
     outputs, keys, values = [], [], []
     for x_t in x:
         q, k, v = core.qkv(x_t).split(SIZE, -1)
-        keys.append(k), values.append(v)
+        keys.append(k)
+        values.append(v)
         scores = torch.stack([(q * each).sum(-1) / SIZE**0.5 for each in keys])
         weights = scores.exp() / scores.exp().sum(0)
-        outputs.append(sum(w[:, None] * v for w, v in zip(weights, values, strict=True)))
+        outputs.append(torch.einsum("sb,sbv->bv", weights, torch.stack(values)))
     return torch.stack(outputs)
 
 
@@ -44,7 +45,8 @@ def linear_attention(core: Any, x: Tensor) -> Tensor:
     for x_t in x:
         q, k, v = core.qkv(x_t).split(SIZE, -1)
         q, k = (torch.where(part > 0, part + 1, part.exp()) for part in (q, k))
-        S, z = S + k[:, :, None] * v[:, None, :], z + k
+        S = S + k[:, :, None] * v[:, None, :]
+        z = z + k
         outputs.append(torch.einsum("bkv,bk->bv", S, q) / (z * q).sum(-1, keepdim=True))
     return torch.stack(outputs)
 
@@ -63,7 +65,7 @@ def gated_linear_attention(core: Any, x: Tensor) -> Tensor:
 def delta_net(core: Any, x: Tensor) -> Tensor:
     S, outputs = x.new_zeros(BATCH, SIZE, SIZE), []
     for x_t in x:
-        q, k, v = F.silu(core.qkv(x_t)).split(SIZE, -1)
+        q, k, v = F.silu(core.qkv(x_t)).chunk(3, -1)
         q, k = q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True)
         rate = torch.sigmoid(core.rate(x_t))[:, :, None]
         if core.gated:
@@ -92,7 +94,7 @@ def varied(core: nn.Module) -> nn.Module:
     """Moves all parameters, so that gains and scales matter."""
     with torch.no_grad():
         for parameter in core.parameters():
-            parameter += 0.5 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.5)
     return core.double()
 
 
@@ -122,8 +124,9 @@ def test_a_sequence_in_parts_is_the_whole(make: Callable[[], nn.Module]) -> None
     core = varied(make())
     x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
     whole, last = core(x)
-    state, outputs = None, []
-    for part in (*x[:3].split(1), x[3:20], x[20:]):
+    state: Any = None
+    outputs = []
+    for part in (x[:1], x[1:2], x[2:3], x[3:20], x[20:]):
         output, state = core(part, state)
         outputs.append(output)
     assert torch.allclose(torch.cat(outputs), whole, atol=1e-10)
@@ -133,11 +136,14 @@ def test_a_sequence_in_parts_is_the_whole(make: Callable[[], nn.Module]) -> None
 
 def test_strong_decay_stays_finite() -> None:
     """Decay over a sequence is far below the smallest float32."""
-    for core in (GatedLinearAttention(INPUTS, SIZE), DeltaNet(INPUTS, SIZE, gated=True)):
-        with torch.no_grad():
-            decay: Any = core.decay
-            last = decay[-1] if isinstance(decay, nn.Sequential) else decay
-            last.bias.fill_(-500 if isinstance(decay, nn.Sequential) else 500)
+    cores: list[Any] = [
+        GatedLinearAttention(INPUTS, SIZE),
+        DeltaNet(INPUTS, SIZE, gated=True),
+    ]
+    for core in cores:
+        gated = isinstance(core, DeltaNet)
+        last = core.decay if gated else core.decay[-1]
+        nn.init.constant_(last.bias, 500 if gated else -500)
         x = torch.randn(200, BATCH, INPUTS)
         core(x)[0].sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in core.parameters())

@@ -107,7 +107,7 @@ class RecallTraining(Phase):
 def recall_accuracy(net: RecallNet, recall: Recall, batch_size: int = 256) -> float:
     """Returns the share of correct answers."""
     right = 0
-    for batch in zip(*(tensor.split(batch_size) for tensor in recall), strict=True):
+    for batch in zip(*(torch.split(tensor, batch_size) for tensor in recall), strict=True):
         scores, answers = net(*batch)
         right += int((scores.argmax(1) == answers).sum())
     return right / int((recall.answers != NO_ANSWER).sum())

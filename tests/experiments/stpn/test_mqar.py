@@ -166,8 +166,14 @@ def test_claims_are_asserted_of_the_defaults_only() -> None:
         "constants-of-synapses": False,
     }
     assert holds(MqarConfig()) == expected
+    assert holds(MqarConfig(state_sizes=(256,), updates=9000)) == expected
     assert set(holds(MqarConfig(), quick=True).values()) == {None}
-    for config in (MqarConfig(updates=10), MqarConfig(match="parameters"), MqarConfig(steps=256)):
+    for config in (
+        MqarConfig(updates=10),
+        MqarConfig(match="parameters"),
+        MqarConfig(steps=256),
+        MqarConfig(state_sizes=(128, 256)),
+    ):
         assert set(holds(config).values()) == {None}
     assert list(holds(MqarConfig(models=("stpn", "lstm")))) == ["above-lstm"]
     assert holds(MqarConfig(models=("lstm",))) == {}

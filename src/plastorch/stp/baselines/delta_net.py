@@ -13,7 +13,7 @@ from plastorch.stp.baselines.linear_attention import decayed
 
 
 def gated_delta(
-    q: Tensor, k: Tensor, v: Tensor, rate: Tensor, log_decay: Tensor, memory: Tensor
+    q: Tensor, k: Tensor, v: Tensor, rate: Tensor, *, log_decay: Tensor, memory: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Computes S_t = α_t (I - β_t k_t k_t') S_(t-1) + β_t k_t v_t' and o_t = S_t' q_t.
 
@@ -65,7 +65,7 @@ class DeltaNet(nn.Module):
         if self.gated:
             log_decay = -self.log_scale.exp() * F.softplus(self.decay(x)).squeeze(-1)
         memory = x.new_zeros(len(x), k.shape[-1], v.shape[-1]) if state is None else state
-        output, memory = gated_delta(q, k, v, rate, log_decay, memory)
+        output, memory = gated_delta(q, k, v, rate, log_decay=log_decay, memory=memory)
         y = self.norm(output)
         if self.gated:
             y = y * F.silu(self.gate(x))

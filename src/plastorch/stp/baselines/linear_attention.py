@@ -103,9 +103,9 @@ class GatedLinearAttention(nn.Module):
         log_decay = F.logsigmoid(self.decay(x)) / GATE_TEMPERATURE
         memory = x.new_zeros(len(x), q.shape[-1], v.shape[-1]) if state is None else state
         outputs = []
-        parts = (tensor.split(CHUNK, dim=1) for tensor in (q, k, v, log_decay))
-        for part in zip(*parts, strict=True):
-            output, memory = gated_chunk(*part, memory)
+        for first in range(0, x.shape[1], CHUNK):
+            q_, k_, v_, decay = (t[:, first : first + CHUNK] for t in (q, k, v, log_decay))
+            output, memory = gated_chunk(q_, k_, v_, decay, memory)
             outputs.append(output)
         y = self.norm(torch.cat(outputs, dim=1)) * F.silu(gate)
         return y.transpose(0, 1), memory
