@@ -32,14 +32,19 @@ def recall_set(
 
     Keys of a sequence are distinct, and so are its values. Of the steps after the pairs, every
     second one may ask; which ones do is drawn by the power law, so that most ask early. All other
-    steps have a symbol drawn uniformly from the vocabulary. Raises InputError if there is not a
-    place for each question, or the vocabulary has fewer keys or values than pairs.
+    steps have a symbol drawn uniformly from the vocabulary without the sequence's keys: of few
+    symbols, unlike of zoology's 8,192, a key and a value would often meet there by chance, and be
+    another answer. Raises InputError if there is not a place for each question, or the vocabulary
+    has fewer keys or values than pairs.
     """
     check_recall(steps=steps, pairs=pairs, vocabulary=vocabulary)
     half, places = vocabulary // 2, (steps - 2 * pairs) // 2
-    sequences = torch.randint(vocabulary, (samples, steps), generator=random)
+    order = torch.rand(samples, half, generator=random).argsort()
+    keys, unused = order[:, :pairs], order[:, pairs:]
+    others = torch.cat([unused, half + torch.arange(half).expand(samples, half)], dim=1)
+    drawn = torch.randint(vocabulary - pairs, (samples, steps), generator=random)
+    sequences = others.gather(1, drawn)
     answers = torch.full_like(sequences, NO_ANSWER)
-    keys = torch.rand(samples, half, generator=random).topk(pairs).indices
     values = half + torch.rand(samples, half, generator=random).topk(pairs).indices
     sequences[:, 0 : 2 * pairs : 2], sequences[:, 1 : 2 * pairs : 2] = keys, values
     # Drawing without replacement takes the largest of log p + Gumbel noise.

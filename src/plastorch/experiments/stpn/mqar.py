@@ -265,6 +265,6 @@ def _data(config: MqarConfig, tests: Mapping[int, Recall]) -> dict[str, Any]:
         "name": "multi-query associative recall",
         "n_train": config.updates * config.batch_size,
         "n_test": sum(len(recall.sequences) for recall in tests.values()),
-        "source": "generated as zoology defines it",
+        "source": "generated as zoology defines it, but no key of a sequence comes by chance",
         "sha256": fingerprint(*(tensor for recall in tests.values() for tensor in recall)),
     }
