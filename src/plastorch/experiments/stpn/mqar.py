@@ -70,13 +70,13 @@ class MqarConfig(Settings):
 
     models: tuple[str, ...] = tuple(MODELS)
     match: Literal["state", "parameters"] = "state"
-    state_sizes: tuple[Annotated[int, Range(8, 10**6)], ...] = (256, 128, 512)
+    state_sizes: tuple[Annotated[int, Range(8, 10**6)], ...] = (256, 128)
     vocabulary: Annotated[int, Range(2, 10**6)] = 128
     steps: Annotated[int, Range(4, 10**6)] = 128
     pairs: tuple[Count, ...] = (4, 8, JUDGED, 32)
     width: Size = 64
     layers: Annotated[int, Range(1, 100)] = 1
-    updates: Count = 3000
+    updates: Count = 6000
     batch_size: Size = 32
     learning_rates: tuple[Rate, ...] = (0.001, 0.003, 0.01)
     tuning_updates: Count = 600
