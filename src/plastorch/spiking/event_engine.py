@@ -49,8 +49,8 @@ def respond(
 
     in_threads(run, events.networks, len(events.times) * len(weight) // WORK_PER_THREAD)
     found = [shares[begin] for begin in sorted(shares)]
-    for *_, learned, changes in found:
-        kernels.add_changes(learned, changes, change.numpy())
+    for share in found:
+        kernels.add_changes(*share[3:], change.numpy())
     neurons, traces = LIFState(*own[:3]), Traces(*own[3:])
     output = _joined([Events(*(torch.from_numpy(a) for a in share[:3])) for share in found])
     return output, change.mT, STDPState(None, neurons, traces, state.time + duration)

@@ -105,20 +105,27 @@ def _new_learners(inputs, neurons, room, dtype):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _add_learner(b, k, learners, count, weight, post):  # type: ignore[no-untyped-def]
-    """Returns learners with room for neuron k and its weights copied, and their number."""
-    if count == len(learners.neuron):
-        room = min(2 * count, len(learners.place))
-        wider = _new_learners(len(weight), len(learners.place), room, weight.dtype)
+def _add_learners(b, neurons, learners, count, weight, post):  # type: ignore[no-untyped-def]
+    """Copies the weights of those neurons that don't learn yet; returns learners with room for
+    them, and their number."""
+    if count + len(neurons) > len(learners.neuron):
+        wider = _new_learners(
+            len(weight), len(learners.place), 2 * (count + len(neurons)), weight.dtype
+        )
         wider.place[:] = learners.place
-        wider.neuron[:count], wider.post[:count] = learners.neuron, learners.post
-        wider.drive[:count], wider.weight[:, :count] = learners.drive, learners.weight
+        wider.neuron[:count], wider.post[:count] = learners.neuron[:count], learners.post[:count]
+        wider.weight[:, :count] = learners.weight[:, :count]
         learners = wider
-    learners.place[k], learners.neuron[count] = count, k
-    learners.post[count], learners.drive[count] = post[b, k], 0
+    first = count
+    for k in neurons:
+        if learners.place[k] < 0:
+            learners.place[k], learners.neuron[count] = count, k
+            learners.post[count], learners.drive[count] = post[b, k], 0
+            count += 1
     for j in range(len(weight)):
-        learners.weight[j, count] = weight[j, k]
-    return learners, count + 1
+        for place in range(first, count):
+            learners.weight[j, place] = weight[j, learners.neuron[place]]
+    return learners, count
 
 
 @_compiled
@@ -138,16 +145,19 @@ def _transmit(source, event, end, weight, drive):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _transmit_and_depress(j, learners, count, depression, soft, low):  # type: ignore[no-untyped-def]
-    """Transmits a spike of input j to learners with their weights as they were, then decreases the
-    weights."""
-    weight, post, drive = learners.weight, learners.post, learners.drive
+def _transmit_and_depress(source, event, end, weight, drive, post, count, rates):  # type: ignore[no-untyped-def]
+    """Transmits spikes of inputs to the first ``count`` neurons with weights as they are, each of
+    which is then decreased; ``rates`` are depression, 1 for soft bounds, and the lower bound."""
+    depression, soft, low = rates
     hard = weight.dtype.type(1) - soft
-    for c in range(count):
-        before = weight[j, c]
-        drive[c] += before
-        after = before - depression * post[c] * (hard + soft * (before - low))
-        weight[j, c] = after if after > low else low
+    while event < end:
+        j = source[event]
+        for c in range(count):
+            before = weight[j, c]
+            drive[c] += before
+            after = before - depression * post[c] * (hard + soft * (before - low))
+            weight[j, c] = after if after > low else low
+        event += 1
 
 
 @_compiled
@@ -177,11 +187,11 @@ def _fade(b, trace, factor):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _integrate(b, drive, arrays, closed, constants, keep, theta_scale):  # type: ignore[no-untyped-def]
+def _integrate(b, drive, membrane, theta, closed, levels, keep, theta_scale):  # type: ignore[no-untyped-def]
     """Decays membranes, adds ``drive`` to those that take input, and clears it; ``closed`` has the
     refractory neurons. Returns the number of the others that are above their threshold."""
-    membrane, theta = arrays.membrane, arrays.theta
-    rest, threshold, zero = constants.rest, constants.threshold, membrane.dtype.type(0)
+    rest, threshold = levels
+    zero = membrane.dtype.type(0)
     for k in closed:
         drive[k] = zero
     above = 0
@@ -230,9 +240,8 @@ def _still_closed(b, t, closed, count, ready):  # type: ignore[no-untyped-def]
 @_compiled
 def _learn(b, spikes, arrays, constants, gain, trace, learners, count):  # type: ignore[no-untyped-def]
     """Lets neurons that fired learn; returns the learners and their number."""
+    learners, count = _add_learners(b, spikes, learners, count, arrays.weight, arrays.post)
     for k in spikes:
-        if learners.place[k] < 0:
-            learners, count = _add_learner(b, k, learners, count, arrays.weight, arrays.post)
         place = learners.place[k]
         learners.post[place] += trace
         _potentiate(b, place, learners.weight, arrays.pre, gain, constants)
@@ -240,21 +249,11 @@ def _learn(b, spikes, arrays, constants, gain, trace, learners, count):  # type:
 
 
 @_compiled
-def _receive(source, event, end, arrays, drive, learners, count, depression, constants):  # type: ignore[no-untyped-def]
-    """Transmits the spikes of one time; learners' synapses are then depressed."""
-    if count < len(drive):
-        _transmit(source, event, end, arrays.weight, drive)
-    if count == 0:
-        return
-    if depression > 0:
-        for place in range(event, end):
-            j = source[place]
-            _transmit_and_depress(j, learners, count, depression, constants.soft, constants.low)
-    else:
-        _transmit(source, event, end, learners.weight, learners.drive)
-    for c in range(count):
-        drive[learners.neuron[c]] = learners.drive[c]
-        learners.drive[c] = 0
+def _hand_over(neurons, given, count, drive):  # type: ignore[no-untyped-def]
+    """Makes the input of learners that of their neurons, and clears it."""
+    for place in range(count):
+        drive[neurons[place]] = given[place]
+        given[place] = 0
 
 
 @_compiled
@@ -296,28 +295,42 @@ def _run(b, times, source, duration, arrays, constants, found, learners):  # typ
     the network's learners and their number."""
     c, dtype = constants, arrays.weight.dtype.type
     neurons = arrays.membrane.shape[1]
-    drive, closed = np.zeros(neurons, dtype), np.arange(neurons)
+    drive, closed, levels = np.zeros(neurons, dtype), np.arange(neurons), (c.rest, c.threshold)
     shut, count = _still_closed(b, 0.0, closed, neurons, arrays.refractory), 0
     if c.plastic and c.depression > 0:
-        for k in range(neurons):
-            if arrays.post[b, k] > 0:
-                learners, count = _add_learner(b, k, learners, count, arrays.weight, arrays.post)
+        active = np.nonzero(arrays.post[b] > 0)[0]
+        learners, count = _add_learners(b, active, learners, 0, arrays.weight, arrays.post)
     starts, now, event = np.zeros(3), 0.0, 0
+    spans = SPAN * c.tau_plus, SPAN * c.tau_minus, SPAN * c.theta_tau
+    due = min(spans)
     while event < len(times):
         t, end = times[event], event + 1
         while end < len(times) and times[end] == t:
             end += 1
-        _rescale(b, t, starts, arrays, learners, count, c)
+        if t > due:
+            _rescale(b, t, starts, arrays, learners, count, c)
+            due = min(starts[0] + spans[0], starts[1] + spans[1], starts[2] + spans[2])
         scale = dtype(exp((t - starts[0]) / c.tau_plus))
         post_scale = dtype(exp((t - starts[1]) / c.tau_minus))
         theta_scale = dtype(exp((starts[2] - t) / c.theta_tau))
         for place in range(event, end):
             arrays.pre[b, source[place]] += scale
-        drop = c.depression / post_scale
-        _receive(source, event, end, arrays, drive, learners, count, drop, c)
-        shut = _still_closed(b, t, closed, shut, arrays.refractory)
+        if count < neurons:
+            _transmit(source, event, end, arrays.weight, drive)
+        if count > 0 and c.depression > 0:
+            rates = c.depression / post_scale, c.soft, c.low
+            _transmit_and_depress(
+                source, event, end, learners.weight, learners.drive, learners.post, count, rates
+            )
+        elif count > 0:
+            _transmit(source, event, end, learners.weight, learners.drive)
+        _hand_over(learners.neuron, learners.drive, count, drive)
+        if shut > 0:
+            shut = _still_closed(b, t, closed, shut, arrays.refractory)
         keep = dtype(exp((now - t) / c.tau))
-        above = _integrate(b, drive, arrays, closed[:shut], c, keep, theta_scale)
+        above = _integrate(
+            b, drive, arrays.membrane, arrays.theta, closed[:shut], levels, keep, theta_scale
+        )
         if above > 0:
             first = found[2]
             found = _fire(b, t, above, arrays, c, theta_scale, found)
@@ -339,20 +352,22 @@ def _run(b, times, source, duration, arrays, constants, found, learners):  # typ
 
 @_compiled
 def _take(learners, count, weight, changed, rows):  # type: ignore[no-untyped-def]
-    """Appends the changes of the learners' weights to the first ``rows`` rows of ``changed``, and
-    forgets the learners; returns the larger arrays."""
+    """Appends the changes of the learners' weights, input by input, to those of ``rows`` learners
+    before, and forgets the learners; returns the larger arrays."""
     neurons, changes = changed
+    inputs, before = len(weight), rows * len(weight)
     if rows + count > len(neurons):
         size = 2 * (rows + count)
-        wider_neurons, wider = np.empty(size, np.int64), np.empty((size, len(weight)), weight.dtype)
-        wider_neurons[:rows], wider[:rows] = neurons[:rows], changes[:rows]
+        wider_neurons, wider = np.empty(size, np.int64), np.empty(size * inputs, weight.dtype)
+        wider_neurons[:rows], wider[:before] = neurons[:rows], changes[:before]
         neurons, changes = wider_neurons, wider
     for place in range(count):
-        k = learners.neuron[place]
-        neurons[rows + place] = k
-        learners.place[k] = -1
-        for j in range(len(weight)):
-            changes[rows + place, j] = learners.weight[j, place] - weight[j, k]
+        neurons[rows + place] = learners.neuron[place]
+        learners.place[learners.neuron[place]] = -1
+    for j in range(inputs):
+        for place in range(count):
+            change = learners.weight[j, place] - weight[j, learners.neuron[place]]
+            changes[before + j * count + place] = change
     return neurons, changes
 
 
@@ -362,15 +377,16 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
     times, seconds [E], inputs [E] and offsets of all networks [B + 1].
 
     Returns times and neurons of the output spikes and where each network's end [last - first], then
-    neurons that learned [R] and the changes of their weights [R, N], network by network.
+    what :func:`add_changes` takes: numbers of neurons that learned in each network, these neurons
+    and the changes of their weights.
     """
     times, source, offsets = spikes
     weight = arrays.weight
     found = (np.empty(256), np.empty(256, np.int64), 0)
     room = min(LEARNERS, weight.shape[1])
     learners = _new_learners(len(weight), weight.shape[1], room, weight.dtype)
-    changed, rows = (np.empty(0, np.int64), np.empty((0, len(weight)), weight.dtype)), 0
-    ends = np.empty(last - first, np.int64)
+    changed, rows = (np.empty(0, np.int64), np.empty(0, weight.dtype)), 0
+    ends, counts = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     for b in range(first, last):
         begin, end = offsets[b], offsets[b + 1]
         found, learners, count = _run(
@@ -378,13 +394,17 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
         )
         changed = _take(learners, count, weight, changed, rows)
         rows += count
-        ends[b - first] = found[2]
-    return found[0][: found[2]], found[1][: found[2]], ends, changed[0][:rows], changed[1][:rows]
+        ends[b - first], counts[b - first] = found[2], count
+    return found[0][: found[2]], found[1][: found[2]], ends, counts, changed[0], changed[1]
 
 
 @_compiled
-def add_changes(neurons, changes, total):  # type: ignore[no-untyped-def]
-    """Adds the changes of neurons' weights [R, N] to their sum [N, K]."""
-    for j in range(len(total)):
-        for row in range(len(neurons)):
-            total[j, neurons[row]] += changes[row, j]
+def add_changes(counts, neurons, changes, total):  # type: ignore[no-untyped-def]
+    """Adds the changes of weights in all networks, from :func:`respond`, to their sum [N, K]."""
+    first, at = 0, 0
+    for count in counts:
+        for j in range(len(total)):
+            for place in range(count):
+                total[j, neurons[first + place]] += changes[at]
+                at += 1
+        first += count
