@@ -36,7 +36,8 @@ verbs:
   scan FOLDER --out catalogue.parquet [--magic]
       metadata of a tree of files as a table
   fit CATALOGUE --label COLUMN --out MODEL
-      learns classes; a held-out score, baselines
+      learns classes, or with [--separator TEXT] several labels per record; a
+      held-out score, baselines
   predict MODEL RECORDS --out labels.parquet [--engine ray]
           [--min-confidence 0.9 | --coverage 0.8]
       class, confidence and what drove it; [--sidecar json|xmp] [--write-xattr]
