@@ -111,3 +111,10 @@ def test_other_columns_pass_through(
     chances = found.select("p_a", "p_b")
     assert (chances.sum_horizontal() - 1).abs().max() < 1e-5  # type: ignore[operator]
     assert (chances.max_horizontal() - found["confidence"]).abs().max() < 1e-6  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ['a"b', '"', 'say ""hi""', "a,b", "a\nb"])
+def test_names_of_columns_are_as_written(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"x": ["1", "2"], name: ["u", "v"]})
+    frame.write_csv(tmp_path / "a.csv")
+    assert read_catalogue(tmp_path / "a.csv").columns == ["x", name]

@@ -27,6 +27,7 @@ def from_csv(source: Path | bytes) -> pl.DataFrame:
     with _opened(source) as file:
         separator = _separator(file.read(1 << 16))
     frame = pl.read_csv(source, separator=separator, infer_schema_length=None, glob=False)
+    frame = frame.rename(lambda name: name.replace('""', '"'))  # polars leaves them doubled
     if separator == ";":
         frame = frame.with_columns(map(_numbers, frame.select(pl.col(pl.String))))
     return as_frame(unguarded(frame))
