@@ -96,7 +96,7 @@ def test_unreadable_runs_are_listed_with_the_reason(make_run, parse, tmp_path):
     assert "1 run of 1 experiment, 2 that cannot be read." in page.text
     assert "<b>broken<" in page.text and not page.all("b")[1:]
     assert "broken JSON" in page.text and "result.json: expected a file, found none" in page.text
-    assert len(page.all("a")) == 1
+    assert len(page.all("a")) == 2  # the run, and its paper
 
 
 def test_a_gallery_of_unreadable_runs_still_says_so(make_run, parse, tmp_path):
