@@ -47,7 +47,7 @@ def linear_attention(core: Any, x: Tensor) -> Tensor:
         q, k = (torch.where(part > 0, part + 1, part.exp()) for part in (q, k))
         S = S + k[:, :, None] * v[:, None, :]
         z = z + k
-        outputs.append(torch.einsum("bkv,bk->bv", S, q) / (z * q).sum(-1, keepdim=True))
+        outputs.append(torch.einsum("bkv,bk->bv", S, q) / ((z * q).sum(-1, keepdim=True) + 1e-6))
     return torch.stack(outputs)
 
 
@@ -132,6 +132,13 @@ def test_a_sequence_in_parts_is_the_whole(make: Callable[[], nn.Module]) -> None
     assert torch.allclose(torch.cat(outputs), whole, atol=1e-10)
     one, other = ((of,) if isinstance(of, Tensor) else of for of in (last, state))
     assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(one, other, strict=True))
+
+
+def test_weights_that_round_to_zero_stay_finite() -> None:
+    core = LinearAttention(INPUTS, SIZE)
+    nn.init.constant_(core.qkv.weight, -100)
+    core(torch.ones(STEPS, BATCH, INPUTS))[0].sum().backward()
+    assert core.qkv.weight.grad is not None and core.qkv.weight.grad.isfinite().all()
 
 
 def test_strong_decay_stays_finite() -> None:

@@ -19,6 +19,10 @@ GATE_RANK, GATE_TEMPERATURE = 16, 16.0
 """Rank of the projection to the decay, and τ."""
 
 
+EPSILON = 1e-6
+"""Constant added to the sum of weights, which float32 can round to 0."""
+
+
 class LinearState(NamedTuple):
     """State that linear attention carries from step to step."""
 
@@ -76,7 +80,7 @@ class LinearAttention(nn.Module):
             before = torch.cat([state.S, state.z.unsqueeze(-1)], dim=-1)
         output = (q @ k.mT).tril() @ v + q @ before
         after = before + k.mT @ v
-        output = output[..., :-1] / output[..., -1:]
+        output = output[..., :-1] / (output[..., -1:] + EPSILON)
         return output.transpose(0, 1), LinearState(after[..., :-1], after[..., -1])
 
 
