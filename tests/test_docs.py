@@ -87,7 +87,7 @@ def run(code: str, names: dict[str, Any]) -> object:
         ("page", 12),
         ("beyond_page", 1),
         ("stpn_page", 6),
-        ("spiking_page", 13),
+        ("spiking_page", 14),
         ("rank_page", 4),
         ("files_page", 4),
         ("efference_page", 3),

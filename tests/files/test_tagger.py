@@ -109,7 +109,7 @@ def test_threshold_has_the_highest_f1(drawn: list[tuple[int, bool]]) -> None:
     (found,) = best_thresholds(chance, present)
 
     def f1(threshold: float) -> float:
-        given = chance > threshold
+        given = chance >= threshold
         return float(2 * (given & present).sum() / max(1, given.sum() + present.sum()))
 
     if min(present.sum(), (~present).sum()) < FEWEST:

@@ -32,7 +32,7 @@ class Tagging(NamedTuple):
     """How tags are told from their probabilities, and written."""
 
     thresholds: tuple[float, ...]
-    """Probability above which each tag is given, in the order of the tags."""
+    """Probability from which each tag is given, in the order of the tags."""
     separator: str
     """Text between the tags of a record."""
 
@@ -123,7 +123,7 @@ def _best_threshold(chance: NDArray[np.float64], present: NDArray[np.bool_]) -> 
     sure = np.append(chance[order], 0.0)
     hits, told = np.cumsum(present[order]), np.arange(1, len(chance) + 1)
     f1 = 2 * hits / (told + present.sum())
-    f1[sure[1:] == sure[:-1]] = -1  # equal ones are given together
+    f1[:-1][sure[1:-1] == sure[:-2]] = -1  # equal ones are given together
     best = int(f1.argmax())
     return float((sure[best] + sure[best + 1]) / 2)
 
@@ -141,7 +141,7 @@ def calibrated_tags(
 
 def given_tags(chance: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.bool_]:
     """Returns whether each tag is given [B, T]."""
-    return chance > np.array(thresholds)
+    return chance >= np.array(thresholds)
 
 
 def certainty(chance: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.float32]:

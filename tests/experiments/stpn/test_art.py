@@ -70,9 +70,9 @@ def test_a_run_has_accuracy_energy_and_size_of_every_model(
     rows = RunFolder(tmp_path).records()
     assert list(dict.fromkeys(row["phase"] for row in rows)) == list(MODELS)
     lstm = [row for row in rows if row["phase"] == "lstm"]
-    assert [row["epoch"] for row in lstm] == [1, 2] and result["tuning"] == []
-    assert metrics["lstm_validation_accuracy"] == lstm[1]["validation_accuracy"]
-    assert metrics["lstm_learning_rate"] == 1e-3
+    assert [row["epoch"] for row in lstm] == [1, 2, 3, 4] and result["tuning"] == []
+    assert metrics["lstm_validation_accuracy"] == lstm[-1]["validation_accuracy"]
+    assert metrics["lstm_learning_rate"] == 0.01
 
 
 def test_each_model_learns_with_the_rate_that_is_best_on_validation_sequences(

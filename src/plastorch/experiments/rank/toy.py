@@ -112,12 +112,13 @@ class RankToyConfig(Settings):
 
     def quick(self) -> Self:
         """Returns settings with which small networks learn to tell noisy signals in seconds."""
+        rate = self.learning_rate
         return replace(
             self,
             signal_batches=QUICK_BATCHES,
             other_batches=QUICK_BATCHES,
             runs_batches=QUICK_BATCHES,
-            learning_rate=3e-3,
+            learning_rate=3e-3 if rate == RankToyConfig.learning_rate else rate,
             hidden_size=min(self.hidden_size, 32),
         )
 

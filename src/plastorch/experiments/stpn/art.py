@@ -128,7 +128,8 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
     sizes = (config.train_sequences, 10_000, 20_000)
     if context.quick:
         config = replace(config, pairs=1, epochs=4, tuning_epochs=1, batch_size=64)
-        config = replace(config, learning_rate=0.01)
+        if config.learning_rate == ArtConfig.learning_rate:
+            config = replace(config, learning_rate=0.01)
         sizes = (2000, 500, 500)
         context.tell("smoke run of 4 epochs on 2,000 training and 500 test sequences of one pair")
     sets = retrieval_sets(context.seed, sizes, config.pairs)
