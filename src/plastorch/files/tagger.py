@@ -37,8 +37,9 @@ class FileTagger(Learner):
     """Learns several tags per record from its keys and values with a spiking network.
 
     It is like :class:`plastorch.files.FileClassifier`, but has two output neurons for each tag, one
-    for yes and one for no. A tag's probability is calibrated, and a tag is given from a threshold on
-    of its own, which has the highest F1 on records not learned from (:mod:`plastorch.files.tags`).
+    for yes and one for no. A tag's probability is calibrated, and a tag is given from its own
+    threshold on, the one with the highest F1 on records not learned from: see
+    :mod:`plastorch.files.tags`.
 
     Args:
         hidden: number of hidden neurons.
