@@ -13,6 +13,7 @@ from plastorch.bench.timing import (
     interleaved,
     line,
     one_quiet_thread,
+    program_mb,
     row,
     write_rows,
 )
@@ -80,3 +81,15 @@ def test_unwritable_out(tmp_path: Path) -> None:
     for out in (tmp_path / "file" / "bench.json", tmp_path):
         with pytest.raises(InputError, match="out is"):
             check_out(out)
+
+
+def test_memory_of_a_program_that_runs_by_itself() -> None:
+    size = 300_000_000
+    idle = program_mb("", doing="nothing")
+    holding = program_mb("import sys\nheld = b'1' * int(sys.argv[1])\n", str(size), doing="holding")
+    assert size / 1e6 * 0.95 < holding - idle < size / 1e6 * 1.1
+
+
+def test_a_program_that_fails_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"reading a file failed: (?s:.*)ZeroDivisionError"):
+        program_mb("1 / 0", doing="reading a file")

@@ -4,6 +4,8 @@ import contextlib
 import gc
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,10 @@ from plastorch.engine.run import describe, versions
 
 Row = dict[str, Any]
 WARM_UP = 2
+_PEAK = """
+from plastorch.engine.device import peak_memory_gb
+print(round(peak_memory_gb() * 1000))
+"""
 
 
 @contextlib.contextmanager
@@ -66,6 +72,28 @@ def row(name: str, ours_s: float, peer: str, peer_s: float, **more: object) -> R
     """Returns a row of a result file, with ratio = peer / ours and peak memory so far in MB."""
     figures = {"ours_s": ours_s, "peer": peer, "peer_s": peer_s, "ratio": round(peer_s / ours_s, 3)}
     return {"name": name, **figures, "peak_mb": round(peak_memory_gb() * 1000), **more}
+
+
+def program_mb(program: str, *arguments: str, doing: str) -> int:
+    """Returns the peak memory in MB of a Python program that runs in a process of its own.
+
+    Args:
+        program: source of the program, which prints nothing.
+        arguments: its command line arguments.
+        doing: what it does, for the error.
+
+    Raises:
+        InputError: the program failed.
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", program + _PEAK, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if told.returncode != 0:
+        raise InputError(f"{doing} failed: {told.stderr.strip()[-300:]}")
+    return int(told.stdout)
 
 
 def line(row: Row) -> str:

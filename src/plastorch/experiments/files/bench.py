@@ -1,7 +1,5 @@
 """Speed of file classification against scikit-learn's one-hot logistic regression, and of scans."""
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import chain
@@ -17,10 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from plastorch.bench.timing import Row, interleaved, row
+from plastorch.bench.timing import Row, interleaved, program_mb, row
 from plastorch.data.tables import corpus
 from plastorch.data.tables.records import load_table
-from plastorch.engine.errors import InputError
 from plastorch.experiments.files import scan_bench
 from plastorch.files.classifier import FileClassifier
 
@@ -31,12 +28,10 @@ LEARNED, PREDICTED = 20_000, 1_000_000
 MISSING = ""
 STREAM = """
 import sys
-from plastorch.engine.device import peak_memory_gb
 from plastorch.files.classifier import FileClassifier
 FileClassifier.load(sys.argv[1]).predict(sys.argv[2])
-print(peak_memory_gb())
 """
-"""Program that predicts from a Parquet file and prints its peak memory, in a process of its own."""
+"""Program that predicts from a Parquet file."""
 
 
 class TableSize(NamedTuple):
@@ -135,12 +130,4 @@ def streamed_mb(model: FileClassifier, asked: pl.DataFrame) -> int:
         saved, catalogue = Path(folder, "model"), Path(folder, "records.parquet")
         model.save(saved)
         asked.write_parquet(catalogue)
-        told = subprocess.run(
-            [sys.executable, "-c", STREAM, str(saved), str(catalogue)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if told.returncode != 0:
-        raise InputError(f"predicting from a file failed: {told.stderr.strip()[-300:]}")
-    return round(float(told.stdout) * 1000)
+        return program_mb(STREAM, str(saved), str(catalogue), doing="predicting from a file")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from plastorch.bench.timing import Row, row
+from plastorch.bench.timing import Row, program_mb, row
 from plastorch.engine.errors import InputError
 from plastorch.files.scan import write_catalogue
 from plastorch.files.store import LabelStore
@@ -31,12 +30,10 @@ PROGRAMS = {
 """Commands of Debian's packages gdu and fd-find that list the files of a tree with their data."""
 SCAN = """
 import sys
-from plastorch.engine.device import peak_memory_gb
 from plastorch.files.scan import write_catalogue
 write_catalogue(sys.argv[1], sys.argv[2], magic=sys.argv[3] == "True")
-print(peak_memory_gb())
 """
-"""Program that scans and prints its peak memory, in a process of its own."""
+"""Program that scans a tree."""
 
 
 class TreeSize(NamedTuple):
@@ -138,7 +135,7 @@ def _against(name: str, tree: Tree, magic: bool, peer: str, run: Callable[[], ob
         per_second=round(size.files / cpu), peer_per_second=round(size.files / peer_cpu),
         elapsed_per_second=round(size.files / elapsed),
         peer_elapsed_per_second=round(size.files / peer_elapsed),
-        scan_mb=_scan_mb(root, out, magic),
+        scan_mb=program_mb(SCAN, str(root), out, str(magic), doing=f"scanning {root}"),
     )  # fmt: skip
 
 
@@ -148,19 +145,6 @@ def _seconds(run: Callable[[], object]) -> tuple[float, float]:
     run()
     elapsed, after = time.perf_counter() - began, os.times()
     return max(1e-2, sum(after[:4]) - sum(before[:4])), elapsed
-
-
-def _scan_mb(root: Path, out: str, magic: bool) -> int:
-    """Returns the peak memory of a process that scans the tree."""
-    told = subprocess.run(
-        [sys.executable, "-c", SCAN, str(root), out, str(magic)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if told.returncode != 0:
-        raise InputError(f"scanning {root} failed: {told.stderr.strip()[-300:]}")
-    return round(float(told.stdout) * 1000)
 
 
 class BySize:

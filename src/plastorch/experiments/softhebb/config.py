@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
+import torch
+
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.experiments.preset_defaults import Count, Fraction, Positive, Rate, Settings, Size
@@ -14,6 +16,7 @@ from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, p
 from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom
 from plastorch.hebbian.train import Mode
 
+Precision = Literal["fp32", "bf16"]
 _OF_PHOTOS: Mapping[str, Any] = {
     "precision": "bf16",
     "readout_from": "all",
@@ -91,7 +94,7 @@ class SoftHebbConfig(Settings):
     rule: Rule = "soft"
     architecture: Architecture = "matched"
     mode: Mode = "successive"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     batch_size: Size = 10
     unsupervised_epochs: Count = 1
     readout_epochs: Count = 50
@@ -219,3 +222,11 @@ class ImageNetConfig(SoftHebbConfig):
     readout_epochs: Count = 200
     readout_batch_size: Size = 32
     dataset: Literal["imagenet", "imagenette"] = "imagenet"
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Returns the context in which matrix products have a precision."""
+    # No cache: it would keep serving the bf16 copies of weights that have changed since.
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
+    )

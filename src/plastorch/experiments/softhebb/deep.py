@@ -18,7 +18,7 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
-from plastorch.experiments.softhebb.config import SoftHebbConfig
+from plastorch.experiments.softhebb.config import SoftHebbConfig, autocast
 from plastorch.experiments.softhebb.images import (
     EPOCHS_PER_VIEW,
     augmentation,
@@ -93,12 +93,12 @@ def _train_locally(
             plastic=config.rule in ("soft", "hard"),
             augment=unlabeled_augment,
         )
-        with _precision(config, context):
+        with autocast(config.precision, context.device):
             loop.run(training)
     of_test, found = _train_readout(config, context, images, net, loop)
     if config.mirrored:
         mirror = FeatureExtraction(net, images.test_images.flip(3))
-        with _precision(config, context):
+        with autocast(config.precision, context.device):
             loop.recompute(mirror)
         both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
         found["test_accuracy_with_mirror_images"] = accuracy(both, images.test_labels)
@@ -115,11 +115,13 @@ def _train_readout(
     count = len(views) // len(images.train_images)
     kept = torch.float16 if count == 1 else torch.float8_e5m2
     train = FeatureExtraction(net, views, dtype=kept)
-    with _precision(config, context):
+    with autocast(config.precision, context.device):
         for extraction in (test,) if augment else (test, train):
             loop.recompute(extraction)
     if augment:
-        source = augmented(net, images.train_images, augment, _precision(config, context))
+        source = augmented(
+            net, images.train_images, augment, autocast(config.precision, context.device)
+        )
     else:
         source = cached(train.features, count)
     mean, deviation = _statistics(config, train.features)
@@ -166,7 +168,7 @@ def _plain(
 
     def source(rows: Tensor) -> Tensor:
         extraction = FeatureExtraction(net, images.train_images[rows])
-        with _precision(config, context):
+        with autocast(config.precision, context.device):
             while extraction.position < extraction.total:
                 extraction.step()
         return extraction.features
@@ -193,7 +195,7 @@ def _renewal(
         nonlocal kept
         view = 1 + epoch // EPOCHS_PER_VIEW
         if view != kept:
-            with _precision(config, context):
+            with autocast(config.precision, context.device):
                 train.replace_last(changed(config, images, context.seed, view))
             kept = view
 
@@ -207,7 +209,7 @@ def _train_end_to_end(
     augment = augmentation(config, images, net.image_size)
     if config.preset_data == "mnist":
         augment = jitter
-    with _precision(config, context):
+    with autocast(config.precision, context.device):
         training = BackpropTraining(
             net,
             images.train_images,
@@ -237,12 +239,6 @@ def _sweep(
         seeds=[context.seed],
         device=context.device,
     )
-
-
-def _precision(config: SoftHebbConfig, context: Context) -> torch.autocast:
-    bf16 = config.precision == "bf16"
-    # No cache: it would keep serving the bf16 copies of weights that have changed since.
-    return torch.autocast(context.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
 
 
 def _radii(net: SoftHebbNet) -> dict[str, float]:

@@ -24,6 +24,7 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted, at_least
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Fraction, Settings
+from plastorch.experiments.softhebb.config import Precision, autocast
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.features import FeatureExtraction
 from plastorch.hebbian.networks import SoftHebbNet
@@ -71,7 +72,7 @@ class FewLabelsConfig(Settings):
     depth: Count = 3
     width: Width = "4x"
     labels: tuple[Count, ...] = (1, 4, 25)
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Precision = "bf16"
     validation: Fraction = 0.0
 
     def __post_init__(self) -> None:
@@ -107,14 +108,7 @@ def measure(config: FewLabelsConfig, context: Context) -> dict[str, Any]:
     nets.to(context.device)
     loop = Loop(context.run, nets)
     started = context.start(config, images.description())
-    precision = partial(
-        torch.autocast,
-        context.device.type,
-        torch.bfloat16,
-        enabled=config.precision == "bf16",
-        cache_enabled=False,
-    )
-    with fast_matmul(), precision():
+    with fast_matmul(), autocast(config.precision, context.device):
         for rule, net in encoders.items():
             for phase in _unlabeled(rule, net, images, context.seed):
                 loop.run(phase)
