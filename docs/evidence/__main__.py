@@ -1,7 +1,7 @@
 """Figures of README and pages, all written from the committed results.
 
-``python docs/evidence`` writes every block between markers in README.md anew, and the pages
-results.md and choices.md. A block's template stands in templates/; it names experiment, setting and
+``python docs/evidence`` writes every block between markers in README.md and measured.md anew, and the
+pages results.md and choices.md. A block's template stands in templates/; it names experiment, setting and
 metric of each figure, and the command that makes it again stands beside it.
 """
 
@@ -50,12 +50,13 @@ def written(text: str) -> str:
 
 def outputs() -> dict[Path, str]:
     """Returns what each file should hold."""
-    readme, made = HERE.parent.parent / "README.md", environment()
+    made, docs = environment(), HERE.parent
     pages = {
-        HERE.parent / name: made.get_template(name).render().strip() + "\n"
+        docs / name: made.get_template(name).render().strip() + "\n"
         for name in ("results.md", "choices.md")
     }
-    return {readme: written(readme.read_text())} | pages
+    blocks = docs.parent / "README.md", docs / "measured.md"
+    return {path: written(path.read_text()) for path in blocks} | pages
 
 
 if __name__ == "__main__":

@@ -172,8 +172,9 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
     return Group(claim["statement"], words, measured, target, origin, size, typed_command)
 
 
-def sums() -> dict[str, int]:
-    """Returns how many statements have which outcome."""
-    outcomes = [outcome(statement) for paper in papers() for statement in paper.statements]
+def sums(title: str = "") -> dict[str, int]:
+    """Returns how many statements have which outcome, of the papers whose title begins like that."""
+    some = [paper for paper in papers() if paper.title.startswith(title)]
+    outcomes = [outcome(statement) for paper in some for statement in paper.statements]
     kinds = ("holds", "mixed", "fails", "not reachable here")
     return {kind: outcomes.count(kind) for kind in kinds}
