@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxTranslator
 
 project = "plastorch"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build", "evidence"]  # templates of generated text
 html_theme = "furo"
 html_title = project
@@ -26,7 +26,9 @@ nb_merge_streams = True
 nb_render_image_options = {"width": "480px"}  # 4.8 inches, as the figures are made
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # signatures stay short; "Args" says what is what
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
 
 # For the cells: the digits inside the package, whatever other data is at hand; and one thread,
 # which is as fast for small networks, and much faster where other work keeps a core busy.

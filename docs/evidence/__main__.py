@@ -1,8 +1,8 @@
 """Figures of README and pages, all written from the committed results.
 
-``python docs/evidence`` writes every block between markers in README.md and measured.md anew, and the
-pages results.md and choices.md. A block's template stands in templates/; it names experiment, setting and
-metric of each figure, and the command that makes it again stands beside it.
+``python docs/evidence`` writes every block between markers in README.md and measured.md anew, and
+the pages results.md and choices.md. A block's template stands in templates/; it names experiment,
+setting and metric of each figure, and the command that makes it again stands beside it.
 """
 
 import re

@@ -173,7 +173,7 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
 
 
 def sums(title: str = "") -> dict[str, int]:
-    """Returns how many statements have which outcome, of the papers whose title begins like that."""
+    """Returns how many statements have which outcome, of papers whose title begins like that."""
     some = [paper for paper in papers() if paper.title.startswith(title)]
     outcomes = [outcome(statement) for paper in some for statement in paper.statements]
     kinds = ("holds", "mixed", "fails", "not reachable here")
