@@ -31,6 +31,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/codespell *.md .github benchmarks/*.py benchmarks/peers docs examples src
 
 docs: docs/_build/.built
 	@echo "The site: file://$(CURDIR)/docs/_build/html/index.html"
