@@ -26,6 +26,8 @@ class Choice(NamedTuple):
     """Values that default settings of None stand for."""
     kept: str = ""
     """Why the default values are not the best ones, if they aren't."""
+    seeds: list[int] | None = None
+    """Seeds of the runs; the others are those of fresh runs, which were judged."""
 
 
 class Point(NamedTuple):
@@ -56,7 +58,8 @@ def points(choice: Choice) -> list[Point]:
     tried: dict[tuple[Any, ...], dict[int, float]] = {}
     for run in results().get(choice.experiment, []):
         config = configuration(run)
-        if choice.metric in run["metrics"] and replace(config, **own) == base:
+        other_seed = choice.seeds is not None and run["seed"] not in choice.seeds
+        if choice.metric in run["metrics"] and replace(config, **own) == base and not other_seed:
             given = {name: getattr(config, name) for name in choice.settings}
             values = default if given == own else given
             tried.setdefault((*values.values(),), {})[run["seed"]] = run["metrics"][choice.metric]
