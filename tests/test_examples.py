@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from plastorch import STPN
-from plastorch.data import ImageSet
+from plastorch.data import ImageSet, load_images
 from plastorch.hebbian.pretrained import cards
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -184,3 +184,10 @@ def test_pieces_of_a_text_go_on_where_the_last_one_ended(
     scores = model.readout(model.core(model.embedding(text[:-1]))[0])
     whole = F.cross_entropy(scores.flatten(0, 1), text[1:].flatten()).item() / log(2)
     assert model.bits(text) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # of pytorch-lightning
+def test_lightning_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = load_images("mnist").few(600, 200, 0)
+    assert example("lightning_loop").main(images, epochs=3) > 0.7
