@@ -1,8 +1,9 @@
 """Figures of README and pages, all written from the committed results.
 
-``python docs/evidence`` writes every block between markers in README.md and measured.md anew, and
-the pages results.md and choices.md. A block's template stands in templates/; it names experiment,
-setting and metric of each figure, and the command that makes it again stands beside it.
+``python docs/evidence`` writes every block between markers in README.md and measured.md anew, the
+pages results.md and choices.md, and README's picture. A block's template stands in templates/; it
+names experiment, setting and metric of each figure, and the command that makes it again stands
+beside it.
 """
 
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import choices
 import committed
 import figures
+import picture
 import statements
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -55,6 +57,8 @@ def outputs() -> dict[Path, str]:
         docs / name: made.get_template(name).render().strip() + "\n"
         for name in ("results.md", "choices.md")
     }
+    drawn = made.get_template("overview.svg").render(fields=picture.embedded())
+    pages[docs / "_static" / "overview.svg"] = drawn.strip() + "\n"
     blocks = docs.parent / "README.md", docs / "measured.md"
     return {path: written(path.read_text()) for path in blocks} | pages
 
