@@ -1,4 +1,4 @@
-"""Vectors of eight numbers do what NumPy does with eight numbers."""
+"""Vectors of sixteen numbers do what NumPy does with sixteen numbers."""
 
 from typing import Any
 
@@ -10,9 +10,12 @@ from plastorch.engine.numba_vectors import (
     LANES,
     above,
     above_bits,
+    add,
     full,
     greater,
+    halves,
     load,
+    lowest,
     plus,
     store,
     times,
@@ -23,13 +26,13 @@ compiled: Any = njit(error_model="numpy")
 
 @compiled
 def everything(one, two, place, number, results):
-    """Writes the results of all operations on eight numbers from a place on."""
+    """Writes the results of all operations on sixteen numbers from a place on."""
     a, b = load(one, place), load(two, place)
     store(results, 0, plus(a, b))
-    store(results, 8, times(a, b))
-    store(results, 16, above(a, b))
-    store(results, 24, greater(a, b))
-    store(results, 32, full(number))
+    store(results, LANES, times(a, b))
+    store(results, 2 * LANES, above(a, b))
+    store(results, 3 * LANES, greater(a, b))
+    store(results, 4 * LANES, full(number))
     return above_bits(a, b)
 
 
@@ -37,10 +40,32 @@ def everything(one, two, place, number, results):
 @pytest.mark.parametrize("place", [0, 3])
 def test_operations(kind: type, place: int) -> None:
     random = np.random.default_rng(place)
-    one, two = random.integers(-2, 3, (2, 11)).astype(kind)
-    results = np.full(48, 7, kind)
+    one, two = random.integers(-2, 3, (2, LANES + 3)).astype(kind)
+    results = np.full(6 * LANES, 7, kind)
     bits = everything(one, two, place, kind(0.5), results)
     a, b = one[place : place + LANES], two[place : place + LANES]
     expected = [a + b, a * b, a > b, np.maximum(a, b), np.full(LANES, 0.5), np.full(LANES, 7)]
     assert (results == np.concatenate(expected)).all()
     assert bits == sum(1 << lane for lane in range(LANES) if a[lane] > b[lane])
+
+
+@compiled
+def of_words(one, two, sums):
+    """Writes the sums of sixteen words; returns which have a high byte, and the first that has."""
+    total = add(load(one, 0), load(two, 0))
+    store(sums, 0, total)
+    return halves(total), lowest(halves(total))
+
+
+@pytest.mark.parametrize("first", [0, 5, LANES - 1])
+def test_words(first: int) -> None:
+    random = np.random.default_rng(first)
+    one, two = random.integers(0, 64, (2, 8 * LANES), np.uint8)
+    one[8 * first + random.integers(8)] = 128
+    one[: 8 * first] %= 16
+    sums = np.empty(LANES, np.uint64)
+    bits, lowest_bit = of_words(one.view(np.uint64), two.view(np.uint64), sums)
+    assert (sums.view(np.uint8) == one + two).all()
+    high = (one + two >= 128).reshape(LANES, 8).any(1)
+    assert bits == sum(1 << word for word in range(LANES) if high[word])
+    assert lowest_bit == first == np.argmax(high)

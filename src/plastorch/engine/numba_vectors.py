@@ -1,4 +1,4 @@
-"""Vectors of eight numbers in kernels that numba compiles, where the compiler finds none itself.
+"""Vectors of sixteen numbers in kernels that numba compiles, where the compiler finds none itself.
 
 LLVM maps them to whatever vectors the processor has.
 """
@@ -10,28 +10,28 @@ from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
 _compiled: Any = intrinsic
-LANES = 8
+LANES = 16
 _FUSE = ("contract",)
 """Flag that lets a product and a sum be one instruction, as in the other kernels."""
 
 
-class Eight(types.Type):
-    """Type of eight real numbers of one type."""
+class Sixteen(types.Type):
+    """Type of sixteen numbers of one type."""
 
     def __init__(self, number: Any) -> None:
         self.number = number
-        super().__init__(name=f"Eight({number})")
+        super().__init__(name=f"Sixteen({number})")
 
 
-@register_model(Eight)
-class _EightModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Eight) -> None:
+@register_model(Sixteen)
+class _SixteenModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Sixteen) -> None:
         number = manager.lookup(kind.number).get_value_type()
         super().__init__(manager, kind, ir.VectorType(number, LANES))  # type: ignore[no-untyped-call]
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
-    """Returns a pointer to eight numbers of an array from a place on."""
+    """Returns a pointer to sixteen numbers of an array from a place on."""
     data = context.make_array(kind)(context, builder, array).data
     vector = ir.VectorType(context.get_data_type(kind.dtype), LANES)
     return builder.bitcast(builder.gep(data, [place]), vector.as_pointer()), vector
@@ -39,19 +39,19 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> A
 
 @_compiled
 def load(typing_context, array, place):  # type: ignore[no-untyped-def]
-    """Returns eight numbers of a one-dimensional array, from a place on."""
+    """Returns sixteen numbers of a one-dimensional array, from a place on."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
         kind = signature.args[0]
         pointer, vector = _pointer(context, builder, kind, *values)
         return builder.load(pointer, align=kind.dtype.bitwidth // 8, typ=vector)
 
-    return Eight(array.dtype)(array, types.int64), code
+    return Sixteen(array.dtype)(array, types.int64), code
 
 
 @_compiled
-def store(typing_context, array, place, eight):  # type: ignore[no-untyped-def]
-    """Writes eight numbers to a one-dimensional array, from a place on."""
+def store(typing_context, array, place, sixteen):  # type: ignore[no-untyped-def]
+    """Writes sixteen numbers to a one-dimensional array, from a place on."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
         kind = signature.args[0]
@@ -59,7 +59,7 @@ def store(typing_context, array, place, eight):  # type: ignore[no-untyped-def]
         builder.store(values[2], pointer, align=kind.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, eight), code
+    return types.void(array, types.int64, sixteen), code
 
 
 def _splat(builder: Any, number: Any, vector: Any) -> Any:
@@ -70,13 +70,13 @@ def _splat(builder: Any, number: Any, vector: Any) -> Any:
 
 @_compiled
 def full(typing_context, number):  # type: ignore[no-untyped-def]
-    """Returns a number eight times."""
+    """Returns a number sixteen times."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
         vector = context.get_value_type(signature.return_type)
         return _splat(builder, values[0], vector)
 
-    return Eight(number)(number), code
+    return Sixteen(number)(number), code
 
 
 @_compiled
@@ -113,7 +113,7 @@ def above(typing_context, one, two):  # type: ignore[no-untyped-def]
 
 @_compiled
 def above_bits(typing_context, one, two):  # type: ignore[no-untyped-def]
-    """Returns a whole number whose lowest bit tells whether the first of the eight numbers is
+    """Returns a whole number whose lowest bit tells whether the first of the sixteen numbers is
     greater, the next bit whether the second is, and so on."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
@@ -132,3 +132,38 @@ def greater(typing_context, one, two):  # type: ignore[no-untyped-def]
         return builder.select(builder.fcmp_ordered(">", *values), *values)
 
     return one(one, two), code
+
+
+@_compiled
+def add(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns sums of whole numbers."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.add(*values)
+
+    return one(one, two), code
+
+
+@_compiled
+def halves(typing_context, words):  # type: ignore[no-untyped-def]
+    """Returns a whole number whose lowest bit tells whether the first of sixteen words of 64 bits
+    has a byte of 128 or more, the next bit whether the second has one, and so on."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        vector = values[0].type
+        highest = ir.Constant(vector, [0x8080808080808080] * LANES)
+        some = builder.and_(values[0], highest)
+        found = builder.icmp_unsigned("!=", some, ir.Constant(vector, [0] * LANES))
+        return builder.zext(builder.bitcast(found, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.uint64(words), code
+
+
+@_compiled
+def lowest(typing_context, bits):  # type: ignore[no-untyped-def]
+    """Returns the place of the lowest bit of a word that isn't 0."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.cttz(values[0], ir.IntType(1)(1))
+
+    return types.int64(bits), code

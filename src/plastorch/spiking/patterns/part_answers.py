@@ -26,6 +26,14 @@ MOST_BYTES = 1 << 26
 """Largest size of the tables of parts."""
 BATCH_BYTES = 1 << 24
 """Largest size of the sums over first parts that a thread keeps."""
+BATCH = 8192
+"""Largest number of patterns that a tile answers before the next tile does."""
+ALMOST = 0.999
+"""Potential from which on a neuron may fire, for all that rounding can do: a bit less than 1."""
+SAMPLE = 256
+"""Number of patterns by which hidden neurons are ordered."""
+SMALL = 1e-3
+"""Smallest distance above the threshold that counts."""
 
 
 class _Network(NamedTuple):
@@ -59,37 +67,62 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Ans
     check_weights(network.weights(), width)
     new, count = network.output_bias.new_empty, len(parts.codes)
     results = Answer(new(count, network.out_features), new(count, network.out_features))
-    _fill(_prepared(network), parts, arrays_of(results))
+    sample = parts.assemble(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
+    _fill(_prepared(network, sample), parts, arrays_of(results))
     return results
 
 
-def _prepared(network: PatternNetwork) -> _Network:
+def _prepared(network: PatternNetwork, sample: NDArray[np.uint8]) -> _Network:
+    """Returns a network whose hidden neurons are ordered so that many of a tile may fire in the
+    same steps."""
     from plastorch.engine.numba_vectors import LANES
     from plastorch.spiking.patterns import part_kernels as kernels
 
     weights = arrays_of(by_input(network.weights()))
     constants = constants_of(network.neuron, network.hidden_weight.dtype)
+    order = _order(weights, constants, sample)
+    hidden, hidden_bias, output, output_bias = weights
+    weights = hidden[:, order].copy(), hidden_bias[order], output[order], output_bias
     tiles, classes = (ceil(size / LANES) for size in weights[2].shape)
     rest = np.empty(tiles * network.neuron.steps * LANES, weights[1].dtype)
     kernels.tabulate_rest(weights, constants, rest)
-    outputs = np.empty((classes, tiles, 1 << LANES, LANES), rest.dtype)
+    outputs = np.empty((classes, tiles * kernels.HALVES, 1 << kernels.BYTE, LANES), rest.dtype)
     kernels.tabulate_outputs(weights[2], outputs)
     bias = np.pad(weights[3], (0, classes * LANES - len(weights[3])))
     return _Network(weights, constants, rest, outputs.ravel(), bias)
 
 
+def _order(
+    weights: tuple[NDArray[Any], ...], constants: Any, sample: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Returns hidden neurons by the mean steps in which they may fire in a sample."""
+    from plastorch.engine.numba_vectors import LANES
+    from plastorch.spiking.patterns import part_kernels as kernels
+
+    count, steps, neurons = len(sample), len(constants.target), len(weights[1])
+    table = np.empty((ceil(neurons / LANES), count, steps, LANES), weights[1].dtype)
+    rest = np.empty((len(table), 1, steps, LANES), table.dtype)
+    kernels.tabulate(sample, 0, 0, count, weights, constants, table.reshape(-1))
+    kernels.tabulate_rest(weights, constants, rest.reshape(-1))
+    often = (table + rest > 1).sum(axis=1)
+    mean = np.arange(steps) @ often / np.maximum(often.sum(axis=1), 1)
+    return np.argsort(mean.ravel()[:neurons], kind="stable")
+
+
 def _fill(network: _Network, parts: Parts, results: tuple[NDArray[Any], ...]) -> None:
     """Fills the answers, with tables of bounded size."""
+    from plastorch.engine.numba_vectors import LANES
     from plastorch.spiking.patterns import part_kernels as kernels
 
     order = sorting(parts)
     firsts = np.cumsum([0, *(table.shape[1] for table in parts.tables[:-1])])[order].tolist()
     tables = [parts.tables[part] for part in order]
     all_codes, counts = np.ascontiguousarray(parts.codes[:, order]), list(map(len, tables))
-    row_bytes = network.rest.nbytes
+    row_bytes, size = network.rest.nbytes, len(network.constants.target) * LANES
     few, starts, block, rows = _shares(counts, len(all_codes), MOST_BYTES // row_bytes)
-    values = kernels.Values(np.empty(network.rest.size * rows, network.rest.dtype), rows, starts,
-                            network.rest)  # fmt: skip
+    table = np.empty((network.rest.size // size, rows, size), network.rest.dtype)
+    table[:, -1] = 0
+    values = kernels.Values(table.ravel(), rows, starts, network.rest)
 
     def tabulate(part: int, patterns: NDArray[np.uint8]) -> None:
         def run(begin: int, end: int) -> None:
@@ -127,7 +160,7 @@ def _shares(
     block = max(1, min(block, patterns))
     sizes = np.array([count if part in few else block for part, count in enumerate(counts)])
     starts = np.cumsum(sizes) - sizes
-    return few, starts, block, int(sizes.sum())
+    return few, starts, block, int(sizes.sum()) + 1
 
 
 def _answer(
@@ -138,21 +171,57 @@ def _answer(
 
     departure = kernels.departures(codes)
     shared = _shared(departure, codes.shape[1])
+    bounds = _bounds(network, values, codes.max(axis=0).astype(int) + 1, shared)
     runs = max(1, BATCH_BYTES // network.rest.nbytes)
+    sizes = (min(BATCH, 8 * runs), runs)
 
     def run(begin: int, end: int) -> None:
         kernels.answer(
-            codes, departure, begin, end, shared, runs, values,
+            codes, departure, begin, end, shared, sizes, values, bounds,
             network.outputs, network.bias, network.constants, results,
         )  # fmt: skip
 
     in_threads(run, len(codes), len(codes) // USEFUL)
 
 
+def _bounds(network: _Network, values: Any, counts: NDArray[np.int64], shared: int) -> Any:
+    """Returns :class:`~plastorch.spiking.patterns.part_kernels.Bounds` of tables, whose parts have
+    so many rows each.
+
+    The potential u, the sum of p₀ over the first parts and of others' pₘ, has the bound
+
+        128 + ⌈(p₀ - zero) scale⌉ + Σ ⌈(max(pₘ, lowₘ) - lowₘ) scale⌉ ≥ 128 + (u - 1) scale,
+
+    zero = 1 - Σ lowₘ. The scale is such that the bound is at most 255, each term rounded up; the
+    ranges of parts are cut off below, so that bounds reach as far below 128 as above it.
+    """
+    from plastorch.engine.numba_vectors import LANES
+    from plastorch.spiking.patterns import part_kernels as kernels
+
+    size = len(network.constants.target) * LANES
+    rest, table = values.rest.reshape(-1, size), values.table.reshape(-1, values.rows, size)
+    ends = values.starts + counts
+    parts = [table[:, begin:end] for begin, end in zip(values.starts, ends, strict=True)]
+    high = np.array([part.max(axis=1) for part in parts])
+    with np.errstate(over="ignore", invalid="ignore"):
+        span = high - np.array([part.min(axis=1) for part in parts])
+        top = rest + high.sum(axis=0) - ALMOST
+        cut = np.clip(2 * top / np.maximum(span.sum(axis=0), SMALL), 0, 1)
+        scale = (kernels.HALF - 2 - len(counts)) / np.maximum(top, SMALL)
+        low = high - cut * span
+    bounds = np.zeros(values.table.size + LANES * kernels.BYTE, np.uint8)
+    for part in range(shared, len(counts)):
+        kernels.bound_rows(table, values.starts[part], ends[part], low[part], scale,
+                           bounds[: table.size].reshape(table.shape))  # fmt: skip
+    zero = ALMOST - low[shared:].sum(axis=0)
+    return kernels.Bounds(bounds.view(np.uint64), zero.ravel(), scale.ravel())
+
+
 def _shared(departure: NDArray[np.int64], parts: int) -> int:
-    """Returns the number of first parts over which a sum is worth being kept: it takes as long as
-    adding that many rows, and two more, but only once for all patterns in a row that share them."""
+    """Returns the number of first parts over which a sum is worth being kept: it takes four times
+    as long as adding that many rows where neurons may fire, and two more, but only once for all
+    patterns in a row that share them."""
     new = np.cumsum(np.bincount(departure, minlength=parts + 1))  # by number of parts, less one
     runs = np.concatenate([[1], new[:parts]])
     shared = np.arange(parts + 1)
-    return int(np.argmin(runs * (shared + 2) + len(departure) * (parts - shared)))
+    return int(np.argmin(4 * runs * (shared + 2) + len(departure) * (parts - shared)))

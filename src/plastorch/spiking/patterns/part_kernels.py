@@ -5,9 +5,12 @@ adds is looked up in a table. So a pattern costs a row of a table per part, not 
 The sums of patterns that begin alike are computed once. A reset raises the threshold by what it
 takes off the potential: there, and only there, a neuron's steps depend on each other.
 
-Eight hidden neurons, a tile, are computed at a time for many patterns, because their tables stay in
-the processor's cache. Which of the eight fire in a step is a number of eight bits; what they add to
-the output neurons is looked up, too.
+A neuron can only fire where its potential, were it never reset, would be above the threshold. That
+is seldom; bounds that are sums of bytes tell where it may be, and only there are potentials added.
+
+Sixteen hidden neurons, a tile, are computed at a time for many patterns, because their tables stay
+in the processor's cache. Which eight of them fire in a step is a number of eight bits; what they
+add to the output neurons is looked up, too.
 """
 
 from typing import Any, NamedTuple
@@ -20,9 +23,12 @@ from plastorch.engine.numba_vectors import (
     LANES,
     above,
     above_bits,
+    add,
     full,
     greater,
+    halves,
     load,
+    lowest,
     plus,
     store,
     times,
@@ -37,23 +43,43 @@ _compiled: Any = njit(
     pipeline_class=NoOverlap,
 )
 
-BATCH = 8192
-"""Largest number of patterns that a tile answers before the next tile does."""
+BLOCK = 16
+"""Number of patterns whose output neurons' drive is in the processor's cache."""
 AT_ONCE = 4
-"""Number of patterns whose steps are computed side by side, as each must wait for the last."""
+"""Number of parts that are added together; missing ones are rows of zeros."""
+HALF = 128
+"""Sum of bounds from which on a neuron may fire: the highest bit of its byte."""
+BYTE, WORD = 8, 64
+"""Numbers of bits: hidden neurons whose spikes are looked up together, and bounds in a word."""
+HALVES = LANES // BYTE
+"""Number of words, and of lookups, of a tile in a step."""
+END = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""Mark after the last event of a list."""
 
 
 class Values(NamedTuple):
     """What parts add to the potentials of hidden neurons, by tile."""
 
     table: Any
-    """Potentials [tiles, R, S, 8], flat."""
+    """Potentials [tiles, R, S, 16], flat."""
     rows: int
-    """Number of rows R of all parts."""
+    """Number of rows R of all parts, and of one more, whose potentials are 0."""
     starts: Any
     """First row of each part [M]."""
     rest: Any
-    """Potentials that the bias alone makes [tiles, S, 8], flat."""
+    """Potentials that the bias alone makes [tiles, S, 16], flat."""
+
+
+class Bounds(NamedTuple):
+    """Bounds of potentials, bytes whose sum is 128 or more wherever a neuron may fire."""
+
+    table: Any
+    """Bounds of what parts after the shared ones add, eight in a word [tiles, R, S, 2], flat, and
+    sixteen words more."""
+    zero: Any
+    """Sums over the shared parts at which the bound is 128 [tiles, S, 16], flat."""
+    scale: Any
+    """Bytes per unit of the potential [tiles, S, 16], flat."""
 
 
 @_compiled
@@ -96,7 +122,7 @@ def _spread(drive, row, rows, table):  # type: ignore[no-untyped-def]
 
 @_compiled
 def tabulate(patterns, first, row, rows, weights, constants, table):  # type: ignore[no-untyped-def]
-    """Fills rows of a flat table [tiles, rows, S, 8], from ``row`` on, with what patterns add to
+    """Fills rows of a flat table [tiles, rows, S, 16], from ``row`` on, with what patterns add to
     the potentials of hidden neurons: bins [P, n] of inputs from ``first`` on."""
     neurons, dtype = len(weights[1]), weights[1].dtype
     drive, current = np.empty((len(constants.target), neurons), dtype), np.empty(neurons, dtype)
@@ -109,7 +135,7 @@ def tabulate(patterns, first, row, rows, weights, constants, table):  # type: ig
 
 @_compiled
 def tabulate_rest(weights, constants, table):  # type: ignore[no-untyped-def]
-    """Fills a flat table [tiles, S, 8] with the potentials that the bias alone makes."""
+    """Fills a flat table [tiles, S, 16] with the potentials that the bias alone makes."""
     neurons, dtype = len(weights[1]), weights[1].dtype
     drive, current = np.empty((len(constants.target), neurons), dtype), np.empty(neurons, dtype)
     drive[:] = weights[1]
@@ -119,116 +145,166 @@ def tabulate_rest(weights, constants, table):  # type: ignore[no-untyped-def]
 
 @_compiled
 def tabulate_outputs(weight, table):  # type: ignore[no-untyped-def]
-    """Fills what each number of eight bits, one per hidden neuron of a tile, adds to the output
-    neurons, eight at a time [C / 8, tiles, 256, 8]; output weights are [H, C]."""
+    """Fills what each number of eight bits, one per hidden neuron, adds to the output neurons,
+    sixteen at a time [C / 16, H / 8, 256, 16]; output weights are [H, C]."""
     table[:] = 0
     neurons, classes = weight.shape
-    for tile in range(table.shape[1]):
-        for bits in range(1, 1 << LANES):
+    for byte in range(table.shape[1]):
+        for bits in range(1, 1 << BYTE):
             lane = 0
             while not (bits >> lane) & 1:
                 lane += 1
-            k, others = tile * LANES + lane, bits & (bits - 1)
+            k, others = byte * BYTE + lane, bits & (bits - 1)
             for c in range(classes):
                 own = weight[k, c] if k < neurons else weight.dtype.type(0)
-                before = table[c // LANES, tile, others, c % LANES]
-                table[c // LANES, tile, bits, c % LANES] = before + own
+                before = table[c // LANES, byte, others, c % LANES]
+                table[c // LANES, byte, bits, c % LANES] = before + own
 
 
 @_compiled
-def _begin(codes, b, shared, rest, table, starts, rows, size, bases, run):  # type: ignore[no-untyped-def]
-    """Writes the sum over the first ``shared`` parts of pattern b, potentials [S, 8] of each tile,
-    to a run's place in ``bases`` [tiles, runs × S × 8]."""
+def _bound(potentials, zero, scale, least, bounds):  # type: ignore[no-untyped-def]
+    """Fills bounds, bytes; see :class:`Bounds`."""
+    nothing = least - least
+    for k in range(len(potentials)):
+        bound = np.ceil((potentials[k] - zero[k]) * scale[k]) + least
+        bounds[k] = np.uint8(np.int32(max(bound, nothing)))
+
+
+@_compiled
+def bound_rows(table, first, last, low, scale, bounds):  # type: ignore[no-untyped-def]
+    """Fills the bounds of some rows of a table, whose potentials count from ``low`` on; tables are
+    [tiles, R, S × 16], ``low`` and ``scale`` [tiles, S × 16]."""
+    for tile in range(len(table)):
+        for row in range(first, last):
+            own, nothing = bounds[tile, row], scale.dtype.type(0)
+            _bound(table[tile, row], low[tile], scale[tile], nothing, own)
+
+
+@_compiled
+def _begin(codes, b, shared, values, bounds, bases, base_bounds, run):  # type: ignore[no-untyped-def]
+    """Writes the sum over the first ``shared`` parts of pattern b, potentials [S, 16] of each tile,
+    to a run's place in ``bases`` [tiles, runs × S × 16], and its bounds to ``base_bounds``."""
+    size = len(bounds.zero) // len(bases)
     for tile in range(len(bases)):
-        own = bases[tile]
+        base = bases[tile, run * size : (run + 1) * size]
         for k in range(0, size, LANES):
-            store(own, run * size + k, load(rest, tile * size + k))
-        for m in range(shared):
-            row = (tile * rows + starts[m] + np.int64(codes[b, m])) * size
-            for k in range(0, size, LANES):
-                total = plus(load(own, run * size + k), load(table, row + k))
-                store(own, run * size + k, total)
+            total = load(values.rest, tile * size + k)
+            for m in range(shared):
+                row = (tile * values.rows + values.starts[m] + np.int64(codes[b, m])) * size
+                total = plus(total, load(values.table, row + k))
+            store(base, k, total)
+        own, half = slice(tile * size, (tile + 1) * size), bounds.scale.dtype.type(HALF)
+        of_base = base_bounds[tile, run * size : (run + 1) * size]
+        _bound(base, bounds.zero[own], bounds.scale[own], half, of_base)
 
 
 @_compiled
-def _sum(bases, group, first, table, places, start, size, sums):  # type: ignore[no-untyped-def]
-    """Adds rows of a tile, whose table begins at ``start``, to the bases of four patterns from
-    ``first`` on; writes the sums [4, S, 8]."""
-    left = places.shape[1]
-    for other in range(AT_ONCE):
-        b, target = first + other, other * size
-        own = group[b]
-        if left >= 3:
-            one, two, three = start + places[b, 0], start + places[b, 1], start + places[b, 2]
-            for k in range(0, size, LANES):
-                total = plus(load(bases, own + k), load(table, one + k))
-                total = plus(plus(total, load(table, two + k)), load(table, three + k))
-                store(sums, target + k, total)
-        else:
-            for k in range(0, size, LANES):
-                store(sums, target + k, load(bases, own + k))
-        j = 3 if left >= 3 else 0
-        while j + 2 <= left:
-            one, two = start + places[b, j], start + places[b, j + 1]
-            for k in range(0, size, LANES):
-                total = plus(
-                    plus(load(sums, target + k), load(table, one + k)), load(table, two + k)
-                )
-                store(sums, target + k, total)
-            j += 2
-        if j < left:
-            one = start + places[b, j]
-            for k in range(0, size, LANES):
-                store(sums, target + k, plus(load(sums, target + k), load(table, one + k)))
+def _place(  # type: ignore[no-untyped-def]
+    codes, departure, begin, count, shared, values, bounds, bases, base_bounds, group, places
+):
+    """Sums the first parts of patterns from ``begin`` on; fills where the words of their sums
+    [B] and of their other parts [B, M - shared, rounded up] are in a tile."""
+    steps = len(bounds.zero) // (len(bases) * LANES)
+    run = -1
+    for b in range(count):
+        if b == 0 or departure[begin + b] < shared:
+            run += 1
+            _begin(codes, begin + b, shared, values, bounds, bases, base_bounds, run)
+        group[b] = run * steps
+        places[b] = (values.rows - 1) * steps
+        for j in range(codes.shape[1] - shared):
+            row = values.starts[shared + j] + np.int64(codes[begin + b, shared + j])
+            places[b, j] = row * steps
 
 
 @_compiled
-def _fire(sums, first, steps, constants, bits):  # type: ignore[no-untyped-def]
-    """Lets a tile's neurons fire and be reset, in four patterns from ``first`` on, whose potentials
-    are in ``sums`` [4, S, 8]; fills the tile's ``bits`` [B × S], bytes."""
-    size, next_one = steps * LANES, np.uint64(steps)  # unsigned places need no check of their sign
-    decay = full(constants.membrane)
-    one = constants.membrane / constants.membrane
-    rise = full(one - constants.membrane)
-    a = b = c = d = full(one)
-    for step in range(steps):
-        place, to = step * LANES, np.uint64(first * steps + step)
-        u, v = load(sums, place), load(sums, place + size)
-        w, x = load(sums, place + 2 * size), load(sums, place + 3 * size)
-        bits[to] = above_bits(u, a)
-        bits[to + next_one] = above_bits(v, b)
-        bits[to + next_one + next_one] = above_bits(w, c)
-        bits[to + next_one + next_one + next_one] = above_bits(x, d)
-        a = plus(plus(times(a, decay), rise), above(u, a))
-        b = plus(plus(times(b, decay), rise), above(v, b))
-        c = plus(plus(times(c, decay), rise), above(w, c))
-        d = plus(plus(times(d, decay), rise), above(x, d))
+def _may_fire(base, rows, begin, end, base_bounds, bounds):  # type: ignore[no-untyped-def]
+    """Returns a word whose bits 0, 2, 4, … tell whether a tile's neurons may fire in the steps from
+    ``begin`` on, given where the first steps of the base and of other rows are."""
+    may = np.uint64(0)
+    for step in range(begin, end, LANES // HALVES):
+        total = load(base_bounds, (base + step) * HALVES)
+        for j in range(0, len(rows), AT_ONCE):
+            total = add(total, load(bounds, (rows[j] + step) * HALVES))
+            other = load(bounds, (rows[j + 1] + step) * HALVES)
+            total = add(total, add(other, load(bounds, (rows[j + 2] + step) * HALVES)))
+            total = add(total, load(bounds, (rows[j + 3] + step) * HALVES))
+        may |= halves(total) << np.uint64((step - begin) * HALVES)
+    if (end - begin) * HALVES < WORD:
+        may &= (np.uint64(1) << np.uint64((end - begin) * HALVES)) - np.uint64(1)
+    return (may | (may >> np.uint64(1))) & np.uint64(0x5555555555555555)
 
 
 @_compiled
-def _decide(bits, b, first, outputs, bias, constants, found):  # type: ignore[no-untyped-def]
-    """Runs eight output neurons, from ``first`` on, on the hidden spikes of pattern b, ``bits``
-    [tiles, B × S]. Writes Σ trace², -2 Σ trace × target's trace and the highest potentials to
-    ``found`` [3 × 8]."""
+def _fire(  # type: ignore[no-untyped-def]
+    group, places, base, base_bounds, table, bounds, constants, powers, events
+):
+    """Lets a tile's neurons fire and be reset in B patterns. Lists in ``events`` where some do:
+    b × S + step, times 2¹⁶, plus a bit for each neuron that fires. ``powers`` are those of the
+    membrane's decay [S + 1]: a neuron loses 1 by a spike, less later."""
+    steps, left, count = len(constants.target), places.shape[1], 0
+    one, decay, nothing = full(powers[0]), full(powers[1]), full(powers[0] - powers[0])
+    for b in range(len(places)):
+        lost, last, own, rows = nothing, -1, group[b], places[b]
+        for begin in range(0, steps, WORD // HALVES):
+            end = min(steps, begin + WORD // HALVES)
+            may = _may_fire(own, rows, begin, end, base_bounds, bounds)
+            while may:
+                step = begin + lowest(may) // HALVES
+                may &= may - np.uint64(1)
+                potential = load(base, (own + step) * LANES)
+                for j in range(0, left, AT_ONCE):
+                    potential = plus(potential, load(table, (rows[j] + step) * LANES))
+                    other = load(table, (rows[j + 1] + step) * LANES)
+                    other = plus(other, load(table, (rows[j + 2] + step) * LANES))
+                    other = plus(other, load(table, (rows[j + 3] + step) * LANES))
+                    potential = plus(potential, other)
+                lost = times(lost, full(powers[step - last - 1]))
+                threshold = plus(lost, one)
+                bits = above_bits(potential, threshold)
+                lost = plus(times(lost, decay), above(potential, threshold))
+                last = step
+                events[count] = np.uint64(((b * steps + step) << LANES) | bits)
+                count += bits != 0
+    events[count] = END
+
+
+@_compiled
+def _drive(events, heard, end, first, outputs, drive):  # type: ignore[no-untyped-def]
+    """Adds what hidden spikes before the place ``end`` add to the output neurons, from those on
+    that were ``heard`` in each tile; drive [C / 16, places from ``first`` on × 16]."""
+    tiles = len(events)
+    for tile in range(tiles):
+        own, number = events[tile], heard[tile]
+        while own[number] < (np.uint64(end) << np.uint64(LANES)):
+            event = np.int64(own[number])
+            to = ((event >> LANES) - first) * LANES
+            for c in range(len(drive)):
+                total = load(drive[c], to)
+                for half in range(HALVES):
+                    byte = (c * tiles + tile) * HALVES + half
+                    bits = (event >> (half * BYTE)) & ((1 << BYTE) - 1)
+                    total = plus(total, load(outputs, ((byte << BYTE) + bits) * LANES))
+                store(drive[c], to, total)
+            number += 1
+        heard[tile] = number
+
+
+@_compiled
+def _decide(drive, place, bias, first, constants, found):  # type: ignore[no-untyped-def]
+    """Runs sixteen output neurons, from ``first`` on, on the drive from a place on, which becomes
+    0. Writes Σ trace², -2 Σ trace × target's trace and the highest potentials to ``found``
+    [3 × 16]."""
     steps, one = len(constants.target), constants.membrane / constants.membrane
     decay, synapse, gain = full(constants.membrane), full(constants.synapse), full(constants.gain)
     fading, threshold, minus, two = full(constants.trace), full(one), full(-one), full(-one - one)
-    current = membrane = trace = common = own = fired = full(one - one)
-    highest = full(-one / (one - one))
-    flat, stride = bits.reshape(bits.size), np.uint64(bits.shape[1])
-    start = (first * len(bits)) << LANES
+    zero = full(one - one)
+    current = membrane = trace = common = own = fired = zero
+    highest, rest = full(-one / (one - one)), load(bias, first)
     for step in range(steps):
-        drive, more = load(bias, first), full(one - one)
-        place, row = np.uint64(b * steps + step), start
-        for _ in range(len(bits) // 2):  # two sums, as an addition must wait for the last one
-            drive = plus(drive, load(outputs, row + LANES * np.int64(flat[place])))
-            place, row = place + stride, row + (LANES << LANES)
-            more = plus(more, load(outputs, row + LANES * np.int64(flat[place])))
-            place, row = place + stride, row + (LANES << LANES)
-        if len(bits) % 2:
-            drive = plus(drive, load(outputs, row + LANES * np.int64(flat[place])))
-        drive = plus(drive, more)
-        current = plus(times(synapse, current), drive)
+        at = (place + step) * LANES
+        current = plus(times(synapse, current), plus(rest, load(drive, at)))
+        store(drive, at, zero)
         membrane = plus(times(decay, membrane), times(gain, current))
         membrane = plus(membrane, times(fired, minus))
         fired = above(membrane, threshold)
@@ -242,35 +318,9 @@ def _decide(bits, b, first, outputs, bias, constants, found):  # type: ignore[no
 
 
 @_compiled
-def _spikes(  # type: ignore[no-untyped-def]
-    codes, departure, begin, end, shared, values, constants, bases, bits
-):
-    """Fills the hidden spikes of patterns from ``begin`` to ``end``: ``bits`` [tiles, B × S]."""
-    rest, table, starts, rows = values.rest, values.table, values.starts, values.rows
-    steps, count, left = len(constants.target), end - begin, codes.shape[1] - shared
-    size = steps * LANES
-    places, group = np.zeros((count + AT_ONCE, left), np.int64), np.zeros(count + AT_ONCE, np.int64)
-    last = -1
-    for b in range(count):
-        if b == 0 or departure[begin + b] < shared:
-            last += 1
-            _begin(codes, begin + b, shared, rest, table, starts, rows, size, bases, last)
-        group[b] = last * size
-        for j in range(left):
-            row = starts[shared + j] + np.int64(codes[begin + b, shared + j])
-            places[b, j] = row * size
-    sums = np.empty(AT_ONCE * size, rest.dtype)
-    for tile in range(len(bits)):
-        for first in range(0, count, AT_ONCE):
-            _sum(bases[tile], group, first, table, places, tile * rows * size, size, sums)
-            _fire(sums, first, steps, constants, bits[tile])
-
-
-@_compiled
 def _end(departure, begin, end, shared, runs):  # type: ignore[no-untyped-def]
-    """Returns where a batch from ``begin`` on ends: with as many runs, or :data:`BATCH`."""
+    """Returns where a batch from ``begin`` on ends that has at most so many runs."""
     u, left = begin + 1, runs - 1
-    end = min(end, begin + BATCH)
     while u < end and (left > 0 or departure[u] >= shared):
         left -= departure[u] < shared
         u += 1
@@ -279,33 +329,56 @@ def _end(departure, begin, end, shared, runs):  # type: ignore[no-untyped-def]
 
 @_compiled
 def answer(  # type: ignore[no-untyped-def]
-    codes, departure, begin, end, shared, runs, values, outputs, bias, constants, results
+    codes, departure, begin, end, shared, sizes, values, bounds, outputs, bias, constants, results
 ):
     """Answers the patterns from ``begin`` to ``end``, batch by batch.
 
     ``codes`` are the rows of each different pattern, sorted [U, M]; ``departure`` is the first part
     that differs from the pattern before [U]; the sums over the first ``shared`` parts are kept for
-    ``runs`` runs of patterns that share them. ``outputs`` is a flat table of
-    :func:`tabulate_outputs`, and ``bias`` that of output neurons, rounded up with zeros.
+    runs of patterns that share them. ``sizes`` are the largest numbers of patterns and of runs in a
+    batch. ``outputs`` is a flat table of :func:`tabulate_outputs`, and ``bias`` that of output
+    neurons, rounded up with zeros.
     """
     distance, potential = results
-    steps, dtype = len(constants.target), bias.dtype
-    tiles = len(values.rest) // (steps * LANES)
-    bases = np.empty((tiles, min(runs, BATCH, end - begin) * steps * LANES), dtype)
-    bits = np.empty((tiles, (min(BATCH, end - begin) + AT_ONCE) * steps), np.uint8)
-    found = np.empty(3 * LANES, dtype)
+    steps, dtype, left = len(constants.target), bias.dtype, codes.shape[1] - shared
+    size, most = steps * LANES, min(sizes[0], end - begin)
+    tiles, runs = len(values.rest) // size, min(sizes[1], most)
+    bases = np.empty((tiles, runs * size), dtype)
+    base_bounds = np.zeros((tiles, runs * size + LANES * BYTE), np.uint8)
+    group = np.empty(most, np.int64)
+    places = np.empty((most, -(-left // AT_ONCE) * AT_ONCE), np.int64)
+    events, heard = np.empty((tiles, most * steps + 1), np.uint64), np.empty(tiles, np.int64)
+    drive = np.zeros((len(bias) // LANES, BLOCK * size), dtype)
+    powers, found = np.ones(steps + 1, dtype), np.empty(3 * LANES, dtype)
+    powers[1:] = constants.membrane
+    powers = powers.cumprod()
     target = (constants.target * constants.target).sum()
     last = begin
     while last < end:
-        first, last = last, _end(departure, last, end, shared, runs)
-        _spikes(codes, departure, first, last, shared, values, constants, bases, bits)
-        for u in range(first, last):
-            total = target
-            for c in range(0, len(bias), LANES):
-                _decide(bits, u - first, c, outputs, bias, constants, found)
-                for k in range(min(LANES, distance.shape[1] - c)):
-                    total += found[k]
-                    distance[u, c + k] = found[LANES + k]
-                    potential[u, c + k] = found[2 * LANES + k]
-            for c in range(distance.shape[1]):
-                distance[u, c] += total
+        first, last = last, _end(departure, last, min(end, last + most), shared, runs)
+        count = last - first
+        _place(
+            codes, departure, first, count, shared, values, bounds, bases, base_bounds,
+            group, places,
+        )  # fmt: skip
+        for tile in range(tiles):
+            own = slice(tile * values.rows * size, (tile + 1) * values.rows * size)
+            words = slice(own.start // BYTE, own.stop // BYTE + LANES)
+            _fire(
+                group[:count], places[:count], bases[tile], base_bounds[tile].view(np.uint64),
+                values.table[own], bounds.table[words], constants, powers, events[tile],
+            )  # fmt: skip
+        heard[:] = 0
+        for block in range(first, last, BLOCK):
+            until = min(block + BLOCK, last)
+            _drive(events, heard, (until - first) * steps, (block - first) * steps, outputs, drive)
+            for u in range(block, until):
+                total = target
+                for c in range(len(drive)):
+                    _decide(drive[c], (u - block) * steps, bias, c * LANES, constants, found)
+                    for k in range(min(LANES, distance.shape[1] - c * LANES)):
+                        total += found[k]
+                        distance[u, c * LANES + k] = found[LANES + k]
+                        potential[u, c * LANES + k] = found[2 * LANES + k]
+                for c in range(distance.shape[1]):
+                    distance[u, c] += total
