@@ -15,7 +15,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0 $(PYTEST_ARGS)
 
 # The tests of the compiled kernels with every index checked, which takes compiled code of its own.
-BOUNDS := $(addprefix tests/,hostile/test_kernels.py stp/test_sequence.py \
+BOUNDS := $(addprefix tests/,hostile/test_kernels.py stp/test_sequence.py stp/test_chunked.py \
 	efference/test_views.py files/test_correlative_encode.py files/test_record_parts.py \
 	spiking/test_network.py \
 	spiking/fatigue/test_fatigue_events.py spiking/patterns/test_attribution.py \

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from plastorch.stp import STPN
 
 
-class PeerSTPN(nn.Module):
-    """STPNr in mode ``pre``: a loop over steps, differentiated by autograd.
+class PeerCell(nn.Module):
+    """One step of STPNr in mode ``pre``.
 
     Args:
-        layer: our layer, of one layer and default settings, whose parameters are copied.
+        cell: our cell, of default settings, whose parameters are copied.
     """
 
     weight: Tensor
@@ -18,24 +18,42 @@ class PeerSTPN(nn.Module):
     weight_lambda: Tensor
     weight_gamma: Tensor
 
-    def __init__(self, layer: STPN) -> None:
+    def __init__(self, cell: nn.Module) -> None:
         super().__init__()
-        self.hidden_size = layer.hidden_size
-        for name, parameter in layer.cells[0].named_parameters():
+        for name, parameter in cell.named_parameters():
             self.register_parameter(name, nn.Parameter(parameter.detach().clone()))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Returns activities [B, H] and the state, for inputs [B, I]."""
+        h, memory = state
+        pre = torch.cat([x, h], dim=1)
+        total = self.weight + memory
+        norm = torch.linalg.norm(total, dim=2, keepdim=True) + 1e-16
+        drive = torch.einsum("bhk,bk->bh", total, pre) / norm.squeeze(2)
+        h = torch.tanh(drive + self.bias)
+        change = torch.einsum("bh,bk->bhk", h, pre)
+        memory = self.weight_lambda * (memory / norm) + self.weight_gamma * change
+        return h, (h, memory)
+
+
+class PeerSTPN(PeerCell):
+    """A loop over steps, differentiated by autograd.
+
+    Args:
+        layer: our layer, of one layer and default settings, whose parameters are copied.
+    """
+
+    def __init__(self, layer: STPN) -> None:
+        super().__init__(layer.cells[0])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
         """Returns activities [T, B, H] and the last state, for sequences [T, B, I]."""
-        h = x.new_zeros(x.shape[1], self.hidden_size)
-        memory = x.new_zeros(x.shape[1], *self.weight.shape)
+        batch, (hidden, width) = x.shape[1], self.weight.shape
+        state = x.new_zeros(batch, hidden), x.new_zeros(batch, hidden, width)
         outputs = []
         for input_ in x:
-            pre = torch.cat([input_, h], dim=1)
-            total = self.weight + memory
-            norm = torch.linalg.norm(total, dim=2, keepdim=True) + 1e-16
-            drive = torch.einsum("bhk,bk->bh", total, pre) / norm.squeeze(2)
-            h = torch.tanh(drive + self.bias)
-            change = torch.einsum("bh,bk->bhk", h, pre)
-            memory = self.weight_lambda * (memory / norm) + self.weight_gamma * change
+            h, state = super().forward(input_, state)
             outputs.append(h)
-        return torch.stack(outputs), (h, memory)
+        return torch.stack(outputs), state

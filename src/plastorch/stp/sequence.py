@@ -1,19 +1,26 @@
 """Whole sequences of a short-term plasticity unit, run in the fastest way for the device."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import ceil, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.threads import in_threads
+from plastorch.stp import chunked
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
+WIDE = torch.float32, torch.float64
+"""Types that the kernels compute with."""
 SCRATCH_BYTES = 1 << 20
 """Size of a sample's memories recomputed at a time in the backward pass; they fit a cache."""
+VECTOR_BYTES = 256
+"""Size of what the kernels' loops pass at a time; rows are padded with zeros to multiples of it."""
 WORK_PER_THREAD = 1 << 17
 """Number of synapse updates that justify a thread."""
 GROUPS = 16
@@ -41,14 +48,13 @@ def run_sequence(
     if x.device.type != "cpu" or not plain or torch.compiler.is_compiling():
         saturated = x.clamp(-bound, bound) + 0 * x  # NaN where an input is infinite
         return unroll(saturated, state, parameters, dynamics, lengths)
+    if len(x) == 1 and lengths is None and not torch.is_grad_enabled() and x.dtype in WIDE:
+        return _step(x, state, parameters, dynamics)
     _check(x, state, parameters, dynamics, lengths)
     x = x.clamp(-bound, bound)
     weight, bias, decay, rate = parameters
-    synapses = state.F.shape[1:]
     bias = x.new_zeros(len(weight)) if bias is None else bias
-    if dynamics.plastic == "hidden":  # plastic columns first
-        weight = weight.roll(-x.shape[-1], dims=1)
-    tensors = (x, *state, weight, bias, decay.expand(synapses), rate.expand(synapses))
+    tensors = (x, *state, weight, bias, decay, rate)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     wide = [tensor.to(dtype).contiguous() for tensor in tensors]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wide)
@@ -94,8 +100,13 @@ class _Sequence(torch.autograd.Function):
     def forward(
         ctx: Any, lengths: Tensor, dynamics: Dynamics, keep: bool, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.dynamics = dynamics
-        output, memory, *kept = _forward(tensors, lengths, dynamics, keep)
+        ctx.dynamics, results = dynamics, None
+        if chunked.has_form(dynamics, *tensors[5:]):
+            results = chunked.forward(
+                _by_neuron(tensors), lengths, dynamics, keep, _useful(tensors)
+            )
+        ctx.chunked = results is not None
+        output, memory, *kept = results or _forward(tensors, lengths, dynamics, keep)
         if keep:
             ctx.save_for_backward(lengths, *tensors, output, *kept)
         return output, memory
@@ -104,12 +115,60 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         lengths, *saved = ctx.saved_tensors
         tensors, kept = tuple(saved[:7]), tuple(saved[7:])
-        of_tensors: Sequence[Tensor | None]
+        of_tensors: Sequence[Tensor | None] | None = None
         if torch.is_grad_enabled():
             of_tensors = _differentiable(tensors, gradients, lengths, ctx.dynamics)
-        else:
+        elif ctx.chunked:
+            of_tensors = _chunked_backward(
+                tensors, kept, gradients, lengths, ctx.dynamics, ctx.needs_input_grad[3]
+            )
+            if of_tensors is None:  # numbers that the step form limits
+                output, _, *others = _forward(tensors, lengths, ctx.dynamics, True)
+                kept = output, *others
+        if of_tensors is None:
             of_tensors = _backward(tensors, kept, gradients, lengths, ctx.dynamics)
         return None, None, None, *of_tensors
+
+
+def _by_neuron(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Returns tensors with Λ and Γ [1] as one number per neuron."""
+    *others, decay, rate = tensors
+    size = len(others[3])
+    return [*others, decay.expand(size).contiguous(), rate.expand(size).contiguous()]
+
+
+def _useful(tensors: Sequence[Tensor]) -> int:
+    """Returns the number of threads that have enough to do."""
+    return len(tensors[0]) * tensors[2].numel() // WORK_PER_THREAD
+
+
+def _chunked_backward(
+    tensors: tuple[Tensor, ...],
+    kept: tuple[Tensor, ...],
+    gradients: tuple[Tensor, ...],
+    lengths: Tensor,
+    dynamics: Dynamics,
+    of_inputs: bool,
+) -> list[Tensor | None] | None:
+    """Computes gradients as :func:`_backward`; returns None if some are too large."""
+    groups = _groups(*tensors[0].shape[:2])
+    found = chunked.backward(
+        _by_neuron(tensors),
+        kept,
+        gradients,
+        lengths,
+        dynamics,
+        groups,
+        useful=_useful(tensors),
+        of_inputs=of_inputs,
+    )
+    weight, bias, decay, rate = map(_sum, found[3:])
+    of_tensors = [*found[:3], weight, bias, decay.sum(0, keepdim=True), rate.sum(0, keepdim=True)]
+    bound = saturation(weight.dtype)
+    small = all(
+        float(tensor.abs().max()) < bound for tensor in of_tensors if tensor is not None
+    )  # False for NaN
+    return of_tensors if small else None
 
 
 def _forward(
@@ -119,19 +178,21 @@ def _forward(
     from plastorch.stp import kernels
 
     x, h, memory, *parameters = tensors
-    memory = memory.clone()
+    layout = _layout(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
+    weight, *others = _padded(parameters, layout)
     output, norms, drives = x.new_empty(3, *x.shape[:2], h.shape[1])
-    block = _block(len(x), memory)
-    kept = x.new_empty(ceil(len(x) / block) if keep else 0, *memory.shape)
-    arrays = [tensor.detach().numpy() for tensor in (memory, parameters[0], x, h)]
-    settings = _settings(parameters, lengths, dynamics, block)
-    results = tuple(tensor.numpy() for tensor in (output, norms, drives, kept))
+    block = _block(len(x), others[1])
+    kept = x.new_empty(ceil(len(x) / block) if keep else 0, len(memory), *others[1].shape)
+    last = torch.empty_like(memory)
+    arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h)]
+    settings = _settings(others, lengths, dynamics, layout, block)
+    results = tuple(tensor.numpy() for tensor in (output, norms, drives, kept, last))
 
     def run(begin: int, end: int) -> None:
         kernels.forward(begin, end, *arrays, *settings, results)
 
-    in_threads(run, x.shape[1], len(x) * memory.numel() // WORK_PER_THREAD)
-    return output, memory, norms, drives, kept
+    in_threads(run, x.shape[1], _useful(tensors))
+    return output, last, norms, drives, kept
 
 
 def _backward(
@@ -142,27 +203,70 @@ def _backward(
     dynamics: Dynamics,
 ) -> list[Tensor]:
     """Computes gradients of all tensors from those of activities and last memory."""
-    from plastorch.stp import kernels
+    from plastorch.stp import gradient_kernels
 
     x, h, memory, *parameters = tensors
+    layout = _layout(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
+    weight, *others = _padded(parameters, layout)
     d_output, d_memory = (
         gradients[0].contiguous(),
         gradients[1].clone(memory_format=torch.contiguous_format),
     )
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
-    arrays = [tensor.detach().numpy() for tensor in (d_memory, parameters[0], x, h)]
+    arrays = [tensor.detach().numpy() for tensor in (d_memory, weight, x, h)]
     saved = tuple(tensor.numpy() for tensor in (*kept, d_output, d_x, d_h))
-    block = _block(len(x), memory)
-    settings = _settings(parameters, lengths, dynamics, block)
+    block = _block(len(x), others[1])
+    settings = _settings(others, lengths, dynamics, layout, block)
     groups = _groups(*x.shape[:2])
-    shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in parameters)
+    shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in (weight, *others))
 
     def run(begin: int, end: int) -> None:
-        course = memory.new_empty(block + 1, *memory.shape[1:]).numpy()
-        kernels.backward(begin, end, course, groups, shares, *arrays, *settings, saved)
+        course = memory.new_empty(block + 1, *others[1].shape).numpy()
+        gradient_kernels.backward(begin, end, course, groups, shares, *arrays, *settings, saved)
 
-    in_threads(run, len(groups) - 1, len(x) * memory.numel() // WORK_PER_THREAD)
-    return [d_x, d_h, d_memory, *map(_sum, shares)]
+    in_threads(run, len(groups) - 1, _useful(tensors))
+    of_parameters = _unpadded([_sum(share) for share in shares], layout)
+    of_decay, of_rate = (
+        found.sum().view(1) if part.shape == (1,) else found
+        for found, part in zip(of_parameters[2:], parameters[2:], strict=True)
+    )
+    return [d_x, d_h, d_memory, *of_parameters[:2], of_decay, of_rate]
+
+
+def _step(
+    x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
+) -> tuple[Tensor, STPNState]:
+    """Runs a step [1, B, I] without gradients, and with little around it.
+
+    Inputs are checked only where results are not finite."""
+    from plastorch.stp import kernels
+
+    (_, batch, inputs), hidden = x.shape, state.h.shape[1]
+    weight, bias, decay, rate = parameters
+    layout = _layout(dynamics, inputs, hidden, 1)
+    synapses = hidden, layout.synapses
+    wanted = (batch, hidden), (batch, *synapses), (hidden, layout.width)
+    decay, rate = (p.expand(synapses) if p.shape == (1,) else p for p in (decay, rate))
+    if dynamics.plastic == "hidden":
+        weight = weight.roll(-inputs, dims=1)
+    bias = x.new_zeros(hidden) if bias is None else bias
+    tensors = (*state, weight, bias, decay, rate)
+    shapes = (*wanted, (hidden,), synapses, synapses)
+    if any(t.shape != s or t.dtype != x.dtype for t, s in zip(tensors, shapes, strict=True)):
+        _check(x, state, parameters, dynamics, None)
+    h, memory, slow, *others = (t.detach().contiguous().numpy() for t in tensors)
+    output, new = x.new_empty(1, batch, hidden), state.F.new_empty(state.F.shape)
+    settings, results = _constants(dynamics, layout, x.dtype, 1), (output.numpy(), new.numpy())
+    arrays = memory, slow, x.detach().contiguous().numpy(), h, tuple(others), settings, results
+    finite = []
+
+    def run(begin: int, end: int) -> None:
+        finite.append(kernels.step(begin, end, *arrays))
+
+    in_threads(run, batch, new.numel() // WORK_PER_THREAD)
+    if not all(finite):
+        _check(x, state, parameters, dynamics, None)
+    return output, STPNState(output[0], new)
 
 
 def _differentiable(
@@ -172,11 +276,8 @@ def _differentiable(
     dynamics: Dynamics,
 ) -> list[Tensor | None]:
     """Computes the same gradients with a history of their own."""
-    x, h, memory, weight, *others = tensors
-    if dynamics.plastic == "hidden":
-        weight = weight.roll(x.shape[-1], dims=1)
-    parameters = Parameters(weight, *others)
-    output, state = unroll(x, STPNState(h, memory), parameters, dynamics, lengths)
+    x, h, memory, *parameters = tensors
+    output, state = unroll(x, STPNState(h, memory), Parameters(*parameters), dynamics, lengths)
     wanted = [tensor for tensor in tensors if tensor.requires_grad]
     found = iter(
         torch.autograd.grad(
@@ -186,18 +287,77 @@ def _differentiable(
     return [next(found) if tensor.requires_grad else None for tensor in tensors]
 
 
+class _Layout(NamedTuple):
+    """Order of the columns of weights in the kernels."""
+
+    inputs: int
+    """Number of inputs I."""
+    x_at: int
+    """Column of the first input."""
+    h_at: int
+    """Column of the first neuron, or -1 if none is presynaptic."""
+    synapses: int
+    """Number of plastic columns Kp, the first ones."""
+    plastic: int
+    """The same with zeros up to whole vectors, P."""
+    width: int
+    """Number of all columns, P + S."""
+
+
+@cache
+def _layout(dynamics: Dynamics, inputs: int, hidden: int, vector: int) -> _Layout:
+    """Returns the layout that pads plastic and fixed columns to multiples of ``vector``."""
+    recurrent = hidden if dynamics.recurrent else 0
+    every = inputs + recurrent
+    synapses = len(range(every)[dynamics.columns(inputs, every)])
+    plastic = ceil(synapses / vector) * vector
+    width = plastic + ceil((every - synapses) / vector) * vector
+    x_at = plastic if dynamics.plastic == "hidden" else 0
+    h_at = {"all": inputs, "input": plastic, "hidden": 0}[dynamics.plastic] if recurrent else -1
+    return _Layout(inputs, x_at, h_at, synapses, plastic, width)
+
+
+def _padded(parameters: Sequence[Tensor], layout: _Layout) -> list[Tensor]:
+    """Returns W, b, Λ and Γ with their columns where the layout has them."""
+    weight, bias, decay, rate = (parameter.detach() for parameter in parameters)
+    wide = weight.new_zeros(len(weight), layout.width)
+    wide[:, layout.x_at : layout.x_at + layout.inputs] = weight[:, : layout.inputs]
+    if layout.h_at >= 0:
+        wide[:, layout.h_at : layout.h_at + len(weight)] = weight[:, layout.inputs :]
+    padding, synapses = (0, layout.plastic - layout.synapses), (len(weight), layout.synapses)
+    decay, rate = (F.pad(part.expand(synapses), padding) for part in (decay, rate))
+    return [wide, bias, decay, rate]
+
+
+def _unpadded(gradients: Sequence[Tensor], layout: _Layout) -> list[Tensor]:
+    """Reverses :func:`_padded`."""
+    wide, bias, decay, rate = gradients
+    weight = wide[:, layout.x_at : layout.x_at + layout.inputs]
+    if layout.h_at >= 0:
+        weight = torch.cat([weight, wide[:, layout.h_at : layout.h_at + len(wide)]], dim=1)
+    return [weight, bias, decay[:, : layout.synapses], rate[:, : layout.synapses]]
+
+
 def _settings(
-    parameters: Sequence[Tensor], lengths: Tensor, dynamics: Dynamics, block: int
+    parameters: Sequence[Tensor], lengths: Tensor, dynamics: Dynamics, layout: _Layout, block: int
 ) -> tuple[Any, ...]:
     """Returns the kernels' arguments from ``parameters`` to ``settings``."""
+    numbers = tuple(tensor.detach().numpy() for tensor in parameters)
+    return numbers, lengths.numpy(), _constants(dynamics, layout, parameters[0].dtype, block)
+
+
+@cache
+def _constants(
+    dynamics: Dynamics, layout: _Layout, dtype: torch.dtype, block: int
+) -> tuple[Any, ...]:
+    """Returns the kernels' ``settings``."""
     from plastorch.stp import kernels
 
-    weight, *others = parameters
-    number = np.float64 if weight.dtype == torch.float64 else np.float32
-    bound, size = saturation(weight.dtype), len(weight)
-    inputs = weight.shape[1] - size if dynamics.recurrent else weight.shape[1]
-    settings = (
-        *((size, 0) if dynamics.plastic == "hidden" else (0, inputs)),
+    number = np.float64 if dtype == torch.float64 else np.float32
+    bound = saturation(dtype)
+    return (
+        layout.x_at,
+        layout.h_at,
         kernels.NORM[dynamics.norm],
         kernels.ACTIVATION[dynamics.activation],
         dynamics.recurrent and dynamics.presynaptic == "current",
@@ -206,7 +366,6 @@ def _settings(
         number(bound),
         block,
     )
-    return tuple(tensor.detach().numpy() for tensor in others), lengths.numpy(), settings
 
 
 def _sum(shares: NDArray[Any]) -> Tensor:
@@ -221,7 +380,7 @@ def _groups(steps: int, samples: int) -> NDArray[np.int64]:
     return np.arange(groups + 1) * samples // groups
 
 
-def _block(steps: int, memory: Tensor) -> int:
+def _block(steps: int, synapses: Tensor) -> int:
     """Returns the steps between stored memories: as many as fit the scratch, at least sqrt(T)."""
-    fitting = SCRATCH_BYTES // (memory[0].numel() * memory.element_size())
+    fitting = SCRATCH_BYTES // (synapses.numel() * synapses.element_size())
     return min(steps, max(ceil(sqrt(steps)), fitting))

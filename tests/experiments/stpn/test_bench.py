@@ -15,6 +15,8 @@ from plastorch.experiments.stpn.bench import (
     kept_mb,
     matched_lstm,
     measure,
+    measure_cell,
+    measure_chunked,
 )
 from plastorch.stp import STPN
 
@@ -35,6 +37,13 @@ def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"], abs=1e-3)
         assert row["kept_mb"] > 0 and row["peer_kept_mb"] > 0
         assert row.get("equal", True) and ("equal" in row) == ("lstm" not in row["name"])
+
+
+def test_rows_of_chunks_and_of_a_cell() -> None:
+    (chunked,) = measure_chunked(STPNSize("chunked-h3-t9", 3, 9, 2), 5)
+    assert chunked["name"] == "chunked-h3-t9" and chunked["equal"]
+    (cell,) = measure_cell(STPNSize("cell-h3", 3, 1, 2), 5)
+    assert cell["name"] == "cell-h3" and cell["equal"]
 
 
 def test_peer_computes_the_same_and_a_difference_is_noticed() -> None:

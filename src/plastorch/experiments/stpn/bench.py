@@ -1,7 +1,11 @@
-"""Speed of short-term plasticity neurons against their equations in plain torch, and an LSTM."""
+"""Speed of short-term plasticity neurons against their equations in plain torch, and an LSTM.
+
+Rows are of training steps, of whole sequences; one is of a single step of a cell.
+"""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -12,9 +16,9 @@ from plastorch.bench.peers import has_peer, peer
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data.tasks.retrieval import SYMBOLS
 from plastorch.engine.streams import stream
-from plastorch.stp import STPN
+from plastorch.stp import STPN, STPNCell
 
-COST = "4 min, 11 GB"
+COST = "5 min, 11 GB"
 """Rough time and peak memory of all rows, on one core."""
 BATCH = 128
 PEER = "plain PyTorch, a loop over steps"
@@ -42,15 +46,20 @@ SIZES = (
     STPNSize("train-step-h128-threads2", 128, 20, 8, threads=2),
 )
 AGAINST_LSTM = STPNSize("train-step-lstm-h64", 64, 20, 20)
+CHUNKED = STPNSize("chunked-h128-t512", 128, 512, 3)
+CELL_STEP = STPNSize("cell-step", 64, 1, 400)
+CELL_BATCH = 64
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the sequences, and the rows of the group as they are measured."""
     data: dict[str, object] = {"name": "one-hot sequences", "symbols": SYMBOLS}
     if has_peer("stpn"):
-        return data, measure(SIZES, AGAINST_LSTM)
-    data["left_out"] = [size.name for size in SIZES]
-    return data, measure((), AGAINST_LSTM)
+        return data, chain(
+            measure(SIZES, AGAINST_LSTM), measure_chunked(CHUNKED), measure_cell(CELL_STEP)
+        )
+    data["left_out"] = [size.name for size in (*SIZES, CELL_STEP)]
+    return data, chain(measure((), AGAINST_LSTM), measure_chunked(CHUNKED))
 
 
 def measure(
@@ -69,6 +78,37 @@ def measure(
     layer = STPN(SYMBOLS, against_lstm.hidden)
     lstm = matched_lstm(layer)
     yield _row(against_lstm, layer, lstm, f"nn.LSTM({SYMBOLS}, {lstm.hidden_size})", batch)
+
+
+def measure_chunked(size: STPNSize, batch: int = BATCH) -> Iterator[Row]:
+    """Measures a training step with one Λ and Γ for all synapses against as many equal ones, for
+    which our layer runs step by step."""
+    layer, steps = STPN(SYMBOLS, size.hidden, scalar=True), STPN(SYMBOLS, size.hidden)
+    with torch.no_grad():
+        numbers = {"weight_lambda": 0.9, "weight_gamma": 0.02}
+        for core in (layer, steps):
+            for name, number in numbers.items():
+                core.cells[0].get_parameter(name).fill_(number)
+        steps.cells[0].get_parameter("weight").copy_(layer.cells[0].get_parameter("weight"))
+        steps.cells[0].get_parameter("bias").copy_(layer.cells[0].get_parameter("bias"))
+    yield _row(size, layer, steps, "the same, step by step", batch)
+
+
+def measure_cell(size: STPNSize, batch: int = CELL_BATCH) -> Iterator[Row]:
+    """Measures a step of a cell without gradients, as of an agent, from a state of some steps."""
+    random = stream(0)
+    cell = STPNCell(SYMBOLS, size.hidden)
+    plain = peer("stpn").PeerCell(cell)
+    x = torch.randn(batch, SYMBOLS, generator=random)
+    with torch.no_grad():
+        state = cell(x, cell(x)[1])[1]
+        equal = all(
+            torch.allclose(one, other, rtol=0, atol=1e-5)
+            for one, other in zip(cell(x, state)[1], plain(x, state)[1], strict=True)
+        )
+        seconds = interleaved(lambda: cell(x, state), lambda: plain(x, state), size.rounds)
+    words = f"plain PyTorch; batch {batch}, a step without gradients, {size.hidden} neurons"
+    yield row(size.name, seconds[0], words, seconds[1], equal=equal)
 
 
 def matched_lstm(layer: STPN) -> nn.LSTM:
@@ -111,16 +151,17 @@ def _trainer(core: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
 
 
 def gradients_agree(layer: STPN, peer: nn.Module, x: Tensor) -> bool:
-    """Whether both sides' gradients of some samples agree, to 1e-9 of the largest.
+    """Whether both sides' gradients of some samples agree, to 1e-9 of their norm.
 
-    This is in double precision: over many steps, single-precision rounding grows beyond 1e-5.
+    Of a parameter that is shared, it is the sum of the other's. This is in double precision: over
+    many steps, single-precision rounding grows beyond 1e-5.
     """
     gradients = []
     for core in (deepcopy(layer).double(), deepcopy(peer).double()):
         loss = core(x[:, :16].double())[0].square().sum()
         gradients.append(torch.autograd.grad(loss, list(core.parameters())))
     return all(
-        torch.allclose(one, other, rtol=0, atol=1e-9 * float(other.abs().max()))
+        torch.allclose(one, other.sum_to_size(one.shape), rtol=0, atol=1e-9 * float(other.norm()))
         for one, other in zip(*gradients, strict=True)
     )
 

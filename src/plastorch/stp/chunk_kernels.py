@@ -1,0 +1,252 @@
+"""Time loop of neurons whose synapses share a time constant, chunk by chunk, for CPUs.
+
+If Λ and Γ are the same for all synapses of a neuron, a step multiplies the neuron's row of F by a
+number and adds a multiple of the signals: F_t = a_t F_(t-1) + c_t z_t, with a = λ / |W + F| (or λ,
+depending on the norm) and c = γ h. So within a chunk that begins with F_c, with numbers α and β of
+each neuron:
+
+    F_t = α_t F_c + sum over s of β_(t,s) z_s
+    F_(t-1) z_t = α_(t-1) F_c z_t + sum over s of β_(t-1,s) (z_s . z_t)
+
+F itself changes once per chunk. The norm needs no pass over F either: |W + F|² = |W|² + 2r + q, and
+r = W . F and q = |F|² of a neuron follow from numbers that are there anyway:
+
+    r_t = a_t r_(t-1) + c_t (W . z_t)
+    q_t = a_t² q_(t-1) + 2 a_t c_t (F_(t-1) . z_t) + c_t² |z_t|²
+
+Some samples are run side by side, so that they share W in the nearest cache. Signals are the
+activities h(t-1), if presynaptic, then inputs x, then zeros.
+"""
+
+from math import sqrt
+
+import numpy as np
+
+from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined
+from plastorch.stp.rule import EPSILON
+
+SIDE_BY_SIDE = 4
+"""Number of samples that are run side by side."""
+CANCELED = 0.1
+"""Share of |W|² + |F|² below which |W + F|² loses too many digits if it is computed from parts."""
+
+
+@inlined
+def load_signals(z, x, h, h0, start, steps, recurrent, b):  # type: ignore[no-untyped-def]
+    """Writes the signals [C, P] of the first steps of a chunk, and zeros of the others.
+
+    They are the activities h [T, B, H] of the steps before, h0 before the first, and inputs x
+    [T, B, I].
+    """
+    for k in range(len(z)):
+        t = start + k
+        for j in range(recurrent):
+            z[k, j] = 0 if k >= steps else h[t - 1, b, j] if t > 0 else h0[b, j]
+        for j in range(x.shape[2]):
+            z[k, recurrent + j] = x[t, b, j] if k < steps else 0
+
+
+@compiled
+def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
+    """Writes, for a matrix [H, P] and signals z [C, P], the products [C, H] from a column on."""
+    # Unsigned, as signed indices may be negative for the compiler, which then doesn't vectorize.
+    first, end, zero = np.uintp(begin), np.uintp(matrix.shape[1]), matrix.dtype.type(0)
+    for i in range(0, len(matrix) - 1, 2):  # two rows at a time, to load signals half as often
+        for k in range(0, len(z), 4):
+            s0 = s1 = s2 = s3 = r0 = r1 = r2 = r3 = zero
+            for j in range(first, end):
+                one, two = matrix[i, j], matrix[i + 1, j]
+                z0, z1, z2, z3 = z[k, j], z[k + 1, j], z[k + 2, j], z[k + 3, j]
+                s0 += one * z0
+                s1 += one * z1
+                s2 += one * z2
+                s3 += one * z3
+                r0 += two * z0
+                r1 += two * z1
+                r2 += two * z2
+                r3 += two * z3
+            out[k, i], out[k + 1, i], out[k + 2, i], out[k + 3, i] = s0, s1, s2, s3
+            out[k, i + 1], out[k + 1, i + 1], out[k + 2, i + 1], out[k + 3, i + 1] = r0, r1, r2, r3
+    for i in range(len(matrix) // 2 * 2, len(matrix)):
+        for k in range(len(z)):
+            s0 = zero
+            for j in range(first, end):
+                s0 += matrix[i, j] * z[k, j]
+            out[k, i] = s0
+
+
+@compiled
+def add_products(matrix, scale, factors, z):  # type: ignore[no-untyped-def]
+    """Turns rows M_i of a matrix [H, P] into scale_i M_i + sum over k of factors_ki z_k."""
+    for i in range(len(matrix)):
+        own = scale[i]
+        for k in range(0, len(z), 8):
+            f0, f1, f2, f3 = factors[k, i], factors[k + 1, i], factors[k + 2, i], factors[k + 3, i]
+            f4, f5, f6 = factors[k + 4, i], factors[k + 5, i], factors[k + 6, i]
+            f7 = factors[k + 7, i]
+            for j in range(matrix.shape[1]):
+                matrix[i, j] = (
+                    (own * matrix[i, j] + f0 * z[k, j] + f1 * z[k + 1, j] + f2 * z[k + 2, j])
+                    + (f3 * z[k + 3, j] + f4 * z[k + 4, j] + f5 * z[k + 5, j])
+                    + (f6 * z[k + 6, j] + f7 * z[k + 7, j])
+                )
+            own = matrix.dtype.type(1)
+
+
+@compiled
+def sums_of_products(one, other, out):  # type: ignore[no-untyped-def]
+    """Writes the scalar products of the rows of two matrices."""
+    for i in range(len(one)):
+        total = one.dtype.type(0)
+        for j in range(one.shape[1]):
+            total += one[i, j] * other[i, j]
+        out[i] = total
+
+
+@inlined
+def dot(z, k, other):  # type: ignore[no-untyped-def]
+    """Returns the scalar product of two signals of a chunk."""
+    total = z.dtype.type(0)
+    for j in range(z.shape[1]):
+        total += z[k, j] * z[other, j]
+    return total
+
+
+@inlined
+def _recur(k, memories, weight, z, recurrent, p, v):  # type: ignore[no-untyped-def]
+    """Writes W h and F h of all samples at step k of the chunk."""
+    for i in range(len(weight)):
+        for s in range(len(memories)):
+            of_weight = of_memory = weight.dtype.type(0)
+            for j in range(recurrent):
+                of_weight += weight[i, j] * z[s, k, j]
+                of_memory += memories[s, i, j] * z[s, k, j]
+            p[s, i] = of_weight
+            v[s, i] = of_memory
+
+
+@compiled
+def _respond(b, t, k, own, squares, parameters, settings, results):  # type: ignore[no-untyped-def]
+    """Runs the neurons of sample b at step k of a chunk; returns whether numbers are safe."""
+    z, p, v, alpha, beta, a, r, q, of_inputs = own
+    bias, decay, rate = parameters
+    _, norm, activation, limit, bound, _, _ = settings
+    output, norms, drives, responses, _, _ = results
+    dtype, squared, unsafe = bias.dtype.type, dot(z, k, k), 0
+    zero, one, epsilon, canceled = dtype(0), dtype(1), dtype(EPSILON), dtype(CANCELED)
+    for i in range(len(bias)):
+        v[i] = (v[i] + of_inputs[k, i]) * alpha[i]
+    for earlier in range(k):
+        product = dot(z, earlier, k)
+        for i in range(len(bias)):
+            v[i] += beta[earlier, i] * product
+    for i in range(len(bias)):
+        response = p[i] + responses[t, b, i]
+        drive, length = response + v[i], one
+        if norm != FREE:
+            parts = squares[i] + q[i]
+            square = parts + r[i] + r[i]
+            unsafe += 0 if square > canceled * parts else 1
+            length = dtype(sqrt(square if square > zero else zero)) + epsilon
+            drive /= length
+        norms[t, b, i], drives[t, b, i], responses[t, b, i] = length, drive, response
+    activate_all(drives[t, b], bias, activation, bound, output[t, b])
+    for i in range(len(bias)):
+        scale = decay[i] / norms[t, b, i] if norm == PRE else decay[i]
+        c, grown = rate[i] * output[t, b, i], scale * v[i]
+        q[i] = scale * scale * q[i] + c * (grown + grown + c * squared)
+        r[i] = scale * r[i] + c * responses[t, b, i]
+        unsafe += 0 if q[i] < limit * limit else 1
+        alpha[i] *= scale
+        a[i], beta[k, i] = scale, c
+    for earlier in range(k):
+        for i in range(len(bias)):
+            beta[earlier, i] *= a[i]
+    return unsafe == 0
+
+
+@compiled
+def _forward_chunk(  # type: ignore[no-untyped-def]
+    first, start, scratch, weight, squares, x, h0, parameters, lengths, settings, results
+):
+    """Runs a chunk of sample ``first`` and its neighbors; returns whether numbers are safe."""
+    memories, z, p, v, alpha, beta, a, r, q, of_inputs = scratch
+    recurrent, output = settings[0], results[0]
+    safe, steps = True, min(z.shape[1], len(x) - start)
+    alpha[:] = 1
+    beta[:] = 0
+    for s in range(len(memories)):
+        own_steps = lengths[first + s] - start
+        load_signals(z[s], x, output, h0, start, own_steps, recurrent, first + s)
+        sums_of_products(memories[s], weight, r[s])
+        sums_of_products(memories[s], memories[s], q[s])
+        multiply(memories[s], z[s], recurrent, of_inputs[s])
+    for k in range(steps):
+        t = start + k
+        for s in range(len(memories)):
+            for j in range(recurrent if 0 < k < lengths[first + s] - start else 0):
+                z[s, k, j] = output[t - 1, first + s, j]
+        _recur(k, memories, weight, z, recurrent, p, v)
+        for s in range(len(memories)):
+            b = first + s
+            if t < lengths[b]:
+                own = z[s], p[s], v[s], alpha[s], beta[s], a[s], r[s], q[s], of_inputs[s]
+                safe &= _respond(b, t, k, own, squares, parameters, settings, results)
+            else:
+                output[t, b] = 0
+    for s in range(len(memories)):
+        add_products(memories[s], alpha[s], beta[s], z[s])
+    return safe
+
+
+@compiled
+def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
+    """Runs all steps of the samples from ``begin`` to before ``end``.
+
+    Arguments are: memories F [B, H, K]; weights W [H, P], columns of neurons first, then of inputs,
+    then zeros; inputs x [T, B, I]; activities before the first step [B, H]; a tuple of bias b, λ
+    and γ [H]; steps of each sample [B]; settings; and results.
+
+    The settings are: number of neurons that are presynaptic, H or 0; norm; activation; bound of F;
+    bound of activities; steps of a chunk, a multiple of 8; chunks between stored memories. The
+    results are: activities [T, B, H]; |W + F|, (W + F) z / |W + F|, and W z at each step [T, B, H],
+    the last of them W x before; F before each block of chunks [blocks, B, H, P], empty to store
+    none; and the last F [B, H, K].
+
+    Returns whether all numbers stayed so small that the step form would not have bounded any, and
+    so large that no norm lost its digits.
+    """
+    (size, width), dtype, chunk = weight.shape, weight.dtype, settings[5]
+    kept, last, every, synapses = results[4], results[5], settings[6], memories.shape[2]
+    squares = np.empty(size, dtype)
+    sums_of_products(weight, weight, squares)
+    memory = np.zeros((SIDE_BY_SIDE, size, width), dtype)
+    z = np.zeros((SIDE_BY_SIDE, chunk, width), dtype)
+    rows = np.empty((4, SIDE_BY_SIDE, size), dtype)
+    parts = np.empty((2, SIDE_BY_SIDE, chunk, size), dtype)
+    sums = np.empty((2, SIDE_BY_SIDE, size), dtype)
+    safe = True
+    for first in range(begin, end, SIDE_BY_SIDE):
+        n = min(SIDE_BY_SIDE, end - first)
+        p, v, alpha, a = rows[0, :n], rows[1, :n], rows[2, :n], rows[3, :n]
+        beta, of_inputs, r, q = parts[0, :n], parts[1, :n], sums[0, :n], sums[1, :n]
+        scratch = memory[:n], z[:n], p, v, alpha, beta, a, r, q, of_inputs
+        memory[:n, :, :synapses] = memories[first : first + n]
+        for start in range(0, len(x), chunk):
+            if len(kept) > 0 and start // chunk % every == 0:
+                kept[start // chunk // every, first : first + n] = memory[:n]
+            safe &= _forward_chunk(
+                first,
+                start,
+                scratch,
+                weight,
+                squares,
+                x,
+                h0,
+                parameters,
+                lengths,
+                settings,
+                results,
+            )
+        last[first : first + n] = memory[:n, :, :synapses]
+    return safe

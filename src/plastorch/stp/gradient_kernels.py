@@ -1,0 +1,364 @@
+"""Backpropagation through the time loop of :mod:`plastorch.stp.kernels`, sample by sample.
+
+Steps run backward. Of each, the gradient first passes the memory's update, then the response. As
+far as the rule allows, a neuron's synapses are passed once for a step's response and for the update
+before it.
+"""
+
+from math import sqrt
+
+import numpy as np
+
+from plastorch.stp.kernels import (
+    FREE,
+    POST,
+    PRE,
+    compiled,
+    gather,
+    inlined,
+    next_memory,
+    saturated,
+    slope,
+    update,
+)
+from plastorch.stp.rule import EPSILON
+
+
+@inlined
+def _renormalize_backward(i, weight, clamped, divided, bound, grad, d_weight):  # type: ignore[no-untyped-def]
+    """Backpropagates F / |W + F|, F ``clamped`` before and ``divided`` after; changes ``grad``."""
+    plastic = grad.shape[1]
+    squared = of_norm = grad.dtype.type(0)
+    for j in range(plastic):
+        total = weight[i, j] + clamped[i, j]
+        squared += total * total
+        of_norm -= grad[i, j] * divided[i, j]
+    for j in range(plastic, weight.shape[1]):
+        squared += weight[i, j] * weight[i, j]
+    raw = grad.dtype.type(sqrt(squared))
+    norm = raw + grad.dtype.type(EPSILON)
+    of_norm = saturated(of_norm / (norm * raw), bound) if raw > 0 else grad.dtype.type(0)
+    for j in range(plastic):
+        of_total = of_norm * (weight[i, j] + clamped[i, j])
+        d_weight[i, j] += of_total
+        grad[i, j] = saturated(grad[i, j] / norm + of_total, bound)
+    for j in range(plastic, weight.shape[1]):
+        d_weight[i, j] += of_norm * weight[i, j]
+
+
+@inlined
+def _limit_backward(i, updated, limit, grad):  # type: ignore[no-untyped-def]
+    """Zeroes the gradient where F was clamped."""
+    for j in range(grad.shape[1]):
+        grad[i, j] = 0 if abs(updated[i, j]) >= limit else grad[i, j]
+
+
+@inlined
+def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate):  # type: ignore[no-untyped-def]
+    """Backpropagates F = Λ F scale + Γ h z, except to F and z; returns grads of h and scale."""
+    of_h = of_scale = grad.dtype.type(0)
+    for j in range(grad.shape[1]):
+        of_memory = grad[i, j] * memory[i, j]
+        of_h += grad[i, j] * rate[i, j] * z[j]
+        of_scale += of_memory * decay[i, j]
+        d_rate[i, j] += grad[i, j] * (h * z[j])
+        d_decay[i, j] += scale * of_memory
+    return of_h, of_scale
+
+
+@inlined
+def _signals_backward(i, rate, h, grad, d_z):  # type: ignore[no-untyped-def]
+    """Backpropagates Γ h z to z."""
+    for j in range(grad.shape[1]):
+        d_z[j] += grad[i, j] * rate[i, j] * h
+
+
+@inlined
+def _fixed_backward(i, weight, plastic, z, of_drive, of_norm, d_weight, d_z):  # type: ignore[no-untyped-def]
+    """Backpropagates W z and |W| of a neuron's synapses that are not plastic."""
+    for j in range(plastic, weight.shape[1]):
+        d_weight[i, j] += of_drive * z[j] + of_norm * weight[i, j]
+        d_z[j] += of_drive * weight[i, j]
+
+
+@inlined
+def _respond_backward(  # type: ignore[no-untyped-def]
+    i, weight, memory, decay, rate, z, h, scale, of_drive, of_norm, bound, grad, d_weight, d_z
+):
+    """Backpropagates Γ h z to z, and all uses of F to F: Λ F scale, G z and |G|, with G = W + F.
+    ``of_norm`` is the norm's gradient divided by the norm. ``grad`` is turned from the gradient of
+    the next F into that of the current one."""
+    for j in range(memory.shape[1]):
+        total = weight[i, j] + memory[i, j]
+        of_total = of_drive * z[j] + of_norm * total
+        d_weight[i, j] += of_total
+        d_z[j] += of_drive * total + grad[i, j] * rate[i, j] * h
+        of_memory = grad[i, j] * (scale * decay[i, j]) + of_total
+        of_memory = bound if of_memory > bound else of_memory
+        grad[i, j] = -bound if of_memory < -bound else of_memory
+    _fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
+
+
+@inlined
+def _both_backward(  # type: ignore[no-untyped-def]
+    i,
+    weight,
+    memory,
+    decay,
+    rate,
+    z,
+    h,
+    scale,
+    of_drive,
+    of_norm,
+    bound,
+    earlier,
+    z_before,
+    h_before,
+    scale_before,
+    grad,
+    d_weight,
+    d_z,
+    d_decay,
+    d_rate,
+):
+    """Runs :func:`_respond_backward`, then :func:`_update_backward` of the update before, of the
+    memory ``earlier``, in one pass."""
+    of_h = of_scale = grad.dtype.type(0)
+    for j in range(memory.shape[1]):
+        total = weight[i, j] + memory[i, j]
+        of_total = of_drive * z[j] + of_norm * total
+        d_weight[i, j] += of_total
+        d_z[j] += of_drive * total + grad[i, j] * rate[i, j] * h
+        new = grad[i, j] * (scale * decay[i, j]) + of_total
+        new = bound if new > bound else new
+        new = -bound if new < -bound else new
+        grad[i, j] = new
+        of_memory = new * earlier[i, j]
+        of_h += new * rate[i, j] * z_before[j]
+        of_scale += of_memory * decay[i, j]
+        d_rate[i, j] += new * (h_before * z_before[j])
+        d_decay[i, j] += scale_before * of_memory
+    _fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
+    return of_h, of_scale
+
+
+@compiled
+def _recompute(b, start, stop, z, course, weight, x, h0, parameters, settings, saved):  # type: ignore[no-untyped-def]
+    """Writes the memories after the steps from ``start`` to before ``stop`` behind the first."""
+    _, decay, rate = parameters
+    x_at, h_at, norm, _, current, limit, _, bound, _ = settings
+    output, norms = saved[0], saved[1]
+    for t in range(start, stop):
+        h = output[t, b]
+        before = output[t - 1, b] if t > 0 else h0[b]
+        gather(z, x, h if current else before, t, b, x_at, h_at, bound)
+        memory, new = course[t - start], course[t - start + 1]
+        for i in range(len(h)):
+            next_memory(i, memory, weight, decay, rate, z, h[i], norms[t, b, i], norm, limit, new)
+
+
+@compiled
+def _updates_backward(  # type: ignore[no-untyped-def]
+    b, t, z, clamped, memory, new, grad, sums, weight, parameters, settings, saved
+):
+    """Backpropagates the update of step t to all but F and z; ``grad`` is the gradient of F."""
+    of_hs, of_scales, d_weight, d_decay, d_rate = sums
+    _, decay, rate = parameters
+    _, _, norm, _, _, limit, clamps, bound, _ = settings
+    output, norms = saved[0], saved[1]
+    one = weight.dtype.type(1)
+    for i in range(len(weight)):
+        h = output[t, b, i]
+        if norm == POST:
+            update(i, memory, decay, rate, z, h, one, limit, clamped)
+            _renormalize_backward(i, weight, clamped, new, bound, grad, d_weight)
+        if clamps:
+            _limit_backward(i, clamped if norm == POST else new, limit, grad)
+        scale = one / norms[t, b, i] if norm == PRE else one
+        of_hs[i], of_scales[i] = _update_backward(
+            i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate
+        )
+
+
+@compiled
+def _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, settings, saved):  # type: ignore[no-untyped-def]
+    """Backpropagates the responses of step t to drives and norms.
+
+    ``of_hs`` and ``of_scales`` are gradients of Γ h z by h and of Λ F scale by the scale."""
+    _, _, norm, activation, _, _, _, bound, _ = settings
+    output, norms, drives, _, d_output, _, d_h = saved
+    dtype = d_bias.dtype.type
+    one, zero, epsilon = dtype(1), dtype(0), dtype(EPSILON)
+    for i in range(len(d_bias)):
+        h = output[t, b, i]
+        of_drive = saturated(d_output[t, b, i] + d_h[b, i] + of_hs[i], bound)
+        of_drive *= dtype(slope(h, activation))
+        of_drive = of_drive if abs(h) < bound else zero
+        d_bias[i] += of_drive
+        of_norm = zero
+        if norm != FREE:
+            length = norms[t, b, i]
+            of_drive = saturated(of_drive / length, bound)
+            scale = one / length
+            of_norm = -of_scales[i] * scale * scale if norm == PRE else zero
+            raw = length - epsilon
+            of_norm = saturated((of_norm - of_drive * drives[t, b, i]) / raw, bound)
+            of_norm = of_norm if raw > 0 else zero
+        of_drives[i], of_norms[i] = of_drive, of_norm
+
+
+@compiled
+def _step_backward(  # type: ignore[no-untyped-def]
+    b, t, alone, together, scratch, grad, sums, weight, x, h0, parameters, settings, saved
+):
+    """Backpropagates step t of sample b.
+
+    ``alone`` says that the step's update is still to come; ``together``, that the update of the
+    step before is done, too."""
+    z, z_before, d_z, of_hs, of_scales, of_drives, of_norms, clamped, earlier, memory, new = scratch
+    d_weight, d_bias, d_decay, d_rate = sums
+    _, decay, rate = parameters
+    x_at, h_at, norm, _, current, _, _, bound, _ = settings
+    output, norms, _, _, _, d_x, d_h = saved
+    one = weight.dtype.type(1)
+    h, before = output[t, b], output[t - 1, b] if t > 0 else h0[b]
+    d_z[:] = 0
+    if alone:
+        gather(z, x, h if current else before, t, b, x_at, h_at, bound)
+        _updates_backward(
+            b,
+            t,
+            z,
+            clamped,
+            memory,
+            new,
+            grad,
+            (of_hs, of_scales, d_weight, d_decay, d_rate),
+            weight,
+            parameters,
+            settings,
+            saved,
+        )
+        if current:
+            for i in range(len(h)):
+                _signals_backward(i, rate, h[i], grad, d_z)
+            for i in range(len(h)):
+                of_hs[i] += d_z[h_at + i]
+                d_z[h_at + i] = 0
+    _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, settings, saved)
+    gather(z, x, before, t, b, x_at, h_at, bound)
+    if together:
+        gather(z_before, x, output[t - 2, b] if t > 1 else h0[b], t - 1, b, x_at, h_at, bound)
+    for i in range(len(h)):
+        scale = one / norms[t, b, i] if norm == PRE else one
+        of_drive, of_norm = of_drives[i], of_norms[i]
+        if together:
+            of_hs[i], of_scales[i] = _both_backward(
+                i,
+                weight,
+                memory,
+                decay,
+                rate,
+                z,
+                h[i],
+                scale,
+                of_drive,
+                of_norm,
+                bound,
+                earlier,
+                z_before,
+                before[i],
+                one / norms[t - 1, b, i] if norm == PRE else one,
+                grad,
+                d_weight,
+                d_z,
+                d_decay,
+                d_rate,
+            )
+        else:
+            of_h = 0 * one if current else h[i]
+            _respond_backward(
+                i,
+                weight,
+                memory,
+                decay,
+                rate,
+                z,
+                of_h,
+                scale,
+                of_drive,
+                of_norm,
+                bound,
+                grad,
+                d_weight,
+                d_z,
+            )
+    for j in range(x.shape[2]):
+        d_x[t, b, j] = d_z[x_at + j]
+    for i in range(len(h)):
+        d_h[b, i] = d_z[h_at + i] if h_at >= 0 else 0
+
+
+@compiled
+def _backward_sample(  # type: ignore[no-untyped-def]
+    b, scratch, course, grad, sums, weight, x, h0, parameters, lengths, settings, saved
+):
+    """Backpropagates all steps of sample b; ``grad`` [H, P] is the gradient of F."""
+    _, _, norm, _, current, _, clamps, _, block = settings
+    _, _, _, kept, _, d_x, d_h = saved
+    d_x[lengths[b] :, b] = 0
+    d_h[b] = 0
+    one_by_one = norm == POST or current or clamps
+    for start in range((lengths[b] - 1) // block * block, -1, -block):
+        stop = min(start + block, lengths[b])
+        course[0] = kept[start // block, b]
+        _recompute(b, start, stop, scratch[0], course, weight, x, h0, parameters, settings, saved)
+        for t in range(stop - 1, start - 1, -1):
+            at = t - start
+            memories = course[max(at - 1, 0)], course[at], course[at + 1]
+            _step_backward(
+                b,
+                t,
+                one_by_one or t == stop - 1,
+                not one_by_one and t > start,
+                scratch + memories,
+                grad,
+                sums,
+                weight,
+                x,
+                h0,
+                parameters,
+                settings,
+                saved,
+            )
+
+
+@compiled
+def backward(begin, end, course, groups, sums, d_memories, weight, *arguments):  # type: ignore[no-untyped-def]
+    """Computes gradients of the groups of samples from ``begin`` to ``end``.
+
+    Arguments are as in :func:`plastorch.stp.kernels.forward`. In addition, ``groups`` holds the
+    first sample of each group and the number of samples [G + 1]; ``d_memories`` [B, H, Kp],
+    gradients of the last memories, are replaced by those of the first ones. Parameter gradients are
+    added to the group's row in the ``sums`` of W [G, H, P + S], b [G, H], Λ and Γ [G, H, P].
+    ``course`` [block + 1, H, P] is scratch. The results are activities, norms, drives and memories
+    of :func:`forward`, followed by gradients of the activities [T, B, H], and by arrays that
+    receive those of the inputs and first activities.
+    """
+    size, signals = weight.shape
+    d_weights, d_biases, d_decays, d_rates = sums
+    dtype = weight.dtype
+    z, z_before, d_z = np.zeros(signals, dtype), np.zeros(signals, dtype), np.zeros(signals, dtype)
+    of_hs, of_scales = np.empty(size, dtype), np.empty(size, dtype)
+    of_drives, of_norms = np.empty(size, dtype), np.empty(size, dtype)
+    clamped, grad = np.empty(d_decays.shape[1:], dtype), np.zeros(d_decays.shape[1:], dtype)
+    scratch = z, z_before, d_z, of_hs, of_scales, of_drives, of_norms, clamped
+    plastic = d_memories.shape[2]
+    for group in range(begin, end):
+        own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
+        for b in range(groups[group], groups[group + 1]):
+            grad[:] = 0
+            grad[:, :plastic] = d_memories[b]
+            _backward_sample(b, scratch, course, grad, own, weight, *arguments)
+            d_memories[b] = grad[:, :plastic]
