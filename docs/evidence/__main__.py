@@ -1,8 +1,8 @@
 """Figures of README and pages, all written from the committed results.
 
 ``python docs/evidence`` writes every block between markers in README.md anew, and the pages
-results.md and choices.md. A block's template stands in templates/; it names experiment, setting and
-metric of each figure, and the command that makes it again stands beside it.
+results.md, choices.md and peers.md. A block's template stands in templates/; it names experiment,
+setting and metric of each figure, and the command that makes it again stands beside it.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Any
 import choices
 import committed
 import figures
+import spiking_peers
 import statements
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -31,6 +32,8 @@ def environment() -> Environment:
         figures.values, figures.mean, figures.percent, figures.steps, figures.best, figures.gain,
         figures.target, figures.holds, figures.ratio, figures.ratio_of, statements.sums,
         statements.papers, statements.outcome, statements.measured, statements.grouped,
+        spiking_peers.spiking_peers, spiking_peers.neurons_of, spiking_peers.version_of,
+        spiking_peers.speed, spiking_peers.memory, spiking_peers.ready,
     )  # fmt: skip
     made.globals["typed_of"] = choices.typed
     made.globals |= {function.__name__: function for function in shown} | {"fmean": fmean}
@@ -53,7 +56,7 @@ def outputs() -> dict[Path, str]:
     readme, made = HERE.parent.parent / "README.md", environment()
     pages = {
         HERE.parent / name: made.get_template(name).render().strip() + "\n"
-        for name in ("results.md", "choices.md")
+        for name in ("results.md", "choices.md", "peers.md")
     }
     return {readme: written(readme.read_text())} | pages
 

@@ -77,6 +77,13 @@ def test_mini_batches_go_round(table: ModuleType) -> None:
     assert [batch[:, 0].tolist() for batch in found] == [[0, 1, 2], [3, 4, 0], [1, 2, 3]]
 
 
+def test_peak_memory_is_that_of_the_process_alone(table: ModuleType) -> None:
+    from worker import peak_mb
+
+    assert peak_mb("Name:\tmain\nVmPeak:\t 90000 kB\nVmHWM:\t    8056 kB\n") == 8
+    assert 5 < peak_mb() < 100_000
+
+
 def test_measurements_last_as_long_as_they_should(
     table: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

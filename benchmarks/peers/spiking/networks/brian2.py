@@ -23,15 +23,15 @@ from brian2 import (
     second,
     set_device,
 )
+from worker import peak_mb
 
 PACKAGES = ("brian2", "numpy", "cython")
 SYNAPTIC_EVENTS = 40_000_000
 """Number of synapses that input spikes reach in a measurement, roughly."""
 BEFORE = "const clock_t began = clock();"
 AFTER = """
-struct rusage used;
-getrusage(RUSAGE_SELF, &used);
-std::ofstream("cost") << double(clock() - began) / CLOCKS_PER_SEC << " " << used.ru_maxrss;
+const double seconds = double(clock() - began) / CLOCKS_PER_SEC;
+std::ofstream("cost") << seconds << std::endl << std::ifstream("/proc/self/status").rdbuf();
 """
 NEURON = """
 dv/dt = -v / (1 * second) : 1
@@ -52,7 +52,6 @@ class Network:
         self.neurons, self.steps = neurons, steps
         self.folder = tempfile.TemporaryDirectory()
         prefs.core.default_float_dtype = np.float32
-        prefs.codegen.cpp.headers += ["<sys/resource.h>"]
         set_device("cpp_standalone", build_on_run=False)
 
     def measurements(self, rates: np.ndarray, batch: int) -> Iterator[dict[str, Any]]:
@@ -62,9 +61,8 @@ class Network:
         self._build(rates[:digits])
         while True:
             device.run()
-            seconds, kilobytes = Path(self.folder.name, "cost").read_text().split()
-            peak_mb = round(int(kilobytes) * 1024 / 1e6)
-            yield {"digits": digits, "seconds": float(seconds), "peak_mb": peak_mb}
+            seconds, status = Path(self.folder.name, "cost").read_text().split("\n", 1)
+            yield {"digits": digits, "seconds": float(seconds), "peak_mb": peak_mb(status)}
 
     def _build(self, digits: np.ndarray) -> None:
         shown, (number, size) = self.steps * ms, digits.shape
