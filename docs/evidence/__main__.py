@@ -1,9 +1,9 @@
 """Figures of README and pages, all written from the committed results.
 
 ``python docs/evidence`` writes every block between markers in README.md and measured.md anew, the
-pages results.md and choices.md, and README's picture. A block's template stands in templates/; it
-names experiment, setting and metric of each figure, and the command that makes it again stands
-beside it.
+pages results.md, choices.md and peers.md, and README's picture. A block's template stands in
+templates/; it names experiment, setting and metric of each figure, and the command that makes it
+again stands beside it.
 """
 
 import re
@@ -16,6 +16,7 @@ import choices
 import committed
 import figures
 import picture
+import spiking_peers
 import statements
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,6 +34,8 @@ def environment() -> Environment:
         figures.values, figures.mean, figures.percent, figures.steps, figures.best, figures.gain,
         figures.target, figures.holds, figures.ratio, figures.ratio_of, statements.sums,
         statements.papers, statements.outcome, statements.measured, statements.grouped,
+        spiking_peers.spiking_peers, spiking_peers.neurons_of, spiking_peers.version_of,
+        spiking_peers.speed, spiking_peers.memory, spiking_peers.ready,
     )  # fmt: skip
     made.globals["typed_of"] = choices.typed
     made.globals |= {function.__name__: function for function in shown} | {"fmean": fmean}
@@ -55,7 +58,7 @@ def outputs() -> dict[Path, str]:
     made, docs = environment(), HERE.parent
     pages = {
         docs / name: made.get_template(name).render().strip() + "\n"
-        for name in ("results.md", "choices.md")
+        for name in ("results.md", "choices.md", "peers.md")
     }
     drawn = made.get_template("overview.svg").render(fields=picture.embedded())
     pages[docs / "_static" / "overview.svg"] = drawn.strip() + "\n"
