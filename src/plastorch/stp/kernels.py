@@ -23,7 +23,6 @@ NORM = {"none": 0, "efficacy": 1, "pre": 2, "post": 3}
 ACTIVATION = {"tanh": 0, "sigmoid": 1, "relu": 2, "identity": 3}
 FREE, PRE, POST = NORM["none"], NORM["pre"], NORM["post"]
 
-
 # Sums may be reordered, but values may be infinite: overflow must saturate.
 compiled: Any = partial(
     njit,
@@ -76,6 +75,7 @@ def activate_all(drives, bias, kind, bound, h):  # type: ignore[no-untyped-def]
 
 @inlined
 def slope(h, kind):  # type: ignore[no-untyped-def]
+    """Returns the derivative of the activation function where the activity is h."""
     if kind == 0:
         return 1 - h * h
     if kind == 1:
@@ -85,6 +85,7 @@ def slope(h, kind):  # type: ignore[no-untyped-def]
 
 @inlined
 def saturated(value, bound):  # type: ignore[no-untyped-def]
+    """Returns a number within a bound either way."""
     return min(max(value, -bound), bound)
 
 

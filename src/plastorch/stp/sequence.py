@@ -120,7 +120,12 @@ class _Sequence(torch.autograd.Function):
             of_tensors = _differentiable(tensors, gradients, lengths, ctx.dynamics)
         elif ctx.chunked:
             of_tensors = _chunked_backward(
-                tensors, kept, gradients, lengths, ctx.dynamics, ctx.needs_input_grad[3]
+                tensors,
+                kept,
+                gradients,
+                lengths,
+                ctx.dynamics,
+                of_inputs=ctx.needs_input_grad[3],
             )
             if of_tensors is None:  # numbers that the step form limits
                 output, _, *others = _forward(tensors, lengths, ctx.dynamics, True)
@@ -314,7 +319,9 @@ def _layout(dynamics: Dynamics, inputs: int, hidden: int, vector: int) -> _Layou
     width = plastic + ceil((every - synapses) / vector) * vector
     x_at = plastic if dynamics.plastic == "hidden" else 0
     h_at = {"all": inputs, "input": plastic, "hidden": 0}[dynamics.plastic] if recurrent else -1
-    return _Layout(inputs, x_at, h_at, synapses, plastic, width)
+    return _Layout(
+        inputs=inputs, x_at=x_at, h_at=h_at, synapses=synapses, plastic=plastic, width=width
+    )
 
 
 def _padded(parameters: Sequence[Tensor], layout: _Layout) -> list[Tensor]:
