@@ -16,17 +16,23 @@ def no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "__file__", str(tmp_path / "a" / "b" / "c" / "peers.py"))
 
 
+def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the rows small that need no file of the checkout."""
+    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
+    monkeypatch.setattr(stpn, "CHUNKED", stpn.STPNSize("chunked-h3", 3, 40, 2))
+
+
 def test_rows_without_a_peer_are_left_out_and_named(
     no_checkout: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
+    make_small(monkeypatch)
     told: list[str] = []
     noted: list[str] = []
     run_group("stpn", tmp_path / "bench.json", told.append, noted.append)
-    assert [line.split()[0] for line in told] == ["train-step-lstm-h3"]
+    assert [line.split()[0] for line in told] == ["train-step-lstm-h3", "chunked-h3"]
     cost, line = noted
     assert cost == f"stpn: about {stpn.COST}"
-    assert "train-step-h11, " in line and "lstm" not in line
+    assert "train-step-h11, " in line and "lstm" not in line and "chunked" not in line
 
 
 @pytest.mark.parametrize("group", ["softhebb", "spiking"])
@@ -40,7 +46,7 @@ def test_a_group_without_its_peer_is_refused(no_checkout: None, group: str, tmp_
 def test_without_a_file_rows_are_only_told(
     no_checkout: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
+    make_small(monkeypatch)
     told: list[str] = []
     run_group("stpn", None, told.append, lambda line: None)
-    assert len(told) == 1 and not list(tmp_path.iterdir())
+    assert len(told) == 2 and not list(tmp_path.iterdir())
