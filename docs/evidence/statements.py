@@ -117,8 +117,9 @@ def _compared(row: dict[str, Any]) -> list[Judged]:
 
 
 def _by_seed(experiment: str, side: dict[str, Any]) -> dict[int, tuple[float, dict[str, Any]]]:
-    found = runs(experiment, **side["where"])
-    return {run["seed"]: (run["metrics"][side["metric"]], run) for run in found}
+    """Returns a figure and its run by seed; older runs may lack the figure."""
+    metric, found = side["metric"], runs(experiment, **side["where"])
+    return {run["seed"]: (run["metrics"][metric], run) for run in found if metric in run["metrics"]}
 
 
 def outcome(statement: Statement) -> str:
