@@ -88,10 +88,11 @@ def main() -> None:
 def write(
     asked: argparse.Namespace, data: dict[str, object], found: list[Row], left_out: dict[str, str]
 ) -> None:
-    """Writes the result file anew, with what it has of packages that are not asked for."""
+    """Writes the result file anew, with the rows that it has and that are not measured anew."""
     if asked.out.exists():
-        before = json.loads(asked.out.read_text())
-        found = [row for row in before["rows"] if row["peer"] not in asked.peers] + found
+        before, names = json.loads(asked.out.read_text()), {row["name"] for row in found}
+        stay = [row for row in before["rows"] if row["name"] not in names]
+        found = [row for row in stay if row["peer"] not in left_out] + found
         others = before["data"]["left_out"].items()
         left_out = {name: why for name, why in others if name not in asked.peers} | left_out
     write_rows(asked.out, "peers-spiking", data | {"left_out": left_out}, found)
