@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plastorch.report.file_labels import LabeledFile, Labels
 
 UNKNOWN = "(no answer)"
-"""What stands for a class where confidence was too low for one."""
+"""Word for a class where confidence was too low for one."""
 SHOWN = 20
 """Number of confident files shown, and of doubtful ones."""
 

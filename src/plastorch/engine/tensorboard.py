@@ -1,4 +1,4 @@
-"""What a run logs, as events for TensorBoard."""
+"""Logged metrics of a run, as events for TensorBoard."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What other programs are told."""
+        """Words that other programs are told."""
         return (self.label,) if self.tags is None else self.tags
 
 

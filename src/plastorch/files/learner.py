@@ -1,4 +1,4 @@
-"""What estimators share that learn from records: their arguments, keys and training."""
+"""Arguments, keys and training that estimators share which learn from records."""
 
 import copy
 from collections.abc import Callable

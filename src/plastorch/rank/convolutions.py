@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ConvolutionState(NamedTuple):
-    """What convolutions keep of B series."""
+    """Numbers that convolutions keep of B series."""
 
     last: tuple[Tensor, ...]
     """Latest inputs of each layer [B, channels, (kernel - 1) dilation]."""

@@ -31,7 +31,7 @@ HELD_OUT = 5
 
 
 class Fitting(NamedTuple):
-    """What an estimator learns from."""
+    """Series and labels that an estimator learns from."""
 
     series: Series
     """Series in standard units."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 Missing = Literal["error", "mask"]
-"""What is done about missing values, NaN: an error, or a mask that the network sees."""
+"""Treatment of missing values, NaN: an error, or a mask that the network sees."""
 
 
 class Series(NamedTuple):

@@ -58,7 +58,7 @@ END = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Values(NamedTuple):
-    """What parts add to the potentials of hidden neurons, by tile."""
+    """Potentials that parts add to those of hidden neurons, by tile."""
 
     table: Any
     """Potentials [tiles, R, S, 16], flat."""

@@ -136,7 +136,7 @@ class Response(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What decides the classes of B patterns; see :class:`Response`."""
+    """Numbers that decide the classes of B patterns; see :class:`Response`."""
 
     distance: Tensor
     """Distances [B, C]."""
