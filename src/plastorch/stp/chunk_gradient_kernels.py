@@ -242,25 +242,10 @@ def _start_chunk(end, memory, grad, z, alpha, beta, of_d, pi, mu, of_r, of_q, ka
 
 @compiled
 def _backward_chunk(  # type: ignore[no-untyped-def]
-    first,
-    side,
-    start,
-    memories,
-    grads,
-    d_next,
-    forth,
-    back,
-    sums,
-    weight,
-    x,
-    h0,
-    parameters,
-    lengths,
-    settings,
-    saved,
-    gradients,
+    first, side, start, memories, grads, d_next, forth, back, sums, given, gradients
 ):
     """Backpropagates a chunk of sample ``first`` and its neighbors."""
+    weight, x, h0, parameters, lengths, settings, saved = given
     z, a, alpha, beta, v, r, q = forth
     of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_a, of_z = back
     d_output, d_x, of_x = gradients
@@ -361,25 +346,10 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
 
 @compiled
 def _backward_samples(  # type: ignore[no-untyped-def]
-    first,
-    side,
-    course,
-    grads,
-    d_next,
-    forth,
-    back,
-    sums,
-    weight,
-    x,
-    h0,
-    parameters,
-    lengths,
-    settings,
-    saved,
-    kept,
-    gradients,
+    first, side, course, grads, d_next, forth, back, sums, given, kept, gradients
 ):
     """Backpropagates all steps of sample ``first`` and its neighbors."""
+    _, x, h0, parameters, lengths, settings, saved = given
     z, _, alpha, beta, _, _, _ = forth
     chunk, every = settings[5], settings[6]
     longest = lengths[first : first + side].max()
@@ -406,13 +376,7 @@ def _backward_samples(  # type: ignore[no-untyped-def]
                 forth,
                 back,
                 sums,
-                weight,
-                x,
-                h0,
-                parameters,
-                lengths,
-                settings,
-                saved,
+                given,
                 gradients,
             )
 
@@ -463,6 +427,7 @@ def backward(  # type: ignore[no-untyped-def]
     forth = z, a, alpha, beta, v, r, q
     back = of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_a, of_z
     d_output, d_x, d_h = gradients
+    given = weight, x, h0, parameters, lengths, settings, saved[:4]
     for group in range(begin, end):
         of_squares[:] = 0
         d_weight = sums[0][group]
@@ -481,13 +446,7 @@ def backward(  # type: ignore[no-untyped-def]
                 forth,
                 back,
                 own,
-                weight,
-                x,
-                h0,
-                parameters,
-                lengths,
-                settings,
-                saved[:4],
+                given,
                 saved[4],
                 (d_output, d_x, of_x),
             )
