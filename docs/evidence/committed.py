@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,23 @@ def configuration(result: dict[str, Any]) -> Any:
     return kind(**kind().plain() | {k: v for k, v in known.items() if k in names})
 
 
-def runs(experiment: str, **where: Any) -> list[dict[str, Any]]:
+def runs(
+    experiment: str, of_seeds: Collection[int] = (), **where: Any
+) -> list[dict[str, Any]]:
     """Returns the committed runs of an experiment with some settings, one per seed.
 
-    Settings that are not named have their defaults: figures of other runs can't slip in.
+    Settings that are not named have their defaults: figures of other runs can't slip in. Where
+    runs of some seeds lack a figure, or were not fresh, ``of_seeds`` names the others.
 
     Raises:
         LookupError: there is no such run, or two of one seed.
     """
     wanted = resolved(find(experiment).config)(**where)
-    found = [run for run in results().get(experiment, []) if configuration(run) == wanted]
+    found = [
+        run
+        for run in results().get(experiment, [])
+        if configuration(run) == wanted and (not of_seeds or run["seed"] in of_seeds)
+    ]
     seeds = [run["seed"] for run in found]
     if not found or len(set(seeds)) < len(seeds):
         raise LookupError(f"{experiment} with {where}: {len(found)} runs, seeds {seeds}")
