@@ -239,7 +239,7 @@ def test_any_environment_and_core_discount_and_scale() -> None:
     nets = []
     for _ in range(2):
         torch.manual_seed(0)
-        nets.append(ActorCritic(GRU(task.size, 6), 6, task.actions))
+        nets.append(ActorCritic(GRU(task.inputs, 6), 6, task.actions))
     net, other = nets
     phase = ActorCriticTraining(
         "test",

@@ -113,7 +113,7 @@ def test_sizes_are_popgyms(name: str) -> None:
     state, _ = task.begin(2, torch.Generator(), whole)
     asked = int((state.course.answers >= 0).sum()) // 2
     assert (task.steps, asked, task.actions) == STEPS[name]
-    assert task.observe(state).shape == (2, task.size)
+    assert task.observe(state).shape == (2, task.inputs)
 
 
 @pytest.mark.parametrize("name", TASKS)

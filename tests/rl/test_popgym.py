@@ -68,7 +68,7 @@ def test_carts(name: str, steps: int, balances: bool) -> None:
     state = state._replace(cart=torch.tensor(theirs.unwrapped.state).unsqueeze(0))
     rule = torch.tensor([0.1, 0.3, 1.0, 0.5], dtype=torch.double)
     for draw in draws:
-        expected = [seen[0] / 2.4, seen[1] / 0.20943951, previous == 0, previous == 1, first]
+        expected = [seen[0] / 2.4, seen[1] / 0.20943951, 1 - previous, previous, first]
         assert task.observe(state).tolist()[0] == pytest.approx(expected, abs=1e-6)
         action = (state.cart @ rule > 0).long() if balances else torch.tensor([1])
         (seen, previous, first), reward, fell, over, _ = theirs.step(int(action))

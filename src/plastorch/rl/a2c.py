@@ -36,6 +36,8 @@ class Environment(Protocol):
 
     steps: int
     """Length T of an episode."""
+    inputs: int
+    """Size O of an observation."""
     actions: int
     """Number of actions A."""
     device: torch.device

@@ -70,7 +70,7 @@ class CardTask:
         seen, answers = self.course(*[torch.arange(self.cards).unsqueeze(1)] * piles)
         self.steps = len(seen)
         """Length T of an episode."""
-        self.size = seen.shape[-1] + actions + 1
+        self.inputs = seen.shape[-1] + actions + 1
         """Size of an observation."""
         self.reward = 1 / int((answers != NO_ANSWER).sum())
         """Reward of a right answer."""
@@ -81,7 +81,7 @@ class CardTask:
 
     def begin(
         self, agents: int, random: torch.Generator, own: Callable[[Tensor, int], Tensor]
-    ) -> tuple[CardState, Sequence[()]]:
+    ) -> tuple[CardState, Sequence[tuple[()]]]:
         """Deals the cards of new episodes; their steps need no more random numbers."""
         order = own(torch.rand(self.piles, agents, self.cards, generator=random).argsort(), 1)
         course = self.course(*order.mT)
@@ -118,7 +118,7 @@ class RepeatFirst(CardTask):
 
     Example:
         >>> task = RepeatFirst()
-        >>> task.steps, task.actions, task.size
+        >>> task.steps, task.actions, task.inputs
         (51, 4, 9)
     """
 
@@ -148,7 +148,7 @@ class RepeatPrevious(CardTask):
 
     Example:
         >>> task = RepeatPrevious(2, 32)
-        >>> task.steps, task.actions, task.size
+        >>> task.steps, task.actions, task.inputs
         (103, 4, 9)
     """
 
@@ -182,7 +182,7 @@ class Autoencode(CardTask):
 
     Example:
         >>> task = Autoencode()
-        >>> task.steps, task.actions, task.size
+        >>> task.steps, task.actions, task.inputs
         (103, 4, 11)
     """
 
@@ -218,7 +218,7 @@ class CountRecall(CardTask):
 
     Example:
         >>> task = CountRecall(2, "suits")
-        >>> task.steps, task.actions, task.size
+        >>> task.steps, task.actions, task.inputs
         (103, 27, 36)
     """
 

@@ -66,12 +66,12 @@ class PositionOnlyCartPole:
 
     Example:
         >>> task = PositionOnlyCartPole(200)
-        >>> task.steps, task.actions, task.size
+        >>> task.steps, task.actions, task.inputs
         (200, 2, 5)
     """
 
     actions = ACTIONS
-    size = 2 + ACTIONS + 1
+    inputs = 2 + ACTIONS + 1
     """Size of an observation."""
 
     def __init__(self, steps: int = 200, *, device: torch.device | str = "cpu") -> None:
@@ -81,7 +81,7 @@ class PositionOnlyCartPole:
 
     def begin(
         self, agents: int, random: torch.Generator, own: Callable[[Tensor, int], Tensor]
-    ) -> tuple[PoleState, Sequence[()]]:
+    ) -> tuple[PoleState, Sequence[tuple[()]]]:
         """Draws states near the upright one; their steps need no more random numbers."""
         drawn = own(torch.rand(agents, 4, generator=random, dtype=torch.double), 0)
         cart = NARROW * (2 * drawn - 1)

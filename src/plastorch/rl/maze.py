@@ -87,7 +87,7 @@ class Maze:
         tensor([10.,  0.])
     """
 
-    actions = ACTIONS
+    inputs, actions = OBSERVATION, ACTIONS
 
     def __init__(
         self,

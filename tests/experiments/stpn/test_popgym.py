@@ -126,17 +126,19 @@ def test_random_actions_answer_one_of_four_right(monkeypatch: pytest.MonkeyPatch
 
 
 METRICS = {"stpn_return": 0.5, "lstm_return": 0.4, "gru_return": 0.6, "random_return": -0.5}
+METRICS |= {"stpn_training_return": 0.3, "lstm_training_return": 0.2}
 
 
 def test_claims() -> None:
     found = {claim.id: claim for claim in claims(PopgymConfig(), METRICS, False)}
-    assert [claim.holds for claim in found.values()] == [True, True, None]
+    assert [claim.holds for claim in found.values()] == [True, True, True, None]
     assert found["above-lstm"].target == 0.4 and found["above-random"].target == -0.5
+    assert found["faster-than-lstm"].target == 0.2
     gru = found["above-gru"]
     assert (gru.target, gru.measured, gru.origin) == (0.6, 0.5, "ours")
     assert "repeat-previous-easy" in gru.statement
     worse = claims(PopgymConfig(), METRICS | {"stpn_return": 0.3}, False)
-    assert [claim.holds for claim in worse] == [True, False, None]
+    assert [claim.holds for claim in worse] == [True, False, True, None]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_claims_are_asserted_of_runs_as_long_as_the_default(
     settings: dict[str, Any], quick: bool, asserted: bool
 ) -> None:
     found = claims(PopgymConfig(**settings), METRICS, quick)
-    assert [claim.holds for claim in found][:2] == [True if asserted else None] * 2
+    assert [claim.holds for claim in found][:3] == [True if asserted else None] * 3
 
 
 def test_claims_need_the_stpn_and_a_rival() -> None:
