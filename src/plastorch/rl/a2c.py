@@ -241,6 +241,7 @@ class ActorCriticTraining(Phase):
         faithful: see :func:`a2c_loss`.
         discount: discount of later rewards.
         scale: factor of the rewards that are learned from, not of those in the records.
+        epsilon: constant in Adam's denominator.
     """
 
     def __init__(
@@ -258,6 +259,7 @@ class ActorCriticTraining(Phase):
         faithful: bool = False,
         discount: float = DISCOUNT,
         scale: float = 1.0,
+        epsilon: float = 1e-4,
     ) -> None:
         super().__init__(name, iterations)
         check_one_of(get_args(Schedule), schedule=schedule)
@@ -267,7 +269,7 @@ class ActorCriticTraining(Phase):
         self.discount, self.scale = discount, scale
         self.learning_rate, self.schedule = learning_rate, schedule
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=1e-4)
+        self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=epsilon)
         self.optimizers = [self.optimizer]
         self.reward = torch.zeros((), device=environment.device)
         """Reward, mean over agents, summed over iterations since the last record."""

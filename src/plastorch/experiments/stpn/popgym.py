@@ -41,6 +41,8 @@ from plastorch.stp.baselines import MLP
 
 EPISODES, AT_ONCE = 512, 64
 """Episodes that judge a trained model, and how many are played at once."""
+EPSILON = 1e-8
+"""Constant in Adam's denominator; gradients are small while only the first answers are right."""
 
 
 class Task(NamedTuple):
@@ -159,6 +161,7 @@ def measure(config: PopgymConfig, context: Context) -> dict[str, Any]:
                 warm_up=0,
                 discount=task.discount,
                 scale=task.reward * environment.steps,
+                epsilon=EPSILON,
             )
 
         rate = config.learning_rates[0]
