@@ -164,18 +164,15 @@ def measure(config: PopgymConfig, context: Context) -> dict[str, Any]:
                 epsilon=EPSILON,
             )
 
-        rate = config.learning_rates[0]
-        if len(config.learning_rates) > 1:
+        rates, rate = config.learning_rates, config.learning_rates[0]
+        if len(rates) > 1:
             short = partial(training, iterations=config.tuning_iterations)
-            rates = config.learning_rates
             found = tried(name, rates, short, loop, place="iteration", score="reward")
             rate = best(found).learning_rate
             trials.extend(found)
         loop.run(training(name, rate, config.iterations))
-        figures = evaluate(net, environment, test)
         rewards = [float(row["reward"]) for row in context.run.records() if row["phase"] == name]
-        return {
-            **figures,
+        return evaluate(net, environment, test) | {
             "training_return": fmean(rewards),
             "best_training_return": max(rewards),
             "units": config.width(name, environment),
