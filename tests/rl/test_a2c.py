@@ -19,9 +19,10 @@ from plastorch.rl.a2c import (
     play,
     returns,
 )
+from plastorch.rl.cards import RepeatPrevious
 from plastorch.rl.maze import Maze, free_cells
 from plastorch.stp import STPN
-from plastorch.stp.baselines import LSTM, RNN, ModulatedPlasticity
+from plastorch.stp.baselines import GRU, LSTM, RNN, ModulatedPlasticity
 
 CORES = {
     "stpn": lambda: STPN(17, 6, norm="post", clamp=1.0),
@@ -202,12 +203,13 @@ def test_records_have_the_mean_reward_since_the_last_one() -> None:
     records = run_phase(phase)
     assert [record["iteration"] for record in records] == [10, 20, 25]
     rewards = [
-        float(play(net, phase.maze, 6, stream(3, 1, i)).rewards.sum(0).mean()) for i in range(25)
+        float(play(net, phase.environment, 6, stream(3, 1, i)).rewards.sum(0).mean())
+        for i in range(25)
     ]
     for record, since in zip(records, (rewards[:10], rewards[10:20], rewards[20:]), strict=True):
         assert record["phase"] == "test"
         assert record["reward"] == pytest.approx(sum(since) / len(since))
-    last = play(net, phase.maze, 6, stream(3, 1, 24))
+    last = play(net, phase.environment, 6, stream(3, 1, 24))
     assert records[-1]["energy_per_neuron"] == mean_energy(net, last.observations)
 
 
@@ -223,12 +225,46 @@ def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients(
         phase.step()
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     phase.step()
-    backpropagate(other, play(other, phase.maze, 6, stream(3, 1, 2)))
+    backpropagate(other, play(other, phase.environment, 6, stream(3, 1, 2)))
     norm = torch.cat([parameter.grad.flatten() for parameter in other.parameters()]).norm()
     for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
         grad = theirs.grad * min(1.0, 4.0 / float(norm))
         expected = theirs - rate * grad / (grad.abs() + 1e-4)  # Adam's first step
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_any_environment_and_core_discount_and_scale() -> None:
+    """The first update is along the gradient of the scaled rewards; nothing tells of energy."""
+    task, path = RepeatPrevious(), (3, 1)
+    nets = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        nets.append(ActorCritic(GRU(task.inputs, 6), 6, task.actions))
+    net, other = nets
+    phase = ActorCriticTraining(
+        "test",
+        net,
+        task,
+        agents=6,
+        iterations=1,
+        path=path,
+        learning_rate=1e-3,
+        warm_up=0,
+        discount=0.5,
+        scale=48.0,
+        epsilon=1e-3,
+    )
+    episode = play(other, task, 6, stream(*path, 0))
+    scores, values, _ = other(episode.observations)
+    signs = (48 * episode.rewards).round()
+    assert set(signs.flatten().tolist()) == {-1, 0, 1}
+    a2c_loss(scores, values, episode.actions, signs, discount=0.5).backward()
+    (record,) = phase.step()
+    assert record.keys() == {"phase", "iteration", "reward"}
+    assert record["reward"] == pytest.approx(float(episode.rewards.sum(0).mean()))
+    for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
+        expected = theirs - 1e-3 * theirs.grad / (theirs.grad.abs() + 1e-3)
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear"])

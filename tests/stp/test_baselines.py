@@ -16,6 +16,7 @@ from plastorch.stp.baselines import (
     HebbFF,
     ModulatedPlasticity,
     Squashed,
+    Stacked,
     modulated,
 )
 from plastorch.stp.baselines.modulated import ModulatedState
@@ -73,7 +74,9 @@ def test_going_on_from_a_state_is_going_on(core: nn.Module) -> None:
     assert bool((energy >= 0).all()) and energy.shape[:2] == (6, 2)
 
 
-@pytest.mark.parametrize("core", [*CORES, MLP(4, 3)], ids=lambda core: type(core).__name__)
+@pytest.mark.parametrize(
+    "core", [*CORES, MLP(4, 3), Stacked(MLP(12, 3), 3)], ids=lambda core: type(core).__name__
+)
 def test_runs_on_meta_tensors(core: nn.Module) -> None:
     """Nothing waits for a value, so nothing stops a GPU."""
     core = deepcopy(core).to("meta")
@@ -81,6 +84,18 @@ def test_runs_on_meta_tensors(core: nn.Module) -> None:
     output, state = core(x)
     core(x, state)[0].sum().backward()
     assert output.shape == (6, 2, 3) and x.grad is not None and x.grad.is_meta
+
+
+def test_a_stacked_layer_sees_the_last_inputs_alone() -> None:
+    layer, x = MLP(12, 3), torch.randn(6, 2, 4)
+    core = Stacked(layer, 3)
+    padded = torch.cat([torch.zeros(2, 2, 4), x])
+    expected = [torch.tanh(layer.linear(torch.cat([*padded[t : t + 3]], dim=1))) for t in range(6)]
+    torch.testing.assert_close(core(x)[0], torch.stack(expected))
+    one, state = core(x[:1])
+    other, end = core(x[1:], state)
+    torch.testing.assert_close(torch.cat([one, other]), core(x)[0])
+    assert torch.equal(end, x[-2:])
 
 
 def test_rows_of_the_normalized_rnn_have_norm_one() -> None:

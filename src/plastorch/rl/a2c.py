@@ -4,8 +4,8 @@ Paper: Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048, with the objective 
 *Backpropamine*, ICLR 2019.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from plastorch.engine.errors import check_one_of
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import Phase, Schedule, set_rate
-from plastorch.rl.maze import ACTIONS, Maze
+from plastorch.rl.maze import ACTIONS
 
 DISCOUNT = 0.9
 CONCENTRATION = 0.03
@@ -29,6 +29,36 @@ ENERGY_AGENTS = 32
 """Number of agents whose energy is logged during training."""
 CPU_AGENTS = 64
 """Number of agents per backward pass on a CPU; plastic synapses need much memory."""
+
+
+class Environment(Protocol):
+    """Rules of a game that B agents play at once, each by itself, for T steps."""
+
+    steps: int
+    """Length T of an episode."""
+    inputs: int
+    """Size O of an observation."""
+    actions: int
+    """Number of actions A."""
+    device: torch.device
+
+    def begin(
+        self, agents: int, random: torch.Generator, own: Callable[[Tensor, int], Tensor]
+    ) -> tuple[Any, Sequence[tuple[Tensor, ...]]]:
+        """Returns the state at the start, and further arguments of each step.
+
+        All that is drawn for the agents passes through ``own``, with the dimension of the agents.
+        """
+
+    def observe(self, state: Any) -> Tensor:
+        """Returns the observations [B, O]."""
+
+    @property
+    def step(self) -> Callable[..., Any]:
+        """Function from state, actions [B] and further arguments to the next state.
+
+        The reward [B] is in the state's field ``reward``.
+        """
 
 
 class ActorCritic(nn.Module):
@@ -61,9 +91,9 @@ class Episode(NamedTuple):
     """Observations, network outputs, actions and rewards of B agents over T steps."""
 
     observations: Tensor
-    """Observations [T, B, 17]."""
+    """Observations [T, B, O]."""
     scores: Tensor
-    """Action scores [T, B, 4]."""
+    """Action scores [T, B, A]."""
     values: Tensor
     """State values [T, B]."""
     actions: Tensor
@@ -74,13 +104,17 @@ class Episode(NamedTuple):
 
 @torch.no_grad()
 def play(
-    net: ActorCritic, maze: Maze, agents: int, random: torch.Generator, shared: bool = False
+    net: ActorCritic,
+    environment: Environment,
+    agents: int,
+    random: torch.Generator,
+    shared: bool = False,
 ) -> Episode:
     """Plays an episode; agents sample actions from the network's probabilities.
 
     Args:
         net: network of all agents.
-        maze: maze in which the agents move.
+        environment: environment in which the agents act.
         agents: number of agents B.
         random: random generator on the CPU.
         shared: let each worker play its part of the agents; all get the complete episode.
@@ -89,29 +123,25 @@ def play(
         Episode, without gradients.
 
     Example:
+        >>> from plastorch.rl.maze import Maze
         >>> net, random = ActorCritic(nn.RNN(17, 8), 8), torch.Generator()
         >>> play(net, Maze(5, steps=20), 2, random).scores.shape
         torch.Size([20, 2, 4])
     """
 
-    def integers(bound: int, *shape: int) -> Tensor:
-        return torch.randint(bound, shape, generator=random).to(maze.device)
-
     def own(drawn: Tensor, dim: int) -> Tensor:
-        return part(drawn, dim) if shared else drawn
+        return (part(drawn, dim) if shared else drawn).to(environment.device)
 
-    steps = maze.steps
-    state = maze.start(own(integers(maze.cells, agents), 0))
-    elsewhere = own(integers(maze.cells - 1, steps, agents), 1)
+    state, draws = environment.begin(agents, random, own)
     # Gumbel trick: the maximum of scores - log(exponential noise) has softmax probabilities.
-    exponential = torch.empty(steps, agents, ACTIONS).exponential_(generator=random)
-    luck = own(-exponential.log().to(maze.device), 1)
+    exponential = torch.empty(environment.steps, agents, environment.actions)
+    luck = own(-exponential.exponential_(generator=random).log(), 1)
     course, memory = [], None
-    for t in range(steps):
-        seen = maze.observe(state)
+    for lucky, draw in zip(luck, draws, strict=True):
+        seen = environment.observe(state)
         scores, values, memory = net(seen.unsqueeze(0), memory)
-        action = (scores[0] + luck[t]).argmax(-1)
-        state = maze.step(state, action, elsewhere[t])
+        action = (scores[0] + lucky).argmax(-1)
+        state = environment.step(state, action, *draw)
         course.append((seen, scores[0], values[0], action, state.reward))
     episode = Episode(*(torch.stack(parts) for parts in zip(*course, strict=True)))
     if not shared:
@@ -169,7 +199,9 @@ def a2c_loss(
     return (concentration * squared - policy + value_weight * advantage.square()).mean()
 
 
-def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) -> None:
+def backpropagate(
+    net: ActorCritic, episode: Episode, faithful: bool = False, discount: float = DISCOUNT
+) -> None:
     """Adds the gradients of :func:`a2c_loss` to those of the network.
 
     Gradients of scores and values come from the episode as played. The core then recomputes the
@@ -177,7 +209,8 @@ def backpropagate(net: ActorCritic, episode: Episode, faithful: bool = False) ->
     part of the agents, and all workers get the sum.
     """
     outputs = episode.scores.clone().requires_grad_(), episode.values.clone().requires_grad_()
-    loss = a2c_loss(*outputs, episode.actions, episode.rewards, faithful=faithful)
+    done = episode.actions, episode.rewards
+    loss = a2c_loss(*outputs, *done, faithful=faithful, discount=discount)
     gradients = torch.autograd.grad(loss, outputs)
     own = [part(of, 1) for of in (episode.observations, *gradients)]
     at_once = CPU_AGENTS if own[0].device.type == "cpu" else own[0].shape[1]
@@ -193,12 +226,12 @@ class ActorCriticTraining(Phase):
 
     A record, every tenth iteration and after the last, has ``reward`` per episode, mean over agents
     and over iterations since the previous record, and ``energy_per_neuron`` per step, mean over
-    some agents of the iteration.
+    some agents of the iteration, if the core tells its energy.
 
     Args:
         name: name of the phase.
-        net: network to train; its core has ``energy``.
-        maze: maze in which the agents play.
+        net: network to train.
+        environment: environment in which the agents act.
         agents: number of agents that play at once, over all workers.
         iterations: number of iterations.
         path: seed, and name of the stream that the episodes draw from.
@@ -206,13 +239,16 @@ class ActorCriticTraining(Phase):
         schedule: whether the rate stays, or falls by the same amount in each iteration, to 0.
         warm_up: number of first iterations that are played and logged without an update.
         faithful: see :func:`a2c_loss`.
+        discount: discount of later rewards.
+        scale: factor of the rewards that are learned from, not of those in the records.
+        epsilon: constant in Adam's denominator.
     """
 
     def __init__(
         self,
         name: str,
         net: ActorCritic,
-        maze: Maze,
+        environment: Environment,
         *,
         agents: int,
         iterations: int,
@@ -221,26 +257,31 @@ class ActorCriticTraining(Phase):
         schedule: Schedule = "constant",
         warm_up: int = 101,
         faithful: bool = False,
+        discount: float = DISCOUNT,
+        scale: float = 1.0,
+        epsilon: float = 1e-4,
     ) -> None:
         super().__init__(name, iterations)
         check_one_of(get_args(Schedule), schedule=schedule)
         check_parts(agents=agents)
-        self.net, self.maze, self.agents, self.path = net, maze, agents, path
+        self.net, self.environment, self.agents, self.path = net, environment, agents, path
         self.warm_up, self.faithful = warm_up, faithful
+        self.discount, self.scale = discount, scale
         self.learning_rate, self.schedule = learning_rate, schedule
         self.trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=1e-4)
+        self.optimizer = torch.optim.Adam(self.trained, learning_rate, eps=epsilon)
         self.optimizers = [self.optimizer]
-        self.reward = torch.zeros((), device=maze.device)
+        self.reward = torch.zeros((), device=environment.device)
         """Reward, mean over agents, summed over iterations since the last record."""
 
     def step(self) -> list[Record]:
         """Runs one iteration."""
         random = stream(*self.path, self.position)
-        episode = play(self.net, self.maze, self.agents, random, shared=True)
+        episode = play(self.net, self.environment, self.agents, random, shared=True)
         if self.position >= self.warm_up:
             self.optimizer.zero_grad()
-            backpropagate(self.net, episode, self.faithful)
+            learned = episode._replace(rewards=self.scale * episode.rewards)
+            backpropagate(self.net, learned, self.faithful, self.discount)
             nn.utils.clip_grad_norm_(self.trained, GRADIENT_NORM)
             course = self.learning_rate, self.schedule, self.position, self.total
             set_rate(self.optimizer, *course)
@@ -262,15 +303,11 @@ class ActorCriticTraining(Phase):
     def _record(self, episode: Episode) -> list[Record]:
         since = self.position - (self.position - 1) // LOG_EVERY * LOG_EVERY
         reward, self.reward = float(self.reward) / since, torch.zeros_like(self.reward)
-        energy = mean_energy(self.net, episode.observations[:, :ENERGY_AGENTS])
-        return [
-            {
-                "phase": self.name,
-                "iteration": self.position,
-                "reward": reward,
-                "energy_per_neuron": energy,
-            }
-        ]
+        record: Record = {"phase": self.name, "iteration": self.position, "reward": reward}
+        if hasattr(self.net.core, "energy"):
+            seen = episode.observations[:, :ENERGY_AGENTS]
+            record["energy_per_neuron"] = mean_energy(self.net, seen)
+        return [record]
 
 
 def mean_energy(net: ActorCritic, observations: Tensor) -> float:

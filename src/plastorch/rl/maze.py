@@ -7,6 +7,7 @@ Papers: Miconi, Rawal, Clune, Stanley, *Backpropamine*, ICLR 2019; Garcia Rodrig
 2022, arXiv 2206.14048.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -86,6 +87,8 @@ class Maze:
         tensor([10.,  0.])
     """
 
+    inputs, actions = OBSERVATION, ACTIONS
+
     def __init__(
         self,
         size: int = 13,
@@ -109,6 +112,14 @@ class Maze:
         self.views = _views(self.walls, cells).to(device)
         """Time-independent part of the observation in each cell [N, 17]."""
         self._one_hot = torch.eye(ACTIONS, device=device)
+
+    def begin(
+        self, agents: int, random: torch.Generator, own: Callable[[Tensor, int], Tensor]
+    ) -> tuple[MazeState, Sequence[tuple[Tensor]]]:
+        """Draws goals, and the numbers of each step; see :class:`plastorch.rl.a2c.Environment`."""
+        goal = torch.randint(self.cells, (agents,), generator=random)
+        draws = torch.randint(self.cells - 1, (self.steps, agents), generator=random)
+        return self.start(own(goal, 0)), [(draw,) for draw in own(draws, 1)]
 
     def start(self, goal: Tensor) -> MazeState:
         """Places the agents in the center at time 0.

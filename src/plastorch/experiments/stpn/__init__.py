@@ -64,3 +64,13 @@ MQAR = Experiment(
     measure="plastorch.experiments.stpn.mqar:measure",
     panels="plastorch.experiments.stpn.panels:panels",
 )
+POPGYM = Experiment(
+    "stpn-popgym",
+    paper=PAPER,
+    data=None,
+    expected="STPN above an LSTM of its size in each task",
+    cost="5 min",
+    config="plastorch.experiments.stpn.popgym:PopgymConfig",
+    measure="plastorch.experiments.stpn.popgym:measure",
+    panels="plastorch.experiments.stpn.panels:panels",
+)

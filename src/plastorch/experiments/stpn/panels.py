@@ -21,6 +21,7 @@ NAMES = {
     "rnn-normalised": "RNN, norm 1",
     "lstm": "LSTM",
     "mlp": "MLP",
+    "mlp-stacked": "MLP, last inputs",
     "fast-weights": "fast weights",
     "modulated": "modulated",
     "stpn-factored": "STPN, Λ, Γ of rows, columns",

@@ -30,3 +30,11 @@ class RecallStream(IntEnum):
     TEST = 1
     VALIDATION = 2
     TRAINING = 3
+
+
+class TaskStream(IntEnum):
+    """Uses of random numbers in stpn-popgym."""
+
+    WEIGHTS = 0
+    TRAINING = 1
+    TEST = 2

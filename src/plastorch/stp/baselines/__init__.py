@@ -8,7 +8,7 @@ from plastorch.stp.baselines.attention import Cache, SoftmaxAttention
 from plastorch.stp.baselines.delta_net import DeltaNet
 from plastorch.stp.baselines.factored import FactoredSTPN
 from plastorch.stp.baselines.fast_weights import FastWeights, FastWeightsState
-from plastorch.stp.baselines.feedforward import MLP
+from plastorch.stp.baselines.feedforward import MLP, Stacked
 from plastorch.stp.baselines.hebbff import HebbFF
 from plastorch.stp.baselines.linear_attention import (
     GatedLinearAttention,
@@ -37,4 +37,5 @@ __all__ = [
     "ModulatedState",
     "SoftmaxAttention",
     "Squashed",
+    "Stacked",
 ]

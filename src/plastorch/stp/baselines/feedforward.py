@@ -1,4 +1,4 @@
-"""Memoryless layer as a core of agents."""
+"""Layers without recurrence as cores of agents: of one step, or of the last few."""
 
 from typing import Any
 
@@ -24,3 +24,22 @@ class MLP(nn.Module):
     def energy(self, x: Tensor, state: Any = None) -> Tensor:
         """Returns the energy of each neuron [T, B, H]."""
         return synaptic_energy(self.linear.weight, x)
+
+
+class Stacked(nn.Module):
+    """Layer that sees the inputs of the last K steps, side by side; zeros stand before the first.
+
+    The state are the inputs of the last K - 1 steps [K - 1, B, I].
+    """
+
+    def __init__(self, layer: MLP, steps: int) -> None:
+        super().__init__()
+        self.hidden_size = layer.hidden_size
+        self.layer, self.steps = layer, steps
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns activities [T, B, H] of inputs [T, B, I], and the state."""
+        before = x.new_zeros(self.steps - 1, *x.shape[1:]) if state is None else state
+        seen = torch.cat([before, x])
+        stacked = torch.cat([seen[k : k + len(x)] for k in range(self.steps)], dim=-1)
+        return self.layer(stacked)[0], seen[len(x) :]
