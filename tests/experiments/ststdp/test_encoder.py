@@ -1,5 +1,6 @@
 """The encoder of ststdp-features: what it takes for the figure, its views, and its features."""
 
+import copy
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.streams import stream
-from plastorch.experiments.ststdp.encoder import VIEWS, Encoder, figure, viewed
+from plastorch.experiments.ststdp.encoder import HABITUATION, VIEWS, Encoder, figure, noisy, viewed
 from plastorch.learning.phases import run_phase
 
 
@@ -24,7 +25,8 @@ def frames() -> Tensor:
 def encoder(frames: Tensor) -> Encoder:
     encoder = Encoder(28, seed=1)
     run_phase(encoder.training_phase(frames.view(-1, 28, 28)))
-    return encoder.eval()
+    encoder.eval().habituate(frames.view(-1, 28, 28))
+    return encoder
 
 
 def test_features_are_the_largest_of_all_views(encoder: Encoder, frames: Tensor) -> None:
@@ -35,8 +37,16 @@ def test_features_are_the_largest_of_all_views(encoder: Encoder, frames: Tensor)
             shown = figure(frames[t, s].view(1, 1, 28, 28))
             views = torch.stack([encoder.net.features(viewed(shown, *view)) for view in VIEWS])
             largest = views.amax((0, 1))
-            torch.testing.assert_close(found[t, s], largest / largest.max())
+            rest = largest / largest.max() - HABITUATION * encoder.usual
+            torch.testing.assert_close(found[t, s], rest.relu() / rest.max())
     assert found.min() >= 0 and (found.amax(-1) == 1).all()
+
+
+def test_usual_features_are_means_of_noisy_digits(encoder: Encoder, frames: Tensor) -> None:
+    fresh = copy.deepcopy(encoder)
+    fresh.usual.zero_()
+    images = noisy(frames.view(6, 28, 28), stream(encoder.seed, 0)).flatten(1)
+    torch.testing.assert_close(encoder.usual, fresh(images.unsqueeze(1)).mean((0, 1)))
 
 
 def test_features_of_nothing_are_zeros_or_ones_at_most(encoder: Encoder) -> None:

@@ -100,7 +100,7 @@ class Contest(Phase):
             films = [(seen[_input(net)], labels) for seen, labels in shown]
             for each in candidates:
                 accuracy = each.validate(followed(each.net, films), self.position)
-                record = {"phase": self.name, "net": net, "rate": each.rate}
+                record: Record = {"phase": self.name, "net": net, "rate": each.rate}
                 records.append(record | {"epoch": self.position, "validation_accuracy": accuracy})
         if not any(self.learning().values()):
             self.position = self.total

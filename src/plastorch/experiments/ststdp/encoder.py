@@ -18,10 +18,10 @@ SPEC = NetworkSpec(
     "still-digits",
     (
         BlockSpec(
-            24, 5, padding=2, learning_rate=0.08, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
+            16, 5, padding=2, learning_rate=0.08, triangle_power=0.7, pool=Pool("max", 4, 2, 1)
         ),
         BlockSpec(
-            96,
+            64,
             3,
             padding=1,
             learning_rate=0.01,
@@ -34,11 +34,25 @@ SPEC = NetworkSpec(
 """Two layers, sparse in the second, whose maps are pooled to 3 x 3 values."""
 
 
-VIEWS = ((0.0, 1.0), (-30.0, 1.0), (30.0, 1.0), (0.0, 0.75), (0.0, 1.33))
+VIEWS = (
+    (0.0, 1.0),
+    (-25.0, 1.0),
+    (25.0, 1.0),
+    (-50.0, 1.0),
+    (50.0, 1.0),
+    (0.0, 0.75),
+    (0.0, 1.33),
+)
 """Angles in degrees and sizes at which each frame is seen."""
 
 FAINT = 0.02
 """Smallest deviation by which a frame is divided."""
+
+HABITUATION = 0.7
+"""Share of a feature's mean over digits at rest that is subtracted from it."""
+
+TOGETHER = 250
+"""Number of images of which features are made together."""
 
 
 class Encoder(nn.Module):
@@ -52,14 +66,17 @@ class Encoder(nn.Module):
         seed: random seed.
     """
 
+    usual: Tensor
+
     def __init__(self, side: int, seed: int) -> None:
         super().__init__()
         random = stream(seed, Stream.ENCODER)
         self.seed = random.initial_seed()
         self.net = SoftHebbNet(SPEC, 1, side, classes=1, generator=random)
         self.net.requires_grad_(False)
-        self.maps, self.macs = self.net.feature_shape, len(VIEWS) * self.net.macs
+        self.maps, self.macs = self.net.feature_shape, float(len(VIEWS) * self.net.macs)
         self.features = math.prod(self.maps)
+        self.register_buffer("usual", torch.zeros(self.features))
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -68,13 +85,20 @@ class Encoder(nn.Module):
         frames = figure(x.reshape(-1, 1, side, side))
         views = (self.net.features(viewed(frames, *view)) for view in VIEWS)
         found = reduce(torch.maximum, views).view(*x.shape[:2], -1)
-        return found / found.amax(-1, keepdim=True).clamp(min=1e-30)
+        return _to_one((_to_one(found) - HABITUATION * self.usual).relu())
+
+    def habituate(self, images: Tensor) -> None:
+        """Learns the mean of each feature over still images [N, H, H], with pixel noise."""
+        self.usual.zero_()
+        frames = noisy(images, stream(self.seed, 0)).flatten(1)
+        sums = [self(some.unsqueeze(0)).sum((0, 1)) for some in torch.split(frames, TOGETHER)]
+        self.usual.copy_(sum(sums[1:], sums[0]) / len(frames))
 
     def training_phase(self, images: Tensor) -> HebbianTraining:
         """Returns the phase in which it learns from still images [N, H, H], with pixel noise, each
         once per layer."""
         pixels = (255 * images).round().to(torch.uint8).unsqueeze(1)
-        return HebbianTraining(self.net, pixels, seed=self.seed, augment=_noisy)
+        return HebbianTraining(self.net, pixels, seed=self.seed, augment=_shown)
 
 
 def figure(frames: Tensor) -> Tensor:
@@ -95,7 +119,17 @@ def viewed(frames: Tensor, angle: float, size: float) -> Tensor:
     return F.grid_sample(frames, grid, align_corners=False)
 
 
-def _noisy(images: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
-    """Adds the pixel noise of films to images in [0, 255], and returns their figures."""
-    noise = AT_REST.noise * torch.randn(images.shape, generator=random).to(images.device)
-    return 255 * figure((images / 255 + noise).clamp(0, 1))
+def noisy(images: Tensor, random: torch.Generator) -> Tensor:
+    """Adds the pixel noise of films to images in [0, 1]."""
+    noise = torch.randn(images.shape, generator=random).to(images.device)
+    return (images + AT_REST.noise * noise).clamp(0, 1)
+
+
+def _shown(images: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
+    """Returns figures of noisy images, all in [0, 255], as SoftHebb's training takes them."""
+    return 255 * figure(noisy(images / 255, random))
+
+
+def _to_one(found: Tensor) -> Tensor:
+    """Divides features [..., D] by the largest one."""
+    return found / found.amax(-1, keepdim=True).clamp(min=1e-30)

@@ -177,11 +177,16 @@ class _Run:
 
     def all_parts(self) -> None:
         """Runs all parts."""
+        encoder, images = self.nets.encoder, self.screen.digits[Stream.TRAINING].images
+
+        def habituate() -> list[Record]:
+            encoder.habituate(images)
+            return []
+
         with fast_matmul():
-            self.loop.run(
-                self.nets.encoder.training_phase(self.screen.digits[Stream.TRAINING].images)
-            )
-            self.nets.encoder.eval()
+            self.loop.run(encoder.training_phase(images))
+            encoder.eval()
+            self.loop.run(Jobs("habituation", [habituate], shared=False))
             for kind in INPUTS:
                 self.learn(kind)
             for transform in self.config.transforms:

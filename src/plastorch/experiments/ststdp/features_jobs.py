@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.run import Record
 from plastorch.experiments.ststdp.jobs import AVERAGES, on_cpu
-from plastorch.experiments.ststdp.measuring import GRIDS, Bench, figures, grid, tried
+from plastorch.experiments.ststdp.measuring import Bench, figures, grid, tried
 from plastorch.experiments.ststdp.metrics import selected
 from plastorch.experiments.ststdp.networks import multiply_accumulates
 from plastorch.experiments.ststdp.screen import INPUTS, Screen
@@ -22,10 +22,11 @@ Job = Callable[[], list[Record]]
 KAPPAS = (40.0, 80.0, 160.0, 320.0)
 SETTINGS = {
     "static": [ShortTerm(kappa, site="none") for kappa in KAPPAS],
-    "short-term": grid(KAPPAS, (0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0, 32.0)),
-    "spiking": GRIDS["spiking"],
+    "short-term": grid(KAPPAS, (0.3, 0.6, 1.0), (4.0, 8.0, 16.0, 32.0)),
+    "spiking": grid((80.0, 320.0, 1280.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
 }
-"""κ, γ and τ among which validation films choose, the same for pixels and features."""
+"""κ, γ and τ among which validation films choose, the same for pixels and features: without
+short-term plasticity, with it, and spike by spike, where γ is per output spike and τ in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,10 @@ MODELS = {
     "pixels_lstm": "LSTM on pixels",
 }
 """Names of the models that are drawn."""
-_DRAWN = f"unsupervised|(learning|names)-.*|(settings|smoothing|tests)-({'|'.join(TRANSFORMS)})"
+_DRAWN = (
+    "unsupervised|habituation|(learning|names)-.*"
+    f"|(settings|smoothing|tests)-({'|'.join(TRANSFORMS)})"
+)
 """Phases whose records have no order of their own, or that need no figure."""
 
 

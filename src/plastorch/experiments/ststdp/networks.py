@@ -66,12 +66,12 @@ def maps_cnn(maps: tuple[int, int, int], classes: int) -> FrameNet:
     channels, height, width = maps
     return FrameNet(
         nn.Unflatten(1, maps),
-        nn.Conv2d(channels, 192, 2),
+        nn.Conv2d(channels, 160, 2),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(192 * (height - 1) * (width - 1), 340),
+        nn.Linear(160 * (height - 1) * (width - 1), 280),
         nn.ReLU(),
-        nn.Linear(340, classes),
+        nn.Linear(280, classes),
     )
 
 
@@ -124,7 +124,7 @@ def rivals(
         "pixels-cnn": lambda: MODELS["cnn"].make(side, classes),
         "pixels-lstm": lambda: MODELS["lstm"].make(side, classes),
         "features-cnn": lambda: maps_cnn(maps, classes),
-        "features-lstm": lambda: RecurrentNet(nn.LSTM(features, 90), 90, classes),
+        "features-lstm": lambda: RecurrentNet(nn.LSTM(features, 84), 84, classes),
     }
     return networks(make, make, path, lambda name: make[name]())
 
