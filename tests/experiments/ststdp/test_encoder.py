@@ -10,6 +10,7 @@ from torch import Tensor
 from plastorch.engine.streams import stream
 from plastorch.experiments.ststdp.encoder import HABITUATION, VIEWS, Encoder, figure, noisy, viewed
 from plastorch.learning.phases import run_phase
+from plastorch.spiking.shortterm.streams import Stream
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_features_are_the_largest_of_all_views(encoder: Encoder, frames: Tensor)
 def test_usual_features_are_means_of_noisy_digits(encoder: Encoder, frames: Tensor) -> None:
     fresh = copy.deepcopy(encoder)
     fresh.usual.zero_()
-    images = noisy(frames.view(6, 28, 28), stream(encoder.seed, 0)).flatten(1)
+    images = noisy(frames.view(6, 28, 28), stream(encoder.seed, Stream.ENCODER)).flatten(1)
     torch.testing.assert_close(encoder.usual, fresh(images.unsqueeze(1)).mean((0, 1)))
 
 

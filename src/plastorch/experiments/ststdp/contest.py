@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.run import Record
+from plastorch.experiments.ststdp.jobs import on_cpu
 from plastorch.experiments.ststdp.training import PATIENCE
 from plastorch.learning.phases import Phase, under
 from plastorch.spiking.shortterm.recognition import followed
@@ -50,6 +51,8 @@ class Candidate(nn.Module):
 
     def learn(self, x: Tensor, labels: Tensor) -> None:
         """Makes one update from frames [T, S, D] that go on from the last ones; labels [T, S]."""
+        device = next(self.net.parameters()).device
+        x, labels = x.to(device), labels.to(device)
         scores, self.memory = self.net(x, self.memory)
         self.optimizer.zero_grad()
         F.cross_entropy(scores.flatten(0, 1), labels.flatten()).backward()  # type: ignore[no-untyped-call]
@@ -99,7 +102,7 @@ class Contest(Phase):
         for net, candidates in learning.items():
             films = [(seen[_input(net)], labels) for seen, labels in shown]
             for each in candidates:
-                accuracy = each.validate(followed(each.net, films), self.position)
+                accuracy = each.validate(followed(on_cpu(each.net), films), self.position)
                 record: Record = {"phase": self.name, "net": net, "rate": each.rate}
                 records.append(record | {"epoch": self.position, "validation_accuracy": accuracy})
         if not any(self.learning().values()):

@@ -82,15 +82,15 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns features [T, S, D] of frames [T, S, H²]."""
         side = self.net.image_size
-        frames = figure(x.reshape(-1, 1, side, side))
+        frames = figure(x.to(self.usual.device).reshape(-1, 1, side, side))
         views = (self.net.features(viewed(frames, *view)) for view in VIEWS)
         found = reduce(torch.maximum, views).view(*x.shape[:2], -1)
-        return _to_one((_to_one(found) - HABITUATION * self.usual).relu())
+        return _to_one((_to_one(found) - HABITUATION * self.usual).relu()).to(x.device)
 
     def habituate(self, images: Tensor) -> None:
         """Learns the mean of each feature over still images [N, H, H], with pixel noise."""
         self.usual.zero_()
-        frames = noisy(images, stream(self.seed, 0)).flatten(1)
+        frames = noisy(images, stream(self.seed, Stream.ENCODER)).flatten(1)
         sums = [self(some.unsqueeze(0)).sum((0, 1)) for some in torch.split(frames, TOGETHER)]
         self.usual.copy_(sum(sums[1:], sums[0]) / len(frames))
 

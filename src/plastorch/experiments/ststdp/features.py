@@ -152,7 +152,8 @@ def measure(config: FeaturesConfig, context: Context) -> dict[str, Any]:
         )
         for kind in INPUTS
     }
-    _Run(config, context, screen, benches, nets, loop).all_parts()
+    run = _Run(config=config, context=context, screen=screen, benches=benches, nets=nets, loop=loop)
+    run.all_parts()
     records = context.run.records()
     context.run.write_arrays(curves(records))
     measured = metrics(records)
@@ -164,7 +165,7 @@ def measure(config: FeaturesConfig, context: Context) -> dict[str, Any]:
     return context.finish(started, loop, head | nets.sizes() | measured, found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     """A run's parts, one after the other."""
 

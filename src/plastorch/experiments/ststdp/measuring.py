@@ -40,6 +40,7 @@ def grid(
     taus: Sequence[float],
     site: Site = "synapse",
 ) -> list[ShortTerm]:
+    """Returns all combinations of constants."""
     return [ShortTerm(*numbers, site=site) for numbers in product(kappas, gammas, taus)]
 
 

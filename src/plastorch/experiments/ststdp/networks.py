@@ -64,15 +64,9 @@ def cnn(hidden_size: int, side: int, classes: int) -> FrameNet:
 def maps_cnn(maps: tuple[int, int, int], classes: int) -> FrameNet:
     """Builds a network with a layer of 2 x 2 filters on maps [C, H, W], and a hidden layer."""
     channels, height, width = maps
-    return FrameNet(
-        nn.Unflatten(1, maps),
-        nn.Conv2d(channels, 160, 2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(160 * (height - 1) * (width - 1), 280),
-        nn.ReLU(),
-        nn.Linear(280, classes),
-    )
+    convolution = nn.Unflatten(1, maps), nn.Conv2d(channels, 160, 2), nn.ReLU(), nn.Flatten()
+    hidden = nn.Linear(160 * (height - 1) * (width - 1), 280)
+    return FrameNet(*convolution, hidden, nn.ReLU(), nn.Linear(280, classes))
 
 
 def recurrent(core: type[nn.Module], hidden_size: int, side: int, classes: int) -> RecurrentNet:
