@@ -48,7 +48,7 @@ VIEWS = (
 FAINT = 0.02
 """Smallest deviation by which a frame is divided."""
 
-HABITUATION = 0.7
+HABITUATION = 0.5
 """Share of a feature's mean over digits at rest that is subtracted from it."""
 
 TOGETHER = 250
