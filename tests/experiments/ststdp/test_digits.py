@@ -14,10 +14,11 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.experiments.context import Context
 from plastorch.experiments.ststdp import digits as ststdp_digits
 from plastorch.experiments.ststdp import theory as ststdp_theory
-from plastorch.experiments.ststdp.digits import MAIN, DigitsConfig, measure, split
+from plastorch.experiments.ststdp.digits import MAIN, DigitsConfig, measure
 from plastorch.experiments.ststdp.jobs import RATIOS
 from plastorch.experiments.ststdp.measuring import GRIDS, Bench, figures
 from plastorch.experiments.ststdp.networks import MODELS
+from plastorch.experiments.ststdp.sets import split
 
 EXPERIMENT = "ststdp-digits"
 SMALL = DigitsConfig(

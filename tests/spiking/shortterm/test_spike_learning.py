@@ -51,6 +51,26 @@ def test_training_is_what_spikes_of_the_pictures_teach(digits: tuple[Tensor, Ten
     assert training.position == training.total == 2
 
 
+def test_features_of_pictures_teach_as_their_own_spikes(digits: tuple[Tensor, Tensor]) -> None:
+    """The inputs are means of pairs of pixels."""
+
+    def encoder(x: Tensor) -> Tensor:
+        return x.unflatten(2, (392, 2)).mean(3)
+
+    net = ShortTermWTA(392, 9, long_term=LEARNING, generator=stream(3, 0))
+    learned = LongTermState(*(part[None].clone() for part in net.parameters()))
+    images = digits[0][:30]
+    records = run_phase(
+        SpikeLearning(net, images, passes=1, path=(3,), encoder=encoder, name="features")
+    )
+    rows, random = torch.randperm(30, generator=stream(3, 1, 0)), stream(3, 2, 0)
+    frames = film(images, rows.unsqueeze(1), Transforms(frames=1), random)
+    course = encode(encoder(torch.cat(list(frames)).flatten(2)), TIMING, random)
+    _, _, expected = learn(course, torch.zeros(1, 392), learned, LEARNING, TIMING)
+    torch.testing.assert_close(net.weight.data, expected.weight[0], rtol=0, atol=1e-6)
+    assert records[0]["phase"] == "features"
+
+
 def test_any_stop_and_restart_gives_the_same_bits(digits: tuple[Tensor, Tensor]) -> None:
     whole = phase(digits[0][:120])
     rows = run_phase(whole)

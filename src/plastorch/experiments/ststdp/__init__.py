@@ -14,3 +14,13 @@ DIGITS = Experiment(
     measure="plastorch.experiments.ststdp.digits:measure",
     panels="plastorch.experiments.ststdp.panels:panels",
 )
+FEATURES = Experiment(
+    "ststdp-features",
+    paper=PAPER,
+    data="mnist",
+    expected="digits in motion, on features learned without labels: 15 points above pixels",
+    cost="5 h",
+    config="plastorch.experiments.ststdp.features:FeaturesConfig",
+    measure="plastorch.experiments.ststdp.features:measure",
+    panels="plastorch.experiments.ststdp.features_panels:panels",
+)

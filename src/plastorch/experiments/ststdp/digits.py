@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plastorch.data import ImageSet, load_images
+from plastorch.data import load_images
 from plastorch.data.tasks.streams import TRANSFORMS
 from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.device import check_memory, fast_matmul
-from plastorch.engine.errors import InputError, check_names
+from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
-from plastorch.experiments.preset_defaults import Count, Settings, Size
+from plastorch.experiments.preset_defaults import Count
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.experiments.ststdp import jobs, theory
 from plastorch.experiments.ststdp.claims import FRAME_NETS, claims
@@ -27,6 +27,7 @@ from plastorch.experiments.ststdp.measuring import AT_REST, CONDITIONS, DYNAMIC,
 from plastorch.experiments.ststdp.metrics import curves, metrics
 from plastorch.experiments.ststdp.networks import MODELS, made
 from plastorch.experiments.ststdp.pictures import pictures
+from plastorch.experiments.ststdp.sets import DigitSets, split
 from plastorch.experiments.ststdp.training import StreamTraining, TrainingCourse
 from plastorch.spiking.naming import name_neurons
 from plastorch.spiking.shortterm.environment import World
@@ -50,7 +51,7 @@ MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
 
 
 @dataclass(frozen=True)
-class DigitsConfig(Settings):
+class DigitsConfig(DigitSets):
     """Settings of ststdp-digits.
 
     Args:
@@ -68,24 +69,16 @@ class DigitsConfig(Settings):
 
     transforms: tuple[str, ...] = DYNAMIC
     models: tuple[str, ...] = MAIN
-    train_digits: Count = 6000
     validation_digits: Count = 200
-    test_digits: Count = 1000
     spiking_digits: Count = 200
     passes: Count = 4
     epochs: Count = 8
-    streams: Size = 20
     theory_steps: Count = 12_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("models", self.models, MODELS)
         check_names("transforms", self.transforms, DYNAMIC)
-        for name in ("train_digits", "validation_digits", "test_digits", "spiking_digits"):
-            if getattr(self, name) < self.streams:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}; expected {self.streams} or more: streams"
-                )
         check_memory(2 * 8 * World().inputs * self.theory_steps, theory_steps=self.theory_steps)
 
 
@@ -165,28 +158,6 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     evidence = defaults and not (context.quick or images.notice)
     found = claims(measured, config.transforms, config.models, evidence)
     return context.finish(started, loop, head | nets.sizes() | measured, found)
-
-
-def split(images: ImageSet, config: DigitsConfig, seed: int) -> tuple[Digits, Digits, Digits]:
-    """Returns disjoint digits to learn from, to choose settings with, and to test.
-
-    If there are too few, fewer are learned from, but at least one per stream.
-    """
-    order = torch.randperm(len(images.train_labels), generator=stream(seed, Stream.DIGITS))
-    held, rest = order[: config.validation_digits], order[config.validation_digits :]
-    tested = torch.randperm(len(images.test_labels), generator=stream(seed, Stream.TEST_DIGITS))
-    parts = (
-        (images.train_images, images.train_labels, rest[: config.train_digits]),
-        (images.train_images, images.train_labels, held),
-        (images.test_images, images.test_labels, tested[: config.test_digits]),
-    )
-    for name, (_, _, rows) in zip(("train", "validation", "test"), parts, strict=True):
-        if len(rows) < config.streams:
-            raise InputError(f"{name} digits are {len(rows)}; expected one per stream or more")
-    train, validation, test = (
-        Digits(pixels[rows].float().mean(1) / 255, labels[rows]) for pixels, labels, rows in parts
-    )
-    return train, validation, test
 
 
 @dataclass(frozen=True)

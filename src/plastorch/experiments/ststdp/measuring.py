@@ -34,22 +34,23 @@ CONDITIONS = {
 }
 
 
-def _grid(
+def grid(
     kappas: Sequence[float],
     gammas: Sequence[float],
     taus: Sequence[float],
     site: Site = "synapse",
 ) -> list[ShortTerm]:
+    """Returns all combinations of constants."""
     return [ShortTerm(*numbers, site=site) for numbers in product(kappas, gammas, taus)]
 
 
 KAPPAS = (20.0, 40.0, 80.0)
 GRIDS = {
     "static": [ShortTerm(kappa, site="none") for kappa in (10.0, *KAPPAS)],
-    "short-term": _grid(KAPPAS, (0.1, 0.3, 0.6, 1.0), (2.0, 4.0, 8.0, 16.0)),
-    "neuron-trace": _grid(KAPPAS, (1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0), "neuron"),
-    "presynaptic": _grid(KAPPAS, (0.03, 0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0), "presynaptic"),
-    "spiking": _grid((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
+    "short-term": grid(KAPPAS, (0.1, 0.3, 0.6, 1.0), (2.0, 4.0, 8.0, 16.0)),
+    "neuron-trace": grid(KAPPAS, (1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0), "neuron"),
+    "presynaptic": grid(KAPPAS, (0.03, 0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0), "presynaptic"),
+    "spiking": grid((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
 }
 """κ, γ and τ among which validation streams choose: the circuit without short-term plasticity, with
 it, with that of neurons instead of synapses, with one that ignores who won; and spike by spike,
@@ -116,14 +117,7 @@ class Bench:
         """Measures accuracy on validation streams."""
         digits = self.validation.first(self.spiking[0]) if model == "spiking" else self.validation
         right = self._recognized(condition, digits, use, Stream.VALIDATION)
-        return {
-            "transform": condition,
-            "model": model,
-            "kappa": constants.kappa,
-            "gamma": constants.gamma,
-            "tau": constants.tau,
-            "validation_accuracy": float(right.float().mean()),
-        }
+        return tried(condition, model, constants, right)
 
     def tested(self, condition: str, model: str, use: Classify) -> Record:
         """Measures figures on test streams, which are the same for all models."""
@@ -134,6 +128,18 @@ class Bench:
     def _recognized(self, condition: str, digits: Digits, use: Classify, name: Stream) -> Tensor:
         path = (self.seed, name)
         return recognize(use, digits, CONDITIONS[condition], streams=self.streams, path=path)
+
+
+def tried(transform: str, model: str, constants: ShortTerm, right: Tensor) -> Record:
+    """Returns a setting and its accuracy on frames of validation streams [P, T, S]."""
+    return {
+        "transform": transform,
+        "model": model,
+        "kappa": constants.kappa,
+        "gamma": constants.gamma,
+        "tau": constants.tau,
+        "validation_accuracy": float(right.float().mean()),
+    }
 
 
 def figures(right: Tensor) -> Record:

@@ -4,6 +4,7 @@ All take frames [T, S, D] of S streams and return class scores [T, S, C] and a s
 for networks that see one frame at a time.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -60,6 +61,14 @@ def cnn(hidden_size: int, side: int, classes: int) -> FrameNet:
     return FrameNet(*convolutions, *layers)
 
 
+def maps_cnn(maps: tuple[int, int, int], classes: int) -> FrameNet:
+    """Builds a network with a layer of 2 x 2 filters on maps [C, H, W], and a hidden layer."""
+    channels, height, width = maps
+    convolution = nn.Unflatten(1, maps), nn.Conv2d(channels, 160, 2), nn.ReLU(), nn.Flatten()
+    hidden = nn.Linear(160 * (height - 1) * (width - 1), 280)
+    return FrameNet(*convolution, hidden, nn.ReLU(), nn.Linear(280, classes))
+
+
 def recurrent(core: type[nn.Module], hidden_size: int, side: int, classes: int) -> RecurrentNet:
     """Builds a network with a recurrent layer."""
     return RecurrentNet(core(side * side, hidden_size), hidden_size, classes)
@@ -88,6 +97,48 @@ MODELS = {
 def made(models: Sequence[str], side: int, classes: int, path: tuple[int, ...]) -> nn.ModuleDict:
     """Returns some models for images of side x side pixels, with weights drawn at ``path``."""
     return networks(models, MODELS, path, lambda name: MODELS[name].make(side, classes))
+
+
+WINDOWS = {
+    f"{kind}-{model}": MODELS[model].window
+    for kind in ("pixels", "features")
+    for model in ("cnn", "lstm")
+}
+"""Presentations per update of the networks of :func:`rivals`."""
+
+
+def rivals(
+    side: int, maps: tuple[int, int, int], classes: int, path: tuple[int, ...]
+) -> nn.ModuleDict:
+    """Returns a convolutional network and an LSTM on images of side x side pixels, and such ones on
+    maps [C, H, W], with weights drawn at ``path``; each is about as large as a circuit of 400
+    neurons on these inputs."""
+    features = math.prod(maps)
+    make: dict[str, Callable[[], nn.Module]] = {
+        "pixels-cnn": lambda: MODELS["cnn"].make(side, classes),
+        "pixels-lstm": lambda: MODELS["lstm"].make(side, classes),
+        "features-cnn": lambda: maps_cnn(maps, classes),
+        "features-lstm": lambda: RecurrentNet(nn.LSTM(features, 84), 84, classes),
+    }
+    return networks(make, make, path, lambda name: make[name]())
+
+
+def multiply_accumulates(net: nn.Module, x: Tensor) -> float:
+    """Counts the products of weights and activations per frame of ``x`` [T, S, D]."""
+    found: list[int] = []
+
+    def count(layer: nn.Module, _: Any, output: Any) -> None:
+        weights = sum(p.numel() for name, p in layer.named_parameters() if "weight" in name)
+        places = output[0, 0].numel() if isinstance(layer, nn.Conv2d) else 1
+        found.append(weights * places)
+
+    layers = [part for part in net.modules() if isinstance(part, nn.Conv2d | nn.Linear | nn.LSTM)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        net(x, None)
+    for hook in hooks:
+        hook.remove()
+    return float(sum(found))
 
 
 def nearest(digits: Digits, classes: int, neighbors: int = 5) -> Classify:

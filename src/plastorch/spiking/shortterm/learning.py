@@ -1,5 +1,7 @@
 """Long-term learning of a circuit from still images, by spikes and without labels."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,8 @@ class SpikeLearning(Phase):
 
     Images are in [0, 1], float [N, H, H]. Each of the ``passes`` has its own order and shows
     ``together`` images per step, with pixel noise of standard deviation ``noise``; ``path`` is the
-    random seed, and the place in its numbers.
+    random seed, and the place in its numbers. ``encoder`` makes the circuit's inputs in [0, 1],
+    [T, S, D], of frames [T, S, H²]; without one, pixels are the inputs.
     """
 
     def __init__(
@@ -31,17 +34,19 @@ class SpikeLearning(Phase):
         path: tuple[int, ...],
         noise: float = 0.15,
         together: int = 200,
+        encoder: Callable[[Tensor], Tensor] | None = None,
+        name: str = "learning",
     ) -> None:
         check_positive(passes=passes, together=together)
-        if images.dim() != 3 or images[0].numel() != net.in_features:
+        if images.dim() != 3 or (encoder is None and images[0].numel() != net.in_features):
             raise InputError(
                 f"images have shape {tuple(images.shape)}; expected (N, H, H) of "
                 f"{net.in_features} pixels"
             )
-        self.net, self.images, self.path = net, images, path
+        self.net, self.images, self.path, self.encoder = net, images, path, encoder
         self.shown = Transforms(noise=noise, frames=1)
         self.order = EpochOrder(len(images), together, *path, Learning.IMAGE_ORDER)
-        super().__init__("learning", passes * self.order.per_epoch)
+        super().__init__(name, passes * self.order.per_epoch)
         self.optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
         self.state = initial_state(1, net.weight, net.short_term.site)
 
@@ -50,6 +55,7 @@ class SpikeLearning(Phase):
         rows = self.order(self.position).unsqueeze(1)
         random = stream(*self.path, Learning.SPIKES, self.position)
         x = torch.cat(list(film(self.images, rows, self.shown, random))).flatten(2)
+        x = x if self.encoder is None else self.encoder(x)
         step = self.net.learn(x, self.state, generator=random)
         set_gradients(self.net, step)
         self.optimizer.step()

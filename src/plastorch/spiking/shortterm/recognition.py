@@ -1,7 +1,7 @@
 """Recognition of digits in streams, frame by frame, without reset or labels."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -29,7 +29,6 @@ class Digits(NamedTuple):
         return Digits(self.images[:count], self.labels[:count])
 
 
-@torch.no_grad()
 def recognize(
     classify: Classify,
     digits: Digits,
@@ -43,8 +42,15 @@ def recognize(
     The S streams show each image once. ``path`` is the random seed of order, textures and noise,
     and the place in its numbers.
     """
+    return followed(classify, shown(digits, transforms, streams=streams, path=path))
+
+
+@torch.no_grad()
+def followed(classify: Classify, films: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Returns which frames a network gets right, as :func:`recognize` does, of given presentations:
+    frames [T, S, D] and labels [S] of each."""
     right, state = [], None
-    for x, labels in shown(digits, transforms, streams=streams, path=path):
+    for x, labels in films:
         scores, state = classify(x, state)
         right.append(scores.argmax(2) == labels)
     return torch.stack(right)

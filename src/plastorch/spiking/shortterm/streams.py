@@ -16,6 +16,7 @@ class Stream(IntEnum):
     SPIKES = 8
     RASTER = 9
     PICTURES = 10
+    ENCODER = 11
     THEORY = 20
 
 
