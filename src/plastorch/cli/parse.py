@@ -81,10 +81,11 @@ def _optional(
     spec = tyro.constructors.ConstructorRegistry.get_primitive_spec(given)
     if isinstance(spec, tyro.constructors.UnsupportedTypeAnnotationError):
         return None
+    shown = spec.str_from_instance
     return replace(
         spec,
         is_instance=lambda value: value is None or spec.is_instance(value),
-        str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else shown(value),
     )
 
 
