@@ -234,6 +234,20 @@ def test_json_is_the_result_and_nothing_else(
     assert "run folder" in printed.err
 
 
+def test_what_may_be_left_out_is_a_path_or_a_number_when_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "softhebb-bayes", "--help"])
+    shown = capsys.readouterr().out
+    assert "--data PATH" in shown and "--inverse-temperature FLOAT" in shown
+    assert main(["run", "softhebb-bayes", "--data", "None"]) == 2
+    assert "'None'" in capsys.readouterr().err
+    assert main(["run", "softhebb-bayes", "--inverse-temperature", "warm"]) == 2
+    assert "'warm'; expected a finite number" in capsys.readouterr().err
+
+
 def test_quiet_runs_say_the_outcome_alone_but_never_hide_reduced_data(
     tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,8 +101,12 @@ def test_a_killed_sweep_loses_and_repeats_no_run(
     assert len(after) == 8 and {run: after[run] for run in before} == before
     assert len(list(runs.glob("stpn-maze/*"))) == 8
     _check_results(runs, path)
-    main(["sweep", "stpn-maze", "--resume", str(path)])
+    capfd.readouterr()
+    assert main(["sweep", "stpn-maze", "--resume", str(path), "--json"]) == 0
     assert finished(runs) == after
+    files = [runs / run / "result.json" for run in after]
+    printed = json.loads(capfd.readouterr().out)
+    assert sorted(printed, key=str) == sorted((json.loads(f.read_text()) for f in files), key=str)
 
 
 def _check_results(runs: Path, path: Path) -> None:

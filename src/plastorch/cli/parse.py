@@ -5,7 +5,9 @@ import io
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from dataclasses import replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args
 
 import tyro
 
@@ -64,6 +66,26 @@ def _number(
         instance_from_str=read,
         is_instance=lambda value: type(value) is kind.type,
         str_from_instance=lambda value: [str(value)],
+    )
+
+
+@REGISTRY.primitive_rule
+def _optional(
+    kind: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Takes what may be left out as what it is when given: None can't be typed, nor is it shown."""
+    kinds = [of for of in get_args(kind.type) if of is not NoneType]
+    if kind.type_origin not in (Union, UnionType) or len(kinds) != 1:
+        return None
+    given = tyro.constructors.PrimitiveTypeInfo.make(kinds[0], kind.markers)
+    spec = tyro.constructors.ConstructorRegistry.get_primitive_spec(given)
+    if isinstance(spec, tyro.constructors.UnsupportedTypeAnnotationError):
+        return None
+    shown = spec.str_from_instance
+    return replace(
+        spec,
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else shown(value),
     )
 
 

@@ -39,6 +39,7 @@ class SweepOptions:
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto; without it, runs
             are processes of this machine, which need no Ray.
         cpus_per_run: number of CPUs per run; as many runs go on at a time as fit the CPUs.
+        json: print a list of the finished runs' result.json, and nothing else on stdout.
     """
 
     seeds: str = "0"
@@ -49,6 +50,7 @@ class SweepOptions:
     resume: Path | None = None
     address: str | None = None
     cpus_per_run: int = 1
+    json: bool = False
 
     def __post_init__(self) -> None:
         if self.cpus_per_run < 1:
@@ -77,7 +79,7 @@ def sweep(arguments: list[str]) -> int:
             raise InputError(
                 "resume goes on with a sweep as it was planned; expected no fields and no seeds"
             )
-        return _resume(experiment.name, options.resume, options.address)
+        return _resume(experiment.name, options)
     return _begin(experiment, options, given)
 
 
@@ -198,24 +200,26 @@ def _begin(experiment: "Experiment", options: SweepOptions, given: dict[str, lis
             cpus=options.cpus_per_run,
         )
         with locked(planned.path / LOCK):
-            return run_and_show(planned, options.address)
+            return run_and_show(planned, options.address, options.json)
 
 
-def _resume(name: str, path: Path, address: str | None) -> int:
+def _resume(name: str, options: SweepOptions) -> int:
     from plastorch.cli.sweep_show import run_and_show, show
     from plastorch.engine.run import locked
     from plastorch.engine.sweep_plan import LOCK, Sweep
 
+    path, address = options.resume, options.address
+    assert path is not None
     planned = Sweep.load(path)
     if planned.experiment != name:
         raise InputError(
             f"resume is {str(path)!r}, a sweep of {planned.experiment}; expected one of {name}"
         )
     if not planned.waiting():
-        return show(planned)
+        return show(planned, options.json)
     device = planned.settings[0].get("device", "auto")
     with locked(path / LOCK), _machines(address, planned.cpus, device):
-        return run_and_show(planned, address)
+        return run_and_show(planned, address, options.json)
 
 
 @contextmanager

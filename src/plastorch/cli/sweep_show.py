@@ -1,5 +1,6 @@
 """A sweep on the terminal: a line per finished run, a bar, and the table of its settings."""
 
+import json
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
@@ -11,7 +12,7 @@ from plastorch.engine.errors import Interrupted
 from plastorch.engine.sweep_plan import Sweep, Trial
 
 
-def run_and_show(sweep: Sweep, address: str | None) -> int:
+def run_and_show(sweep: Sweep, address: str | None, as_json: bool) -> int:
     """Runs the rest of a sweep, and returns the exit status; Interrupted says how to go on."""
     where = f" --address {address}" if address else ""
     console = Console(stderr=True)
@@ -40,7 +41,7 @@ def run_and_show(sweep: Sweep, address: str | None) -> int:
             raise Interrupted(
                 f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
             ) from None
-    return show(sweep)
+    return show(sweep, as_json)
 
 
 def _ended(
@@ -54,23 +55,26 @@ def _ended(
     return ray_trials.run_on_ray(sweep, waiting)
 
 
-def show(sweep: Sweep) -> int:
-    """Prints the table of a sweep, writes its page, and returns the exit status."""
+def show(sweep: Sweep, as_json: bool) -> int:
+    """Prints the table of a sweep or its results, writes its page, and returns the exit status."""
     from plastorch.experiments.registry import panels_of
     from plastorch.report import write_sweep
-    from plastorch.report.sweep_table import lines_of, table
+    from plastorch.report.sweep_table import lines_of, result_of, table
 
     page = write_sweep(sweep.path, panels_of)
     lines = lines_of(sweep)
     for text in dict.fromkeys(text for line in lines for text in line.notices):
         notice(Console(stderr=True), text)
-    Console().print(plain_table(table(lines)))
-    left = len(sweep.waiting())
-    for trial in sweep.trials:
-        if trial.run in sweep.failed and sweep.folder(trial).finished() is None:
-            print(_told(sweep, trial))
-    say_where("report", page)
-    return 1 if left else 0
+    if as_json:
+        found = (result_of(sweep, trial) for trial in sweep.trials)
+        print(json.dumps([result for result in found if result is not None], indent=1))
+    else:
+        Console().print(plain_table(table(lines)))
+        for trial in sweep.trials:
+            if trial.run in sweep.failed and sweep.folder(trial).finished() is None:
+                print(_told(sweep, trial))
+        say_where("report", page)
+    return 1 if sweep.waiting() else 0
 
 
 def _told(sweep: Sweep, trial: Trial) -> str:

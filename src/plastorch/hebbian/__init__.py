@@ -12,6 +12,7 @@ from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 from plastorch.hebbian.train import HebbianTraining
+from plastorch.hebbian.whitening import PatchWhitening
 
 if TYPE_CHECKING:
     from plastorch.hebbian.estimator import SoftHebbClassifier
@@ -20,6 +21,7 @@ __all__ = [
     "BlockSpec",
     "HebbianTraining",
     "NetworkSpec",
+    "PatchWhitening",
     "Pool",
     "SoftHebbClassifier",
     "SoftHebbConv2d",
