@@ -33,9 +33,7 @@ def configuration(result: dict[str, Any]) -> Any:
     return kind(**kind().plain() | {k: v for k, v in known.items() if k in names})
 
 
-def runs(
-    experiment: str, of_seeds: Collection[int] = (), **where: Any
-) -> list[dict[str, Any]]:
+def runs(experiment: str, of_seeds: Collection[int] = (), **where: Any) -> list[dict[str, Any]]:
     """Returns the committed runs of an experiment with some settings, one per seed.
 
     Settings that are not named have their defaults: figures of other runs can't slip in. Where

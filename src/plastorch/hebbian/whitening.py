@@ -149,7 +149,8 @@ class PatchWhitening(nn.Module):
             z = F.conv2d(self._padded(x.to(self.weight)), self.weight, self.bias)
         if not self.unit_length:
             return z
-        return z / z.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH * self.length)
+        length: Tensor = z.norm(dim=1, keepdim=True)
+        return z / length.clamp_min(LEAST_LENGTH * self.length)
 
     def _padded(self, x: Tensor) -> Tensor:
         return F.pad(x, (self.padding,) * 4, mode="reflect") if self.padding else x
