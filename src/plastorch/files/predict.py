@@ -13,13 +13,13 @@ from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.attribution import Margin, attribute
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.part_answers import answer_parts
-from plastorch.spiking.patterns.parts import Different, Parts, different
+from plastorch.spiking.patterns.parts import Different, Parts, different, grouped
 from plastorch.spiking.patterns.rule import Answer, Response, decide
 from plastorch.spiking.patterns.training import SCALE, probabilities
 
 EXPLAINED = 4096
 """Number of different patterns explained at a time."""
-SAMPLE, MOSTLY = 1 << 16, 0.9
+SAMPLE, MOSTLY = 1 << 16, 0.99
 """Number of first records by which the share of different ones is judged, and a large share."""
 NAMED = 3
 """Largest number of keys named as having driven a class."""
@@ -101,13 +101,14 @@ def answered(
 
 
 def _different(parts: Parts) -> Different:
-    """Finds the different patterns, the equal ones first by their hashes if many of them are."""
+    """Finds the different patterns, the equal ones first by their hashes; if few are equal, all
+    count as different."""
     from plastorch.files.distinct import distinct, packed  # numba takes a second
 
     words = packed(parts.codes, [len(table) for table in parts.tables])
     some = words[:SAMPLE]
     if len(distinct(some)[1]) > MOSTLY * len(some):
-        return different(parts)
+        return grouped(parts)
     which, rows = distinct(words)
     found = different(parts._replace(codes=parts.codes[rows]))
     return Different(rows[found.rows], found.which[which])

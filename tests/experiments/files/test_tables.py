@@ -192,6 +192,9 @@ def test_the_way_to_learn_is_chosen_on_records_that_are_not_learned_from(
         _, record, _ = learn(made, replace(SETTINGS, ways=ways, epochs=30))
         assert tried == [*((way, 30, 160, 160) for way in ways), (good, 30, 200, 200)]
         assert (record["dropout"], record["partial"]) == good
+        held = made.train_labels[made.validation()[0].numpy()]
+        most = np.bincount(made.train_labels).argmax()
+        assert record["validation_accuracy"] == pytest.approx((held == most).mean())
 
 
 def test_keys_arrive_at_a_network_that_has_learned_from_partial_records(

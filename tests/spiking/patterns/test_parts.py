@@ -15,7 +15,7 @@ from plastorch.engine.numba_vectors import LANES
 from plastorch.spiking.patterns import part_answers, part_kernels
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.part_answers import answer_parts
-from plastorch.spiking.patterns.parts import Parts, different
+from plastorch.spiking.patterns.parts import Parts, different, grouped
 from plastorch.spiking.patterns.rule import PatternNeuron, decide, respond
 
 
@@ -158,6 +158,17 @@ def test_different_ones_are_found(count: int, parts: int, rows: int, seed: int) 
     assert (codes[found.rows][found.which] == codes).all()
     assert len(found.rows) == len(np.unique(codes, axis=0))
     ordered = codes[found.rows].tolist()
+    assert ordered == sorted(ordered)
+
+
+@given(count=st.integers(0, 50), rows=st.integers(1, 400), seed=st.integers(0, 99))
+def test_groups_begin_alike(count: int, rows: int, seed: int) -> None:
+    """Neighbors agree in the first parts that have no more than 65,536 combinations."""
+    parts = some_parts(count, [1, 1, 1], rows, seed)
+    found = grouped(parts)
+    assert (found.rows[found.which] == np.arange(count)).all()
+    few = max(n for n in range(4) if rows**n <= 1 << 16)
+    ordered = parts.codes[found.rows][:, :few].tolist()
     assert ordered == sorted(ordered)
 
 

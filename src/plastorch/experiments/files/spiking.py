@@ -94,7 +94,7 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
     classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
     before = _own_distance(_network(fold, settings), tested, labels)
     start = time.process_time()
-    way = _best_way(fold, settings)
+    way, validated = _best_way(fold, settings)
     network = _trained(fold, settings, torch.arange(len(patterns)), way)
     fitted = time.process_time()
     response = answer(network, tested)
@@ -114,6 +114,7 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
         "epochs": settings.epochs,
         "dropout": way.dropout,
         "partial": int(way.partial),
+        **validated,
         "pairs": len(fold.pairs),
         "input_spikes": inputs,
         "hidden_spikes": hidden,
@@ -143,17 +144,18 @@ def _best_fold(fold: Fold, settings: Supervised) -> Fold:
     return max((fold, paired), key=score)
 
 
-def _best_way(fold: Fold, settings: Supervised) -> Way:
-    """Returns the way that is best on training records that the network has not learned from."""
+def _best_way(fold: Fold, settings: Supervised) -> tuple[Way, Record]:
+    """Returns the way that is best on training records that the network has not learned from, and
+    its accuracy there, if there are several."""
     if len(settings.ways) == 1:
-        return settings.ways[0]
+        return settings.ways[0], {}
     held, rest = fold.validation()
     bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
-
-    def score(way: Way) -> float:
-        return _accuracy(_trained(fold, settings, rest, way), bins, labels)
-
-    return max(settings.ways, key=score)
+    scores = {
+        way: _accuracy(_trained(fold, settings, rest, way), bins, labels) for way in settings.ways
+    }
+    best = max(scores, key=lambda way: scores[way])
+    return best, {"validation_accuracy": scores[best]}
 
 
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:

@@ -1,7 +1,7 @@
 """Answers of a network to patterns composed of parts, from tables of what a part adds."""
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,8 @@ SAMPLE = 256
 """Number of patterns by which hidden neurons are ordered."""
 SMALL = 1e-3
 """Smallest distance above the threshold that counts."""
+LINE = 64
+"""Number of bytes in a line of the processor's cache."""
 
 
 class _Network(NamedTuple):
@@ -86,7 +88,7 @@ def _prepared(network: PatternNetwork, sample: NDArray[np.uint8]) -> _Network:
     tiles, classes = (ceil(size / LANES) for size in weights[2].shape)
     rest = np.empty(tiles * network.neuron.steps * LANES, weights[1].dtype)
     kernels.tabulate_rest(weights, constants, rest)
-    outputs = np.empty((classes, tiles * kernels.HALVES, 1 << kernels.BYTE, LANES), rest.dtype)
+    outputs = _aligned((classes, tiles * kernels.HALVES, 1 << kernels.BYTE, LANES), rest.dtype)
     kernels.tabulate_outputs(weights[2], outputs)
     bias = np.pad(weights[3], (0, classes * LANES - len(weights[3])))
     return _Network(weights, constants, rest, outputs.ravel(), bias)
@@ -109,6 +111,15 @@ def _order(
     return np.argsort(mean.ravel()[:neurons], kind="stable")
 
 
+def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Returns an array of zeros whose vectors of sixteen numbers don't reach over lines."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + LINE, np.uint8)
+    first = -memory.ctypes.data % LINE
+    found: NDArray[Any] = memory[first : first + size].view(dtype).reshape(shape)
+    return found
+
+
 def _fill(network: _Network, parts: Parts, results: tuple[NDArray[Any], ...]) -> None:
     """Fills the answers, with tables of bounded size."""
     from plastorch.engine.numba_vectors import LANES
@@ -120,8 +131,7 @@ def _fill(network: _Network, parts: Parts, results: tuple[NDArray[Any], ...]) ->
     all_codes, counts = np.ascontiguousarray(parts.codes[:, order]), list(map(len, tables))
     row_bytes, size = network.rest.nbytes, len(network.constants.target) * LANES
     few, starts, block, rows = _shares(counts, len(all_codes), MOST_BYTES // row_bytes)
-    table = np.empty((network.rest.size // size, rows, size), network.rest.dtype)
-    table[:, -1] = 0
+    table = _aligned((network.rest.size // size, rows, size), network.rest.dtype)
     values = kernels.Values(table.ravel(), rows, starts, network.rest)
 
     def tabulate(part: int, patterns: NDArray[np.uint8]) -> None:
@@ -209,7 +219,7 @@ def _bounds(network: _Network, values: Any, counts: NDArray[np.int64], shared: i
         cut = np.clip(2 * top / np.maximum(span.sum(axis=0), SMALL), 0, 1)
         scale = (kernels.HALF - 2 - len(counts)) / np.maximum(top, SMALL)
         low = high - cut * span
-    bounds = np.zeros(values.table.size + LANES * kernels.BYTE, np.uint8)
+    bounds = _aligned((values.table.size + LANES * kernels.BYTE,), np.uint8)
     for part in range(shared, len(counts)):
         kernels.bound_rows(table, values.starts[part], ends[part], low[part], scale,
                            bounds[: table.size].reshape(table.shape))  # fmt: skip

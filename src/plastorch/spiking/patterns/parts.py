@@ -71,6 +71,22 @@ def different(parts: Parts) -> Different:
     return Different(order[new], which)
 
 
+def grouped(parts: Parts) -> Different:
+    """Returns all patterns, those that begin alike as neighbors, each as if it were different: to
+    find the few equal ones among many others takes longer than to answer them."""
+    check(parts)
+    groups, bound = np.zeros(len(parts.codes), np.int64), 1
+    for part in sorting(parts):
+        bound *= len(parts.tables[part])
+        if bound > _SMALL:
+            break
+        groups = groups * len(parts.tables[part]) + parts.codes[:, part]
+    order = np.argsort(groups.astype(np.uint16), kind="stable")
+    which = np.empty_like(order)
+    which[order] = np.arange(len(order))
+    return Different(order, which)
+
+
 def check(parts: Parts) -> None:
     """Raises InputError if codes are out of the tables' range, or arrays are of other types."""
     from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
