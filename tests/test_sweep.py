@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -106,7 +107,8 @@ def test_a_killed_sweep_loses_and_repeats_no_run(
     assert finished(runs) == after
     files = [runs / run / "result.json" for run in after]
     printed = json.loads(capfd.readouterr().out)
-    assert sorted(printed, key=str) == sorted((json.loads(f.read_text()) for f in files), key=str)
+    text = partial(json.dumps, sort_keys=True)
+    assert sorted(map(text, printed)) == sorted(text(json.loads(f.read_text())) for f in files)
 
 
 def _check_results(runs: Path, path: Path) -> None:

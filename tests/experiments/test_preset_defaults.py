@@ -64,7 +64,7 @@ def test_extreme_values_are_refused_by_name(config: Any) -> None:
             f"--epochs {10**20}",
             "--epochs: '1.*'; expected a whole number between",
         ),
-        ("stpn-pong", f"--envs -{10**20}", "--envs: '-1.*'; expected {None}|INT"),
+        ("stpn-pong", f"--envs -{10**20}", "--envs: '-1.*'; expected a whole number"),
         ("files-tables", "--weight-noise nan", "--weight-noise: 'nan'; expected a finite number"),
         ("files-tables", "--weight-noise 1e30", "weight_noise is 1e.30; expected 0 to 1"),
         ("softhebb-mnist", "--on-off 3", "Unrecognized options: 3 after --on-off"),

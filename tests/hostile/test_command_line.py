@@ -38,7 +38,7 @@ def nothing_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(bench, "run_group", lambda group, out, tell, warn: None)
         patch.setattr(cluster, "cluster", lambda address: contextlib.nullcontext())
         patch.setattr(ray_trials, "most_cpus", lambda: 1)
-        patch.setattr(sweep_show, "run_and_show", lambda sweep, address: 0)
+        patch.setattr(sweep_show, "run_and_show", lambda sweep, address, as_json: 0)
         patch.chdir(tmp_path_factory.mktemp("typed"))
         yield
 

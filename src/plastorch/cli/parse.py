@@ -73,7 +73,7 @@ def _number(
 def _optional(
     kind: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Takes what may be left out as what it is when given: None can't be typed, nor is it shown."""
+    """Shows what may be left out as what it is when given; sweeps also take None as a value."""
     kinds = [of for of in get_args(kind.type) if of is not NoneType]
     if kind.type_origin not in (Union, UnionType) or len(kinds) != 1:
         return None
@@ -81,11 +81,12 @@ def _optional(
     spec = tyro.constructors.ConstructorRegistry.get_primitive_spec(given)
     if isinstance(spec, tyro.constructors.UnsupportedTypeAnnotationError):
         return None
-    shown = spec.str_from_instance
+    read, written = spec.instance_from_str, spec.str_from_instance
     return replace(
         spec,
+        instance_from_str=lambda texts: None if texts == ["None"] else read(texts),
         is_instance=lambda value: value is None or spec.is_instance(value),
-        str_from_instance=lambda value: ["None"] if value is None else shown(value),
+        str_from_instance=lambda value: ["None"] if value is None else written(value),
     )
 
 
