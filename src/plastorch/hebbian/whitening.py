@@ -53,9 +53,10 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
 class PatchWhitening(nn.Module):
     """Convolution that whitens each patch of an image; fixed once it has seen some images.
 
-    z = Z (p - m) for each patch p; see :func:`whitening`. With ``unit_length``, z / |z|: a neuron
-    after it then sees the cosine of its weights and the whitened patch. It belongs before a plastic
-    layer with receptive fields of 1 x 1.
+    z = Z (p - m) for each patch p, mean m and whitening matrix Z of all patches. With
+    ``unit_length``, z is divided by its length: a neuron behind it then sees the cosine of its
+    weights and the whitened patch. It belongs before a plastic layer whose receptive fields are
+    1 x 1.
 
     Args:
         in_channels: number of image channels C.
@@ -117,7 +118,7 @@ class PatchWhitening(nn.Module):
         Args:
             images: float images [N, C, H, W], in the range in which they will come.
             patches: number of patches.
-            regularization: see :func:`whitening`.
+            regularization: variance added to all directions, a fraction of the pixels' mean one.
             generator: random generator of the patches' images and places; torch's global one if
                 None.
 
