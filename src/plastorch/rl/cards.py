@@ -52,25 +52,25 @@ class CardTask:
 
     Args:
         decks: number of decks of 52 cards.
-        actions: number of actions.
-        piles: number of times that all cards are shuffled and dealt, side by side.
         device: device of the states.
 
     Raises:
         InputError: there is less than one deck.
     """
 
-    def __init__(
-        self, decks: int, actions: int, *, piles: int = 1, device: torch.device | str = "cpu"
-    ) -> None:
+    actions = SUITS
+    """Number of actions."""
+    piles = 1
+    """Number of times that all cards are shuffled and dealt, side by side."""
+
+    def __init__(self, decks: int = 1, *, device: torch.device | str = "cpu") -> None:
         if decks < 1:
             raise InputError(f"decks is {decks}; expected 1 or more")
-        self.cards, self.piles, self.actions = DECK * decks, piles, actions
-        self.device = torch.device(device)
-        seen, answers = self.course(*[torch.arange(self.cards).unsqueeze(1)] * piles)
+        self.cards, self.device = DECK * decks, torch.device(device)
+        seen, answers = self.course(*[torch.arange(self.cards).unsqueeze(1)] * self.piles)
         self.steps = len(seen)
         """Length T of an episode."""
-        self.inputs = seen.shape[-1] + actions + 1
+        self.inputs = seen.shape[-1] + self.actions + 1
         """Size of an observation."""
         self.reward = 1 / int((answers != NO_ANSWER).sum())
         """Reward of a right answer."""
@@ -122,9 +122,6 @@ class RepeatFirst(CardTask):
         (51, 4, 9)
     """
 
-    def __init__(self, decks: int = 1, *, device: torch.device | str = "cpu") -> None:
-        super().__init__(decks, SUITS, device=device)
-
     def course(self, *piles: Tensor) -> Course:
         """Returns the episodes of piles of cards."""
         suits = piles[0] % SUITS
@@ -156,7 +153,7 @@ class RepeatPrevious(CardTask):
         if decks > 0 and not 1 <= k < DECK * decks:
             raise InputError(f"k is {k}; expected 1 to {DECK * decks - 1}")
         self.k = k
-        super().__init__(decks, SUITS, device=device)
+        super().__init__(decks, device=device)
 
     def course(self, *piles: Tensor) -> Course:
         """Returns the episodes of piles of cards."""
@@ -185,9 +182,6 @@ class Autoencode(CardTask):
         >>> task.steps, task.actions, task.inputs
         (103, 4, 11)
     """
-
-    def __init__(self, decks: int = 1, *, device: torch.device | str = "cpu") -> None:
-        super().__init__(decks, SUITS, device=device)
 
     def course(self, *piles: Tensor) -> Course:
         """Returns the episodes of piles of cards."""
@@ -222,12 +216,15 @@ class CountRecall(CardTask):
         (103, 27, 36)
     """
 
+    piles = 2
+
     def __init__(
         self, decks: int = 1, kinds: str = "colors", *, device: torch.device | str = "cpu"
     ) -> None:
         check_one_of(KINDS, kinds=kinds)
         self.kinds, self.each = KINDS[kinds], SUITS if kinds == "ranks" else 1
-        super().__init__(decks, DECK * decks // self.kinds + 1, piles=2, device=device)
+        self.actions = DECK * decks // self.kinds + 1
+        super().__init__(decks, device=device)
 
     def course(self, *piles: Tensor) -> Course:
         """Returns the episodes of two piles of cards."""

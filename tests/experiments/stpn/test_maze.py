@@ -1,7 +1,6 @@
 """The maze experiment: small whole runs, stops and restarts, claims, and bad settings."""
 
 import json
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.stpn import maze as stpn_maze
 from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, measure
 from plastorch.experiments.stpn.recurrent import networks
-from plastorch.rl.a2c import ActorCriticTraining, play
+from plastorch.rl.a2c import play
 from plastorch.rl.maze import Maze
 
 EXPERIMENT = "stpn-maze"
@@ -112,27 +111,18 @@ def test_each_model_learns_with_the_rate_that_earned_most(
 
 @pytest.mark.parametrize("stop", [1, 6, 12, 20], ids=lambda at: f"iteration{at}")
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, context: Callable[..., Context]
+    tmp_path: Path, stop_at: Callable[[int], list[int]], stop: int, context: Callable[..., Context]
 ) -> None:
     """In the warm-up, among updates, at a model's end, and in the second model."""
     config = replace(TINY, models=("stpn", "lstm"))
     whole = measure(config, context(tmp_path / "whole", quick=False))
-    step, count = ActorCriticTraining.step, 0
-
-    def stopping(self: ActorCriticTraining) -> Any:
-        nonlocal count
-        count += 1
-        if count == stop:
-            signal.raise_signal(signal.SIGINT)
-        return step(self)
-
-    monkeypatch.setattr(ActorCriticTraining, "step", stopping)
+    steps = stop_at(stop)
     with pytest.raises(Interrupted):
         measure(config, context(tmp_path / "stopped", quick=False))
     assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
     again = replace(config, models=list(config.models))  # type: ignore[arg-type]
     stopped = measure(again, context(tmp_path / "stopped", quick=False))
-    assert count == 24 and figures(stopped) == figures(whole)
+    assert len(steps) == 24 and figures(stopped) == figures(whole)
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert logs[0] == logs[1]
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "stopped")

@@ -1,7 +1,6 @@
 """The experiment on tasks of memory: equal sizes, whole runs, a stop, claims, and bad settings."""
 
 import json
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from plastorch.experiments.stpn.popgym import (
 )
 from plastorch.experiments.stpn.popgym_models import MODELS
 from plastorch.experiments.stpn.recurrent import trained_parameters
-from plastorch.rl.a2c import ActorCriticTraining, play
+from plastorch.rl.a2c import play
 from plastorch.rl.cart_pole import PositionOnlyCartPole
 
 EXPERIMENT = "stpn-popgym"
@@ -73,26 +72,17 @@ def test_a_run_has_returns_and_size_of_every_model(
 
 
 def test_what_was_stopped_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+    tmp_path: Path, stop_at: Callable[[int], list[int]], context: Callable[..., Context]
 ) -> None:
     """In the training of the first model, whose rate was chosen before."""
     config = replace(TINY, models=("gru", "mlp-stacked"))
     whole = measure(config, context(tmp_path / "whole", quick=False))
-    step, count = ActorCriticTraining.step, 0
-
-    def stopping(self: ActorCriticTraining) -> Any:
-        nonlocal count
-        count += 1
-        if count == 3:
-            signal.raise_signal(signal.SIGINT)
-        return step(self)
-
-    monkeypatch.setattr(ActorCriticTraining, "step", stopping)
+    steps = stop_at(3)
     with pytest.raises(Interrupted):
         measure(config, context(tmp_path / "stopped", quick=False))
     assert not json.loads((tmp_path / "stopped" / "result.json").read_text())["complete"]
     stopped = measure(config, context(tmp_path / "stopped", quick=False))
-    assert count == 8 and stopped["tuning"] == whole["tuning"]
+    assert len(steps) == 8 and stopped["tuning"] == whole["tuning"]
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "stopped")]
     assert logs[0] == logs[1]
     for metric, value in whole["metrics"].items():

@@ -19,16 +19,6 @@ MOVING = Transforms(occlusion=0.5, frames=4)
 WINDOWS = {"pixels-mlp": 1, "half-mlp": 1, "pixels-gru": 2}
 
 
-@pytest.fixture
-def digits() -> Digits:
-    """Bars at four places, told apart by where they are."""
-    labels = torch.arange(40) % 4
-    images = torch.zeros(40, 8, 8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 2 * label : 2 * label + 2] = 1
-    return Digits(images, labels)
-
-
 def nets() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return {

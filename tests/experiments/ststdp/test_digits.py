@@ -12,7 +12,7 @@ from plastorch.data import load_images
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.experiments.context import Context
-from plastorch.experiments.ststdp import digits as ststdp_digits
+from plastorch.experiments.ststdp import circuits
 from plastorch.experiments.ststdp import theory as ststdp_theory
 from plastorch.experiments.ststdp.digits import MAIN, DigitsConfig, measure
 from plastorch.experiments.ststdp.jobs import RATIOS
@@ -34,7 +34,7 @@ SMALL = DigitsConfig(
 
 @pytest.fixture(autouse=True)
 def few_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ststdp_digits, "NEURONS", 30)
+    monkeypatch.setattr(circuits, "NEURONS", 30)
     monkeypatch.setattr(ststdp_theory, "HORIZON", 4)
     monkeypatch.setattr(ststdp_theory, "MISMATCHES", (0.5, 1.0))
 

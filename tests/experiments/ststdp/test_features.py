@@ -11,7 +11,7 @@ import torch
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.experiments.context import Context
-from plastorch.experiments.ststdp import contest, encoder, features, features_jobs
+from plastorch.experiments.ststdp import circuits, contest, encoder, features_jobs
 from plastorch.experiments.ststdp.features import FeatureNetworks, FeaturesConfig, measure
 from plastorch.experiments.ststdp.features_jobs import SETTINGS, Stage
 from plastorch.experiments.ststdp.networks import multiply_accumulates
@@ -36,7 +36,7 @@ MODELS = [
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "NEURONS", 30)
+    monkeypatch.setattr(circuits, "NEURONS", 30)
     monkeypatch.setattr(contest, "RATES", (1e-3,))
     monkeypatch.setattr(encoder, "VIEWS", ((0.0, 1.0), (30.0, 1.0)))
 
@@ -89,7 +89,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 
 def test_rivals_are_as_large_as_the_circuits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "NEURONS", 400)
+    monkeypatch.setattr(circuits, "NEURONS", 400)
     sizes = FeatureNetworks(FeaturesConfig(), 28, 10, seed=0).sizes()
     for kind in ("pixels", "features"):
         for model in ("cnn", "lstm"):

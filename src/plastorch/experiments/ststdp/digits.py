@@ -7,12 +7,9 @@ certain dynamic environments*, 2020.
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from plastorch.data import load_images
 from plastorch.data.tasks.streams import TRANSFORMS
-from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.device import check_memory, fast_matmul
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Jobs, Loop
@@ -22,30 +19,22 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.experiments.ststdp import jobs, theory
+from plastorch.experiments.ststdp.circuits import NamedCircuit
 from plastorch.experiments.ststdp.claims import FRAME_NETS, claims
-from plastorch.experiments.ststdp.measuring import AT_REST, CONDITIONS, DYNAMIC, Bench
+from plastorch.experiments.ststdp.measuring import AT_REST, CONDITIONS, DYNAMIC, QUICK_THIN, Bench
 from plastorch.experiments.ststdp.metrics import curves, metrics
 from plastorch.experiments.ststdp.networks import MODELS, made
 from plastorch.experiments.ststdp.pictures import pictures
-from plastorch.experiments.ststdp.sets import DigitSets, split
+from plastorch.experiments.ststdp.sets import DigitSets, described, loaded
 from plastorch.experiments.ststdp.training import StreamTraining, TrainingCourse
-from plastorch.spiking.naming import name_neurons
 from plastorch.spiking.shortterm.environment import World
-from plastorch.spiking.shortterm.layer import ShortTermWTA
 from plastorch.spiking.shortterm.learning import SpikeLearning
-from plastorch.spiking.shortterm.longterm import LongTerm
 from plastorch.spiking.shortterm.recognition import Digits
-from plastorch.spiking.shortterm.rule import ShortTerm
 from plastorch.spiking.shortterm.streams import Learning, Stream
 
-NEURONS = 400
-LEARNING = LongTerm(rate=0.1, homeostasis=0.2)
-"""Faster learning than the default, so that what neurons learned early is forgotten."""
 LEARNED_FROM = ("static", *DYNAMIC)
 """Streams from which networks learn, by the place of their weights among random numbers."""
 STATIC_EPOCHS = 20
-QUICK_THIN = 16
-"""Divisor of the number of settings that a smoke run tries."""
 MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
 """DigitNetworks of the comparison, except the slowest."""
 
@@ -85,19 +74,10 @@ class DigitsConfig(DigitSets):
 class DigitNetworks(nn.Module):
     """The networks that learn in a run, for images of ``side`` x ``side`` pixels."""
 
-    names: Tensor
-
     def __init__(self, config: DigitsConfig, side: int, classes: int, seed: int) -> None:
         super().__init__()
         random = stream(seed, Stream.LEARNING, Learning.WEIGHTS)
-        self.circuit = ShortTermWTA(
-            side * side,
-            NEURONS,
-            short_term=ShortTerm(site="none"),  # while it learns
-            long_term=LEARNING,
-            generator=random,
-        )
-        self.register_buffer("names", torch.zeros(NEURONS, dtype=torch.int64))
+        self.named = NamedCircuit(side * side, random)
         at_rest = [name for name in config.models if name in FRAME_NETS]
         paths = {name: (seed, Stream.WEIGHTS, place) for place, name in enumerate(LEARNED_FROM)}
         self.static = made(at_rest, side, classes, paths["static"])
@@ -118,28 +98,21 @@ class DigitNetworks(nn.Module):
             field(name, "parameters"): sum(p.numel() for p in net.parameters())
             for name, net in moving.items()
         }
-        return sizes | {"circuit_parameters": self.circuit.weight.numel()}
+        return sizes | {"circuit_parameters": self.named.circuit.weight.numel()}
 
 
 def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     """Runs all parts, and returns the result; writes it and arrays into the run folder."""
-    images = load_images("mnist", context.data)
-    if images.notice:
-        context.tell(images.notice)
-    if context.quick:
-        config = _quick(config)
-        context.tell("smoke run of few digits, epochs and settings")
-    train, validation, test = split(images, config, context.seed)
+    config, images, parts = loaded(config, context, _quick)
+    train, validation, test = parts
     nets = DigitNetworks(config, images.train_images.shape[-1], len(images.classes), context.seed)
     nets.static.to(context.device)
     nets.moving.to(context.device)
     loop = Loop(context.run, nets)
-    digest = fingerprint(*train, *validation, *test)
-    sizes = {"n_train": len(train.labels), "n_test": len(test.labels), "sha256": digest}
-    started = context.start(config, images.description() | sizes)
+    started = context.start(config, described(images, parts))
     bench = Bench(
-        circuit=nets.circuit,
-        names=nets.names,
+        circuit=nets.named.circuit,
+        names=nets.named.names,
         classes=len(images.classes),
         train=train,
         validation=validation,
@@ -193,12 +166,10 @@ class _Run:
         """Trains on digits at rest: the circuit by spikes without labels, networks by gradients."""
         bench, nets, config = self.bench, self.nets, self.config
         images, path = bench.train.images, (self.context.seed, Stream.LEARNING)
-        self.loop.run(SpikeLearning(nets.circuit, images, passes=config.passes, path=path))
+        self.loop.run(SpikeLearning(bench.circuit, images, passes=config.passes, path=path))
 
         def name() -> list[Record]:
-            best = bench.with_constants(ShortTerm(site="none", competition="hard"))
-            won, _ = best(images.flatten(1).unsqueeze(1))
-            nets.names.copy_(name_neurons(won.squeeze(1), bench.train.labels, bench.classes))
+            bench.name_neurons(images.flatten(1).unsqueeze(1))
             return []
 
         self.loop.run(Jobs("names", [name], shared=False))

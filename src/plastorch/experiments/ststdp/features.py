@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from plastorch.data import load_images
-from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Jobs, Loop
@@ -21,20 +18,17 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count
 from plastorch.experiments.stpn.recurrent import field
+from plastorch.experiments.ststdp.circuits import NamedCircuit
 from plastorch.experiments.ststdp.contest import Contest, Films, Seen
-from plastorch.experiments.ststdp.digits import LEARNING, NEURONS, QUICK_THIN
 from plastorch.experiments.ststdp.encoder import Encoder
 from plastorch.experiments.ststdp.features_claims import claims
 from plastorch.experiments.ststdp.features_jobs import Stage
-from plastorch.experiments.ststdp.measuring import Bench
+from plastorch.experiments.ststdp.measuring import QUICK_THIN, Bench
 from plastorch.experiments.ststdp.metrics import curves, metrics
 from plastorch.experiments.ststdp.networks import WINDOWS, rivals
 from plastorch.experiments.ststdp.screen import INPUTS, Screen
-from plastorch.experiments.ststdp.sets import DigitSets, split
-from plastorch.spiking.naming import name_neurons
-from plastorch.spiking.shortterm.layer import ShortTermWTA
+from plastorch.experiments.ststdp.sets import DigitSets, described, loaded
 from plastorch.spiking.shortterm.learning import SpikeLearning
-from plastorch.spiking.shortterm.rule import ShortTerm
 from plastorch.spiking.shortterm.streams import Learning, Stream
 
 TRANSFORMS = ("occlusion", "rotation", "translation", "scale", "contrast")
@@ -61,23 +55,6 @@ class FeaturesConfig(DigitSets):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("transforms", self.transforms, TRANSFORMS)
-
-
-class NamedCircuit(nn.Module):
-    """A circuit, and the names that labels give its neurons [K]."""
-
-    names: Tensor
-
-    def __init__(self, inputs: int, random: torch.Generator) -> None:
-        super().__init__()
-        self.circuit = ShortTermWTA(
-            inputs,
-            NEURONS,
-            short_term=ShortTerm(site="none"),  # while it learns
-            long_term=LEARNING,
-            generator=random,
-        )
-        self.register_buffer("names", torch.zeros(NEURONS, dtype=torch.int64))
 
 
 class FeatureNetworks(nn.Module):
@@ -121,20 +98,13 @@ class FeatureNetworks(nn.Module):
 
 def measure(config: FeaturesConfig, context: Context) -> dict[str, Any]:
     """Runs all parts, and returns the result; writes it and arrays into the run folder."""
-    images = load_images("mnist", context.data)
-    if images.notice:
-        context.tell(images.notice)
-    if context.quick:
-        config = _quick(config)
-        context.tell("smoke run of few digits, epochs and settings")
-    train, validation, test = split(images, config, context.seed)
+    config, images, parts = loaded(config, context, _quick)
+    train, validation, test = parts
     nets = FeatureNetworks(config, images.train_images.shape[-1], len(images.classes), context.seed)
     nets.encoder.to(context.device)
     nets.rivals.to(context.device)
     loop = Loop(context.run, nets)
-    digest = fingerprint(*train, *validation, *test)
-    sizes = {"n_train": len(train.labels), "n_test": len(test.labels), "sha256": digest}
-    started = context.start(config, images.description() | sizes)
+    started = context.start(config, described(images, parts))
     sets = {Stream.TRAINING: train, Stream.VALIDATION: validation, Stream.TEST: test}
     screen = Screen(encoder=nets.encoder, digits=sets, streams=config.streams, seed=context.seed)
     benches = {
@@ -209,10 +179,8 @@ class _Run:
         self.loop.run(learning)
 
         def name() -> list[Record]:
-            best = bench.with_constants(ShortTerm(site="none", competition="hard"))
             frames = train.images.flatten(1).unsqueeze(1)
-            won, _ = best(frames if encoder is None else encoder(frames))
-            bench.names.copy_(name_neurons(won.squeeze(1), train.labels, bench.classes))
+            bench.name_neurons(frames if encoder is None else encoder(frames))
             return []
 
         self.loop.run(Jobs(f"names-{kind}", [name], shared=False))

@@ -12,7 +12,7 @@ from torch import Tensor
 from plastorch.data.tasks.streams import TRANSFORMS, Transforms
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.spiking.naming import class_scores
+from plastorch.spiking.naming import class_scores, name_neurons
 from plastorch.spiking.shortterm.course import encode
 from plastorch.spiking.shortterm.events import respond, spike_counts
 from plastorch.spiking.shortterm.layer import ShortTermWTA
@@ -57,6 +57,10 @@ it, with that of neurons instead of synapses, with one that ignores who won; and
 where γ is per output spike and τ in seconds."""
 
 
+QUICK_THIN = 16
+"""Divisor of the number of settings that a smoke run tries."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """The circuit and the data on which it is measured.
@@ -82,6 +86,13 @@ class Bench:
         circuit = copy.copy(self.circuit).eval()
         circuit.short_term = constants
         return circuit
+
+    def name_neurons(self, frames: Tensor) -> None:
+        """Names each neuron by the training digits that it wins, of which ``frames`` [N, 1, D] are
+        the inputs."""
+        best = self.with_constants(ShortTerm(site="none", competition="hard"))
+        won, _ = best(frames)
+        self.names.copy_(name_neurons(won.squeeze(1), self.train.labels, self.classes))
 
     def classify(self, constants: ShortTerm) -> Classify:
         """Returns the circuit with these constants; it decides for the class of largest share."""

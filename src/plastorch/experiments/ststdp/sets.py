@@ -1,12 +1,16 @@
 """Digits of a run: those to learn from, those that choose settings, and those that test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 
-from plastorch.data import ImageSet
+from plastorch.data import ImageSet, load_images
+from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
+from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Settings, Size
 from plastorch.spiking.shortterm.recognition import Digits
 from plastorch.spiking.shortterm.streams import Stream
@@ -37,7 +41,34 @@ class DigitSets(Settings):
                 )
 
 
-def split(images: ImageSet, config: DigitSets, seed: int) -> tuple[Digits, Digits, Digits]:
+Config = TypeVar("Config", bound=DigitSets)
+Parts = tuple[Digits, Digits, Digits]
+"""Digits to learn from, to choose settings with, and to test."""
+
+
+def loaded(
+    config: Config, context: Context, quick: Callable[[Config], Config]
+) -> tuple[Config, ImageSet, Parts]:
+    """Returns the settings, which ``quick`` reduces for a smoke run, all images, and their parts;
+    tells what is reduced."""
+    images = load_images("mnist", context.data)
+    if images.notice:
+        context.tell(images.notice)
+    if context.quick:
+        config = quick(config)
+        context.tell("smoke run of few digits, epochs and settings")
+    return config, images, split(images, config, context.seed)
+
+
+def described(images: ImageSet, parts: Parts) -> dict[str, Any]:
+    """Returns what ``result.json`` says of the digits of a run."""
+    train, validation, test = parts
+    digest = fingerprint(*train, *validation, *test)
+    sizes = {"n_train": len(train.labels), "n_test": len(test.labels), "sha256": digest}
+    return images.description() | sizes
+
+
+def split(images: ImageSet, config: DigitSets, seed: int) -> Parts:
     """Returns disjoint digits to learn from, to choose settings with, and to test.
 
     If there are too few, fewer are learned from, but at least one per stream.
