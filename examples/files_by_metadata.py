@@ -19,7 +19,7 @@ from plastorch.files.scan import scan
 KINDS = 5
 
 
-def catalogue(folder: Path, most: int) -> pl.DataFrame:
+def catalog(folder: Path, most: int) -> pl.DataFrame:
     """Files of the most frequent kinds, a row each, in random order."""
     frame = pl.concat(scan(folder)).filter(pl.col("extension").is_not_null())
     frequent = frame["extension"].value_counts(sort=True)["extension"][:KINDS]
@@ -29,7 +29,7 @@ def catalogue(folder: Path, most: int) -> pl.DataFrame:
 
 def main(folder: Path, most: int = 5000, epochs: int = 5) -> tuple[float, float]:
     """Returns the share of right answers, and that of always giving the most frequent kind."""
-    frame = catalogue(folder, most)
+    frame = catalog(folder, most)
     kinds, known = frame["extension"].to_numpy(), frame.height * 4 // 5
     keys = frame.select(key for key in KEYS if key in frame.columns and key != "extension")
 

@@ -18,7 +18,7 @@ from torchvision import datasets
 
 from plastorch.cli import main
 from plastorch.data import download, download_images, image_set_status, load_images
-from plastorch.data.catalogue import CATALOGUE, Entry
+from plastorch.data.catalog import CATALOG, Entry
 from plastorch.data.download import download_set
 from plastorch.engine.errors import InputError
 
@@ -29,9 +29,9 @@ HANDLERS = download.HANDLERS
 def test_facts_agree_with_torchvision_but_for_http():
     theirs = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10",
               "cifar100": "CIFAR100", "stl10": "STL10", "imagenette": "Imagenette"}  # fmt: skip
-    assert set(theirs) == {name for name, entry in CATALOGUE.items() if entry.site}
+    assert set(theirs) == {name for name, entry in CATALOG.items() if entry.site}
     for name, reader in ((name, getattr(datasets, of)) for name, of in theirs.items()):
-        entry = CATALOGUE[name]
+        entry = CATALOG[name]
         assert entry.site.startswith("https://")
         if entry.layout == "idx":
             assert entry.archives == dict(reader.resources)
@@ -108,9 +108,7 @@ def packed(root: Path, folder: str) -> bytes:
 
 def entry_at(site: str, content: bytes, name: str = "cifar10") -> Entry:
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return replace(
-        CATALOGUE[name], site=site, archives=dict.fromkeys(CATALOGUE[name].archives, md5)
-    )
+    return replace(CATALOG[name], site=site, archives=dict.fromkeys(CATALOG[name].archives, md5))
 
 
 @pytest.mark.usefixtures("plain")
@@ -119,7 +117,7 @@ def test_data_get_says_how_much_then_fetches_what_can_be_read(
 ):
     content, asked = packed(cifar_root, "cifar-10-batches-py"), []
     entry, root = entry_at(serve(content, asked), content), tmp_path_factory.mktemp("root")
-    monkeypatch.setitem(CATALOGUE, "cifar10", entry)
+    monkeypatch.setitem(CATALOG, "cifar10", entry)
     assert main(["data", "get", "cifar10", "--data", str(root)]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told == [
@@ -134,11 +132,11 @@ def test_data_get_says_how_much_then_fetches_what_can_be_read(
 
 @pytest.mark.usefixtures("plain")
 def test_files_that_are_read_as_they_come(serve, tmp_path):
-    entry, asked = CATALOGUE["mnist"], []
+    entry, asked = CATALOG["mnist"], []
     entry = entry_at(serve(b"packed", asked), b"packed", "mnist")
     folder = download_set(entry, tmp_path / "new", print)
     assert folder == tmp_path / "new" / "MNIST" / "raw"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(CATALOGUE["mnist"].archives)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(CATALOG["mnist"].archives)
     row = next(row for row in image_set_status(tmp_path / "new") if row.name == "mnist")
     assert row.present and not row.missing
 

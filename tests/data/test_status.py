@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from plastorch.data import image_set_status, load_images
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 
 
 def _rows(root):
@@ -13,7 +13,7 @@ def _rows(root):
 
 def test_an_empty_root(tmp_path):
     rows = _rows(tmp_path)
-    assert list(rows) == list(CATALOGUE)
+    assert list(rows) == list(CATALOG)
     assert not any(row.present or row.files for row in rows.values())
     assert {row.at_hand for row in rows.values()} == {"not at hand"}
     assert "170 MB from www.cs.toronto.edu" in rows["cifar10"].download
@@ -45,7 +45,7 @@ def test_own_images_and_what_the_package_has(tmp_path, no_root, write_tree):
     assert {row.name: row.at_hand for row in image_set_status()}["mnist"] == "6,000 of it at hand"
     rows = _rows(write_tree(tmp_path, ((4, 4),)))
     own = {name for name, row in rows.items() if row.at_hand == "own images at hand"}
-    assert own == {name for name, entry in CATALOGUE.items() if not entry.reader}
+    assert own == {name for name, entry in CATALOG.items() if not entry.reader}
     assert rows["mnist"].where == tmp_path and not rows["mnist"].present
 
 
@@ -58,6 +58,6 @@ def test_a_present_set_can_be_loaded(mnist_root):
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100", "stl10"])
 def test_real_files_have_their_official_md5(name):
     root = os.environ.get("PLASTORCH_DATA")
-    if not root or not (Path(root) / CATALOGUE[name].folders[0]).is_dir():
+    if not root or not (Path(root) / CATALOG[name].folders[0]).is_dir():
         pytest.skip(f"{name} is not in $PLASTORCH_DATA")
     assert {f.check for f in _rows(root)[name].files} == {"md5 ok"}

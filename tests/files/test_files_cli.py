@@ -20,7 +20,7 @@ from plastorch.cli.files import VERBS
 from plastorch.cli.files_score import show_deeper
 from plastorch.data.tables.corpus import make_corpus
 from plastorch.engine.errors import InputError
-from plastorch.files.catalogue import read_catalogue
+from plastorch.files.catalog import read_catalog
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.store import LabelStore
 
@@ -45,16 +45,16 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def catalogue(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("catalogue") / "catalogue.parquet"
+def catalog(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("catalog") / "catalog.parquet"
     assert main(["files", "scan", str(tree), "--out", str(path)]) == 0
     return path
 
 
 @pytest.fixture(scope="module")
-def model(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model"
-    arguments = ["files", "fit", str(catalogue), "--label", "extension", "--out", str(path)]
+    arguments = ["files", "fit", str(catalog), "--label", "extension", "--out", str(path)]
     assert main([*arguments, *FIT]) == 0
     return path
 
@@ -73,20 +73,20 @@ def table(folder: Path, **changes: object) -> Path:
     return folder / "table.csv"
 
 
-def test_scan_says_what_it_found(catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frame = pl.read_parquet(catalogue)
+def test_scan_says_what_it_found(catalog: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.read_parquet(catalog)
     assert frame.height == 91 and "magic" not in frame.columns
 
 
 def test_fit_says_how_well(
-    catalogue: Path,
+    catalog: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("plastorch.files.evaluation.MOST", 70)
     out = tmp_path / "model"
-    arguments = ["files", "fit", str(catalogue), "--label", "extension", "--out", str(out), *FIT]
+    arguments = ["files", "fit", str(catalog), "--label", "extension", "--out", str(out), *FIT]
     assert main([*arguments, "--seed", "1", "--ignore", "parent", "dir2"]) == 0
     printed = capsys.readouterr()
     assert "of 18 records; the model has learned from 73 of the other 73" in printed.out
@@ -97,13 +97,13 @@ def test_fit_says_how_well(
     for words in ("confusion, a row per class", " 1 png", "logistic regression", "largest class"):
         assert words in printed.out
     assert "naive Bayes have learned from 70 of the others" in printed.out
-    assert "a catalogue of files: not learned from" in printed.err and "30/30" in printed.err
+    assert "a catalog of files: not learned from" in printed.err and "30/30" in printed.err
     assert "dir1, dir3, dir4, depth count from the folder that was scanned" in printed.err
     fitted = FileClassifier.load(out)
     names = {key.name for key in fitted.keys_}
     assert not names & {"extension", "path", "name", "inode", "device", "parent", "dir2"}
     assert fitted.random_state == 1 and fitted.class_count_.sum() == 73
-    assert fitted.score(pl.read_parquet(catalogue), pl.read_parquet(catalogue)["extension"]) > 0.7
+    assert fitted.score(pl.read_parquet(catalog), pl.read_parquet(catalog)["extension"]) > 0.7
 
 
 def test_files_are_scored_as_from_another_root(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,17 +153,17 @@ def test_classes_too_small_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("end", ["parquet", "csv"])
 def test_predict(
-    model: Path, catalogue: Path, tree: Path, tmp_path: Path, end: str,
+    model: Path, catalog: Path, tree: Path, tmp_path: Path, end: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     found = []
-    for source in (catalogue, tree):
+    for source in (catalog, tree):
         out = tmp_path / f"labels.{end}"
         assert main(["files", "predict", str(model), str(source), "--out", str(out)]) == 0
         found.append(pl.read_parquet(out) if end == "parquet" else pl.read_csv(out))
     assert "91 records, 3 classes" in capsys.readouterr().out
     assert found[0].columns == ["path", "class", "confidence", "keys"]
-    described = FileClassifier.load(model).describe(pl.read_parquet(catalogue))
+    described = FileClassifier.load(model).describe(pl.read_parquet(catalog))
     assert found[0]["class"].to_list() == described["label"].to_list()
     assert found[0].select("path", "class").equals(found[1].select("path", "class"))
     ends = found[0]["path"].str.split(".").list.last()
@@ -172,12 +172,12 @@ def test_predict(
 
 @pytest.mark.parametrize("end", ["parquet", "csv"])
 def test_predict_answers_only_what_it_is_sure_of(
-    model: Path, catalogue: Path, tmp_path: Path, end: str, capsys: pytest.CaptureFixture[str]
+    model: Path, catalog: Path, tmp_path: Path, end: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, fitted = tmp_path / f"labels.{end}", FileClassifier.load(model)
-    told = fitted.describe(pl.read_parquet(catalogue))
+    told = fitted.describe(pl.read_parquet(catalog))
     half = float(told["confidence"].median())  # type: ignore[arg-type]
-    predict = ["files", "predict", str(model), str(catalogue), "--out", str(out)]
+    predict = ["files", "predict", str(model), str(catalog), "--out", str(out)]
     for asked, least in (
         (["--min-confidence", str(half)], half),
         (["--coverage", "0.5"], fitted.threshold(0.5)),
@@ -240,7 +240,7 @@ def test_watch_labels_what_is_there_and_what_comes(
 def test_a_scan_that_is_stopped_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tree, out = tmp_path / "files", tmp_path / "out" / "catalogue.parquet"
+    tree, out = tmp_path / "files", tmp_path / "out" / "catalog.parquet"
     for folder in (tree, out.parent):
         folder.mkdir()
     (tree / "one.txt").write_text("hello")
@@ -268,9 +268,9 @@ def _wait_for(store: Path, count: int) -> bool:
     return False
 
 
-def test_show(model: Path, catalogue: Path, tmp_path: Path) -> None:
+def test_show(model: Path, catalog: Path, tmp_path: Path) -> None:
     predictions = tmp_path / "labels.csv"
-    assert main(["files", "predict", str(model), str(catalogue), "--out", str(predictions)]) == 0
+    assert main(["files", "predict", str(model), str(catalog), "--out", str(predictions)]) == 0
     store = tmp_path / "labels.sqlite"
     with LabelStore(store) as labels:
         assert len(labels) == 0
@@ -298,7 +298,7 @@ def test_formulas_in_names_are_text_to_a_spreadsheet(model: Path, tmp_path: Path
     written = {name: set(frame["path"]) for name, frame in rows.items()}
     assert written["a.parquet"] == written["raw.csv"] == set(names)
     assert written["a.csv"] == {"a=b", "''=b", *(f"'{name}" for name in names[:5])}
-    assert set(read_catalogue(tmp_path / "a.csv")["path"]) == set(names)
+    assert set(read_catalog(tmp_path / "a.csv")["path"]) == set(names)
 
 
 def test_hostile_names_and_labels_are_shown_as_text(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_hostile_names_and_labels_are_shown_as_text(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, model: Path, catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, model: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with good and bad things, which the mistakes are about."""
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "files"):
@@ -321,7 +321,7 @@ def place(tmp_path: Path, model: Path, catalogue: Path, monkeypatch: pytest.Monk
     (tmp_path / "model").write_bytes(data)
     data[-9] ^= 1
     (tmp_path / "tampered").write_bytes(data)
-    (tmp_path / "catalogue").write_bytes(catalogue.read_bytes())
+    (tmp_path / "catalog").write_bytes(catalog.read_bytes())
     table(tmp_path)
     (tmp_path / "words.csv").write_text("row,class,confidence,keys\n0,a,sure,b\n")
     (tmp_path / "junk").write_bytes(b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.")
@@ -355,7 +355,7 @@ MISTAKES = [
     *(
         ([*verb, *asked], words)
         for verb in (
-            ["predict", "model", "catalogue", "--out", "a.csv"],
+            ["predict", "model", "catalog", "--out", "a.csv"],
             ["watch", "model", "files", "--store", "s"],
         )
         for asked, words in (
@@ -373,7 +373,7 @@ MISTAKES = [
     (["show", "no", "--out", "p.html"], "no is no file"),
     (["show", "junk", "--out", "p.html"], "damaged or no model"),
     (["show", "tampered", "--out", "p.html"], "its SHA-256 doesn't match"),
-    (["show", "catalogue", "--out", "p.html"], "is no table of plastorch files predict"),
+    (["show", "catalog", "--out", "p.html"], "is no table of plastorch files predict"),
     (["show", "table.csv", "--out", "p.html"], "it lacks class, confidence, keys, row"),
     (["show", "words.csv", "--out", "p.html"], "words.csv holds String in column 'confidence'"),
     (["show", "model", "--out", "model"], "which is read as well"),
@@ -396,7 +396,7 @@ def test_mistakes_are_one_clear_line_and_status_2(
 WRITE = {
     "scan": (["files"], "a.parquet"),
     "fit": (["table.csv", "--label", "kind"], "m"),
-    "predict": (["model", "catalogue"], "a.csv"),
+    "predict": (["model", "catalog"], "a.csv"),
     "show": (["model"], "p.html"),
 }
 
@@ -424,7 +424,7 @@ def test_devices_and_pipes_stay_what_they_are(
     "arguments",
     [
         ["fit", "table.csv", "--label", "kind", "--out", "table.csv"],
-        ["predict", "model.csv", "catalogue", "--out", "model.csv"],
+        ["predict", "model.csv", "catalog", "--out", "model.csv"],
         ["predict", "model", "table.csv", "--out", "table.csv"],
         ["predict", "model", "linked.csv", "--out", "table.csv"],
         ["show", "linked.csv", "--out", "table.csv"],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastorch.files.catalogue import read_catalogue, write_frames
+from plastorch.files.catalog import read_catalog, write_frames
 from plastorch.files.formulas import guarded, unguarded
 
 STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -24,7 +24,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_read_is_what_was_written(path: Path, texts: list[str | None]) -> None:
     frame = pl.DataFrame({"text": ["text", *texts], "size": range(-1, len(texts))})
     write_frames([frame], path)
-    assert read_catalogue(path).equals(frame)
+    assert read_catalog(path).equals(frame)
     with open(path, newline="", encoding="utf-8") as file:
         for cell, _ in csv.reader(file):
             if cell.startswith(STARTS):
@@ -49,4 +49,4 @@ def test_what_is_nearly_a_number_is_guarded(text: str) -> None:
 def test_columns_of_other_types_stay(path: Path) -> None:
     frame = pl.DataFrame({"size": [-5, 5], "share": [-0.5, None], "yes": [True, False]})
     write_frames([frame], path)
-    assert "'" not in path.read_text() and read_catalogue(path).equals(frame)
+    assert "'" not in path.read_text() and read_catalog(path).equals(frame)

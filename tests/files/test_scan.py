@@ -26,7 +26,7 @@ from plastorch.files import walk as walk_module
 from plastorch.files.magic import kind
 from plastorch.files.metadata import IDENTITY, KEYS, SCHEMA, deeper, schema
 from plastorch.files.names import escape, unescape
-from plastorch.files.scan import scan, write_catalogue
+from plastorch.files.scan import scan, write_catalog
 from plastorch.files.walk import Summary
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -340,34 +340,34 @@ def test_owners_without_a_name(tree: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert frame["uid"].unique().to_list() == [(tree / "README").stat().st_uid]
 
 
-def test_catalogue_holds_what_the_scan_finds(tree: Path, tmp_path: Path) -> None:
+def test_catalog_holds_what_the_scan_finds(tree: Path, tmp_path: Path) -> None:
     for chunk in (1, 7, 1000):
-        out = tmp_path / f"catalogue-{chunk}.parquet"
-        summary = write_catalogue(tree, out, magic=True, now=NOW, chunk=chunk)
+        out = tmp_path / f"catalog-{chunk}.parquet"
+        summary = write_catalog(tree, out, magic=True, now=NOW, chunk=chunk)
         frame, found = whole(tree, magic=True)
         assert_frame_equal(pl.read_parquet(out), frame)
         found.seconds = summary.seconds
         assert summary == found
     again = tmp_path / "again.parquet"
-    write_catalogue(tree, again, magic=True, now=NOW, chunk=1000)
+    write_catalog(tree, again, magic=True, now=NOW, chunk=1000)
     assert again.read_bytes() == out.read_bytes()
 
 
-def test_a_catalogue_inside_the_tree_does_not_list_itself(tree: Path) -> None:
+def test_a_catalog_inside_the_tree_does_not_list_itself(tree: Path) -> None:
     before, _ = whole(tree)
-    (tree / "empty" / "inside" / "catalogue.parquet").touch()
-    for out in (tree / "catalogue.parquet", tree / "d0" / "catalogue.parquet"):
+    (tree / "empty" / "inside" / "catalog.parquet").touch()
+    for out in (tree / "catalog.parquet", tree / "d0" / "catalog.parquet"):
         for _ in range(2):
-            write_catalogue(tree, out, now=NOW, chunk=5)
-        names = ["empty/inside/catalogue.parquet", *before["path"]]
+            write_catalog(tree, out, now=NOW, chunk=5)
+        names = ["empty/inside/catalog.parquet", *before["path"]]
         assert sorted(pl.read_parquet(out)["path"]) == sorted(names)
         out.unlink()
 
 
-def test_glob_and_hive_characters_in_the_place_of_a_catalogue(tree: Path, tmp_path: Path) -> None:
+def test_glob_and_hive_characters_in_the_place_of_a_catalog(tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "[a]*{b}" / "year=2024"
     folder.mkdir(parents=True)
-    write_catalogue(tree, folder / "c?.parquet", now=NOW)
+    write_catalog(tree, folder / "c?.parquet", now=NOW)
     assert_frame_equal(pl.read_parquet(folder / "c?.parquet", glob=False), whole(tree)[0])
 
 
@@ -376,7 +376,7 @@ def test_glob_and_hive_characters_in_the_place_of_a_catalogue(tree: Path, tmp_pa
 def test_a_failed_scan_leaves_nothing_behind(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Any
 ) -> None:
-    out = tmp_path / "out" / "catalogue.parquet"
+    out = tmp_path / "out" / "catalog.parquet"
     out.parent.mkdir()
     out.write_text("as before")
 
@@ -393,11 +393,11 @@ def test_a_failed_scan_leaves_nothing_behind(
     with monkeypatch.context() as patch:
         patch.setattr(target, name, fail)
         with pytest.raises((KeyboardInterrupt, OSError, InputError)) as raised:
-            write_catalogue(tree, out, chunk=5)
+            write_catalog(tree, out, chunk=5)
     if where != "walk" and raised.type is not KeyboardInterrupt:
         assert str(raised.value) == f"can't write {out}: disk full"
     assert out.read_text() == "as before" and list(out.parent.iterdir()) == [out]
-    write_catalogue(tree, out, now=NOW)
+    write_catalog(tree, out, now=NOW)
     assert_frame_equal(pl.read_parquet(out), whole(tree)[0])
 
 
@@ -422,11 +422,11 @@ def test_bad_roots(tree: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=reason):
             scan(root)
         with pytest.raises(InputError, match=reason):
-            write_catalogue(root, "out.parquet")
+            write_catalog(root, "out.parquet")
     with pytest.raises(InputError, match="expected a folder with files, found 0 files in 2"):
         list(scan(tree / "empty"))
     with pytest.raises(InputError, match="expected a folder with files"):
-        write_catalogue(tree / "empty", tmp_path / "out.parquet")
+        write_catalog(tree / "empty", tmp_path / "out.parquet")
     assert list(tmp_path.iterdir()) == [tree]
 
 
@@ -442,12 +442,12 @@ def test_bad_arguments(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="chunk is 0"):
         scan(tree, chunk=0)
     with pytest.raises(InputError, match="it is a folder; expected a regular file"):
-        write_catalogue(tree, tmp_path)
+        write_catalog(tree, tmp_path)
     with pytest.raises(InputError, match="there is no folder"):
-        write_catalogue(tree, tmp_path / "missing" / "out.parquet")
+        write_catalog(tree, tmp_path / "missing" / "out.parquet")
     for name in ("a.json", "a.txt", "parquet", "a.parquet.gz"):
         with pytest.raises(InputError, match=r"ends in \.parquet, \.csv or \.jsonl$"):
-            write_catalogue(tree, tmp_path / name)
+            write_catalog(tree, tmp_path / name)
 
 
 def test_a_root_may_be_a_link(tree: Path, tmp_path: Path) -> None:

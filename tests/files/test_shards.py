@@ -16,7 +16,7 @@ import pytest
 from plastorch.cli import main
 from plastorch.engine.cluster import cluster
 from plastorch.engine.errors import InputError
-from plastorch.files import catalogue
+from plastorch.files import catalog
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.shards import Answerer, labeled, predict_shards, shard_file
 
@@ -58,13 +58,13 @@ def test_answers_are_those_of_one_process_even_if_a_process_dies(
     place: Path, one_ray: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with cluster(None):
-        monkeypatch.setattr(catalogue, "ROWS", 500)
+        monkeypatch.setattr(catalog, "ROWS", 500)
         local, ray = both(place, "files.parquet", "labels.csv")
         assert local.columns == ["path", "owner", "size", "class", "confidence", "keys"]
         assert local.equals(ray)
         assert "local-labels.csv: 2,030 records, 2 classes" in capfd.readouterr().out
 
-        monkeypatch.setattr(catalogue, "ROWS", 20)  # so many shards that there is time to kill
+        monkeypatch.setattr(catalog, "ROWS", 20)  # so many shards that there is time to kill
         killed: list[int] = []
         killer = threading.Thread(target=_kill_workers, args=(place, killed))
         killer.start()
@@ -73,7 +73,7 @@ def test_answers_are_those_of_one_process_even_if_a_process_dies(
         assert "raylet" not in (printed := capfd.readouterr()).out and printed.err == ""
         assert killed and local["row"].to_list() == list(range(2030)) and local.equals(ray)
 
-        monkeypatch.setattr(catalogue, "ROWS", 500)
+        monkeypatch.setattr(catalog, "ROWS", 500)
         _damage(place / "rows.parquet", place / "damaged.parquet")
         out = place / "old.parquet"
         out.write_bytes(b"old")
@@ -138,7 +138,7 @@ def test_a_shard_that_is_answered_twice_is_there_once(place: Path, tmp_path: Pat
         assert answerer({"begin": 2000, "rows": 30}) == {"begin": 2000, "rows": 30, "why": ""}
     assert [file.name for file in tmp_path.iterdir()] == [shard_file(tmp_path, 2000).name]
     model = FileClassifier.load(place / "model")
-    part = catalogue.read_rows(place / "rows.parquet", 2000, 30)
+    part = catalog.read_rows(place / "rows.parquet", 2000, 30)
     assert pl.read_parquet(shard_file(tmp_path, 2000)).equals(labeled(model, part, 2000))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from plastorch.cli import main
 from plastorch.engine.errors import InputError
-from plastorch.files.catalogue import frames, read_catalogue, write_frames
+from plastorch.files.catalog import frames, read_catalog, write_frames
 
 FRAME = pl.DataFrame(
     {"owner": ["ada; a", "bob, b", None], "a\tb": [1, 2, 3], "share": [0.5, 1.25, None]}
@@ -22,23 +22,23 @@ FRAME = pl.DataFrame(
 def test_the_separator_is_found(tmp_path: Path, separator: str, name: str, start: bytes) -> None:
     content = start + FRAME.write_csv(separator=separator).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    assert read_catalogue(tmp_path / name).equals(FRAME)
+    assert read_catalog(tmp_path / name).equals(FRAME)
     assert pl.concat(frames(tmp_path / name, 2)).equals(FRAME)
 
 
 def test_quoted_names_do_not_mislead(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a;"b,c,d,e,\nf";g\n1;2;3\n')
-    assert read_catalogue(tmp_path / "a.csv").columns == ["a", "b,c,d,e,\nf", "g"]
+    assert read_catalog(tmp_path / "a.csv").columns == ["a", "b,c,d,e,\nf", "g"]
 
 
 def test_one_column_has_no_separator(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("owner\nada\nbob\n")
-    assert read_catalogue(tmp_path / "a.csv")["owner"].to_list() == ["ada", "bob"]
+    assert read_catalog(tmp_path / "a.csv")["owner"].to_list() == ["ada", "bob"]
 
 
 def test_decimal_commas(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n;code;whole;none\n1,5;1,5;1;\n-2;1,x;2;\n")
-    frame = read_catalogue(tmp_path / "a.csv")
+    frame = read_catalog(tmp_path / "a.csv")
     assert frame["n"].to_list() == [1.5, -2.0] and frame["whole"].to_list() == [1, 2]
     assert frame["code"].to_list() == ["1,5", "1,x"] and frame["none"].null_count() == 2
 
@@ -52,7 +52,7 @@ def test_json_lines(tmp_path: Path, name: str) -> None:
     ]
     content = "\n".join(map(json.dumps, rows)).encode() + b"\n\n"
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    frame = read_catalogue(tmp_path / name)
+    frame = read_catalog(tmp_path / name)
     assert frame["owner"].to_list() == ["ada", None, "=1+1\n\\ud800"]
     assert frame["size"].to_list() == [7, 2.5, 1] and frame["new"].to_list() == [None, True, None]
     assert frame["tags"].to_list() == [["x", "y"], None, None]
@@ -62,7 +62,7 @@ def test_json_lines_are_written(tmp_path: Path) -> None:
     assert write_frames(FRAME.iter_slices(2), tmp_path / "a.jsonl") == 3
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert rows == FRAME.to_dicts()
-    assert read_catalogue(tmp_path / "a.jsonl").equals(FRAME)
+    assert read_catalog(tmp_path / "a.jsonl").equals(FRAME)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_bad_json_lines(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
     if not words:
-        assert read_catalogue(path)[""].to_list() == [None]
+        assert read_catalog(path)[""].to_list() == [None]
         return
     with pytest.raises(InputError, match="a.jsonl is no JSON lines of records: .*" + words):
-        read_catalogue(path)
+        read_catalog(path)
 
 
 @pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
@@ -101,7 +101,7 @@ def test_other_columns_pass_through(
     assert main([*fit, "--epochs", "2", "--hidden", "8", "--neurons", "40"]) == 0
     predict = ["files", "predict", model, str(tmp_path / "a.csv"), "--out", str(out)]
     assert main([*predict, "--by-class"]) == 0
-    found = read_catalogue(out)
+    found = read_catalog(out)
     assert found.columns == [
         *("row", "order", "given_class", "given_row", "owner", "size"),
         *("class", "confidence", "keys", "p_a", "p_b"),
@@ -117,4 +117,4 @@ def test_other_columns_pass_through(
 def test_names_of_columns_are_as_written(tmp_path: Path, name: str) -> None:
     frame = pl.DataFrame({"x": ["1", "2"], name: ["u", "v"]})
     frame.write_csv(tmp_path / "a.csv")
-    assert read_catalogue(tmp_path / "a.csv").columns == ["x", name]
+    assert read_catalog(tmp_path / "a.csv").columns == ["x", name]

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastorch.data import download
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.data.download import download_set
 from plastorch.data.tables import weather
 from plastorch.data.tables.weather import load_precipitation
 from plastorch.engine.errors import InputError
 
-ENTRY = CATALOGUE["cifar10"]
+ENTRY = CATALOG["cifar10"]
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

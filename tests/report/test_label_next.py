@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from plastorch.cli import main
-from plastorch.files.catalogue import read_catalogue
+from plastorch.files.catalog import read_catalog
 from plastorch.files.classifier import FileClassifier
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -94,7 +94,7 @@ def test_labels_come_back(page: Any, place: Path, tmp_path: Path) -> None:
     assert download.value.suggested_filename == "labels.csv"
     download.value.save_as(tmp_path / "labels.csv")
 
-    found = read_catalogue(tmp_path / "labels.csv")
+    found = read_catalog(tmp_path / "labels.csv")
     assert found.columns[0] == "path" and found.columns[-1] == "label" and found.height == 3
     assert "alert" in names[1] + names[2] + names[3] and FORMULA in names
     assert set(found["label"]) == {EVIL, FORMULA, "plain"}

@@ -105,7 +105,7 @@ def help_on(arguments: list[str]) -> int:
 
 def list_experiments(arguments: list[str]) -> int:
     """Runs ``plastorch list``."""
-    from plastorch.data import CATALOGUE, data_root
+    from plastorch.data import CATALOG, data_root
     from plastorch.data.status import at_hand
     from plastorch.experiments.registry import broken, experiments
 
@@ -133,7 +133,7 @@ def list_experiments(arguments: list[str]) -> int:
                 continue
             needed = "generated, at hand"
             if name := experiment.data:
-                needed = f"{name}, {at_hand(CATALOGUE[name], options.data)}"
+                needed = f"{name}, {at_hand(CATALOG[name], options.data)}"
             print(f"  {experiment.name:{longest}}  {experiment.cost:14}  {needed}")
             print(textwrap.indent(textwrap.fill(experiment.expected, COLUMNS - 6), " " * 6))
     for name, why in broken().items():

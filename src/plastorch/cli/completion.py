@@ -50,7 +50,7 @@ def _words() -> dict[str, list[str]]:
     from plastorch.cli.files import VERBS
     from plastorch.cli.run import RunOptions
     from plastorch.cli.sweep import SweepOptions
-    from plastorch.data import CATALOGUE
+    from plastorch.data import CATALOG
     from plastorch.experiments.registry import experiments, resolved
     from plastorch.hebbian.pretrained import cards
 
@@ -61,7 +61,7 @@ def _words() -> dict[str, list[str]]:
         "sweep": list(experiments()),
         "files": list(VERBS),
         "data": ["status", "get"],
-        "data get": list(CATALOGUE),
+        "data get": list(CATALOG),
         "data status*": ["--data"],
         "list*": ["--data"],
         "bench": [*groups(), "--out"],

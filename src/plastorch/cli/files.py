@@ -33,9 +33,9 @@ LINE_S = 60.0
 USAGE = """usage: plastorch files VERB ...
 
 verbs:
-  scan FOLDER --out catalogue.parquet [--magic]
+  scan FOLDER --out catalog.parquet [--magic]
       metadata of a tree of files as a table
-  fit CATALOGUE --label COLUMN --out MODEL
+  fit CATALOG --label COLUMN --out MODEL
       learns classes, or with [--separator TEXT] several labels per record; a
       held-out score, baselines
   predict MODEL RECORDS --out labels.parquet [--engine ray]
@@ -50,8 +50,8 @@ verbs:
   page RECORDS --model MODEL --out page.html
       classes, confidence, and the least certain records to label next
 
-CATALOGUE is a table, of files or of anything else with metadata: Parquet, CSV
-(.csv, .tsv) or JSON lines (.jsonl). RECORDS are a catalogue, or a folder, which
+CATALOG is a table, of files or of anything else with metadata: Parquet, CSV
+(.csv, .tsv) or JSON lines (.jsonl). RECORDS are a catalog, or a folder, which
 is scanned. plastorch files VERB --help says more."""
 
 
@@ -161,19 +161,19 @@ def files(arguments: list[str]) -> int:
 
 
 def _scan(options: Scan) -> None:
-    from plastorch.files.scan import write_catalogue
+    from plastorch.files.scan import write_catalog
     from plastorch.files.walk import Summary
 
     def tell(summary: Summary, folder: str) -> None:
         status.update(Text(f"{summary.files:,} files … {folder[-60:]}"))
 
     with status_line() as status:
-        summary = write_catalogue(options.folder, options.out, magic=options.magic, tell=tell)
+        summary = write_catalog(options.folder, options.out, magic=options.magic, tell=tell)
     print(f"{options.out}: {summary}")
 
 
 def _predict(options: Predict) -> None:
-    from plastorch.files.catalogue import check_out
+    from plastorch.files.catalog import check_out
     from plastorch.files.tagger import load_model
 
     check_out(options.out, options.model, options.records)
@@ -199,7 +199,7 @@ def _predict(options: Predict) -> None:
 def _predict_here(
     model: "TrainedClassifier", options: Predict, least: float, tell: Callable[[int], None]
 ) -> int:
-    from plastorch.files.catalogue import write_frames
+    from plastorch.files.catalog import write_frames
     from plastorch.files.shards import labeled
 
     def answers() -> "Iterator[pl.DataFrame]":
@@ -218,7 +218,7 @@ def _predict_on_ray(
     model: "TrainedClassifier", options: Predict, least: float, tell: Callable[[int], None]
 ) -> int:
     from plastorch.engine.cluster import check_shared, cluster, needs_ray
-    from plastorch.files.catalogue import frames, is_parquet
+    from plastorch.files.catalog import frames, is_parquet
     from plastorch.files.shards import predict_shards
 
     if not is_parquet(options.records):

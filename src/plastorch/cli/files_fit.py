@@ -41,7 +41,7 @@ class Fit:
     kept, as spike patterns, a sample of what it learned before, so as not to forget old classes.
 
     Args:
-        catalogue: catalog of records, Parquet, .csv, .tsv or .jsonl.
+        catalog: catalog of records, Parquet, .csv, .tsv or .jsonl.
         label: column of the classes; records without one are left out.
         out: file for the model.
         seed: random seed.
@@ -53,7 +53,7 @@ class Fit:
         separator: text between the labels of a record, if it may have several or none.
     """
 
-    catalogue: tyro.conf.Positional[Path]
+    catalog: tyro.conf.Positional[Path]
     label: str
     out: Path
     seed: int = 0
@@ -83,13 +83,13 @@ def fit(options: Fit) -> None:
     """Trains, scores and saves a classifier."""
     from plastorch.files.arrays import classes_of, codes_of
     from plastorch.files.calibration import held_out
-    from plastorch.files.catalogue import read_catalogue
+    from plastorch.files.catalog import read_catalog
     from plastorch.files.classifier import FileClassifier
     from plastorch.files.metadata import IDENTITY
 
-    check_output(options.out, options.catalogue)
-    catalogue = read_catalogue(options.catalogue)
-    frame, column = _labeled(catalogue, options)
+    check_output(options.out, options.catalog)
+    catalog = read_catalog(options.catalog)
+    frame, column = _labeled(catalog, options)
     if options.separator is not None:
         fit_tags(_tagger(options, options.separator), frame, column, options.out)
         return
@@ -115,7 +115,7 @@ def fit(options: Fit) -> None:
     model.save(options.out)
     if held.any():
         score(model, frame, codes, held)
-        if set(IDENTITY) <= set(catalogue.columns):
+        if set(IDENTITY) <= set(catalog.columns):
             show_deeper(model, frame.filter(held), codes[held])
     else:
         print("no class has five records: none is held out, and there is no score")
@@ -213,7 +213,7 @@ def _not_learned_from(frame: "pl.DataFrame", label: str, ignored: Sequence[str])
         from plastorch.files.metadata import SCHEMA
 
         found = {name for name in SCHEMA if name not in KEYS and name in frame.columns} - {label}
-        say(f"a catalogue of files: not learned from {', '.join(sorted(found))}")
+        say(f"a catalog of files: not learned from {', '.join(sorted(found))}")
         places = [
             name for name in PLACES if name in frame.columns and name not in (label, *ignored)
         ]

@@ -56,7 +56,7 @@ def _answers(out: Path, model: "TrainedClassifier") -> "Iterator[Answer]":
     """Yields the files of a table of predictions that have an answer."""
     import polars as pl
 
-    from plastorch.files.catalogue import frames
+    from plastorch.files.catalog import frames
     from plastorch.files.hand_over import Answer
     from plastorch.files.tags import split_tags
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def records_of(model: "TrainedClassifier", path: Path) -> "Iterable[pl.DataFrame]":
     """Returns the records of a catalog or a folder in chunks."""
-    from plastorch.files.catalogue import frames
+    from plastorch.files.catalog import frames
     from plastorch.files.scan import scan
 
     return scan(path, magic=wants_magic(model)) if path.is_dir() else frames(path)

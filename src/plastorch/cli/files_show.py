@@ -82,10 +82,10 @@ def _of_store(source: Path) -> "Labels":
 def _of_predictions(source: Path) -> "Labels":
     import polars as pl
 
-    from plastorch.files.catalogue import read_catalogue
+    from plastorch.files.catalog import read_catalog
     from plastorch.report.file_labels import Labels
 
-    frame = read_catalogue(source)
+    frame = read_catalog(source)
     name = "path" if "path" in frame.columns else "row"
     lacking = {name, "class", "confidence", "keys"} - set(frame.columns)
     if lacking:

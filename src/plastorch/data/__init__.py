@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.data.root import cache_root, data_root
 from plastorch.data.status import FileStatus, SetStatus, image_set_status
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plastorch.data.images.load import load_images
 
 __all__ = [
-    "CATALOGUE",
+    "CATALOG",
     "FileStatus",
     "ImageSet",
     "SetStatus",

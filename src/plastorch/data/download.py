@@ -11,7 +11,7 @@ from urllib import request
 from rich.console import Console
 from rich.progress import wrap_file
 
-from plastorch.data.catalogue import Entry, entry_of
+from plastorch.data.catalog import Entry, entry_of
 from plastorch.data.locate import find_set, missing_files
 from plastorch.data.root import data_root
 from plastorch.engine.errors import InputError

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plastorch.data.catalogue import Entry
+from plastorch.data.catalog import Entry
 from plastorch.data.root import data_root, named_by
 from plastorch.engine.errors import InputError
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from plastorch.data.catalogue import CATALOGUE, Entry
+from plastorch.data.catalog import CATALOG, Entry
 from plastorch.data.images.trees import is_own_folder, visible_folders
 from plastorch.data.locate import find_set, missing_files, present_file
 from plastorch.data.root import data_root, named_by
@@ -64,7 +64,7 @@ def image_set_status(data: str | Path | None = None) -> list[SetStatus]:
 
     Checksums take about a second per half gigabyte. Raises InputError if a given folder is missing.
     """
-    return [_status(entry, data) for entry in CATALOGUE.values()]
+    return [_status(entry, data) for entry in CATALOG.values()]
 
 
 def _status(entry: Entry, data: str | Path | None) -> SetStatus:

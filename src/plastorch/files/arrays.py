@@ -14,7 +14,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import as_input_error
 from plastorch.files.as_frame import as_frame
-from plastorch.files.catalogue import read_catalogue
+from plastorch.files.catalog import read_catalog
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
@@ -24,7 +24,7 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
     that the estimator learns from, it gets ``n_features_in_``; later arrays must have that width.
     """
     if not _is_array(X):
-        frame = read_catalogue(X) if isinstance(X, (str, Path)) else as_frame(X)
+        frame = read_catalog(X) if isinstance(X, (str, Path)) else as_frame(X)
         if _is_numbered(X):
             frame = frame.rename(lambda name: f"x{name}")
         if reset:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.files.catalogue import beside, check_out, write_parts
+from plastorch.files.catalog import beside, check_out, write_parts
 from plastorch.files.metadata import Listing, present, rows
 from plastorch.files.walk import Summary, Tell, open_root, walk
 
@@ -102,7 +102,7 @@ def scan(
     return ScannedFrames(root, magic=magic, now=now, chunk=chunk, tell=tell, skip={})
 
 
-def write_catalogue(
+def write_catalog(
     root: str | Path,
     out: str | Path,
     *,
@@ -131,8 +131,8 @@ def write_catalogue(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "notes.txt").write_text("hello")
-        ...     summary = write_catalogue(folder, Path(folder, "catalogue.parquet"))
-        ...     pl.read_parquet(Path(folder, "catalogue.parquet"))["path"].to_list()
+        ...     summary = write_catalog(folder, Path(folder, "catalog.parquet"))
+        ...     pl.read_parquet(Path(folder, "catalog.parquet"))["path"].to_list()
         ['notes.txt']
         >>> summary.files
         1

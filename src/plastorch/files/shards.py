@@ -17,8 +17,8 @@ import polars as pl
 from plastorch.engine.cluster import quiet
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import write_atomically
-from plastorch.files import catalogue
-from plastorch.files.catalogue import beside, check_out, count_rows, join_parts, read_rows
+from plastorch.files import catalog
+from plastorch.files.catalog import beside, check_out, count_rows, join_parts, read_rows
 from plastorch.files.column_values import texts
 from plastorch.files.metadata import IDENTITY
 
@@ -113,7 +113,7 @@ def predict_shards(
         records: Parquet file of the records.
         out: ``.parquet``, ``.csv`` or ``.jsonl`` file; it is replaced only at the very end.
         tell: callback, given the number of records done.
-        raw: whether to write text unchanged; see :func:`~plastorch.files.catalogue.write_frames`.
+        raw: whether to write text unchanged; see :func:`~plastorch.files.catalog.write_frames`.
         by_class: whether to write a probability for each class.
         min_confidence: confidence below which a record gets no class.
 
@@ -124,7 +124,7 @@ def predict_shards(
         InputError: a file is unusable, or a machine can't read or write it.
     """
     out = check_out(out).resolve()
-    total, rows = count_rows(records), catalogue.ROWS
+    total, rows = count_rows(records), catalog.ROWS
     shards = [{"begin": begin, "rows": min(rows, total - begin)} for begin in range(0, total, rows)]
     if not shards:
         read_rows(records, 0, rows)  # raises the error for no records

@@ -18,7 +18,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.files.arrays import as_records
 from plastorch.files.calibration import Calibration, checked_confidence
-from plastorch.files.catalogue import frames
+from plastorch.files.catalog import frames
 from plastorch.files.column_values import lacking
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.kept import Kept, nothing

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Literal, get_args
 
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.engine.errors import InputError, check_one_of
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
 
@@ -72,7 +72,7 @@ SOFTHEBB: dict[str, dict[int, tuple[BlockSpec, ...]]] = {
     "imagenette": {**CIFAR, 4: STL10[4], 5: IMAGENET},
     "imagenet": {depth: IMAGENET[:depth] for depth in range(1, 6)},
 }
-IMAGES = {name: CATALOGUE[name].images for name in get_args(Data)}
+IMAGES = {name: CATALOG[name].images for name in get_args(Data)}
 """Channels, side in pixels and number of classes of the images."""
 GROWTH = {"1x": 1, "2x": 2, "4x": 4}
 SCALE = {"quarter": 0.25, "half": 0.5, "double": 2.0}

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from plastorch import data
 from plastorch.data import ImageSet, data_root, load_images
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.data.locate import find_set
 from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.errors import InputError
 
-IMAGES = [name for name, entry in CATALOGUE.items() if not entry.reader and name != "mnist"]
+IMAGES = [name for name, entry in CATALOG.items() if not entry.reader and name != "mnist"]
 
 
 def _real(name: str) -> ImageSet:
     root = os.environ.get("PLASTORCH_DATA")
-    if not root or find_set(CATALOGUE[name], Path(root)) is None:
+    if not root or find_set(CATALOG[name], Path(root)) is None:
         pytest.skip(f"{name} is not in $PLASTORCH_DATA")
     return load_images(name, root)
 
@@ -49,7 +49,7 @@ def test_the_package_stands_in_for_mnist_in_the_default_root_alone(no_root, monk
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("named", [True, False])
 def test_other_sets_are_nowhere_and_say_how_to_get_them(tmp_path, no_root, name, named):
-    entry, root = CATALOGUE[name], tmp_path if named else data_root()
+    entry, root = CATALOG[name], tmp_path if named else data_root()
     with pytest.raises(InputError, match="to get") as caught:
         load_images(name, root if named else None)
     for words in (str(root), entry.folders[0], entry.how_to_get(root if named else None)):

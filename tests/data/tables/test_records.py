@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from plastorch.data import download_images, image_set_status, load_images
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.data.tables.records import TABLES, load_table
 from plastorch.engine.errors import InputError
 from plastorch.files.keys import infer_keys
@@ -99,7 +99,7 @@ def test_status_lists_the_tables(tmp_path: Path) -> None:
     (row,) = [row for row in image_set_status(tmp_path) if row.name == "metadata"]
     assert not row.present and [file.name for file in row.files] == ["adult.csv.gz"]
     assert "archive.ics.uci.edu" in row.download
-    assert set(CATALOGUE["metadata"].files) == {f"{name}.csv.gz" for name in TABLES}
+    assert set(CATALOG["metadata"].files) == {f"{name}.csv.gz" for name in TABLES}
     for name in TABLES:
         write(tmp_path, name, ADULT)
     (row,) = [row for row in image_set_status(tmp_path) if row.name == "metadata"]

@@ -117,8 +117,8 @@ def test_a_stopped_run_goes_on_with_the_files_it_had_found(
 
     monkeypatch.setattr(Jobs, "step", stopping)
     (tmp_path / "stopped").mkdir()
-    catalogue = (tmp_path / "whole" / f"{name}.parquet").read_bytes()
-    (tmp_path / "stopped" / f"{name}.parquet").write_bytes(catalogue)  # ages are those of a scan
+    catalog = (tmp_path / "whole" / f"{name}.parquet").read_bytes()
+    (tmp_path / "stopped" / f"{name}.parquet").write_bytes(catalog)  # ages are those of a scan
     for _ in range(2):
         with pytest.raises(Interrupted):
             measure(config, context(tmp_path / "stopped"))

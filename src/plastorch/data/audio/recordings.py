@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from plastorch.data.catalogue import Entry, entry_of
+from plastorch.data.catalog import Entry, entry_of
 from plastorch.data.images.trees import shown
 from plastorch.data.locate import located
 from plastorch.data.root import data_root

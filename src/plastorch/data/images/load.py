@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plastorch.data.catalogue import entry_of
+from plastorch.data.catalog import entry_of
 from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.sources import read_set
 from plastorch.data.images.trees import is_own_folder

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from plastorch.data.catalogue import Entry
+from plastorch.data.catalog import Entry
 from plastorch.data.images.cifar import read_cifar, read_pickle
 from plastorch.data.images.folders import read_parts
 from plastorch.data.images.formats import read_idx, read_stl10_images, read_stl10_labels

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from plastorch.data.catalogue import Entry
+from plastorch.data.catalog import Entry
 from plastorch.data.images.folders import common_size, read_parts
 from plastorch.data.images.imageset import ImageSet
 from plastorch.data.images.trees import (

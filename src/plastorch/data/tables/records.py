@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.data.images.formats import read_bytes
 from plastorch.data.locate import located
 from plastorch.engine.errors import InputError, check_one_of, require
@@ -64,7 +64,7 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     Raises InputError if the name is unknown, or the file is missing or damaged.
     """
     check_one_of(TABLES, name=name)
-    entry = CATALOGUE[NAME]
+    entry = CATALOG[NAME]
     path = located(entry, data) / f"{name}.csv.gz"
     if not path.is_file():
         raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastorch.data.catalogue import CATALOGUE
+from plastorch.data.catalog import CATALOG
 from plastorch.data.images.formats import MOST_BYTES
 from plastorch.data.locate import located
 from plastorch.engine.errors import InputError
@@ -101,7 +101,7 @@ def load_precipitation(data: str | Path | None = None) -> Precipitation:
     local standard time [S]; ``start``, local standard time of the first hour. Records are cut to
     the hours that all stations have. Raises InputError if the file is missing or damaged.
     """
-    entry = CATALOGUE[NAME]
+    entry = CATALOG[NAME]
     path = located(entry, data) / entry.files[0]
     if not path.is_file():
         raise InputError(f"{path} is missing; to get it: {entry.how_to_get(data)}")

@@ -127,7 +127,7 @@ def _told(frame: pl.DataFrame) -> pl.DataFrame:
 def streamed_mb(model: FileClassifier, asked: pl.DataFrame) -> int:
     """Returns the peak memory of a process that predicts the records from a Parquet file."""
     with tempfile.TemporaryDirectory() as folder:
-        saved, catalogue = Path(folder, "model"), Path(folder, "records.parquet")
+        saved, catalog = Path(folder, "model"), Path(folder, "records.parquet")
         model.save(saved)
-        asked.write_parquet(catalogue)
-        return program_mb(STREAM, str(saved), str(catalogue), doing="predicting from a file")
+        asked.write_parquet(catalog)
+        return program_mb(STREAM, str(saved), str(catalog), doing="predicting from a file")

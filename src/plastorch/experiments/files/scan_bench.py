@@ -16,7 +16,7 @@ import polars as pl
 
 from plastorch.bench.timing import Row, program_mb, row
 from plastorch.engine.errors import InputError
-from plastorch.files.scan import write_catalogue
+from plastorch.files.scan import write_catalog
 from plastorch.files.store import LabelStore
 from plastorch.files.watch import watch
 
@@ -30,8 +30,8 @@ PROGRAMS = {
 """Commands of Debian's packages gdu and fd-find that list the files of a tree with their data."""
 SCAN = """
 import sys
-from plastorch.files.scan import write_catalogue
-write_catalogue(sys.argv[1], sys.argv[2], magic=sys.argv[3] == "True")
+from plastorch.files.scan import write_catalog
+write_catalog(sys.argv[1], sys.argv[2], magic=sys.argv[3] == "True")
 """
 """Program that scans a tree."""
 
@@ -125,7 +125,7 @@ def _against(name: str, tree: Tree, magic: bool, peer: str, run: Callable[[], ob
     ours: list[tuple[float, float]] = []
     theirs: list[tuple[float, float]] = []
     for _ in range(1 + size.rounds):
-        ours.append(_seconds(lambda: write_catalogue(root, out, magic=magic)))
+        ours.append(_seconds(lambda: write_catalog(root, out, magic=magic)))
         theirs.append(_seconds(run))
     (cpu, elapsed), (peer_cpu, peer_elapsed) = (
         (median(column) for column in zip(*seconds[1:], strict=True)) for seconds in (ours, theirs)

@@ -36,7 +36,7 @@ def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
     kind and package only raises InputError.
     """
     require("polars", "files")
-    from plastorch.experiments.files.system_jobs import catalogue, jobs, tables_of
+    from plastorch.experiments.files.system_jobs import catalog, jobs, tables_of
 
     if context.quick:
         config = replace(
@@ -44,7 +44,7 @@ def measure(config: FilesSystemConfig, context: Context) -> dict[str, Any]:
         )
         context.tell(f"smoke run of {QUICK_FILES} files of each root")
     roots = config.named_roots()
-    frames = {name: catalogue(config, context, name, root) for name, root in roots.items()}
+    frames = {name: catalog(config, context, name, root) for name, root in roots.items()}
     tables = [table for name in frames for table in tables_of(frames[name], name, config.least)]
     if not tables:
         raise InputError(

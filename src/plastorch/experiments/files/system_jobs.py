@@ -13,7 +13,7 @@ from plastorch.experiments.files.baselines import logistic, majority, measured
 from plastorch.experiments.files.config import FOLDS, FilesSystemConfig
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import Supervised, Way, learn
-from plastorch.files.catalogue import read_catalogue, write_frames
+from plastorch.files.catalog import read_catalog, write_frames
 from plastorch.files.metadata import KEYS
 from plastorch.files.scan import scan
 
@@ -70,7 +70,7 @@ def tables_of(frame: pl.DataFrame, name: str, least: int) -> list[Table]:
     return [table for table in tables if len(np.unique(table.labels)) > 1]
 
 
-def catalogue(config: FilesSystemConfig, context: Context, name: str, root: str) -> pl.DataFrame:
+def catalog(config: FilesSystemConfig, context: Context, name: str, root: str) -> pl.DataFrame:
     """Scans a folder, or reads the scan from before the run was resumed."""
     path = context.run.path / f"{name}.parquet"
 
@@ -82,7 +82,7 @@ def catalogue(config: FilesSystemConfig, context: Context, name: str, root: str)
             some = np.random.default_rng(context.seed).permutation(frame.height)[: config.files]
             write_frames([frame[np.sort(some)]], path)
             context.tell(str(found.summary))
-        return read_catalogue(path)
+        return read_catalog(path)
 
     return from_first(read)
 

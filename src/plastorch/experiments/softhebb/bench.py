@@ -15,7 +15,7 @@ from torch import Tensor
 from plastorch.bench.peers import peer as peer_of
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.data import data_root, load_images
-from plastorch.data.catalogue import entry_of
+from plastorch.data.catalog import entry_of
 from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.streams import stream

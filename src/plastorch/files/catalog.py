@@ -26,7 +26,7 @@ WRITTEN = (".parquet", ".csv", ".jsonl")
 """Ends of the names of tables that are written."""
 
 
-def read_catalogue(path: str | Path) -> pl.DataFrame:
+def read_catalog(path: str | Path) -> pl.DataFrame:
     """Reads all records of a file: Parquet, CSV with a header, or JSON lines, by its name.
 
     In CSV (``.csv``, ``.tsv``) names and values are separated by commas, semicolons or tabs; an
@@ -54,7 +54,7 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
     """Yields a file's records in chunks of ``rows``; reads only one chunk of Parquet at a time."""
     path = Path(path)
     if not is_parquet(path):
-        yield from read_catalogue(path).iter_slices(rows)
+        yield from read_catalog(path).iter_slices(rows)
         return
     with refusals(f"{path} is not Parquet"):
         rows = min(rows, max(1, MOST_CELLS // max(1, len(_scan(path).collect_schema()))))
@@ -85,7 +85,7 @@ def write_frames(parts: Iterable[pl.DataFrame], out: str | Path, raw: bool = Fal
     """Writes frames with the same columns into a file; returns the number of rows.
 
     The file is replaced only at the very end. Unless ``raw``, an apostrophe goes before text in CSV
-    that a spreadsheet would take for a formula; :func:`read_catalogue` removes it.
+    that a spreadsheet would take for a formula; :func:`read_catalog` removes it.
     """
     out = check_out(out)
     with beside(out) as folder:

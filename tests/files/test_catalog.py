@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from plastorch.engine.errors import InputError
-from plastorch.files.catalogue import check_out, frames, read_catalogue, write_frames
+from plastorch.files.catalog import check_out, frames, read_catalog, write_frames
 
 FRAME = pl.DataFrame({"owner": ["ada", None, "bob"] * 4, "size": list(range(12))})
 
@@ -22,7 +22,7 @@ def test_what_is_read_is_what_was_there(tmp_path: Path, name: str) -> None:
         path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     else:
         FRAME.write_parquet(path)
-    assert read_catalogue(path).equals(FRAME)
+    assert read_catalog(path).equals(FRAME)
     parts = list(frames(path, rows=5))
     assert [part.height for part in parts] == [5, 5, 2]
     assert pl.concat(parts).equals(FRAME)
@@ -31,7 +31,7 @@ def test_what_is_read_is_what_was_there(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("out", ["a.parquet", "a.csv"])
 def test_what_is_written_is_what_was_given(tmp_path: Path, out: str) -> None:
     assert write_frames(FRAME.iter_slices(5), tmp_path / out) == 12
-    assert read_catalogue(tmp_path / out).equals(FRAME)
+    assert read_catalog(tmp_path / out).equals(FRAME)
     assert write_frames(iter([FRAME[:1]]), tmp_path / out) == 1
     assert os.listdir(tmp_path) == [out]
 
@@ -46,13 +46,13 @@ def test_a_failure_leaves_the_older_file(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="no more"):
         write_frames(broken(), out)
-    assert read_catalogue(out).equals(FRAME) and os.listdir(tmp_path) == ["a.parquet"]
+    assert read_catalog(out).equals(FRAME) and os.listdir(tmp_path) == ["a.parquet"]
 
 
 def test_mixed_types_in_a_csv_column_are_text(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("size\n" + "7\n" * 2000 + "seven\n")
-    assert read_catalogue(path)["size"].unique().sort().to_list() == ["7", "seven"]
+    assert read_catalog(path)["size"].unique().sort().to_list() == ["7", "seven"]
 
 
 def test_bad_files(tmp_path: Path) -> None:
@@ -65,13 +65,13 @@ def test_bad_files(tmp_path: Path) -> None:
         ("d.csv", b"a\n\xff\xfe\n", "is no CSV file of records"),
     ):
         (tmp_path / name).write_bytes(content)
-        for read in (read_catalogue, lambda path: list(frames(path))):
+        for read in (read_catalog, lambda path: list(frames(path))):
             with pytest.raises(InputError, match=words):
                 read(tmp_path / name)
     FRAME[:0].write_parquet(tmp_path / "none")
     with pytest.raises(InputError, match="records are 0 with 2 keys"):
         list(frames(tmp_path / "none"))
-    for read in (read_catalogue, lambda path: list(frames(path))):
+    for read in (read_catalog, lambda path: list(frames(path))):
         with pytest.raises(InputError, match="is not a file; expected Parquet"):
             read(tmp_path / "missing")
 

@@ -17,8 +17,8 @@ from plastorch.cli import main
 from plastorch.data.images import formats
 from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
-from plastorch.files import catalogue
-from plastorch.files.catalogue import frames, read_catalogue
+from plastorch.files import catalog
+from plastorch.files.catalog import frames, read_catalog
 from plastorch.files.store import APPLICATION_ID, Labeled, LabelStore, Stamp
 
 FRAME = pl.DataFrame(
@@ -46,7 +46,7 @@ def parquet(frame: pl.DataFrame, compression: Any = "zstd") -> bytes:
 
 
 def whole(path: Path) -> None:
-    read_catalogue(path)
+    read_catalog(path)
     list(frames(path, 7))
 
 
@@ -57,7 +57,7 @@ def test_damaged_parquet(
 ) -> None:
     path = folder / f"{compression}.parquet"
     path.write_bytes(damaged(data, parquet(FRAME, compression)))
-    survives(read_catalogue, path)
+    survives(read_catalog, path)
     survives(lambda: list(frames(path, 7)))
 
 
@@ -117,7 +117,7 @@ def test_a_table_that_unpacks_to_more_than_memory(
         file.write(b"label,size\n")
         for _ in range(20):
             file.write(b"a,1\n" * (1 << 22))
-    refused(read_catalogue, path, megabytes=100)
+    refused(read_catalog, path, megabytes=100)
     if path.parent != tmp_path:
         refused(load_table, "nursery", tmp_path, megabytes=100)
 
@@ -125,12 +125,12 @@ def test_a_table_that_unpacks_to_more_than_memory(
 def test_few_bytes_of_a_million_values(
     refused: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "MOST_CELLS", 1 << 16)
+    monkeypatch.setattr(catalog, "MOST_CELLS", 1 << 16)
     path = tmp_path / "a.parquet"
     column = pl.repeat(7, 1 << 20, dtype=pl.Int8, eager=True)
     pl.DataFrame({f"c{i}": column for i in range(4)}).write_parquet(path)
     assert path.stat().st_size < 10_000
-    refused(read_catalogue, path, megabytes=100)
+    refused(read_catalog, path, megabytes=100)
     assert next(iter(frames(path))).height == 1 << 14
 
 
@@ -208,7 +208,7 @@ def test_names_of_classes_are_names(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("name", ["*", "^.*$", "^s.*$"])
 def test_names_that_polars_takes_for_many_columns(refused: Any, tmp_path: Path, name: str) -> None:
     FRAME.rename({"size": name}).write_parquet(tmp_path / "a.parquet")
-    refused(read_catalogue, tmp_path / "a.parquet")
+    refused(read_catalog, tmp_path / "a.parquet")
     assert main(["files", "fit", f"{tmp_path}/a.parquet", "--label", name, "--out", "m"]) == 2
 
 
@@ -361,7 +361,7 @@ def test_a_lock_that_is_a_link_changes_no_file(tmp_path: Path) -> None:
 
 def test_pipes_and_devices(refused: Any, tmp_path: Path, pipe: Path) -> None:
     for path in (pipe, Path("/dev/zero"), tmp_path):
-        refused(read_catalogue, path)
+        refused(read_catalog, path)
         refused(lambda path=path: LabelStore(path))
         assert main(["files", "show", str(path), "--out", str(tmp_path / "a.html")]) == 2
     assert sorted(os.listdir(tmp_path)) == ["pipe"]

@@ -265,10 +265,10 @@ _ENTRIES = (
     ),
 )
 
-CATALOGUE: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def entry_of(name: str) -> Entry:
     """Returns the description of a set; raises InputError if there is none of this name."""
-    check_one_of(CATALOGUE, name=name)
-    return CATALOGUE[name]
+    check_one_of(CATALOG, name=name)
+    return CATALOG[name]
