@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,10 +96,12 @@ def test_the_preset_best_takes_the_place_of_defaults() -> None:
     for config in (Cifar100Config, partial(MnistConfig, dataset="fashion-mnist")):
         other = asdict(config(preset="best"))
         assert {name: other[name] for name in BEST["cifar10"]} == BEST["cifar10"]
+        with pytest.raises(InputError, match="preset is 'fast'; expected paper or best for"):
+            config(preset="fast")
     for name, config in (("stl10", Stl10Config), ("imagenet", ImageNetConfig)):
         with pytest.raises(InputError, match=f"preset is 'best'; expected paper for {name}"):
             config(preset="best")
-    with pytest.raises(InputError, match="preset is 'worst'; expected one of paper, best"):
+    with pytest.raises(InputError, match="preset is 'worst'; expected one of paper, best, fast"):
         Cifar10Config(preset="worst")  # type: ignore[arg-type]
 
 
@@ -107,18 +110,22 @@ def test_the_preset_best_takes_the_place_of_defaults() -> None:
     [
         (Cifar10Config(preset="best"), 0.8199, False),
         (Cifar10Config(preset="best"), 0.82, True),
+        (Cifar10Config(preset="fast"), 0.8029, False),
+        (Cifar10Config(preset="fast"), 0.803, True),
         (MnistConfig(preset="best"), 0.9949, False),
         (MnistConfig(preset="best"), 0.995, True),
     ],
 )
-def test_the_preset_best_has_a_claim_of_its_own(
+def test_presets_of_ours_have_a_claim_of_its_own(
     cifar_root: Path, config: Any, measured: float, holds: bool
 ) -> None:
     images = replace(load_images("cifar10", cifar_root), notice="")
     found = claims(config, images, False, measured)
     assert [(claim.id, claim.holds) for claim in found][-1:] == [("best", holds)]
-    for changed in ({"rule": "random"}, {"width": "quarter"}, {"depth": 2}):
-        other = claims(Cifar10Config(preset="best", **changed), images, False, measured)
+    for preset, changed in product(
+        ("best", "fast"), ({"rule": "random"}, {"width": "quarter"}, {"depth": 2})
+    ):
+        other = claims(Cifar10Config(preset=preset, **changed), images, False, measured)
         assert "best" not in {claim.id for claim in other}
 
 
@@ -136,6 +143,7 @@ def test_the_preset_best_has_a_claim_of_its_own(
         ("--validation", "0.3"),
         ("--readout-from", "all", "--on-off"),
         ("--preset", "best"),
+        ("--preset", "fast"),
         ("--centered",),
     ],
     ids=" ".join,
