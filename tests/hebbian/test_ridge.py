@@ -20,7 +20,7 @@ def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def fitted(features: torch.Tensor, labels: torch.Tensor) -> RidgeReadout:
     test, test_labels = rows(500, 1)
     readout = RidgeReadout(
-        lambda rows: features[rows], labels, test, test_labels, classes=3, side=2
+        lambda rows: features[rows], labels, test, test_labels, classes=3, maps=[(9, 2)]
     )
     while readout.position < readout.total:
         readout.step()
@@ -77,7 +77,7 @@ def test_scales_of_features_do_not_matter() -> None:
             scale * test,
             test_labels,
             classes=3,
-            side=1,
+            maps=[(36, 1)],
         )
         while readout.position < readout.total:
             readout.step()
@@ -87,16 +87,19 @@ def test_scales_of_features_do_not_matter() -> None:
 
 def test_maps_are_averaged_until_they_are_few() -> None:
     maps = torch.arange(2 * 3 * 16.0).view(2, 48)
-    averaged = coarse(maps, side=4, most=12)
+    averaged = coarse(maps, [(3, 4)], most=12)
     assert averaged.shape == (2, 12)
     assert averaged[0, 0] == maps[0, [0, 1, 4, 5]].mean()
-    assert torch.equal(coarse(maps, side=4, most=48), maps)
-    assert coarse(maps, side=4, most=1).shape == (2, 3)
+    assert torch.equal(coarse(maps, [(3, 4)], most=48), maps)
+    assert coarse(maps, [(3, 4)], most=1).shape == (2, 3)
+    both = torch.cat([maps, maps[:, :8]], dim=1)  # two maps more, of side 2, which are kept
+    assert torch.equal(coarse(both, [(3, 4), (2, 2)], most=20)[:, 12:], maps[:, :8])
+    assert coarse(both, [(3, 4), (2, 2)], most=1).shape == (2, 5)
     odd = torch.ones(1, 9)
-    assert torch.equal(coarse(odd, side=3, most=4), torch.ones(1, 4))
+    assert torch.equal(coarse(odd, [(1, 3)], most=4), torch.ones(1, 4))
 
 
 def test_labels_outside_of_the_classes_are_refused() -> None:
     features, labels = rows(100, 0)
     with pytest.raises(InputError, match=r"labels lie in 0\.\.2; expected 0\.\.1"):
-        RidgeReadout(lambda rows: features, labels, features, labels, classes=2, side=1)
+        RidgeReadout(lambda rows: features, labels, features, labels, classes=2, maps=[(36, 1)])

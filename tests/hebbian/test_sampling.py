@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from plastorch.engine.errors import InputError
 from plastorch.hebbian import SoftHebbNet, preset
 from plastorch.hebbian.networks import blocks_of
-from plastorch.hebbian.sampling import PatchSampling, cut
+from plastorch.hebbian.sampling import PatchSampling
 from plastorch.learning.phases import run_phase
 
 
@@ -48,14 +48,6 @@ def test_a_seed_decides_and_first_weights_do_not() -> None:
         weights.append(blocks_of(net)[1].conv.weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def test_places_reach_all_ends() -> None:
-    maps = torch.arange(2 * 5 * 6.0).view(1, 2, 5, 6)
-    ends = torch.tensor([[0.0, 0.999], [0.0, 0.999]])
-    first, last = cut(maps, torch.zeros(2, dtype=torch.long), ends, 3)
-    assert torch.equal(first, maps[0, :, :3, :3])
-    assert torch.equal(last, maps[0, :, -3:, -3:])
 
 
 def test_bad_input() -> None:

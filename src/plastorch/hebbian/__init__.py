@@ -10,9 +10,10 @@ from plastorch.hebbian.convolution import SoftHebbConv2d
 from plastorch.hebbian.layers import SoftHebbLinear, Triangle
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import preset
-from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool, WideSpec
 from plastorch.hebbian.train import HebbianTraining
 from plastorch.hebbian.whitening import PatchWhitening
+from plastorch.hebbian.wide_training import WideTraining
 
 if TYPE_CHECKING:
     from plastorch.hebbian.estimator import SoftHebbClassifier
@@ -28,6 +29,8 @@ __all__ = [
     "SoftHebbLinear",
     "SoftHebbNet",
     "Triangle",
+    "WideSpec",
+    "WideTraining",
     "preset",
 ]
 _LAZY = {"SoftHebbClassifier": "estimator"}

@@ -25,7 +25,7 @@ from plastorch.engine.safe_file import (
     read_file,
     write_file,
 )
-from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool, WideSpec
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -41,8 +41,11 @@ _WEIGHT = ".weight"
 """Ending of the names of tensors that may be kept as float16; statistics and biases are few."""
 _A_POOL = asdict(Pool("max", 1, 1))
 _A_BLOCK = asdict(BlockSpec(1, 1, padding=0, learning_rate=1.0, pool=Pool("max", 1, 1)))
+_A_WIDE = asdict(WideSpec(1))
 _SIZES = ("in_channels", "image_size", "classes")
 _SCALING = ("pixel_mean", "pixel_std")
+_APART = ("blocks", "wide", *_SCALING)
+"""Settings that are no plain numbers or words."""
 
 
 def write(
@@ -109,6 +112,7 @@ def _settings(spec: NetworkSpec, sizes: Mapping[str, int]) -> Settings:
         "pixel_mean": None if spec.pixel_mean is None else [float(v) for v in spec.pixel_mean],
         "pixel_std": None if spec.pixel_std is None else [float(v) for v in spec.pixel_std],
         "blocks": blocks,
+        "wide": None if spec.wide is None else as_in(asdict(spec.wide), _A_WIDE),
     }
 
 
@@ -121,14 +125,14 @@ def _checked(found: Settings) -> tuple[NetworkSpec, int, int, int]:
     channels, side, classes = (check_count(found[name], 1) for name in _SIZES)
     example: Settings = {**dict.fromkeys(_SIZES, 1), "format": 1, "dropout": 0.5}
     example |= {"name": "", "readout_from": "", "on_off": False}
-    plain = {name: value for name, value in found.items() if name not in ("blocks", *_SCALING)}
+    plain = {name: value for name, value in found.items() if name not in _APART}
     check_types(plain, example)
     mean, std = (_scaling(name, found[name]) for name in _SCALING)
     blocks = found["blocks"]
     if type(blocks) is not list or len(blocks) > MOST_BLOCKS:
         raise InputError(f"blocks are no list of at most {MOST_BLOCKS}")
     of = tuple(map(_block, blocks))
-    seen = found["readout_from"], found["on_off"]
+    seen = found["readout_from"], found["on_off"], _wide(found["wide"])
     spec = NetworkSpec(found["name"], of, found["dropout"], mean, std, *seen)
     return spec, channels, side, classes
 
@@ -137,6 +141,13 @@ def _block(given: Settings) -> BlockSpec:
     check_types(given, _A_BLOCK)
     check_types(given["pool"], _A_POOL)
     return BlockSpec(**{**given, "pool": Pool(**given["pool"])})
+
+
+def _wide(given: Any) -> WideSpec | None:
+    if given is None:
+        return None
+    check_types(given, _A_WIDE)
+    return WideSpec(**given)
 
 
 def _scaling(name: str, values: Any) -> tuple[float, ...] | None:

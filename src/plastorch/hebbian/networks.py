@@ -20,7 +20,8 @@ from plastorch.hebbian.prepared import prepared
 from plastorch.hebbian.presets import IMAGES, Data, Rule, Width, preset
 from plastorch.hebbian.pretrained import weights_of
 from plastorch.hebbian.rule import center
-from plastorch.hebbian.spec import BlockSpec, NetworkSpec
+from plastorch.hebbian.spec import BlockSpec, NetworkSpec, WideSpec
+from plastorch.hebbian.wide import WideLayer
 
 
 class BatchStatistics(nn.BatchNorm2d):
@@ -167,7 +168,16 @@ class SoftHebbNet(nn.Module):
         self.feature_shape = (channels, side, side)
         seen = spec.blocks if spec.readout_from == "all" else spec.blocks[-1:]
         neurons = sum(block.out_channels for block in seen) * (2 if spec.on_off else 1)
-        self.readout = nn.Linear(neurons * side**2, classes)
+        self.wide: WideLayer | None = None
+        self.feature_maps = [(neurons, side)]
+        """Number and side of the maps that the features are, in their order."""
+        if spec.wide is not None:
+            self.wide = _wide(in_channels, spec.wide, image_size, generator)
+            positions = (image_size - spec.wide.kernel_size + 1) ** 2
+            weights = self.wide.whiten.weight.numel() + self.wide.conv.weight.numel()
+            self.macs += weights * positions
+            self.feature_maps.append((2 * spec.wide.neurons, spec.wide.side))
+        self.readout = nn.Linear(sum(maps * s**2 for maps, s in self.feature_maps), classes)
         bound = self.readout.in_features**-0.5
         with torch.no_grad():
             self.readout.weight.uniform_(-bound, bound, generator=generator)
@@ -338,9 +348,11 @@ class SoftHebbNet(nn.Module):
 
         Returns:
             Features [B, features] of the last block, or of all in turn, flattened as channels,
-            height, width; within each block ON neurons come first, then OFF neurons.
+            height, width; within each block ON neurons come first, then OFF neurons. Those of the
+            wide layer are the last.
         """
         x, seen = self.pixels(images), []
+        wide = [] if self.wide is None else [self.wide(x).flatten(1)]
         blocks = blocks_of(self)
         for block in blocks:
             if self.spec.readout_from == "last" and block is not blocks[-1]:
@@ -351,7 +363,7 @@ class SoftHebbNet(nn.Module):
             x = responses[0]
             for maps in responses:
                 seen.append(F.adaptive_avg_pool2d(maps, self.feature_shape[1:]).flatten(1))
-        return torch.cat(seen, dim=1)
+        return torch.cat([*seen, *wide], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns class scores (logits) [B, classes] of images [B, C, H, W]."""
@@ -365,6 +377,19 @@ class SoftHebbNet(nn.Module):
 def blocks_of(net: SoftHebbNet) -> list[SoftHebbBlock]:
     """Returns the blocks of a network, typed."""
     return cast(list[SoftHebbBlock], list(net.blocks))
+
+
+def _wide(
+    channels: int, spec: WideSpec, image_size: int, generator: torch.Generator | None
+) -> WideLayer:
+    """Returns a wide layer; an error says if images are too small for it."""
+    least = spec.kernel_size + spec.side - 1
+    if image_size < least:
+        raise InputError(
+            f"image_size is {image_size}; expected at least {least}, for the wide layer's "
+            f"receptive fields of {spec.kernel_size} and grid of {spec.side} cells a side"
+        )
+    return WideLayer(channels, spec, generator)
 
 
 def _sides_after(block: SoftHebbBlock, side: int, number: int, image_size: int) -> tuple[int, int]:

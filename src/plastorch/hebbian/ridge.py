@@ -1,6 +1,6 @@
 """Ridge readout of frozen features, solved exactly: it has no learning rate, epochs or scale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,17 +22,32 @@ ROWS = 1000
 """Rows of features per step."""
 
 
-def coarse(features: Tensor, side: int, most: int) -> Tensor:
-    """Averages maps [N, neurons * side²] over squares of 2 x 2 until ``most`` features are left.
+def coarse(features: Tensor, maps: Sequence[tuple[int, int]], most: int) -> Tensor:
+    """Averages maps over squares of 2 x 2, the finest first, until ``most`` features are left.
+
+    Args:
+        features: features [N, F]: maps of one side, flattened, then those of another.
+        maps: number and side of the maps, in their order.
+        most: largest number of features.
 
     Example:
-        >>> coarse(torch.ones(2, 96 * 16 * 16), side=16, most=8192).shape
+        >>> coarse(torch.ones(2, 96 * 16 * 16), [(96, 16)], most=8192).shape
         torch.Size([2, 6144])
     """
-    maps = features.view(len(features), -1, side, side).float()
-    while maps[0].numel() > most and maps.shape[-1] > 1:
-        maps = F.avg_pool2d(maps, 2, ceil_mode=True, count_include_pad=False)
-    return maps.flatten(1)
+    parts = [
+        part.view(len(features), -1, side, side).float()
+        for part, (_, side) in zip(
+            torch.split(features, [count * side**2 for count, side in maps], dim=1),
+            maps,
+            strict=True,
+        )
+    ]
+    while sum(part[0].numel() for part in parts) > most:
+        finest = max(range(len(parts)), key=lambda number: parts[number].shape[-1])
+        if parts[finest].shape[-1] == 1:
+            break
+        parts[finest] = F.avg_pool2d(parts[finest], 2, ceil_mode=True, count_include_pad=False)
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
 class Moments:
@@ -77,7 +92,7 @@ class RidgeReadout(Phase):
 
     Args:
         source: features [B, F] of some training rows, given their numbers.
-        side: side of the maps that the features are.
+        maps: number and side of the maps that the features are, as in :func:`coarse`.
     """
 
     def __init__(
@@ -88,11 +103,11 @@ class RidgeReadout(Phase):
         test_labels: Tensor,
         *,
         classes: int,
-        side: int,
+        maps: Sequence[tuple[int, int]],
         seed: int = 0,
     ) -> None:
         check_labels(labels, classes)
-        self.source, self.labels, self.classes, self.side = source, labels, classes, side
+        self.source, self.labels, self.classes, self.maps = source, labels, classes, maps
         self.test_features, self.test_labels = test_features, test_labels
         order = torch.randperm(len(labels), generator=stream(seed, Stream.HELD_OUT_ROWS))
         self.held_out = order[: max(1, len(order) // 10)]
@@ -114,7 +129,7 @@ class RidgeReadout(Phase):
         return []
 
     def _read(self, rows: Tensor) -> Tensor:
-        return coarse(self.source(rows), self.side, self.most_features)
+        return coarse(self.source(rows), self.maps, self.most_features)
 
     def _add(self, rows: Tensor) -> None:
         features = self._read(rows)
@@ -135,7 +150,7 @@ class RidgeReadout(Phase):
         self.most.add_all_of(self.few)
         fitted = self.most.solve(PENALTIES[chosen])
         hits = [
-            _hits(coarse(features, self.side, self.most_features), labels, *fitted)
+            _hits(coarse(features, self.maps, self.most_features), labels, *fitted)
             for features, labels in zip(
                 torch.split(self.test_features, ROWS),
                 torch.split(self.test_labels, ROWS),

@@ -8,6 +8,7 @@ from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
+from plastorch.hebbian.patches import cut
 from plastorch.hebbian.streams import Stream
 from plastorch.learning.phases import Phase
 
@@ -72,19 +73,3 @@ class PatchSampling(Phase):
         block.conv.weight.copy_(F.normalize(patches.flatten(1)).view_as(patches))
         self.position += 1
         return []
-
-
-def cut(maps: Tensor, which: Tensor, place: Tensor, size: int) -> Tensor:
-    """Returns patches [K, C, size, size] of maps [N, C, H, W].
-
-    Args:
-        maps: maps to cut from.
-        which: index [K] of each patch's map.
-        place: top and left end [2, K] of each patch, from 0 to 1.
-        size: side of the patches.
-    """
-    spans = torch.tensor(maps.shape[2:]) - size + 1
-    top, left = (place * spans.unsqueeze(1)).long().unsqueeze(2)
-    rows, columns = top + torch.arange(size), left + torch.arange(size)
-    found = maps[which[:, None, None], :, rows.unsqueeze(2), columns.unsqueeze(1)]
-    return found.permute(0, 3, 1, 2)

@@ -89,6 +89,34 @@ class BlockSpec:
 
 
 @dataclass(frozen=True)
+class WideSpec:
+    """Settings of a wide layer beside the blocks; see :class:`plastorch.hebbian.wide.WideLayer`.
+
+    Args:
+        neurons: number of neurons K, each of which gives an ON and an OFF response.
+        kernel_size: side of the receptive field.
+        threshold: threshold b of responses, which are cosines before it.
+        side: side of the grid over whose cells responses are averaged.
+        competition: competition rule.
+
+    Raises:
+        InputError: argument out of range, named in the message.
+    """
+
+    neurons: int
+    kernel_size: int = 6
+    threshold: float = 0.1
+    side: int = 2
+    competition: Competition = "soft"
+
+    def __post_init__(self) -> None:
+        check_positive(neurons=self.neurons, kernel_size=self.kernel_size, side=self.side)
+        check_one_of(get_args(Competition), competition=self.competition)
+        if not 0 <= self.threshold < 1:
+            raise InputError(f"threshold is {self.threshold}; expected at least 0 and below 1")
+
+
+@dataclass(frozen=True)
 class NetworkSpec:
     """Blocks of a network, dropout of its readout, and scaling of pixels.
 
@@ -102,6 +130,7 @@ class NetworkSpec:
             to a map of the last one's side.
         on_off: whether the readout sees neurons in pairs: ON, whose response is that of the block,
             and OFF, whose weights have the opposite sign.
+        wide: wide layer beside the blocks, which the readout sees as well; None for none.
     """
 
     name: str
@@ -111,6 +140,7 @@ class NetworkSpec:
     pixel_std: tuple[float, ...] | None = None
     readout_from: ReadoutFrom = "last"
     on_off: bool = False
+    wide: WideSpec | None = None
 
     def __post_init__(self) -> None:
         if not self.blocks:
@@ -128,4 +158,5 @@ class NetworkSpec:
     def with_competition(self, competition: Competition) -> "NetworkSpec":
         """Returns the same network with another rule in every block."""
         blocks = tuple(replace(block, competition=competition) for block in self.blocks)
-        return replace(self, blocks=blocks)
+        wide = None if self.wide is None else replace(self.wide, competition=competition)
+        return replace(self, blocks=blocks, wide=wide)

@@ -53,6 +53,8 @@ class Stream(IntEnum):
     """Patches that a block's weights are set to."""
     LABELED_IMAGES = 23
     """Few images whose labels are known."""
+    WIDE = 24
+    """Patches that a wide layer learns from."""
 
 
 @unique

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_finite, check_positive
-from plastorch.hebbian.sampling import cut
+from plastorch.hebbian.patches import cut
 
 LEAST_LENGTH = 1e-3
 """Smallest length by which a whitened patch is divided, in units of the average one."""

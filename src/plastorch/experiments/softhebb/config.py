@@ -11,9 +11,18 @@ import torch
 
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
-from plastorch.experiments.preset_defaults import Count, Fraction, Positive, Rate, Settings, Size
+from plastorch.experiments.preset_defaults import (
+    Count,
+    CountOrZero,
+    Fraction,
+    Positive,
+    Rate,
+    Settings,
+    Size,
+)
 from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
-from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom
+from plastorch.hebbian.rule import Competition
+from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom, WideSpec
 from plastorch.hebbian.train import Mode
 
 Precision = Literal["fp32", "bf16"]
@@ -87,6 +96,8 @@ class SoftHebbConfig(Settings):
         readout_from: blocks whose features the readout sees.
         on_off: the readout sees features in pairs: ON as they are, OFF with weights of the
             opposite sign.
+        wide: number of neurons of a wide layer beside the blocks, on whitened patches, which the
+            readout sees as well; 0 for none.
         mirrored: the readout also learns from mirror images; its accuracy when the scores
             of a test image and of its mirror image are combined is reported separately.
         centered: the readout learns from, and dropout drops, the deviation of features from their
@@ -120,6 +131,7 @@ class SoftHebbConfig(Settings):
     validation: Fraction = 0.0
     readout_from: ReadoutFrom = "last"
     on_off: bool = False
+    wide: CountOrZero = 0
     mirrored: bool = False
     centered: bool = False
     standardized: bool = False
@@ -130,7 +142,14 @@ class SoftHebbConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rule == "backprop":
-            of_readout = ("readout_from", "on_off", "mirrored", *STATISTICS, "renewed_views")
+            of_readout = (
+                "readout_from",
+                "on_off",
+                "wide",
+                "mirrored",
+                *STATISTICS,
+                "renewed_views",
+            )
             self._expect_defaults(*of_readout)
         for name in STATISTICS:
             if getattr(self, name) and self.preset_data in AUGMENTED:
@@ -181,7 +200,9 @@ class SoftHebbConfig(Settings):
     def spec(self) -> NetworkSpec:
         """Returns the network: the data set's preset with what the settings change."""
         found = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
-        found = replace(found, readout_from=self.readout_from, on_off=self.on_off)
+        competition: Competition = "hard" if self.rule == "hard" else "soft"
+        wide = WideSpec(self.wide, competition=competition) if self.wide else None
+        found = replace(found, readout_from=self.readout_from, on_off=self.on_off, wide=wide)
         if self.dropout is not None:
             found = replace(found, dropout=self.dropout)
         if self.triangle_power is not None:

@@ -39,6 +39,7 @@ from plastorch.hebbian.ridge import RidgeReadout
 from plastorch.hebbian.sampling import PatchSampling
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
+from plastorch.hebbian.wide_training import WideTraining
 
 
 def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
@@ -80,6 +81,8 @@ def _train_locally(
     """Trains blocks by their local rule, then the readout; returns classes of the test images."""
     augment = augmentation(config, images, net.image_size)
     unlabeled, unlabeled_augment = unlabeled_of(config, context, images, augment)
+    if net.wide is not None:
+        loop.run(WideTraining(net, unlabeled, config.rule, context.seed))
     if config.rule == "sampled":
         loop.run(PatchSampling(net, unlabeled, context.seed))
     if config.rule != "random" or config.statistics_pass:
@@ -147,7 +150,7 @@ def _train_readout(
         test.features,
         images.test_labels,
         classes=len(images.classes),
-        side=net.feature_shape[1],
+        maps=net.feature_maps,
         seed=context.seed,
     )
     loop.recompute(ridge)
@@ -242,11 +245,12 @@ def _sweep(
 
 
 def _radii(net: SoftHebbNet) -> dict[str, float]:
+    layers = {f"layer{n}": block.conv for n, block in enumerate(blocks_of(net), start=1)}
+    if net.wide is not None:
+        layers["wide"] = net.wide.conv
     metrics = {}
-    for number, block in enumerate(blocks_of(net), start=1):
-        radius = block.conv.radius()
-        metrics[f"radius_mean_layer{number}"] = float(radius.mean())
-        metrics[f"r1_share_layer{number}"] = float(
-            ((radius - 1).abs() < R1_TOLERANCE).float().mean()
-        )
+    for name, conv in layers.items():
+        radius = conv.radius()
+        metrics[f"radius_mean_{name}"] = float(radius.mean())
+        metrics[f"r1_share_{name}"] = float(((radius - 1).abs() < R1_TOLERANCE).float().mean())
     return metrics
