@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
+from plastorch.hebbian.wide import WideLayer
 
 
 class PeerBlock(nn.Module):
@@ -118,3 +119,11 @@ class PeerNet(nn.Module):
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+
+
+def wide_features(layer: WideLayer, images: Tensor) -> Tensor:
+    """Returns responses of a wide layer to images [B, C, H, W] in [0, 1], from whole maps."""
+    white = F.normalize(F.conv2d(images, layer.whiten.weight, layer.whiten.bias), dim=1)
+    u, threshold = F.conv2d(white, layer.conv.weight), layer.spec.threshold
+    pairs = torch.cat([F.relu(u - threshold), F.relu(-u - threshold)], dim=1)
+    return F.adaptive_avg_pool2d(pairs, layer.spec.side)

@@ -239,5 +239,6 @@ def _live(record: Record) -> str:
         if name in record:
             return f"{name} {float(record[name]):.1f}"
     if "radius_mean" in record:
-        return f"layer {int(record['layer']) + 1}: mean norm {float(record['radius_mean']):.2f}"
+        layer = f"layer {int(record['layer']) + 1}: " if "layer" in record else ""
+        return f"{layer}mean norm {float(record['radius_mean']):.2f}"
     return ""

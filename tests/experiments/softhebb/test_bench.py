@@ -32,8 +32,10 @@ SPEC = NetworkSpec(
         ),
     ),
 )
-TINY = Amount(SPEC, learn=3, steps=2, frozen=2, frozen_batch=4, epochs=2, cache=130)
-NAMES = ["train-step", "train-step-bf16", "features", "features-bf16", "readout"]
+TINY = Amount(SPEC, learn=3, steps=2, frozen=2, frozen_batch=4, epochs=2, wide=8, cache=130)
+NAMES = [
+    *("train-step", "train-step-bf16", "features", "features-bf16", "wide-features", "readout")
+]
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_file_of_a_tiny_run(
     for row in contents["rows"]:
         assert {"name", "ours_s", "peer", "peer_s", "ratio", "peak_mb"} <= row.keys()
         assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"], abs=1e-3)
-        assert ("equal" in row) == (row["name"] in ("train-step", "features"))
+        assert ("equal" in row) == (row["name"] in ("train-step", "features", "wide-features"))
         assert row.get("equal", True) and ("composed" in row) == (row["name"] == "readout")
 
 

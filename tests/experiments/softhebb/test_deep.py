@@ -144,6 +144,7 @@ def test_presets_of_ours_have_a_claim_of_its_own(
         ("--readout-from", "all", "--on-off"),
         ("--preset", "best"),
         ("--preset", "fast"),
+        ("--wide", "16"),
         ("--centered",),
     ],
     ids=" ".join,

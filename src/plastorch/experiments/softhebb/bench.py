@@ -24,9 +24,10 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining
 from plastorch.hebbian.rule import normalize
-from plastorch.hebbian.spec import NetworkSpec
+from plastorch.hebbian.spec import NetworkSpec, WideSpec
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining
+from plastorch.hebbian.wide import WideLayer
 
 PEER = "plain PyTorch, fp32, NCHW"
 COST = "4 min, 4 GB"
@@ -43,8 +44,9 @@ TIE = 1e-5
 class Amount:
     """Amount of work: mini-batches learned before timing, and what is timed.
 
-    ``frozen`` counts forward passes of the frozen network, ``epochs`` those of our readout and the
-    steps of the peer's, ``cache`` rows of our feature cache.
+    ``wide`` counts neurons of the wide layer, ``frozen`` forward passes of the frozen network,
+    ``epochs`` those of our readout and the steps of the peer's, ``cache`` rows of our feature
+    cache.
     """
 
     spec: NetworkSpec
@@ -53,6 +55,7 @@ class Amount:
     frozen: int = 7
     frozen_batch: int = 200
     epochs: int = 4
+    wide: int = 2048
     cache: int = TRAIN_IMAGES
 
 
@@ -95,6 +98,7 @@ def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
     batch = images[: amount.frozen_batch]
     yield _features_row("features", net, batch, amount.frozen, equal=features_agree(net, batch))
     yield _features_row("features-bf16", net, batch, amount.frozen)
+    yield _wide_row(images, amount)
     yield _readout_row(net, images, amount)
 
 
@@ -157,6 +161,25 @@ def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **mor
         lambda: _as_we_run(name.endswith("bf16")),
     )
     return row(name, seconds[0], f"{PEER}, frozen; {len(batch)} images", seconds[1], **more)
+
+
+@torch.no_grad()
+def _wide_row(images: Tensor, amount: Amount) -> Row:
+    """Measures responses of a wide layer to one batch, in bfloat16."""
+    channels, random = images.shape[1], stream(0, Stream.WIDE)
+    layer = WideLayer(channels, WideSpec(amount.wide), random)
+    batch = images[: max(1, amount.frozen_batch // 4)] / 255  # whole maps take much memory
+    layer.whiten.fit(batch, generator=random)
+    whole_maps = peer_of("softhebb").wide_features
+    equal = torch.allclose(layer(batch[:4]), whole_maps(layer, batch[:4]), rtol=1e-4, atol=1e-6)
+    seconds = interleaved(
+        torch.no_grad()(lambda: layer(batch)),
+        torch.no_grad()(lambda: whole_maps(layer, batch)),
+        amount.frozen,
+        lambda: _as_we_run(True),
+    )
+    name = f"plain PyTorch, bf16, whole maps; {len(batch)} images"
+    return row("wide-features", seconds[0], name, seconds[1], equal=equal)
 
 
 def _readout_row(net: SoftHebbNet, images: Tensor, amount: Amount) -> Row:
