@@ -59,7 +59,8 @@ FAST: Mapping[Data, Mapping[str, Any]] = {
         "standardized": True,
         "readout_learning_rate": 1e-4,
         "dropout": 0.25,
-        "readout_epochs": 12,
+        "readout_epochs": 20,
+        "wide": 512,
     }
 }
 """Settings for what few minutes give, found on a validation split."""
