@@ -14,9 +14,9 @@ from plastorch.hebbian.streams import Stream
 from plastorch.learning import learn
 from plastorch.learning.phases import Phase, set_rate
 
-RATE = 0.03
+RATE = 0.1
 """Learning rate at the start; it falls to 0."""
-BATCH, STEPS = 500, 1200
+BATCH, STEPS = 500, 2000
 """Patches in an update, and number of updates."""
 FIRST_LENGTH = 0.9
 """Length of the first weights; at 1 the norm-dependent rate would be 0."""
