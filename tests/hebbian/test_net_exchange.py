@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbLinear, SoftHebbNet
+from plastorch.hebbian import BlockSpec, NetworkSpec, Pool, SoftHebbLinear, SoftHebbNet, WideSpec
 from plastorch.hebbian.train import HebbianTraining
 from plastorch.learning.phases import run_phase
 
@@ -40,11 +40,13 @@ SPECS = {
 }
 
 
-@pytest.fixture(scope="module", params=SPECS)
+@pytest.fixture(scope="module", params=[*SPECS, "wide"])
 def net(request: pytest.FixtureRequest) -> SoftHebbNet:
     """A network with batch statistics and weights of its own, and scaled pixels."""
     torch.manual_seed(0)
-    spec = NetworkSpec("tiny", SPECS[request.param], 0.5, (0.5, 0.4), (0.2, 0.3))
+    blocks = SPECS.get(request.param, SPECS["published kind"])
+    wide = WideSpec(9) if request.param == "wide" else None
+    spec = NetworkSpec("tiny", blocks, 0.5, (0.5, 0.4), (0.2, 0.3), wide=wide)
     net = SoftHebbNet(spec, 2, 12, 3)
     run_phase(HebbianTraining(net, images(20), batch_size=5, mode="consecutive"))
     return net.eval()

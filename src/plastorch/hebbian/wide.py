@@ -59,10 +59,12 @@ class WideLayer(nn.Module):
         """Returns responses [B, 2 K, side, side] to images [B, C, H, W]: all ON, then all OFF."""
         rows = self.whiten(images).permute(0, 2, 3, 1)
         grid = _grid(rows.shape[1:3], self.spec.side).to(rows)
-        groups = torch.split(rows.flatten(1, 2), IMAGES)
+        z = rows.flatten(1, 2)
+        # An exported program takes any number of images, so that it can't go through them in parts.
+        groups = (z,) if torch.compiler.is_compiling() else torch.split(z, IMAGES)
         weight = torch.split(self.conv.weight.flatten(1), NEURONS)
-        found = [torch.cat([self._pairs(z, some, grid) for some in weight], dim=3) for z in groups]
-        shape = len(images), 2 * self.spec.neurons, self.spec.side, self.spec.side
+        found = [torch.cat([self._pairs(z, each, grid) for each in weight], dim=3) for z in groups]
+        shape = images.shape[0], 2 * self.spec.neurons, self.spec.side, self.spec.side
         return torch.cat(found).permute(0, 2, 3, 1).reshape(shape)
 
     def _pairs(self, z: Tensor, weight: Tensor, grid: Tensor) -> Tensor:
