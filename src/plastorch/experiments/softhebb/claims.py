@@ -68,7 +68,7 @@ def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: floa
     depth = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
     found: list[Claim] = []
     target = _published(config.preset_data, config.rule, config.depth)
-    if target and config.width == "4x" and config.triangle_power is None:
+    if target and config.width == "4x" and config.triangle_power is None and not config.wide:
         exact = config.preset_data == "mnist"
         statement = (
             f"{RULES[config.rule]}, {depth}: the paper's accuracy, "
