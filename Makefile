@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-bounds lint docs clean
 
 demo: $(VENV)/.installed
-	$(BIN)/plastorch run softhebb-mnist
+	$(BIN)/plastorch run softhebb-digits
 	@echo "All runs so far:"
 	@$(BIN)/plastorch report
 

@@ -3,6 +3,7 @@
 Paper A: Moraitis et al., Neuromorph. Comput. Eng. 2 (2022) 044017, arXiv 2107.05747.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -137,8 +138,8 @@ class OnlineTraining(Phase):
     Images are uint8 [N, ...]. A SoftHebb layer learns without labels, by its rule, at a rate (the
     largest change of a weight) that falls linearly to 0; its readout learns by Adam on
     cross-entropy, or not at all in paper A's post-hoc protocol. A backprop network, whose last
-    layer is ``readout``, learns as a whole by Adam. Tests come at growing intervals within the
-    first pass, then once per pass.
+    layer is ``readout``, learns as a whole by Adam. Tests, or calls of ``look``, which returns
+    figures in their place, come at growing intervals within the first pass, then once per pass.
     """
 
     def __init__(
@@ -156,6 +157,7 @@ class OnlineTraining(Phase):
         learn_readout: bool = True,
         seed: int = 0,
         name: str = "online",
+        look: Callable[[], Record] | None = None,
     ) -> None:
         check_positive(batch_size=batch_size, epochs=epochs, hebbian_rate=hebbian_rate)
         check_positive(adam_rate=adam_rate)
@@ -168,6 +170,7 @@ class OnlineTraining(Phase):
         self.net, self.images, self.labels = net, images, labels
         self.test_images, self.test_labels = test_images, test_labels
         self.hebbian_rate, self.learn_readout = hebbian_rate, learn_readout
+        self.look = look or self._tested
         self.rows = EpochOrder(len(images), batch_size, seed, Stream.IMAGE_ORDER)
         super().__init__(name, self.rows.per_epoch * epochs)
         self.tests = _growing(self.rows.per_epoch)
@@ -201,16 +204,13 @@ class OnlineTraining(Phase):
             self.adam.step()
         self.position += 1
         epoch, number = divmod(self.position, self.rows.per_epoch)
-        return [self._tested()] if number == 0 or (epoch == 0 and number in self.tests) else []
+        if number and (epoch or number not in self.tests):
+            return []
+        return [{"phase": self.name, "step": self.position, **self.look()}]
 
     def _tested(self) -> Record:
         loss, right = cross_entropy(self.net, self.test_images, self.test_labels)
-        return {
-            "phase": self.name,
-            "step": self.position,
-            "cross_entropy": loss,
-            "test_accuracy": right,
-        }
+        return {"cross_entropy": loss, "test_accuracy": right}
 
 
 def unit_length(images: Tensor) -> Tensor:

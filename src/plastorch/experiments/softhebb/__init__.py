@@ -47,3 +47,13 @@ BAYES = Experiment(
     measure="plastorch.experiments.softhebb.bayes:measure",
     panels="plastorch.experiments.softhebb.bayes_panels:panels",
 )
+DIGITS = Experiment(
+    "softhebb-digits",
+    paper=SHALLOW_PAPER,
+    data="mnist",
+    expected="one layer learns digits without labels, and leads single digits as weights",
+    cost="1 min",
+    config="plastorch.experiments.softhebb.digits:DigitsConfig",
+    measure="plastorch.experiments.softhebb.digits:measure",
+    panels="plastorch.experiments.softhebb.digits_panels:panels",
+)
