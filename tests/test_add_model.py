@@ -53,7 +53,12 @@ def test_a_finished_run_becomes_a_network_of_the_package(
     assert pretrained.cards() == {"digits": card}
     for name in ("experiment", "paper", "seed", "command", "commit"):
         assert getattr(card, name) == result[name]
-    assert card.accuracies.keys() == {"test_accuracy", "ridge_accuracy", "ridge_held_out_accuracy"}
+    assert card.accuracies.keys() == {
+        "test_accuracy",
+        "ridge_accuracy",
+        "ridge_held_out_accuracy",
+        "neighbors_accuracy",
+    }
     assert card.accuracies.items() <= result["metrics"].items()
     assert card.stored_accuracy == pytest.approx(result["metrics"]["test_accuracy"])
     assert (card.data, card.classes) == ("MNIST", [str(digit) for digit in range(10)])

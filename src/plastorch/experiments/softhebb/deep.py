@@ -32,6 +32,7 @@ from plastorch.experiments.softhebb.images import (
 from plastorch.hebbian.analysis.sensitivity import SWEPT, SensitivitySweep, Setting
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.features import FeatureExtraction, augmented, cached, deviation_of, mean_of
+from plastorch.hebbian.neighbors import NeighborReadout
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining, accuracy, scores
@@ -144,17 +145,15 @@ def _train_readout(
         renew=_renewal(config, context, train) if config.renewed_views else None,
     )
     loop.run(readout)
+    plain = _plain(config, context, images, net, None if augment else train.features)
+    labeled = plain, images.train_labels, test.features, images.test_labels
     ridge = RidgeReadout(
-        _plain(config, context, images, net, None if augment else train.features),
-        images.train_labels,
-        test.features,
-        images.test_labels,
-        classes=len(images.classes),
-        maps=net.feature_maps,
-        seed=context.seed,
+        *labeled, classes=len(images.classes), maps=net.feature_maps, seed=context.seed
     )
-    loop.recompute(ridge)
-    return scores(net.readout, test.features), ridge.figures
+    neighbors = NeighborReadout(*labeled, classes=len(images.classes), maps=net.feature_maps)
+    for reader in (ridge, neighbors):
+        loop.recompute(reader)
+    return scores(net.readout, test.features), ridge.figures | neighbors.figures
 
 
 def _plain(
