@@ -24,3 +24,13 @@ FEATURES = Experiment(
     measure="plastorch.experiments.ststdp.features:measure",
     panels="plastorch.experiments.ststdp.features_panels:panels",
 )
+PHOTOS = Experiment(
+    "ststdp-photos",
+    paper=PAPER,
+    data="cifar10",
+    expected="photos behind a moving bar: above the readout of the same network",
+    cost="10 min",
+    config="plastorch.experiments.ststdp.photos:PhotosConfig",
+    measure="plastorch.experiments.ststdp.photos:measure",
+    panels="plastorch.experiments.ststdp.photos_panels:panels",
+)
