@@ -129,6 +129,16 @@ def test_claims_about_paired_seeds_are_judged_over_runs_of_one_seed(
         evidence.statements.measured(evidence.statements.Statement("", [row], ""))
 
 
+def test_seeds_to_show_a_gain(evidence: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of pairs by effect are those of published tables of the paired t-test."""
+    for effect, pairs in ((0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)):
+        assert evidence.figures.seeds_for(effect) == pairs
+    half = 2.7764451051977934 * 0.02 / 5**0.5  # Student's t with four degrees of freedom
+    run = {"metrics": {"low": 0.1 - half, "high": 0.1 + half}, "config": {"seeds": 5}}
+    monkeypatch.setattr(evidence.figures, "runs", lambda experiment, **where: [run])
+    assert evidence.figures.seeds_to_show("any", "%s", 1) == 34
+
+
 def test_every_claim_of_a_paper_is_in_a_statement(evidence: ModuleType) -> None:
     """Those that no statement lists are consequences or finer points, named here."""
     listed = {

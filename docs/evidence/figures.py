@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from committed import RESULTS, runs
+from scipy.stats import nct, t
 
 from plastorch.experiments.stec.figures import Interval, paired
 
@@ -76,6 +77,32 @@ def gain(experiment: str, metric: str, **where: Any) -> str:
     )
     mean, low, high = pooled(means) if len(means) > 1 else (means[0], lows[0], highs[0])
     return f"{rounded(mean, 1)} ({rounded(low, 1)} to {rounded(high, 1)})"
+
+
+def seeds_to_show(experiment: str, metric: str, points: float, **where: Any) -> int:
+    """Returns how many paired seeds would show a gain of so many points with a power of 80 %, given
+    the interval of a run's own."""
+    (run,) = runs(experiment, **where)
+    low, high = (run["metrics"][metric % part] for part in ("low", "high"))
+    seeds = run["config"]["seeds"]
+    deviation = (high - low) / 2 * seeds**0.5 / float(t.ppf(0.975, seeds - 1))
+    return seeds_for(points / 100 / deviation)
+
+
+def seeds_for(effect: float, power: float = 0.8) -> int:
+    """Returns the number of pairs by which a t-test at 5 %, of both sides, finds an effect, in
+    standard deviations of the differences, with this power.
+
+    Example:
+        >>> seeds_for(0.5)
+        34
+    """
+    count = 2
+    while True:
+        limit, center = t.ppf(0.975, count - 1), effect * count**0.5
+        if nct.sf(limit, count - 1, center) + nct.cdf(-limit, count - 1, center) >= power:
+            return count
+        count += 1
 
 
 def pooled(differences: list[float]) -> Interval:
