@@ -24,6 +24,7 @@ from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.experiments.rank.mnist_claims import claims
 from plastorch.experiments.rank.reading import (
+    accuracy_by,
     measured,
     thresholds_with,
     validated,
@@ -64,9 +65,12 @@ class PictureNetwork(NamedTuple):
     """Weight β of the entropy."""
     coarse: bool = False
     """Whether pixels fire in fewer steps."""
+    varied: bool = False
+    """Whether an LSTM, too, learns from such images, at a rate that falls to 0, with weights that
+    decay."""
 
 
-MODELS = {
+PAPER = {
     "lstm-rank": PictureNetwork("first"),
     "lstm-beta5": PictureNetwork("first", entropy_weight=0.05),
     "lstm-beta10": PictureNetwork("first", entropy_weight=0.1),
@@ -75,7 +79,22 @@ MODELS = {
     "convolutional": PictureNetwork("first", 128, True),
     "convolutional-coarse": PictureNetwork("first", 128, True, coarse=True),
 }
-"""Models by name; the numbers are β in hundredths."""
+"""Models of the paper's comparison by name; the numbers are β in hundredths."""
+OURS = {
+    "lstm-hybrid": PictureNetwork("hybrid"),
+    "lstm-cost": PictureNetwork("cost"),
+    "lstm-varied-rank": PictureNetwork("first", varied=True),
+    "lstm-varied-last": PictureNetwork("last", varied=True),
+    "lstm-varied-all": PictureNetwork("all", varied=True),
+    "lstm-varied-hybrid": PictureNetwork("hybrid", varied=True),
+    "lstm-varied-cost": PictureNetwork("cost", varied=True),
+}
+"""Further models: other objectives, and LSTMs that learn from varied images."""
+MODELS = PAPER | OURS
+EARLY = 0.7
+"""Mean step, from 0, of the answers at which LSTMs are compared: that of the paper's objective."""
+WEIGHT_DECAY = 0.01
+"""Decay of weights of LSTMs that learn from varied images."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ class RankMnistConfig(Settings):
     """Settings of rank-mnist; those of the LSTMs are the paper's, as far as it has them.
 
     Args:
-        models: models that learn, one after the other.
+        models: models that learn, one after the other; by default those of the paper's comparison.
         steps: number of steps at which pixels fire.
         coarse_steps: number of steps for one of the convolutional networks. It is not known of how
             many steps the paper's best network saw the first; of 20, the first shows only the
@@ -105,7 +124,7 @@ class RankMnistConfig(Settings):
         shift: largest shift of images for the convolutional network, pixels.
     """
 
-    models: tuple[str, ...] = tuple(MODELS)
+    models: tuple[str, ...] = tuple(PAPER)
     steps: Annotated[int, Range(2, 255)] = STEPS
     coarse_steps: Annotated[int, Range(2, 255)] = 5
     epochs: Count = 50
@@ -187,10 +206,15 @@ def measure(config: RankMnistConfig, context: Context) -> dict[str, Any]:
             steps = config.coarse_steps if MODELS[name].coarse else config.steps
             train, held_out, test = _pictures(images, steps, context)
             _Learning(name, net, config, context.seed, (train, held_out)).run(loop)
-            seen = evaluate(net, held_out.batches(), (config.threshold,))
-            readings = evaluate(net, test.batches(), thresholds_with(config.threshold))
+            seen, readings = (
+                evaluate(net, part.batches(), thresholds_with(config.threshold))
+                for part in (held_out, test)
+            )
             found = measured(name, readings, config.threshold)
             metrics |= found.metrics | validated(name, seen, config.threshold)
+            if not MODELS[name].convolutional:
+                metrics[field(name, "early_accuracy")] = accuracy_by(readings, EARLY)
+                metrics[field(name, "validation_early_accuracy")] = accuracy_by(seen, EARLY)
             arrays |= found.arrays
             if name in TIMED:
                 metrics |= work(name, net, test.batches())
@@ -254,7 +278,7 @@ class _Learning:
 
         def batch(number: int) -> Batch:
             some = train.some(order(number).to(train.labels.device))
-            if model.convolutional:
+            if model.convolutional or model.varied:
                 random = stream(*path, PictureStream.VARIATIONS, number)
                 some = some.varied(config.shift, random)
             return some.batch()
@@ -264,7 +288,14 @@ class _Learning:
             f"{self.name}-first" if kind == MnistStream.FIRST_STEP else self.name,
             self.net,
             batch,
-            RankSettings(epochs * every, model.objective, every, rate, cosine=model.convolutional),
+            RankSettings(
+                epochs * every,
+                model.objective,
+                every,
+                rate,
+                cosine=model.convolutional or model.varied,
+                weight_decay=WEIGHT_DECAY * model.varied,
+            ),
             path=(*path, PictureStream.DROPOUT),
             validate=self.validate,
             score=lambda record: float(record["validation_accuracy"]),

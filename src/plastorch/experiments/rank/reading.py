@@ -34,13 +34,13 @@ def thresholds_with(*own: float, common: tuple[float, ...] = THRESHOLDS) -> tupl
 def validation(
     batches: Sequence[Batch], objective: Objective = "first"
 ) -> Callable[[RankCoder], Record]:
-    """Returns a function that measures answers at t* for objective "first", else at the end."""
+    """Returns a function that measures answers at t*, or at the end for objectives without t*."""
 
     @torch.no_grad()
     def validate(net: RankCoder) -> Record:
         right = steps = count = 0
         for x, labels, lengths, _ in batches:
-            if objective == "first":
+            if objective not in ("last", "all"):
                 decision = net(x, lengths)
                 label, step = decision.label, decision.step
             else:
@@ -100,6 +100,16 @@ def validated(name: str, readings: Readings, threshold: float) -> dict[str, floa
         "mean_step": timing.mean_step,
     }
     return {field(name, f"validation_{kind}"): value for kind, value in figures.items()}
+
+
+def accuracy_by(readings: Readings, step: float) -> float:
+    """Returns the accuracy of answers that come at this step on average, from 0: interpolated
+    between thresholds, the earliest of which makes all answers at the first step."""
+    timings = [readings.timing(each) for each in readings.thresholds]
+    points = [(0.0, float(readings.accuracy_at[0]))]
+    points += sorted((timing.mean_step, timing.accuracy) for timing in timings)
+    times, right = zip(*points, strict=True)
+    return float(np.interp(step, times, right))
 
 
 def best_points(points: NDArray[np.float64]) -> NDArray[np.intp]:

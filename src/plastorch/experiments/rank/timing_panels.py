@@ -23,6 +23,13 @@ NAMES = {
     "lstm-beta10": "the same, β = 0.1",
     "lstm-last": "LSTM, last step",
     "lstm-all": "LSTM, all steps",
+    "lstm-hybrid": "LSTM, answers held",
+    "lstm-cost": "LSTM, expected price",
+    "lstm-varied-rank": "LSTM, rank-coded, varied images",
+    "lstm-varied-last": "LSTM, last step, varied images",
+    "lstm-varied-all": "LSTM, all steps, varied images",
+    "lstm-varied-hybrid": "LSTM, answers held, varied images",
+    "lstm-varied-cost": "LSTM, expected price, varied images",
 }
 """Names of networks in figures, by training; best first."""
 
