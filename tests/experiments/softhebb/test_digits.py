@@ -60,7 +60,7 @@ def test_learning_is_worth_more_than_its_start_and_than_samples(run) -> None:
     assert metrics["test_accuracy"] > metrics["sampled_accuracy"] + 0.05
     assert metrics["sampled_accuracy"] > metrics["untrained_accuracy"]
     assert metrics["settled"] > 0.9
-    assert [claim["holds"] for claim in run[1]["claims"]] == [None] * 3  # part of the digits
+    assert [claim["holds"] for claim in run[1]["claims"]] == [None] * 3  # other settings
 
 
 def test_weights_are_as_they_started_and_single_images(run, no_root: None) -> None:

@@ -96,8 +96,9 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
         | {"confusion": torch.from_numpy(table)}
     )
     found = _metrics(context.run.records(), net)
-    evidence = config == DigitsConfig(config.dataset) and not (context.quick or images.notice)
-    return context.finish(started, loop, found, asserted(_claims(found), evidence))
+    # All claims compare within the run, so that part of the digits will do.
+    ordinary = config == DigitsConfig(config.dataset) and not context.quick
+    return context.finish(started, loop, found, asserted(_claims(found), ordinary))
 
 
 def _network(config: DigitsConfig, images: ImageSet, context: Context) -> ShallowSoftHebb:
@@ -152,19 +153,19 @@ def _claims(found: dict[str, float]) -> list[Claim]:
     return [
         above(
             "untrained",
-            "above the same neurons before they learned, named by the same labels",
+            "accuracy: above that of the same neurons untrained",
             learned,
             found["untrained_accuracy"],
         ),
         above(
             "sampled",
-            "above neurons whose weights are single training images",
+            "accuracy: above that of single images as weights",
             learned,
             found["sampled_accuracy"],
         ),
         at_least(
             "settled",
-            "share of neurons whose weights settled: their length is within .01 of 1",
+            "neurons that settled, at a length within 0.01 of 1",
             found["settled"],
             0.9,
         ),
