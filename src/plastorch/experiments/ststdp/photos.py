@@ -6,7 +6,7 @@ the class's mean scores over still photos, in units of the photos' deviations. I
 weights hold how the present photo deviates, so that it stays known while the bar hides it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from plastorch.experiments.preset_defaults import Count, Settings, Size
 from plastorch.experiments.softhebb.config import autocast
 from plastorch.experiments.stpn.recurrent import networks
 from plastorch.experiments.ststdp.contest import Contest, Films, Seen
-from plastorch.experiments.ststdp.jobs import AVERAGES, on_cpu
+from plastorch.experiments.ststdp.jobs import AVERAGES, Job, on_cpu
 from plastorch.experiments.ststdp.measuring import figures, grid, tried
 from plastorch.experiments.ststdp.metrics import curves, metrics, selected
 from plastorch.experiments.ststdp.networks import RecurrentNet
@@ -118,7 +118,12 @@ def measure(config: PhotosConfig, context: Context) -> dict[str, Any]:
         counts = [len(of.labels) // config.streams for of in photos.values()]
         each = [job for job, count in zip(jobs, counts, strict=True) for _ in range(count)]
         loop.recompute(Jobs("films", each, shared=False))
-    _compare(config, context, loop, nets, circuit, films)
+    compared = _Comparison(
+        circuit=circuit, rivals=dict(nets.items()), films=films, seed=context.seed
+    )
+    loop.run(Jobs("settings", compared.settings_jobs()))
+    loop.run(compared.contest(config.epochs))
+    loop.run(Jobs("tests", compared.test_jobs(context.run.records())))
     records = context.run.records()
     context.run.write_arrays(curves(records))
     right = float((still == photos[Stream.TEST].labels).double().mean())
@@ -204,67 +209,66 @@ def _add(films: list[Seen], source: Iterator[Seen]) -> list[Record]:
     return []
 
 
-def _compare(
-    config: PhotosConfig,
-    context: Context,
-    loop: Loop,
-    nets: nn.ModuleDict,
-    circuit: Circuit,
-    films: Mapping[Stream, Sequence[Seen]],
-) -> None:
-    """Chooses settings on validation films, trains the rival, and tests all."""
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """A circuit and rivals that read the scores of the same films."""
 
-    def on(use: Stream, kind: str) -> list[tuple[Tensor, Tensor]]:
-        return [(seen[kind], labels) for seen, labels in films[use]]
+    circuit: Circuit
+    rivals: dict[str, nn.Module]
+    films: Mapping[Stream, Sequence[Seen]]
+    seed: int
 
-    def validate(model: str, kind: str, constants: ShortTerm, use: Classify) -> list[Record]:
-        right = followed(use, on(Stream.VALIDATION, kind))
-        return [tried(BAR, model, constants, right)]
+    def settings_jobs(self) -> list[Job]:
+        """Returns one job per setting: its accuracy on validation films."""
 
-    jobs: list[Callable[[], list[Record]]] = [
-        partial(validate, "short-term", "scores", constants, circuit.classify(constants))
-        for constants in SETTINGS
-    ]
-    jobs += [
-        partial(
-            validate, "smoothed", "logits", ShortTerm(tau=tau, site="none"), smoothed(_as_is, tau)
-        )
-        for tau in AVERAGES
-    ]
-    loop.run(Jobs("settings", jobs))
+        def validate(model: str, kind: str, constants: ShortTerm, use: Classify) -> list[Record]:
+            right = followed(use, self._shown(Stream.VALIDATION, kind))
+            return [tried(BAR, model, constants, right)]
 
-    def shown_in(epoch: int) -> Iterator[Seen]:
-        if epoch == 0:
-            return iter(films[Stream.VALIDATION])
-        order = torch.randperm(
-            len(films[Stream.TRAINING]), generator=stream(context.seed, Stream.LEARNING, epoch)
-        )
-        return (films[Stream.TRAINING][row] for row in order.tolist())
+        jobs: list[Job] = [
+            partial(validate, "short-term", "scores", constants, self.circuit.classify(constants))
+            for constants in SETTINGS
+        ]
+        for tau in AVERAGES:
+            constants, use = ShortTerm(tau=tau, site="none"), smoothed(_as_is, tau)
+            jobs.append(partial(validate, "smoothed", "logits", constants, use))
+        return jobs
 
-    rivals = dict(nets.items())
-    contest = Films(shown=shown_in, epochs=config.epochs)
-    loop.run(Contest("contest", rivals, dict.fromkeys(rivals, 1), contest))
-    records = context.run.records()
-    chosen = selected(records, BAR, "short-term")
-    constants = next(
-        one
-        for one in SETTINGS
-        if (one.kappa, one.gamma, one.tau) == (chosen["kappa"], chosen["gamma"], chosen["tau"])
-    )
-    tau = float(selected(records, BAR, "smoothed")["tau"])
-    subjects: list[tuple[str, str, Classify]] = [
-        ("static", "logits", _as_is),
-        ("smoothed", "logits", smoothed(_as_is, tau)),
-        ("forgetful", "scores", circuit.classify(replace(constants, site="none"))),
-        ("short-term", "scores", circuit.classify(constants)),
-        *((name.split("-")[1], "scores", on_cpu(net)) for name, net in rivals.items()),
-    ]
+    def contest(self, epochs: int) -> Contest:
+        """Returns the training of the rivals, which see the films in another order each epoch."""
+        known = self.films[Stream.TRAINING]
 
-    def test(model: str, kind: str, use: Classify) -> list[Record]:
-        found = figures(followed(use, on(Stream.TEST, kind)))
-        return [{"transform": BAR, "model": model, **found}]
+        def shown_in(epoch: int) -> Iterator[Seen]:
+            if epoch == 0:
+                return iter(self.films[Stream.VALIDATION])
+            random = stream(self.seed, Stream.LEARNING, epoch)
+            return (known[row] for row in torch.randperm(len(known), generator=random).tolist())
 
-    loop.run(Jobs("tests", [partial(test, *subject) for subject in subjects]))
+        films = Films(shown=shown_in, epochs=epochs)
+        return Contest("contest", self.rivals, dict.fromkeys(self.rivals, 1), films)
+
+    def test_jobs(self, records: Sequence[Record]) -> list[Job]:
+        """Returns one job per reader, with the settings that validation films chose."""
+        chosen = selected(records, BAR, "short-term")
+        setting = chosen["kappa"], chosen["gamma"], chosen["tau"]
+        constants = next(one for one in SETTINGS if (one.kappa, one.gamma, one.tau) == setting)
+        tau = float(selected(records, BAR, "smoothed")["tau"])
+        readers: list[tuple[str, str, Classify]] = [
+            ("static", "logits", _as_is),
+            ("smoothed", "logits", smoothed(_as_is, tau)),
+            ("forgetful", "scores", self.circuit.classify(replace(constants, site="none"))),
+            ("short-term", "scores", self.circuit.classify(constants)),
+            *((name.split("-")[1], "scores", on_cpu(net)) for name, net in self.rivals.items()),
+        ]
+
+        def test(model: str, kind: str, use: Classify) -> list[Record]:
+            found = figures(followed(use, self._shown(Stream.TEST, kind)))
+            return [{"transform": BAR, "model": model, **found}]
+
+        return [partial(test, *reader) for reader in readers]
+
+    def _shown(self, use: Stream, kind: str) -> list[tuple[Tensor, Tensor]]:
+        return [(seen[kind], labels) for seen, labels in self.films[use]]
 
 
 def _as_is(x: Tensor, state: Any) -> tuple[Tensor, Any]:
