@@ -103,8 +103,10 @@ def validated(name: str, readings: Readings, threshold: float) -> dict[str, floa
 
 
 def accuracy_by(readings: Readings, step: float) -> float:
-    """Returns the accuracy of answers that come at this step on average, from 0: interpolated
-    between thresholds, the earliest of which makes all answers at the first step."""
+    """Returns the accuracy of answers that come at this step on average, from 0.
+
+    It is interpolated between thresholds, and the answers of all after the first step.
+    """
     timings = [readings.timing(each) for each in readings.thresholds]
     points = [(0.0, float(readings.accuracy_at[0]))]
     points += sorted((timing.mean_step, timing.accuracy) for timing in timings)

@@ -134,10 +134,10 @@ def measure(config: PhotosConfig, context: Context) -> dict[str, Any]:
 
 
 class Circuit(NamedTuple):
-    """What a circuit knows of still photos."""
+    """Knowledge of still photos, on which a circuit stands."""
 
     weight: Tensor
-    """Mean scores of each class [C, C], in the units of :meth:`whiten`."""
+    """Mean scores of each class [C, C], in :attr:`units`."""
     units: Tensor
     """Matrix [C, C] that turns scores into units in which photos of a class deviate alike."""
 
