@@ -8,6 +8,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.hebbian.neighbors import NeighborReadout
+from plastorch.hebbian.ridge import FrozenFeatures
 
 
 def rows(count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -18,7 +19,9 @@ def rows(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def read(features: Tensor, labels: Tensor, *test: Tensor) -> dict[str, float]:
-    readout = NeighborReadout(lambda r: features[r], labels, *test, classes=3, maps=[(9, 2)])
+    readout = NeighborReadout(
+        FrozenFeatures(lambda r: features[r], labels, *test, classes=3, maps=[(9, 2)])
+    )
     while readout.position < readout.total:
         readout.step()
     return readout.figures

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from plastorch.engine.errors import InputError
-from plastorch.hebbian.ridge import PENALTIES, Moments, RidgeReadout, coarse
+from plastorch.hebbian.ridge import PENALTIES, FrozenFeatures, Moments, RidgeReadout, coarse
 
 
 def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,9 +19,10 @@ def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def fitted(features: torch.Tensor, labels: torch.Tensor) -> RidgeReadout:
     test, test_labels = rows(500, 1)
-    readout = RidgeReadout(
+    frozen = FrozenFeatures(
         lambda rows: features[rows], labels, test, test_labels, classes=3, maps=[(9, 2)]
     )
+    readout = RidgeReadout(frozen)
     while readout.position < readout.total:
         readout.step()
     return readout
@@ -71,7 +72,7 @@ def test_scales_of_features_do_not_matter() -> None:
     test, test_labels = rows(500, 1)
     found = []
     for scale in (1.0, 1e-3):
-        readout = RidgeReadout(
+        frozen = FrozenFeatures(
             lambda rows, scale=scale: scale * features[rows],  # type: ignore[misc]
             labels,
             scale * test,
@@ -79,6 +80,7 @@ def test_scales_of_features_do_not_matter() -> None:
             classes=3,
             maps=[(36, 1)],
         )
+        readout = RidgeReadout(frozen)
         while readout.position < readout.total:
             readout.step()
         found.append(readout.figures["ridge_accuracy"])
@@ -102,4 +104,6 @@ def test_maps_are_averaged_until_they_are_few() -> None:
 def test_labels_outside_of_the_classes_are_refused() -> None:
     features, labels = rows(100, 0)
     with pytest.raises(InputError, match=r"labels lie in 0\.\.2; expected 0\.\.1"):
-        RidgeReadout(lambda rows: features, labels, features, labels, classes=2, maps=[(36, 1)])
+        RidgeReadout(
+            FrozenFeatures(lambda rows: features, labels, features, labels, 2, maps=[(36, 1)])
+        )

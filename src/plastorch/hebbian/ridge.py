@@ -1,6 +1,7 @@
 """Ridge readout of frozen features, solved exactly: it has no learning rate, epochs or scale."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,23 @@ def coarse(features: Tensor, maps: Sequence[tuple[int, int]], most: int) -> Tens
     return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
+class FrozenFeatures(NamedTuple):
+    """Features of labeled rows, for readouts that have nothing to train step by step."""
+
+    source: Callable[[Tensor], Tensor]
+    """Function that returns features [B, F] of some training rows, given their numbers."""
+    labels: Tensor
+    """Classes of the training rows, int64 [N]."""
+    test_features: Tensor
+    """Features [M, F] of the test rows."""
+    test_labels: Tensor
+    """Classes of the test rows, int64 [M]."""
+    classes: int
+    """Number of classes."""
+    maps: Sequence[tuple[int, int]]
+    """Number and side of the maps that the features are, as in :func:`coarse`."""
+
+
 class Moments:
     """Sums over rows of features and targets, for a regression: number, means and products."""
 
@@ -88,27 +106,11 @@ class Moments:
 
 
 class RidgeReadout(Phase):
-    """Fits a ridge classifier; its penalty is the best on a tenth of the training rows.
+    """Fits a ridge classifier; its penalty is the best on a tenth of the training rows."""
 
-    Args:
-        source: features [B, F] of some training rows, given their numbers.
-        maps: number and side of the maps that the features are, as in :func:`coarse`.
-    """
-
-    def __init__(
-        self,
-        source: Callable[[Tensor], Tensor],
-        labels: Tensor,
-        test_features: Tensor,
-        test_labels: Tensor,
-        *,
-        classes: int,
-        maps: Sequence[tuple[int, int]],
-        seed: int = 0,
-    ) -> None:
-        check_labels(labels, classes)
-        self.source, self.labels, self.classes, self.maps = source, labels, classes, maps
-        self.test_features, self.test_labels = test_features, test_labels
+    def __init__(self, frozen: FrozenFeatures, seed: int = 0) -> None:
+        check_labels(frozen.labels, frozen.classes)
+        self.frozen, labels = frozen, frozen.labels
         order = torch.randperm(len(labels), generator=stream(seed, Stream.HELD_OUT_ROWS))
         self.held_out = order[: max(1, len(order) // 10)]
         others = order[len(self.held_out) :]
@@ -129,14 +131,19 @@ class RidgeReadout(Phase):
         return []
 
     def _read(self, rows: Tensor) -> Tensor:
-        return coarse(self.source(rows), self.maps, self.most_features)
+        return coarse(self.frozen.source(rows), self.frozen.maps, self.most_features)
 
     def _add(self, rows: Tensor) -> None:
         features = self._read(rows)
         if not self.position:
             shift = features.mean(dim=0)
-            self.few, self.most = Moments(shift, self.classes), Moments(shift, self.classes)
-        targets = F.one_hot(self.labels[rows.to(self.labels.device)], self.classes)
+            self.few, self.most = (
+                Moments(shift, self.frozen.classes),
+                Moments(shift, self.frozen.classes),
+            )
+        targets = F.one_hot(
+            self.frozen.labels[rows.to(self.frozen.labels.device)], self.frozen.classes
+        )
         held_out = self.position < len(torch.split(self.held_out, ROWS))
         (self.few if held_out else self.most).add(features, targets.to(features))
 
@@ -144,21 +151,24 @@ class RidgeReadout(Phase):
         tried = [self.most.solve(penalty) for penalty in PENALTIES]
         right = torch.zeros(len(tried))
         for rows in torch.split(self.held_out, ROWS):
-            features, labels = self._read(rows), self.labels[rows.to(self.labels.device)]
+            features, labels = (
+                self._read(rows),
+                self.frozen.labels[rows.to(self.frozen.labels.device)],
+            )
             right += torch.stack([_hits(features, labels, *fitted) for fitted in tried])
         chosen = int(right.argmax())
         self.most.add_all_of(self.few)
         fitted = self.most.solve(PENALTIES[chosen])
         hits = [
-            _hits(coarse(features, self.maps, self.most_features), labels, *fitted)
+            _hits(coarse(features, self.frozen.maps, self.most_features), labels, *fitted)
             for features, labels in zip(
-                torch.split(self.test_features, ROWS),
-                torch.split(self.test_labels, ROWS),
+                torch.split(self.frozen.test_features, ROWS),
+                torch.split(self.frozen.test_labels, ROWS),
                 strict=True,
             )
         ]
         self.figures = {
-            "ridge_accuracy": float(sum(hits)) / len(self.test_labels),
+            "ridge_accuracy": float(sum(hits)) / len(self.frozen.test_labels),
             "ridge_held_out_accuracy": float(right[chosen]) / len(self.held_out),
             "ridge_penalty": PENALTIES[chosen],
         }

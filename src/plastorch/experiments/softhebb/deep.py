@@ -36,7 +36,7 @@ from plastorch.hebbian.neighbors import NeighborReadout
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining, accuracy, scores
-from plastorch.hebbian.ridge import RidgeReadout
+from plastorch.hebbian.ridge import FrozenFeatures, RidgeReadout
 from plastorch.hebbian.sampling import PatchSampling
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
@@ -146,11 +146,15 @@ def _train_readout(
     )
     loop.run(readout)
     plain = _plain(config, context, images, net, None if augment else train.features)
-    labeled = plain, images.train_labels, test.features, images.test_labels
-    ridge = RidgeReadout(
-        *labeled, classes=len(images.classes), maps=net.feature_maps, seed=context.seed
+    frozen = FrozenFeatures(
+        source=plain,
+        labels=images.train_labels,
+        test_features=test.features,
+        test_labels=images.test_labels,
+        classes=len(images.classes),
+        maps=net.feature_maps,
     )
-    neighbors = NeighborReadout(*labeled, classes=len(images.classes), maps=net.feature_maps)
+    ridge, neighbors = RidgeReadout(frozen, context.seed), NeighborReadout(frozen)
     for reader in (ridge, neighbors):
         loop.recompute(reader)
     return scores(net.readout, test.features), ridge.figures | neighbors.figures
