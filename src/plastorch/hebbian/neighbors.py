@@ -17,7 +17,7 @@ MOST_FEATURES = 1024
 
 
 class NeighborReadout(Phase):
-    """Finds the majority class of the nearest training rows, by cosines of standardized features."""
+    """Finds the majority class of the nearest training rows, by cosine, features standardized."""
 
     def __init__(self, frozen: FrozenFeatures) -> None:
         check_labels(frozen.labels, frozen.classes)
