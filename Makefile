@@ -46,7 +46,7 @@ $(BIN)/python:
 		{ rm -rf $(VENV); echo "python3 -m venv failed; on Debian: apt install python3-venv"; exit 1; }
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[figures]'
+	$(BIN)/python -m pip install --quiet --editable '.[figures,files]'
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python

@@ -1,8 +1,8 @@
 """The documentation site, read by Sphinx."""
 
 import os
+import re
 from pathlib import Path
-from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -49,18 +49,40 @@ def block_math(translator: SphinxTranslator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def scroll_by_keyboard(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None
-) -> None:
-    """Code may be wider than a phone: who has no mouse can go there and scroll."""
-    if "body" in context:
-        context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
+PARAMETERS = re.compile(r'<dl>\n((?:<dd><em class="sig-param">.*</dd>\n)+)</dl>')
+"""A signature's parameters, which Sphinx writes as descriptions of no term."""
+REPLACED = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    'role="heading">': 'role="heading" aria-level="2">',
+    '<div id="search-results">': '<h1>Search</h1>\n<div id="search-results">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    '<aside class="toc-drawer': '<aside aria-label="This page" class="toc-drawer',
+}
+"""What the theme writes, and what suits those who have no mouse, or who hear the page: code and
+tables may be wider than a phone, and are scrolled by keyboard; headings have levels, and every page
+has one; both columns beside the text have names."""
+
+
+def accessible(app: Sphinx, failure: Exception | None) -> None:
+    """Makes the finished pages fit for keyboards and screen readers."""
+    for path in Path(app.outdir).rglob("*.html"):
+        text = PARAMETERS.sub(lambda found: listed(found[1]), path.read_text())
+        for written, better in REPLACED.items():
+            text = text.replace(written, better)
+        path.write_text(text)
+
+
+def listed(parameters: str) -> str:
+    """A signature's parameters as plain lines."""
+    lines = parameters.replace("<dd>", "<div>").replace("</dd>", "</div>")
+    return f'<div class="parameters">{lines}</div>'
 
 
 def setup(app: Sphinx) -> None:
     """Registers how formulas are drawn; ``html_math_renderer`` then names it."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
-    app.connect("html-page-context", scroll_by_keyboard)
+    app.connect("build-finished", accessible)
 
 
 html_math_renderer = "mathml"

@@ -4,9 +4,11 @@ import fcntl
 import json
 import pickle
 import resource
+import shutil
 import signal
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -37,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "golden",
         type=Path,
         help="folder of golden vectors",
+    )
+    parser.addoption(
+        "--from-nothing",
+        action="store_true",
+        help="let make set up a clone as a newcomer does, which fetches packages",
     )
 
 
@@ -363,3 +370,67 @@ def write_run(
 @pytest.fixture(scope="session")
 def make_run() -> MakeRun:
     return write_run
+
+
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on the path")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any) -> Callable[..., AbstractContextManager[Any]]:
+    """Opens a page, which on leaving has neither complained nor asked for anything but files."""
+
+    @contextmanager
+    def opened(path: Path, width: int, scheme: str, pixels: int = 1) -> Iterator[Any]:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            device_scale_factor=pixels,
+            color_scheme=scheme,
+        )
+        page = context.new_page()
+        complaints: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: requests.append(request.url))
+        try:
+            page.goto(path.as_uri(), wait_until="load")
+            yield page
+        finally:
+            context.close()
+        assert complaints == []
+        assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def barriers() -> Callable[[Any], list[tuple[str, list[str]]]]:
+    """Finds what axe calls a barrier in a page, with all that is folded in it open."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+
+    def barriers(page: Any) -> list[tuple[str, list[str]]]:
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        # It would fetch style sheets anew, which a page may not do that is read from a file.
+        found = axe.Axe().run(page, options={"preload": False}).response
+        assert len(found["passes"]) > 10
+        return [
+            (violation["id"], [node["html"] for node in violation["nodes"]])
+            for violation in found["violations"]
+        ]
+
+    return barriers
