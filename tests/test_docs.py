@@ -329,7 +329,7 @@ def test_two_workers_are_near_the_model_and_more_of_them_take_less_time(scale_pa
 
 
 PROSE = ["index", "quickstart", "softhebb", "beyond", "stpn", "spiking", "rank", "files",
-         "efference", "sklearn", "neuromorphic", "faq", "decisions"]  # fmt: skip
+         "efference", "sklearn", "neuromorphic", "models", "machines", "faq", "decisions"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROSE)
