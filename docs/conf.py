@@ -1,5 +1,6 @@
 """The documentation site, read by Sphinx."""
 
+import inspect
 import os
 import re
 from pathlib import Path
@@ -10,8 +11,15 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxTranslator
 
 project = "plastorch"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
 exclude_patterns = ["_build", "evidence"]  # templates of generated text
+templates_path = ["_templates"]  # of a class's page in the reference
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
@@ -79,9 +87,17 @@ def listed(parameters: str) -> str:
     return f'<div class="parameters">{lines}</div>'
 
 
+def has_a_page(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Keeps classes from the pages of rooms, which list them: each has a page of its own."""
+    return True if what == "module" and inspect.isclass(member) else None
+
+
 def setup(app: Sphinx) -> None:
     """Registers how formulas are drawn; ``html_math_renderer`` then names it."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("autodoc-skip-member", has_a_page)
     app.connect("build-finished", accessible)
 
 

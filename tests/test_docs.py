@@ -328,8 +328,8 @@ def test_two_workers_are_near_the_model_and_more_of_them_take_less_time(scale_pa
     assert blocks[-1] > 0.9 * sum(blocks)
 
 
-PROSE = ["index", "quickstart", "softhebb", "beyond", "stpn", "spiking", "rank", "files",
-         "efference", "sklearn", "neuromorphic", "models", "machines", "faq", "decisions"]  # fmt: skip
+PROSE = ["index", "quickstart", "softhebb", "beyond", "models", "stpn", "spiking", "rank", "files",
+         "efference", "sklearn", "neuromorphic", "machines", "faq", "decisions"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROSE)

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from inspect import isclass
 from pathlib import Path
 from types import ModuleType
 
@@ -16,25 +17,40 @@ CODE = re.compile(
 )
 NO_CODE = re.compile(r"^(?:[:%].*|>>> |\.\.\. )", re.MULTILINE)
 DIRECTIVE = re.compile(
-    r"^\.\. auto(module|class|function):: ([\w.]+)\n((?:   .*\n)*)", re.MULTILINE
+    r"^\.\. (?:auto)?(\w+)::(?: ([\w.]+))?\n((?:   .*\n|\n(?=   ))*)", re.MULTILINE
 )
 
 
 def listed() -> set[int]:
-    """Identities of the objects that pages of the reference describe."""
+    """Identities of the objects that the reference describes."""
     found = set()
     for page in (ROOT / "docs" / "api").glob("*.md"):
-        for kind, name, options in DIRECTIVE.findall(page.read_text()):
-            room, _, own = name.rpartition(".")
-            if kind != "module":
-                found.add(id(getattr(import_module(room), own)))
-                continue
-            module = import_module(name)
-            members = re.search(r":members:((?:[ \w,]|\n      )*)", options)
-            assert members is not None, name
-            names = re.findall(r"\w+", members[1]) or getattr(module, "__all__", list(vars(module)))
-            found |= {id(getattr(module, each)) for each in names}
+        room = ""
+        for kind, name, content in DIRECTIVE.findall(page.read_text()):
+            if kind in ("module", "currentmodule"):
+                room = name
+                members = re.search(r":members:((?:[ \w,]|\n      )*)", content)
+                names = re.findall(r"\w+", members[1]) if members is not None else []
+                if members is not None and not names:
+                    module = import_module(name)
+                    names = getattr(module, "__all__", list(vars(module)))
+                    names = [each for each in names if not isclass(getattr(module, each))]
+            elif kind == "summary":
+                names = re.findall(r"^   ([\w.]+)$", content, re.MULTILINE)
+            else:
+                names, room = [name], ""
+            for each in names:
+                module_name, _, own = f"{room}.{each}".strip(".").rpartition(".")
+                found.add(id(getattr(import_module(module_name), own)))
     return found
+
+
+def test_each_public_name_of_a_room_is_in_the_reference() -> None:
+    known = listed()
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        room = import_module(f"plastorch.{page.stem}")
+        for name in getattr(room, "__all__", []):
+            assert id(getattr(room, name)) in known, f"{page.stem}.{name}"
 
 
 def imported(text: str) -> Iterator[tuple[str, object]]:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("index", "softhebb", "measured", "api/learning", "search")
+PAGES = (
+    "index",
+    "softhebb",
+    "measured",
+    "api/learning",
+    "api/classes/plastorch.stp.STPN",
+    "search",
+)
 """A page of each kind."""
 
 pytestmark = pytest.mark.xdist_group("site")
