@@ -212,7 +212,7 @@ def test_neither_the_order_of_neurons_nor_their_type_matters() -> None:
 
 
 def test_the_length_of_weights_changes_activations_but_not_the_model() -> None:
-    """Paper A: KL is least for w_k = c E[x | C_k] with any c > 0."""
+    """Moraitis et al.: KL is least for w_k = c E[x | C_k] with any c > 0."""
     causes = HiddenCauses.draw(4, 10, 8.0, seed=3)
     layer = optimum(causes)
     with torch.no_grad():

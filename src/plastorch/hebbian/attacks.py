@@ -1,10 +1,10 @@
 """Robustness of a classifier to noise and to gradient attacks, and images made by attacks.
 
-Attacks are the projected gradient descent (PGD) of foolbox, an optional dependency. Paper A's
-settings aren't known; the defaults are ours. A saturated softmax can hide gradients (they underflow
-to 0) and make a fragile network look robust: see ``through`` in :func:`attack`. Against a linear
-model, 40 steps from the center of the ball of allowed changes reach its best point, but from a
-random start only 0.87 (L2) or 0.89 (L∞) of its effect.
+Attacks are the projected gradient descent (PGD) of foolbox, an optional dependency. Moraitis et
+al.'s settings aren't known; the defaults are ours. A saturated softmax can hide gradients (they
+underflow to 0) and make a fragile network look robust: see ``through`` in :func:`attack`. Against a
+linear model, 40 steps from the center of the ball of allowed changes reach its best point, but from
+a random start only 0.87 (L2) or 0.89 (L∞) of its effect.
 """
 
 import contextlib

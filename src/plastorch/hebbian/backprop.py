@@ -18,7 +18,7 @@ from plastorch.learning.phases import EpochOrder, Phase
 
 
 class BackpropTraining(Phase):
-    """Trains all weights of a network by cross-entropy, Adam and paper B's readout schedule.
+    """Trains all weights of a network by cross-entropy, Adam and Journé et al.'s readout schedule.
 
     One :meth:`step` is one mini-batch of uint8 images [B, C, H, W] over all workers. Convolutions
     start as ``nn.Conv2d`` does. ``augment`` takes images, their rows and a generator, and returns

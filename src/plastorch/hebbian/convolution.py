@@ -18,7 +18,7 @@ Padding = Pair | Literal["same", "valid"]
 class SoftHebbConv2d(SoftHebbLayer):
     """Convolution that learns by SoftHebb's rule; every position of every image is a sample.
 
-    Paper B: Journé et al., ICLR 2023, arXiv 2209.11883. Arguments of ``nn.Conv2d`` mean the same
+    Paper: Journé et al., ICLR 2023, arXiv 2209.11883. Arguments of ``nn.Conv2d`` mean the same
     here. The layer differs from ``nn.Conv2d`` in its defaults (no bias, reflected padding) and in
     the arguments after ``padding``, which are keyword-only.
 

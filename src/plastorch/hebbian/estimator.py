@@ -1,6 +1,6 @@
 """Deep SoftHebb as a scikit-learn estimator: blocks that learn without labels, a linear readout.
 
-Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
+Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ BATCH = 50
 
 
 class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Deep SoftHebb (paper B) on arrays of images.
+    """Deep SoftHebb (Journé et al. 2023) on arrays of images.
 
     :meth:`fit` is the paper's training: the blocks learn from the images alone, then a linear
     readout from their features and the labels. Images are square, uint8 or floats in [0, 1], as

@@ -61,7 +61,7 @@ class SoftHebbLayer(PlasticLayer):
         """Draws weights with an expected squared norm of ``initial_radius``²; uniform prior.
 
         ``normal``: N(0, R²/n). ``positive``: uniform on [0, R sqrt(3/n)], for inputs that are not
-        centered. Paper B, appendix on initialization, in the form of its published code.
+        centered. Journé et al. 2023, appendix on initialization, in the form of its published code.
         """
         fan_in = self.weight[0].numel()
         with torch.no_grad():
@@ -85,7 +85,7 @@ class SoftHebbLayer(PlasticLayer):
         """Returns changes at a learning rate of 1, signs turned, from raw sums of :meth:`learn`.
 
         They are -(|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, whose raw sums change in
-        place, and -raw / (t max |raw|) of log-priors: paper B's norm-dependent rate, and each
+        place, and -raw / (t max |raw|) of log-priors: Journé et al.'s norm-dependent rate, and each
         group's maximum.
         """
         raw = updates["weight"]
@@ -131,7 +131,7 @@ class SoftHebbLayer(PlasticLayer):
 class SoftHebbLinear(SoftHebbLayer):
     """Linear layer that learns by SoftHebb's rule: y = softmax(t (W x + b)).
 
-    Paper A: Moraitis et al. 2022, arXiv 2107.05747. Weights and log-priors start as
+    Paper: Moraitis et al. 2022, arXiv 2107.05747. Weights and log-priors start as
     :meth:`SoftHebbLayer.reset_parameters` says.
 
     Args:
@@ -227,7 +227,7 @@ class SoftHebbLinear(SoftHebbLayer):
 class Triangle(nn.Module):
     """Triangle activation as a module: relu(u - mean over channels)^power.
 
-    Paper B; see :func:`plastorch.hebbian.rule.triangle`.
+    Journé et al. 2023; see :func:`plastorch.hebbian.rule.triangle`.
 
     Args:
         power: exponent, above 0.

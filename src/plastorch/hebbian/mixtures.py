@@ -1,8 +1,9 @@
 """Hidden causes with a known posterior, and how close a SoftHebb layer comes to it.
 
-Paper A, theory: inputs of unit length come from hidden causes C_k, and a layer with softmax is
-their Bayesian inference once w_k = E[x | C_k] / ||E[x | C_k]|| and its log-prior is ln P(C_k). With
-von Mises-Fisher causes, p(x | C_k) = c exp(kappa mu_k.x), all of that is known in closed form.
+Moraitis et al. 2022, theory: inputs of unit length come from hidden causes C_k, and a layer with
+softmax is their Bayesian inference once w_k = E[x | C_k] / ||E[x | C_k]|| and its log-prior is ln
+P(C_k). With von Mises-Fisher causes, p(x | C_k) = c exp(kappa mu_k.x), all of that is known in
+closed form.
 """
 
 from dataclasses import dataclass
@@ -125,10 +126,11 @@ def learn_causes(
 ) -> SoftHebbLinear:
     """Trains a layer with one neuron per cause on a stream of inputs, each seen once.
 
-    Paper A's rule for weights and log-priors, rates falling linearly to 0. Small initial weights
-    start a soft competition that hardens as norms grow to 1. It finds the causes far more often
-    than weights of norm 1 do. The rate of the log-priors, relative to that of the weights, is below
-    1: a neuron that loses its prior before it has found a cause loses the competition for good.
+    Moraitis et al.'s rule for weights and log-priors, rates falling linearly to 0. Small initial
+    weights start a soft competition that hardens as norms grow to 1. It finds the causes far more
+    often than weights of norm 1 do. The rate of the log-priors, relative to that of the weights, is
+    below 1: a neuron that loses its prior before it has found a cause loses the competition for
+    good.
     """
     check_positive(samples=samples, batch_size=batch_size, learning_rate=learning_rate)
     check_positive(prior_rate=prior_rate)
@@ -150,9 +152,9 @@ def learn_causes(
 def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 2) -> Tensor:
     """Returns the distance from 0 of the expected update at Bayes' optimum, in standard errors.
 
-    Paper A claims that the rule rests at w_k = mu_k, b_k = ln P(C_k) / t. There the mean of y_k
-    (x - u_k w_k) and of y_k - P(C_k) over many inputs must vanish up to sampling error: each of the
-    scores [K, n + 1] is about normally distributed with standard deviation 1.
+    Moraitis et al. 2022 claims that the rule rests at w_k = mu_k, b_k = ln P(C_k) / t. There the
+    mean of y_k (x - u_k w_k) and of y_k - P(C_k) over many inputs must vanish up to sampling error:
+    each of the scores [K, n + 1] is about normally distributed with standard deviation 1.
     """
     check_positive(samples=samples)
     x, _ = causes.sample(samples, seed)

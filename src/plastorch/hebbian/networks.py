@@ -1,6 +1,6 @@
 """Deep SoftHebb: blocks of normalization, plastic convolution, Triangle and pooling, and a readout.
 
-Paper B: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
+Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXiv 2209.11883.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from plastorch.hebbian.wide import WideLayer
 
 
 class SoftHebbBlock(nn.Module):
-    """One layer of paper B: normalization, convolution, Triangle, pooling."""
+    """One layer of Journé et al. 2023: normalization, convolution, Triangle, pooling."""
 
     def __init__(
         self, in_channels: int, spec: BlockSpec, generator: torch.Generator | None = None

@@ -9,8 +9,8 @@ def linear_decay(learning_rate: float, step: int, steps: int) -> float:
 def readout_rate(learning_rate: float, epoch: int, epochs: int) -> float:
     """Returns the readout's learning rate in an epoch (from 0): halved at fractions of training.
 
-    Paper B: at .2, .35, .5, .6, .7, .8, .9 of 50 epochs or more; at .5 and .75 of 20 to 49; never
-    in shorter trainings.
+    Journé et al. 2023: at .2, .35, .5, .6, .7, .8, .9 of 50 epochs or more; at .5 and .75 of 20 to
+    49; never in shorter trainings.
     """
     fractions: tuple[float, ...] = ()
     if epochs >= 50:

@@ -1,4 +1,4 @@
-"""Published networks of paper B (Journé et al., ICLR 2023), and their baselines."""
+"""Published networks of Journé et al. (ICLR 2023), and their baselines."""
 
 from dataclasses import replace
 from typing import Literal, get_args
@@ -85,7 +85,7 @@ def preset(
     rule: Rule = "soft",
     architecture: Architecture = "matched",
 ) -> NetworkSpec:
-    """Returns the network of paper B for a data set, at a depth and width, or a baseline.
+    """Returns the published network for a data set, at a depth and width, or a baseline.
 
     Args:
         data: data set that it was published for (MNIST: ours, found on a validation split).

@@ -17,7 +17,7 @@ from plastorch.learning.phases import Phase
 
 
 class ReadoutTraining(Phase):
-    """Trains a linear readout on features with dropout, Adam and paper B's schedule.
+    """Trains a linear readout on features with dropout, Adam and Journé et al.'s schedule.
 
     One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out. The dropout
     mask comes from random bits where p is 0.5, 0.25 or the like, because a generic random mask
@@ -185,7 +185,7 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
 
 
 def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Returns for each neuron the class that it wins most often: paper A's untrained readout.
+    """Returns for each neuron the class that it wins most often, a readout without training.
 
     Activations are y or any response [N, K]. A neuron that never wins gets the class with the
     largest sum of its responses. Predict with ``assigned[activation.argmax(dim=1)]``.

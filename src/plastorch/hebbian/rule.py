@@ -17,8 +17,8 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 Competition = Literal["softkrotov", "soft", "hard"]
-"""``softkrotov``: soft with anti-Hebbian losers, the rule of paper B. ``soft``: paper A.
-``hard``: one winner takes all."""
+"""``softkrotov``: soft with anti-Hebbian losers, as Journé et al. 2023 have it. ``soft``: without, as
+Moraitis et al. 2022 do. ``hard``: one winner takes all."""
 
 
 def compete(
@@ -26,8 +26,9 @@ def compete(
 ) -> Tensor:
     """Lets neurons [..., K] of a row compete: y = softmax(t u), losers negated in ``softkrotov``.
 
-    Paper A, equation of the posterior; paper B, anti-Hebbian losers. Ties go to the first neuron. A
-    row with NaN or +inf has NaN in its result. The temperature does not matter to ``hard``.
+    Moraitis et al. 2022, equation of the posterior; Journé et al. 2023, anti-Hebbian losers. Ties
+    go to the first neuron. A row with NaN or +inf has NaN in its result. The temperature does not
+    matter to ``hard``.
     """
     if competition == "soft":
         return F.softmax(inverse_temperature * u, dim=-1)
@@ -47,9 +48,9 @@ def compete(
 def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tensor:
     """Returns the plasticity [..., K, n] of all rows: raw_k = sum_b y_bk (x_b - u_bk w_k).
 
-    Paper A, equation of the weight update, over a mini-batch: inputs x [..., N, n], pre-activations
-    u without bias and activations y [..., N, K] (or a teacher's one-hot labels), weights w
-    [..., K, n]. A convolution is the same sum over all positions of all images.
+    Moraitis et al. 2022, equation of the weight update, over a mini-batch: inputs x [..., N, n],
+    pre-activations u without bias and activations y [..., N, K] (or a teacher's one-hot labels),
+    weights w [..., K, n]. A convolution is the same sum over all positions of all images.
     """
     raw = (post.mT @ pre).to(weight.dtype)
     decay = (post * u).sum(dim=-2).unsqueeze(-1)
@@ -59,8 +60,8 @@ def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tens
 def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -> Tensor:
     """Returns the plasticity [..., K] of log-priors: raw_k = sum_b (y_bk - e^{t b_k}) / e^{t b_k}.
 
-    Paper A, equation of the bias; at its equilibrium e^{t b_k} is the neuron's mean probability.
-    The sign of losers in the activations [..., N, K] is ignored.
+    Moraitis et al. 2022, equation of the bias; at its equilibrium e^{t b_k} is the neuron's mean
+    probability. The sign of losers in the activations [..., N, K] is ignored.
     """
     probability = torch.exp(inverse_temperature * bias)
     return (post.abs().sum(dim=-2) - post.shape[-2] * probability) / probability
@@ -70,8 +71,8 @@ def normalize(raw: Tensor, groups: int = 1) -> Tensor:
     """Scales an update [K, ...] to a largest absolute entry of 1: raw / (max |raw| + 1e-30).
 
     Each group of neurons has its own maximum. This makes the step size independent of batch size,
-    image size and activation scale (as the published code of paper B does); the learning rate *is*
-    the largest weight change.
+    image size and activation scale (as the published code of Journé et al. 2023 does); the learning
+    rate *is* the largest weight change.
     """
     return raw / largest(raw, groups)
 
@@ -87,13 +88,17 @@ def largest(raw: Tensor, groups: int = 1) -> Tensor:
 def norm_dependent_rate(radius: Tensor, power: float) -> Tensor:
     """Returns factors [K] on neurons' learning rates: (|r - 1| + 1e-10)^power of norms r [K].
 
-    Paper B, section on the learning rate: learning fades as the norm r of a neuron reaches 1.
+    Journé et al. 2023, section on the learning rate: learning fades as the norm r of a neuron
+    reaches 1.
     """
     return ((radius - 1).abs() + 1e-10) ** power
 
 
 def triangle(u: Tensor, power: float = 1.0, dim: int = 1) -> Tensor:
-    """Applies Triangle: relu(u - mean of u over channels)^power, at each position (paper B)."""
+    """Applies Triangle: relu(u - mean of u over channels)^power, at each position.
+
+    Journé et al. 2023.
+    """
     rectified = center(u, dim).relu_()
     return rectified if power == 1 else rectified.pow(power)
 

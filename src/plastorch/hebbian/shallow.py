@@ -1,6 +1,6 @@
 """Shallow SoftHebb: a competing layer and a readout of its activations, and a backprop twin.
 
-Paper A: Moraitis et al., Neuromorph. Comput. Eng. 2 (2022) 044017, arXiv 2107.05747.
+Paper: Moraitis et al., Neuromorph. Comput. Eng. 2 (2022) 044017, arXiv 2107.05747.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ from plastorch.learning.phases import EpochOrder, Phase
 class ShallowSoftHebb(nn.Module):
     """Hidden SoftHebb layer and linear readout: u = W x / ||x||, softmax(s u) -> classes.
 
-    Inputs of unit length make u a cosine similarity once the weights have length 1, as paper A's
-    theory has it.
+    Inputs of unit length make u a cosine similarity once the weights have length 1, as Moraitis et
+    al.'s theory has it.
 
     Args:
         inverse_temperature: inverse temperature t of the hidden layer's competition in learning.
@@ -137,8 +137,8 @@ class OnlineTraining(Phase):
 
     Images are uint8 [N, ...]. A SoftHebb layer learns without labels, by its rule, at a rate (the
     largest change of a weight) that falls linearly to 0; its readout learns by Adam on
-    cross-entropy, or not at all in paper A's post-hoc protocol. A backprop network, whose last
-    layer is ``readout``, learns as a whole by Adam. Tests, or calls of ``look``, which returns
+    cross-entropy, or not at all in Moraitis et al.'s post-hoc protocol. A backprop network, whose
+    last layer is ``readout``, learns as a whole by Adam. Tests, or calls of ``look``, which returns
     figures in their place, come at growing intervals within the first pass, then once per pass.
     """
 
@@ -252,7 +252,7 @@ def teacher_clamped_accuracy(
 ) -> float:
     """Returns accuracy of a SoftHebb output layer whose activations were clamped to the labels.
 
-    Activations are ``train`` [N, K] and ``test`` [M, K]. Paper B's code, Hebbian classifier:
+    Activations are ``train`` [N, K] and ``test`` [M, K]. Journé et al.'s code, Hebbian classifier:
     y := one-hot label in the same rule, one pass, a rate that falls linearly to 0, R = 35; the
     answer is the neuron with the largest u.
     """

@@ -1,4 +1,4 @@
-"""Paper B's training of blocks: one pass over unlabeled images, no feedback between layers."""
+"""Training of blocks: one pass over unlabeled images, no feedback between layers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ Mode = Literal["successive", "consecutive"]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 """Function from images [B, C, H, W], their rows and a generator to images in [0, 255]."""
 R1_TOLERANCE = 1e-2
-"""Largest distance from 1 of a converged convolutional neuron's norm (paper B's "R1 features")."""
+"""Largest distance from 1 of a converged convolutional neuron's norm ("R1 features")."""
 
 
 class HebbianTraining(Phase):

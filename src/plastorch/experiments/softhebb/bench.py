@@ -1,4 +1,4 @@
-"""Speed of deep SoftHebb (paper B's three CIFAR-10 layers) against its equations in plain torch."""
+"""Speed of deep SoftHebb, three layers for CIFAR-10, against its equations in plain torch."""
 
 import os
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ class Convergence(NamedTuple):
 def convergence(rows: Iterable[Mapping[str, Any]]) -> dict[int, Convergence]:
     """Returns, per layer, how many neurons reached r = 1, how far others are, and how fast they go.
 
-    Paper B (section on the learning rate). Rows are entries of the log, such as
+    Journé et al. 2023 (section on the learning rate). Rows are entries of the log, such as
     ``HebbianTraining.step`` returns, other phases left out. If examples occur twice, as after a
     resumed run, the later entry counts.
     """

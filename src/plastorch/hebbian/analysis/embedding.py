@@ -11,8 +11,8 @@ PERPLEXITY = 30.0
 def embedding(features: Tensor, seed: int = 0, components: int = 50) -> Tensor:
     """Embeds features [N, F] in a plane [N, 2]: principal components, then t-SNE of perplexity 30.
 
-    Paper B (section on embeddings) shows principal components under UMAP; t-SNE is the closest
-    method in scikit-learn. Equal seeds give equal points.
+    Journé et al. 2023 (section on embeddings) shows principal components under UMAP; t-SNE is the
+    closest method in scikit-learn. Equal seeds give equal points.
     """
     import torch
     from sklearn.decomposition import PCA

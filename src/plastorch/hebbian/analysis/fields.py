@@ -68,9 +68,9 @@ def receptive_fields(
 ) -> Tensor:
     """Returns images [n, C, side, side] that drive neurons: gradient ascent from black.
 
-    Paper B (section on receptive fields): each step adds the gradient, then rescales each image:
-    q = |x| / ||x||, stretched to [0, 1] over the whole image. Layers count from 1, neurons from 0.
-    With a generator the start is noise 1e-5 strong, else exactly 0.
+    Journé et al. 2023 (section on receptive fields): each step adds the gradient, then rescales
+    each image: q = |x| / ||x||, stretched to [0, 1] over the whole image. Layers count from 1,
+    neurons from 0. With a generator the start is noise 1e-5 strong, else exactly 0.
     """
     check_positive(steps=steps, step_size=step_size)
     chosen = checked_neurons(net, layer, neurons)

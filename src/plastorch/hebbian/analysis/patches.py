@@ -42,8 +42,8 @@ def top_patches(
 ) -> TopPatches:
     """Returns the patches that drive neurons most, each from a different image.
 
-    Paper B (section on receptive fields). The images, uint8 [N, C, H, W], pass once, in batches, in
-    eval mode. Layers count from 1, neurons from 0.
+    Journé et al. 2023 (section on receptive fields). The images, uint8 [N, C, H, W], pass once, in
+    batches, in eval mode. Layers count from 1, neurons from 0.
     """
     check_positive(count=count, batch_size=batch_size)
     chosen = checked_neurons(net, layer, neurons)
