@@ -128,7 +128,7 @@ def test_ties_go_to_the_first_neuron() -> None:
 
 
 def test_equilibrium_is_the_normalized_mean_of_a_neurons_inputs() -> None:
-    """Moraitis et al.'s fixed point: with w = E[y x] / |E[y x]| and y independent of u's scale, dw = 0."""
+    """Its fixed point: with w = E[y x] / |E[y x]| and y independent of u's scale, dw = 0."""
     x = torch.tensor([[3.0, 0.0], [0.0, 4.0], [3.0, 0.2]], dtype=torch.float64)
     y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
     mean = y.T @ x

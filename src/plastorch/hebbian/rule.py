@@ -17,8 +17,8 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 Competition = Literal["softkrotov", "soft", "hard"]
-"""``softkrotov``: soft with anti-Hebbian losers, as Journé et al. 2023 have it. ``soft``: without, as
-Moraitis et al. 2022 do. ``hard``: one winner takes all."""
+"""``softkrotov``: soft with anti-Hebbian losers, as Journé et al. 2023 have it. ``soft``: without,
+as Moraitis et al. 2022 do. ``hard``: one winner takes all."""
 
 
 def compete(
