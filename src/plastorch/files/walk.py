@@ -51,7 +51,8 @@ class Summary:
 
     def __str__(self) -> str:
         """Returns one line for the user."""
-        line = f"{self.files:,} files in {self.folders:,} folders, {self.bytes:,} bytes"
+        files, folders = f"file{'s' * (self.files != 1)}", f"folder{'s' * (self.folders != 1)}"
+        line = f"{self.files:,} {files} in {self.folders:,} {folders}, {self.bytes:,} bytes"
         if self.seconds:
             line += f", {self.files / self.seconds:,.0f} files a second"
         for lead, names in (("left out", _LEFT_OUT), ("noted", _NOTED)):
