@@ -1,7 +1,7 @@
 """Settings that were chosen here, and the runs on held-out data by which they were."""
 
 import tomllib
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -59,7 +59,8 @@ def points(choice: Choice) -> list[Point]:
     for run in results().get(choice.experiment, []):
         config = configuration(run)
         other_seed = choice.seeds is not None and run["seed"] not in choice.seeds
-        if choice.metric in run["metrics"] and replace(config, **own) == base and not other_seed:
+        alike = _others(config, choice) == _others(base, choice)
+        if choice.metric in run["metrics"] and alike and not other_seed:
             given = {name: getattr(config, name) for name in choice.settings}
             values = default if given == own else given
             tried.setdefault((*values.values(),), {})[run["seed"]] = run["metrics"][choice.metric]
@@ -76,6 +77,12 @@ def points(choice: Choice) -> list[Point]:
 def typed(choice: Choice) -> str:
     """Returns the command line of a run with the default values, without its seed."""
     return command(choice.experiment, resolved(find(choice.experiment).config)(**choice.where))
+
+
+def _others(config: Any, choice: Choice) -> dict[str, Any]:
+    """Returns the settings that were not tried out."""
+    names = [each.name for each in fields(config) if each.compare]
+    return {name: getattr(config, name) for name in names if name not in choice.settings}
 
 
 def _point(values: dict[str, Any], measured: dict[int, float], default: bool) -> Point:
