@@ -54,6 +54,6 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 # The pages run the package's code, so they are made anew, as a whole, when any of it changed.
-docs/_build/.built: $(VENV)/.installed-docs $(wildcard docs/*.* docs/*/*.* docs/_templates/*/*) $(shell find src benchmarks -name '*.py' -o -name '*.json')
+docs/_build/.built: $(VENV)/.installed-docs $(wildcard *.md docs/*.* docs/*/*.* docs/_templates/*/*) $(shell find src benchmarks -name '*.py' -o -name '*.json')
 	$(BIN)/python -m sphinx -E -W --keep-going -q docs docs/_build/html
 	@touch $@
