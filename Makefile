@@ -37,7 +37,7 @@ docs: docs/_build/.built
 	@echo "The site: file://$(CURDIR)/docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) docs/_build
+	rm -rf $(VENV) docs/_build docs/api/classes
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,5 +55,6 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 
 # The pages run the package's code, so they are made anew, as a whole, when any of it changed.
 docs/_build/.built: $(VENV)/.installed-docs $(wildcard *.md docs/*.* docs/*/*.* docs/_templates/*/*) $(shell find src benchmarks -name '*.py' -o -name '*.json')
+	rm -rf docs/api/classes
 	$(BIN)/python -m sphinx -E -W --keep-going -q docs docs/_build/html
 	@touch $@

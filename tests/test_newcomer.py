@@ -39,14 +39,8 @@ def environment(folder: Path) -> dict[str, str]:
     documents.mkdir(parents=True)
     for name in ("letter.txt", "list.csv"):
         (documents / name).write_text("one,two\n")
-    kept = {
-        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path("~/.cache/pip").expanduser()))
-    }
-    return (
-        os.environ
-        | kept
-        | {"HOME": str(documents.parent), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
-    )
+    own = os.environ | {"HOME": str(documents.parent), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+    return {"PIP_CACHE_DIR": str(Path("~/.cache/pip").expanduser())} | own
 
 
 def cloned(folder: Path, own: dict[str, str]) -> None:

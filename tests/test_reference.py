@@ -28,13 +28,13 @@ def listed() -> set[int]:
         room = ""
         for kind, name, content in DIRECTIVE.findall(page.read_text()):
             if kind in ("module", "currentmodule"):
-                room = name
+                room, module = name, import_module(name)
                 members = re.search(r":members:((?:[ \w,]|\n      )*)", content)
-                names = re.findall(r"\w+", members[1]) if members is not None else []
+                names = [] if members is None else re.findall(r"\w+", members[1])
                 if members is not None and not names:
-                    module = import_module(name)
                     names = getattr(module, "__all__", list(vars(module)))
-                    names = [each for each in names if not isclass(getattr(module, each))]
+                # Classes have pages of their own, which a summary names.
+                names = [each for each in names if not isclass(getattr(module, each))]
             elif kind == "summary":
                 names = re.findall(r"^   ([\w.]+)$", content, re.MULTILINE)
             else:
