@@ -122,6 +122,32 @@ def test_standardized_training_equals_plain_training_on_standardized_features() 
         assert [r[key] for r in records] == pytest.approx([r[key] for r in known], rel=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e5m2])
+@pytest.mark.parametrize("dropout", [0.0, 0.5, 0.25, 3 / 256])
+def test_narrow_features_are_learned_from_as_if_they_were_wide(
+    dtype: torch.dtype, dropout: float
+) -> None:
+    x, labels = problem(features=37)
+    x = x.to(dtype)
+    mean = mean_of(x)
+    settings: Any = {
+        "epochs": 5,
+        "batch_size": 8,
+        "dropout": dropout,
+        "mean": mean,
+        "deviation": deviation_of(x, mean),
+    }
+    torch.manual_seed(1)
+    ours, theirs = nn.Linear(37, 3), nn.Linear(37, 3)
+    theirs.load_state_dict(ours.state_dict())
+    found = run_phase(ReadoutTraining(ours, cached(x), labels, x, labels, **settings))
+    wide = run_phase(
+        ReadoutTraining(theirs, cached(x.float()), labels, x.float(), labels, **settings)
+    )
+    assert [r["loss"] for r in found] == pytest.approx([r["loss"] for r in wide], rel=1e-5)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("taken_account_of", [(), ("mean",), ("mean", "deviation")])
 def test_resumed_training_has_the_same_bits(taken_account_of: tuple[str, ...]) -> None:
     x, labels = problem()
@@ -164,7 +190,7 @@ def test_dropout_mask_statistics(p: float) -> None:
 @pytest.mark.parametrize(("p", "masks"), [(0.5, 64), (0.25, 32), (0.875, 16), (3 / 256, 8)])
 def test_dropout_mask_uses_every_bit(p: float, masks: int) -> None:
     """Each position of a word is kept as often as any other, that of the sign bit too."""
-    mask = DropoutMask(p, "cpu")((1000 * masks,), torch.Generator().manual_seed(0)).view(-1, masks)
+    mask = DropoutMask(p, "cpu")((1000, masks), torch.Generator().manual_seed(0))
     error = 5 * (p / (1 - p) / len(mask)) ** 0.5
     assert torch.allclose(mask.mean(0), torch.ones(masks), atol=error)
 
@@ -199,7 +225,7 @@ def test_a_narrow_cache_keeps_two_bits_of_mantissa() -> None:
     extraction = FeatureExtraction(net, images, batch_size=10, dtype=torch.float8_e5m2)
     run_phase(extraction)
     assert extraction.features.element_size() == 1
-    found = cached(extraction.features)(torch.arange(25), torch.Generator())
+    found = cached(extraction.features)(torch.arange(25), torch.Generator()).float()
     expected = net.eval().features(images)
     torch.testing.assert_close(found, expected, rtol=1 / 8, atol=2**-16)
     assert found.sum() == pytest.approx(float(expected.sum().detach()), rel=0.01)

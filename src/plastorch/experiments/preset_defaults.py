@@ -50,6 +50,7 @@ Positive = Annotated[float, Range(0, 10**6, above=True)]
 Weight = Annotated[float, Range(0, 10**6)]
 """Weight of a part of a loss."""
 Share = Annotated[float, Range(0, 1)]
+PositiveShare = Annotated[float, Range(0, 1, above=True)]
 Fraction = Annotated[float, Range(0, 1, below=True)]
 
 

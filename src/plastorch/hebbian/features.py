@@ -14,8 +14,8 @@ from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase
 
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
-"""Function from rows of the training set and a generator to float32 features [B, F] of this
-worker's part of the rows."""
+"""Function from rows of the training set and a generator to features [B, F], of any float type, of
+this worker's part of the rows."""
 
 
 class FeatureExtraction(Phase):
@@ -89,7 +89,7 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
             rows = rows + count * torch.randint(views, rows.shape, generator=random)
         rows = part(rows)
         # As bytes: torch lacks index_select for some of the narrow types on some devices.
-        return octets.index_select(0, rows.to(octets.device)).view(dtype).float()
+        return octets.index_select(0, rows.to(octets.device)).view(dtype)
 
     return source
 

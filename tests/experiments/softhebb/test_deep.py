@@ -273,6 +273,26 @@ def test_renewed_photos_are_shifted_by_up_to_four_pixels_and_half_of_them_mirror
     assert not torch.equal(changed, softhebb_images.changed(config, images, 3, 2))
 
 
+def test_blocks_learn_from_a_share_of_the_images_without_labels() -> None:
+    images = torch.arange(40).view(40, 1, 1, 1)
+    labeled = SimpleNamespace(train_images=images, unlabeled_images=None)
+    others = SimpleNamespace(train_images=images, unlabeled_images=images + 100)
+    context: Any = SimpleNamespace(seed=3)
+
+    def learned_from(config: Any, given: Any, augment: Any = None) -> tuple[torch.Tensor, Any]:
+        return softhebb_images.unlabeled_of(config, context, given, augment)
+
+    assert learned_from(Cifar10Config(), labeled) == (images, None)
+    half = learned_from(Cifar10Config(unsupervised_share=0.5), labeled)[0]
+    assert len(half) == len(half.unique()) == 20
+    assert learned_from(Stl10Config(), others)[0] is others.unlabeled_images
+    assert int(learned_from(Stl10Config(unsupervised_share=0.5), others)[0].min()) >= 100
+    tenth, augment = learned_from(ImageNetConfig(), labeled, lambda batch, rows, random: rows)
+    assert len(tenth) == 4
+    of = torch.tensor([2, 0])
+    assert torch.equal(augment(None, of, None), tenth[of].flatten())  # rows of all images
+
+
 def test_cifar100_has_a_hundred_classes(cifar_root: Path, tmp_path: Path) -> None:
     _, result = run(
         tmp_path / "runs",
@@ -361,6 +381,8 @@ def test_settings_that_do_not_go_together() -> None:
     [
         ("batch_size", 0),
         ("unsupervised_epochs", 0),
+        ("unsupervised_share", 0.0),
+        ("unsupervised_share", 1.5),
         ("readout_epochs", -1),
         ("readout_batch_size", 0),
         ("readout_learning_rate", 0.0),

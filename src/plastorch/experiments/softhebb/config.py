@@ -16,6 +16,7 @@ from plastorch.experiments.preset_defaults import (
     CountOrZero,
     Fraction,
     Positive,
+    PositiveShare,
     Rate,
     Settings,
     Size,
@@ -85,6 +86,8 @@ class SoftHebbConfig(Settings):
         precision: precision of matrix products; updates, norms and the readout stay in fp32.
         batch_size: images per Hebbian update.
         unsupervised_epochs: number of passes of the blocks over the images.
+        unsupervised_share: share of the images without labels that the blocks learn from; None
+            takes the paper's, a tenth of ImageNet and all of other sets.
         readout_epochs: number of passes of the readout (or of backprop) over the labeled images.
         readout_batch_size: rows per update of the readout.
         readout_learning_rate: learning rate of the readout in its first epoch.
@@ -123,6 +126,7 @@ class SoftHebbConfig(Settings):
     precision: Precision = "fp32"
     batch_size: Size = 10
     unsupervised_epochs: Count = 1
+    unsupervised_share: PositiveShare | None = None
     readout_epochs: Count = 50
     readout_batch_size: Size = 64
     readout_learning_rate: Rate = 1e-3

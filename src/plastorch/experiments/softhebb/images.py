@@ -21,6 +21,8 @@ SHIFT = 4
 """Maximum shift of renewed photos along each axis, pixels."""
 BEND = 2.0
 """Maximum further shift between points seven pixels apart in renewed digits, pixels."""
+PAPERS_SHARE = {"imagenet": 0.1}
+"""Share of the training images that the paper's blocks learn from, where that is not all."""
 QUICK_MACS = 0.9e12
 """Multiply-accumulates of a forward pass over all images of a smoke run."""
 
@@ -77,17 +79,16 @@ def unlabeled_of(
     config: SoftHebbConfig, context: Context, images: ImageSet, augment: Augment | None
 ) -> tuple[Tensor, Augment | None]:
     """Returns the images that the blocks learn from, and their augmentation."""
-    if images.unlabeled_images is not None:
-        return images.unlabeled_images, None
-    if config.preset_data != "imagenet":
-        return images.train_images, None
-    tenth = torch.randperm(
-        len(images.train_images), generator=stream(context.seed, Stream.UNLABELED_IMAGES)
-    )
-    rows = tenth[: max(1, len(tenth) // 10)]
-    return images.train_images[rows], None if augment is None else (
-        lambda batch, of, random: augment(batch, rows[of], random)
-    )
+    pool = images.train_images if images.unlabeled_images is None else images.unlabeled_images
+    share = config.unsupervised_share or PAPERS_SHARE.get(config.preset_data, 1.0)
+    rows = torch.arange(len(pool))
+    if share < 1:
+        random = stream(context.seed, Stream.UNLABELED_IMAGES)
+        rows = torch.randperm(len(pool), generator=random)[: max(1, int(len(pool) * share))]
+        pool = pool[rows]
+    if augment is None or config.preset_data != "imagenet":
+        return pool, None
+    return pool, lambda batch, of, random: augment(batch, rows[of], random)
 
 
 def some(
