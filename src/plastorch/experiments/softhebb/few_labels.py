@@ -2,8 +2,9 @@
 
 The network is that of Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023. It learns
 from all images without their labels; then a few images of each class are labeled, for a ridge
-readout. The same readout sees a network whose weights are sampled patches, one with random weights,
-and plain pixels; and a network of the same blocks learns from the labeled images by backprop.
+readout of these in several views. The same readout sees a network whose weights are sampled
+patches, one with random weights, and plain pixels; and a network of the same blocks learns from the
+labeled images by backprop.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, crop_and_flip, load_images
@@ -44,8 +46,16 @@ NAMES = {
     "pixels": "pixels",
     "backprop": "end-to-end backprop on the labeled images",
 }
-PENALTIES = np.logspace(-2, 6, 17)
-"""Penalties of the ridge readout; the best one is found by leaving out each labeled image once."""
+PENALTIES = np.logspace(3, -2, 11)
+"""Penalties of the ridge readout, in units of the number of features; the best one is found by
+leaving out labeled images. With one of each class that tells nothing, and the first is taken."""
+FOLDS = 10
+"""Number of parts in which labeled images are left out."""
+VIEWS = 10
+"""Views of a labeled image: itself, its mirror image, and others that are shifted by chance, of
+which half are mirrored."""
+SHIFT = 4
+"""Maximum shift along each axis, pixels."""
 UNLABELED = 2000
 """Images, without labels, whose features give the mean and the deviation of each feature."""
 COST = 2 / 3
@@ -114,8 +124,11 @@ def measure(config: FewLabelsConfig, context: Context) -> dict[str, Any]:
                 loop.run(phase)
         for n, net in taught.items():
             loop.run(_taught(net, images, labeled[n], context.seed, f"backprop-{n}"))
-        jobs = [partial(_read, net, rule, images, labeled) for rule, net in encoders.items()]
-        jobs.append(partial(_read, None, "pixels", images, labeled))
+        jobs = [
+            partial(_read, net, rule, images, labeled, context.seed)
+            for rule, net in encoders.items()
+        ]
+        jobs.append(partial(_read, None, "pixels", images, labeled, context.seed))
         jobs += [partial(_test, net, n, images) for n, net in taught.items()]
         loop.run(Jobs("readouts", jobs))
     metrics = _metrics(context.run.records())
@@ -158,14 +171,14 @@ def _taught(
         images.train_labels[rows],
         epochs=EPOCHS,
         seed=seed,
-        augment=lambda batch, of, random: crop_and_flip(batch, 4, random),
+        augment=lambda batch, of, random: crop_and_flip(batch, SHIFT, random),
     )
     training.name = name
     return training
 
 
 def _read(
-    net: SoftHebbNet | None, name: str, images: ImageSet, labeled: dict[int, Tensor]
+    net: SoftHebbNet | None, name: str, images: ImageSet, labeled: dict[int, Tensor], seed: int
 ) -> list[Record]:
     """Trains and tests a readout for each number of labels; None for one of pixels."""
     unlabeled = _features(net, images.train_images[:UNLABELED])
@@ -175,11 +188,20 @@ def _read(
     test = _features(net, images.test_images).sub_(mean).div_(deviation)
     found: list[Record] = []
     for n, rows in labeled.items():
-        train = _features(net, images.train_images[rows]).sub_(mean).div_(deviation)
-        scores = _ridge(train, images.train_labels[rows], test)
-        right = accuracy(scores, images.test_labels)
+        seen = views(images.train_images[rows], seed)
+        train = _features(net, seen).sub_(mean).div_(deviation)
+        given = images.train_labels[rows].repeat(VIEWS)
+        answers = ridge(train, given, test, len(images.classes))
+        right = accuracy(answers, images.test_labels)
         found.append({"network": name, "labels": n, "test_accuracy": right})
     return found
+
+
+def views(images: Tensor, seed: int) -> Tensor:
+    """Returns views of images [N, C, H, W]: N as they are, N mirrored, then those shifted."""
+    random = stream(seed, Stream.VIEW)
+    shifted = [crop_and_flip(images, SHIFT, random).to(images.dtype) for _ in range(VIEWS - 2)]
+    return torch.cat([images, images.flip(3), *shifted])
 
 
 def _features(net: SoftHebbNet | None, images: Tensor) -> Tensor:
@@ -192,12 +214,27 @@ def _features(net: SoftHebbNet | None, images: Tensor) -> Tensor:
     return extraction.features.float().cpu()
 
 
-def _ridge(train: Tensor, labels: Tensor, test: Tensor) -> Tensor:
-    """Returns the classes that a ridge readout gives to test features."""
-    from sklearn.linear_model import RidgeClassifierCV
+def ridge(train: Tensor, labels: Tensor, test: Tensor, classes: int) -> Tensor:
+    """Returns the classes that a ridge readout gives to test features; all views of an image are
+    left out together when its penalty is found."""
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.model_selection import GridSearchCV, GroupKFold
 
-    readout = RidgeClassifierCV(alphas=PENALTIES).fit(train.numpy(), labels.numpy())
-    return torch.from_numpy(readout.predict(test.numpy()))
+    images = len(train) // VIEWS
+    kernel = (train @ train.T / train.shape[1]).double().numpy()
+    targets = F.one_hot(labels, classes).double().numpy() - 1 / classes
+    search = GridSearchCV(
+        KernelRidge(kernel="precomputed"),
+        {"alpha": PENALTIES},
+        scoring=_right,
+        cv=GroupKFold(min(FOLDS, images), shuffle=True, random_state=0),
+    ).fit(kernel, targets, groups=np.arange(len(train)) % images)
+    weight = train.T @ torch.from_numpy(search.best_estimator_.dual_coef_).float()
+    return (test @ weight).argmax(dim=1)
+
+
+def _right(model: Any, kernel: Any, targets: Any) -> float:
+    return float((model.predict(kernel).argmax(axis=1) == targets.argmax(axis=1)).mean())
 
 
 def _test(net: SoftHebbNet, labels: int, images: ImageSet) -> list[Record]:
