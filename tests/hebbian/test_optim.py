@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -58,3 +59,8 @@ def test_readout_rate_only_falls_by_halves(epochs: int) -> None:
     assert rates[0] == 1
     assert all(b in (a, a / 2, a / 4) for a, b in itertools.pairwise(rates))
     assert rates[-1] == {True: 0.5**7, False: 0.25 if epochs >= 20 else 1.0}[epochs >= 50]
+
+
+def test_readout_rate_may_fall_evenly() -> None:
+    rates = [readout_rate(0.5, epoch, 20, "linear") for epoch in range(20)]
+    assert rates == pytest.approx([0.5 - 0.025 * epoch for epoch in range(20)])

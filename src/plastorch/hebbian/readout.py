@@ -11,14 +11,14 @@ from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.features import FeatureSource
-from plastorch.hebbian.optim import readout_rate
+from plastorch.hebbian.optim import ReadoutSchedule, readout_rate
 from plastorch.hebbian.readout_kernels import standardize_and_drop
 from plastorch.hebbian.streams import Stream
 from plastorch.learning.phases import Phase
 
 
 class ReadoutTraining(Phase):
-    """Trains a linear readout on features with dropout, Adam and Journé et al.'s schedule.
+    """Trains a linear readout on features with dropout and Adam.
 
     One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out. The dropout
     mask comes from random bits where p is 0.5, 0.25 or the like, because a generic random mask
@@ -32,6 +32,7 @@ class ReadoutTraining(Phase):
             makes up for the mean.
         deviation: standard deviation [F] of the training features (:func:`deviation_of`). Features
             are learned from in units of it; the layer's weights make up for that.
+        schedule: fall of the learning rate; "halved" is that of Journé et al.
         renew: function called with the number of each epoch, from 0, before it begins; may change
             the features of the source.
     """
@@ -48,6 +49,7 @@ class ReadoutTraining(Phase):
         batch_size: int = 64,
         dropout: float = 0.5,
         learning_rate: float = 1e-3,
+        schedule: ReadoutSchedule = "halved",
         seed: int = 0,
         mean: Tensor | None = None,
         deviation: Tensor | None = None,
@@ -68,7 +70,7 @@ class ReadoutTraining(Phase):
         self.readout, self.source, self.labels = readout, source, labels.to(device)
         self.test_features, self.test_labels = test_features, test_labels.to(device)
         self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
-        self.learning_rate, self.renew = learning_rate, renew
+        self.learning_rate, self.schedule, self.renew = learning_rate, schedule, renew
         self.mask = DropoutMask(dropout, device)
         self.mean = None if mean is None else mean.to(device)
         self.deviation = None if deviation is None else deviation.to(device)
@@ -87,7 +89,7 @@ class ReadoutTraining(Phase):
             self.renew(self.position)
         random = stream(self.seed, Stream.READOUT, self.position)
         order = torch.randperm(len(self.labels), generator=random)
-        rate = readout_rate(self.learning_rate, self.position, self.total)
+        rate = readout_rate(self.learning_rate, self.position, self.total, self.schedule)
         self.optimizer.param_groups[0]["lr"] = rate
         totals = torch.zeros(2, dtype=torch.float64, device=self.labels.device)
         self._read_standardized()

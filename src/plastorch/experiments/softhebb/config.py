@@ -21,6 +21,7 @@ from plastorch.experiments.preset_defaults import (
     Settings,
     Size,
 )
+from plastorch.hebbian.optim import ReadoutSchedule
 from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom, WideSpec
@@ -91,6 +92,7 @@ class SoftHebbConfig(Settings):
         readout_epochs: number of passes of the readout (or of backprop) over the labeled images.
         readout_batch_size: rows per update of the readout.
         readout_learning_rate: learning rate of the readout in its first epoch.
+        readout_schedule: fall of that rate: halved now and then, as in the paper, or linear to zero.
         dropout: probability of dropping a feature when the readout is trained; None takes the
             preset's.
         triangle_power: exponent of Triangle in the last block; None takes the preset's.
@@ -130,6 +132,7 @@ class SoftHebbConfig(Settings):
     readout_epochs: Count = 50
     readout_batch_size: Size = 64
     readout_learning_rate: Rate = 1e-3
+    readout_schedule: ReadoutSchedule = "halved"
     dropout: Fraction | None = None
     triangle_power: Positive | None = None
     statistics_pass: bool = True
@@ -148,6 +151,7 @@ class SoftHebbConfig(Settings):
         super().__post_init__()
         if self.rule == "backprop":
             of_readout = (
+                "readout_schedule",
                 "readout_from",
                 "on_off",
                 "wide",

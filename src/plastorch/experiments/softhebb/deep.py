@@ -139,6 +139,7 @@ def _train_readout(
         batch_size=config.readout_batch_size,
         dropout=net.spec.dropout,
         learning_rate=config.readout_learning_rate,
+        schedule=config.readout_schedule,
         seed=context.seed,
         mean=mean,
         deviation=deviation,
