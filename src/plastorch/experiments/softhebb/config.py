@@ -92,7 +92,7 @@ class SoftHebbConfig(Settings):
         readout_epochs: number of passes of the readout (or of backprop) over the labeled images.
         readout_batch_size: rows per update of the readout.
         readout_learning_rate: learning rate of the readout in its first epoch.
-        readout_schedule: fall of that rate: halved now and then, as in the paper, or linear to zero.
+        readout_schedule: fall of that rate: halved now and then, as in the paper, or linear to 0.
         dropout: probability of dropping a feature when the readout is trained; None takes the
             preset's.
         triangle_power: exponent of Triangle in the last block; None takes the preset's.
