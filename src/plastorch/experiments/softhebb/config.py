@@ -61,8 +61,10 @@ FAST: Mapping[Data, Mapping[str, Any]] = {
         "standardized": True,
         "readout_learning_rate": 1e-4,
         "dropout": 0.25,
+        "unsupervised_share": 0.4,
         "readout_epochs": 20,
-        "wide": 512,
+        "readout_schedule": "linear",
+        "wide": 256,
     }
 }
 """Settings for what few minutes give, found on a validation split."""
