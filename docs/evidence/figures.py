@@ -25,6 +25,12 @@ def steps(experiment: str, metric: str, **where: Any) -> str:
     return _mean_and_deviation([1 + v for v in values(experiment, metric, **where)], 1)
 
 
+def minutes(experiment: str, **where: Any) -> str:
+    """Returns how long the runs took."""
+    found = [run["wall_s"] / 60 for run in runs(experiment, **where)]
+    return f"{_mean_and_deviation(found, 1)} minutes"
+
+
 def _mean_and_deviation(found: list[float], digits: int) -> str:
     spread = f" ± {stdev(found):,.{digits}f}" if len(found) > 1 else ""
     return f"{rounded(fmean(found), digits)}{spread}"
