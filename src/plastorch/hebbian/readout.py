@@ -75,9 +75,9 @@ class ReadoutTraining(Phase):
         self.mean = None if mean is None else mean.to(device)
         self.deviation = None if deviation is None else deviation.to(device)
         width = readout.in_features
-        self.shift = torch.zeros(width) if mean is None else mean.cpu()
-        self.scale = torch.ones(width) if deviation is None else deviation.cpu().reciprocal()
-        self.scale /= 1 - dropout
+        zeros, ones = torch.zeros(width, device=device), torch.ones(width, device=device)
+        self.shift = zeros if self.mean is None else self.mean
+        self.scale = ones if self.deviation is None else ones / self.deviation
         self.seen = torch.empty(batch_size, width)
         self.optimizer = torch.optim.Adam(readout.parameters(), lr=learning_rate, fused=True)
         self.optimizers = [self.optimizer]
@@ -114,16 +114,16 @@ class ReadoutTraining(Phase):
     def _seen(self, features: Tensor, count: int, random: torch.Generator) -> Tensor:
         """Returns float32 features as the layer learns from them: standardized, some dropped."""
         if features.is_cpu and features.element_size() < 4 and self.mask.bits:
-            octets = part(self.mask.octets(count, features.shape[1], random))
-            bits, dropped = self.mask.bits, int(self.dropout * 2**self.mask.bits)
             return standardize_and_drop(
-                features, self.shift, self.scale, octets, self.seen, bits=bits, dropped=dropped
+                features,
+                self.shift,
+                self.scale / (1 - self.dropout),
+                part(self.mask.octets(count, features.shape[1], random)),
+                self.seen,
+                bits=self.mask.bits,
+                dropped=int(self.dropout * 2**self.mask.bits),
             )
-        features = features.float()
-        if self.mean is not None:
-            features = features - self.mean
-        if self.deviation is not None:
-            features = features / self.deviation
+        features = (features.float() - self.shift) * self.scale
         if self.dropout:
             features = features * part(self.mask((count, features.shape[1]), random))
         return features

@@ -8,6 +8,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from plastorch.engine.errors import InputError
 from plastorch.engine.numba_options import NoOverlap
 from plastorch.engine.threads import in_threads
 
@@ -49,12 +50,19 @@ def standardize_and_drop(
     Returns:
         The first B rows of ``out``.
 
+    Raises:
+        InputError: more or fewer features per row than ``out`` has columns.
+
     Example:
         >>> features, octets = torch.ones(2, 8).half(), torch.tensor([[0], [255]]).byte()
         >>> mean, scale, out = torch.zeros(8), torch.full((8,), 2.0), torch.empty(2, 8)
         >>> standardize_and_drop(features, mean, scale, octets, out, bits=1, dropped=1).mean(dim=1)
         tensor([0., 2.])
     """
+    if features.shape[1] != out.shape[1]:
+        raise InputError(
+            f"features has {features.shape[1]} values per row; expected {out.shape[1]}"
+        )
     codes = features.view(torch.uint8).numpy().view(f"u{features.element_size()}")
     out = out[: len(features)]
     given = codes, _values(features.dtype), octets.numpy(), bits, dropped
