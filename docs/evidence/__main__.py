@@ -59,7 +59,7 @@ def outputs() -> dict[Path, str]:
     made, docs = environment(), HERE.parent
     pages = {
         docs / name: made.get_template(name).render().strip() + "\n"
-        for name in ("results.md", "choices.md", "peers.md")
+        for name in ("results.md", "choices.md", "peers.md", "memories.md")
     }
     drawn = made.get_template("overview.svg").render(fields=picture.embedded())
     pages[docs / "_static" / "overview.svg"] = drawn.strip() + "\n"
