@@ -418,6 +418,12 @@ def opened(browser: Any) -> Callable[..., AbstractContextManager[Any]]:
     return opened
 
 
+SHOWN_WHOLE = """() => new Promise(done => requestAnimationFrame(() => {
+    document.getAnimations().forEach(animation => animation.finish()); done()
+}))"""
+"""Lets what fades in be there: half faded, it lacks contrast."""
+
+
 @pytest.fixture(scope="session")
 def barriers() -> Callable[[Any], list[tuple[str, list[str]]]]:
     """Finds what axe calls a barrier in a page, with all that is folded in it open."""
@@ -425,6 +431,7 @@ def barriers() -> Callable[[Any], list[tuple[str, list[str]]]]:
 
     def barriers(page: Any) -> list[tuple[str, list[str]]]:
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate(SHOWN_WHOLE)
         # It would fetch style sheets anew, which a page may not do that is read from a file.
         found = axe.Axe().run(page, options={"preload": False}).response
         assert len(found["passes"]) > 10

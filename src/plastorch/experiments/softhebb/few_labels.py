@@ -125,10 +125,10 @@ def measure(config: FewLabelsConfig, context: Context) -> dict[str, Any]:
         for n, net in taught.items():
             loop.run(_taught(net, images, labeled[n], context.seed, f"backprop-{n}"))
         jobs = [
-            partial(_read, net, rule, images, labeled, context.seed)
+            partial(_read, net, rule, images, labeled, seed=context.seed)
             for rule, net in encoders.items()
         ]
-        jobs.append(partial(_read, None, "pixels", images, labeled, context.seed))
+        jobs.append(partial(_read, None, "pixels", images, labeled, seed=context.seed))
         jobs += [partial(_test, net, n, images) for n, net in taught.items()]
         loop.run(Jobs("readouts", jobs))
     metrics = _metrics(context.run.records())
