@@ -9,9 +9,8 @@ from math import ceil, exp, floor
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from plastorch.engine.numba_options import NoOverlap
+from plastorch.engine.numba_options import NoOverlap, kernel
 
 # Fields of actions, in their order.
 TOP, LEFT, HEIGHT, WIDTH, FLIP, BRIGHTNESS = range(6)
@@ -22,10 +21,7 @@ _SIXTH, _THIRD, _TWO_THIRDS = np.float32(1 / 6), np.float32(1 / 3), np.float32(2
 _TINY = np.float32(1e-12)
 
 compiled: Any = partial(
-    njit,
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+    kernel,
     fastmath={"reassoc", "contract", "nsz"},
     pipeline_class=NoOverlap,
 )

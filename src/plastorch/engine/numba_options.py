@@ -1,10 +1,12 @@
 """Compilation of kernels by numba, and checks of their arguments before they run."""
 
+from functools import partial
 from math import inf, isfinite, isnan
 from typing import Any
 
 import numpy as np
 import torch
+from numba import njit
 from numba.core.compiler import Compiler
 from torch import Tensor
 
@@ -12,6 +14,10 @@ from plastorch.engine.errors import InputError
 
 REAL = (torch.float32, torch.float64)
 """Data types that kernels compute with."""
+
+
+kernel: Any = partial(njit, cache=True, nogil=True, error_model="numpy")
+"""Compiles a function that lets other threads run, divides as NumPy does, and is kept on disk."""
 
 
 class NoOverlap(Compiler):

@@ -2,16 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from plastorch.engine.numba_options import check_arrays
+from plastorch.engine.numba_options import check_arrays, kernel
 from plastorch.files.encode_kernels import mix
 
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 WORD = 64
 """Number of bits of a word."""
 
@@ -41,7 +38,7 @@ def packed(codes: NDArray[np.uint32], counts: Sequence[int]) -> NDArray[np.uint6
     return words
 
 
-@_compiled
+@kernel
 def _pack(codes, places, words):  # type: ignore[no-untyped-def]
     for m in range(len(places)):
         word, bits = places[m, 0], np.uint64(places[m, 1])
@@ -49,7 +46,7 @@ def _pack(codes, places, words):  # type: ignore[no-untyped-def]
             words[b, word] = (words[b, word] << bits) | np.uint64(codes[b, m])
 
 
-@_compiled
+@kernel
 def _distinct(rows, salt):  # type: ignore[no-untyped-def]
     slots = 16
     while slots < 2 * len(rows):
@@ -71,7 +68,7 @@ def _distinct(rows, salt):  # type: ignore[no-untyped-def]
     return codes, firsts[:count].copy()
 
 
-@_compiled
+@kernel
 def _same(rows, first, second):  # type: ignore[no-untyped-def]
     for word in range(rows.shape[1]):  # noqa: SIM110, compiled
         if rows[first, word] != rows[second, word]:

@@ -3,12 +3,9 @@
 All arithmetic is on unsigned 64-bit numbers, modulo 2⁶⁴.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+from plastorch.engine.numba_options import kernel
 
 NO_SPIKE = np.uint8(255)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -19,7 +16,7 @@ _U11, _ONE = np.uint64(11), np.uint64(1)
 _SLASH, _BAR = np.uint8(ord("/")), np.uint8(ord("|"))
 
 
-@_compiled
+@kernel
 def mix(x):  # type: ignore[no-untyped-def]
     """Mixes bits by the finalizer of Steele, Lea, Flood, *Fast splittable pseudorandom number
     generators*, 2014: a bijection in which each bit of x changes half of the bits."""
@@ -28,7 +25,7 @@ def mix(x):  # type: ignore[no-untyped-def]
     return x ^ (x >> _U31)
 
 
-@_compiled
+@kernel
 def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
     """Hashes bytes from ``begin`` to ``end`` by 64-bit FNV-1a, going on from ``state``."""
     for place in range(begin, end):
@@ -36,7 +33,7 @@ def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
     return state
 
 
-@_compiled
+@kernel
 def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
     """Returns salts that differ between neurons, keys and seeds, uint64 [n_m], and numbers from 0
     to 1, one in each n_m-th part [n_m]; ``name`` is the key's name in bytes."""
@@ -48,13 +45,13 @@ def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
     return salts, uniform
 
 
-@_compiled
+@kernel
 def _bin(code, salt, count):  # type: ignore[no-untyped-def]
     """Returns the bin of a code: the upper half of its hash, scaled to ``count`` bins."""
     return np.uint8(((mix(code ^ salt) >> _U32) * count) >> _U32)
 
 
-@_compiled
+@kernel
 def encode_categories(data, offsets, present, salts, count):  # type: ignore[no-untyped-def]
     """Returns bins of categories, uint8 [R, n_m]: the code is the hash of the text.
 
@@ -71,7 +68,7 @@ def encode_categories(data, offsets, present, salts, count):  # type: ignore[no-
     return bins
 
 
-@_compiled
+@kernel
 def encode_sets(data, offsets, present, salts, count):  # type: ignore[no-untyped-def]
     """Returns bins of sets as :func:`encode_categories` does for texts: the code is the least
     mix(hash of the element ^ salt); all bits 1 if empty."""
@@ -95,7 +92,7 @@ def encode_sets(data, offsets, present, salts, count):  # type: ignore[no-untype
     return bins
 
 
-@_compiled
+@kernel
 def encode_paths(data, offsets, present, salts, depths, count):  # type: ignore[no-untyped-def]
     """Returns bins of paths as :func:`encode_categories` does for texts: the code is the hash of
     the first components, each after a "/", as many as a neuron's depth, or of all if there are
@@ -123,7 +120,7 @@ def encode_paths(data, offsets, present, salts, depths, count):  # type: ignore[
     return bins
 
 
-@_compiled
+@kernel
 def grid_places(cells, offsets):  # type: ignore[no-untyped-def]
     """Returns two words per number that are equal for numbers of the same codes [R, 2]: the cell,
     and how many neurons' grids are shifted so far that it is in the next one. ``offsets`` rise."""
@@ -143,7 +140,7 @@ def grid_places(cells, offsets):  # type: ignore[no-untyped-def]
     return words
 
 
-@_compiled
+@kernel
 def encode_numbers(cells, period, salts, offsets, count):  # type: ignore[no-untyped-def]
     """Returns bins of numbers, uint8 [R, n_m]: the code is the cell of a grid shifted by the
     neuron's offset, 0 to 1 [n_m]. ``cells`` are numbers in units of cells, NaN where missing [R],

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.numba_options import NoOverlap
+from plastorch.engine.numba_options import NoOverlap, kernel
 from plastorch.engine.threads import in_threads
 
 WORK_PER_THREAD = 200_000
@@ -17,10 +16,7 @@ WORK_PER_THREAD = 200_000
 _ZERO = np.float32(0)
 
 compiled: Any = partial(
-    njit,
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+    kernel,
     fastmath={"contract", "nsz"},
     pipeline_class=NoOverlap,
 )

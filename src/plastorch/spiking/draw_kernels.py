@@ -1,15 +1,13 @@
 """Random input spikes in time steps, drawn as lists; the cost grows only with their number."""
 
 from math import log, log1p
-from typing import Any
 
 import numpy as np
-from numba import njit
 
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+from plastorch.engine.numba_options import kernel
 
 
-@_compiled
+@kernel
 def draw(chances, steps, dt, seeds):  # type: ignore[no-untyped-def]
     """Draws the spikes of all networks for S patterns of ``steps`` steps that follow one another.
 
@@ -37,7 +35,7 @@ def draw(chances, steps, dt, seeds):  # type: ignore[no-untyped-def]
     return times[:end], source[:end], ends
 
 
-@_compiled
+@kernel
 def _draw(chances, s, b, steps, seed, drawn, place):  # type: ignore[no-untyped-def]
     """Returns steps and inputs of the spikes of pattern s for network b, input by input, with their
     number; ``place`` counts those in the step before. Steps from spike to spike are geometric."""
@@ -62,7 +60,7 @@ def _draw(chances, s, b, steps, seed, drawn, place):  # type: ignore[no-untyped-
     return (step_of, input_of), count
 
 
-@_compiled
+@kernel
 def with_room(times, source, count, more):  # type: ignore[no-untyped-def]
     """Returns the same arrays, or larger copies with room for ``more`` after ``count`` entries."""
     if count + more <= len(times):
@@ -73,7 +71,7 @@ def with_room(times, source, count, more):  # type: ignore[no-untyped-def]
     return wider_times, wider_source
 
 
-@_compiled
+@kernel
 def _uniform(state):  # type: ignore[no-untyped-def]
     """Returns a number in (0, 1) from a counter that grows by an odd constant: Steele, Lea, Flood,
     *Fast splittable pseudorandom number generators*, 2014."""

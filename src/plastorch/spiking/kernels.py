@@ -13,13 +13,13 @@ times.
 A row is passed as array and index, because a view of a row would be counted as a reference.
 """
 
+from functools import partial
 from math import exp
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from plastorch.engine.numba_options import NoOverlap
+from plastorch.engine.numba_options import NoOverlap, kernel
 from plastorch.spiking.draw_kernels import with_room
 
 SAME_TIME = 1e-9
@@ -90,7 +90,7 @@ class Learners(NamedTuple):
     """Input of the neurons [M]."""
 
 
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy", pipeline_class=NoOverlap)
+_compiled: Any = partial(kernel, pipeline_class=NoOverlap)
 
 
 @_compiled

@@ -14,9 +14,8 @@ from math import exp, isfinite, sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from plastorch.engine.numba_options import NoOverlap
+from plastorch.engine.numba_options import NoOverlap, kernel
 from plastorch.stp.rule import EPSILON
 
 NORM = {"none": 0, "efficacy": 1, "pre": 2, "post": 3}
@@ -25,10 +24,7 @@ FREE, PRE, POST = NORM["none"], NORM["pre"], NORM["post"]
 
 # Sums may be reordered, but values may be infinite: overflow must saturate.
 compiled: Any = partial(
-    njit,
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+    kernel,
     fastmath={"reassoc", "contract"},
     pipeline_class=NoOverlap,
 )

@@ -7,9 +7,8 @@ from math import exp
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-_compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+from plastorch.engine.numba_options import kernel
 
 
 class FatigueArrays(NamedTuple):
@@ -46,7 +45,7 @@ class FatigueConstants(NamedTuple):
     trace_fatigue: Any
 
 
-@_compiled
+@kernel
 def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore[no-untyped-def]
     """Applies an output spike at time t and updates traces to it."""
     total = 0.0
@@ -61,7 +60,7 @@ def _learn(weight, trace, trace_time, t, tau_trace, rate, pair):  # type: ignore
         weight[i] = min(max(weight[i] + rate * change, 0.0), 1.0)
 
 
-@_compiled
+@kernel
 def run(b, times, source, start, stop, arrays, constants, learn, found):  # type: ignore[no-untyped-def]
     """Runs network b from ``start`` to ``stop``, or to its first output spike if not ``learn``, on
     spikes at ``times`` [E], in order, of inputs ``source`` [E].
@@ -109,7 +108,7 @@ def run(b, times, source, start, stop, arrays, constants, learn, found):  # type
     return count, e
 
 
-@_compiled
+@kernel
 def run_all(times, source, offsets, start, stop, arrays, constants):  # type: ignore[no-untyped-def]
     """Runs all networks, which learn, from ``start`` to ``stop``; network b has the input spikes
     ``times`` [E] and ``source`` [E] from ``offsets[b]`` to ``offsets[b + 1]`` [B + 1]. Returns the

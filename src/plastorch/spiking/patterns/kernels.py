@@ -6,17 +6,15 @@ layer runs through all steps before the next one does, so that all its spikes ar
 its potentials overwrite its drive.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from plastorch.engine.numba_options import NoOverlap
+from plastorch.engine.numba_options import NoOverlap, kernel
 
-compiled: Any = njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+compiled: Any = partial(
+    kernel,
     fastmath={"reassoc", "contract", "nsz"},
     pipeline_class=NoOverlap,
 )

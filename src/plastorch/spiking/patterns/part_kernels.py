@@ -13,12 +13,12 @@ in the processor's cache. Which eight of them fire in a step is a number of eigh
 add to the output neurons is looked up, too.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from plastorch.engine.numba_options import NoOverlap
+from plastorch.engine.numba_options import NoOverlap, kernel
 from plastorch.engine.numba_vectors import (
     LANES,
     above,
@@ -35,10 +35,8 @@ from plastorch.engine.numba_vectors import (
 )
 from plastorch.spiking.patterns.kernels import add_spikes
 
-_compiled: Any = njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+_compiled: Any = partial(
+    kernel,
     fastmath={"contract", "nsz"},
     pipeline_class=NoOverlap,
 )

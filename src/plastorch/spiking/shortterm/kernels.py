@@ -4,11 +4,13 @@ The equations are those of :mod:`plastorch.spiking.shortterm.rule`. Decay is laz
 synapses change only when it wins; whenever they are read, they are decayed by the time since then.
 """
 
+from functools import partial
 from math import exp, isfinite, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from plastorch.engine.numba_options import kernel
 
 SCORE = {"cosine": 0, "dot": 1, "distance": 2}
 _COSINE, _DISTANCE = SCORE["cosine"], SCORE["distance"]
@@ -17,9 +19,7 @@ NEGLIGIBLE = 1e-9
 of norm 1 are rounded by more."""
 
 # Sums may be reordered.
-_compiled: Any = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
+_compiled: Any = partial(kernel, fastmath={"reassoc", "contract", "nsz"})
 
 
 @_compiled
