@@ -146,7 +146,7 @@ def test_presets_of_ours_have_a_claim_of_its_own(
         ("--readout-from", "all", "--on-off"),
         ("--preset", "best"),
         ("--preset", "fast"),
-        ("--wide", "16"),
+        ("--wide", "16", "--wide-side", "3"),
         ("--centered",),
     ],
     ids=" ".join,
@@ -373,6 +373,8 @@ def test_settings_that_do_not_go_together() -> None:
         Stl10Config(renewed_views=True)
     with pytest.raises(InputError, match="mirrored is True; expected False for digits"):
         MnistConfig(mirrored=True)
+    with pytest.raises(InputError, match="wide_side is 4; expected 2: there is no wide layer"):
+        Cifar10Config(wide_side=4)
     assert MnistConfig(dataset="fashion-mnist", mirrored=True).mirrored
 
 

@@ -106,6 +106,7 @@ class SoftHebbConfig(Settings):
             opposite sign.
         wide: number of neurons of a wide layer beside the blocks, on whitened patches, which the
             readout sees as well; 0 for none.
+        wide_side: side of the grid over whose cells the wide layer's responses are averaged.
         mirrored: the readout also learns from mirror images; its accuracy when the scores
             of a test image and of its mirror image are combined is reported separately.
         centered: the readout learns from, and dropout drops, the deviation of features from their
@@ -142,6 +143,7 @@ class SoftHebbConfig(Settings):
     readout_from: ReadoutFrom = "last"
     on_off: bool = False
     wide: CountOrZero = 0
+    wide_side: Size = WideSpec.side
     mirrored: bool = False
     centered: bool = False
     standardized: bool = False
@@ -168,6 +170,10 @@ class SoftHebbConfig(Settings):
                     f"{name} is True; expected False for {self.preset_data}: its readout learns "
                     "from images that are augmented anew each time, whose features are not kept"
                 )
+        if self.wide_side != WideSpec.side and not self.wide:
+            raise InputError(
+                f"wide_side is {self.wide_side}; expected {WideSpec.side}: there is no wide layer"
+            )
         if self.mirrored and self.preset_data == "mnist":
             raise InputError(
                 "mirrored is True; expected False for digits: mirrored, few are digits"
@@ -212,7 +218,9 @@ class SoftHebbConfig(Settings):
         """Returns the network: the data set's preset with what the settings change."""
         found = preset(self.preset_data, self.depth, self.width, self.rule, self.architecture)
         competition: Competition = "hard" if self.rule == "hard" else "soft"
-        wide = WideSpec(self.wide, competition=competition) if self.wide else None
+        wide = (
+            WideSpec(self.wide, side=self.wide_side, competition=competition) if self.wide else None
+        )
         found = replace(found, readout_from=self.readout_from, on_off=self.on_off, wide=wide)
         if self.dropout is not None:
             found = replace(found, dropout=self.dropout)
