@@ -101,6 +101,14 @@ def ridge_by_hand(
     return answers
 
 
+def test_products_of_images_are_not_rounded_to_single_precision() -> None:
+    rows = 3000 + np.random.default_rng(0).normal(size=(5, few_labels.FEATURES + 7))
+    rows = rows.astype(np.float32)
+    whole = rows.astype(np.float64) @ rows.T.astype(np.float64)
+    found = few_labels.products(torch.from_numpy(rows)).numpy()
+    np.testing.assert_allclose(found, whole, rtol=1e-13)
+
+
 def test_few_labels_show_what_of_an_image_moves_and_turns_around(cifar_root: Path) -> None:
     images = load_images("cifar10", cifar_root).train_images[:3]
     shown = few_labels.views(images, 0).view(VIEWS, *images.shape)

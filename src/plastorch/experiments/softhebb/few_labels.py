@@ -51,6 +51,8 @@ PENALTIES = np.logspace(3, -2, 11)
 leaving out labeled images. With one of each class that tells nothing, and the first is taken."""
 FOLDS = 10
 """Number of parts in which labeled images are left out."""
+FEATURES = 4096
+"""Features whose products are summed at a time."""
 VIEWS = 10
 """Views of a labeled image: itself, its mirror image, and others that are shifted by chance, of
 which half are mirrored."""
@@ -214,6 +216,16 @@ def _features(net: SoftHebbNet | None, images: Tensor) -> Tensor:
     return extraction.features.float().cpu()
 
 
+def products(rows: Tensor) -> Tensor:
+    """Returns the products of all rows [N, F] with each other, float64 [N, N]: rounding to float32
+    can be more than the smallest penalty."""
+    found = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    for part in torch.split(rows, FEATURES, dim=1):
+        wide = part.double()
+        found.addmm_(wide, wide.T)
+    return found
+
+
 def ridge(train: Tensor, labels: Tensor, test: Tensor, classes: int) -> Tensor:
     """Returns the classes that a ridge readout gives to test features; all views of an image are
     left out together when its penalty is found."""
@@ -221,7 +233,7 @@ def ridge(train: Tensor, labels: Tensor, test: Tensor, classes: int) -> Tensor:
     from sklearn.model_selection import GridSearchCV, GroupKFold
 
     images = len(train) // VIEWS
-    kernel = (train @ train.T / train.shape[1]).double().numpy()
+    kernel = products(train).div_(train.shape[1]).numpy()
     targets = F.one_hot(labels, classes).double().numpy() - 1 / classes
     search = GridSearchCV(
         KernelRidge(kernel="precomputed"),
