@@ -51,13 +51,15 @@ class BackpropTraining(Phase):
         self.rows = EpochOrder(len(images), batch_size, seed, Stream.BACKPROP_ORDER)
         super().__init__("backprop", self.rows.per_epoch * epochs)
         self.totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self._start_like_torch()
+        net.requires_grad_(True)
         self.optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
         self.optimizers = [self.optimizer]
 
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns a record at the end of each epoch."""
         epoch, number = divmod(self.position, self.rows.per_epoch)
+        if self.position == 0:  # not in the constructor: a run that goes on has learned already
+            self._start_like_torch()
         if number == 0:
             self.totals.zero_()
         rate = readout_rate(self.learning_rate, epoch, self.epochs)
@@ -108,15 +110,14 @@ class BackpropTraining(Phase):
         figures = torch.stack([loss.detach() * len(labels), correct]).double()
         self.totals += sum_over_workers(figures.nan_to_num())  # the mean of an empty part is NaN
 
+    @torch.no_grad()
     def _start_like_torch(self) -> None:
-        """Draws weights uniformly on ±1/sqrt(fan-in), as ``nn.Conv2d`` does; enables gradients."""
+        """Draws weights uniformly on ±1/sqrt(fan-in), as ``nn.Conv2d`` does."""
         random = stream(self.seed, Stream.BACKPROP_WEIGHTS)
-        with torch.no_grad():
-            for block in blocks_of(self.net):
-                weight = block.conv.weight
-                bound = weight[0].numel() ** -0.5
-                weight.copy_(torch.rand(weight.shape, generator=random) * 2 * bound - bound)
-        self.net.requires_grad_(True)
+        for block in blocks_of(self.net):
+            weight = block.conv.weight
+            bound = weight[0].numel() ** -0.5
+            weight.copy_(torch.rand(weight.shape, generator=random) * 2 * bound - bound)
 
 
 @torch.no_grad()
