@@ -6,18 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.rank.running_pool import Pools, running_pool
+
 
 class ConvolutionState(NamedTuple):
     """Numbers that convolutions keep of B series."""
 
     last: tuple[Tensor, ...]
     """Latest inputs of each layer [B, channels, (kernel - 1) dilation]."""
-    total: Tensor
-    """Sum of all features so far [B, F]."""
-    most: Tensor
-    """Largest value of each feature so far [B, F]."""
-    steps: Tensor
-    """Number of steps so far [B, 1]."""
+    pools: Pools
+    """Sum and maximum of all features so far."""
 
 
 class CausalConvolutions(nn.Module):
@@ -71,12 +69,8 @@ class CausalConvolutions(nn.Module):
             values = self.dropout(values + new if features else new)
             features.append(values)
             last.append(seen[:, :, seen.shape[2] - before.shape[2] :])
-        every = torch.cat(features, dim=1).permute(2, 0, 1)
-        steps = torch.arange(1, len(x) + 1, device=x.device, dtype=x.dtype)[:, None, None]
-        total = state.total + every.cumsum(dim=0)
-        most = torch.cat([state.most[None], every]).cummax(dim=0).values[1:]
-        activity = torch.cat([total / (state.steps + steps), most], dim=2)
-        return activity, ConvolutionState(tuple(last), total[-1], most[-1], state.steps + len(x))
+        activity, pools = running_pool(torch.cat(features, dim=1), state.pools)
+        return activity, ConvolutionState(tuple(last), pools)
 
     def _start(self, x: Tensor) -> ConvolutionState:
         batch, features = x.shape[1], self.hidden_size // 2
@@ -86,9 +80,5 @@ class CausalConvolutions(nn.Module):
             if isinstance(layer, nn.Conv1d)
         ]
         zeros = x.new_zeros(batch, features)
-        return ConvolutionState(
-            tuple(x.new_zeros(batch, *span) for span in spans),
-            zeros,
-            torch.full_like(zeros, -torch.inf),
-            x.new_zeros(batch, 1),
-        )
+        pools = Pools(zeros, torch.full_like(zeros, -torch.inf), x.new_zeros(batch, 1))
+        return ConvolutionState(tuple(x.new_zeros(batch, *span) for span in spans), pools)
