@@ -13,9 +13,9 @@ def parts(sizes: tuple[int, int, int], dtype: torch.dtype, seed: int = 0) -> lis
     """Returns values, of which many are equal, and a sum and maximum of three steps before."""
     random = torch.Generator().manual_seed(seed)
     batch, features, steps = sizes
-    values = torch.randint(-2, 3, (batch, features, steps), generator=random).to(dtype)
-    earlier = torch.randint(-2, 3, (batch, features, 3), generator=random).to(dtype)
-    tensors = [values, earlier.sum(dim=2), earlier.amax(dim=2)]
+    values = torch.randint(-2, 3, (batch, steps, features), generator=random).to(dtype)
+    earlier = torch.randint(-2, 3, (batch, 3, features), generator=random).to(dtype)
+    tensors = [values, earlier.sum(dim=1), earlier.amax(dim=1)]
     return [tensor.requires_grad_() for tensor in tensors]
 
 
@@ -43,12 +43,12 @@ def test_pools_and_gradients_are_those_of_torch(
 def test_values_in_any_layout() -> None:
     values, total, most = parts((2, 5, 4), torch.float32)
     before = Pools(total, most, torch.full((2, 1), 3.0))
-    turned = values.detach().permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    turned = values.detach().transpose(0, 1).contiguous().transpose(0, 1)
     assert torch.equal(running_pool(turned, before)[0], running_pool(values, before)[0])
 
 
 def test_values_that_are_not_finite() -> None:
     values, total, most = parts((2, 5, 4), torch.float32)
-    values.data[1, 2, 3] = torch.nan
+    values.data[1, 3, 2] = torch.nan
     with pytest.raises(InputError, match="values holds NaN; expected finite values"):
         running_pool(values, Pools(total, most, torch.full((2, 1), 3.0)))

@@ -13,7 +13,7 @@ class ConvolutionState(NamedTuple):
     """Numbers that convolutions keep of B series."""
 
     last: tuple[Tensor, ...]
-    """Latest inputs of each layer [B, channels, (kernel - 1) dilation]."""
+    """Latest inputs of each layer [B, (kernel - 1) dilation, channels]."""
     pools: Pools
     """Sum and maximum of all features so far."""
 
@@ -60,25 +60,39 @@ class CausalConvolutions(nn.Module):
     ) -> tuple[Tensor, ConvolutionState]:
         """Returns activities [T, B, hidden_size] and the next state; series: [T, B, I]."""
         state = self._start(x) if state is None else state
-        values = x.permute(1, 2, 0)
+        values = x.transpose(0, 1)
         features: list[Tensor] = []
         last: list[Tensor] = []
         for layer, before in zip(self.convolutions, state.last, strict=True):
-            seen = torch.cat([before, values], dim=2)
-            new = F.relu(layer(seen))
+            assert isinstance(layer, nn.Conv1d)
+            seen = torch.cat([before, values], dim=1)
+            new = F.relu(_convolved(layer, seen))
             values = self.dropout(values + new if features else new)
             features.append(values)
-            last.append(seen[:, :, seen.shape[2] - before.shape[2] :])
-        activity, pools = running_pool(torch.cat(features, dim=1), state.pools)
+            last.append(seen[:, seen.shape[1] - before.shape[1] :])
+        activity, pools = running_pool(torch.cat(features, dim=2), state.pools)
         return activity, ConvolutionState(tuple(last), pools)
 
     def _start(self, x: Tensor) -> ConvolutionState:
         batch, features = x.shape[1], self.hidden_size // 2
         spans = [
-            (layer.in_channels, (layer.kernel_size[0] - 1) * layer.dilation[0])
+            ((layer.kernel_size[0] - 1) * layer.dilation[0], layer.in_channels)
             for layer in self.convolutions
             if isinstance(layer, nn.Conv1d)
         ]
         zeros = x.new_zeros(batch, features)
         pools = Pools(zeros, torch.full_like(zeros, -torch.inf), x.new_zeros(batch, 1))
         return ConvolutionState(tuple(x.new_zeros(batch, *span) for span in spans), pools)
+
+
+def _convolved(layer: nn.Conv1d, seen: Tensor) -> Tensor:
+    """Returns features [B, T, F] of inputs [B, t, I].
+
+    With channels last, torch convolves faster, but it knows that form of pictures only.
+    """
+    picture, weight = (
+        part[:, :, None].contiguous(memory_format=torch.channels_last)
+        for part in (seen.transpose(1, 2), layer.weight)
+    )
+    found = F.conv2d(picture, weight, layer.bias, dilation=(1, layer.dilation[0]))
+    return found[:, :, 0].transpose(1, 2)

@@ -26,7 +26,7 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
     Compiled on a CPU, in torch elsewhere. Of equal maxima, the latest has the gradient.
 
     Args:
-        values: values of F features at T steps [B, F, T].
+        values: values of F features at T steps [B, T, F].
         before: what was pooled before.
 
     Returns:
@@ -37,7 +37,7 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
 
     Example:
         >>> start = Pools(torch.zeros(1, 1), torch.full((1, 1), -torch.inf), torch.zeros(1, 1))
-        >>> running_pool(torch.tensor([[[3.0, 1.0, 5.0]]]), start)[0][:, 0]
+        >>> running_pool(torch.tensor([[[3.0], [1.0], [5.0]]]), start)[0][:, 0]
         tensor([[3., 3.],
                 [2., 3.],
                 [3., 5.]])
@@ -47,14 +47,15 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
         return _in_torch(values, before)
     from plastorch.engine.numba_options import check_arrays  # numba takes a second
 
-    check_arrays(values=(values, (*before.total.shape, None), before.total.dtype))
+    batch, features = before.total.shape
+    check_arrays(values=(values, (batch, None, features), before.total.dtype))
     tensors = values.contiguous(), before.total, before.most, before.steps[:, 0]
     pooled, total, most = _RunningPool.apply(*tensors)  # type: ignore[no-untyped-call]
-    return pooled, Pools(total, most, before.steps + values.shape[2])
+    return pooled, Pools(total, most, before.steps + values.shape[1])
 
 
 def _in_torch(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
-    values = values.permute(2, 0, 1)
+    values = values.transpose(0, 1)
     steps = torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype)
     total = before.total + values.cumsum(dim=0)
     most = torch.cat([before.most[None], values]).cummax(dim=0).values[1:]
@@ -72,7 +73,7 @@ class _RunningPool(torch.autograd.Function):
         from plastorch.rank import running_pool_kernels as kernels  # numba takes a second
 
         total, most = total.clone(), most.clone()
-        batch, features, length = values.shape
+        batch, length, features = values.shape
         pooled = values.new_empty(length, batch, 2 * features)
         kernels.pool(*(each.detach().numpy() for each in (values, steps, total, most, pooled)))
         ctx.save_for_backward(values, steps, pooled)

@@ -1,7 +1,4 @@
-"""CPU kernels of running pools; see :mod:`plastorch.rank.running_pool`.
-
-Values of a series are copied to rows by step, so that loops over features are vectorized.
-"""
+"""CPU kernels of running pools; see :mod:`plastorch.rank.running_pool`."""
 
 import numpy as np
 
@@ -10,17 +7,15 @@ from plastorch.engine.numba_options import NoOverlap, kernel
 
 @kernel
 def pool(values, steps, total, most, pooled):  # type: ignore[no-untyped-def]
-    """Fills mean and maximum of values [B, F, T] over all steps so far, [T, B, 2 F].
+    """Fills mean and maximum of values [B, T, F] over all steps so far, [T, B, 2 F].
 
     ``total`` and ``most`` [B, F] are sum and maximum of the ``steps`` [B] before, then of all.
     """
-    batch, features, length = values.shape
-    rows = np.empty((length, features), values.dtype)
+    batch, length, features = values.shape
     for b in range(batch):
-        _turn(values[b], rows)
         for t in range(length):
             means, tops = pooled[t, b, :features], pooled[t, b, features:]
-            _pool_row(rows[t], steps[b] + np.float32(t + 1), total[b], most[b], means, tops)
+            _pool_row(values[b, t], steps[b] + np.float32(t + 1), total[b], most[b], means, tops)
 
 
 @kernel
@@ -32,25 +27,14 @@ def pool_backward(  # type: ignore[no-untyped-def]
     ``of_total`` and ``of_most`` [B, F] are gradients of last sum and maximum, then of the first
     ones. A maximum that several steps share is the latest one's.
     """
-    batch, features, length = values.shape
-    rows = np.empty((length, features), values.dtype)
-    of_rows = np.empty((length, features), values.dtype)
+    batch, length, features = values.shape
     for b in range(batch):
-        _turn(values[b], rows)
         for t in range(length - 1, -1, -1):
             means, tops = gradient[t, b, :features], gradient[t, b, features:]
             _backward_row(
-                rows[t], steps[b] + np.float32(t + 1), means, tops, pooled[t, b, features:],
-                of_total[b], of_most[b], of_rows[t],
+                values[b, t], steps[b] + np.float32(t + 1), means, tops, pooled[t, b, features:],
+                of_total[b], of_most[b], of_values[b, t],
             )  # fmt: skip
-        _turn(of_rows, of_values[b])
-
-
-@kernel
-def _turn(source, target):  # type: ignore[no-untyped-def]
-    for i in range(len(source)):
-        for j in range(source.shape[1]):
-            target[j, i] = source[i, j]
 
 
 @kernel(pipeline_class=NoOverlap)
