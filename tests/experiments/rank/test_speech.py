@@ -89,6 +89,22 @@ def test_a_run_compares_three_networks(tmp_path: Path, context: Callable[..., Co
     assert {"word", "accuracy-time", "decision-times", "fixed-time", "threshold-entropy"} <= names
 
 
+def test_further_objectives_with_convolutions(
+    tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    config = replace(SMALL, core="convolutional", objectives=("hybrid", "cost"))
+    metrics = measure(config, context(tmp_path / "run"))["metrics"]
+    rows = RunFolder(tmp_path / "run").records()
+    phases = ["last", "all", "hybrid", "cost", "rank-700-0"]
+    assert list(dict.fromkeys(row["phase"] for row in rows)) == phases
+    for name in ("last", "all", "hybrid", "cost", "rank_700_0"):
+        assert 0 <= metrics[f"{name}_validation_early_accuracy"] <= 1
+        assert 0 <= metrics[f"{name}_early_accuracy"] <= 1
+    curves = panels(load_run(tmp_path / "run"))[1]
+    assert curves.name == "accuracy-time" and "expected price" in curves.caption
+    assert load_ear(tmp_path / "run").net.rnn.input_size == 40
+
+
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
@@ -262,6 +278,8 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     figures = {"last_last_accuracy": 0.9, "chosen_accuracy": 0.89, "chosen_skipped": 0.6}
     figures |= {"chosen_mean_ms": 400.0, "last_same_accuracy_ms": 500.0}
     figures |= {"chosen_answer_steps": 0.4, "chosen_answer_time": 0.5}
+    figures |= {"all_validation_early_accuracy": 0.8, "all_early_accuracy": 0.76}
+    figures |= {"cost_validation_early_accuracy": 0.7, "cost_early_accuracy": 0.9}
     rows: list[Any] = [
         {"phase": phase, "computed_steps": steps, "seconds": steps}
         for phase, courses in (("last", (98.0, 98.0)), ("rank-900-0", (90.0, 40.0)))
@@ -269,7 +287,7 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
     ]
     held = {claim.id: claim.holds for claim in claims(figures, curves, rows, 500, True)}
     assert held.pop("gain-all") is None
-    assert held == dict.fromkeys(held, True) and len(held) == 16
+    assert held == dict.fromkeys(held, True) and len(held) == 17
     assert {claim.holds for claim in claims(figures, curves, rows, 500, False)} == {None}
     curves["last.curve"] = curve(-10)
     judged = claims(figures, curves, rows, 500, True)
@@ -297,6 +315,8 @@ def test_claims_are_asserted_of_whole_runs_only() -> None:
         ({"entropy_weights": (-0.1,)}, "one of entropy_weights is -0.1"),
         ({"dropout": 1.0}, r"dropout is 1\.0"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"core": "convolutional", "hidden_size": 1}, "hidden_size is 1; expected 2 or more"),
+        ({"objectives": ("last",)}, "objectives"),
         ({"split": "speaker"}, "which is by speaker"),
         ({"trained": "runs/x"}, "expected a file to listen to"),
     ],

@@ -84,8 +84,10 @@ def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
     metrics = found.metrics | work("chosen", best, batches(words.test, context.device))
     scales = {"scale.mean": scale.mean, "scale.deviation": scale.deviation}
     context.run.write_arrays(found.arrays | scales | _example(best.cpu(), words.test))
-    plain = RankSpeechConfig(config.dataset, config.split, listen=config.listen)
-    ordinary = config == plain and not context.quick
+    usual = RankSpeechConfig(
+        config.dataset, config.split, config.core, config.objectives, listen=config.listen
+    )
+    ordinary = config == usual and not context.quick
     records, tested = context.run.records(), len(words.test.labels)
     known = claims(metrics, found.arrays, records, tested, ordinary)
     return context.finish(started, loop, metrics, known)

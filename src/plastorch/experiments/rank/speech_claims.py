@@ -11,8 +11,11 @@ from plastorch.engine.run import Claim, Record
 from plastorch.experiments.claims import above, asserted, at_least, at_most, below
 from plastorch.experiments.rank.frontier import sampling_error
 from plastorch.experiments.rank.reading import gains, least_rise
+from plastorch.experiments.rank.speech_figures import EARLY_MS
 from plastorch.experiments.rank.work import answer_claims, training_claims
 
+EARLY = 0.76
+"""Accuracy that answers after 700 ms on average are to have."""
 Figures = Mapping[str, float]
 Curves = Mapping[str, Tensor]
 Points = NDArray[np.float64]
@@ -31,6 +34,7 @@ def claims(
         *_grid_claims(curves, error),
         *_curve_claims(curves, error),
         *_chosen_claims(figures, error),
+        *_early_claims(figures),
         *_threshold_claims(curves, error),
         *_entropy_claims(curves["grid"], error),
         *_work_claims(records),
@@ -91,6 +95,19 @@ def _chosen_claims(figures: Figures, error: float) -> Iterator[Claim]:
     skipped = figures["chosen_skipped"]
     statement = "half of all steps or more come after the answers, which need none of them; share"
     yield at_least("skipped", statement, skipped, 0.5)
+
+
+def _early_claims(figures: Figures) -> Iterator[Claim]:
+    """Judges the network that is best on validation words, however it was trained."""
+    kind = "_validation_early_accuracy"
+    found = {name.removesuffix(kind): figures[name] for name in figures if name.endswith(kind)}
+    if found:
+        best = max(found, key=lambda name: found[name])
+        statement = (
+            f"answers after {EARLY_MS} ms on average are right, by the network that is best at "
+            f"that on validation words, {best}; share of test words"
+        )
+        yield at_least("early-accuracy", statement, figures[f"{best}_early_accuracy"], EARLY)
 
 
 def _threshold_claims(curves: Curves, error: float) -> Iterator[Claim]:

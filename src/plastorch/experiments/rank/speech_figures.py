@@ -12,6 +12,7 @@ from plastorch.data.audio.logmel import LogMel
 from plastorch.experiments.rank.frontier import sampling_error
 from plastorch.experiments.rank.reading import (
     Measured,
+    accuracy_by,
     best_points,
     measured,
     time_to_reach,
@@ -19,6 +20,9 @@ from plastorch.experiments.rank.reading import (
 )
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Readings
+
+EARLY_MS = 700
+"""Mean time of the answers at which all networks are compared, ms."""
 
 
 class Reading(NamedTuple):
@@ -56,7 +60,9 @@ def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel)
     and accuracies are the test's. ``chosen`` is one network, for a fair comparison with others.
     """
     name = chosen(readings)
-    shown = {"chosen": readings[name], "last": readings["last"], "all": readings["all"]}
+    ranked = {key: reading for key, reading in readings.items() if key.startswith("rank")}
+    others = {key: reading for key, reading in readings.items() if key not in ranked}
+    shown = {"chosen": readings[name], **others}
     metrics: dict[str, float] = {"test_accuracy": 0.0}
     arrays: dict[str, Tensor] = {}
     for title, reading in shown.items():
@@ -66,7 +72,8 @@ def measured_words(readings: Mapping[str, Reading], test: Frames, front: LogMel)
     metrics["test_accuracy"] = metrics["chosen_accuracy"]
     metrics["chosen_threshold"] = readings[name].threshold
     metrics["chosen_entropy_weight"] = readings[name].entropy_weight
-    ranked = {key: reading for key, reading in readings.items() if key.startswith("rank")}
+    for key, reading in readings.items():
+        metrics |= _early(key, reading, front)
     grid = []
     for key, reading in ranked.items():
         timing = reading.test.timing(reading.threshold)
@@ -91,6 +98,13 @@ def _trade_off(readings: Mapping[str, Reading]) -> Tensor:
     ]
     validation, test = np.array(points)[:, :, [1, 0]].transpose(1, 0, 2)
     return torch.from_numpy(test[best_points(validation)])
+
+
+def _early(name: str, reading: Reading, front: LogMel) -> dict[str, float]:
+    """Returns accuracies of the answers that come at the same mean time in all networks."""
+    step = (EARLY_MS / 1000 * front.rate - front.window) / front.hop
+    parts = {"validation_early_accuracy": reading.validation, "early_accuracy": reading.test}
+    return {field(name, kind): accuracy_by(part, step) for kind, part in parts.items()}
 
 
 def _times(title: str, reading: Reading, test: Frames, front: LogMel) -> dict[str, float]:

@@ -10,10 +10,12 @@ from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.experiments.preset_defaults import Count, Fraction, Range, Rate, Settings, Size
 from plastorch.rank import RankCoder
+from plastorch.rank.convolutions import CausalConvolutions
 from plastorch.rank.criterion import effective_threshold
 from plastorch.rank.objectives import Objective
 
-LAYERS = 2
+LAYERS, CONVOLUTIONS = 2, 5
+"""Numbers of layers of an LSTM, and of convolutions."""
 CHUNK = 16
 """Frames after which answered words leave the batch: 160 ms."""
 
@@ -41,16 +43,21 @@ class WordNetwork(NamedTuple):
 class RankSpeechConfig(Settings):
     """Settings of rank-speech.
 
-    Networks learn one after the other: one at the last step, one at all steps, and a rank-coded one
-    for each threshold and each entropy weight. They start alike and see the same batches.
+    Networks learn one after the other: one at the last step, one at all steps, one for each further
+    objective, and a rank-coded one for each threshold and each entropy weight. They start alike and
+    see the same batches.
 
     Args:
         dataset: Google's Speech Commands, or the Free Spoken Digits.
         split: official, or by speaker, which the digits' official split is not: the seed chooses
             the speaker that is tested on, and the next speaker is validated on.
+        core: core of all networks, an LSTM of two layers or five causal convolutions.
+        objectives: further objectives of training: answers that are held to the end, or their
+            expected price.
         thresholds: thresholds θ.
         entropy_weights: entropy weights β; small enough that evidence can cross each θ.
-        hidden_size: neurons of each of the two layers of an LSTM.
+        hidden_size: number of neurons of each layer of an LSTM; convolutions have half as many
+            features each.
         dropout: share of activities left out in training.
         epochs: number of passes over the training words.
         batch_size: words per update.
@@ -62,6 +69,8 @@ class RankSpeechConfig(Settings):
 
     dataset: Literal["speech-commands", "fsdd"] = "speech-commands"
     split: Literal["official", "speaker"] = "official"
+    core: Literal["lstm", "convolutional"] = "lstm"
+    objectives: tuple[Literal["hybrid", "cost"], ...] = ()
     thresholds: tuple[Threshold, ...] = (0.5, 0.7, 0.9, 0.97)
     entropy_weights: tuple[EntropyWeight, ...] = (0.0, 0.1, 0.25)
     hidden_size: Size = 96
@@ -77,7 +86,9 @@ class RankSpeechConfig(Settings):
         for name in ("thresholds", "entropy_weights"):
             if not getattr(self, name):
                 raise InputError(f"{name} are none; expected some")
-        networks = 2 + len(self.thresholds) * len(self.entropy_weights)
+        if self.core == "convolutional" and self.hidden_size < 2:
+            raise InputError("hidden_size is 1; expected 2 or more, a feature for each convolution")
+        networks = len(self.models())
         weights = 4 * self.hidden_size * (2 * LAYERS - 1) * self.hidden_size
         check_memory(4 * networks * weights, hidden_size=self.hidden_size)
         for theta, beta in product(self.thresholds, self.entropy_weights):
@@ -96,17 +107,23 @@ class RankSpeechConfig(Settings):
     def models(self) -> dict[str, WordNetwork]:
         """Returns all networks; the numbers in their names are θ and β in thousandths."""
         ranked = product(("first",), self.thresholds, self.entropy_weights)
-        plain = WordNetwork("last"), WordNetwork("all")
+        objectives: tuple[Objective, ...] = ("last", "all", *self.objectives)
+        plain = map(WordNetwork, objectives)
         return {net.name: net for net in (*plain, *starmap(WordNetwork, ranked))}
 
     def network(self, model: WordNetwork, bands: int, words: int) -> RankCoder:
-        """Returns a new model; its gates let it remember from the start."""
+        """Returns a new model; gates of an LSTM let it remember from the start."""
         size = self.hidden_size
-        lstm = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)
-        for layer in range(LAYERS):
-            getattr(lstm, f"bias_ih_l{layer}").data[size : 2 * size] = 1
+        core: nn.Module
+        if self.core == "convolutional":
+            core = CausalConvolutions(bands, size // 2, layers=CONVOLUTIONS, dropout=self.dropout)
+            size = core.hidden_size
+        else:
+            core = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)
+            for layer in range(LAYERS):
+                getattr(core, f"bias_ih_l{layer}").data[size : 2 * size] = 1
         readout = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(size, words))
-        return RankCoder(lstm, readout, model.threshold, model.entropy_weight, CHUNK)
+        return RankCoder(core, readout, model.threshold, model.entropy_weight, CHUNK)
 
 
 def rank_name(threshold: float, entropy_weight: float) -> str:

@@ -17,6 +17,8 @@ NAMES = {
     "chosen": "rank-coded",
     "last": "last step",
     "all": "all steps",
+    "hybrid": "answers held",
+    "cost": "expected price",
     "convolutional": "convolutions",
     "lstm-rank": "LSTM, rank-coded",
     "lstm-beta5": "the same, β = 0.05",
