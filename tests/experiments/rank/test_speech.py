@@ -12,7 +12,7 @@ import torch
 from scipy.io import wavfile
 
 from plastorch.cli import main
-from plastorch.data.audio.frames import Frames, Scale, masked
+from plastorch.data.audio.frames import Frames, Scale, louder, masked, stretched
 from plastorch.data.audio.logmel import LogMel
 from plastorch.data.audio.wav import read_wav
 from plastorch.engine.checkpoint import load_tensors
@@ -92,7 +92,7 @@ def test_a_run_compares_three_networks(tmp_path: Path, context: Callable[..., Co
 def test_further_objectives_with_convolutions(
     tmp_path: Path, context: Callable[..., Context]
 ) -> None:
-    config = replace(SMALL, core="convolutional", objectives=("hybrid", "cost"))
+    config = replace(SMALL, core="convolutional", objectives=("hybrid", "cost"), varied=True)
     metrics = measure(config, context(tmp_path / "run"))["metrics"]
     rows = RunFolder(tmp_path / "run").records()
     phases = ["last", "all", "hybrid", "cost", "rank-700-0"]
@@ -161,6 +161,24 @@ def test_masks_hide_time_within_words() -> None:
     assert not hidden[torch.arange(30) >= lengths[:, None]].any()
     counts = hidden.sum(dim=1)
     assert set(counts[lengths > 5].tolist()) == set(range(11)) and counts[lengths == 5].max() == 5
+
+
+def test_words_of_another_speed_and_loudness() -> None:
+    lengths, random = torch.tensor([30, 12, 30]), torch.Generator().manual_seed(0)
+    inside = torch.arange(30) < lengths[:, None]
+    ramp = (torch.arange(30.0) * inside)[..., None].expand(-1, -1, 2)
+    assert torch.allclose(stretched(ramp, lengths, 0.0, random), ramp)
+    fast = stretched(ramp, lengths, 0.2, random)
+    slopes = fast[:, 6] - fast[:, 5]
+    assert bool((slopes != 1).all()) and bool(((slopes - 1).abs() <= 0.2).all())
+    middle = (lengths - 1) / 2
+    assert torch.allclose(fast[torch.arange(3), middle.long(), 0] + 0.5 * slopes[:, 0], middle)
+    assert not fast[~inside].any() and bool((fast[inside] <= ramp[inside].max()).all())
+    change = (louder(ramp, lengths, 1.0, random) - ramp)[inside]
+    assert (
+        len(change[:, 0].mul(1e3).round().unique()) == 3
+        and not louder(ramp, lengths, 1.0, random)[~inside].any()
+    )
 
 
 def test_a_trained_network_listens_as_the_recording_comes(

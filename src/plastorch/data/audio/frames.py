@@ -82,6 +82,36 @@ def moved(bands: Tensor, lengths: Tensor, most: int, generator: torch.Generator)
     return bands.gather(1, source[..., None].expand_as(bands))
 
 
+def stretched(bands: Tensor, lengths: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Makes each word faster or slower, around its middle, by a share of up to ``most``.
+
+    Frames between two others are interpolated; the first or last one fills gaps. Bands are
+    [B, T, bands], lengths in frames [B]. The generator is on the CPU.
+    """
+    rate = 1 + most * (2 * torch.rand(len(bands), 1, generator=generator) - 1)
+    frame, ends = torch.arange(bands.shape[1]), lengths[:, None].cpu() - 1
+    place = ((frame - ends / 2) * rate + ends / 2).clamp(min=0).minimum(ends)
+    place = torch.where(frame <= ends, place, frame)
+    before = place.floor().long()
+    after = torch.where(frame <= ends, (before + 1).minimum(ends), frame)
+    share = (place - before)[..., None].to(bands)
+    first, second = (
+        bands.gather(1, which.to(bands.device)[..., None].expand_as(bands))
+        for which in (before, after)
+    )
+    return first + share * (second - first)
+
+
+def louder(bands: Tensor, lengths: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Adds the same normal number to all bands and frames of a word, as another loudness does.
+
+    Bands are [B, T, bands], 0 after ``lengths`` [B], in frames. The generator is on the CPU.
+    """
+    change = deviation * torch.randn(len(bands), 1, 1, generator=generator)
+    inside = torch.arange(bands.shape[1]) < lengths[:, None].cpu()
+    return bands + (change * inside[..., None]).to(bands)
+
+
 def masked(
     bands: Tensor,
     frames: int,

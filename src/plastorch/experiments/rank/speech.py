@@ -84,9 +84,8 @@ def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
     metrics = found.metrics | work("chosen", best, batches(words.test, context.device))
     scales = {"scale.mean": scale.mean, "scale.deviation": scale.deviation}
     context.run.write_arrays(found.arrays | scales | _example(best.cpu(), words.test))
-    usual = RankSpeechConfig(
-        config.dataset, config.split, config.core, config.objectives, listen=config.listen
-    )
+    free = ("dataset", "split", "core", "objectives", "varied", "listen")
+    usual = RankSpeechConfig(**{name: getattr(config, name) for name in free})
     ordinary = config == usual and not context.quick
     records, tested = context.run.records(), len(words.test.labels)
     known = claims(metrics, found.arrays, records, tested, ordinary)
@@ -101,7 +100,7 @@ def _phase(
     updates = config.epochs * order.per_epoch
 
     def batch(number: int) -> Batch:
-        return words.training_batch(order, number).to(context.device)
+        return words.training_batch(order, number, config.varied).to(context.device)
 
     training = RankSettings(
         updates,

@@ -4,7 +4,16 @@ from typing import NamedTuple
 
 import torch
 
-from plastorch.data.audio.frames import Frames, Scale, masked, moved, read_frames, scale_of
+from plastorch.data.audio.frames import (
+    Frames,
+    Scale,
+    louder,
+    masked,
+    moved,
+    read_frames,
+    scale_of,
+    stretched,
+)
 from plastorch.data.audio.logmel import LogMel
 from plastorch.data.audio.recordings import PARTS, SpeechSet
 from plastorch.engine.streams import stream
@@ -14,6 +23,8 @@ from plastorch.rank import Batch
 
 MOST_MOVED, MOST_HIDDEN = 10, (10, 5)
 """Maximum shift of training words, frames; maximum numbers of frames and bands that are hidden."""
+FASTER, LOUDER = 0.15, 0.3
+"""Maximum change of the speed of varied words, and standard deviation of that of their loudness."""
 QUICK = (300, 100, 100)
 """Numbers of words of a smoke run for training, validation and test."""
 
@@ -30,11 +41,15 @@ class Words(NamedTuple):
         path = seed, SpeechStream.WORD_ORDER
         return EpochOrder(len(self.train.labels), size, *path, drop_last=True)
 
-    def training_batch(self, order: EpochOrder, number: int) -> Batch:
-        """Returns training words on the CPU, each shifted and partly hidden at random."""
+    def training_batch(self, order: EpochOrder, number: int, varied: bool = False) -> Batch:
+        """Returns training words on the CPU, each shifted and partly hidden at random; if varied,
+        of another speed and loudness, too."""
         words = self.train.rows(order(number))
         random = stream(order.seed, SpeechStream.VARIATIONS, number)
         bands = words.bands[:, : int(words.lengths.max())]
+        if varied:
+            bands = stretched(bands, words.lengths, FASTER, random)
+            bands = louder(bands, words.lengths, LOUDER, random)
         bands = moved(bands, words.lengths, MOST_MOVED, random)
         bands = masked(bands, *MOST_HIDDEN, random, words.lengths)
         return Batch(bands.transpose(0, 1), words.labels, words.lengths)

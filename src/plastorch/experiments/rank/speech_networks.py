@@ -58,6 +58,7 @@ class RankSpeechConfig(Settings):
         entropy_weights: entropy weights β; small enough that evidence can cross each θ.
         hidden_size: number of neurons of each layer of an LSTM; convolutions have half as many
             features each.
+        varied: whether training words also differ in speed and loudness each time.
         dropout: share of activities left out in training.
         epochs: number of passes over the training words.
         batch_size: words per update.
@@ -74,6 +75,7 @@ class RankSpeechConfig(Settings):
     thresholds: tuple[Threshold, ...] = (0.5, 0.7, 0.9, 0.97)
     entropy_weights: tuple[EntropyWeight, ...] = (0.0, 0.1, 0.25)
     hidden_size: Size = 96
+    varied: bool = False
     dropout: Fraction = 0.3
     epochs: Count = 40
     batch_size: Size = 32
