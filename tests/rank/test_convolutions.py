@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from plastorch.engine.errors import InputError
 from plastorch.rank import RankCoder
 from plastorch.rank.committee import Committee
 from plastorch.rank.convolutions import CausalConvolutions
@@ -14,14 +15,17 @@ def series(steps: int = 20) -> torch.Tensor:
     return torch.randn(steps, 3, 2, generator=torch.Generator().manual_seed(1))
 
 
-def test_activities_are_means_and_maxima_so_far() -> None:
+@pytest.mark.parametrize("normalized", [True, False])
+def test_activities_are_means_and_maxima_so_far(normalized: bool) -> None:
     torch.manual_seed(0)
-    core, x = CausalConvolutions(2, 4, layers=3).eval(), series()
+    core, x = CausalConvolutions(2, 4, layers=3, normalized=normalized).eval(), series()
     values, layers = x.permute(1, 2, 0), []
     for place, layer in enumerate(core.convolutions):
         assert isinstance(layer, nn.Conv1d)
         padded = F.pad(values, (4 * 2**place, 0))
-        new = F.conv1d(padded, layer.weight, layer.bias, dilation=2**place).relu()
+        new = F.conv1d(padded, layer.weight, layer.bias, dilation=2**place)
+        mean, variance = new.mean(dim=1, keepdim=True), new.var(dim=1, keepdim=True, correction=0)
+        new = ((new - mean) / (variance + 1e-5).sqrt() if normalized else new).relu()
         values = new + values if place else new
         layers.append(values)
     features = torch.cat(layers, dim=1)
@@ -62,3 +66,8 @@ def test_inputs_as_wide_as_the_features_are_not_added() -> None:
     nn.init.zeros_(layer.weight)
     nn.init.constant_(layer.bias, -1.0)
     assert not bool(core(torch.ones(5, 1, 4))[0][:, :, :4].any())
+
+
+def test_one_channel_cannot_be_normalized() -> None:
+    with pytest.raises(InputError, match="channels is 1; expected 2 or more"):
+        CausalConvolutions(3, 1)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.errors import InputError
 from plastorch.rank.running_pool import Pools, running_pool
 
 
@@ -21,8 +22,9 @@ class ConvolutionState(NamedTuple):
 class CausalConvolutions(nn.Module):
     """Dilated causal convolutions whose features are pooled over all steps so far.
 
-    Layer l = 0, 1, … has a dilation of 2^l and is added to its input. The activity after step t
-    holds mean and maximum of the features of all layers over steps 1 to t.
+    Layer l = 0, 1, … has a dilation of 2^l; its features are normalized at each step, if asked for,
+    rectified, and added to its input. The activity after step t holds mean and maximum of the
+    features of all layers over steps 1 to t.
 
     Args:
         input_size: number of channels I of the series.
@@ -30,6 +32,11 @@ class CausalConvolutions(nn.Module):
         layers: number of layers; the receptive field is 1 + (kernel - 1) (2^layers - 1) steps.
         kernel: number of steps that each convolution sees.
         dropout: share of features left out in training.
+        normalized: whether a step's features have mean 0 and variance 1 before they are rectified.
+            That helps where shapes count, and harms where loudness does.
+
+    Raises:
+        InputError: there is one channel, which can't be normalized.
 
     Example:
         >>> core = CausalConvolutions(3, 8, layers=2)
@@ -46,12 +53,18 @@ class CausalConvolutions(nn.Module):
         layers: int = 6,
         kernel: int = 5,
         dropout: float = 0.1,
+        normalized: bool = True,
     ) -> None:
         super().__init__()
+        if normalized and channels < 2:
+            raise InputError(f"channels is {channels}; expected 2 or more, which are normalized")
         self.input_size, self.hidden_size = input_size, 2 * layers * channels
         self.convolutions = nn.ModuleList(
             nn.Conv1d(channels if layer else input_size, channels, kernel, dilation=2**layer)
             for layer in range(layers)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(channels) if normalized else nn.Identity() for _ in range(layers)
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -63,10 +76,11 @@ class CausalConvolutions(nn.Module):
         values = x.transpose(0, 1)
         features: list[Tensor] = []
         last: list[Tensor] = []
-        for layer, before in zip(self.convolutions, state.last, strict=True):
+        layers = zip(self.convolutions, self.norms, state.last, strict=True)
+        for layer, norm, before in layers:
             assert isinstance(layer, nn.Conv1d)
             seen = torch.cat([before, values], dim=1)
-            new = F.relu(_convolved(layer, seen))
+            new = F.relu(norm(_convolved(layer, seen)))
             values = self.dropout(values + new if features else new)
             features.append(values)
             last.append(seen[:, seen.shape[1] - before.shape[1] :])

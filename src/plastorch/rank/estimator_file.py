@@ -23,7 +23,7 @@ from plastorch.rank.model import RankCoder
 from plastorch.rank.series import Scaling
 from plastorch.rank.thresholds import check_alpha
 
-FORMAT = 1
+FORMAT = 2
 ENTRY = "plastorch.RankClassifier"
 MOST = {"hidden_size": 1 << 16, "channels": 1 << 20, "steps": 1 << 32, "networks": 1 << 10}
 """Largest sizes of a file."""

@@ -118,7 +118,9 @@ class RankSpeechConfig(Settings):
         size = self.hidden_size
         core: nn.Module
         if self.core == "convolutional":
-            core = CausalConvolutions(bands, size // 2, layers=CONVOLUTIONS, dropout=self.dropout)
+            core = CausalConvolutions(
+                bands, size // 2, layers=CONVOLUTIONS, dropout=self.dropout, normalized=False
+            )
             size = core.hidden_size
         else:
             core = nn.LSTM(bands, size, LAYERS, dropout=self.dropout)
