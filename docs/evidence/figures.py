@@ -124,6 +124,13 @@ def ratio_of(experiment: str, claim: str, **where: Any) -> str:
     return ", ".join(f"{value:.2f}" for value in found)
 
 
+def percent_of(experiment: str, claim: str, digits: int = 1, **where: Any) -> str:
+    """Returns the mean over seeds of a fraction that was measured for a claim, in per cent."""
+    found = [100 * row["measured"] for run in runs(experiment, **where) for row in run["claims"]
+             if row["id"] == claim]  # fmt: skip
+    return f"{_mean_and_deviation(found, digits)} %"
+
+
 def ratio(group: str, row: str, digits: int = 1) -> str:
     """Returns how many times as fast as its peer a row of a bench group is."""
     rows = json.loads((RESULTS / f"bench-{group}.json").read_text())["rows"]
