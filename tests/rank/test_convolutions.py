@@ -56,7 +56,8 @@ def test_parts_give_what_the_whole_gives(cores: str) -> None:
     whole, decision = coder.all_steps(x), coder(x, lengths)
     torch.testing.assert_close(decision.logits, whole[lengths - 1, torch.arange(3)])
     chances = [member.all_steps(x).softmax(dim=2) for member in members]
-    torch.testing.assert_close(whole.exp(), (chances[0] + chances[1]) / 2)
+    mean = (chances[0] * chances[1]).sqrt()
+    torch.testing.assert_close(whole.exp(), mean / mean.sum(dim=2, keepdim=True))
 
 
 def test_inputs_as_wide_as_the_features_are_not_added() -> None:

@@ -1,6 +1,5 @@
-"""Networks that answer together: their probabilities are averaged at each step."""
+"""Networks that answer together: their log probabilities are averaged at each step."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,10 @@ from plastorch.rank.model import RankCoder
 
 
 class Committee(nn.Module):
-    """Core whose outputs are the log of the mean class probabilities of several networks.
+    """Core whose outputs are the log of the geometric mean of networks' class probabilities.
+
+    The arithmetic mean is less sure of an answer than the networks are, where these differ, and
+    thresholds that were chosen for one of them would be crossed later by all.
 
     Args:
         networks: networks with C > 1 outputs; only their cores and readouts are used.
@@ -36,7 +38,7 @@ class Committee(nn.Module):
             activity, after = network._run(x, before)
             logs.append(network.readout(activity).log_softmax(dim=-1))
             states.append(_turned(network, after))
-        return torch.stack(logs).logsumexp(dim=0) - math.log(len(logs)), tuple(states)
+        return torch.stack(logs).mean(dim=0).log_softmax(dim=-1), tuple(states)
 
 
 def _turned(network: RankCoder, state: Any) -> Any:

@@ -50,8 +50,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     the one with the smallest AvgCost = α · error + (1 - α) · t / T on series held out from
     training, t being the number of steps read, T the length. Each of ``folds`` networks learns from
     all series but a part, on which its training is stopped and the threshold is chosen; then
-    they answer together, by their mean probability. Values are standardized by mean and deviation
-    of each channel in the training series, which needs no look ahead.
+    they answer together, by the geometric mean of probabilities. Values are standardized by mean
+    and deviation of each channel in the training series, which needs no look ahead.
 
     Series are an array [cases, channels, time], a table [cases, time] of one channel, or a list of
     arrays [channels, time] or [time] of any lengths.

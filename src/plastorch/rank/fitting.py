@@ -96,7 +96,7 @@ def train(model: Any, fitting: Fitting) -> tuple[RankCoder, HeldOut]:
 
 
 def together(networks: list[RankCoder]) -> RankCoder:
-    """Returns networks that answer by their mean probability."""
+    """Returns networks that answer by the geometric mean of their probabilities."""
     return RankCoder(Committee(networks), nn.Identity(), chunk=networks[0].chunk).eval()
 
 
