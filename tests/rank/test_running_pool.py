@@ -47,8 +47,19 @@ def test_values_in_any_layout() -> None:
     assert torch.equal(running_pool(turned, before)[0], running_pool(values, before)[0])
 
 
-def test_values_that_are_not_finite() -> None:
+def test_what_is_not_finite_stays_so() -> None:
+    """So that a training that diverges can say so by its loss."""
     values, total, most = parts((2, 5, 4), torch.float32)
     values.data[1, 3, 2] = torch.nan
-    with pytest.raises(InputError, match="values holds NaN; expected finite values"):
-        running_pool(values, Pools(total, most, torch.full((2, 1), 3.0)))
+    pooled, after = running_pool(values, Pools(total, most, torch.full((2, 1), 3.0)))
+    assert pooled[3, 1, 2].isnan() and after.total[1, 2].isnan()
+    assert bool(pooled[:, 0].isfinite().all())
+
+
+def test_pools_of_other_series() -> None:
+    values, total, most = parts((2, 5, 4), torch.float32)
+    steps = torch.full((2, 1), 3.0)
+    with pytest.raises(InputError, match=r"before is of \[1, 5\] .* expected \[2, 5\]"):
+        running_pool(values, Pools(total[:1], most, steps))
+    with pytest.raises(InputError, match="float64; expected"):
+        running_pool(values, Pools(total.double(), most, steps))

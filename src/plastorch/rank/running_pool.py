@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from plastorch.engine.errors import InputError
+
 COMPILED = torch.float32, torch.float64
 """Types that the kernels compute with."""
 
@@ -33,7 +35,7 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
         Means and maxima [T, B, 2 F], and what is pooled after the last step.
 
     Raises:
-        InputError: values are not finite.
+        InputError: what was pooled before is of other series, features or type.
 
     Example:
         >>> start = Pools(torch.zeros(1, 1), torch.full((1, 1), -torch.inf), torch.zeros(1, 1))
@@ -45,10 +47,12 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
     compiled = values.device.type == "cpu" and values.dtype in COMPILED
     if not compiled or torch.compiler.is_compiling():
         return _in_torch(values, before)
-    from plastorch.engine.numba_options import check_arrays  # numba takes a second
-
-    batch, features = before.total.shape
-    check_arrays(values=(values, (batch, None, features), before.total.dtype))
+    sizes = values.shape[0], values.shape[2]
+    if any(part.shape != sizes or part.dtype != values.dtype for part in before[:2]):
+        raise InputError(
+            f"before is of {list(before.total.shape)} in {before.total.dtype}; expected "
+            f"{list(sizes)} in {values.dtype}"
+        )
     tensors = values.contiguous(), before.total, before.most, before.steps[:, 0]
     pooled, total, most = _RunningPool.apply(*tensors)  # type: ignore[no-untyped-call]
     return pooled, Pools(total, most, before.steps + values.shape[1])
