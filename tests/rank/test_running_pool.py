@@ -56,10 +56,14 @@ def test_what_is_not_finite_stays_so() -> None:
     assert bool(pooled[:, 0].isfinite().all())
 
 
-def test_pools_of_other_series() -> None:
+def test_tensors_that_do_not_fit() -> None:
     values, total, most = parts((2, 5, 4), torch.float32)
     steps = torch.full((2, 1), 3.0)
-    with pytest.raises(InputError, match=r"before is of \[1, 5\] .* expected \[2, 5\]"):
+    with pytest.raises(InputError, match=r"before.total is \[1, 5\] .* expected \[2, 5\]"):
         running_pool(values, Pools(total[:1], most, steps))
-    with pytest.raises(InputError, match="float64; expected"):
-        running_pool(values, Pools(total.double(), most, steps))
+    with pytest.raises(InputError, match=r"before.most is .* torch.float64 .* torch.float32"):
+        running_pool(values, Pools(total, most.double(), steps))
+    with pytest.raises(InputError, match=r"before.steps is \[1, 1\]"):
+        running_pool(values, Pools(total, most, steps[:1]))
+    with pytest.raises(InputError, match=r"values are \[2, 0, 5\] .* a step or more"):
+        running_pool(values[:, :0], Pools(total, most, steps))

@@ -35,7 +35,8 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
         Means and maxima [T, B, 2 F], and what is pooled after the last step.
 
     Raises:
-        InputError: what was pooled before is of other series, features or type.
+        InputError: there is no step, or what was pooled before is of other series, features, type
+            or device.
 
     Example:
         >>> start = Pools(torch.zeros(1, 1), torch.full((1, 1), -torch.inf), torch.zeros(1, 1))
@@ -44,18 +45,30 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
                 [2., 3.],
                 [3., 5.]])
     """
+    _check(values, before)
     compiled = values.device.type == "cpu" and values.dtype in COMPILED
     if not compiled or torch.compiler.is_compiling():
         return _in_torch(values, before)
-    sizes = values.shape[0], values.shape[2]
-    if any(part.shape != sizes or part.dtype != values.dtype for part in before[:2]):
-        raise InputError(
-            f"before is of {list(before.total.shape)} in {before.total.dtype}; expected "
-            f"{list(sizes)} in {values.dtype}"
-        )
     tensors = values.contiguous(), before.total, before.most, before.steps[:, 0]
     pooled, total, most = _RunningPool.apply(*tensors)  # type: ignore[no-untyped-call]
     return pooled, Pools(total, most, before.steps + values.shape[1])
+
+
+def _check(values: Tensor, before: Pools) -> None:
+    """Raises InputError unless all tensors fit together; the kernels check no index."""
+    if values.dim() != 3 or not values.shape[1] or not values.is_floating_point():
+        raise InputError(
+            f"values are {list(values.shape)} in {values.dtype}; expected [series, steps, features]"
+            ", with a step or more, in a floating-point type"
+        )
+    batch, _, features = values.shape
+    sizes = (batch, features), (batch, features), (batch, 1)
+    for name, part, size in zip(Pools._fields, before, sizes, strict=True):
+        if part.shape != size or (part.dtype, part.device) != (values.dtype, values.device):
+            raise InputError(
+                f"before.{name} is {list(part.shape)} in {part.dtype} on {part.device}; expected "
+                f"{list(size)} in {values.dtype} on {values.device}"
+            )
 
 
 def _in_torch(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
