@@ -67,6 +67,8 @@ def test_figures_by_hand() -> None:
     assert readings.early(0.9, torch.tensor([2, 0])) == 0.5
     assert readings.skipped(0.9) == pytest.approx(1 - 3 / 7)
     assert readings.skipped(0.999) == 0.0
+    assert readings.cost(0.9, 0.7) == pytest.approx(0.7 + 0.3 * (2 / 4 + 1 / 3) / 2)
+    assert readings.cost(0.999, 0.7) == pytest.approx(0.3)
 
 
 def test_dropout_is_off_and_comes_back() -> None:

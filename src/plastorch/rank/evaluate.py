@@ -11,6 +11,7 @@ from plastorch.learning.lengths import checked_lengths
 from plastorch.rank.criterion import answer, check_labels, crossing_before
 from plastorch.rank.model import RankCoder
 from plastorch.rank.objectives import Batch
+from plastorch.rank.thresholds import costs
 
 
 class Timing(NamedTuple):
@@ -68,6 +69,12 @@ class Readings(NamedTuple):
         """Returns the share of steps that come after the answers."""
         used = self.step[self.thresholds.index(threshold)] + 1
         return 1 - float(used.sum()) / float(self.lengths.sum())
+
+    def cost(self, threshold: float, alpha: float) -> float:
+        """Returns the AvgCost of one threshold, at the price α of a wrong answer."""
+        place = self.thresholds.index(threshold)
+        tensors = self.right[place], self.step[place] + 1, self.lengths
+        return float(costs(*(each.numpy() for each in tensors), alpha).mean())
 
 
 @torch.no_grad()
