@@ -73,8 +73,8 @@ class Readings(NamedTuple):
     def cost(self, threshold: float, alpha: float) -> float:
         """Returns the AvgCost of one threshold, at the price α of a wrong answer."""
         place = self.thresholds.index(threshold)
-        tensors = self.right[place], self.step[place] + 1, self.lengths
-        return float(costs(*(each.numpy() for each in tensors), alpha).mean())
+        right, time = self.right[place].numpy(), self.step[place].numpy() + 1
+        return float(costs(right, time, self.lengths.numpy(), alpha).mean())
 
 
 @torch.no_grad()

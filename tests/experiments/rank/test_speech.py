@@ -102,7 +102,7 @@ def test_further_objectives_with_convolutions(
         assert 0 <= metrics[f"{name}_early_accuracy"] <= 1
         error, time = 1 - metrics[f"{name}_priced_accuracy"], metrics[f"{name}_priced_mean_ms"]
         assert 0.8 * error < metrics[f"{name}_priced_cost"] < 0.8 * error + 0.2
-        assert 25 <= time and 0 < metrics[f"{name}_priced_threshold"] < 1
+        assert time >= 25 and 0 < metrics[f"{name}_priced_threshold"] < 1
     curves = panels(load_run(tmp_path / "run"))[1]
     assert curves.name == "accuracy-time" and "expected price" in curves.caption
     assert load_ear(tmp_path / "run").net.rnn.input_size == 40
