@@ -57,8 +57,12 @@ def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
     speech = speech.by_speaker(context.seed) if config.split == "speaker" else speech
     if context.quick:
         speech = smoke(speech, context.seed)
-        config = replace(config, thresholds=(0.7,), entropy_weights=(0.0,), epochs=8)
-        context.tell(f"smoke run on {len(speech.rows('train'))} training words, of three networks")
+        few: dict[str, Any] = {"thresholds": (0.7,), "entropy_weights": (0.0,), "epochs": 8}
+        if config.core == "convolutional":
+            few |= {"hidden_size": min(config.hidden_size, 16), "epochs": 4}
+        config = replace(config, **few)
+        size, count = len(speech.rows("train")), len(config.models())
+        context.tell(f"smoke run on {size} training words, of {count} networks")
     check_parts(batch_size=min(config.batch_size, len(speech.rows("train"))))
     front = LogMel(read_wav(speech.files[0]).rate)
     started = context.start(config, _data(speech, front))
