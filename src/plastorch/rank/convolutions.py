@@ -33,7 +33,7 @@ class CausalConvolutions(nn.Module):
         kernel: number of steps that each convolution sees.
         dropout: share of features left out in training.
         normalized: whether a step's features have mean 0 and variance 1 before they are rectified.
-            That helps where shapes count, and harms where loudness does.
+            It takes away how large they are, such as the loudness of a sound.
 
     Raises:
         InputError: there is one channel, which can't be normalized.

@@ -12,7 +12,7 @@ COMPILED = torch.float32, torch.float64
 
 
 class Pools(NamedTuple):
-    """What is pooled of B series."""
+    """Sums and maxima of B series so far."""
 
     total: Tensor
     """Sum of all values so far [B, F]."""
