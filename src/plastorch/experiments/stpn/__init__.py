@@ -74,3 +74,14 @@ POPGYM = Experiment(
     measure="plastorch.experiments.stpn.popgym:measure",
     panels="plastorch.experiments.stpn.panels:panels",
 )
+CHARACTERS = Experiment(
+    "stpn-characters",
+    paper=PAPER,
+    data=None,
+    expected="STPN completes names seen before as LSTM and GRU don't",
+    cost="1 h 20 min",
+    config="plastorch.experiments.stpn.characters:CharactersConfig",
+    measure="plastorch.experiments.stpn.characters:measure",
+    panels="plastorch.experiments.stpn.panels:panels",
+    headline=("stpn_bits", "bits per character of unseen files: STPN"),
+)

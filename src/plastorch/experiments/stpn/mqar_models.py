@@ -75,6 +75,8 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "gated-delta-net": lambda inputs, width: DeltaNet(inputs, width, gated=True),
 }
 """Functions that make a memory from its numbers of inputs and of units."""
+ALL = MODELS | {"stpn-recurrent": STPN}
+"""The same and the paper's STPN, recurrent and normalized."""
 GROWS = "attention"
 """Model whose state grows with the sequence; its keys are as wide as those of linear attention."""
 
@@ -83,7 +85,7 @@ GROWS = "attention"
 def state_size(name: str, inputs: int, width: int, steps: int = 1) -> int:
     """Returns the numbers that a model carries from step to step, of a sequence so far."""
     with torch.device("meta"):
-        _, state = MODELS[name](inputs, width)(torch.zeros(steps, 1, inputs))
+        _, state = ALL[name](inputs, width)(torch.zeros(steps, 1, inputs))
     return _elements(state)
 
 
@@ -91,7 +93,7 @@ def state_size(name: str, inputs: int, width: int, steps: int = 1) -> int:
 def block_parameters(name: str, inputs: int, width: int) -> int:
     """Returns the number of trained parameters of a residual block around a model."""
     with torch.device("meta"):
-        return trained_parameters(RecallBlock(MODELS[name](inputs, width), inputs))
+        return trained_parameters(RecallBlock(ALL[name](inputs, width), inputs))
 
 
 def width_of_state(name: str, inputs: int, size: int) -> int:

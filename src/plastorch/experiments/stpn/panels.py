@@ -14,6 +14,7 @@ NAMES = {
     "stpn": "STPN",
     "stpn-pre": "STPN, norm pre",
     "stpn-scalar": "STPN, one Λ, Γ",
+    "stpn-recurrent": "STPN, recurrent",
     "stpnf": "STPNf",
     "stpnf-scalar": "STPNf, one Λ, Γ",
     "hebbff": "HebbFF",
@@ -34,7 +35,7 @@ NAMES = {
 }
 """Names of the models; a phase of the log with one of these names is that model's training."""
 
-TESTS = ("generalisation-", "recall-", "states-")
+TESTS = ("generalisation-", "recall-", "states-", "context-")
 """Prefixes of the phases of a model's tests."""
 
 
@@ -127,6 +128,21 @@ FIGURES = (
         "What a larger state recalls",
         "Share of right answers on new sequences, against the numbers that a model carries from "
         "step to step. Softmax attention, whose state grows with the sequence, is left out.",
+    ),
+    CourseFigure(
+        TESTS[3],
+        "characters",
+        "bits_of_repeats",
+        "What only the window tells",
+        "Bits per character that ends a string of seven characters that the window has before, and "
+        "the training text nowhere, against the characters read.",
+    ),
+    CourseFigure(
+        TESTS[3],
+        "characters",
+        "bits",
+        "What was read tells what follows",
+        "Bits per character of files that no model learned from, against the characters read.",
     ),
     CourseFigure(
         TESTS[0],

@@ -38,3 +38,10 @@ class TaskStream(IntEnum):
     WEIGHTS = 0
     TRAINING = 1
     TEST = 2
+
+
+class TextStream(IntEnum):
+    """Uses of random numbers in stpn-characters."""
+
+    WEIGHTS = 0
+    TRAINING = 1
