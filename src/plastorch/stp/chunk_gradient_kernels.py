@@ -69,7 +69,7 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
     Writes factors by which W, F, D and the chunk's signals enter the gradient of its signals.
     """
     z, a, _, beta, v, r, q = own
-    of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_a, of_z = of_own
+    of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z = of_own
     of_squares, d_bias, d_decay, d_rate = sums
     rate, norm, activation, bound = parameters[2], settings[1], settings[2], settings[4]
     output, norms, drives, responses = saved
@@ -108,7 +108,6 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
         of_square += of_q[i] * c * c
         of_w[k, i] = of_drive + of_r[i] * c
         of_v[k, i] = of_drive + two * of_q[i] * scale * c
-        of_a[k, i] = c * pi[i]
         of_r[i] = scale * of_r[i] + two * of_norm
         of_q[i] = scale * scale * of_q[i] + of_norm
         kappa[i] = rest + of_v[k, i] * v[k, i]
@@ -131,27 +130,28 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
 
 @inlined
 def _signals_backward(  # type: ignore[no-untyped-def]
-    k, side, weight, memories, grads, of_v, alpha, of_a, of_w, of_z, z, recurrent, d_h
+    k, side, weight, memories, of_v, alpha, of_w, of_z, z, by_grads, recurrent, d_h
 ):
     """Backpropagates step k of a chunk to the activities among the signals, of all samples."""
-    d_h[:] = 0
+    for s in range(side):
+        for j in range(recurrent):
+            d_h[s, j] = by_grads[s, k, j]
     for i in range(0, len(weight) - 3, 4):
         for s in range(side):
             f0, f1 = of_v[s, k, i] * alpha[s, k, i], of_v[s, k, i + 1] * alpha[s, k, i + 1]
             f2, f3 = of_v[s, k, i + 2] * alpha[s, k, i + 2], of_v[s, k, i + 3] * alpha[s, k, i + 3]
-            g0, g1, g2, g3 = of_a[s, k, i], of_a[s, k, i + 1], of_a[s, k, i + 2], of_a[s, k, i + 3]
             w0, w1, w2, w3 = of_w[s, k, i], of_w[s, k, i + 1], of_w[s, k, i + 2], of_w[s, k, i + 3]
             for j in range(recurrent):
-                one = f0 * memories[s, i, j] + g0 * grads[s, i, j] + w0 * weight[i, j]
-                two = f1 * memories[s, i + 1, j] + g1 * grads[s, i + 1, j] + w1 * weight[i + 1, j]
-                three = f2 * memories[s, i + 2, j] + g2 * grads[s, i + 2, j] + w2 * weight[i + 2, j]
-                four = f3 * memories[s, i + 3, j] + g3 * grads[s, i + 3, j] + w3 * weight[i + 3, j]
+                one = f0 * memories[s, i, j] + w0 * weight[i, j]
+                two = f1 * memories[s, i + 1, j] + w1 * weight[i + 1, j]
+                three = f2 * memories[s, i + 2, j] + w2 * weight[i + 2, j]
+                four = f3 * memories[s, i + 3, j] + w3 * weight[i + 3, j]
                 d_h[s, j] += (one + two) + (three + four)
     for i in range(len(weight) // 4 * 4, len(weight)):
         for s in range(side):
-            f0, g0, w0 = of_v[s, k, i] * alpha[s, k, i], of_a[s, k, i], of_w[s, k, i]
+            f0, w0 = of_v[s, k, i] * alpha[s, k, i], of_w[s, k, i]
             for j in range(recurrent):
-                d_h[s, j] += f0 * memories[s, i, j] + g0 * grads[s, i, j] + w0 * weight[i, j]
+                d_h[s, j] += f0 * memories[s, i, j] + w0 * weight[i, j]
     for s in range(side):
         for step in range(z.shape[1]):
             for j in range(recurrent):
@@ -159,19 +159,19 @@ def _signals_backward(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _inputs_backward(b, start, steps, weight, memory, grad, factors, z, recurrent, d_x, part):  # type: ignore[no-untyped-def]
+def _inputs_backward(b, start, steps, weight, memory, factors, z, by_grad, recurrent, d_x, part):  # type: ignore[no-untyped-def]
     """Writes the gradients of a chunk's inputs."""
-    of_v, alpha, of_a, of_w, of_z = factors
+    of_v, alpha, of_w, of_z = factors
     at = np.uintp(recurrent)  # unsigned, see multiply
     inputs = np.uintp(d_x.shape[2])
-    part[:] = 0
+    for k in range(steps):
+        for j in range(inputs):
+            part[k, j] = by_grad[k, at + j]
     for i in range(len(weight)):
         for k in range(steps):
-            one, two, three = of_v[k, i] * alpha[k, i], of_a[k, i], of_w[k, i]
+            one, two = of_v[k, i] * alpha[k, i], of_w[k, i]
             for j in range(inputs):
-                part[k, j] += (
-                    one * memory[i, at + j] + two * grad[i, at + j] + three * weight[i, at + j]
-                )
+                part[k, j] += one * memory[i, at + j] + two * weight[i, at + j]
     for k in range(steps):
         for step in range(steps):
             for j in range(inputs):
@@ -195,26 +195,6 @@ def _last_factors(b, start, steps, alpha, beta, parameters, settings, saved):  #
 
 
 @compiled
-def _add_both(grad, scale, of_v, d_weight, of_w, z):  # type: ignore[no-untyped-def]
-    """Adds products as :func:`add_products` to D and to the gradient of W, in one pass."""
-    for i in range(len(grad)):
-        own = scale[i]
-        for k in range(0, len(z), 8):
-            v0, v1, v2, v3 = of_v[k, i], of_v[k + 1, i], of_v[k + 2, i], of_v[k + 3, i]
-            v4, v5, v6, v7 = of_v[k + 4, i], of_v[k + 5, i], of_v[k + 6, i], of_v[k + 7, i]
-            w0, w1, w2, w3 = of_w[k, i], of_w[k + 1, i], of_w[k + 2, i], of_w[k + 3, i]
-            w4, w5, w6, w7 = of_w[k + 4, i], of_w[k + 5, i], of_w[k + 6, i], of_w[k + 7, i]
-            for j in range(grad.shape[1]):
-                z0, z1, z2, z3 = z[k, j], z[k + 1, j], z[k + 2, j], z[k + 3, j]
-                z4, z5, z6, z7 = z[k + 4, j], z[k + 5, j], z[k + 6, j], z[k + 7, j]
-                of_memory = (v0 * z0 + v1 * z1 + v2 * z2) + (v3 * z3 + v4 * z4 + v5 * z5)
-                grad[i, j] = own * grad[i, j] + of_memory + (v6 * z6 + v7 * z7)
-                of_weight = (w0 * z0 + w1 * z1 + w2 * z2) + (w3 * z3 + w4 * z4 + w5 * z5)
-                d_weight[i, j] += of_weight + (w6 * z6 + w7 * z7)
-            own = grad.dtype.type(1)
-
-
-@compiled
 def _memory_backward(memory, weight, grad, d_weight, of_r, of_q):  # type: ignore[no-untyped-def]
     """Backpropagates r = W . F and q = |F|² of a chunk's first F."""
     for i in range(len(memory)):
@@ -225,9 +205,18 @@ def _memory_backward(memory, weight, grad, d_weight, of_r, of_q):  # type: ignor
 
 
 @inlined
-def _start_chunk(end, memory, grad, z, alpha, beta, of_d, pi, mu, of_r, of_q, kappa):  # type: ignore[no-untyped-def]
-    """Begins with the gradient of a chunk's last F; ``end`` is the chunk's number of steps."""
+def _start_chunk(  # type: ignore[no-untyped-def]
+    end, memory, grad, z, alpha, beta, of_d, pi, mu, of_r, of_q, kappa, by_grad, ones, factors
+):
+    """Begins with the gradient D of a chunk's last F; ``end`` is the chunk's number of steps.
+
+    Writes products of D with the signals, and the part of the signals' gradients that D makes."""
     multiply(grad, z, 0, of_d)
+    by_grad[:] = 0
+    for k in range(len(z)):
+        for i in range(len(grad)):
+            factors[i, k] = beta[end, k, i]
+    add_products(by_grad, ones, factors, grad)
     sums_of_products(grad, memory, kappa)
     for i in range(len(kappa)):
         kappa[i] *= alpha[end, i]
@@ -247,7 +236,7 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
     """Backpropagates a chunk of sample ``first`` and its neighbors."""
     weight, x, h0, parameters, lengths, settings, saved = given
     z, a, alpha, beta, v, r, q = forth
-    of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_a, of_z = back
+    of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z, by_grads, ones, factors = back
     d_output, d_x, of_x = gradients
     d_weight, of_squares, d_bias, d_decay, d_rate = sums
     recurrent, most = settings[0], 0
@@ -272,6 +261,9 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
             of_r[s],
             of_q[s],
             kappa[s],
+            by_grads[s],
+            ones,
+            factors,
         )
     for k in range(most - 1, -1, -1):
         for s in range(side):
@@ -288,7 +280,6 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
                     kappa[s],
                     of_v[s],
                     of_w[s],
-                    of_a[s],
                     of_z[s],
                 )
                 _neurons_backward(
@@ -306,26 +297,25 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
                     d_output,
                 )
             else:
-                of_v[s, k], of_a[s, k], of_z[s, k] = 0, 0, 0
+                of_v[s, k], of_z[s, k] = 0, 0
         if recurrent > 0:
             _signals_backward(
                 k,
                 side,
                 weight,
                 memories,
-                grads,
                 of_v,
                 alpha,
-                of_a,
                 of_w,
                 of_z,
                 z,
+                by_grads,
                 recurrent,
                 d_next,
             )
     for s in range(side):
         steps = max(0, min(z.shape[1], lengths[first + s] - start))
-        factors = of_v[s], alpha[s], of_a[s], of_w[s], of_z[s]
+        own_factors = of_v[s], alpha[s], of_w[s], of_z[s]
         if len(d_x) > 0:
             _inputs_backward(
                 first + s,
@@ -333,14 +323,15 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
                 steps,
                 weight,
                 memories[s],
-                grads[s],
-                factors,
+                own_factors,
                 z[s],
+                by_grads[s],
                 recurrent,
                 d_x,
                 of_x,
             )
-        _add_both(grads[s], pi[s], mu[s], d_weight, of_w[s], z[s])
+        add_products(grads[s], pi[s], mu[s], z[s])
+        add_products(d_weight, ones, of_w[s], z[s])
         _memory_backward(memories[s], weight, grads[s], d_weight, of_r[s], of_q[s])
 
 
@@ -416,16 +407,18 @@ def backward(  # type: ignore[no-untyped-def]
         np.zeros((n, chunk + 1, size), dtype),
     )
     r, q = np.empty((n, chunk + 1, size), dtype), np.empty((n, chunk + 1, size), dtype)
-    parts, rows = np.empty((7, n, chunk, size), dtype), np.empty((3, n, size), dtype)
+    parts, rows = np.empty((6, n, chunk, size), dtype), np.empty((3, n, size), dtype)
     a, v, of_d, mu = parts[0], parts[1], parts[2], parts[3]
-    of_v, of_w, of_a = parts[4], parts[5], parts[6]
+    of_v, of_w = parts[4], parts[5]
     y, pi, d_next = rows[0], rows[1], rows[2]
     wide = np.empty((3, n, size), dtype)
     of_r, of_q, kappa = wide[0], wide[1], wide[2]
     of_z, of_x = np.empty((n, chunk, chunk), dtype), np.empty((chunk, x.shape[2]), dtype)
     of_squares = np.empty(size, dtype)
     forth = z, a, alpha, beta, v, r, q
-    back = of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_a, of_z
+    by_grads, factors = np.empty((n, chunk, width), dtype), np.empty((size, chunk), dtype)
+    ones = np.ones(max(size, chunk), dtype)
+    back = of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z, by_grads, ones, factors
     d_output, d_x, d_h = gradients
     given = weight, x, h0, parameters, lengths, settings, saved[:4]
     for group in range(begin, end):

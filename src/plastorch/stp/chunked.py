@@ -24,7 +24,6 @@ LEAST_DECAY = 1 / 64
 """Smallest size of λ: its gradient is found by a division by λ, and would lose digits."""
 SCRATCH_BYTES = 1 << 20
 """Size of a sample's memories, one per chunk, recomputed at a time in the backward pass."""
-VECTOR_BYTES = 64
 
 
 def has_form(dynamics: Dynamics, decay: Tensor, rate: Tensor) -> bool:
@@ -137,8 +136,9 @@ def backward(
 
 def _padded(weight: Tensor, inputs: int) -> Tensor:
     """Returns W with columns of neurons, then of inputs, then zeros up to whole vectors."""
-    vector = VECTOR_BYTES // weight.element_size()
-    return F.pad(weight.roll(-inputs, dims=1), (0, -weight.shape[1] % vector))
+    from plastorch.engine.numba_vectors import LANES
+
+    return F.pad(weight.roll(-inputs, dims=1), (0, -weight.shape[1] % LANES))
 
 
 def _chunks_per_block(steps: int, synapses: Tensor) -> int:
