@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError
-from plastorch.engine.numba_options import REAL, check_arrays, check_constants
+from plastorch.engine.numba_options import check_arrays, check_constants
 
 F32, I64 = torch.float32, torch.int64
 

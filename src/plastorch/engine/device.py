@@ -33,6 +33,15 @@ def select_device(name: str) -> torch.device:
     return device
 
 
+REAL = (torch.float32, torch.float64)
+"""Data types that the compiled kernels compute with."""
+
+
+def has_kernels(tensor: torch.Tensor) -> bool:
+    """Whether compiled kernels can compute with a tensor: on the CPU, in a type of theirs."""
+    return tensor.is_cpu and tensor.dtype in REAL
+
+
 def seed32(seed: int) -> int:
     """Returns a seed of 32 bits: the given one, or one drawn from it if it is longer."""
     return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])

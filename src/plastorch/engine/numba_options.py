@@ -12,10 +12,6 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 
-REAL = (torch.float32, torch.float64)
-"""Data types that kernels compute with."""
-
-
 kernel: Any = partial(njit, cache=True, nogil=True, error_model="numpy")
 """Compiles a function that lets other threads run, divides as NumPy does, and is kept on disk."""
 

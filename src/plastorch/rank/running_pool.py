@@ -5,10 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import has_kernels
 from plastorch.engine.errors import InputError
-
-COMPILED = torch.float32, torch.float64
-"""Types that the kernels compute with."""
 
 
 class Pools(NamedTuple):
@@ -46,8 +44,7 @@ def running_pool(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
                 [3., 5.]])
     """
     _check(values, before)
-    compiled = values.device.type == "cpu" and values.dtype in COMPILED
-    if not compiled or torch.compiler.is_compiling():
+    if not has_kernels(values) or torch.compiler.is_compiling():
         return _in_torch(values, before)
     tensors = values.contiguous(), before.total, before.most, before.steps[:, 0]
     pooled, total, most = _RunningPool.apply(*tensors)  # type: ignore[no-untyped-call]

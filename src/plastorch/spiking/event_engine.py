@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plastorch.engine.numba_options import REAL, check_arrays, check_constants
+from plastorch.engine.device import REAL
+from plastorch.engine.numba_options import check_arrays, check_constants
 from plastorch.engine.threads import in_threads
 from plastorch.spiking import kernels
 from plastorch.spiking.events import Events

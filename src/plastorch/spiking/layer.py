@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.device import has_kernels
 from plastorch.engine.distributed import sum_over_workers
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import PlasticLayer, Step
@@ -131,7 +132,7 @@ class SpikingLayer(PlasticLayer):
                 f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}), T and B > 0"
             )
         check_spikes(x=x)
-        if not (self._ideal() and self._compiles()):
+        if not (self._ideal() and has_kernels(self.weight)):
             state = self._checked(state, x.shape[1])
             return self._clocked(x, state, mode)
         events, duration = from_raster(x, self.dt), len(x) * self.dt
@@ -146,7 +147,7 @@ class SpikingLayer(PlasticLayer):
                 f"times go up to {float(events.times.max())}; expected less than the duration of "
                 f"{duration} s"
             )
-        if not self._compiles():
+        if not has_kernels(self.weight):
             raise InputError(
                 f"weights are {self.weight.dtype} on {self.weight.device}; expected a cpu and "
                 "float32 or float64 for events, or a raster"
@@ -162,10 +163,6 @@ class SpikingLayer(PlasticLayer):
 
     def _ideal(self) -> bool:
         return isinstance(self.synapses, IdealSynapses)
-
-    def _compiles(self) -> bool:
-        """Returns whether compiled kernels can run."""
-        return self.weight.is_cpu and self.weight.dtype in (torch.float32, torch.float64)
 
     def _checked(self, state: Any, samples: int) -> Any:
         """Returns the state, or an initial one if None.

@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plastorch.engine.device import REAL
 from plastorch.engine.threads import in_threads
 from plastorch.stp import chunked
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
-WIDE = torch.float32, torch.float64
-"""Types that the kernels compute with."""
 SCRATCH_BYTES = 1 << 20
 """Size of a sample's memories recomputed at a time in the backward pass; they fit a cache."""
 VECTOR_BYTES = 256
@@ -48,7 +47,7 @@ def run_sequence(
     if x.device.type != "cpu" or not plain or torch.compiler.is_compiling():
         saturated = x.clamp(-bound, bound) + 0 * x  # NaN where an input is infinite
         return unroll(saturated, state, parameters, dynamics, lengths)
-    if len(x) == 1 and lengths is None and not torch.is_grad_enabled() and x.dtype in WIDE:
+    if len(x) == 1 and lengths is None and not torch.is_grad_enabled() and x.dtype in REAL:
         return _step(x, state, parameters, dynamics)
     _check(x, state, parameters, dynamics, lengths)
     x = x.clamp(-bound, bound)

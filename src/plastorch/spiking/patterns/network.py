@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.patterns.rule import (
@@ -194,7 +195,7 @@ def check_weights(
     weights: NetworkWeights, inputs: int, hidden: int | None = None, classes: int | None = None
 ) -> None:
     """Raises InputError unless weights fit each other and the sizes given (None: any size)."""
-    from plastorch.engine.numba_options import REAL, check_arrays  # importing numba takes a second
+    from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
 
     check_arrays(hidden_weight=(weights.hidden, (hidden, inputs), REAL))
     hidden, real = len(weights.hidden), weights.hidden.dtype

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.engine.threads import in_threads
 from plastorch.learning import OnlineLayer, Step
@@ -186,7 +187,7 @@ class PatternWinners(OnlineLayer):
         Raises:
             InputError: if parameters don't fit each other or the rule, or hold impossible values.
         """
-        from plastorch.engine.numba_options import REAL, check_arrays, check_constants
+        from plastorch.engine.numba_options import check_arrays, check_constants
         from plastorch.spiking.patterns.winners_kernels import WinnerArrays, WinnerConstants
 
         check_arrays(weight=(self.weight, (None, self.in_features), REAL, 0, 1))

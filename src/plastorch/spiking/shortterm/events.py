@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError, check_one_of
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.events import Events, step_of
@@ -36,7 +37,7 @@ def respond(
     ``constants`` has τ in seconds and the site "synapse" or "none"; others raise InputError, as do
     numbers that overflow. Returns the output neurons' spikes, and the state at the end.
     """
-    from plastorch.engine.numba_options import REAL, check_arrays
+    from plastorch.engine.numba_options import check_arrays
     from plastorch.spiking.shortterm.kernels import SCORE, CircuitArrays, Plasticity
 
     check_one_of(("synapse", "none"), site=constants.site)
@@ -67,7 +68,7 @@ def learn(
 ) -> tuple[Events, Tensor, LongTermState]:
     """Runs networks with long-term plasticity of the neurons that spike; returns the output spikes,
     traces ε [B, D] at the end, and what has been learned. Raises InputError if numbers overflow."""
-    from plastorch.engine.numba_options import REAL, check_arrays, check_constants
+    from plastorch.engine.numba_options import check_arrays, check_constants
     from plastorch.spiking.shortterm.kernels import SCORE, CircuitArrays, Plasticity
 
     check_arrays(trace=(trace, (None, None), REAL))

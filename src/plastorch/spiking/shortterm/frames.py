@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, compete, scores, step
@@ -39,7 +40,7 @@ def run(
 def _run_compiled(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    from plastorch.engine.numba_options import REAL, check_arrays
+    from plastorch.engine.numba_options import check_arrays
     from plastorch.spiking.shortterm import kernels
 
     check_arrays(x=(x, (None, None, None), REAL))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from plastorch.engine.device import has_kernels
 from plastorch.stp.energy import synaptic_energy
 
 COURSE_BYTES = 1 << 26
@@ -83,9 +84,8 @@ class ModulatedPlasticity(nn.Module):
         size, batch = self.hidden_size, x.shape[1]
         same = {(x.dtype, x.device)} == {(of.dtype, of.device) for of in state}
         fits = [of.shape for of in state] == [(batch, size), (batch, size, size)]
-        plain = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
         small = (len(x) + 1) * size**2 * x.element_size() <= COURSE_BYTES
-        return same and fits and plain and small and not torch.compiler.is_compiling()
+        return same and fits and has_kernels(x) and small and not torch.compiler.is_compiling()
 
 
 class _Sequence(torch.autograd.Function):
