@@ -129,6 +129,7 @@ def test_claims_are_about_the_objective_that_held_out_series_choose() -> None:
     )
     assert all(claim.holds is None for claim in claims(records, False))
     assert figures(records)["set0_hybrid_80_cost"] == pytest.approx(0.2)
+    assert figures(records)["validation_score"] == pytest.approx(-0.2)
     assert difference(records, "all", "hybrid") == pytest.approx(2 / 2**8)
     assert difference(records, "all", "all") == 1.0
     assert groups(records)[0][0] == next(iter(order))

@@ -71,6 +71,7 @@ def figures(records: Sequence[Row]) -> dict[str, float]:
     best, found = chosen(records), {}
     found["chosen_cost"] = float(table(records, "cost").column(best).mean())
     found["test_accuracy"] = float(table(records, "accuracy").column(best).mean())
+    found["validation_score"] = -float(table(records, "validation_cost").column(best).mean())
     for method, rank in ranks(records).items():
         found[field(method, "rank")] = rank
         for alpha in (0.5, ALPHA, 0.95):
