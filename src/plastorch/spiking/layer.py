@@ -132,7 +132,7 @@ class SpikingLayer(PlasticLayer):
                 f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}), T and B > 0"
             )
         check_spikes(x=x)
-        if not (self._ideal() and has_kernels(self.weight)):
+        if not (self._ideal() and self._compiles()):
             state = self._checked(state, x.shape[1])
             return self._clocked(x, state, mode)
         events, duration = from_raster(x, self.dt), len(x) * self.dt
@@ -147,7 +147,7 @@ class SpikingLayer(PlasticLayer):
                 f"times go up to {float(events.times.max())}; expected less than the duration of "
                 f"{duration} s"
             )
-        if not has_kernels(self.weight):
+        if not self._compiles():
             raise InputError(
                 f"weights are {self.weight.dtype} on {self.weight.device}; expected a cpu and "
                 "float32 or float64 for events, or a raster"
@@ -163,6 +163,10 @@ class SpikingLayer(PlasticLayer):
 
     def _ideal(self) -> bool:
         return isinstance(self.synapses, IdealSynapses)
+
+    def _compiles(self) -> bool:
+        """Returns whether compiled kernels can run."""
+        return has_kernels(self.weight)
 
     def _checked(self, state: Any, samples: int) -> Any:
         """Returns the state, or an initial one if None.
