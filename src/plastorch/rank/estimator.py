@@ -106,7 +106,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         core: Core | Callable[[int], nn.Module] = "convolutional",
         hidden_size: int = 32,
-        objective: Objective = "hybrid",
+        objective: Objective = "all",
         alpha: float = 0.8,
         thresholds: Literal["constant", "per-step"] = "constant",
         training_threshold: float = 0.95,
