@@ -110,7 +110,7 @@ def measure(config: CharactersConfig, context: Context) -> dict[str, Any]:
     both = with_copies(nets, config.learning_rates)
     loop = Loop(context.run, both.to(context.device))
     started = context.start(config, _data(config, text, test))
-    trials: dict[str, list[Trial]] = {}
+    trials: list[Trial] = []
 
     def training(name: str, rate: float, updates: int) -> RecallTraining:
         net: Any = both[name]
@@ -125,8 +125,9 @@ def measure(config: CharactersConfig, context: Context) -> dict[str, Any]:
 
     def measured(name: str, net: RecallNet) -> dict[str, float]:
         short = partial(training, updates=config.tuning_updates)
-        trials[name] = tried(name, config.learning_rates, short, loop, place="step")
-        rate = best(trials[name]).learning_rate
+        found = tried(name, config.learning_rates, short, loop, place="step")
+        rate = best(found).learning_rate
+        trials.extend(found)
         loop.run(training(name, rate, config.updates))
         loop.run(Jobs(f"{CONTEXT}{name}", [partial(_test, net, test, repeats)]))
         rows = [row for row in loop.run_folder.records() if row["phase"] == f"{CONTEXT}{name}"]
@@ -138,7 +139,7 @@ def measure(config: CharactersConfig, context: Context) -> dict[str, Any]:
         }
 
     metrics = compare(nets, measured)
-    started["tuning"] = shown([trial for found in trials.values() for trial in found])
+    started["tuning"] = shown(trials)
     return context.finish(started, loop, metrics, claims(config, metrics, context.quick))
 
 
