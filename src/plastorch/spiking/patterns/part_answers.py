@@ -59,7 +59,6 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Ans
 
     check_arrays(codes=(parts.codes, (None, None), np.uint32))
     check_arrays(rows=(found.rows, (None,), np.int64, 0, len(parts.codes) - 1))
-    parts = parts._replace(codes=parts.codes[found.rows])
     check(parts)
     width = sum(table.shape[1] for table in parts.tables)
     if width != network.in_features:
@@ -67,10 +66,11 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Ans
     for table in parts.tables:
         network.check_steps(torch.from_numpy(table))
     check_weights(network.weights(), width)
-    new, count = network.output_bias.new_empty, len(parts.codes)
+    new, count = network.output_bias.new_empty, len(found.rows)
     results = Answer(new(count, network.out_features), new(count, network.out_features))
-    sample = parts.assemble(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
-    _fill(_prepared(network, sample), parts, arrays_of(results))
+    sample = found.rows[np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)]
+    prepared = _prepared(network, parts.assemble(sample))
+    _fill(prepared, parts, found.rows, arrays_of(results))
     return results
 
 
@@ -120,15 +120,17 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return found
 
 
-def _fill(network: _Network, parts: Parts, results: tuple[NDArray[Any], ...]) -> None:
-    """Fills the answers, with tables of bounded size."""
+def _fill(
+    network: _Network, parts: Parts, wanted: NDArray[np.int64], results: tuple[NDArray[Any], ...]
+) -> None:
+    """Fills the answers to the patterns in wanted rows, with tables of bounded size."""
     from plastorch.engine.numba_vectors import LANES
     from plastorch.spiking.patterns import part_kernels as kernels
 
     order = sorting(parts)
     firsts = np.cumsum([0, *(table.shape[1] for table in parts.tables[:-1])])[order].tolist()
     tables = [parts.tables[part] for part in order]
-    all_codes, counts = np.ascontiguousarray(parts.codes[:, order]), list(map(len, tables))
+    all_codes, counts = _gathered(parts.codes, wanted, order), list(map(len, tables))
     row_bytes, size = network.rest.nbytes, len(network.constants.target) * LANES
     few, starts, block, rows = _shares(counts, len(all_codes), MOST_BYTES // row_bytes)
     table = _aligned((network.rest.size // size, rows, size), network.rest.dtype)
@@ -151,7 +153,23 @@ def _fill(network: _Network, parts: Parts, results: tuple[NDArray[Any], ...]) ->
             used, inverse = np.unique(codes[:, part], return_inverse=True)
             tabulate(part, tables[part][used])
             codes[:, part] = inverse
-        _answer(network, values, codes, tuple(r[begin : begin + block] for r in results))
+            counts[part] = len(used)
+        block_results = tuple(result[begin : begin + block] for result in results)
+        _answer(network, values, codes, np.array(counts), block_results)
+
+
+def _gathered(
+    codes: NDArray[np.uint32], rows: NDArray[np.int64], parts: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """Returns some rows of some parts, ``codes[rows][:, parts]``: codes are kept by part."""
+    gathered = np.empty((len(rows), len(parts)), np.uint32)
+
+    def gather(begin: int, end: int) -> None:
+        for place, part in enumerate(parts):
+            gathered[begin:end, place] = codes[:, part].take(rows[begin:end])
+
+    in_threads(gather, len(rows), len(rows) // USEFUL)
+    return gathered
 
 
 def _shares(
@@ -174,14 +192,19 @@ def _shares(
 
 
 def _answer(
-    network: _Network, values: Any, codes: NDArray[np.uint32], results: tuple[NDArray[Any], ...]
+    network: _Network,
+    values: Any,
+    codes: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+    results: tuple[NDArray[Any], ...],
 ) -> None:
-    """Fills the answers to patterns all of whose rows are in tables."""
+    """Fills the answers to patterns all of whose rows are in tables; ``counts`` are the numbers of
+    these rows of each part."""
     from plastorch.spiking.patterns import part_kernels as kernels
 
     departure = kernels.departures(codes)
     shared = _shared(departure, codes.shape[1])
-    bounds = _bounds(network, values, codes.max(axis=0).astype(int) + 1, shared)
+    bounds = _bounds(network, values, counts, shared)
     runs = max(1, BATCH_BYTES // network.rest.nbytes)
     sizes = (min(BATCH, 8 * runs), runs)
 
