@@ -1,6 +1,6 @@
 """Figures of README and pages, all written from the committed results.
 
-``python docs/evidence`` writes every block between markers in README.md and measured.md anew, the
+``python docs/evidence`` writes every block between markers in README.md and pages anew, the whole
 pages results.md, choices.md and peers.md, and README's picture. A block's template stands in
 templates/; it names experiment, setting and metric of each figure, and the command that makes it
 again stands beside it.
@@ -33,7 +33,7 @@ def environment() -> Environment:
         committed.runs, committed.command, committed.typed, choices.choices, choices.points,
         figures.values, figures.mean, figures.percent, figures.steps, figures.best, figures.gain,
         figures.seeds_to_show, figures.minutes,
-        figures.target, figures.holds, figures.ratio, figures.ratio_of, figures.percent_of,
+        figures.target, figures.holds, figures.ratio, figures.bench, figures.ratio_of, figures.percent_of,
         statements.sums, statements.papers, statements.outcome, statements.measured,
         statements.grouped, spiking_peers.spiking_peers, spiking_peers.neurons_of,
         spiking_peers.version_of, spiking_peers.speed, spiking_peers.memory, spiking_peers.ready,
@@ -63,7 +63,7 @@ def outputs() -> dict[Path, str]:
     }
     drawn = made.get_template("overview.svg").render(fields=picture.embedded())
     pages[docs / "_static" / "overview.svg"] = drawn.strip() + "\n"
-    blocks = docs.parent / "README.md", docs / "measured.md"
+    blocks = docs.parent / "README.md", docs / "measured.md", docs / "files.md"
     return {path: written(path.read_text()) for path in blocks} | pages
 
 

@@ -133,6 +133,10 @@ def percent_of(experiment: str, claim: str, digits: int = 1, **where: Any) -> st
 
 def ratio(group: str, row: str, digits: int = 1) -> str:
     """Returns how many times as fast as its peer a row of a bench group is."""
+    return f"{bench(group)[row]['ratio']:.{digits}f}"
+
+
+def bench(group: str) -> dict[str, dict[str, Any]]:
+    """Returns the rows of a bench group by name."""
     rows = json.loads((RESULTS / f"bench-{group}.json").read_text())["rows"]
-    (found,) = (each["ratio"] for each in rows if each["name"] == row)
-    return f"{found:.{digits}f}"
+    return {row["name"]: row for row in rows}
