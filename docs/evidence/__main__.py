@@ -32,8 +32,8 @@ def environment() -> Environment:
     shown: Iterable[Callable[..., Any]] = (
         committed.runs, committed.command, committed.typed, choices.choices, choices.points,
         figures.values, figures.mean, figures.percent, figures.steps, figures.best, figures.gain,
-        figures.seeds_to_show, figures.minutes,
-        figures.target, figures.holds, figures.ratio, figures.bench, figures.ratio_of, figures.percent_of,
+        figures.seeds_to_show, figures.minutes, figures.target, figures.holds, figures.ratio,
+        figures.bench, figures.ratio_of, figures.percent_of,
         statements.sums, statements.papers, statements.outcome, statements.measured,
         statements.grouped, spiking_peers.spiking_peers, spiking_peers.neurons_of,
         spiking_peers.version_of, spiking_peers.speed, spiking_peers.memory, spiking_peers.ready,
