@@ -11,7 +11,7 @@ from plastorch.data.tables.records import Table
 from plastorch.engine.run import Record
 from plastorch.experiments.files.estimator import estimator
 from plastorch.experiments.files.fold import Fold
-from plastorch.experiments.files.spiking import Supervised, Way, _best_fold, supervised
+from plastorch.experiments.files.spiking import Supervised, Way, learn, supervised
 from plastorch.experiments.files.tables_claims import of_confidence
 from plastorch.experiments.files.tables_metrics import metrics
 from plastorch.files.calibration import expected_calibration_error, reliability_curve
@@ -66,7 +66,7 @@ def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
     settings = Supervised(hidden=24, epochs=8, ways=(Way(0.0, False),), key_pairs=5)
     sums = Fold(Table("sum", frame, ((a + b) % 6).astype(str), "", ""), 0, folds=3, neurons=40,
                 references=20, seed=0)  # fmt: skip
-    assert _best_fold(sums, settings).pairs == [("a", "b")]
+    assert learn(sums, settings).fold.pairs == [("a", "b")]
     found = supervised(sums, settings, shown=False)
     assert found[0]["model"] == "snn" and found[0]["pairs"] == 1
     assert float(found[0]["accuracy"]) > 0.6
@@ -74,4 +74,4 @@ def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
     assert len(steps) == 2  # keys arrive, and pairs don't
     alone = Fold(Table("a", frame, (a > 2).astype(str), "", ""), 0, folds=3, neurons=40,
                  references=20, seed=0)  # fmt: skip
-    assert _best_fold(alone, settings).pairs == []
+    assert learn(alone, settings).fold.pairs == []

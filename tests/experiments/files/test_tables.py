@@ -189,7 +189,7 @@ def test_the_way_to_learn_is_chosen_on_records_that_are_not_learned_from(
     ways = (Way(0.1, False), Way(0.2, False), Way(0.2, True))
     for good in ways:
         tried.clear()
-        _, record, _ = learn(made, replace(SETTINGS, ways=ways, epochs=30))
+        record = learn(made, replace(SETTINGS, ways=ways, epochs=30)).record
         assert tried == [*((way, 30, 160, 160) for way in ways), (good, 30, 200, 200)]
         assert (record["dropout"], record["partial"]) == good
         held = made.train_labels[made.validation()[0].numpy()]
@@ -260,7 +260,7 @@ def test_records_are_decided_once_the_network_is_sure_enough() -> None:
 
 def test_another_hash_tells_the_network_nothing() -> None:
     made = fold()
-    network, record, _ = learn(made, SETTINGS)
+    _, network, record, _ = learn(made, SETTINGS)
     kappas = [float(_other_hash(made, network, number)["kappa"]) for number in range(6)]
     assert abs(np.mean(kappas)) < 0.15 < float(record["kappa"])
 

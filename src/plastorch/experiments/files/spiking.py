@@ -5,6 +5,7 @@ The conditions: weights in phase-change devices, keys that arrive one by one, an
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -69,11 +70,7 @@ class Supervised:
 def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
     """Trains the network; returns records of the models ``snn``, ``confusion`` if shown,
     ``memristive`` and, in the first fold only, ``stream``, ``early`` and ``other-hash``."""
-    start = time.process_time()
-    plain, fold = fold, _best_fold(fold, settings)
-    chosen = time.process_time() - start
-    network, record, answers = learn(fold, settings)
-    record["fit_seconds"] = float(record["fit_seconds"]) + chosen
+    plain, (fold, network, record, answers) = fold, learn(fold, settings)
     found = [record]
     if shown:
         found += _confusions(fold, answers)
@@ -88,25 +85,37 @@ def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
     return found
 
 
-def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDArray[np.int64]]:
-    """Trains and tests the network; returns it, its record and the test records' classes [B]."""
-    patterns, tested = fold.train_bins, fold.test_bins  # prepared before timing
-    classes, labels = len(fold.classes), torch.from_numpy(fold.test_labels)
-    before = _own_distance(_network(fold, settings), tested, labels)
+class Learned(NamedTuple):
+    """A network that has learned, and how it does on the test records."""
+
+    fold: Fold
+    """Records that it learned from, those with pairs of keys if these are better."""
+    network: PatternNetwork
+    record: Record
+    """What was measured."""
+    answers: NDArray[np.int64]
+    """Classes of the test records [B]."""
+
+
+def learn(fold: Fold, settings: Supervised) -> Learned:
+    """Trains and tests the network."""
+    assert len(fold.train_bins) and len(fold.test_bins)  # prepared before timing
     start = time.process_time()
-    way, validated = _best_way(fold, settings)
-    network = _trained(fold, settings, torch.arange(len(patterns)), way)
-    fitted = time.process_time()
+    fold, way, validated = _best(fold, settings)
+    network = _trained(fold, settings, torch.arange(fold.train.height), way)
+    fitted = time.process_time() - start
+    tested, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
+    start = time.process_time()
     response = answer(network, tested)
     answers = decide(response).numpy()
-    seconds = time.process_time() - fitted
+    seconds = time.process_time() - start
     inputs = float((tested != NO_SPIKE).sum(1).double().mean())
     hidden = float(response.hidden_spikes.mean())
-    operations = inputs * settings.hidden + hidden * classes
+    operations = inputs * settings.hidden + hidden * len(fold.classes)
     record: Record = {
         **row("snn", fold),
         **scores(answers, fold.test_labels),
-        "fit_seconds": fitted - start,
+        "fit_seconds": fitted,
         "microseconds": 1e6 * seconds / len(answers),
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "operations": operations,
@@ -120,42 +129,31 @@ def learn(fold: Fold, settings: Supervised) -> tuple[PatternNetwork, Record, NDA
         "hidden_spikes": hidden,
         "output_spikes": float(response.output_spikes.mean()),
         "silent": float((response.output_spikes == 0).double().mean()),
-        "distance_before": before,
+        "distance_before": _own_distance(_network(fold, settings), tested, labels),
         "distance": float(response.distance.gather(1, labels[:, None]).mean()),
     }
-    return network, record, answers
+    return Learned(fold, network, record, answers)
 
 
-def _best_fold(fold: Fold, settings: Supervised) -> Fold:
-    """Returns the fold with pairs of keys, if these are better on training records that the network
-    has not learned from."""
-    if settings.key_pairs == 0:
-        return fold
-    paired = fold.paired(settings.key_pairs, settings.neurons_per_pair)
-    if paired is None:
-        return fold
+def _best(fold: Fold, settings: Supervised) -> tuple[Fold, Way, Record]:
+    """Returns the fold, with pairs of keys or without, and then the way to train that are best on
+    training records that the network has not learned from; and its accuracy there."""
+    pairs = settings.key_pairs, settings.neurons_per_pair
+    paired = fold.paired(*pairs) if settings.key_pairs else None
+    folds = [fold] if paired is None else [fold, paired]
+    if len(folds) * len(settings.ways) == 1:
+        return fold, settings.ways[0], {}
     held, rest = fold.validation()
     labels = fold.train_labels[held.numpy()]
 
-    def score(tried: Fold) -> float:
-        network = _trained(tried, settings, rest, settings.ways[0])
+    @cache
+    def score(tried: Fold, way: Way) -> float:
+        network = _trained(tried, settings, rest, way)
         return _accuracy(network, tried.train_bins[held], labels)
 
-    return max((fold, paired), key=score)
-
-
-def _best_way(fold: Fold, settings: Supervised) -> tuple[Way, Record]:
-    """Returns the way that is best on training records that the network has not learned from, and
-    its accuracy there, if there are several."""
-    if len(settings.ways) == 1:
-        return settings.ways[0], {}
-    held, rest = fold.validation()
-    bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
-    scores = {
-        way: _accuracy(_trained(fold, settings, rest, way), bins, labels) for way in settings.ways
-    }
-    best = max(scores, key=lambda way: scores[way])
-    return best, {"validation_accuracy": scores[best]}
+    best = max(folds, key=lambda tried: score(tried, settings.ways[0]))
+    way = max(settings.ways, key=lambda way: score(best, way))
+    return best, way, {"validation_accuracy": score(best, way)}
 
 
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:

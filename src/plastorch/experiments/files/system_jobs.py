@@ -94,7 +94,7 @@ def jobs(config: FilesSystemConfig, seed: int, table: Table) -> list[Callable[[]
     def network() -> list[Record]:
         epochs = config.epochs(fold.train.height)
         ways = (Way(config.dropout, partial=False),)
-        return [learn(fold, Supervised(hidden=config.hidden, epochs=epochs, ways=ways))[1]]
+        return [learn(fold, Supervised(hidden=config.hidden, epochs=epochs, ways=ways)).record]
 
     return [
         network,
