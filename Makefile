@@ -56,5 +56,5 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 # The pages run the package's code, so they are made anew, as a whole, when any of it changed.
 docs/_build/.built: $(VENV)/.installed-docs $(wildcard *.md docs/*.* docs/*/*.* docs/_templates/*/*) $(shell find src benchmarks -name '*.py' -o -name '*.json')
 	rm -rf docs/api/classes
-	$(BIN)/python -m sphinx -E -W --keep-going -q docs docs/_build/html
+	$(BIN)/python -m sphinx -j auto -E -W --keep-going -q docs docs/_build/html
 	@touch $@

@@ -94,11 +94,13 @@ def has_a_page(
     return True if what == "module" and inspect.isclass(member) else None
 
 
-def setup(app: Sphinx) -> None:
-    """Registers how formulas are drawn; ``html_math_renderer`` then names it."""
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers how formulas are drawn; ``html_math_renderer`` then names it. Pages are read and
+    written side by side."""
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
     app.connect("autodoc-skip-member", has_a_page)
     app.connect("build-finished", accessible)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 html_math_renderer = "mathml"
