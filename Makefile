@@ -45,12 +45,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "python3 -m venv failed; on Debian: apt install python3-venv"; exit 1; }
 
+# pip compiles no modules: Python does at their first import, and most are never imported.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --editable
+
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[figures,files]'
+	$(INSTALL) '.[figures,files]'
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(INSTALL) '.[$*]'
 	@touch $@ $(VENV)/.installed
 
 # The pages run the package's code, so they are made anew, as a whole, when any of it changed.

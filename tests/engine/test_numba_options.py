@@ -7,7 +7,7 @@ import torch
 
 from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError
-from plastorch.engine.numba_options import check_arrays, check_constants
+from plastorch.engine.numba_options import check_arrays, check_constants, copy_part
 
 F32, I64 = torch.float32, torch.int64
 
@@ -56,3 +56,11 @@ def test_constants_that_a_type_does_not_have(constant: float) -> None:
     with pytest.raises(InputError, match=f"rest is {constant}".replace("+", r"\+")):
         check_constants(F32, threshold=1.0, rest=constant)
     check_constants(torch.float64, rest=1e300)
+
+
+def test_what_matrices_have_in_common_is_copied() -> None:
+    source, target = np.arange(12.0).reshape(3, 4), np.full((2, 5), -1.0)
+    copy_part(source, target)
+    assert target.tolist() == [[0, 1, 2, 3, -1], [4, 5, 6, 7, -1]]
+    copy_part(target, source)
+    assert source.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]

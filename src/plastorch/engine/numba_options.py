@@ -16,6 +16,15 @@ kernel: Any = partial(njit, cache=True, nogil=True, error_model="numpy")
 """Compiles a function that lets other threads run, divides as NumPy does, and is kept on disk."""
 
 
+@kernel
+def copy_part(source, target):  # type: ignore[no-untyped-def]
+    """Copies what two matrices have in common, from their first rows and columns on. Slices would
+    take seconds to compile."""
+    for i in range(min(len(source), len(target))):
+        for j in range(min(source.shape[1], target.shape[1])):
+            target[i, j] = source[i, j]
+
+
 class NoOverlap(Compiler):
     """Assumes that no two arguments of a function overlap, if used as ``pipeline_class``.
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, kernel
+from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
 from plastorch.spiking.draw_kernels import with_room
 
 SAME_TIME = 1e-9
@@ -112,9 +112,11 @@ def _add_learners(b, neurons, learners, count, weight, post):  # type: ignore[no
         wider = _new_learners(
             len(weight), len(learners.place), 2 * (count + len(neurons)), weight.dtype
         )
-        wider.place[:] = learners.place
-        wider.neuron[:count], wider.post[:count] = learners.neuron[:count], learners.post[:count]
-        wider.weight[:, :count] = learners.weight[:, :count]
+        for k in range(len(learners.place)):
+            wider.place[k] = learners.place[k]
+        for place in range(count):
+            wider.neuron[place], wider.post[place] = learners.neuron[place], learners.post[place]
+        copy_part(learners.weight, wider.weight)
         learners = wider
     first = count
     for k in neurons:

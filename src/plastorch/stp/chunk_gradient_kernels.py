@@ -16,6 +16,7 @@ over F either, since for κ_t = Ā_t . F_t
 
 import numpy as np
 
+from plastorch.engine.numba_options import copy_part
 from plastorch.stp.chunk_kernels import (
     add_products,
     dot,
@@ -125,7 +126,8 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
             total += rate[i] * output[t, b, i] * mu[later, i]
             mu[later, i] *= a[k, i]
         of_z[k, later] = total
-    mu[k] = of_v[k]
+    for i in range(len(rate)):
+        mu[k, i] = of_v[k, i]
 
 
 @inlined
@@ -347,10 +349,11 @@ def _backward_samples(  # type: ignore[no-untyped-def]
     for block in range((longest - 1) // (chunk * every), -1, -1):
         start = block * chunk * every
         chunks = min(every, (longest - start + chunk - 1) // chunk)
-        course[0, :side] = kept[block, first : first + side]
+        for s in range(side):
+            copy_part(kept[block, first + s], course[0, s])
         for n in range(chunks - 1):
-            course[n + 1] = course[n]
             for s in range(side):
+                copy_part(course[n, s], course[n + 1, s])
                 b, at = first + s, start + n * chunk
                 steps = max(0, min(chunk, lengths[b] - at))
                 load_signals(z[s], x, saved[0], h0, at, steps, settings[0], b)
@@ -399,7 +402,7 @@ def backward(  # type: ignore[no-untyped-def]
     and of the first activities.
     """
     (size, width), dtype = weight.shape, weight.dtype
-    chunk, every, n, synapses = settings[5], settings[6], SIDE_BY_SIDE, d_memories.shape[2]
+    chunk, every, n = settings[5], settings[6], SIDE_BY_SIDE
     course = np.empty((every, n, size, width), dtype)
     grads, z = np.zeros((n, size, width), dtype), np.zeros((n, chunk, width), dtype)
     beta, alpha = (
@@ -429,7 +432,8 @@ def backward(  # type: ignore[no-untyped-def]
             side = min(n, groups[group + 1] - first)
             grads[:] = 0
             d_next[:] = 0
-            grads[:side, :, :synapses] = d_memories[first : first + side]
+            for s in range(side):
+                copy_part(d_memories[first + s], grads[s])
             _backward_samples(
                 first,
                 side,
@@ -443,8 +447,10 @@ def backward(  # type: ignore[no-untyped-def]
                 saved[4],
                 (d_output, d_x, of_x),
             )
-            d_memories[first : first + side] = grads[:side, :, :synapses]
-            d_h[first : first + side] = d_next[:side]
+            for s in range(side):
+                copy_part(grads[s], d_memories[first + s])
+                for i in range(size):
+                    d_h[first + s, i] = d_next[s, i]
         for i in range(size):
             for j in range(width):
                 d_weight[i, j] += (of_squares[i] + of_squares[i]) * weight[i, j]

@@ -22,6 +22,7 @@ from math import sqrt
 
 import numpy as np
 
+from plastorch.engine.numba_options import copy_part
 from plastorch.engine.numba_vectors import LANES, full, load, plus, store, times
 from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined
 from plastorch.stp.rule import EPSILON
@@ -244,7 +245,7 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     so large that no norm lost its digits.
     """
     (size, width), dtype, chunk = weight.shape, weight.dtype, settings[5]
-    kept, last, every, synapses = results[4], results[5], settings[6], memories.shape[2]
+    kept, last, every = results[4], results[5], settings[6]
     squares = np.empty(size, dtype)
     sums_of_products(weight, weight, squares)
     memory = np.zeros((SIDE_BY_SIDE, size, width), dtype)
@@ -258,10 +259,12 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
         p, v, alpha, a = rows[0, :n], rows[1, :n], rows[2, :n], rows[3, :n]
         beta, of_inputs, r, q = parts[0, :n], parts[1, :n], sums[0, :n], sums[1, :n]
         scratch = memory[:n], z[:n], p, v, alpha, beta, a, r, q, of_inputs
-        memory[:n, :, :synapses] = memories[first : first + n]
+        for s in range(n):
+            copy_part(memories[first + s], memory[s])
         for start in range(0, len(x), chunk):
             if len(kept) > 0 and start // chunk % every == 0:
-                kept[start // chunk // every, first : first + n] = memory[:n]
+                for s in range(n):
+                    copy_part(memory[s], kept[start // chunk // every, first + s])
             safe &= _forward_chunk(
                 first,
                 start,
@@ -275,5 +278,6 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
                 settings,
                 results,
             )
-        last[first : first + n] = memory[:n, :, :synapses]
+        for s in range(n):
+            copy_part(memory[s], last[first + s])
     return safe

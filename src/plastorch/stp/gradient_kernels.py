@@ -9,6 +9,7 @@ from math import sqrt
 
 import numpy as np
 
+from plastorch.engine.numba_options import copy_part
 from plastorch.stp.kernels import (
     FREE,
     POST,
@@ -312,7 +313,7 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     one_by_one = norm == POST or current or clamps
     for start in range((lengths[b] - 1) // block * block, -1, -block):
         stop = min(start + block, lengths[b])
-        course[0] = kept[start // block, b]
+        copy_part(kept[start // block, b], course[0])
         _recompute(b, start, stop, scratch[0], course, weight, x, h0, parameters, settings, saved)
         for t in range(stop - 1, start - 1, -1):
             at = t - start
@@ -354,11 +355,10 @@ def backward(begin, end, course, groups, sums, d_memories, weight, *arguments): 
     of_drives, of_norms = np.empty(size, dtype), np.empty(size, dtype)
     clamped, grad = np.empty(d_decays.shape[1:], dtype), np.zeros(d_decays.shape[1:], dtype)
     scratch = z, z_before, d_z, of_hs, of_scales, of_drives, of_norms, clamped
-    plastic = d_memories.shape[2]
     for group in range(begin, end):
         own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
         for b in range(groups[group], groups[group + 1]):
             grad[:] = 0
-            grad[:, :plastic] = d_memories[b]
+            copy_part(d_memories[b], grad)
             _backward_sample(b, scratch, course, grad, own, weight, *arguments)
-            d_memories[b] = grad[:, :plastic]
+            copy_part(grad, d_memories[b])

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, kernel
+from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
 from plastorch.stp.rule import EPSILON
 
 NORM = {"none": 0, "efficacy": 1, "pre": 2, "post": 3}
@@ -174,10 +174,11 @@ def _forward_sample(b, scratch, weight, x, h0, parameters, lengths, settings, re
         squared[i], drive[i] = _respond(i, weight, memory, following)
     for t in range(lengths[b]):
         if len(kept) > 0 and t % block == 0:
-            kept[t // block, b] = memory
+            copy_part(memory, kept[t // block, b])
         h = output[t, b]
         _fire(squared, drive, bias, settings, norms[t, b], drives[t, b], h)
-        z[:] = following
+        for j in range(len(z)):
+            z[j] = following[j]
         if current:
             gather(z, x, h, t, b, x_at, h_at, bound)
         gather(following, x, h, min(t + 1, len(x) - 1), b, x_at, h_at, bound)
@@ -227,11 +228,10 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     squared, drive = np.empty(size, weight.dtype), np.empty(size, weight.dtype)
     memory = np.zeros_like(decay)
     scratch = z, following, squared, drive, memory
-    plastic = memories.shape[2]
     for b in range(begin, end):
-        memory[:, :plastic] = memories[b]
+        copy_part(memories[b], memory)
         _forward_sample(b, scratch, weight, *arguments)
-        results[4][b] = memory[:, :plastic]
+        copy_part(memory, results[4][b])
 
 
 @inlined

@@ -136,7 +136,9 @@ def tabulate_rest(weights, constants, table):  # type: ignore[no-untyped-def]
     """Fills a flat table [tiles, S, 16] with the potentials that the bias alone makes."""
     neurons, dtype = len(weights[1]), weights[1].dtype
     drive, current = np.empty((len(constants.target), neurons), dtype), np.empty(neurons, dtype)
-    drive[:] = weights[1]
+    for step in range(len(drive)):
+        for k in range(neurons):
+            drive[step, k] = weights[1][k]
     _integrate(drive, constants, current)
     _spread(drive, 0, 1, table)
 

@@ -9,6 +9,7 @@ from math import tanh
 
 import numpy as np
 
+from plastorch.engine.numba_options import copy_part
 from plastorch.stp.kernels import compiled, inlined
 
 
@@ -37,7 +38,8 @@ def _forward_sample(b, before, hebb, weight, alpha, modulator, offset, drives, c
             modulation += modulator[i] * output[t, b, i]
         modulations[t, b] = tanh(modulation)
         _learn(hebb, output[t, b], modulations[t, b], before, clamp, hebb)
-        before[:] = output[t, b]
+        for i in range(len(before)):
+            before[i] = output[t, b, i]
 
 
 @compiled
@@ -89,7 +91,8 @@ def _backward_sample(  # type: ignore[no-untyped-def]
                 d_alpha[i, j] += of_weight * trace
                 d_h[j] += of_drive * (weight[i, j] + alpha[i, j] * trace)
                 grad[i, j] += of_weight * alpha[i, j]
-        d_after[:] = d_h
+        for i in range(size):
+            d_after[i] = d_h[i]
     return d_offset
 
 
@@ -107,5 +110,5 @@ def backward(d_first, d_hebb, hebb, d_offset, *arguments):  # type: ignore[no-un
     course = np.empty((steps + 1, size, size), hebb.dtype)
     d_h = np.empty(size, hebb.dtype)
     for b in range(len(hebb)):
-        course[0] = hebb[b]
+        copy_part(hebb[b], course[0])
         d_offset[0] += _backward_sample(b, course, d_hebb[b], d_h, d_first[b], *arguments)
