@@ -92,17 +92,17 @@ class Learned(NamedTuple):
     """Records that it learned from, those with pairs of keys if these are better."""
     network: PatternNetwork
     record: Record
-    """What was measured."""
+    """Figures for the log."""
     answers: NDArray[np.int64]
     """Classes of the test records [B]."""
 
 
 def learn(fold: Fold, settings: Supervised) -> Learned:
     """Trains and tests the network."""
-    assert len(fold.train_bins) and len(fold.test_bins)  # prepared before timing
+    rows = torch.arange(len(fold.train_bins))  # patterns are prepared before timing
     start = time.process_time()
     fold, way, validated = _best(fold, settings)
-    network = _trained(fold, settings, torch.arange(fold.train.height), way)
+    network = _trained(fold, settings, rows, way)
     fitted = time.process_time() - start
     tested, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
     start = time.process_time()
