@@ -329,13 +329,21 @@ def wait_for_lines(runs: Path, count: int) -> Path:
     raise AssertionError("no log appeared")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
-def test_stopped_runs_resume_to_the_same_weights(
-    tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = start(*RUN, "--out", str(tmp_path / "whole"))
+@pytest.fixture(scope="module")
+def unstopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing stopped."""
+    runs = tmp_path_factory.mktemp("whole")
+    whole = start(*RUN, "--out", str(runs))
     _, err = whole.communicate()
     assert whole.returncode == 0, err
+    return next(runs.glob("*/*"))
+
+
+@pytest.mark.xdist_group("resumed")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_stopped_runs_resume_to_the_same_weights(
+    tmp_path: Path, number: signal.Signals, unstopped: Path
+) -> None:
     stopped = start(*RUN, "--out", str(tmp_path / "stopped"))
     folder = wait_for_lines(tmp_path / "stopped", 4)
     stopped.send_signal(number)
@@ -347,14 +355,13 @@ def test_stopped_runs_resume_to_the_same_weights(
     resumed = start("run", "softhebb-mnist", "--resume", str(folder))
     _, err = resumed.communicate()
     assert resumed.returncode == 0, err
-    expected = next((tmp_path / "whole").glob("*/*"))
     for name in ("arrays.safetensors", "metrics.jsonl"):
-        assert (folder / name).read_bytes() == (expected / name).read_bytes()
+        assert (folder / name).read_bytes() == (unstopped / name).read_bytes()
     last = [
-        load_tensors(next((run / "checkpoint").glob("*.safetensors"))) for run in (folder, expected)
+        load_tensors(next((run / "checkpoint").glob("*.safetensors"))) for run in (folder, unstopped)
     ]
     assert all((last[0][name] == last[1][name]).all() for name in last[1])
-    results = [json.loads((run / "result.json").read_text()) for run in (folder, expected)]
+    results = [json.loads((run / "result.json").read_text()) for run in (folder, unstopped)]
     assert results[0]["complete"] and results[0]["config"] == results[1]["config"]
     assert results[0]["metrics"]["test_accuracy"] == results[1]["metrics"]["test_accuracy"]
 

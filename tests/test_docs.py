@@ -61,6 +61,7 @@ def fixture_of(name: str) -> Any:
 
 page = fixture_of("softhebb.md")
 beyond_page = fixture_of("beyond.md")
+models_page = fixture_of("models.md")
 stpn_page = fixture_of("stpn.md")
 spiking_page = fixture_of("spiking.md")
 rank_page = fixture_of("rank.md")
@@ -86,6 +87,7 @@ def run(code: str, names: dict[str, Any]) -> object:
     [
         ("page", 12),
         ("beyond_page", 1),
+        ("models_page", 0),
         ("stpn_page", 6),
         ("spiking_page", 14),
         ("rank_page", 4),

@@ -16,23 +16,20 @@ def no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "__file__", str(tmp_path / "a" / "b" / "c" / "peers.py"))
 
 
-def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the rows small that need no file of the checkout."""
-    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
-    monkeypatch.setattr(stpn, "CHUNKED", stpn.STPNSize("chunked-h3", 3, 40, 2))
-
-
 def test_rows_without_a_peer_are_left_out_and_named(
     no_checkout: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_small(monkeypatch)
+    """The rows that need no file of the checkout are small, and without a file only told."""
+    monkeypatch.setattr(stpn, "AGAINST_LSTM", stpn.STPNSize("train-step-lstm-h3", 3, 4, 2))
+    monkeypatch.setattr(stpn, "CHUNKED", stpn.STPNSize("chunked-h3", 3, 40, 2))
     told: list[str] = []
     noted: list[str] = []
-    run_group("stpn", tmp_path / "bench.json", told.append, noted.append)
+    run_group("stpn", None, told.append, noted.append)
     assert [line.split()[0] for line in told] == ["train-step-lstm-h3", "chunked-h3"]
     cost, line = noted
     assert cost == f"stpn: about {stpn.COST}"
     assert "train-step-h11, " in line and "lstm" not in line and "chunked" not in line
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("group", ["softhebb", "spiking"])
@@ -41,12 +38,3 @@ def test_a_group_without_its_peer_is_refused(no_checkout: None, group: str, tmp_
     with pytest.raises(InputError, match=r"benchmarks/peers/\w+\.py is missing"):
         run_group(group, tmp_path / "bench.json", print)
     assert not list(tmp_path.iterdir())
-
-
-def test_without_a_file_rows_are_only_told(
-    no_checkout: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_small(monkeypatch)
-    told: list[str] = []
-    run_group("stpn", None, told.append, lambda line: None)
-    assert len(told) == 2 and not list(tmp_path.iterdir())
