@@ -357,11 +357,10 @@ def test_stopped_runs_resume_to_the_same_weights(
     assert resumed.returncode == 0, err
     for name in ("arrays.safetensors", "metrics.jsonl"):
         assert (folder / name).read_bytes() == (unstopped / name).read_bytes()
-    last = [
-        load_tensors(next((run / "checkpoint").glob("*.safetensors"))) for run in (folder, unstopped)
-    ]
+    runs = folder, unstopped
+    last = [load_tensors(next((run / "checkpoint").glob("*.safetensors"))) for run in runs]
     assert all((last[0][name] == last[1][name]).all() for name in last[1])
-    results = [json.loads((run / "result.json").read_text()) for run in (folder, unstopped)]
+    results = [json.loads((run / "result.json").read_text()) for run in runs]
     assert results[0]["complete"] and results[0]["config"] == results[1]["config"]
     assert results[0]["metrics"]["test_accuracy"] == results[1]["metrics"]["test_accuracy"]
 

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from plastorch.cli import main
 from plastorch.data.root import data_root
 from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
 from plastorch.files.classifier import FileClassifier
-from plastorch.files.kept import HELD, LEARNED, OFTEN, PER_CLASS, Kept, shown
+from plastorch.files.kept import HELD, LEARNED, OFTEN, PER_CLASS, Kept, grown, shown
+from plastorch.spiking.patterns.network import PatternNetwork
 
 SIZES = {"code": 10.0, "image": 1000.0, "text": 100_000.0, "video": 1e7}
 
@@ -68,6 +70,17 @@ def test_a_new_class_comes_between_old_ones(tmp_path: Path) -> None:
         one.update(*records(30, ["image", "code"], seed=4))
     assert loaded.fingerprint == updated.fingerprint
     assert not np.isnan(updated.kept_score(["image"]))
+
+
+def test_every_neuron_of_a_class_moves_with_it() -> None:
+    random = torch.Generator().manual_seed(0)
+    network = PatternNetwork(5, 4, 2, population=3, generator=random)
+    copied = grown(network, np.array([2, 0]), 3, random)
+    for old, new in ((0, 2), (1, 0)):
+        for name in ("output_weight", "output_bias"):
+            one, two = (getattr(net, name).unflatten(0, (-1, 3)) for net in (network, copied))
+            assert torch.equal(one[old], two[new])
+    assert copied.output_weight.shape == (9, 4) and copied.population == 3
 
 
 def test_a_small_model_learns_all_and_keeps_its_calibration() -> None:

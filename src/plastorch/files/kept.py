@@ -79,10 +79,13 @@ def grown(
         network.in_features,
         network.hidden_size,
         classes,
+        population=network.population,
         neuron=network.neuron,
         generator=generator,
     )
-    where = torch.from_numpy(places)
+    population = network.population
+    first = population * torch.from_numpy(places)[:, None]
+    where = (first + torch.arange(population)).flatten()
     copied.hidden_weight.copy_(network.hidden_weight)
     copied.hidden_bias.copy_(network.hidden_bias)
     copied.output_weight[where] = network.output_weight

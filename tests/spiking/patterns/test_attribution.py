@@ -68,6 +68,18 @@ def test_attribution_is_the_gradient_of_the_margin(
     torch.testing.assert_close(attribute(net, bins), by_autograd(net, bins), atol=1e-9, rtol=1e-9)
 
 
+def test_the_margin_is_that_of_classes_with_several_neurons_each() -> None:
+    """Neurons that are equal answer as one does."""
+    one, bins = network(25, 30, 4), patterns(6, 25, 20, seed=1)
+    three = PatternNetwork(25, 30, 4, population=3).double()
+    repeated = {
+        name: weight.repeat_interleave(3, dim=0) if name.startswith("output") else weight
+        for name, weight in one.state_dict().items()
+    }
+    three.load_state_dict(repeated)
+    torch.testing.assert_close(attribute(three, bins), attribute(one, bins))
+
+
 def test_batches_threads_and_single_precision_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     net, bins = network(25, 30, 4), patterns(40, 25, 20, seed=1)
     expected = attribute(net, bins)

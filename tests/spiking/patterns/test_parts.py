@@ -16,7 +16,7 @@ from plastorch.spiking.patterns import part_answers, part_kernels
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.part_answers import answer_parts
 from plastorch.spiking.patterns.parts import Parts, different, grouped
-from plastorch.spiking.patterns.rule import PatternNeuron, decide, respond
+from plastorch.spiking.patterns.rule import PatternNeuron, by_class, decide, respond
 
 
 def some_parts(count: int, sizes: list[int], rows: int, seed: int) -> Parts:
@@ -43,7 +43,8 @@ def same(net: PatternNetwork, parts: Parts) -> None:
     net, found = net.double(), different(parts)
     ours, bins = answer_parts(net, parts, found), torch.from_numpy(parts.assemble())
     with torch.no_grad():
-        for expected in (net(bins), respond(bins, net.weights(), net.neuron)):
+        by_torch = by_class(respond(bins, net.weights(), net.neuron), net.population)
+        for expected in (net(bins), by_torch):
             for name in ("distance", "potential"):
                 one = getattr(ours, name)[torch.from_numpy(found.which)]
                 torch.testing.assert_close(one, getattr(expected, name))
@@ -94,6 +95,11 @@ def test_tables_of_bounded_size(monkeypatch: pytest.MonkeyPatch, most: int, runs
     monkeypatch.setattr(part_answers, "MOST_BYTES", most)
     monkeypatch.setattr(part_answers, "BATCH_BYTES", runs)
     same(network(40), some_parts(300, [10, 20, 10], rows=30, seed=2))
+
+
+def test_classes_with_several_neurons() -> None:
+    net = PatternNetwork(30, 12, 5, population=7, generator=torch.Generator().manual_seed(0))
+    same(net, some_parts(100, [10, 4, 16], rows=9, seed=1))
 
 
 def test_other_constants() -> None:

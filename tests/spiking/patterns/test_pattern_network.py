@@ -121,6 +121,24 @@ def test_kernels_do_what_torch_does(
         torch.testing.assert_close(one, two, atol=1e-9, rtol=1e-9)
 
 
+def test_a_class_has_the_mean_distance_and_the_highest_potential_of_its_neurons() -> None:
+    random = torch.Generator().manual_seed(0)
+    net = PatternNetwork(25, 14, 3, population=4, generator=random).double()
+    alone = PatternNetwork(25, 14, 12).double()
+    alone.load_state_dict(net.state_dict())
+    bins = patterns(8, 25)
+    found, of_neurons = net(bins), alone(bins)
+    for c in range(3):
+        own = range(4 * c, 4 * c + 4)
+        mean = sum(of_neurons.distance[:, k] for k in own) / 4
+        torch.testing.assert_close(found.distance[:, c], mean)
+        highest = [max(row[k] for k in own) for row in of_neurons.potential.tolist()]
+        assert found.potential[:, c].tolist() == highest
+    assert torch.equal(found.output_spikes, of_neurons.output_spikes)
+    meta = PatternNetwork(25, 14, 3, population=4, device="meta")
+    assert meta(bins.to("meta")).distance.shape == (8, 3)
+
+
 def test_float32_and_threads_agree_with_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     net, bins = network(30, 16, 4), patterns(64, 30)
     exact = net(bins)

@@ -53,6 +53,7 @@ class FilesTablesConfig(Settings):
             ``least_hidden`` and ``most_hidden`` in all.
         least_hidden: minimum number of hidden neurons.
         most_hidden: maximum number of hidden neurons.
+        population: output neurons of the supervised network per class.
         presentations: presentations of training records to the supervised network; an epoch has
             each of them once, and there are ``least_epochs`` to ``most_epochs``.
         least_epochs: minimum number of epochs.
@@ -77,6 +78,7 @@ class FilesTablesConfig(Settings):
     hidden_per_class: Size = 30
     least_hidden: Size = 128
     most_hidden: Size = 512
+    population: Size = 1
     presentations: Count = 1_600_000
     least_epochs: Count = 15
     most_epochs: Count = 100

@@ -1,7 +1,6 @@
 """A fold of a table of labeled records: training and test records, and their representations."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,7 +18,7 @@ from plastorch.files.calibration import fold_numbers
 from plastorch.files.column_values import numbers
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.features import Codes, categories, one_hot
-from plastorch.files.key import Key, Kind
+from plastorch.files.key import Key
 from plastorch.files.keys import infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information
 from plastorch.files.pairs import best_pairs, pair_name, with_pairs
@@ -56,8 +55,9 @@ class Fold:
         if not pairs:
             return None
         other = copy.copy(self)
-        for name in ("keys", "key_of_neuron", "encoder", "train_bins", "test_bins"):
+        for name in ("key_of_neuron", "encoder", "train_bins", "test_bins"):
             other.__dict__.pop(name, None)
+        other.keys = (*self.keys, *(Key(pair_name(*pair), "category", neurons) for pair in pairs))
         other.pairs, other.neurons = pairs, self.neurons + neurons * len(pairs)
         other.train, other.test = (with_pairs(part, pairs) for part in (self.train, self.test))
         return other
@@ -81,8 +81,7 @@ class Fold:
     @cached_property
     def keys(self) -> tuple[Key, ...]:
         """Learned descriptions of the keys; mutual information shares out the neurons."""
-        kinds: dict[str, Kind] = {pair_name(*pair): "category" for pair in self.pairs}
-        return keys_with_shares(self.train, self.train_labels, self.neurons, kinds)
+        return keys_with_shares(self.train, self.train_labels, self.neurons)
 
     @cached_property
     def key_of_neuron(self) -> Tensor:
@@ -141,16 +140,14 @@ class Fold:
         return made[0], made[1]
 
 
-def keys_with_shares(
-    records: pl.DataFrame, labels: Codes, neurons: int, kinds: Mapping[str, Kind] | None = None
-) -> tuple[Key, ...]:
+def keys_with_shares(records: pl.DataFrame, labels: Codes, neurons: int) -> tuple[Key, ...]:
     """Shares out neurons by mutual information, as far as single keys tell about classes at all.
 
     If the information of all keys together is less than the entropy of the classes, the rest can
     only be in combinations of keys, and that part of the neurons is shared out equally.
     """
-    by_information = infer_keys(records, labels, neurons, kinds)
-    equal = infer_keys(records, None, neurons, kinds)
+    by_information = infer_keys(records, labels, neurons)
+    equal = infer_keys(records, None, neurons)
     shares = np.bincount(labels) / len(labels)
     entropy = -(shares[shares > 0] * np.log(shares[shares > 0])).sum()
     classes = pl.Series(labels)

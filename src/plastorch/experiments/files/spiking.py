@@ -51,6 +51,7 @@ class Supervised:
         instances: number of times that the weights are written into devices.
         tested: maximum number of test records where the network is tested many times.
         hashes: number of other hashes, with which the network has not learned.
+        population: output neurons per class.
         key_pairs: maximum number of pairs of keys that have patterns of their own.
         neurons_per_pair: input neurons for each of these.
     """
@@ -63,6 +64,7 @@ class Supervised:
     instances: int = 1
     tested: int = 1
     hashes: int = 1
+    population: int = 1
     key_pairs: int = 0
     neurons_per_pair: int = 20
 
@@ -111,7 +113,7 @@ def learn(fold: Fold, settings: Supervised) -> Learned:
     seconds = time.process_time() - start
     inputs = float((tested != NO_SPIKE).sum(1).double().mean())
     hidden = float(response.hidden_spikes.mean())
-    operations = inputs * settings.hidden + hidden * len(fold.classes)
+    operations = inputs * settings.hidden + hidden * len(fold.classes) * settings.population
     record: Record = {
         **row("snn", fold),
         **scores(answers, fold.test_labels),
@@ -159,7 +161,11 @@ def _best(fold: Fold, settings: Supervised) -> tuple[Fold, Way, Record]:
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:
     classes = len(fold.classes)
     return PatternNetwork(
-        fold.neurons, settings.hidden, classes, generator=fold.random(FoldStream.WEIGHTS)
+        fold.neurons,
+        settings.hidden,
+        classes,
+        population=settings.population,
+        generator=fold.random(FoldStream.WEIGHTS),
     )
 
 

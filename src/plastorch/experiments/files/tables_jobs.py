@@ -71,6 +71,7 @@ def jobs(
                 instances=config.instances,
                 tested=config.tested,
                 hashes=config.hashes,
+                population=config.population,
                 key_pairs=config.key_pairs,
                 neurons_per_pair=config.neurons_per_key,
             )

@@ -23,7 +23,7 @@ from plastorch.spiking.patterns.network import (
     as_arrays,
     compute,
 )
-from plastorch.spiking.patterns.rule import NetworkWeights, Response, decide
+from plastorch.spiking.patterns.rule import NetworkWeights, Response, by_class, decide
 
 BATCH = 256
 """Number of patterns whose potentials are kept at a time."""
@@ -76,7 +76,9 @@ def _attribute(
     from plastorch.spiking.patterns import gradient_kernels, kernels
 
     response, kept = compute(bins, weights, network.neuron, keep=True)
-    of_distance = margin(response).contiguous()
+    population = network.population
+    of_class = margin(by_class(response, population))
+    of_distance = (of_class / population).repeat_interleave(population, dim=1)
     of_inputs = weights.hidden.new_empty(bins.shape)
     arguments, memory = as_arrays(bins, weights, network.neuron), kernels.Memory(*arrays_of(kept))
 

@@ -16,6 +16,7 @@ from plastorch.spiking.patterns.rule import (
     NetworkWeights,
     PatternNeuron,
     Response,
+    by_class,
     check_patterns,
     respond,
 )
@@ -39,6 +40,8 @@ class PatternNetwork(nn.Module):
         in_features: number of inputs N.
         hidden_size: number of hidden neurons H.
         out_features: number of classes C.
+        population: number of output neurons per class. Several are answers that quantize evidence
+            less: their mean is what counts.
         neuron: constants of the neurons; the defaults if None.
         generator: random generator of the initial weights, on the CPU; torch's global one if None.
         device: device of the parameters.
@@ -59,18 +62,21 @@ class PatternNetwork(nn.Module):
         hidden_size: int,
         out_features: int,
         *,
+        population: int = 1,
         neuron: PatternNeuron | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive(in_features=in_features, hidden_size=hidden_size, out_features=out_features)
-        self.in_features, self.hidden_size, self.out_features = (
-            in_features,
-            hidden_size,
-            out_features,
+        check_positive(
+            in_features=in_features,
+            hidden_size=hidden_size,
+            out_features=out_features,
+            population=population,
         )
+        self.in_features, self.hidden_size = in_features, hidden_size
+        self.out_features, self.population = out_features, population
         self.neuron = PatternNeuron() if neuron is None else neuron
 
         def normal(inputs: int, neurons: int, deviation: float) -> nn.Parameter:
@@ -83,8 +89,9 @@ class PatternNetwork(nn.Module):
 
         self.hidden_weight = normal(in_features, hidden_size, INITIAL_DRIVE)
         self.hidden_bias = zeros(hidden_size)
-        self.output_weight = normal(hidden_size, out_features, INITIAL_ANSWER)
-        self.output_bias = zeros(out_features)
+        outputs = out_features * population
+        self.output_weight = normal(hidden_size, outputs, INITIAL_ANSWER)
+        self.output_bias = zeros(outputs)
 
     def weights(self) -> NetworkWeights:
         """Returns the weights as :func:`plastorch.spiking.patterns.rule.respond` takes them."""
@@ -104,9 +111,10 @@ class PatternNetwork(nn.Module):
         """
         self.check(bins)
         if bins.device.type != "cpu":
-            return respond(bins, self.weights(), self.neuron)
+            return by_class(respond(bins, self.weights(), self.neuron), self.population)
         keep = torch.is_grad_enabled() and any(p.requires_grad for p in self.weights())
-        return Response(*_Answer.apply(bins, self.neuron, keep, *self.weights()))  # type: ignore[no-untyped-call]
+        found = _Answer.apply(bins, self.neuron, keep, *self.weights())  # type: ignore[no-untyped-call]
+        return by_class(Response(*found), self.population)
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError if the network can't take the patterns; see :meth:`forward`."""
@@ -125,7 +133,8 @@ class PatternNetwork(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.hidden_size}, {self.out_features}, {self.neuron}"
+        sizes = f"{self.in_features}, {self.hidden_size}, {self.out_features}"
+        return f"{sizes}, population={self.population}, {self.neuron}"
 
 
 class _Answer(torch.autograd.Function):
@@ -176,10 +185,10 @@ def compute(
     from plastorch.spiking.patterns import kernels
 
     check_weights(weights, bins.shape[1])
-    batch, (classes, hidden) = len(bins), weights.output.shape
+    batch, (outputs, hidden) = len(bins), weights.output.shape
     new = weights.hidden.new_empty
-    results = Response(new(batch, classes), new(batch, classes), new(batch), new(batch))
-    sizes = [(batch if keep else 0, neuron.steps, k) for k in (hidden, classes, classes)]
+    results = Response(new(batch, outputs), new(batch, outputs), new(batch), new(batch))
+    sizes = [(batch if keep else 0, neuron.steps, k) for k in (hidden, outputs, outputs)]
     kept = [new(size) for size in sizes]
     arguments = as_arrays(bins, weights, neuron)
     memory = kernels.Memory(*arrays_of(kept))
@@ -192,7 +201,7 @@ def compute(
 
 
 def check_weights(
-    weights: NetworkWeights, inputs: int, hidden: int | None = None, classes: int | None = None
+    weights: NetworkWeights, inputs: int, hidden: int | None = None, outputs: int | None = None
 ) -> None:
     """Raises InputError unless weights fit each other and the sizes given (None: any size)."""
     from plastorch.engine.numba_options import check_arrays  # importing numba takes a second
@@ -201,7 +210,7 @@ def check_weights(
     hidden, real = len(weights.hidden), weights.hidden.dtype
     check_arrays(
         hidden_bias=(weights.hidden_bias, (hidden,), real),
-        output_weight=(weights.output, (classes, hidden), real),
+        output_weight=(weights.output, (outputs, hidden), real),
         output_bias=(weights.output_bias, weights.output.shape[:1], real),
     )
 

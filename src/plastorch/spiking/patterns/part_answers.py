@@ -18,7 +18,7 @@ from plastorch.spiking.patterns.network import (
     constants_of,
 )
 from plastorch.spiking.patterns.parts import Different, Parts, check, sorting
-from plastorch.spiking.patterns.rule import Answer
+from plastorch.spiking.patterns.rule import Answer, by_class
 
 USEFUL = 512
 """Number of patterns that are worth a thread."""
@@ -67,11 +67,12 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Ans
         network.check_steps(torch.from_numpy(table))
     check_weights(network.weights(), width)
     new, count = network.output_bias.new_empty, len(found.rows)
-    results = Answer(new(count, network.out_features), new(count, network.out_features))
+    sizes = count, len(network.output_bias)
+    results = Answer(new(sizes), new(sizes))
     sample = found.rows[np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)]
     prepared = _prepared(network, parts.assemble(sample))
     _fill(prepared, parts, found.rows, arrays_of(results))
-    return results
+    return by_class(results, network.population)
 
 
 def _prepared(network: PatternNetwork, sample: NDArray[np.uint8]) -> _Network:

@@ -8,7 +8,8 @@ integrate-and-fire neurons with a synaptic current:
 
 The target of class c is that its output neuron fires at certain times and all others are silent. An
 answer is compared with targets by van Rossum's distance, the squared difference of spike trains
-that are smoothed by exponential traces. Stanojevic, Cherubini, Moraitis, Sebastian, *File
+that are smoothed by exponential traces. If a class has a population of output neurons, its distance
+is the mean of theirs. Stanojevic, Cherubini, Moraitis, Sebastian, *File
 classification based on spiking neural networks*, ISCAS 2020, arXiv 2004.03953: target patterns and
 a distance to them; van Rossum, *A novel spike distance*, Neural Computation 13, 2001.
 
@@ -18,7 +19,7 @@ kernels for CPUs.
 
 from dataclasses import dataclass
 from math import exp, inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -110,16 +111,16 @@ class PatternNeuron:
 
 
 class NetworkWeights(NamedTuple):
-    """NetworkWeights and biases of a network."""
+    """Weights and biases of a network with K output neurons: C, or C times the population."""
 
     hidden: Tensor
     """Hidden weights [H, N]."""
     hidden_bias: Tensor
     """Constant currents of the hidden neurons [H]."""
     output: Tensor
-    """Output weights [C, H]."""
+    """Output weights [K, H]."""
     output_bias: Tensor
-    """Constant currents of the output neurons [C]."""
+    """Constant currents of the output neurons [K]."""
 
 
 class Response(NamedTuple):
@@ -224,6 +225,28 @@ def respond(bins: Tensor, weights: NetworkWeights, neuron: PatternNeuron) -> Res
         output_spikes = output_spikes + answer.detach().sum(1)
     distance = common - 2 * own + (target**2).sum()
     return Response(distance, potential, hidden_spikes, output_spikes)
+
+
+Found = TypeVar("Found", Response, Answer)
+
+
+def by_class(response: Found, population: int) -> Found:
+    """Returns the response of classes that have ``population`` output neurons each, one class after
+    the other: the mean of their distances, the highest of their potentials.
+
+    Example:
+        >>> numbers = torch.tensor([[1.0, 3.0, 5.0, 9.0]])
+        >>> found = by_class(Response(numbers, numbers, torch.ones(1), torch.ones(1)), population=2)
+        >>> found.distance.tolist(), found.potential.tolist()
+        ([[2.0, 7.0]], [[3.0, 9.0]])
+    """
+    if population == 1:
+        return response
+    sizes = len(response.distance), -1, population
+    return response._replace(
+        distance=response.distance.reshape(sizes).mean(2),
+        potential=response.potential.reshape(sizes).amax(2),
+    )
 
 
 def check_patterns(bins: Tensor, inputs: int) -> None:
