@@ -14,7 +14,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0 $(PYTEST_ARGS)
 
-# The tests of the compiled kernels with every index checked, which takes compiled code of its own.
+# The tests of the compiled kernels with every index checked, which takes compiled code of its own,
+# optimized less, so that it is ready sooner.
 BOUNDS := $(addprefix tests/,hostile/test_kernels.py stp/test_sequence.py stp/test_chunked.py \
 	efference/test_views.py files/test_correlative_encode.py files/test_record_parts.py \
 	spiking/test_network.py \
@@ -24,7 +25,7 @@ BOUNDS := $(addprefix tests/,hostile/test_kernels.py stp/test_sequence.py stp/te
 	spiking/shortterm/test_shortterm_events.py)
 
 test-bounds: $(VENV)/.installed-test
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/numba-bounds) $(BIN)/python -m pytest \
+	NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/numba-bounds) $(BIN)/python -m pytest \
 		-n auto --dist loadfile --max-worker-restart 0 $(BOUNDS)
 
 lint: $(VENV)/.installed-dev

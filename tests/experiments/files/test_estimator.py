@@ -63,7 +63,8 @@ def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
     random = np.random.default_rng(0)
     a, b = random.integers(0, 6, (2, 900))
     frame = pl.DataFrame({"a": a.astype(str), "b": b.astype(str)})
-    settings = Supervised(hidden=24, epochs=8, ways=(Way(0.0, False),), key_pairs=5)
+    settings = Supervised(hidden=24, epochs=8, ways=(Way(0.0, False),), key_pairs=5,
+                          neurons_per_pair=60)  # fmt: skip
     sums = Fold(Table("sum", frame, ((a + b) % 6).astype(str), "", ""), 0, folds=3, neurons=40,
                 references=20, seed=0)  # fmt: skip
     assert learn(sums, settings).fold.pairs == [("a", "b")]

@@ -40,8 +40,8 @@ class PatternNetwork(nn.Module):
         in_features: number of inputs N.
         hidden_size: number of hidden neurons H.
         out_features: number of classes C.
-        population: number of output neurons per class. Several are answers that quantize evidence
-            less: their mean is what counts.
+        population: number of output neurons per class, whose mean distance counts. One neuron
+            fires few spikes; several tell evidence in finer steps.
         neuron: constants of the neurons; the defaults if None.
         generator: random generator of the initial weights, on the CPU; torch's global one if None.
         device: device of the parameters.
