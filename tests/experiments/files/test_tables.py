@@ -480,6 +480,11 @@ def test_a_missing_table_is_named_before_any_work(
         ({"hidden_per_class": 0}, "hidden_per_class is 0"),
         ({"least_hidden": 600}, "least_hidden is 600; expected at most 512"),
         ({"least_epochs": 150}, "least_epochs is 150; expected at most 100"),
+        ({"population": 0}, "population is 0; expected 1 to 1,000,000"),
+        (
+            {name: 10**6 for name in ("population", "least_hidden", "most_hidden")},
+            "population is 1000000 and pairs is 1: needs about",
+        ),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], words: str) -> None:

@@ -32,6 +32,8 @@ ALL_MODELS = (*MODELS, "estimator")
 """Models that can be asked for; the estimator, with its own defaults, only by name."""
 FOLDS = 5
 """Number of folds, one of which is tested."""
+ANSWER_BYTES = 1 << 16
+"""Memory that a batch of patterns needs per output neuron, at most."""
 KEYS = 20
 """Maximum number of a file's keys that are learned from; each has at least one input neuron."""
 
@@ -100,20 +102,26 @@ class FilesTablesConfig(Settings):
             least, most = getattr(self, f"least_{name}"), getattr(self, f"most_{name}")
             if least > most:
                 raise InputError(f"least_{name} is {least}; expected at most {most}")
-        self.check_network(max(self.least_neurons, self.neurons_per_key), self.least_hidden, 0)
+        neurons = max(self.least_neurons, self.neurons_per_key)
+        self.check_network(neurons, self.least_hidden, classes=1, records=0)
 
-    def check_network(self, neurons: int, hidden: int, records: int) -> None:
-        """Raises InputError if patterns, a network or its devices don't fit in memory."""
-        names = ("neurons_per_key", "least_neurons", "least_hidden", "most_hidden", "pairs")
+    def check_network(self, neurons: int, hidden: int, classes: int, records: int) -> None:
+        """Raises InputError if patterns, a network, its answers or devices don't fit in memory."""
+        names = (
+            *("neurons_per_key", "least_neurons", "least_hidden", "most_hidden"),
+            *("population", "pairs"),
+        )
         sizes = {name: getattr(self, name) for name in names}
-        weights = neurons * hidden
-        check_memory(max(16, 24 * self.pairs) * weights + neurons * records, **sizes)
+        outputs = classes * self.population
+        synapses = max(16, 24 * self.pairs) * hidden * (neurons + outputs)
+        check_memory(synapses + neurons * records + ANSWER_BYTES * outputs, **sizes)
 
     def check_table(self, table: Table) -> None:
         """Raises InputError if a model that learns from the table doesn't fit in memory."""
         records = len(table.labels)
         neurons = self.neurons(table) + self.neurons_per_key * self.key_pairs
-        self.check_network(neurons, self.hidden(len(np.unique(table.labels))), records)
+        classes = len(np.unique(table.labels))
+        self.check_network(neurons, self.hidden(classes), classes, records)
         check_memory(4 * min(self.references, records) ** 2, references=self.references)
 
     def neurons(self, table: Table) -> int:
