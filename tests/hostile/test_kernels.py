@@ -1,5 +1,6 @@
 """No argument makes a compiled kernel leave its arrays; see ``kernel_fuzz.py``."""
 
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,9 @@ def fuzz(file: Path, cases: int) -> str:
     )
 
 
+@pytest.mark.skipif(
+    "NUMBA_BOUNDSCHECK" not in os.environ, reason="no index is checked; make test-bounds does that"
+)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_arguments_that_do_not_fit(file: Path) -> None:
     assert not fuzz(file, CASES)

@@ -210,6 +210,19 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
     return float((predicted == labels).double().mean())
 
 
+def confusions(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Returns how often each class [C] was answered with each [C], int64 [C, C].
+
+    Example:
+        >>> confusions(torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0]), 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    check_labels(labels, classes)
+    check_labels(predicted, classes)
+    pairs = torch.bincount(labels * classes + predicted, minlength=classes * classes)
+    return pairs.view(classes, classes)
+
+
 def assign_labels(activation: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Returns for each neuron the class that it wins most often, a readout without training.
 

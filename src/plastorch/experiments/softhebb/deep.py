@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from plastorch.data import ImageSet
@@ -35,7 +34,7 @@ from plastorch.hebbian.features import FeatureExtraction, augmented, cached, dev
 from plastorch.hebbian.neighbors import NeighborReadout
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
-from plastorch.hebbian.readout import ReadoutTraining, accuracy, scores
+from plastorch.hebbian.readout import ReadoutTraining, accuracy, confusions, scores
 from plastorch.hebbian.ridge import FrozenFeatures, RidgeReadout
 from plastorch.hebbian.sampling import PatchSampling
 from plastorch.hebbian.streams import Stream
@@ -68,9 +67,8 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
             loop.run(_sweep(config.sweep, config, context, images))
         analyses = Analyses(net, images, context.seed, fields=config.rule != "random")
         loop.recompute(analyses)
-    classes = range(len(images.classes))
-    table = confusion_matrix(images.test_labels.cpu().numpy(), predicted.numpy(), labels=classes)
-    context.run.write_arrays({"confusion": torch.from_numpy(table)} | analyses.arrays)
+    table = confusions(predicted, images.test_labels.cpu(), len(images.classes))
+    context.run.write_arrays({"confusion": table} | analyses.arrays)
     metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
     judged = claims(config, images, context.quick, metrics["test_accuracy"])
     return context.finish(started, loop, metrics, judged)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from plastorch.data import ImageSet, load_images
@@ -21,7 +20,7 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted, at_least
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Rate, Settings, Size
-from plastorch.hebbian.readout import accuracy, assign_labels
+from plastorch.hebbian.readout import accuracy, assign_labels, confusions
 from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb, activations, unit_length
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE
@@ -87,13 +86,12 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
         )
         loop.run(learning)
         loop.recompute(_tests("test", net, images, answers))
-    classes = range(len(images.classes))
-    table = confusion_matrix(images.test_labels.numpy(), answers.numpy(), labels=classes)
+    table = confusions(answers, images.test_labels, len(images.classes))
     shape = -1, *images.train_images.shape[1:]
     weights = {"filters": net, "untrained": untrained, "sampled": sampled}
     context.run.write_arrays(
         {name: of.hidden.weight.detach().cpu().view(shape) for name, of in weights.items()}
-        | {"confusion": torch.from_numpy(table)}
+        | {"confusion": table}
     )
     found = _metrics(context.run.records(), net)
     # All claims compare within the run, so that part of the digits will do.
