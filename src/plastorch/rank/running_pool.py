@@ -88,10 +88,10 @@ class _RunningPool(torch.autograd.Function):
 
         total, most = total.clone(), most.clone()
         batch, length, features = values.shape
-        pooled = values.new_empty(length, batch, 2 * features)
+        pooled = values.new_empty(length, batch, 2, features)
         kernels.pool(*(each.detach().numpy() for each in (values, steps, total, most, pooled)))
         ctx.save_for_backward(values, steps, pooled)
-        return pooled, total, most
+        return pooled.flatten(2), total, most
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -103,6 +103,7 @@ class _RunningPool(torch.autograd.Function):
         values, steps, pooled = ctx.saved_tensors
         of_total, of_most = of_total.clone(), of_most.clone()
         of_values = torch.empty_like(values)
-        arrays = gradient.contiguous(), values, steps, pooled, of_total, of_most, of_values
+        gradient = gradient.contiguous().view_as(pooled)
+        arrays = gradient, values, steps, pooled, of_total, of_most, of_values
         kernels.pool_backward(*(each.numpy() for each in arrays))
         return of_values, of_total, of_most, None
