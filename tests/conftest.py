@@ -116,7 +116,7 @@ def one_ray(
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_idx() -> Callable[[Path, np.ndarray], None]:
     def write(path: Path, array: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -329,10 +330,23 @@ def wait_for_lines(runs: Path, count: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unstopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def digits(
+    tmp_path_factory: pytest.TempPathFactory, write_idx: Callable[[Path, np.ndarray], None]
+) -> Path:
+    """A data root with 1,000 + 100 images of noise, from which a run is short."""
+    root, random = tmp_path_factory.mktemp("digits"), np.random.default_rng(0)
+    for part, count in (("train", 1000), ("t10k", 100)):
+        raw = root / "MNIST" / "raw"
+        write_idx(raw / f"{part}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
+        write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
+    return root
+
+
+@pytest.fixture(scope="module")
+def unstopped(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """The folder of a run that nothing stopped."""
     runs = tmp_path_factory.mktemp("whole")
-    whole = start(*RUN, "--out", str(runs))
+    whole = start(*RUN, "--data", str(digits), "--out", str(runs))
     _, err = whole.communicate()
     assert whole.returncode == 0, err
     return next(runs.glob("*/*"))
@@ -341,10 +355,10 @@ def unstopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.xdist_group("resumed")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
 def test_stopped_runs_resume_to_the_same_weights(
-    tmp_path: Path, number: signal.Signals, unstopped: Path
+    tmp_path: Path, number: signal.Signals, digits: Path, unstopped: Path
 ) -> None:
-    stopped = start(*RUN, "--out", str(tmp_path / "stopped"))
-    folder = wait_for_lines(tmp_path / "stopped", 4)
+    stopped = start(*RUN, "--data", str(digits), "--out", str(tmp_path / "stopped"))
+    folder = wait_for_lines(tmp_path / "stopped", 2)
     stopped.send_signal(number)
     _, err = stopped.communicate()
     if number == signal.SIGINT:
