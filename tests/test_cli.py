@@ -225,11 +225,12 @@ def test_strict_fails_when_an_asserted_claim_does(
 
 
 def test_json_is_the_result_and_nothing_else(
-    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, mnist_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*RUN, "--quick", "--json", "--out", str(tmp_path)]) == 0
+    out = tmp_path / "runs"
+    assert main([*RUN, "--json", "--data", str(mnist_root), "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    (result,) = tmp_path.glob("*/*/result.json")
+    (result,) = out.glob("*/*/result.json")
     assert json.loads(printed.out) == json.loads(result.read_text())
     assert "run folder" in printed.err
 
@@ -379,10 +380,11 @@ def test_stopped_runs_resume_to_the_same_weights(
 
 
 def test_resume_refuses_another_experiment_and_a_pickle(
-    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, mnist_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*RUN, "--quick", "--out", str(tmp_path)]) == 0
-    folder = next(tmp_path.glob("*/*"))
+    out = tmp_path / "runs"
+    assert main([*RUN, "--data", str(mnist_root), "--out", str(out)]) == 0
+    folder = next(out.glob("*/*"))
     assert main(["run", "softhebb-cifar10", "--resume", str(folder)]) == 2
     assert "a run of softhebb-mnist" in capsys.readouterr().err
     tensors = next((folder / "checkpoint").glob("*.safetensors"))
@@ -391,7 +393,7 @@ def test_resume_refuses_another_experiment_and_a_pickle(
     assert "damaged or not a safetensors file" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path: Path, mnist_root: Path) -> None:
     """A real limit on file size that the first checkpoint exceeds."""
     code = """
 import resource, sys
@@ -400,10 +402,10 @@ from plastorch.cli import COMMANDS, main
 sys.exit(main(sys.argv[1:]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, *RUN, "--quick", "--out", str(tmp_path)],
+        [sys.executable, "-c", code, *RUN, "--out", str(tmp_path)],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PLASTORCH_DATA": ""},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PLASTORCH_DATA": str(mnist_root)},
         check=False,
     )
     assert done.returncode == 2

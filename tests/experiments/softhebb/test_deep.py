@@ -75,10 +75,12 @@ def test_quick_digits_make_a_whole_run_folder(
     assert readout[-1]["test_accuracy"] == pytest.approx(metrics["test_accuracy"])
 
 
-def test_the_same_seed_gives_the_same_result_and_another_one_does_not(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_result_and_another_one_does_not(
+    tmp_path: Path, mnist_root: Path
+) -> None:
     accuracies, filters = [], []
     for seed in ("0", "0", "1"):
-        options = ("--quick", "--depth", "1", "--seed", seed)
+        options = ("--quick", "--depth", "1", "--seed", seed, "--data", str(mnist_root))
         folder, result = run(tmp_path / f"{len(filters)}", "softhebb-mnist", *options)
         accuracies.append(result["metrics"]["test_accuracy"])
         filters.append(load_tensors(folder / "arrays.safetensors")["filters"])
