@@ -32,6 +32,8 @@ ALL_MODELS = (*MODELS, "estimator")
 """Models that can be asked for; the estimator, with its own defaults, only by name."""
 FOLDS = 5
 """Number of folds, one of which is tested."""
+TRIAL_RECORDS = 10_000
+"""Maximum number of training records for choosing settings; a fifth of them is held out."""
 ANSWER_BYTES = 1 << 16
 """Memory that a batch of patterns needs per output neuron, at most."""
 KEYS = 20
@@ -63,6 +65,8 @@ class FilesTablesConfig(Settings):
         dropouts: shares of input spikes that are left out in training; the share that is best on
             held-out training records is taken. With the largest share, training in which three of
             four presentations lack keys is also tried.
+        trial_records: maximum number of training records with which pairs and dropout are chosen;
+            a fifth of them is held out. Pairs of many values need many records.
         weight_noise: noise in the last third of the epochs, as a share of a layer's largest weight.
         pairs: pairs of phase-change devices per weight.
         instances: number of times that the weights are written into devices.
@@ -85,6 +89,7 @@ class FilesTablesConfig(Settings):
     least_epochs: Count = 15
     most_epochs: Count = 100
     dropouts: tuple[Fraction, ...] = (0.0, 0.2)
+    trial_records: Annotated[int, Range(10, 10**9)] = TRIAL_RECORDS
     weight_noise: Share = 0.04
     pairs: Size = 1
     instances: Repeats = 25

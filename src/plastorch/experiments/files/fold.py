@@ -13,6 +13,7 @@ from torch import Tensor
 
 from plastorch.data.tables.records import Table
 from plastorch.engine.streams import stream
+from plastorch.experiments.files.config import TRIAL_RECORDS
 from plastorch.experiments.files.streams import FoldStream
 from plastorch.files.calibration import fold_numbers
 from plastorch.files.column_values import numbers
@@ -25,8 +26,6 @@ from plastorch.files.pairs import best_pairs, pair_name, with_pairs
 
 BINS = 20
 """Number of time bins of a pattern."""
-TRIED = 10_000
-"""Maximum number of training records for choosing settings; a fifth of them is for validation."""
 
 
 class Fold:
@@ -71,10 +70,11 @@ class Fold:
         order = torch.randperm(records, generator=self.random(use, *place))
         return np.sort(order[:count].numpy())
 
-    def validation(self) -> tuple[Tensor, Tensor]:
-        """Returns training records to try settings on, and those to learn from for that."""
+    def validation(self, most: int = TRIAL_RECORDS) -> tuple[Tensor, Tensor]:
+        """Returns training records to try settings on, and those to learn from for that; at most so
+        many in all."""
         random = self.random(FoldStream.VALIDATION)
-        order = torch.randperm(self.train.height, generator=random)[:TRIED]
+        order = torch.randperm(self.train.height, generator=random)[:most]
         held = len(order) // 5
         return order[:held], order[held:]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from plastorch.engine.run import Record
 from plastorch.experiments.files.baselines import row, scores
+from plastorch.experiments.files.config import TRIAL_RECORDS
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.stream import stream
 from plastorch.experiments.files.streams import FoldStream
@@ -54,6 +55,7 @@ class Supervised:
         population: output neurons per class.
         key_pairs: maximum number of pairs of keys that have patterns of their own.
         neurons_per_pair: input neurons for each of these.
+        trial_records: maximum number of training records with which pairs and a way are chosen.
     """
 
     hidden: int
@@ -67,6 +69,7 @@ class Supervised:
     population: int = 1
     key_pairs: int = 0
     neurons_per_pair: int = 20
+    trial_records: int = TRIAL_RECORDS
 
 
 def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
@@ -145,7 +148,7 @@ def _best(fold: Fold, settings: Supervised) -> tuple[Fold, Way, Record]:
     folds = [fold] if paired is None else [fold, paired]
     if len(folds) * len(settings.ways) == 1:
         return fold, settings.ways[0], {}
-    held, rest = fold.validation()
+    held, rest = fold.validation(settings.trial_records)
     labels = fold.train_labels[held.numpy()]
 
     @cache
