@@ -39,6 +39,15 @@ def test_lines_of_one_name_look_alike_in_all_plots() -> None:
     assert legend(upper.figure) == ["test", "train"]
 
 
+def test_a_long_title_goes_on_in_a_second_line() -> None:
+    name = "an LSTM that learns from varied images, of whose answers none crosses"
+    figure = charts.lines({name: {"right": [STEPS, STEPS]}})
+    to_png(figure)
+    (title,) = (text for text in figure.axes[0].get_children() if name in str(text))
+    box = title.get_window_extent()
+    assert box.x1 <= figure.bbox.x1 and box.height > 1.8 * title.get_fontsize()
+
+
 def test_a_band_lies_around_its_line() -> None:
     (axes,) = charts.lines({"": {"radius": [STEPS, STEPS, STEPS - 1, STEPS + 2]}}).axes
     edges = axes.collections[0].get_paths()[0].vertices[:, 1]
