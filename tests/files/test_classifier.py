@@ -24,7 +24,9 @@ from plastorch.files import trained
 from plastorch.files.calibration import held_out
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.encode import CorrelativeEncoder
+from plastorch.files.keys import infer_keys
 from plastorch.files.layout import lay_out
+from plastorch.files.pairs import Pair
 from plastorch.files.trained import AbsentKeysWarning
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import decide
@@ -224,7 +226,8 @@ class TestOnline:
         assert model.score(*files(300, seed=1)) > 0.85
         assert model.class_count_.sum() == 1200
         codes = np.unique(labels[:200], return_inverse=True)[1]
-        assert model.keys_ == tuple(lay_out(frame[:200], codes, 60, 20, 0)[0].keys)
+        keys = infer_keys(frame[:200], codes, 60)
+        assert model.keys_ == tuple(lay_out(frame[:200], keys, (), 20, 0)[0].keys)
 
     def test_order_and_number_of_calls_matter_and_are_reproducible(self) -> None:
         frame, labels = files(300)
@@ -300,6 +303,8 @@ BAD_RECORDS: list[tuple[Any, str]] = [
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"hidden": 0}, "hidden is 0; expected a whole number above 0"),
     ({"neurons": 2.5}, "neurons is 2.5; expected a whole number"),
+    ({"key_pairs": -1}, "key_pairs is -1; expected a whole number, 0 or more"),
+    ({"key_pairs": 1.5}, "key_pairs is 1.5; expected a whole number"),
     ({"bins": 1}, "bins is 1; expected 2 to 254"),
     ({"bins": 255}, "bins is 255; expected 2 to 254"),
     ({"epochs": "many"}, "epochs is 'many'; expected"),
@@ -307,6 +312,39 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": float("nan")}, "learning_rate is nan; expected a number above 0"),
     ({"random_state": "dice"}, "random_state is 'dice'; expected a whole number"),
 ]
+
+
+class TestPairsOfKeys:
+    """Classes that only two keys together tell: the sum of both, modulo five."""
+
+    def records(self, count: int, seed: int) -> tuple[pl.DataFrame, np.ndarray]:
+        a, b, c = np.random.default_rng(seed).integers(0, 5, (3, count))
+        frame = pl.DataFrame({"a": a, "size": 1.5 * c, "b": b}).cast({"a": pl.String})
+        return frame, (a + b) % 5
+
+    def test_what_keys_tell_together_is_learned(self, tmp_path: Path) -> None:
+        train, test = self.records(900, 0), self.records(300, 1)
+        alone, paired = (small(key_pairs=count, epochs=12).fit(*train) for count in (0, 4))
+        assert paired.pairs_ == (Pair("a", "b", 20),) and alone.pairs_ == ()
+        assert paired.score(*test) > 0.95 and alone.score(*test) < 0.5
+        assert {key.name for key in paired.keys_} == {"a", "size", "b"}
+        assert paired.network_.hidden_weight.shape == (24, 80)
+        told = paired.describe(test[0])
+        assert told["keys"].str.contains("a × b").mean() > 0.7
+        paired.save(tmp_path / "model")
+        loaded = FileClassifier.load(tmp_path / "model")
+        assert loaded.fingerprint == paired.fingerprint and loaded.pairs_ == paired.pairs_
+        assert loaded.describe(test[0]).equals(told)
+
+    def test_new_classes_are_learned_from_pairs(self) -> None:
+        frame, sums = self.records(900, 0)
+        known = sums < 4
+        model = small(key_pairs=1, epochs=12).fit(frame.filter(known), sums[known])
+        model.update(frame.filter(~known), sums[~known])
+        new, right = self.records(300, 1)
+        assert model.score(new, right) > 0.9
+        with pytest.warns(AbsentKeysWarning, match="lack 1 of the model's 3 keys.*: b"):
+            model.predict(new.drop("b"))
 
 
 class TestBadInput:

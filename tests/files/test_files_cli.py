@@ -22,6 +22,7 @@ from plastorch.data.tables.corpus import make_corpus
 from plastorch.engine.errors import InputError
 from plastorch.files.catalog import read_catalog
 from plastorch.files.classifier import FileClassifier
+from plastorch.files.pairs import Pair
 from plastorch.files.store import LabelStore
 
 FIT = ["--epochs", "30", "--hidden", "16", "--neurons", "100"]
@@ -129,6 +130,23 @@ def test_fit_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "20 records have no class in 'kind' and are left out" in printed.err
     assert "equal to 'kind', and not learned from: again" in printed.err
     assert {key.name for key in FileClassifier.load(tmp_path / "m").keys_} <= {"size", "owner"}
+
+
+def test_fit_of_pairs_of_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = ["code", "image", "image", "code"] * 15
+    path = table(
+        tmp_path, kind=kinds, again=None, size=["s", "t"] * 30, owner=["x", "x", "y", "y"] * 15
+    )
+    model, page = tmp_path / "m", tmp_path / "page.html"
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(model), *FIT]
+    assert main([*arguments, "--key-pairs", "3"]) == 0
+    assert "2 classes, 2 keys, pairs of keys: 1" in capsys.readouterr().out
+    assert FileClassifier.load(model).pairs_ == (Pair("size", "owner", 50),)
+    assert main(["files", "show", str(model), "--out", str(page)]) == 0
+    text = page.read_text()
+    assert "size × owner" in text and "50, pair" in text and ">150<" in text
+    assert main([*arguments, "--separator", ",", "--key-pairs", "3"]) == 0
+    assert "2 labels, 2 keys, pairs of keys: 1" in capsys.readouterr().out
 
 
 def test_columns_that_are_named_by_numbers_keep_their_names(tmp_path: Path) -> None:
@@ -340,6 +358,7 @@ MISTAKES = [
     (["fit", "table.csv", "--label", "kind", "--out", "no/m"], "out is 'no/m'"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--epochs", "0"], "epochs is 0"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--neurons", "1"], "neurons are 1"),
+    (["fit", "table.csv", "--label", "kind", "--out", "m", "--key-pairs", "-1"], "key_pairs is -1"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--seed", "-1"], "seed is -1"),
     (
         ["fit", "table.csv", "--label", "kind", "--out", "m", "--ignore", "size", "owner"],

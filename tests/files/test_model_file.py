@@ -182,7 +182,7 @@ def _set(*places: Any) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
 
 
 FORGED: list[tuple[Any, str]] = [
-    (_set("format", 3), "its format is 3; expected 2: it was written by a later"),
+    (_set("format", 2), "its format is 2; expected 3: another version of plastorch wrote it"),
     (_set("params", "hidden", 10**12), "too many"),
     (_set("params", "neurons", 10**12), "contradict"),
     (_set("params", "hidden", 2.0), "hidden is 2.0"),
@@ -194,6 +194,10 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
     (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),
+    (_set("params", "key_pairs", -1), "-1 is no count from 0"),
+    (_set("pairs", [{"first": "owner", "second": "tags", "neurons": 2}]), "has owner × tags"),
+    (_set("pairs", [{"first": "owner"}]), "it has .*first.*; expected .*second"),
+    (_set("pairs", [7]), "damaged or no model"),
     (_set("keys", []), "keys are none"),
     (_set("keys", 0, "name", "size"), "keys are .*expected some, each once"),
     (_set("keys", 0, "name", "\ud800"), "damaged or no model"),

@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from plastorch.cli.files_records import learning, say
+from plastorch.cli.files_records import learning, say, told_keys
 from plastorch.cli.files_score import score, show_deeper
 from plastorch.cli.files_tags import fit_tags
 from plastorch.cli.words import nearest
@@ -48,6 +48,8 @@ class Fit:
         epochs: number of passes over the records.
         hidden: number of hidden neurons.
         neurons: total number of input neurons of all keys.
+        key_pairs: largest number of pairs of columns that are learned as one, where together they
+            tell more than each alone; they have input neurons of their own.
         ignore: columns not to learn from.
         update: model that is to learn the records; out may be the same file.
         separator: text between the labels of a record, if it may have several or none.
@@ -60,12 +62,13 @@ class Fit:
     epochs: int = 15
     hidden: int = 256
     neurons: int = 400
+    key_pairs: int = 0
     ignore: tuple[str, ...] = ()
     update: Path | None = None
     separator: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "neurons", "seed"):
+        for name in ("hidden", "neurons", "key_pairs", "seed"):
             value, usual = getattr(self, name), Fit.__dataclass_fields__[name].default
             if self.update is not None and value != usual:
                 raise InputError(
@@ -107,6 +110,7 @@ def fit(options: Fit) -> None:
     model = FileClassifier(
         hidden=options.hidden,
         neurons=options.neurons,
+        key_pairs=options.key_pairs,
         epochs=options.epochs,
         random_state=options.seed,
     )
@@ -119,7 +123,7 @@ def fit(options: Fit) -> None:
             show_deeper(model, frame.filter(held), codes[held])
     else:
         print("no class has five records: none is held out, and there is no score")
-    print(f"model: {options.out}, {len(classes)} classes, {len(model.keys_)} keys")
+    print(f"model: {options.out}, {len(classes)} classes, {told_keys(model)}")
 
 
 def _tagger(options: Fit, separator: str) -> "FileTagger":
@@ -128,6 +132,7 @@ def _tagger(options: Fit, separator: str) -> "FileTagger":
     return FileTagger(
         hidden=options.hidden,
         neurons=options.neurons,
+        key_pairs=options.key_pairs,
         epochs=options.epochs,
         random_state=options.seed,
         separator=separator,

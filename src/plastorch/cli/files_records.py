@@ -46,6 +46,12 @@ def compare(model: "TrainedClassifier", columns: Collection[str], source: str) -
         )
 
 
+def told_keys(model: "TrainedClassifier") -> str:
+    """Returns how many keys a model has, and how many pairs of them, if any."""
+    pairs = f", pairs of keys: {len(model.pairs_)}" if model.pairs_ else ""
+    return f"{len(model.keys_)} keys{pairs}"
+
+
 def say(words: str) -> None:
     """Prints a line for the user on stderr."""
     print(one_line(f"plastorch: {words}"), file=sys.stderr)

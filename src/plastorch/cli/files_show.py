@@ -127,7 +127,9 @@ def _of_model(source: Path) -> "Labels":
     model = load_model(source)
     learned = zip(model.classes_.tolist(), model.class_count_.tolist(), strict=True)
     counts = {str(name): count for name, count in sorted(learned, key=lambda item: -item[1])}
-    by_neurons = sorted(model.keys_, key=lambda key: -key.neurons)
+    kinds = {key.name: (key.neurons, str(key.kind)) for key in model.keys_}
+    kinds |= {pair.name: (pair.neurons, "pair") for pair in model.pairs_}
+    by_neurons = sorted(kinds.items(), key=lambda item: -item[1][0])
     return Labels(
         title=source.name,
         lead="A spiking network that classifies records by their metadata.",
@@ -137,13 +139,14 @@ def _of_model(source: Path) -> "Labels":
         facts=[
             ("Classes", str(len(counts))),
             ("Keys", str(len(model.keys_))),
-            ("Input neurons", str(model.neurons)),
+            ("Pairs of keys", str(len(model.pairs_))),
+            ("Input neurons", str(sum(neurons for neurons, _ in kinds.values()))),
             ("Hidden neurons", str(model.hidden)),
             ("Fingerprint", model.fingerprint[:16]),
         ],
         tables={
             "Keys and their input neurons": {
-                key.name: f"{key.neurons}, {key.kind}" for key in by_neurons
+                name: f"{neurons}, {kind}" for name, (neurons, kind) in by_neurons
             }
         },
     )

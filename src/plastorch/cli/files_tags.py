@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from plastorch.cli.files_records import learning
+from plastorch.cli.files_records import learning, told_keys
 from plastorch.cli.words import one_line
 from plastorch.engine.errors import InputError
 
@@ -70,7 +70,7 @@ def fit_tags(model: "FileTagger", frame: "pl.DataFrame", column: "pl.Series", ou
         _score(model, train, test)
     else:
         print("there are fewer than five records: none is held out, and there is no score")
-    print(f"model: {out}, {len(model.classes_)} labels, {len(model.keys_)} keys")
+    print(f"model: {out}, {len(model.classes_)} labels, {told_keys(model)}")
 
 
 def _score(model: "FileTagger", train: Records, test: Records) -> None:

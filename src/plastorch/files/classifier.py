@@ -46,7 +46,10 @@ class FileClassifier(Learner):
 
     Args:
         hidden: number of hidden neurons.
-        neurons: total number of input neurons, at least one per key.
+        neurons: total number of input neurons of single keys, at least one per key.
+        key_pairs: largest number of pairs of keys that have input neurons of their own, as many
+            each as a key has on average. Pairs of categories count, and those are taken that tell
+            most about the classes beyond what their keys tell (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records in :meth:`fit`.
         learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
@@ -60,6 +63,7 @@ class FileClassifier(Learner):
         calibration_: :class:`plastorch.files.calibration.Calibration` of the confidence.
         kept_: sample of records of the past, as spike patterns (:mod:`plastorch.files.kept`).
         keys_: learned description of each key (:class:`plastorch.files.key.Key`).
+        pairs_: pairs of keys with neurons of their own (:class:`plastorch.files.pairs.Pair`).
         network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
         n_features_in_: number of keys of the first training records.
 

@@ -29,6 +29,8 @@ cover all shifts evenly: that leaves less to chance than independent values.
 - set: the least m_e = mix(fnv(e) ^ salt_i) among its elements e (MinHash), and bin(code) is
   ((mix(m ^ G) >> 32) Tb) >> 32; of an empty set, m = 2⁶⁴ - 1.
 - path: fnv("/first/second…") of 1 + floor(u_i depth) leading components, or of all if fewer.
+- pair of keys: fnv of both texts with the byte 0x1F between them, in a key that is named
+  "first × second"; missing if either is.
 - missing: no spike.
 
 The million records of a catalog have only a few hundred different owners, folders, sizes in a grid;
@@ -48,6 +50,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
 from plastorch.files.column_values import cells, keyed, texts, utf8
 from plastorch.files.key import Key
+from plastorch.files.pairs import Pair
 from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
@@ -63,9 +66,11 @@ class CorrelativeEncoder:
         keys: learned keys; see :func:`plastorch.files.keys.infer_keys`.
         bins: number of time bins Tb, 2 to 254.
         seed: seed of the hash, 0 to 2⁶³ - 1. Patterns of different seeds are unrelated.
+        pairs: pairs of those keys that are categories; their neurons come last.
 
     Raises:
-        InputError: there is no key, two have the same name, or bins or seed are out of range.
+        InputError: there is no key, two have the same name, a pair is of other keys, or bins or
+            seed are out of range.
 
     Example:
         >>> encoder = CorrelativeEncoder((Key("owner", "category", 4), Key("size", "number", 2)))
@@ -77,12 +82,18 @@ class CorrelativeEncoder:
     keys: Sequence[Key]
     bins: int = 20
     seed: int = 0
+    pairs: Sequence[Pair] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", tuple(self.keys))
-        names = [key.name for key in self.keys]
-        if not names or len(set(names)) < len(names):
+        for name in ("keys", "pairs"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        names = [key.name for key in self._inputs]
+        if not self.keys or len(set(names)) < len(names):
             raise InputError(f"keys are {', '.join(names) or 'none'}; expected some, each once")
+        categories = {key.name for key in self.keys if key.kind == "category"}
+        for pair in self.pairs:
+            if not {pair.first, pair.second} <= categories:
+                raise InputError(f"pairs has {pair.name}; expected two keys that are categories")
         if not 2 <= self.bins <= NO_SPIKE - 1:
             raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
         if not 0 <= self.seed < 2**63:
@@ -90,16 +101,16 @@ class CorrelativeEncoder:
 
     @property
     def neurons(self) -> int:
-        """Number of input neurons N of all keys together."""
-        return sum(key.neurons for key in self.keys)
+        """Number of input neurons N of all keys and pairs together."""
+        return sum(key.neurons for key in self._inputs)
 
     @property
     def spans(self) -> dict[str, slice]:
-        """Range of each key's neurons among the N."""
-        ends = np.cumsum([key.neurons for key in self.keys]).tolist()
+        """Range of each key's, and then each pair's neurons among the N."""
+        ends = np.cumsum([key.neurons for key in self._inputs]).tolist()
         return {
             key.name: slice(end - key.neurons, end)
-            for key, end in zip(self.keys, ends, strict=True)
+            for key, end in zip(self._inputs, ends, strict=True)
         }
 
     def encode(self, records: Any) -> NDArray[np.uint8]:
@@ -143,18 +154,45 @@ class CorrelativeEncoder:
                    [1, 1],
                    [0, 1]], dtype=uint32)
         """
-        frame = keyed(records, self.keys)
-        codes = np.empty((len(self.keys), frame.height), np.uint32).T  # by column
-        tables = [np.empty((0, 0), np.uint8) for _ in self.keys]
+        frame, keys = keyed(records, self.keys), len(self.keys)
+        codes = np.empty((keys + len(self.pairs), frame.height), np.uint32).T  # by column
+        tables = [np.empty((0, 0), np.uint8) for _ in codes.T]
 
-        def fill(begin: int, end: int) -> None:
+        def fill_keys(begin: int, end: int) -> None:
             for part in range(begin, end):
                 codes[:, part], tables[part] = self._encode_key(
                     frame.to_series(part), self.keys[part]
                 )
 
-        in_threads(fill, len(self.keys), max(1, codes.size // 100_000))
+        def fill_pairs(begin: int, end: int) -> None:
+            for part in range(keys + begin, keys + end):
+                codes[:, part], tables[part] = self._encode_pair(
+                    frame, codes, self.pairs[part - keys]
+                )
+
+        useful = max(1, codes.size // 100_000)
+        in_threads(fill_keys, keys, useful)
+        in_threads(fill_pairs, len(self.pairs), useful)
         return Parts(tables, codes)
+
+    @property
+    def _inputs(self) -> list[Key]:
+        """Keys, and then pairs as keys, each with its neurons."""
+        return [*self.keys, *(pair.key for pair in self.pairs)]
+
+    def _encode_pair(
+        self, frame: pl.DataFrame, codes: NDArray[np.uint32], pair: Pair
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Returns the different patterns of a pair, and which one each record has, given the codes
+        of its keys: only the different combinations are joined as text."""
+        from plastorch.files.distinct import distinct
+
+        names = pair.first, pair.second
+        first, second = (codes[:, frame.columns.index(name)].astype(np.uint64) for name in names)
+        which, firsts = distinct((first << np.uint64(32) | second)[:, np.newaxis])
+        values = pair.values(*(frame[name].gather(firsts) for name in names))
+        again, table = self._encode_key(values, pair.key)
+        return again[which], table
 
     def _encode_key(
         self, column: pl.Series, key: Key

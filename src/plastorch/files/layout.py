@@ -1,5 +1,6 @@
 """Layout of keys and their neurons in a network, learned from training records."""
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
@@ -7,7 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plastorch.files.encode import CorrelativeEncoder
-from plastorch.files.keys import infer_keys
+from plastorch.files.key import Key
+from plastorch.files.pairs import Pair
 from plastorch.spiking.patterns.parts import Parts
 from plastorch.spiking.patterns.rule import PatternNeuron
 
@@ -16,18 +18,18 @@ WINDOW, TAIL = 20e-3, 5e-3
 
 
 def lay_out(
-    frame: pl.DataFrame, codes: NDArray[np.int64], neurons: int, bins: int, seed: int
+    frame: pl.DataFrame, keys: Sequence[Key], pairs: Sequence[Pair], bins: int, seed: int
 ) -> tuple[CorrelativeEncoder, NDArray[np.uint8]]:
-    """Learns the keys of records; returns an encoder and the records' spike patterns [B, N].
+    """Returns an encoder and the records' spike patterns [B, N].
 
     Keys with many neurons and few different patterns come first.
     """
-    keys = infer_keys(frame, codes, neurons)
-    parts = CorrelativeEncoder(keys, bins, seed).encode_parts(frame)
-    different = np.array([len(table) for table in parts.tables])
+    parts = CorrelativeEncoder(keys, bins, seed, pairs).encode_parts(frame)
+    different = np.array([len(table) for table in parts.tables[: len(keys)]])
     shared = np.array([key.neurons for key in keys]) / np.log2(different + 1)
-    order = np.argsort(-shared, kind="stable")
-    encoder = CorrelativeEncoder([keys[part] for part in order], bins, seed)
+    order = np.argsort(-shared, kind="stable").tolist()
+    encoder = CorrelativeEncoder([keys[part] for part in order], bins, seed, pairs)
+    order += range(len(keys), len(parts.tables))
     return encoder, Parts([parts.tables[part] for part in order], parts.codes[:, order]).assemble()
 
 

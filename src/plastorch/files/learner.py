@@ -14,7 +14,9 @@ from torch import Tensor
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
+from plastorch.files.keys import infer_keys
 from plastorch.files.layout import lay_out, neuron_for
+from plastorch.files.pairs import best_pairs
 from plastorch.files.streams import Stream
 from plastorch.files.trained import TrainedClassifier
 from plastorch.spiking.patterns.network import PatternNetwork
@@ -34,6 +36,7 @@ class Learner(TrainedClassifier):
         self,
         hidden: int = 256,
         neurons: int = 400,
+        key_pairs: int = 0,
         bins: int = 20,
         epochs: int = 15,
         learning_rate: float = 0.01,
@@ -42,6 +45,7 @@ class Learner(TrainedClassifier):
     ) -> None:
         self.hidden = hidden
         self.neurons = neurons
+        self.key_pairs = key_pairs
         self.bins = bins
         self.epochs = epochs
         self.learning_rate = learning_rate
@@ -52,12 +56,13 @@ class Learner(TrainedClassifier):
         self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int
     ) -> Tensor:
         """Builds a new network for the keys of the records, and returns their patterns."""
-        bins = int(self.bins)
-        needed = int(self.neurons) * (
-            frame.height + 16 * int(self.hidden)
-        )  # patterns, weights, optimizer
-        check_memory(needed, neurons=self.neurons, hidden=self.hidden)
-        encoder, patterns = lay_out(frame, codes, int(self.neurons), bins, seed)
+        bins, neurons = int(self.bins), int(self.neurons)
+        keys = infer_keys(frame, codes, neurons)
+        pairs = best_pairs(frame, keys, codes, int(self.key_pairs), neurons // len(keys))
+        neurons += sum(pair.neurons for pair in pairs)
+        needed = neurons * (frame.height + 16 * int(self.hidden))  # patterns, weights, optimizer
+        check_memory(needed, neurons=self.neurons, key_pairs=len(pairs), hidden=self.hidden)
+        encoder, patterns = lay_out(frame, keys, pairs, bins, seed)
         self._build(encoder, neuron_for(bins), classes, seed)
         return torch.from_numpy(patterns)
 
@@ -100,6 +105,8 @@ class Learner(TrainedClassifier):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        if not isinstance(self.key_pairs, Integral) or self.key_pairs < 0:
+            raise InputError(f"key_pairs is {self.key_pairs!r}; expected a whole number, 0 or more")
         if not 2 <= self.bins < NO_SPIKE:
             raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
         rate = self.learning_rate

@@ -28,10 +28,11 @@ from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.kept import Kept
 from plastorch.files.key import Key
 from plastorch.files.keys import MOST_DEPTH
+from plastorch.files.pairs import Pair
 from plastorch.files.tags import Tagging
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
 
-FORMAT = 2
+FORMAT = 3
 ENTRY = "plastorch.files.FileClassifier"
 """Entry in the header's metadata: {"sha256": …, "model": settings}."""
 MOST_WEIGHTS = 1 << 28
@@ -48,7 +49,8 @@ Arrays = Mapping[str, NDArray[Any]]
 _COUNTS = ("hidden", "neurons", "bins", "epochs", "batch_size")
 _KINDS: dict[str, type] = {"text": str, "whole": int, "number": float, "truth": bool}
 _A_CALIBRATION, _A_TAGGING = Calibration()._asdict(), Tagging((), ",")._asdict()
-_A_KEY, _A_NEURON = asdict(Key("name", "category", 1)), asdict(PatternNeuron())
+_A_KEY, _A_PAIR = asdict(Key("name", "category", 1)), asdict(Pair("name", "other", 1))
+_A_NEURON = asdict(PatternNeuron())
 _KIND_OF = {"U": "text", "i": "whole", "u": "whole", "f": "number", "b": "truth"}
 
 
@@ -86,6 +88,7 @@ class SavedModel:
             "format": FORMAT,
             "params": self.params,
             "keys": [as_in(asdict(key), _A_KEY) for key in self.encoder.keys],
+            "pairs": [asdict(pair) for pair in self.encoder.pairs],
             "neuron": as_in(asdict(self.neuron), _A_NEURON),
             "classes": {"kind": kind, "values": values.tolist(), "counts": counts},
             "calibration": as_in(self.calibration._asdict(), _A_CALIBRATION),
@@ -116,15 +119,17 @@ def read(path: Path) -> SavedModel:
 def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
     if found["format"] != FORMAT:
         raise InputError(
-            f"its format is {found['format']!r}; expected {FORMAT}: it was written by a later "
-            "plastorch, or damaged"
+            f"its format is {found['format']!r}; expected {FORMAT}: another version of plastorch "
+            "wrote it, or it is damaged"
         )
     params, keys = _params(found["params"]), tuple(map(_key, found["keys"]))
+    pairs = tuple(map(_pair, found["pairs"]))
     neuron, tags = _neuron(found["neuron"]), found.get("tags")
     classes = _classes(found["classes"], least=2 if tags is None else 1)
     tagging = None if tags is None else _tagging(tags, classes)
-    encoder = CorrelativeEncoder(keys, params["bins"], params["random_state"])
-    if neuron.input_steps != params["bins"] or encoder.neurons != params["neurons"]:
+    encoder = CorrelativeEncoder(keys, params["bins"], params["random_state"], pairs)
+    of_keys = sum(key.neurons for key in keys)
+    if neuron.input_steps != params["bins"] or of_keys != params["neurons"]:
         raise InputError("its bins or neurons contradict each other")
     counts = np.array([check_count(count) for count in found["classes"]["counts"]], np.int64)
     if counts.shape != classes.shape:
@@ -132,7 +137,7 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
     features = check_count(found["features"])
     rows = check_count(found["kept"])
     outputs = len(classes) * (1 if tagging is None else 2)
-    arrays = _arrays(file, params["neurons"], params["hidden"], outputs, rows)
+    arrays = _arrays(file, encoder.neurons, params["hidden"], outputs, rows)
     kept = _kept(arrays, len(classes), params["bins"])
     model = SavedModel(
         params=params,
@@ -178,9 +183,11 @@ def _kept(arrays: Arrays, classes: int, bins: int) -> Kept:
 
 
 def _params(given: dict[str, Any]) -> dict[str, Any]:
-    check_types(given, {**dict.fromkeys((*_COUNTS, "random_state"), 0), "learning_rate": 0.0})
+    whole = dict.fromkeys((*_COUNTS, "key_pairs", "random_state"), 0)
+    check_types(given, {**whole, "learning_rate": 0.0})
     for name in _COUNTS:
         check_count(given[name], at_least=1)
+    check_count(given["key_pairs"])
     if not 0 <= given["random_state"] < 2**63:
         raise InputError(f"random_state is {repr(given['random_state'])[:200]}")
     if not 0 < given["learning_rate"] < np.inf:
@@ -195,6 +202,11 @@ def _key(given: dict[str, Any]) -> Key:
     if key.depth > MOST_DEPTH or key.cells > MOST_CELLS or not 0 < key.scale * key.width < np.inf:
         raise InputError(f"key {key.name!r} has a depth, width or period out of range")
     return key
+
+
+def _pair(given: dict[str, Any]) -> Pair:
+    check_types(given, _A_PAIR)
+    return Pair(**given)
 
 
 def _neuron(given: dict[str, Any]) -> PatternNeuron:

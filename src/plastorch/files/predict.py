@@ -81,14 +81,16 @@ def driving_keys(
     found: Different,
     margin: Margin | None = None,
 ) -> pl.Series:
-    """Returns the keys with the largest shares of the margin of each different pattern [U]."""
-    firsts = [span.start for span in encoder.spans.values()]
+    """Returns the keys and pairs of keys with the largest shares of the margin of each different
+    pattern [U]."""
+    spans = encoder.spans
+    firsts = [span.start for span in spans.values()]
     drove = []
     for begin in range(0, len(found.rows), EXPLAINED):
         bins = parts.assemble(found.rows[begin : begin + EXPLAINED])
         of_inputs = attribute(network, torch.from_numpy(bins), margin).numpy()
         drove.append(np.add.reduceat(of_inputs, firsts, axis=1))
-    return _named(np.concatenate(drove), [key.name for key in encoder.keys])
+    return _named(np.concatenate(drove), list(spans))
 
 
 def answered(

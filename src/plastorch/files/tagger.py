@@ -43,7 +43,10 @@ class FileTagger(Learner):
 
     Args:
         hidden: number of hidden neurons.
-        neurons: total number of input neurons, at least one per key.
+        neurons: total number of input neurons of single keys, at least one per key.
+        key_pairs: largest number of pairs of keys that have input neurons of their own, as many
+            each as a key has on average. Pairs of categories count, and those are taken that tell
+            most about the classes beyond what their keys tell (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records.
         learning_rate: peak learning rate.
@@ -58,6 +61,7 @@ class FileTagger(Learner):
         calibration_: :class:`plastorch.files.calibration.Calibration` of the confidence.
         tagging_: :class:`plastorch.files.tags.Tagging`, with a threshold for each tag.
         keys_: learned description of each key (:class:`plastorch.files.key.Key`).
+        pairs_: pairs of keys with neurons of their own (:class:`plastorch.files.pairs.Pair`).
         network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
         n_features_in_: number of keys of the training records.
 
@@ -76,6 +80,7 @@ class FileTagger(Learner):
         self,
         hidden: int = 256,
         neurons: int = 400,
+        key_pairs: int = 0,
         bins: int = 20,
         epochs: int = 15,
         learning_rate: float = 0.01,
@@ -86,6 +91,7 @@ class FileTagger(Learner):
         super().__init__(
             hidden=hidden,
             neurons=neurons,
+            key_pairs=key_pairs,
             bins=bins,
             epochs=epochs,
             learning_rate=learning_rate,

@@ -24,6 +24,7 @@ from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.kept import Kept, nothing
 from plastorch.files.key import Key
 from plastorch.files.model_file import SavedModel, read
+from plastorch.files.pairs import Pair
 from plastorch.files.predict import decided, described, probable
 from plastorch.files.streams import Stream
 from plastorch.files.tags import Tagging
@@ -51,6 +52,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     keys_: tuple[Key, ...]
     n_features_in_: int
     network_: PatternNetwork
+    pairs_: tuple[Pair, ...]
     _calls: int
     _encoder: CorrelativeEncoder
     _optimizer: torch.optim.Optimizer | None
@@ -218,7 +220,8 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _build(
         self, encoder: CorrelativeEncoder, neuron: PatternNeuron, classes: Any, seed: int
     ) -> None:
-        self._encoder, self.keys_ = encoder, tuple(encoder.keys)
+        self._encoder = encoder
+        self.keys_, self.pairs_ = tuple(encoder.keys), tuple(encoder.pairs)
         self.network_ = PatternNetwork(
             encoder.neurons,
             int(self.hidden),
@@ -255,7 +258,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _saved(self) -> SavedModel:
         check_is_fitted(self)
-        names = ("hidden", "neurons", "bins", "epochs", "batch_size")
+        names = ("hidden", "neurons", "key_pairs", "bins", "epochs", "batch_size")
         params = {name: int(getattr(self, name)) for name in names}
         rate = float(self.learning_rate)
         weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}

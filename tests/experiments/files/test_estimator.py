@@ -16,6 +16,7 @@ from plastorch.experiments.files.tables_claims import of_confidence
 from plastorch.experiments.files.tables_metrics import metrics
 from plastorch.files.calibration import expected_calibration_error, reliability_curve
 from plastorch.files.classifier import FileClassifier
+from plastorch.files.pairs import Pair
 
 
 def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
@@ -67,7 +68,7 @@ def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
                           neurons_per_pair=60)  # fmt: skip
     sums = Fold(Table("sum", frame, ((a + b) % 6).astype(str), "", ""), 0, folds=3, neurons=40,
                 references=20, seed=0)  # fmt: skip
-    assert learn(sums, settings).fold.pairs == [("a", "b")]
+    assert learn(sums, settings).fold.pairs == (Pair("a", "b", 60),)
     found = supervised(sums, settings, shown=False)
     assert found[0]["model"] == "snn" and found[0]["pairs"] == 1
     assert float(found[0]["accuracy"]) > 0.6
@@ -75,4 +76,4 @@ def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
     assert len(steps) == 2  # keys arrive, and pairs don't
     alone = Fold(Table("a", frame, (a > 2).astype(str), "", ""), 0, folds=3, neurons=40,
                  references=20, seed=0)  # fmt: skip
-    assert learn(alone, settings).fold.pairs == []
+    assert learn(alone, settings).fold.pairs == ()

@@ -25,6 +25,7 @@ from plastorch.experiments.files.raster import RASTER, most_coincident, prototyp
 from plastorch.experiments.files.streams import FoldStream
 from plastorch.files.calibration import fold_numbers
 from plastorch.files.encode import coincidence
+from plastorch.files.pairs import Pair
 from plastorch.files.similarity import similarity_matrix
 from plastorch.spiking.patterns.rule import NO_SPIKE
 
@@ -228,21 +229,19 @@ def test_naive_bayes_of_a_number_that_only_a_test_record_lacks() -> None:
     assert BASELINES["naive-bayes"](made).answer().shape == (len(test),)  # type: ignore[union-attr]
 
 
-def test_pairs_of_keys_are_keys_of_a_fold_of_their_own() -> None:
+def test_a_fold_with_pairs_of_keys_is_one_of_its_own() -> None:
     random = np.random.default_rng(0)
     a, b, c = random.integers(0, 4, (3, 600))
     frame = pl.DataFrame({"a": a.astype(str), "b": b.astype(str), "c": c.astype(str)})
     labels = ((a + b) % 4).astype(str)
     table = Table("sum", frame, labels, "here", "")
     plain = Fold(table, 0, folds=3, neurons=60, references=80, seed=0)
-    assert plain.pairs == [] and plain.train_bins.shape == (400, 60)
+    assert plain.pairs == () and plain.train_bins.shape == (400, 60)
     paired = plain.paired(1, 30)
-    assert paired is not None and paired.pairs == [("a", "b")] and paired.neurons == 90
-    assert [key.name for key in paired.keys] == ["a", "b", "c", "a × b"]
-    assert paired.keys[:3] == plain.keys
-    assert (paired.keys[3].neurons, paired.keys[3].kind) == (30, "category")
+    assert paired is not None and paired.pairs == (Pair("a", "b", 30),)
+    assert paired.keys == plain.keys and paired.neurons == 90
     assert paired.train_bins.shape == (400, 90) and paired.test_bins.shape == (200, 90)
-    assert len(paired.key_of_neuron) == 90
+    assert paired.key_of_neuron.bincount().tolist() == [*(key.neurons for key in plain.keys), 30]
     assert plain.train_bins.shape == (400, 60) and plain.train.width == 3
     alike = Table("none", frame.select("a"), labels, "here", "")
     assert Fold(alike, 0, folds=3, neurons=9, references=80, seed=0).paired(1, 30) is None

@@ -22,7 +22,7 @@ from plastorch.files.features import Codes, categories, one_hot
 from plastorch.files.key import Key
 from plastorch.files.keys import infer_keys
 from plastorch.files.neuron_allocation import apportion, mutual_information
-from plastorch.files.pairs import best_pairs, pair_name, with_pairs
+from plastorch.files.pairs import Pair, best_pairs
 
 BINS = 20
 """Number of time bins of a pattern."""
@@ -45,20 +45,18 @@ class Fold:
         tested = fold_numbers(labels, folds, seed) == number
         self.train, self.test = table.frame.filter(~tested), table.frame.filter(tested)
         self.train_labels, self.test_labels = labels[~tested], labels[tested]
-        self.pairs: list[tuple[str, str]] = []
+        self.pairs: tuple[Pair, ...] = ()
 
     def paired(self, count: int, neurons: int) -> "Fold | None":
-        """Returns this fold with up to ``count`` pairs of keys as keys of their own, each with more
-        input neurons; None if no pair tells more than its keys."""
-        pairs = best_pairs(self.train, self.keys, self.train_labels, count)
+        """Returns this fold with up to ``count`` pairs of keys, each with so many input neurons
+        more; None if no pair tells more than its keys."""
+        pairs = best_pairs(self.train, self.keys, self.train_labels, count, neurons)
         if not pairs:
             return None
         other = copy.copy(self)
         for name in ("key_of_neuron", "encoder", "train_bins", "test_bins"):
             other.__dict__.pop(name, None)
-        other.keys = (*self.keys, *(Key(pair_name(*pair), "category", neurons) for pair in pairs))
         other.pairs, other.neurons = pairs, self.neurons + neurons * len(pairs)
-        other.train, other.test = (with_pairs(part, pairs) for part in (self.train, self.test))
         return other
 
     def random(self, use: FoldStream, *place: int) -> torch.Generator:
@@ -85,15 +83,15 @@ class Fold:
 
     @cached_property
     def key_of_neuron(self) -> Tensor:
-        """The key that each input neuron encodes, int64 [N]."""
-        neurons = torch.tensor([key.neurons for key in self.keys])
+        """The key or pair that each input neuron encodes, int64 [N]."""
+        neurons = torch.tensor([span.stop - span.start for span in self.encoder.spans.values()])
         return torch.repeat_interleave(torch.arange(len(neurons)), neurons)
 
     @cached_property
     def encoder(self) -> CorrelativeEncoder:
         """An encoder with a hash of this fold."""
         seed = self.random(FoldStream.HASH).initial_seed()
-        return CorrelativeEncoder(self.keys, BINS, seed)
+        return CorrelativeEncoder(self.keys, BINS, seed, self.pairs)
 
     @cached_property
     def train_bins(self) -> Tensor:
@@ -113,7 +111,7 @@ class Fold:
     @cached_property
     def equal_bins(self) -> tuple[Tensor, Tensor]:
         """Patterns of training and test records with equal shares, uint8 [B, N]."""
-        encoder = replace(self.encoder, keys=self.equal_keys)
+        encoder = replace(self.encoder, keys=self.equal_keys, pairs=())
         train, test = (encoder.encode(records) for records in (self.train, self.test))
         return torch.from_numpy(train), torch.from_numpy(test)
 
