@@ -33,7 +33,8 @@ def respond(
     first = weight.detach().mT.contiguous()
     change = torch.zeros_like(first)
     smallest, largest = first.aminmax()
-    if smallest < circuit.rule.low or largest > circuit.rule.high:
+    if not (smallest >= circuit.rule.low and largest <= circuit.rule.high):  # or NaN
+        check_arrays(weight=(weight, weight.shape, REAL))
         inside = within(first.mT, circuit.rule).mT.contiguous()
         change += inside - first
         first = inside
@@ -74,7 +75,6 @@ def _check(weight: Tensor, changing: tuple[Tensor, ...]) -> None:
     of_neurons, real = (networks, neurons), weight.dtype
     membrane, theta, refractory, pre, post = changing
     check_arrays(
-        weight=(weight, weight.shape, REAL),
         membrane=(membrane, of_neurons, real),
         theta=(theta, of_neurons, real),
         refractory=(refractory, of_neurons, torch.float64, 0, inf),

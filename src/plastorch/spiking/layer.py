@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.device import has_kernels
-from plastorch.engine.distributed import sum_over_workers
+from plastorch.engine.distributed import sum_over_workers, workers
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import PlasticLayer, Step
 from plastorch.spiking.events import Events, check_events, check_spikes, from_raster, to_raster
@@ -110,6 +110,10 @@ class SpikingLayer(PlasticLayer):
         mode = Mode(generator, plastic=True)
         return self._step(*self._run_events(events, duration, state, mode))
 
+    def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the mean changes, their signs turned, in place."""
+        return {name: update.neg_() for name, update in updates.items()}
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, dt={self.dt}"
 
@@ -157,9 +161,12 @@ class SpikingLayer(PlasticLayer):
 
     def _step(self, output: Any, change: Tensor, state: Any) -> Step:
         theta = self._parts(state)["theta"][0].view(-1, self.out_features)
-        samples = sum_over_workers(torch.full_like(theta[0, 0], len(theta)))
         updates = {"weight": change, "theta": (theta - self.theta).sum(dim=0)}
-        return Step(output, state, {k: total.div_(samples) for k, total in updates.items()})
+        if len(theta) > 1 or workers() > 1:
+            samples = sum_over_workers(torch.full_like(theta[0, 0], len(theta)))
+            for total in updates.values():
+                total.div_(samples)
+        return Step(output, state, updates)
 
     def _ideal(self) -> bool:
         return isinstance(self.synapses, IdealSynapses)
