@@ -1,4 +1,4 @@
-"""What the estimator's confidence is worth, over folds; pairs of keys that validation chooses."""
+"""What the estimator's confidence is worth, over folds; pairs of keys."""
 
 from collections import Counter
 
@@ -60,7 +60,7 @@ def test_it_is_the_estimator_with_its_defaults() -> None:
     assert Counter(str(row["model"]) for row in curve) == {"reliability": len(curve)}
 
 
-def test_pairs_are_taken_where_they_are_better_on_validation() -> None:
+def test_pairs_that_are_asked_for_are_taken_where_they_tell_more_than_their_keys() -> None:
     random = np.random.default_rng(0)
     a, b = random.integers(0, 6, (2, 900))
     frame = pl.DataFrame({"a": a.astype(str), "b": b.astype(str)})

@@ -238,10 +238,11 @@ def test_a_fold_with_pairs_of_keys_is_one_of_its_own() -> None:
     plain = Fold(table, 0, folds=3, neurons=60, references=80, seed=0)
     assert plain.pairs == () and plain.train_bins.shape == (400, 60)
     paired = plain.paired(1, 30)
-    assert paired is not None and paired.pairs == (Pair("a", "b", 30),)
+    assert paired.pairs == (Pair("a", "b", 30),)
     assert paired.keys == plain.keys and paired.neurons == 90
     assert paired.train_bins.shape == (400, 90) and paired.test_bins.shape == (200, 90)
     assert paired.key_of_neuron.bincount().tolist() == [*(key.neurons for key in plain.keys), 30]
     assert plain.train_bins.shape == (400, 60) and plain.train.width == 3
     alike = Table("none", frame.select("a"), labels, "here", "")
-    assert Fold(alike, 0, folds=3, neurons=9, references=80, seed=0).paired(1, 30) is None
+    single = Fold(alike, 0, folds=3, neurons=9, references=80, seed=0)
+    assert single.paired(1, 30) is single

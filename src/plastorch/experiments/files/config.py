@@ -52,7 +52,7 @@ class FilesTablesConfig(Settings):
         neurons_per_key: input neurons per key; keys that tell more about the classes get more.
         least_neurons: minimum number of input neurons for a table.
         key_pairs: maximum number of pairs of keys that have patterns of their own, each with
-            ``neurons_per_key``; taken if they are better on held-out training records.
+            ``neurons_per_key``: those that tell most about the classes beyond their keys.
         hidden_per_class: hidden neurons of the supervised network per class, between
             ``least_hidden`` and ``most_hidden`` in all.
         least_hidden: minimum number of hidden neurons.
@@ -65,8 +65,6 @@ class FilesTablesConfig(Settings):
         dropouts: shares of input spikes that are left out in training; the share that is best on
             held-out training records is taken. With the largest share, training in which three of
             four presentations lack keys is also tried.
-        trial_records: maximum number of training records with which pairs and dropout are chosen;
-            a fifth of them is held out. Pairs of many values need many records.
         weight_noise: noise in the last third of the epochs, as a share of a layer's largest weight.
         pairs: pairs of phase-change devices per weight.
         instances: number of times that the weights are written into devices.
@@ -89,7 +87,6 @@ class FilesTablesConfig(Settings):
     least_epochs: Count = 15
     most_epochs: Count = 100
     dropouts: tuple[Fraction, ...] = (0.0, 0.2)
-    trial_records: Annotated[int, Range(10, 10**9)] = TRIAL_RECORDS
     weight_noise: Share = 0.04
     pairs: Size = 1
     instances: Repeats = 25

@@ -47,12 +47,12 @@ class Fold:
         self.train_labels, self.test_labels = labels[~tested], labels[tested]
         self.pairs: tuple[Pair, ...] = ()
 
-    def paired(self, count: int, neurons: int) -> "Fold | None":
+    def paired(self, count: int, neurons: int) -> "Fold":
         """Returns this fold with up to ``count`` pairs of keys, each with so many input neurons
-        more; None if no pair tells more than its keys."""
+        more; this fold itself if no pair tells more than its keys."""
         pairs = best_pairs(self.train, self.keys, self.train_labels, count, neurons)
         if not pairs:
-            return None
+            return self
         other = copy.copy(self)
         for name in ("key_of_neuron", "encoder", "train_bins", "test_bins"):
             other.__dict__.pop(name, None)
@@ -68,11 +68,10 @@ class Fold:
         order = torch.randperm(records, generator=self.random(use, *place))
         return np.sort(order[:count].numpy())
 
-    def validation(self, most: int = TRIAL_RECORDS) -> tuple[Tensor, Tensor]:
-        """Returns training records to try settings on, and those to learn from for that; at most so
-        many in all."""
+    def validation(self) -> tuple[Tensor, Tensor]:
+        """Returns training records to try settings on, and those to learn from for that."""
         random = self.random(FoldStream.VALIDATION)
-        order = torch.randperm(self.train.height, generator=random)[:most]
+        order = torch.randperm(self.train.height, generator=random)[:TRIAL_RECORDS]
         held = len(order) // 5
         return order[:held], order[held:]
 

@@ -5,7 +5,6 @@ The conditions: weights in phase-change devices, keys that arrive one by one, an
 
 import time
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from plastorch.engine.run import Record
 from plastorch.experiments.files.baselines import row, scores
-from plastorch.experiments.files.config import TRIAL_RECORDS
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.stream import stream
 from plastorch.experiments.files.streams import FoldStream
@@ -55,7 +53,6 @@ class Supervised:
         population: output neurons per class.
         key_pairs: maximum number of pairs of keys that have patterns of their own.
         neurons_per_pair: input neurons for each of these.
-        trial_records: maximum number of training records with which pairs and a way are chosen.
     """
 
     hidden: int
@@ -69,7 +66,6 @@ class Supervised:
     population: int = 1
     key_pairs: int = 0
     neurons_per_pair: int = 20
-    trial_records: int = TRIAL_RECORDS
 
 
 def supervised(fold: Fold, settings: Supervised, shown: bool) -> list[Record]:
@@ -94,7 +90,7 @@ class Learned(NamedTuple):
     """A network that has learned, and how it does on the test records."""
 
     fold: Fold
-    """Records that it learned from, those with pairs of keys if these are better."""
+    """Records that it learned from, with pairs of keys if asked for."""
     network: PatternNetwork
     record: Record
     """Figures for the log."""
@@ -104,9 +100,10 @@ class Learned(NamedTuple):
 
 def learn(fold: Fold, settings: Supervised) -> Learned:
     """Trains and tests the network."""
+    fold = fold.paired(settings.key_pairs, settings.neurons_per_pair)
     rows = torch.arange(len(fold.train_bins))  # patterns are prepared before timing
     start = time.process_time()
-    fold, way, validated = _best(fold, settings)
+    way, validated = _best_way(fold, settings)
     network = _trained(fold, settings, rows, way)
     fitted = time.process_time() - start
     tested, labels = fold.test_bins, torch.from_numpy(fold.test_labels)
@@ -140,25 +137,18 @@ def learn(fold: Fold, settings: Supervised) -> Learned:
     return Learned(fold, network, record, answers)
 
 
-def _best(fold: Fold, settings: Supervised) -> tuple[Fold, Way, Record]:
-    """Returns the fold, with pairs of keys or without, and then the way to train that are best on
-    training records that the network has not learned from; and its accuracy there."""
-    pairs = settings.key_pairs, settings.neurons_per_pair
-    paired = fold.paired(*pairs) if settings.key_pairs else None
-    folds = [fold] if paired is None else [fold, paired]
-    if len(folds) * len(settings.ways) == 1:
-        return fold, settings.ways[0], {}
-    held, rest = fold.validation(settings.trial_records)
-    labels = fold.train_labels[held.numpy()]
-
-    @cache
-    def score(tried: Fold, way: Way) -> float:
-        network = _trained(tried, settings, rest, way)
-        return _accuracy(network, tried.train_bins[held], labels)
-
-    best = max(folds, key=lambda tried: score(tried, settings.ways[0]))
-    way = max(settings.ways, key=lambda way: score(best, way))
-    return best, way, {"validation_accuracy": score(best, way)}
+def _best_way(fold: Fold, settings: Supervised) -> tuple[Way, Record]:
+    """Returns the way to train that is best on training records that the network has not learned
+    from, and its accuracy there."""
+    if len(settings.ways) == 1:
+        return settings.ways[0], {}
+    held, rest = fold.validation()
+    bins, labels = fold.train_bins[held], fold.train_labels[held.numpy()]
+    scores = {
+        way: _accuracy(_trained(fold, settings, rest, way), bins, labels) for way in settings.ways
+    }
+    best = max(scores, key=lambda way: scores[way])
+    return best, {"validation_accuracy": scores[best]}
 
 
 def _network(fold: Fold, settings: Supervised) -> PatternNetwork:

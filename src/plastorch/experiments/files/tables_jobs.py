@@ -74,7 +74,6 @@ def jobs(
                 population=config.population,
                 key_pairs=config.key_pairs,
                 neurons_per_pair=config.neurons_per_key,
-                trial_records=config.trial_records,
             )
             return supervised(fold, settings, name == shown)
         if model == "estimator":
