@@ -310,8 +310,22 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"epochs": "many"}, "epochs is 'many'; expected"),
     ({"batch_size": None}, "batch_size is None; expected"),
     ({"learning_rate": float("nan")}, "learning_rate is nan; expected a number above 0"),
+    ({"dropout": 1}, "dropout is 1; expected 0 to less than 1"),
+    ({"dropout": "some"}, "dropout is 'some'; expected 0 to less than 1"),
     ({"random_state": "dice"}, "random_state is 'dice'; expected a whole number"),
 ]
+
+
+def test_dropout_leaves_out_spikes_in_training_and_in_updates() -> None:
+    (frame, labels), (new, right) = files(600), files(300, seed=1)
+    model = small(dropout=0.3, epochs=9).fit(frame, labels)
+    assert model.score(new, right) > 0.85
+    plain = copy.deepcopy(model).set_params(dropout=0.0)
+    assert plain.fingerprint != model.fingerprint
+    model.update(new, right)
+    plain.update(new, right)
+    weights = (each.network_.hidden_weight for each in (model, plain))
+    assert not torch.equal(*weights)
 
 
 class TestPairsOfKeys:

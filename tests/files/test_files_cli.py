@@ -359,6 +359,7 @@ MISTAKES = [
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--epochs", "0"], "epochs is 0"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--neurons", "1"], "neurons are 1"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--key-pairs", "-1"], "key_pairs is -1"),
+    (["fit", "table.csv", "--label", "kind", "--out", "m", "--dropout", "1.5"], "dropout is 1.5"),
     (["fit", "table.csv", "--label", "kind", "--out", "m", "--seed", "-1"], "seed is -1"),
     (
         ["fit", "table.csv", "--label", "kind", "--out", "m", "--ignore", "size", "owner"],

@@ -67,7 +67,7 @@ def rewritten(
     ids=["text", "objects", "whole", "numbers", "truth"],
 )
 def test_the_same_model_comes_back(labels: Any, tmp_path: Path) -> None:
-    model = tiny(labels, bins=30, random_state=7)
+    model = tiny(labels, bins=30, random_state=7, dropout=0.25)
     model.save(tmp_path / "model")
     loaded = FileClassifier.load(tmp_path / "model")
     assert loaded.fingerprint == model.fingerprint
@@ -192,6 +192,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "bins", 30), "contradict"),
     (_set("params", "bins", 300), "bins is 300"),
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
+    (_set("params", "dropout", 1.0), "dropout is 1.0"),
     (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),
     (_set("params", "key_pairs", -1), "-1 is no count from 0"),

@@ -50,6 +50,8 @@ class Fit:
         neurons: total number of input neurons of all keys.
         key_pairs: largest number of pairs of columns that are learned as one, where together they
             tell more than each alone; they have input neurons of their own.
+        dropout: share of input spikes left out in training, 0 to less than 1. It keeps many neurons
+            from learning few records by heart.
         ignore: columns not to learn from.
         update: model that is to learn the records; out may be the same file.
         separator: text between the labels of a record, if it may have several or none.
@@ -63,12 +65,13 @@ class Fit:
     hidden: int = 256
     neurons: int = 400
     key_pairs: int = 0
+    dropout: float = 0.0
     ignore: tuple[str, ...] = ()
     update: Path | None = None
     separator: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "neurons", "key_pairs", "seed"):
+        for name in ("hidden", "neurons", "key_pairs", "dropout", "seed"):
             value, usual = getattr(self, name), Fit.__dataclass_fields__[name].default
             if self.update is not None and value != usual:
                 raise InputError(
@@ -111,6 +114,7 @@ def fit(options: Fit) -> None:
         hidden=options.hidden,
         neurons=options.neurons,
         key_pairs=options.key_pairs,
+        dropout=options.dropout,
         epochs=options.epochs,
         random_state=options.seed,
     )
@@ -133,6 +137,7 @@ def _tagger(options: Fit, separator: str) -> "FileTagger":
         hidden=options.hidden,
         neurons=options.neurons,
         key_pairs=options.key_pairs,
+        dropout=options.dropout,
         epochs=options.epochs,
         random_state=options.seed,
         separator=separator,

@@ -53,6 +53,8 @@ class FileClassifier(Learner):
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records in :meth:`fit`.
         learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
+        dropout: share of input spikes, 0 to less than 1, left out at random in :meth:`fit` and
+            :meth:`update`. It keeps many neurons from learning few records by heart.
         batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
             or None for numpy's global one.

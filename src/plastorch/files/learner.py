@@ -40,6 +40,7 @@ class Learner(TrainedClassifier):
         bins: int = 20,
         epochs: int = 15,
         learning_rate: float = 0.01,
+        dropout: float = 0.0,
         batch_size: int = 128,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -49,6 +50,7 @@ class Learner(TrainedClassifier):
         self.bins = bins
         self.epochs = epochs
         self.learning_rate = learning_rate
+        self.dropout = dropout
         self.batch_size = batch_size
         self.random_state = random_state
 
@@ -82,6 +84,7 @@ class Learner(TrainedClassifier):
             epochs=int(self.epochs),
             learning_rate=float(self.learning_rate),
             batch=int(self.batch_size),
+            dropout=float(self.dropout),
             tell=tell,
         )
 
@@ -112,3 +115,5 @@ class Learner(TrainedClassifier):
         rate = self.learning_rate
         if not isinstance(rate, Real) or not 0 < rate < np.inf:
             raise InputError(f"learning_rate is {rate!r}; expected a number above 0")
+        if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout!r}; expected 0 to less than 1")

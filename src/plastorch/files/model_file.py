@@ -184,7 +184,7 @@ def _kept(arrays: Arrays, classes: int, bins: int) -> Kept:
 
 def _params(given: dict[str, Any]) -> dict[str, Any]:
     whole = dict.fromkeys((*_COUNTS, "key_pairs", "random_state"), 0)
-    check_types(given, {**whole, "learning_rate": 0.0})
+    check_types(given, {**whole, "learning_rate": 0.0, "dropout": 0.0})
     for name in _COUNTS:
         check_count(given[name], at_least=1)
     check_count(given["key_pairs"])
@@ -192,6 +192,8 @@ def _params(given: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"random_state is {repr(given['random_state'])[:200]}")
     if not 0 < given["learning_rate"] < np.inf:
         raise InputError(f"learning_rate is {given['learning_rate']}")
+    if not 0 <= given["dropout"] < 1:
+        raise InputError(f"dropout is {given['dropout']}")
     return given
 
 

@@ -50,6 +50,7 @@ class FileTagger(Learner):
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records.
         learning_rate: peak learning rate.
+        dropout: share of input spikes, 0 to less than 1, left out at random in training.
         batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
             or None for numpy's global one.
@@ -84,6 +85,7 @@ class FileTagger(Learner):
         bins: int = 20,
         epochs: int = 15,
         learning_rate: float = 0.01,
+        dropout: float = 0.0,
         batch_size: int = 128,
         random_state: int | np.random.RandomState | None = 0,
         separator: str = ",",
@@ -95,6 +97,7 @@ class FileTagger(Learner):
             bins=bins,
             epochs=epochs,
             learning_rate=learning_rate,
+            dropout=dropout,
             batch_size=batch_size,
             random_state=random_state,
         )

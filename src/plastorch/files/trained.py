@@ -260,10 +260,10 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         names = ("hidden", "neurons", "key_pairs", "bins", "epochs", "batch_size")
         params = {name: int(getattr(self, name)) for name in names}
-        rate = float(self.learning_rate)
+        shares = {name: float(getattr(self, name)) for name in ("learning_rate", "dropout")}
         weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
         return SavedModel(
-            params=params | {"learning_rate": rate, "random_state": self._seed},
+            params=params | shares | {"random_state": self._seed},
             encoder=self._encoder,
             neuron=self.network_.neuron,
             classes=self.classes_,
