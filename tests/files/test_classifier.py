@@ -316,6 +316,22 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+def test_few_records_are_passed_over_more_often(tmp_path: Path) -> None:
+    """5,000 updates of 128 records, but 15 to 60 passes."""
+    counts = {100: 60, 10_667: 60, 20_000: 32, 40_000: 16, 50_000: 15, 10**6: 15}
+    assert {count: FileClassifier().epochs_for(count) for count in counts} == counts
+    assert FileClassifier(epochs=7).epochs_for(100) == 7
+    told: list[int] = []
+    model = FileClassifier(hidden=4, neurons=10, batch_size=2)
+    model.fit(*files(300), tell=lambda epoch, right: told.append(epoch))
+    assert told == list(range(34))
+    model.save(tmp_path / "model")
+    told.clear()
+    loaded = FileClassifier.load(tmp_path / "model")
+    loaded.calibrate(*files(50, seed=1)).update(*files(9, seed=2), tell=lambda e, _: told.append(e))
+    assert loaded.epochs is None and told == list(range(15))
+
+
 def test_dropout_leaves_out_spikes_in_training_and_in_updates() -> None:
     (frame, labels), (new, right) = files(600), files(300, seed=1)
     model = small(dropout=0.3, epochs=9).fit(frame, labels)

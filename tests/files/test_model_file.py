@@ -193,6 +193,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "bins", 300), "bins is 300"),
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
     (_set("params", "dropout", 1.0), "dropout is 1.0"),
+    (_set("params", "epochs", "many"), "'many' is no count from 1"),
     (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),
     (_set("params", "key_pairs", -1), "-1 is no count from 0"),

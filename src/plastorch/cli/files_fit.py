@@ -45,7 +45,8 @@ class Fit:
         label: column of the classes; records without one are left out.
         out: file for the model.
         seed: random seed.
-        epochs: number of passes over the records.
+        epochs: number of passes over the records; if not given, as many as give 5,000 weight
+            updates, but 15 to 60, and 15 with --update.
         hidden: number of hidden neurons.
         neurons: total number of input neurons of all keys.
         key_pairs: largest number of pairs of columns that are learned as one, where together they
@@ -61,7 +62,7 @@ class Fit:
     label: str
     out: Path
     seed: int = 0
-    epochs: int = 15
+    epochs: int | None = None
     hidden: int = 256
     neurons: int = 400
     key_pairs: int = 0
@@ -118,7 +119,7 @@ def fit(options: Fit) -> None:
         epochs=options.epochs,
         random_state=options.seed,
     )
-    with learning(options.epochs) as tell:
+    with learning(model.epochs_for(int((~held).sum()))) as tell:
         model.fit(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
     if held.any():
@@ -149,13 +150,14 @@ def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]
     from plastorch.files.arrays import codes_of
     from plastorch.files.calibration import held_out
     from plastorch.files.classifier import FileClassifier
+    from plastorch.files.learner import LEAST_EPOCHS
 
     model = FileClassifier.load(old)
     known, new = model.classes_, np.unique(labels)
     held = held_out(codes_of(labels, new), options.seed)
     before = model.kept_score(known)
     model.set_params(epochs=options.epochs)
-    with learning(options.epochs) as tell:
+    with learning(options.epochs or LEAST_EPOCHS) as tell:
         model.update(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
     after = model.kept_score(known)

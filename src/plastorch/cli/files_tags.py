@@ -63,7 +63,7 @@ def fit_tags(model: "FileTagger", frame: "pl.DataFrame", column: "pl.Series", ou
     tags = _tags_of(column, model.separator)
     held = held_out(np.zeros(len(tags), np.int64), seed_of(model.random_state))
     train, test = (frame.filter(~held), tags[~held]), (frame.filter(held), tags[held])
-    with learning(model.epochs) as tell:
+    with learning(model.epochs_for(len(train[1]))) as tell:
         model.fit(*train, tell=tell)
     model.save(out)
     if held.any():

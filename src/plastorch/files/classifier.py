@@ -20,7 +20,14 @@ from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
 from plastorch.files.calibration import fold_numbers, held_out
 from plastorch.files.column_values import lacking
 from plastorch.files.kept import Kept, grown, shown
-from plastorch.files.learner import FEW, HELD_OUT, MOST_HELD_OUT, PARTS, Learner
+from plastorch.files.learner import (
+    FEW,
+    HELD_OUT,
+    LEAST_EPOCHS,
+    MOST_HELD_OUT,
+    PARTS,
+    Learner,
+)
 from plastorch.files.predict import calibrated
 from plastorch.files.streams import Stream
 from plastorch.spiking.patterns.training import answer, update
@@ -51,7 +58,8 @@ class FileClassifier(Learner):
             each as a key has on average. Pairs of categories count, and those are taken that tell
             most about the classes beyond what their keys tell (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
-        epochs: number of passes over the records in :meth:`fit`.
+        epochs: number of passes over the records. None means 15 in :meth:`update`, and in
+            :meth:`fit` as many as give 5,000 weight updates, but 15 to 60.
         learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
         dropout: share of input spikes, 0 to less than 1, left out at random in :meth:`fit` and
             :meth:`update`. It keeps many neurons from learning few records by heart.
@@ -102,7 +110,7 @@ class FileClassifier(Learner):
         classes = classes_of(labels, "y")
         codes = codes_of(labels, classes)
         seed = seed_of(self.random_state)
-        few = frame.height < FEW
+        few, epochs = frame.height < FEW, self.epochs_for(frame.height)
         held = np.zeros(len(codes), bool)
         held = held if few else held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
         learned = codes[~held]
@@ -110,10 +118,10 @@ class FileClassifier(Learner):
         if few:
             parts = fold_numbers(learned, PARTS, seed)
             self.calibration_ = calibrated(
-                self._cross_answered(bins, torch.from_numpy(learned), parts), learned
+                self._cross_answered(bins, torch.from_numpy(learned), epochs, parts), learned
             )
         random = stream(self._seed, Stream.FIT_ORDER)
-        self._train(self.network_, bins, torch.from_numpy(learned), random, tell)
+        self._train(self.network_, bins, torch.from_numpy(learned), epochs, random, tell)
         self._count(learned)
         kept = Kept(bins.numpy(), learned, np.zeros(len(learned), bool))
         if held.any():
@@ -180,9 +188,9 @@ class FileClassifier(Learner):
         random = stream(self._seed, Stream.UPDATE, int(self.class_count_.sum()))
         network = grown(self.network_, places, len(classes), random)
         seen = shown(old.take(~old.held), new.take(~new.held))
-        self._train(
-            network, torch.from_numpy(seen.bins), torch.from_numpy(seen.codes), random, tell
-        )
+        epochs = LEAST_EPOCHS if self.epochs is None else int(self.epochs)
+        bins, targets = torch.from_numpy(seen.bins), torch.from_numpy(seen.codes)
+        self._train(network, bins, targets, epochs, random, tell)
         counts = np.zeros(len(classes), np.int64)
         counts[places] = self.class_count_
         self.network_, self.classes_, self.class_count_ = network, classes, counts

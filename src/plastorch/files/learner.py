@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from math import ceil
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,6 +26,8 @@ from plastorch.spiking.patterns.training import answer, train
 
 HELD_OUT, MOST_HELD_OUT = 10, 10_000
 """One of this many records calibrates the confidence, and this many at most in all."""
+UPDATES, LEAST_EPOCHS, MOST_EPOCHS = 5000, 15, 60
+"""Number of weight updates that a network learns in, and bounds of the number of passes for it."""
 FEW, PARTS = 500, 5
 """Number of records below which all are learned from, and number of parts for calibration then."""
 
@@ -38,7 +41,7 @@ class Learner(TrainedClassifier):
         neurons: int = 400,
         key_pairs: int = 0,
         bins: int = 20,
-        epochs: int = 15,
+        epochs: int | None = None,
         learning_rate: float = 0.01,
         dropout: float = 0.0,
         batch_size: int = 128,
@@ -53,6 +56,13 @@ class Learner(TrainedClassifier):
         self.dropout = dropout
         self.batch_size = batch_size
         self.random_state = random_state
+
+    def epochs_for(self, records: int) -> int:
+        """Returns the number of passes that :meth:`fit` makes over so many records."""
+        if self.epochs is not None:
+            return int(self.epochs)
+        enough = ceil(UPDATES * int(self.batch_size) / records)
+        return min(max(enough, LEAST_EPOCHS), MOST_EPOCHS)
 
     def _start(
         self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int
@@ -73,6 +83,7 @@ class Learner(TrainedClassifier):
         network: PatternNetwork,
         bins: Tensor,
         targets: Tensor,
+        epochs: int,
         random: torch.Generator,
         tell: Callable[[int, float], None] | None = None,
     ) -> None:
@@ -81,20 +92,22 @@ class Learner(TrainedClassifier):
             bins,
             targets,
             random,
-            epochs=int(self.epochs),
+            epochs=epochs,
             learning_rate=float(self.learning_rate),
             batch=int(self.batch_size),
             dropout=float(self.dropout),
             tell=tell,
         )
 
-    def _cross_answered(self, bins: Tensor, targets: Tensor, parts: NDArray[np.int64]) -> Response:
+    def _cross_answered(
+        self, bins: Tensor, targets: Tensor, epochs: int, parts: NDArray[np.int64]
+    ) -> Response:
         """Returns answers to all patterns, each of a network that has learned from other parts."""
         order, answers = [], []
         for part in np.unique(parts):
             asked, network = torch.from_numpy(parts == part), copy.deepcopy(self.network_)
             random = stream(self._seed, Stream.CROSS_FIT, int(part))
-            self._train(network, bins[~asked], targets[~asked], random)
+            self._train(network, bins[~asked], targets[~asked], epochs, random)
             order.append(torch.nonzero(asked)[:, 0])
             answers.append(answer(network, bins[asked]))
         back = torch.cat(order).argsort()
@@ -104,7 +117,8 @@ class Learner(TrainedClassifier):
         return torch.from_numpy(self._encoder.encode(frame))
 
     def _check_arguments(self) -> None:
-        for name in ("hidden", "neurons", "bins", "epochs", "batch_size"):
+        counts = ("hidden", "neurons", "bins", "batch_size", "epochs")
+        for name in counts if self.epochs is not None else counts[:-1]:
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number above 0")

@@ -46,7 +46,7 @@ WEIGHTS = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
 
 Tensors = Mapping[str, NDArray[np.float32]]
 Arrays = Mapping[str, NDArray[Any]]
-_COUNTS = ("hidden", "neurons", "bins", "epochs", "batch_size")
+_COUNTS = ("hidden", "neurons", "bins", "batch_size")
 _KINDS: dict[str, type] = {"text": str, "whole": int, "number": float, "truth": bool}
 _A_CALIBRATION, _A_TAGGING = Calibration()._asdict(), Tagging((), ",")._asdict()
 _A_KEY, _A_PAIR = asdict(Key("name", "category", 1)), asdict(Pair("name", "other", 1))
@@ -184,10 +184,13 @@ def _kept(arrays: Arrays, classes: int, bins: int) -> Kept:
 
 def _params(given: dict[str, Any]) -> dict[str, Any]:
     whole = dict.fromkeys((*_COUNTS, "key_pairs", "random_state"), 0)
-    check_types(given, {**whole, "learning_rate": 0.0, "dropout": 0.0})
+    epochs = given["epochs"]
+    check_types(given, {**whole, "learning_rate": 0.0, "dropout": 0.0, "epochs": epochs})
     for name in _COUNTS:
         check_count(given[name], at_least=1)
     check_count(given["key_pairs"])
+    if epochs is not None:
+        check_count(epochs, at_least=1)
     if not 0 <= given["random_state"] < 2**63:
         raise InputError(f"random_state is {repr(given['random_state'])[:200]}")
     if not 0 < given["learning_rate"] < np.inf:

@@ -48,7 +48,8 @@ class FileTagger(Learner):
             each as a key has on average. Pairs of categories count, and those are taken that tell
             most about the classes beyond what their keys tell (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
-        epochs: number of passes over the records.
+        epochs: number of passes over the records; None means as many as give 5,000 weight updates,
+            but 15 to 60.
         learning_rate: peak learning rate.
         dropout: share of input spikes, 0 to less than 1, left out at random in training.
         batch_size: number of records per weight update.
@@ -83,7 +84,7 @@ class FileTagger(Learner):
         neurons: int = 400,
         key_pairs: int = 0,
         bins: int = 20,
-        epochs: int = 15,
+        epochs: int | None = None,
         learning_rate: float = 0.01,
         dropout: float = 0.0,
         batch_size: int = 128,
@@ -130,6 +131,7 @@ class FileTagger(Learner):
         frame = as_records(self, X, reset=True)
         tags, present = as_tags(y, frame.height, self.separator)
         seed, few = seed_of(self.random_state), frame.height < FEW
+        epochs = self.epochs_for(frame.height)
         held = held_out(np.zeros(len(present), np.int64), seed, HELD_OUT, MOST_HELD_OUT)
         held &= not few
         learned = present[~held]
@@ -138,9 +140,9 @@ class FileTagger(Learner):
         targets = torch.from_numpy(learned)
         if few:
             parts = fold_numbers(groups, PARTS, seed)
-            response, asked = self._cross_answered(bins, targets, parts), learned
+            response, asked = self._cross_answered(bins, targets, epochs, parts), learned
         random = stream(self._seed, Stream.FIT_ORDER)
-        self._train(self.network_, bins, targets, random, tell)
+        self._train(self.network_, bins, targets, epochs, random, tell)
         if not few:
             response = answer(self.network_, self._bins(frame.filter(held)))
             asked = present[held]

@@ -258,8 +258,9 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _saved(self) -> SavedModel:
         check_is_fitted(self)
-        names = ("hidden", "neurons", "key_pairs", "bins", "epochs", "batch_size")
-        params = {name: int(getattr(self, name)) for name in names}
+        names = ("hidden", "neurons", "key_pairs", "bins", "batch_size")
+        params: dict[str, Any] = {name: int(getattr(self, name)) for name in names}
+        params["epochs"] = None if self.epochs is None else int(self.epochs)
         shares = {name: float(getattr(self, name)) for name in ("learning_rate", "dropout")}
         weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
         return SavedModel(

@@ -126,8 +126,9 @@ def label(axes: "Axes", theme: Theme, x: str = "", title: str = "") -> None:
     if x:
         axes.set_xlabel(x, color=theme.muted, fontsize=SMALL, parse_math=False)
     if title:
+        wrap = "$" not in title  # to wrap, matplotlib parses math all the same
         axes.set_title(
-            title, loc="left", color=theme.ink, fontsize=TEXT, parse_math=False, wrap=True
+            title, loc="left", color=theme.ink, fontsize=TEXT, parse_math=False, wrap=wrap
         )
 
 
