@@ -64,7 +64,7 @@ def test_answers_are_those_of_one_process_even_if_a_process_dies(
         assert local.equals(ray)
         assert "local-labels.csv: 2,030 records, 2 classes" in capfd.readouterr().out
 
-        monkeypatch.setattr(catalog, "ROWS", 20)  # so many shards that there is time to kill
+        monkeypatch.setattr(catalog, "ROWS", 40)  # so many shards that there is time to kill
         killed: list[int] = []
         killer = threading.Thread(target=_kill_workers, args=(place, killed))
         killer.start()
