@@ -114,14 +114,14 @@ class FileClassifier(Learner):
         held = np.zeros(len(codes), bool)
         held = held if few else held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
         learned = codes[~held]
+        targets = torch.from_numpy(learned)
         bins = self._start(frame.filter(~held), learned, classes, seed)
         if few:
             parts = fold_numbers(learned, PARTS, seed)
-            self.calibration_ = calibrated(
-                self._cross_answered(bins, torch.from_numpy(learned), epochs, parts), learned
-            )
+            response = self._cross_answered(bins, targets, epochs, parts)
+            self.calibration_ = calibrated(response, learned)
         random = stream(self._seed, Stream.FIT_ORDER)
-        self._train(self.network_, bins, torch.from_numpy(learned), epochs, random, tell)
+        self._train(self.network_, bins, targets, random, epochs=epochs, tell=tell)
         self._count(learned)
         kept = Kept(bins.numpy(), learned, np.zeros(len(learned), bool))
         if held.any():
@@ -190,7 +190,7 @@ class FileClassifier(Learner):
         seen = shown(old.take(~old.held), new.take(~new.held))
         epochs = LEAST_EPOCHS if self.epochs is None else int(self.epochs)
         bins, targets = torch.from_numpy(seen.bins), torch.from_numpy(seen.codes)
-        self._train(network, bins, targets, epochs, random, tell)
+        self._train(network, bins, targets, random, epochs=epochs, tell=tell)
         counts = np.zeros(len(classes), np.int64)
         counts[places] = self.class_count_
         self.network_, self.classes_, self.class_count_ = network, classes, counts

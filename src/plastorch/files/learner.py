@@ -83,8 +83,9 @@ class Learner(TrainedClassifier):
         network: PatternNetwork,
         bins: Tensor,
         targets: Tensor,
-        epochs: int,
         random: torch.Generator,
+        *,
+        epochs: int,
         tell: Callable[[int, float], None] | None = None,
     ) -> None:
         train(
@@ -107,7 +108,7 @@ class Learner(TrainedClassifier):
         for part in np.unique(parts):
             asked, network = torch.from_numpy(parts == part), copy.deepcopy(self.network_)
             random = stream(self._seed, Stream.CROSS_FIT, int(part))
-            self._train(network, bins[~asked], targets[~asked], epochs, random)
+            self._train(network, bins[~asked], targets[~asked], random, epochs=epochs)
             order.append(torch.nonzero(asked)[:, 0])
             answers.append(answer(network, bins[asked]))
         back = torch.cat(order).argsort()

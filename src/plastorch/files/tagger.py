@@ -142,7 +142,7 @@ class FileTagger(Learner):
             parts = fold_numbers(groups, PARTS, seed)
             response, asked = self._cross_answered(bins, targets, epochs, parts), learned
         random = stream(self._seed, Stream.FIT_ORDER)
-        self._train(self.network_, bins, targets, epochs, random, tell)
+        self._train(self.network_, bins, targets, random, epochs=epochs, tell=tell)
         if not few:
             response = answer(self.network_, self._bins(frame.filter(held)))
             asked = present[held]

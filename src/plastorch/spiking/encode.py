@@ -71,7 +71,7 @@ def bernoulli(
         >>> 0.1 < float(events.times.max()) < 0.2
         True
     """
-    from plastorch.spiking.draw_kernels import draw  # importing numba takes a second
+    from plastorch.spiking.events_kernels import draw  # importing numba takes a second
 
     check_positive(duration=duration, dt=dt)
     patterns = rates[None] if rates.dim() == 2 else rates

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
-from plastorch.spiking.draw_kernels import with_room
+from plastorch.spiking.events_kernels import with_room
 
 SAME_TIME = 1e-9
 """Seconds, as in :mod:`plastorch.spiking.neurons`."""
