@@ -19,8 +19,8 @@ from plastorch.data.root import data_root
 from plastorch.data.tables.records import load_table
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
+from plastorch.files import learner, trained
 from plastorch.files import predict as answers
-from plastorch.files import trained
 from plastorch.files.calibration import held_out
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.encode import CorrelativeEncoder
@@ -316,15 +316,18 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_few_records_are_passed_over_more_often(tmp_path: Path) -> None:
+def test_few_records_are_passed_over_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """5,000 updates of 128 records, but 15 to 60 passes."""
     counts = {100: 60, 10_667: 60, 20_000: 32, 40_000: 16, 50_000: 15, 10**6: 15}
     assert {count: FileClassifier().epochs_for(count) for count in counts} == counts
     assert FileClassifier(epochs=7).epochs_for(100) == 7
+    monkeypatch.setattr(learner, "UPDATES", 500)
     told: list[int] = []
-    model = FileClassifier(hidden=4, neurons=10, batch_size=2)
-    model.fit(*files(300), tell=lambda epoch, right: told.append(epoch))
-    assert told == list(range(34))
+    model = FileClassifier(hidden=4, neurons=10, batch_size=20)
+    model.fit(*files(600), tell=lambda epoch, right: told.append(epoch))
+    assert told == list(range(17))
     model.save(tmp_path / "model")
     told.clear()
     loaded = FileClassifier.load(tmp_path / "model")
