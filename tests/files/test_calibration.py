@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
@@ -19,6 +20,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.files.calibration import (
     Calibration,
+    best_line,
     best_temperature,
     expected_calibration_error,
     fold_numbers,
@@ -104,8 +106,25 @@ def test_few_records_hardly_move_the_temperature() -> None:
     assert 0.5 < best_temperature(np.array([[1.0, 0.0]] * 2), np.array([0, 0])) < 1
 
 
+@pytest.mark.parametrize(("slope", "offset"), [(0.5, 0.4), (1.0, 0.0), (2.5, -1.0)])
+def test_a_line_is_that_of_logistic_regression(slope: float, offset: float) -> None:
+    random = np.random.default_rng(0)
+    log_odds = random.normal(1, 2, 20_000)
+    right = random.random(20_000) < expit(slope * log_odds + offset)
+    found = best_line(log_odds, right)
+    assert found == pytest.approx((slope, offset), abs=0.1)
+    free = LogisticRegression(C=np.inf).fit(log_odds[:, None], right)
+    assert found == pytest.approx((free.coef_.item(), free.intercept_.item()), abs=0.01)
+
+
+def test_few_records_hardly_move_the_line() -> None:
+    assert best_line(np.array([3.0]), np.array([True])) == pytest.approx((1, 0), abs=0.2)
+    slope, offset = best_line(np.array([3.0, -1.0]), np.array([False, True]))
+    assert 0.3 < slope < 1 and abs(offset) < 1
+
+
 def test_threshold_is_a_quantile() -> None:
-    calibration = Calibration(1.0, tuple(np.linspace(0, 1, 101).tolist()))
+    calibration = Calibration(confidences=tuple(np.linspace(0, 1, 101).tolist()))
     assert calibration.threshold(1) == 0
     assert calibration.threshold(0.8) == pytest.approx(0.2)
     with pytest.raises(InputError, match="no records were held out"):
@@ -185,9 +204,12 @@ def test_few_records_are_all_learned_and_calibrate_networks_that_have_not_seen_t
         train(net, bins[known], torch.from_numpy(codes)[known], stream(2, 4, part), epochs=3)
         logits[parts == part] = -answer(net, bins[~known]).distance.numpy() / 16
     temperature = best_temperature(logits, codes)
-    assert model.calibration_.temperature == pytest.approx(temperature)
-    chances = softmax(logits / temperature, 1).max(1)
-    assert model.threshold(0.5) == pytest.approx(np.median(chances), abs=1e-6)
+    highest = softmax(logits / temperature, 1).max(1)
+    log_odds = np.log(highest / (1 - highest))
+    slope, offset = best_line(log_odds, logits.argmax(1) == codes)
+    assert model.calibration_[:3] == pytest.approx((temperature, slope, offset), abs=1e-3)
+    sure = np.maximum(expit(slope * log_odds + offset), 0.5)
+    assert model.threshold(0.5) == pytest.approx(np.median(sure), abs=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -21,7 +22,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.files import learner, trained
 from plastorch.files import predict as answers
-from plastorch.files.calibration import held_out
+from plastorch.files.calibration import Calibration, held_out
 from plastorch.files.classifier import FileClassifier
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.keys import infer_keys
@@ -30,7 +31,7 @@ from plastorch.files.pairs import Pair
 from plastorch.files.trained import AbsentKeysWarning
 from plastorch.spiking.patterns.network import PatternNetwork
 from plastorch.spiking.patterns.rule import decide
-from plastorch.spiking.patterns.training import probabilities, train
+from plastorch.spiking.patterns.training import train
 
 SMALL: dict[str, Any] = {"hidden": 24, "neurons": 60, "epochs": 6, "batch_size": 32}
 
@@ -53,6 +54,19 @@ def files(count: int, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray]:
         }
     )
     return frame, np.array(["code", "image", "text"])[kinds]
+
+
+def on_the_line(chances: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """The highest probability as slope and offset say, but not below the second; those of the
+    others in the ratios that they had."""
+    best = chances.argmax()
+    ratios = chances / np.delete(chances, best).sum()
+    sure = expit(calibration.slope * np.log(ratios[best]) + calibration.offset)
+    second = np.delete(ratios, best).max()
+    sure = max(sure, second / (1 + second))
+    found = ratios * (1 - sure)
+    found[best] = sure
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +96,25 @@ class TestLearning:
         with torch.no_grad():
             response = net(torch.from_numpy(encoder.encode(new)))
         assert (model.predict(new) == model.classes_[decide(response).numpy()]).all()
-        expected = probabilities(response.distance, model.calibration_.temperature).numpy()
-        np.testing.assert_allclose(model.predict_proba(new), expected, atol=2e-7)
+        scaled = -response.distance.double().numpy() / 16 / model.calibration_.temperature
+        expected = [on_the_line(row, model.calibration_) for row in softmax(scaled, 1)]
+        np.testing.assert_allclose(model.predict_proba(new), expected, atol=1e-6)
+
+    @pytest.mark.parametrize("offset", [-30.0, -1.0, 0.0, 30.0])
+    @pytest.mark.parametrize("slope", [0.1, 1.0, 20.0])
+    def test_the_class_is_the_most_probable_one_on_any_line(
+        self, fitted: FileClassifier, slope: float, offset: float
+    ) -> None:
+        frame = files(300, seed=1)[0]
+        model = copy.copy(fitted)
+        model.calibration_ = Calibration()
+        before, answers = model.predict_proba(frame), model.predict(frame)
+        model.calibration_ = Calibration(slope=slope, offset=offset)
+        found = model.predict_proba(frame)
+        assert (model.classes_[found.argmax(1)] == answers).all()
+        np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
+        expected = [on_the_line(row, model.calibration_) for row in before.astype(float)]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
     def test_window_is_20_ms_whatever_the_bins(self) -> None:
         frame, labels = files(300)

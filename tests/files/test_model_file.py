@@ -182,7 +182,7 @@ def _set(*places: Any) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
 
 
 FORGED: list[tuple[Any, str]] = [
-    (_set("format", 2), "its format is 2; expected 3: another version of plastorch wrote it"),
+    (_set("format", 3), "its format is 3; expected 4: another version of plastorch wrote it"),
     (_set("params", "hidden", 10**12), "too many"),
     (_set("params", "neurons", 10**12), "contradict"),
     (_set("params", "hidden", 2.0), "hidden is 2.0"),
@@ -232,6 +232,8 @@ FORGED: list[tuple[Any, str]] = [
     (_set("classes", "counts", [1, -1]), "-1 is no count"),
     (_set("calibration", "temperature", 0.0), "temperature is 0.0"),
     (_set("calibration", "temperature", 1), "temperature is 1"),
+    (_set("calibration", "slope", -1.0), "slope is -1.0"),
+    (_set("calibration", "offset", 1e10), "offset is 10000000000.0"),
     (_set("calibration", "confidences", [0.5]), "confidences are not 101"),
     (_set("calibration", "confidences", [0.5] * 100 + [2.0]), "confidences are not 101"),
     (_set("calibration", "confidences", [0.5] * 100 + [0.4]), "confidences are not 101"),

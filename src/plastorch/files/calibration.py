@@ -1,20 +1,22 @@
 """Calibration of confidence: a confidence of 0.8 should be right in 80 % of cases.
 
-Distances to the targets are divided by one more number, the temperature, which is chosen on records
-from which the network has not learned: Guo, Pleiss, Sun, Weinberger, *On calibration of modern
-neural networks*, ICML 2017, arXiv 1706.04599. The most probable class stays the same.
+Three numbers are chosen on records from which the network has not learned. Distances to the targets
+are divided by the temperature: Guo, Pleiss, Sun, Weinberger, *On calibration of modern neural
+networks*, ICML 2017, arXiv 1706.04599. Then the log-odds of the most probable class are put on a
+line, with a slope and an offset: Platt, *Probabilistic outputs for support vector machines*, 1999.
+The most probable class stays the same.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from plastorch.engine.errors import InputError
 
 FARTHEST = 3.0
-"""Largest absolute value of the logarithm of a temperature."""
+"""Largest absolute value of the logarithms of temperature and slope, and of the offset."""
 QUANTILES = 101
 """Number of quantiles of the confidence, from 0 to 100 %, by which a coverage is looked up."""
 
@@ -31,10 +33,14 @@ class Reliability(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Temperature and quantiles of a network's confidence, measured on held-out records."""
+    """What makes a network's confidence true, measured on held-out records."""
 
     temperature: float = 1.0
     """Number by which distances are divided, besides their fixed scale."""
+    slope: float = 1.0
+    """Number by which the log-odds of the most probable class are multiplied."""
+    offset: float = 0.0
+    """Number that is added to them then."""
     confidences: tuple[float, ...] = ()
     """Quantiles of the confidence, ascending; none if no record was held out."""
 
@@ -131,6 +137,22 @@ def best_temperature(logits: NDArray[np.float64], codes: NDArray[np.int64]) -> f
 
     found = minimize_scalar(surprise, bounds=(-FARTHEST, FARTHEST), method="bounded")
     return float(np.exp(found.x))
+
+
+def best_line(log_odds: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
+    """Chooses slope and offset of the log-odds [N] of the most probable class, which make it most
+    probable whether it is the right one of held-out records [N].
+
+    A few records tell little: offset and logarithm of the slope have a standard normal prior.
+    """
+    against = np.where(right, -1.0, 1.0)
+
+    def surprise(place: NDArray[np.float64]) -> float:
+        line = np.exp(place[0]) * log_odds + place[1]
+        return float(np.logaddexp(0, against * line).sum() + (place**2).sum() / 2)
+
+    found = minimize(surprise, np.zeros(2), bounds=[(-FARTHEST, FARTHEST)] * 2)
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def fold_numbers(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:

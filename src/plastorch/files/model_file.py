@@ -32,7 +32,7 @@ from plastorch.files.pairs import Pair
 from plastorch.files.tags import Tagging
 from plastorch.spiking.patterns.rule import NO_SPIKE, PatternNeuron
 
-FORMAT = 3
+FORMAT = 4
 ENTRY = "plastorch.files.FileClassifier"
 """Entry in the header's metadata: {"sha256": …, "model": settings}."""
 MOST_WEIGHTS = 1 << 28
@@ -225,13 +225,16 @@ def _neuron(given: dict[str, Any]) -> PatternNeuron:
 
 def _calibration(given: dict[str, Any]) -> Calibration:
     check_types(given, _A_CALIBRATION)
-    temperature, sure = given["temperature"], given["confidences"]
-    if not 1 / FARTHEST < temperature < FARTHEST:
-        raise InputError(f"temperature is {temperature}; expected more than 0")
+    for name in ("temperature", "slope"):
+        if not 1 / FARTHEST < given[name] < FARTHEST:
+            raise InputError(f"{name} is {given[name]}; expected more than 0")
+    if not abs(given["offset"]) < FARTHEST:
+        raise InputError(f"offset is {given['offset']}; expected a small number")
+    sure = given["confidences"]
     wrong = [share for share in sure if type(share) is not float or not 0 <= share <= 1]
     if wrong or len(sure) not in (0, QUANTILES) or sorted(sure) != sure:
         raise InputError(f"confidences are not {QUANTILES} shares in order, or none")
-    return Calibration(temperature, tuple(sure))
+    return Calibration(**given | {"confidences": tuple(sure)})
 
 
 def _tagging(given: dict[str, Any], classes: NDArray[Any]) -> Tagging:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plastorch.files.calibration import Calibration, best_temperature, quantiles
+from plastorch.files.calibration import Calibration, best_line, best_temperature, quantiles
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.attribution import Margin, attribute
 from plastorch.spiking.patterns.network import PatternNetwork
@@ -37,25 +37,28 @@ def probable(
     network: PatternNetwork,
     encoder: CorrelativeEncoder,
     frame: pl.DataFrame,
-    temperature: float,
+    calibration: Calibration,
 ) -> NDArray[np.float32]:
     """Returns probabilities [B, C], the predicted class's highest; see :func:`described`."""
     _, found, response = answered(network, encoder, frame)
-    return np.asarray(_chances(response, temperature))[found.which]
+    return np.asarray(_chances(response, calibration))[found.which]
 
 
 def calibrated(response: Response, codes: NDArray[np.int64]) -> Calibration:
     """Calibrates answers to patterns that were not learned from, whose classes are known."""
     logits = -np.asarray(response.distance, np.float64) / SCALE
-    temperature = best_temperature(logits, codes)
-    return Calibration(temperature, quantiles(_chances(response, temperature).amax(1).numpy()))
+    temperature, best = best_temperature(logits, codes), decide(response)
+    _, _, log_odds = _apart(probabilities(response.distance, temperature), best)
+    line = best_line(log_odds[:, 0].numpy(), best.numpy() == codes)
+    found = Calibration(temperature, *line)
+    return found._replace(confidences=quantiles(_chances(response, found).amax(1).numpy()))
 
 
 def described(
     network: PatternNetwork,
     encoder: CorrelativeEncoder,
     frame: pl.DataFrame,
-    temperature: float,
+    calibration: Calibration,
     names: Sequence[str],
     least: float,
 ) -> pl.DataFrame:
@@ -63,7 +66,7 @@ def described(
     with the largest margin shares, one row per record; the network is on the CPU. Where confidence
     is below ``least``, the label is missing."""
     parts, found, response = answered(network, encoder, frame)
-    chances = _chances(response, temperature)
+    chances = _chances(response, calibration)
     confidence = chances.amax(1).numpy()
     labels = pl.Series(names)[chances.argmax(1).numpy()]
     columns = {
@@ -116,13 +119,27 @@ def _different(parts: Parts) -> Different:
     return Different(rows[found.rows], found.which[which])
 
 
-def _chances(response: Response | Answer, temperature: float) -> Tensor:
-    """Returns probabilities; in a tie, the predicted class is greater by the last bit."""
-    chances, best = probabilities(response.distance, temperature), decide(response)
+def _chances(response: Response | Answer, calibration: Calibration) -> Tensor:
+    """Returns probabilities: that of the predicted class on the line, and never below another's;
+    those of the others in the same ratios as before. In a tie, it is greater by the last bit."""
+    best = decide(response)
+    chances = probabilities(response.distance, calibration.temperature)
+    others, rest, log_odds = _apart(chances, best)
+    left = torch.sigmoid(-(calibration.slope * log_odds + calibration.offset)).float()
+    left = torch.minimum(left, rest / (rest + others.amax(1, keepdim=True)))
+    chances = (others * (left / rest)).scatter(1, best[:, None], 1 - left)
     tied = torch.nonzero(chances.argmax(1) != best)[:, 0]
     highest = chances[tied].amax(1)
     chances[tied, best[tied]] = torch.nextafter(highest, torch.ones_like(highest))
     return chances
+
+
+def _apart(chances: Tensor, best: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the probabilities of classes [B, C] with that of the best one 0, their sum [B, 1],
+    and the log-odds of the best one [B, 1], in float64, whose last bits depend on the batch."""
+    others = chances.scatter(1, best[:, None], 0)
+    rest = others.sum(1, keepdim=True).clamp_min(torch.finfo(others.dtype).tiny)
+    return others, rest, (chances.gather(1, best[:, None]) / rest).double().log()
 
 
 def _named(drove: NDArray[np.float32], names: Sequence[str]) -> pl.Series:

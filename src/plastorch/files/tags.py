@@ -136,7 +136,8 @@ def calibrated_tags(
     temperature = best_temperature(logits, (~present).ravel().astype(np.int64))
     chance = chances(response, temperature)
     thresholds = best_thresholds(chance, present)
-    return Calibration(temperature, quantiles(certainty(chance, thresholds))), thresholds
+    sure = quantiles(certainty(chance, thresholds))
+    return Calibration(temperature, confidences=sure), thresholds
 
 
 def given_tags(chance: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.bool_]:

@@ -110,7 +110,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             NotFittedError: the estimator has not been trained.
         """
         check_is_fitted(self)
-        chances = partial(probable, temperature=self.calibration_.temperature)
+        chances = partial(probable, calibration=self.calibration_)
         return np.concatenate(list(self._each(X, chances)))
 
     def threshold(self, coverage: float) -> float:
@@ -151,7 +151,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         told = partial(
             described,
-            temperature=self.calibration_.temperature,
+            calibration=self.calibration_,
             names=[str(name) for name in self.classes_.tolist()],
             least=checked_confidence(min_confidence),
         )
