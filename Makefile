@@ -11,8 +11,11 @@ demo: $(VENV)/.installed
 	@echo "All runs so far:"
 	@$(BIN)/plastorch report
 
+# A process per core; conftest.py says which tests belong together, and what comes first.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0 $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # The tests of the compiled kernels with every index checked, which takes compiled code of its own,
 # optimized less, so that it is ready sooner. Hostile arguments come last, when much is compiled;
@@ -26,8 +29,8 @@ BOUNDS := $(addprefix tests/,stp/test_sequence.py stp/test_chunked.py \
 	spiking/shortterm/test_shortterm_events.py hostile/test_kernels.py)
 
 test-bounds: $(VENV)/.installed-test
-	NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/numba-bounds) $(BIN)/python -m pytest \
-		-n auto --dist loadfile --max-worker-restart 0 -k "not single_precision" $(BOUNDS)
+	NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/numba-bounds) \
+		$(PYTEST) -k "not single_precision" $(BOUNDS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -353,7 +353,6 @@ def unstopped(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     return next(runs.glob("*/*"))
 
 
-@pytest.mark.xdist_group("resumed")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
 def test_stopped_runs_resume_to_the_same_weights(
     tmp_path: Path, number: signal.Signals, digits: Path, unstopped: Path

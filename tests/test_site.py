@@ -20,8 +20,6 @@ PAGES = (
 NOT_EXECUTED = "-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"
 """``test_docs.py`` executes the cells; only then is a cell's language known."""
 
-pytestmark = pytest.mark.xdist_group("site")
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -34,8 +34,6 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record, RunFolder
 
-pytestmark = pytest.mark.xdist_group("pair")  # the workers are started once
-
 SIZES = (6, 5, 1)
 """Rows of joined batches: shared out evenly, unevenly, and so that one worker has none."""
 

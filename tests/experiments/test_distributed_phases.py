@@ -18,8 +18,6 @@ from plastorch.rl.maze import OBSERVATION, Maze
 from plastorch.stp import STPN
 from plastorch.stp.train import AnswerNet, AnswerTraining
 
-pytestmark = pytest.mark.xdist_group("pair of experiments")  # the workers are started once
-
 
 def finished(net: torch.nn.Module, phase: Any) -> tuple[torch.Tensor, list[Record]]:
     records = run_phase(phase)

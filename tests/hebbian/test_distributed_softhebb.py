@@ -20,8 +20,6 @@ from plastorch.hebbian.readout import ReadoutTraining
 from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb
 from plastorch.learning.phases import run_phase
 
-pytestmark = pytest.mark.xdist_group("pair of SoftHebb")  # the workers are started once
-
 Outcome = tuple[dict[str, Tensor], list[Record]]
 
 

@@ -26,10 +26,7 @@ from plastorch.report import write_report
 from plastorch.rl.training import AgentTraining
 
 EXPERIMENT = "stpn-pendulum"
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),  # RLlib's own
-    pytest.mark.xdist_group("rllib"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # RLlib's own
 TINY = PendulumConfig(models=("stpn", "mlp"), steps=256, envs=2)
 
 
