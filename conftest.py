@@ -10,6 +10,7 @@ COMPILED = ("stp", "spiking", "efference")
 """Folders of tests, and of what they test, whose kernels take long to compile."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has one process run the tests of a file, or of such a folder, so that no other one executes
     the same pages or compiles the same kernels. What takes longest comes first."""
