@@ -15,13 +15,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has one process run the tests of a file, or of such a folder, so that no other one executes
     the same pages or compiles the same kernels. What takes longest comes first."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item.path)))
+        if item.path.name != "test_kernels.py":  # each of its tests has kernels of its own
+            item.add_marker(pytest.mark.xdist_group(group(item.path)))
     items.sort(key=lambda item: rank(item.path))
 
 
 def group(path: Path) -> str:
     """Returns the name of what one process runs."""
-    return next((name for name in COMPILED if name in path.parts), str(path))
+    folder = next((name for name in COMPILED if name in path.parts), None)
+    return folder or str(path.relative_to(ROOT))
 
 
 def rank(path: Path) -> int:
