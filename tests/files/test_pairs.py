@@ -1,5 +1,7 @@
-"""Pairs of keys: which tell more than their keys do, against counts by hand; their patterns."""
+"""Pairs of keys: which tell more than their keys do, against loops; their patterns."""
 
+from collections import Counter
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import polars as pl
 import pytest
 
 from plastorch.engine.errors import InputError
+from plastorch.files import pairs
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.key import Key
 from plastorch.files.keys import infer_keys
@@ -17,34 +20,84 @@ A, B, C, NUMBER = RANDOM.integers(0, (3, 4, 2, 90), (800, 4)).T
 FRAME = pl.DataFrame({"a": A.astype(str), "b": B.astype(str), "c": C.astype(str), "n": NUMBER})
 
 
-def information(codes: np.ndarray, labels: np.ndarray) -> float:
-    """Mutual information less its bias, from a table of counts."""
-    counts = np.zeros((codes.max() + 1, labels.max() + 1))
-    np.add.at(counts, (codes, labels), 1)
-    share = counts / counts.sum()
-    alone = share.sum(1, keepdims=True) * share.sum(0)
-    told = (share[share > 0] * np.log(share[share > 0] / alone[share > 0])).sum()
-    return float(told - (len(counts) - 1) * (counts.shape[1] - 1) / (2 * len(codes)))
+def names(found: tuple[Pair, ...]) -> list[tuple[str, str]]:
+    return [(pair.first, pair.second) for pair in found]
 
 
-def names(pairs: tuple[Pair, ...]) -> list[tuple[str, str]]:
-    return [(pair.first, pair.second) for pair in pairs]
+def told(counted: Counter[Any], value: Any, prior: np.ndarray) -> np.ndarray:
+    """Probabilities of classes from counts of a value with each class, and five records before."""
+    own = np.array([counted[value, label] for label in range(len(prior))])
+    return (own + 5 * prior) / (own.sum() + 5)
 
 
-def test_best_pairs_are_those_of_a_table_of_counts() -> None:
-    labels = (A + 2 * B + (RANDOM.random(800) < 0.1)) % 3
+def naive_gain(one: np.ndarray, two: np.ndarray, labels: np.ndarray) -> float:
+    """Gain of the combination, less two standard errors, by loops over records."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    rows = list(zip(one[order].tolist(), two[order].tolist(), labels[order].tolist(), strict=True))
+    gains: list[float] = []
+    for known, asked in ((rows[::2], rows[1::2]), (rows[1::2], rows[::2])):
+        base = np.array([1 + sum(c == label for _, _, c in known) for label in range(3)])
+        base = base / base.sum()
+        first, second, both = (
+            Counter((key(row), row[2]) for row in known)
+            for key in (lambda row: row[0], lambda row: row[1], lambda row: row[:2])
+        )
+        tellers = []
+        for s, t in ((1, 1), (1, 0), (0, 1), (0.5, 0.5)):
+            teller = []
+            for a, b, _ in asked:
+                ratio = (told(first, a, base) / base) ** s * (told(second, b, base) / base) ** t
+                teller.append(base * ratio / (base * ratio).sum())
+            tellers.append(teller)
+
+        def surprise(teller: list[np.ndarray], asked: Any = asked) -> list[float]:
+            return [-np.log(p[c]) for p, (_, _, c) in zip(teller, asked, strict=True)]
+
+        prior = min(tellers, key=lambda teller: np.mean(surprise(teller)))
+        again = [
+            [told(first, a, p) for p, (a, _, _) in zip(prior, asked, strict=True)],
+            [told(second, b, p) for p, (_, b, _) in zip(prior, asked, strict=True)],
+        ]
+        least = min(map(surprise, [prior, *again]), key=np.mean)
+        pair = [told(both, (a, b), p) for p, (a, b, _) in zip(prior, asked, strict=True)]
+        gains += np.subtract(least, surprise(pair)).tolist()
+    return float(np.mean(gains) - 2 * np.std(gains) / len(gains) ** 0.5)
+
+
+def test_best_pairs_are_those_of_loops_over_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = (A + 2 * B + (RANDOM.random(800) < 0.1) * C) % 3
     keys = infer_keys(FRAME)
-    found = names(best_pairs(FRAME, keys, labels, count=9, neurons=7))
-    gains = {}
-    for (one, first), (two, second) in (
-        (("a", A), ("b", B)), (("a", A), ("c", C)), (("b", B), ("c", C))
-    ):  # fmt: skip
-        alone = max(0, information(first, labels), information(second, labels))
-        gains[one, two] = max(0, information(first * 5 + second, labels)) - alone
-    assert found[0] == ("a", "b") and set(found) <= {pair for pair in gains if gains[pair] > -0.01}
-    assert {pair for pair in gains if gains[pair] > 0.01} <= set(found)
+    columns = {"a": A, "b": B, "c": C}
+    gains = {
+        pair: naive_gain(columns[pair[0]], columns[pair[1]], labels)
+        for pair in combinations("abc", 2)
+    }
+    order = sorted(gains, key=lambda pair: -gains[pair])
+    assert order[0] == ("a", "b")
+    for least, found in ((gains["a", "b"] - 1e-9, order), (gains["a", "b"] + 1e-9, [])):
+        monkeypatch.setattr(pairs, "LEAST", least)
+        assert names(best_pairs(FRAME, keys, labels, count=9, neurons=7)) == found
+    monkeypatch.setattr(pairs, "LEAST", 0.01)
     assert best_pairs(FRAME, keys, labels, count=1, neurons=7) == (Pair("a", "b", 7),)
     assert best_pairs(FRAME, keys, labels, count=0, neurons=7) == ()
+
+
+def test_keys_that_tell_by_themselves_are_no_pair() -> None:
+    """Nor are a key and its copy, a key and a constant, or what differs in each record."""
+    labels = np.where(RANDOM.random(800) < 0.9, A, RANDOM.integers(0, 3, 800))
+    frame = FRAME.with_columns(
+        copy="a", still=pl.lit("x"), each=pl.Series(np.arange(800)).cast(pl.String)
+    )
+    keys = [Key(name, "category", 5) for name in frame.columns if name != "n"]
+    assert best_pairs(frame, keys, labels, count=9, neurons=7) == ()
+
+
+def test_the_keys_with_most_neurons_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = (A + 2 * B) % 3
+    monkeypatch.setattr(pairs, "MOST_KEYS", 2)
+    for neurons, found in (((5, 5, 4), [("a", "b")]), ((5, 4, 5), [])):
+        keys = [Key(name, "category", n) for name, n in zip("abc", neurons, strict=True)]
+        assert names(best_pairs(FRAME, keys, labels, count=9, neurons=7)) == found
 
 
 ROWS = pl.DataFrame(
@@ -60,8 +113,8 @@ KEYS = (Key("a", "category", 3), Key("n", "number", 4), Key("b", "category", 5),
 
 
 def test_pairs_have_the_patterns_of_a_column_of_both_texts() -> None:
-    pairs = Pair("a", "b", 8), Pair("c", "a", 9)
-    encoder = CorrelativeEncoder(KEYS, bins=20, seed=3, pairs=pairs)
+    both = Pair("a", "b", 8), Pair("c", "a", 9)
+    encoder = CorrelativeEncoder(KEYS, bins=20, seed=3, pairs=both)
     joined = ROWS.with_columns(
         pl.Series("a × b", ["x\x1fyz", "xy\x1fz", None, "x\x1fyz"]),
         pl.Series("c × a", ["1\x1fx", "2\x1fxy", None, "4\x1fx"]),

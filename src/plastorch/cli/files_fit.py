@@ -49,8 +49,8 @@ class Fit:
             updates, but 15 to 60, and 15 with --update.
         hidden: number of hidden neurons.
         neurons: total number of input neurons of all keys.
-        key_pairs: largest number of pairs of columns that are learned as one, where together they
-            tell more than each alone; they have input neurons of their own.
+        key_pairs: largest number of pairs of columns that have input neurons of their own, where
+            any two columns clearly tell more together than separately.
         dropout: share of input spikes left out in training, 0 to less than 1. It keeps many neurons
             from learning few records by heart.
         ignore: columns not to learn from.
@@ -65,7 +65,7 @@ class Fit:
     epochs: int | None = None
     hidden: int = 256
     neurons: int = 400
-    key_pairs: int = 0
+    key_pairs: int = 15
     dropout: float = 0.0
     ignore: tuple[str, ...] = ()
     update: Path | None = None

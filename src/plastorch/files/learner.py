@@ -39,7 +39,7 @@ class Learner(TrainedClassifier):
         self,
         hidden: int = 256,
         neurons: int = 400,
-        key_pairs: int = 0,
+        key_pairs: int = 15,
         bins: int = 20,
         epochs: int | None = None,
         learning_rate: float = 0.01,
@@ -70,7 +70,7 @@ class Learner(TrainedClassifier):
         """Builds a new network for the keys of the records, and returns their patterns."""
         bins, neurons = int(self.bins), int(self.neurons)
         keys = infer_keys(frame, codes, neurons)
-        pairs = best_pairs(frame, keys, codes, int(self.key_pairs), neurons // len(keys))
+        pairs = best_pairs(frame, keys, codes, int(self.key_pairs), neurons // len(keys), seed)
         neurons += sum(pair.neurons for pair in pairs)
         needed = neurons * (frame.height + 16 * int(self.hidden))  # patterns, weights, optimizer
         check_memory(needed, neurons=self.neurons, key_pairs=len(pairs), hidden=self.hidden)

@@ -45,8 +45,9 @@ class FileTagger(Learner):
         hidden: number of hidden neurons.
         neurons: total number of input neurons of single keys, at least one per key.
         key_pairs: largest number of pairs of keys that have input neurons of their own, as many
-            each as a key has on average. Pairs of categories count, and those are taken that tell
-            most about the classes beyond what their keys tell (:mod:`plastorch.files.pairs`).
+            each as a key has on average. Pairs of categories count, those first that tell most
+            about the tags beyond what their keys tell; none if even the first doesn't clearly tell
+            more (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records; None means as many as give 5,000 weight updates,
             but 15 to 60.
@@ -82,7 +83,7 @@ class FileTagger(Learner):
         self,
         hidden: int = 256,
         neurons: int = 400,
-        key_pairs: int = 0,
+        key_pairs: int = 15,
         bins: int = 20,
         epochs: int | None = None,
         learning_rate: float = 0.01,
