@@ -1,12 +1,14 @@
 """Pairs of keys: which tell more than their keys do, against loops; their patterns."""
 
-from collections import Counter
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from plastorch.engine.errors import InputError
 from plastorch.files import pairs
@@ -24,57 +26,59 @@ def names(found: tuple[Pair, ...]) -> list[tuple[str, str]]:
     return [(pair.first, pair.second) for pair in found]
 
 
-def told(counted: Counter[Any], value: Any, prior: np.ndarray) -> np.ndarray:
-    """Probabilities of classes from counts of a value with each class, and five records before."""
-    own = np.array([counted[value, label] for label in range(len(prior))])
-    return (own + 5 * prior) / (own.sum() + 5)
+def information(codes: np.ndarray, labels: np.ndarray) -> float:
+    """Mutual information less its bias, from a table of counts."""
+    codes = np.unique(codes, return_inverse=True)[1]
+    counts = np.zeros((codes.max() + 1, labels.max() + 1))
+    np.add.at(counts, (codes, labels), 1)
+    share = counts / counts.sum()
+    alone = share.sum(1, keepdims=True) * share.sum(0)
+    told = (share[share > 0] * np.log(share[share > 0] / alone[share > 0])).sum()
+    return float(told - (len(counts) - 1) * (counts.shape[1] - 1) / (2 * len(codes)))
 
 
-def naive_gain(one: np.ndarray, two: np.ndarray, labels: np.ndarray) -> float:
-    """Gain of the combination, less two standard errors, by loops over records."""
+def gain_of_all(labels: np.ndarray, taken: list[tuple[str, str]]) -> float:
+    """Gain of pairs in a logistic regression, less two standard errors."""
     order = np.random.default_rng(0).permutation(len(labels))
-    rows = list(zip(one[order].tolist(), two[order].tolist(), labels[order].tolist(), strict=True))
-    gains: list[float] = []
-    for known, asked in ((rows[::2], rows[1::2]), (rows[1::2], rows[::2])):
-        base = np.array([1 + sum(c == label for _, _, c in known) for label in range(3)])
-        base = base / base.sum()
-        first, second, both = (
-            Counter((key(row), row[2]) for row in known)
-            for key in (lambda row: row[0], lambda row: row[1], lambda row: row[:2])
-        )
-        tellers = []
-        for s, t in ((1, 1), (1, 0), (0, 1), (0.5, 0.5)):
-            teller = []
-            for a, b, _ in asked:
-                ratio = (told(first, a, base) / base) ** s * (told(second, b, base) / base) ** t
-                teller.append(base * ratio / (base * ratio).sum())
-            tellers.append(teller)
-
-        def surprise(teller: list[np.ndarray], asked: Any = asked) -> list[float]:
-            return [-np.log(p[c]) for p, (_, _, c) in zip(teller, asked, strict=True)]
-
-        prior = min(tellers, key=lambda teller: np.mean(surprise(teller)))
-        again = [
-            [told(first, a, p) for p, (a, _, _) in zip(prior, asked, strict=True)],
-            [told(second, b, p) for p, (_, b, _) in zip(prior, asked, strict=True)],
-        ]
-        least = min(map(surprise, [prior, *again]), key=np.mean)
-        pair = [told(both, (a, b), p) for p, (a, b, _) in zip(prior, asked, strict=True)]
-        gains += np.subtract(least, surprise(pair)).tolist()
-    return float(np.mean(gains) - 2 * np.std(gains) / len(gains) ** 0.5)
+    joined = pd.DataFrame({"a": A, "b": B, "c": C}).astype(str)
+    for one, two in taken:
+        joined[one + two] = joined[one] + joined[two]
+    number = StandardScaler().fit
+    halves = []
+    for known, asked in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+        chances = []
+        for columns in (["a", "b", "c"], list(joined)):
+            marks = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+            scaled = [
+                number(NUMBER[known, None]).transform(NUMBER[part, None]) for part in (known, asked)
+            ]
+            marks.fit(joined[columns].iloc[known])
+            x, new = (
+                np.hstack([marks.transform(joined[columns].iloc[part]), numbers])
+                for part, numbers in zip((known, asked), scaled, strict=True)
+            )
+            learner = LogisticRegression(max_iter=1000).fit(x, labels[known])
+            chances.append(learner.predict_proba(new)[np.arange(len(asked)), labels[asked]])
+        halves.append(np.log(chances[1] + 1e-3) - np.log(chances[0] + 1e-3))
+    gain = np.concatenate(halves)
+    return float(gain.mean() - 2 * gain.std() / len(gain) ** 0.5)
 
 
-def test_best_pairs_are_those_of_loops_over_records(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_pairs_are_those_of_tables_of_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a logistic regression gains by them."""
     labels = (A + 2 * B + (RANDOM.random(800) < 0.1) * C) % 3
     keys = infer_keys(FRAME)
-    columns = {"a": A, "b": B, "c": C}
-    gains = {
-        pair: naive_gain(columns[pair[0]], columns[pair[1]], labels)
-        for pair in combinations("abc", 2)
-    }
-    order = sorted(gains, key=lambda pair: -gains[pair])
+    gains = {}
+    for (one, first), (two, second) in combinations((("a", A), ("b", B), ("c", C)), 2):
+        alone = max(0, information(first, labels), information(second, labels))
+        gains[one, two] = max(0, information(first * 5 + second, labels)) - alone
+    order = sorted((pair for pair in gains if gains[pair] > 0), key=lambda pair: -gains[pair])
     assert order[0] == ("a", "b")
-    for least, found in ((gains["a", "b"] - 1e-9, order), (gains["a", "b"] + 1e-9, [])):
+    monkeypatch.setattr(pairs, "LEAST", -np.inf)
+    assert names(best_pairs(FRAME, keys, labels, count=9, neurons=7)) == order
+    gain = gain_of_all(labels, order)
+    assert gain > 0.1
+    for least, found in ((gain - 0.002, order), (gain + 0.002, [])):
         monkeypatch.setattr(pairs, "LEAST", least)
         assert names(best_pairs(FRAME, keys, labels, count=9, neurons=7)) == found
     monkeypatch.setattr(pairs, "LEAST", 0.01)

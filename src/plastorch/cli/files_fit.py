@@ -49,8 +49,8 @@ class Fit:
             updates, but 15 to 60, and 15 with --update.
         hidden: number of hidden neurons.
         neurons: total number of input neurons of all keys.
-        key_pairs: largest number of pairs of columns that have input neurons of their own, where
-            any two columns clearly tell more together than separately.
+        key_pairs: largest number of pairs of columns that have input neurons of their own; none
+            unless they clearly tell more together than all columns do separately.
         dropout: share of input spikes left out in training, 0 to less than 1. It keeps many neurons
             from learning few records by heart.
         ignore: columns not to learn from.

@@ -4,6 +4,7 @@ These fire at times that depend on both values at once, so on their combination,
 layer can't add up from single ones.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,20 +12,21 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.files.column_values import texts
+from plastorch.files.features import one_hot
 from plastorch.files.key import Key
+from plastorch.files.neuron_allocation import mutual_information
 
-SAMPLE, MOST_CELLS, MOST_KEYS = 10_000, 500_000, 24
+SAMPLE, MOST_CELLS, MOST_KEYS = 10_000, 200_000, 24
 """Largest numbers of records, of records times classes, and of keys by which pairs are judged."""
-PRIOR = 5.0
-"""Number of records for which what is expected before any are counted stands."""
-WEIGHTS = (1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.5, 0.5)
-"""Weights of two keys in what they tell separately; keys that are alike tell the same twice."""
 LEAST, SURE = 0.01, 2.0
-"""Least gain of the best pair in nats, after subtracting this many standard errors."""
+"""Least gain of all pairs in nats, after subtracting this many standard errors."""
+ITERATIONS, UNSEEN = 50, 1e-3
+"""Largest number of iterations of logistic regression, and what is added to its probabilities."""
 _BETWEEN = "\x1f"
 
 
@@ -81,14 +83,13 @@ def best_pairs(
     neurons: int,
     seed: int = 0,
 ) -> tuple[Pair, ...]:
-    """Returns up to ``count`` pairs of categories, those first that tell most about the classes [B]
-    beyond what their keys tell; none if even the first doesn't clearly tell more.
+    """Returns up to ``count`` pairs of categories, those that tell most about the classes [B], by
+    mutual information, beyond what the better of the two tells alone; none unless they clearly tell
+    more than all keys do separately.
 
-    Two halves of a sample of the records take turns: one is counted, and the classes of the other
-    are told from both keys as naive Bayes does, or from one of them if that tells more; and from
-    counts of their combination. The gain is how much more probable these make the right class, in
-    nats, less two standard errors. Pairs that gain nothing by themselves help where three keys or
-    more tell only together, so of one that gains, others follow.
+    For that, two halves of a sample of the records take turns. A logistic regression learns from
+    one with the pairs, another without, and they have to make the classes of the other half more
+    probable by :data:`LEAST`.
 
     Example:
         >>> frame = pl.DataFrame({"a": ["x", "y"] * 40, "b": ["u", "u", "v", "v"] * 20})
@@ -96,64 +97,55 @@ def best_pairs(
         >>> best_pairs(frame, keys, np.array([0, 1, 1, 0] * 20), count=3, neurons=20)
         (Pair(first='a', second='b', neurons=20),)
     """
+    if not count:
+        return ()
+    sample = np.random.default_rng(seed).permutation(len(labels))
+    sample = sample[: min(SAMPLE, MOST_CELLS // (int(labels.max()) + 1))]
+    frame, labels = frame[sample], labels[sample]
+    turn = np.arange(len(sample)) % 2 == 0
+    pairs = _informative(frame, keys, labels, neurons)[:count]
+    if not pairs or any(len(set(labels[known])) < 2 for known in (turn, ~turn)):
+        return ()
+    gain = np.concatenate([_gain(frame, keys, pairs, labels, known) for known in (turn, ~turn)])
+    return pairs if gain.mean() - SURE * gain.std() / len(gain) ** 0.5 >= LEAST else ()
+
+
+def _informative(
+    frame: pl.DataFrame, keys: Sequence[Key], labels: NDArray[np.int64], neurons: int
+) -> tuple[Pair, ...]:
+    """Returns pairs that seem to tell more than the better of the two keys, the best ones first."""
     categories = [key for key in keys if key.kind == "category"]
     largest = sorted(categories, key=lambda key: -key.neurons)[:MOST_KEYS]
-    if not count or len(largest) < 2:
-        return ()
-    classes = int(labels.max()) + 1
-    size = min(SAMPLE, MOST_CELLS // classes)
-    sample = np.random.default_rng(seed).permutation(len(labels))[:size]
-    codes = {key.name: _codes(frame[key.name].gather(sample)) for key in largest}
-    turn = np.arange(len(sample)) % 2 == 0
-    halves = [_Half(codes, labels[sample], known, classes) for known in (turn, ~turn)]
+    names = [key.name for key in categories if key in largest]
+    classes = pl.Series(labels)
+    alone = {name: mutual_information(texts(frame[name]), classes) for name in names}
     gains = {}
-    for first, second in combinations([key.name for key in categories if key in largest], 2):
-        gain = np.concatenate([half.gain(first, second) for half in halves])
-        gains[Pair(first, second, neurons)] = gain.mean() - SURE * gain.std() / len(gain) ** 0.5
+    for first, second in combinations(names, 2):
+        pair = Pair(first, second, neurons)
+        both = mutual_information(pair.values(frame[first], frame[second]), classes)
+        gains[pair] = both - max(alone[first], alone[second])
     order = sorted(gains, key=lambda pair: -gains[pair])
-    return tuple(order[:count]) if gains[order[0]] >= LEAST else ()
+    return tuple(pair for pair in order if gains[pair] > 0)
 
 
-class _Half:
-    """Records whose classes are told from counts of those that are ``known``."""
-
-    def __init__(
-        self,
-        codes: dict[str, NDArray[np.int64]],
-        labels: NDArray[np.int64],
-        known: NDArray[np.bool_],
-        classes: int,
-    ) -> None:
-        self._codes, self._labels, self._known = codes, labels, known
-        counts = np.bincount(labels[known], minlength=classes) + 1.0
-        self._base = np.log(counts / counts.sum())
-        self._told = {
-            name: self._from(code, self._base) - self._base for name, code in codes.items()
-        }
-
-    def gain(self, first: str, second: str) -> NDArray[np.float64]:
-        """Returns how much more the combination tells of each record than the two keys do."""
-        one, two = self._told[first], self._told[second]
-        codes = self._codes[first], self._codes[second]
-        right = np.arange(len(one)), self._labels[~self._known]
-        apart = [log_softmax(self._base + a * one + b * two, 1) for a, b in WEIGHTS]
-        prior = max(apart, key=lambda told: told[right].mean())
-        again = max((self._from(code, prior)[right] for code in codes), key=np.mean)
-        both = np.unique(codes[0] * (codes[1].max() + 1) + codes[1], return_inverse=True)[1]
-        least = max(prior[right], again, key=np.mean)
-        return np.asarray(self._from(both, prior)[right] - least)
-
-    def _from(self, codes: NDArray[np.int64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns logarithms of the probabilities of classes [B, C], from counts for each value and
-        what is expected before."""
-        classes = len(self._base)
-        cells = classes * codes[self._known] + self._labels[self._known]
-        counts = np.bincount(cells, minlength=classes * (codes.max() + 1)).reshape(-1, classes)
-        own = counts[codes[~self._known]]
-        total = np.log(own.sum(1, keepdims=True) + PRIOR)
-        return np.asarray(np.log(own + PRIOR * np.exp(prior)) - total)
-
-
-def _codes(column: pl.Series) -> NDArray[np.int64]:
-    """Returns values as numbers, 0 if missing [B]."""
-    return texts(column).rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+def _gain(
+    frame: pl.DataFrame,
+    keys: Sequence[Key],
+    pairs: Sequence[Pair],
+    labels: NDArray[np.int64],
+    known: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Returns how much more probable pairs make the class of each record that is not known."""
+    joined = frame.with_columns(
+        pair.values(frame[pair.first], frame[pair.second]) for pair in pairs
+    )
+    told = []
+    for columns in (keys, [*keys, *(pair.key for pair in pairs)]):
+        one, two = one_hot(columns, joined.filter(known), joined.filter(~known))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            learner = LogisticRegression(max_iter=ITERATIONS).fit(one, labels[known])
+        chances = np.zeros((two.shape[0], labels.max() + 1))
+        chances[:, learner.classes_] = learner.predict_proba(two)
+        told.append(np.log(chances[np.arange(len(chances)), labels[~known]] + UNSEEN))
+    return np.asarray(told[1] - told[0])

@@ -45,9 +45,9 @@ class FileTagger(Learner):
         hidden: number of hidden neurons.
         neurons: total number of input neurons of single keys, at least one per key.
         key_pairs: largest number of pairs of keys that have input neurons of their own, as many
-            each as a key has on average. Pairs of categories count, those first that tell most
-            about the tags beyond what their keys tell; none if even the first doesn't clearly tell
-            more (:mod:`plastorch.files.pairs`).
+            each as a key has on average. Pairs of categories count, those that tell most about the
+            tags beyond their keys; none unless they clearly tell more than all keys do
+            separately (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records; None means as many as give 5,000 weight updates,
             but 15 to 60.

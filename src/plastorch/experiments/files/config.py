@@ -52,8 +52,8 @@ class FilesTablesConfig(Settings):
         neurons_per_key: input neurons per key; keys that tell more about the classes get more.
         least_neurons: minimum number of input neurons for a table.
         key_pairs: maximum number of pairs of keys that have patterns of their own, each with
-            ``neurons_per_key``: those first that tell most beyond their keys; none if even the
-            first doesn't clearly tell more.
+            ``neurons_per_key``: those that tell most about the classes beyond their keys; none
+            unless they clearly tell more than all keys do separately.
         hidden_per_class: hidden neurons of the supervised network per class, between
             ``least_hidden`` and ``most_hidden`` in all.
         least_hidden: minimum number of hidden neurons.
