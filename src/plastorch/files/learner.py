@@ -70,7 +70,8 @@ class Learner(TrainedClassifier):
         """Builds a new network for the keys of the records, and returns their patterns."""
         bins, neurons = int(self.bins), int(self.neurons)
         keys = infer_keys(frame, codes, neurons)
-        pairs = best_pairs(frame, keys, codes, int(self.key_pairs), neurons // len(keys), seed)
+        each = neurons // len(keys)
+        pairs = best_pairs(frame, keys, codes, int(self.key_pairs), neurons=each, seed=seed)
         neurons += sum(pair.neurons for pair in pairs)
         needed = neurons * (frame.height + 16 * int(self.hidden))  # patterns, weights, optimizer
         check_memory(needed, neurons=self.neurons, key_pairs=len(pairs), hidden=self.hidden)

@@ -80,6 +80,7 @@ def best_pairs(
     keys: Sequence[Key],
     labels: NDArray[np.int64],
     count: int,
+    *,
     neurons: int,
     seed: int = 0,
 ) -> tuple[Pair, ...]:

@@ -50,7 +50,9 @@ class Fold:
     def paired(self, count: int, neurons: int) -> "Fold":
         """Returns this fold with up to ``count`` pairs of keys, each with so many input neurons
         more; this fold itself if no pair tells more than its keys."""
-        pairs = best_pairs(self.train, self.keys, self.train_labels, count, neurons, self.seed)
+        pairs = best_pairs(
+            self.train, self.keys, self.train_labels, count, neurons=neurons, seed=self.seed
+        )
         if not pairs:
             return self
         other = copy.copy(self)
