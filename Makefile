@@ -13,7 +13,8 @@ demo: $(VENV)/.installed
 
 # A process per core, each with one thread, so that none waits for another's; conftest.py says which
 # tests belong together, and what comes first.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup \
+	--no-loadscope-reorder --max-worker-restart 0
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(PYTEST_ARGS)

@@ -96,6 +96,12 @@ def test_keys_that_tell_by_themselves_are_no_pair() -> None:
     assert best_pairs(frame, keys, labels, count=9, neurons=7) == ()
 
 
+def test_nothing_is_told_of_classes_that_all_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many that no record would be looked at."""
+    monkeypatch.setattr(pairs, "MOST_CELLS", 100)
+    assert best_pairs(FRAME, infer_keys(FRAME), np.arange(800), count=9, neurons=7) == ()
+
+
 def test_the_keys_with_most_neurons_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = (A + 2 * B) % 3
     monkeypatch.setattr(pairs, "MOST_KEYS", 2)

@@ -33,7 +33,7 @@ class Reliability(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """What makes a network's confidence true, measured on held-out records."""
+    """Numbers that make a network's confidence true, measured on held-out records."""
 
     temperature: float = 1.0
     """Number by which distances are divided, besides their fixed scale."""

@@ -104,8 +104,10 @@ def best_pairs(
     sample = sample[: min(SAMPLE, MOST_CELLS // (int(labels.max()) + 1))]
     frame, labels = frame[sample], labels[sample]
     turn = np.arange(len(sample)) % 2 == 0
+    if any(len(set(labels[known])) < 2 for known in (turn, ~turn)):
+        return ()
     pairs = _informative(frame, keys, labels, neurons)[:count]
-    if not pairs or any(len(set(labels[known])) < 2 for known in (turn, ~turn)):
+    if not pairs:
         return ()
     gain = np.concatenate([_gain(frame, keys, pairs, labels, known) for known in (turn, ~turn)])
     return pairs if gain.mean() - SURE * gain.std() / len(gain) ** 0.5 >= LEAST else ()
