@@ -20,6 +20,7 @@ from scipy.stats import chi2, spearmanr
 
 from plastorch.data.tables.records import TABLES, load_table
 from plastorch.engine.errors import InputError
+from plastorch.files.column_values import texts
 from plastorch.files.encode import NO_SPIKE, CorrelativeEncoder, coincidence
 from plastorch.files.key import Key
 from plastorch.files.keys import infer_keys
@@ -27,12 +28,20 @@ from plastorch.files.similarity import similarity
 
 KEYS = (
     Key("owner", "category", 70),
-    Key("size", "number", 80, center=3.0, scale=2.0, width=1.5),
+    Key("size", "number", 50, center=3.0, scale=2.0, width=1.5),
+    Key("count", "number", 30, center=2.0, scale=4.0, exact=True),
     Key("hour", "cycle", 70, period=24, width=6),
     Key("tags", "set", 80),
     Key("path", "path", 100, depth=4),
 )
-ONE = {"owner": "ada", "size": 3.7, "hour": 23.5, "tags": "a|b|c", "path": "/usr/share/doc"}
+ONE = {
+    "owner": "ada",
+    "size": 3.7,
+    "count": 5.0,
+    "hour": 23.5,
+    "tags": "a|b|c",
+    "path": "/usr/share/doc",
+}
 LIMIT = 2**64
 
 
@@ -54,11 +63,14 @@ def naive_bin(key: Key, i: int, value: Any, bins: int, seed: int) -> int:
     golden = 0x9E3779B97F4A7C15
     of_key = naive_mix(naive_hash(key.name) ^ naive_mix((seed + golden) % LIMIT))
     salt = naive_mix((of_key + (i + 1) * golden) % LIMIT)
-    u = (i + (naive_mix((salt + golden) % LIMIT) >> 11) / 2**53) / key.neurons
+    others = key.neurons - key.neurons // 2 * key.exact
+    u = (i + (naive_mix((salt + golden) % LIMIT) >> 11) / 2**53) / others
     if value is None:
         return NO_SPIKE
     if key.kind == "category":
         code = naive_hash(value)
+    elif key.kind == "number" and i >= others:
+        code = naive_hash(texts(pl.Series([value]))[0])
     elif key.kind == "number":
         place = (value - key.center) / (key.scale * key.width)
         code = floor(place) + (place - floor(place) + u >= 1)
@@ -79,6 +91,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 VALUES = {
     "owner": text,
     "size": st.floats(-1e6, 1e6),
+    "count": st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float),
     "hour": st.floats(-100, 100),
     "tags": st.lists(text).map("|".join),
     "path": st.lists(text).map("/".join),
@@ -93,7 +106,8 @@ VALUES = {
 )
 def test_kernels_are_the_documented_codes(rows: list[Any], bins: int, seed: int) -> None:
     keys = [replace(key, neurons=5) for key in KEYS]
-    frame = pl.DataFrame(rows, {n: pl.Float64 if n in ("size", "hour") else pl.String for n in ONE})
+    schema = {n: pl.Float64 if isinstance(value, float) else pl.String for n, value in ONE.items()}
+    frame = pl.DataFrame(rows, schema)
     expected = [
         [naive_bin(key, i, row[key.name], bins, seed) for key in keys for i in range(5)]
         for row in rows
@@ -104,6 +118,7 @@ def test_kernels_are_the_documented_codes(rows: list[Any], bins: int, seed: int)
 GOLDEN = {
     "owner": [13, 18, 7, 14, 1, 2],
     "size": [4, 1, 13, 3, 17, 0],
+    "count": [9, 17, 11, 5, 12, 3],
     "hour": [18, 10, 11, 3, 6, 15],
     "tags": [14, 0, 18, 8, 19, 10],
     "path": [12, 11, 11, 5, 0, 16],
@@ -160,6 +175,10 @@ PAIRS = [
     (Key("k", "number", 100, scale=0.5, width=2.0), -0.25, 0.25, 0.5),
     (Key("k", "number", 100), 5.0, 6.0, 0.0),
     (Key("k", "number", 100), 5.0, 1e300, 0.0),
+    (Key("k", "number", 100, scale=0.5, width=2.0, exact=True), -0.25, 0.25, 0.25),
+    (Key("k", "number", 100, exact=True), 1e300, 1e300, 1.0),
+    (Key("k", "number", 100, exact=True), 1e300, 2e300, 0.5),
+    (Key("k", "number", 100, exact=True), 7, 7.0, 1.0),
     (Key("k", "number", 100, log=True), np.e - 1, np.e**1.25 - 1, 0.75),
     (Key("k", "cycle", 100, period=24, width=6), 23.0, 1.0, 1 - 2 / 6),
     (Key("k", "cycle", 100, period=24, width=12), 2.0, 14.0, 0.0),
@@ -197,11 +216,12 @@ def random_records(rng: np.random.Generator, count: int, missing: float = 0.0) -
     columns: dict[str, Any] = {
         "owner": rng.choice(["ada", "ben", "cleo"], count).tolist(),
         "size": rng.normal(3, 2, count).tolist(),
+        "count": rng.integers(0, 8, count).tolist(),
         "hour": rng.normal(22, 3, count).tolist(),
         "tags": ["|".join(rng.choice(list("abcd"), 3)) for _ in range(count)],
         "path": ["/".join(rng.choice(list("xxy"), rng.integers(1, 7))) for _ in range(count)],
     }
-    gone = rng.random((5, count)) < missing
+    gone = rng.random((len(columns), count)) < missing
     return pl.DataFrame(
         {
             name: pl.Series(

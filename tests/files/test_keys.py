@@ -76,6 +76,15 @@ def test_numbers_have_robust_statistics() -> None:
     assert size.scale == pytest.approx(4 * log(10), rel=0.02)
 
 
+def test_numbers_that_recur_count_exactly() -> None:
+    """Twenty records per different number; each class has every second one, so only they tell."""
+    often = np.arange(400) % 20
+    frame = pl.DataFrame({"often": often, "seldom": np.arange(400) % 21})
+    one, two = infer_keys(frame, often % 2, neurons=101)
+    assert (one.kind, one.exact) == ("number", True) and (two.kind, two.exact) == ("number", False)
+    assert one.neurons == 99 and (one.exact_neurons, two.exact_neurons) == (49, 0)
+
+
 def test_infinite_and_missing_numbers_dont_count() -> None:
     frame = pl.DataFrame({"k": [float("inf"), None, float("nan"), *range(1, 21)]}, strict=False)
     (key,) = infer_keys(frame)
@@ -222,6 +231,7 @@ def test_bad_input(arguments: dict[str, Any], words: str) -> None:
         ({"scale": 0.0}, "scale is 0"),
         ({"width": "wide"}, "width is 'wide'"),
         ({"kind": "path"}, "depth is 0"),
+        ({"kind": "category", "exact": True}, "exact is True of a category"),
         ({"kind": "cycle"}, "period is 0"),
         ({"kind": "cycle", "period": 24, "width": 7}, "width is 7"),
         ({"kind": "cycle", "period": 24, "width": 24}, "width is 24"),

@@ -93,6 +93,16 @@ def test_other_kinds_of_keys(rows: list[dict[str, Any]]) -> None:
     assert set(found.filter(key="tags")["value"]) <= {"t0|x", "t1|x"}
 
 
+def test_numbers_that_count_exactly_are_listed_one_by_one() -> None:
+    rows = [{"count": place % 20 * 10} for place in range(400)]
+    labels = ["even" if place % 2 == 0 else "odd" for place in range(400)]
+    model = FileClassifier(hidden=16, neurons=40, epochs=40).fit(rows, labels)
+    found = rules(model, rows, top=20)
+    told = {name: set(part["value"]) for (name,), part in found.group_by("class")}
+    assert told["even"] == {str(n) for n in range(0, 200, 20)}
+    assert told["odd"] == {str(n) for n in range(10, 200, 20)}
+
+
 def test_rare_values_are_left_out(model: FileClassifier, rows: list[dict[str, Any]]) -> None:
     odd = [row | {"color": f"c{place}"} for place, row in enumerate(rows)]
     assert "color" not in rules(model, odd, top=100)["key"]

@@ -15,7 +15,8 @@ from plastorch.files.similarity import similarity, similarity_matrix
 KEYS = (
     Key("owner", "category", 10),
     Key("size", "number", 25, center=3.0, scale=2.0, width=1.5),
-    Key("age", "number", 5, center=1.0, scale=0.5, log=True),
+    Key("age", "number", 2, center=1.0, scale=0.5, log=True),
+    Key("count", "number", 3, scale=4.0, exact=True),
     Key("hour", "cycle", 15, period=24, width=6),
     Key("tags", "set", 20),
     Key("path", "path", 25, depth=4),
@@ -29,7 +30,9 @@ def naive_kernel(key: Key, a: Any, b: Any) -> float:
     if key.kind == "number":
         if key.log:
             a, b = np.log1p(max(a, 0)), np.log1p(max(b, 0))
-        return max(0.0, 1 - abs(a - b) / (key.scale * key.width))
+        near = max(0.0, 1 - abs(a - b) / (key.scale * key.width))
+        exact = key.neurons // 2 * key.exact
+        return float((near * (key.neurons - exact) + (a == b) * exact) / key.neurons)
     if key.kind == "cycle":
         around = abs(a - b) % key.period
         return max(0.0, 1 - min(around, key.period - around) / key.width)
@@ -64,6 +67,7 @@ RECORDS = st.fixed_dictionaries(
         "owner": optional(st.sampled_from(["ada", "ben", "", "änne"])),
         "size": optional(st.floats(-1, 8)),
         "age": optional(st.floats(-1, 3)),
+        "count": optional(st.integers(0, 6)),
         "hour": optional(st.floats(-30, 60)),
         "tags": optional(st.lists(st.sampled_from(["a", "b", "c", ""])).map("|".join)),
         "path": optional(st.lists(st.sampled_from(["x", "y", ""]), max_size=6).map("/".join)),
@@ -73,6 +77,7 @@ SCHEMA = {
     "owner": pl.String,
     "size": pl.Float64,
     "age": pl.Float64,
+    "count": pl.Int64,
     "hour": pl.Float64,
     "tags": pl.String,
     "path": pl.String,
@@ -106,6 +111,7 @@ def test_the_matrix_holds_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
             "owner": str(rng.integers(3)),
             "size": rng.normal(3, 2),
             "age": rng.exponential(),
+            "count": int(rng.integers(6)),
             "hour": rng.uniform(0, 24),
             "tags": "|".join(rng.choice(["a", "b", "c"], rng.integers(4)).tolist()),
             "path": "/".join(rng.choice(["x", "y"], rng.integers(6)).tolist()),

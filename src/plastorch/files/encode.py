@@ -19,12 +19,14 @@ G = 0x9E3779B97F4A7C15. Neuron i = 0, 1, … of a key has
     bin(code) = ((mix(code ^ salt_i) >> 32) Tb) >> 32
 
 u_i is uniform over the key's neurons, with one value in each n_m-th part, so that grids and depths
-cover all shifts evenly: that leaves less to chance than independent values.
+cover all shifts evenly: that leaves less to chance than independent values. If the key tells exact
+numbers apart, the last half of its neurons, rounded down, do that, and n_m is the number of others.
 
 **The codes.** Names and texts are hashed as UTF-8.
 
 - category: fnv(text). A value never seen in training has a code like any other.
-- number: floor(v + u_i), v in widths from the center: a grid that is shifted for each neuron.
+- number: floor(v + u_i), v in widths from the center: a grid that is shifted for each neuron; of
+  neurons that tell exact numbers apart, fnv(text).
 - cycle: the same on the circle, modulo its number of cells.
 - set: the least m_e = mix(fnv(e) ^ salt_i) among its elements e (MinHash), and bin(code) is
   ((mix(m ^ G) >> 32) Tb) >> 32; of an empty set, m = 2⁶⁴ - 1.
@@ -48,7 +50,7 @@ from numpy.typing import NDArray
 
 from plastorch.engine.errors import InputError
 from plastorch.engine.threads import in_threads
-from plastorch.files.column_values import cells, keyed, texts, utf8
+from plastorch.files.column_values import cells, keyed, numbers, texts, utf8
 from plastorch.files.key import Key
 from plastorch.files.pairs import Pair
 from plastorch.spiking.patterns.parts import Parts
@@ -202,11 +204,18 @@ class CorrelativeEncoder:
         from plastorch.files.distinct import distinct
 
         name, count = np.frombuffer(key.name.encode(), np.uint8), np.uint64(self.bins)
-        salts, uniform = kernels.salts_of(name, np.uint64(self.seed), key.neurons)
+        grids = key.neurons - key.exact_neurons
+        salts, uniform = kernels.salts_of(name, np.uint64(self.seed), key.neurons, grids)
         if key.kind in ("number", "cycle"):
-            values = cells(column, key)
-            codes, firsts = distinct(kernels.grid_places(values, uniform))
-            bins = kernels.encode_numbers(values[firsts], key.cells, salts, uniform, count)
+            values, places = numbers(column), cells(column, key)
+            words = kernels.grid_places(places, uniform)
+            if key.exact:
+                words = values.view(np.uint64)[:, np.newaxis]
+            codes, firsts = distinct(words)
+            bins = kernels.encode_numbers(places[firsts], key.cells, salts[:grids], uniform, count)
+            if key.exact:
+                data = utf8(texts(pl.Series(values[firsts], nan_to_null=True)))
+                bins = np.hstack([bins, kernels.encode_categories(*data, salts[grids:], count)])
             again, rows = distinct(_padded(bins))  # chance makes more patterns equal
             return again[codes], bins[rows]
         codes, firsts = distinct(_words(column)[:, np.newaxis])

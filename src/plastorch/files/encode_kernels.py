@@ -34,14 +34,16 @@ def text_hash(data, begin, end, state=_BASIS):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def salts_of(name, seed, neurons):  # type: ignore[no-untyped-def]
+def salts_of(name, seed, neurons, grids):  # type: ignore[no-untyped-def]
     """Returns salts that differ between neurons, keys and seeds, uint64 [n_m], and numbers from 0
-    to 1, one in each n_m-th part [n_m]; ``name`` is the key's name in bytes."""
-    salts, uniform = np.empty(neurons, np.uint64), np.empty(neurons)
+    to 1, one in each n_g-th part [n_g]; ``name`` is the key's name in bytes, and ``grids`` the
+    number n_g of the first neurons that have one."""
+    salts, uniform = np.empty(neurons, np.uint64), np.empty(grids)
     key = mix(text_hash(name, 0, len(name)) ^ mix(np.uint64(seed) + GOLDEN))
     for i in range(neurons):
         salts[i] = mix(key + np.uint64(i + 1) * GOLDEN)
-        uniform[i] = (i + np.int64(mix(salts[i] + GOLDEN) >> _U11) * 2.0**-53) / neurons
+    for i in range(grids):
+        uniform[i] = (i + np.int64(mix(salts[i] + GOLDEN) >> _U11) * 2.0**-53) / grids
     return salts, uniform
 
 

@@ -28,6 +28,8 @@ class Key:
         log: whether log(1 + v) replaces a number v; values below 0 count as 0.
         period: period of a cycle.
         depth: number of path components that count; a whole path counts all.
+        exact: whether half of the neurons of a number tell exact values apart, as those of a
+            category do.
 
     Raises:
         InputError: a value is out of range.
@@ -48,6 +50,7 @@ class Key:
     log: bool = False
     period: float = 0.0
     depth: int = 0
+    exact: bool = False
 
     def __post_init__(self) -> None:
         check_one_of(KINDS, kind=self.kind)
@@ -59,6 +62,8 @@ class Key:
             if not isinstance(value, (int, float)) or not isfinite(value):
                 raise InputError(f"{name} is {value!r}; expected a finite number")
         check_positive(neurons=self.neurons, scale=self.scale, width=self.width)
+        if self.exact and self.kind != "number":
+            raise InputError(f"exact is {self.exact} of a {self.kind}; expected it of a number")
         if self.kind == "path":
             check_positive(depth=self.depth)
         if self.kind == "cycle":
@@ -76,3 +81,8 @@ class Key:
     def cells(self) -> int:
         """Number of widths in a cycle's period; 0 for other kinds."""
         return round(self.period / self.width) if self.kind == "cycle" else 0
+
+    @property
+    def exact_neurons(self) -> int:
+        """Number of neurons, the last ones, that tell exact values of a number apart."""
+        return self.neurons // 2 if self.exact else 0

@@ -18,6 +18,8 @@ CALENDAR: Mapping[str, float] = {"hour": 24, "weekday": 7, "month": 12}
 """Periods of keys that are cycles by name."""
 FEW = 10
 """Largest number of different whole numbers in a key that counts as a category."""
+RECURRING = 20
+"""Number of records per different value of a number from which on exact values count too."""
 DAY = 86400.0
 """Length of a day in seconds."""
 CYCLE_CELLS = 4
@@ -53,7 +55,9 @@ def infer_keys(
     dropped; one that is sometimes missing and otherwise the same is kept. A number's center is the
     median, its scale the interquartile range or, if that is 0, the mean distance to the median.
     Logarithms are taken of numbers that are never negative and whose quartiles differ by a factor
-    of more than ten. The depth of paths is such that 90 % of them are no deeper, and at most 32.
+    of more than ten. If there are 20 records or more per different value of a number, half of its
+    neurons tell exact values apart. The depth of paths is such that 90 % of them are no deeper, and
+    at most 32.
 
     Args:
         records: training records; see :func:`plastorch.files.as_frame.as_frame`.
@@ -134,7 +138,8 @@ def _are_codes(column: pl.Series) -> bool:
 def _learn(column: pl.Series, kind: Kind, period: float, width: float) -> Key:
     name = column.name
     if kind == "number":
-        return _learn_number(name, numbers(column), width)
+        key, different = _learn_number(name, numbers(column), width), column.n_unique()
+        return replace(key, exact=len(column) >= RECURRING * different)
     if kind == "cycle":
         period = DAY if isinstance(column.dtype, pl.Time) else period
         if not period > 0:

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from plastorch.engine.errors import InputError
-from plastorch.files.column_values import cells, prefixes, texts
+from plastorch.files.column_values import cells, numbers, prefixes, texts
 from plastorch.files.key import Key
 
 FLOOR = 0.02
@@ -87,12 +87,14 @@ def _classes(labels: ArrayLike, records: int) -> pl.Series:
 
 
 def _best_information(column: pl.Series, key: Key, classes: pl.Series) -> float:
-    """Returns the mutual information of a key; of a path, that of its most informative depth."""
+    """Returns the mutual information of a key; of a path, that of its most informative depth; of a
+    number, that of its levels or, if they count, of its exact values."""
     if key.kind == "path":
         text = texts(column)
         depths = range(1, key.depth + 1)
         return max(mutual_information(prefixes(text, depth), classes) for depth in depths)
     if key.kind in ("number", "cycle"):
         place = cells(column, key)
-        return mutual_information(pl.Series(levels(place, place)), classes)
+        told = mutual_information(pl.Series(levels(place, place)), classes)
+        return max(told, mutual_information(pl.Series(numbers(column)), classes) * key.exact)
     return mutual_information(texts(column), classes)

@@ -39,8 +39,9 @@ def rules(model: "TrainedClassifier", records: Any, top: int = 5) -> pl.DataFram
     values. So it is what the value does beside the other keys, on average, and not what the class
     and the value have in common in the records. Probabilities count as 1e-6 to 1 - 1e-6.
 
-    Values are the 50 most frequent ones of each key, each in five records or more; for numbers, the
-    middle ones of five equal parts of the records. Missing counts as a value, too.
+    Values are the 50 most frequent ones of each key, each in five records or more; for numbers that
+    don't count exactly, the middle ones of five equal parts of the records. Missing counts as a
+    value, too.
 
     Args:
         model: fitted classifier.
@@ -101,7 +102,7 @@ def _log_odds(model: "TrainedClassifier", frame: pl.DataFrame) -> NDArray[np.flo
 
 def _values(key: Key, column: pl.Series) -> tuple[list[pl.Series], pl.DataFrame]:
     """Returns a key's values, one row each, and a frame of ``key``, ``value``, ``records``."""
-    if key.kind in ("number", "cycle"):
+    if key.kind in ("number", "cycle") and not key.exact:
         rows = [(place, count) for place, count in _levels(numbers(column))]
     else:
         text = texts(column)

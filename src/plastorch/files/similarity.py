@@ -6,7 +6,8 @@ and b of a key are compared by k_m in [0, 1], with k_m(a, a) = 1:
 
 ========  ====================================================================================
 category  1 if they are equal, else 0
-number    max(0, 1 - |a - b| / (scale width)), of log(1 + v) if the key says so
+number    max(0, 1 - |a - b| / (scale width)), of log(1 + v) if the key says so; the mean of that
+          and of whether they are equal if the key tells exact values apart
 cycle     max(0, 1 - d / width), d the shorter way around
 set       elements in both / elements in either; 1 if both are empty
 path      leading components in common / depth of the key, at most 1; 1 if they are equal
@@ -18,6 +19,7 @@ set's elements are joined by "|", a path's components by "/"; empty ones are ign
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from plastorch.engine.errors import InputError
-from plastorch.files.column_values import cells, keyed, members, prefixes, texts
+from plastorch.files.column_values import cells, keyed, members, numbers, prefixes, texts
 from plastorch.files.key import Key
 
 ROWS = 256
@@ -115,10 +117,11 @@ def _kernel(a: Any, b: Any, key: Key) -> Any:
     """Returns k_m of values other than sets, whose last axis is levels."""
     if key.kind not in ("number", "cycle"):
         return (a == b).mean(-1)
-    distance = np.abs(a - b)[..., 0]
+    distance = np.abs(a[..., 0] - b[..., 0])
     if key.kind == "cycle":
         distance = np.minimum(distance, key.cells - distance)
-    return np.maximum(0, 1 - distance)
+    near, equal = np.maximum(0, 1 - distance), (a == b)[..., 1]
+    return near + key.exact_neurons / key.neurons * (equal - near)
 
 
 def _jaccard(both: Any, size_a: Any, size_b: Any) -> Any:
@@ -132,10 +135,12 @@ def _sizes(sets: sparse.csr_array) -> NDArray[np.float32]:
 
 def _comparable(left: pl.Series, right: pl.Series, key: Key) -> tuple[Any, NDArray[np.bool_]]:
     """Returns all values, the left ones first, and which are present [B]; values are codes that
-    count if equal [B, levels], cells [B, 1], or the elements of sets [B, E]."""
+    count if equal [B, levels], cells and numbers [B, 2], or the elements of sets [B, E]."""
     if key.kind in ("number", "cycle"):
-        place = np.concatenate([cells(left, key), cells(right, key)])
-        return np.nan_to_num(place)[:, None], ~np.isnan(place)
+        place, value = (
+            np.concatenate([of(left), of(right)]) for of in (partial(cells, key=key), numbers)
+        )
+        return np.nan_to_num(np.stack([place, value], 1)), ~np.isnan(place)
     text = pl.concat([texts(left), texts(right)])
     present = text.is_not_null().to_numpy()
     if key.kind == "set":
