@@ -90,6 +90,26 @@ def plus(typing_context, one, two):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def total(typing_context, sixteen):  # type: ignore[no-untyped-def]
+    """Returns the sum of sixteen numbers."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        part, width = values[0], LANES
+        while width > 1:
+            width //= 2
+            none = ir.Constant(part.type, ir.Undefined)
+            places = [
+                ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(begin, begin + width)))
+                for begin in (0, width)
+            ]
+            halves = [builder.shuffle_vector(part, none, place) for place in places]
+            part = builder.fadd(*halves)
+        return builder.extract_element(part, ir.IntType(32)(0))
+
+    return sixteen.number(sixteen), code
+
+
+@_compiled
 def times(typing_context, one, two):  # type: ignore[no-untyped-def]
     """Returns products."""
 

@@ -17,11 +17,13 @@ over F either, since for κ_t = Ā_t . F_t
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
+from plastorch.engine.numba_vectors import LANES, full, load, plus, store, times
 from plastorch.stp.chunk_kernels import (
     add_products,
     dot,
     load_signals,
     multiply,
+    squares_and_products,
     sums_of_products,
 )
 from plastorch.stp.kernels import FREE, PRE, compiled, inlined, slope
@@ -34,31 +36,24 @@ SIDE_BY_SIDE = 2
 @compiled
 def _replay(b, start, steps, memory, weight, own, parameters, settings, saved):  # type: ignore[no-untyped-def]
     """Computes the numbers of the forward pass for a chunk that begins with a memory."""
-    z, a, alpha, beta, v, r, q = own
+    z, a, c, alpha, v, r, q = own
     _, decay, rate = parameters
     norm = settings[1]
     output, norms, drives, responses = saved
-    sums_of_products(memory, weight, r[0])
-    sums_of_products(memory, memory, q[0])
+    squares_and_products(memory, weight, q[0], r[0])
     alpha[0] = 1
-    beta[0] = 0
     for k in range(steps):
         t, squared = start + k, dot(z, k, k)
         for i in range(len(decay)):
             length, response = norms[t, b, i], responses[t, b, i]
-            scale, c = decay[i] / length if norm == PRE else decay[i], rate[i] * output[t, b, i]
+            scale = decay[i] / length if norm == PRE else decay[i]
+            factor = rate[i] * output[t, b, i]
             v[k, i] = drives[t, b, i] * length - response
             grown = scale * v[k, i]
-            q[k + 1, i] = scale * scale * q[k, i] + c * (grown + grown + c * squared)
-            r[k + 1, i] = scale * r[k, i] + c * response
+            q[k + 1, i] = scale * scale * q[k, i] + factor * (grown + grown + factor * squared)
+            r[k + 1, i] = scale * r[k, i] + factor * response
             alpha[k + 1, i] = alpha[k, i] * scale
-            a[k, i] = scale
-        beta[k + 1] = 0
-        for earlier in range(k):
-            for i in range(len(decay)):
-                beta[k + 1, earlier, i] = beta[k, earlier, i] * a[k, i]
-        for i in range(len(decay)):
-            beta[k + 1, k, i] = rate[i] * output[t, b, i]
+            a[k, i], c[k, i] = scale, factor
 
 
 @compiled
@@ -69,7 +64,7 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
 
     Writes factors by which W, F, D and the chunk's signals enter the gradient of its signals.
     """
-    z, a, _, beta, v, r, q = own
+    z, a, c, _, v, r, q = own
     of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z = of_own
     of_squares, d_bias, d_decay, d_rate = sums
     rate, norm, activation, bound = parameters[2], settings[1], settings[2], settings[4]
@@ -81,14 +76,15 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
         product = dot(z, later, k)
         for i in range(len(rate)):
             y[i] += mu[later, i] * product
+            mu[later, i] *= a[k, i]
     zero, two, epsilon = dtype(0), dtype(2), dtype(EPSILON)
     of_square = zero
     for i in range(len(rate)):
         h, scale, length = output[t, b, i], a[k, i], norms[t, b, i]
-        c, grown = rate[i] * h, scale * v[k, i]
-        of_c = y[i] + of_r[i] * responses[t, b, i] + two * of_q[i] * (grown + c * squared)
-        rest = kappa[i] - c * y[i]
-        of_scale = rest + two * of_q[i] * (scale * scale * q[k, i] + c * grown)
+        factor, grown = c[k, i], scale * v[k, i]
+        of_c = y[i] + of_r[i] * responses[t, b, i] + two * of_q[i] * (grown + factor * squared)
+        rest = kappa[i] - factor * y[i]
+        of_scale = rest + two * of_q[i] * (scale * scale * q[k, i] + factor * grown)
         of_scale += scale * of_r[i] * r[k, i]
         d_decay[i] += of_scale
         d_rate[i] += of_c * h
@@ -106,58 +102,51 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
             raw = length - epsilon
             of_norm = of_norm / (raw + raw) if raw > zero else zero
         of_squares[i] += of_norm
-        of_square += of_q[i] * c * c
-        of_w[k, i] = of_drive + of_r[i] * c
-        of_v[k, i] = of_drive + two * of_q[i] * scale * c
+        of_square += of_q[i] * factor * factor
+        of_w[k, i] = of_drive + of_r[i] * factor
+        of_v[k, i] = of_drive + two * of_q[i] * scale * factor
         of_r[i] = scale * of_r[i] + two * of_norm
         of_q[i] = scale * scale * of_q[i] + of_norm
         kappa[i] = rest + of_v[k, i] * v[k, i]
         pi[i] *= scale
-    of_z[k] = 0
-    of_z[k, k] = of_square + of_square
-    for earlier in range(k):
-        total = zero
-        for i in range(len(rate)):
-            total += of_v[k, i] * beta[k, earlier, i]
-        of_z[k, earlier] = total
-    for later in range(k + 1, steps):
-        total = zero
-        for i in range(len(rate)):
-            total += rate[i] * output[t, b, i] * mu[later, i]
-            mu[later, i] *= a[k, i]
-        of_z[k, later] = total
     for i in range(len(rate)):
-        mu[k, i] = of_v[k, i]
+        mu[k, i] = y[i] = of_v[k, i]
+    of_z[k, k] = of_square + of_square
+    for earlier in range(k - 1, -1, -1):
+        total = zero
+        for i in range(len(rate)):
+            total += y[i] * c[earlier, i]
+            y[i] *= a[earlier, i]
+        of_z[k, earlier] = of_z[earlier, k] = total
 
 
-@inlined
+@compiled
 def _signals_backward(  # type: ignore[no-untyped-def]
-    k, side, weight, memories, of_v, alpha, of_w, of_z, z, by_grads, recurrent, d_h
+    k, side, weight, memories, of_f, of_w, of_z, z, by_grads, recurrent, d_h
 ):
-    """Backpropagates step k of a chunk to the activities among the signals, of all samples."""
-    for s in range(side):
-        for j in range(recurrent):
-            d_h[s, j] = by_grads[s, k, j]
-    for i in range(0, len(weight) - 3, 4):
+    """Backpropagates step k of a chunk to the activities among the signals, of all samples.
+
+    Sums of sixteen signals over all neurons stay in registers."""
+    (size, width), chunk = weight.shape, z.shape[1]
+    weights, memory, signals = weight.reshape(-1), memories.reshape(-1), z.reshape(-1)
+    given, found, none = by_grads.reshape(-1), d_h.reshape(-1), full(weight.dtype.type(0))
+    for j in range(0, recurrent, LANES):
         for s in range(side):
-            f0, f1 = of_v[s, k, i] * alpha[s, k, i], of_v[s, k, i + 1] * alpha[s, k, i + 1]
-            f2, f3 = of_v[s, k, i + 2] * alpha[s, k, i + 2], of_v[s, k, i + 3] * alpha[s, k, i + 3]
-            w0, w1, w2, w3 = of_w[s, k, i], of_w[s, k, i + 1], of_w[s, k, i + 2], of_w[s, k, i + 3]
-            for j in range(recurrent):
-                one = f0 * memories[s, i, j] + w0 * weight[i, j]
-                two = f1 * memories[s, i + 1, j] + w1 * weight[i + 1, j]
-                three = f2 * memories[s, i + 2, j] + w2 * weight[i + 2, j]
-                four = f3 * memories[s, i + 3, j] + w3 * weight[i + 3, j]
-                d_h[s, j] += (one + two) + (three + four)
-    for i in range(len(weight) // 4 * 4, len(weight)):
-        for s in range(side):
-            f0, w0 = of_v[s, k, i] * alpha[s, k, i], of_w[s, k, i]
-            for j in range(recurrent):
-                d_h[s, j] += f0 * memories[s, i, j] + w0 * weight[i, j]
-    for s in range(side):
-        for step in range(z.shape[1]):
-            for j in range(recurrent):
-                d_h[s, j] += of_z[s, k, step] * z[s, step, j]
+            s0, s1, s2, s3 = load(given, (s * chunk + k) * width + j), none, none, none
+            for i in range(0, size - 1, 2):
+                at, of_s = i * width + j, (s * size + i) * width + j
+                s0 = plus(s0, times(load(memory, of_s), full(of_f[s, i])))
+                s1 = plus(s1, times(load(weights, at), full(of_w[s, k, i])))
+                s2 = plus(s2, times(load(memory, of_s + width), full(of_f[s, i + 1])))
+                s3 = plus(s3, times(load(weights, at + width), full(of_w[s, k, i + 1])))
+            for i in range(size // 2 * 2, size):
+                s0 = plus(s0, times(load(memory, (s * size + i) * width + j), full(of_f[s, i])))
+                s1 = plus(s1, times(load(weights, i * width + j), full(of_w[s, k, i])))
+            for step in range(0, chunk, 2):
+                at = (s * chunk + step) * width + j
+                s2 = plus(s2, times(load(signals, at), full(of_z[s, k, step])))
+                s3 = plus(s3, times(load(signals, at + width), full(of_z[s, k, step + 1])))
+            store(found, s * d_h.shape[1] + j, plus(plus(s0, s1), plus(s2, s3)))
 
 
 @compiled
@@ -208,23 +197,27 @@ def _memory_backward(memory, weight, grad, d_weight, of_r, of_q):  # type: ignor
 
 @inlined
 def _start_chunk(  # type: ignore[no-untyped-def]
-    end, memory, grad, z, alpha, beta, of_d, pi, mu, of_r, of_q, kappa, by_grad, ones, factors
+    end, memory, grad, z, a, c, of_d, y, pi, mu, of_r, of_q, kappa, by_grad, ones, factors
 ):
     """Begins with the gradient D of a chunk's last F; ``end`` is the chunk's number of steps.
 
     Writes products of D with the signals, and the part of the signals' gradients that D makes."""
     multiply(grad, z, 0, of_d)
-    by_grad[:] = 0
-    for k in range(len(z)):
-        for i in range(len(grad)):
-            factors[i, k] = beta[end, k, i]
-    add_products(by_grad, ones, factors, grad)
-    sums_of_products(grad, memory, kappa)
-    for i in range(len(kappa)):
-        kappa[i] *= alpha[end, i]
-    for k in range(end):
+    kappa[:] = 0
+    factors[:, end:] = 0
+    pi[:] = 1
+    for k in range(end - 1, -1, -1):
         for i in range(len(kappa)):
-            kappa[i] += beta[end, k, i] * of_d[k, i]
+            y[i] = c[k, i] * pi[i]
+            kappa[i] += y[i] * of_d[k, i]
+            pi[i] *= a[k, i]
+        for i in range(len(kappa)):
+            factors[i, k] = y[i]
+    sums_of_products(grad, memory, y)
+    for i in range(len(kappa)):
+        kappa[i] += y[i] * pi[i]
+    by_grad[:] = 0
+    add_products(by_grad, ones, factors, grad)
     pi[:] = 1
     mu[:] = 0
     of_r[:] = 0
@@ -237,27 +230,29 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
 ):
     """Backpropagates a chunk of sample ``first`` and its neighbors."""
     weight, x, h0, parameters, lengths, settings, saved = given
-    z, a, alpha, beta, v, r, q = forth
+    z, a, c, alpha, v, r, q = forth
     of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z, by_grads, ones, factors = back
     d_output, d_x, of_x = gradients
     d_weight, of_squares, d_bias, d_decay, d_rate = sums
     recurrent, most = settings[0], 0
     of_w[:] = 0
+    of_z[:] = 0
     for s in range(side):
         b = first + s
         steps = max(0, min(z.shape[1], lengths[b] - start))
         most = max(most, steps)
         load_signals(z[s], x, saved[0], h0, start, steps, recurrent, b)
-        own = z[s], a[s], alpha[s], beta[s], v[s], r[s], q[s]
+        own = z[s], a[s], c[s], alpha[s], v[s], r[s], q[s]
         _replay(b, start, steps, memories[s], weight, own, parameters, settings, saved)
         _start_chunk(
             steps,
             memories[s],
             grads[s],
             z[s],
-            alpha[s],
-            beta[s],
+            a[s],
+            c[s],
             of_d[s],
+            y[s],
             pi[s],
             mu[s],
             of_r[s],
@@ -271,7 +266,7 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
         for s in range(side):
             steps = min(z.shape[1], lengths[first + s] - start)
             if k < steps:
-                own = z[s], a[s], alpha[s], beta[s], v[s], r[s], q[s]
+                own = z[s], a[s], c[s], alpha[s], v[s], r[s], q[s]
                 of_own = (
                     of_d[s],
                     y[s],
@@ -299,21 +294,12 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
                     d_output,
                 )
             else:
-                of_v[s, k], of_z[s, k] = 0, 0
+                of_v[s, k] = 0
+            for i in range(len(weight)):
+                y[s, i] = of_v[s, k, i] * alpha[s, k, i]
         if recurrent > 0:
             _signals_backward(
-                k,
-                side,
-                weight,
-                memories,
-                of_v,
-                alpha,
-                of_w,
-                of_z,
-                z,
-                by_grads,
-                recurrent,
-                d_next,
+                k, side, weight, memories, y, of_w, of_z, z, by_grads, recurrent, d_next
             )
     for s in range(side):
         steps = max(0, min(z.shape[1], lengths[first + s] - start))
@@ -343,7 +329,7 @@ def _backward_samples(  # type: ignore[no-untyped-def]
 ):
     """Backpropagates all steps of sample ``first`` and its neighbors."""
     _, x, h0, parameters, lengths, settings, saved = given
-    z, _, alpha, beta, _, _, _ = forth
+    z, _, c, alpha, _, _, _ = forth
     chunk, every = settings[5], settings[6]
     longest = lengths[first : first + side].max()
     for block in range((longest - 1) // (chunk * every), -1, -1):
@@ -357,8 +343,8 @@ def _backward_samples(  # type: ignore[no-untyped-def]
                 b, at = first + s, start + n * chunk
                 steps = max(0, min(chunk, lengths[b] - at))
                 load_signals(z[s], x, saved[0], h0, at, steps, settings[0], b)
-                _last_factors(b, at, steps, alpha[s, 0], beta[s, 0], parameters, settings, saved)
-                add_products(course[n + 1, s], alpha[s, 0], beta[s, 0], z[s])
+                _last_factors(b, at, steps, alpha[s, 0], c[s], parameters, settings, saved)
+                add_products(course[n + 1, s], alpha[s, 0], c[s], z[s])
         for n in range(chunks - 1, -1, -1):
             _backward_chunk(
                 first,
@@ -405,20 +391,17 @@ def backward(  # type: ignore[no-untyped-def]
     chunk, every, n = settings[5], settings[6], SIDE_BY_SIDE
     course = np.empty((every, n, size, width), dtype)
     grads, z = np.zeros((n, size, width), dtype), np.zeros((n, chunk, width), dtype)
-    beta, alpha = (
-        np.zeros((n, chunk + 1, chunk, size), dtype),
-        np.zeros((n, chunk + 1, size), dtype),
-    )
+    alpha = np.zeros((n, chunk + 1, size), dtype)
     r, q = np.empty((n, chunk + 1, size), dtype), np.empty((n, chunk + 1, size), dtype)
-    parts, rows = np.empty((6, n, chunk, size), dtype), np.empty((3, n, size), dtype)
-    a, v, of_d, mu = parts[0], parts[1], parts[2], parts[3]
-    of_v, of_w = parts[4], parts[5]
-    y, pi, d_next = rows[0], rows[1], rows[2]
+    parts, rows = np.empty((7, n, chunk, size), dtype), np.empty((2, n, size), dtype)
+    a, c, v, of_d, mu = parts[0], parts[1], parts[2], parts[3], parts[4]
+    of_v, of_w = parts[5], parts[6]
+    y, pi, d_next = rows[0], rows[1], np.empty((n, size + LANES), dtype)
     wide = np.empty((3, n, size), dtype)
     of_r, of_q, kappa = wide[0], wide[1], wide[2]
     of_z, of_x = np.empty((n, chunk, chunk), dtype), np.empty((chunk, x.shape[2]), dtype)
     of_squares = np.empty(size, dtype)
-    forth = z, a, alpha, beta, v, r, q
+    forth = z, a, c, alpha, v, r, q
     by_grads, factors = np.empty((n, chunk, width), dtype), np.empty((size, chunk), dtype)
     ones = np.ones(max(size, chunk), dtype)
     back = of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z, by_grads, ones, factors

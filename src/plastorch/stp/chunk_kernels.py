@@ -23,7 +23,7 @@ from math import sqrt
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
-from plastorch.engine.numba_vectors import LANES, full, load, plus, store, times
+from plastorch.engine.numba_vectors import LANES, full, load, plus, store, times, total
 from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined
 from plastorch.stp.rule import EPSILON
 
@@ -50,31 +50,46 @@ def load_signals(z, x, h, h0, start, steps, recurrent, b):  # type: ignore[no-un
 
 @compiled
 def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
-    """Writes, for a matrix [H, P] and signals z [C, P], the products [C, H] from a column on."""
-    # Unsigned, as signed indices may be negative for the compiler, which then doesn't vectorize.
-    first, end, zero = np.uintp(begin), np.uintp(matrix.shape[1]), matrix.dtype.type(0)
-    for i in range(0, len(matrix) - 1, 2):  # two rows at a time, to load signals half as often
-        for k in range(0, len(z), 4):
-            s0 = s1 = s2 = s3 = r0 = r1 = r2 = r3 = zero
-            for j in range(first, end):
-                one, two = matrix[i, j], matrix[i + 1, j]
-                z0, z1, z2, z3 = z[k, j], z[k + 1, j], z[k + 2, j], z[k + 3, j]
-                s0 += one * z0
-                s1 += one * z1
-                s2 += one * z2
-                s3 += one * z3
-                r0 += two * z0
-                r1 += two * z1
-                r2 += two * z2
-                r3 += two * z3
-            out[k, i], out[k + 1, i], out[k + 2, i], out[k + 3, i] = s0, s1, s2, s3
-            out[k, i + 1], out[k + 1, i + 1], out[k + 2, i + 1], out[k + 3, i + 1] = r0, r1, r2, r3
-    for i in range(len(matrix) // 2 * 2, len(matrix)):
-        for k in range(len(z)):
-            s0 = zero
-            for j in range(first, end):
-                s0 += matrix[i, j] * z[k, j]
-            out[k, i] = s0
+    """Writes, for a matrix [H, P] and signals z [C, P], the products [C, H] from a column on.
+
+    Eight vectors, one of each of eight rows, hold sums for sixteen steps in registers."""
+    (rows, width), none = matrix.shape, full(matrix.dtype.type(0))
+    turned, sums = np.empty((width, LANES), z.dtype), np.empty((8, LANES), z.dtype)
+    of_z, of_sums = turned.reshape(-1), sums.reshape(-1)
+    for start in range(0, len(z), LANES):
+        for j in range(begin, width):
+            for k in range(LANES):
+                turned[j, k] = z[start + k, j]
+        for i in range(0, rows - 7, 8):
+            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = none
+            for j in range(begin, width):
+                signals = load(of_z, j * LANES)
+                s0 = plus(s0, times(signals, full(matrix[i, j])))
+                s1 = plus(s1, times(signals, full(matrix[i + 1, j])))
+                s2 = plus(s2, times(signals, full(matrix[i + 2, j])))
+                s3 = plus(s3, times(signals, full(matrix[i + 3, j])))
+                s4 = plus(s4, times(signals, full(matrix[i + 4, j])))
+                s5 = plus(s5, times(signals, full(matrix[i + 5, j])))
+                s6 = plus(s6, times(signals, full(matrix[i + 6, j])))
+                s7 = plus(s7, times(signals, full(matrix[i + 7, j])))
+            store(of_sums, 0, s0)
+            store(of_sums, LANES, s1)
+            store(of_sums, 2 * LANES, s2)
+            store(of_sums, 3 * LANES, s3)
+            store(of_sums, 4 * LANES, s4)
+            store(of_sums, 5 * LANES, s5)
+            store(of_sums, 6 * LANES, s6)
+            store(of_sums, 7 * LANES, s7)
+            for k in range(LANES):
+                for row in range(8):
+                    out[start + k, i + row] = sums[row, k]
+        for i in range(rows // 8 * 8, rows):
+            s0 = none
+            for j in range(begin, width):
+                s0 = plus(s0, times(load(of_z, j * LANES), full(matrix[i, j])))
+            store(of_sums, 0, s0)
+            for k in range(LANES):
+                out[start + k, i] = sums[0, k]
 
 
 @compiled
@@ -131,6 +146,17 @@ def sums_of_products(one, other, out):  # type: ignore[no-untyped-def]
         out[i] = total
 
 
+@compiled
+def squares_and_products(one, other, squares, products):  # type: ignore[no-untyped-def]
+    """Writes the squared lengths of a matrix's rows and their scalar products with another's."""
+    for i in range(len(one)):
+        square = product = one.dtype.type(0)
+        for j in range(one.shape[1]):
+            square += one[i, j] * one[i, j]
+            product += one[i, j] * other[i, j]
+        squares[i], products[i] = square, product
+
+
 @inlined
 def dot(z, k, other):  # type: ignore[no-untyped-def]
     """Returns the scalar product of two signals of a chunk."""
@@ -140,17 +166,32 @@ def dot(z, k, other):  # type: ignore[no-untyped-def]
     return total
 
 
-@inlined
+@compiled
 def _recur(k, memories, weight, z, recurrent, p, v):  # type: ignore[no-untyped-def]
-    """Writes W h and F h of all samples at step k of the chunk."""
-    for i in range(len(weight)):
-        for s in range(len(memories)):
-            of_weight = of_memory = weight.dtype.type(0)
-            for j in range(recurrent):
-                of_weight += weight[i, j] * z[s, k, j]
-                of_memory += memories[s, i, j] * z[s, k, j]
-            p[s, i] = of_weight
-            v[s, i] = of_memory
+    """Writes W h and F h of four samples at step k of the chunk."""
+    (size, width), chunk, whole = weight.shape, z.shape[1], recurrent // LANES * LANES
+    weights, memory, signals = weight.reshape(-1), memories.reshape(-1), z.reshape(-1)
+    none, one, other = full(weight.dtype.type(0)), size * width, chunk * width
+    for i in range(size):
+        w0 = w1 = w2 = w3 = f0 = f1 = f2 = f3 = none
+        for j in range(0, whole, LANES):
+            at, here = i * width + j, k * width + j
+            of_weight, h0, h1 = load(weights, at), load(signals, here), load(signals, here + other)
+            h2, h3 = load(signals, here + 2 * other), load(signals, here + 3 * other)
+            w0 = plus(w0, times(of_weight, h0))
+            w1 = plus(w1, times(of_weight, h1))
+            w2 = plus(w2, times(of_weight, h2))
+            w3 = plus(w3, times(of_weight, h3))
+            f0 = plus(f0, times(load(memory, at), h0))
+            f1 = plus(f1, times(load(memory, at + one), h1))
+            f2 = plus(f2, times(load(memory, at + 2 * one), h2))
+            f3 = plus(f3, times(load(memory, at + 3 * one), h3))
+        p[0, i], p[1, i], p[2, i], p[3, i] = total(w0), total(w1), total(w2), total(w3)
+        v[0, i], v[1, i], v[2, i], v[3, i] = total(f0), total(f1), total(f2), total(f3)
+        for j in range(whole, recurrent):
+            for s in range(SIDE_BY_SIDE):
+                p[s, i] += weight[i, j] * z[s, k, j]
+                v[s, i] += memories[s, i, j] * z[s, k, j]
 
 
 @compiled
@@ -195,34 +236,33 @@ def _respond(b, t, k, own, squares, parameters, settings, results):  # type: ign
 
 @compiled
 def _forward_chunk(  # type: ignore[no-untyped-def]
-    first, start, scratch, weight, squares, x, h0, parameters, lengths, settings, results
+    first, n, start, scratch, weight, squares, x, h0, parameters, lengths, settings, results
 ):
-    """Runs a chunk of sample ``first`` and its neighbors; returns whether numbers are safe."""
+    """Runs a chunk of n samples from ``first`` on; returns whether numbers are safe."""
     memories, z, p, v, alpha, beta, a, r, q, of_inputs = scratch
     recurrent, output = settings[0], results[0]
     safe, steps = True, min(z.shape[1], len(x) - start)
     alpha[:] = 1
     beta[:] = 0
-    for s in range(len(memories)):
+    for s in range(n):
         own_steps = lengths[first + s] - start
         load_signals(z[s], x, output, h0, start, own_steps, recurrent, first + s)
-        sums_of_products(memories[s], weight, r[s])
-        sums_of_products(memories[s], memories[s], q[s])
+        squares_and_products(memories[s], weight, q[s], r[s])
         multiply(memories[s], z[s], recurrent, of_inputs[s])
     for k in range(steps):
         t = start + k
-        for s in range(len(memories)):
+        for s in range(n):
             for j in range(recurrent if 0 < k < lengths[first + s] - start else 0):
                 z[s, k, j] = output[t - 1, first + s, j]
         _recur(k, memories, weight, z, recurrent, p, v)
-        for s in range(len(memories)):
+        for s in range(n):
             b = first + s
             if t < lengths[b]:
                 own = z[s], p[s], v[s], alpha[s], beta[s], a[s], r[s], q[s], of_inputs[s]
                 safe &= _respond(b, t, k, own, squares, parameters, settings, results)
             else:
                 output[t, b] = 0
-    for s in range(len(memories)):
+    for s in range(n):
         add_products(memories[s], alpha[s], beta[s], z[s])
     return safe
 
@@ -236,7 +276,7 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     and γ [H]; steps of each sample [B]; settings; and results.
 
     The settings are: number of neurons that are presynaptic, H or 0; norm; activation; bound of F;
-    bound of activities; steps of a chunk, a multiple of 8; chunks between stored memories. The
+    bound of activities; steps of a chunk, a multiple of 16; chunks between stored memories. The
     results are: activities [T, B, H]; |W + F|, (W + F) z / |W + F|, and W z at each step [T, B, H],
     the last of them W x before; F before each block of chunks [blocks, B, H, P], empty to store
     none; and the last F [B, H, K].
@@ -253,12 +293,12 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     rows = np.empty((4, SIDE_BY_SIDE, size), dtype)
     parts = np.empty((2, SIDE_BY_SIDE, chunk, size), dtype)
     sums = np.empty((2, SIDE_BY_SIDE, size), dtype)
+    p, v, alpha, a = rows[0], rows[1], rows[2], rows[3]
+    beta, of_inputs, r, q = parts[0], parts[1], sums[0], sums[1]
+    scratch = memory, z, p, v, alpha, beta, a, r, q, of_inputs
     safe = True
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
-        p, v, alpha, a = rows[0, :n], rows[1, :n], rows[2, :n], rows[3, :n]
-        beta, of_inputs, r, q = parts[0, :n], parts[1, :n], sums[0, :n], sums[1, :n]
-        scratch = memory[:n], z[:n], p, v, alpha, beta, a, r, q, of_inputs
         for s in range(n):
             copy_part(memories[first + s], memory[s])
         for start in range(0, len(x), chunk):
@@ -267,6 +307,7 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
                     copy_part(memory[s], kept[start // chunk // every, first + s])
             safe &= _forward_chunk(
                 first,
+                n,
                 start,
                 scratch,
                 weight,

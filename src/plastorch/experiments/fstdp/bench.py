@@ -1,6 +1,5 @@
 """Speed of the spiking networks against dense loops over time steps in plain torch."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -67,8 +66,7 @@ def rows() -> tuple[dict[str, object], Iterator[Row]]:
 
 def _all_rows(rates: Tensor) -> Iterator[Row]:
     yield from measure(rates, SIZES)
-    with _without_denormals():
-        yield fatigue_row()
+    yield fatigue_row()
 
 
 def rates_of(images: Tensor) -> Tensor:
@@ -100,9 +98,8 @@ def _stdp_row(rates: Tensor, size: SpikingSize) -> Row:
         optimizer.step()
         state = step.state
 
-    with _without_denormals():
-        equal = layers_agree(layer, shown[0])
-        seconds = interleaved(ours, lambda: peer.present(shown, DURATION, random), size.rounds)
+    equal = layers_agree(layer, shown[0])
+    seconds = interleaved(ours, lambda: peer.present(shown, DURATION, random), size.rounds)
     words = f"{PEER}; {samples} samples of {patterns} images, {round(DURATION / DT)} steps each"
     ours_s, peer_s = (total / patterns for total in seconds)
     return row(size.name, ours_s, words, peer_s, equal=equal)
@@ -158,13 +155,3 @@ def neurons_agree(events: Events, raster: Tensor, rule: FatiguingSTDP, duration:
     steps = torch.tensor(fired).double() * DT
     same = len(steps) == len(spikes.times) and torch.allclose(steps, spikes.times)
     return same and torch.allclose(weight, state.synapses.weight[0], rtol=0, atol=1e-9)
-
-
-@contextlib.contextmanager
-def _without_denormals() -> Iterator[None]:
-    """Keeps traces that have nearly decayed from slowing down either side."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
