@@ -1,8 +1,8 @@
-"""Time loop of short-term plasticity neurons, sample by sample, for CPUs.
+"""Time loop of short-term plasticity neurons, a few samples side by side, for CPUs.
 
-A sample's synapses stay in the processor's cache through all its steps. The forward pass stores
-three numbers per neuron and step, and the synaptic memory F once per block of steps. The
-backward pass, in :mod:`plastorch.stp.gradient_kernels`, recomputes the memories of a block. The
+Their synapses stay in the processor's cache through all steps. The forward pass stores three
+numbers per neuron and step, and the synaptic memory F once per block of steps. The backward pass,
+in :mod:`plastorch.stp.gradient_kernels`, recomputes the memories of a block, sample by sample. The
 equations are those of :mod:`plastorch.stp.rule`. Columns of plastic synapses come first; those of
 fixed ones follow from column P on. Both are padded with zeros, to whole vectors of the processor.
 
@@ -18,6 +18,8 @@ import numpy as np
 from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
 from plastorch.stp.rule import EPSILON
 
+SIDE_BY_SIDE = 4
+"""Number of samples that are run side by side."""
 NORM = {"none": 0, "efficacy": 1, "pre": 2, "post": 3}
 ACTIVATION = {"tanh": 0, "sigmoid": 1, "relu": 2, "identity": 3}
 FREE, PRE, POST = NORM["none"], NORM["pre"], NORM["post"]
@@ -131,21 +133,22 @@ def next_memory(i, memory, weight, decay, rate, z, h, length, norm, limit, new):
 
 
 @inlined
-def _advance(i, memory, weight, decay, rate, z, h, scale, limit, following):  # type: ignore[no-untyped-def]
-    """Updates neuron i's memory as :func:`update`, and responds to the ``following`` signals as
-    :func:`_respond`, in one pass."""
+def _advance(i, s, memory, weight, decay, rate, z, h, scale, limit, following):  # type: ignore[no-untyped-def]
+    """Updates the memory of sample s's neuron i as :func:`update`, and responds to the
+    ``following`` signals as :func:`_respond`, in one pass."""
+    at = s * len(weight) + i
     squared = drive = weight.dtype.type(0)
     for j in range(memory.shape[1]):
-        value = decay[i, j] * (memory[i, j] * scale) + rate[i, j] * (h * z[j])
+        value = decay[i, j] * (memory[at, j] * scale) + rate[i, j] * (h * z[s, j])
         value = limit if value > limit else value
         value = -limit if value < -limit else value
-        memory[i, j] = value
+        memory[at, j] = value
         total = weight[i, j] + value
         squared += total * total
-        drive += total * following[j]
+        drive += total * following[s, j]
     for j in range(memory.shape[1], weight.shape[1]):
         squared += weight[i, j] * weight[i, j]
-        drive += weight[i, j] * following[j]
+        drive += weight[i, j] * following[s, j]
     return squared, drive
 
 
@@ -162,53 +165,65 @@ def _fire(squared, drive, bias, settings, lengths, drives, h):  # type: ignore[n
 
 
 @compiled
-def _forward_sample(b, scratch, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
-    """Runs all steps of sample b on its memory, in the scratch; see :func:`forward`."""
+def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
+    """Runs all steps of n samples from ``first`` on, on their memories; see :func:`forward`."""
     z, following, squared, drive, memory = scratch
     bias, decay, rate = parameters
     x_at, h_at, norm, _, current, limit, _, bound, block = settings
     output, norms, drives, kept, _ = results
-    one = weight.dtype.type(1)
-    gather(following, x, h0[b], 0, b, x_at, h_at, bound)
-    for i in range(len(weight)):
-        squared[i], drive[i] = _respond(i, weight, memory, following)
-    for t in range(lengths[b]):
-        if len(kept) > 0 and t % block == 0:
-            copy_part(memory, kept[t // block, b])
-        h = output[t, b]
-        _fire(squared, drive, bias, settings, norms[t, b], drives[t, b], h)
-        for j in range(len(z)):
-            z[j] = following[j]
-        if current:
-            gather(z, x, h, t, b, x_at, h_at, bound)
-        gather(following, x, h, min(t + 1, len(x) - 1), b, x_at, h_at, bound)
-        for i in range(len(weight)):
-            length = norms[t, b, i]
-            if norm == POST:
-                next_memory(i, memory, weight, decay, rate, z, h[i], length, norm, limit, memory)
-                squared[i], drive[i] = _respond(i, weight, memory, following)
-            else:
-                squared[i], drive[i] = _advance(
-                    i,
-                    memory,
-                    weight,
-                    decay,
-                    rate,
-                    z,
-                    h[i],
-                    one / length if norm == PRE else one,
-                    limit,
-                    following,
-                )
-    output[lengths[b] :, b] = 0
+    size, one = len(weight), weight.dtype.type(1)
+    for s in range(n):
+        b, own, signals = first + s, memory[s * size : (s + 1) * size], following[s]
+        output[lengths[b] :, b] = 0
+        gather(signals, x, h0[b], 0, b, x_at, h_at, bound)
+        for i in range(size):
+            squared[s, i], drive[s, i] = _respond(i, weight, own, signals)
+    for t in range(lengths[first : first + n].max()):
+        for s in range(n):
+            b = first + s
+            if t < lengths[b]:
+                if len(kept) > 0 and t % block == 0:
+                    copy_part(memory[s * size : (s + 1) * size], kept[t // block, b])
+                h = output[t, b]
+                _fire(squared[s], drive[s], bias, settings, norms[t, b], drives[t, b], h)
+                z[s] = following[s]
+                if current:
+                    gather(z[s], x, h, t, b, x_at, h_at, bound)
+                gather(following[s], x, h, min(t + 1, len(x) - 1), b, x_at, h_at, bound)
+                if norm == POST:
+                    own = memory[s * size : (s + 1) * size]
+                    for i in range(size):
+                        length = norms[t, b, i]
+                        next_memory(
+                            i, own, weight, decay, rate, z[s], h[i], length, norm, limit, own
+                        )
+                        squared[s, i], drive[s, i] = _respond(i, weight, own, following[s])
+        for i in range(size if norm != POST else 0):
+            for s in range(n):
+                b = first + s
+                if t < lengths[b]:
+                    squared[s, i], drive[s, i] = _advance(
+                        i,
+                        s,
+                        memory,
+                        weight,
+                        decay,
+                        rate,
+                        z,
+                        output[t, b, i],
+                        one / norms[t, b, i] if norm == PRE else one,
+                        limit,
+                        following,
+                    )
 
 
 @compiled
 def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untyped-def]
     """Runs all steps of the samples from ``begin`` to before ``end``.
 
-    Each sample has its own function call, with all arrays, scratch too, as arguments: only
-    arguments, and members of tuples among them, are guaranteed not to overlap.
+    Some samples are run side by side, neuron by neuron, so that they share W, Λ and Γ in the
+    nearest cache. They have a function call of their own, with all arrays, scratch too, as
+    arguments: only arguments, and members of tuples among them, are guaranteed not to overlap.
 
     The arguments after ``end`` are: memories F [B, H, Kp]; weights W [H, P + S]; inputs x
     [T, B, I]; activities before the first step [B, H]; a tuple of bias b [H], Λ and Γ [H, P];
@@ -221,17 +236,21 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     |W + F| at each step [T, B, H]; (W + F) z / |W + F| at each step [T, B, H]; F before each block
     [blocks, B, H, P], empty to store none; the last F [B, H, Kp].
     """
-    results = arguments[-1]
-    size, signals = weight.shape
-    decay = arguments[2][1]
-    z, following = np.zeros(signals, weight.dtype), np.zeros(signals, weight.dtype)
-    squared, drive = np.empty(size, weight.dtype), np.empty(size, weight.dtype)
-    memory = np.zeros_like(decay)
+    results, (size, signals), dtype = arguments[-1], weight.shape, weight.dtype
+    signal, rows = (
+        np.zeros((2, SIDE_BY_SIDE, signals), dtype),
+        np.empty((2, SIDE_BY_SIDE, size), dtype),
+    )
+    z, following, squared, drive = signal[0], signal[1], rows[0], rows[1]
+    memory = np.zeros((SIDE_BY_SIDE * size, arguments[2][1].shape[1]), dtype)
     scratch = z, following, squared, drive, memory
-    for b in range(begin, end):
-        copy_part(memories[b], memory)
-        _forward_sample(b, scratch, weight, *arguments)
-        copy_part(memory, results[4][b])
+    for first in range(begin, end, SIDE_BY_SIDE):
+        n = min(SIDE_BY_SIDE, end - first)
+        for s in range(n):
+            copy_part(memories[first + s], memory[s * size : (s + 1) * size])
+        _forward_samples(first, n, scratch, weight, *arguments)
+        for s in range(n):
+            copy_part(memory[s * size : (s + 1) * size], results[4][first + s])
 
 
 @inlined
