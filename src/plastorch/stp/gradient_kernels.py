@@ -145,13 +145,14 @@ def _both_backward(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _recompute(b, start, stop, z, course, weight, x, h0, parameters, settings, saved):  # type: ignore[no-untyped-def]
-    """Writes the memories after the steps from ``start`` to before ``stop`` behind the first."""
+def _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved):  # type: ignore[no-untyped-def]
+    """Writes the memories after the steps from ``start`` to before ``stop`` behind the first, and
+    the signals of their updates."""
     _, decay, rate = parameters
     x_at, h_at, norm, _, current, limit, _, bound, _ = settings
     output, norms = saved[0], saved[1]
     for t in range(start, stop):
-        h = output[t, b]
+        h, z = output[t, b], seen[t - start]
         before = output[t - 1, b] if t > 0 else h0[b]
         gather(z, x, h if current else before, t, b, x_at, h_at, bound)
         memory, new = course[t - start], course[t - start + 1]
@@ -217,7 +218,7 @@ def _step_backward(  # type: ignore[no-untyped-def]
 
     ``alone`` says that the step's update is still to come; ``together``, that the update of the
     step before is done, too."""
-    z, z_before, d_z, of_hs, of_scales, of_drives, of_norms, clamped, earlier, memory, new = scratch
+    d_z, of_hs, of_scales, of_drives, of_norms, clamped, z_before, z, earlier, memory, new = scratch
     d_weight, d_bias, d_decay, d_rate = sums
     _, decay, rate = parameters
     x_at, h_at, norm, _, current, _, _, bound, _ = settings
@@ -226,7 +227,6 @@ def _step_backward(  # type: ignore[no-untyped-def]
     h, before = output[t, b], output[t - 1, b] if t > 0 else h0[b]
     d_z[:] = 0
     if alone:
-        gather(z, x, h if current else before, t, b, x_at, h_at, bound)
         _updates_backward(
             b,
             t,
@@ -248,9 +248,8 @@ def _step_backward(  # type: ignore[no-untyped-def]
                 of_hs[i] += d_z[h_at + i]
                 d_z[h_at + i] = 0
     _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, settings, saved)
-    gather(z, x, before, t, b, x_at, h_at, bound)
-    if together:
-        gather(z_before, x, output[t - 2, b] if t > 1 else h0[b], t - 1, b, x_at, h_at, bound)
+    if current:
+        gather(z, x, before, t, b, x_at, h_at, bound)
     for i in range(len(h)):
         scale = one / norms[t, b, i] if norm == PRE else one
         of_drive, of_norm = of_drives[i], of_norms[i]
@@ -303,7 +302,7 @@ def _step_backward(  # type: ignore[no-untyped-def]
 
 @compiled
 def _backward_sample(  # type: ignore[no-untyped-def]
-    b, scratch, course, grad, sums, weight, x, h0, parameters, lengths, settings, saved
+    b, scratch, seen, course, grad, sums, weight, x, h0, parameters, lengths, settings, saved
 ):
     """Backpropagates all steps of sample b; ``grad`` [H, P] is the gradient of F."""
     _, _, norm, _, current, _, clamps, _, block = settings
@@ -314,16 +313,16 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     for start in range((lengths[b] - 1) // block * block, -1, -block):
         stop = min(start + block, lengths[b])
         copy_part(kept[start // block, b], course[0])
-        _recompute(b, start, stop, scratch[0], course, weight, x, h0, parameters, settings, saved)
+        _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved)
         for t in range(stop - 1, start - 1, -1):
-            at = t - start
-            memories = course[max(at - 1, 0)], course[at], course[at + 1]
+            at, one_less = t - start, max(t - start - 1, 0)
+            own = seen[one_less], seen[at], course[one_less], course[at], course[at + 1]
             _step_backward(
                 b,
                 t,
                 one_by_one or t == stop - 1,
                 not one_by_one and t > start,
-                scratch + memories,
+                scratch + own,
                 grad,
                 sums,
                 weight,
@@ -350,15 +349,15 @@ def backward(begin, end, course, groups, sums, d_memories, weight, *arguments): 
     size, signals = weight.shape
     d_weights, d_biases, d_decays, d_rates = sums
     dtype = weight.dtype
-    z, z_before, d_z = np.zeros(signals, dtype), np.zeros(signals, dtype), np.zeros(signals, dtype)
+    seen, d_z = np.zeros((len(course) - 1, signals), dtype), np.zeros(signals, dtype)
     of_hs, of_scales = np.empty(size, dtype), np.empty(size, dtype)
     of_drives, of_norms = np.empty(size, dtype), np.empty(size, dtype)
     clamped, grad = np.empty(d_decays.shape[1:], dtype), np.zeros(d_decays.shape[1:], dtype)
-    scratch = z, z_before, d_z, of_hs, of_scales, of_drives, of_norms, clamped
+    scratch = d_z, of_hs, of_scales, of_drives, of_norms, clamped
     for group in range(begin, end):
         own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
         for b in range(groups[group], groups[group + 1]):
             grad[:] = 0
             copy_part(d_memories[b], grad)
-            _backward_sample(b, scratch, course, grad, own, weight, *arguments)
+            _backward_sample(b, scratch, seen, course, grad, own, weight, *arguments)
             copy_part(grad, d_memories[b])
