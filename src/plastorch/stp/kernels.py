@@ -136,17 +136,16 @@ def next_memory(i, memory, weight, decay, rate, z, h, length, norm, limit, new):
 def _advance(i, s, memory, weight, decay, rate, z, h, scale, limit, following):  # type: ignore[no-untyped-def]
     """Updates the memory of sample s's neuron i as :func:`update`, and responds to the
     ``following`` signals as :func:`_respond`, in one pass."""
-    at = s * len(weight) + i
     squared = drive = weight.dtype.type(0)
-    for j in range(memory.shape[1]):
-        value = decay[i, j] * (memory[at, j] * scale) + rate[i, j] * (h * z[s, j])
+    for j in range(memory.shape[2]):
+        value = decay[i, j] * (memory[s, i, j] * scale) + rate[i, j] * (h * z[s, j])
         value = limit if value > limit else value
         value = -limit if value < -limit else value
-        memory[at, j] = value
+        memory[s, i, j] = value
         total = weight[i, j] + value
         squared += total * total
         drive += total * following[s, j]
-    for j in range(memory.shape[1], weight.shape[1]):
+    for j in range(memory.shape[2], weight.shape[1]):
         squared += weight[i, j] * weight[i, j]
         drive += weight[i, j] * following[s, j]
     return squared, drive
@@ -173,7 +172,7 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
     output, norms, drives, kept, _ = results
     size, one = len(weight), weight.dtype.type(1)
     for s in range(n):
-        b, own, signals = first + s, memory[s * size : (s + 1) * size], following[s]
+        b, own, signals = first + s, memory[s], following[s]
         output[lengths[b] :, b] = 0
         gather(signals, x, h0[b], 0, b, x_at, h_at, bound)
         for i in range(size):
@@ -183,7 +182,7 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
             b = first + s
             if t < lengths[b]:
                 if len(kept) > 0 and t % block == 0:
-                    copy_part(memory[s * size : (s + 1) * size], kept[t // block, b])
+                    copy_part(memory[s], kept[t // block, b])
                 h = output[t, b]
                 _fire(squared[s], drive[s], bias, settings, norms[t, b], drives[t, b], h)
                 z[s] = following[s]
@@ -191,7 +190,7 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
                     gather(z[s], x, h, t, b, x_at, h_at, bound)
                 gather(following[s], x, h, min(t + 1, len(x) - 1), b, x_at, h_at, bound)
                 if norm == POST:
-                    own = memory[s * size : (s + 1) * size]
+                    own = memory[s]
                     for i in range(size):
                         length = norms[t, b, i]
                         next_memory(
@@ -242,15 +241,15 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
         np.empty((2, SIDE_BY_SIDE, size), dtype),
     )
     z, following, squared, drive = signal[0], signal[1], rows[0], rows[1]
-    memory = np.zeros((SIDE_BY_SIDE * size, arguments[2][1].shape[1]), dtype)
+    memory = np.zeros((SIDE_BY_SIDE, size, arguments[2][1].shape[1]), dtype)
     scratch = z, following, squared, drive, memory
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
         for s in range(n):
-            copy_part(memories[first + s], memory[s * size : (s + 1) * size])
+            copy_part(memories[first + s], memory[s])
         _forward_samples(first, n, scratch, weight, *arguments)
         for s in range(n):
-            copy_part(memory[s * size : (s + 1) * size], results[4][first + s])
+            copy_part(memory[s], results[4][first + s])
 
 
 @inlined
