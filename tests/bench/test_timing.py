@@ -93,3 +93,18 @@ def test_memory_of_a_program_that_runs_by_itself() -> None:
 def test_a_program_that_fails_is_an_error() -> None:
     with pytest.raises(InputError, match=r"reading a file failed: (?s:.*)ZeroDivisionError"):
         program_mb("1 / 0", doing="reading a file")
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="the processor can't")
+def test_a_quiet_thread_in_a_run_leaves_denormal_numbers_flushed() -> None:
+    tiny = torch.tensor([2e-38])
+    torch.set_flush_denormal(True)
+    try:
+        with one_quiet_thread():
+            assert float(tiny * 0.5) == 0
+        assert float(tiny * 0.5) == 0
+    finally:
+        torch.set_flush_denormal(False)
+    with one_quiet_thread():
+        assert float(tiny * 0.5) == 0
+    assert float(tiny * 0.5) > 0

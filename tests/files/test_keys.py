@@ -231,6 +231,7 @@ def test_bad_input(arguments: dict[str, Any], words: str) -> None:
         ({"scale": 0.0}, "scale is 0"),
         ({"width": "wide"}, "width is 'wide'"),
         ({"kind": "path"}, "depth is 0"),
+        ({"exact": "yes"}, "exact is 'yes'; expected True or False"),
         ({"kind": "category", "exact": True}, "exact is True of a category"),
         ({"kind": "cycle"}, "period is 0"),
         ({"kind": "cycle", "period": 24, "width": 7}, "width is 7"),

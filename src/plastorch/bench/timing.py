@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from plastorch.engine.device import peak_memory_gb
+from plastorch.engine.device import denormals_flushed, peak_memory_gb
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output, write_atomically
 from plastorch.engine.run import describe, versions
@@ -24,7 +24,7 @@ from plastorch.engine.run import describe, versions
 Row = dict[str, Any]
 WARM_UP = 2
 _PEAK = """
-from plastorch.engine.device import peak_memory_gb
+from plastorch.engine.device import denormals_flushed, peak_memory_gb
 print(round(peak_memory_gb() * 1000))
 """
 
@@ -37,11 +37,10 @@ def one_quiet_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     gc.collect()
     gc.disable()
-    torch.set_flush_denormal(True)
     try:
-        yield
+        with denormals_flushed():
+            yield
     finally:
-        torch.set_flush_denormal(False)
         torch.set_num_threads(threads)
         if collected:
             gc.enable()

@@ -90,7 +90,7 @@ def plus(typing_context, one, two):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def total(typing_context, sixteen):  # type: ignore[no-untyped-def]
+def sum_of(typing_context, sixteen):  # type: ignore[no-untyped-def]
     """Returns the sum of sixteen numbers."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
@@ -102,8 +102,7 @@ def total(typing_context, sixteen):  # type: ignore[no-untyped-def]
                 ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(begin, begin + width)))
                 for begin in (0, width)
             ]
-            halves = [builder.shuffle_vector(part, none, place) for place in places]
-            part = builder.fadd(*halves)
+            part = builder.fadd(*(builder.shuffle_vector(part, none, place) for place in places))
         return builder.extract_element(part, ir.IntType(32)(0))
 
     return sixteen.number(sixteen), code

@@ -1,13 +1,14 @@
 """Division of a batch among threads, for kernels that release the interpreter's lock."""
 
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
 import torch
+
+from plastorch.engine.device import denormals_flushed
 
 
 def in_threads(run: Callable[[int, int], None], samples: int, useful: int) -> None:
@@ -29,14 +30,8 @@ def in_threads(run: Callable[[int, int], None], samples: int, useful: int) -> No
 
 
 def _run(run: Callable[[int, int], None], begin: int, end: int) -> None:
-    """Calls a function in this thread, whose way with denormal numbers is the same afterwards."""
-    exact = sys.float_info.min / 2 > 0
-    torch.set_flush_denormal(True)
-    try:
+    with denormals_flushed():
         run(begin, end)
-    finally:
-        if exact:
-            torch.set_flush_denormal(False)
 
 
 @cache

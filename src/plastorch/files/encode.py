@@ -208,10 +208,8 @@ class CorrelativeEncoder:
         salts, uniform = kernels.salts_of(name, np.uint64(self.seed), key.neurons, grids)
         if key.kind in ("number", "cycle"):
             values, places = numbers(column), cells(column, key)
-            words = kernels.grid_places(places, uniform)
-            if key.exact:
-                words = values.view(np.uint64)[:, np.newaxis]
-            codes, firsts = distinct(words)
+            exact = values.view(np.uint64)[:, np.newaxis]
+            codes, firsts = distinct(exact if key.exact else kernels.grid_places(places, uniform))
             bins = kernels.encode_numbers(places[firsts], key.cells, salts[:grids], uniform, count)
             if key.exact:
                 data = utf8(texts(pl.Series(values[firsts], nan_to_null=True)))

@@ -62,6 +62,8 @@ class Key:
             if not isinstance(value, (int, float)) or not isfinite(value):
                 raise InputError(f"{name} is {value!r}; expected a finite number")
         check_positive(neurons=self.neurons, scale=self.scale, width=self.width)
+        if type(self.exact) is not bool:
+            raise InputError(f"exact is {self.exact!r}; expected True or False")
         if self.exact and self.kind != "number":
             raise InputError(f"exact is {self.exact} of a {self.kind}; expected it of a number")
         if self.kind == "path":

@@ -23,7 +23,7 @@ from math import sqrt
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
-from plastorch.engine.numba_vectors import LANES, full, load, plus, store, times, total
+from plastorch.engine.numba_vectors import LANES, full, load, plus, store, sum_of, times
 from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined
 from plastorch.stp.rule import EPSILON
 
@@ -186,8 +186,8 @@ def _recur(k, memories, weight, z, recurrent, p, v):  # type: ignore[no-untyped-
             f1 = plus(f1, times(load(memory, at + one), h1))
             f2 = plus(f2, times(load(memory, at + 2 * one), h2))
             f3 = plus(f3, times(load(memory, at + 3 * one), h3))
-        p[0, i], p[1, i], p[2, i], p[3, i] = total(w0), total(w1), total(w2), total(w3)
-        v[0, i], v[1, i], v[2, i], v[3, i] = total(f0), total(f1), total(f2), total(f3)
+        p[0, i], p[1, i], p[2, i], p[3, i] = sum_of(w0), sum_of(w1), sum_of(w2), sum_of(w3)
+        v[0, i], v[1, i], v[2, i], v[3, i] = sum_of(f0), sum_of(f1), sum_of(f2), sum_of(f3)
         for j in range(whole, recurrent):
             for s in range(SIDE_BY_SIDE):
                 p[s, i] += weight[i, j] * z[s, k, j]

@@ -197,6 +197,7 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
                             i, own, weight, decay, rate, z[s], h[i], length, norm, limit, own
                         )
                         squared[s, i], drive[s, i] = _respond(i, weight, own, following[s])
+        # Apart from the views above, which would keep the compiler from vectorizing this loop.
         for i in range(size if norm != POST else 0):
             for s in range(n):
                 b = first + s
