@@ -48,6 +48,12 @@ def test_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+def test_networks_may_learn_at_the_same_time(noisy: Series) -> None:
+    one, both = (small(folds=2, epochs=2, n_jobs=n_jobs).fit(*noisy) for n_jobs in (None, 2))
+    np.testing.assert_allclose(one.predict_proba(noisy[0]), both.predict_proba(noisy[0]), atol=1e-5)
+    assert one.validation_cost_ == pytest.approx(both.validation_cost_)
+
+
 def test_answers_are_early_and_right(fitted: RankClassifier, noisy: Series) -> None:
     X, y = noisy
     early = fitted.predict_early(X)

@@ -6,8 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.device import has_kernels
 from plastorch.engine.errors import InputError
-from plastorch.rank.running_pool import Pools, running_pool
+from plastorch.rank.convolution_pass import Layer, Plan, convolved, pass_over
+
+
+class Pools(NamedTuple):
+    """Sums and maxima of B series so far."""
+
+    total: Tensor
+    """Sum of all values so far [B, F]."""
+    most: Tensor
+    """Largest value so far [B, F]."""
+    steps: Tensor
+    """Number of steps so far [B, 1]."""
 
 
 class ConvolutionState(NamedTuple):
@@ -66,26 +78,64 @@ class CausalConvolutions(nn.Module):
         self.norms = nn.ModuleList(
             nn.LayerNorm(channels) if normalized else nn.Identity() for _ in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(
         self, x: Tensor, state: ConvolutionState | None = None
     ) -> tuple[Tensor, ConvolutionState]:
         """Returns activities [T, B, hidden_size] and the next state; series: [T, B, I]."""
         state = self._start(x) if state is None else state
+        self._check(x, state)
+        plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+        return self._in_torch(x, state) if plain or not has_kernels(x) else self._compiled(x, state)
+
+    def _compiled(self, x: Tensor, state: ConvolutionState) -> tuple[Tensor, ConvolutionState]:
+        total, most, steps = state.pools
+        layers, eps = [], 0.0
+        for layer, norm in zip(self.convolutions, self.norms, strict=True):
+            assert isinstance(layer, nn.Conv1d) and layer.bias is not None
+            none = layer.bias.new_empty(0)
+            gain, shift = none, none
+            if isinstance(norm, nn.LayerNorm):
+                gain, shift, eps = norm.weight, norm.bias, norm.eps
+            layers.append(Layer(layer.weight, layer.bias, gain, shift))
+        dilations = tuple(2**number for number in range(len(layers)))
+        plan = Plan(dilations, eps, self.dropout if self.training else 0.0)
+        pools = total, most, steps[:, 0]
+        activity, total, most, last = pass_over(x, state.last, pools, layers, plan)
+        return activity, ConvolutionState(last, Pools(total, most, steps + len(x)))
+
+    def _in_torch(self, x: Tensor, state: ConvolutionState) -> tuple[Tensor, ConvolutionState]:
         values = x.transpose(0, 1)
         features: list[Tensor] = []
         last: list[Tensor] = []
         layers = zip(self.convolutions, self.norms, state.last, strict=True)
-        for layer, norm, before in layers:
+        for number, (layer, norm, before) in enumerate(layers):
             assert isinstance(layer, nn.Conv1d)
             seen = torch.cat([before, values], dim=1)
-            new = F.relu(norm(_convolved(layer, seen)))
-            values = self.dropout(values + new if features else new)
+            new = F.relu(norm(convolved(seen, layer.weight, layer.bias, 2**number)))
+            values = F.dropout(values + new if features else new, self.dropout, self.training)
             features.append(values)
             last.append(seen[:, seen.shape[1] - before.shape[1] :])
-        activity, pools = running_pool(torch.cat(features, dim=2), state.pools)
+        activity, pools = _pooled(torch.cat(features, dim=2), state.pools)
         return activity, ConvolutionState(tuple(last), pools)
+
+    def _check(self, x: Tensor, state: ConvolutionState) -> None:
+        """Raises InputError unless the state is of these series; the kernels check no index."""
+        if x.dim() != 3 or not x.shape[0] or not x.is_floating_point():
+            raise InputError(
+                f"x is {list(x.shape)} in {x.dtype}; expected [steps, series, channels], with a "
+                "step or more, in a floating-point type"
+            )
+        names = [f"last[{number}]" for number in range(len(self.convolutions))]
+        names += [f"pools.{name}" for name in Pools._fields]
+        found, wanted = ([*each.last, *each.pools] for each in (state, self._start(x)))
+        for name, part, start in zip(names, found, wanted, strict=True):
+            if (part.shape, part.dtype, part.device) != (start.shape, start.dtype, start.device):
+                raise InputError(
+                    f"state.{name} is {list(part.shape)} in {part.dtype} on {part.device}; "
+                    f"expected {list(start.shape)} in {start.dtype} on {start.device}"
+                )
 
     def _start(self, x: Tensor) -> ConvolutionState:
         batch, features = x.shape[1], self.hidden_size // 2
@@ -99,14 +149,11 @@ class CausalConvolutions(nn.Module):
         return ConvolutionState(tuple(x.new_zeros(batch, *span) for span in spans), pools)
 
 
-def _convolved(layer: nn.Conv1d, seen: Tensor) -> Tensor:
-    """Returns features [B, T, F] of inputs [B, t, I].
-
-    With channels last, torch convolves faster, but it knows that form of pictures only.
-    """
-    picture, weight = (
-        part[:, :, None].contiguous(memory_format=torch.channels_last)
-        for part in (seen.transpose(1, 2), layer.weight)
-    )
-    found = F.conv2d(picture, weight, layer.bias, dilation=(1, layer.dilation[0]))
-    return found[:, :, 0].transpose(1, 2)
+def _pooled(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
+    """Returns mean and maximum of values [B, T, F] over all steps so far, [T, B, 2 F]."""
+    values = values.transpose(0, 1)
+    steps = torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype)
+    total = before.total + values.cumsum(dim=0)
+    most = torch.cat([before.most[None], values]).cummax(dim=0).values[1:]
+    pooled = torch.cat([total / (before.steps + steps[:, None, None]), most], dim=2)
+    return pooled, Pools(total[-1], most[-1], before.steps + len(values))

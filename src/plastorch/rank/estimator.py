@@ -74,6 +74,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: learning rate of AdamW.
         class_weight: None, "balanced", or a weight for each class.
         missing: "error" rejects NaN; "mask" takes it for missing, and shows the network where.
+        n_jobs: number of processes that train the networks at the same time, as in scikit-learn:
+            None is one, -1 as many as there are CPUs. Results differ by rounding at most.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         random_state: seed of folds, weights, order and dropout: a whole number, a RandomState, or
             None to take numpy's global one.
@@ -117,6 +119,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 2e-3,
         class_weight: Any = None,
         missing: Missing = "error",
+        n_jobs: int | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -133,6 +136,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.class_weight = class_weight
         self.missing = missing
+        self.n_jobs = n_jobs
         self.device = device
         self.random_state = random_state
 
@@ -393,6 +397,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 continue
             if not isinstance(value, Integral) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        if self.n_jobs is not None and not (isinstance(self.n_jobs, Integral) and self.n_jobs):
+            raise InputError(f"n_jobs is {self.n_jobs!r}; expected a whole number, not 0, or None")
         rate = self.learning_rate
         if not isinstance(rate, Real) or not 0 < rate < np.inf:
             raise InputError(f"learning_rate is {rate!r}; expected a number above 0")

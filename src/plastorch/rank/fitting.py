@@ -1,14 +1,16 @@
 """Training of an estimator's networks on folds, and the choice of their thresholds."""
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor, nn
 
-from plastorch.engine.device import select_device
+from plastorch.engine.device import denormals_flushed, keep_freed_memory, select_device
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import EpochOrder, run_phase
@@ -82,15 +84,12 @@ def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:
 def train(model: Any, fitting: Fitting) -> tuple[RankCoder, HeldOut]:
     """Returns the networks of an estimator, and their outputs for series that were held out."""
     fold = folds(fitting.labels, model.folds, fitting.seed)
-    device = select_device(model.device)
-    steps = len(fitting.series.values)
-    networks, readings = [], []
-    for number in range(model.folds):
-        rows = (fold != number).nonzero()[:, 0]
-        held_out = (fold == number).nonzero()[:, 0]
-        held_out = held_out if len(held_out) else rows
-        networks.append(_trained(model, fitting, rows, held_out, number))
-        readings.append(_read(networks[-1], fitting.batch(held_out).to(device), steps))
+    at_once = Parallel(n_jobs=model.n_jobs)
+    one = delayed(_of_fold)
+    found = at_once(
+        one(model, fitting, fold == number, number, os.getpid()) for number in range(model.folds)
+    )
+    networks, readings = map(list, zip(*found, strict=True))
     read = HeldOut(*(np.concatenate(part) for part in zip(*readings, strict=True)))
     return together(networks), read
 
@@ -117,6 +116,23 @@ def folds(labels: Tensor, count: int, seed: int) -> Tensor:
         if len(rows) == 1:
             fold[rows] = -1
     return fold if count > 1 else torch.where(fold == 0, 0, -1)
+
+
+def _of_fold(
+    model: Any, fitting: Fitting, fold: Tensor, number: int, asking: int
+) -> tuple[RankCoder, HeldOut]:
+    """Returns a network, and its outputs for the series of its fold.
+
+    A process of its own (``asking`` is the one that asks for it) keeps its freed memory.
+    """
+    if os.getpid() != asking:
+        keep_freed_memory()
+    rows, held_out = (~fold).nonzero()[:, 0], fold.nonzero()[:, 0]
+    held_out = held_out if len(held_out) else rows
+    with denormals_flushed():
+        coder = _trained(model, fitting, rows, held_out, number)
+        unseen = fitting.batch(held_out).to(select_device(model.device))
+        return coder, _read(coder, unseen, len(fitting.series.values))
 
 
 def _trained(

@@ -1,24 +1,25 @@
-"""The running pool of ``CausalConvolutions``."""
+"""The compiled pass of ``CausalConvolutions``."""
 
 import torch
 from kernel_fuzz import Hostile
 
-from plastorch.rank.running_pool import Pools, running_pool
+from plastorch.rank.convolutions import CausalConvolutions
 
 
-def pool_from_any_state(hostile: Hostile) -> None:
+def series_from_any_state(hostile: Hostile) -> None:
     """Of numbers that aren't finite, nothing is claimed."""
-    start = Pools(torch.zeros(2, 3), torch.full((2, 3), -torch.inf), torch.zeros(2, 1))
-    values, before = hostile.damaged((torch.randn(2, 5, 3, requires_grad=True), start))
-    pooled, after = running_pool(values, before)
-    if pooled.requires_grad:
-        (pooled.sum() + after.total.sum() + after.most.sum()).backward()
+    normalized = hostile.random.choice([True, False])
+    core = CausalConvolutions(2, 3, layers=2, kernel=2, dropout=0.5, normalized=normalized)
+    x = torch.randn(5, 2, 2, requires_grad=True)
+    x, state = hostile.damaged((x, core._start(x)))
+    activity, after = core(x, state)
+    if activity.requires_grad:
+        (activity.sum() + after.pools.total.sum() + after.last[1].sum()).backward()
 
 
-def pool_from_foreign_state(hostile: Hostile) -> None:
+def series_from_foreign_state(hostile: Hostile) -> None:
     batch, features = (hostile.random.choice([1, 2, 3, 40]) for _ in range(2))
-    sizes = (2, 3), (batch, features)
-    own, foreign = (
-        Pools(torch.zeros(b, f), torch.zeros(b, f), torch.zeros(b, 1)) for b, f in sizes
-    )
-    running_pool(torch.randn(2, 5, 3), hostile.mixed(own, foreign))
+    core = CausalConvolutions(2, 3, layers=2)
+    own = core._start(torch.randn(5, 2, 2))
+    foreign = CausalConvolutions(2, max(2, features), layers=2)._start(torch.randn(5, batch, 2))
+    core(torch.randn(5, 2, 2), hostile.mixed(own, foreign))

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Annotated, Any, get_args
 
 import numpy as np
+import torch
 from torch import nn
 
 from plastorch.data.series import SETS, SeriesSet, load_series
@@ -113,6 +114,7 @@ class _Measuring:
             epochs=config.epochs,
             patience=config.patience,
             learning_rate=config.learning_rate,
+            n_jobs=torch.get_num_threads(),
             device=str(self.context.device),
             random_state=self.context.seed,
         )
