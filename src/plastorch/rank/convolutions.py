@@ -122,10 +122,11 @@ class CausalConvolutions(nn.Module):
 
     def _check(self, x: Tensor, state: ConvolutionState) -> None:
         """Raises InputError unless the state is of these series; the kernels check no index."""
-        if x.dim() != 3 or not x.shape[0] or not x.is_floating_point():
+        wrong = x.dim() != 3 or not x.shape[0] or x.shape[2] != self.input_size
+        if wrong or not x.is_floating_point():
             raise InputError(
-                f"x is {list(x.shape)} in {x.dtype}; expected [steps, series, channels], with a "
-                "step or more, in a floating-point type"
+                f"x is {list(x.shape)} in {x.dtype}; expected [steps, series, {self.input_size}], "
+                "with a step or more, in a floating-point type"
             )
         names = [f"last[{number}]" for number in range(len(self.convolutions))]
         names += [f"pools.{name}" for name in Pools._fields]
