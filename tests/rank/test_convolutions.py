@@ -1,5 +1,7 @@
 """Causal convolutions against torch's own, and reading in parts."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError
-from plastorch.rank import RankCoder
+from plastorch.rank import RankCoder, convolution_pass
 from plastorch.rank.committee import Committee
 from plastorch.rank.convolutions import CausalConvolutions, ConvolutionState, Pools
 
@@ -68,9 +70,15 @@ def results(
     layers=st.integers(1, 3),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     normalized=st.booleans(),
+    few=st.sampled_from([0, convolution_pass.FEW]),
 )
 def test_the_compiled_pass_is_that_of_torch(
-    sizes: tuple[int, int, int], features: int, layers: int, dtype: torch.dtype, normalized: bool
+    sizes: tuple[int, int, int],
+    features: int,
+    layers: int,
+    dtype: torch.dtype,
+    normalized: bool,
+    few: int,
 ) -> None:
     torch.manual_seed(0)
     core = CausalConvolutions(
@@ -80,7 +88,8 @@ def test_the_compiled_pass_is_that_of_torch(
         nn.init.normal_(parameter)
     x = torch.randn(sizes, dtype=dtype, requires_grad=True)
     state = some_state(core, x)
-    ours, theirs = (results(core, x, state, compiled) for compiled in (True, False))
+    with patch.object(convolution_pass, "FEW", few):
+        ours, theirs = (results(core, x, state, compiled) for compiled in (True, False))
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 

@@ -13,6 +13,9 @@ from plastorch.engine.threads import in_threads
 USEFUL = 1 << 15
 """Number of features that keep a thread busy for longer than it takes to start."""
 
+FEW = 800
+"""Number of sums for which products of matrices with copied windows are faster than convolutions."""
+
 
 class Layer(NamedTuple):
     """Parameters of a convolution with F features of C channels."""
@@ -69,7 +72,7 @@ def pass_over(
 def convolved(seen: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """Returns sums [B, T, F] of inputs [B, t, C]."""
     found = F.conv2d(_picture(seen), _picture(weight.mT), bias, dilation=(1, dilation))
-    return found[:, :, 0].transpose(1, 2)
+    return found[:, :, 0].mT
 
 
 def _picture(part: Tensor) -> Tensor:
@@ -78,6 +81,28 @@ def _picture(part: Tensor) -> Tensor:
     So torch convolves faster, but it knows that form of pictures only.
     """
     return part.mT[:, :, None].contiguous(memory_format=torch.channels_last)
+
+
+def _sums(seen: Tensor, layer: Layer, dilation: int, length: int) -> Tensor:
+    """Returns sums [B, T, F] of inputs [B, t, C], in the faster way for their number."""
+    if len(seen) * length > FEW:
+        return convolved(seen, layer.weight, layer.bias, dilation).contiguous()
+    found = torch.addmm(layer.bias, _windows(seen, layer, dilation, length), _matrix(layer))
+    return found.view(len(seen), length, -1)
+
+
+def _windows(seen: Tensor, layer: Layer, dilation: int, length: int) -> Tensor:
+    """Returns what each sum is of [B T, kernel C]."""
+    batch, steps, channels = seen.shape
+    kernel = layer.weight.shape[2]
+    strides = steps * channels, channels, dilation * channels, 1
+    windows = seen.as_strided((batch, length, kernel, channels), strides)
+    return windows.reshape(batch * length, kernel * channels)
+
+
+def _matrix(layer: Layer) -> Tensor:
+    """Returns the weights as a matrix [kernel C, F]."""
+    return layer.weight.permute(2, 1, 0).reshape(-1, len(layer.bias))
 
 
 class _Pass(torch.autograd.Function):
@@ -97,7 +122,7 @@ class _Pass(torch.autograd.Function):
         values, after, saved = x.transpose(0, 1), [], []
         for number, layer in enumerate(layers):
             seen = torch.cat([tensors[number], values], dim=1)
-            sums = convolved(seen, layer.weight, layer.bias, plan.dilations[number]).contiguous()
+            sums = _sums(seen, layer, plan.dilations[number], length)
             given = sums, layer.gain, layer.shift, *drawn, number
             _run(kernels.rectify, given, [out])
             values = out[:, :, number]
@@ -143,9 +168,7 @@ class _Pass(torch.autograd.Function):
             given = sums, layer.gain, layer.shift, *ctx.drawn, number
             _run(kernels.rectify_backward, given, [of_out, of_sums, *of_norm])
             wanted = number > 0 or ctx.needs_input_grad[0] or ctx.needs_input_grad[3]
-            of_seen, of_weight = _products(
-                of_sums, seen, layer.weight, ctx.plan.dilations[number], wanted
-            )
+            of_seen, of_weight = _products(of_sums, seen, layer, ctx.plan.dilations[number], wanted)
             of_gain, of_shift = (each.sum(dim=0) for each in of_norm)
             of_layers = [of_weight, of_sums.sum(dim=(0, 1)), of_gain, of_shift, *of_layers]
             if of_seen is None:
@@ -162,15 +185,28 @@ class _Pass(torch.autograd.Function):
 
 
 def _products(
-    of_sums: Tensor, seen: Tensor, weight: Tensor, dilation: int, wanted: bool
+    of_sums: Tensor, seen: Tensor, layer: Layer, dilation: int, wanted: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Returns the gradients of a convolution's inputs [B, t, C], if wanted, and weights."""
-    shape = None, (1, 1), (0, 0), (1, dilation), False, (0, 0), 1
-    pictures = map(_picture, (of_sums, seen, weight.mT))
-    of_seen, of_weight, _ = torch.ops.aten.convolution_backward(
-        *pictures, *shape, (wanted, True, False)
-    )
-    return (of_seen[:, :, 0].mT if wanted else None), of_weight[:, :, 0]
+    batch, length, features = of_sums.shape
+    weight = layer.weight
+    if batch * length > FEW:
+        shape = None, (1, 1), (0, 0), (1, dilation), False, (0, 0), 1
+        pictures = map(_picture, (of_sums, seen, weight.mT))
+        of_seen, of_weight, _ = torch.ops.aten.convolution_backward(
+            *pictures, *shape, (wanted, True, False)
+        )
+        return (of_seen[:, :, 0].mT if wanted else None), of_weight[:, :, 0]
+    flat = of_sums.view(-1, features)
+    _, channels, kernel = weight.shape
+    of_weight = (_windows(seen, layer, dilation, length).T @ flat).view(kernel, channels, features)
+    if not wanted:
+        return None, of_weight.permute(2, 1, 0)
+    of_windows = (flat @ _matrix(layer).T).view(batch, length, kernel, channels)
+    of_seen = torch.zeros_like(seen)
+    for place in range(kernel):
+        of_seen[:, place * dilation :][:, :length] += of_windows[:, :, place]
+    return of_seen, of_weight.permute(2, 1, 0)
 
 
 def _copy(tensor: Tensor) -> Tensor:
