@@ -14,7 +14,7 @@ USEFUL = 1 << 15
 """Number of features that keep a thread busy for longer than it takes to start."""
 
 FEW = 800
-"""Number of sums for which products of matrices with copied windows are faster than convolutions."""
+"""Number of sums up to which products of matrices with copied windows beat convolutions."""
 
 
 class Layer(NamedTuple):
