@@ -25,7 +25,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "all layers": {"readout_from": "all"},
     "ON and OFF": {"on_off": True},
     "mirror images": {"mirrored": True},
-    "centred features": {"centred": True},
+    "centered features": {"centred": True},
     "two passes": {"unsupervised_epochs": 2},
     "best": {"preset": "best"},
     "best, nothing learned": {"preset": "best", "rule": "random"},

@@ -150,6 +150,11 @@ def grouped(rows: list[Judged]) -> list[Group]:
     return [_group(command, members) for (command, _), members in same.items()]
 
 
+def _listed(values: list[str]) -> str:
+    """Returns values by seed, or the one that all seeds share."""
+    return values[0] if len(set(values)) == 1 else ", ".join(values)
+
+
 def _group(typed_command: str, members: list[Judged]) -> Group:
     claims = [claim for claim, _ in members]
     claim, run = members[0]
@@ -157,11 +162,11 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
     some = f"holds on {good} of {all_of_them} seeds"
     words = {all_of_them: "holds", 0: "does not hold"}.get(good, some)
     name = f"{claim['id']} {claim['statement']}"
-    measured = ", ".join(dict.fromkeys(measure(name, each["measured"]) for each in claims))
+    measured = _listed([measure(name, each["measured"]) for each in claims])
     targets: dict[float, str] = {}  # a figure that equals its target doesn't tell the direction
     for each in claims:
         targets[each["target"]] = max(targets.get(each["target"], ""), bound(each), key=len)
-    target = ", ".join(dict.fromkeys(targets.values()))
+    target = _listed([targets[each["target"]] for each in claims])
     sizes = {"n_train": "trained on", "n_test": "tested on"}
     size = ", ".join(
         f"{word} {run['data'][key]:,}" for key, word in sizes.items() if run["data"][key]

@@ -188,7 +188,7 @@ def test_predict(
     assert (ends == found[0]["class"]).mean() > 0.9  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("end", ["parquet", "csv"])
+@pytest.mark.parametrize("end", ["parquet", "csv", "jsonl"])
 def test_predict_answers_only_what_it_is_sure_of(
     model: Path, catalog: Path, tmp_path: Path, end: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,7 +203,7 @@ def test_predict_answers_only_what_it_is_sure_of(
         (["--min-confidence", "0"], 0.0),
     ):
         assert main([*predict, *asked]) == 0
-        found = pl.read_parquet(out) if end == "parquet" else pl.read_csv(out)
+        found = read_catalog(out)
         given = (told["confidence"] >= least).to_list()
         assert found["class"].is_not_null().to_list() == given and found["confidence"].min() >= 0  # type: ignore[operator]
         printed = capsys.readouterr().out

@@ -34,7 +34,7 @@ from plastorch.spiking.patterns.training import answer, update
 
 
 class FileClassifier(Learner):
-    """Learns classes of records from their keys and values with a spiking network.
+    """Classifier of records by their keys and values: a spiking network.
 
     Each key owns some input neurons, more if its values tell more about the classes. A value sets
     when they fire, so that similar records give similar spike patterns

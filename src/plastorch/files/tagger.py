@@ -34,7 +34,7 @@ from plastorch.spiking.patterns.training import answer
 
 
 class FileTagger(Learner):
-    """Learns several tags per record from its keys and values with a spiking network.
+    """Tagger of records by their keys and values, several tags each: a spiking network.
 
     It is like :class:`plastorch.files.FileClassifier`, but has two output neurons for each tag, one
     for yes and one for no. A tag's probability is calibrated, and a tag is given from its own

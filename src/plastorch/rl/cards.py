@@ -103,7 +103,7 @@ class CardTask:
 
 
 class RepeatFirst(CardTask):
-    """Answer the suit of the first card, at every step.
+    """Task of recalling the suit of the first card, at every step.
 
     Of N = 52 decks cards, one is shown at each of N - 1 steps, by its suit. At each of them, the
     first one's included, the right action is the suit of the episode's first card. POPGym has 1
@@ -129,7 +129,7 @@ class RepeatFirst(CardTask):
 
 
 class RepeatPrevious(CardTask):
-    """Answer the suit of the k-th last card, the one that is shown included.
+    """Task of recalling the suit of the k-th last card, counting the one that is shown.
 
     Of N = 52 decks cards, one is shown at each of N - 1 steps, by its suit. Once k cards have been
     shown, the right action is the suit of the card that was shown k - 1 steps before. POPGym has 1
@@ -163,7 +163,7 @@ class RepeatPrevious(CardTask):
 
 
 class Autoencode(CardTask):
-    """See all cards, then answer their suits in reverse order.
+    """Task of seeing all cards, then recalling their suits in reverse order.
 
     Each of N = 52 decks cards is shown by its suit, with a symbol that says to watch or, from the
     last card on, to answer. That card's suit is right at the step that shows it; after it, N - 1
@@ -195,7 +195,7 @@ class Autoencode(CardTask):
 
 
 class CountRecall(CardTask):
-    """Answer how many cards of a kind have been shown.
+    """Task of counting the cards of a kind that have been shown.
 
     Of N = 52 decks cards, one is shown at each of N - 1 steps, beside one of another pile of as
     many, each by its kind: its color, suit or rank. The right action is the number of cards of the

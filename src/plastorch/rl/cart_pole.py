@@ -48,7 +48,7 @@ class PoleState(NamedTuple):
 
 
 class PositionOnlyCartPole:
-    """Balance a pole on a cart without seeing how fast they move.
+    """Task of balancing a pole on a cart without seeing how fast they move.
 
     An observation has the place of the cart and the angle of the pole, as shares of the bounds
     beyond which an episode ends; the previous action as a one-hot vector, initially that of action

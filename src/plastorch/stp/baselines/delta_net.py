@@ -35,7 +35,9 @@ def gated_delta(
 
 
 class DeltaNet(nn.Module):
-    """S_t = (I - β_t k_t k_t') S_(t-1) + β_t k_t v_t'; o_t = S_t' q_t; y_t = norm(o_t).
+    """Memory that learns by the delta rule.
+
+    S_t = (I - β_t k_t k_t') S_(t-1) + β_t k_t v_t'; o_t = S_t' q_t; y_t = norm(o_t).
 
     q, k and v are swish(W x), and q and k have norm 1; β_t = σ(W x_t). Yang et al. 2024, sections 2
     and 3.3. ``gated`` adds a decay and a gate, as Yang et al. 2025 do: S_(t-1) is multiplied by

@@ -58,7 +58,9 @@ def gated_chunk(
 
 
 class LinearAttention(nn.Module):
-    """S_t = S_(t-1) + φ(k_t) v_t'; z_t = z_(t-1) + φ(k_t); o_t = S_t' φ(q_t) / z_t' φ(q_t).
+    """Causal linear attention of one head.
+
+    S_t = S_(t-1) + φ(k_t) v_t'; z_t = z_(t-1) + φ(k_t); o_t = S_t' φ(q_t) / z_t' φ(q_t).
 
     φ(x) = elu(x) + 1; Katharopoulos et al. 2020, equations 16 to 20.
     """
@@ -85,7 +87,9 @@ class LinearAttention(nn.Module):
 
 
 class GatedLinearAttention(nn.Module):
-    """S_t = diag(α_t) S_(t-1) + k_t v_t'; o_t = S_t' q_t / √K; y_t = norm(o_t) ⊙ swish(W x_t).
+    """Causal linear attention with a gate per key.
+
+    S_t = diag(α_t) S_(t-1) + k_t v_t'; o_t = S_t' q_t / √K; y_t = norm(o_t) ⊙ swish(W x_t).
 
     α_t = σ(W₂ W₁ x_t + b)^(1/16) for each key dimension; Yang et al. 2024, section 4.4.
     """

@@ -24,7 +24,9 @@ class ModulatedState(NamedTuple):
 
 
 class ModulatedPlasticity(nn.Module):
-    """h = tanh(V x + c + (W + α Hb) h(t-1)); Hb = clamp(Hb + m h h(t-1)', ±1); m = tanh(M h + d).
+    """RNN whose Hebbian plasticity is set by its own activity.
+
+    h = tanh(V x + c + (W + α Hb) h(t-1)); Hb = clamp(Hb + m h h(t-1)', ±1); m = tanh(M h + d).
 
     The trace Hb is clamped to ±``clamp``, by default 1.
     """
