@@ -32,7 +32,7 @@ BOUNDS := $(addprefix tests/,stp/test_sequence.py stp/test_chunked.py \
 
 test-bounds: $(VENV)/.installed-test
 	NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/numba-bounds) \
-		$(PYTEST) -k "not single_precision" $(BOUNDS)
+		$(PYTEST) -k "not single_precision and not another_process and not what_is_seen" $(BOUNDS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -347,9 +347,7 @@ def digits(
 def unstopped(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """The folder of a run that nothing stopped."""
     runs = tmp_path_factory.mktemp("whole")
-    whole = start(*RUN, "--data", str(digits), "--out", str(runs))
-    _, err = whole.communicate()
-    assert whole.returncode == 0, err
+    assert main([*RUN, "--data", str(digits), "--out", str(runs)]) == 0
     return next(runs.glob("*/*"))
 
 
@@ -365,9 +363,7 @@ def test_stopped_runs_resume_to_the_same_weights(
         assert stopped.returncode == 130
         assert err.splitlines()[-1].endswith(f"--resume {folder}")
     assert not json.loads((folder / "result.json").read_text())["complete"]
-    resumed = start("run", "softhebb-mnist", "--resume", str(folder))
-    _, err = resumed.communicate()
-    assert resumed.returncode == 0, err
+    assert main(["run", "softhebb-mnist", "--resume", str(folder)]) == 0
     for name in ("arrays.safetensors", "metrics.jsonl"):
         assert (folder / name).read_bytes() == (unstopped / name).read_bytes()
     runs = folder, unstopped

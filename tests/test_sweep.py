@@ -150,7 +150,8 @@ def _kill_one(runs: Path, killed: list[int]) -> None:
 
 
 def test_ctrl_c_ends_the_processes_at_a_checkpoint(tmp_path: Path) -> None:
-    arguments = ["sweep", "stpn-maze", "--models", "rnn", "--seeds", "0-2", "--out", str(tmp_path)]
+    arguments = ["sweep", "stpn-maze", "--models", "rnn", "--agents", "32", "--steps", "50"]
+    arguments += ["--seeds", "0-2", "--out", str(tmp_path)]
     command = [sys.executable, "-m", "plastorch", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 300

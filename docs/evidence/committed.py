@@ -33,6 +33,12 @@ def configuration(result: dict[str, Any]) -> Any:
     return kind(**kind().plain() | {k: v for k, v in known.items() if k in names})
 
 
+@cache
+def configured(experiment: str) -> list[tuple[dict[str, Any], Any]]:
+    """Returns the committed results of an experiment, each with its settings."""
+    return [(result, configuration(result)) for result in results().get(experiment, [])]
+
+
 def runs(experiment: str, of_seeds: Collection[int] = (), **where: Any) -> list[dict[str, Any]]:
     """Returns the committed runs of an experiment with some settings, one per seed.
 
@@ -45,8 +51,8 @@ def runs(experiment: str, of_seeds: Collection[int] = (), **where: Any) -> list[
     wanted = resolved(find(experiment).config)(**where)
     found = [
         run
-        for run in results().get(experiment, [])
-        if configuration(run) == wanted and (not of_seeds or run["seed"] in of_seeds)
+        for run, settings in configured(experiment)
+        if settings == wanted and (not of_seeds or run["seed"] in of_seeds)
     ]
     seeds = [run["seed"] for run in found]
     if not found or len(set(seeds)) < len(seeds):

@@ -1,5 +1,6 @@
 """Causal convolutions against torch's own, and reading in parts."""
 
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -203,6 +204,15 @@ def test_inputs_as_wide_as_the_features_are_not_added() -> None:
     assert not bool(core(torch.ones(5, 1, 4))[0][:, :, :4].any())
 
 
-def test_one_channel_cannot_be_normalized() -> None:
-    with pytest.raises(InputError, match="channels is 1; expected 2 or more"):
-        CausalConvolutions(3, 1)
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"channels": 1}, "channels is 1; expected 2 or more"),
+        ({"layers": 0}, "layers is 0"),
+        ({"kernel": 0}, "kernel is 0"),
+        ({"dropout": 1.0}, "dropout is 1.0; expected 0 or more, below 1"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        CausalConvolutions(3, **{"channels": 4} | settings)

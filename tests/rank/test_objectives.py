@@ -83,9 +83,27 @@ def test_what_comes_after_the_answer_is_not_computed(objective: Objective) -> No
     loss, decision = losses(model, batch._replace(x=x), objective, ALPHA)
     loss.backward()  # type: ignore[no-untyped-call]
     assert decision.computed < 9 * 5 and x.grad is not None
-    steps = torch.arange(9)[:, None]
-    assert not bool(x.grad[steps > decision.step].any())
-    assert bool(x.grad[0].any())
+    counted = x.grad.any(dim=2)
+    assert bool(counted[0].any()) and int(counted.sum()) <= decision.computed
+    if objective != "cost":  # which goes on until the chance of stopping is nearly 1
+        assert not bool(counted[torch.arange(9)[:, None] > decision.step].any())
+
+
+@pytest.mark.parametrize("objective", ["first", "last", "all", "hybrid", "cost"])
+def test_answers_are_the_first_crossings(objective: Objective) -> None:
+    model, batch = coder(3), sequences(3, True)
+    nn.init.normal_(model.readout.weight, std=9.0)  # type: ignore[arg-type]
+    _, decision = losses(model, batch, objective, ALPHA)
+    for row in range(5):
+        sure = [confidence for _, confidence in course(model, batch, row)]
+        first = next((t for t, c in enumerate(sure) if c > THETA), len(sure) - 1)
+        assert int(decision.step[row]) == first
+        assert bool(decision.crossed[row]) == (sure[first] > THETA)
+
+
+def test_unknown_objectives_are_refused() -> None:
+    with pytest.raises(InputError, match="firts"):
+        losses(coder(3), sequences(3, False), "firts")  # type: ignore[arg-type]
 
 
 def test_cost_falls_with_earlier_answers_and_its_gradient_is_exact() -> None:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from plastorch.engine.errors import InputError
-from plastorch.rank import RankClassifier, RankCoder
+from plastorch.rank import RankClassifier, RankCoder, fitting
 
 SMALL: dict[str, Any] = {
     "core": "gru",
@@ -52,6 +53,24 @@ def test_networks_may_learn_at_the_same_time(noisy: Series) -> None:
     one, both = (small(folds=2, epochs=2, n_jobs=n_jobs).fit(*noisy) for n_jobs in (None, 2))
     np.testing.assert_allclose(one.predict_proba(noisy[0]), both.predict_proba(noisy[0]), atol=1e-5)
     assert one.validation_cost_ == pytest.approx(both.validation_cost_)
+
+
+def test_held_out_series_are_read_in_batches(
+    noisy: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = small(class_weight="balanced", epochs=3).fit(*noisy)
+    monkeypatch.setattr(fitting, "AT_ONCE", 5)
+    parts = small(class_weight="balanced", epochs=3).fit(*noisy)
+    np.testing.assert_allclose(parts.predict_proba(noisy[0]), whole.predict_proba(noisy[0]))
+    assert parts.validation_cost_ == pytest.approx(whole.validation_cost_)
+
+
+def test_labels_of_a_score_are_checked(fitted: RankClassifier, noisy: Series) -> None:
+    X, y = noisy
+    with pytest.warns(DataConversionWarning):
+        assert fitted.score(X, y[:, None]) == fitted.score(X, y)
+    with pytest.raises(InputError, match="y has 1 labels; expected 60"):
+        fitted.score(X, y[:1])
 
 
 def test_answers_are_early_and_right(fitted: RankClassifier, noisy: Series) -> None:

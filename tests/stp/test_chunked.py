@@ -142,7 +142,7 @@ def test_single_precision_is_as_exact_as_torch(plasticity: Plasticity, forms: li
 def test_any_number_of_threads_gives_the_same_bits(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tensors = make(Dynamics(), batch=40, dtype=torch.float32)
+    tensors = make(Dynamics(), batch=40)
     expected = outcome(run_sequence, tensors, Dynamics())
     monkeypatch.setattr(sequence, "WORK_PER_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
@@ -182,6 +182,7 @@ def test_small_or_different_decays_run_step_by_step() -> None:
     assert not chunked.has_form(Dynamics(), torch.full((3, 3), 0.9), torch.full((3, 3), 0.1))
 
 
+@pytest.mark.single_precision
 def test_numbers_that_must_be_limited_run_step_by_step(forms: list[str]) -> None:
     """Λ above 1 without a norm: F grows until the bound, which the chunked form doesn't know."""
     dynamics = Dynamics(norm="none", activation="identity", recurrent=False)
@@ -193,6 +194,7 @@ def test_numbers_that_must_be_limited_run_step_by_step(forms: list[str]) -> None
     assert all(tensor.isfinite().all() for tensor in found)
 
 
+@pytest.mark.single_precision
 def test_norms_that_cancel_run_step_by_step(forms: list[str]) -> None:
     """F is nearly -W, so that |W|² + 2 W . F + |F|² would lose its digits."""
     tensors = make(Dynamics(), steps=5, batch=1, dtype=torch.float32)
@@ -203,6 +205,7 @@ def test_norms_that_cancel_run_step_by_step(forms: list[str]) -> None:
     assert all(tensor.isfinite().all() for tensor in found)
 
 
+@pytest.mark.single_precision
 def test_gradients_that_must_be_limited_run_step_by_step(forms: list[str]) -> None:
     """F stays small, but its gradient grows beyond the bound."""
     dynamics = Dynamics(norm="none", activation="identity", recurrent=False)

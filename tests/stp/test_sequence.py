@@ -99,7 +99,7 @@ def test_any_number_of_threads_gives_the_same_bits(
     dynamics: Dynamics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever thread ends first."""
-    tensors = make(dynamics, torch.float32, batch=160)
+    tensors = make(dynamics, batch=160)
     expected = outcome(run_sequence, tensors, dynamics, None)
     monkeypatch.setattr(sequence, "WORK_PER_THREAD", 1)
     for threads in [1, 2, 3] + 10 * [4] + 30 * [8]:
@@ -133,6 +133,7 @@ def test_narrow_types_are_computed_in_single_precision(dtype: torch.dtype) -> No
         assert (actual.double() - wanted).norm() <= tolerance * wanted.norm()
 
 
+@pytest.mark.single_precision
 def test_backward_keeps_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most a quarter of what autograd keeps of the plain loop, for 128 neurons."""
     steps, batch, inputs, hidden = 20, 8, 37, 128
@@ -182,6 +183,7 @@ def test_without_gradients_no_memory_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert blocks[0] > 0 and blocks[1] == 0
 
 
+@pytest.mark.single_precision
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("norm", ["pre", "post", "efficacy", "none"])
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1.0, 1e10, 3e38])

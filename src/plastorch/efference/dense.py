@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from plastorch.data.tasks.scenes import VOID, Scenes
 from plastorch.efference.encoders import Encoder, Frozen
-from plastorch.efference.probes import as_floats, evaluating
+from plastorch.efference.probes import as_floats
 from plastorch.efference.transfer import Detections, average_precision
 from plastorch.engine.errors import check_finite, check_positive
+from plastorch.learning.modes import evaluating
 
 
 class DenseNet(nn.Module):

@@ -8,7 +8,7 @@ from torch import nn
 from plastorch.data.tasks.scenes import Scenes
 from plastorch.efference.dense import DenseNet
 from plastorch.engine.errors import InputError, check_positive
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 
 WEIGHT_DECAY, MOST_NORM = 1e-4, 1.0
 """Weight decay of AdamW, and maximum gradient norm over all parameters."""
@@ -56,8 +56,7 @@ def train_dense(
         random = stream(*path, epoch)
         batches = torch.split(torch.randperm(len(scenes), generator=random), batch_size)
         total = torch.zeros((), dtype=torch.float64, device=device)
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(random.initial_seed())
+        with seeded(random.initial_seed(), device):
             for place, rows in enumerate(batches):
                 done = (epoch + place / len(batches)) / epochs
                 optimizer.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * done)) / 2

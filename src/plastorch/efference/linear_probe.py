@@ -18,13 +18,13 @@ from plastorch.efference.probes import (
     Exam,
     as_floats,
     check_labels,
-    evaluating,
     extract,
     share_right,
 )
 from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
+from plastorch.learning.modes import evaluating
 from plastorch.learning.phases import Phase
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]

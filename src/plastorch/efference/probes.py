@@ -1,7 +1,6 @@
 """Probes of frozen features with nothing to tune: nearest neighbors and linear classifiers."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from plastorch.efference.ridge import as_numpy, check_features, chosen_ridge
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.learning.modes import evaluating
 
 Apply = Callable[[Tensor], Tensor]
 """Function from images, uint8 [B, C, H, W], to the encoder's input."""
@@ -65,18 +65,6 @@ def extract(
     features = torch.cat(parts)
     check_features("features", features)
     return features
-
-
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Switches to eval mode for a while; then restores the mode of each submodule."""
-    before = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in before.items():
-            part.training = training
 
 
 def knn_accuracy(

@@ -28,7 +28,7 @@ from plastorch.engine.distributed import (
 )
 from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.learning.phases import EpochOrder, Phase
 
 
@@ -171,11 +171,10 @@ class Pretraining(Phase):
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            dropout = stream(*self.path, TrainingStream.DROPOUT, number, worker())
-            torch.manual_seed(dropout.initial_seed())
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.training.bfloat16):
-                losses: Losses = self.learner.method(*views)
+        dropout = stream(*self.path, TrainingStream.DROPOUT, number, worker())
+        narrow = torch.autocast(device.type, torch.bfloat16, enabled=self.training.bfloat16)
+        with seeded(dropout.initial_seed(), device), narrow:
+            losses: Losses = self.learner.method(*views)
         figures: dict[str, Tensor | None] = {"loss": losses.total, **losses._asdict()}
         del figures["total"], figures["features"]
         total = losses.total

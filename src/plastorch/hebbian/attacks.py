@@ -7,11 +7,10 @@ linear model, 40 steps from the center of the ball of allowed changes reach its 
 a random start only 0.87 (L2) or 0.89 (L∞) of its effect.
 """
 
-import contextlib
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.hebbian.classifiers import (
     BATCH_SIZE,
     check_classes,
@@ -97,7 +96,11 @@ def attack(
     goal = labels if targets is None else _checked_targets(targets, labels, model, images)
     pgd_on = partial(_pgd, norm=norm, strength=strength, steps=steps, targeted=targets is not None)
     result, active = images.clone(), torch.arange(len(images), device=images.device)
-    with _seeded(seed, on_its_device(model, images[:0])), frozen(*sources), torch.enable_grad():
+    with (
+        seeded(seed, on_its_device(model, images[:0]).device),
+        frozen(*sources),
+        torch.enable_grad(),
+    ):
         for source, restart in itertools.product(sources, range(restarts)):
             pgd = pgd_on(source, random_start=restart > 0)
             for rows in torch.split(active, BATCH_SIZE):
@@ -240,14 +243,6 @@ def import_foolbox() -> Any:
     except ImportError:
         raise InputError('foolbox is missing; expected: pip install "plastorch[attacks]"') from None
     return foolbox
-
-
-@contextlib.contextmanager
-def _seeded(seed: int, like: Tensor) -> Iterator[None]:
-    """Seeds torch's global generators, from which foolbox draws, and puts them back after."""
-    with torch.random.fork_rng([like.device] if like.is_cuda else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _check_attack(

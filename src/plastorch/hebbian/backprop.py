@@ -8,7 +8,7 @@ from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.distributed import backward, check_parts, part, sum_over_workers
 from plastorch.engine.errors import check_positive
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.optim import readout_rate
 from plastorch.hebbian.readout import accuracy, check_labels
@@ -99,8 +99,7 @@ class BackpropTraining(Phase):
             images = part(self.augment(images, batch, random)) / 255
         labels = self.labels[rows.to(self.device)]
         self.net.train()
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(random.initial_seed())
+        with seeded(random.initial_seed(), self.device):
             logits = self.net(images).float()
         loss = F.cross_entropy(logits, labels)
         self.optimizer.zero_grad()

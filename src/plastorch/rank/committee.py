@@ -46,5 +46,5 @@ def _turned(network: RankCoder, state: Any) -> Any:
     if not isinstance(network.rnn, nn.RNNBase):
         return state
     if isinstance(state, Tensor):
-        return state.transpose(0, 1)
+        return state.transpose(0, 1).contiguous()
     return tuple(part.transpose(0, 1).contiguous() for part in state)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.device import has_kernels
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.rank.convolution_pass import Layer, Plan, convolved, pass_over
 
 
@@ -48,7 +48,8 @@ class CausalConvolutions(nn.Module):
             It takes away how large they are, such as the loudness of a sound.
 
     Raises:
-        InputError: there is one channel, which can't be normalized.
+        InputError: a size is not positive, the share is out of range, or there is one channel,
+            which can't be normalized.
 
     Example:
         >>> core = CausalConvolutions(3, 8, layers=2)
@@ -68,6 +69,9 @@ class CausalConvolutions(nn.Module):
         normalized: bool = True,
     ) -> None:
         super().__init__()
+        check_positive(input_size=input_size, channels=channels, layers=layers, kernel=kernel)
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout}; expected 0 or more, below 1")
         if normalized and channels < 2:
             raise InputError(f"channels is {channels}; expected 2 or more, which are normalized")
         self.input_size, self.hidden_size = input_size, 2 * layers * channels

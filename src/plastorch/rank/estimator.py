@@ -19,14 +19,12 @@ from plastorch.engine.errors import InputError, check_one_of
 from plastorch.engine.estimators import seed_of
 from plastorch.rank.cores import CORES, Core
 from plastorch.rank.estimator_file import Saved, read, write
-from plastorch.rank.fitting import Fitting, HeldOut, class_weights, train
+from plastorch.rank.fitting import AT_ONCE, Fitting, HeldOut, class_weights, train
 from plastorch.rank.model import Answer, Listener
 from plastorch.rank.objectives import Objective
 from plastorch.rank.series import Missing, Series, checked, ragged, scaling_of
 from plastorch.rank.thresholds import costs
 
-AT_ONCE = 256
-"""Number of series that are read at the same time."""
 _KEPT = "core", "hidden_size", "alpha", "missing"
 """Arguments that a file keeps: those that matter after training."""
 
@@ -155,13 +153,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_arguments()
         series = self._series(X, reset=True)
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
+        labels = _labels(y, len(series.lengths))
         check_classification_targets(labels)
-        if len(labels) != len(series.lengths):
-            raise InputError(
-                f"y has {len(labels)} labels; expected {len(series.lengths)}, one for each series"
-            )
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise InputError("y has one class; expected two or more")
@@ -244,11 +237,13 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             y: classes [N].
 
         Raises:
-            InputError: unusable series, or other channels than in :meth:`fit`.
+            InputError: unusable series or labels, or other channels than in :meth:`fit`.
         """
-        early = self.predict_early(X)
+        check_is_fitted(self)
         lengths = self._series(X, reset=False).lengths.numpy()
-        right = early.label == np.asarray(y)
+        labels = _labels(y, len(lengths))
+        early = self.predict_early(X)
+        right = early.label == labels
         return -float(costs(right, early.time, lengths, self.alpha).mean())
 
     def update(self, new_samples: ArrayLike, stream: Hashable = 0) -> Answer | None:
@@ -412,3 +407,12 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not callable(self.core):
             check_one_of(CORES, core=self.core)
         select_device(self.device)
+
+
+def _labels(y: ArrayLike, count: int) -> NDArray[Any]:
+    """Returns labels [N]; InputError if there isn't one for each series."""
+    labels: NDArray[Any] = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
+    if len(labels) != count:
+        raise InputError(f"y has {len(labels)} labels; expected {count}, one for each series")
+    return labels

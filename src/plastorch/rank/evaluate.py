@@ -8,6 +8,7 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.learning.lengths import checked_lengths
+from plastorch.learning.modes import evaluating
 from plastorch.rank.criterion import answer, check_labels, crossing_before
 from plastorch.rank.model import RankCoder
 from plastorch.rank.objectives import Batch
@@ -98,14 +99,10 @@ def evaluate(coder: RankCoder, batches: Iterable[Batch], thresholds: Sequence[fl
         >>> [readings.timing(threshold).mean_step for threshold in readings.thresholds]
         [0.0, 8.0]
     """
-    training = coder.training
-    coder.eval()
-    try:
+    with evaluating(coder):
         return read(
             ((coder.all_steps(batch.x, batch.lengths), batch) for batch in batches), thresholds
         )
-    finally:
-        coder.train(training)
 
 
 def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) -> Readings:

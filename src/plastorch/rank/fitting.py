@@ -1,6 +1,7 @@
 """Training of an estimator's networks on folds, and the choice of their thresholds."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 
 from plastorch.engine.device import denormals_flushed, keep_freed_memory, select_device
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.learning.phases import EpochOrder, run_phase
 from plastorch.rank.committee import Committee
 from plastorch.rank.cores import make_coder
-from plastorch.rank.criterion import answer, confidence
+from plastorch.rank.criterion import answer, confidence, mean_over
 from plastorch.rank.model import RankCoder
 from plastorch.rank.objectives import Batch, losses
 from plastorch.rank.series import Series
@@ -28,6 +29,8 @@ MAX_NORM = 1.0
 WEIGHT_DECAY = 0.01
 PARTS, LEAST, MOST = 50, 16, 256
 """Number of updates per pass, about, and smallest and largest batch, if no size is given."""
+AT_ONCE = 256
+"""Number of series that are read at the same time."""
 HELD_OUT = 5
 """One in so many series is held out if there is one network."""
 
@@ -63,6 +66,11 @@ class HeldOut(NamedTuple):
     lengths: NDArray[np.int64]
     """Number of steps of each series [N]."""
 
+    @classmethod
+    def joined(cls, parts: Sequence["HeldOut"]) -> "HeldOut":
+        """Returns the outputs of several networks, or for several batches, together."""
+        return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
     def thresholds(self, kind: str, alpha: float) -> tuple[float | Tensor, float]:
         """Returns the best threshold, or thresholds if "per-step", and the price at it."""
         sure, right, lengths = self
@@ -70,8 +78,14 @@ class HeldOut(NamedTuple):
         chosen = choose(sure, right, lengths, alpha)
         time = answer_times(sure, chosen, lengths)
         price = costs(right[np.arange(len(time)), time - 1], time, lengths, alpha).mean()
-        limit = chosen if isinstance(chosen, float) else torch.from_numpy(chosen).float()
+        limit = chosen if isinstance(chosen, float) else torch.from_numpy(_single(chosen))
         return limit, float(price)
+
+
+def _single(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Returns the next numbers down in single precision: rounded up to 1, none could be crossed."""
+    near = thresholds.astype(np.float32)
+    return np.where(near > thresholds, np.nextafter(near, np.float32(0)), near)
 
 
 def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:
@@ -90,8 +104,7 @@ def train(model: Any, fitting: Fitting) -> tuple[RankCoder, HeldOut]:
         one(model, fitting, fold == number, number, os.getpid()) for number in range(model.folds)
     )
     networks, readings = map(list, zip(*found, strict=True))
-    read = HeldOut(*(np.concatenate(part) for part in zip(*readings, strict=True)))
-    return together(networks), read
+    return together(networks), HeldOut.joined(readings)
 
 
 def together(networks: list[RankCoder]) -> RankCoder:
@@ -130,29 +143,30 @@ def _of_fold(
     rows, held_out = (~fold).nonzero()[:, 0], fold.nonzero()[:, 0]
     held_out = held_out if len(held_out) else rows
     with denormals_flushed():
-        coder = _trained(model, fitting, rows, held_out, number)
-        unseen = fitting.batch(held_out).to(select_device(model.device))
-        return coder, _read(coder, unseen, len(fitting.series.values))
+        device = select_device(model.device)
+        unseen = [fitting.batch(some).to(device) for some in torch.split(held_out, AT_ONCE)]
+        coder = _trained(model, fitting, rows, unseen, number)
+        readings = [_read(coder, batch, len(fitting.series.values)) for batch in unseen]
+        return coder, HeldOut.joined(readings)
 
 
 def _trained(
-    model: Any, fitting: Fitting, rows: Tensor, held_out: Tensor, number: int
+    model: Any, fitting: Fitting, rows: Tensor, unseen: list[Batch], number: int
 ) -> RankCoder:
     """Returns a network that learned from some rows, stopped by its loss on others."""
     device, path = select_device(model.device), (fitting.seed, FitStream.ORDER, number)
     sizes = fitting.series.values.shape[2], model.hidden_size, fitting.classes
-    with torch.random.fork_rng():
-        torch.manual_seed(stream(fitting.seed, FitStream.WEIGHTS, number).initial_seed())
+    with seeded(stream(fitting.seed, FitStream.WEIGHTS, number).initial_seed()):
         coder = make_coder(model.core, sizes, len(fitting.series.values), model.training_threshold)
     coder.to(device)
     size = model.batch_size or min(max(len(fitting.labels) // PARTS, LEAST), MOST)
     order = EpochOrder(len(rows), min(size, len(rows)), *path)
-    unseen = fitting.batch(held_out).to(device)
 
     @torch.no_grad()
     def validate(network: RankCoder) -> Record:
-        loss = losses(network, unseen, model.objective, model.alpha)[0]
-        return {"validation_loss": float(loss)}
+        found = [losses(network, part, model.objective, model.alpha)[0] for part in unseen]
+        weights = torch.tensor([part.weight for part in unseen])
+        return {"validation_loss": float(mean_over(torch.stack(found).cpu(), weights))}
 
     training = RankSettings(
         model.epochs * order.per_epoch,

@@ -5,14 +5,20 @@ Neural Networks*, ICLR 2022, arXiv 2110.02865, has "last" and "first".
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.errors import InputError
-from plastorch.rank.criterion import cross_entropies, first_crossing, log_odds, mean_over
+from plastorch.engine.errors import InputError, check_one_of
+from plastorch.rank.criterion import (
+    cross_entropies,
+    crossing_before,
+    first_crossing,
+    log_odds,
+    mean_over,
+)
 from plastorch.rank.decision import Decision
 from plastorch.rank.model import RankCoder
 from plastorch.rank.thresholds import check_alpha
@@ -34,6 +40,11 @@ class Batch(NamedTuple):
     """Number of steps of each sequence [B]; all if None."""
     weights: Tensor | None = None
     """Weights of the sequences in losses [B]; equal if None."""
+
+    @property
+    def weight(self) -> float:
+        """Sum of the sequences' weights."""
+        return len(self.labels) if self.weights is None else float(self.weights.sum())
 
     def to(self, device: torch.device) -> "Batch":
         """Returns the batch on a device."""
@@ -89,6 +100,7 @@ def losses(
         >>> torch.allclose(losses(coder, batch, "first")[0], losses(coder, batch, "last")[0])
         True
     """
+    check_one_of(get_args(Objective), objective=objective)
     if objective == "first":
         return coder.loss(*batch)
     if objective in ("last", "all"):
@@ -104,6 +116,7 @@ def losses(
         chance = stopping.chances(logits, made.step)
         time = torch.arange(1, len(logits) + 1, device=ends.device)[:, None] / ends
         found = (chance * (alpha * wrong + (1 - alpha) * time)).sum(dim=0)
+        made = _answers(logits.detach(), theta, made)
     else:
         found = (wrong * _held(made.step, ends, len(logits))).sum(dim=0) / ends
     return mean_over(found, weights), made
@@ -119,12 +132,19 @@ def _of_whole(coder: RankCoder, batch: Batch, objective: Objective) -> tuple[Ten
     whole = steps * samples if lengths is None else int(lengths.sum())
     made = Decision(logits.detach()[step, rows], step, crossed, whole)
     if objective == "last":
-        ends = steps - 1 if lengths is None else lengths - 1
+        ends = steps - 1 if lengths is None else lengths.long() - 1
         return mean_over(cross_entropies(logits[ends, rows], labels), weights), made
     ends = torch.full_like(step, steps) if lengths is None else lengths.to(step)
     wrong = cross_entropies(logits, labels)
     read = torch.arange(steps, device=logits.device)[:, None] < ends
     return mean_over((wrong * read / ends).sum(dim=0), weights), made
+
+
+def _answers(logits: Tensor, threshold: float, read: Decision) -> Decision:
+    """Returns the answers at θ, or at the last step that was read, of outputs [S, B, C]."""
+    step, crossed = crossing_before(logits, threshold, read.step + 1)
+    rows = torch.arange(len(step), device=step.device)
+    return Decision(logits[step, rows], step, crossed, read.computed)
 
 
 def _held(step: Tensor, ends: Tensor, steps: int) -> Tensor:

@@ -115,7 +115,7 @@ def thresholds_per_step(
         live = live[np.argsort(-confidence[live, step], kind="stable")]
         now = costs(right[live, step], np.full_like(live, step + 1), lengths[live], alpha)
         gain = np.concatenate([[0.0], np.cumsum(now - later[live])])
-        sure = np.concatenate([[NEVER], confidence[live, step], [0.0]])
+        sure = np.concatenate([[np.inf], confidence[live, step], [0.0]])
         gain[sure[:-1] == sure[1:]] = np.inf  # equally sure series are answered together
         cut = int(np.argmin(gain))
         thresholds[step] = NEVER if cut == 0 else max(ALWAYS, (sure[cut] + sure[cut + 1]) / 2)

@@ -23,7 +23,7 @@ from plastorch.engine.distributed import (
 )
 from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.learning.phases import Phase, under
 from plastorch.rank.decision import Decision
 from plastorch.rank.model import RankCoder
@@ -188,19 +188,20 @@ class RankTraining(Phase):
 
     def _update(self, number: int) -> Tensor:
         """Trains on one batch and returns sums over its samples [7]."""
-        training, batch = self.training, self._part(self.batch(number))
+        training, whole = self.training, self.batch(number)
+        batch = self._part(whole)
+        share = batch.weight / whole.weight if workers() > 1 else None
         self.optimizer.param_groups[0]["lr"] = training.rate(number)
-        devices = [batch.x.device] if batch.x.is_cuda else []
-        with torch.random.fork_rng(devices):
-            path = (*self.path, number, worker()) if workers() > 1 else (*self.path, number)
-            torch.manual_seed(stream(*path).initial_seed())
+        path = (*self.path, number, worker()) if workers() > 1 else (*self.path, number)
+        with seeded(stream(*path).initial_seed(), batch.x.device):
             loss, decision = losses(self.coder, batch, training.objective, training.alpha)
         self.optimizer.zero_grad()
-        backward(loss, self.trained)
+        backward(loss, self.trained, share)
         if training.max_norm is not None:
             nn.utils.clip_grad_norm_(self.trained, training.max_norm)
         self.optimizer.step()
-        return _sums(loss.detach(), decision, batch.labels)
+        loss = loss.detach() * (1 if share is None else share * workers())
+        return _sums(loss, decision, batch.labels)
 
     def _part(self, batch: Batch) -> Batch:
         """Returns this worker's samples."""

@@ -298,10 +298,11 @@ def _run(b, times, source, duration, arrays, constants, found, learners):  # typ
     c, dtype = constants, arrays.weight.dtype.type
     neurons = arrays.membrane.shape[1]
     drive, closed, levels = np.zeros(neurons, dtype), np.arange(neurons), (c.rest, c.threshold)
-    shut, count = _still_closed(b, 0.0, closed, neurons, arrays.refractory), 0
+    shut = _still_closed(b, 0.0, closed, neurons, arrays.refractory)
+    count = np.int64(0)  # for a literal, what is called would be compiled once more
     if c.plastic and c.depression > 0:
         active = np.nonzero(arrays.post[b] > 0)[0]
-        learners, count = _add_learners(b, active, learners, 0, arrays.weight, arrays.post)
+        learners, count = _add_learners(b, active, learners, count, arrays.weight, arrays.post)
     starts, now, event = np.zeros(3), 0.0, 0
     spans = SPAN * c.tau_plus, SPAN * c.tau_minus, SPAN * c.theta_tau
     due = min(spans)
@@ -384,10 +385,10 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
     """
     times, source, offsets = spikes
     weight = arrays.weight
-    found = (np.empty(256), np.empty(256, np.int64), 0)
+    found = (np.empty(256), np.empty(256, np.int64), np.int64(0))
     room = min(LEARNERS, weight.shape[1])
     learners = _new_learners(len(weight), weight.shape[1], room, weight.dtype)
-    changed, rows = (np.empty(0, np.int64), np.empty(0, weight.dtype)), 0
+    changed, rows = (np.empty(0, np.int64), np.empty(0, weight.dtype)), np.int64(0)
     ends, counts = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     for b in range(first, last):
         begin, end = offsets[b], offsets[b + 1]

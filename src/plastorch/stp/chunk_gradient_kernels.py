@@ -202,7 +202,7 @@ def _start_chunk(  # type: ignore[no-untyped-def]
     """Begins with the gradient D of a chunk's last F; ``end`` is the chunk's number of steps.
 
     Writes products of D with the signals, and the part of the signals' gradients that D makes."""
-    multiply(grad, z, 0, of_d)
+    multiply(grad, z, np.int64(0), of_d)
     kappa[:] = 0
     factors[:, end:] = 0
     pi[:] = 1

@@ -85,6 +85,7 @@ def test_batches_threads_and_single_precision_agree(monkeypatch: pytest.MonkeyPa
     expected = attribute(net, bins)
     monkeypatch.setattr(attribution, "BATCH", 7)
     monkeypatch.setattr(attribution, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     assert torch.equal(attribute(net, bins), expected)
     single = attribute(net.float(), bins).double()
     torch.testing.assert_close(single, expected, rtol=1e-3, atol=1e-3)

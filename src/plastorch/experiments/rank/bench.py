@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.bench.timing import Row, interleaved, row
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.rank import RankCoder, first_crossing, rank_loss
 
 COST = "1 min, 1 GB"
@@ -110,8 +110,7 @@ def decision_steps(size: Size) -> Tensor:
 
 def timed_coder(inputs: int) -> RankCoder:
     """Returns a coder whose first neuron waits for the first input and then decides for class 0."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         lstm, readout = nn.LSTM(inputs, HIDDEN), nn.Linear(HIDDEN, CLASSES)
     gates = torch.arange(4) * HIDDEN  # its input, forget, cell and output gates
     with torch.no_grad():

@@ -3,13 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet
 from plastorch.engine.device import check_memory
 from plastorch.engine.errors import check_names
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.experiments.preset_defaults import (
     Count,
     CountOrZero,
@@ -164,6 +163,5 @@ class BayesNetworks(nn.Module):
             )
 
         self.once, self.again, self.long = all_kinds(), all_kinds(), all_kinds()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream(seed, Stream.JUDGE_WEIGHTS).initial_seed())
+        with seeded(stream(seed, Stream.JUDGE_WEIGHTS).initial_seed()):
             self.judge = Judge(channels, height, width, len(images.classes))

@@ -28,7 +28,7 @@ from plastorch.efference import (
     estimate_bins,
     small_resnet,
 )
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 
 COST = "2 min, 3 GB"
 """Rough time and peak memory of all rows, on one core."""
@@ -126,8 +126,7 @@ def _step(
     bins: Bins, weight: float, batch: int, *, width: int, bfloat16: bool
 ) -> Callable[[], object]:
     """Returns an update of a method whose inverse model has this weight."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         encoder = small_resnet(width)
         method = SimCLR(encoder, encoder.features, bins.sizes, Weights(2.0, weight))
         learner = Learner(method, encoder.features, classes=10)

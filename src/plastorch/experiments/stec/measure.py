@@ -20,13 +20,14 @@ from plastorch.efference import (
     ridge_accuracy,
 )
 from plastorch.efference.encoders import Encoder, Frozen
-from plastorch.efference.probes import evaluating, share_right
+from plastorch.efference.probes import share_right
 from plastorch.efference.streams import Stream
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.experiments.stec.arms import Arm
 from plastorch.experiments.stec.config import StecConfig
 from plastorch.experiments.stec.study import Study
+from plastorch.learning.modes import evaluating
 from plastorch.learning.phases import run_phase
 
 NEIGHBORS = 20
@@ -79,8 +80,7 @@ def control_accuracies(
     """Measures a new inverse model after some epochs on the frozen encoder of an arm."""
     encoder = learner.method.encoder
     assert isinstance(encoder, Encoder)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, Stream.CONTROL_WEIGHTS, arm.seed).initial_seed())
+    with seeded(stream(seed, Stream.CONTROL_WEIGHTS, arm.seed).initial_seed()):
         weights = Weights(0, 1, factors=config.factor_weights)
         method = SimCLR(Frozen(encoder), encoder.features, study.sizes, weights)
         probed = Learner(method, encoder.features, study.classes).to(study.sources.images.device)

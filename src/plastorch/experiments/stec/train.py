@@ -5,7 +5,6 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-import torch
 from torch import nn
 
 from plastorch.efference import Learner, Pretraining, extract
@@ -16,7 +15,7 @@ from plastorch.efference.streams import Stream
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import seeded, stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.stec.arms import Arm
 from plastorch.experiments.stec.claims import claims
@@ -44,8 +43,7 @@ def run_study(
 
 def new_learner(config: StecConfig, arm: Arm, study: Study, seed: int) -> Learner:
     """Returns an arm's learner; parts that arms of a seed share start with the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, Stream.WEIGHTS, arm.seed).initial_seed())
+    with seeded(stream(seed, Stream.WEIGHTS, arm.seed).initial_seed()):
         encoder = study.new_encoder()
         method = config.method(arm, encoder, study.copies(arm.role)[1])
         return Learner(method, encoder.features, study.classes)

@@ -6,11 +6,10 @@ from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
+from plastorch.engine import streams
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
 from plastorch.stp.baselines import LSTM, RNN
 
 POINTS = 40
@@ -45,8 +44,7 @@ def networks(
 
 def seeded(make: Callable[[], Any], *path: int) -> Any:
     """Returns what a function makes with torch's global generator at the start of a stream."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(*path).initial_seed())
+    with streams.seeded(streams.stream(*path).initial_seed()):
         return make()
 
 

@@ -112,8 +112,8 @@ def _run_programmed(
 
 
 def _numpy(events: Events) -> tuple[Any, ...]:
-    times = events.times.detach().double()
-    return times.numpy(), events.source.numpy(), events.offsets.numpy()
+    parts = events.times.detach().double(), events.source, events.offsets
+    return tuple(part.contiguous().numpy() for part in parts)
 
 
 def _arrays(weight: Any, state: FatigueState) -> Any:
